@@ -1,0 +1,41 @@
+"""The convolution, on the command line and in Python.
+
+Names are imported when they are first used: ``import convcli`` and ``convcli --version`` cost nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convcli.arrays import conv as conv
+    from convcli.arrays import conv2d as conv2d
+    from convcli.arrays import shape as shape
+    from convcli.errors import ConvcliError as ConvcliError
+    from convcli.kernel import Kernel as Kernel
+    from convcli.presets import load_kernel as load_kernel
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "conv": "arrays",
+    "conv2d": "arrays",
+    "shape": "arrays",
+    "ConvcliError": "errors",
+    "Kernel": "kernel",
+    "load_kernel": "presets",
+}
+__all__ = ["ConvcliError", "Kernel", "conv", "conv2d", "load_kernel", "shape"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'convcli' has no attribute {name!r}")
+    value = getattr(import_module(f"convcli.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,7 @@
+"""``python -m convcli``."""
+
+import sys
+
+from convcli.cli.main import main
+
+sys.exit(main())

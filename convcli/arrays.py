@@ -1,0 +1,291 @@
+"""The convolution of arrays: `conv` for every layer, `conv2d` for one picture and one kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from convcli import engine
+from convcli.dtypes import Array, DType, Finish
+from convcli.errors import ArgumentError, shown
+from convcli.filter import Filter
+from convcli.geometry import Axis, Fill, Padding, geometry
+from convcli.kernel import Kernel
+from convcli.plan import Plan, Problem
+from convcli.planner import choose, result_dtype
+from convcli.rational import Number, exact_number
+
+SOURCES: Final = "bool, int8 to int64, uint8 to uint64, float16, float32 or float64"
+PaddingLike = str | int | Sequence[int] | Sequence[tuple[int, int]] | Padding
+
+
+def conv(  # noqa: PLR0913 - the signature of a layer
+    x: ArrayLike,
+    weights: ArrayLike | Kernel,
+    *,
+    bias: ArrayLike | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: PaddingLike = "valid",
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+    flip: bool = False,
+    fill: str | float = "zero",
+    channels: str | None = None,
+    dtype: Any = None,
+    method: str = "auto",
+    threads: int | None = None,
+) -> Array:
+    """The cross-correlation of ``x`` with ``weights``: what a convolution layer computes.
+
+    Per axis the result has floor((size + before + after − (dilation·(k − 1) + 1)) / stride) + 1 values.
+
+    Args:
+        x: integers, floats or bool. Without ``channels``, 1 to 3 spatial axes, as many as ``weights``; with
+            ``"last"``, ([batch,] spatial…, in); with ``"first"``, ([batch,] in, spatial…).
+        weights: (k…), or (k…, in / groups, out) with channels last as in Keras, or (out, in / groups, k…)
+            with channels first as in PyTorch; a `Kernel` keeps its own order, (rows, columns, in, out).
+        bias: one value for each map, or one for all; a Kernel's own where None.
+        stride, dilation: one number, or one for each spatial axis.
+        padding: ``valid``, ``same``, ``same-lower``, ``full``, ``AMOUNT:FILL``, a number for all axes, one
+            for each, or (before, after) for each.
+        groups: the channels are cut in so many groups, each with its own share of the maps.
+        flip: turn the kernel by 180°, the convolution of mathematics.
+        fill: what lies past the edge, unless ``padding`` says so: ``zero``, a number, ``edge``, ``reflect``,
+            ``symmetric`` or ``wrap``.
+        dtype: type of the result. None gives float32, and float64 for float64 and for integers of 32 bits
+            and more. An integer type rounds to nearest, ties to even, and saturates; NaN becomes 0.
+            float64 also makes the sums float64.
+        method: ``auto``, or a method's name.
+        threads: workers; None for one a processor.
+
+    Returns:
+        The feature map, in the layout of ``x``. For integers up to 32 bits and rational weights it is the
+        exact value, correctly rounded to ``dtype``, whatever the method and the threads.
+
+    Raises:
+        ArgumentError: an argument whose value, type or shape is not allowed, by name.
+    """
+    array = _source(x)
+    ready = _prepare(array, weights, bias, flip, channels)
+    spatial, filter_, view, batched = ready
+    axes = _axes(view.shape[1 : 1 + spatial], filter_, stride, padding, dilation, fill, spatial)
+    if channels is None:
+        _check_groups(1, 1, filter_, groups)
+    else:
+        _check_groups(view.shape[-1], groups, filter_, groups)
+    target = _target(dtype, array.dtype)
+    canonical = view.reshape(view.shape[0], *(1,) * (3 - spatial), *view.shape[1:], 1)
+    problem = Problem(
+        axes=axes[0],
+        filter=filter_,
+        dtype=array.dtype,
+        fill=axes[1],
+        batch=canonical.shape[0],
+        channels=canonical.shape[4],
+        groups=groups,
+        double=target == np.float64,
+    )
+    plan = choose(problem, method, threads)
+    result = _run(plan, canonical, target)
+    return _laid_out(result, spatial, channels, batched)
+
+
+def conv2d(image: ArrayLike, kernel: ArrayLike | Kernel, *, flip: bool = False) -> Array:
+    """The convolution of one picture (rows, columns) with one kernel (rows, columns), without padding.
+
+    Returns:
+        (R, C) with (k, l) gives (R − k + 1, C − l + 1): the dot product of the kernel with every window.
+        ``flip=False`` is the cross-correlation of deep learning; ``flip=True`` inverts the kernel as
+        (f*g)(i,j) = Σa Σb f(a,b) g(i−a, j−b) does.
+
+    Raises:
+        ArgumentError: either has not two axes, or the kernel is larger than the image.
+    """
+    for name, value in (("image", image), ("kernel", kernel)):
+        axes = value.weights.ndim if isinstance(value, Kernel) else np.ndim(_asarray(name, value))
+        if axes != 2:
+            raise ArgumentError(f"{name} has {axes} axes; allowed: 2, (rows, columns)")
+    return conv(image, kernel, flip=flip)
+
+
+def shape(
+    size: int | Sequence[int],
+    kernel: int | Sequence[int] | Kernel,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: PaddingLike = "valid",
+    dilation: int | Sequence[int] = 1,
+) -> tuple[int, ...]:
+    """The spatial shape of a feature map: ``shape((512, 512), (3, 3), stride=(2, 1))`` is ``(255, 510)``.
+
+    Raises:
+        ArgumentError: an argument that is not allowed, or a kernel larger than the padded picture.
+    """
+    sizes = (size,) if isinstance(size, int) else tuple(size)
+    window = kernel.size if isinstance(kernel, Kernel) else kernel
+    window = (window,) * len(sizes) if isinstance(window, int) else tuple(window)
+    return geometry(sizes, window, stride, as_padding(padding, "zero"), dilation).output
+
+
+def as_padding(padding: PaddingLike, fill: str | float) -> Padding:
+    """Any accepted form of padding as a `Padding`; ``fill`` serves where the form names none."""
+    default = Fill.parse(str(fill))
+    if isinstance(padding, Padding):
+        return padding
+    if isinstance(padding, str):
+        parsed = Padding.parse(padding)
+        return parsed if ":" in padding else Padding(parsed.amount, default)
+    values = [padding] if isinstance(padding, (int, np.integer)) else list(padding)
+    pairs = tuple(_pair(value) for value in values)
+    if not pairs:
+        raise ArgumentError("padding is empty; allowed: one number, or one or a pair for each axis")
+    return Padding(pairs, default)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    both = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
+    if len(both) != 2 or not all(isinstance(v, (int, np.integer)) and v >= 0 for v in both):
+        raise ArgumentError(f"padding {value!r} is not a number from 0, or a pair of them")
+    return int(both[0]), int(both[1])
+
+
+def _asarray(name: str, value: Any) -> Array:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ArgumentError(f"{name} has rows of different lengths") from error
+
+
+def _source(x: Any) -> Array:
+    array = _asarray("x", x)
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise ArgumentError(f"x has type {array.dtype}; allowed: {SOURCES}")
+    if array.size == 0:
+        raise ArgumentError(f"x of shape {array.shape} is empty")
+    return array
+
+
+def _prepare(
+    x: Array, weights: Any, bias: Any, flip: bool, channels: str | None
+) -> tuple[int, Filter, Array, bool]:
+    """(spatial axes, filter, x as (batch, spatial…, in), whether x had a batch axis)."""
+    kernel = weights if isinstance(weights, Kernel) else None
+    raw = None if kernel else _asarray("weights", weights)
+    axes = kernel.weights.ndim if kernel else (0 if raw is None else raw.ndim)
+    if channels not in (None, "first", "last"):
+        raise ArgumentError(f"channels {shown(channels)} is not None, 'first' or 'last'")
+    spatial = axes if channels is None or (kernel and axes == 2) else axes - 2
+    if not 1 <= spatial <= 3:
+        allowed = "1 to 3 axes" if channels is None else "3 to 5 axes with channels"
+        raise ArgumentError(f"weights have {axes} axes; allowed: {allowed}")
+    if raw is not None and channels == "first":
+        raw = np.moveaxis(raw, (0, 1), (-1, -2))
+    kernel = kernel or Kernel(raw)
+    filter_ = Filter.of(kernel, spatial=spatial, flip=flip, bias=_bias(bias, kernel))
+    return (spatial, filter_, *_batched(x, spatial, channels))
+
+
+def _bias(bias: Any, kernel: Kernel) -> tuple[Number, ...] | None:
+    if bias is None:
+        return None
+    maps = kernel.weights.shape[-1] if kernel.weights.ndim > 2 else 1
+    values = _asarray("bias", bias).ravel().tolist()
+    if len(values) == 1:
+        values *= maps
+    if len(values) != maps:
+        raise ArgumentError(f"bias has {len(values)} values; allowed: 1, or one for each of {maps} maps")
+    if not np.all(np.isfinite(np.asarray(values, float))):
+        raise ArgumentError("bias holds a value that is not a finite number")
+    return tuple(exact_number(value) for value in values)
+
+
+def _batched(x: Array, spatial: int, channels: str | None) -> tuple[Array, bool]:
+    if channels is None:
+        if x.ndim != spatial:
+            raise ArgumentError(
+                f"x has {x.ndim} axes, weights have {spatial}; "
+                "without channels they have the same number (channels='last' or 'first' for layers)"
+            )
+        return x[None, ..., None], False
+    if x.ndim not in (spatial + 1, spatial + 2):
+        raise ArgumentError(
+            f"x has {x.ndim} axes; allowed with {spatial} spatial axes and channels: "
+            f"{spatial + 1}, or {spatial + 2} with a batch axis"
+        )
+    batched = x.ndim == spatial + 2
+    whole = x if batched else x[None]
+    return (np.moveaxis(whole, 1, -1) if channels == "first" else whole), batched
+
+
+def _axes(
+    sizes: tuple[int, ...],
+    filter_: Filter,
+    stride: Any,
+    padding: PaddingLike,
+    dilation: Any,
+    fill: str | float,
+    spatial: int,
+) -> tuple[tuple[Axis, Axis, Axis], Fill]:
+    asked = as_padding(padding, fill)
+    found = geometry(sizes, filter_.kernel[3 - spatial :], stride, asked, dilation).axes
+    depth, rows, columns = (Axis(1, 1),) * (3 - spatial) + found
+    return (depth, rows, columns), asked.fill
+
+
+def _check_groups(channels: int, groups: int, filter_: Filter, asked: int) -> None:
+    if asked < 1 or channels % asked or filter_.maps % asked:
+        raise ArgumentError(
+            f"groups {asked} does not divide {channels} input channels and {filter_.maps} maps"
+        )
+    if channels // groups != filter_.inputs:
+        raise ArgumentError(
+            f"weights take {filter_.inputs} input channels; x has {channels} in {groups} groups"
+        )
+
+
+def _target(dtype: Any, source: DType) -> DType:
+    if dtype is None:
+        return result_dtype(source)
+    try:
+        target: DType = np.dtype(dtype)
+    except TypeError as error:
+        raise ArgumentError(f"dtype {shown(dtype)} is no number type") from error
+    if target.kind not in "iuf" or target.itemsize > 8:
+        raise ArgumentError(f"dtype {target} is not an integer or float type of up to 64 bits")
+    return target
+
+
+def _run(plan: Plan, source: Array, target: DType) -> Array:
+    problem, outcome = plan.problem, plan.outcome
+    sizes = [axis.output for axis in problem.axes]
+    result = np.empty((problem.batch, *sizes, outcome.maps), target)
+
+    def consumer() -> engine.Consume:
+        finishes = [
+            Finish(outcome.dtype, *bounds, affine, target)
+            for bounds, affine in zip(outcome.bounds, outcome.affines, strict=True)
+        ]
+
+        def consume(task: engine.Task, sums: Array) -> None:
+            (top, bottom), (left, right) = task.strip.rows, task.strip.columns
+            for index, finish in enumerate(finishes):
+                out = result[task.batch, task.depth, top:bottom, left:right, index]
+                finish(sums[index, :, :, 0], out)
+
+        return consume
+
+    engine.run(plan, source, consumer)
+    return result
+
+
+def _laid_out(result: Array, spatial: int, channels: str | None, batched: bool) -> Array:
+    """(batch, depth, rows, columns, maps) in the layout that the caller's array had."""
+    shaped = result.reshape(result.shape[0], *result.shape[4 - spatial : 4], result.shape[4])
+    if channels is None:
+        return shaped[0, ..., 0]
+    if channels == "first":
+        shaped = np.ascontiguousarray(np.moveaxis(shaped, -1, 1))
+    return shaped if batched else shaped[0]

@@ -1,0 +1,158 @@
+"""``convcli apply``: filter pictures."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convcli.cli import options
+from convcli.errors import ArgumentError, ConvcliError, OutputError, one_line
+
+if TYPE_CHECKING:
+    from convcli.job import Settings
+    from convcli.kernel import Kernel
+    from convcli.report import Report
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@options.kernel
+@options.convolution
+@options.values
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    help="A file, FOLDER/, a template of {stem} {kernel} {index} {suffix}, or - for standard output. "
+    "Default: {stem}.{kernel}{suffix} beside the input.",
+)
+@click.option("--format", "format_name", metavar="NAME", help="png, jpeg, tiff, webp, bmp or gif.")
+@options.force
+@options.work
+@options.reports
+def apply(images: tuple[str, ...], **given: Any) -> None:
+    r"""Convolve each IMAGE with a kernel and write its feature map as a picture.
+
+    An IMAGE of - is standard input.
+
+    \b
+      convcli apply photo.png --kernel box3
+      convcli apply *.png -k sobel-x -o edges/
+      cat a.png | convcli apply - -k gaussian5 -o - > b.png
+    """
+    settings = _settings(images, given)
+    sink = ReportSink(images, settings.output.spec, given)
+    from convcli import job
+
+    taken: set[str] = set()
+    failed = 0
+    for image in images:
+        try:
+            for report in job.apply(image, settings, taken):
+                sink.add(report)
+        except ConvcliError as error:
+            message = _naming(image, error)
+            if len(images) == 1:
+                raise type(error)(message) from error
+            click.echo(f"convcli: {message}", err=True)
+            failed += 1
+    sink.close()
+    if failed:
+        click.echo(f"convcli: {failed} of {len(images)} pictures failed", err=True)
+        raise SystemExit(1)
+
+
+def _settings(images: tuple[str, ...], given: dict[str, Any]) -> Settings:
+    from convcli.files import STREAM
+    from convcli.job import Settings
+    from convcli.naming import Output
+
+    output = Output(given["output"], given["format_name"])
+    if len(images) > 1 and (output.is_one_file or output.is_stream):
+        raise ArgumentError(
+            f"{len(images)} pictures cannot all be written to {one_line(output.spec or '')}; "
+            "use FOLDER/ or {stem}"
+        )
+    if images.count(STREAM) > 1:
+        raise ArgumentError("standard input (-) stands twice")
+    return Settings(
+        kernel=_adjusted(given["kernel"], given["scale"], given["bias"]),
+        stride=given["stride"],
+        padding=given["padding"],
+        dilation=given["dilation"],
+        flip=given["flip"],
+        channels=given["channels"],
+        mapping=given["mapping"],
+        output=output,
+        force=given["force"],
+        double=given["precision"] == "double",
+        method=given["method"],
+        threads=given["threads"],
+        max_pixels=given["max_pixels"],
+    )
+
+
+def _adjusted(kernel: Kernel, scale: Any, bias: Any) -> Kernel:
+    if scale in ("sum", "abs"):
+        kernel = kernel.normalised(scale)
+    elif scale != "none":
+        kernel = kernel.scaled(scale)
+    return kernel if bias is None else kernel.biased(bias)
+
+
+def _naming(image: str, error: ConvcliError) -> str:
+    """The message with the input's name in front, unless it is about the output."""
+    if isinstance(error, OutputError):
+        return str(error)
+    name = "standard input" if image == "-" else one_line(image)
+    return f"{name}: {error}"
+
+
+class ReportSink:
+    """Where reports go, as they come: standard output or a file, as text, JSON lines or CSV."""
+
+    def __init__(self, images: tuple[str, ...], output: str | None, given: dict[str, Any]) -> None:
+        streams = output == "-" or (output is None and "-" in images)
+        default = "none" if given["quiet"] or streams else "text"
+        self.kind = given["report"] or ("text" if given["report_file"] else default)
+        self.verbose = given["verbose"]
+        self.file = given["report_file"]
+        self.force = given["force"]
+        self.parts: list[str] = []
+        self.count = 0
+        self.stream = sys.stderr if streams else sys.stdout
+        if self.file:
+            from pathlib import Path
+
+            from convcli.files import check_target
+
+            check_target(Path(self.file), "-", self.force)
+
+    def add(self, report: Report) -> None:
+        """Show one map's report at once; a file is written at the end, whole."""
+        text = self._text(report)
+        self.count += 1
+        if self.file:
+            self.parts.append(text)
+        elif text:
+            click.echo(text, file=self.stream, nl=False)
+
+    def _text(self, report: Report) -> str:
+        match self.kind:
+            case "text":
+                return ("\n" if self.count else "") + report.as_text(self.verbose)
+            case "json":
+                return report.as_json() + "\n"
+            case "csv":
+                return report.as_csv(header=not self.count)
+        return ""
+
+    def close(self) -> None:
+        if self.file:
+            from pathlib import Path
+
+            from convcli.files import write
+
+            write(Path(self.file), "".join(self.parts).encode("utf-8", "surrogateescape"), self.force)

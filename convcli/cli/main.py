@@ -1,0 +1,130 @@
+"""The entry point: the commands, and one place where every failure becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import FrameType
+from typing import Any, Final
+
+import click
+
+from convcli import __version__
+from convcli.errors import ConvcliError, one_line, suggest
+
+COMMANDS: Final = {
+    "apply": "Filter pictures with a kernel.",
+    "shape": "The shape of a feature map, without a picture.",
+    "kernels": "List, show and export kernels.",
+}
+"""Commands and their one-line help, so that the help page imports none of them."""
+
+INTERRUPTED: Final = 130
+
+
+class Commands(click.Group):
+    """The commands of `convcli.cli`, each imported when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"convcli.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            ctx.fail(f"no command is called {one_line(args[0])!r}{suggest(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="convcli", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    r"""The convolution, on the command line.
+
+    A picture and a kernel go in; the feature map comes out as a picture, with a report of every shape.
+
+    \b
+      convcli apply photo.png --kernel box3
+      convcli kernels
+      convcli shape 512x512 --kernel 3x3 --stride 2,1
+    """
+
+
+class Stopped(BaseException):
+    """A signal asked this process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 when all was done, 1 when some inputs failed, 2 when the command was wrong, 128 + the signal's
+        number when one ended it.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [word for word in given if word != "--debug"] or ["--help"]
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _stop)
+    colour = False if os.environ.get("NO_COLOR") else None
+    try:
+        result = cli.main(given, prog_name="convcli", standalone_mode=False, color=colour)
+        _flush()
+        return result if isinstance(result, int) else 0
+    except Stopped as stopped:
+        return 128 + stopped.number
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        _close_stdout()
+        return 0
+    except (click.ClickException, ConvcliError, OSError, MemoryError) as error:
+        if debug:
+            raise
+        return _report(error)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)
+
+
+def _report(error: Exception) -> int:
+    """One line on standard error."""
+    if isinstance(error, click.ClickException):
+        message = error.format_message()
+    elif isinstance(error, MemoryError):
+        message = "not enough memory"
+    else:
+        message = str(error)
+    click.echo(f"convcli: {one_line(message)}", err=True)
+    return 2
+
+
+def _flush() -> None:
+    """Meet a closed or full standard output here, where it is handled."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _close_stdout() -> None:
+    from convcli.files import silence_stdout
+
+    silence_stdout()

@@ -1,0 +1,193 @@
+"""Every shared option, once: its name, its help and how its text becomes a value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from convcli.errors import ConvcliError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Parsed(click.ParamType[Any]):
+    """An option whose text a function of the package understands; its errors are usage errors."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self.parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self.parse(value)
+        except ConvcliError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _numbers(name: str) -> Callable[[str], tuple[int, ...]]:
+    def parse(text: str) -> tuple[int, ...]:
+        from convcli.geometry import parse_sizes
+
+        return parse_sizes(name, text, (1, 2))
+
+    return parse
+
+
+def _padding(text: str) -> Any:
+    from convcli.geometry import Padding
+
+    return Padding.parse(text)
+
+
+def _mapping(text: str) -> Any:
+    from convcli.picture import Mapping
+
+    return Mapping.parse(text)
+
+
+def load(text: str) -> Any:
+    """The kernel that an option names."""
+    from convcli.presets import load_kernel
+
+    return load_kernel(text)
+
+
+def _number(text: str) -> Any:
+    from convcli.rational import parse_number
+
+    try:
+        return parse_number(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: {error}") from error
+
+
+def _scale(text: str) -> Any:
+    return text.casefold() if text.casefold() in ("none", "sum", "abs") else _number(text)
+
+
+def _count(text: str) -> int:
+    """A whole number, as 1000000 or 1e9."""
+    value = float(_number(text))
+    if not value.is_integer() or not 1 <= value < math.inf:
+        raise click.BadParameter(f"{text!r} is not a whole number from 1")
+    return int(value)
+
+
+PADDING_HELP = (
+    "AMOUNT[:FILL]. AMOUNT: valid, same, full, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT. FILL: zero, a "
+    "number, edge, reflect, symmetric, wrap."
+)
+
+stride = click.option(
+    "--stride",
+    type=Parsed("N|ROWS,COLS", _numbers("stride")),
+    default="1",
+    show_default=True,
+    help="Steps of the window.",
+)
+dilation = click.option(
+    "--dilation",
+    type=Parsed("N|ROWS,COLS", _numbers("dilation")),
+    default="1",
+    show_default=True,
+    help="Distance of the kernel's cells.",
+)
+padding = click.option(
+    "--padding",
+    type=Parsed("PADDING", _padding),
+    default="same:reflect",
+    show_default=True,
+    help=PADDING_HELP,
+)
+kernel = click.option(
+    "-k",
+    "--kernel",
+    type=Parsed("KERNEL", load),
+    required=True,
+    help="A preset (`convcli kernels` lists them), a .yaml or .csv file, or numbers such as "
+    "'1 0 -1; 2 0 -2; 1 0 -1'.",
+)
+flip = click.option(
+    "--flip/--no-flip",
+    default=False,
+    help="Turn the kernel by 180°: the convolution of mathematics. Layers do not.",
+)
+channels = click.option(
+    "--channels",
+    type=click.Choice(["each", "gray", "sum"], case_sensitive=False),
+    help="Filter each colour by itself (the default), the brightness, or the sum over all as a layer does.",
+)
+mapping = click.option(
+    "--map",
+    "mapping",
+    type=Parsed("MAP", _mapping),
+    default="auto",
+    show_default=True,
+    help="From values to pixels: clip, abs, signed[:LIMIT], stretch[:LOW,HIGH] or raw. auto looks at the "
+    "kernel: weights that sum to 1 clip, to 0 signed, others stretch.",
+)
+scale = click.option(
+    "--scale",
+    type=Parsed("none|sum|abs|N", _scale),
+    default="none",
+    show_default=True,
+    help="Multiply the weights by N, or divide them by their sum or by the sum of their magnitudes.",
+)
+bias = click.option(
+    "--bias",
+    type=Parsed("N", _number),
+    help="Add N pixel values to the feature map; replaces the kernel's own.",
+)
+threads = click.option(
+    "--threads", type=click.IntRange(1, 1024), metavar="N", help="Workers; the processors of this machine."
+)
+method = click.option(
+    "--method", default="auto", metavar="NAME", help="Force a way of computing; the result is the same."
+)
+precision = click.option(
+    "--precision",
+    type=click.Choice(["single", "double"], case_sensitive=False),
+    default="single",
+    show_default=True,
+    help="Number type for kernels that are no fractions. Exact sums ignore it.",
+)
+max_pixels = click.option(
+    "--max-pixels",
+    type=Parsed("N", _count),
+    default="1e9",
+    show_default=True,
+    help="Refuse larger pictures before decoding them.",
+)
+force = click.option("--force", "-f", is_flag=True, help="Replace files that exist.")
+report = click.option(
+    "--report",
+    type=click.Choice(["text", "json", "csv", "none"], case_sensitive=False),
+    help="The shape report on standard output: text unless the picture goes there; json is one line a map.",
+)
+report_file = click.option(
+    "--report-file", type=click.Path(), metavar="FILE", help="Write the report to FILE instead."
+)
+verbose = click.option("-v", "--verbose", is_flag=True, help="Report every candidate of the plan.")
+quiet = click.option("-q", "--quiet", is_flag=True, help="No report and no messages but errors.")
+
+
+def together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, in the order of the help page."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+convolution = together(stride, padding, dilation, flip)
+values = together(channels, scale, bias, mapping)
+work = together(precision, method, threads, max_pixels)
+reports = together(report, report_file, verbose, quiet)

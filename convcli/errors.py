@@ -1,0 +1,48 @@
+"""Every error a person can cause, as one family.
+
+A message is one line that says what was got, what is allowed and, where there is one, the place:
+``sharpen.csv:2: row has 2 numbers, row 1 has 3``. The command line prints it behind ``convcli:``.
+"""
+
+from collections.abc import Iterable
+
+
+class ConvcliError(Exception):
+    """The root: whatever a person can mend by changing what they asked for."""
+
+
+class ArgumentError(ConvcliError, ValueError):
+    """An option or an argument has a value that is not allowed."""
+
+
+class KernelError(ConvcliError, ValueError):
+    """A kernel's name, text or file cannot be used."""
+
+
+class ImageError(ConvcliError):
+    """A picture cannot be read, or is not one."""
+
+
+class OutputError(ConvcliError):
+    """A result cannot be written where it was asked for."""
+
+
+def one_line(text: str) -> str:
+    """``text`` with control characters and lone surrogates escaped, so that it stays one line."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text
+    )
+
+
+def suggest(word: str, known: Iterable[str], count: int = 3) -> str:
+    """`` (did you mean …?)`` with the nearest known words, or nothing."""
+    from difflib import get_close_matches  # only a mistake pays for this import
+
+    near = get_close_matches(word.casefold(), list(known), n=count, cutoff=0.5)
+    return f" (did you mean {', '.join(near)}?)" if near else ""
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """A value as it stands in a message: quoted, escaped, cut to ``limit`` characters."""
+    text = one_line(str(value))
+    return repr(text if len(text) <= limit else text[: limit - 1] + "…")

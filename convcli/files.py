@@ -1,0 +1,138 @@
+"""The one way in and the one way out: bounded reading, and files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from convcli.errors import ImageError, OutputError, one_line
+
+LARGEST_INPUT: Final = 8 * 2**30  # bytes
+STREAM: Final = "-"
+_PREFIX: Final = ".convcli-"
+
+
+def read(name: str) -> bytes:
+    """The bytes of a file, or of standard input for ``-``.
+
+    Raises:
+        ImageError: it cannot be read, is a folder, or is larger than `LARGEST_INPUT`.
+    """
+    if name == STREAM:
+        return _bounded(sys.stdin.buffer.read(LARGEST_INPUT + 1))
+    try:
+        with Path(name).open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+                raise ImageError("not a regular file")
+            return _bounded(file.read(LARGEST_INPUT + 1))
+    except OSError as error:
+        raise ImageError(error.strerror or str(error)) from error
+    except ValueError as error:  # a NUL in the name
+        raise ImageError(f"not a file name: {error}") from error
+
+
+def _bounded(data: bytes) -> bytes:
+    if len(data) > LARGEST_INPUT:
+        raise ImageError(f"larger than {LARGEST_INPUT // 2**30} GiB")
+    return data
+
+
+def check_target(target: Path, source: str, force: bool) -> None:
+    """Refuse, before any work, a target that is the input, exists, or cannot be written.
+
+    Raises:
+        OutputError: with what to do instead.
+    """
+    shown = one_line(str(target))
+    if not target.parent.is_dir():
+        raise OutputError(f"{shown}: the folder {one_line(str(target.parent))} does not exist")
+    if target.is_dir():
+        raise OutputError(f"{shown}: is a folder")
+    if source != STREAM and target.exists() and target.samefile(source):
+        raise OutputError(f"{shown}: is the input itself, which is never overwritten")
+    if os.path.lexists(target) and not force:
+        raise OutputError(f"{shown}: exists already (--force replaces it)")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{shown}: no permission to write in {one_line(str(target.parent))}")
+
+
+def write(target: Path, data: bytes, force: bool) -> None:
+    """Write ``data`` under a temporary name beside ``target``, then rename: whole, or not at all.
+
+    A symlink or hard link as target is replaced, never written through.
+
+    Raises:
+        OutputError: ``target`` exists and ``force`` is off, or the system refuses; nothing is left behind.
+    """
+    shown = one_line(str(target))
+    try:
+        handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=".tmp", dir=target.parent)
+    except OSError as error:
+        raise OutputError(f"{shown}: {error.strerror}") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, 0o666 & ~_umask())
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+        _rename(name, target, force)
+    except FileExistsError as error:
+        raise OutputError(f"{shown}: exists already (--force replaces it)") from error
+    except OSError as error:
+        raise OutputError(f"{shown}: {error.strerror}") from error
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
+    _sync_folder(target.parent)
+
+
+def _rename(name: str, target: Path, force: bool) -> None:
+    if force:
+        os.replace(name, target)
+        return
+    try:
+        os.link(name, target)  # unlike rename, it fails where the target appeared meanwhile
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise FileExistsError from None
+        Path(name).rename(target)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name itself durable, where the system lets a folder be synced."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_stream(data: bytes) -> None:
+    """Write ``data`` to standard output; a reader that went away is no error."""
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        silence_stdout()
+
+
+def silence_stdout() -> None:
+    """Point standard output at nothing, so that the exit does not complain of a closed pipe."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

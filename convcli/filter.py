@@ -1,0 +1,131 @@
+"""A kernel prepared for computing: turned if asked, laid out on five axes, integers where it is exact.
+
+This is the one place where a kernel is turned by 180°; whatever stands below computes cross-correlation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from convcli.dtypes import Affine, Array
+from convcli.errors import ArgumentError
+from convcli.kernel import Kernel
+from convcli.rational import Number, Rational, exact_number, float_factors, integer_factors
+
+Factors = tuple[Array, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Filter:
+    """What the engine multiplies with.
+
+    Attributes:
+        weights: (depth, rows, columns, in, out); int64 numerators where ``exact``, else float64.
+        denominator: of every numerator; 1 for floats.
+        bias: one value for each map.
+        combine: how the maps become one, or None (`Kernel`).
+    """
+
+    weights: Array
+    denominator: int
+    bias: tuple[Number, ...]
+    combine: str | None = None
+
+    @classmethod
+    def of(
+        cls, kernel: Kernel, *, spatial: int = 2, flip: bool = False, bias: tuple[Number, ...] | None = None
+    ) -> Filter:
+        """``kernel`` for a picture of ``spatial`` axes; weights of (k…) or (k…, in, out).
+
+        Raises:
+            ArgumentError: the kernel has neither ``spatial`` nor ``spatial + 2`` axes.
+        """
+        raw: Array = kernel.exact.numerators if kernel.exact else kernel.weights
+        if raw.ndim == spatial:
+            raw = raw[..., None, None]
+        if raw.ndim != spatial + 2:
+            raise ArgumentError(
+                f"weights of shape {kernel.shape} have {kernel.weights.ndim} axes; "
+                f"allowed: {spatial}, or {spatial + 2} with (in, out) last"
+            )
+        if flip:
+            raw = np.flip(raw, tuple(range(spatial)))
+        weights = raw.reshape((1,) * (3 - spatial) + raw.shape)
+        denominator = kernel.exact.denominator if kernel.exact else 1
+        return cls(weights, denominator, bias or (kernel.bias,) * weights.shape[4], kernel.combine)
+
+    def per_input(self, shares: tuple[Number, ...]) -> Filter:
+        """The same weights for each input channel, multiplied by the channel's share."""
+        exact = Rational.of(np.array(shares, object), exact_number(1)) if self.exact else None
+        factors = exact.numerators if exact else np.array(shares, np.float64)
+        weights = np.repeat(self.weights, len(shares), axis=3) * factors[:, None]
+        if exact is None:
+            weights = weights / self.denominator
+        denominator = self.denominator * exact.denominator if exact else 1
+        return Filter(weights, denominator, self.bias, self.combine)
+
+    @property
+    def exact(self) -> bool:
+        return self.weights.dtype.kind == "i"
+
+    @property
+    def kernel(self) -> tuple[int, int, int]:
+        """(depth, rows, columns) of the window."""
+        depth, rows, columns = self.weights.shape[:3]
+        return depth, rows, columns
+
+    @property
+    def inputs(self) -> int:
+        """Input channels of a group."""
+        return int(self.weights.shape[3])
+
+    @property
+    def maps(self) -> int:
+        return int(self.weights.shape[4])
+
+    @property
+    def affine(self) -> tuple[Affine, ...]:
+        """From each map's sums to its values: the denominator and the bias."""
+        share = exact_number(1) / self.denominator
+        return tuple(Affine.of(share, bias) for bias in self.bias)
+
+    def as_floats(self) -> Filter:
+        """The same filter in float64."""
+        if not self.exact:
+            return self
+        return Filter(self.weights / self.denominator, 1, self.bias, self.combine)
+
+    def bounds(self, low: float, high: float) -> list[tuple[float, float]]:
+        """Per map, the range of the sums over inputs from ``low`` to ``high``.
+
+        Integers for an exact filter over integer inputs; computed without overflow.
+        """
+        flat = self.weights.reshape(-1, self.maps)
+        summed: Any = _integer_sums if self.exact else _float_sums
+        positive, negative = summed(np.maximum(flat, 0)), summed(np.minimum(flat, 0))
+        return [(p * low + n * high, p * high + n * low) for p, n in zip(positive, negative, strict=True)]
+
+    @cached_property
+    def factors(self) -> dict[tuple[int, int, int], Factors | None]:
+        """Column and row vectors of each non-zero plane (depth, in, out), None where its rank is above 1."""
+        find: Any = integer_factors if self.exact else float_factors
+        found = {}
+        for depth, channel, index in np.ndindex(self.kernel[0], self.inputs, self.maps):
+            plane = self.weights[depth, :, :, channel, index]
+            if plane.any():
+                found[depth, channel, index] = find(plane)
+        return found
+
+
+def _integer_sums(columns: Array) -> list[int]:
+    if float(np.abs(columns.astype(np.float64)).sum(axis=0).max()) < 2**62:
+        return [int(value) for value in columns.sum(axis=0)]
+    return [sum(map(int, column)) for column in columns.T]
+
+
+def _float_sums(columns: Array) -> list[float]:
+    return [float(value) for value in columns.sum(axis=0)]

@@ -1,0 +1,322 @@
+"""Sizes and positions, in integers only: padding, output sizes, strips and the input they need.
+
+Along one axis a kernel of ``kernel`` cells, ``dilation`` apart, covers
+``extent = dilation·(kernel − 1) + 1`` positions, and the output has
+``floor((size + before + after − extent) / stride) + 1`` values: the formula of Keras, PyTorch and ONNX
+(Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from convcli.errors import ArgumentError, shown
+
+Pair = tuple[int, int]
+
+AMOUNTS: Final = ("valid", "same", "same-lower", "full")
+FILLS: Final = ("zero", "edge", "reflect", "symmetric", "wrap")
+_ALIASES: Final = {
+    "zeros": "zero",
+    "constant": "zero",
+    "replicate": "edge",
+    "nearest": "edge",
+    "copy": "edge",
+    "reflect101": "reflect",
+    "circular": "wrap",
+    "tile": "wrap",
+    "repeat": "wrap",
+    "same-upper": "same",
+}
+_AMBIGUOUS: Final = (
+    "'mirror' means two things: 'reflect' does not repeat the edge (c b | a b c d | c b), "
+    "'symmetric' does (b a | a b c d | d c)"
+)
+LARGEST: Final = 2**40  # far above any picture, far below where integers of the machine end
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """What lies past the edge: a constant, or the picture continued by NumPy's rule of that name."""
+
+    mode: str = "constant"
+    value: float = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Fill:
+        """``zero``, a number, ``edge``, ``reflect``, ``symmetric``, ``wrap`` or a known alias."""
+        word = _normal(text)
+        word = _ALIASES.get(word, word)
+        if word == "zero":
+            return cls()
+        if word in FILLS:
+            return cls(word)
+        if word == "mirror":
+            raise ArgumentError(_AMBIGUOUS)
+        try:
+            value = float(word)
+        except ValueError:
+            value = float("nan")
+        if not abs(value) < float("inf"):
+            allowed = ", ".join(FILLS)
+            raise ArgumentError(f"padding fill {shown(text)} is not one of {allowed}, or a number")
+        return cls("constant", int(value) if value.is_integer() else value)
+
+    def __str__(self) -> str:
+        if self.mode != "constant":
+            return self.mode
+        return "zero" if self.value == 0 else f"{self.value:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """How far the picture is continued, and with what: ``AMOUNT[:FILL]``.
+
+    ``amount`` is one of `AMOUNTS`, or explicit ``(before, after)`` pairs, one an axis (one pair alone
+    serves every axis).
+    """
+
+    amount: str | tuple[Pair, ...] = "valid"
+    fill: Fill = field(default_factory=Fill)
+
+    @classmethod
+    def parse(cls, text: str) -> Padding:
+        """``same``, ``full:edge``, ``1``, ``2,1:wrap`` or ``TOP,BOTTOM,LEFT,RIGHT[:FILL]``."""
+        amount, _, fill = text.strip().partition(":")
+        if ":" in text and not fill.strip():
+            raise ArgumentError(f"padding {shown(text)} has nothing behind the colon")
+        return cls(_parse_amount(amount), Fill.parse(fill) if fill else Fill())
+
+    def pairs(self, sizes: Sequence[int], extents: Sequence[int], strides: Sequence[int]) -> tuple[Pair, ...]:
+        """(before, after) for every axis of a picture of ``sizes``."""
+        if isinstance(self.amount, str):
+            rule = _AMOUNT_RULES[self.amount]
+            return tuple(rule(*axis) for axis in zip(sizes, extents, strides, strict=True))
+        if len(self.amount) == 1:
+            return self.amount * len(sizes)
+        if len(self.amount) != len(sizes):
+            raise ArgumentError(f"padding has {len(self.amount)} pairs, the picture has {len(sizes)} axes")
+        return self.amount
+
+    def __str__(self) -> str:
+        return f"{amount_text(self.amount)}:{self.fill}"
+
+
+def amount_text(amount: str | tuple[Pair, ...]) -> str:
+    """An amount as `Padding.parse` reads it."""
+    if isinstance(amount, str):
+        return amount
+    if all(before == after for before, after in amount):
+        return ",".join(str(before) for before, _ in amount)
+    return ",".join(f"{before},{after}" for before, after in amount)
+
+
+def _normal(text: str) -> str:
+    return text.strip().casefold().replace("_", "-")
+
+
+def _parse_amount(text: str) -> str | tuple[Pair, ...]:
+    word = _normal(text)
+    word = _ALIASES.get(word, word)
+    if word in AMOUNTS:
+        return word
+    allowed = "valid, same, same-lower, full, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT"
+    if not re.fullmatch(r"\d{1,9}(\s*,\s*\d{1,9}){0,3}", word):
+        hint = "; fills stand behind a colon, as in same:edge" if word in {*FILLS, *_ALIASES} else ""
+        raise ArgumentError(f"padding {shown(text)} is not {allowed}{hint}")
+    numbers = [int(part) for part in word.split(",")]
+    match numbers:
+        case [both]:
+            return ((both, both),)
+        case [rows, columns]:
+            return ((rows, rows), (columns, columns))
+        case [top, bottom, left, right]:
+            return ((top, bottom), (left, right))
+    raise ArgumentError(f"padding {shown(text)} has {len(numbers)} numbers; allowed: {allowed}")
+
+
+def _same(size: int, extent: int, stride: int) -> Pair:
+    total = max((-(-size // stride) - 1) * stride + extent - size, 0)
+    return total // 2, total - total // 2
+
+
+_AMOUNT_RULES: Final[dict[str, Callable[[int, int, int], Pair]]] = {
+    "valid": lambda size, extent, stride: (0, 0),
+    "same": _same,
+    "same-lower": lambda size, extent, stride: _same(size, extent, stride)[::-1],
+    "full": lambda size, extent, stride: (extent - 1, extent - 1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis of a convolution: sizes in pixels, stride and dilation in pixels a step."""
+
+    size: int
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    before: int = 0
+    after: int = 0
+
+    @property
+    def extent(self) -> int:
+        """Positions from a window's first cell to its last."""
+        return self.dilation * (self.kernel - 1) + 1
+
+    @property
+    def padded(self) -> int:
+        return self.size + self.before + self.after
+
+    @property
+    def output(self) -> int:
+        """Windows that fit; 0 where the kernel is larger than the padded axis."""
+        return max((self.padded - self.extent) // self.stride + 1, 0)
+
+    @property
+    def remainder(self) -> int:
+        """Padded positions behind the last window."""
+        return (self.padded - self.extent) % self.stride
+
+    @property
+    def uncovered(self) -> int:
+        """Positions of the picture itself that lie in no window."""
+        ends = [self.reach((0, self.output))]
+        if self.stride > self.extent:
+            ends = [self.window(index) for index in range(self.output)]
+        return self.size - sum(max(min(stop, self.size) - max(start, 0), 0) for start, stop in ends)
+
+    def window(self, index: int) -> Pair:
+        """First position and the one past the last that output ``index`` reads; < 0 is padding."""
+        start = index * self.stride - self.before
+        return start, start + self.extent
+
+    def reach(self, outputs: Pair) -> Pair:
+        """The positions that the outputs ``[first, last)`` read together."""
+        return self.window(outputs[0])[0], self.window(outputs[1] - 1)[1]
+
+    def formula(self) -> str:
+        """The output size with its numbers filled in."""
+        kernel = f"{self.extent}" if self.dilation == 1 else f"({self.dilation}·({self.kernel} − 1) + 1)"
+        return (
+            f"floor(({self.size} + {self.before} + {self.after} − {kernel}) / {self.stride}) + 1"
+            f" = {self.output}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """The axes of one convolution, (rows, columns) for pictures, up to three for arrays."""
+
+    axes: tuple[Axis, ...]
+
+    @property
+    def input(self) -> tuple[int, ...]:
+        return tuple(axis.size for axis in self.axes)
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        return tuple(axis.kernel for axis in self.axes)
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        return tuple(axis.output for axis in self.axes)
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        return tuple((axis.before, axis.after) for axis in self.axes)
+
+    @property
+    def uncovered(self) -> int:
+        """Pixels of the picture that no window covers."""
+        total = covered = 1
+        for axis in self.axes:
+            total *= axis.size
+            covered *= axis.size - axis.uncovered
+        return total - covered
+
+
+def geometry(
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    stride: int | Sequence[int] = 1,
+    padding: Padding | None = None,
+    dilation: int | Sequence[int] = 1,
+) -> Geometry:
+    """The axes of a convolution of a picture of ``sizes`` with a kernel of sizes ``kernel``.
+
+    Raises:
+        ArgumentError: a size, stride or dilation below 1, a wrong number of values, or a kernel that
+            is larger than the padded picture.
+    """
+    count = len(sizes)
+    if len(kernel) != count:
+        raise ArgumentError(f"kernel has {len(kernel)} axes, the picture has {count}")
+    _at_least_one("size", sizes)
+    _at_least_one("kernel", kernel)
+    strides = per_axis("stride", stride, count)
+    dilations = per_axis("dilation", dilation, count)
+    extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
+    pairs = (padding or Padding()).pairs(sizes, extents, strides)
+    axes = tuple(
+        Axis(*axis, *pair)
+        for axis, pair in zip(zip(sizes, kernel, strides, dilations, strict=True), pairs, strict=True)
+    )
+    if any(axis.padded < axis.extent for axis in axes):
+        window = " × ".join(str(axis.extent) for axis in axes)
+        padded = " × ".join(str(axis.padded) for axis in axes)
+        raise ArgumentError(
+            f"the kernel covers {window}, which is larger than the padded picture, {padded}; "
+            "use a smaller kernel or dilation, or more padding"
+        )
+    return Geometry(axes)
+
+
+def per_axis(name: str, value: int | Sequence[int], count: int) -> tuple[int, ...]:
+    """One number for each of ``count`` axes; a single number serves all of them."""
+    values = (value,) if isinstance(value, int) else tuple(value)
+    if len(values) == 1:
+        values *= count
+    if len(values) != count:
+        raise ArgumentError(f"{name} has {len(values)} values; allowed: 1 or {count}")
+    _at_least_one(name, values)
+    return values
+
+
+def _at_least_one(name: str, values: Sequence[int]) -> None:
+    for value in values:
+        if not 1 <= value <= LARGEST:
+            raise ArgumentError(f"{name} {value} is not allowed; it is at least 1")
+
+
+def parse_sizes(name: str, text: str, counts: Sequence[int], separator: str = ",") -> tuple[int, ...]:
+    """Whole numbers of an option, as many as one of ``counts``: ``2,1`` or ``512x512``."""
+    parts = re.split(rf"\s*[{separator}]\s*", text.strip().casefold())
+    if len(parts) not in counts or not all(re.fullmatch(r"-?\d{1,12}", part) for part in parts):
+        allowed = " or ".join(separator[0].join("N" * count) for count in counts)
+        raise ArgumentError(f"{name} {shown(text)} is not {allowed} (whole numbers)")
+    numbers = tuple(int(part) for part in parts)
+    _at_least_one(name, numbers)
+    return numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A rectangle of the output: the unit of work."""
+
+    rows: Pair
+    columns: Pair
+
+    @property
+    def shape(self) -> Pair:
+        return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
+
+
+def strips(rows: int, columns: int, height: int, width: int) -> Iterator[Strip]:
+    """The strips that cut an output of ``rows`` × ``columns``, row by row."""
+    for top in range(0, rows, height):
+        for left in range(0, columns, width):
+            yield Strip((top, min(top + height, rows)), (left, min(left + width, columns)))

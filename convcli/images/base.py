@@ -1,0 +1,123 @@
+"""The contract of a picture format, and the plain facts of a picture."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from convcli.dtypes import Array, DType
+from convcli.errors import ImageError, one_line
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_NAMES: Final = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of its picture before a pixel is decoded.
+
+    Attributes:
+        format: name of the format, as ``--format`` takes it.
+        channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+        dtype: type of the decoded values.
+    """
+
+    format: str
+    rows: int
+    columns: int
+    channels: int
+    dtype: DType
+
+    @property
+    def alpha(self) -> bool:
+        return self.channels in (2, 4)
+
+    @property
+    def kind(self) -> str:
+        """``RGB, 8-bit``."""
+        return f"{_NAMES[self.channels]}, {depth_text(self.dtype)}"
+
+
+def depth_text(dtype: DType) -> str:
+    """``8-bit``, ``16-bit``, ``float32``."""
+    return f"{dtype.itemsize * 8}-bit" if dtype.kind in "iu" else str(dtype)
+
+
+class Format(Protocol):
+    """One file format; a file of this folder each, registered in `convcli.images`."""
+
+    name: str
+    suffixes: tuple[str, ...]
+
+    def sniff(self, head: bytes) -> bool:
+        """Whether a file that starts with ``head`` (32 bytes) is of this format."""
+
+    def header(self, data: bytes) -> Header:
+        """The facts, without decoding."""
+
+    def decode(self, data: bytes, header: Header) -> Array:
+        """The pixels, (rows, columns, channels) of the header's type."""
+
+    def holds(self, dtype: DType, channels: int) -> bool:
+        """Whether every value of such a picture survives being written."""
+
+    def encode(self, pixels: Array) -> bytes:
+        """A file of (rows, columns, channels) pixels that `holds` accepts."""
+
+
+@contextmanager
+def strict(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises or warns of into one `ImageError`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            yield
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageError(f"not enough memory to decode this {name}") from error
+    except Exception as error:
+        reason = one_line(str(error).strip().split("\n")[0]) or type(error).__name__
+        raise ImageError(f"damaged {name}: {reason}") from error
+
+
+def pillow(data: bytes) -> Image:
+    """The file as Pillow sees it; pixels are not decoded yet, sizes are checked elsewhere."""
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None
+    return Image.open(io.BytesIO(data))
+
+
+def from_pillow(image: Image, mode: str) -> Array:
+    """(rows, columns, channels) of an 8-bit Pillow image in ``mode``."""
+    import numpy as np
+
+    pixels: Any = np.array(image if image.mode == mode else image.convert(mode))
+    array: Array = pixels
+    return array[..., None] if array.ndim == 2 else array
+
+
+def to_pillow(pixels: Array) -> Image:
+    """8-bit pixels as a Pillow image."""
+    from PIL import Image
+
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+MODES: Final = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+"""Pillow's mode for so many 8-bit channels."""
+CHANNELS: Final = {mode: channels for channels, mode in MODES.items()}
+
+
+def saved(image: Image, format_name: str, **options: Any) -> bytes:
+    """The bytes that Pillow writes."""
+    buffer = io.BytesIO()
+    image.save(buffer, format_name, **options)
+    return buffer.getvalue()

@@ -1,0 +1,37 @@
+"""BMP: 8-bit gray, RGB and RGBA."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from convcli.dtypes import Array, DType
+from convcli.images.base import CHANNELS, MODES, Header, from_pillow, pillow, saved, to_pillow
+
+_MODES: Final = {"1": "L", "P": "RGB"}
+
+
+class Bmp:
+    """Windows bitmap."""
+
+    name = "bmp"
+    suffixes: tuple[str, ...] = (".bmp", ".dib")
+
+    def sniff(self, head: bytes) -> bool:
+        return head.startswith(b"BM")
+
+    def header(self, data: bytes) -> Header:
+        with pillow(data) as image:
+            mode = _MODES.get(image.mode, image.mode)
+            return Header(self.name, image.height, image.width, CHANNELS[mode], np.dtype(np.uint8))
+
+    def decode(self, data: bytes, header: Header) -> Array:
+        with pillow(data) as image:
+            return from_pillow(image, MODES[header.channels])
+
+    def holds(self, dtype: DType, channels: int) -> bool:
+        return dtype == np.uint8 and channels != 2
+
+    def encode(self, pixels: Array) -> bytes:
+        return saved(to_pillow(pixels), "BMP")

@@ -1,0 +1,39 @@
+"""GIF: the first frame, read by imageio as it is shown; written from 8-bit gray."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from convcli.dtypes import Array, DType
+from convcli.images.base import MODES, Header, pillow, saved, to_pillow
+
+
+class Gif:
+    """Graphics Interchange Format (89a)."""
+
+    name = "gif"
+    suffixes: tuple[str, ...] = (".gif",)
+
+    def sniff(self, head: bytes) -> bool:
+        return head[:6] in (b"GIF87a", b"GIF89a")
+
+    def header(self, data: bytes) -> Header:
+        with pillow(data) as image:
+            gray = image.mode == "L" and "transparency" not in image.info
+            channels = 1 if gray else 3 + ("transparency" in image.info)
+            return Header(self.name, image.height, image.width, channels, np.dtype(np.uint8))
+
+    def decode(self, data: bytes, header: Header) -> Array:
+        import imageio.v3 as iio
+
+        mode = MODES[header.channels]
+        pixels: Array = iio.imread(io.BytesIO(data), index=0, plugin="pillow", mode=mode)
+        return pixels.reshape(header.rows, header.columns, header.channels)
+
+    def holds(self, dtype: DType, channels: int) -> bool:
+        return dtype == np.uint8 and channels == 1
+
+    def encode(self, pixels: Array) -> bytes:
+        return saved(to_pillow(pixels), "GIF")

@@ -1,0 +1,39 @@
+"""WebP: 8-bit RGB and RGBA; written lossless, colours under transparency kept."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from convcli.dtypes import Array, DType
+from convcli.images.base import CHANNELS, MODES, Header, from_pillow, pillow, saved, to_pillow
+
+LARGEST_SIDE: Final = 16_383
+
+
+class WebP:
+    """WebP (RFC 9649)."""
+
+    name = "webp"
+    suffixes: tuple[str, ...] = (".webp",)
+
+    def sniff(self, head: bytes) -> bool:
+        return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+
+    def header(self, data: bytes) -> Header:
+        with pillow(data) as image:
+            return Header(self.name, image.height, image.width, CHANNELS[image.mode], np.dtype(np.uint8))
+
+    def decode(self, data: bytes, header: Header) -> Array:
+        with pillow(data) as image:
+            return from_pillow(image, MODES[header.channels])
+
+    def holds(self, dtype: DType, channels: int) -> bool:
+        return dtype == np.uint8
+
+    def encode(self, pixels: Array) -> bytes:
+        image = to_pillow(pixels)
+        if pixels.shape[2] < 3:
+            image = image.convert("RGB" if pixels.shape[2] == 1 else "RGBA")
+        return saved(image, "WEBP", lossless=True, exact=True)

@@ -1,0 +1,137 @@
+"""From a feature map to a picture: which value becomes black, gray and white."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Final
+
+from convcli.dtypes import Affine, DType, span
+from convcli.errors import ArgumentError, shown, suggest
+from convcli.kernel import Kernel
+from convcli.rational import Number, parse_number, text_of
+
+KINDS: Final = ("auto", "clip", "abs", "signed", "stretch", "raw")
+_NEAR: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """How values become pixels, in the range 0 to white (255 for 8 bits).
+
+    Attributes:
+        kind: ``clip`` (the value itself), ``abs`` (its magnitude), ``signed`` (0 is mid-gray, ±``high``
+            is mid ± (mid − 1)), ``stretch`` (``low`` is black, ``high`` white), ``raw`` (floats, as they
+            are) or ``auto``.
+        low, high: the range, or None where the feature map's own is taken.
+    """
+
+    kind: str = "auto"
+    low: Number | None = None
+    high: Number | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Mapping:
+        """``auto``, ``clip``, ``abs``, ``raw``, ``signed[:LIMIT]`` or ``stretch[:LOW,HIGH]``."""
+        kind, _, arguments = text.strip().casefold().partition(":")
+        if kind not in KINDS:
+            raise ArgumentError(f"map {shown(text)} is not one of {', '.join(KINDS)}{suggest(kind, KINDS)}")
+        numbers = _numbers(text, arguments)
+        allowed = {"signed": (0, 1), "stretch": (0, 2)}.get(kind, (0,))
+        if len(numbers) not in allowed:
+            raise ArgumentError(f"map {shown(text)}: allowed are signed:LIMIT and stretch:LOW,HIGH")
+        match numbers:
+            case [limit]:
+                if limit <= 0:
+                    raise ArgumentError(f"map {shown(text)}: the limit is above 0")
+                return cls(kind, -limit, limit)
+            case [low, high]:
+                if low >= high:
+                    raise ArgumentError(f"map {shown(text)}: LOW is below HIGH")
+                return cls(kind, low, high)
+        return cls(kind)
+
+    def resolved(self, kernel: Kernel, source: DType) -> Mapping:
+        """``auto`` as the kind that suits the kernel and the picture's type."""
+        if self.kind != "auto":
+            return self
+        if source.kind == "f":
+            return Mapping("raw")
+        if kernel.combine is None:
+            if all(abs(total - 1) < _NEAR for total in kernel.map_sums):
+                return Mapping("clip")
+            if all(abs(total) < _NEAR for total in kernel.map_sums):
+                return Mapping("clip" if kernel.bias else "signed")
+        return Mapping("stretch")
+
+    @property
+    def needs_range(self) -> bool:
+        """Whether the feature map's own range has to be known first."""
+        return self.kind in ("signed", "stretch") and self.high is None
+
+    def over(self, low: Number, high: Number) -> Mapping:
+        """The same mapping for a feature map of this range."""
+        if not self.needs_range:
+            return self
+        if self.kind == "signed":
+            ends: list[Number] = [low, -low, high, -high]
+            limit = max(ends)
+            return replace(self, low=-limit, high=limit)
+        return replace(self, low=low, high=high)
+
+    def affine(self, value: Affine, target: DType) -> Affine:
+        """From a sum, whose meaning ``value`` states, to a pixel of an integer type."""
+        if self.kind in ("clip", "raw"):
+            return value
+        if self.kind == "abs":
+            return replace(value, magnitude=True)
+        assert self.low is not None and self.high is not None
+        white = span(target)[1]
+        if self.kind == "signed":
+            middle = (white + 1) // 2
+            gain = _quotient(middle - 1, self.high)
+            return value.then(gain, Fraction(middle))
+        gain = _quotient(white, self.high - self.low)
+        return value.then(gain, -gain * self.low)
+
+    def describe(self, target: DType) -> str:
+        """What the mapping did, in words."""
+        if self.kind == "raw":
+            return "raw: the values themselves, as floats"
+        white = span(target)[1]
+        if self.kind == "clip":
+            return f"clip: rounded to nearest, saturated at 0 and {white}"
+        if self.kind == "abs":
+            return f"abs: magnitudes, rounded to nearest, saturated at {white}"
+        low, high = (short(value) for value in (self.low or Fraction(0), self.high or Fraction(0)))
+        if self.kind == "signed":
+            middle = (white + 1) // 2
+            return f"signed: 0 → {middle}, ±{high} → {middle} ± {middle - 1}"
+        return f"stretch: {low} → 0, {high} → {white}"
+
+    def __str__(self) -> str:
+        if self.high is None or self.low is None:
+            return self.kind
+        numbers = [self.high] if self.kind == "signed" else [self.low, self.high]
+        return f"{self.kind}:{','.join(text_of(number) for number in numbers)}"
+
+
+def short(value: Number) -> str:
+    """A value in a report: an integer in full, a fraction to six digits."""
+    if isinstance(value, Fraction) and value.denominator == 1:
+        return str(value.numerator).replace("-", "−")
+    return f"{float(value):.6g}".replace("-", "−")
+
+
+def _numbers(text: str, arguments: str) -> list[Fraction]:
+    try:
+        return [parse_number(part) for part in arguments.split(",")] if arguments else []
+    except ValueError as error:
+        raise ArgumentError(f"map {shown(text)}: {error}") from error
+
+
+def _quotient(top: int, bottom: Number) -> Number:
+    """``top / bottom``; 0 for a feature map without any range."""
+    if bottom == 0:
+        return Fraction(0)
+    return Fraction(top) / bottom if isinstance(bottom, Fraction) else top / bottom

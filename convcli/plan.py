@@ -1,0 +1,133 @@
+"""The question and the decision, as values: a Problem, and the Plan that answers it.
+
+Both are made from shapes, types and the kernel alone, never from pixels, so that a plan can be printed
+before anything is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from convcli.dtypes import Affine, DType
+from convcli.filter import Filter
+from convcli.geometry import Axis, Fill, Strip, strips
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Problem:
+    """One convolution of an array (batch, depth, rows, columns, channels, lanes).
+
+    ``channels`` are summed, as a layer does, in ``groups``; ``lanes`` are filtered alike, each by itself,
+    as the colours of a picture are. The result is (batch, depth, rows, columns, maps, lanes).
+    """
+
+    axes: tuple[Axis, Axis, Axis]
+    filter: Filter
+    dtype: DType
+    fill: Fill = field(default_factory=Fill)
+    batch: int = 1
+    channels: int = 1
+    lanes: int = 1
+    groups: int = 1
+    double: bool = False
+
+    @property
+    def depth(self) -> Axis:
+        return self.axes[0]
+
+    @property
+    def rows(self) -> Axis:
+        return self.axes[1]
+
+    @property
+    def columns(self) -> Axis:
+        return self.axes[2]
+
+    @property
+    def values(self) -> int:
+        """Values of the result, all maps together."""
+        depth, rows, columns = (axis.output for axis in self.axes)
+        return self.batch * depth * rows * columns * self.filter.maps * self.lanes
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Arithmetic:
+    """The number type of the sums, and what is known of them.
+
+    Attributes:
+        dtype: type of the loaded pixels, the weights and the sums.
+        filter: the filter in that arithmetic: integers, or floats.
+        bounds: per map, the range that the sums can have; infinite where unknown.
+        reason: why this type.
+    """
+
+    dtype: DType
+    filter: Filter
+    bounds: tuple[tuple[float, float], ...]
+    reason: str
+
+    @property
+    def exact(self) -> bool:
+        return self.dtype.kind in "iu"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Outcome:
+    """What the engine hands on, once maps are combined: per map, its bounds and its meaning as a value."""
+
+    dtype: DType
+    bounds: tuple[tuple[float, float], ...]
+    affines: tuple[Affine, ...]
+
+    @property
+    def maps(self) -> int:
+        return len(self.bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A method that was considered: its cost in nanoseconds a value and thread, or why it refused."""
+
+    method: str
+    cost: float | None = None
+    refusal: str = ""
+
+    def __str__(self) -> str:
+        answer = f"refused: {self.refusal}" if self.cost is None else f"{self.cost:.2f} ns a value"
+        return f"{self.method:<10} {answer}"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Plan:
+    """How a feature map will be computed; the engine only obeys."""
+
+    problem: Problem
+    arithmetic: Arithmetic
+    outcome: Outcome
+    method: str
+    height: int
+    width: int
+    threads: int
+    candidates: tuple[Candidate, ...]
+
+    def strips(self) -> list[Strip]:
+        """The output of one depth position, cut."""
+        rows, columns = self.problem.rows.output, self.problem.columns.output
+        return list(strips(rows, columns, self.height, self.width))
+
+    @property
+    def summary(self) -> str:
+        """One line: method, number type, strips and threads."""
+        kind = "exact" if self.arithmetic.exact else "rounded"
+        threads = f"{self.threads} thread{'s' * (self.threads != 1)}"
+        cut = f"strips of {self.height} rows"
+        if self.width < self.problem.columns.output:
+            cut += f" × {self.width} columns"
+        return f"{self.method} in {self.arithmetic.dtype} ({kind}), {cut}, {threads}"
+
+    def __str__(self) -> str:
+        rows = [self.summary, f"  {self.arithmetic.reason}"]
+        for candidate in self.candidates:
+            mark = "→" if candidate.method == self.method else " "
+            rows.append(f"  {mark} {candidate}")
+        return "\n".join(rows)

@@ -1,0 +1,160 @@
+"""Exact numbers: reading them, and the integer form of whole arrays.
+
+A kernel is exact when its weights are integers over one denominator. Integer pictures times such a kernel
+are integers too, so that nothing is rounded before the very end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from math import gcd, lcm
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Number = Fraction | float
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+_NUMBER: Final = re.compile(
+    r"(?P<top>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?)"
+    r"(?:\s*/\s*(?P<bottom>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?))?",
+    re.IGNORECASE | re.ASCII,
+)
+_LONGEST: Final = 80
+_INTEGERS: Final = 2**62  # numerators and denominators stay below this
+_DYADIC_BITS: Final = 24  # a float with more fractional bits than these was not meant as a fraction
+
+
+def parse_number(text: str) -> Fraction:
+    """``3``, ``-0.5``, ``1e-3`` or ``1/9``, exactly.
+
+    Raises:
+        ValueError: with the reason, for anything else (also NaN, infinity and a zero divisor).
+    """
+    word = text.strip().replace("−", "-")
+    if re.fullmatch(r"[+-]?\.?(nan|inf|infinity)", word, re.IGNORECASE):
+        raise ValueError(f"{word} is not a finite number")
+    match = _NUMBER.fullmatch(word) if len(word) <= _LONGEST else None
+    if match is None:
+        raise ValueError("not a number (allowed: 3, -0.5, 1e-3, 1/9)")
+    top, bottom = Fraction(match["top"]), Fraction(match["bottom"] or 1)
+    if bottom == 0:
+        raise ValueError("divisor is zero")
+    value = top / bottom
+    if abs(value) > 10**300 or (value and abs(value) < Fraction(1, 10**300)):
+        raise ValueError("out of range (allowed: 1e-300 to 1e300)")
+    return value
+
+
+def exact_number(value: Any) -> Number:
+    """An integer or fraction as it is; a float as a fraction where it has few fractional bits."""
+    if isinstance(value, (Fraction, int, np.integer)):
+        return Fraction(int(value)) if not isinstance(value, Fraction) else value
+    number = float(value)
+    if number * 2**_DYADIC_BITS == round(number * 2**_DYADIC_BITS) and abs(number) < 2**38:
+        return Fraction(number)
+    return number
+
+
+def text_of(value: Number) -> str:
+    """A number as a person writes it: ``3``, ``1/9``, ``0.375`` (floats in 6 digits)."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Rational:
+    """An array of fractions: ``numerators`` (int64, any shape) over one ``denominator``."""
+
+    numerators: IntArray
+    denominator: int
+
+    @classmethod
+    def of(cls, values: NDArray[Any], scale: Number) -> Rational | None:
+        """The exact form of ``values`` × ``scale``, or None where there is none that fits 62 bits."""
+        if isinstance(scale, float):
+            return None
+        if values.dtype.kind in "iub":
+            largest = max((abs(int(values.max())), abs(int(values.min()))), default=0)
+            return cls._fitted(values, largest, scale)
+        if values.dtype.kind == "f":
+            steps = values * 2.0**_DYADIC_BITS
+            if not (np.all(steps == np.rint(steps)) and np.all(np.abs(steps) < _INTEGERS)):
+                return None
+            return cls._fitted(steps, int(np.abs(steps).max()), scale / 2**_DYADIC_BITS)
+        fractions = [exact_number(value) for value in values.ravel()]
+        if any(isinstance(value, float) for value in fractions):
+            return None
+        exact = [Fraction(value) for value in fractions]
+        common = lcm(*(value.denominator for value in exact))
+        integers = [int(value * common) for value in exact]
+        if max(map(abs, integers)) >= _INTEGERS:
+            return None
+        array = np.array(integers, np.int64).reshape(values.shape)
+        return cls._fitted(array, max(map(abs, integers)), scale / common)
+
+    @classmethod
+    def _fitted(cls, integers: NDArray[Any], largest: int, scale: Fraction) -> Rational | None:
+        """``integers`` × ``scale``, reduced to lowest terms."""
+        if largest >= _INTEGERS:
+            return None
+        numerators = integers.astype(np.int64)
+        shared = int(np.gcd.reduce(numerators, axis=None)) or 1
+        factor = scale * shared
+        if largest // shared * abs(factor.numerator) >= _INTEGERS or factor.denominator >= _INTEGERS:
+            return None
+        reduced = numerators // shared * factor.numerator
+        reduced.setflags(write=False)
+        return cls(reduced, factor.denominator)
+
+    def floats(self) -> FloatArray:
+        """Each fraction as the nearest float64 (within one unit of the last place)."""
+        return self.numerators / self.denominator
+
+    def total(self) -> Fraction:
+        return Fraction(exact_sum(self.numerators), self.denominator)
+
+
+def exact_sum(integers: IntArray) -> int:
+    """The sum without overflow."""
+    if float(np.abs(integers.astype(np.float64)).sum()) < _INTEGERS:
+        return int(integers.sum())
+    return sum(map(int, integers.ravel()))
+
+
+def integer_factors(matrix: IntArray) -> tuple[IntArray, IntArray] | None:
+    """Integer vectors ``u``, ``v`` with ``matrix == outer(u, v)``, or None where the rank is above 1.
+
+    ``v`` is the first non-zero row in lowest terms; every row of a rank-1 integer matrix is a whole
+    multiple of it (Gauss's lemma).
+    """
+    rows = [row for row in matrix if row.any()]
+    if not rows:
+        return None
+    shared = gcd(*map(int, rows[0]))
+    direction = rows[0] // shared
+    pivot = int(np.flatnonzero(direction)[0])
+    heights = matrix[:, pivot] // direction[pivot]
+    if not np.array_equal(np.multiply.outer(heights, direction), matrix):
+        return None
+    return heights, direction
+
+
+def float_factors(matrix: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+    """Float vectors whose outer product is ``matrix`` within 4 units of its largest weight's last place."""
+    row, column = np.unravel_index(int(np.abs(matrix).argmax()), matrix.shape)
+    if matrix[row, column] == 0:
+        return None
+    heights, direction = matrix[:, column] / matrix[row, column], matrix[row].copy()
+    worst = np.abs(np.multiply.outer(heights, direction) - matrix).max()
+    return (heights, direction) if worst <= 4 * np.finfo(np.float64).eps * np.abs(matrix).max() else None
+
+
+def common_denominator(values: Iterable[Fraction]) -> int:
+    return lcm(*(value.denominator for value in values))

@@ -1,0 +1,283 @@
+"""The shape report: what went in, every size with its formula, what came out, and how it was computed.
+
+`Report.as_dict` is the JSON form, described in docs/report.md; ``schema`` counts its versions.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from convcli.geometry import Axis, Geometry
+from convcli.kernel import Kernel
+from convcli.kernelview import matrices
+from convcli.picture import Mapping, short
+from convcli.plan import Plan
+from convcli.rational import Number, text_of
+
+SCHEMA: Final = 1
+MOST_LISTED: Final = 1024  # weights in a JSON report
+_SUBJECT: Final = ("rows", "columns")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A picture file: its name, format and kind (``RGB, 8-bit``), and its size in bytes."""
+
+    name: str
+    format: str
+    kind: str
+    bytes: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Report:
+    """One feature map."""
+
+    source: File
+    target: File
+    kernel: Kernel
+    index: int
+    flip: bool
+    geometry: Geometry
+    padding: str
+    channels: str
+    batch_shape: tuple[int, int]  # channels in, channels out
+    dtype: str
+    low: Number
+    high: Number
+    mapping: Mapping
+    mapping_text: str
+    below: int
+    above: int
+    values: int
+    plan: Plan
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(batch, rows, columns, channels)."""
+        return 1, *self.geometry.input, self.batch_shape[0]
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """(batch, rows, columns, channels)."""
+        return 1, *self.geometry.output, self.batch_shape[1]
+
+    @property
+    def operation(self) -> str:
+        return "convolution (the kernel turned by 180°)" if self.flip else "cross-correlation"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON types."""
+        kernel = self.kernel
+        return {
+            "schema": SCHEMA,
+            "input": _file_dict(self.source, self.input_shape),
+            "kernel": {
+                "name": kernel.name,
+                "shape": list(kernel.tensor_shape),
+                "weights": kernel.weights.tolist() if kernel.weights.size <= MOST_LISTED else None,
+                "sum": float(kernel.map_sums[min(self.index, kernel.maps - 1)]),
+                "bias": float(kernel.bias),
+                "combine": kernel.combine,
+                "operation": "convolution" if self.flip else "cross-correlation",
+            },
+            "padding": self.padding,
+            "axes": axes_dict(self.geometry),
+            "uncovered": self.geometry.uncovered,
+            "channels": self.channels,
+            "output": {**_file_dict(self.target, self.output_shape), "map": self.index},
+            "range": {"low": float(self.low), "high": float(self.high)},
+            "mapping": str(self.mapping),
+            "saturated": {"below": self.below, "above": self.above, "of": self.values},
+            "plan": plan_dict(self.plan),
+            "seconds": round(self.seconds, 6),
+            "notes": list(self.notes),
+        }
+
+    def as_json(self) -> str:
+        """One line."""
+        return json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=True)
+
+    def as_csv(self, header: bool = True) -> str:
+        """One row, behind a header if asked; a cell that a spreadsheet would run as a formula is quoted."""
+        row = self._csv_row()
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        if header:
+            writer.writerow(row.keys())
+        writer.writerow([_tame(value) for value in row.values()])
+        return buffer.getvalue()
+
+    def _csv_row(self) -> dict[str, Any]:
+        rows, columns = self.geometry.axes
+        return {
+            "input": self.source.name,
+            "output": self.target.name,
+            "kernel": self.kernel.name,
+            "map": self.index,
+            "input_rows": rows.size,
+            "input_columns": columns.size,
+            "input_channels": self.batch_shape[0],
+            "kernel_rows": rows.kernel,
+            "kernel_columns": columns.kernel,
+            "stride_rows": rows.stride,
+            "stride_columns": columns.stride,
+            "dilation_rows": rows.dilation,
+            "dilation_columns": columns.dilation,
+            "padding": self.padding,
+            "top": rows.before,
+            "bottom": rows.after,
+            "left": columns.before,
+            "right": columns.after,
+            "output_rows": rows.output,
+            "output_columns": columns.output,
+            "output_channels": self.batch_shape[1],
+            "low": float(self.low),
+            "high": float(self.high),
+            "mapping": str(self.mapping),
+            "below": self.below,
+            "above": self.above,
+            "method": self.plan.method,
+            "milliseconds": round(self.seconds * 1000, 3),
+        }
+
+    def as_text(self, verbose: bool = False) -> str:
+        """For people; ``verbose`` adds every candidate of the plan."""
+        of = "" if not self.values else f" of {self.values}"
+        rows = [
+            ("input", f"{self.source.format}, {self.source.kind}: {self.input_shape} {self.dtype}"),
+            ("kernel", _kernel_line(self.kernel)),
+            *(("", line) for line in _matrix_lines(self.kernel)),
+            ("operation", f"{self.operation}, channels {self.channels}"),
+            *geometry_lines(self.geometry, self.padding),
+            ("output", f"{self.output_shape} NHWC, {to_nchw(self.output_shape)} NCHW"),
+            ("range", f"{short(self.low)} … {short(self.high)} before the mapping"),
+            ("mapping", self.mapping_text),
+            ("saturated", f"{self.below} below and {self.above} above{of} values"),
+            ("plan", f"{self.plan.summary}: {self.seconds * 1000:.1f} ms"),
+            *((("", line[2:]) for line in str(self.plan).splitlines()[1:]) if verbose else ()),
+            (
+                "written",
+                f"{self.target.name}: {self.target.format}, {self.target.kind}, {_size(self.target.bytes)}",
+            ),
+            *(("note", note) for note in self.notes),
+        ]
+        return f"{self.source.name}\n" + table(rows)
+
+
+def table(rows: list[tuple[str, str]]) -> str:
+    """Labels in a column, words behind them."""
+    width = max(len(label) for label, _ in rows)
+    return "".join(f"  {label:<{width}}  {text}".rstrip() + "\n" for label, text in rows)
+
+
+def geometry_lines(geometry: Geometry, padding: str) -> list[tuple[str, str]]:
+    """Padding, stride, dilation, the formula of each axis, and what no window covers."""
+    sides = ("top", "bottom"), ("left", "right")
+    pads = ", ".join(
+        f"{name} {amount}"
+        for names, pair in zip(sides, geometry.pairs, strict=True)
+        for name, amount in zip(names, pair, strict=True)
+    )
+    strides = ", ".join(str(axis.stride) for axis in geometry.axes)
+    dilations = ", ".join(str(axis.dilation) for axis in geometry.axes)
+    lines = [
+        ("padding", f"{padding}: {pads}"),
+        ("stride", f"({strides}), dilation ({dilations})"),
+    ]
+    for name, axis in zip(_SUBJECT, geometry.axes, strict=True):
+        lines.append((name, axis.formula()))
+    uncovered = geometry.uncovered
+    parts = [
+        f"{axis.uncovered} {name}"
+        for name, axis in zip(_SUBJECT, geometry.axes, strict=True)
+        if axis.uncovered
+    ]
+    where = f" ({' and '.join(parts)})" if parts else ""
+    lines.append(("uncovered", f"{uncovered} pixels that no window covers{where}"))
+    return lines
+
+
+def to_nchw(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(batch, rows, columns, channels) as (batch, channels, rows, columns)."""
+    return shape[0], shape[3], shape[1], shape[2]
+
+
+def axes_dict(geometry: Geometry) -> dict[str, Any]:
+    """Each axis as JSON types."""
+    return {name: _axis_dict(axis) for name, axis in zip(_SUBJECT, geometry.axes, strict=True)}
+
+
+def _axis_dict(axis: Axis) -> dict[str, Any]:
+    return {
+        "input": axis.size,
+        "kernel": axis.kernel,
+        "stride": axis.stride,
+        "dilation": axis.dilation,
+        "before": axis.before,
+        "after": axis.after,
+        "output": axis.output,
+        "remainder": axis.remainder,
+        "uncovered": axis.uncovered,
+        "formula": axis.formula(),
+    }
+
+
+def plan_dict(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON types."""
+    return {
+        "method": plan.method,
+        "dtype": str(plan.arithmetic.dtype),
+        "exact": plan.arithmetic.exact,
+        "reason": plan.arithmetic.reason,
+        "strip": [plan.height, plan.width],
+        "threads": plan.threads,
+        "candidates": [
+            {"method": entry.method, "cost": entry.cost, "refusal": entry.refusal or None}
+            for entry in plan.candidates
+        ],
+    }
+
+
+def _file_dict(file: File, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {
+        "name": file.name,
+        "format": file.format,
+        "kind": file.kind,
+        "bytes": file.bytes,
+        "nhwc": list(shape),
+        "nchw": list(to_nchw(shape)),
+    }
+
+
+def _kernel_line(kernel: Kernel) -> str:
+    total = text_of(kernel.sum) if kernel.maps == 1 else ", ".join(short(t) for t in kernel.map_sums[:4])
+    words = [f"{kernel.name}: weights {kernel.tensor_shape}, sum {total}"]
+    if kernel.bias:
+        words.append(f"bias {text_of(kernel.bias)}")
+    if kernel.combine:
+        words.append(f"maps combined by {kernel.combine}")
+    return ", ".join(words)
+
+
+def _matrix_lines(kernel: Kernel) -> list[str]:
+    lines = []
+    for title, matrix in matrices(kernel):
+        lines += [title] if title else []
+        lines += [f"  {line}" for line in matrix]
+    return lines
+
+
+def _tame(value: Any) -> Any:
+    risky = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
+    return "'" + value if risky and value != "-" else value
+
+
+def _size(count: int) -> str:
+    return f"{count} bytes" if count < 10_000 else f"{count / 1000:,.0f} kB".replace(",", " ")
