@@ -177,9 +177,10 @@ def _prepare(
     axes = kernel.weights.ndim if kernel else (0 if raw is None else raw.ndim)
     if channels not in (None, "first", "last"):
         raise ArgumentError(f"channels {shown(channels)} is not None, 'first' or 'last'")
-    spatial = axes if channels is None or (kernel and axes == 2) else axes - 2
+    layered = bool(kernel and kernel.combine) or (channels is not None and not (kernel and axes == 2))
+    spatial = axes - 2 if layered else axes
     if not 1 <= spatial <= 3:
-        allowed = "1 to 3 axes" if channels is None else "3 to 5 axes with channels"
+        allowed = "3 to 5 axes" if layered else "1 to 3 axes, or more with channels='last' or 'first'"
         raise ArgumentError(f"weights have {axes} axes; allowed: {allowed}")
     if raw is not None and channels == "first":
         raw = np.moveaxis(raw, (0, 1), (-1, -2))

@@ -10,16 +10,14 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
-from math import prod
 
 import numpy as np
 
 from convcli.border import OUTSIDE, Indices, sources
 from convcli.combine import combine
 from convcli.dtypes import Array
-from convcli.geometry import Axis, Fill, Pair, Strip
-from convcli.methods.base import Work
+from convcli.geometry import Pair, Strip
+from convcli.methods.base import Step, Work
 from convcli.plan import Plan, Problem
 from convcli.planner import method_named
 
@@ -31,6 +29,20 @@ class Task:
     batch: int
     depth: int
     strip: Strip
+
+
+Run = tuple[int, int, int]
+"""A run of rows: (first target, first source, count); the source may be `OUTSIDE`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The target columns that lie inside the picture, the source's window for them, and the others."""
+
+    first: int
+    count: int
+    window: slice
+    border: tuple[Pair, ...]
 
 
 Consume = Callable[[Task, Array], None]
@@ -64,47 +76,80 @@ def run(plan: Plan, source: Array, consumer: Callable[[], Consume]) -> None:
 
 
 def _work(plan: Plan, source: Array, tasks: deque[Task], consume: Consume) -> None:
-    """One worker: its own scratch, tasks until there are none; a failure ends the others' too."""
-    work = Work(plan.problem, plan.arithmetic)
-    lanes, maps = plan.problem.lanes, work.filter.maps
-    runner = method_named(plan.method).runner(work, plan.height, plan.width * lanes)
-    planes = np.empty(prod(work.plane_shape(plan.height, plan.width)), work.dtype)
-    sums = np.empty(maps * plan.height * plan.width * lanes, work.dtype)
+    """One worker: tasks until there are none; a failure ends the others' too."""
+    bench = _Bench(plan)
     try:
         while tasks:
             try:
                 task = tasks.popleft()
             except IndexError:
                 return
-            rows, columns = task.strip.shape
-            shape = work.plane_shape(rows, columns)
-            loaded = planes[: prod(shape)].reshape(shape)
-            _load(work, source[task.batch], task, loaded)
-            result = sums[: maps * rows * columns * lanes].reshape(maps, rows, columns * lanes)
-            runner(loaded.reshape(*shape[:4], -1), result)
-            final = result.reshape(maps, rows, columns, lanes)
-            how = plan.problem.filter.combine
-            consume(task, combine(final, how, plan.outcome.dtype) if how else final)
+            consume(task, bench.compute(source[task.batch], task))
     except BaseException:
         tasks.clear()
         raise
 
 
-def _load(work: Work, source: Array, task: Task, planes: Array) -> None:
-    """Fill ``planes`` with what the strip's windows read."""
-    problem = work.problem
-    depths = _tap_sources(problem, task.depth)
-    rows = _row_sources(problem, task.strip.rows)
-    left = problem.columns.window(task.strip.columns[0])[0]
-    constant = np.asarray(problem.fill.value).astype(work.dtype)  # a negative one wraps, as the sums do
-    for tap, depth in enumerate(depths):
-        for channel in range(problem.channels):
-            for index, phase in enumerate(work.phases):
-                target = planes[tap, channel, index]
-                if depth == OUTSIDE:
-                    target[...] = constant
-                else:
-                    _load_plane(problem, source[depth, :, :, channel], rows, left + phase, target, constant)
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """Buffers for one shape of strip, and the calls that turn the planes into the sums."""
+
+    planes: Array
+    sums: Array
+    steps: list[Step]
+
+
+class _Bench:
+    """What one worker keeps: scratch, bound once for each shape of strip, and where columns are read."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.work = Work(plan.problem, plan.arithmetic)
+        self.bound: dict[Pair, _Bound] = {}
+        self.columns: dict[Pair, Columns] = {}
+        # A negative constant wraps around in an unsigned type, as the sums do.
+        self.constant = np.asarray(plan.problem.fill.value).astype(self.work.dtype)
+
+    def compute(self, source: Array, task: Task) -> Array:
+        """The sums of one task, (maps, rows, columns, lanes), combined if the filter says so."""
+        shape = task.strip.shape
+        if shape not in self.bound:
+            self.bound[shape] = self._bind(shape)
+        bound = self.bound[shape]
+        self._load(source, task, bound.planes)
+        for call, arguments in bound.steps:
+            call(*arguments)
+        how = self.plan.problem.filter.combine
+        return combine(bound.sums, how, self.plan.outcome.dtype) if how else bound.sums
+
+    def _bind(self, shape: Pair) -> _Bound:
+        rows, columns = shape
+        work, lanes = self.work, self.plan.problem.lanes
+        planes = np.empty(work.plane_shape(rows, columns), work.dtype)
+        sums = np.empty((work.filter.maps, rows, columns * lanes), work.dtype)
+        method = method_named(self.plan.method)
+        steps = method.steps(work, planes.reshape(*planes.shape[:4], -1), sums)
+        return _Bound(planes, sums.reshape(*sums.shape[:2], columns, lanes), steps)
+
+    def _load(self, source: Array, task: Task, planes: Array) -> None:
+        """Fill the planes with what the strip's windows read, border and all."""
+        problem = self.plan.problem
+        rows = _row_sources(problem, task.strip.rows)
+        left = problem.columns.window(task.strip.columns[0])[0]
+        for tap, depth in enumerate(_tap_sources(problem, task.depth)):
+            for channel in range(problem.channels):
+                for index, phase in enumerate(self.work.phases):
+                    target = planes[tap, channel, index]
+                    if depth == OUTSIDE:
+                        target[...] = self.constant
+                    else:
+                        columns = self._columns(left + phase, target.shape[1])
+                        _load_plane(source[depth, :, :, channel], rows, columns, target, self.constant)
+
+    def _columns(self, left: int, width: int) -> Columns:
+        if (left, width) not in self.columns:
+            self.columns[left, width] = _column_sources(self.plan.problem, left, width)
+        return self.columns[left, width]
 
 
 def _tap_sources(problem: Problem, output: int) -> list[int]:
@@ -115,8 +160,7 @@ def _tap_sources(problem: Problem, output: int) -> list[int]:
     return [int(i) for i in sources(problem.fill, axis.size, start, stop, axis.dilation)]
 
 
-def _row_sources(problem: Problem, outputs: Pair) -> list[tuple[int, int, int]]:
-    """Runs of rows, (first target, first source, count), with `OUTSIDE` sources for a constant."""
+def _row_sources(problem: Problem, outputs: Pair) -> list[Run]:
     axis = problem.rows
     start, stop = axis.reach(outputs)
     if start >= 0 and stop <= axis.size:
@@ -124,8 +168,8 @@ def _row_sources(problem: Problem, outputs: Pair) -> list[tuple[int, int, int]]:
     return _run_lengths(sources(problem.fill, axis.size, start, stop))
 
 
-def _run_lengths(indices: Indices) -> list[tuple[int, int, int]]:
-    """(position, index, count) of the runs in which the index grows by one, or stays `OUTSIDE`."""
+def _run_lengths(indices: Indices) -> list[Run]:
+    """The runs in which the index grows by one, or stays `OUTSIDE`."""
     steps = np.diff(indices)
     outside = indices == OUTSIDE
     follows = np.where(outside[1:], outside[:-1], (steps == 1) & ~outside[:-1])
@@ -134,39 +178,29 @@ def _run_lengths(indices: Indices) -> list[tuple[int, int, int]]:
     return [(int(s), int(indices[s]), int(n)) for s, n in zip(starts, counts, strict=True)]
 
 
-def _load_plane(
-    problem: Problem,
-    source: Array,
-    rows: list[tuple[int, int, int]],
-    left: int,
-    target: Array,
-    constant: Array,
-) -> None:
+def _load_plane(source: Array, rows: list[Run], columns: Columns, target: Array, constant: Array) -> None:
     """Load one (rows, columns, lanes) plane: each run of rows, its inner columns, then its border columns."""
-    axis = problem.columns
-    inner, borders = _column_sources(problem.fill, axis, left, target.shape[1])
-    start = left + inner[0] * axis.stride
-    across = slice(start, start + (inner[1] - inner[0] - 1) * axis.stride + 1, axis.stride)
     for first, origin, count in rows:
-        down = slice(first, first + count)
+        into = target[first : first + count]
         if origin == OUTSIDE:
-            target[down] = constant
+            into[...] = constant
             continue
         block = source[origin : origin + count]
-        if inner[1] > inner[0]:
-            np.copyto(target[down, inner[0] : inner[1]], block[:, across], casting="unsafe")
-        for position, index in borders:
-            target[down, position] = constant if index == OUTSIDE else block[:, index]
+        if columns.count:
+            inner = into[:, columns.first : columns.first + columns.count]
+            np.copyto(inner, block[:, columns.window], casting="unsafe")
+        for position, index in columns.border:
+            into[:, position] = constant if index == OUTSIDE else block[:, index]
 
 
-@lru_cache(maxsize=64)
-def _column_sources(
-    fill: Fill, axis: Axis, left: int, width: int
-) -> tuple[Pair, tuple[tuple[int, int], ...]]:
-    """The target columns that lie inside the picture, and (target, source) of those that do not."""
+def _column_sources(problem: Problem, left: int, width: int) -> Columns:
+    """Where ``width`` columns are read, from position ``left`` on, a stride apart."""
+    axis = problem.columns
     positions = left + np.arange(width) * axis.stride
     inside = np.flatnonzero((positions >= 0) & (positions < axis.size))
-    inner = (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0)
-    found = sources(fill, axis.size, left, left + width * axis.stride, axis.stride)
-    borders = [(i, int(found[i])) for i in range(width) if not inner[0] <= i < inner[1]]
-    return inner, tuple(borders)
+    first, count = (int(inside[0]), len(inside)) if len(inside) else (0, 0)
+    start = left + first * axis.stride
+    window = slice(start, start + (count - 1) * axis.stride + 1, axis.stride)
+    found = sources(problem.fill, axis.size, left, left + width * axis.stride, axis.stride)
+    border = [(i, int(found[i])) for i in range(width) if not first <= i < first + count]
+    return Columns(first, count, window, tuple(border))

@@ -43,23 +43,36 @@ def _bounded(data: bytes) -> bytes:
     return data
 
 
-def check_target(target: Path, source: str, force: bool) -> None:
+def check_target(target: Path, source: str, force: bool, make_folder: bool = False) -> None:
     """Refuse, before any work, a target that is the input, exists, or cannot be written.
+
+    ``make_folder`` allows a folder that does not exist yet; `write` makes it.
 
     Raises:
         OutputError: with what to do instead.
     """
     shown = one_line(str(target))
-    if not target.parent.is_dir():
-        raise OutputError(f"{shown}: the folder {one_line(str(target.parent))} does not exist")
-    if target.is_dir():
-        raise OutputError(f"{shown}: is a folder")
-    if source != STREAM and target.exists() and target.samefile(source):
-        raise OutputError(f"{shown}: is the input itself, which is never overwritten")
-    if os.path.lexists(target) and not force:
-        raise OutputError(f"{shown}: exists already (--force replaces it)")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{shown}: no permission to write in {one_line(str(target.parent))}")
+    try:
+        _check_folder(target, shown, make_folder)
+        if target.is_dir():
+            raise OutputError(f"{shown}: is a folder")
+        if source != STREAM and target.exists() and target.samefile(source):
+            raise OutputError(f"{shown}: is the input itself, which is never overwritten")
+        if os.path.lexists(target) and not force:
+            raise OutputError(f"{shown}: exists already (--force replaces it)")
+    except (OSError, ValueError) as error:  # a name too long, or with a NUL
+        raise OutputError(f"{shown}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _check_folder(target: Path, shown: str, make_folder: bool) -> None:
+    folder = target.parent
+    while make_folder and not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise OutputError(f"{shown}: the folder {one_line(str(folder))} {what}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{shown}: no permission to write in {one_line(str(folder))}")
 
 
 def write(target: Path, data: bytes, force: bool) -> None:
@@ -72,6 +85,7 @@ def write(target: Path, data: bytes, force: bool) -> None:
     """
     shown = one_line(str(target))
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=".tmp", dir=target.parent)
     except OSError as error:
         raise OutputError(f"{shown}: {error.strerror}") from error
@@ -123,12 +137,21 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_stream(data: bytes) -> None:
-    """Write ``data`` to standard output; a reader that went away is no error."""
+    """Write ``data`` to standard output; a reader that went away is no error.
+
+    Raises:
+        OutputError: standard output is closed or full.
+    """
+    if sys.stdout is None:
+        raise OutputError("standard output is closed")
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         silence_stdout()
+    except OSError as error:
+        silence_stdout()
+        raise OutputError(f"standard output: {error.strerror}") from error
 
 
 def silence_stdout() -> None:

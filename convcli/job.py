@@ -189,17 +189,7 @@ def _check(task: Task, settings: Settings, taken: set[str]) -> None:
                 f"{target}: is the output of another input of this run; use {{stem}} or a folder"
             )
         taken.add(place)
-        if settings.output.is_folder:
-            _make_folder(target)
-        files.check_target(target.path, task.source, settings.force)
-
-
-def _make_folder(target: Target) -> None:
-    assert target.path is not None
-    try:
-        target.path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{target}: {error.strerror}") from error
+        files.check_target(target.path, task.source, settings.force, settings.output.is_folder)
 
 
 def _convolve(task: Task, pixels: Array) -> tuple[list[Array], list[Values], list[Mapping]]:

@@ -23,7 +23,7 @@ from convcli.rational import (
 )
 
 COMBINES: Final = ("l2", "l1", "max")
-LARGEST_KERNEL: Final = 2**24  # weights
+LARGEST_KERNEL: Final = 2**26  # weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def _text_of_file(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise KernelError(
-            f"{place}:{line}: byte {data[error.start]:#04x} is not {encoding[:6]} text"
+            f"{place}:{line}: byte {data[error.start]:#04x} is not {encoding.removesuffix('-sig')} text"
         ) from error
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1

@@ -28,9 +28,12 @@ STRIPS_PER_THREAD: Final = 4
 WIDEST: Final = 32_768
 """Columns × lanes of a strip; wider pictures are cut across as well."""
 
+NARROWEST: Final = 256
+"""Columns of a strip that is cut across because the kernel is tall."""
+
 MOST_THREADS: Final = 64
 
-SMALL: Final = 100_000
+SMALL: Final = 1_000_000
 """Values below which a second thread costs more than it saves."""
 
 _FLOAT_SLACK: Final = 1e-4
@@ -152,17 +155,25 @@ def _pick(candidates: tuple[Candidate, ...], method: str) -> str:
 
 
 def _strip(work: Work, workers: int) -> tuple[int, int]:
-    """(rows, columns) of a strip: wide ones first, as many rows as the buffers have room for."""
+    """(rows, columns) of a strip: full rows where they are not too wide, and no shorter than the halo.
+
+    The strips are equal but for the last, and as many as the workers can share evenly.
+    """
     problem = work.problem
-    width = min(problem.columns.output, max(WIDEST // problem.lanes, 1))
+    rows, columns = problem.rows.output, problem.columns.output
     depth, channels, phases, *_ = work.plane_shape(1, 1)
     planes = max(depth * channels * phases, work.filter.maps)
-    row = work.dtype.itemsize * width * problem.lanes
+    value = work.dtype.itemsize * problem.lanes
     least, most = STRIP_BYTES
-    share = row * problem.rows.output // (workers * STRIPS_PER_THREAD)
+    share = value * columns * rows // (workers * STRIPS_PER_THREAD)
     room = min(max(share, least), most) // max(planes // 2, 1)
-    height = max(room // row, min(problem.rows.kernel, 16))
-    return min(height, problem.rows.output), width
+    halo = min(problem.rows.extent, rows)
+    width = min(columns, max(WIDEST // problem.lanes, 1), max(room // (value * halo), NARROWEST))
+    height = min(max(room // (value * width), halo), rows)
+    count = -(-rows // height)
+    if width == columns and 1 < count < 4 * workers:
+        count = -(-count // workers) * workers
+    return -(-rows // count), width
 
 
 def result_dtype(dtype: DType) -> DType:

@@ -183,7 +183,11 @@ def _ones(text: str, positional: list[str], named: dict[str, str]) -> Kernel:
     if len(sides) not in (2, 4):
         raise ValueError(f"{len(sides)} sizes, allowed: 1, 2 or 4")
     return Kernel(
-        np.ones(sides, np.int64), name=text, about=About("A window of ones: the sum", tags=("lesson",))
+        np.ones(sides, np.int64),
+        name=text,
+        about=About(
+            "A window of ones: the sum of the neighbours", "the lesson's window of ones", ("lesson",)
+        ),
     )
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+from convcli.errors import one_line
 from convcli.geometry import Axis, Geometry
 from convcli.kernel import Kernel
 from convcli.kernelview import matrices
@@ -102,7 +104,7 @@ class Report:
 
     def as_json(self) -> str:
         """One line."""
-        return json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=True)
+        return to_json(self.as_dict())
 
     def as_csv(self, header: bool = True) -> str:
         """One row, behind a header if asked; a cell that a spreadsheet would run as a formula is quoted."""
@@ -168,7 +170,21 @@ class Report:
             ),
             *(("note", note) for note in self.notes),
         ]
-        return f"{self.source.name}\n" + table(rows)
+        return f"{one_line(self.source.name)}\n" + table(rows)
+
+
+def to_json(value: dict[str, Any]) -> str:
+    """One line of JSON: no NaN or infinity (null), and file names that are not UTF-8 escaped."""
+    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    return text if text.isprintable() else json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(rows: list[tuple[str, str]]) -> str:
@@ -275,8 +291,9 @@ def _matrix_lines(kernel: Kernel) -> list[str]:
 
 
 def _tame(value: Any) -> Any:
-    risky = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
-    return "'" + value if risky and value != "-" else value
+    if not isinstance(value, str):
+        return value
+    return "'" + one_line(value) if value[:1] in ("=", "+", "-", "@", "\t", "\r") else one_line(value)
 
 
 def _size(count: int) -> str:

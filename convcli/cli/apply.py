@@ -61,7 +61,7 @@ def apply(images: tuple[str, ...], **given: Any) -> None:
     sink.close()
     if failed:
         click.echo(f"convcli: {failed} of {len(images)} pictures failed", err=True)
-        raise SystemExit(1)
+        click.get_current_context().exit(1)
 
 
 def _settings(images: tuple[str, ...], given: dict[str, Any]) -> Settings:
@@ -137,7 +137,19 @@ class ReportSink:
         if self.file:
             self.parts.append(text)
         elif text:
+            self._show(text)
+
+    def _show(self, text: str) -> None:
+        """Print; when nobody reads any more, the pictures are still made."""
+        try:
             click.echo(text, file=self.stream, nl=False)
+            if self.stream is not None:
+                self.stream.flush()
+        except BrokenPipeError:
+            from convcli.files import silence_stdout
+
+            silence_stdout()
+            self.kind = "none"
 
     def _text(self, report: Report) -> str:
         match self.kind:

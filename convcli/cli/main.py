@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -22,7 +23,7 @@ COMMANDS: Final = {
 }
 """Commands and their one-line help, so that the help page imports none of them."""
 
-INTERRUPTED: Final = 130
+STANDARD_STREAMS: Final = 2  # the number of the last one
 
 
 class Commands(click.Group):
@@ -80,19 +81,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
-    given = [word for word in given if word != "--debug"] or ["--help"]
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _stop)
-    colour = False if os.environ.get("NO_COLOR") else None
+    _prepare_process()
     try:
-        result = cli.main(given, prog_name="convcli", standalone_mode=False, color=colour)
-        _flush()
-        return result if isinstance(result, int) else 0
+        return _invoke([word for word in given if word != "--debug"] or ["--help"])
     except Stopped as stopped:
         return 128 + stopped.number
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except BrokenPipeError:
         _close_stdout()
         return 0
@@ -100,6 +95,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _report(error)
+
+
+def _prepare_process() -> None:
+    """Signals that end it as exceptions, output that can show any name, no number of a closed stream free."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _stop)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show × shows ?
+    while None in (sys.stdin, sys.stdout, sys.stderr) and os.open(os.devnull, os.O_RDWR) < STANDARD_STREAMS:
+        pass
+
+
+def _invoke(given: list[str]) -> int:
+    colour = False if os.environ.get("NO_COLOR") else None
+    try:
+        with cli.make_context("convcli", given, color=colour) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk is met here, where it is reported
+    return 0
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -112,16 +131,13 @@ def _report(error: Exception) -> int:
         message = error.format_message()
     elif isinstance(error, MemoryError):
         message = "not enough memory"
+    elif isinstance(error, OSError) and error.filename is None:
+        message = f"standard output: {error.strerror}"
+        _close_stdout()
     else:
         message = str(error)
     click.echo(f"convcli: {one_line(message)}", err=True)
     return 2
-
-
-def _flush() -> None:
-    """Meet a closed or full standard output here, where it is handled."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
 
 
 def _close_stdout() -> None:

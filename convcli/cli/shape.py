@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,16 +31,14 @@ def shape(size: str, kernel: str, **given: Any) -> None:
     """
     from convcli.geometry import geometry, parse_sizes
 
-    rows, columns, channels = (
-        (*parse_sizes("size", size, (1, 2, 3), "x×"), 1)[:3] if "x" in size else (0, 0, 0)
-    )
-    if not rows:
-        rows, columns, channels = parse_sizes("size", size, (2, 3), "x×")
+    rows, columns, channels = (*parse_sizes("size", size, (2, 3), "x×"), 1)[:3]
     window, maps = _window(kernel)
     found = geometry((rows, columns), window, given["stride"], given["padding"], given["dilation"])
     shapes = (1, rows, columns, channels), (1, *found.output, maps or channels)
     if given["report"] == "json":
-        click.echo(json.dumps(_as_dict(found, given, shapes), ensure_ascii=False))
+        from convcli.report import to_json
+
+        click.echo(to_json(_as_dict(found, given, shapes)))
     else:
         click.echo(_as_text(found, given, shapes), nl=False)
 

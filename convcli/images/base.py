@@ -15,6 +15,9 @@ from convcli.errors import ImageError, one_line
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_SHORT: Final = ("too small", "truncated", "Truncated", "not enough", "unexpected end", "Premature end")
+"""How decoders say that a file is cut off."""
+
 _NAMES: Final = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
 
 
@@ -84,6 +87,8 @@ def strict(name: str) -> Iterator[None]:
         raise ImageError(f"not enough memory to decode this {name}") from error
     except Exception as error:
         reason = one_line(str(error).strip().split("\n")[0]) or type(error).__name__
+        if any(word in reason for word in _SHORT):
+            reason = "it ends too early"
         raise ImageError(f"damaged {name}: {reason}") from error
 
 

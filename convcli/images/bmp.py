@@ -1,4 +1,4 @@
-"""BMP: 8-bit gray, RGB and RGBA."""
+"""BMP: 8-bit gray and RGB, and RGBA on the way in."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Bmp:
             return from_pillow(image, MODES[header.channels])
 
     def holds(self, dtype: DType, channels: int) -> bool:
-        return dtype == np.uint8 and channels != 2
+        return dtype == np.uint8 and channels in (1, 3)
 
     def encode(self, pixels: Array) -> bytes:
         return saved(to_pillow(pixels), "BMP")

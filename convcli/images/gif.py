@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.images.base import MODES, Header, pillow, saved, to_pillow
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def _is_gray(image: Image) -> bool:
+    palette = image.getpalette() or []
+    return image.mode == "L" or palette[::3] == palette[1::3] == palette[2::3]
 
 
 class Gif:
@@ -21,8 +30,8 @@ class Gif:
 
     def header(self, data: bytes) -> Header:
         with pillow(data) as image:
-            gray = image.mode == "L" and "transparency" not in image.info
-            channels = 1 if gray else 3 + ("transparency" in image.info)
+            transparent = "transparency" in image.info
+            channels = 1 if _is_gray(image) and not transparent else 3 + transparent
             return Header(self.name, image.height, image.width, channels, np.dtype(np.uint8))
 
     def decode(self, data: bytes, header: Header) -> Array:

@@ -11,6 +11,8 @@ from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
 from convcli.images.base import Header
 
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3  # tag 262, photometric interpretation
+_SEPARATE: Final = 2  # tag 284, planar configuration
 _TYPES: Final = "bool, integers of 8 to 32 bits, or floats"
 
 
@@ -35,13 +37,13 @@ class Tiff:
         kind = page.dtype
         if kind is None or kind.kind not in "biuf" or (kind.kind in "iu" and kind.itemsize > 4):
             raise ImageError(f"tiff of type {kind}; allowed: {_TYPES}")
-        photometric = page.photometric.name if page.photometric is not None else "none"
-        if photometric not in ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE"):
-            raise ImageError(f"tiff with {photometric} colours; allowed: gray, RGB and palette")
-        channels = 3 if photometric == "PALETTE" else page.samplesperpixel
+        if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE):
+            name = getattr(page.photometric, "name", page.photometric)
+            raise ImageError(f"tiff with {name} colours; allowed: gray, RGB and palette")
+        channels = 3 if page.photometric == _PALETTE else page.samplesperpixel
         if channels not in (1, 2, 3, 4) or page.imagedepth != 1:
             raise ImageError(f"tiff with {channels} channels; allowed: 1 to 4")
-        if photometric == "PALETTE":
+        if page.photometric == _PALETTE:
             kind = np.dtype(np.uint8)
         return Header(
             self.name,
@@ -57,13 +59,13 @@ class Tiff:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page: Any = file.pages.first
             pixels: Any = page.asarray()
-            if page.photometric.name == "PALETTE":
+            if page.photometric == _PALETTE:
                 pixels = (np.moveaxis(page.colormap, 0, -1) >> 8).astype(np.uint8)[pixels]
-            elif page.planarconfig.name == "SEPARATE" and pixels.ndim == 3:
+            elif page.planarconfig == _SEPARATE and pixels.ndim == 3:
                 pixels = np.moveaxis(pixels, 0, -1)
             if pixels.dtype == bool:
                 pixels = pixels.astype(np.uint8) * np.uint8(255)
-            if page.photometric.name == "MINISWHITE":
+            if page.photometric == _WHITE_IS_ZERO:
                 pixels = np.invert(pixels) if pixels.dtype.kind in "iu" else -pixels
         shaped: Array = pixels.reshape(header.rows, header.columns, header.channels)
         return shaped.astype(shaped.dtype.newbyteorder("="), copy=False)

@@ -18,8 +18,8 @@ from convcli.dtypes import Array, DType
 from convcli.filter import Filter
 from convcli.plan import Arithmetic, Problem
 
-Runner = Callable[[Array, Array], None]
-"""``runner(planes, sums)`` writes (maps, rows, columns × lanes); it keeps scratch, so one thread owns it."""
+Step = tuple[Callable[..., Any], tuple[Any, ...]]
+"""One NumPy call with its arguments: views of the planes, of scratch and of the sums."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +81,16 @@ class Method(Protocol):
     def cost(self, work: Work) -> float:
         """Nanoseconds a value of one map, on one thread, once the planes are loaded."""
 
-    def runner(self, work: Work, height: int, width: int) -> Runner:
-        """A function for strips of up to ``height`` rows × ``width`` (columns × lanes)."""
+    def steps(self, work: Work, planes: Array, sums: Array) -> list[Step]:
+        """The calls that turn ``planes`` into ``sums``, (maps, rows, columns × lanes).
+
+        Views are bound here, once for each shape of strip and thread; running the steps again and again,
+        while the planes are loaded anew, costs little more than the arithmetic.
+        """
+
+
+Members = tuple[tuple[int, bool], ...]
+"""(term, whether it is subtracted)."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,7 @@ class Group:
     """Terms that share a weight up to its sign."""
 
     factors: tuple[Any, Any] | None  # the magnitude and its negative, or None for 1
-    members: tuple[tuple[int, bool], ...]  # (term, whether it is subtracted)
+    members: Members
 
 
 class WeightedSum:
@@ -124,24 +132,23 @@ class WeightedSum:
     def needs_scratch(self) -> bool:
         return sum(group.factors is not None for group in self.groups) > 1
 
-    def __call__(self, views: Sequence[Array], out: Array, scratch: Array | None) -> None:
-        """Write the sum to ``out``; ``scratch`` has its shape."""
+    def steps(self, views: Sequence[Array], out: Array, scratch: Array | None) -> list[Step]:
+        """The calls that write the sum to ``out``; ``scratch`` has its shape, if `needs_scratch`."""
         if not self.groups:
-            out[...] = 0
-            return
-        started = False
+            return [(np.copyto, (out, out.dtype.type(0)))]
+        steps: list[Step] = []
         for group in self.groups:
-            if group.factors is None:
-                _add_up(views, group.members, out, started)
-            elif not started:
-                _add_up(views, group.members, out, False, group.factors)
+            if not steps:
+                steps += _started(views, group.members, out, group.factors)
+            elif group.factors is None:
+                steps += _added(views, group.members, out)
             else:
                 assert scratch is not None
                 subtract = group.members[0][1]
                 members = tuple((term, minus != subtract) for term, minus in group.members)
-                _add_up(views, members, scratch, False, group.factors)
-                (np.subtract if subtract else np.add)(out, scratch, out=out)
-            started = True
+                steps += _started(views, members, scratch, group.factors)
+                steps.append((np.subtract if subtract else np.add, (out, scratch, out)))
+        return steps
 
 
 def _factors(magnitude: Any, dtype: DType) -> tuple[Any, Any] | None:
@@ -152,28 +159,25 @@ def _factors(magnitude: Any, dtype: DType) -> tuple[Any, Any] | None:
     return both[0], both[1]
 
 
-def _add_up(
-    views: Sequence[Array],
-    members: tuple[tuple[int, bool], ...],
-    out: Array,
-    started: bool,
-    factors: tuple[Any, Any] | None = None,
-) -> None:
-    """Add the members to ``out``, or write them there and multiply by the first of ``factors``."""
-    rest = list(members)
-    if not started:
-        term, minus = rest.pop(0)
-        if not rest and factors is not None:
-            np.multiply(views[term], factors[minus], out=out)
-            return
-        if minus:
-            np.negative(views[term], out=out)
-        elif rest:
-            other, subtract = rest.pop(0)
-            (np.subtract if subtract else np.add)(views[term], views[other], out=out)
-        else:
-            np.copyto(out, views[term])
-    for term, minus in rest:
-        (np.subtract if minus else np.add)(out, views[term], out=out)
+def _added(views: Sequence[Array], members: Members, out: Array) -> list[Step]:
+    """Add the members to ``out``."""
+    return [(np.subtract if minus else np.add, (out, views[term], out)) for term, minus in members]
+
+
+def _started(
+    views: Sequence[Array], members: Members, out: Array, factors: tuple[Any, Any] | None
+) -> list[Step]:
+    """Write the sum of the members to ``out``, times the first of ``factors``."""
+    (term, minus), *rest = members
+    first = views[term]
+    if factors is not None and not rest:
+        return [(np.multiply, (first, factors[minus], out))]
+    if rest and not minus:
+        (other, subtract), *rest = rest
+        steps: list[Step] = [(np.subtract if subtract else np.add, (first, views[other], out))]
+    else:
+        steps = [(np.negative, (first, out))] if minus else [(np.copyto, (out, first))]
+    steps += _added(views, tuple(rest), out)
     if factors is not None:
-        np.multiply(out, factors[0], out=out)
+        steps.append((np.multiply, (out, factors[0], out)))
+    return steps

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
-from math import prod
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from convcli.dtypes import Array
 from convcli.methods import rates
-from convcli.methods.base import Runner, WeightedSum, Work
+from convcli.methods.base import Step, WeightedSum, Work
 
 MOST_PLANES: Final = 64
 """Planes (depth × in × out) above which factors are not looked for: layers are rarely separable."""
@@ -43,40 +41,27 @@ class Separable:
                 steps += adds * rates.add(work.dtype) + multiplications * rates.multiply(work.dtype)
         return steps / work.filter.maps
 
-    def runner(self, work: Work, height: int, width: int) -> Runner:
-        wide = work.plane_shape(1, 1)[4] * work.problem.lanes - work.problem.lanes + width
-        phases = len(work.phases)
-        middle, spare = np.empty((2, phases * height * wide), work.dtype)
-        partial = np.empty(height * width, work.dtype)
-        maps = list(_passes(work))
+    def steps(self, work: Work, planes: Array, sums: Array) -> list[Step]:
+        rows, columns = sums.shape[1:]
         kernel_rows, kernel_columns = work.filter.kernel[1:]
-
-        @cache
-        def windows(rows: int, columns: int) -> tuple[list[slice], list[tuple[Any, ...]]]:
-            across = [work.column_window(column, columns) for column in range(kernel_columns)]
-            downs = [work.row_window(row, rows) for row in range(kernel_rows)]
-            return downs, [(phase, slice(None), part) for phase, part in across]
-
-        def run(planes: Array, sums: Array) -> None:
-            rows, columns = sums.shape[1:]
-            row_windows, column_windows = windows(rows, columns)
-            full = (phases, rows, planes.shape[-1])
-            down_sums, down_spare = (buffer[: prod(full)].reshape(full) for buffer in (middle, spare))
-            spare_sums, extra = (
-                buffer[: rows * columns].reshape(rows, columns) for buffer in (spare, partial)
-            )
-            for (index, passes), out in zip(maps, sums, strict=True):
-                for number, (depth, channel, down, across) in enumerate(passes):
-                    source = planes[depth, work.channel(index, channel)]
-                    target = extra if number else out
-                    down([source[:, window] for window in row_windows], down_sums, down_spare)
-                    across([down_sums[window] for window in column_windows], target, spare_sums)
-                    if number:
-                        np.add(out, target, out=out)
-                if not passes:
-                    out[...] = 0
-
-        return run
+        down_sums = np.empty((len(work.phases), rows, planes.shape[-1]), work.dtype)
+        down_spare, across_spare = np.empty_like(down_sums), np.empty(sums.shape[1:], work.dtype)
+        partial = np.empty_like(across_spare)
+        down_windows = [work.row_window(row, rows) for row in range(kernel_rows)]
+        across_windows = [work.column_window(column, columns) for column in range(kernel_columns)]
+        across_views = [down_sums[phase, :, window] for phase, window in across_windows]
+        steps: list[Step] = []
+        for index, passes in _passes(work):
+            for number, (depth, channel, down, across) in enumerate(passes):
+                source = planes[depth, work.channel(index, channel)]
+                target = partial if number else sums[index]
+                steps += down.steps([source[:, window] for window in down_windows], down_sums, down_spare)
+                steps += across.steps(across_views, target, across_spare)
+                if number:
+                    steps.append((np.add, (sums[index], partial, sums[index])))
+            if not passes:
+                steps.append((np.copyto, (sums[index], work.dtype.type(0))))
+        return steps
 
 
 def _passes(work: Work) -> Iterator[tuple[int, list[Pass]]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from convcli.dtypes import Array
 from convcli.methods import rates
-from convcli.methods.base import Runner, WeightedSum, Work
+from convcli.methods.base import Step, WeightedSum, Work
 
 Tap = tuple[int, int, int, int]  # depth, row, column, channel
 
@@ -28,24 +27,13 @@ class Shift:
         multiplications = sum(taps_of_map.multiplications for taps_of_map in taps) / len(taps)
         return adds * rates.add(work.dtype) + multiplications * rates.multiply(work.dtype)
 
-    def runner(self, work: Work, height: int, width: int) -> Runner:
-        scratch = np.empty(height * width, work.dtype)
-        maps = [WeightedSum(weights, work.dtype) for _, weights in _taps(work)]
-
-        @cache
-        def windows(rows: int, columns: int) -> list[list[Any]]:
-            return [
-                [_window(work, index, tap, rows, columns) for tap in taps]
-                for index, (taps, _) in enumerate(_taps(work))
-            ]
-
-        def run(planes: Array, sums: Array) -> None:
-            rows, columns = sums.shape[1:]
-            spare = scratch[: rows * columns].reshape(rows, columns)
-            for weighted, places, out in zip(maps, windows(rows, columns), sums, strict=True):
-                weighted([planes[place] for place in places], out, spare)
-
-        return run
+    def steps(self, work: Work, planes: Array, sums: Array) -> list[Step]:
+        scratch = np.empty(sums.shape[1:], work.dtype)
+        steps: list[Step] = []
+        for index, (taps, weights) in enumerate(_taps(work)):
+            views = [planes[_window(work, index, tap, *sums.shape[1:])] for tap in taps]
+            steps += WeightedSum(weights, work.dtype).steps(views, sums[index], scratch)
+        return steps
 
 
 def _window(work: Work, index: int, tap: Tap, rows: int, columns: int) -> tuple[Any, ...]:

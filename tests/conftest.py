@@ -1,0 +1,70 @@
+"""Shared helpers: a command line in this process, and pictures written by other libraries."""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+
+from convcli.cli.main import main
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLES = ROOT / "samples"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out.decode()
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Run ``convcli`` with arguments; ``stdin`` gives it bytes."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+
+    def command(*arguments: object, stdin: bytes = b"") -> Ran:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = main([str(argument) for argument in arguments])
+        captured = capsysbinary.readouterr()
+        return Ran(code, captured.out, captured.err.decode())
+
+    yield command
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def gray() -> np.ndarray:
+    """A small gray picture without symmetry."""
+    return np.random.default_rng(5).integers(0, 256, (23, 31), dtype=np.uint8)
+
+
+@pytest.fixture
+def picture(tmp_path: Path, gray: np.ndarray) -> Path:
+    """The small gray picture as a PNG file."""
+    path = tmp_path / "picture.png"
+    path.write_bytes(imagecodecs.png_encode(gray))
+    return path
+
+
+def decoded(data: bytes | Path) -> np.ndarray:
+    """A PNG as imagecodecs reads it."""
+    return imagecodecs.png_decode(data.read_bytes() if isinstance(data, Path) else data)

@@ -1,0 +1,127 @@
+"""The judge: convolution as its definition says it, one value at a time, in plain Python.
+
+Nothing here is shared with the package: borders, sizes and sums are written out anew.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+
+def border_index(mode: str, size: int, position: int) -> int | None:
+    """Where a position of an axis is read; None for a constant. Found by walking, not by formula."""
+    if 0 <= position < size:
+        return position
+    if mode == "constant":
+        return None
+    if mode == "edge":
+        return 0 if position < 0 else size - 1
+    if mode == "wrap":
+        while position < 0:
+            position += size
+        while position >= size:
+            position -= size
+        return position
+    if size == 1:
+        return 0
+    while not 0 <= position < size:
+        if mode == "symmetric":
+            position = -1 - position if position < 0 else 2 * size - 1 - position
+        else:
+            position = -position if position < 0 else 2 * (size - 1) - position
+    return position
+
+
+def correlate(
+    x: np.ndarray,
+    weights: np.ndarray,
+    stride: Sequence[int],
+    pads: Sequence[tuple[int, int]],
+    dilation: Sequence[int],
+    mode: str = "constant",
+    fill: Any = 0,
+) -> np.ndarray:
+    """Cross-correlation of an array with weights of as many axes; an object array of exact values."""
+    values = _exact(x)
+    taps = [
+        (index, Fraction(_plain(weights[index]))) for index in np.ndindex(weights.shape) if weights[index]
+    ]
+    sizes = [
+        (size + before + after - d * (k - 1) - 1) // s + 1
+        for size, k, s, (before, after), d in zip(x.shape, weights.shape, stride, pads, dilation, strict=True)
+    ]
+    out = np.empty(sizes, object)
+    for place in itertools.product(*map(range, sizes)):
+        total = Fraction(0)
+        for index, weight in taps:
+            total += weight * _read(values, place, index, stride, pads, dilation, mode, Fraction(fill))
+        out[place] = total
+    return out
+
+
+def _read(
+    values: np.ndarray,
+    place: tuple[int, ...],
+    index: tuple[int, ...],
+    stride: Sequence[int],
+    pads: Sequence[tuple[int, int]],
+    dilation: Sequence[int],
+    mode: str,
+    fill: Fraction,
+) -> Fraction:
+    at = []
+    for axis, size in enumerate(values.shape):
+        position = place[axis] * stride[axis] - pads[axis][0] + index[axis] * dilation[axis]
+        found = border_index(mode, size, position)
+        if found is None:
+            return fill
+        at.append(found)
+    return values[tuple(at)]
+
+
+def layer(
+    x: np.ndarray,
+    weights: np.ndarray,
+    bias: Sequence[Any],
+    stride: Sequence[int],
+    pads: Sequence[tuple[int, int]],
+    dilation: Sequence[int],
+    groups: int,
+) -> np.ndarray:
+    """A layer: x (batch, spatial…, in), weights (k…, in / groups, out), as float64."""
+    batch, channels = x.shape[0], x.shape[-1]
+    inputs, maps = weights.shape[-2:]
+    results = []
+    for entry in range(batch):
+        planes = []
+        for index in range(maps):
+            first = index // (maps // groups) * inputs
+            total: Any = 0
+            for channel in range(inputs):
+                plane = x[entry, ..., first + channel]
+                total = total + correlate(plane, weights[..., channel, index], stride, pads, dilation)
+            planes.append(total + Fraction(_plain(bias[index])))
+        results.append(np.stack(planes, -1))
+    assert inputs * groups == channels
+    return np.stack(results).astype(np.float64)
+
+
+def rounded(values: np.ndarray, dtype: Any) -> np.ndarray:
+    """Exact values to the nearest of an integer type, ties to even, saturated."""
+    info = np.iinfo(dtype)
+    flat = [min(max(round(value), int(info.min)), int(info.max)) for value in values.ravel()]
+    return np.array(flat, dtype).reshape(values.shape)
+
+
+def _exact(x: np.ndarray) -> np.ndarray:
+    flat = [Fraction(_plain(value)) for value in x.ravel()]
+    return np.array(flat, object).reshape(x.shape)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

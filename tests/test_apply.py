@@ -1,0 +1,333 @@
+"""``convcli apply``: files, pipes and folders in, feature maps and reports out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import stat
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import convcli
+from tests.conftest import SAMPLES, decoded
+
+
+def expected(pixels: np.ndarray, kernel: str, **options: object) -> np.ndarray:
+    """Each colour filtered by itself, through the array function."""
+    options = {"padding": "same:reflect", "dtype": pixels.dtype, **options}
+    if pixels.ndim == 2:
+        return convcli.conv(pixels, convcli.load_kernel(kernel), **options)
+    return np.stack([expected(pixels[..., i], kernel, **options) for i in range(pixels.shape[2])], -1)
+
+
+@pytest.mark.parametrize("sample", ["scene", "colour", "depth16"])
+@pytest.mark.parametrize("kernel", ["box3", "gaussian:1.5", "sharpen"])
+def test_the_picture_is_the_convolution(run, tmp_path, sample, kernel):
+    """Gray, RGB and 16-bit samples: the file holds the convolution, in its own depth."""
+    out = tmp_path / "out.png"
+    assert run("apply", SAMPLES / f"{sample}.png", "-k", kernel, "-o", out).code == 0
+    source = decoded(SAMPLES / f"{sample}.png")
+    assert np.array_equal(decoded(out), expected(source, kernel))
+    assert decoded(out).dtype == source.dtype
+
+
+def test_sobel_has_zero_at_mid_gray_and_no_frame(run, tmp_path):
+    """The picture of an edge kernel: flat parts at 128, symmetric about it, nothing bright at the border."""
+    out = tmp_path / "edges.png"
+    run("apply", SAMPLES / "scene.png", "-k", "sobel-x", "-o", out)
+    edges = decoded(out)
+    source = decoded(SAMPLES / "scene.png")
+    feature_map = expected(source, "sobel-x", dtype="int32")
+    limit = np.abs(feature_map).max()
+    assert np.array_equal(edges, np.rint(128 + feature_map * 127 / limit))
+    assert np.all(edges[:, [0, -1]] == 128)
+    assert np.median(edges) == 128
+
+
+def test_alpha_is_sampled_at_the_centre(run, tmp_path):
+    """Colours are filtered, alpha stays what it was where the window's centre lies."""
+    out = tmp_path / "out.png"
+    run("apply", SAMPLES / "transparent.png", "-k", "box3", "--stride", "2,3", "-o", out)
+    source = decoded(SAMPLES / "transparent.png")
+    assert np.array_equal(decoded(out)[..., :3], expected(source[..., :3], "box3", stride=(2, 3)))
+    # `same` pads no row before 256 rows that step by 2, and one column before those that step by 3
+    assert np.array_equal(decoded(out)[..., 3], source[1::2, 0::3, 3])
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        (["--stride", "2,3"], {"stride": (2, 3)}),
+        (["--padding", "valid"], {"padding": "valid"}),
+        (["--padding", "1,2,3,4:edge"], {"padding": [(1, 2), (3, 4)], "fill": "edge"}),
+        (["--padding", "full:255"], {"padding": "full:255"}),
+        (["--dilation", "3"], {"dilation": 3}),
+        (["--flip"], {"flip": True}),
+        (["--bias", "40"], {"bias": 40}),
+        (["--threads", "2"], {}),
+        (["--method", "shift"], {}),
+    ],
+)
+def test_options_mean_what_the_function_means(run, tmp_path, picture, gray, options, arguments):
+    """Each option is the argument of the same name."""
+    out = tmp_path / "out.png"
+    result = run("apply", picture, "-k", "emboss", "--map", "clip", *options, "-o", out)
+    assert result.code == 0, result.err
+    assert np.array_equal(decoded(out), expected(gray, "emboss", **arguments))
+
+
+def test_channels_gray_and_sum(run, tmp_path):
+    """`gray` is the luma of BT.601, exactly; `sum` adds the colours up as a layer does."""
+    source = decoded(SAMPLES / "colour.png").astype(np.int64)
+    for channels, shares in (("gray", (299, 587, 114)), ("sum", (1000, 1000, 1000))):
+        out = tmp_path / f"{channels}.tif"
+        options = ["--channels", channels, "--map", "raw", "--padding", "valid", "-o", out]
+        assert run("apply", SAMPLES / "colour.png", "-k", "box3", *options).code == 0
+        mixed = (source * shares).sum(-1)
+        total = sum(mixed[i : i - 2 or None, j : j - 2 or None] for i in range(3) for j in range(3))
+        assert np.array_equal(tifffile.imread(out), (total / 9000).astype(np.float32))
+
+
+def test_scale_by_sum_and_number(run, tmp_path, picture, gray):
+    """`--scale sum` makes a mean of a window of ones; a number multiplies."""
+    for scale in ("sum", "1/9"):
+        out = tmp_path / "out.png"
+        assert run("apply", picture, "-k", "ones3", "--scale", scale, "-o", out, "--force").code == 0
+        assert np.array_equal(decoded(out), expected(gray, "box3"))
+
+
+def test_a_pipe_of_two(run, tmp_path):
+    """Standard input to standard output and on, as in a shell pipe."""
+    first = run("apply", "-", "-k", "gaussian5", "-o", "-", stdin=(SAMPLES / "scene.png").read_bytes())
+    assert first.code == 0
+    assert first.err == ""
+    blurred = expected(decoded(SAMPLES / "scene.png"), "gaussian5")
+    assert np.array_equal(decoded(first.out), blurred)
+    second = run("apply", "-", "-k", "box3", "-o", tmp_path / "edges.png", stdin=first.out)
+    assert second.code == 0
+    assert np.array_equal(decoded(tmp_path / "edges.png"), expected(blurred, "box3"))
+
+
+def test_names_beside_the_input_in_folders_and_by_template(run, tmp_path, picture):
+    """The default name, FOLDER/ (made when needed), and a template."""
+    assert run("apply", picture, "-k", "box:3x5").code == 0
+    assert (tmp_path / "picture.box-3x5.png").exists()
+    assert run("apply", picture, "-k", "box3", "-o", f"{tmp_path}/new/folder/").code == 0
+    assert (tmp_path / "new/folder/picture.box3.png").exists()
+    template = f"{tmp_path}/{{kernel}}-{{stem}}-{{index}}{{suffix}}"
+    assert run("apply", picture, "-k", "box3", "-o", template, "--format", "tiff").code == 0
+    assert (tmp_path / "box3-picture-0.tif").exists()
+
+
+def test_a_bank_gives_a_picture_for_each_map(run, tmp_path, picture):
+    """Weights of (rows, columns, in, out) write one numbered picture for each out."""
+    assert run("apply", picture, "-k", "random:3x3x1x3,seed=2").code == 0
+    assert len(list(tmp_path.glob("picture.random-3x3x1x3-seed=2.?.png"))) == 3
+    result = run("apply", picture, "-k", "random:3x3x1x3,seed=2", "-o", tmp_path / "one.png")
+    assert result.code == 2
+    assert "gives 3 feature maps, which one file cannot hold" in result.err
+
+
+def test_several_inputs_go_on_after_a_failure(run, tmp_path, picture):
+    """One line for each failure, exit 1, and the others are done."""
+    (tmp_path / "bad.png").write_bytes(picture.read_bytes()[:60])
+    result = run("apply", tmp_path / "bad.png", picture, tmp_path / "none.png", "-k", "box3", "-q")
+    assert result.code == 1
+    assert (tmp_path / "picture.box3.png").exists()
+    assert [line.rsplit("/", 1)[-1] for line in result.err.splitlines()] == [
+        "bad.png: damaged png: it ends too early",
+        "none.png: No such file or directory",
+        "convcli: 2 of 3 pictures failed",
+    ]
+
+
+def test_two_inputs_never_share_an_output(run, tmp_path, picture):
+    """Even with --force, one input's result does not replace another's."""
+    twin = tmp_path / "twin" / "picture.png"
+    twin.parent.mkdir()
+    twin.write_bytes(picture.read_bytes())
+    result = run("apply", picture, twin, "-k", "box3", "-o", f"{tmp_path}/out/", "--force", "-q")
+    assert result.code == 1
+    assert "is the output of another input of this run" in result.err
+
+
+def test_nothing_is_overwritten_without_force(run, tmp_path, picture):
+    """An existing output stays as it is; --force replaces it; the input is never replaced."""
+    out = tmp_path / "out.png"
+    out.write_text("precious")
+    assert run("apply", picture, "-k", "box3", "-o", out).code == 2
+    assert out.read_text() == "precious"
+    assert run("apply", picture, "-k", "box3", "-o", out, "--force").code == 0
+    before = picture.read_bytes()
+    link = tmp_path / "link.png"
+    link.symlink_to(picture)
+    hard = tmp_path / "hard.png"
+    os.link(picture, hard)
+    for target in (picture, link, hard):
+        result = run("apply", picture, "-k", "box3", "-o", target, "--force")
+        assert result.code == 2
+        assert "is the input itself, which is never overwritten" in result.err
+    assert picture.read_bytes() == before
+
+
+def test_a_symlink_as_output_is_replaced_not_written_through(run, tmp_path, picture):
+    """What the link points to keeps its content."""
+    other = tmp_path / "other.png"
+    other.write_text("precious")
+    link = tmp_path / "link.png"
+    link.symlink_to(other)
+    assert run("apply", picture, "-k", "box3", "-o", link).code == 2
+    assert run("apply", picture, "-k", "box3", "-o", link, "--force").code == 0
+    assert other.read_text() == "precious"
+    assert not link.is_symlink()
+
+
+def test_files_get_the_mode_that_the_umask_leaves(run, tmp_path, picture):
+    """0666 less the umask, as every other tool writes."""
+    before = os.umask(0o027)
+    try:
+        run("apply", picture, "-k", "box3", "-o", tmp_path / "out.png")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "out.png").stat().st_mode) == 0o640
+
+
+def test_a_format_that_cannot_hold_the_result(run, tmp_path, picture):
+    """By default name another format takes its place, and the report says so; a chosen one is refused."""
+    jpeg = tmp_path / "photo.jpg"
+    Image.open(picture).save(jpeg)
+    result = run("apply", jpeg, "-k", "box3", "--map", "raw")
+    assert result.code == 0
+    assert (tmp_path / "photo.box3.tif").exists()
+    assert "written as tiff: jpeg cannot hold this float32 picture" in result.text
+    result = run("apply", jpeg, "-k", "box3", "--map", "raw", "-o", tmp_path / "raw.png")
+    assert result.code == 2
+    assert "png cannot hold 1 channels of float32; these can: .tif" in result.err
+
+
+def test_float_pictures_stay_floats(run, tmp_path):
+    """A float TIFF gives a float TIFF; clip is refused, stretch gives 16 bits."""
+    source = tmp_path / "float.tif"
+    pixels = np.random.default_rng(0).normal(size=(12, 15)).astype(np.float32)
+    tifffile.imwrite(source, pixels)
+    assert run("apply", source, "-k", "box3").code == 0
+    result = tifffile.imread(tmp_path / "float.box3.tif")
+    assert np.array_equal(result, convcli.conv(pixels, convcli.load_kernel("box3"), padding="same:reflect"))
+    assert "needs a picture of integers" in run("apply", source, "-k", "box3", "--map", "clip").err
+    assert run("apply", source, "-k", "box3", "--map", "stretch", "-o", tmp_path / "s.png").code == 0
+    assert decoded(tmp_path / "s.png").dtype == np.uint16
+
+
+def test_the_text_report(run, picture):
+    """Every shape, the formula with its numbers, the range, the mapping and the plan."""
+    text = run("apply", picture, "-k", "sobel-x", "--padding", "valid", "--stride", "2,1", "-v").text
+    for words in (
+        "png, gray, 8-bit: (1, 23, 31, 1) uint8",
+        "sobel-x: weights (3, 3, 1, 1), sum 0",
+        "-2   0   2",
+        "cross-correlation, channels each",
+        "valid:zero: top 0, bottom 0, left 0, right 0",
+        "floor((23 + 0 + 0 − 3) / 2) + 1 = 11",
+        "floor((31 + 0 + 0 − 3) / 1) + 1 = 29",
+        "0 pixels that no window covers",
+        "(1, 11, 29, 1) NHWC, (1, 1, 11, 29) NCHW",
+        "before the mapping",
+        "signed: 0 → 128, ±",
+        "0 below and 0 above of 319 values",
+        "separable in int16 (exact)",
+        "shift",
+        "picture.sobel-x.png: png, gray, 8-bit",
+    ):
+        assert words in text
+
+
+def test_the_json_report(run, picture, gray):
+    """One line, versioned, with the true range and the counted saturation."""
+    result = run("apply", picture, "-k", "sharpen", "--report", "json")
+    (line,) = result.text.splitlines()
+    report = json.loads(line)
+    values = convcli.conv(gray, convcli.load_kernel("sharpen"), padding="same:reflect")
+    assert report["schema"] == 1
+    assert report["input"]["nhwc"] == [1, 23, 31, 1]
+    assert report["output"]["nchw"] == [1, 1, 23, 31]
+    assert report["axes"]["rows"]["formula"].endswith("= 23")
+    assert report["range"] == {"low": values.min(), "high": values.max()}
+    assert report["saturated"] == {
+        "below": int((values < 0).sum()),
+        "above": int((values > 255).sum()),
+        "of": gray.size,
+    }
+    assert report["kernel"]["weights"] == [[0, -1, 0], [-1, 5, -1], [0, -1, 0]]
+    assert report["plan"]["exact"] is True
+    assert {entry["method"] for entry in report["plan"]["candidates"]} == {"shift", "separable"}
+
+
+def test_the_json_report_keeps_to_its_page():
+    """docs/report.md names every key of the JSON form."""
+    from convcli import job
+
+    page = (SAMPLES.parent / "docs" / "report.md").read_text()
+    settings = job.Settings(convcli.load_kernel("box3"), output=job.Output("-"))
+    task = job.prepare(str(SAMPLES / "scene.png"), settings)
+    facts = job.Values(0, 255), task.mapping, 0.0
+    report = job._report(task, settings, 0, 1, 10, *facts).as_dict()
+
+    def keys(value: object) -> set[str]:
+        if isinstance(value, dict):
+            return {key for name, item in value.items() for key in {name, *keys(item)}}
+        return {key for item in value for key in keys(item)} if isinstance(value, list) else set()
+
+    assert {key for key in keys(report) if f"`{key}`" not in page} == set()
+
+
+def test_the_csv_report(run, picture, tmp_path):
+    """One header, one row a map, and no cell that a spreadsheet would run."""
+    formula = tmp_path / "=cmd.png"
+    formula.write_bytes(picture.read_bytes())
+    os.chdir(tmp_path)
+    result = run("apply", "picture.png", "=cmd.png", "-k", "box3", "--report", "csv")
+    rows = list(csv.DictReader(io.StringIO(result.text)))
+    assert [row["input"] for row in rows] == ["picture.png", "'=cmd.png"]
+    assert rows[0]["output_rows"] == "23"
+
+
+def test_where_reports_go(run, picture, tmp_path):
+    """Nothing with -q; to a file on request; to standard error when the picture takes standard output."""
+    assert run("apply", picture, "-k", "box3", "-q").text == ""
+    report = tmp_path / "report.txt"
+    result = run("apply", picture, "-k", "box3", "-f", "--report-file", report)
+    assert result.text == ""
+    assert "floor((23" in report.read_text()
+    assert run("apply", picture, "-k", "box3", "-f", "--report-file", report).code == 0
+    result = run("apply", picture, "-k", "box3", "--report-file", report)
+    assert result.code == 2
+    assert "report.txt: exists already" in result.err
+    result = run("apply", picture, "-k", "box3", "-o", "-", "--report", "json")
+    assert json.loads(result.err)["output"]["name"] == "standard output"
+    assert imagecodecs.png_decode(result.out).shape == (23, 31)
+
+
+def test_every_format_in_gives_the_same_picture(run, tmp_path, picture, gray):
+    """PNG, TIFF, BMP, WebP and GIF of one picture give one feature map."""
+    for suffix in ("png", "tif", "bmp", "webp", "gif"):
+        source = tmp_path / f"in.{suffix}"
+        Image.fromarray(gray).save(source, **({"lossless": True} if suffix == "webp" else {}))
+        out = tmp_path / f"from-{suffix}.png"
+        assert run("apply", source, "-k", "sharpen", "-o", out).code == 0
+        pixels = decoded(out)
+        assert np.array_equal(pixels if pixels.ndim == 2 else pixels[..., 1], expected(gray, "sharpen"))
+
+
+def test_the_same_bytes_for_any_threads(run, tmp_path):
+    """Threads change nothing in the file."""
+    outs = [tmp_path / f"{threads}.png" for threads in (1, 2, 5)]
+    for threads, out in zip((1, 2, 5), outs, strict=True):
+        run("apply", SAMPLES / "colour.png", "-k", "gaussian:2.5", "--threads", threads, "-o", out)
+    assert len({Path(out).read_bytes() for out in outs}) == 1

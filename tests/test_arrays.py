@@ -1,0 +1,207 @@
+"""`conv`, `conv2d` and `shape`: walk-through A, layouts of layers, laws, and errors by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import convcli
+from convcli.errors import ArgumentError
+from tests.reference import correlate, layer
+
+EXERCISE = [((8, 8), (6, 6)), ((12, 10), (10, 8)), ((10, 10), (8, 8)), ((12, 8), (10, 6))]
+
+
+@pytest.mark.parametrize(("size", "result"), EXERCISE)
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float64, np.float32])
+def test_walk_through_a(size, result, flip, dtype):
+    """A (3, 3) kernel over the exercise's four images: its shapes, and the plain loop's values."""
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 100, size).astype(dtype)
+    kernel = rng.integers(-5, 6, (3, 3))
+    got = convcli.conv2d(image, kernel, flip=flip)
+    turned = kernel[::-1, ::-1] if flip else kernel
+    truth = correlate(image, turned, (1, 1), ((0, 0), (0, 0)), (1, 1))
+    assert got.shape == result
+    assert np.array_equal(got, truth.astype(float))
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_layers_against_the_plain_loop(data):
+    """1-D to 3-D layers with groups, strides, dilations, pads and bias, channels last and first."""
+    spatial = data.draw(st.integers(1, 3))
+    most = {1: 9, 2: 6, 3: 4}[spatial]
+    sizes = data.draw(st.tuples(*[st.integers(3, most)] * spatial))
+    kernel = data.draw(st.tuples(*[st.integers(1, 3)] * spatial))
+    stride = data.draw(st.tuples(*[st.integers(1, 3)] * spatial))
+    dilation = data.draw(st.tuples(*[st.integers(1, 2)] * spatial))
+    pads = data.draw(st.tuples(*[st.tuples(st.integers(2, 4), st.integers(2, 4))] * spatial))
+    groups = data.draw(st.integers(1, 3))
+    inputs, per_group = data.draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    x = rng.normal(size=(2, *sizes, inputs * groups))
+    weights = rng.normal(size=(*kernel, inputs, per_group * groups))
+    bias = rng.normal(size=per_group * groups)
+    truth = layer(x, weights, bias, stride, pads, dilation, groups)
+    options = {"stride": stride, "dilation": dilation, "padding": pads, "groups": groups, "bias": bias}
+    last = convcli.conv(x, weights, channels="last", **options)
+    first = convcli.conv(
+        np.moveaxis(x, -1, 1), np.moveaxis(weights, (-1, -2), (0, 1)), channels="first", **options
+    )
+    assert np.allclose(last, truth, atol=1e-12)
+    assert np.array_equal(np.moveaxis(first, 1, -1), last)
+    assert np.array_equal(convcli.conv(x[0], weights, channels="last", **options), last[0])
+
+
+IMAGES = st.integers(0, 2**32).map(
+    lambda seed: np.random.default_rng(seed).integers(0, 256, (9, 12), dtype=np.uint8)
+)
+KERNELS = st.integers(0, 2**32).map(lambda seed: np.random.default_rng(seed).integers(-4, 5, (3, 3)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(IMAGES, IMAGES, KERNELS, st.integers(-3, 3))
+def test_linear(f, g, kernel, factor):
+    """conv(f + a·g) = conv(f) + a·conv(g), exactly, for integers."""
+    both = f.astype(np.int32) + factor * g.astype(np.int32)
+    expected = convcli.conv2d(f, kernel).astype(int) + factor * convcli.conv2d(g, kernel).astype(int)
+    assert np.array_equal(convcli.conv2d(both, kernel), expected)
+
+
+@settings(max_examples=200, deadline=None)
+@given(IMAGES, KERNELS)
+def test_stride_subsamples_and_dilation_stuffs_zeros(image, kernel):
+    """Stride s is every s-th value of stride 1; dilation d is the kernel with zeros between its cells."""
+    dense = convcli.conv(image, kernel, padding="same:edge")
+    strided = convcli.conv(image, kernel, padding=((1, 1), (1, 1)), fill="edge", stride=(2, 3))
+    assert np.array_equal(strided, dense[::2, ::3])
+    stuffed = np.zeros((5, 5), int)
+    stuffed[::2, ::2] = kernel
+    assert np.array_equal(convcli.conv(image, kernel, dilation=2), convcli.conv(image, stuffed))
+
+
+@settings(max_examples=200, deadline=None)
+@given(IMAGES, KERNELS, KERNELS)
+def test_flip_identity_and_associativity(image, first, second):
+    """A turned kernel twice is itself; true convolution is associative; identity changes nothing."""
+    assert np.array_equal(convcli.conv2d(image, first, flip=True), convcli.conv2d(image, first[::-1, ::-1]))
+    assert np.array_equal(convcli.conv(image, convcli.load_kernel("identity"), padding="same"), image)
+    together = convcli.conv(first, second, padding="full", flip=True).astype(int)
+    one_by_one = convcli.conv2d(convcli.conv2d(image, first, flip=True).astype(int), second, flip=True)
+    assert np.array_equal(convcli.conv2d(image, together, flip=True), one_by_one)
+
+
+@settings(max_examples=200, deadline=None)
+@given(IMAGES, KERNELS, st.integers(-8, 8), st.integers(-11, 11))
+def test_shift_equivariant(image, kernel, down, right):
+    """With a border that wraps, a shifted picture gives the shifted feature map."""
+    shifted = np.roll(image, (down, right), (0, 1))
+    here = convcli.conv(image, kernel, padding="same:wrap")
+    assert np.array_equal(
+        convcli.conv(shifted, kernel, padding="same:wrap"), np.roll(here, (down, right), (0, 1))
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "result"),
+    [
+        ("uint8", "float32"),
+        ("int16", "float32"),
+        ("bool", "float32"),
+        ("float16", "float32"),
+        ("float32", "float32"),
+        ("int32", "float64"),
+        ("int64", "float64"),
+        ("float64", "float64"),
+    ],
+)
+def test_result_types(source, result):
+    """float32, and float64 for wide inputs; a type that was asked for wins."""
+    x = np.ones((4, 4), source)
+    assert convcli.conv(x, np.ones((2, 2))).dtype == result
+    assert convcli.conv(x, np.ones((2, 2)), dtype="int16").dtype == np.int16
+    assert np.all(convcli.conv(x, np.ones((2, 2)), dtype="int16") == 4)
+
+
+def test_views_and_byte_orders():
+    """Strided views, transposed arrays and foreign byte order are read as what they are."""
+    base = np.arange(400, dtype=np.uint16).reshape(20, 20)
+    kernel = np.array([[1, 2], [3, 4]])
+    for view in (base[::2, ::3], base.T, base[::-1, 4:], base.astype(">u2"), np.asfortranarray(base)):
+        assert np.array_equal(convcli.conv2d(view, kernel), convcli.conv2d(view.astype("=u2").copy(), kernel))
+
+
+def test_infinities_and_nan_stay_in_their_windows():
+    """A NaN or an infinity reaches the windows that hold it and no other value."""
+    x = np.ones((9, 9), np.float32)
+    x[4, 4] = np.nan
+    x[0, 8] = np.inf
+    result = convcli.conv(x, np.ones((3, 3)) / 9, padding="same")
+    assert np.all(np.isnan(result[3:6, 3:6]))
+    assert np.all(np.isinf(result[0:2, 7:9]))
+    assert np.isfinite(result).sum() == 81 - 9 - 4
+
+
+def test_sobel_preset_gives_the_magnitude():
+    """A preset of two kernels combines its maps by the root of the sum of squares."""
+    x = np.random.default_rng(0).integers(0, 256, (20, 20), dtype=np.uint8)
+    down, across = (convcli.conv(x, convcli.load_kernel(f"sobel-{axis}")) for axis in "yx")
+    assert np.allclose(convcli.conv(x, convcli.load_kernel("sobel")), np.hypot(across, down), rtol=1e-6)
+
+
+def test_shape():
+    """The spatial shape, from numbers or a kernel."""
+    assert convcli.shape((512, 512), (3, 3), stride=(2, 1)) == (255, 510)
+    assert convcli.shape((512, 512), 3, padding="same") == (512, 512)
+    assert convcli.shape(10, 3, dilation=2) == (6,)
+    assert convcli.shape((8, 8), convcli.load_kernel("gaussian5")) == (4, 4)
+
+
+X = np.ones((6, 6), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        ((X, np.ones((7, 7))), {}, "larger than the padded picture"),
+        ((X, np.ones((3, 3))), {"stride": 0}, "stride 0"),
+        ((X, np.ones((3, 3))), {"stride": (1, 2, 3)}, "stride has 3 values"),
+        ((X, np.ones((3, 3))), {"dilation": -1}, "dilation -1"),
+        ((X, np.ones((3, 3))), {"padding": "sane"}, "padding 'sane'"),
+        ((X, np.ones((3, 3))), {"padding": (-1, 0)}, "padding -1"),
+        ((X, np.ones((3, 3))), {"fill": "mirror"}, "two things"),
+        ((X, np.ones((3, 3))), {"dtype": "complex64"}, "dtype complex64"),
+        ((X, np.ones((3, 3))), {"dtype": "no"}, "dtype 'no'"),
+        ((X, np.ones((3, 3))), {"threads": 0}, "threads 0"),
+        ((X, np.ones((3, 3))), {"bias": [1, 2]}, "bias has 2 values"),
+        ((X, np.ones((3, 3))), {"bias": np.nan}, "bias holds"),
+        ((X, np.ones((3, 3))), {"channels": "middle"}, "channels 'middle'"),
+        ((X, np.ones(3)), {}, "x has 2 axes, weights have 1"),
+        ((X, np.ones((3, 3, 3, 3, 3, 3))), {}, "weights have 6 axes"),
+        ((X, [[1, 2], [3]]), {}, "weights has rows of different lengths"),
+        ((X, np.ones((3, 0))), {}, "no weights"),
+        ((X, np.full((3, 3), np.nan)), {}, "not a finite number"),
+        ((X.astype(complex), np.ones((3, 3))), {}, "x has type complex128"),
+        ((np.ones((0, 3)), np.ones((3, 3))), {}, "is empty"),
+        ((np.ones((6, 6, 3)), np.ones((3, 3, 2, 4))), {"channels": "last"}, "take 2 input channels; x has 3"),
+        ((np.ones((6, 6, 4)), np.ones((3, 3, 2, 3))), {"channels": "last", "groups": 2}, "groups 2 does not"),
+        ((np.ones((6, 6, 4)), np.ones((3, 3, 4, 3))), {"channels": "last", "groups": 0}, "groups 0"),
+        ((np.ones((2, 2, 6, 6, 4)), np.ones((3, 3, 4, 3))), {"channels": "last"}, "x has 5 axes"),
+    ],
+)
+def test_errors_name_the_argument(arguments, options, words):
+    """One error that names the argument and what is allowed."""
+    with pytest.raises(convcli.ConvcliError, match=words):
+        convcli.conv(*arguments, **options)
+
+
+def test_conv2d_takes_two_axes_only():
+    """The exercise's function refuses anything but (rows, columns)."""
+    with pytest.raises(ArgumentError, match="image has 3 axes"):
+        convcli.conv2d(np.ones((3, 3, 3)), np.ones((2, 2)))
+    with pytest.raises(ArgumentError, match="kernel has 1 axes"):
+        convcli.conv2d(np.ones((3, 3)), np.ones(2))

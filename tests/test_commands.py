@@ -1,0 +1,110 @@
+"""``convcli shape`` and ``convcli kernels``."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import convcli
+from convcli import presets
+
+
+def test_shape_of_the_lesson(run):
+    """512×512, 3×3, strides (2, 1): 255×510, with the row that no window covers."""
+    text = run("shape", "512x512", "--kernel", "3x3", "--stride", "2,1", "--padding", "valid").text
+    for words in (
+        "(1, 512, 512, 1) NHWC, (1, 1, 512, 512) NCHW",
+        "floor((512 + 0 + 0 − 3) / 2) + 1 = 255",
+        "floor((512 + 0 + 0 − 3) / 1) + 1 = 510",
+        "512 pixels that no window covers (1 rows)",
+        "(1, 255, 510, 1) NHWC, (1, 1, 255, 510) NCHW",
+        "valid 255×510, same 256×512, full 257×514",
+    ):
+        assert words in text
+
+
+def test_shape_default_is_that_of_apply(run):
+    """Without --padding the picture keeps its size, and the other amounts are shown beside it."""
+    text = run("shape", "512x512", "--kernel", "3x3", "--stride", "2,1").text
+    assert "same:reflect: top 0, bottom 1, left 1, right 1" in text
+    assert "(1, 256, 512, 1) NHWC" in text
+    assert "valid 255×510" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (["10x12", "-k", "3", "--padding", "valid"], [1, 8, 10, 1]),
+        (["224x224x3", "-k", "7x7x64", "--stride", "2", "--padding", "3"], [1, 112, 112, 64]),
+        (["64x64x3", "-k", "box5", "--padding", "full"], [1, 68, 68, 3]),
+        (["64x64", "-k", "random:3x3x1x8,seed=1"], [1, 64, 64, 8]),
+        (["64x64", "-k", "sobel", "--dilation", "3", "--padding", "valid"], [1, 58, 58, 1]),
+        (["9×9", "-k", "3×3", "--padding", "1,2,0,0"], [1, 10, 7, 1]),
+    ],
+)
+def test_shape_as_json(run, arguments, output):
+    """Channels, maps and kernels by name."""
+    report = json.loads(run("shape", *arguments, "--report", "json").text)
+    assert report["output"]["nhwc"] == output
+    assert report["axes"]["rows"]["output"] == output[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["512", "-k", "3x3"], "size '512' is not NxN or NxNxN"),
+        (["axb", "-k", "3x3"], "size 'axb' is not"),
+        (["0x5", "-k", "3x3"], "size 0 is not allowed"),
+        (["5x5", "-k", "7x7", "--padding", "valid"], "covers 7 × 7, which is larger"),
+        (["5x5", "-k", "boxx"], "no preset is called 'boxx'"),
+        (["5x5", "-k", "3x3x3x3x3"], "kernel '3x3x3x3x3' is not"),
+        (["5x5"], "Missing option"),
+    ],
+)
+def test_shape_mistakes(run, arguments, words):
+    """One line, exit 2."""
+    result = run("shape", *arguments)
+    assert (result.code, result.err.count("\n"), words in result.err) == (2, 1, True), result.err
+
+
+def test_kernels_lists_every_preset(run):
+    """Each preset on a line with its size, sum and description; families below."""
+    for arguments in ((), ("list",)):
+        lines = run("kernels", *arguments).text.splitlines()
+        assert [line.split()[0] for line in lines[: len(presets.names())]] == presets.names()
+        assert any("gaussian:SIGMA" in line for line in lines)
+    edges = run("kernels", "list", "--tag", "edge").text
+    assert "sobel-x" in edges
+    assert "box3" not in edges
+    assert run("kernels", "list", "--tag", "nothing").code == 2
+
+
+def test_kernels_show(run):
+    """Matrix, sum, range and separability; fractions as integers behind their factor."""
+    text = run("kernels", "show", "gaussian3").text
+    for words in (
+        "1/16 ×",
+        "1  2  1",
+        "2  4  2",
+        "sum        1",
+        "0 … 255 for 8 bits",
+        "1/16 [1 2 1]ᵀ × [1 2 1]",
+    ):
+        assert words in text
+    text = run("kernels", "show", "laplacian4").text
+    assert "separable  no (rank above 1)" in text
+    assert "−1020 … 1020 for 8 bits" in text
+    assert "l2 of 2 maps" in run("kernels", "show", "sobel").text
+    assert run("kernels", "show", "sobl").code == 2
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "csv"])
+def test_kernels_export(run, tmp_path, suffix):
+    """A file that reads back the same; standard output by default; never over a file."""
+    path = tmp_path / f"kernel.{suffix}"
+    assert run("kernels", "export", "box3", "-o", path).code == 0
+    assert np.array_equal(convcli.load_kernel(path).weights, convcli.load_kernel("box3").weights)
+    assert run("kernels", "export", "box3", "--format", suffix).out == path.read_bytes()
+    assert "exists already" in run("kernels", "export", "box3", "-o", path).err

@@ -1,0 +1,108 @@
+"""Number types: narrow accumulators, and rounding that equals exact fractions in every way it is done."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convcli.dtypes import Affine, Finish, accumulator
+
+INTEGERS = [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "name"),
+    [
+        (0, 255, "uint8"),
+        (-1, 127, "int8"),
+        (0, 2295, "uint16"),
+        (-1020, 1020, "int16"),
+        (0, 65536, "uint32"),
+        (-1, 65535, "int32"),
+        (0, 2**32, "int64"),
+    ],
+)
+def test_the_narrowest_type_that_holds_the_range(low, high, name):
+    """Ranges of well-known kernels get the type one would choose by hand."""
+    assert accumulator(low, high) == np.dtype(name)
+
+
+def test_no_type_beyond_64_bits():
+    """A range that no integer holds gives None."""
+    assert accumulator(0, 2**63) is None
+
+
+def expected(value: int, affine: Affine, target: type) -> int:
+    exact = Fraction(int(affine.gain) * value + int(affine.offset), affine.denominator)
+    exact = abs(exact) if affine.magnitude else exact
+    info = np.iinfo(target)
+    return min(max(round(exact), int(info.min)), int(info.max))
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_finish_rounds_like_fractions(data):
+    """For any sums, gain, offset, denominator and type: nearest, ties to even, saturated, and counted."""
+    source = data.draw(st.sampled_from(INTEGERS))
+    target = data.draw(st.sampled_from([np.uint8, np.int8, np.uint16, np.int16, np.int32]))
+    info = np.iinfo(source)
+    limit = data.draw(st.sampled_from([300, 70_000, 2**40]))
+    low = data.draw(st.integers(max(int(info.min), -limit), min(int(info.max), limit)))
+    high = data.draw(st.integers(low, min(int(info.max), limit)))
+    affine = Affine(
+        data.draw(st.sampled_from([1, 1, 1, 3, 127])),
+        data.draw(st.sampled_from([0, 0, 5, -77, 12_345])),
+        data.draw(st.sampled_from([1, 2, 3, 6, 9, 10, 16, 25, 255, 256, 4096, 1000, 99_999])),
+        data.draw(st.booleans()),
+    )
+    values = [low, high, *data.draw(st.lists(st.integers(low, high), min_size=1, max_size=40))]
+    out = np.empty(len(values), target)
+    finish = Finish(np.dtype(source), low, high, affine, np.dtype(target))
+    below, above = finish(np.array(values, source), out, count=True)
+    assert out.tolist() == [expected(value, affine, target) for value in values]
+    exact = [Fraction(int(affine.gain) * v + int(affine.offset), affine.denominator) for v in values]
+    nearest = [round(abs(v) if affine.magnitude else v) for v in exact]
+    limits = np.iinfo(target)
+    assert below == sum(v < limits.min for v in nearest)
+    assert above == sum(v > limits.max for v in nearest)
+
+
+@pytest.mark.parametrize("denominator", [2, 3, 6, 9, 16, 256])
+def test_every_16_bit_sum_divides_exactly(denominator):
+    """All 65,536 sums, tie or not, round as fractions do."""
+    sums = np.arange(65536).astype(np.uint16)
+    out = np.empty(65536, np.uint16)
+    Finish(np.dtype(np.uint16), 0, 65535, Affine(1, 0, denominator), np.dtype(np.uint16))(sums.copy(), out)
+    assert out.tolist() == [round(Fraction(value, denominator)) for value in range(65536)]
+
+
+def test_exact_sums_as_floats_are_correctly_rounded():
+    """float32 results of sums too long for float32 are the nearest ones."""
+    sums = np.array([2**24 + 1, 2**30 + 63, 3], np.int32)
+    out = np.empty(3, np.float32)
+    Finish(np.dtype(np.int32), 0, 2**31 - 1, Affine(1, 0, 3), np.dtype(np.float32))(sums.copy(), out)
+    assert out.tolist() == [float(np.float32(int(value) / 3)) for value in sums]
+
+
+def test_floats_saturate_and_nan_becomes_zero():
+    """Infinities go to the ends of an integer type, NaN to 0, and ties to even."""
+    values = np.array([np.nan, np.inf, -np.inf, 0.5, 1.5, 2.5, -3, 300], np.float32)
+    out = np.empty(8, np.uint8)
+    finish = Finish(np.dtype(np.float32), -np.inf, np.inf, Affine(), np.dtype(np.uint8))
+    assert finish(values, out, count=True) == (2, 2)
+    assert out.tolist() == [0, 255, 0, 0, 2, 2, 0, 255]
+
+
+@pytest.mark.parametrize("target", [np.int32, np.uint32, np.int64])
+def test_wide_integers_saturate_without_wrapping(target):
+    """A float beyond a wide type's end never comes back with the other sign."""
+    out = np.empty(2, target)
+    values = np.array([1e30, -1e30], np.float64)
+    Finish(np.dtype(np.float64), -np.inf, np.inf, Affine(), np.dtype(target))(values, out)
+    info = np.iinfo(target)
+    assert out[0] >= info.max - 1023
+    assert out[1] == info.min

@@ -1,0 +1,242 @@
+"""Pictures in and out: every format, depth and channel count, against other decoders and encoders."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from convcli import images
+from convcli.errors import ImageError
+from convcli.images import FORMATS, open_bytes
+from tests.conftest import SAMPLES
+
+RNG = np.random.default_rng(9)
+LIMIT = 10**9
+
+
+def picture(channels: int, dtype: str) -> np.ndarray:
+    info = np.iinfo(dtype)
+    return RNG.integers(info.min, info.max, (13, 17, channels), dtype, endpoint=True)
+
+
+def squeezed(pixels: np.ndarray) -> np.ndarray:
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
+
+
+def by_pillow(pixels: np.ndarray, name: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(squeezed(pixels)).save(buffer, name, **options)
+    return buffer.getvalue()
+
+
+def by_tifffile(pixels: np.ndarray, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    photometric = "rgb" if pixels.shape[2] > 2 else "minisblack"
+    planar = "contig" if pixels.shape[2] > 1 else None
+    tifffile.imwrite(buffer, squeezed(pixels), photometric=photometric, planarconfig=planar, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_png_both_ways(channels, dtype):
+    """Gray, gray with alpha, RGB and RGBA of 8 and 16 bits, from and to libpng."""
+    pixels = picture(channels, dtype)
+    opened = open_bytes(imagecodecs.png_encode(squeezed(pixels)), LIMIT)
+    assert (opened.header.channels, opened.header.dtype) == (channels, np.dtype(dtype))
+    assert np.array_equal(opened.pixels(), pixels)
+    written = images.format_named("png").encode(pixels)
+    assert np.array_equal(imagecodecs.png_decode(written), squeezed(pixels))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "uint32", "int32"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("layout", [{}, {"tile": (16, 16)}, {"compression": "lzw"}, {"byteorder": ">"}])
+def test_tiff_both_ways(channels, dtype, layout):
+    """Integers of 8 to 32 bits, striped and tiled, compressed or not, both byte orders."""
+    pixels = picture(channels, dtype)
+    opened = open_bytes(by_tifffile(pixels, **layout), LIMIT)
+    assert (opened.header.channels, opened.header.dtype) == (channels, np.dtype(dtype))
+    assert np.array_equal(opened.pixels(), pixels)
+    written = images.format_named("tiff").encode(pixels)
+    assert np.array_equal(tifffile.imread(io.BytesIO(written)), squeezed(pixels))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_tiff_floats(dtype):
+    """Float TIFFs are read and written to the last bit, NaN included."""
+    pixels = RNG.normal(size=(9, 8, 3)).astype(dtype)
+    pixels[0, 0] = np.nan
+    opened = open_bytes(by_tifffile(pixels), LIMIT)
+    assert np.array_equal(opened.pixels(), pixels, equal_nan=True)
+    written = images.format_named("tiff").encode(pixels)
+    assert np.array_equal(tifffile.imread(io.BytesIO(written)), pixels, equal_nan=True)
+
+
+def test_tiff_planes_bilevel_and_palette():
+    """Separate planes, 1-bit, white-is-zero and palette TIFFs become plain pixels."""
+    pixels = picture(3, "uint8")
+    planar = io.BytesIO()
+    tifffile.imwrite(planar, np.moveaxis(pixels, -1, 0), photometric="rgb", planarconfig="separate")
+    assert np.array_equal(open_bytes(planar.getvalue(), LIMIT).pixels(), pixels)
+    bits = pixels[..., 0] > 127
+    for photometric, expected in (("minisblack", bits * 255), ("miniswhite", 255 - bits * 255)):
+        bilevel = io.BytesIO()
+        tifffile.imwrite(bilevel, bits, photometric=photometric)
+        assert np.array_equal(open_bytes(bilevel.getvalue(), LIMIT).pixels()[..., 0], expected)
+    palette = Image.fromarray(pixels).quantize(7)
+    buffer = io.BytesIO()
+    palette.save(buffer, "TIFF")
+    assert np.array_equal(open_bytes(buffer.getvalue(), LIMIT).pixels(), np.asarray(palette.convert("RGB")))
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [("bmp", 1), ("bmp", 3), ("webp", 3), ("webp", 4), ("gif", 1)],
+)
+def test_other_lossless_formats_both_ways(name, channels):
+    """BMP, lossless WebP and gray GIF keep every value, as Pillow reads them."""
+    pixels = picture(channels, "uint8")
+    if channels == 4:
+        pixels[0, 0, 3] = 0
+    source = by_pillow(pixels, name, **({"lossless": True, "exact": True} if name == "webp" else {}))
+    opened = open_bytes(source, LIMIT)
+    assert opened.format.name == name
+    assert np.array_equal(opened.pixels(), pixels)
+    with Image.open(io.BytesIO(opened.format.encode(pixels))) as written:
+        assert np.array_equal(
+            np.asarray(written.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])), squeezed(pixels)
+        )
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jpeg(channels):
+    """JPEGs decode as libjpeg-turbo does, and are written at quality 95 without chroma subsampling."""
+    smooth = np.add.outer(np.arange(64), np.arange(80)).astype(np.uint8)
+    pixels = np.stack([smooth] * channels, -1)
+    source = by_pillow(pixels, "JPEG", quality=90)
+    opened = open_bytes(source, LIMIT)
+    with Image.open(io.BytesIO(source)) as reference:
+        assert np.array_equal(opened.pixels(), np.asarray(reference).reshape(pixels.shape))
+    with Image.open(io.BytesIO(opened.format.encode(pixels))) as written:
+        assert np.abs(np.asarray(written).reshape(pixels.shape).astype(int) - pixels).max() <= 3
+        assert channels == 1 or all(layer[1:3] == (1, 1) for layer in written.layer)
+
+
+def test_palette_and_low_depth_png():
+    """Palettes, 1-bit gray and transparent colours become RGB, gray and alpha."""
+    gray = Image.fromarray(picture(1, "uint8")[..., 0])
+    for image, options, mode in [
+        (gray.convert("1"), {}, "L"),
+        (gray.convert("RGB").quantize(6), {}, "RGB"),
+        (gray.convert("RGB").quantize(6), {"transparency": 0}, "RGBA"),
+        (gray.convert("RGB"), {"transparency": (0, 0, 0)}, "RGBA"),
+    ]:
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG", **options)
+        opened = open_bytes(buffer.getvalue(), LIMIT)
+        with Image.open(buffer) as reference:
+            expected = np.asarray(reference.convert(mode))
+        assert np.array_equal(squeezed(opened.pixels()), expected)
+
+
+def test_the_first_frame_of_a_gif():
+    """An animated GIF gives its first frame, in colour where it has any."""
+    frames = [Image.new("RGB", (8, 6), colour) for colour in ("red", "blue")]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+    pixels = open_bytes(buffer.getvalue(), LIMIT).pixels()
+    assert pixels.shape == (6, 8, 3)
+    assert np.all(pixels == (255, 0, 0))
+
+
+def sample_files() -> dict[str, bytes]:
+    """One small valid file of each format."""
+    rgb = np.asarray(Image.open(SAMPLES / "colour.png"))[:64, :80]
+    return {
+        "png": imagecodecs.png_encode(rgb),
+        "jpeg": by_pillow(rgb, "JPEG"),
+        "tiff": by_tifffile(rgb, compression="deflate"),
+        "webp": by_pillow(rgb, "WEBP", lossless=True),
+        "bmp": by_pillow(rgb, "BMP"),
+        "gif": by_pillow(rgb[..., :1], "GIF"),
+    }
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in FORMATS])
+def test_cut_off_files_are_damaged(name):
+    """A file cut anywhere is an error of one line, never a picture and never another exception."""
+    data = sample_files()[name]
+    assert open_bytes(data, LIMIT).pixels().size
+    tail = {"png": 12, "jpeg": 0, "tiff": 0, "webp": 0, "bmp": 0, "gif": 1}[name]
+    for length in sorted({*range(0, 40), *range(40, len(data) - tail, max(len(data) // 60, 1))}):
+        try:
+            open_bytes(data[:length], LIMIT).pixels()
+        except ImageError as error:
+            assert "\n" not in str(error)
+        else:
+            pytest.fail(f"{name} cut to {length} of {len(data)} bytes was read")
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in FORMATS])
+def test_flipped_bits_never_raise_anything_else(name):
+    """Random damage gives a picture or an `ImageError`, nothing else."""
+    data = sample_files()[name]
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        broken = bytearray(data)
+        for place in rng.integers(0, len(data), 4):
+            broken[place] ^= 1 << int(rng.integers(8))
+        try:
+            open_bytes(bytes(broken), 10**7).pixels()
+        except ImageError as error:
+            assert str(error)
+
+
+def monster() -> bytes:
+    """A PNG of 100 bytes that claims 50000×50000 pixels."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def test_absurd_sizes_are_refused_before_memory_is_taken():
+    """By the limit, and by what so few bytes can hold."""
+    with pytest.raises(ImageError, match="50000×50000 is 2500000000 pixels; allowed: 1000000000"):
+        open_bytes(monster(), LIMIT)
+    with pytest.raises(ImageError, match="bytes cannot hold 50000×50000 pixels"):
+        open_bytes(monster(), 10**12).pixels()
+
+
+def test_what_is_no_picture():
+    """Empty, text, and a renamed archive."""
+    for data, words in [
+        (b"", "empty"),
+        (b"hello there", "not a picture"),
+        (b"PK\3\4" + b"\0" * 99, "not a picture"),
+    ]:
+        with pytest.raises(ImageError, match=words):
+            open_bytes(data, LIMIT)
+
+
+def test_formats_are_found_by_content_suffix_and_name():
+    """The name of a file does not matter on the way in; suffixes and names do on the way out."""
+    for entry in FORMATS:
+        assert open_bytes(sample_files()[entry.name], LIMIT).format is entry
+        for suffix in entry.suffixes:
+            assert images.format_of_suffix(suffix.upper()) is entry
+        assert images.format_named(entry.name.upper()) is entry
+    assert images.format_of_suffix(Path("a.xyz").suffix) is None
+    assert images.keeper(images.format_named("jpeg"), np.dtype(np.uint16), 3).name == "png"

@@ -1,0 +1,155 @@
+"""The Kernel: exact numbers, derived facts, and a repr that builds it again."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import convcli
+from convcli import Kernel
+from convcli.errors import KernelError
+from convcli.kernel import bank
+from convcli.rational import integer_factors, parse_number
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", Fraction(3)),
+        ("-0.5", Fraction(-1, 2)),
+        ("+.25", Fraction(1, 4)),
+        ("1e-3", Fraction(1, 1000)),
+        ("1/9", Fraction(1, 9)),
+        ("-1.5/3", Fraction(-1, 2)),
+        ("0.1", Fraction(1, 10)),
+        (" 2 / 3 ", Fraction(2, 3)),
+        ("−1", Fraction(-1)),
+        ("1e300", Fraction(10**300)),
+    ],
+)
+def test_numbers_are_read_exactly(text, value):
+    """Decimals, powers and fractions become the very number that was written."""
+    assert parse_number(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["nan", "-inf", "1/0", "1e9999", "1e301", "x", "", "1_0", "0x10", "1" * 99, "٣"]
+)
+def test_other_text_is_no_number(text):
+    """Nothing but plain finite numbers; a huge exponent costs nothing."""
+    with pytest.raises(ValueError, match=r"number|zero|range"):
+        parse_number(text)
+
+
+def test_fractions_stay_exact():
+    """Integers over one denominator, in lowest terms, whatever form the weights came in."""
+    for weights, scale in [
+        ([["1/9"] * 3] * 3, 1),
+        (np.ones((3, 3)), "1/9"),
+        ([[Fraction(1, 9)] * 3] * 3, 1),
+        (np.full((3, 3), 2), Fraction(1, 18)),
+    ]:
+        kernel = Kernel(weights, scale=scale)
+        assert kernel.exact is not None
+        assert (kernel.exact.numerators.tolist(), kernel.exact.denominator) == ([[1] * 3] * 3, 9)
+        assert kernel.sum == 1
+
+
+def test_floats_without_a_short_fraction_are_floats():
+    """0.1 as a float is not a tenth, so nothing pretends to be exact; 0.375 is."""
+    assert Kernel(np.full((3, 3), 0.1)).exact is None
+    assert Kernel(np.full((3, 3), 0.375)).exact.denominator == 8
+
+
+def test_the_repr_builds_the_kernel_again():
+    """``eval(repr(kernel))`` has the same weights, name, bias and way to combine."""
+    for name in ("box3", "sobel", "gaussian:0.8", "emboss"):
+        kernel = convcli.load_kernel(name).biased(Fraction(1, 2))
+        again = eval(repr(kernel), {"Kernel": Kernel})
+        assert np.array_equal(again.weights, kernel.weights)
+        assert (again.name, again.bias, again.combine) == (kernel.name, kernel.bias, kernel.combine)
+
+
+def test_kernels_are_frozen():
+    """Neither a field nor a weight can be changed."""
+    kernel = convcli.load_kernel("sharpen")
+    with pytest.raises(AttributeError):
+        kernel.name = "other"
+    with pytest.raises(ValueError, match="read-only"):
+        kernel.weights[0, 0] = 1
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.integers(-9, 9), min_size=1, max_size=5), st.lists(st.integers(-9, 9), min_size=1, max_size=5)
+)
+def test_outer_products_are_found_separable(column, row):
+    """Factors of any outer product multiply back to it, exactly."""
+    matrix = np.multiply.outer(np.array(column), np.array(row))
+    found = integer_factors(matrix)
+    if matrix.any():
+        assert np.array_equal(np.multiply.outer(*found), matrix)
+    else:
+        assert found is None
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 2**32))
+def test_rank_two_is_not_separable(seed):
+    """A matrix of higher rank has no factors."""
+    matrix = np.random.default_rng(seed).integers(-3, 4, (3, 4))
+    if np.linalg.matrix_rank(matrix) > 1:
+        assert integer_factors(matrix) is None
+
+
+def test_derived_facts():
+    """Sum, range and factors of a kernel whose values are known."""
+    sobel = convcli.load_kernel("sobel-x")
+    assert sobel.sum == 0
+    assert sobel.bounds == (-4, 4)
+    assert sobel.factors == ([1, 2, 1], [-1, 0, 1])
+    assert convcli.load_kernel("laplacian4").factors is None
+    assert convcli.load_kernel("box3").factors == ([Fraction(1, 9)] * 3, [1, 1, 1])
+
+
+def test_normalised_by_sum_or_magnitude():
+    """Dividing by the sum; by 1 where the sum is 0, so that nothing turns into NaN."""
+    assert convcli.load_kernel("ones3").normalised("sum").sum == 1
+    assert convcli.load_kernel("sobel-x").normalised("abs").bounds == (-0.5, 0.5)
+    assert convcli.load_kernel("sobel-x").normalised("sum").bounds == (-4, 4)
+
+
+def test_a_bank_centres_its_members():
+    """Kernels of different sizes share the largest window."""
+    both = bank([Kernel([[1]]), Kernel(np.ones((3, 5), int))], "both", None)
+    assert both.shape == (3, 5, 1, 2)
+    assert both.weights[1, 2, 0, 0] == 1
+    assert both.map_sums == (1, 15)
+
+
+@pytest.mark.parametrize(
+    ("weights", "options", "words"),
+    [
+        ([], {}, "no weights"),
+        ([[]], {}, "no weights"),
+        ([[1, 2], [3]], {}, "different lengths"),
+        ([["1", "x"]], {}, "weight 'x' is not a number"),
+        ([[1, None]], {}, "weight None"),
+        ([[1, float("inf")]], {}, "not a finite number"),
+        (np.ones((1,) * 6), {}, "6 axes"),
+        (5, {}, "0 axes"),
+        ("abc", {}, "type"),
+        ([[1j]], {}, "type complex128"),
+        ([[1]], {"scale": "1/0"}, "scale '1/0'"),
+        ([[1]], {"bias": float("nan")}, "bias nan"),
+        ([[1]], {"combine": "sum"}, "combine 'sum'"),
+    ],
+)
+def test_bad_weights_are_refused(weights, options, words):
+    """What was got, in one line."""
+    with pytest.raises(KernelError, match=words):
+        Kernel(weights, **options)

@@ -1,0 +1,186 @@
+"""Whatever a person gets wrong: one line that says it, the right exit code, and no file left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+
+from tests.conftest import SAMPLES
+from tests.test_images import monster
+
+SCENE = str(SAMPLES / "scene.png")
+
+MISTAKES = {
+    "unknown preset": (["-k", "sobl"], "no preset is called 'sobl' (did you mean sobel"),
+    "ragged kernel": (["-k", "1 2; 3"], "row 2: row has 1 numbers, the first row has 2"),
+    "word in kernel": (["-k", "1 2 x"], "column 3: 'x': not a number"),
+    "nan kernel": (["-k", "nan 1"], "nan is not a finite number"),
+    "empty kernel": (["-k", ""], "no preset is called ''"),
+    "missing file": (["-k", "none.yaml"], "none.yaml: no such file"),
+    "large kernel": (["-k", "box999", "--padding", "valid"], "covers 999 × 999, which is larger than"),
+    "zero stride": (["-k", "box3", "--stride", "0"], "stride 0 is not allowed; it is at least 1"),
+    "negative stride": (["-k", "box3", "--stride", "-1"], "stride -1 is not allowed"),
+    "three strides": (["-k", "box3", "--stride", "1,2,3"], "stride '1,2,3' is not N or N,N"),
+    "zero dilation": (["-k", "box3", "--dilation", "0"], "dilation 0 is not allowed"),
+    "mirror": (["-k", "box3", "--padding", "same:mirror"], "'mirror' means two things"),
+    "padding": (["-k", "box3", "--padding", "sames"], "padding 'sames' is not valid, same"),
+    "map": (["-k", "box3", "--map", "signde"], "did you mean signed"),
+    "method": (["-k", "box3", "--method", "fast"], "not one of auto, separable, shift"),
+    "refused method": (["-k", "sharpen", "--method", "separable"], "rank above 1"),
+    "scale": (["-k", "box3", "--scale", "1/0"], "divisor is zero"),
+    "bias": (["-k", "box3", "--bias", "inf"], "inf is not a finite number"),
+    "format": (["-k", "box3", "--format", "pgn"], "format 'pgn' is not one of png"),
+    "suffix": (["-k", "box3", "-o", "x.xyz"], "unknown suffix; allowed: .png"),
+    "folder": (["-k", "box3", "-o", "none/x.png"], "the folder none does not exist"),
+    "template": (["-k", "box3", "-o", "{name}.png"], "{name} is not one of {stem}"),
+    "template attribute": (["-k", "box3", "-o", "{stem.__class__}.png"], "is not one of {stem}"),
+    "template brace": (["-k", "box3", "-o", "{stem.png"], "output template"),
+    "long name": (["-k", "box3", "-o", "x" * 300 + ".png"], "File name too long"),
+    "threads": (["-k", "box3", "--threads", "0"], "0 is not in the range"),
+    "max pixels": (["-k", "box3", "--max-pixels", "1e5"], "allowed: 100000 (--max-pixels)"),
+    "option": (["-k", "box3", "--stirde", "2"], "'--stirde'. Did you mean '--stride'?"),
+    "no kernel": ([], "Missing option '-k' / '--kernel'"),
+    "channels": (["-k", "random:3x3x3x1,seed=1"], "takes 3 input channels"),
+    "jpeg of floats": (["-k", "box3", "--map", "raw", "-o", "x.jpg"], "jpeg cannot hold"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_one_line_and_exit_2(run, name, tmp_path, monkeypatch):
+    """A mistake on the command line is one line on standard error; nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    options, words = MISTAKES[name]
+    result = run("apply", SCENE, *options, *([] if "-o" in options else ["-o", tmp_path / "out.png"]))
+    assert result.code == 2
+    assert words in result.err
+    assert result.err.startswith("convcli: ")
+    assert result.err.count("\n") == 1
+    assert result.text == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def broken_pictures() -> dict[str, tuple[bytes, str]]:
+    """Contents that are no sound picture, and what is said of each."""
+    png = (SAMPLES / "colour.png").read_bytes()
+    flipped = bytearray(png)
+    flipped[len(png) // 2] ^= 255
+    return {
+        "empty.png": (b"", "the file is empty"),
+        "text.png": (b"hello\n", "not a picture of a known format"),
+        "cut.png": (png[:5000], "damaged png"),
+        "flipped.png": (bytes(flipped), "damaged png"),
+        "monster.png": (monster(), "50000×50000 is 2500000000 pixels"),
+        "renamed.png": (b"PK\3\4 an archive", "not a picture"),
+        "signature.png": (png[:8], "it does not start with an IHDR chunk"),
+    }
+
+
+@pytest.mark.parametrize("name", broken_pictures())
+def test_broken_pictures(run, name, tmp_path):
+    """A picture that is none: its name and the reason, exit 2, nothing written."""
+    content, words = broken_pictures()[name]
+    path = tmp_path / name
+    path.write_bytes(content)
+    result = run("apply", path, "-k", "box3")
+    assert result.code == 2
+    assert result.err.startswith(f"convcli: {path}: ")
+    assert words in result.err
+    assert result.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_control_characters_in_names_do_not_reach_the_terminal(run, tmp_path):
+    """A file name with an escape sequence or a line break is shown escaped, on one line."""
+    result = run("apply", f"{tmp_path}/a\x1b[31m\nb.png", "-k", "box3")
+    assert result.code == 2
+    assert "a\\x1b[31m\\nb.png: No such file" in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_commands_and_help(run):
+    """A misspelt command suggests; help pages exist for every command; --debug shows the traceback."""
+    result = run("aply")
+    assert (result.code, result.err) == (2, "convcli: no command is called 'aply' (did you mean apply?)\n")
+    assert run().text.startswith("Usage: convcli")
+    for command in ("apply", "shape", "kernels"):
+        assert run(command, "--help").text.startswith(f"Usage: convcli {command}")
+    with pytest.raises(Exception, match="No such file"):
+        run("--debug", "apply", "none.png", "-k", "box3")
+
+
+def convcli(*arguments: str, **options: object) -> subprocess.Popen[bytes]:
+    """The real program."""
+    return subprocess.Popen([sys.executable, "-m", "convcli", *arguments], **options)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_leave_nothing_behind(number, tmp_path):
+    """Interrupted while it works: exit 128 + the signal, no partial file, the old output whole."""
+    source, out = tmp_path / "large.png", tmp_path / "out.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (3000, 3000), np.uint8)
+    source.write_bytes(imagecodecs.png_encode(pixels, level=1))
+    out.write_text("precious")
+    options = ["-k", "gaussian:40", "-o", str(out), "--force", "--method", "shift", "--threads", "2"]
+    process = convcli("apply", str(source), *options, stderr=subprocess.PIPE)
+    time.sleep(1.0)
+    assert process.poll() is None
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert b"Traceback" not in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["large.png", "out.png"]
+    assert out.read_text() == "precious"
+
+
+def test_a_closed_pipe_is_no_error():
+    """A reader that goes away ends nothing: the picture is written, exit 0, no message."""
+    script = f"({sys.executable} -m convcli apply {SCENE} -k box3 -o - ; echo $? >&2) | head -c 10 >/dev/null"
+    piped = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert piped.stderr.strip() == "0"
+
+
+def test_a_full_disk_and_a_folder_without_permission(tmp_path):
+    """The reason is said, and nothing is left."""
+    for command in (f"apply {SCENE} -k box3 -o -", "kernels", f"apply {SCENE} -k box3 -o {tmp_path}/a.png"):
+        script = f"{sys.executable} -m convcli {command} > /dev/full"
+        full = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+        assert full.returncode == 2
+        assert full.stderr == "convcli: standard output: No space left on device\n"
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    if not os.access(locked, os.W_OK):
+        denied = convcli("apply", SCENE, "-k", "box3", "-o", f"{locked}/a.png", stderr=subprocess.PIPE)
+        assert b"no permission to write" in denied.communicate()[1]
+
+
+@pytest.mark.parametrize("limit", ["-f 20", "-v 1000000"])
+def test_limits_of_the_system(limit, tmp_path):
+    """A file-size or memory limit ends in one line and leaves nothing behind."""
+    script = f"ulimit {limit}; {sys.executable} -m convcli apply {SCENE} -k box3 -o {tmp_path}/a.png -q"
+    ran = subprocess.run(
+        ["bash", "-c", f"trap '' XFSZ; {script}"], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in ran.stderr
+    if ran.returncode:
+        assert ran.returncode == 2
+        assert ran.stderr.count("\n") == 1
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_locale_and_home_do_not_matter(tmp_path):
+    """LC_ALL=C, no HOME and no TMPDIR: the same report and the same picture."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "convcli", "apply", SCENE, "-k", "box3", "-o", tmp_path / "a.png"],
+        capture_output=True,
+        check=True,
+        env={"LC_ALL": "C", "PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
+    assert "floor((512" in ran.stdout.decode()

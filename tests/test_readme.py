@@ -1,0 +1,78 @@
+"""Documentation is a test: every command and script of the README runs and prints what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, SAMPLES
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+SHELL = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
+INSTALL, TEST = SHELL[0], SHELL[1]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A folder with the samples, and ``convcli`` on the PATH."""
+    shutil.copytree(SAMPLES, tmp_path / "samples", ignore=shutil.ignore_patterns("*.*.png", "__pycache__"))
+    program = tmp_path / "bin" / "convcli"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m convcli "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return tmp_path
+
+
+def shell(command: str) -> str:
+    ran = subprocess.run(["bash", "-ec", command], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, f"{command}\n{ran.stderr}"
+    return ran.stdout
+
+
+def test_the_first_two_commands_install_and_test():
+    """One command from a bare clone to a feature map, one for the tests; .ci/run runs both as they stand."""
+    assert INSTALL.startswith("python3 -m venv .venv && .venv/bin/python -m pip install")
+    assert TEST.endswith(".venv/bin/python -m pytest")
+
+
+@pytest.mark.parametrize("command", SHELL[2:])
+def test_each_command_runs(command, folder):
+    """Each command by itself, in a folder with the samples."""
+    shell(command)
+
+
+def test_the_screens_are_what_the_commands_print(folder):
+    """The text blocks are the output, as it is."""
+    screens = [text for kind, text in BLOCKS if kind == "text"]
+    first = INSTALL.split("&& .venv/bin/")[-1]
+    shape = next(line for line in SHELL if line.startswith("convcli shape"))
+    for command, screen in zip((first, shape), screens, strict=True):
+        assert screen in shell(command)
+
+
+def test_the_kernel_file_is_one(folder):
+    """The YAML block is a kernel."""
+    Path("mine.yaml").write_text(next(text for kind, text in BLOCKS if kind == "yaml"))
+    assert "1/8 ×" in shell("convcli kernels show mine.yaml")
+
+
+@pytest.mark.parametrize("code", [text for kind, text in BLOCKS if kind == "python"])
+def test_the_python_prints_its_comments(code, folder):
+    """Both walk-throughs print exactly the comments behind their prints."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "README.md", "exec"), {})
+    comments = [line[2:] for line in code.splitlines() if line.startswith("# ")]
+    assert printed.getvalue().splitlines() == comments
