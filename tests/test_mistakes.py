@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from tests.conftest import SAMPLES
 from tests.test_images import monster
 
 SCENE = str(SAMPLES / "scene.png")
+QUOTED = shlex.quote(SCENE)
+PROGRAM = f"{shlex.quote(sys.executable)} -m convcli"
 
 MISTAKES = {
     "unknown preset": (["-k", "sobl"], "no preset is called 'sobl' (did you mean sobel"),
@@ -142,15 +145,15 @@ def test_signals_leave_nothing_behind(number, tmp_path):
 
 def test_a_closed_pipe_is_no_error():
     """A reader that goes away ends nothing: the picture is written, exit 0, no message."""
-    script = f"({sys.executable} -m convcli apply {SCENE} -k box3 -o - ; echo $? >&2) | head -c 10 >/dev/null"
+    script = f"({PROGRAM} apply {QUOTED} -k box3 -o - ; echo $? >&2) | head -c 10 >/dev/null"
     piped = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert piped.stderr.strip() == "0"
 
 
 def test_a_full_disk_and_a_folder_without_permission(tmp_path):
     """The reason is said, and nothing is left."""
-    for command in (f"apply {SCENE} -k box3 -o -", "kernels", f"apply {SCENE} -k box3 -o {tmp_path}/a.png"):
-        script = f"{sys.executable} -m convcli {command} > /dev/full"
+    for command in (f"apply {QUOTED} -k box3 -o -", "kernels", f"apply {QUOTED} -k box3 -o {tmp_path}/a.png"):
+        script = f"{PROGRAM} {command} > /dev/full"
         full = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
         assert full.returncode == 2
         assert full.stderr == "convcli: standard output: No space left on device\n"
@@ -164,7 +167,7 @@ def test_a_full_disk_and_a_folder_without_permission(tmp_path):
 @pytest.mark.parametrize("limit", ["-f 20", "-v 1000000"])
 def test_limits_of_the_system(limit, tmp_path):
     """A file-size or memory limit ends in one line and leaves nothing behind."""
-    script = f"ulimit {limit}; {sys.executable} -m convcli apply {SCENE} -k box3 -o {tmp_path}/a.png -q"
+    script = f"ulimit {limit}; {PROGRAM} apply {QUOTED} -k box3 -o {tmp_path}/a.png -q"
     ran = subprocess.run(
         ["bash", "-c", f"trap '' XFSZ; {script}"], capture_output=True, text=True, check=False
     )
