@@ -12,8 +12,9 @@ from convcli import engine
 from convcli.dtypes import Array, DType, Finish
 from convcli.errors import ArgumentError, shown
 from convcli.filter import Filter
-from convcli.geometry import Axis, Fill, Padding, geometry
+from convcli.geometry import Axis, geometry
 from convcli.kernel import Kernel
+from convcli.padding import Fill, Padding
 from convcli.plan import Plan, Problem
 from convcli.planner import choose, result_dtype
 from convcli.rational import Number, exact_number

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from convcli.geometry import Fill
+from convcli.padding import Fill
 
 OUTSIDE: Final = -1
 Indices = NDArray[np.intp]

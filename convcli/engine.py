@@ -16,8 +16,9 @@ import numpy as np
 from convcli.border import OUTSIDE, Indices, sources
 from convcli.combine import combine
 from convcli.dtypes import Array
-from convcli.geometry import Pair, Strip
+from convcli.geometry import Strip
 from convcli.methods.base import Step, Work
+from convcli.padding import Pair
 from convcli.plan import Plan, Problem
 from convcli.planner import method_named
 

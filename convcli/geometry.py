@@ -1,4 +1,4 @@
-"""Sizes and positions, in integers only: padding, output sizes, strips and the input they need.
+"""Sizes and positions, in integers only: output sizes, strips and the input they need.
 
 Along one axis a kernel of ``kernel`` cells, ``dilation`` apart, covers
 ``extent = dilation·(kernel − 1) + 1`` positions, and the output has
@@ -9,146 +9,14 @@ Along one axis a kernel of ``kernel`` cells, ``dilation`` apart, covers
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from convcli.errors import ArgumentError, shown
+from convcli.padding import Padding, Pair
 
-Pair = tuple[int, int]
-
-AMOUNTS: Final = ("valid", "same", "same-lower", "full")
-FILLS: Final = ("zero", "edge", "reflect", "symmetric", "wrap")
-_ALIASES: Final = {
-    "zeros": "zero",
-    "constant": "zero",
-    "replicate": "edge",
-    "nearest": "edge",
-    "copy": "edge",
-    "reflect101": "reflect",
-    "circular": "wrap",
-    "tile": "wrap",
-    "repeat": "wrap",
-    "same-upper": "same",
-}
-_AMBIGUOUS: Final = (
-    "'mirror' means two things: 'reflect' does not repeat the edge (c b | a b c d | c b), "
-    "'symmetric' does (b a | a b c d | d c)"
-)
 LARGEST: Final = 2**40  # far above any picture, far below where integers of the machine end
-
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """What lies past the edge: a constant, or the picture continued by NumPy's rule of that name."""
-
-    mode: str = "constant"
-    value: float = 0
-
-    @classmethod
-    def parse(cls, text: str) -> Fill:
-        """``zero``, a number, ``edge``, ``reflect``, ``symmetric``, ``wrap`` or a known alias."""
-        word = _normal(text)
-        word = _ALIASES.get(word, word)
-        if word == "zero":
-            return cls()
-        if word in FILLS:
-            return cls(word)
-        if word == "mirror":
-            raise ArgumentError(_AMBIGUOUS)
-        try:
-            value = float(word)
-        except ValueError:
-            value = float("nan")
-        if not abs(value) < float("inf"):
-            allowed = ", ".join(FILLS)
-            raise ArgumentError(f"padding fill {shown(text)} is not one of {allowed}, or a number")
-        return cls("constant", int(value) if value.is_integer() else value)
-
-    def __str__(self) -> str:
-        if self.mode != "constant":
-            return self.mode
-        return "zero" if self.value == 0 else f"{self.value:g}"
-
-
-@dataclass(frozen=True, slots=True)
-class Padding:
-    """How far the picture is continued, and with what: ``AMOUNT[:FILL]``.
-
-    ``amount`` is one of `AMOUNTS`, or explicit ``(before, after)`` pairs, one an axis (one pair alone
-    serves every axis).
-    """
-
-    amount: str | tuple[Pair, ...] = "valid"
-    fill: Fill = field(default_factory=Fill)
-
-    @classmethod
-    def parse(cls, text: str) -> Padding:
-        """``same``, ``full:edge``, ``1``, ``2,1:wrap`` or ``TOP,BOTTOM,LEFT,RIGHT[:FILL]``."""
-        amount, _, fill = text.strip().partition(":")
-        if ":" in text and not fill.strip():
-            raise ArgumentError(f"padding {shown(text)} has nothing behind the colon")
-        return cls(_parse_amount(amount), Fill.parse(fill) if fill else Fill())
-
-    def pairs(self, sizes: Sequence[int], extents: Sequence[int], strides: Sequence[int]) -> tuple[Pair, ...]:
-        """(before, after) for every axis of a picture of ``sizes``."""
-        if isinstance(self.amount, str):
-            rule = _AMOUNT_RULES[self.amount]
-            return tuple(rule(*axis) for axis in zip(sizes, extents, strides, strict=True))
-        if len(self.amount) == 1:
-            return self.amount * len(sizes)
-        if len(self.amount) != len(sizes):
-            raise ArgumentError(f"padding has {len(self.amount)} pairs, the picture has {len(sizes)} axes")
-        return self.amount
-
-    def __str__(self) -> str:
-        return f"{amount_text(self.amount)}:{self.fill}"
-
-
-def amount_text(amount: str | tuple[Pair, ...]) -> str:
-    """An amount as `Padding.parse` reads it."""
-    if isinstance(amount, str):
-        return amount
-    if all(before == after for before, after in amount):
-        return ",".join(str(before) for before, _ in amount)
-    return ",".join(f"{before},{after}" for before, after in amount)
-
-
-def _normal(text: str) -> str:
-    return text.strip().casefold().replace("_", "-")
-
-
-def _parse_amount(text: str) -> str | tuple[Pair, ...]:
-    word = _normal(text)
-    word = _ALIASES.get(word, word)
-    if word in AMOUNTS:
-        return word
-    allowed = "valid, same, same-lower, full, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT"
-    if not re.fullmatch(r"\d{1,9}(\s*,\s*\d{1,9}){0,3}", word):
-        hint = "; fills stand behind a colon, as in same:edge" if word in {*FILLS, *_ALIASES} else ""
-        raise ArgumentError(f"padding {shown(text)} is not {allowed}{hint}")
-    numbers = [int(part) for part in word.split(",")]
-    match numbers:
-        case [both]:
-            return ((both, both),)
-        case [rows, columns]:
-            return ((rows, rows), (columns, columns))
-        case [top, bottom, left, right]:
-            return ((top, bottom), (left, right))
-    raise ArgumentError(f"padding {shown(text)} has {len(numbers)} numbers; allowed: {allowed}")
-
-
-def _same(size: int, extent: int, stride: int) -> Pair:
-    total = max((-(-size // stride) - 1) * stride + extent - size, 0)
-    return total // 2, total - total // 2
-
-
-_AMOUNT_RULES: Final[dict[str, Callable[[int, int, int], Pair]]] = {
-    "valid": lambda size, extent, stride: (0, 0),
-    "same": _same,
-    "same-lower": lambda size, extent, stride: _same(size, extent, stride)[::-1],
-    "full": lambda size, extent, stride: (extent - 1, extent - 1),
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,20 @@ from typing import Final
 
 import numpy as np
 
-from convcli import engine, files, images
-from convcli.border import OUTSIDE, sources
-from convcli.dtypes import Array, DType, Finish
+from convcli import files, images
+from convcli.dtypes import Array, DType
 from convcli.errors import ArgumentError, ConvcliError, OutputError
+from convcli.featuremap import FeatureMap, feature_maps
 from convcli.filter import Filter
-from convcli.geometry import Axis, Geometry, Padding, geometry
-from convcli.images.base import Header, depth_text
+from convcli.geometry import Axis, Geometry, geometry
+from convcli.images.base import Header, depth_text, kind_text
 from convcli.kernel import Kernel
 from convcli.naming import Output, Target
+from convcli.padding import Padding
 from convcli.picture import Mapping
 from convcli.plan import Plan, Problem
 from convcli.planner import choose
-from convcli.rational import Number, exact_number
+from convcli.rational import exact_number
 from convcli.report import File, Report
 
 LUMA: Final = tuple(Fraction(share, 1000) for share in (299, 587, 114))
@@ -65,28 +66,6 @@ class Task:
     targets: tuple[Target, ...]
 
 
-@dataclass(slots=True)
-class Values:
-    """What is seen of one feature map while it is computed."""
-
-    low: float = field(default=float("inf"))
-    high: float = field(default=float("-inf"))
-    below: int = 0
-    above: int = 0
-
-    def see(self, sums: Array) -> None:
-        self.low = min(self.low, sums.min().item())
-        self.high = max(self.high, sums.max().item())
-
-    def count(self, beyond: tuple[int, int]) -> None:
-        self.below += beyond[0]
-        self.above += beyond[1]
-
-    def merge(self, other: Values) -> None:
-        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
-        self.count((other.below, other.above))
-
-
 def apply(source: str, settings: Settings, taken: set[str] | None = None) -> list[Report]:
     """Convolve one picture and write its feature maps.
 
@@ -104,13 +83,12 @@ def apply(source: str, settings: Settings, taken: set[str] | None = None) -> lis
     _check(task, settings, taken if taken is not None else set())
     pixels = task.opened.pixels()
     begun = time.perf_counter()
-    pictures, values, mappings = _convolve(task, pixels)
-    seconds = time.perf_counter() - begun
+    maps = feature_maps(task.plan, pixels, task.mapping, task.target_dtype, task.opened.header.alpha)
+    seconds = (time.perf_counter() - begun) / len(maps)
     reports = []
-    for index, (target, picture) in enumerate(zip(task.targets, pictures, strict=True)):
-        size = _write(target, picture, settings)
-        facts = values[index], mappings[index], seconds / len(pictures)
-        reports.append(_report(task, settings, index, picture.shape[2], size, *facts))
+    for index, (target, found) in enumerate(zip(task.targets, maps, strict=True)):
+        size = _write(target, found.pixels, settings)
+        reports.append(_report(task, settings, index, found, size, seconds))
     return reports
 
 
@@ -192,89 +170,6 @@ def _check(task: Task, settings: Settings, taken: set[str]) -> None:
         files.check_target(target.path, task.source, settings.force, settings.output.is_folder)
 
 
-def _convolve(task: Task, pixels: Array) -> tuple[list[Array], list[Values], list[Mapping]]:
-    """The mapped pictures of a decoded one, what was seen of their values, and how they were mapped."""
-    colours = pixels[..., : pixels.shape[2] - task.opened.header.alpha]
-    lanes = task.plan.problem.lanes
-    source = colours[None, None, :, :, None, :] if lanes > 1 else colours[None, None, :, :, :, None]
-    seen = [Values() for _ in range(task.plan.outcome.maps)]
-    if task.mapping.needs_range:
-        _run(task, source, seen, None)
-    mappings = [_ranged(task, index, values) for index, values in enumerate(seen)]
-    rows, columns = task.geometry.output
-    count = lanes + task.opened.header.alpha
-    pictures = [np.empty((rows, columns, count), task.target_dtype) for _ in mappings]
-    finishes = [
-        Finish(task.plan.outcome.dtype, *bounds, mapping.affine(value, task.target_dtype), task.target_dtype)
-        for bounds, value, mapping in zip(
-            task.plan.outcome.bounds, task.plan.outcome.affines, mappings, strict=True
-        )
-    ]
-    _run(task, source, seen, (pictures, finishes))
-    if task.opened.header.alpha:
-        sampled = _centres(task, pixels[..., -1])
-        for picture in pictures:
-            picture[..., -1] = sampled
-    return pictures, seen, mappings
-
-
-def _ranged(task: Task, index: int, values: Values) -> Mapping:
-    if not task.mapping.needs_range:
-        return task.mapping
-    return task.mapping.over(*_ends(task, index, values))
-
-
-def _ends(task: Task, index: int, values: Values) -> tuple[Number, Number]:
-    affine = task.plan.outcome.affines[index]
-    return affine.value(values.low), affine.value(values.high)
-
-
-def _run(
-    task: Task, source: Array, seen: list[Values], outcome: tuple[list[Array], list[Finish]] | None
-) -> None:
-    """One pass of the engine: note the range, or (``outcome``) also finish the pictures."""
-    kept: list[list[Values]] = []
-    lanes = task.plan.problem.lanes
-    note = outcome is None or not task.mapping.needs_range
-
-    def consumer() -> engine.Consume:
-        own = [Values() for _ in seen]
-        kept.append(own)
-
-        def consume(part: engine.Task, sums: Array) -> None:
-            (top, bottom), (left, right) = part.strip.rows, part.strip.columns
-            for index, values in enumerate(own):
-                if note:
-                    values.see(sums[index])
-                if outcome is not None:
-                    pictures, finishes = outcome
-                    out = pictures[index][top:bottom, left:right, :lanes]
-                    values.count(finishes[index](sums[index], out, count=True))
-
-        return consume
-
-    engine.run(task.plan, source, consumer)
-    for own in kept:
-        for values, more in zip(seen, own, strict=True):
-            values.merge(more)
-
-
-def _centres(task: Task, alpha: Array) -> Array:
-    """Alpha as it is at the centre of each window."""
-    fill = task.plan.problem.fill
-    picked = alpha
-    outside = []
-    for number, axis in enumerate(task.geometry.axes):
-        middle = (axis.extent - 1) // 2 - axis.before
-        indices = sources(fill, axis.size, middle, middle + axis.output * axis.stride, axis.stride)
-        picked = picked.take(indices, axis=number)
-        outside.append(indices == OUTSIDE)
-    constant = np.asarray(fill.value).astype(alpha.dtype)
-    picked[outside[0]] = constant
-    picked[:, outside[1]] = constant
-    return picked
-
-
 def _write(target: Target, picture: Array, settings: Settings) -> int:
     try:
         data = target.format.encode(picture)
@@ -290,18 +185,10 @@ def _write(target: Target, picture: Array, settings: Settings) -> int:
 
 
 def _report(
-    task: Task,
-    settings: Settings,
-    index: int,
-    channels: int,
-    size: int,
-    values: Values,
-    mapping: Mapping,
-    seconds: float,
+    task: Task, settings: Settings, index: int, found: FeatureMap, size: int, seconds: float
 ) -> Report:
     opened, target = task.opened, task.targets[index]
-    low, high = _ends(task, index, values)
-    kind = Header("", 1, 1, channels, task.target_dtype).kind
+    channels = found.pixels.shape[2]
     return Report(
         source=File(
             "standard input" if task.source == files.STREAM else task.source,
@@ -309,7 +196,7 @@ def _report(
             opened.header.kind,
             len(opened.data),
         ),
-        target=File(str(target), target.format.name, kind, size),
+        target=File(str(target), target.format.name, kind_text(channels, task.target_dtype), size),
         kernel=settings.kernel,
         index=index,
         flip=settings.flip,
@@ -318,12 +205,12 @@ def _report(
         channels=task.channels,
         batch_shape=(opened.header.channels, channels),
         dtype=str(opened.header.dtype),
-        low=low,
-        high=high,
-        mapping=mapping,
-        mapping_text=mapping.describe(task.target_dtype),
-        below=values.below,
-        above=values.above,
+        low=found.low,
+        high=found.high,
+        mapping=found.mapping,
+        mapping_text=found.mapping.describe(task.target_dtype),
+        below=found.below,
+        above=found.above,
         values=task.plan.problem.values // task.plan.problem.filter.maps,
         plan=task.plan,
         seconds=seconds,

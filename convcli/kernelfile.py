@@ -1,7 +1,6 @@
 """Kernels as people write them: YAML, CSV and plain text, read exactly, with the place of every mistake.
 
-A YAML file is read as a stream of events: nothing in it can name a type, point back at itself or run. Its
-scalars stay text, so that ``1/9`` and ``1e-3`` are exact numbers.
+Numbers are read from their text, so that ``1/9`` and ``1e-3`` are exact.
 """
 
 from __future__ import annotations
@@ -14,14 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import yaml
 
 from convcli.errors import KernelError, one_line, shown, suggest
 from convcli.kernel import COMBINES, LARGEST_KERNEL, About, Kernel
 from convcli.rational import Number, parse_number, text_of
+from convcli.yamlnodes import Node, load, word, words
 
 LARGEST_FILE: Final = 4 * 2**20  # bytes
-DEEPEST: Final = 6  # brackets
 SUFFIXES: Final = (".yaml", ".yml", ".csv", ".txt", ".tsv")
 _ABOUT_KEYS: Final = ("name", "description", "source", "tags", "aliases", "gain")
 _NUMBER_KEYS: Final = ("weights", "rows", "columns", "scale", "divisor", "bias")
@@ -39,14 +37,6 @@ class KernelSet:
     members: tuple[str, ...]
     combine: str | None
     about: About
-
-
-@dataclass(frozen=True, slots=True)
-class _Node:
-    """A value of a YAML file with its place: a text, a list of nodes, or a dict of text to (key, node)."""
-
-    value: Any
-    where: str
 
 
 def read(path: Path) -> Kernel | KernelSet:
@@ -142,7 +132,7 @@ def _cell(text: str, where: str) -> Fraction:
 
 def parse_yaml(text: str, place: str, name: str) -> Kernel | KernelSet:
     """A kernel from YAML text; ``name`` serves where the text gives none."""
-    root = _load(text, place)
+    root = load(text, place)
     if isinstance(root.value, list):
         return Kernel(_weights(root), name=name)
     if not isinstance(root.value, dict):
@@ -152,26 +142,26 @@ def parse_yaml(text: str, place: str, name: str) -> Kernel | KernelSet:
         if key not in _KEYS:
             allowed = suggest(key, _KEYS) or f"; allowed: {', '.join(_KEYS)}"
             raise KernelError(f"{key_node.where}: unknown key {shown(key)}{allowed}")
-    name = _word(entries["name"]) if "name" in entries else name
+    name = word(entries["name"]) if "name" in entries else name
     about = _about(entries)
-    combine = _word(entries["combine"]) if "combine" in entries else None
+    combine = word(entries["combine"]) if "combine" in entries else None
     if combine not in (None, *COMBINES):
         raise KernelError(f"{entries['combine'].where}: combine is not one of {', '.join(COMBINES)}")
     if "members" in entries:
         _only(entries, "members", _NUMBER_KEYS)
-        return KernelSet(name, tuple(_words(entries["members"])), combine, about)
+        return KernelSet(name, tuple(words(entries["members"])), combine, about)
     weights = _kernel_weights(entries, root.where)
     bias = _number(entries["bias"]) if "bias" in entries else Fraction(0)
     return Kernel(weights, scale=_scale(entries), bias=bias, name=name, combine=combine, about=about)
 
 
-def _only(entries: dict[str, _Node], key: str, others: tuple[str, ...]) -> None:
+def _only(entries: dict[str, Node], key: str, others: tuple[str, ...]) -> None:
     for other in others:
         if other in entries:
             raise KernelError(f"{entries[other].where}: {other} cannot stand beside {key}")
 
 
-def _kernel_weights(entries: dict[str, _Node], where: str) -> np.ndarray[Any, Any]:
+def _kernel_weights(entries: dict[str, Node], where: str) -> np.ndarray[Any, Any]:
     if "weights" in entries:
         _only(entries, "weights", ("rows", "columns"))
         return _weights(entries["weights"])
@@ -182,17 +172,17 @@ def _kernel_weights(entries: dict[str, _Node], where: str) -> np.ndarray[Any, An
     raise KernelError(f"{where}: no weights; allowed: weights, or rows and columns, or members")
 
 
-def _about(entries: dict[str, _Node]) -> About:
+def _about(entries: dict[str, Node]) -> About:
     return About(
-        description=_word(entries["description"]) if "description" in entries else "",
-        source=_word(entries["source"]) if "source" in entries else "",
-        tags=tuple(_words(entries["tags"])) if "tags" in entries else (),
-        aliases=tuple(_words(entries["aliases"])) if "aliases" in entries else (),
+        description=word(entries["description"]) if "description" in entries else "",
+        source=word(entries["source"]) if "source" in entries else "",
+        tags=tuple(words(entries["tags"])) if "tags" in entries else (),
+        aliases=tuple(words(entries["aliases"])) if "aliases" in entries else (),
         gain=_number(entries["gain"]) if "gain" in entries else None,
     )
 
 
-def _scale(entries: dict[str, _Node]) -> Fraction:
+def _scale(entries: dict[str, Node]) -> Fraction:
     scale = _number(entries["scale"]) if "scale" in entries else Fraction(1)
     if "divisor" in entries:
         divisor = _number(entries["divisor"])
@@ -202,33 +192,23 @@ def _scale(entries: dict[str, _Node]) -> Fraction:
     return scale
 
 
-def _word(node: _Node) -> str:
-    if not isinstance(node.value, str):
-        raise KernelError(f"{node.where}: got a list or table; allowed: one value")
-    return node.value
+def _number(node: Node) -> Fraction:
+    return _cell(word(node), node.where)
 
 
-def _words(node: _Node) -> list[str]:
-    return [_word(item) for item in node.value] if isinstance(node.value, list) else [_word(node)]
-
-
-def _number(node: _Node) -> Fraction:
-    return _cell(_word(node), node.where)
-
-
-def _vector(node: _Node) -> np.ndarray[Any, Any]:
+def _vector(node: Node) -> np.ndarray[Any, Any]:
     items = _items(node)
     return np.array([_number(item) for item in items], object)
 
 
-def _items(node: _Node) -> list[_Node]:
+def _items(node: Node) -> list[Node]:
     if not isinstance(node.value, list) or not node.value:
         got = "an empty list" if node.value == [] else "a single value or table"
         raise KernelError(f"{node.where}: got {got}; allowed: a list of numbers or rows")
     return node.value
 
 
-def _weights(node: _Node) -> np.ndarray[Any, Any]:
+def _weights(node: Node) -> np.ndarray[Any, Any]:
     """Nested lists as an array; text with line breaks as a table."""
     if isinstance(node.value, str):
         return parse_table(node.value.replace(";", "\n"), node.where)
@@ -247,7 +227,7 @@ def _weights(node: _Node) -> np.ndarray[Any, Any]:
     return array.reshape(shape)
 
 
-def _flat(node: _Node, depth: int, path: list[int], shape: list[int]) -> Iterator[Fraction]:
+def _flat(node: Node, depth: int, path: list[int], shape: list[int]) -> Iterator[Fraction]:
     """The numbers in order; ``shape`` is filled from the first row met and holds the others to it."""
     if len(path) == depth:
         yield _number(node)
@@ -259,68 +239,6 @@ def _flat(node: _Node, depth: int, path: list[int], shape: list[int]) -> Iterato
     shape[len(path)] = expected
     for index, item in enumerate(items):
         yield from _flat(item, depth, [*path, index], shape)
-
-
-def _load(text: str, place: str) -> _Node:
-    """The first and only document of a YAML text, as nodes."""
-    try:
-        events = yaml.parse(text, Loader=yaml.SafeLoader)
-        found = [_build(event, events, place, 0) for event in _content(events, place)]
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{place}:{mark.line + 1}:{mark.column + 1}" if mark else place
-        raise KernelError(f"{where}: {one_line(error.problem or 'not YAML')}") from error
-    except yaml.YAMLError as error:
-        raise KernelError(f"{place}: not YAML: {one_line(str(error).splitlines()[0])}") from error
-    except RecursionError as error:
-        raise KernelError(f"{place}: brackets nested too deeply") from error
-    if not found:
-        raise KernelError(f"{place}: holds no kernel")
-    return found[0]
-
-
-def _content(events: Iterator[Any], place: str) -> Iterator[Any]:
-    documents = 0
-    for event in events:
-        if isinstance(event, yaml.DocumentStartEvent):
-            documents += 1
-            if documents > 1:
-                raise KernelError(f"{_where(event, place)}: a second document; allowed: one")
-        elif isinstance(event, (yaml.NodeEvent, yaml.AliasEvent)):
-            yield event
-
-
-def _where(event: Any, place: str) -> str:
-    return f"{place}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
-
-
-def _build(event: Any, events: Iterator[Any], place: str, depth: int) -> _Node:
-    where = _where(event, place)
-    if isinstance(event, yaml.AliasEvent) or event.anchor:
-        raise KernelError(f"{where}: anchors (&) and aliases (*) are not allowed in kernel files")
-    if event.tag and event.tag != "!":
-        raise KernelError(f"{where}: the tag {shown(event.tag)} is not allowed in kernel files")
-    if depth > DEEPEST:
-        raise KernelError(f"{where}: brackets nested deeper than {DEEPEST}")
-    if isinstance(event, yaml.ScalarEvent):
-        return _Node(event.value, where)
-    if isinstance(event, yaml.SequenceStartEvent):
-        items = []
-        while not isinstance(item := next(events), yaml.SequenceEndEvent):
-            items.append(_build(item, events, place, depth + 1))
-        return _Node(items, where)
-    return _Node(_mapping(events, place, depth), where)
-
-
-def _mapping(events: Iterator[Any], place: str, depth: int) -> dict[str, tuple[_Node, _Node]]:
-    entries: dict[str, tuple[_Node, _Node]] = {}
-    while not isinstance(event := next(events), yaml.MappingEndEvent):
-        key = _build(event, events, place, depth + 1)
-        name = _word(key)
-        if name in entries:
-            raise KernelError(f"{key.where}: the key {shown(name)} stands twice")
-        entries[name] = key, _build(next(events), events, place, depth + 1)
-    return entries
 
 
 def to_yaml(kernel: Kernel) -> str:

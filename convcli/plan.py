@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from convcli.dtypes import Affine, DType
 from convcli.filter import Filter
-from convcli.geometry import Axis, Fill, Strip, strips
+from convcli.geometry import Axis, Strip, strips
+from convcli.padding import Fill
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -271,13 +271,13 @@ def test_the_json_report(run, picture, gray):
 
 def test_the_json_report_keeps_to_its_page():
     """docs/report.md names every key of the JSON form."""
-    from convcli import job
+    from convcli import featuremap, job
 
     page = (SAMPLES.parent / "docs" / "report.md").read_text()
     settings = job.Settings(convcli.load_kernel("box3"), output=job.Output("-"))
     task = job.prepare(str(SAMPLES / "scene.png"), settings)
-    facts = job.Values(0, 255), task.mapping, 0.0
-    report = job._report(task, settings, 0, 1, 10, *facts).as_dict()
+    found = featuremap.FeatureMap(np.zeros((1, 1, 1)), 0, 255, 0, 0, task.mapping)
+    report = job._report(task, settings, 0, found, 10, 0.0).as_dict()
 
     def keys(value: object) -> set[str]:
         if isinstance(value, dict):

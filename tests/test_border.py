@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convcli.border import OUTSIDE, sources
-from convcli.geometry import Fill
+from convcli.padding import Fill
 from tests.reference import border_index
 
 MODES = ["edge", "reflect", "symmetric", "wrap"]

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convcli.errors import ArgumentError
-from convcli.geometry import Axis, Fill, Padding, geometry, parse_sizes, strips
+from convcli.geometry import Axis, geometry, parse_sizes, strips
+from convcli.padding import Fill, Padding
 
 SIZES = st.integers(1, 40)
 SMALL = st.integers(1, 6)

@@ -13,7 +13,7 @@ from convcli.errors import ConvcliError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Parsed(click.ParamType[Any]):
+class Parsed(click.ParamType):  # type: ignore[type-arg]  # click 8.2 is not generic
     """An option whose text a function of the package understands; its errors are usage errors."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
@@ -39,7 +39,7 @@ def _numbers(name: str) -> Callable[[str], tuple[int, ...]]:
 
 
 def _padding(text: str) -> Any:
-    from convcli.geometry import Padding
+    from convcli.padding import Padding
 
     return Padding.parse(text)
 

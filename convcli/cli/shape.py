@@ -77,7 +77,8 @@ def _as_text(found: Geometry, given: dict[str, Any], shapes: tuple[tuple[int, ..
 
 def _other_paddings(found: Geometry, given: dict[str, Any]) -> list[tuple[str, str]]:
     """What the named amounts of padding would give."""
-    from convcli.geometry import Padding, geometry
+    from convcli.geometry import geometry
+    from convcli.padding import Padding
 
     parts = []
     for amount in ("valid", "same", "full"):

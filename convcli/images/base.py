@@ -44,7 +44,12 @@ class Header:
     @property
     def kind(self) -> str:
         """``RGB, 8-bit``."""
-        return f"{_NAMES[self.channels]}, {depth_text(self.dtype)}"
+        return kind_text(self.channels, self.dtype)
+
+
+def kind_text(channels: int, dtype: DType) -> str:
+    """``gray with alpha, 16-bit``."""
+    return f"{_NAMES[channels]}, {depth_text(dtype)}"
 
 
 def depth_text(dtype: DType) -> str:
