@@ -70,28 +70,26 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         ArgumentError: an argument whose value, type or shape is not allowed, by name.
     """
     array = _source(x)
-    ready = _prepare(array, weights, bias, flip, channels)
-    spatial, filter_, view, batched = ready
-    axes = _axes(view.shape[1 : 1 + spatial], filter_, stride, padding, dilation, fill, spatial)
-    if channels is None:
-        _check_groups(1, 1, filter_, groups)
-    else:
-        _check_groups(view.shape[-1], groups, filter_, groups)
+    filter_, spatial = _filter(weights, bias, flip, channels)
+    view, batched = _batched(array, spatial, channels)
+    _check_groups(view.shape[-1], filter_, groups)
+    asked = as_padding(padding, fill)
+    found = geometry(view.shape[1:-1], filter_.kernel[3 - spatial :], stride, asked, dilation)
     target = _target(dtype, array.dtype)
-    canonical = view.reshape(view.shape[0], *(1,) * (3 - spatial), *view.shape[1:], 1)
+    depth, rows, columns = (Axis(1, 1),) * (3 - spatial) + found.axes
     problem = Problem(
-        axes=axes[0],
+        axes=(depth, rows, columns),
         filter=filter_,
         dtype=array.dtype,
-        fill=axes[1],
-        batch=canonical.shape[0],
-        channels=canonical.shape[4],
+        fill=asked.fill,
+        batch=view.shape[0],
+        channels=view.shape[-1],
         groups=groups,
         double=target == np.float64,
     )
     plan = choose(problem, method, threads)
-    result = _run(plan, canonical, target)
-    return _laid_out(result, spatial, channels, batched)
+    canonical = view.reshape(view.shape[0], *(1,) * (3 - spatial), *view.shape[1:], 1)
+    return _laid_out(_run(plan, canonical, target), spatial, channels, batched)
 
 
 def conv2d(image: ArrayLike, kernel: ArrayLike | Kernel, *, flip: bool = False) -> Array:
@@ -169,10 +167,8 @@ def _source(x: Any) -> Array:
     return array
 
 
-def _prepare(
-    x: Array, weights: Any, bias: Any, flip: bool, channels: str | None
-) -> tuple[int, Filter, Array, bool]:
-    """(spatial axes, filter, x as (batch, spatial…, in), whether x had a batch axis)."""
+def _filter(weights: Any, bias: Any, flip: bool, channels: str | None) -> tuple[Filter, int]:
+    """The weights prepared, and how many spatial axes they have."""
     kernel = weights if isinstance(weights, Kernel) else None
     raw = None if kernel else _asarray("weights", weights)
     axes = kernel.weights.ndim if kernel else (0 if raw is None else raw.ndim)
@@ -186,8 +182,7 @@ def _prepare(
     if raw is not None and channels == "first":
         raw = np.moveaxis(raw, (0, 1), (-1, -2))
     kernel = kernel or Kernel(raw)
-    filter_ = Filter.of(kernel, spatial=spatial, flip=flip, bias=_bias(bias, kernel))
-    return (spatial, filter_, *_batched(x, spatial, channels))
+    return Filter.of(kernel, spatial=spatial, flip=flip, bias=_bias(bias, kernel)), spatial
 
 
 def _bias(bias: Any, kernel: Kernel) -> tuple[Number, ...] | None:
@@ -205,6 +200,7 @@ def _bias(bias: Any, kernel: Kernel) -> tuple[Number, ...] | None:
 
 
 def _batched(x: Array, spatial: int, channels: str | None) -> tuple[Array, bool]:
+    """``x`` as (batch, spatial…, in), and whether it had a batch axis."""
     if channels is None:
         if x.ndim != spatial:
             raise ArgumentError(
@@ -222,25 +218,10 @@ def _batched(x: Array, spatial: int, channels: str | None) -> tuple[Array, bool]
     return (np.moveaxis(whole, 1, -1) if channels == "first" else whole), batched
 
 
-def _axes(
-    sizes: tuple[int, ...],
-    filter_: Filter,
-    stride: Any,
-    padding: PaddingLike,
-    dilation: Any,
-    fill: str | float,
-    spatial: int,
-) -> tuple[tuple[Axis, Axis, Axis], Fill]:
-    asked = as_padding(padding, fill)
-    found = geometry(sizes, filter_.kernel[3 - spatial :], stride, asked, dilation).axes
-    depth, rows, columns = (Axis(1, 1),) * (3 - spatial) + found
-    return (depth, rows, columns), asked.fill
-
-
-def _check_groups(channels: int, groups: int, filter_: Filter, asked: int) -> None:
-    if asked < 1 or channels % asked or filter_.maps % asked:
+def _check_groups(channels: int, filter_: Filter, groups: int) -> None:
+    if groups < 1 or channels % groups or filter_.maps % groups:
         raise ArgumentError(
-            f"groups {asked} does not divide {channels} input channels and {filter_.maps} maps"
+            f"groups {groups} does not divide {channels} input channels and {filter_.maps} maps"
         )
     if channels // groups != filter_.inputs:
         raise ArgumentError(

@@ -49,7 +49,7 @@ MISTAKES = {
     "long name": (["-k", "box3", "-o", "x" * 300 + ".png"], "File name too long"),
     "threads": (["-k", "box3", "--threads", "0"], "0 is not in the range"),
     "max pixels": (["-k", "box3", "--max-pixels", "1e5"], "allowed: 100000 (--max-pixels)"),
-    "option": (["-k", "box3", "--stirde", "2"], "'--stirde'. Did you mean '--stride'?"),
+    "option": (["-k", "box3", "--stirde", "2"], "no option is called '--stirde' (did you mean --stride?)"),
     "no kernel": ([], "Missing option '-k' / '--kernel'"),
     "channels": (["-k", "random:3x3x3x1,seed=1"], "takes 3 input channels"),
     "jpeg of floats": (["-k", "box3", "--map", "raw", "-o", "x.jpg"], "jpeg cannot hold"),

@@ -127,7 +127,10 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _report(error: Exception) -> int:
     """One line on standard error."""
-    if isinstance(error, click.ClickException):
+    if isinstance(error, click.NoSuchOption):
+        near = suggest(error.option_name, error.possibilities or ())
+        message = f"no option is called {error.option_name!r}{near}"
+    elif isinstance(error, click.ClickException):
         message = error.format_message()
     elif isinstance(error, MemoryError):
         message = "not enough memory"
