@@ -36,36 +36,54 @@ def load_kernel(text: str | os.PathLike[str]) -> Kernel:
     Raises:
         KernelError: an unknown name (with the nearest known ones), or what is wrong in a file or text.
     """
-    if not isinstance(text, str):
-        return _resolved(kernelfile.read(Path(text)))
-    if text.lower().endswith(kernelfile.SUFFIXES):
-        return _resolved(kernelfile.read(Path(text)))
-    if kernelfile.is_table(text):
-        return kernelfile.parse_text(text)
-    if os.sep in text:
-        return _resolved(kernelfile.read(Path(text)))
-    return preset(text)
+    found = _found(text)
+    return found if isinstance(found, Kernel) else _joined(found)
 
 
 def preset(text: str) -> Kernel:
     """The preset of that name: ``NAME`` or ``NAME:argument,key=value``."""
+    found = _named(text)
+    return found if isinstance(found, Kernel) else _joined(found)
+
+
+def _found(text: str | os.PathLike[str]) -> Kernel | KernelSet:
+    if not isinstance(text, str) or text.lower().endswith(kernelfile.SUFFIXES):
+        return kernelfile.read(Path(text))
+    if kernelfile.is_table(text):
+        return kernelfile.parse_text(text)
+    return kernelfile.read(Path(text)) if os.sep in text else _named(text)
+
+
+def _joined(found: KernelSet) -> Kernel:
+    members = [_found(member) for member in found.members]
+    for member in members:
+        if isinstance(member, KernelSet):
+            raise KernelError(f"{found.name}: the member {shown(member.name)} is a set itself")
+    kernels = [member for member in members if isinstance(member, Kernel)]
+    return bank(kernels, found.name, found.combine, found.about)
+
+
+def _named(text: str) -> Kernel | KernelSet:
     name, _, arguments = text.strip().partition(":")
     plain = _plain(name)
     for spelling, proper in _SPELLINGS.items():
         if re.fullmatch(rf"{spelling}\d*", plain):
             plain = plain.replace(spelling, proper, 1)
-    if not arguments:
-        plain = _SHORT.get(plain, plain)
-        if fixed := _fixed(plain):
-            return fixed
+    plain = plain if arguments else _SHORT.get(plain, plain)
+    by_name = {_plain(stem): stem for stem in files()}
+    if plain in by_name and not arguments:
+        return _from_file(by_name[plain])
     stem = plain.rstrip("0123456789")
     size = plain[len(stem) :]
-    if stem not in FAMILIES or (size and arguments):
-        raise KernelError(f"no preset is called {shown(text)}{_hint(plain, text)}")
-    if not size and not arguments:
-        raise KernelError(f"preset {shown(text)} needs more: {FAMILIES[stem].usage}")
-    proper = stem + size + (f":{arguments.strip()}" if arguments else "")
-    return FAMILIES[stem].build(proper, size or arguments)
+    if stem in FAMILIES and not (size and arguments):
+        if not size and not arguments:
+            raise KernelError(f"preset {shown(text)} needs more: {FAMILIES[stem].usage}")
+        proper = stem + size + (f":{arguments.strip()}" if arguments else "")
+        return FAMILIES[stem].build(proper, size or arguments)
+    for file in files() if not arguments else ():
+        if plain in map(_plain, _from_file(file).about.aliases):
+            return _from_file(file)
+    raise KernelError(f"no preset is called {shown(text)}{_hint(plain, text)}")
 
 
 def _hint(plain: str, text: str) -> str:
@@ -96,28 +114,10 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_-]", "", name.strip().casefold())
 
 
-def _fixed(plain: str) -> Kernel | None:
-    """The preset whose file, or else whose alias, has this plain name."""
-    by_name = {_plain(stem): stem for stem in files()}
-    if plain in by_name:
-        return _from_file(by_name[plain])
-    for stem in files():
-        loaded = _from_file(stem)
-        if plain in map(_plain, loaded.about.aliases):
-            return loaded
-    return None
-
-
 @cache
-def _from_file(stem: str) -> Kernel:
+def _from_file(stem: str) -> Kernel | KernelSet:
     text = files()[stem].read_text(encoding="utf-8")
-    return _resolved(kernelfile.parse_yaml(text, f"kernels/{stem}.yaml", stem))
-
-
-def _resolved(found: Kernel | KernelSet) -> Kernel:
-    if isinstance(found, Kernel):
-        return found
-    return bank([load_kernel(member) for member in found.members], found.name, found.combine, found.about)
+    return kernelfile.parse_yaml(text, f"kernels/{stem}.yaml", stem)
 
 
 @dataclass(frozen=True, slots=True)

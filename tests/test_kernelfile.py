@@ -153,3 +153,19 @@ def test_a_bank_exports_to_yaml_only(tmp_path):
     assert again.combine == "l2"
     with pytest.raises(KernelError, match="use yaml"):
         WRITERS["csv"](kernel)
+
+
+def test_a_set_of_files_and_presets(tmp_path):
+    """Members are presets, numbers or files; a set that names a set, itself even, is refused."""
+    own = tmp_path / "own.csv"
+    own.write_text("1 0 -1\n")
+    path = tmp_path / "both.yaml"
+    path.write_text(f"members: [sobel-y, '{own}', '0 1; 1 0']\ncombine: max\n")
+    kernel = convcli.load_kernel(path)
+    assert (kernel.shape, kernel.combine, kernel.name) == ((3, 3, 1, 3), "max", "both")
+    path.write_text(f"members: ['{path}']\n")
+    with pytest.raises(KernelError, match="the member 'both' is a set itself"):
+        convcli.load_kernel(path)
+    path.write_text("members: [sobel]\n")
+    with pytest.raises(KernelError, match="the member 'sobel' is a set itself"):
+        convcli.load_kernel(path)
