@@ -17,15 +17,17 @@ from convcli.kernel import Kernel
 from convcli.padding import Fill, Padding
 from convcli.plan import Plan, Problem
 from convcli.planner import choose, result_dtype
+from convcli.presets import load_kernel
 from convcli.rational import Number, exact_number
 
 SOURCES: Final = "bool, int8 to int64, uint8 to uint64, float16, float32 or float64"
+_CHANNELS: Final = {"channels_last": "last", "channels_first": "first"}
 PaddingLike = str | int | Sequence[int] | Sequence[tuple[int, int]] | Padding
 
 
 def conv(  # noqa: PLR0913 - the signature of a layer
     x: ArrayLike,
-    weights: ArrayLike | Kernel,
+    weights: ArrayLike | Kernel | str,
     *,
     bias: ArrayLike | None = None,
     stride: int | Sequence[int] = 1,
@@ -47,7 +49,8 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         x: integers, floats or bool. Without ``channels``, 1 to 3 spatial axes, as many as ``weights``; with
             ``"last"``, ([batch,] spatial…, in); with ``"first"``, ([batch,] in, spatial…).
         weights: (k…), or (k…, in / groups, out) with channels last as in Keras, or (out, in / groups, k…)
-            with channels first as in PyTorch; a `Kernel` keeps its own order, (rows, columns, in, out).
+            with channels first as in PyTorch; a `Kernel`, or the name of one, keeps its own order,
+            (rows, columns, in, out).
         bias: one value for each map, or one for all; a Kernel's own where None.
         stride, dilation: one number, or one for each spatial axis.
         padding: ``valid``, ``same``, ``same-lower``, ``full``, ``AMOUNT:FILL``, a number for all axes, one
@@ -69,7 +72,9 @@ def conv(  # noqa: PLR0913 - the signature of a layer
     Raises:
         ArgumentError: an argument whose value, type or shape is not allowed, by name.
     """
-    array = _source(x)
+    array, channels = _source(x), _CHANNELS.get(channels or "", channels)
+    if channels not in (None, "first", "last"):
+        raise ArgumentError(f"channels {shown(channels)} is not None, 'first' or 'last'")
     filter_, spatial = _filter(weights, bias, flip, channels)
     view, batched = _batched(array, spatial, channels)
     _check_groups(view.shape[-1], filter_, groups)
@@ -92,7 +97,7 @@ def conv(  # noqa: PLR0913 - the signature of a layer
     return _laid_out(_run(plan, canonical, target), spatial, channels, batched)
 
 
-def conv2d(image: ArrayLike, kernel: ArrayLike | Kernel, *, flip: bool = False) -> Array:
+def conv2d(image: ArrayLike, kernel: ArrayLike | Kernel | str, *, flip: bool = False) -> Array:
     """The convolution of one picture (rows, columns) with one kernel (rows, columns), without padding.
 
     Returns:
@@ -103,11 +108,12 @@ def conv2d(image: ArrayLike, kernel: ArrayLike | Kernel, *, flip: bool = False) 
     Raises:
         ArgumentError: either has not two axes, or the kernel is larger than the image.
     """
-    for name, value in (("image", image), ("kernel", kernel)):
-        axes = value.weights.ndim if isinstance(value, Kernel) else np.ndim(_asarray(name, value))
+    known = _kernel(kernel)
+    for name, value in (("image", image), ("kernel", kernel if known is None else np.ones((1, 1)))):
+        axes = np.ndim(_asarray(name, value))
         if axes != 2:
             raise ArgumentError(f"{name} has {axes} axes; allowed: 2, (rows, columns)")
-    return conv(image, kernel, flip=flip)
+    return conv(image, kernel if known is None else known, flip=flip)
 
 
 def shape(
@@ -136,12 +142,21 @@ def as_padding(padding: PaddingLike, fill: str | float) -> Padding:
         return padding
     if isinstance(padding, str):
         parsed = Padding.parse(padding)
+        if ":" in padding and default not in (Fill(), parsed.fill):
+            raise ArgumentError(f"padding {padding!r} has a fill, and fill={fill!r} says another")
         return parsed if ":" in padding else Padding(parsed.amount, default)
     values = [padding] if isinstance(padding, (int, np.integer)) else list(padding)
     pairs = tuple(_pair(value) for value in values)
     if not pairs:
         raise ArgumentError("padding is empty; allowed: one number, or one or a pair for each axis")
     return Padding(pairs, default)
+
+
+def _kernel(weights: Any) -> Kernel | None:
+    """The Kernel that was given or named; None for an array."""
+    if isinstance(weights, str):
+        return load_kernel(weights)
+    return weights if isinstance(weights, Kernel) else None
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -169,12 +184,12 @@ def _source(x: Any) -> Array:
 
 def _filter(weights: Any, bias: Any, flip: bool, channels: str | None) -> tuple[Filter, int]:
     """The weights prepared, and how many spatial axes they have."""
-    kernel = weights if isinstance(weights, Kernel) else None
+    kernel = _kernel(weights)
     raw = None if kernel else _asarray("weights", weights)
     axes = kernel.weights.ndim if kernel else (0 if raw is None else raw.ndim)
-    if channels not in (None, "first", "last"):
-        raise ArgumentError(f"channels {shown(channels)} is not None, 'first' or 'last'")
-    layered = bool(kernel and kernel.combine) or (channels is not None and not (kernel and axes == 2))
+    one = kernel is not None and axes == 4 and kernel.tensor_shape[2] == 1
+    one = one and (kernel.combine is not None or kernel.maps == 1)  # type: ignore[union-attr]
+    layered = one or (channels is not None and not (kernel and axes == 2))
     spatial = axes - 2 if layered else axes
     if not 1 <= spatial <= 3:
         allowed = "3 to 5 axes" if layered else "1 to 3 axes, or more with channels='last' or 'first'"
@@ -225,7 +240,8 @@ def _check_groups(channels: int, filter_: Filter, groups: int) -> None:
         )
     if channels // groups != filter_.inputs:
         raise ArgumentError(
-            f"weights take {filter_.inputs} input channels; x has {channels} in {groups} groups"
+            f"weights take {filter_.inputs} input channels; "
+            f"x has {channels} in {groups} group{'s' * (groups != 1)}"
         )
 
 

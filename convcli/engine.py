@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
 
 import numpy as np
 
@@ -64,30 +65,32 @@ def run(plan: Plan, source: Array, consumer: Callable[[], Consume]) -> None:
         for depth in range(problem.depth.output)
         for strip in plan.strips()
     )
+    halt = Event()
     if plan.threads <= 1:
-        _work(plan, source, tasks, consumer())
+        _work(plan, source, tasks, consumer(), halt)
         return
     with ThreadPoolExecutor(plan.threads) as pool:
-        workers = [pool.submit(_work, plan, source, tasks, consumer()) for _ in range(plan.threads)]
+        workers = [pool.submit(_work, plan, source, tasks, consumer(), halt) for _ in range(plan.threads)]
         try:
             for worker in workers:
                 worker.result()
         finally:
-            tasks.clear()
+            halt.set()
 
 
-def _work(plan: Plan, source: Array, tasks: deque[Task], consume: Consume) -> None:
-    """One worker: tasks until there are none; a failure ends the others' too."""
-    bench = _Bench(plan)
+def _work(plan: Plan, source: Array, tasks: deque[Task], consume: Consume, halt: Event) -> None:
+    """One worker: tasks until there are none; a failure, or an interrupt, ends the others' too."""
+    bench = _Bench(plan, halt)
     try:
-        while tasks:
+        while not halt.is_set():
             try:
                 task = tasks.popleft()
             except IndexError:
                 return
-            consume(task, bench.compute(source[task.batch], task))
+            if bench.compute(source[task.batch], task):
+                consume(task, bench.sums(task))
     except BaseException:
-        tasks.clear()
+        halt.set()
         raise
 
 
@@ -103,23 +106,30 @@ class _Bound:
 class _Bench:
     """What one worker keeps: scratch, bound once for each shape of strip, and where columns are read."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, halt: Event) -> None:
+        self.plan, self.halt = plan, halt
         self.work = Work(plan.problem, plan.arithmetic)
         self.bound: dict[Pair, _Bound] = {}
         self.columns: dict[Pair, Columns] = {}
         # A negative constant wraps around in an unsigned type, as the sums do.
         self.constant = np.asarray(plan.problem.fill.value).astype(self.work.dtype)
 
-    def compute(self, source: Array, task: Task) -> Array:
-        """The sums of one task, (maps, rows, columns, lanes), combined if the filter says so."""
+    def compute(self, source: Array, task: Task) -> bool:
+        """Load one task and run its steps; False where another worker, or an interrupt, halted it."""
         shape = task.strip.shape
         if shape not in self.bound:
             self.bound[shape] = self._bind(shape)
         bound = self.bound[shape]
         self._load(source, task, bound.planes)
         for call, arguments in bound.steps:
+            if self.halt.is_set():
+                return False
             call(*arguments)
+        return True
+
+    def sums(self, task: Task) -> Array:
+        """The sums of a computed task, (maps, rows, columns, lanes), combined if the filter says so."""
+        bound = self.bound[task.strip.shape]
         how = self.plan.problem.filter.combine
         return combine(bound.sums, how, self.plan.outcome.dtype) if how else bound.sums
 

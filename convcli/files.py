@@ -29,8 +29,10 @@ def read(name: str) -> bytes:
         with Path(name).open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-                raise ImageError("not a regular file")
+                raise ImageError("not a file")
             return _bounded(file.read(LARGEST_INPUT + 1))
+    except IsADirectoryError as error:
+        raise ImageError("is a folder; name the pictures in it") from error
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from error
     except ValueError as error:  # a NUL in the name
@@ -58,7 +60,7 @@ def check_target(target: Path, source: str, force: bool, make_folder: bool = Fal
             raise OutputError(f"{shown}: is a folder")
         if source != STREAM and target.exists() and target.samefile(source):
             raise OutputError(f"{shown}: is the input itself, which is never overwritten")
-        if os.path.lexists(target) and not force:
+        if os.path.lexists(target) and not force and not _is_device(target):
             raise OutputError(f"{shown}: exists already (--force replaces it)")
     except (OSError, ValueError) as error:  # a name too long, or with a NUL
         raise OutputError(f"{shown}: {getattr(error, 'strerror', None) or error}") from error
@@ -71,19 +73,31 @@ def _check_folder(target: Path, shown: str, make_folder: bool) -> None:
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
         raise OutputError(f"{shown}: the folder {one_line(str(folder))} {what}")
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not os.access(folder, os.W_OK | os.X_OK) and not _is_device(target):
         raise OutputError(f"{shown}: no permission to write in {one_line(str(folder))}")
+
+
+def _is_device(target: Path) -> bool:
+    """Whether a target is a pipe or a device, such as /dev/null: written to, never replaced."""
+    try:
+        mode = target.stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
 
 
 def write(target: Path, data: bytes, force: bool) -> None:
     """Write ``data`` under a temporary name beside ``target``, then rename: whole, or not at all.
 
-    A symlink or hard link as target is replaced, never written through.
+    A symlink or hard link as target is replaced, never written through; a pipe or device is written to.
 
     Raises:
         OutputError: ``target`` exists and ``force`` is off, or the system refuses; nothing is left behind.
     """
     shown = one_line(str(target))
+    if _is_device(target):
+        _write_device(target, data)
+        return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=".tmp", dir=target.parent)
@@ -104,6 +118,16 @@ def write(target: Path, data: bytes, force: bool) -> None:
         with suppress(FileNotFoundError):
             os.unlink(name)
     _sync_folder(target.parent)
+
+
+def _write_device(target: Path, data: bytes) -> None:
+    try:
+        with target.open("wb") as file:
+            file.write(data)
+    except BrokenPipeError:
+        pass  # a reader that went away
+    except OSError as error:
+        raise OutputError(f"{one_line(str(target))}: {error.strerror}") from error
 
 
 def _rename(name: str, target: Path, force: bool) -> None:
@@ -136,14 +160,21 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def check_stream() -> None:
+    """Refuse, before any work, a standard output that is closed or a terminal."""
+    if sys.stdout is None:
+        raise OutputError("standard output is closed")
+    if sys.stdout.isatty():
+        raise OutputError("standard output is a terminal, which shows no picture; use -o FILE")
+
+
 def write_stream(data: bytes) -> None:
     """Write ``data`` to standard output; a reader that went away is no error.
 
     Raises:
         OutputError: standard output is closed or full.
     """
-    if sys.stdout is None:
-        raise OutputError("standard output is closed")
+    check_stream()
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

@@ -93,6 +93,12 @@ class Filter:
         share = exact_number(1) / self.denominator
         return tuple(Affine.of(share, bias) for bias in self.bias)
 
+    @property
+    def totals(self) -> tuple[float, ...]:
+        """The sum of the weights of each map."""
+        flat = self.weights.reshape(-1, self.maps).astype(np.float64)
+        return tuple((flat.sum(axis=0) / self.denominator).tolist())
+
     def as_floats(self) -> Filter:
         """The same filter in float64."""
         if not self.exact:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Final
 
 from convcli.errors import ArgumentError, shown
@@ -120,6 +121,7 @@ def geometry(
         ArgumentError: a size, stride or dilation below 1, a wrong number of values, or a kernel that
             is larger than the padded picture.
     """
+    sizes, kernel = _whole_numbers("size", sizes), _whole_numbers("kernel", kernel)
     count = len(sizes)
     if len(kernel) != count:
         raise ArgumentError(f"kernel has {len(kernel)} axes, the picture has {count}")
@@ -145,13 +147,24 @@ def geometry(
 
 def per_axis(name: str, value: int | Sequence[int], count: int) -> tuple[int, ...]:
     """One number for each of ``count`` axes; a single number serves all of them."""
-    values = (value,) if isinstance(value, int) else tuple(value)
+    values = _whole_numbers(name, value)
     if len(values) == 1:
         values *= count
     if len(values) != count:
         raise ArgumentError(f"{name} has {len(values)} values; allowed: 1 or {count}")
     _at_least_one(name, values)
     return values
+
+
+def _whole_numbers(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
+    try:
+        return (index(value),)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    try:
+        return tuple(map(index, value))  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ArgumentError(f"{name} {value!r} is not a whole number, or one for each axis") from error
 
 
 def _at_least_one(name: str, values: Sequence[int]) -> None:

@@ -35,7 +35,10 @@ MAX_PIXELS: Final = 10**9
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Settings:
-    """What to do with every picture of a run; the words are those of the command line."""
+    """What to do with every picture of a run; the words are those of the command line.
+
+    ``note`` goes into every report.
+    """
 
     kernel: Kernel
     stride: tuple[int, ...] = (1, 1)
@@ -50,6 +53,7 @@ class Settings:
     method: str = "auto"
     threads: int | None = None
     max_pixels: int = MAX_PIXELS
+    note: str = ""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -101,7 +105,7 @@ def prepare(source: str, settings: Settings) -> Task:
     )
     channels = _channels(settings.channels, kernel, header)
     plan = choose(_problem(header, shape, channels, settings), settings.method, settings.threads)
-    mapping = settings.mapping.resolved(kernel, header.dtype)
+    mapping = settings.mapping.resolved(plan.problem.filter, header.dtype)
     target_dtype = _target_dtype(mapping, header.dtype, plan)
     count = plan.problem.lanes + header.alpha
     targets = settings.output.targets(
@@ -160,6 +164,7 @@ def _target_dtype(mapping: Mapping, source: DType, plan: Plan) -> DType:
 def _check(task: Task, settings: Settings, taken: set[str]) -> None:
     for target in task.targets:
         if target.path is None:
+            files.check_stream()
             continue
         place = str(target.path.absolute())
         if place in taken:
@@ -167,7 +172,7 @@ def _check(task: Task, settings: Settings, taken: set[str]) -> None:
                 f"{target}: is the output of another input of this run; use {{stem}} or a folder"
             )
         taken.add(place)
-        files.check_target(target.path, task.source, settings.force, settings.output.is_folder)
+        files.check_target(target.path, task.source, settings.force, not settings.output.is_one_file)
 
 
 def _write(target: Target, picture: Array, settings: Settings) -> int:
@@ -214,16 +219,21 @@ def _report(
         values=task.plan.problem.values // task.plan.problem.filter.maps,
         plan=task.plan,
         seconds=seconds,
-        notes=_notes(task, target),
+        notes=_notes(task, target, settings),
     )
 
 
-def _notes(task: Task, target: Target) -> tuple[str, ...]:
+def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:
     notes = [target.note] if target.note else []
+    frames = task.opened.header.frames
+    if frames > 1:
+        notes.append(f"the first of {frames} frames; the others are left out")
     if task.opened.header.alpha:
         notes.append("alpha is the input's, at the centre of each window")
     if task.opened.header.dtype != task.target_dtype and task.mapping.kind != "raw":
         notes.append(f"values were mapped to {depth_text(task.target_dtype)}")
+    if settings.note:
+        notes.append(settings.note)
     if task.mapping.needs_range:
         notes.append("the range was found in a first pass over the picture")
     return tuple(notes)

@@ -95,6 +95,18 @@ class Kernel:
         for key, value in values.items():
             object.__setattr__(self, key, value)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the weights, the bias, the way to combine and the name are the same."""
+        if not isinstance(other, Kernel):
+            return NotImplemented
+        facts = (self.name, self.bias, self.combine, self.shape)
+        return facts == (other.name, other.bias, other.combine, other.shape) and bool(
+            np.array_equal(self.weights, other.weights)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.combine, self.weights.tobytes()))
+
     def __repr__(self) -> str:
         raw = self.exact.numerators if self.exact else self.weights
         parts = [str(raw.tolist())]
@@ -184,6 +196,16 @@ class Kernel:
             raw, scale = self.exact.numerators, scale / self.exact.denominator
         kept = {"bias": self.bias, "name": self.name, "combine": self.combine, "about": self.about}
         return Kernel(raw, scale=scale, **{**kept, **changes})
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSet:
+    """A preset made of others: their names, and how their maps become one."""
+
+    name: str
+    members: tuple[str, ...]
+    combine: str | None
+    about: About
 
 
 def bank(kernels: Sequence[Kernel], name: str, combine: str | None, about: About | None = None) -> Kernel:

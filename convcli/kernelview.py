@@ -10,26 +10,30 @@ from convcli.picture import short
 from convcli.rational import Number, text_of
 
 MOST_SHOWN: Final = 15  # rows and columns of a matrix
+MOST_FACTORS: Final = 7  # numbers of a factor
 
 
-def matrices(kernel: Kernel) -> list[tuple[str, list[str]]]:
-    """(title, lines) for each plane of weights; rational ones as integers behind their common factor."""
+def matrices(kernel: Kernel, most: int = MOST_SHOWN) -> list[tuple[str, list[str]]]:
+    """(title, lines) for each plane of weights; rational ones as integers behind their common factor.
+
+    A plane of more than ``most`` rows or columns is only named.
+    """
     raw: Any = kernel.exact.numerators if kernel.exact else kernel.weights
     factor = f"1/{kernel.exact.denominator} ×" if kernel.exact and kernel.exact.denominator != 1 else ""
     if raw.ndim != 4:
-        return [(factor, _aligned(raw.reshape(kernel.size)))]
+        return [(factor, _aligned(raw.reshape(kernel.size), most))]
     inputs, maps = raw.shape[2:]
     return [
-        (f"map {index}, input {channel} {factor}".rstrip(), _aligned(raw[:, :, channel, index]))
+        (f"map {index}, input {channel} {factor}".rstrip(), _aligned(raw[:, :, channel, index], most))
         for index in range(min(maps, 4))
         for channel in range(min(inputs, 4))
     ]
 
 
-def _aligned(matrix: Any) -> list[str]:
+def _aligned(matrix: Any, most: int) -> list[str]:
     rows, columns = matrix.shape
-    if rows > MOST_SHOWN or columns > MOST_SHOWN:
-        return [f"({rows}×{columns} weights, too many to show)"]
+    if rows > most or columns > most:
+        return [f"({rows}×{columns} weights, not shown)"]
     cells = [[_cell(value) for value in row] for row in matrix]
     width = max(len(cell) for row in cells for cell in row)
     return ["  ".join(cell.rjust(width) for cell in row) for row in cells]
@@ -87,7 +91,7 @@ def _separable(kernel: Kernel) -> str:
     factors = kernel.factors
     if factors is None:
         return "no (rank above 1)"
-    if kernel.size[0] > MOST_SHOWN or kernel.size[1] > MOST_SHOWN:
+    if max(kernel.size) > MOST_FACTORS:
         return "yes"
     scale, down = _common(factors[0])
     return f"yes: {scale}[{down}]ᵀ × [{_listed(factors[1])}]"

@@ -47,6 +47,8 @@ class Output:
     def __post_init__(self) -> None:
         if self.format is not None:
             format_named(self.format)
+        if self.spec == "":
+            raise ArgumentError("the output has no name; use -o FILE, FOLDER/, a template or -")
         if self.spec is not None and self._is_template:
             _check_template(self.spec)
 
@@ -95,9 +97,15 @@ class Output:
         return [Target(place, chosen, note) for place in places]
 
     def _format_of(self, path: Path) -> Format:
-        if self.format:
-            return format_named(self.format)
         found = format_of_suffix(path.suffix)
+        if self.format:
+            wanted = format_named(self.format)
+            if found not in (None, wanted):
+                raise OutputError(
+                    f"{one_line(str(path))}: the suffix {path.suffix} says {found.name}, "
+                    f"--format says {wanted.name}"
+                )
+            return wanted
         if found is None:
             known = ", ".join(entry.suffixes[0] for entry in FORMATS)
             raise OutputError(f"{one_line(str(path))}: unknown suffix; allowed: {known}, or --format")
@@ -107,7 +115,7 @@ class Output:
         origin = Path("stdin" if source == STREAM else source)
         template = self.spec if self._is_template else _DEFAULT if maps == 1 else _DEFAULT_OF_BANK
         suffix = origin.suffix if origin.suffix.casefold() in chosen.suffixes else chosen.suffixes[0]
-        values = {"stem": origin.stem, "kernel": safe(kernel), "index": str(index), "suffix": suffix}
+        values = {"stem": origin.stem, "kernel": safe(kernel), "index": index, "suffix": suffix}
         name = (template or _DEFAULT).format_map(values)
         if self._is_template:
             return Path(name)
@@ -139,6 +147,13 @@ def _check_template(text: str) -> None:
     except ValueError as error:
         raise ArgumentError(f"output template {shown(text)}: {error}") from error
     for field, spec, how in fields:
-        if field is not None and (field not in FIELDS or spec or how):
+        if field is None:
+            continue
+        if field not in FIELDS or how:
             allowed = ", ".join(f"{{{name}}}" for name in FIELDS)
             raise ArgumentError(f"output template {shown(text)}: {{{field}}} is not one of {allowed}")
+        if spec and not (field == "index" and re.fullmatch(r"0\d", spec)):
+            raise ArgumentError(
+                f"output template {shown(text)}: {shown(spec)} cannot stand behind {field}; "
+                "allowed: a width of {index}, as in {index:03}"
+            )

@@ -8,7 +8,7 @@ from typing import Final
 
 from convcli.dtypes import Affine, DType, span
 from convcli.errors import ArgumentError, shown, suggest
-from convcli.kernel import Kernel
+from convcli.filter import Filter
 from convcli.rational import Number, parse_number, text_of
 
 KINDS: Final = ("auto", "clip", "abs", "signed", "stretch", "raw")
@@ -51,17 +51,17 @@ class Mapping:
                 return cls(kind, low, high)
         return cls(kind)
 
-    def resolved(self, kernel: Kernel, source: DType) -> Mapping:
-        """``auto`` as the kind that suits the kernel and the picture's type."""
+    def resolved(self, filter_: Filter, source: DType) -> Mapping:
+        """``auto`` as the kind that suits the weights, over all channels, and the picture's type."""
         if self.kind != "auto":
             return self
         if source.kind == "f":
             return Mapping("raw")
-        if kernel.combine is None:
-            if all(abs(total - 1) < _NEAR for total in kernel.map_sums):
+        if filter_.combine is None:
+            if all(abs(total - 1) < _NEAR for total in filter_.totals):
                 return Mapping("clip")
-            if all(abs(total) < _NEAR for total in kernel.map_sums):
-                return Mapping("clip" if kernel.bias else "signed")
+            if all(abs(total) < _NEAR for total in filter_.totals):
+                return Mapping("clip" if any(filter_.bias) else "signed")
         return Mapping("stretch")
 
     @property

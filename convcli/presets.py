@@ -12,14 +12,13 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from math import comb, sqrt
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from convcli import kernelfile
+from convcli import kernelfile, kerneltable
 from convcli.errors import KernelError, shown, suggest
-from convcli.kernel import About, Kernel, bank
-from convcli.kernelfile import KernelSet
+from convcli.kernel import About, Kernel, KernelSet, bank
 from convcli.rational import parse_number
 
 LARGEST_SIDE: Final = 4096
@@ -49,8 +48,8 @@ def preset(text: str) -> Kernel:
 def _found(text: str | os.PathLike[str]) -> Kernel | KernelSet:
     if not isinstance(text, str) or text.lower().endswith(kernelfile.SUFFIXES):
         return kernelfile.read(Path(text))
-    if kernelfile.is_table(text):
-        return kernelfile.parse_text(text)
+    if kerneltable.is_table(text):
+        return kerneltable.parse_text(text)
     return kernelfile.read(Path(text)) if os.sep in text else _named(text)
 
 
@@ -87,12 +86,20 @@ def _named(text: str) -> Kernel | KernelSet:
 
 
 def _hint(plain: str, text: str) -> str:
-    by_plain = {_plain(known): known for known in names()}
-    near = suggest(plain, by_plain)
-    for stripped, known in by_plain.items():
-        near = re.sub(rf"\b{stripped}\b", known, near)
-    here = f"; a file of that name exists: ./{text}" if Path(text).exists() else ""
+    tag = plain.removesuffix("s")
+    if tagged(tag):
+        return f"; presets with that tag: {', '.join(kernel.name for kernel in tagged(tag))}"
+    aliases = [alias for kernel in tagged() for alias in kernel.about.aliases]
+    near = suggest(plain, [*names(), *aliases, *_SHORT, *FAMILIES])
+    here = f"; a file of that name exists: ./{text}" if _exists(text) else ""
     return (near or "; `convcli kernels` lists them") + here
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
 
 
 @cache
@@ -117,7 +124,9 @@ def _plain(name: str) -> str:
 @cache
 def _from_file(stem: str) -> Kernel | KernelSet:
     text = files()[stem].read_text(encoding="utf-8")
-    return kernelfile.parse_yaml(text, f"kernels/{stem}.yaml", stem)
+    from convcli.kernelyaml import parse_yaml
+
+    return parse_yaml(text, f"kernels/{stem}.yaml", stem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +264,7 @@ FAMILIES: Final[dict[str, Family]] = {
 }
 
 
-def tagged(tag: str | None = None) -> list[Any]:
+def tagged(tag: str | None = None) -> list[Kernel]:
     """Every listed preset, or those with a tag."""
     loaded = [preset(name) for name in names()]
     return [kernel for kernel in loaded if tag is None or tag in kernel.about.tags]

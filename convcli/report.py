@@ -21,6 +21,7 @@ from convcli.plan import Plan
 from convcli.rational import Number, text_of
 
 SCHEMA: Final = 1
+MOST_SHOWN: Final = 7  # rows and columns of a matrix in the text report
 MOST_LISTED: Final = 1024  # weights in a JSON report
 _SUBJECT: Final = ("rows", "columns")
 
@@ -83,7 +84,7 @@ class Report:
             "kernel": {
                 "name": kernel.name,
                 "shape": list(kernel.tensor_shape),
-                "weights": kernel.weights.tolist() if kernel.weights.size <= MOST_LISTED else None,
+                "weights": _listed(kernel),
                 "sum": float(kernel.map_sums[min(self.index, kernel.maps - 1)]),
                 "bias": float(kernel.bias),
                 "combine": kernel.combine,
@@ -146,7 +147,7 @@ class Report:
             "below": self.below,
             "above": self.above,
             "method": self.plan.method,
-            "milliseconds": round(self.seconds * 1000, 3),
+            "seconds": round(self.seconds, 6),
         }
 
     def as_text(self, verbose: bool = False) -> str:
@@ -261,6 +262,13 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
     }
 
 
+def _listed(kernel: Kernel) -> Any:
+    """The weights nested as their shape says, (rows, columns, in, out)."""
+    if kernel.weights.size > MOST_LISTED:
+        return None
+    return kernel.weights.reshape(kernel.tensor_shape).tolist()
+
+
 def _file_dict(file: File, shape: tuple[int, ...]) -> dict[str, Any]:
     return {
         "name": file.name,
@@ -284,7 +292,7 @@ def _kernel_line(kernel: Kernel) -> str:
 
 def _matrix_lines(kernel: Kernel) -> list[str]:
     lines = []
-    for title, matrix in matrices(kernel):
+    for title, matrix in matrices(kernel, MOST_SHOWN):
         lines += [title] if title else []
         lines += [f"  {line}" for line in matrix]
     return lines

@@ -7,6 +7,8 @@ import io
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import imagecodecs
@@ -264,7 +266,9 @@ def test_the_json_report(run, picture, gray):
         "above": int((values > 255).sum()),
         "of": gray.size,
     }
-    assert report["kernel"]["weights"] == [[0, -1, 0], [-1, 5, -1], [0, -1, 0]]
+    assert report["kernel"]["weights"] == [
+        [[[w]] for w in row] for row in ([0, -1, 0], [-1, 5, -1], [0, -1, 0])
+    ]
     assert report["plan"]["exact"] is True
     assert {entry["method"] for entry in report["plan"]["candidates"]} == {"shift", "separable"}
 
@@ -331,3 +335,49 @@ def test_the_same_bytes_for_any_threads(run, tmp_path):
     for threads, out in zip((1, 2, 5), outs, strict=True):
         run("apply", SAMPLES / "colour.png", "-k", "gaussian:2.5", "--threads", threads, "-o", out)
     assert len({Path(out).read_bytes() for out in outs}) == 1
+
+
+def test_pipes_and_devices_are_written_to_not_replaced(run, tmp_path, picture):
+    """/dev/null stays a device and a FIFO a FIFO; neither needs --force."""
+    assert run("apply", picture, "-k", "box3", "-o", "/dev/null", "--format", "png").code == 0
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE)
+    assert run("apply", picture, "-k", "box3", "-o", fifo, "--format", "png").code == 0
+    out, _ = reader.communicate(timeout=10)
+    assert decoded(out).shape == (23, 31)
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+
+
+def test_frames_beyond_the_first_are_said_to_be_left_out(run, tmp_path):
+    """An animation gives its first frame, and the report says so."""
+    frames = [Image.new("L", (20, 20), shade) for shade in (10, 200, 90)]
+    for suffix in ("gif", "tif", "webp"):
+        frames[0].save(tmp_path / f"frames.{suffix}", save_all=True, append_images=frames[1:])
+        result = run("apply", tmp_path / f"frames.{suffix}", "-k", "box3")
+        assert "the first of 3 frames; the others are left out" in result.text
+
+
+def test_notes_and_contradictions(run, picture, tmp_path):
+    """A sum of 0 cannot scale; a suffix and a format must agree; channels count in the mapping."""
+    text = run("apply", picture, "-k", "sobel-x", "--scale", "sum").text
+    assert "the weights sum to 0, so --scale left them as they are" in text
+    result = run("apply", picture, "-k", "box3", "-o", tmp_path / "a.png", "--format", "jpeg")
+    assert "the suffix .png says png, --format says jpeg" in result.err
+    assert "the output has no name" in run("apply", picture, "-k", "box3", "-o", "").err
+    summed = run("apply", SAMPLES / "colour.png", "-k", "box3", "--channels", "sum", "-o", tmp_path / "s.png")
+    assert "stretch:" in summed.text
+
+
+def test_no_picture_is_poured_onto_a_terminal(tmp_path):
+    """Standard output that is a terminal gets no bytes of a picture."""
+    master, terminal = os.openpty()
+    command = [sys.executable, "-m", "convcli", "apply", str(SAMPLES / "scene.png"), "-k", "box3", "-o", "-"]
+    ran = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(terminal)
+    os.close(master)
+    assert (ran.returncode, ran.stderr) == (
+        2,
+        "convcli: standard output is a terminal, which shows no picture; use -o FILE\n",
+    )

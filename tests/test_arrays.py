@@ -170,6 +170,13 @@ X = np.ones((6, 6), np.uint8)
         ((X, np.ones((7, 7))), {}, "larger than the padded picture"),
         ((X, np.ones((3, 3))), {"stride": 0}, "stride 0"),
         ((X, np.ones((3, 3))), {"stride": (1, 2, 3)}, "stride has 3 values"),
+        ((X, np.ones((3, 3))), {"stride": 1.5}, "stride 1.5 is not a whole number"),
+        (
+            (X, np.ones((3, 3))),
+            {"padding": "1:5", "fill": "edge"},
+            "and fill=.edge. says another",
+        ),
+        ((X, "sobl"), {}, "did you mean sobel"),
         ((X, np.ones((3, 3))), {"dilation": -1}, "dilation -1"),
         ((X, np.ones((3, 3))), {"padding": "sane"}, "padding 'sane'"),
         ((X, np.ones((3, 3))), {"padding": (-1, 0)}, "padding -1"),
@@ -205,3 +212,13 @@ def test_conv2d_takes_two_axes_only():
         convcli.conv2d(np.ones((3, 3, 3)), np.ones((2, 2)))
     with pytest.raises(ArgumentError, match="kernel has 1 axes"):
         convcli.conv2d(np.ones((3, 3)), np.ones(2))
+
+
+def test_kernels_by_name_and_numpy_integers():
+    """A preset's name serves as weights, and NumPy's integers as strides."""
+    by_name = convcli.conv(X, "gaussian3", stride=np.int64(2), padding=np.int32(1))
+    assert np.array_equal(by_name, convcli.conv(X, convcli.load_kernel("gaussian3"), stride=2, padding=1))
+    assert convcli.conv2d(X, "sobel").shape == (4, 4)
+    assert convcli.conv2d(X, "random:3x3x1x1,seed=1").shape == (4, 4)
+    layer = convcli.conv(X[None, ..., None], np.ones((3, 3, 1, 2)), channels="channels_last")
+    assert layer.shape == (1, 4, 4, 2)

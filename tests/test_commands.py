@@ -28,7 +28,7 @@ def test_shape_of_the_lesson(run):
 def test_shape_default_is_that_of_apply(run):
     """Without --padding the picture keeps its size, and the other amounts are shown beside it."""
     text = run("shape", "512x512", "--kernel", "3x3", "--stride", "2,1").text
-    assert "same:reflect: top 0, bottom 1, left 1, right 1" in text
+    assert "same:reflect (the default; layers often use valid): top 0, bottom 1, left 1, right 1" in text
     assert "(1, 256, 512, 1) NHWC" in text
     assert "valid 255×510" in text
 
@@ -61,6 +61,7 @@ def test_shape_as_json(run, arguments, output):
         (["5x5", "-k", "boxx"], "no preset is called 'boxx'"),
         (["5x5", "-k", "3x3x3x3x3"], "kernel '3x3x3x3x3' is not"),
         (["5x5"], "Missing option"),
+        (["5x5x3", "-k", "random:3x3x2x4"], "it takes 2 input channels, the picture has 3"),
     ],
 )
 def test_shape_mistakes(run, arguments, words):
@@ -108,3 +109,25 @@ def test_kernels_export(run, tmp_path, suffix):
     assert np.array_equal(convcli.load_kernel(path).weights, convcli.load_kernel("box3").weights)
     assert run("kernels", "export", "box3", "--format", suffix).out == path.read_bytes()
     assert "exists already" in run("kernels", "export", "box3", "-o", path).err
+
+
+def test_help_pages_are_set_as_written(run):
+    """Examples keep their lines, and no control code shows."""
+    for command, example in [
+        ((), "  convcli apply photo.png --kernel box3\n"),
+        (("apply",), "  convcli apply *.png -k sobel-x -o edges/\n"),
+        (("shape",), "  convcli shape 512x512 --kernel 3x3 --stride 2,1 --padding valid\n"),
+        (("kernels",), "  convcli kernels show sobel-x\n"),
+    ]:
+        page = run(*command, "--help").text
+        assert example in page
+        assert "\\b" not in page
+        assert "\b" not in page
+
+
+def test_the_help_names_every_method(run):
+    """--method lists what the planner knows."""
+    from convcli.planner import METHODS
+
+    page = run("apply", "--help").text
+    assert all(method.name in page for method in METHODS)

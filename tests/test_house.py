@@ -80,6 +80,7 @@ HEAVY = ["numpy", "PIL", "imageio", "imagecodecs", "tifffile", "yaml"]
         ("from convcli.cli.main import main; main(['apply', '--help'])", []),
         ("from convcli.cli.main import main; main(['aply'])", []),
         ("import convcli; convcli.conv", ["numpy"]),
+        ("import convcli; convcli.load_kernel('box3')", ["numpy"]),
     ],
 )
 def test_what_start_up_imports(code, allowed):

@@ -10,6 +10,7 @@ import pytest
 import convcli
 from convcli.dtypes import Affine, Finish
 from convcli.errors import ArgumentError
+from convcli.filter import Filter
 from convcli.picture import Mapping
 
 BYTE, WORD = np.dtype(np.uint8), np.dtype(np.uint16)
@@ -30,14 +31,16 @@ BYTE, WORD = np.dtype(np.uint8), np.dtype(np.uint16)
 )
 def test_auto_looks_at_the_kernel(kernel, kind):
     """Weights that sum to 1 clip, to 0 signed; anything else, magnitudes included, stretches."""
-    assert Mapping().resolved(convcli.load_kernel(kernel), BYTE).kind == kind
+    assert Mapping().resolved(Filter.of(convcli.load_kernel(kernel)), BYTE).kind == kind
 
 
 def test_auto_with_a_bias_or_floats():
     """A bias moves zero itself, so nothing is centred again; float pictures stay floats."""
     kernel = convcli.load_kernel("sobel-x")
-    assert Mapping().resolved(kernel.biased(Fraction(128)), BYTE).kind == "clip"
-    assert Mapping().resolved(kernel, np.dtype(np.float32)).kind == "raw"
+    assert Mapping().resolved(Filter.of(kernel.biased(Fraction(128))), BYTE).kind == "clip"
+    assert Mapping().resolved(Filter.of(kernel), np.dtype(np.float32)).kind == "raw"
+    summed = Filter.of(convcli.load_kernel("box3")).per_input((Fraction(1),) * 3)
+    assert Mapping().resolved(summed, BYTE).kind == "stretch"
 
 
 def pixels(mapping: Mapping, values: list[int], target: np.dtype) -> list[int]:

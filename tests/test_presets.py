@@ -140,6 +140,8 @@ def test_random_weights_are_glorot_uniform_and_repeat():
         ("sobl", r"'sobl' \(did you mean sobel, "),
         ("gausian5", r"did you mean gaussian5"),
         ("zzz", "`convcli kernels` lists them"),
+        ("edges", "presets with that tag: laplacian4, "),
+        ("blurr", "did you mean blur"),
         ("gaussian", "needs more: gaussianN"),
         ("gaussian:-1", "sigma -1 is not between"),
         ("gaussian:x", "not a number"),

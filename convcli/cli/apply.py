@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @options.work
 @options.reports
 def apply(images: tuple[str, ...], **given: Any) -> None:
-    r"""Convolve each IMAGE with a kernel and write its feature map as a picture.
+    """Convolve each IMAGE with a kernel and write its feature map as a picture.
 
     An IMAGE of - is standard input.
 
@@ -77,8 +77,10 @@ def _settings(images: tuple[str, ...], given: dict[str, Any]) -> Settings:
         )
     if images.count(STREAM) > 1:
         raise ArgumentError("standard input (-) stands twice")
+    kernel, note = _adjusted(given["kernel"], given["scale"], given["bias"])
     return Settings(
-        kernel=_adjusted(given["kernel"], given["scale"], given["bias"]),
+        kernel=kernel,
+        note=note,
         stride=given["stride"],
         padding=given["padding"],
         dilation=given["dilation"],
@@ -94,12 +96,16 @@ def _settings(images: tuple[str, ...], given: dict[str, Any]) -> Settings:
     )
 
 
-def _adjusted(kernel: Kernel, scale: Any, bias: Any) -> Kernel:
+def _adjusted(kernel: Kernel, scale: Any, bias: Any) -> tuple[Kernel, str]:
+    """The kernel with --scale and --bias, and what a person should know of that."""
+    note = ""
     if scale in ("sum", "abs"):
-        kernel = kernel.normalised(scale)
+        scaled = kernel.normalised(scale)
+        note = "the weights sum to 0, so --scale left them as they are" if scaled is kernel else ""
+        kernel = scaled
     elif scale != "none":
         kernel = kernel.scaled(scale)
-    return kernel if bias is None else kernel.biased(bias)
+    return (kernel if bias is None else kernel.biased(bias)), note
 
 
 def _naming(image: str, error: ConvcliError) -> str:
@@ -118,11 +124,13 @@ class ReportSink:
         default = "none" if given["quiet"] or streams else "text"
         self.kind = given["report"] or ("text" if given["report_file"] else default)
         self.verbose = given["verbose"]
-        self.file = given["report_file"]
+        self.file = None if given["report_file"] == "-" and not streams else given["report_file"]
         self.force = given["force"]
         self.parts: list[str] = []
         self.count = 0
         self.stream = sys.stderr if streams else sys.stdout
+        if self.file == "-":
+            raise ArgumentError("--report-file - is standard output, where the picture goes")
         if self.file:
             from pathlib import Path
 

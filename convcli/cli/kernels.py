@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.group(invoke_without_command=True)
 @click.pass_context
 def kernels(context: click.Context) -> None:
-    r"""List the presets, show one, or export it.
+    """List the presets, show one, or export it.
 
     \b
       convcli kernels
@@ -40,7 +40,8 @@ def list_(tag: str | None = None) -> None:
     for kernel in found:
         size = f"{kernel.size[0]}×{kernel.size[1]}"
         total = f"sum {text_of(kernel.sum)}" if not kernel.combine else f"{kernel.combine} of {kernel.maps}"
-        click.echo(f"{kernel.name:<{width}}  {size:<5} {total:<8}  {kernel.about.description}")
+        also = f" (also {', '.join(kernel.about.aliases)})" if kernel.about.aliases else ""
+        click.echo(f"{kernel.name:<{width}}  {size:<5} {total:<8}  {kernel.about.description}{also}")
     if tag is None:
         click.echo("\nWith numbers of your own:")
         for family in FAMILIES.values():

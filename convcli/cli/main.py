@@ -53,7 +53,7 @@ class Commands(click.Group):
 @click.version_option(__version__, prog_name="convcli", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
-    r"""The convolution, on the command line.
+    """The convolution, on the command line.
 
     A picture and a kernel go in; the feature map comes out as a picture, with a report of every shape.
 

@@ -136,7 +136,7 @@ scale = click.option(
     type=Parsed("none|sum|abs|N", _scale),
     default="none",
     show_default=True,
-    help="Multiply the weights by N, or divide them by their sum or by the sum of their magnitudes.",
+    help="Multiply the weights by N, or divide them by their sum (unless that is 0) or sum of magnitudes.",
 )
 bias = click.option(
     "--bias",
@@ -147,7 +147,10 @@ threads = click.option(
     "--threads", type=click.IntRange(1, 1024), metavar="N", help="Workers; the processors of this machine."
 )
 method = click.option(
-    "--method", default="auto", metavar="NAME", help="Force a way of computing; the result is the same."
+    "--method",
+    default="auto",
+    metavar="NAME",
+    help="Force a way of computing: separable or shift. Exact sums are the same by any.",
 )
 precision = click.option(
     "--precision",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @options.convolution
 @click.option("--report", type=click.Choice(["text", "json"], case_sensitive=False), default="text")
 def shape(size: str, kernel: str, **given: Any) -> None:
-    r"""The shape of a feature map, with its formula, without a picture.
+    """The shape of a feature map, with its formula, without a picture.
 
     \b
       convcli shape 512x512 --kernel 3x3 --stride 2,1 --padding valid
@@ -32,7 +32,11 @@ def shape(size: str, kernel: str, **given: Any) -> None:
     from convcli.geometry import geometry, parse_sizes
 
     rows, columns, channels = (*parse_sizes("size", size, (2, 3), "x×"), 1)[:3]
-    window, maps = _window(kernel)
+    window, inputs, maps = _window(kernel)
+    if inputs not in (None, channels):
+        raise click.BadParameter(
+            f"it takes {inputs} input channels, the picture has {channels}", param_hint="--kernel"
+        )
     found = geometry((rows, columns), window, given["stride"], given["padding"], given["dilation"])
     shapes = (1, rows, columns, channels), (1, *found.output, maps or channels)
     if given["report"] == "json":
@@ -43,8 +47,8 @@ def shape(size: str, kernel: str, **given: Any) -> None:
         click.echo(_as_text(found, given, shapes), nl=False)
 
 
-def _window(text: str) -> tuple[tuple[int, ...], int | None]:
-    """(rows, columns) of ``3x3`` or of a kernel, and its number of maps where it has one."""
+def _window(text: str) -> tuple[tuple[int, ...], int | None, int | None]:
+    """(rows, columns) of ``3x3`` or of a kernel, and its channels in and out where it says them."""
     import re
 
     from convcli.geometry import parse_sizes
@@ -52,13 +56,15 @@ def _window(text: str) -> tuple[tuple[int, ...], int | None]:
     if re.fullmatch(r"-?\d+([x×]-?\d+)*", text.strip().casefold()):
         numbers = parse_sizes("kernel", text, (1, 2, 3), "x×")
         if len(numbers) == 1:
-            return numbers * 2, None
-        return numbers[:2], numbers[2] if len(numbers) == 3 else None
+            return numbers * 2, None, None
+        return numbers[:2], None, numbers[2] if len(numbers) == 3 else None
     from convcli.presets import load_kernel
 
     kernel = load_kernel(text)
     layered = kernel.weights.ndim == 4 and not kernel.combine
-    return kernel.size, kernel.maps if layered else None
+    if not layered:
+        return kernel.size, None, None
+    return kernel.size, kernel.tensor_shape[2], kernel.maps
 
 
 def _as_text(found: Geometry, given: dict[str, Any], shapes: tuple[tuple[int, ...], ...]) -> str:
@@ -68,11 +74,17 @@ def _as_text(found: Geometry, given: dict[str, Any], shapes: tuple[tuple[int, ..
     lines = [
         ("input", f"{shapes[0]} NHWC, {to_nchw(shapes[0])} NCHW"),
         ("kernel", f"{window}, covers {' × '.join(str(axis.extent) for axis in found.axes)}"),
-        *geometry_lines(found, str(given["padding"])),
+        *geometry_lines(found, _padding_text(given)),
         ("output", f"{shapes[1]} NHWC, {to_nchw(shapes[1])} NCHW"),
         *_other_paddings(found, given),
     ]
     return table(lines)
+
+
+def _padding_text(given: dict[str, Any]) -> str:
+    source = click.get_current_context().get_parameter_source("padding")
+    by_default = source is not None and source.name == "DEFAULT"
+    return f"{given['padding']}{' (the default; layers often use valid)' if by_default else ''}"
 
 
 def _other_paddings(found: Geometry, given: dict[str, Any]) -> list[tuple[str, str]]:

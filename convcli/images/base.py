@@ -29,6 +29,7 @@ class Header:
         format: name of the format, as ``--format`` takes it.
         channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
         dtype: type of the decoded values.
+        frames: pictures in the file, of which the first is read.
     """
 
     format: str
@@ -36,6 +37,7 @@ class Header:
     columns: int
     channels: int
     dtype: DType
+    frames: int = 1
 
     @property
     def alpha(self) -> bool:

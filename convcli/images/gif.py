@@ -32,7 +32,8 @@ class Gif:
         with pillow(data) as image:
             transparent = "transparency" in image.info
             channels = 1 if _is_gray(image) and not transparent else 3 + transparent
-            return Header(self.name, image.height, image.width, channels, np.dtype(np.uint8))
+            frames = int(getattr(image, "n_frames", 1))
+            return Header(self.name, image.height, image.width, channels, np.dtype(np.uint8), frames)
 
     def decode(self, data: bytes, header: Header) -> Array:
         import imageio.v3 as iio

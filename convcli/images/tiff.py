@@ -31,9 +31,9 @@ class Tiff:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             if not file.pages:
                 raise ImageError("damaged tiff: it has no page")
-            return self._facts(file.pages.first)
+            return self._facts(file.pages.first, len(file.pages))
 
-    def _facts(self, page: Any) -> Header:
+    def _facts(self, page: Any, frames: int) -> Header:
         kind = page.dtype
         if kind is None or kind.kind not in "biuf" or (kind.kind in "iu" and kind.itemsize > 4):
             raise ImageError(f"tiff of type {kind}; allowed: {_TYPES}")
@@ -45,13 +45,9 @@ class Tiff:
             raise ImageError(f"tiff with {channels} channels; allowed: 1 to 4")
         if page.photometric == _PALETTE:
             kind = np.dtype(np.uint8)
-        return Header(
-            self.name,
-            page.imagelength,
-            page.imagewidth,
-            channels,
-            np.dtype(np.uint8) if kind.kind == "b" else kind,
-        )
+        if kind.kind == "b":
+            kind = np.dtype(np.uint8)
+        return Header(self.name, page.imagelength, page.imagewidth, channels, kind, frames)
 
     def decode(self, data: bytes, header: Header) -> Array:
         import tifffile

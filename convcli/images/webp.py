@@ -23,7 +23,8 @@ class WebP:
 
     def header(self, data: bytes) -> Header:
         with pillow(data) as image:
-            return Header(self.name, image.height, image.width, CHANNELS[image.mode], np.dtype(np.uint8))
+            channels, frames = CHANNELS[image.mode], int(getattr(image, "n_frames", 1))
+            return Header(self.name, image.height, image.width, channels, np.dtype(np.uint8), frames)
 
     def decode(self, data: bytes, header: Header) -> Array:
         with pillow(data) as image:
