@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from convcli.dtypes import Array, DType, Finish
 from convcli.errors import ArgumentError, shown
 from convcli.filter import Filter
 from convcli.geometry import Axis, geometry
-from convcli.kernel import Kernel
+from convcli.kernel import LARGEST_BIAS, Kernel
 from convcli.padding import Fill, Padding
 from convcli.plan import Plan, Problem
 from convcli.planner import choose, result_dtype
@@ -21,6 +22,7 @@ from convcli.presets import load_kernel
 from convcli.rational import Number, exact_number
 
 SOURCES: Final = "bool, int8 to int64, uint8 to uint64, float16, float32 or float64"
+LARGEST_RESULT: Final = 2**36
 _CHANNELS: Final = {"channels_last": "last", "channels_first": "first"}
 PaddingLike = str | int | Sequence[int] | Sequence[tuple[int, int]] | Padding
 
@@ -92,6 +94,8 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         groups=groups,
         double=target == np.float64,
     )
+    if problem.values > LARGEST_RESULT:
+        raise ArgumentError(f"the result would have {problem.values} values; allowed: {LARGEST_RESULT}")
     plan = choose(problem, method, threads)
     canonical = view.reshape(view.shape[0], *(1,) * (3 - spatial), *view.shape[1:], 1)
     return _laid_out(_run(plan, canonical, target), spatial, channels, batched)
@@ -145,7 +149,7 @@ def as_padding(padding: PaddingLike, fill: str | float) -> Padding:
         if ":" in padding and default not in (Fill(), parsed.fill):
             raise ArgumentError(f"padding {padding!r} has a fill, and fill={fill!r} says another")
         return parsed if ":" in padding else Padding(parsed.amount, default)
-    values = [padding] if isinstance(padding, (int, np.integer)) else list(padding)
+    values = list(padding) if isinstance(padding, (Sequence, np.ndarray)) else [padding]
     pairs = tuple(_pair(value) for value in values)
     if not pairs:
         raise ArgumentError("padding is empty; allowed: one number, or one or a pair for each axis")
@@ -160,6 +164,8 @@ def _kernel(weights: Any) -> Kernel | None:
 
 
 def _pair(value: Any) -> tuple[int, int]:
+    if not isinstance(value, (int, np.integer, Sequence)):
+        raise ArgumentError(f"padding {value!r} is not a number from 0, or a pair of them")
     both = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
     if len(both) != 2 or not all(isinstance(v, (int, np.integer)) and v >= 0 for v in both):
         raise ArgumentError(f"padding {value!r} is not a number from 0, or a pair of them")
@@ -197,20 +203,25 @@ def _filter(weights: Any, bias: Any, flip: bool, channels: str | None) -> tuple[
     if raw is not None and channels == "first":
         raw = np.moveaxis(raw, (0, 1), (-1, -2))
     kernel = kernel or Kernel(raw)
-    return Filter.of(kernel, spatial=spatial, flip=flip, bias=_bias(bias, kernel)), spatial
+    maps = kernel.weights.shape[-1] if kernel.weights.ndim > spatial else 1
+    return Filter.of(kernel, spatial=spatial, flip=flip, bias=_bias(bias, maps)), spatial
 
 
-def _bias(bias: Any, kernel: Kernel) -> tuple[Number, ...] | None:
+def _bias(bias: Any, maps: int) -> tuple[Number, ...] | None:
     if bias is None:
         return None
-    maps = kernel.weights.shape[-1] if kernel.weights.ndim > 2 else 1
-    values = _asarray("bias", bias).ravel().tolist()
+    array = _asarray("bias", bias)
+    if array.dtype.kind not in "iubfO" or not all(
+        isinstance(value, Real) for value in array.ravel().tolist()
+    ):
+        raise ArgumentError(f"bias {shown(bias)} is no number, or one for each map")
+    values = array.ravel().tolist()
     if len(values) == 1:
         values *= maps
     if len(values) != maps:
         raise ArgumentError(f"bias has {len(values)} values; allowed: 1, or one for each of {maps} maps")
-    if not np.all(np.isfinite(np.asarray(values, float))):
-        raise ArgumentError("bias holds a value that is not a finite number")
+    if not all(abs(value) <= LARGEST_BIAS for value in values):
+        raise ArgumentError(f"bias holds a value that is not a number up to {LARGEST_BIAS:g}")
     return tuple(exact_number(value) for value in values)
 
 
@@ -234,7 +245,7 @@ def _batched(x: Array, spatial: int, channels: str | None) -> tuple[Array, bool]
 
 
 def _check_groups(channels: int, filter_: Filter, groups: int) -> None:
-    if groups < 1 or channels % groups or filter_.maps % groups:
+    if not isinstance(groups, (int, np.integer)) or groups < 1 or channels % groups or filter_.maps % groups:
         raise ArgumentError(
             f"groups {groups} does not divide {channels} input channels and {filter_.maps} maps"
         )
@@ -264,7 +275,7 @@ def _run(plan: Plan, source: Array, target: DType) -> Array:
 
     def consumer() -> engine.Consume:
         finishes = [
-            Finish(outcome.dtype, *bounds, affine, target)
+            Finish(outcome.dtype, *bounds, affine, target, outcome.exact)
             for bounds, affine in zip(outcome.bounds, outcome.affines, strict=True)
         ]
 

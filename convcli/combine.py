@@ -18,14 +18,14 @@ def outcome(arithmetic: Arithmetic) -> Outcome:
     filter_ = arithmetic.filter
     affines = filter_.affine
     if filter_.combine is None:
-        return Outcome(arithmetic.dtype, arithmetic.bounds, affines)
+        return Outcome(arithmetic.dtype, arithmetic.bounds, affines, arithmetic.exact)
     most = [max(map(abs, bounds)) for bounds in arithmetic.bounds]
     high = {"l2": sqrt(sum(m * m for m in most)), "l1": sum(most), "max": max(most)}[filter_.combine]
     dtype = _dtype(filter_.combine, arithmetic, most)
-    if dtype.kind == "f":
+    if filter_.combine == "l2" or not arithmetic.exact:
         bounds = (0.0, high * (1 + 1e-6))
-        return Outcome(dtype, (bounds,), (affines[0].as_floats(),))
-    return Outcome(dtype, ((0, int(high)),), affines[:1])
+        return Outcome(dtype, (bounds,), (affines[0].as_floats(),), exact=False)
+    return Outcome(dtype, ((0, int(high)),), affines[:1], arithmetic.exact)
 
 
 def _dtype(how: str, arithmetic: Arithmetic, most: list[float]) -> DType:
@@ -34,7 +34,7 @@ def _dtype(how: str, arithmetic: Arithmetic, most: list[float]) -> DType:
         exact = arithmetic.exact and squares < _FLOAT32_EXACT
         wide = arithmetic.dtype == np.float64 or (arithmetic.exact and not exact)
         return np.dtype(np.float64 if wide else np.float32)
-    if not arithmetic.exact:
+    if arithmetic.dtype.kind == "f":
         return arithmetic.dtype
     total = int(sum(most)) if how == "l1" else int(max(most))
     signed = -total if arithmetic.dtype.kind == "i" else 0

@@ -22,7 +22,7 @@ DType = np.dtype[Any]
 _ACCUMULATORS: Final = tuple(
     np.dtype(t) for t in (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64)
 )
-_EXACT_BELOW: Final = {np.float32: 2**23, np.float64: 2**52}
+_EXACT_BELOW: Final[dict[type, int]] = {np.float32: 2**23, np.float64: 2**52}
 
 
 def span(dtype: DType) -> tuple[int, int]:
@@ -120,13 +120,16 @@ class Finish:
         low, high: bounds of the sums, infinite where unknown.
         affine: from a sum to its value.
         target: type of the results.
+        exact: whether the sums are integers, in whatever type.
     """
 
-    def __init__(self, source: DType, low: float, high: float, affine: Affine, target: DType) -> None:
+    def __init__(
+        self, source: DType, low: float, high: float, affine: Affine, target: DType, exact: bool
+    ) -> None:
         self.affine, self.target = affine, target
         self.raw = tuple(sorted((affine.scaled(low), affine.scaled(high))))
         self.largest = max(map(abs, (*self.raw, affine.offset, affine.gain * low, affine.gain * high)))
-        self.exact = source.kind in "iub" and affine.is_exact
+        self.exact = exact and affine.is_exact
         self.integer_result = target.kind in "iu"
         self.work = self._integer_type(source) or self._float_type(source)
         self.limits = self._limits()
@@ -142,7 +145,9 @@ class Finish:
         factors = (int(self.affine.gain), int(self.affine.offset))
         low, high = min(low, *factors), max(high, *factors, d)
         simple = d % 2 == 1 or d & (d - 1) == 0
-        if simple and source.kind != "b" and holds(source, low, high):
+        if source.kind == "f" and self.largest < _EXACT_BELOW[source.type]:
+            return None
+        if simple and source.kind in "iu" and holds(source, low, high):
             return source
         wider = accumulator(low, high)
         if wider == np.int64 or not simple:
@@ -153,7 +158,8 @@ class Finish:
         if np.float64 in (source.type, self.target.type) or self._integer_bytes() > 2:
             return np.dtype(np.float64)
         exact_below = _EXACT_BELOW[np.float32]
-        if source.kind != "f" and max(self.largest, self.affine.denominator) >= exact_below:
+        integers = self.exact or source.kind in "iu"
+        if integers and max(self.largest, self.affine.denominator) >= exact_below:
             return np.dtype(np.float64)
         return np.dtype(np.float32)
 
@@ -194,6 +200,11 @@ class Finish:
             _divide_integers(work, self.affine.denominator)
         beyond = self._saturate(work, count) if self.limits else (0, 0)
         np.copyto(out, work.reshape(out.shape), casting="unsafe")
+        if self.limits and work.dtype.kind == "f" and self._integer_bytes() == 8:
+            # float64 ends one step below the type's last value; what was cut off there goes all the way
+            out[work.reshape(out.shape) >= np.nextafter(2.0 ** (63 + (self.target.kind == "u")), 0)] = span(
+                self.target
+            )[1]
         return beyond
 
     def _round_floats(self, work: Array) -> None:

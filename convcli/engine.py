@@ -21,7 +21,7 @@ from convcli.geometry import Strip
 from convcli.methods.base import Step, Work
 from convcli.padding import Pair
 from convcli.plan import Plan, Problem
-from convcli.planner import method_named
+from convcli.planner import PLAIN, method_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,15 @@ Run = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The target columns that lie inside the picture, the source's window for them, and the others."""
+    """The target columns that lie inside the picture, the source's window for them, and the others.
+
+    ``border`` holds (target columns, the source's indices); None stands for a constant.
+    """
 
     first: int
     count: int
     window: slice
-    border: tuple[Pair, ...]
+    border: tuple[tuple[slice, Indices | None], ...]
 
 
 Consume = Callable[[Task, Array], None]
@@ -82,13 +85,14 @@ def _work(plan: Plan, source: Array, tasks: deque[Task], consume: Consume, halt:
     """One worker: tasks until there are none; a failure, or an interrupt, ends the others' too."""
     bench = _Bench(plan, halt)
     try:
-        while not halt.is_set():
-            try:
-                task = tasks.popleft()
-            except IndexError:
-                return
-            if bench.compute(source[task.batch], task):
-                consume(task, bench.sums(task))
+        with np.errstate(all="ignore"):  # IEEE's answers to overflow and NaN are the answers
+            while not halt.is_set():
+                try:
+                    task = tasks.popleft()
+                except IndexError:
+                    return
+                if bench.compute(source[task.batch], task):
+                    consume(task, bench.sums(task))
     except BaseException:
         halt.set()
         raise
@@ -109,6 +113,7 @@ class _Bench:
     def __init__(self, plan: Plan, halt: Event) -> None:
         self.plan, self.halt = plan, halt
         self.work = Work(plan.problem, plan.arithmetic)
+        self.mends = method_named(plan.method).mixes and plan.problem.dtype.kind == "f"
         self.bound: dict[Pair, _Bound] = {}
         self.columns: dict[Pair, Columns] = {}
         # A negative constant wraps around in an unsigned type, as the sums do.
@@ -121,11 +126,29 @@ class _Bench:
             self.bound[shape] = self._bind(shape)
         bound = self.bound[shape]
         self._load(source, task, bound.planes)
+        if self.mends and not np.isfinite(bound.planes).all():
+            self._compute_apart(bound)
+            return True
         for call, arguments in bound.steps:
             if self.halt.is_set():
                 return False
             call(*arguments)
         return True
+
+    def _compute_apart(self, bound: _Bound) -> None:
+        """Keep NaN and infinity inside the windows that hold them.
+
+        The method runs with zeros in their place; plain sums, which read a window's own taps alone, say
+        where they belong.
+        """
+        plain = bound.planes.copy()
+        sums = bound.sums.reshape(*bound.sums.shape[:2], -1)
+        other = np.empty_like(sums)
+        bound.planes[~np.isfinite(plain)] = 0
+        plainly = PLAIN.steps(self.work, plain.reshape(*plain.shape[:4], -1), other)
+        for call, arguments in (*bound.steps, *plainly):
+            call(*arguments)
+        np.copyto(sums, other, where=~np.isfinite(other))
 
     def sums(self, task: Task) -> Array:
         """The sums of a computed task, (maps, rows, columns, lanes), combined if the filter says so."""
@@ -200,8 +223,8 @@ def _load_plane(source: Array, rows: list[Run], columns: Columns, target: Array,
         if columns.count:
             inner = into[:, columns.first : columns.first + columns.count]
             np.copyto(inner, block[:, columns.window], casting="unsafe")
-        for position, index in columns.border:
-            into[:, position] = constant if index == OUTSIDE else block[:, index]
+        for positions, indices in columns.border:
+            into[:, positions] = constant if indices is None else block.take(indices, axis=1)
 
 
 def _column_sources(problem: Problem, left: int, width: int) -> Columns:
@@ -213,5 +236,7 @@ def _column_sources(problem: Problem, left: int, width: int) -> Columns:
     start = left + first * axis.stride
     window = slice(start, start + (count - 1) * axis.stride + 1, axis.stride)
     found = sources(problem.fill, axis.size, left, left + width * axis.stride, axis.stride)
-    border = [(i, int(found[i])) for i in range(width) if not first <= i < first + count]
-    return Columns(first, count, window, tuple(border))
+    ends = slice(0, first), slice(first + count, width)
+    border = [(end, found[end]) for end in ends if end.start < end.stop]
+    constant = problem.fill.mode == "constant"
+    return Columns(first, count, window, tuple((end, None if constant else at) for end, at in border))

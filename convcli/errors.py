@@ -42,7 +42,11 @@ def suggest(word: str, known: Iterable[str], count: int = 3) -> str:
     return f" (did you mean {', '.join(near)}?)" if near else ""
 
 
+def cut(text: str, limit: int = 200) -> str:
+    """A text of at most ``limit`` characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 def shown(value: object, limit: int = 60) -> str:
     """A value as it stands in a message: quoted, escaped, cut to ``limit`` characters."""
-    text = one_line(str(value))
-    return repr(text if len(text) <= limit else text[: limit - 1] + "…")
+    return repr(cut(one_line(str(value)), limit))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import inf, isfinite, nan
 
 import numpy as np
 
 from convcli import engine
 from convcli.border import OUTSIDE, sources
-from convcli.dtypes import Affine, Array, DType, Finish
+from convcli.dtypes import Array, DType, Finish, span
+from convcli.errors import ImageError
 from convcli.geometry import Axis
 from convcli.picture import Mapping
 from convcli.plan import Plan
@@ -20,15 +22,18 @@ from convcli.rational import Number
 class Seen:
     """What was seen of one map's sums: their range, and how many values were cut off below and above."""
 
-    low: float = field(default=float("inf"))
-    high: float = field(default=float("-inf"))
+    low: float = inf
+    high: float = -inf
     below: int = 0
     above: int = 0
 
     def note(self, sums: Array) -> None:
-        """Widen the range by these sums."""
-        self.low = min(self.low, sums.min().item())
-        self.high = max(self.high, sums.max().item())
+        """Widen the range by these sums; what is not finite does not count."""
+        low, high = sums.min().item(), sums.max().item()
+        if not (isfinite(low) and isfinite(high)):
+            finite = sums[np.isfinite(sums)]
+            low, high = (finite.min().item(), finite.max().item()) if finite.size else (inf, -inf)
+        self.low, self.high = min(self.low, low), max(self.high, high)
 
     def merge(self, other: Seen) -> None:
         """Add what another worker saw."""
@@ -69,21 +74,37 @@ def feature_maps(plan: Plan, pixels: Array, mapping: Mapping, target: DType, alp
     seen = [Seen() for _ in range(plan.outcome.maps)]
     if mapping.needs_range:
         _look(plan, source, seen)
-    ranges = [_range(affine, map_) for affine, map_ in zip(plan.outcome.affines, seen, strict=True)]
-    mappings = [mapping.over(*ends) if mapping.needs_range else mapping for ends in ranges]
+    mappings = [_ranged(plan, index, mapping, map_) for index, map_ in enumerate(seen)]
     pictures = _draw(plan, source, seen, mappings, target, alpha)
     if alpha:
         sampled = _centres(plan, pixels[..., -1])
         for picture in pictures:
             picture[..., -1] = sampled
     return [
-        FeatureMap(picture, *_range(affine, map_), map_.below, map_.above, used)
-        for picture, affine, map_, used in zip(pictures, plan.outcome.affines, seen, mappings, strict=True)
+        FeatureMap(picture, *_range(plan, index, map_), map_.below, map_.above, used)
+        for index, (picture, map_, used) in enumerate(zip(pictures, seen, mappings, strict=True))
     ]
 
 
-def _range(affine: Affine, seen: Seen) -> tuple[Number, Number]:
-    return affine.value(seen.low), affine.value(seen.high)
+def _ranged(plan: Plan, index: int, mapping: Mapping, seen: Seen) -> Mapping:
+    """The mapping with the range that it needs."""
+    if not mapping.needs_range:
+        return mapping
+    if seen.low > seen.high:
+        raise ImageError("no value of the feature map is finite, so there is no range to map; use --map raw")
+    return mapping.over(*_range(plan, index, seen))
+
+
+def _range(plan: Plan, index: int, seen: Seen) -> tuple[Number, Number]:
+    """The values of the lowest and highest sum, NaN where none is finite.
+
+    Exact sums are integers, whatever type held them.
+    """
+    if seen.low > seen.high:
+        return nan, nan
+    affine, ends = plan.outcome.affines[index], (seen.low, seen.high)
+    low, high = map(int, ends) if plan.outcome.exact else ends
+    return affine.value(low), affine.value(high)
 
 
 def _look(plan: Plan, source: Array, seen: list[Seen]) -> None:
@@ -112,7 +133,7 @@ def _draw(
     shape = plan.problem.rows.output, plan.problem.columns.output, lanes + alpha
     pictures = [np.empty(shape, target) for _ in mappings]
     finishes = [
-        Finish(outcome.dtype, *bounds, mapping.affine(value, target), target)
+        Finish(outcome.dtype, *bounds, mapping.affine(value, target), target, outcome.exact)
         for bounds, value, mapping in zip(outcome.bounds, outcome.affines, mappings, strict=True)
     ]
     unseen = seen[0].low > seen[0].high
@@ -151,12 +172,20 @@ def _run(
 
 def _centres(plan: Plan, alpha: Array) -> Array:
     """Alpha as it is at the centre of each window."""
-    constant = np.asarray(plan.problem.fill.value).astype(alpha.dtype)
+    constant = _saturated(plan.problem.fill.value, alpha.dtype)
     rows, columns = (_centre_sources(plan, axis) for axis in (plan.problem.rows, plan.problem.columns))
     picked: Array = alpha[np.ix_(rows, columns)]
     picked[rows == OUTSIDE] = constant
     picked[:, columns == OUTSIDE] = constant
     return picked
+
+
+def _saturated(value: float, dtype: DType) -> float:
+    """A fill as a value of an integer type; as it is for floats."""
+    if dtype.kind == "f":
+        return value
+    low, high = span(dtype)
+    return min(max(round(value), low), high)
 
 
 def _centre_sources(plan: Plan, axis: Axis) -> Array:

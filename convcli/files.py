@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 import sys
-import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-from convcli.errors import ImageError, OutputError, one_line
+from convcli.errors import ImageError, OutputError, cut, one_line
 
 LARGEST_INPUT: Final = 8 * 2**30  # bytes
+PIECE: Final = 2**24  # bytes read at once
 STREAM: Final = "-"
 _PREFIX: Final = ".convcli-"
 
@@ -23,14 +25,16 @@ def read(name: str) -> bytes:
     Raises:
         ImageError: it cannot be read, is a folder, or is larger than `LARGEST_INPUT`.
     """
-    if name == STREAM:
-        return _bounded(sys.stdin.buffer.read(LARGEST_INPUT + 1))
     try:
+        if name == STREAM:
+            if sys.stdin is None:
+                raise ImageError("standard input is closed")
+            return _bounded(sys.stdin.buffer)
         with Path(name).open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
                 raise ImageError("not a file")
-            return _bounded(file.read(LARGEST_INPUT + 1))
+            return _bounded(file)
     except IsADirectoryError as error:
         raise ImageError("is a folder; name the pictures in it") from error
     except OSError as error:
@@ -39,31 +43,61 @@ def read(name: str) -> bytes:
         raise ImageError(f"not a file name: {error}") from error
 
 
-def _bounded(data: bytes) -> bytes:
-    if len(data) > LARGEST_INPUT:
-        raise ImageError(f"larger than {LARGEST_INPUT // 2**30} GiB")
-    return data
+def _bounded(file: BinaryIO) -> bytes:
+    """All of a file, piece by piece, so that memory follows what there is."""
+    pieces, total = [], 0
+    while piece := file.read(PIECE):
+        pieces.append(piece)
+        total += len(piece)
+        if total > LARGEST_INPUT:
+            raise ImageError(f"larger than {LARGEST_INPUT // 2**30} GiB")
+    return b"".join(pieces)
 
 
-def check_target(target: Path, source: str, force: bool, make_folder: bool = False) -> None:
-    """Refuse, before any work, a target that is the input, exists, or cannot be written.
+class Ledger:
+    """The files of a run: no input is ever written, and no output twice.
 
-    ``make_folder`` allows a folder that does not exist yet; `write` makes it.
-
-    Raises:
-        OutputError: with what to do instead.
+    Args:
+        inputs: the names of all inputs, those that come later too.
     """
-    shown = one_line(str(target))
+
+    def __init__(self, inputs: Iterable[str] = ()) -> None:
+        self.inputs = [name for name in inputs if name != STREAM]
+        self.outputs: set[str] = set()
+
+    def claim(self, target: Path, force: bool, make_folder: bool = False) -> None:
+        """Refuse, before any work, a target that is an input, was claimed, exists, or cannot be written.
+
+        ``make_folder`` allows a folder that does not exist yet; `write` makes it.
+
+        Raises:
+            OutputError: with what to do instead.
+        """
+        shown = one_line(str(target))
+        try:
+            _check_folder(target, shown, make_folder)
+            if target.is_dir():
+                raise OutputError(f"{shown}: is a folder")
+            if _is_device(target):
+                return
+            place = str(target.parent.resolve() / target.name)
+            if place in self.outputs:
+                raise OutputError(f"{shown}: is another output of this run; use {{stem}} or a folder")
+            if target.exists() and any(_same(target, name) for name in self.inputs):
+                raise OutputError(f"{shown}: is an input of this run, which is never overwritten")
+            if os.path.lexists(target) and not force:
+                raise OutputError(f"{shown}: exists already (--force replaces it)")
+        except (OSError, ValueError) as error:  # a name too long, or with a NUL
+            reason = getattr(error, "strerror", None) or error
+            raise OutputError(f"{cut(shown)}: {reason}") from error
+        self.outputs.add(place)
+
+
+def _same(target: Path, name: str) -> bool:
     try:
-        _check_folder(target, shown, make_folder)
-        if target.is_dir():
-            raise OutputError(f"{shown}: is a folder")
-        if source != STREAM and target.exists() and target.samefile(source):
-            raise OutputError(f"{shown}: is the input itself, which is never overwritten")
-        if os.path.lexists(target) and not force and not _is_device(target):
-            raise OutputError(f"{shown}: exists already (--force replaces it)")
-    except (OSError, ValueError) as error:  # a name too long, or with a NUL
-        raise OutputError(f"{shown}: {getattr(error, 'strerror', None) or error}") from error
+        return target.samefile(name)
+    except (OSError, ValueError):
+        return False
 
 
 def _check_folder(target: Path, shown: str, make_folder: bool) -> None:
@@ -89,7 +123,8 @@ def _is_device(target: Path) -> bool:
 def write(target: Path, data: bytes, force: bool) -> None:
     """Write ``data`` under a temporary name beside ``target``, then rename: whole, or not at all.
 
-    A symlink or hard link as target is replaced, never written through; a pipe or device is written to.
+    A symlink or hard link as target is replaced, never written through; a pipe or device is written to. A
+    replaced file's permissions are kept, a new one's are what the umask leaves.
 
     Raises:
         OutputError: ``target`` exists and ``force`` is off, or the system refuses; nothing is left behind.
@@ -98,25 +133,22 @@ def write(target: Path, data: bytes, force: bool) -> None:
     if _is_device(target):
         _write_device(target, data)
         return
+    mode = stat.S_IMODE(target.stat().st_mode) if target.is_file() else 0o666 & ~_umask()
+    name = target.parent / f"{_PREFIX}{secrets.token_hex(6)}.tmp"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=".tmp", dir=target.parent)
-    except OSError as error:
-        raise OutputError(f"{shown}: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(handle, 0o666 & ~_umask())
+        with name.open("xb") as file:
+            os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
-            os.fsync(handle)
+            os.fsync(file.fileno())
         _rename(name, target, force)
     except FileExistsError as error:
         raise OutputError(f"{shown}: exists already (--force replaces it)") from error
     except OSError as error:
         raise OutputError(f"{shown}: {error.strerror}") from error
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
+        name.unlink(missing_ok=True)
     _sync_folder(target.parent)
 
 
@@ -130,7 +162,7 @@ def _write_device(target: Path, data: bytes) -> None:
         raise OutputError(f"{one_line(str(target))}: {error.strerror}") from error
 
 
-def _rename(name: str, target: Path, force: bool) -> None:
+def _rename(name: Path, target: Path, force: bool) -> None:
     if force:
         os.replace(name, target)
         return
@@ -141,7 +173,7 @@ def _rename(name: str, target: Path, force: bool) -> None:
     except OSError:  # a file system without hard links
         if os.path.lexists(target):
             raise FileExistsError from None
-        Path(name).rename(target)
+        name.rename(target)
 
 
 def _umask() -> int:

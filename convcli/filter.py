@@ -100,10 +100,8 @@ class Filter:
         return tuple((flat.sum(axis=0) / self.denominator).tolist())
 
     def as_floats(self) -> Filter:
-        """The same filter in float64."""
-        if not self.exact:
-            return self
-        return Filter(self.weights / self.denominator, 1, self.bias, self.combine)
+        """The same filter in float64; exact weights stay integers over their denominator."""
+        return Filter(self.weights.astype(np.float64), self.denominator, self.bias, self.combine)
 
     def bounds(self, low: float, high: float) -> list[tuple[float, float]]:
         """Per map, the range of the sums over inputs from ``low`` to ``high``.
@@ -118,12 +116,15 @@ class Filter:
     @cached_property
     def factors(self) -> dict[tuple[int, int, int], Factors | None]:
         """Column and row vectors of each non-zero plane (depth, in, out), None where its rank is above 1."""
-        find: Any = integer_factors if self.exact else float_factors
+        whole = self.exact or bool(np.all(self.weights == np.rint(self.weights)))
+        whole = whole and float(np.abs(self.weights).max()) < 2**53
         found = {}
         for depth, channel, index in np.ndindex(self.kernel[0], self.inputs, self.maps):
             plane = self.weights[depth, :, :, channel, index]
             if plane.any():
-                found[depth, channel, index] = find(plane)
+                found[depth, channel, index] = (
+                    integer_factors(plane.astype(np.int64)) if whole else float_factors(plane)
+                )
         return found
 
 

@@ -53,10 +53,17 @@ class Axis:
     @property
     def uncovered(self) -> int:
         """Positions of the picture itself that lie in no window."""
-        ends = [self.reach((0, self.output))]
-        if self.stride > self.extent:
-            ends = [self.window(index) for index in range(self.output)]
-        return self.size - sum(max(min(stop, self.size) - max(start, 0), 0) for start, stop in ends)
+        if self.stride <= self.extent:
+            return self.size - self._inside(self.reach((0, self.output)))
+        first = -(-self.before // self.stride)  # the windows from first to last lie inside whole
+        last = min((self.size - self.extent + self.before) // self.stride, self.output - 1)
+        whole = max(last - first + 1, 0) * self.extent
+        cut = {index for index in (first - 1, last + 1) if 0 <= index < self.output}
+        return self.size - whole - sum(self._inside(self.window(index)) for index in cut)
+
+    def _inside(self, span: Pair) -> int:
+        """Positions of ``span`` that lie in the picture."""
+        return max(min(span[1], self.size) - max(span[0], 0), 0)
 
     def window(self, index: int) -> Pair:
         """First position and the one past the last that output ``index`` reads; < 0 is padding."""
@@ -175,7 +182,7 @@ def _at_least_one(name: str, values: Sequence[int]) -> None:
 
 def parse_sizes(name: str, text: str, counts: Sequence[int], separator: str = ",") -> tuple[int, ...]:
     """Whole numbers of an option, as many as one of ``counts``: ``2,1`` or ``512x512``."""
-    parts = re.split(rf"\s*[{separator}]\s*", text.strip().casefold())
+    parts = [part.strip() for part in re.split(f"[{separator}]", text.casefold())] if len(text) < 99 else []
     if len(parts) not in counts or not all(re.fullmatch(r"-?\d{1,12}", part) for part in parts):
         allowed = " or ".join(separator[0].join("N" * count) for count in counts)
         raise ArgumentError(f"{name} {shown(text)} is not {allowed} (whole numbers)")

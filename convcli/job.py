@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import prod
 from typing import Final
 
 import numpy as np
 
 from convcli import files, images
 from convcli.dtypes import Array, DType
-from convcli.errors import ArgumentError, ConvcliError, OutputError
+from convcli.errors import ArgumentError, OutputError, one_line
 from convcli.featuremap import FeatureMap, feature_maps
 from convcli.filter import Filter
 from convcli.geometry import Axis, Geometry, geometry
-from convcli.images.base import Header, depth_text, kind_text
+from convcli.images.base import Header, depth_text, kind_text, quiet_stderr
 from convcli.kernel import Kernel
 from convcli.naming import Output, Target
 from convcli.padding import Padding
@@ -70,12 +71,12 @@ class Task:
     targets: tuple[Target, ...]
 
 
-def apply(source: str, settings: Settings, taken: set[str] | None = None) -> list[Report]:
+def apply(source: str, settings: Settings, ledger: files.Ledger | None = None) -> list[Report]:
     """Convolve one picture and write its feature maps.
 
     Args:
         source: a file, or ``-`` for standard input.
-        taken: outputs of this run so far, which must not be written twice; added to.
+        ledger: the run's files, where there are several inputs.
 
     Returns:
         A report for each map.
@@ -84,7 +85,7 @@ def apply(source: str, settings: Settings, taken: set[str] | None = None) -> lis
         ConvcliError: of every kind; nothing is left half-written.
     """
     task = prepare(source, settings)
-    _check(task, settings, taken if taken is not None else set())
+    _claim(task, settings, ledger or files.Ledger([source]))
     pixels = task.opened.pixels()
     begun = time.perf_counter()
     maps = feature_maps(task.plan, pixels, task.mapping, task.target_dtype, task.opened.header.alpha)
@@ -104,6 +105,11 @@ def prepare(source: str, settings: Settings) -> Task:
         (header.rows, header.columns), kernel.size, settings.stride, settings.padding, settings.dilation
     )
     channels = _channels(settings.channels, kernel, header)
+    pixels = prod(shape.output)
+    if pixels > settings.max_pixels:
+        raise ArgumentError(
+            f"the feature map would have {pixels} pixels; allowed: {settings.max_pixels} (--max-pixels)"
+        )
     plan = choose(_problem(header, shape, channels, settings), settings.method, settings.threads)
     mapping = settings.mapping.resolved(plan.problem.filter, header.dtype)
     target_dtype = _target_dtype(mapping, header.dtype, plan)
@@ -161,27 +167,21 @@ def _target_dtype(mapping: Mapping, source: DType, plan: Plan) -> DType:
     return source
 
 
-def _check(task: Task, settings: Settings, taken: set[str]) -> None:
+def _claim(task: Task, settings: Settings, ledger: files.Ledger) -> None:
     for target in task.targets:
         if target.path is None:
             files.check_stream()
-            continue
-        place = str(target.path.absolute())
-        if place in taken:
-            raise OutputError(
-                f"{target}: is the output of another input of this run; use {{stem}} or a folder"
-            )
-        taken.add(place)
-        files.check_target(target.path, task.source, settings.force, not settings.output.is_one_file)
+        else:
+            ledger.claim(target.path, settings.force, not settings.output.is_one_file)
 
 
 def _write(target: Target, picture: Array, settings: Settings) -> int:
     try:
-        data = target.format.encode(picture)
-    except ConvcliError:
-        raise
+        with quiet_stderr():
+            data = target.format.encode(picture)
     except Exception as error:  # an encoder's limit, such as WebP's largest side
-        raise OutputError(f"{target}: {target.format.name}: {error}") from error
+        reason = one_line(str(error)) or type(error).__name__
+        raise OutputError(f"{target}: {target.format.name} cannot be written: {reason}") from error
     if target.path is None:
         files.write_stream(data)
     else:

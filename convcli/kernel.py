@@ -24,6 +24,7 @@ from convcli.rational import (
 
 COMBINES: Final = ("l2", "l1", "max")
 LARGEST_KERNEL: Final = 2**26  # weights
+LARGEST_BIAS: Final = 1e30  # pixel values
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,16 @@ class Kernel:
     ) -> None:
         array = _as_array(weights)
         factor = _as_number("scale", scale)
-        exact = Rational.of(array, factor)
-        floats = exact.floats() if exact else array.astype(np.float64) * float(factor)
+        try:
+            exact = Rational.of(array, factor)
+            with np.errstate(over="ignore", invalid="ignore"):
+                floats = exact.floats() if exact else array.astype(np.float64) * float(factor)
+        except OverflowError as error:
+            raise KernelError("kernel has a weight that is out of range (allowed: up to 1e300)") from error
         if not np.all(np.isfinite(floats)):
             raise KernelError("kernel has a weight that is not a finite number")
+        if not -LARGEST_BIAS <= _as_number("bias", bias) <= LARGEST_BIAS:
+            raise KernelError(f"bias {bias} is not between -{LARGEST_BIAS:g} and {LARGEST_BIAS:g}")
         if combine not in (None, *COMBINES):
             raise KernelError(f"combine {combine!r} is not one of {', '.join(COMBINES)}")
         floats.setflags(write=False)
@@ -252,10 +259,14 @@ def _as_array(weights: Any) -> np.ndarray[Any, Any]:
 def _check_numbers(array: np.ndarray[Any, Any]) -> None:
     for value in array.ravel():
         try:
-            float(value)
+            finite = abs(float(value)) < float("inf")
+        except OverflowError:
+            finite = False
         except (TypeError, ValueError) as error:
             what = "rows of different lengths" if isinstance(value, (list, tuple)) else f"weight {value!r}"
             raise KernelError(f"kernel has {what}; allowed: a full table of numbers") from error
+        if not finite:
+            raise KernelError("kernel has a weight that is not a finite number")
 
 
 def _has_text(value: Any) -> bool:

@@ -8,13 +8,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.errors import KernelError, shown, suggest
+from convcli.errors import KernelError, one_line, shown, suggest
 from convcli.kernel import COMBINES, About, Kernel, KernelSet
 from convcli.kerneltable import parse_cell, parse_table
 from convcli.yamlnodes import Node, load, word, words
 
 _ABOUT_KEYS: Final = ("name", "description", "source", "tags", "aliases", "gain")
 _NUMBER_KEYS: Final = ("weights", "rows", "columns", "scale", "divisor", "bias")
+MOST_PRODUCTS: Final = 2**18
 _KEYS: Final = (*_ABOUT_KEYS, *_NUMBER_KEYS, "members", "combine")
 
 
@@ -30,17 +31,23 @@ def parse_yaml(text: str, place: str, name: str) -> Kernel | KernelSet:
         if key not in _KEYS:
             allowed = suggest(key, _KEYS) or f"; allowed: {', '.join(_KEYS)}"
             raise KernelError(f"{key_node.where}: unknown key {shown(key)}{allowed}")
-    name = word(entries["name"]) if "name" in entries else name
+    name = one_line(word(entries["name"])) if "name" in entries else name
     about = _about(entries)
     combine = word(entries["combine"]) if "combine" in entries else None
     if combine not in (None, *COMBINES):
         raise KernelError(f"{entries['combine'].where}: combine is not one of {', '.join(COMBINES)}")
     if "members" in entries:
         _only(entries, "members", _NUMBER_KEYS)
-        return KernelSet(name, tuple(words(entries["members"])), combine, about)
+        members = tuple(words(entries["members"]))
+        if not members:
+            raise KernelError(f"{entries['members'].where}: got an empty list; allowed: kernels")
+        return KernelSet(name, members, combine, about)
     weights = _kernel_weights(entries, root.where)
     bias = _number(entries["bias"]) if "bias" in entries else Fraction(0)
-    return Kernel(weights, scale=_scale(entries), bias=bias, name=name, combine=combine, about=about)
+    try:
+        return Kernel(weights, scale=_scale(entries), bias=bias, name=name, combine=combine, about=about)
+    except KernelError as error:
+        raise KernelError(f"{place}: {error}") from error
 
 
 def _only(entries: dict[str, Node], key: str, others: tuple[str, ...]) -> None:
@@ -55,6 +62,8 @@ def _kernel_weights(entries: dict[str, Node], where: str) -> np.ndarray[Any, Any
         return _weights(entries["weights"])
     if "rows" in entries and "columns" in entries:
         down, across = (_vector(entries[key]) for key in ("rows", "columns"))
+        if len(down) * len(across) > MOST_PRODUCTS:
+            raise KernelError(f"{where}: {len(down)} × {len(across)} weights; allowed: up to {MOST_PRODUCTS}")
         outer: np.ndarray[Any, Any] = np.multiply.outer(down, across)
         return outer
     raise KernelError(f"{where}: no weights; allowed: weights, or rows and columns, or members")
@@ -62,7 +71,7 @@ def _kernel_weights(entries: dict[str, Node], where: str) -> np.ndarray[Any, Any
 
 def _about(entries: dict[str, Node]) -> About:
     return About(
-        description=word(entries["description"]) if "description" in entries else "",
+        description=one_line(word(entries["description"])) if "description" in entries else "",
         source=word(entries["source"]) if "source" in entries else "",
         tags=tuple(words(entries["tags"])) if "tags" in entries else (),
         aliases=tuple(words(entries["aliases"])) if "aliases" in entries else (),

@@ -91,9 +91,11 @@ class Output:
             return [Target(path, _holding(self._format_of(path), dtype, channels, str(path)))]
         wanted = format_named(self.format) if self.format else came_as
         chosen = wanted if self.format else keeper(wanted, dtype, channels)
+        places = [self._place(source, kernel, index, maps, chosen) for index in range(maps)]
+        if self._is_template:
+            chosen = wanted = self._format_of(places[0])
         _holding(chosen, dtype, channels, "the output")
         note = "" if chosen is wanted else _replaced(wanted, chosen, dtype)
-        places = [self._place(source, kernel, index, maps, chosen) for index in range(maps)]
         return [Target(place, chosen, note) for place in places]
 
     def _format_of(self, path: Path) -> Format:
@@ -118,7 +120,7 @@ class Output:
         values = {"stem": origin.stem, "kernel": safe(kernel), "index": index, "suffix": suffix}
         name = (template or _DEFAULT).format_map(values)
         if self._is_template:
-            return Path(name)
+            return Path(name) / _DEFAULT.format_map(values) if name.endswith("/") else Path(name)
         return (Path(self.spec) if self.spec else origin.parent) / name
 
 

@@ -12,6 +12,7 @@ from convcli.errors import ArgumentError, shown
 Pair = tuple[int, int]
 
 AMOUNTS: Final = ("valid", "same", "same-lower", "full")
+LARGEST_FILL: Final = 1e30
 FILLS: Final = ("zero", "edge", "reflect", "symmetric", "wrap")
 _ALIASES: Final = {
     "zeros": "zero",
@@ -53,9 +54,11 @@ class Fill:
             value = float(word)
         except ValueError:
             value = float("nan")
-        if not abs(value) < float("inf"):
+        if not abs(value) <= LARGEST_FILL:
             allowed = ", ".join(FILLS)
-            raise ArgumentError(f"padding fill {shown(text)} is not one of {allowed}, or a number")
+            raise ArgumentError(
+                f"padding fill {shown(text)} is not one of {allowed}, or a number up to {LARGEST_FILL:g}"
+            )
         return cls("constant", int(value) if value.is_integer() else value)
 
     def __str__(self) -> str:

@@ -17,7 +17,7 @@ _NEAR: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """How values become pixels, in the range 0 to white (255 for 8 bits).
+    """How values become pixels, from black to white (0 to 255 for 8 bits).
 
     Attributes:
         kind: ``clip`` (the value itself), ``abs`` (its magnitude), ``signed`` (0 is mid-gray, ±``high``
@@ -86,28 +86,28 @@ class Mapping:
         if self.kind == "abs":
             return replace(value, magnitude=True)
         assert self.low is not None and self.high is not None
-        white = span(target)[1]
+        black, white = span(target)
         if self.kind == "signed":
-            middle = (white + 1) // 2
-            gain = _quotient(middle - 1, self.high)
+            middle = (black + white + 1) // 2
+            gain = _quotient(white - middle, self.high)
             return value.then(gain, Fraction(middle))
-        gain = _quotient(white, self.high - self.low)
-        return value.then(gain, -gain * self.low)
+        gain = _quotient(white - black, self.high - self.low)
+        return value.then(gain, black - gain * self.low)
 
     def describe(self, target: DType) -> str:
         """What the mapping did, in words."""
         if self.kind == "raw":
             return "raw: the values themselves, as floats"
-        white = span(target)[1]
+        black, white = span(target)
         if self.kind == "clip":
-            return f"clip: rounded to nearest, saturated at 0 and {white}"
+            return f"clip: rounded to nearest, saturated at {black} and {white}"
         if self.kind == "abs":
             return f"abs: magnitudes, rounded to nearest, saturated at {white}"
         low, high = (short(value) for value in (self.low or Fraction(0), self.high or Fraction(0)))
         if self.kind == "signed":
-            middle = (white + 1) // 2
-            return f"signed: 0 → {middle}, ±{high} → {middle} ± {middle - 1}"
-        return f"stretch: {low} → 0, {high} → {white}"
+            middle = (black + white + 1) // 2
+            return f"signed: 0 → {middle}, ±{high} → {middle} ± {white - middle}"
+        return f"stretch: {low} → {black}, {high} → {white}"
 
     def __str__(self) -> str:
         if self.high is None or self.low is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from convcli.dtypes import Affine, DType
+from convcli.dtypes import Affine, DType, span
 from convcli.filter import Filter
 from convcli.geometry import Axis, Strip, strips
 from convcli.padding import Fill
@@ -45,6 +45,14 @@ class Problem:
         return self.axes[2]
 
     @property
+    def span(self) -> tuple[int, int]:
+        """Lowest and highest value that a window of integers can hold, padding included."""
+        low, high = span(self.dtype)
+        if self.fill.mode == "constant" and any(axis.before or axis.after for axis in self.axes):
+            low, high = min(low, int(self.fill.value)), max(high, int(self.fill.value))
+        return low, high
+
+    @property
     def values(self) -> int:
         """Values of the result, all maps together."""
         depth, rows, columns = (axis.output for axis in self.axes)
@@ -59,17 +67,15 @@ class Arithmetic:
         dtype: type of the loaded pixels, the weights and the sums.
         filter: the filter in that arithmetic: integers, or floats.
         bounds: per map, the range that the sums can have; infinite where unknown.
+        exact: whether the sums are exact integers (over the filter's denominator), in whatever type.
         reason: why this type.
     """
 
     dtype: DType
     filter: Filter
     bounds: tuple[tuple[float, float], ...]
+    exact: bool
     reason: str
-
-    @property
-    def exact(self) -> bool:
-        return self.dtype.kind in "iu"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -79,6 +85,7 @@ class Outcome:
     dtype: DType
     bounds: tuple[tuple[float, float], ...]
     affines: tuple[Affine, ...]
+    exact: bool
 
     @property
     def maps(self) -> int:

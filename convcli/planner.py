@@ -9,15 +9,20 @@ from typing import Final
 import numpy as np
 
 from convcli.combine import outcome
-from convcli.dtypes import DType, accumulator, span
+from convcli.dtypes import DType, accumulator
 from convcli.errors import ArgumentError, suggest
 from convcli.methods import rates
 from convcli.methods.base import Method, Work
+from convcli.methods.box import Box
+from convcli.methods.fft import Fft
+from convcli.methods.im2col import Im2col
 from convcli.methods.separable import Separable
 from convcli.methods.shift import Shift
+from convcli.methods.toeplitz import Toeplitz
 from convcli.plan import Arithmetic, Candidate, Plan, Problem
 
-METHODS: Final[tuple[Method, ...]] = (Separable(), Shift())
+PLAIN: Final = Shift()
+METHODS: Final[tuple[Method, ...]] = (PLAIN, Separable(), Box(), Toeplitz(), Im2col(), Fft())
 
 STRIP_BYTES: Final = (384 * 1024, 1536 * 1024)
 """Least and most bytes of one buffer of a strip. Small ones stay in the second-level cache; large ones keep
@@ -36,6 +41,9 @@ MOST_THREADS: Final = 64
 SMALL: Final = 1_000_000
 """Values below which a second thread costs more than it saves."""
 
+LARGEST_SINGLE: Final = 1e15
+"""Weights and fills above this are taken to float64, because float32 ends at 3.4e38."""
+
 _FLOAT_SLACK: Final = 1e-4
 
 
@@ -49,19 +57,22 @@ def choose(problem: Problem, method: str = "auto", threads: int | None = None) -
     Raises:
         ArgumentError: an unknown method, one that refuses this problem, or fewer than 1 thread.
     """
-    if threads is not None and threads < 1:
-        raise ArgumentError(f"threads {threads} is not allowed; it is at least 1")
-    arithmetic = choose_arithmetic(problem)
-    work = Work(problem, arithmetic)
-    candidates = tuple(_candidate(entry, work) for entry in METHODS)
+    if threads is not None and (not isinstance(threads, (int, np.integer)) or threads < 1):
+        raise ArgumentError(f"threads {threads!r} is not allowed; it is a whole number from 1")
+    narrow = choose_arithmetic(problem)
+    considered = {entry.name: entry.consider(problem, narrow) for entry in METHODS}
+    candidates = tuple(_candidate(entry, considered[entry.name]) for entry in METHODS)
     chosen = _pick(candidates, method)
+    work = considered[chosen]
+    assert isinstance(work, Work)
     workers = min(processors() if threads is None else threads, MOST_THREADS)
-    height, width = _strip(work, workers)
+    height, width = _strip(method_named(chosen), work, workers)
     tasks = problem.batch * problem.depth.output * -(-problem.rows.output // height)
     tasks *= -(-problem.columns.output // width)
     workers = min(workers, tasks)
     if threads is None and problem.values < SMALL:
         workers = 1
+    arithmetic = work.arithmetic
     return Plan(problem, arithmetic, outcome(arithmetic), chosen, height, width, workers, candidates)
 
 
@@ -80,18 +91,20 @@ def choose_arithmetic(problem: Problem) -> Arithmetic:
     """The narrowest integers that provably hold every sum, or floats where there are none."""
     refusal = _inexact(problem)
     if not refusal:
-        low, high = _input_span(problem)
-        bounds = problem.filter.bounds(low, high)
+        bounds = problem.filter.bounds(*problem.span)
         ends = min(low for low, _ in bounds), max(high for _, high in bounds)
         dtype = accumulator(int(ends[0]), int(ends[1])) if max(map(abs, ends)) < 2**62 else None
         if dtype:
             reason = f"sums lie in {int(ends[0])} … {int(ends[1])}, which {dtype} holds exactly"
-            return Arithmetic(dtype, problem.filter, tuple(bounds), reason)
+            return Arithmetic(dtype, problem.filter, tuple(bounds), True, reason)
         refusal = f"sums reach {float(max(map(abs, ends))):.3g}, more than 64 bits hold"
     double = problem.double or problem.dtype in (np.float64,) or problem.dtype.itemsize * _whole(problem) >= 4
     double = double or (problem.filter.exact and _whole(problem) > 0)
+    double = double or float(np.abs(problem.filter.weights).max()) > LARGEST_SINGLE
+    double = double or abs(problem.fill.value) > LARGEST_SINGLE
     dtype = np.dtype(np.float64 if double else np.float32)
-    return Arithmetic(dtype, problem.filter.as_floats(), _float_bounds(problem), f"{dtype}: {refusal}")
+    limits = _float_bounds(problem)
+    return Arithmetic(dtype, problem.filter.as_floats(), limits, False, f"{dtype}: {refusal}")
 
 
 def _whole(problem: Problem) -> int:
@@ -102,7 +115,7 @@ def _inexact(problem: Problem) -> str:
     """Why the sums cannot be exact integers; empty where they can."""
     if problem.dtype.kind == "f":
         return f"the picture holds {problem.dtype} values"
-    if problem.dtype.itemsize == 8 or problem.dtype == np.uint32:
+    if problem.dtype.itemsize == 8:
         return f"{problem.dtype} values may not fit once multiplied"
     if not problem.filter.exact:
         return "the weights are not fractions of small integers"
@@ -111,28 +124,19 @@ def _inexact(problem: Problem) -> str:
     return ""
 
 
-def _input_span(problem: Problem) -> tuple[int, int]:
-    """Lowest and highest value that a window can hold, padding included."""
-    low, high = span(problem.dtype)
-    if problem.fill.mode == "constant" and any(axis.before or axis.after for axis in problem.axes):
-        low, high = min(low, int(problem.fill.value)), max(high, int(problem.fill.value))
-    return low, high
-
-
 def _float_bounds(problem: Problem) -> tuple[tuple[float, float], ...]:
     """Bounds of float sums, widened for their rounding."""
     if problem.dtype.kind == "f" or not float(problem.fill.value).is_integer():
         return ((-inf, inf),) * problem.filter.maps
-    bounds = problem.filter.as_floats().bounds(*_input_span(problem))
+    bounds = problem.filter.as_floats().bounds(*problem.span)
     slack = [_FLOAT_SLACK * max(abs(low), abs(high)) for low, high in bounds]
     return tuple((low - s, high + s) for (low, high), s in zip(bounds, slack, strict=True))
 
 
-def _candidate(method: Method, work: Work) -> Candidate:
-    refusal = method.refusal(work)
-    if refusal:
-        return Candidate(method.name, None, refusal)
-    return Candidate(method.name, method.cost(work) + _loading(work))
+def _candidate(method: Method, found: Work | str) -> Candidate:
+    if isinstance(found, str):
+        return Candidate(method.name, None, found)
+    return Candidate(method.name, method.cost(found) + _loading(found))
 
 
 def _loading(work: Work) -> float:
@@ -147,33 +151,37 @@ def _pick(candidates: tuple[Candidate, ...], method: str) -> str:
     known = {candidate.method: candidate.refusal for candidate in candidates}
     if method not in known:
         raise ArgumentError(
-            f"method {method!r} is not one of auto, {', '.join(known)}{suggest(method, known)}"
+            f"method {method!r} is not one of auto, {', '.join(known)}{suggest(str(method), known)}"
         )
     if method not in able:
         raise ArgumentError(f"method {method} cannot do this: {known[method]}")
     return method
 
 
-def _strip(work: Work, workers: int) -> tuple[int, int]:
+def _strip(method: Method, work: Work, workers: int) -> tuple[int, int]:
     """(rows, columns) of a strip: full rows where they are not too wide, and no shorter than the halo.
 
-    The strips are equal but for the last, and as many as the workers can share evenly.
+    The strips are equal but for the last, as many as the workers can share evenly, and multiples of the
+    method's grain. The width does not depend on the workers.
     """
     problem = work.problem
     rows, columns = problem.rows.output, problem.columns.output
-    depth, channels, phases, *_ = work.plane_shape(1, 1)
-    planes = max(depth * channels * phases, work.filter.maps)
-    value = work.dtype.itemsize * problem.lanes
+    down, across = method.grain(work)
+    value = work.dtype.itemsize * problem.lanes * max(method.buffers(work) / 2, 1)
     least, most = STRIP_BYTES
-    share = value * columns * rows // (workers * STRIPS_PER_THREAD)
-    room = min(max(share, least), most) // max(planes // 2, 1)
     halo = min(problem.rows.extent, rows)
-    width = min(columns, max(WIDEST // problem.lanes, 1), max(room // (value * halo), NARROWEST))
-    height = min(max(room // (value * width), halo), rows)
-    count = -(-rows // height)
+    narrow = max(int(most / (value * halo)), NARROWEST)
+    width = min(columns, _multiple(min(max(WIDEST // problem.lanes, 1), narrow), across))
+    share = int(value * columns * rows) // (workers * STRIPS_PER_THREAD)
+    height = min(max(int(min(max(share, least), most) / (value * width)), halo), rows)
+    count = -(-rows // _multiple(height, down))
     if width == columns and 1 < count < 4 * workers:
         count = -(-count // workers) * workers
-    return -(-rows // count), width
+    return min(_multiple(-(-rows // count), down), rows), width
+
+
+def _multiple(size: int, grain: int) -> int:
+    return -(-size // grain) * grain
 
 
 def result_dtype(dtype: DType) -> DType:

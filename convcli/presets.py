@@ -10,15 +10,15 @@ from fractions import Fraction
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
-from math import comb, sqrt
+from math import comb, prod, sqrt
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from convcli import kernelfile, kerneltable
-from convcli.errors import KernelError, shown, suggest
-from convcli.kernel import About, Kernel, KernelSet, bank
+from convcli.errors import KernelError, one_line, shown, suggest
+from convcli.kernel import LARGEST_KERNEL, About, Kernel, KernelSet, bank
 from convcli.rational import parse_number
 
 LARGEST_SIDE: Final = 4096
@@ -91,7 +91,7 @@ def _hint(plain: str, text: str) -> str:
         return f"; presets with that tag: {', '.join(kernel.name for kernel in tagged(tag))}"
     aliases = [alias for kernel in tagged() for alias in kernel.about.aliases]
     near = suggest(plain, [*names(), *aliases, *_SHORT, *FAMILIES])
-    here = f"; a file of that name exists: ./{text}" if _exists(text) else ""
+    here = f"; a file of that name exists: ./{one_line(text)}" if text and _exists(text) else ""
     return (near or "; `convcli kernels` lists them") + here
 
 
@@ -150,6 +150,8 @@ def _split(text: str, arguments: str) -> tuple[list[str], dict[str, str]]:
     named: dict[str, str] = {}
     for part in arguments.split(","):
         key, equals, value = part.strip().partition("=")
+        if equals and not key.strip():
+            raise KernelError(f"preset {shown(text)}: {shown(part)} has nothing before =")
         if equals and key in named:
             raise KernelError(f"preset {shown(text)}: {key} stands twice")
         if equals:
@@ -164,6 +166,8 @@ def _sides(text: str) -> tuple[int, ...]:
     if not all(re.fullmatch(r"\d{1,6}", part) for part in parts):
         raise ValueError(f"{shown(text)} is no size such as 3 or 5x3")
     sides = tuple(int(part) for part in parts)
+    if prod(sides) > LARGEST_KERNEL // (1 if len(sides) > 2 else 16):
+        raise ValueError(f"{shown(text)} has too many weights")
     if not all(1 <= side <= LARGEST_SIDE for side in sides):
         raise ValueError(f"size {shown(text)} is not between 1 and {LARGEST_SIDE}")
     return sides * 2 if len(sides) == 1 else sides
@@ -175,7 +179,7 @@ def _no_more(positional: list[str], named: dict[str, str]) -> None:
 
 
 def _box(text: str, positional: list[str], named: dict[str, str]) -> Kernel:
-    sides = _sides(positional.pop(0))
+    sides = _sides(positional.pop(0) if positional else "")
     _no_more(positional, named)
     if len(sides) != 2:
         raise ValueError(f"{len(sides)} sizes, allowed: 1 or 2")
@@ -187,7 +191,7 @@ def _box(text: str, positional: list[str], named: dict[str, str]) -> Kernel:
 
 
 def _ones(text: str, positional: list[str], named: dict[str, str]) -> Kernel:
-    sides = _sides(positional.pop(0))
+    sides = _sides(positional.pop(0) if positional else "")
     _no_more(positional, named)
     if len(sides) not in (2, 4):
         raise ValueError(f"{len(sides)} sizes, allowed: 1, 2 or 4")
@@ -209,6 +213,8 @@ def _gaussian(text: str, positional: list[str], named: dict[str, str]) -> Kernel
     if not 0.01 <= sigma <= 500:
         raise ValueError(f"sigma {word} is not between 0.01 and 500")
     truncate = float(parse_number(named.pop("truncate", "4")))
+    if not 0 < truncate <= 100:
+        raise ValueError("truncate is not between 0 and 100")
     radius = int(truncate * sigma + 0.5)
     if "size" in named:
         size = _sides(named.pop("size"))[0]

@@ -56,7 +56,7 @@ def exact_number(value: Any) -> Number:
     if isinstance(value, (Fraction, int, np.integer)):
         return Fraction(int(value)) if not isinstance(value, Fraction) else value
     number = float(value)
-    if number * 2**_DYADIC_BITS == round(number * 2**_DYADIC_BITS) and abs(number) < 2**38:
+    if abs(number) < 2**38 and number * 2**_DYADIC_BITS == round(number * 2**_DYADIC_BITS):
         return Fraction(number)
     return number
 
@@ -84,11 +84,11 @@ class Rational:
             largest = max((abs(int(values.max())), abs(int(values.min()))), default=0)
             return cls._fitted(values, largest, scale)
         if values.dtype.kind == "f":
-            steps = values * 2.0**_DYADIC_BITS
+            steps = values.astype(np.float64) * 2.0**_DYADIC_BITS
             if not (np.all(steps == np.rint(steps)) and np.all(np.abs(steps) < _INTEGERS)):
                 return None
             return cls._fitted(steps, int(np.abs(steps).max()), scale / 2**_DYADIC_BITS)
-        fractions = [exact_number(value) for value in values.ravel()]
+        fractions = [exact_number(value) for value in values.ravel().tolist()]
         if any(isinstance(value, float) for value in fractions):
             return None
         exact = [Fraction(value) for value in fractions]

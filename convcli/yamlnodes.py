@@ -32,8 +32,8 @@ def load(text: str, place: str) -> Node:
         raise KernelError(f"{where}: {one_line(error.problem or 'not YAML')}") from error
     except yaml.YAMLError as error:
         raise KernelError(f"{place}: not YAML: {one_line(str(error).splitlines()[0])}") from error
-    except RecursionError as error:
-        raise KernelError(f"{place}: brackets nested too deeply") from error
+    except (ValueError, OverflowError, RecursionError) as error:  # an escape or a version out of range
+        raise KernelError(f"{place}: not YAML: {one_line(str(error))}") from error
     if not found:
         raise KernelError(f"{place}: holds no kernel")
     return found[0]
@@ -63,7 +63,7 @@ def _build(event: Any, events: Iterator[Any], place: str, depth: int) -> Node:
     if depth > DEEPEST:
         raise KernelError(f"{where}: brackets nested deeper than {DEEPEST}")
     if isinstance(event, yaml.ScalarEvent):
-        return Node(event.value, where)
+        return Node(one_line(event.value) if event.style == '"' else event.value, where)
     if isinstance(event, yaml.SequenceStartEvent):
         items = []
         while not isinstance(item := next(events), yaml.SequenceEndEvent):

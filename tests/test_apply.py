@@ -18,6 +18,7 @@ import tifffile
 from PIL import Image
 
 import convcli
+from convcli import planner
 from tests.conftest import SAMPLES, decoded
 
 
@@ -157,7 +158,7 @@ def test_two_inputs_never_share_an_output(run, tmp_path, picture):
     twin.write_bytes(picture.read_bytes())
     result = run("apply", picture, twin, "-k", "box3", "-o", f"{tmp_path}/out/", "--force", "-q")
     assert result.code == 1
-    assert "is the output of another input of this run" in result.err
+    assert "is another output of this run" in result.err
 
 
 def test_nothing_is_overwritten_without_force(run, tmp_path, picture):
@@ -175,7 +176,7 @@ def test_nothing_is_overwritten_without_force(run, tmp_path, picture):
     for target in (picture, link, hard):
         result = run("apply", picture, "-k", "box3", "-o", target, "--force")
         assert result.code == 2
-        assert "is the input itself, which is never overwritten" in result.err
+        assert "is an input of this run, which is never overwritten" in result.err
     assert picture.read_bytes() == before
 
 
@@ -270,7 +271,8 @@ def test_the_json_report(run, picture, gray):
         [[[w]] for w in row] for row in ([0, -1, 0], [-1, 5, -1], [0, -1, 0])
     ]
     assert report["plan"]["exact"] is True
-    assert {entry["method"] for entry in report["plan"]["candidates"]} == {"shift", "separable"}
+    considered = [entry["method"] for entry in report["plan"]["candidates"]]
+    assert considered == [method.name for method in planner.METHODS]
 
 
 def test_the_json_report_keeps_to_its_page():
@@ -381,3 +383,60 @@ def test_no_picture_is_poured_onto_a_terminal(tmp_path):
         2,
         "convcli: standard output is a terminal, which shows no picture; use -o FILE\n",
     )
+
+
+def test_no_input_of_a_run_is_ever_written(run, tmp_path, picture):
+    """Neither a later input, by an earlier one's output, nor any by a report; and no output twice."""
+    later = tmp_path / "picture.box3.png"
+    later.write_bytes(picture.read_bytes())
+    before = later.read_bytes()
+    result = run("apply", picture, later, "-k", "box3", "--force", "-q")
+    assert "is an input of this run" in result.err
+    assert later.read_bytes() == before
+    out = tmp_path / "out.png"
+    for report, words in [(picture, "is an input of this run"), (out, "is another output of this run")]:
+        result = run("apply", picture, "-k", "box3", "--force", "-o", out, "--report-file", report)
+        assert (result.code, words in result.err) == (2, True)
+    assert picture.read_bytes() == before
+    assert run("apply", picture, "-k", "box3", "--force", "-o", out, "--report-file", "-").text
+
+
+def test_a_template_is_written_in_the_format_of_its_suffix(run, tmp_path, picture):
+    """A suffix in a template decides, an unknown one is refused, a slash makes a folder of each name."""
+    assert run("apply", picture, "-k", "box3", "-o", f"{tmp_path}/{{stem}}_x.bmp").code == 0
+    assert (tmp_path / "picture_x.bmp").read_bytes()[:2] == b"BM"
+    assert "unknown suffix" in run("apply", picture, "-k", "box3", "-o", f"{tmp_path}/{{stem}}.foo").err
+    assert run("apply", picture, "-k", "box3", "-o", f"{tmp_path}/{{stem}}/").code == 0
+    assert (tmp_path / "picture" / "picture.box3.png").exists()
+
+
+def test_a_replaced_file_keeps_its_permissions(run, tmp_path, picture):
+    """What was private stays private."""
+    out = tmp_path / "out.png"
+    out.write_text("old")
+    out.chmod(0o600)
+    run("apply", picture, "-k", "box3", "-o", out, "--force")
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+
+
+def test_nan_does_not_spoil_a_mapping(run, tmp_path):
+    """A range is that of the finite values; where none is finite, that is said."""
+    pixels = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    pixels[3, 4] = np.nan
+    source, out = tmp_path / "nan.tif", tmp_path / "out.png"
+    tifffile.imwrite(source, pixels)
+    assert run("apply", source, "-k", "identity", "--map", "stretch", "-o", out).code == 0
+    assert (decoded(out)[0, 0], decoded(out)[7, 7], decoded(out)[3, 4]) == (0, 65535, 0)
+    tifffile.imwrite(source, np.full((8, 8), np.nan, np.float32))
+    result = run("apply", source, "-k", "identity", "--map", "signed", "-o", out, "--force")
+    assert "no value of the feature map is finite" in result.err
+    result = run("apply", source, "-k", "identity", "--report", "json")
+    assert json.loads(result.text)["range"] == {"low": None, "high": None}
+
+
+def test_alpha_takes_a_fill_within_its_range(run, tmp_path):
+    """A fill beyond the type saturates in alpha instead of wrapping around."""
+    for fill, alpha in (("300", 255), ("-1", 0)):
+        out = tmp_path / f"{fill}.png"
+        run("apply", SAMPLES / "transparent.png", "-k", "box3", "--padding", f"5:{fill}", "-o", out)
+        assert decoded(out)[0, 0, 3] == alpha

@@ -177,6 +177,18 @@ X = np.ones((6, 6), np.uint8)
             "and fill=.edge. says another",
         ),
         ((X, "sobl"), {}, "did you mean sobel"),
+        ((X, np.ones((3, 3))), {"dilation": None}, "dilation None"),
+        ((X, np.ones((3, 3))), {"padding": 1.5}, "padding 1.5"),
+        ((X, np.ones((3, 3))), {"padding": None}, "padding None"),
+        ((X, np.ones((3, 3))), {"padding": 10**12}, "values; allowed"),
+        ((X, np.ones((3, 3))), {"groups": None}, "groups None"),
+        ((X, np.ones((3, 3))), {"threads": "2"}, "threads '2'"),
+        ((X, np.ones((3, 3))), {"method": None}, "method None"),
+        ((X, np.ones((3, 3))), {"bias": "x"}, "bias 'x'"),
+        ((X, np.ones((3, 3))), {"bias": 1j}, "bias '1j'"),
+        ((X, np.ones((3, 3))), {"bias": 1e305}, "not a number up to 1e\\+30"),
+        ((X, [[10**400, 1]]), {}, "not a finite number"),
+        ((X, np.array([[None, 1]])), {}, "weight None"),
         ((X, np.ones((3, 3))), {"dilation": -1}, "dilation -1"),
         ((X, np.ones((3, 3))), {"padding": "sane"}, "padding 'sane'"),
         ((X, np.ones((3, 3))), {"padding": (-1, 0)}, "padding -1"),
@@ -222,3 +234,26 @@ def test_kernels_by_name_and_numpy_integers():
     assert convcli.conv2d(X, "random:3x3x1x1,seed=1").shape == (4, 4)
     layer = convcli.conv(X[None, ..., None], np.ones((3, 3, 1, 2)), channels="channels_last")
     assert layer.shape == (1, 4, 4, 2)
+
+
+def test_bias_of_three_axes():
+    """Spatial axes are not maps: one bias serves a 3-D convolution."""
+    assert np.all(convcli.conv(np.ones((3, 3, 3)), np.ones((2, 2, 2)), bias=1) == 9)
+
+
+def test_integer_weights_over_floats_and_wide_integers_are_not_divided():
+    """Integer weights stay integers in float sums, so that whole numbers come out whole."""
+    assert convcli.conv(np.array([[7.0, 4], [0, 1]]), np.array([[14, 6], [42, 18]])) == 140
+    wide = np.array([[6, 15], [3, 7]], np.uint32)
+    weights = convcli.Kernel([[35, 42], [45, 54]], scale="1/22")
+    assert convcli.conv(wide, weights, dtype=np.uint8) == 62  # 61.5 exactly, a tie
+    assert convcli.conv(np.full((2, 2), 2, np.uint8), np.ones((2, 2), np.float16)) == 8
+    extreme = np.array([[2**62]], np.int64)
+    assert convcli.conv(extreme, [[4]], dtype=np.int64) == np.iinfo(np.int64).max
+    assert convcli.conv(extreme, [[8]], dtype=np.uint64) == np.iinfo(np.uint64).max
+
+
+def test_floats_beyond_single_precision():
+    """Weights that float32 cannot hold are computed in float64."""
+    x = np.full((3, 3), 200, np.uint8)
+    assert convcli.conv(x, [[1e36, 1e36]], dtype=np.float64)[0, 0] == pytest.approx(4e38)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from convcli.dtypes import Affine, Finish, accumulator
 
+U16 = np.dtype(np.uint16)
 INTEGERS = [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64]
 
 
@@ -61,7 +62,7 @@ def test_finish_rounds_like_fractions(data):
     )
     values = [low, high, *data.draw(st.lists(st.integers(low, high), min_size=1, max_size=40))]
     out = np.empty(len(values), target)
-    finish = Finish(np.dtype(source), low, high, affine, np.dtype(target))
+    finish = Finish(np.dtype(source), low, high, affine, np.dtype(target), exact=True)
     below, above = finish(np.array(values, source), out, count=True)
     assert out.tolist() == [expected(value, affine, target) for value in values]
     exact = [Fraction(int(affine.gain) * v + int(affine.offset), affine.denominator) for v in values]
@@ -76,7 +77,7 @@ def test_every_16_bit_sum_divides_exactly(denominator):
     """All 65,536 sums, tie or not, round as fractions do."""
     sums = np.arange(65536).astype(np.uint16)
     out = np.empty(65536, np.uint16)
-    Finish(np.dtype(np.uint16), 0, 65535, Affine(1, 0, denominator), np.dtype(np.uint16))(sums.copy(), out)
+    Finish(U16, 0, 65535, Affine(1, 0, denominator), U16, exact=True)(sums.copy(), out)
     assert out.tolist() == [round(Fraction(value, denominator)) for value in range(65536)]
 
 
@@ -84,7 +85,9 @@ def test_exact_sums_as_floats_are_correctly_rounded():
     """float32 results of sums too long for float32 are the nearest ones."""
     sums = np.array([2**24 + 1, 2**30 + 63, 3], np.int32)
     out = np.empty(3, np.float32)
-    Finish(np.dtype(np.int32), 0, 2**31 - 1, Affine(1, 0, 3), np.dtype(np.float32))(sums.copy(), out)
+    Finish(np.dtype(np.int32), 0, 2**31 - 1, Affine(1, 0, 3), np.dtype(np.float32), exact=True)(
+        sums.copy(), out
+    )
     assert out.tolist() == [float(np.float32(int(value) / 3)) for value in sums]
 
 
@@ -92,7 +95,7 @@ def test_floats_saturate_and_nan_becomes_zero():
     """Infinities go to the ends of an integer type, NaN to 0, and ties to even."""
     values = np.array([np.nan, np.inf, -np.inf, 0.5, 1.5, 2.5, -3, 300], np.float32)
     out = np.empty(8, np.uint8)
-    finish = Finish(np.dtype(np.float32), -np.inf, np.inf, Affine(), np.dtype(np.uint8))
+    finish = Finish(np.dtype(np.float32), -np.inf, np.inf, Affine(), np.dtype(np.uint8), exact=False)
     assert finish(values, out, count=True) == (2, 2)
     assert out.tolist() == [0, 255, 0, 0, 2, 2, 0, 255]
 
@@ -102,7 +105,7 @@ def test_wide_integers_saturate_without_wrapping(target):
     """A float beyond a wide type's end never comes back with the other sign."""
     out = np.empty(2, target)
     values = np.array([1e30, -1e30], np.float64)
-    Finish(np.dtype(np.float64), -np.inf, np.inf, Affine(), np.dtype(target))(values, out)
+    Finish(np.dtype(np.float64), -np.inf, np.inf, Affine(), np.dtype(target), exact=False)(values, out)
     info = np.iinfo(target)
     assert out[0] >= info.max - 1023
     assert out[1] == info.min

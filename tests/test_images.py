@@ -240,3 +240,47 @@ def test_formats_are_found_by_content_suffix_and_name():
         assert images.format_named(entry.name.upper()) is entry
     assert images.format_of_suffix(Path("a.xyz").suffix) is None
     assert images.keeper(images.format_named("jpeg"), np.dtype(np.uint16), 3).name == "png"
+
+
+def test_a_gif_is_not_decoded_for_its_header():
+    """A frame far outside its screen is refused by its size, before pixels are made."""
+    buffer = io.BytesIO()
+    Image.new("L", (10, 10), 3).save(buffer, "GIF", transparency=3)
+    data = bytearray(buffer.getvalue())
+    place = data.index(b"\x2c")
+    data[place + 1 : place + 5] = struct.pack("<HH", 30_000, 30_000)
+    with pytest.raises(ImageError, match=r"3\d{4}×3\d{4} is \d+ pixels; allowed: 1000"):
+        open_bytes(bytes(data), 1000)
+
+
+def test_low_depth_tiff_is_scaled_like_png():
+    """4-bit gray fills the range of 8 bits, white-is-zero turned round."""
+    stored = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    packed = (stored.ravel()[::2] << 4 | stored.ravel()[1::2]).astype(np.uint8).tobytes()
+
+    def file(photometric: int) -> bytes:
+        tags = [
+            (256, 4),
+            (257, 4),
+            (258, 4),
+            (259, 1),
+            (262, photometric),
+            (273, 8),
+            (277, 1),
+            (278, 4),
+            (279, 8),
+        ]
+        entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
+        return b"II*\0" + struct.pack("<I", 16) + packed + struct.pack("<H", len(tags)) + entries + b"\0" * 4
+
+    assert np.array_equal(open_bytes(file(1), LIMIT).pixels()[..., 0], stored * 17)
+    assert np.array_equal(open_bytes(file(0), LIMIT).pixels()[..., 0], 255 - stored * 17)
+
+
+def test_libraries_print_nothing(capfd):
+    """What libpng, libjpeg and tifffile say on standard error does not reach it."""
+    for name, data in sample_files().items():
+        for length in (len(data) // 2, len(data) - 20):
+            with pytest.raises(ImageError):
+                open_bytes(data[:length], LIMIT).pixels()
+        assert capfd.readouterr().err == "", name

@@ -75,6 +75,12 @@ BAD = {
     "divisor.yaml": (b"weights: [[1]]\ndivisor: 0\n", "divisor.yaml:2:10: divisor is zero"),
     "empty-list.yaml": (b"weights: []\n", "empty-list.yaml:1:10: got an empty list"),
     "three.yaml": (b"weights: [[[1]]]\n", "three.yaml:1:10: weights have 3 axes"),
+    "no-members.yaml": (b"members: []\n", "no-members.yaml:1:10: got an empty list"),
+    "escape.yaml": (b'weights: [["\\UFFFFFFFF"]]', "escape.yaml: not YAML"),
+    "version.yaml": (b"%YAML 1." + b"9" * 5000 + b"\n---\nweights: [[1]]", "version.yaml"),
+    "scale.yaml": (b"weights: [[1]]\nscale: 1e300\ndivisor: 1e-300\n", "out of range"),
+    "products.yaml": (b"rows: [1e300]\ncolumns: [1e300]\n", "not a finite number"),
+    "many.yaml": (b"rows: [" + b"1," * 3000 + b"]\ncolumns: [" + b"1," * 3000 + b"]", "3000 × 3000 weights"),
     "control.yaml": (b"weights: [[1\x01]]", "control.yaml: not YAML"),
 }
 
@@ -169,3 +175,14 @@ def test_a_set_of_files_and_presets(tmp_path):
     path.write_text("members: [sobel]\n")
     with pytest.raises(KernelError, match="the member 'sobel' is a set itself"):
         convcli.load_kernel(path)
+
+
+def test_names_and_descriptions_are_one_printable_line(tmp_path):
+    """Escapes in a file reach neither the terminal nor an exported file as control characters."""
+    path = tmp_path / "odd.yaml"
+    path.write_text('name: "a\\nb\\uD800"\ndescription: "d\\x1b[31m\\nweights: [[9]]"\nweights: [[1]]\n')
+    kernel = convcli.load_kernel(path)
+    assert kernel.name.isprintable()
+    assert kernel.about.description.isprintable()
+    path.write_text(WRITERS["yaml"](kernel), encoding="utf-8")
+    assert convcli.load_kernel(path) == kernel

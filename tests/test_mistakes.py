@@ -36,7 +36,7 @@ MISTAKES = {
     "mirror": (["-k", "box3", "--padding", "same:mirror"], "'mirror' means two things"),
     "padding": (["-k", "box3", "--padding", "sames"], "padding 'sames' is not valid, same"),
     "map": (["-k", "box3", "--map", "signde"], "did you mean signed"),
-    "method": (["-k", "box3", "--method", "fast"], "not one of auto, separable, shift"),
+    "method": (["-k", "box3", "--method", "fast"], "not one of auto, shift, separable"),
     "refused method": (["-k", "sharpen", "--method", "separable"], "rank above 1"),
     "scale": (["-k", "box3", "--scale", "1/0"], "divisor is zero"),
     "bias": (["-k", "box3", "--bias", "inf"], "inf is not a finite number"),
@@ -52,6 +52,14 @@ MISTAKES = {
     "option": (["-k", "box3", "--stirde", "2"], "no option is called '--stirde' (did you mean --stride?)"),
     "no kernel": ([], "Missing option '-k' / '--kernel'"),
     "channels": (["-k", "random:3x3x3x1,seed=1"], "takes 3 input channels"),
+    "preset without a value": (["-k", "box:=3"], "has nothing before ="),
+    "too many weights": (["-k", "ones:4096x4096x9x1"], "too many weights"),
+    "truncate": (["-k", "gaussian:1,truncate=1e300"], "truncate is not between"),
+    "large fill": (["-k", "box3", "--padding", "5:1e308"], "a number up to 1e+30"),
+    "large bias": (["-k", "box3", "--bias", "1e300"], "bias"),
+    "large output": (["-k", "box3", "--padding", "0,5000000"], "pixels; allowed: 1000000000"),
+    "long option": (["-k", "box3", "--stride", "1" + " " * 100_000 + "2"], "whole numbers"),
+    "long kernel": (["-k", "x" * 5000], "no preset is called"),
     "jpeg of floats": (["-k", "box3", "--map", "raw", "-o", "x.jpg"], "jpeg cannot hold"),
 }
 
@@ -98,6 +106,33 @@ def test_broken_pictures(run, name, tmp_path):
     assert words in result.err
     assert result.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_standard_input_may_be_closed_and_standard_error_full(tmp_path):
+    """Both are met with the exit code of a mistake, not with a traceback."""
+    script = f"{PROGRAM} apply - -k box3 -o {tmp_path}/a.png <&-"
+    ran = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (2, "convcli: standard input: standard input is closed\n")
+    ran = subprocess.run(["bash", "-c", f"{PROGRAM} apply none -k box3 2>/dev/full"], check=False)
+    assert ran.returncode == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["shape", "100000000x3", "-k", "1", "--stride", "2", "--padding", "valid"],
+        ["apply", SCENE, "-k", "1", "--padding", "0,400000:edge", "-o", "/dev/null", "--format", "png"],
+        ["apply", SCENE, "-k", "1 1", "--dilation", "1000000", "-o", "/dev/null", "--format", "png"],
+        ["apply", SCENE, "-k", "box:1000", "-o", "/dev/null", "--format", "png"],
+        ["apply", SCENE, "-k", "1e300", "-o", "/dev/null", "--format", "png"],
+    ],
+)
+def test_odd_numbers_cost_little(command, run):
+    """Large sizes, paddings, dilations and weights neither hang nor warn."""
+    begun = time.perf_counter()
+    result = run(*command)
+    assert (result.code, result.err) == (0, "")
+    assert time.perf_counter() - begun < 10
 
 
 def test_control_characters_in_names_do_not_reach_the_terminal(run, tmp_path):

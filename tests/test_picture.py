@@ -47,7 +47,7 @@ def pixels(mapping: Mapping, values: list[int], target: np.dtype) -> list[int]:
     out = np.empty(len(values), target)
     affine = mapping.affine(Affine(), target)
     sums = np.array(values, np.int32)
-    Finish(sums.dtype, min(values), max(values), affine, target)(sums, out)
+    Finish(sums.dtype, min(values), max(values), affine, target, exact=True)(sums, out)
     return out.tolist()
 
 

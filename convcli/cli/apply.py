@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from convcli.cli import options
 from convcli.errors import ArgumentError, ConvcliError, OutputError, one_line
+from convcli.files import STREAM, Ledger, silence_stdout, write
 
 if TYPE_CHECKING:
     from convcli.job import Settings
@@ -43,19 +45,19 @@ def apply(images: tuple[str, ...], **given: Any) -> None:
       cat a.png | convcli apply - -k gaussian5 -o - > b.png
     """
     settings = _settings(images, given)
-    sink = ReportSink(images, settings.output.spec, given)
+    ledger = Ledger(images)
+    sink = ReportSink(images, settings.output.spec, given, ledger)
     from convcli import job
 
-    taken: set[str] = set()
     failed = 0
     for image in images:
         try:
-            for report in job.apply(image, settings, taken):
+            for report in job.apply(image, settings, ledger):
                 sink.add(report)
-        except ConvcliError as error:
+        except (ConvcliError, MemoryError) as error:
             message = _naming(image, error)
             if len(images) == 1:
-                raise type(error)(message) from error
+                raise ConvcliError(message) from error
             click.echo(f"convcli: {message}", err=True)
             failed += 1
     sink.close()
@@ -65,7 +67,6 @@ def apply(images: tuple[str, ...], **given: Any) -> None:
 
 
 def _settings(images: tuple[str, ...], given: dict[str, Any]) -> Settings:
-    from convcli.files import STREAM
     from convcli.job import Settings
     from convcli.naming import Output
 
@@ -108,18 +109,20 @@ def _adjusted(kernel: Kernel, scale: Any, bias: Any) -> tuple[Kernel, str]:
     return (kernel if bias is None else kernel.biased(bias)), note
 
 
-def _naming(image: str, error: ConvcliError) -> str:
+def _naming(image: str, error: Exception) -> str:
     """The message with the input's name in front, unless it is about the output."""
     if isinstance(error, OutputError):
         return str(error)
     name = "standard input" if image == "-" else one_line(image)
-    return f"{name}: {error}"
+    return f"{name}: {'not enough memory' if isinstance(error, MemoryError) else error}"
 
 
 class ReportSink:
     """Where reports go, as they come: standard output or a file, as text, JSON lines or CSV."""
 
-    def __init__(self, images: tuple[str, ...], output: str | None, given: dict[str, Any]) -> None:
+    def __init__(
+        self, images: tuple[str, ...], output: str | None, given: dict[str, Any], ledger: Ledger
+    ) -> None:
         streams = output == "-" or (output is None and "-" in images)
         default = "none" if given["quiet"] or streams else "text"
         self.kind = given["report"] or ("text" if given["report_file"] else default)
@@ -132,11 +135,7 @@ class ReportSink:
         if self.file == "-":
             raise ArgumentError("--report-file - is standard output, where the picture goes")
         if self.file:
-            from pathlib import Path
-
-            from convcli.files import check_target
-
-            check_target(Path(self.file), "-", self.force)
+            ledger.claim(Path(self.file), self.force)
 
     def add(self, report: Report) -> None:
         """Show one map's report at once; a file is written at the end, whole."""
@@ -154,8 +153,6 @@ class ReportSink:
             if self.stream is not None:
                 self.stream.flush()
         except BrokenPipeError:
-            from convcli.files import silence_stdout
-
             silence_stdout()
             self.kind = "none"
 
@@ -171,8 +168,4 @@ class ReportSink:
 
     def close(self) -> None:
         if self.file:
-            from pathlib import Path
-
-            from convcli.files import write
-
             write(Path(self.file), "".join(self.parts).encode("utf-8", "surrogateescape"), self.force)

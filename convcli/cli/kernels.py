@@ -85,5 +85,5 @@ def export(kernel: Kernel, **given: Any) -> None:
         click.echo(text, nl=False)
         return
     target = Path(given["output"])
-    files.check_target(target, files.STREAM, given["force"])
+    files.Ledger().claim(target, given["force"])
     files.write(target, text.encode(), given["force"])

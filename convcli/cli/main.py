@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import FrameType
 from typing import Any, Final
@@ -14,7 +15,7 @@ from typing import Any, Final
 import click
 
 from convcli import __version__
-from convcli.errors import ConvcliError, one_line, suggest
+from convcli.errors import ConvcliError, cut, one_line, suggest
 
 COMMANDS: Final = {
     "apply": "Filter pictures with a kernel.",
@@ -139,7 +140,8 @@ def _report(error: Exception) -> int:
         _close_stdout()
     else:
         message = str(error)
-    click.echo(f"convcli: {one_line(message)}", err=True)
+    with suppress(OSError):  # nobody reads
+        click.echo(f"convcli: {cut(one_line(message), 1000)}", err=True)
     return 2
 
 

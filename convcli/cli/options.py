@@ -150,7 +150,8 @@ method = click.option(
     "--method",
     default="auto",
     metavar="NAME",
-    help="Force a way of computing: separable or shift. Exact sums are the same by any.",
+    help="Force a way of computing: shift, separable, box, toeplitz, im2col or fft. Exact sums are the "
+    "same by any.",
 )
 precision = click.option(
     "--precision",

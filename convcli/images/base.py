@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,10 +84,29 @@ class Format(Protocol):
 
 
 @contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Keep what C libraries and loggers print off standard error, where one failure is one line."""
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
+    try:
+        kept = os.dup(2)
+    except OSError:  # standard error is closed already
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+@contextmanager
 def strict(name: str) -> Iterator[None]:
     """Turn whatever a decoder raises or warns of into one `ImageError`."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), quiet_stderr():
             warnings.simplefilter("error")
             yield
     except ImageError:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def _is_gray(image: Image) -> bool:
-    palette = image.getpalette() or []
-    return image.mode == "L" or palette[::3] == palette[1::3] == palette[2::3]
+    """Whether its first frame has grays only; asked of the palette, because pixels are not decoded yet."""
+    palette = image.palette.getdata()[1] if image.palette else b""
+    return image.mode == "L" or (bool(palette) and palette[::3] == palette[1::3] == palette[2::3])
 
 
 class Gif:

@@ -47,7 +47,10 @@ class Tiff:
             kind = np.dtype(np.uint8)
         if kind.kind == "b":
             kind = np.dtype(np.uint8)
-        return Header(self.name, page.imagelength, page.imagewidth, channels, kind, frames)
+        rows, columns = int(page.imagelength), int(page.imagewidth)
+        if rows < 1 or columns < 1:
+            raise ImageError(f"damaged tiff: {columns}×{rows} pixels")
+        return Header(self.name, rows, columns, channels, kind, frames)
 
     def decode(self, data: bytes, header: Header) -> Array:
         import tifffile
@@ -61,6 +64,8 @@ class Tiff:
                 pixels = np.moveaxis(pixels, 0, -1)
             if pixels.dtype == bool:
                 pixels = pixels.astype(np.uint8) * np.uint8(255)
+            elif page.bitspersample in (2, 4) and page.photometric != _PALETTE:
+                pixels = pixels * np.uint8(255 // (2**page.bitspersample - 1))
             if page.photometric == _WHITE_IS_ZERO:
                 pixels = np.invert(pixels) if pixels.dtype.kind in "iu" else -pixels
         shaped: Array = pixels.reshape(header.rows, header.columns, header.channels)

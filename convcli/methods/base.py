@@ -7,10 +7,11 @@ a tap is always a plain slice with contiguous columns, whatever the stride, the 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class Work:
 
     @property
     def filter(self) -> Filter:
+        """The filter in the arithmetic's number type."""
         return self.arithmetic.filter
 
     @property
@@ -70,23 +72,40 @@ class Work:
         return self.phases.index(phase), slice(first, first + width)
 
 
-class Method(Protocol):
+class Method(ABC):
     """One way of computing; a file of this folder each, registered in `convcli.planner`."""
 
     name: str
+    mixes: bool = False
+    """Whether values outside a window take part in its sum with weight 0: then 0 · inf must be mended."""
 
-    def refusal(self, work: Work) -> str:
-        """Why it cannot do this work; empty where it can."""
+    @abstractmethod
+    def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
+        """The work in this method's number type, or why it refuses.
 
+        ``narrow`` is the arithmetic of plain sums; a method may take another that is as exact.
+        """
+
+    @abstractmethod
     def cost(self, work: Work) -> float:
         """Nanoseconds a value of one map, on one thread, once the planes are loaded."""
 
+    @abstractmethod
     def steps(self, work: Work, planes: Array, sums: Array) -> list[Step]:
         """The calls that turn ``planes`` into ``sums``, (maps, rows, columns × lanes).
 
         Views are bound here, once for each shape of strip and thread; running the steps again and again,
         while the planes are loaded anew, costs little more than the arithmetic.
         """
+
+    def grain(self, work: Work) -> tuple[int, int]:
+        """Rows and columns that a strip is to be a multiple of, so that every cut rounds alike."""
+        return 1, 1
+
+    def buffers(self, work: Work) -> int:
+        """Values that a strip keeps for each of its sums' columns and rows."""
+        depth, channels, phases, *_ = work.plane_shape(1, 1)
+        return max(depth * channels * phases, work.filter.maps)
 
 
 Members = tuple[tuple[int, bool], ...]

@@ -9,7 +9,8 @@ import numpy as np
 
 from convcli.dtypes import Array
 from convcli.methods import rates
-from convcli.methods.base import Step, WeightedSum, Work
+from convcli.methods.base import Method, Step, WeightedSum, Work
+from convcli.plan import Arithmetic, Problem
 
 MOST_PLANES: Final = 64
 """Planes (depth × in × out) above which factors are not looked for: layers are rarely separable."""
@@ -17,12 +18,13 @@ MOST_PLANES: Final = 64
 Pass = tuple[int, int, WeightedSum, WeightedSum]  # depth, channel, down, across
 
 
-class Separable:
+class Separable(Method):
     """Kernels whose every plane has rank 1, from exact factors where the weights are exact."""
 
     name = "separable"
 
-    def refusal(self, work: Work) -> str:
+    def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
+        work = Work(problem, narrow)
         depth, rows, columns = work.filter.kernel
         if rows == 1 or columns == 1:
             return "one row or one column: nothing to separate"
@@ -30,7 +32,7 @@ class Separable:
         if planes > MOST_PLANES:
             return f"{planes} planes of weights; factors are looked for in up to {MOST_PLANES}"
         missing = [place for place, factors in work.filter.factors.items() if factors is None]
-        return f"the kernel has a rank above 1 (map {missing[0][2]})" if missing else ""
+        return f"the kernel has a rank above 1 (map {missing[0][2]})" if missing else work
 
     def cost(self, work: Work) -> float:
         steps = 0.0

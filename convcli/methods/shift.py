@@ -8,24 +8,28 @@ import numpy as np
 
 from convcli.dtypes import Array
 from convcli.methods import rates
-from convcli.methods.base import Step, WeightedSum, Work
+from convcli.methods.base import Method, Step, WeightedSum, Work
+from convcli.plan import Arithmetic, Problem
 
 Tap = tuple[int, int, int, int]  # depth, row, column, channel
 
 
-class Shift:
+class Shift(Method):
     """Every kernel, every type: the method that never refuses."""
 
     name = "shift"
 
-    def refusal(self, work: Work) -> str:
-        return ""
+    def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
+        return Work(problem, narrow)
 
     def cost(self, work: Work) -> float:
-        taps = [WeightedSum(weights, work.dtype) for _, weights in _taps(work)]
-        adds = sum(taps_of_map.additions + 1 for taps_of_map in taps) / len(taps)
-        multiplications = sum(taps_of_map.multiplications for taps_of_map in taps) / len(taps)
-        return adds * rates.add(work.dtype) + multiplications * rates.multiply(work.dtype)
+        adds = multiplications = 0
+        for index in range(work.filter.maps):
+            weights = np.abs(work.filter.weights[..., index])
+            adds += int(np.count_nonzero(weights)) + 1
+            multiplications += len(set(np.unique(weights).tolist()) - {0, 1})
+        cost = adds * rates.add(work.dtype) + multiplications * rates.multiply(work.dtype)
+        return cost / work.filter.maps
 
     def steps(self, work: Work, planes: Array, sums: Array) -> list[Step]:
         scratch = np.empty(sums.shape[1:], work.dtype)

@@ -1,0 +1,89 @@
+"""How good the planner's choice is: every method that takes a problem, timed beside the one it chose.
+
+``python benchmarks/planner.py`` prints a row a problem, how often the choice was the fastest (within 5 %),
+and the worst regret: the choice's time over the fastest one's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+import convcli
+from convcli.errors import ArgumentError
+from convcli.planner import METHODS
+
+RNG = np.random.default_rng(0)
+
+
+def problems(rows: int, columns: int) -> dict[str, tuple[np.ndarray, object, dict[str, object]]]:
+    """Pictures, kernels and layers of many kinds."""
+    gray = RNG.integers(0, 256, (rows, columns), np.uint8)
+    floats = gray.astype(np.float32)
+    deep = RNG.integers(0, 65536, (rows, columns), np.uint16)
+    found: dict[str, tuple[np.ndarray, object, dict[str, object]]] = {}
+    names = "box3 box5 box31 gaussian3 gaussian5 gaussian7 sobel-x sobel laplacian4 laplacian8 sharpen emboss"
+    for name in [*names.split(), "gaussian:1", "gaussian:2", "gaussian:5"]:
+        kernel = convcli.load_kernel(name)
+        found[f"{name}, 8-bit"] = gray, kernel, {"padding": "same:reflect"}
+        found[f"{name}, 16-bit"] = deep, kernel, {"padding": "same:reflect"}
+    for size in (2, 3, 4, 5, 7, 9, 11, 15, 21, 31, 51):
+        dense = RNG.normal(size=(size, size))
+        found[f"dense {size}×{size}, float"] = floats, dense, {}
+        found[f"dense {size}×{size}, integer"] = gray, RNG.integers(-50, 51, (size, size)), {}
+    found["dense 5×5, stride 2"] = floats, RNG.normal(size=(5, 5)), {"stride": 2}
+    found["box9, stride 3"] = gray, convcli.load_kernel("box9"), {"stride": 3}
+    small = floats[: rows // 8, : columns // 8]
+    for inputs, maps in ((3, 16), (16, 16), (32, 64)):
+        layer = np.repeat(small[..., None], inputs, -1), RNG.normal(size=(3, 3, inputs, maps))
+        found[f"layer 3×3×{inputs}×{maps}"] = *layer, {"channels": "last"}
+    return found
+
+
+def timed(call: Callable[[], object], runs: int) -> float:
+    """Median seconds."""
+    seconds = []
+    for _ in range(runs + 1):
+        begun = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - begun)
+    return statistics.median(seconds[1:])
+
+
+def main() -> None:
+    """Print the table and the verdict."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", default="1500x2000", help="ROWSxCOLUMNS")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    rows, columns = map(int, given.size.split("x"))
+    regrets = []
+    for name, (x, weights, options) in problems(rows, columns).items():
+
+        def run(method: str, x=x, weights=weights, options=options) -> object:
+            return convcli.conv(x, weights, **options, method=method, threads=given.threads)
+
+        seconds = {}
+        for method in METHODS:
+            try:
+                run(method.name)
+            except ArgumentError:
+                continue
+            seconds[method.name] = timed(lambda method=method: run(method.name), given.runs)
+        chosen = timed(lambda: run("auto"), given.runs)
+        best = min(seconds, key=lambda method: seconds[method])
+        regret = max(chosen / seconds[best], 1)
+        regrets.append(regret)
+        row = "  ".join(f"{method} {value * 1000:.1f}" for method, value in seconds.items())
+        print(f"{'  ' if regret < 1.05 else '! '}{name:<24} {regret:5.2f}  {row}", flush=True)
+    right = sum(regret < 1.05 for regret in regrets) / len(regrets)
+    print(f"\nthe choice was the fastest in {right:.0%} of {len(regrets)}; worst regret {max(regrets):.2f}")
+
+
+if __name__ == "__main__":
+    main()
