@@ -22,6 +22,7 @@ DType = np.dtype[Any]
 _ACCUMULATORS: Final = tuple(
     np.dtype(t) for t in (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64)
 )
+BLOCK: Final = 2**16  # values converted at once
 _EXACT_BELOW: Final[dict[type, int]] = {np.float32: 2**23, np.float64: 2**52}
 
 
@@ -186,6 +187,8 @@ class Finish:
         Returns:
             How many values lay below and above the target's range; zeros unless ``count``.
         """
+        if sums.dtype != self.work and sums.ndim > 1:
+            return self._in_blocks(sums, out, count)
         work = sums if sums.dtype == self.work else sums.astype(self.work)
         kind = work.dtype.type
         if self.affine.gain != 1:
@@ -206,6 +209,16 @@ class Finish:
                 self.target
             )[1]
         return beyond
+
+    def _in_blocks(self, sums: Array, out: Array, count: bool) -> tuple[int, int]:
+        """Another type takes a copy; some rows at a time, it stays in the cache."""
+        rows = max(BLOCK // max(sums[:1].size, 1), 1)
+        below = above = 0
+        for top in range(0, len(sums), rows):
+            part = sums[top : top + rows].astype(self.work)
+            beyond = self(part, out[top : top + rows], count)
+            below, above = below + beyond[0], above + beyond[1]
+        return below, above
 
     def _round_floats(self, work: Array) -> None:
         if self.affine.denominator != 1:

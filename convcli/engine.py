@@ -18,7 +18,7 @@ from convcli.border import OUTSIDE, Indices, sources
 from convcli.combine import combine
 from convcli.dtypes import Array
 from convcli.geometry import Strip
-from convcli.methods.base import Step, Work
+from convcli.methods.base import Arena, Step, Work
 from convcli.padding import Pair
 from convcli.plan import Plan, Problem
 from convcli.planner import PLAIN, method_named
@@ -114,6 +114,7 @@ class _Bench:
         self.plan, self.halt = plan, halt
         self.work = Work(plan.problem, plan.arithmetic)
         self.mends = method_named(plan.method).mixes and plan.problem.dtype.kind == "f"
+        self.arena = Arena()
         self.bound: dict[Pair, _Bound] = {}
         self.columns: dict[Pair, Columns] = {}
         # A negative constant wraps around in an unsigned type, as the sums do.
@@ -145,7 +146,7 @@ class _Bench:
         sums = bound.sums.reshape(*bound.sums.shape[:2], -1)
         other = np.empty_like(sums)
         bound.planes[~np.isfinite(plain)] = 0
-        plainly = PLAIN.steps(self.work, plain.reshape(*plain.shape[:4], -1), other)
+        plainly = PLAIN.steps(self.work, plain.reshape(*plain.shape[:4], -1), other, Arena())
         for call, arguments in (*bound.steps, *plainly):
             call(*arguments)
         np.copyto(sums, other, where=~np.isfinite(other))
@@ -159,10 +160,11 @@ class _Bench:
     def _bind(self, shape: Pair) -> _Bound:
         rows, columns = shape
         work, lanes = self.work, self.plan.problem.lanes
-        planes = np.empty(work.plane_shape(rows, columns), work.dtype)
-        sums = np.empty((work.filter.maps, rows, columns * lanes), work.dtype)
+        self.arena.restart()
+        planes = self.arena.empty(work.plane_shape(rows, columns), work.dtype)
+        sums = self.arena.empty((work.filter.maps, rows, columns * lanes), work.dtype)
         method = method_named(self.plan.method)
-        steps = method.steps(work, planes.reshape(*planes.shape[:4], -1), sums)
+        steps = method.steps(work, planes.reshape(*planes.shape[:4], -1), sums, self.arena)
         return _Bound(planes, sums.reshape(*sums.shape[:2], columns, lanes), steps)
 
     def _load(self, source: Array, task: Task, planes: Array) -> None:

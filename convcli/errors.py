@@ -38,7 +38,7 @@ def suggest(word: str, known: Iterable[str], count: int = 3) -> str:
     """`` (did you mean …?)`` with the nearest known words, or nothing."""
     from difflib import get_close_matches  # only a mistake pays for this import
 
-    near = get_close_matches(word.casefold(), list(known), n=count, cutoff=0.5)
+    near = get_close_matches(word.casefold(), list(known), n=count, cutoff=0.6)
     return f" (did you mean {', '.join(near)}?)" if near else ""
 
 

@@ -101,16 +101,12 @@ def prepare(source: str, settings: Settings) -> Task:
     """Read a picture's header and decide everything."""
     opened = images.open_bytes(files.read(source), settings.max_pixels)
     header, kernel = opened.header, settings.kernel
-    shape = geometry(
-        (header.rows, header.columns), kernel.size, settings.stride, settings.padding, settings.dilation
-    )
-    channels = _channels(settings.channels, kernel, header)
+    shape, channels, plan = planned(header, settings)
     pixels = prod(shape.output)
     if pixels > settings.max_pixels:
         raise ArgumentError(
             f"the feature map would have {pixels} pixels; allowed: {settings.max_pixels} (--max-pixels)"
         )
-    plan = choose(_problem(header, shape, channels, settings), settings.method, settings.threads)
     mapping = settings.mapping.resolved(plan.problem.filter, header.dtype)
     target_dtype = _target_dtype(mapping, header.dtype, plan)
     count = plan.problem.lanes + header.alpha
@@ -118,6 +114,15 @@ def prepare(source: str, settings: Settings) -> Task:
         source, kernel.name, plan.outcome.maps, opened.format, target_dtype, count
     )
     return Task(source, opened, shape, channels, plan, mapping, target_dtype, tuple(targets))
+
+
+def planned(header: Header, settings: Settings) -> tuple[Geometry, str, Plan]:
+    """The sizes, what happens to the channels, and the plan for a picture of this header."""
+    size, kernel = (header.rows, header.columns), settings.kernel
+    shape = geometry(size, kernel.size, settings.stride, settings.padding, settings.dilation)
+    channels = _channels(settings.channels, kernel, header)
+    plan = choose(_problem(header, shape, channels, settings), settings.method, settings.threads)
+    return shape, channels, plan
 
 
 def _channels(asked: str | None, kernel: Kernel, header: Header) -> str:

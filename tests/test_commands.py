@@ -131,3 +131,22 @@ def test_the_help_names_every_method(run):
 
     page = run("apply", "--help").text
     assert all(method.name in page for method in METHODS)
+
+
+def test_plan_prints_every_method_with_its_cost_or_refusal(run):
+    """Without a picture: the choice, the number type and why, and the others."""
+    from convcli.planner import METHODS
+
+    text = run("plan", "4000x6000", "--kernel", "sharpen").text
+    assert text.startswith("shift in int16 (exact), strips of ")
+    assert "sums lie in -1020 … 1275, which int16 holds exactly" in text
+    assert "separable  refused: the kernel has a rank above 1 (map 0)" in text
+    assert "→ shift" in text
+    assert all(method.name in text for method in METHODS)
+    report = json.loads(run("plan", "400x600x3", "-k", "box31", "--depth", "16", "--report", "json").text)
+    assert (report["method"], report["dtype"], report["exact"]) == ("box", "uint32", True)
+    assert (
+        "float32: the picture holds float32 values"
+        in run("plan", "9x9", "-k", "box3", "--depth", "float").text
+    )
+    assert "cannot do this" in run("plan", "99x99", "-k", "sharpen", "--method", "box").err

@@ -20,6 +20,7 @@ from convcli.errors import ConvcliError, cut, one_line, suggest
 COMMANDS: Final = {
     "apply": "Filter pictures with a kernel.",
     "shape": "The shape of a feature map, without a picture.",
+    "plan": "How a feature map would be computed, and why.",
     "kernels": "List, show and export kernels.",
 }
 """Commands and their one-line help, so that the help page imports none of them."""

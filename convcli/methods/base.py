@@ -11,12 +11,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from math import prod
+from typing import Any, Final
 
 import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.filter import Filter
+from convcli.methods import rates
 from convcli.plan import Arithmetic, Problem
 
 Step = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -72,6 +74,35 @@ class Work:
         return self.phases.index(phase), slice(first, first + width)
 
 
+class Arena:
+    """One worker's scratch, handed out anew for each shape of strip.
+
+    The first touch of a page costs about as much as twenty passes over it, so memory is kept and shared by
+    the shapes, of which only one is at work at a time; blocks are large enough for the system's huge pages.
+    """
+
+    BLOCK: Final = 8 * 2**20
+
+    def __init__(self) -> None:
+        self.blocks: list[Array] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """Hand out everything again, from the start."""
+        self.block, self.used = 0, 0
+
+    def empty(self, shape: tuple[int, ...], dtype: DType) -> Array:
+        """An array whose content is whatever was there, aligned to a cache line."""
+        needed = -(-prod(shape) * dtype.itemsize // 64) * 64
+        while self.block < len(self.blocks) and self.used + needed > self.blocks[self.block].size:
+            self.block, self.used = self.block + 1, 0
+        if self.block == len(self.blocks):
+            self.blocks.append(np.empty(max(needed, self.BLOCK), np.uint8))
+        part = self.blocks[self.block][self.used : self.used + prod(shape) * dtype.itemsize]
+        self.used += needed
+        return part.view(dtype).reshape(shape)
+
+
 class Method(ABC):
     """One way of computing; a file of this folder each, registered in `convcli.planner`."""
 
@@ -91,11 +122,11 @@ class Method(ABC):
         """Nanoseconds a value of one map, on one thread, once the planes are loaded."""
 
     @abstractmethod
-    def steps(self, work: Work, planes: Array, sums: Array) -> list[Step]:
+    def steps(self, work: Work, planes: Array, sums: Array, arena: Arena) -> list[Step]:
         """The calls that turn ``planes`` into ``sums``, (maps, rows, columns × lanes).
 
         Views are bound here, once for each shape of strip and thread; running the steps again and again,
-        while the planes are loaded anew, costs little more than the arithmetic.
+        while the planes are loaded anew, costs little more than the arithmetic. Scratch comes from ``arena``.
         """
 
     def grain(self, work: Work) -> tuple[int, int]:
@@ -139,20 +170,12 @@ class WeightedSum:
         ]
         self.terms = [term for group in self.groups for term, _ in group.members]
 
-    @property
-    def additions(self) -> int:
-        return max(len(self.terms) - 1, 0)
-
-    @property
-    def multiplications(self) -> int:
-        return sum(group.factors is not None for group in self.groups)
-
-    @property
-    def needs_scratch(self) -> bool:
-        return sum(group.factors is not None for group in self.groups) > 1
+    def cost(self, dtype: DType) -> float:
+        """Nanoseconds a value."""
+        return summing(len(self.terms), sum(group.factors is not None for group in self.groups), dtype)
 
     def steps(self, views: Sequence[Array], out: Array, scratch: Array | None) -> list[Step]:
-        """The calls that write the sum to ``out``; ``scratch`` has its shape, if `needs_scratch`."""
+        """The calls that write the sum to ``out``; ``scratch`` has its shape."""
         if not self.groups:
             return [(np.copyto, (out, out.dtype.type(0)))]
         steps: list[Step] = []
@@ -168,6 +191,12 @@ class WeightedSum:
                 steps += _started(views, members, scratch, group.factors)
                 steps.append((np.subtract if subtract else np.add, (out, scratch, out)))
         return steps
+
+
+def summing(terms: int, multiplications: int, dtype: DType) -> float:
+    """Nanoseconds a value of a weighted sum: the first addition writes elsewhere, the others in place."""
+    additions = min(max(terms - 1, 0), 1) + rates.IN_PLACE * max(terms - 2, 0)
+    return (additions + rates.IN_PLACE * multiplications + rates.IN_PLACE * (terms == 1)) * rates.add(dtype)
 
 
 def _factors(magnitude: Any, dtype: DType) -> tuple[Any, Any] | None:

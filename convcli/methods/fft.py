@@ -15,7 +15,7 @@ import numpy as np
 
 from convcli.dtypes import Array
 from convcli.methods import rates
-from convcli.methods.base import Method, Step, Work
+from convcli.methods.base import Arena, Method, Step, Work
 from convcli.plan import Arithmetic, Problem
 
 SMALLEST: Final = (256, 512)
@@ -56,7 +56,7 @@ class Fft(Method):
         rows, columns = tile(work.problem)
         return rows - work.problem.rows.extent + 1, columns - work.problem.columns.extent + 1
 
-    def steps(self, work: Work, planes: Array, sums: Array) -> list[Step]:
+    def steps(self, work: Work, planes: Array, sums: Array, arena: Arena) -> list[Step]:
         tiles = _Tiles(work)
         down, across = self.grain(work)
         lanes = work.problem.lanes

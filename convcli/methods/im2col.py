@@ -9,7 +9,7 @@ import numpy as np
 
 from convcli.dtypes import Array
 from convcli.methods import rates
-from convcli.methods.base import Method, Step, Work
+from convcli.methods.base import Arena, Method, Step, Work
 from convcli.methods.floats import in_floats
 from convcli.plan import Arithmetic, Problem
 
@@ -35,11 +35,11 @@ class Im2col(Method):
     def buffers(self, work: Work) -> int:
         return int(work.filter.weights[..., 0].size) * 2
 
-    def steps(self, work: Work, planes: Array, sums: Array) -> list[Step]:
+    def steps(self, work: Work, planes: Array, sums: Array, arena: Arena) -> list[Step]:
         maps, rows, columns = sums.shape
         weights = work.filter.weights.astype(work.dtype)
         taps = weights[..., 0].size
-        gathered = np.empty((taps, rows, columns), work.dtype)
+        gathered = arena.empty((taps, rows, columns), work.dtype)
         each = maps // work.problem.groups
         steps: list[Step] = []
         for group in range(work.problem.groups):

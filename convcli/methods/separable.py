@@ -9,7 +9,7 @@ import numpy as np
 
 from convcli.dtypes import Array
 from convcli.methods import rates
-from convcli.methods.base import Method, Step, WeightedSum, Work
+from convcli.methods.base import Arena, Method, Step, WeightedSum, Work
 from convcli.plan import Arithmetic, Problem
 
 MOST_PLANES: Final = 64
@@ -35,20 +35,19 @@ class Separable(Method):
         return f"the kernel has a rank above 1 (map {missing[0][2]})" if missing else work
 
     def cost(self, work: Work) -> float:
-        steps = 0.0
+        cost = 0.0
         for _, passes in _passes(work):
-            for _, _, down, across in passes:
-                adds = down.additions * len(work.phases) + across.additions + 2
-                multiplications = down.multiplications * len(work.phases) + across.multiplications
-                steps += adds * rates.add(work.dtype) + multiplications * rates.multiply(work.dtype)
-        return steps / work.filter.maps
+            downs = sum(down.cost(work.dtype) for _, _, down, _ in passes)
+            acrosses = sum(across.cost(work.dtype) for _, _, _, across in passes)
+            cost += downs * len(work.phases) + acrosses + rates.add(work.dtype) * max(len(passes) - 1, 0)
+        return cost / work.filter.maps
 
-    def steps(self, work: Work, planes: Array, sums: Array) -> list[Step]:
+    def steps(self, work: Work, planes: Array, sums: Array, arena: Arena) -> list[Step]:
         rows, columns = sums.shape[1:]
         kernel_rows, kernel_columns = work.filter.kernel[1:]
-        down_sums = np.empty((len(work.phases), rows, planes.shape[-1]), work.dtype)
-        down_spare, across_spare = np.empty_like(down_sums), np.empty(sums.shape[1:], work.dtype)
-        partial = np.empty_like(across_spare)
+        full, part = (len(work.phases), rows, planes.shape[-1]), (rows, columns)
+        down_sums, down_spare = arena.empty(full, work.dtype), arena.empty(full, work.dtype)
+        across_spare, partial = arena.empty(part, work.dtype), arena.empty(part, work.dtype)
         down_windows = [work.row_window(row, rows) for row in range(kernel_rows)]
         across_windows = [work.column_window(column, columns) for column in range(kernel_columns)]
         across_views = [down_sums[phase, :, window] for phase, window in across_windows]

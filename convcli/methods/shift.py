@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from convcli.dtypes import Array
-from convcli.methods import rates
-from convcli.methods.base import Method, Step, WeightedSum, Work
+from convcli.methods.base import Arena, Method, Step, WeightedSum, Work, summing
 from convcli.plan import Arithmetic, Problem
 
 Tap = tuple[int, int, int, int]  # depth, row, column, channel
@@ -23,16 +22,15 @@ class Shift(Method):
         return Work(problem, narrow)
 
     def cost(self, work: Work) -> float:
-        adds = multiplications = 0
+        cost = 0.0
         for index in range(work.filter.maps):
             weights = np.abs(work.filter.weights[..., index])
-            adds += int(np.count_nonzero(weights)) + 1
-            multiplications += len(set(np.unique(weights).tolist()) - {0, 1})
-        cost = adds * rates.add(work.dtype) + multiplications * rates.multiply(work.dtype)
+            distinct = len(set(np.unique(weights).tolist()) - {0, 1})
+            cost += summing(int(np.count_nonzero(weights)), distinct, work.dtype)
         return cost / work.filter.maps
 
-    def steps(self, work: Work, planes: Array, sums: Array) -> list[Step]:
-        scratch = np.empty(sums.shape[1:], work.dtype)
+    def steps(self, work: Work, planes: Array, sums: Array, arena: Arena) -> list[Step]:
+        scratch = arena.empty(sums.shape[1:], work.dtype)
         steps: list[Step] = []
         for index, (taps, weights) in enumerate(_taps(work)):
             views = [planes[_window(work, index, tap, *sums.shape[1:])] for tap in taps]

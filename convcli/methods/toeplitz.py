@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from convcli.dtypes import Array
 from convcli.methods import rates
-from convcli.methods.base import Method, Step, Work
+from convcli.methods.base import Arena, Method, Step, Work
 from convcli.methods.floats import in_floats
 from convcli.plan import Arithmetic, Problem
 
@@ -51,8 +51,8 @@ class Toeplitz(Method):
     def grain(self, work: Work) -> tuple[int, int]:
         return BLOCK, TILE
 
-    def steps(self, work: Work, planes: Array, sums: Array) -> list[Step]:
-        scratch = np.empty_like(sums[0])
+    def steps(self, work: Work, planes: Array, sums: Array, arena: Arena) -> list[Step]:
+        scratch = arena.empty(sums.shape[1:], work.dtype)
         steps: list[Step] = []
         for index in range(work.filter.maps):
             out, started = sums[index], False
