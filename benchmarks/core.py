@@ -2,7 +2,7 @@
 
 One picture of 6000×4000 random 8-bit pixels, kernels by name, the same number of threads for all. Runs are
 interleaved, the first of each is thrown away, and the medians and their ratio are printed. Peers that are
-not installed are left out: ``pip install -e '.[bench]'`` installs them.
+not installed are left out: ``pip install -e '.[peers,test]'`` installs them.
 """
 
 from __future__ import annotations
