@@ -52,7 +52,7 @@ def conv(  # noqa: PLR0913 - the signature of a layer
             ``"last"``, ([batch,] spatial…, in); with ``"first"``, ([batch,] in, spatial…).
         weights: (k…), or (k…, in / groups, out) with channels last as in Keras, or (out, in / groups, k…)
             with channels first as in PyTorch; a `Kernel`, or the name of one, keeps its own order,
-            (rows, columns, in, out).
+            (rows, columns, in, out). Weights of one or two axes filter every channel by itself.
         bias: one value for each map, or one for all; a Kernel's own where None.
         stride, dilation: one number, or one for each spatial axis.
         padding: ``valid``, ``same``, ``same-lower``, ``full``, ``AMOUNT:FILL``, a number for all axes, one
@@ -77,9 +77,11 @@ def conv(  # noqa: PLR0913 - the signature of a layer
     array, channels = _source(x), _CHANNELS.get(channels or "", channels)
     if channels not in (None, "first", "last"):
         raise ArgumentError(f"channels {shown(channels)} is not None, 'first' or 'last'")
-    filter_, spatial = _filter(weights, bias, flip, channels)
+    filter_, spatial, alike = _filter(weights, bias, flip, channels)
     view, batched = _batched(array, spatial, channels)
-    _check_groups(view.shape[-1], filter_, groups)
+    each = alike and groups == 1
+    lanes, summed = (view.shape[-1], 1) if each else (1, view.shape[-1])
+    _check_groups(summed, filter_, groups)
     asked = as_padding(padding, fill)
     found = geometry(view.shape[1:-1], filter_.kernel[3 - spatial :], stride, asked, dilation)
     target = _target(dtype, array.dtype)
@@ -90,15 +92,20 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         dtype=array.dtype,
         fill=asked.fill,
         batch=view.shape[0],
-        channels=view.shape[-1],
+        channels=summed,
+        lanes=lanes,
         groups=groups,
         double=target == np.float64,
     )
     if problem.values > LARGEST_RESULT:
         raise ArgumentError(f"the result would have {problem.values} values; allowed: {LARGEST_RESULT}")
     plan = choose(problem, method, threads)
-    canonical = view.reshape(view.shape[0], *(1,) * (3 - spatial), *view.shape[1:], 1)
-    return _laid_out(_run(plan, canonical, target), spatial, channels, batched)
+    canonical = view.reshape(view.shape[0], *(1,) * (3 - spatial), *view.shape[1:-1], summed, lanes)
+    result = _run(plan, canonical, target, channels == "first")
+    if channels is None:
+        return result[0, ..., 0].reshape(found.output)
+    axes = (*found.output, -1) if channels == "last" else (-1, *found.output)
+    return result.reshape((len(result), *axes) if batched else axes)
 
 
 def conv2d(image: ArrayLike, kernel: ArrayLike | Kernel | str, *, flip: bool = False) -> Array:
@@ -188,23 +195,23 @@ def _source(x: Any) -> Array:
     return array
 
 
-def _filter(weights: Any, bias: Any, flip: bool, channels: str | None) -> tuple[Filter, int]:
-    """The weights prepared, and how many spatial axes they have."""
+def _filter(weights: Any, bias: Any, flip: bool, channels: str | None) -> tuple[Filter, int, bool]:
+    """The weights prepared, how many spatial axes they have, and whether all channels share them."""
     kernel = _kernel(weights)
     raw = None if kernel else _asarray("weights", weights)
     axes = kernel.weights.ndim if kernel else (0 if raw is None else raw.ndim)
-    one = kernel is not None and axes == 4 and kernel.tensor_shape[2] == 1
-    one = one and (kernel.combine is not None or kernel.maps == 1)  # type: ignore[union-attr]
-    layered = one or (channels is not None and not (kernel and axes == 2))
+    alike = axes in (1, 2) or bool(kernel and kernel.combine)
+    single = kernel is not None and axes == 4 and kernel.tensor_shape[2:] == (1, 1)
+    layered = axes > 2 and (channels is not None or alike or single)
     spatial = axes - 2 if layered else axes
     if not 1 <= spatial <= 3:
-        allowed = "3 to 5 axes" if layered else "1 to 3 axes, or more with channels='last' or 'first'"
+        allowed = "1 to 5 axes" if channels else "1 to 3 axes, or more with channels='last' or 'first'"
         raise ArgumentError(f"weights have {axes} axes; allowed: {allowed}")
-    if raw is not None and channels == "first":
+    if raw is not None and layered and channels == "first":
         raw = np.moveaxis(raw, (0, 1), (-1, -2))
     kernel = kernel or Kernel(raw)
     maps = kernel.weights.shape[-1] if kernel.weights.ndim > spatial else 1
-    return Filter.of(kernel, spatial=spatial, flip=flip, bias=_bias(bias, maps)), spatial
+    return Filter.of(kernel, spatial=spatial, flip=flip, bias=_bias(bias, maps)), spatial, alike
 
 
 def _bias(bias: Any, maps: int) -> tuple[Number, ...] | None:
@@ -268,10 +275,13 @@ def _target(dtype: Any, source: DType) -> DType:
     return target
 
 
-def _run(plan: Plan, source: Array, target: DType) -> Array:
+def _run(plan: Plan, source: Array, target: DType, first: bool) -> Array:
+    """(batch, depth, rows, columns, maps or lanes), or with those behind the batch where ``first``."""
     problem, outcome = plan.problem, plan.outcome
     sizes = [axis.output for axis in problem.axes]
-    result = np.empty((problem.batch, *sizes, outcome.maps), target)
+    lanes, count = problem.lanes, outcome.maps * problem.lanes
+    result = np.empty((problem.batch, count, *sizes) if first else (problem.batch, *sizes, count), target)
+    last = np.moveaxis(result, 1, -1) if first else result
 
     def consumer() -> engine.Consume:
         finishes = [
@@ -281,21 +291,11 @@ def _run(plan: Plan, source: Array, target: DType) -> Array:
 
         def consume(task: engine.Task, sums: Array) -> None:
             (top, bottom), (left, right) = task.strip.rows, task.strip.columns
+            part = last[task.batch, task.depth, top:bottom, left:right]
             for index, finish in enumerate(finishes):
-                out = result[task.batch, task.depth, top:bottom, left:right, index]
-                finish(sums[index, :, :, 0], out)
+                finish(sums[index], part[..., index * lanes : (index + 1) * lanes])
 
         return consume
 
     engine.run(plan, source, consumer)
     return result
-
-
-def _laid_out(result: Array, spatial: int, channels: str | None, batched: bool) -> Array:
-    """(batch, depth, rows, columns, maps) in the layout that the caller's array had."""
-    shaped = result.reshape(result.shape[0], *result.shape[4 - spatial : 4], result.shape[4])
-    if channels is None:
-        return shaped[0, ..., 0]
-    if channels == "first":
-        shaped = np.ascontiguousarray(np.moveaxis(shaped, -1, 1))
-    return shaped if batched else shaped[0]

@@ -200,6 +200,12 @@ X = np.ones((6, 6), np.uint8)
         ((X, np.ones((3, 3))), {"bias": np.nan}, "bias holds"),
         ((X, np.ones((3, 3))), {"channels": "middle"}, "channels 'middle'"),
         ((X, np.ones(3)), {}, "x has 2 axes, weights have 1"),
+        (
+            (X, np.ones((3, 3))),
+            {"channels": "last"},
+            "allowed with 2 spatial axes and channels",
+        ),
+        ((np.ones((6, 6, 4)), np.ones((3, 3))), {"channels": "last", "groups": 2}, "does not divide"),
         ((X, np.ones((3, 3, 3, 3, 3, 3))), {}, "weights have 6 axes"),
         ((X, [[1, 2], [3]]), {}, "weights has rows of different lengths"),
         ((X, np.ones((3, 0))), {}, "no weights"),
@@ -257,3 +263,16 @@ def test_floats_beyond_single_precision():
     """Weights that float32 cannot hold are computed in float64."""
     x = np.full((3, 3), 200, np.uint8)
     assert convcli.conv(x, [[1e36, 1e36]], dtype=np.float64)[0, 0] == pytest.approx(4e38)
+
+
+@pytest.mark.parametrize("kernel", ["gaussian5", "sobel", "sharpen"])
+def test_one_kernel_filters_every_channel_by_itself(kernel):
+    """Weights without channels over a picture with them, last or first, batched or not."""
+    x = np.random.default_rng(1).integers(0, 256, (2, 15, 18, 3), np.uint8)
+    options = {"padding": "same:edge", "stride": (1, 2), "bias": 3}
+    expected = np.stack([convcli.conv(x[1, ..., i], kernel, **options) for i in range(3)], -1)
+    assert np.array_equal(convcli.conv(x[1], kernel, channels="last", **options), expected)
+    assert np.array_equal(convcli.conv(x, kernel, channels="last", **options)[1], expected)
+    first = convcli.conv(np.moveaxis(x, -1, 1), kernel, channels="first", **options)
+    assert first.flags.c_contiguous
+    assert np.array_equal(np.moveaxis(first[1], 0, -1), expected)
