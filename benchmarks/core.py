@@ -1,8 +1,10 @@
 """The convolution itself, without files, beside its peers: ``python benchmarks/core.py``.
 
-One picture of 6000×4000 random 8-bit pixels, kernels by name, the same number of threads for all. Runs are
-interleaved, the first of each is thrown away, and the medians and their ratio are printed. Peers that are
-not installed are left out: ``pip install -e '.[peers,test]'`` installs them.
+A picture of 6000×4000 random 8-bit pixels, gray and RGB, in and out as 8 bits (16 for kernels of sum 0,
+floats for dense random kernels); the same number of threads for all. Runs are interleaved, the first of
+each is thrown away, and the medians and their ratio are printed as a table. Peers that are missing are left
+out: ``pip install -e '.[peers,test]'`` and PyTorch install them. One slower than `PATIENCE` is run once.
+PyTorch keeps its threads spinning after a call, so ``--peers cv2`` measures OpenCV by itself.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -21,17 +24,21 @@ import convcli
 
 Timed = Callable[[], object]
 
+PRESETS = ("box3", "box31", "gaussian5", "sobel-x", "laplacian4", "sharpen", "emboss")
+DENSE = (3, 5, 7, 9, 11, 15, 31)
+PATIENCE = 2.0  # seconds
+PACKAGES = ("numpy", "opencv-python-headless", "scipy", "torch")
 
-def peers(name: str, x: np.ndarray, kernel: convcli.Kernel, threads: int) -> dict[str, Timed]:
-    """The calls that a user would make instead, for one kernel."""
+
+def opencv(x: np.ndarray, name: str, kernel: convcli.Kernel, threads: int) -> dict[str, Timed]:
+    """filter2D, and the special function where there is one."""
     try:
         import cv2
     except ImportError:
         return {}
     cv2.setNumThreads(threads)
-    depth = -1 if kernel.sum else cv2.CV_16S
-    weights = kernel.weights
-    found: dict[str, Timed] = {"cv2.filter2D": lambda: cv2.filter2D(x, depth, weights)}
+    depth = cv2.CV_32F if x.dtype == np.float32 else -1 if kernel.sum else cv2.CV_16S
+    found: dict[str, Timed] = {"cv2.filter2D": lambda: cv2.filter2D(x, depth, kernel.weights)}
     if name.startswith("box"):
         found["cv2.blur"] = lambda: cv2.blur(x, kernel.size)
     elif name.startswith("gaussian"):
@@ -41,21 +48,70 @@ def peers(name: str, x: np.ndarray, kernel: convcli.Kernel, threads: int) -> dic
     return found
 
 
+def scipy(x: np.ndarray, kernel: convcli.Kernel) -> dict[str, Timed]:
+    """scipy.ndimage.correlate, which has one thread."""
+    try:
+        from scipy import ndimage
+    except ImportError:
+        return {}
+    weights = kernel.weights.astype(np.float32)
+    weights = weights[..., None] if x.ndim == 3 else weights
+    out = np.float32 if x.dtype == np.float32 else np.uint8 if kernel.sum else np.int16
+    return {"scipy.ndimage": lambda: ndimage.correlate(x, weights, mode="mirror", output=out)}
+
+
+def pytorch(x: np.ndarray, kernel: convcli.Kernel, threads: int) -> dict[str, Timed]:
+    """PyTorch's conv2d on float32, each channel by itself."""
+    try:
+        import torch
+    except ImportError:
+        return {}
+    torch.set_num_threads(threads)
+    planes = np.moveaxis(x, -1, 0) if x.ndim == 3 else x[None]
+    tensor = torch.tensor(np.ascontiguousarray(planes), dtype=torch.float32)[:, None]
+    weights = torch.tensor(kernel.weights, dtype=torch.float32)[None, None]
+    padding = tuple(size // 2 for size in kernel.size)
+
+    def run() -> object:
+        with torch.inference_mode():
+            return torch.nn.functional.conv2d(tensor, weights, padding=padding)
+
+    return {"torch": run}
+
+
 def interleaved(calls: dict[str, Timed], runs: int) -> dict[str, float]:
     """Median milliseconds of each call."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(runs + 1):
         for name, call in calls.items():
+            if seconds[name] and seconds[name][0] > PATIENCE:
+                continue
             begun = time.perf_counter()
             call()
             seconds[name].append(time.perf_counter() - begun)
-    return {name: statistics.median(found[1:]) * 1000 for name, found in seconds.items()}
+    return {name: statistics.median(found[1:] or found) * 1000 for name, found in seconds.items()}
+
+
+def rows_of(given: argparse.Namespace) -> list[tuple[str, np.ndarray, convcli.Kernel]]:
+    """(name, picture, kernel) of each row."""
+    rng = np.random.default_rng(0)
+    rows, columns = map(int, given.size.split("x"))
+    gray = rng.integers(0, 256, (rows, columns), np.uint8)
+    found = [(name, gray, convcli.load_kernel(name)) for name in given.presets]
+    if given.rgb:
+        rgb = rng.integers(0, 256, (rows, columns, 3), np.uint8)
+        found += [(f"{name}, RGB", rgb, convcli.load_kernel(name)) for name in given.presets]
+    floats = gray.astype(np.float32)
+    for size in given.dense:
+        kernel = convcli.Kernel(rng.normal(size=(size, size)), name="dense")
+        found.append((f"dense {size}×{size}, float", floats, kernel))
+    return found
 
 
 def machine() -> str:
     """What the figures were measured on."""
-    parts = [f"{os.cpu_count()} processors", f"Python {platform.python_version()}"]
-    for package in ("numpy", "opencv-python-headless"):
+    parts = [f"{os.cpu_count()} processors ({platform.machine()})", f"Python {platform.python_version()}"]
+    for package in PACKAGES:
         try:
             parts.append(f"{package} {version(package)}")
         except PackageNotFoundError:
@@ -66,31 +122,45 @@ def machine() -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kernels", nargs="*", default=["box3", "gaussian5", "sobel-x", "sharpen"])
+    parser.add_argument("--presets", nargs="*", default=PRESETS)
+    parser.add_argument("--dense", nargs="*", type=int, default=DENSE)
     parser.add_argument("--size", default="4000x6000", help="ROWSxCOLUMNS")
-    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--threads", nargs="*", type=int, default=[1, 2])
+    parser.add_argument("--rgb", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--peers", nargs="*", default=["cv2", "scipy", "torch"])
     given = parser.parse_args()
-    rows, columns = map(int, given.size.split("x"))
-    x = np.random.default_rng(0).integers(0, 256, (rows, columns), np.uint8)
-    print(f"{rows}×{columns} gray, 8-bit; medians of {given.runs} runs in ms; {machine()}\n")
-    print("| kernel | threads | convcli | peer | ms | convcli / peer |")
-    print("|---|---|---|---|---|---|")
-    for name in given.kernels:
-        kernel = convcli.load_kernel(name)
-        dtype = np.uint8 if kernel.sum else np.int16
-        for threads in given.threads:
-
-            def own(kernel=kernel, dtype=dtype, threads=threads) -> object:
-                return convcli.conv(x, kernel, padding="same:reflect", dtype=dtype, threads=threads)
-
-            found = interleaved({"convcli": own, **peers(name, x, kernel, threads)}, given.runs)
+    print(f"{given.size}, medians of {given.runs} runs in milliseconds; {machine()}\n")
+    print("| kernel | threads | method | convcli | peer: ms (convcli / peer) |")
+    print("|---|---|---|---|---|")
+    for threads in given.threads:
+        for name, x, kernel in rows_of(given):
+            calls: dict[str, Timed] = {"convcli": partial(own, x, kernel, threads)}
+            calls |= opencv(x, name, kernel, threads) if "cv2" in given.peers else {}
+            calls |= scipy(x, kernel) if "scipy" in given.peers and threads == 1 else {}
+            calls |= pytorch(x, kernel, threads) if "torch" in given.peers else {}
+            found = interleaved(calls, given.runs)
             mine = found.pop("convcli")
-            for peer, theirs in found.items():
-                print(
-                    f"| {name} | {threads} | {mine:.1f} | {peer} | {theirs:.1f} | {mine / theirs:.2f} |",
-                    flush=True,
-                )
+            peers = ", ".join(f"{peer}: {ms:.1f} ({mine / ms:.2f})" for peer, ms in found.items())
+            print(f"| {name} | {threads} | {method(x, kernel)} | {mine:.1f} | {peers} |", flush=True)
+
+
+def own(x: np.ndarray, kernel: convcli.Kernel, threads: int, **options: object) -> object:
+    """The same with convcli."""
+    dtype = np.float32 if x.dtype == np.float32 else np.uint8 if kernel.sum else np.int16
+    channels = "last" if x.ndim == 3 else None
+    return convcli.conv(
+        x, kernel, padding="same:reflect", dtype=dtype, channels=channels, threads=threads, **options
+    )
+
+
+def method(x: np.ndarray, kernel: convcli.Kernel) -> str:
+    """The way that the planner chooses."""
+    from convcli import job
+    from convcli.images.base import Header
+
+    header = Header("", *x.shape[:2], x.shape[2] if x.ndim == 3 else 1, x.dtype)
+    return job.planned(header, job.Settings(kernel))[2].method
 
 
 if __name__ == "__main__":

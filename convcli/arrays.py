@@ -69,7 +69,8 @@ def conv(  # noqa: PLR0913 - the signature of a layer
 
     Returns:
         The feature map, in the layout of ``x``. For integers up to 32 bits and rational weights it is the
-        exact value, correctly rounded to ``dtype``, whatever the method and the threads.
+        exact value, correctly rounded to ``dtype``, whatever the method and the threads. Sums beyond 2⁵³
+        asked for as floats, and all sums beyond 2⁶², are as good as float64.
 
     Raises:
         ArgumentError: an argument whose value, type or shape is not allowed, by name.

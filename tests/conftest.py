@@ -12,8 +12,12 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from convcli.cli.main import main
+
+settings.register_profile("convcli", max_examples=200, deadline=None)
+settings.load_profile("convcli")
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "samples"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import convcli
@@ -29,7 +29,6 @@ def test_walk_through_a(size, result, flip, dtype):
     assert np.array_equal(got, truth.astype(float))
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_layers_against_the_plain_loop(data):
     """1-D to 3-D layers with groups, strides, dilations, pads and bias, channels last and first."""
@@ -63,7 +62,6 @@ IMAGES = st.integers(0, 2**32).map(
 KERNELS = st.integers(0, 2**32).map(lambda seed: np.random.default_rng(seed).integers(-4, 5, (3, 3)))
 
 
-@settings(max_examples=200, deadline=None)
 @given(IMAGES, IMAGES, KERNELS, st.integers(-3, 3))
 def test_linear(f, g, kernel, factor):
     """conv(f + a·g) = conv(f) + a·conv(g), exactly, for integers."""
@@ -72,7 +70,6 @@ def test_linear(f, g, kernel, factor):
     assert np.array_equal(convcli.conv2d(both, kernel), expected)
 
 
-@settings(max_examples=200, deadline=None)
 @given(IMAGES, KERNELS)
 def test_stride_subsamples_and_dilation_stuffs_zeros(image, kernel):
     """Stride s is every s-th value of stride 1; dilation d is the kernel with zeros between its cells."""
@@ -84,7 +81,6 @@ def test_stride_subsamples_and_dilation_stuffs_zeros(image, kernel):
     assert np.array_equal(convcli.conv(image, kernel, dilation=2), convcli.conv(image, stuffed))
 
 
-@settings(max_examples=200, deadline=None)
 @given(IMAGES, KERNELS, KERNELS)
 def test_flip_identity_and_associativity(image, first, second):
     """A turned kernel twice is itself; true convolution is associative; identity changes nothing."""
@@ -95,7 +91,6 @@ def test_flip_identity_and_associativity(image, first, second):
     assert np.array_equal(convcli.conv2d(image, together, flip=True), one_by_one)
 
 
-@settings(max_examples=200, deadline=None)
 @given(IMAGES, KERNELS, st.integers(-8, 8), st.integers(-11, 11))
 def test_shift_equivariant(image, kernel, down, right):
     """With a border that wraps, a shifted picture gives the shifted feature map."""

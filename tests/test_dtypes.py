@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convcli.dtypes import Affine, Finish, accumulator
@@ -44,7 +44,6 @@ def expected(value: int, affine: Affine, target: type) -> int:
     return min(max(round(exact), int(info.min)), int(info.max))
 
 
-@settings(max_examples=400, deadline=None)
 @given(data=st.data())
 def test_finish_rounds_like_fractions(data):
     """For any sums, gain, offset, denominator and type: nearest, ties to even, saturated, and counted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convcli.errors import ArgumentError
@@ -129,7 +129,6 @@ def test_parse_sizes_refuses_what_is_no_size():
             parse_sizes("size", text, (2,), "x")
 
 
-@settings(max_examples=50)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 20), st.integers(1, 20))
 def test_strips_cover_each_output_once(rows, columns, height, width):
     """Strips tile the output without a gap or an overlap."""

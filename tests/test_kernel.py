@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import convcli
@@ -84,7 +84,6 @@ def test_kernels_are_frozen():
         kernel.weights[0, 0] = 1
 
 
-@settings(max_examples=200)
 @given(
     st.lists(st.integers(-9, 9), min_size=1, max_size=5), st.lists(st.integers(-9, 9), min_size=1, max_size=5)
 )
@@ -98,7 +97,6 @@ def test_outer_products_are_found_separable(column, row):
         assert found is None
 
 
-@settings(max_examples=200)
 @given(st.integers(0, 2**32))
 def test_rank_two_is_not_separable(seed):
     """A matrix of higher rank has no factors."""

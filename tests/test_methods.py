@@ -132,7 +132,6 @@ def test_infinities_and_nan_stay_in_their_windows(method):
     assert method == "fft" or np.array_equal(got[~touched], clean[~touched])
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("method", NAMES)
 def test_layers_by_every_method(method, data):

@@ -1,6 +1,7 @@
 """What one pass over a strip costs, in nanoseconds a value, measured by ``python benchmarks/rates.py``.
 
-The figures are of one machine (AMD EPYC with AVX-512, NumPy 2.4); the planner needs their ratios only.
+The figures are of one machine (AMD EPYC with AVX-512, NumPy 2.4), those of 4 and 8 bytes raised to
+what whole strips showed in ``benchmarks/planner.py``; the planner needs their ratios only.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from typing import Final
 
 from convcli.dtypes import DType
 
-ADD: Final = {1: 0.03, 2: 0.06, 4: 0.12, 8: 0.25}
-"""Adding two arrays into a third, by item size in bytes."""
+ADD: Final = {1: 0.03, 2: 0.065, 4: 0.19, 8: 0.36}
+"""Adding two arrays of a strip into a third, by item size in bytes."""
 
 IN_PLACE: Final = 0.7
 """The share of that for adding or multiplying in place, which moves two streams instead of three."""
@@ -21,7 +22,7 @@ LOAD: Final = {1: 0.03, 2: 0.04, 4: 0.09, 8: 0.19}
 FLOPS: Final = {4: 95.0, 8: 45.0}
 """Multiplications and additions in a nanosecond in a product of small matrices, by item size."""
 
-TRANSFORM: Final = {4: 7.0, 8: 14.0}
+TRANSFORM: Final = {4: 9.0, 8: 12.5}
 """A forward and an inverse real transform of a tile, for each of its values, by item size."""
 
 

@@ -46,7 +46,8 @@ class Toeplitz(Method):
         depth, _, columns = work.filter.kernel
         products = depth * work.filter.inputs * columns
         rows = (BLOCK - 1) * work.problem.rows.stride + work.problem.rows.extent
-        return products * (2 * rows / rates.flops(work.dtype) + rates.add(work.dtype))
+        adding = rates.IN_PLACE * rates.add(work.dtype)
+        return products * (2 * rows / rates.flops(work.dtype) + adding)
 
     def grain(self, work: Work) -> tuple[int, int]:
         return BLOCK, TILE
