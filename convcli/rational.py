@@ -25,6 +25,7 @@ _NUMBER: Final = re.compile(
     r"(?:\s*/\s*(?P<bottom>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?))?",
     re.IGNORECASE | re.ASCII,
 )
+_GCD: Final[Any] = np.gcd  # some versions of its stubs leave out reduce
 _LONGEST: Final = 80
 _INTEGERS: Final = 2**62  # numerators and denominators stay below this
 _DYADIC_BITS: Final = 24  # a float with more fractional bits than these was not meant as a fraction
@@ -105,7 +106,7 @@ class Rational:
         if largest >= _INTEGERS:
             return None
         numerators = integers.astype(np.int64)
-        shared = int(np.gcd.reduce(numerators, axis=None)) or 1
+        shared = int(_GCD.reduce(numerators, axis=None)) or 1
         factor = scale * shared
         if largest // shared * abs(factor.numerator) >= _INTEGERS or factor.denominator >= _INTEGERS:
             return None
@@ -148,7 +149,7 @@ def integer_factors(matrix: IntArray) -> tuple[IntArray, IntArray] | None:
 
 def float_factors(matrix: FloatArray) -> tuple[FloatArray, FloatArray] | None:
     """Float vectors whose outer product is ``matrix`` within 4 units of its largest weight's last place."""
-    row, column = np.unravel_index(int(np.abs(matrix).argmax()), matrix.shape)
+    row, column = divmod(int(np.argmax(np.abs(matrix))), matrix.shape[1])
     if matrix[row, column] == 0:
         return None
     heights, direction = matrix[:, column] / matrix[row, column], matrix[row].copy()
