@@ -7,7 +7,6 @@ are integers too, so that nothing is rounded before the very end.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
@@ -155,7 +154,3 @@ def float_factors(matrix: FloatArray) -> tuple[FloatArray, FloatArray] | None:
     heights, direction = matrix[:, column] / matrix[row, column], matrix[row].copy()
     worst = np.abs(np.multiply.outer(heights, direction) - matrix).max()
     return (heights, direction) if worst <= 4 * np.finfo(np.float64).eps * np.abs(matrix).max() else None
-
-
-def common_denominator(values: Iterable[Fraction]) -> int:
-    return lcm(*(value.denominator for value in values))
