@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Final
 
@@ -284,19 +285,29 @@ def _run(plan: Plan, source: Array, target: DType, first: bool) -> Array:
     result = np.empty((problem.batch, count, *sizes) if first else (problem.batch, *sizes, count), target)
     last = np.moveaxis(result, 1, -1) if first else result
 
-    def consumer() -> engine.Consume:
-        finishes = [
-            Finish(outcome.dtype, *bounds, affine, target, outcome.exact)
-            for bounds, affine in zip(outcome.bounds, outcome.affines, strict=True)
-        ]
-
-        def consume(task: engine.Task, sums: Array) -> None:
-            (top, bottom), (left, right) = task.strip.rows, task.strip.columns
-            part = last[task.batch, task.depth, top:bottom, left:right]
-            for index, finish in enumerate(finishes):
-                finish(sums[index], part[..., index * lanes : (index + 1) * lanes])
-
-        return consume
-
-    engine.run(plan, source, consumer)
+    finishes = [
+        Finish(outcome.dtype, *bounds, affine, target, outcome.exact)
+        for bounds, affine in zip(outcome.bounds, outcome.affines, strict=True)
+    ]
+    engine.run(plan, source, lambda: _Writer(last.reshape(*last.shape[:4], outcome.maps, lanes), finishes))
     return result
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Writer:
+    """Finishes sums into their place in ``result``, (batch, depth, rows, columns, maps, lanes)."""
+
+    result: Array
+    finishes: list[Finish]
+
+    def room(self, task: engine.Task) -> Array | None:
+        return self._place(task) if all(finish.idle for finish in self.finishes) else None
+
+    def take(self, task: engine.Task, sums: Array) -> None:
+        for finish, values, part in zip(self.finishes, sums, self._place(task), strict=True):
+            finish(values, part)
+
+    def _place(self, task: engine.Task) -> Array:
+        """(maps, rows, columns, lanes)."""
+        (top, bottom), (left, right) = task.strip.rows, task.strip.columns
+        return self.result[task.batch, task.depth, top:bottom, left:right].transpose(2, 0, 1, 3)

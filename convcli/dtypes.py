@@ -127,22 +127,24 @@ class Finish:
     def __init__(
         self, source: DType, low: float, high: float, affine: Affine, target: DType, exact: bool
     ) -> None:
-        self.affine, self.target = affine, target
+        self.source, self.affine, self.target = source, affine, target
         self.raw = tuple(sorted((affine.scaled(low), affine.scaled(high))))
         self.largest = max(map(abs, (*self.raw, affine.offset, affine.gain * low, affine.gain * high)))
         self.exact = exact and affine.is_exact
         self.integer_result = target.kind in "iu"
         self.work = self._integer_type(source) or self._float_type(source)
         self.limits = self._limits()
+        self.ends = self._ends() if self.limits else None
 
     def _integer_type(self, source: DType) -> DType | None:
         """The type for rounding in integers, or None where floats are quicker or nothing is exact."""
         d = self.affine.denominator
         if not (self.exact and self.integer_result):
             return None
-        low, high = int(self.raw[0]), int(self.raw[1]) + d // 2
+        low, high = int(self.raw[0]), int(self.raw[1])
         if self.affine.magnitude:
             low, high = min(low, -high), max(-low, high)
+        high += d // 2
         factors = (int(self.affine.gain), int(self.affine.offset))
         low, high = min(low, *factors), max(high, *factors, d)
         simple = d % 2 == 1 or d & (d - 1) == 0
@@ -181,6 +183,12 @@ class Finish:
                 return None
         return least, most
 
+    @property
+    def idle(self) -> bool:
+        """Whether the sums are the results, type and all."""
+        plain = self.affine in (Affine(), Affine(1.0, 0.0))
+        return plain and self.limits is None and self.target == self.source == self.work
+
     def __call__(self, sums: Array, out: Array, count: bool = False) -> tuple[int, int]:
         """Write the results of ``sums`` to ``out`` (same size); ``sums`` may be changed.
 
@@ -201,7 +209,7 @@ class Finish:
             self._round_floats(work)
         elif self.affine.denominator != 1:
             _divide_integers(work, self.affine.denominator)
-        beyond = self._saturate(work, count) if self.limits else (0, 0)
+        beyond = self._saturate(work, self.ends, count) if self.ends else (0, 0)
         np.copyto(out, work.reshape(out.shape), casting="unsafe")
         if self.limits and work.dtype.kind == "f" and self._integer_bytes() == 8:
             # float64 ends one step below the type's last value; what was cut off there goes all the way
@@ -229,18 +237,21 @@ class Finish:
             if not self.exact or self.affine.denominator != 1:
                 np.rint(work, out=work)
 
-    def _saturate(self, work: Array, count: bool) -> tuple[int, int]:
-        kind = work.dtype.type
+    def _ends(self) -> tuple[Any, Any, Any]:
+        """In the type of the work: the lowest and highest result, and the highest that converts to one."""
+        kind = self.work.type
         least, most = self.limits or (0, 0)
-        if work.dtype.kind in "iu":
-            own = span(work.dtype)
+        if self.work.kind in "iu":
+            own = span(self.work)
             least, most = max(least, own[0]), min(most, own[1])
-        low, high = kind(least), kind(most)
+        high = kind(most)
+        return kind(least), high, np.nextafter(high, kind(0)) if int(high) > most else high
+
+    def _saturate(self, work: Array, ends: tuple[Any, Any, Any], count: bool) -> tuple[int, int]:
+        low, high, last = ends
         below = int(np.count_nonzero(work < low)) if count and work.min() < low else 0
         above = int(np.count_nonzero(work > high)) if count and work.max() > high else 0
-        if int(high) > most:
-            high = np.nextafter(high, kind(0))
-        np.clip(work, low, high, out=work)
+        work.clip(low, last, out=work)
         return below, above
 
 

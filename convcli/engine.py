@@ -1,7 +1,8 @@
 """Obeys a Plan: strip by strip, load with the border, run the method, hand the sums on.
 
 A strip is loaded, computed and consumed by one worker while it is in its cache; workers share nothing but
-the list of strips.
+the list of strips. Where the source has the sums' type and a strip's windows lie inside it, the source itself
+serves as the planes; where the results are the sums, they are written to their place at once.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -22,6 +24,10 @@ from convcli.methods.base import Arena, Step, Work
 from convcli.padding import Pair
 from convcli.plan import Plan, Problem
 from convcli.planner import PLAIN, method_named
+
+BUFFER: Final = 1024
+"""NumPy's buffer, in values. It copies rows shorter than about a quarter of it, which for its own 8192 made
+additions of rows of 500 to 2500 values twice as slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +56,17 @@ class Columns:
     border: tuple[tuple[slice, Indices | None], ...]
 
 
-Consume = Callable[[Task, Array], None]
-"""Takes the sums of a task, (maps, rows, columns, lanes); they are scratch and may be changed."""
+class Consumer(Protocol):
+    """Takes the sums of tasks."""
+
+    def room(self, task: Task) -> Array | None:
+        """Where the sums of a task may be written at once, (maps, rows, columns, lanes), or None."""
+
+    def take(self, task: Task, sums: Array) -> None:
+        """Take sums that had no room; they are scratch and may be changed."""
 
 
-def run(plan: Plan, source: Array, consumer: Callable[[], Consume]) -> None:
+def run(plan: Plan, source: Array, consumer: Callable[[], Consumer]) -> None:
     """Compute every strip of ``source`` and hand it to a consumer.
 
     Args:
@@ -81,18 +93,21 @@ def run(plan: Plan, source: Array, consumer: Callable[[], Consume]) -> None:
             halt.set()
 
 
-def _work(plan: Plan, source: Array, tasks: deque[Task], consume: Consume, halt: Event) -> None:
+def _work(plan: Plan, source: Array, tasks: deque[Task], consumer: Consumer, halt: Event) -> None:
     """One worker: tasks until there are none; a failure, or an interrupt, ends the others' too."""
-    bench = _Bench(plan, halt)
     try:
-        with np.errstate(all="ignore"):  # IEEE's answers to overflow and NaN are the answers
+        # IEEE's answers to overflow and NaN are the answers.
+        with np.errstate(all="ignore"), Arena() as arena:
+            np.setbufsize(BUFFER)  # which errstate restores
+            bench = _Bench(plan, arena, halt)
             while not halt.is_set():
                 try:
                     task = tasks.popleft()
                 except IndexError:
                     return
-                if bench.compute(source[task.batch], task):
-                    consume(task, bench.sums(task))
+                room = bench.room(consumer.room(task))
+                if bench.compute(source[task.batch], task, room) and room is None:
+                    consumer.take(task, bench.sums(task))
     except BaseException:
         halt.set()
         raise
@@ -103,30 +118,35 @@ class _Bound:
     """Buffers for one shape of strip, and the calls that turn the planes into the sums."""
 
     planes: Array
-    sums: Array
+    sums: Array  # (maps, rows, columns × lanes)
     steps: list[Step]
 
 
 class _Bench:
     """What one worker keeps: scratch, bound once for each shape of strip, and where columns are read."""
 
-    def __init__(self, plan: Plan, halt: Event) -> None:
-        self.plan, self.halt = plan, halt
+    def __init__(self, plan: Plan, arena: Arena, halt: Event) -> None:
+        self.plan, self.arena, self.halt = plan, arena, halt
         self.work = Work(plan.problem, plan.arithmetic)
         self.mends = method_named(plan.method).mixes and plan.problem.dtype.kind == "f"
-        self.arena = Arena()
+        self.bind = method_named(plan.method).binder(self.work)
         self.bound: dict[Pair, _Bound] = {}
         self.columns: dict[Pair, Columns] = {}
         # A negative constant wraps around in an unsigned type, as the sums do.
-        self.constant = np.asarray(plan.problem.fill.value).astype(self.work.dtype)
+        self.constant = np.asarray(plan.problem.fill.value).astype(self.work.loaded)
 
-    def compute(self, source: Array, task: Task) -> bool:
-        """Load one task and run its steps; False where another worker, or an interrupt, halted it."""
-        shape = task.strip.shape
-        if shape not in self.bound:
-            self.bound[shape] = self._bind(shape)
-        bound = self.bound[shape]
-        self._load(source, task, bound.planes)
+    def room(self, offered: Array | None) -> Array | None:
+        """The room for a task's sums, lanes joined, where a method can write to it."""
+        if offered is None or offered.dtype != self.work.dtype or self.plan.problem.filter.combine:
+            return None
+        return _lanes_joined(offered)
+
+    def compute(self, source: Array, task: Task, room: Array | None) -> bool:
+        """Compute one task, into ``room`` if given; False where it was halted."""
+        planes = self._inside(source, task)
+        bound = self._bound(task.strip.shape, planes, room)
+        if planes is None:
+            self._load(source, task, bound.planes)
         if self.mends and not np.isfinite(bound.planes).all():
             self._compute_apart(bound)
             return True
@@ -142,30 +162,53 @@ class _Bench:
         The method runs with zeros in their place; plain sums, which read a window's own taps alone, say
         where they belong.
         """
-        plain = bound.planes.copy()
-        sums = bound.sums.reshape(*bound.sums.shape[:2], -1)
-        other = np.empty_like(sums)
-        bound.planes[~np.isfinite(plain)] = 0
-        plainly = PLAIN.steps(self.work, plain.reshape(*plain.shape[:4], -1), other, Arena())
-        for call, arguments in (*bound.steps, *plainly):
+        finite = np.where(np.isfinite(bound.planes), bound.planes, 0)
+        plain = np.empty_like(bound.sums)
+        steps = self.bind(_joined(finite), bound.sums, Arena())
+        steps += PLAIN.binder(self.work)(_joined(bound.planes), plain, Arena())
+        for call, arguments in steps:
             call(*arguments)
-        np.copyto(sums, other, where=~np.isfinite(other))
+        np.copyto(bound.sums, plain, where=~np.isfinite(plain))
 
     def sums(self, task: Task) -> Array:
         """The sums of a computed task, (maps, rows, columns, lanes), combined if the filter says so."""
-        bound = self.bound[task.strip.shape]
-        how = self.plan.problem.filter.combine
-        return combine(bound.sums, how, self.plan.outcome.dtype) if how else bound.sums
+        flat, how = self.latest.sums, self.plan.problem.filter.combine
+        sums = flat.reshape(*flat.shape[:2], -1, self.plan.problem.lanes)
+        return combine(sums, how, self.plan.outcome.dtype) if how else sums
 
-    def _bind(self, shape: Pair) -> _Bound:
+    def _bound(self, shape: Pair, planes: Array | None, sums: Array | None) -> _Bound:
+        """The buffers and steps for a strip; those that lie in scratch are kept for the next of its shape."""
+        kept = planes is None and sums is None
+        if kept and shape in self.bound:
+            self.latest = self.bound[shape]
+            return self.latest
         rows, columns = shape
-        work, lanes = self.work, self.plan.problem.lanes
+        work = self.work
         self.arena.restart()
-        planes = self.arena.empty(work.plane_shape(rows, columns), work.dtype)
-        sums = self.arena.empty((work.filter.maps, rows, columns * lanes), work.dtype)
-        method = method_named(self.plan.method)
-        steps = method.steps(work, planes.reshape(*planes.shape[:4], -1), sums, self.arena)
-        return _Bound(planes, sums.reshape(*sums.shape[:2], columns, lanes), steps)
+        if planes is None:
+            planes = self.arena.empty(work.plane_shape(rows, columns), work.loaded)
+        if sums is None:
+            size = work.filter.maps, rows, columns * self.plan.problem.lanes
+            sums = self.arena.empty(size, work.dtype)
+        self.latest = _Bound(planes, sums, self.bind(_joined(planes), sums, self.arena))
+        if kept:
+            self.bound[shape] = self.latest
+        return self.latest
+
+    def _inside(self, source: Array, task: Task) -> Array | None:
+        """The source's own values as planes, where they have the sums' type and the strip needs no others."""
+        problem = self.plan.problem
+        if source.dtype != self.work.loaded or problem.columns.stride > 1:
+            return None
+        outputs = (task.depth, task.depth + 1), task.strip.rows, task.strip.columns
+        reaches = [axis.reach(part) for axis, part in zip(problem.axes, outputs, strict=True)]
+        sizes = [axis.size for axis in problem.axes]
+        if any(first < 0 or last > size for (first, last), size in zip(reaches, sizes, strict=True)):
+            return None
+        depth, rows, columns = (slice(*reach) for reach in reaches)
+        part = source[depth, rows, columns][:: problem.depth.dilation]
+        planes = part.transpose(0, 3, 1, 2, 4)[:, :, None]
+        return planes if _lanes_joined(planes) is not None else None
 
     def _load(self, source: Array, task: Task, planes: Array) -> None:
         """Fill the planes with what the strip's windows read, border and all."""
@@ -186,6 +229,24 @@ class _Bench:
         if (left, width) not in self.columns:
             self.columns[left, width] = _column_sources(self.plan.problem, left, width)
         return self.columns[left, width]
+
+
+def _joined(planes: Array) -> Array:
+    """Planes, (depth, channels, phases, rows, columns, lanes), with columns and lanes as one axis."""
+    return planes.reshape(*planes.shape[:4], -1)
+
+
+def _lanes_joined(array: Array) -> Array | None:
+    """(…, rows, columns, lanes) with the last two as one contiguous axis, where that needs no copy.
+
+    A product of matrices wants rows that follow each other in memory.
+    """
+    size, lanes = array.itemsize, array.shape[-1]
+    joined = array.strides[-2] == size * lanes and (lanes == 1 or array.strides[-1] == size)
+    wide = array.shape[-2] * lanes * size
+    if not joined or array.strides[-3] < wide or array.strides[-3] % size or not array.flags.aligned:
+        return None
+    return array.reshape(*array.shape[:-2], -1)
 
 
 def _tap_sources(problem: Problem, output: int) -> list[int]:

@@ -109,15 +109,7 @@ def _range(plan: Plan, index: int, seen: Seen) -> tuple[Number, Number]:
 
 def _look(plan: Plan, source: Array, seen: list[Seen]) -> None:
     """A pass that only notes the range."""
-
-    def consumer(own: list[Seen]) -> engine.Consume:
-        def consume(task: engine.Task, sums: Array) -> None:
-            for map_, values in zip(own, sums, strict=True):
-                map_.note(values)
-
-        return consume
-
-    _run(plan, source, seen, consumer)
+    _run(plan, source, seen, _Looker)
 
 
 def _draw(
@@ -138,29 +130,54 @@ def _draw(
     ]
     unseen = seen[0].low > seen[0].high
 
-    def consumer(own: list[Seen]) -> engine.Consume:
-        def consume(task: engine.Task, sums: Array) -> None:
-            (top, bottom), (left, right) = task.strip.rows, task.strip.columns
-            for map_, values, finish, picture in zip(own, sums, finishes, pictures, strict=True):
-                if unseen:
-                    map_.note(values)
-                below, above = finish(values, picture[top:bottom, left:right, :lanes], count=True)
-                map_.below += below
-                map_.above += above
-
-        return consume
-
-    _run(plan, source, seen, consumer)
+    coloured = [picture[..., :lanes] for picture in pictures]
+    _run(plan, source, seen, lambda own: _Painter(own, unseen, finishes, coloured))
     return pictures
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Looker:
+    """Notes the range of the sums."""
+
+    seen: list[Seen]
+
+    def room(self, task: engine.Task) -> None:
+        return None
+
+    def take(self, task: engine.Task, sums: Array) -> None:
+        for map_, values in zip(self.seen, sums, strict=True):
+            map_.note(values)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Painter:
+    """Maps sums to pixels, (rows, columns, lanes) for each map, and notes what it sees of them."""
+
+    seen: list[Seen]
+    ranged: bool
+    finishes: list[Finish]
+    pictures: list[Array]
+
+    def room(self, task: engine.Task) -> None:
+        return None
+
+    def take(self, task: engine.Task, sums: Array) -> None:
+        (top, bottom), (left, right) = task.strip.rows, task.strip.columns
+        for map_, values, finish, picture in zip(self.seen, sums, self.finishes, self.pictures, strict=True):
+            if self.ranged:
+                map_.note(values)
+            below, above = finish(values, picture[top:bottom, left:right], count=True)
+            map_.below += below
+            map_.above += above
+
+
 def _run(
-    plan: Plan, source: Array, seen: list[Seen], consumer: Callable[[list[Seen]], engine.Consume]
+    plan: Plan, source: Array, seen: list[Seen], consumer: Callable[[list[Seen]], engine.Consumer]
 ) -> None:
     """One pass of the engine, in which every worker has notes of its own."""
     workers: list[list[Seen]] = []
 
-    def make() -> engine.Consume:
+    def make() -> engine.Consumer:
         workers.append([Seen() for _ in seen])
         return consumer(workers[-1])
 

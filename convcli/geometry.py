@@ -203,8 +203,8 @@ class Strip:
         return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
 
 
-def strips(rows: int, columns: int, height: int, width: int) -> Iterator[Strip]:
-    """The strips that cut an output of ``rows`` × ``columns``, row by row."""
-    for top in range(0, rows, height):
-        for left in range(0, columns, width):
-            yield Strip((top, min(top + height, rows)), (left, min(left + width, columns)))
+def strips(rows: Pair, columns: Pair, height: int, width: int) -> Iterator[Strip]:
+    """The strips that cut the output's ``rows`` × ``columns``, (first, past the last) each, row by row."""
+    for top in range(*rows, height):
+        for left in range(*columns, width):
+            yield Strip((top, min(top + height, rows[1])), (left, min(left + width, columns[1])))

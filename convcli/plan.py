@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from convcli.dtypes import Affine, DType, span
 from convcli.filter import Filter
 from convcli.geometry import Axis, Strip, strips
-from convcli.padding import Fill
+from convcli.padding import Fill, Pair
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -64,11 +64,12 @@ class Arithmetic:
     """The number type of the sums, and what is known of them.
 
     Attributes:
-        dtype: type of the loaded pixels, the weights and the sums.
+        dtype: type of the sums and the weights, and of the loaded pixels unless ``loaded`` says otherwise.
         filter: the filter in that arithmetic: integers, or floats.
         bounds: per map, the range that the sums can have; infinite where unknown.
         exact: whether the sums are exact integers (over the filter's denominator), in whatever type.
         reason: why this type.
+        loaded: a narrower type for the pixels, where a method's first sums need no more.
     """
 
     dtype: DType
@@ -76,6 +77,7 @@ class Arithmetic:
     bounds: tuple[tuple[float, float], ...]
     exact: bool
     reason: str
+    loaded: DType | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -117,11 +119,19 @@ class Plan:
     width: int
     threads: int
     candidates: tuple[Candidate, ...]
+    borders: Pair = (0, 0)
+    """Columns at the left and right that are strips of their own, so that the others need no copy."""
 
     def strips(self) -> list[Strip]:
-        """The output of one depth position, cut."""
-        rows, columns = self.problem.rows.output, self.problem.columns.output
-        return list(strips(rows, columns, self.height, self.width))
+        """The output of one depth position, cut; border columns, where they are apart, in tall strips."""
+        rows, columns = (0, self.problem.rows.output), self.problem.columns.output
+        left, right = self.borders
+        found = list(strips(rows, (left, columns - right), self.height, self.width))
+        for edge in ((0, left), (columns - right, columns)):
+            if edge[0] < edge[1]:
+                height = self.height * max(self.width // (edge[1] - edge[0]), 1)
+                found += strips(rows, edge, height, self.width)
+        return found
 
     @property
     def summary(self) -> str:

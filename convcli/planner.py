@@ -24,14 +24,16 @@ from convcli.methods.im2col import Im2col
 from convcli.methods.separable import Separable
 from convcli.methods.shift import Shift
 from convcli.methods.toeplitz import Toeplitz
+from convcli.padding import Pair
 from convcli.plan import Arithmetic, Candidate, Plan, Problem
 
 PLAIN: Final = Shift()
 METHODS: Final[tuple[Method, ...]] = (PLAIN, Separable(), Box(), Toeplitz(), Im2col(), Fft())
 
-STRIP_BYTES: Final = (384 * 1024, 1536 * 1024)
-"""Least and most bytes of one buffer of a strip. Small ones stay in the second-level cache; large ones keep
-two threads from queueing for the interpreter between NumPy calls, which costs more than the third level."""
+STRIP_BYTES: Final = (1024 * 1024, 5600 * 1024)
+"""Least and most bytes of a strip's buffers together. Small ones stay in the second-level cache; large ones
+keep two threads from queueing for the interpreter between NumPy calls, which costs more than the third
+level. The most is also what keeps a worker's memory in one block of its arena."""
 
 STRIPS_PER_THREAD: Final = 4
 
@@ -41,10 +43,16 @@ WIDEST: Final = 32_768
 NARROWEST: Final = 256
 """Columns of a strip that is cut across because the kernel is tall."""
 
+LEAST_INSIDE: Final = 32
+"""Columns beside those that reach past the edge, from which on the two are strips apart."""
+
 MOST_THREADS: Final = 64
 
-SMALL: Final = 1_000_000
-"""Values below which a second thread costs more than it saves."""
+THREAD_WORK: Final = 2.5e6
+"""Nanoseconds of estimated work for each thread, below which another one costs more than it saves."""
+
+HALOS: Final = 4
+"""Rows of a strip beside those that its windows reach past it, so that little is computed twice."""
 
 LARGEST_SINGLE: Final = 1e15
 """Weights and fills above this are taken to float64, because float32 ends at 3.4e38."""
@@ -57,7 +65,8 @@ def choose(problem: Problem, method: str = "auto", threads: int | None = None) -
 
     Args:
         method: ``auto``, or the name of one of `METHODS`.
-        threads: workers; None takes one for each processor that this process may use.
+        threads: workers at most; None takes one for each processor that this process may use. Small work
+            takes fewer.
 
     Raises:
         ArgumentError: an unknown method, one that refuses this problem, or fewer than 1 thread.
@@ -71,14 +80,23 @@ def choose(problem: Problem, method: str = "auto", threads: int | None = None) -
     work = considered[chosen]
     assert isinstance(work, Work)
     workers = min(processors() if threads is None else threads, MOST_THREADS)
+    effort = problem.values * next(found.cost or 0 for found in candidates if found.method == chosen)
+    workers = max(min(workers, int(effort / THREAD_WORK)), 1)
     height, width = _strip(method_named(chosen), work, workers)
     tasks = problem.batch * problem.depth.output * -(-problem.rows.output // height)
     tasks *= -(-problem.columns.output // width)
     workers = min(workers, tasks)
-    if threads is None and problem.values < SMALL:
-        workers = 1
-    arithmetic = work.arithmetic
-    return Plan(problem, arithmetic, outcome(arithmetic), chosen, height, width, workers, candidates)
+    return Plan(
+        problem=problem,
+        arithmetic=work.arithmetic,
+        outcome=outcome(work.arithmetic),
+        method=chosen,
+        height=height,
+        width=width,
+        threads=workers,
+        candidates=candidates,
+        borders=_borders(method_named(chosen), work),
+    )
 
 
 def processors() -> int:
@@ -146,7 +164,7 @@ def _candidate(method: Method, found: Work | str) -> Candidate:
 
 def _loading(work: Work) -> float:
     depth, channels, phases, *_ = work.plane_shape(1, 1)
-    return rates.LOAD[work.dtype.itemsize] * depth * channels * phases / work.filter.maps
+    return rates.LOAD[work.loaded.itemsize] * depth * channels * phases / work.filter.maps
 
 
 def _pick(candidates: tuple[Candidate, ...], method: str) -> str:
@@ -172,10 +190,11 @@ def _strip(method: Method, work: Work, workers: int) -> tuple[int, int]:
     problem = work.problem
     rows, columns = problem.rows.output, problem.columns.output
     down, across = method.grain(work)
-    value = work.dtype.itemsize * problem.lanes * max(method.buffers(work) / 2, 1)
+    value = work.dtype.itemsize * problem.lanes * method.buffers(work)
     least, most = STRIP_BYTES
     halo = min(problem.rows.extent, rows)
-    narrow = max(int(most / (value * halo)), NARROWEST)
+    tall = min(max(HALOS * (halo - 1) + 1, down), rows)
+    narrow = max(int(most / (value * tall)), NARROWEST)
     width = min(columns, _multiple(min(max(WIDEST // problem.lanes, 1), narrow), across))
     share = int(value * columns * rows) // (workers * STRIPS_PER_THREAD)
     height = min(max(int(min(max(share, least), most) / (value * width)), halo), rows)
@@ -183,6 +202,15 @@ def _strip(method: Method, work: Work, workers: int) -> tuple[int, int]:
     if width == columns and 1 < count < 4 * workers:
         count = -(-count // workers) * workers
     return min(_multiple(-(-rows // count), down), rows), width
+
+
+def _borders(method: Method, work: Work) -> Pair:
+    """Left and right columns whose windows reach past the edge, where the others can be read in place."""
+    axis = work.problem.columns
+    reach = axis.before + axis.after
+    if work.problem.dtype != work.loaded or axis.stride > 1 or not method.edges:
+        return 0, 0
+    return (axis.before, axis.after) if axis.output >= LEAST_INSIDE * reach else (0, 0)
 
 
 def _multiple(size: int, grain: int) -> int:

@@ -44,6 +44,14 @@ def expected(value: int, affine: Affine, target: type) -> int:
     return min(max(round(exact), int(info.min)), int(info.max))
 
 
+def test_rounding_has_room_for_its_own_half():
+    """The magnitude of the lowest sum, rounded, does not leave the type of the sums."""
+    out = np.empty(2, np.uint8)
+    finish = Finish(np.dtype(np.int16), -32760, 0, Affine(1, 0, 16, True), np.dtype(np.uint8), exact=True)
+    finish(np.array([-32760, -24], np.int16), out)
+    assert out.tolist() == [255, 2]
+
+
 @given(data=st.data())
 def test_finish_rounds_like_fractions(data):
     """For any sums, gain, offset, denominator and type: nearest, ties to even, saturated, and counted."""

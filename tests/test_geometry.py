@@ -134,7 +134,7 @@ def test_strips_cover_each_output_once(rows, columns, height, width):
     """Strips tile the output without a gap or an overlap."""
     seen = [
         (row, column)
-        for strip in strips(rows, columns, height, width)
+        for strip in strips((0, rows), (0, columns), height, width)
         for row in range(*strip.rows)
         for column in range(*strip.columns)
     ]

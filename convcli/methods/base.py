@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 
@@ -23,6 +24,11 @@ from convcli.plan import Arithmetic, Problem
 
 Step = tuple[Callable[..., Any], tuple[Any, ...]]
 """One NumPy call with its arguments: views of the planes, of scratch and of the sums."""
+
+Binder = Callable[[Array, Array, "Arena"], list[Step]]
+"""Given planes (only read), sums (maps, rows, columns × lanes) and an arena for scratch, the calls that turn
+the one into the other. They can be run again and again, while the planes are loaded anew, and cost little
+more than the arithmetic."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +45,13 @@ class Work:
 
     @property
     def dtype(self) -> DType:
+        """Type of the sums."""
         return self.arithmetic.dtype
+
+    @property
+    def loaded(self) -> DType:
+        """Type of the planes."""
+        return self.arithmetic.loaded or self.arithmetic.dtype
 
     @cached_property
     def phases(self) -> tuple[int, ...]:
@@ -79,13 +91,26 @@ class Arena:
 
     The first touch of a page costs about as much as twenty passes over it, so memory is kept and shared by
     the shapes, of which only one is at work at a time; blocks are large enough for the system's huge pages.
+    An arena's first block outlives its worker and serves the next one.
     """
 
-    BLOCK: Final = 8 * 2**20
+    BLOCK: Final = 6 * 2**20
+    MOST_IDLE: Final = 2
+    idle: ClassVar[list[Array]] = []
 
     def __init__(self) -> None:
         self.blocks: list[Array] = []
         self.restart()
+
+    def __enter__(self) -> Self:
+        with suppress(IndexError):
+            self.blocks.append(Arena.idle.pop())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.blocks and self.blocks[0].size == Arena.BLOCK and len(Arena.idle) < Arena.MOST_IDLE:
+            Arena.idle.append(self.blocks[0])
+        self.blocks = []
 
     def restart(self) -> None:
         """Hand out everything again, from the start."""
@@ -109,6 +134,8 @@ class Method(ABC):
     name: str
     mixes: bool = False
     """Whether values outside a window take part in its sum with weight 0: then 0 · inf must be mended."""
+    edges: bool = True
+    """Whether strips of a few columns cost no more than their share, so that border columns may be apart."""
 
     @abstractmethod
     def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
@@ -122,21 +149,21 @@ class Method(ABC):
         """Nanoseconds a value of one map, on one thread, once the planes are loaded."""
 
     @abstractmethod
-    def steps(self, work: Work, planes: Array, sums: Array, arena: Arena) -> list[Step]:
-        """The calls that turn ``planes`` into ``sums``, (maps, rows, columns × lanes).
-
-        Views are bound here, once for each shape of strip and thread; running the steps again and again,
-        while the planes are loaded anew, costs little more than the arithmetic. Scratch comes from ``arena``.
-        """
+    def binder(self, work: Work) -> Binder:
+        """What all strips share is made here, once a worker; views are bound later, strip by strip."""
 
     def grain(self, work: Work) -> tuple[int, int]:
         """Rows and columns that a strip is to be a multiple of, so that every cut rounds alike."""
         return 1, 1
 
-    def buffers(self, work: Work) -> int:
-        """Values that a strip keeps for each of its sums' columns and rows."""
+    def buffers(self, work: Work) -> float:
+        """Values of the sums' type that a strip keeps, scratch and all, for each of its rows × columns."""
         depth, channels, phases, *_ = work.plane_shape(1, 1)
-        return max(depth * channels * phases, work.filter.maps)
+        return depth * channels * phases + work.filter.maps + self.scratch(work)
+
+    def scratch(self, work: Work) -> float:
+        """The scratch among `buffers`."""
+        return 1
 
 
 Members = tuple[tuple[int, bool], ...]
@@ -169,6 +196,11 @@ class WeightedSum:
             for magnitude, members in ordered
         ]
         self.terms = [term for group in self.groups for term, _ in group.members]
+
+    @property
+    def spare(self) -> bool:
+        """Whether the steps need scratch: for groups behind the first that are multiplied."""
+        return any(group.factors is not None for group in self.groups[1:])
 
     def cost(self, dtype: DType) -> float:
         """Nanoseconds a value."""

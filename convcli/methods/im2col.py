@@ -5,11 +5,13 @@ What a layer of many channels does: (maps × taps) @ (taps × values).
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from convcli.dtypes import Array
 from convcli.methods import rates
-from convcli.methods.base import Arena, Method, Step, Work
+from convcli.methods.base import Arena, Binder, Method, Step, Work
 from convcli.methods.floats import in_floats
 from convcli.plan import Arithmetic, Problem
 
@@ -32,23 +34,32 @@ class Im2col(Method):
         gather = taps * groups * rates.add(work.dtype) / work.filter.maps
         return gather + 2 * taps / rates.flops(work.dtype)
 
-    def buffers(self, work: Work) -> int:
-        return int(work.filter.weights[..., 0].size) * 2
+    def scratch(self, work: Work) -> float:
+        return int(work.filter.weights[..., 0].size) + work.filter.maps / work.problem.groups
 
-    def steps(self, work: Work, planes: Array, sums: Array, arena: Arena) -> list[Step]:
-        maps, rows, columns = sums.shape
+    def binder(self, work: Work) -> Binder:
         weights = work.filter.weights.astype(work.dtype)
-        taps = weights[..., 0].size
-        gathered = arena.empty((taps, rows, columns), work.dtype)
-        each = maps // work.problem.groups
-        steps: list[Step] = []
-        for group in range(work.problem.groups):
-            first = group * each
-            for place, (depth, row, column, channel) in enumerate(np.ndindex(*weights.shape[:4])):
-                phase, across = work.column_window(column, columns)
-                plane = planes[depth, work.channel(first, channel), phase]
-                steps.append((np.copyto, (gathered[place], plane[work.row_window(row, rows), across])))
-            matrix = np.ascontiguousarray(weights[..., first : first + each].reshape(taps, each).T)
-            flat = sums[first : first + each].reshape(each, rows * columns)
-            steps.append((np.matmul, (matrix, gathered.reshape(taps, -1), flat)))
-        return steps
+        matrices = [
+            np.ascontiguousarray(group.reshape(-1, group.shape[-1]).T)
+            for group in np.split(weights, work.problem.groups, axis=-1)
+        ]
+        return partial(_steps, work, matrices)
+
+
+def _steps(work: Work, matrices: list[Array], planes: Array, sums: Array, arena: Arena) -> list[Step]:
+    rows, columns = sums.shape[1:]
+    each, taps = matrices[0].shape
+    gathered = arena.empty((taps, rows, columns), work.dtype)
+    product = arena.empty((each, rows * columns), work.dtype) if not sums.flags.c_contiguous else None
+    steps: list[Step] = []
+    for first, matrix in zip(range(0, len(sums), each), matrices, strict=True):
+        for place, (depth, row, column, channel) in enumerate(np.ndindex(*work.filter.weights.shape[:4])):
+            phase, across = work.column_window(column, columns)
+            plane = planes[depth, work.channel(first, channel), phase]
+            steps.append((np.copyto, (gathered[place], plane[work.row_window(row, rows), across])))
+        out = sums[first : first + each]
+        flat = out.reshape(each, -1) if product is None else product
+        steps.append((np.matmul, (matrix, gathered.reshape(taps, -1), flat)))
+        if product is not None:
+            steps.append((np.copyto, (out, product.reshape(out.shape))))
+    return steps

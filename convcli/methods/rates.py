@@ -10,7 +10,7 @@ from typing import Final
 
 from convcli.dtypes import DType
 
-ADD: Final = {1: 0.03, 2: 0.065, 4: 0.19, 8: 0.36}
+ADD: Final = {1: 0.03, 2: 0.065, 4: 0.24, 8: 0.45}
 """Adding two arrays of a strip into a third, by item size in bytes."""
 
 IN_PLACE: Final = 0.7
@@ -19,10 +19,10 @@ IN_PLACE: Final = 0.7
 LOAD: Final = {1: 0.03, 2: 0.04, 4: 0.09, 8: 0.19}
 """Converting 8-bit pixels to the sums' type, by its item size."""
 
-FLOPS: Final = {4: 95.0, 8: 45.0}
+FLOPS: Final = {4: 90.0, 8: 43.0}
 """Multiplications and additions in a nanosecond in a product of small matrices, by item size."""
 
-TRANSFORM: Final = {4: 9.0, 8: 12.5}
+TRANSFORM: Final = {4: 6.5, 8: 9.5}
 """A forward and an inverse real transform of a tile, for each of its values, by item size."""
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from convcli.dtypes import Array
 from convcli.methods import rates
-from convcli.methods.base import Arena, Method, Step, WeightedSum, Work
+from convcli.methods.base import Arena, Binder, Method, Step, WeightedSum, Work
 from convcli.plan import Arithmetic, Problem
 
 MOST_PLANES: Final = 64
@@ -42,27 +43,41 @@ class Separable(Method):
             cost += downs * len(work.phases) + acrosses + rates.add(work.dtype) * max(len(passes) - 1, 0)
         return cost / work.filter.maps
 
-    def steps(self, work: Work, planes: Array, sums: Array, arena: Arena) -> list[Step]:
-        rows, columns = sums.shape[1:]
-        kernel_rows, kernel_columns = work.filter.kernel[1:]
-        full, part = (len(work.phases), rows, planes.shape[-1]), (rows, columns)
-        down_sums, down_spare = arena.empty(full, work.dtype), arena.empty(full, work.dtype)
-        across_spare, partial = arena.empty(part, work.dtype), arena.empty(part, work.dtype)
-        down_windows = [work.row_window(row, rows) for row in range(kernel_rows)]
-        across_windows = [work.column_window(column, columns) for column in range(kernel_columns)]
-        across_views = [down_sums[phase, :, window] for phase, window in across_windows]
-        steps: list[Step] = []
-        for index, passes in _passes(work):
-            for number, (depth, channel, down, across) in enumerate(passes):
-                source = planes[depth, work.channel(index, channel)]
-                target = partial if number else sums[index]
-                steps += down.steps([source[:, window] for window in down_windows], down_sums, down_spare)
-                steps += across.steps(across_views, target, across_spare)
-                if number:
-                    steps.append((np.add, (sums[index], partial, sums[index])))
-            if not passes:
-                steps.append((np.copyto, (sums[index], work.dtype.type(0))))
-        return steps
+    def scratch(self, work: Work) -> float:
+        found = [one for _, passes in _passes(work) for one in passes]
+        spares = any(down.spare for *_, down, _ in found) * len(work.phases) + any(a.spare for *_, a in found)
+        return len(work.phases) + spares + (len(found) > work.filter.maps)
+
+    def binder(self, work: Work) -> Binder:
+        return partial(_steps, work, list(_passes(work)))
+
+
+def _steps(
+    work: Work, maps: list[tuple[int, list[Pass]]], planes: Array, sums: Array, arena: Arena
+) -> list[Step]:
+    rows, columns = sums.shape[1:]
+    kernel_rows, kernel_columns = work.filter.kernel[1:]
+    full, part = (len(work.phases), rows, planes.shape[-1]), (rows, columns)
+    found = [one for _, passes in maps for one in passes]
+    down_sums = arena.empty(full, work.dtype)
+    down_spare = arena.empty(full, work.dtype) if any(down.spare for *_, down, _ in found) else None
+    across_spare = arena.empty(part, work.dtype) if any(across.spare for *_, across in found) else None
+    partial_sums = arena.empty(part, work.dtype) if len(found) > len(maps) else None
+    down_windows = [work.row_window(row, rows) for row in range(kernel_rows)]
+    across_windows = [work.column_window(column, columns) for column in range(kernel_columns)]
+    across_views = [down_sums[phase, :, window] for phase, window in across_windows]
+    steps: list[Step] = []
+    for index, passes in maps:
+        for number, (depth, channel, down, across) in enumerate(passes):
+            source = planes[depth, work.channel(index, channel)]
+            target = sums[index] if partial_sums is None or not number else partial_sums
+            steps += down.steps([source[:, window] for window in down_windows], down_sums, down_spare)
+            steps += across.steps(across_views, target, across_spare)
+            if number:
+                steps.append((np.add, (sums[index], partial_sums, sums[index])))
+        if not passes:
+            steps.append((np.copyto, (sums[index], work.dtype.type(0))))
+    return steps
 
 
 def _passes(work: Work) -> Iterator[tuple[int, list[Pass]]]:

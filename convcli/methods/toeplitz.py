@@ -7,6 +7,8 @@ BLAS would start threads of its own.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Final
 
 import numpy as np
@@ -14,7 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from convcli.dtypes import Array
 from convcli.methods import rates
-from convcli.methods.base import Arena, Method, Step, Work
+from convcli.methods.base import Arena, Binder, Method, Step, Work
 from convcli.methods.floats import in_floats
 from convcli.plan import Arithmetic, Problem
 
@@ -52,48 +54,100 @@ class Toeplitz(Method):
     def grain(self, work: Work) -> tuple[int, int]:
         return BLOCK, TILE
 
-    def steps(self, work: Work, planes: Array, sums: Array, arena: Arena) -> list[Step]:
-        scratch = arena.empty(sums.shape[1:], work.dtype)
-        steps: list[Step] = []
-        for index in range(work.filter.maps):
-            out, started = sums[index], False
-            for depth, column, channel in np.ndindex(*work.filter.kernel[::2], work.filter.inputs):
-                weights = work.filter.weights[depth, :, column, channel, index]
-                if not weights.any():
-                    continue
-                phase, across = work.column_window(column, out.shape[1])
-                plane = planes[depth, work.channel(index, channel), phase][:, across]
-                target = scratch if started else out
-                steps += _products(work, weights, plane, target)
+    def binder(self, work: Work) -> Binder:
+        depth, _, columns = work.filter.kernel
+        taps = [
+            _Tap(work, *place) for place in np.ndindex(work.filter.maps, depth, columns, work.filter.inputs)
+        ]
+        return partial(_steps, work, [tap for tap in taps if tap.weights.any()])
+
+
+@dataclass(eq=False)
+class _Tap:
+    """One column of weights of a plane, and its bands."""
+
+    work: Work
+    index: int
+    depth: int
+    column: int
+    channel: int
+
+    @property
+    def weights(self) -> Array:
+        weights: Array = self.work.filter.weights[self.depth, :, self.column, self.channel, self.index]
+        return weights
+
+    @cached_property
+    def bands(self) -> dict[int, Array]:
+        """T_j for blocks of 1 to `BLOCK` rows: (block, rows that the block reads)."""
+        axis = self.work.problem.rows
+        found = {}
+        for block in range(1, BLOCK + 1):
+            found[block] = np.zeros((block, (block - 1) * axis.stride + axis.extent), self.work.dtype)
+            for row in range(block):
+                start = row * axis.stride
+                found[block][row, start : start + axis.extent : axis.dilation] = self.weights
+        return found
+
+    def start(self, planes: Array) -> Array:
+        """The plane that the tap reads, from its column on."""
+        phase, across = self.work.column_window(self.column, planes.shape[-1])
+        plane: Array = planes[self.depth, self.work.channel(self.index, self.channel), phase]
+        return plane[:, across]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Blocks of ``block`` rows from ``top`` on, tiles of ``tile`` columns from ``left`` on."""
+
+    top: int
+    block: int
+    blocks: int
+    left: int
+    tile: int
+    tiles: int
+
+    def sources(self, array: Array, stride: int, rows: int) -> Array:
+        """(blocks, tiles, rows, tile) views of what the blocks read; they may overlap."""
+        down, across = array.strides
+        shape = self.blocks, self.tiles, rows, self.tile
+        strides = self.block * stride * down, self.tile * across, down, across
+        return as_strided(array[self.top * stride :, self.left :], shape, strides)
+
+    def targets(self, array: Array) -> Array:
+        """(blocks, tiles, block, tile) views of the sums."""
+        rows = slice(self.top, self.top + self.blocks * self.block)
+        part = array[rows, self.left : self.left + self.tiles * self.tile]
+        return part.reshape(self.blocks, self.block, self.tiles, self.tile).swapaxes(1, 2)
+
+
+def _steps(work: Work, taps: list[_Tap], planes: Array, sums: Array, arena: Arena) -> list[Step]:
+    rows, columns = sums.shape[1:]
+    parts = [_Part(*down, *across) for down in _parts(rows, BLOCK) for across in _parts(columns, TILE)]
+    scratch = arena.empty((rows, columns), work.dtype)
+    between = [part.targets(scratch) for part in parts]
+    steps: list[Step] = []
+    for index, out in enumerate(sums):
+        targets, started = [part.targets(out) for part in parts], False
+        for tap in taps:
+            if tap.index == index:
+                steps += _products(tap, parts, tap.start(planes), between if started else targets)
                 if started:
                     steps.append((np.add, (out, scratch, out)))
                 started = True
-            if not started:
-                steps.append((np.copyto, (out, work.dtype.type(0))))
-        return steps
-
-
-def _products(work: Work, weights: Array, plane: Array, out: Array) -> list[Step]:
-    """The products of one column tap: whole blocks and tiles, then what is left at the ends."""
-    rows, columns = out.shape
-    stride = work.problem.rows.stride
-    steps: list[Step] = []
-    for top, block, count in _parts(rows, BLOCK):
-        band = _band(work, weights, block)
-        for left, tile, tiles in _parts(columns, TILE):
-            source = plane[top * stride :, left:]
-            target = out[top:, left:]
-            steps.append(
-                (
-                    np.matmul,
-                    (
-                        band,
-                        _tiled(source, count, block * stride, band.shape[1], tiles, tile),
-                        _tiled(target, count, block, block, tiles, tile),
-                    ),
-                )
-            )
+        if not started:
+            steps.append((np.copyto, (out, work.dtype.type(0))))
     return steps
+
+
+def _products(tap: _Tap, parts: list[_Part], plane: Array, targets: list[Array]) -> list[Step]:
+    """The products of one column tap."""
+    stride = tap.work.problem.rows.stride
+    return [
+        (np.matmul, (band, part.sources(plane, stride, band.shape[1]), target))
+        for part, target in zip(parts, targets, strict=True)
+        for band in [tap.bands[part.block]]
+    ]
 
 
 def _parts(size: int, part: int) -> list[tuple[int, int, int]]:
@@ -101,20 +155,3 @@ def _parts(size: int, part: int) -> list[tuple[int, int, int]]:
     whole = size // part
     found = [(0, part, whole)] if whole else []
     return found + ([(whole * part, size % part, 1)] if size % part else [])
-
-
-def _band(work: Work, weights: Array, block: int) -> Array:
-    """T_j: (block, rows that the block reads)."""
-    axis = work.problem.rows
-    band = np.zeros((block, (block - 1) * axis.stride + axis.extent), work.dtype)
-    for row in range(block):
-        start = row * axis.stride
-        band[row, start : start + axis.extent : axis.dilation] = weights
-    return band
-
-
-def _tiled(array: Array, blocks: int, step: int, rows: int, tiles: int, tile: int) -> Array:
-    """(blocks, tiles, rows, tile) views: blocks start ``step`` rows apart and may overlap."""
-    down, across = array.strides
-    shape = blocks, tiles, rows, tile
-    return as_strided(array, shape, (step * down, tile * across, down, across))
