@@ -16,7 +16,7 @@ from convcli.errors import ArgumentError, OutputError, one_line
 from convcli.featuremap import FeatureMap, feature_maps
 from convcli.filter import Filter
 from convcli.geometry import Axis, Geometry, geometry
-from convcli.images.base import Header, depth_text, kind_text, quiet_stderr
+from convcli.images.base import Header, Metadata, depth_text, kind_text, quiet_stderr
 from convcli.kernel import Kernel
 from convcli.naming import Output, Target
 from convcli.padding import Padding
@@ -92,7 +92,7 @@ def apply(source: str, settings: Settings, ledger: files.Ledger | None = None) -
     seconds = (time.perf_counter() - begun) / len(maps)
     reports = []
     for index, (target, found) in enumerate(zip(task.targets, maps, strict=True)):
-        size = _write(target, found.pixels, settings)
+        size = _write(target, found.pixels, task.opened.header.metadata, settings)
         reports.append(_report(task, settings, index, found, size, seconds))
     return reports
 
@@ -180,10 +180,10 @@ def _claim(task: Task, settings: Settings, ledger: files.Ledger) -> None:
             ledger.claim(target.path, settings.force, not settings.output.is_one_file)
 
 
-def _write(target: Target, picture: Array, settings: Settings) -> int:
+def _write(target: Target, picture: Array, metadata: Metadata, settings: Settings) -> int:
     try:
         with quiet_stderr():
-            data = target.format.encode(picture)
+            data = target.format.encode(picture, metadata)
     except Exception as error:  # an encoder's limit, such as WebP's largest side
         reason = one_line(str(error)) or type(error).__name__
         raise OutputError(f"{target}: {target.format.name} cannot be written: {reason}") from error
@@ -230,6 +230,7 @@ def _report(
 
 def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:
     notes = [target.note] if target.note else []
+    notes += task.opened.header.notes
     frames = task.opened.header.frames
     if frames > 1:
         notes.append(f"the first of {frames} frames; the others are left out")

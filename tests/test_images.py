@@ -16,6 +16,7 @@ from PIL import Image
 from convcli import images
 from convcli.errors import ImageError
 from convcli.images import FORMATS, open_bytes
+from convcli.images.base import Metadata
 from tests.conftest import SAMPLES
 
 RNG = np.random.default_rng(9)
@@ -53,7 +54,7 @@ def test_png_both_ways(channels, dtype):
     opened = open_bytes(imagecodecs.png_encode(squeezed(pixels)), LIMIT)
     assert (opened.header.channels, opened.header.dtype) == (channels, np.dtype(dtype))
     assert np.array_equal(opened.pixels(), pixels)
-    written = images.format_named("png").encode(pixels)
+    written = images.format_named("png").encode(pixels, Metadata())
     assert np.array_equal(imagecodecs.png_decode(written), squeezed(pixels))
 
 
@@ -66,7 +67,7 @@ def test_tiff_both_ways(channels, dtype, layout):
     opened = open_bytes(by_tifffile(pixels, **layout), LIMIT)
     assert (opened.header.channels, opened.header.dtype) == (channels, np.dtype(dtype))
     assert np.array_equal(opened.pixels(), pixels)
-    written = images.format_named("tiff").encode(pixels)
+    written = images.format_named("tiff").encode(pixels, Metadata())
     assert np.array_equal(tifffile.imread(io.BytesIO(written)), squeezed(pixels))
 
 
@@ -77,7 +78,7 @@ def test_tiff_floats(dtype):
     pixels[0, 0] = np.nan
     opened = open_bytes(by_tifffile(pixels), LIMIT)
     assert np.array_equal(opened.pixels(), pixels, equal_nan=True)
-    written = images.format_named("tiff").encode(pixels)
+    written = images.format_named("tiff").encode(pixels, Metadata())
     assert np.array_equal(tifffile.imread(io.BytesIO(written)), pixels, equal_nan=True)
 
 
@@ -111,7 +112,7 @@ def test_other_lossless_formats_both_ways(name, channels):
     opened = open_bytes(source, LIMIT)
     assert opened.format.name == name
     assert np.array_equal(opened.pixels(), pixels)
-    with Image.open(io.BytesIO(opened.format.encode(pixels))) as written:
+    with Image.open(io.BytesIO(opened.format.encode(pixels, Metadata()))) as written:
         assert np.array_equal(
             np.asarray(written.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])), squeezed(pixels)
         )
@@ -126,7 +127,7 @@ def test_jpeg(channels):
     opened = open_bytes(source, LIMIT)
     with Image.open(io.BytesIO(source)) as reference:
         assert np.array_equal(opened.pixels(), np.asarray(reference).reshape(pixels.shape))
-    with Image.open(io.BytesIO(opened.format.encode(pixels))) as written:
+    with Image.open(io.BytesIO(opened.format.encode(pixels, Metadata()))) as written:
         assert np.abs(np.asarray(written).reshape(pixels.shape).astype(int) - pixels).max() <= 3
         assert channels == 1 or all(layer[1:3] == (1, 1) for layer in written.layer)
 

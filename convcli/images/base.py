@@ -8,7 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from convcli.dtypes import Array, DType
@@ -24,6 +24,29 @@ _NAMES: Final = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
 
 
 @dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a file says besides its pixels, and a result says too.
+
+    Attributes:
+        icc: an ICC profile.
+        exif: an Exif block in TIFF form (``II*`` or ``MM`` first), its orientation 1.
+        xmp: an XMP packet.
+        resolution: pixels a metre, (across, down).
+        gamma: the encoding exponent, as PNG's gAMA states it (0.45455).
+        srgb: the rendering intent of PNG's sRGB chunk.
+        texts: keywords with their texts, such as a title or a description.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    resolution: tuple[float, float] | None = None
+    gamma: float | None = None
+    srgb: int | None = None
+    texts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """What a file says of its picture before a pixel is decoded.
 
@@ -32,6 +55,9 @@ class Header:
         channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
         dtype: type of the decoded values.
         frames: pictures in the file, of which the first is read.
+        orientation: how the stored picture is to be turned, 1 to 8 as Exif counts (tag 274). ``rows`` and
+            ``columns`` are those of the turned picture, `Format.decode` gives the stored one.
+        notes: what a person should know of how it is read.
     """
 
     format: str
@@ -40,6 +66,9 @@ class Header:
     channels: int
     dtype: DType
     frames: int = 1
+    orientation: int = 1
+    metadata: Metadata = field(default_factory=Metadata)
+    notes: tuple[str, ...] = ()
 
     @property
     def alpha(self) -> bool:
@@ -79,8 +108,8 @@ class Format(Protocol):
     def holds(self, dtype: DType, channels: int) -> bool:
         """Whether every value of such a picture survives being written."""
 
-    def encode(self, pixels: Array) -> bytes:
-        """A file of (rows, columns, channels) pixels that `holds` accepts."""
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
+        """A file of (rows, columns, channels) pixels that `holds` accepts, and of what it can say beside."""
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from convcli.dtypes import Array, DType
-from convcli.images.base import CHANNELS, MODES, Header, from_pillow, pillow, saved, to_pillow
+from convcli.images.base import CHANNELS, MODES, Header, Metadata, from_pillow, pillow, saved, to_pillow
 
 _MODES: Final = {"1": "L", "P": "RGB"}
 
@@ -33,5 +33,5 @@ class Bmp:
     def holds(self, dtype: DType, channels: int) -> bool:
         return dtype == np.uint8 and channels in (1, 3)
 
-    def encode(self, pixels: Array) -> bytes:
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         return saved(to_pillow(pixels), "BMP")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convcli.dtypes import Array, DType
-from convcli.images.base import MODES, Header, pillow, saved, to_pillow
+from convcli.images.base import MODES, Header, Metadata, pillow, saved, to_pillow
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,5 +46,5 @@ class Gif:
     def holds(self, dtype: DType, channels: int) -> bool:
         return dtype == np.uint8 and channels == 1
 
-    def encode(self, pixels: Array) -> bytes:
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         return saved(to_pillow(pixels), "GIF")

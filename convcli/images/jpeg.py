@@ -8,7 +8,7 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import Header, pillow, saved, to_pillow
+from convcli.images.base import Header, Metadata, pillow, saved, to_pillow
 
 QUALITY: Final = 95
 
@@ -41,5 +41,5 @@ class Jpeg:
     def holds(self, dtype: DType, channels: int) -> bool:
         return dtype == np.uint8 and channels in (1, 3)
 
-    def encode(self, pixels: Array) -> bytes:
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         return saved(to_pillow(pixels), "JPEG", quality=QUALITY, subsampling=0)

@@ -10,7 +10,7 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import Header
+from convcli.images.base import Header, Metadata
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _CHANNELS: Final = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette holds RGB
@@ -54,7 +54,7 @@ class Png:
     def holds(self, dtype: DType, channels: int) -> bool:
         return dtype in (np.uint8, np.uint16)
 
-    def encode(self, pixels: Array) -> bytes:
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         import imagecodecs
 
         squeezed = pixels[..., 0] if pixels.shape[2] == 1 else pixels

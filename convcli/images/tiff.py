@@ -9,7 +9,7 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import Header
+from convcli.images.base import Header, Metadata
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3  # tag 262, photometric interpretation
 _SEPARATE: Final = 2  # tag 284, planar configuration
@@ -74,7 +74,7 @@ class Tiff:
     def holds(self, dtype: DType, channels: int) -> bool:
         return True
 
-    def encode(self, pixels: Array) -> bytes:
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         import tifffile
 
         channels = pixels.shape[2]

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from convcli.dtypes import Array, DType
-from convcli.images.base import CHANNELS, MODES, Header, from_pillow, pillow, saved, to_pillow
+from convcli.images.base import CHANNELS, MODES, Header, Metadata, from_pillow, pillow, saved, to_pillow
 
 LARGEST_SIDE: Final = 16_383
 
@@ -33,7 +33,7 @@ class WebP:
     def holds(self, dtype: DType, channels: int) -> bool:
         return dtype == np.uint8
 
-    def encode(self, pixels: Array) -> bytes:
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         image = to_pillow(pixels)
         if pixels.shape[2] < 3:
             image = image.convert("RGB" if pixels.shape[2] == 1 else "RGBA")
