@@ -21,6 +21,7 @@ from convcli.plan import Plan, Problem
 from convcli.planner import choose, result_dtype
 from convcli.presets import load_kernel
 from convcli.rational import Number, exact_number
+from convcli.source import Whole
 
 SOURCES: Final = "bool, int8 to int64, uint8 to uint64, float16, float32 or float64"
 LARGEST_RESULT: Final = 2**36
@@ -289,7 +290,9 @@ def _run(plan: Plan, source: Array, target: DType, first: bool) -> Array:
         Finish(outcome.dtype, *bounds, affine, target, outcome.exact)
         for bounds, affine in zip(outcome.bounds, outcome.affines, strict=True)
     ]
-    engine.run(plan, source, lambda: _Writer(last.reshape(*last.shape[:4], outcome.maps, lanes), finishes))
+    engine.run(
+        plan, Whole(source), lambda: _Writer(last.reshape(*last.shape[:4], outcome.maps, lanes), finishes)
+    )
     return result
 
 

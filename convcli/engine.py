@@ -24,6 +24,7 @@ from convcli.methods.base import Arena, Step, Work
 from convcli.padding import Pair
 from convcli.plan import Plan, Problem
 from convcli.planner import PLAIN, method_named
+from convcli.source import Source
 
 BUFFER: Final = 1024
 """NumPy's buffer, in values. It copies rows shorter than about a quarter of it, which for its own 8192 made
@@ -66,12 +67,12 @@ class Consumer(Protocol):
         """Take sums that had no room; they are scratch and may be changed."""
 
 
-def run(plan: Plan, source: Array, consumer: Callable[[], Consumer]) -> None:
+def run(plan: Plan, source: Source, consumer: Callable[[], Consumer]) -> None:
     """Compute every strip of ``source`` and hand it to a consumer.
 
     Args:
-        source: (batch, depth, rows, columns, channels, lanes) of the problem's type, any strides.
-        consumer: makes one consumer for each worker. Tasks come in no particular order.
+        source: values of the problem's type.
+        consumer: makes one consumer for each worker. Tasks are begun in the order of the plan's strips.
     """
     problem = plan.problem
     tasks = deque(
@@ -93,7 +94,7 @@ def run(plan: Plan, source: Array, consumer: Callable[[], Consumer]) -> None:
             halt.set()
 
 
-def _work(plan: Plan, source: Array, tasks: deque[Task], consumer: Consumer, halt: Event) -> None:
+def _work(plan: Plan, source: Source, tasks: deque[Task], consumer: Consumer, halt: Event) -> None:
     """One worker: tasks until there are none; a failure, or an interrupt, ends the others' too."""
     try:
         # IEEE's answers to overflow and NaN are the answers.
@@ -106,7 +107,7 @@ def _work(plan: Plan, source: Array, tasks: deque[Task], consumer: Consumer, hal
                 except IndexError:
                     return
                 room = bench.room(consumer.room(task))
-                if bench.compute(source[task.batch], task, room) and room is None:
+                if bench.compute(source, task, room) and room is None:
                     consumer.take(task, bench.sums(task))
     except BaseException:
         halt.set()
@@ -141,7 +142,7 @@ class _Bench:
             return None
         return _lanes_joined(offered)
 
-    def compute(self, source: Array, task: Task, room: Array | None) -> bool:
+    def compute(self, source: Source, task: Task, room: Array | None) -> bool:
         """Compute one task, into ``room`` if given; False where it was halted."""
         planes = self._inside(source, task)
         bound = self._bound(task.strip.shape, planes, room)
@@ -195,7 +196,7 @@ class _Bench:
             self.bound[shape] = self.latest
         return self.latest
 
-    def _inside(self, source: Array, task: Task) -> Array | None:
+    def _inside(self, source: Source, task: Task) -> Array | None:
         """The source's own values as planes, where they have the sums' type and the strip needs no others."""
         problem = self.plan.problem
         if source.dtype != self.work.loaded or problem.columns.stride > 1:
@@ -205,25 +206,30 @@ class _Bench:
         sizes = [axis.size for axis in problem.axes]
         if any(first < 0 or last > size for (first, last), size in zip(reaches, sizes, strict=True)):
             return None
-        depth, rows, columns = (slice(*reach) for reach in reaches)
-        part = source[depth, rows, columns][:: problem.depth.dilation]
+        depth, rows, columns = reaches
+        block = source.rows(task.batch, *rows)
+        part = block[slice(*depth), :, slice(*columns)][:: problem.depth.dilation]
         planes = part.transpose(0, 3, 1, 2, 4)[:, :, None]
         return planes if _lanes_joined(planes) is not None else None
 
-    def _load(self, source: Array, task: Task, planes: Array) -> None:
+    def _load(self, source: Source, task: Task, planes: Array) -> None:
         """Fill the planes with what the strip's windows read, border and all."""
         problem = self.plan.problem
-        rows = _row_sources(problem, task.strip.rows)
         left = problem.columns.window(task.strip.columns[0])[0]
-        for tap, depth in enumerate(_tap_sources(problem, task.depth)):
-            for channel in range(problem.channels):
-                for index, phase in enumerate(self.work.phases):
-                    target = planes[tap, channel, index]
-                    if depth == OUTSIDE:
-                        target[...] = self.constant
-                    else:
-                        columns = self._columns(left + phase, target.shape[1])
-                        _load_plane(source[depth, :, :, channel], rows, columns, target, self.constant)
+        columns = [self._columns(left + phase, planes.shape[4]) for phase in self.work.phases]
+        depths = _tap_sources(problem, task.depth)
+        for first, origin, count in _row_sources(problem, task.strip.rows):
+            into = planes[:, :, :, first : first + count]
+            if origin == OUTSIDE:
+                into[...] = self.constant
+                continue
+            block = source.rows(task.batch, origin, origin + count)
+            for tap, channel, phase in np.ndindex(into.shape[:3]):
+                if depths[tap] == OUTSIDE:
+                    into[tap, channel, phase] = self.constant
+                else:
+                    part = block[depths[tap], :, :, channel]
+                    _load_rows(part, columns[phase], into[tap, channel, phase], self.constant)
 
     def _columns(self, left: int, width: int) -> Columns:
         if (left, width) not in self.columns:
@@ -275,19 +281,13 @@ def _run_lengths(indices: Indices) -> list[Run]:
     return [(int(s), int(indices[s]), int(n)) for s, n in zip(starts, counts, strict=True)]
 
 
-def _load_plane(source: Array, rows: list[Run], columns: Columns, target: Array, constant: Array) -> None:
-    """Load one (rows, columns, lanes) plane: each run of rows, its inner columns, then its border columns."""
-    for first, origin, count in rows:
-        into = target[first : first + count]
-        if origin == OUTSIDE:
-            into[...] = constant
-            continue
-        block = source[origin : origin + count]
-        if columns.count:
-            inner = into[:, columns.first : columns.first + columns.count]
-            np.copyto(inner, block[:, columns.window], casting="unsafe")
-        for positions, indices in columns.border:
-            into[:, positions] = constant if indices is None else block.take(indices, axis=1)
+def _load_rows(block: Array, columns: Columns, into: Array, constant: Array) -> None:
+    """Load (rows, columns, lanes): the inner columns, then the border columns."""
+    if columns.count:
+        inner = into[:, columns.first : columns.first + columns.count]
+        np.copyto(inner, block[:, columns.window], casting="unsafe")
+    for positions, indices in columns.border:
+        into[:, positions] = constant if indices is None else block.take(indices, axis=1)
 
 
 def _column_sources(problem: Problem, left: int, width: int) -> Columns:

@@ -27,6 +27,10 @@ class OutputError(ConvcliError):
     """A result cannot be written where it was asked for."""
 
 
+class Halted(Exception):  # noqa: N818 - it tells of another's failure
+    """A part of the work ended because another part failed; that one's error is the one to be told."""
+
+
 def one_line(text: str) -> str:
     """``text`` with control characters and lone surrogates escaped, so that it stays one line."""
     return "".join(

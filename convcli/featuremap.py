@@ -1,4 +1,4 @@
-"""The feature maps of a decoded picture: computed, seen and mapped to pixels, strip by strip."""
+"""The feature maps of a picture: computed, seen and mapped to pixels, strip by strip."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import numpy as np
 
 from convcli import engine
 from convcli.border import OUTSIDE, sources
+from convcli.canvas import Canvas
 from convcli.dtypes import Array, DType, Finish, span
 from convcli.errors import ImageError
-from convcli.geometry import Axis
+from convcli.geometry import Axis, Strip
+from convcli.images.base import Reader
 from convcli.picture import Mapping
 from convcli.plan import Plan
 from convcli.rational import Number
@@ -44,16 +46,14 @@ class Seen:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FeatureMap:
-    """One map as a picture.
+    """What became of one map.
 
     Attributes:
-        pixels: (rows, columns, channels) of the type that was asked for.
         low, high: the range of its values before the mapping.
         below, above: values that the mapping cut off.
         mapping: with the range that it used.
     """
 
-    pixels: Array
     low: Number
     high: Number
     below: int
@@ -61,29 +61,50 @@ class FeatureMap:
     mapping: Mapping
 
 
-def feature_maps(plan: Plan, pixels: Array, mapping: Mapping, target: DType, alpha: bool) -> list[FeatureMap]:
-    """Convolve ``pixels``, (rows, columns, channels), and map every map to ``target``.
+def feature_maps(
+    plan: Plan, reader: Reader, alpha: bool, mapping: Mapping, canvases: Sequence[Canvas]
+) -> list[FeatureMap]:
+    """Convolve a picture and map every map to the pixels of a canvas.
 
     ``alpha`` says that the last channel is one: it is not filtered but sampled at the windows' centres. A
     mapping that needs the feature map's own range makes a first pass to find it, because computing twice is
     quicker than keeping a map of full size.
     """
-    colours = pixels[..., : pixels.shape[2] - alpha]
-    summed = plan.problem.channels > 1
-    source = colours[None, None, :, :, :, None] if summed else colours[None, None, :, :, None, :]
-    seen = [Seen() for _ in range(plan.outcome.maps)]
+    source = _Colours(reader, plan)
+    seen = [Seen() for _ in canvases]
     if mapping.needs_range:
-        _look(plan, source, seen)
+        _run(plan, source, seen, _Looker)
     mappings = [_ranged(plan, index, mapping, map_) for index, map_ in enumerate(seen)]
-    pictures = _draw(plan, source, seen, mappings, target, alpha)
-    if alpha:
-        sampled = _centres(plan, pixels[..., -1])
-        for picture in pictures:
-            picture[..., -1] = sampled
-    return [
-        FeatureMap(picture, *_range(plan, index, map_), map_.below, map_.above, used)
-        for index, (picture, map_, used) in enumerate(zip(pictures, seen, mappings, strict=True))
+    dtype, outcome = canvases[0].layout.dtype, plan.outcome
+    finishes = [
+        Finish(outcome.dtype, *bounds, used.affine(value, dtype), dtype, outcome.exact)
+        for bounds, value, used in zip(outcome.bounds, outcome.affines, mappings, strict=True)
     ]
+    centres = _Centres(plan, reader) if alpha else None
+    unseen = not mapping.needs_range
+    _run(plan, source, seen, lambda own: _Painter(own, unseen, finishes, canvases, centres))
+    return [
+        FeatureMap(*_range(plan, index, map_), map_.below, map_.above, used)
+        for index, (map_, used) in enumerate(zip(seen, mappings, strict=True))
+    ]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Colours:
+    """The colours of a picture as the engine reads them: summed, or each a lane."""
+
+    reader: Reader
+    plan: Plan
+
+    @property
+    def dtype(self) -> DType:
+        return self.plan.problem.dtype
+
+    def rows(self, batch: int, first: int, last: int) -> Array:
+        problem = self.plan.problem
+        colours = self.reader.rows(first, last)[..., : problem.channels * problem.lanes]
+        shaped: Array = colours.reshape(1, *colours.shape[:2], problem.channels, problem.lanes)
+        return shaped
 
 
 def _ranged(plan: Plan, index: int, mapping: Mapping, seen: Seen) -> Mapping:
@@ -107,34 +128,6 @@ def _range(plan: Plan, index: int, seen: Seen) -> tuple[Number, Number]:
     return affine.value(low), affine.value(high)
 
 
-def _look(plan: Plan, source: Array, seen: list[Seen]) -> None:
-    """A pass that only notes the range."""
-    _run(plan, source, seen, _Looker)
-
-
-def _draw(
-    plan: Plan,
-    source: Array,
-    seen: list[Seen],
-    mappings: Sequence[Mapping],
-    target: DType,
-    alpha: bool,
-) -> list[Array]:
-    """A pass that maps the sums to pixels, and notes the range if none did before."""
-    outcome, lanes = plan.outcome, plan.problem.lanes
-    shape = plan.problem.rows.output, plan.problem.columns.output, lanes + alpha
-    pictures = [np.empty(shape, target) for _ in mappings]
-    finishes = [
-        Finish(outcome.dtype, *bounds, mapping.affine(value, target), target, outcome.exact)
-        for bounds, value, mapping in zip(outcome.bounds, outcome.affines, mappings, strict=True)
-    ]
-    unseen = seen[0].low > seen[0].high
-
-    coloured = [picture[..., :lanes] for picture in pictures]
-    _run(plan, source, seen, lambda own: _Painter(own, unseen, finishes, coloured))
-    return pictures
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class _Looker:
     """Notes the range of the sums."""
@@ -151,28 +144,32 @@ class _Looker:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Painter:
-    """Maps sums to pixels, (rows, columns, lanes) for each map, and notes what it sees of them."""
+    """Maps sums to pixels, and notes what it sees of them."""
 
     seen: list[Seen]
-    ranged: bool
+    unseen: bool
     finishes: list[Finish]
-    pictures: list[Array]
+    canvases: Sequence[Canvas]
+    centres: _Centres | None
 
     def room(self, task: engine.Task) -> None:
         return None
 
     def take(self, task: engine.Task, sums: Array) -> None:
-        (top, bottom), (left, right) = task.strip.rows, task.strip.columns
-        for map_, values, finish, picture in zip(self.seen, sums, self.finishes, self.pictures, strict=True):
-            if self.ranged:
+        for map_, values, finish, canvas in zip(self.seen, sums, self.finishes, self.canvases, strict=True):
+            if self.unseen:
                 map_.note(values)
-            below, above = finish(values, picture[top:bottom, left:right], count=True)
+            pixels = canvas.place(task.strip)
+            below, above = finish(values, pixels[..., : values.shape[2]], count=True)
             map_.below += below
             map_.above += above
+            if self.centres is not None:
+                pixels[..., -1] = self.centres.alpha(task.strip)
+            canvas.done(task.strip)
 
 
 def _run(
-    plan: Plan, source: Array, seen: list[Seen], consumer: Callable[[list[Seen]], engine.Consumer]
+    plan: Plan, source: _Colours, seen: list[Seen], consumer: Callable[[list[Seen]], engine.Consumer]
 ) -> None:
     """One pass of the engine, in which every worker has notes of its own."""
     workers: list[list[Seen]] = []
@@ -187,14 +184,26 @@ def _run(
             map_.merge(more)
 
 
-def _centres(plan: Plan, alpha: Array) -> Array:
+class _Centres:
     """Alpha as it is at the centre of each window."""
-    constant = _saturated(plan.problem.fill.value, alpha.dtype)
-    rows, columns = (_centre_sources(plan, axis) for axis in (plan.problem.rows, plan.problem.columns))
-    picked: Array = alpha[np.ix_(rows, columns)]
-    picked[rows == OUTSIDE] = constant
-    picked[:, columns == OUTSIDE] = constant
-    return picked
+
+    def __init__(self, plan: Plan, reader: Reader) -> None:
+        self.reader = reader
+        self.rows, self.columns = (
+            _centre_sources(plan, axis) for axis in (plan.problem.rows, plan.problem.columns)
+        )
+        self.constant = _saturated(plan.problem.fill.value, plan.problem.dtype)
+
+    def alpha(self, strip: Strip) -> Array:
+        """(rows, columns) of a strip."""
+        rows, columns = self.rows[slice(*strip.rows)], self.columns[slice(*strip.columns)]
+        inside = rows[rows != OUTSIDE]
+        first, last = (int(inside.min()), int(inside.max()) + 1) if inside.size else (0, 1)
+        read = self.reader.rows(first, last)[..., -1]
+        picked: Array = read[np.ix_(np.clip(rows - first, 0, last - first - 1), columns)]
+        picked[rows == OUTSIDE] = self.constant
+        picked[:, columns == OUTSIDE] = self.constant
+        return picked
 
 
 def _saturated(value: float, dtype: DType) -> float:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Self
 
 from convcli.errors import ImageError, OutputError, cut, one_line
 
@@ -120,46 +121,90 @@ def _is_device(target: Path) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
 
 
-def write(target: Path, data: bytes, force: bool) -> None:
-    """Write ``data`` under a temporary name beside ``target``, then rename: whole, or not at all.
+class Draft:
+    """A file in the making, under a temporary name beside its target: there whole, or not at all.
 
-    A symlink or hard link as target is replaced, never written through; a pipe or device is written to. A
-    replaced file's permissions are kept, a new one's are what the umask leaves.
+    A symlink or hard link as target is replaced, never written through. A replaced file's permissions are
+    kept, a new one's are what the umask leaves. What goes to a pipe, a device or standard output (None) is
+    kept in memory until it is whole. Leaving the context without `commit` leaves nothing behind.
+    """
+
+    def __init__(self, target: Path | None, force: bool) -> None:
+        self.target, self.force = target, force
+        self.shown = one_line(str(target)) if target else "standard output"
+        self.temporary: Path | None = None
+
+    def __enter__(self) -> Self:
+        if self.target is None or _is_device(self.target):
+            self.file: BinaryIO = io.BytesIO()
+            return self
+        folder = self.target.parent
+        with self.refusals():
+            mode = _mode(self.target)
+            folder.mkdir(parents=True, exist_ok=True)
+            self.temporary = folder / f"{_PREFIX}{secrets.token_hex(6)}.tmp"
+            self.file = self.temporary.open("xb")
+            os.fchmod(self.file.fileno(), mode)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.temporary is not None:
+            with suppress(OSError):  # what is in its buffer has nowhere to go
+                self.file.close()
+            self.temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Turn the system's refusals into an `OutputError` that names the target."""
+        try:
+            yield
+        except FileExistsError as error:
+            raise OutputError(f"{self.shown}: exists already (--force replaces it)") from error
+        except OSError as error:
+            raise OutputError(f"{self.shown}: {error.strerror or error}") from error
+
+    def commit(self) -> int:
+        """Put the finished file in its place; its size in bytes.
+
+        Raises:
+            OutputError: the target exists and ``force`` is off, or the system refuses.
+        """
+        if isinstance(self.file, io.BytesIO):
+            data = self.file.getvalue()
+            self._send(data)
+            return len(data)
+        assert self.target and self.temporary
+        with self.refusals():
+            size = self.file.seek(0, os.SEEK_END)
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            self.file.close()
+            _rename(self.temporary, self.target, self.force)
+        _sync_folder(self.target.parent)
+        return size
+
+    def _send(self, data: bytes) -> None:
+        if self.target is None:
+            write_stream(data)
+            return
+        with self.refusals(), suppress(BrokenPipeError), self.target.open("wb") as device:
+            device.write(data)
+
+
+def _mode(target: Path) -> int:
+    return stat.S_IMODE(target.stat().st_mode) if target.is_file() else 0o666 & ~_umask()
+
+
+def write(target: Path, data: bytes, force: bool) -> None:
+    """Write a file whole, as `Draft` does.
 
     Raises:
         OutputError: ``target`` exists and ``force`` is off, or the system refuses; nothing is left behind.
     """
-    shown = one_line(str(target))
-    if _is_device(target):
-        _write_device(target, data)
-        return
-    mode = stat.S_IMODE(target.stat().st_mode) if target.is_file() else 0o666 & ~_umask()
-    name = target.parent / f"{_PREFIX}{secrets.token_hex(6)}.tmp"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with name.open("xb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _rename(name, target, force)
-    except FileExistsError as error:
-        raise OutputError(f"{shown}: exists already (--force replaces it)") from error
-    except OSError as error:
-        raise OutputError(f"{shown}: {error.strerror}") from error
-    finally:
-        name.unlink(missing_ok=True)
-    _sync_folder(target.parent)
-
-
-def _write_device(target: Path, data: bytes) -> None:
-    try:
-        with target.open("wb") as file:
-            file.write(data)
-    except BrokenPipeError:
-        pass  # a reader that went away
-    except OSError as error:
-        raise OutputError(f"{one_line(str(target))}: {error.strerror}") from error
+    with Draft(target, force) as draft:
+        with draft.refusals():
+            draft.file.write(data)
+        draft.commit()
 
 
 def _rename(name: Path, target: Path, force: bool) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
@@ -11,12 +13,13 @@ from typing import Final
 import numpy as np
 
 from convcli import files, images
-from convcli.dtypes import Array, DType
-from convcli.errors import ArgumentError, OutputError, one_line
+from convcli.canvas import Canvas
+from convcli.dtypes import DType
+from convcli.errors import ArgumentError, ConvcliError, Halted, OutputError, one_line
 from convcli.featuremap import FeatureMap, feature_maps
 from convcli.filter import Filter
 from convcli.geometry import Axis, Geometry, geometry
-from convcli.images.base import Header, Metadata, depth_text, kind_text, quiet_stderr
+from convcli.images.base import Header, Layout, depth_text, kind_text, quiet_stderr
 from convcli.kernel import Kernel
 from convcli.naming import Output, Target
 from convcli.padding import Padding
@@ -67,7 +70,7 @@ class Task:
     channels: str
     plan: Plan
     mapping: Mapping
-    target_dtype: DType
+    layout: Layout
     targets: tuple[Target, ...]
 
 
@@ -86,15 +89,42 @@ def apply(source: str, settings: Settings, ledger: files.Ledger | None = None) -
     """
     task = prepare(source, settings)
     _claim(task, settings, ledger or files.Ledger([source]))
-    pixels = task.opened.pixels()
     begun = time.perf_counter()
-    maps = feature_maps(task.plan, pixels, task.mapping, task.target_dtype, task.opened.header.alpha)
+    with ExitStack() as stack:
+        drafts = [stack.enter_context(files.Draft(target.path, settings.force)) for target in task.targets]
+        maps = _made(task, drafts)
+        sizes = [draft.commit() for draft in drafts]
     seconds = (time.perf_counter() - begun) / len(maps)
-    reports = []
-    for index, (target, found) in enumerate(zip(task.targets, maps, strict=True)):
-        size = _write(target, found.pixels, task.opened.header.metadata, settings)
-        reports.append(_report(task, settings, index, found, size, seconds))
-    return reports
+    return [
+        _report(task, settings, index, found, size, seconds)
+        for index, (found, size) in enumerate(zip(maps, sizes, strict=True))
+    ]
+
+
+def _made(task: Task, drafts: list[files.Draft]) -> list[FeatureMap]:
+    """Compute the maps and write them into the drafts, each by a thread of its own.
+
+    Of several failures the first cause is raised: what another one ended raises `Halted`.
+    """
+    reader, plan, metadata = task.opened.reader(), task.plan, task.opened.header.metadata
+    canvases = [
+        Canvas(task.layout, images.encoder(target.format, task.layout, metadata, plan.height), plan.height)
+        for target in task.targets
+    ]
+    with ThreadPoolExecutor(len(canvases)) as pool:
+        writing = [pool.submit(_write, *each) for each in zip(task.targets, canvases, drafts, strict=True)]
+        try:
+            maps = feature_maps(plan, reader, task.opened.header.alpha, task.mapping, canvases)
+        except BaseException as error:
+            for canvas in canvases:
+                canvas.halt()
+            causes = [job.exception() for job in writing] if isinstance(error, Halted) else []
+            raise next(
+                (cause for cause in causes if cause and not isinstance(cause, Halted)), error
+            ) from None
+        for job in writing:
+            job.result()
+    return maps
 
 
 def prepare(source: str, settings: Settings) -> Task:
@@ -113,7 +143,9 @@ def prepare(source: str, settings: Settings) -> Task:
     targets = settings.output.targets(
         source, kernel.name, plan.outcome.maps, opened.format, target_dtype, count
     )
-    return Task(source, opened, shape, channels, plan, mapping, target_dtype, tuple(targets))
+    rows, columns = shape.output
+    layout = Layout(rows, columns, count, target_dtype)
+    return Task(source, opened, shape, channels, plan, mapping, layout, tuple(targets))
 
 
 def planned(header: Header, settings: Settings) -> tuple[Geometry, str, Plan]:
@@ -180,25 +212,21 @@ def _claim(task: Task, settings: Settings, ledger: files.Ledger) -> None:
             ledger.claim(target.path, settings.force, not settings.output.is_one_file)
 
 
-def _write(target: Target, picture: Array, metadata: Metadata, settings: Settings) -> int:
+def _write(target: Target, canvas: Canvas, draft: files.Draft) -> None:
     try:
-        with quiet_stderr():
-            data = target.format.encode(picture, metadata)
+        with quiet_stderr(), draft.refusals():
+            canvas.write(draft.file)
+    except (ConvcliError, Halted, MemoryError):
+        raise
     except Exception as error:  # an encoder's limit, such as WebP's largest side
         reason = one_line(str(error)) or type(error).__name__
         raise OutputError(f"{target}: {target.format.name} cannot be written: {reason}") from error
-    if target.path is None:
-        files.write_stream(data)
-    else:
-        files.write(target.path, data, settings.force)
-    return len(data)
 
 
 def _report(
     task: Task, settings: Settings, index: int, found: FeatureMap, size: int, seconds: float
 ) -> Report:
     opened, target = task.opened, task.targets[index]
-    channels = found.pixels.shape[2]
     return Report(
         source=File(
             "standard input" if task.source == files.STREAM else task.source,
@@ -206,19 +234,21 @@ def _report(
             opened.header.kind,
             len(opened.data),
         ),
-        target=File(str(target), target.format.name, kind_text(channels, task.target_dtype), size),
+        target=File(
+            str(target), target.format.name, kind_text(task.layout.channels, task.layout.dtype), size
+        ),
         kernel=settings.kernel,
         index=index,
         flip=settings.flip,
         geometry=task.geometry,
         padding=str(settings.padding),
         channels=task.channels,
-        batch_shape=(opened.header.channels, channels),
+        batch_shape=(opened.header.channels, task.layout.channels),
         dtype=str(opened.header.dtype),
         low=found.low,
         high=found.high,
         mapping=found.mapping,
-        mapping_text=found.mapping.describe(task.target_dtype),
+        mapping_text=found.mapping.describe(task.layout.dtype),
         below=found.below,
         above=found.above,
         values=task.plan.problem.values // task.plan.problem.filter.maps,
@@ -236,8 +266,8 @@ def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:
         notes.append(f"the first of {frames} frames; the others are left out")
     if task.opened.header.alpha:
         notes.append("alpha is the input's, at the centre of each window")
-    if task.opened.header.dtype != task.target_dtype and task.mapping.kind != "raw":
-        notes.append(f"values were mapped to {depth_text(task.target_dtype)}")
+    if task.opened.header.dtype != task.layout.dtype and task.mapping.kind != "raw":
+        notes.append(f"values were mapped to {depth_text(task.layout.dtype)}")
     if settings.note:
         notes.append(settings.note)
     if task.mapping.needs_range:

@@ -282,7 +282,7 @@ def test_the_json_report_keeps_to_its_page():
     page = (SAMPLES.parent / "docs" / "report.md").read_text()
     settings = job.Settings(convcli.load_kernel("box3"), output=job.Output("-"))
     task = job.prepare(str(SAMPLES / "scene.png"), settings)
-    found = featuremap.FeatureMap(np.zeros((1, 1, 1)), 0, 255, 0, 0, task.mapping)
+    found = featuremap.FeatureMap(0, 255, 0, 0, task.mapping)
     report = job._report(task, settings, 0, found, 10, 0.0).as_dict()
 
     def keys(value: object) -> set[str]:

@@ -7,7 +7,18 @@ from typing import Final
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ArgumentError, ImageError, suggest
-from convcli.images.base import Format, Header, strict
+from convcli.images.base import (
+    Decoded,
+    Encoder,
+    Format,
+    Header,
+    Layout,
+    Metadata,
+    Reader,
+    Streaming,
+    WholePicture,
+    strict,
+)
 from convcli.images.bmp import Bmp
 from convcli.images.gif import Gif
 from convcli.images.jpeg import Jpeg
@@ -36,6 +47,14 @@ class Opened:
         with strict(self.format.name):
             return self.format.decode(self.data, self.header)
 
+    def reader(self) -> Reader:
+        """The picture for reading rows.
+
+        Raises:
+            ImageError: the file is damaged.
+        """
+        return Decoded(self.pixels())
+
 
 def open_bytes(data: bytes, max_pixels: int) -> Opened:
     """Recognise a picture and read its header.
@@ -58,6 +77,13 @@ def open_bytes(data: bytes, max_pixels: int) -> Opened:
             f"{header.columns}×{header.rows} is {pixels} pixels; allowed: {max_pixels} (--max-pixels)"
         )
     return Opened(found, header, data)
+
+
+def encoder(target: Format, layout: Layout, metadata: Metadata, height: int) -> Encoder:
+    """The maker of a file of this format, strip by strip where it can be, from strips of ``height`` rows."""
+    if isinstance(target, Streaming):
+        return target.encoder(layout, metadata, height)
+    return WholePicture(layout, lambda pixels: target.encode(pixels, metadata))
 
 
 def format_named(name: str) -> Format:

@@ -6,10 +6,11 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, runtime_checkable
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError, one_line
@@ -90,6 +91,76 @@ def depth_text(dtype: DType) -> str:
     return f"{dtype.itemsize * 8}-bit" if dtype.kind in "iu" else str(dtype)
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A picture that is to be written."""
+
+    rows: int
+    columns: int
+    channels: int
+    dtype: DType
+
+    @classmethod
+    def of(cls, pixels: Array) -> Layout:
+        """The layout of (rows, columns, channels)."""
+        rows, columns, channels = pixels.shape
+        return cls(rows, columns, channels, pixels.dtype)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.rows, self.columns, self.channels
+
+
+class Reader(Protocol):
+    """An open picture, read in parts by several threads."""
+
+    def rows(self, first: int, last: int) -> Array:
+        """Some rows, (rows, columns, channels), which are only read."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Decoded:
+    """A picture in memory."""
+
+    pixels: Array
+
+    def rows(self, first: int, last: int) -> Array:
+        part: Array = self.pixels[first:last]
+        return part
+
+
+class Encoder(Protocol):
+    """Makes one file of strips of a picture."""
+
+    def room(self, first: int, last: int) -> Array | None:
+        """Where the pixels of these rows are wanted, or None for anywhere."""
+
+    def strip(self, first: int, pixels: Array) -> Any:
+        """A piece of the file, from whole rows, (rows, columns, channels); called by several threads."""
+
+    def write(self, file: BinaryIO, pieces: Iterable[Any]) -> None:
+        """The file, from all pieces in the order of their rows."""
+
+
+class WholePicture:
+    """The encoder of formats that need all pixels at once."""
+
+    def __init__(self, layout: Layout, encode: Callable[[Array], bytes]) -> None:
+        import numpy as np
+
+        self.picture, self.encode = np.empty(layout.shape, layout.dtype), encode
+
+    def room(self, first: int, last: int) -> Array:
+        return self.picture[first:last]
+
+    def strip(self, first: int, pixels: Array) -> None:
+        return None
+
+    def write(self, file: BinaryIO, pieces: Iterable[None]) -> None:
+        deque(pieces, maxlen=0)
+        file.write(self.encode(self.picture))
+
+
 class Format(Protocol):
     """One file format; a file of this folder each, registered in `convcli.images`."""
 
@@ -110,6 +181,14 @@ class Format(Protocol):
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         """A file of (rows, columns, channels) pixels that `holds` accepts, and of what it can say beside."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A format whose files can be made strip by strip."""
+
+    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> Encoder:
+        """The maker of a file, from strips of ``height`` rows; the last may have fewer."""
 
 
 @contextmanager

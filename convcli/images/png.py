@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
 from typing import Final
@@ -10,9 +11,9 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import Header, Metadata
+from convcli.images.base import Header, Layout, Metadata
+from convcli.images.pngwriter import SIGNATURE, PngEncoder
 
-SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _CHANNELS: Final = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette holds RGB
 _MOST_DEFLATED: Final = 1032  # bytes that one byte of deflate can stand for
 
@@ -55,10 +56,13 @@ class Png:
         return dtype in (np.uint8, np.uint16)
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        import imagecodecs
+        file = io.BytesIO()
+        maker = self.encoder(Layout.of(pixels), metadata, len(pixels))
+        maker.write(file, [maker.strip(0, pixels)])
+        return file.getvalue()
 
-        squeezed = pixels[..., 0] if pixels.shape[2] == 1 else pixels
-        return bytes(imagecodecs.png_encode(np.ascontiguousarray(squeezed), level=4))
+    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> PngEncoder:
+        return PngEncoder(layout)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -1,0 +1,124 @@
+"""One picture in the making: strips arrive from workers in any order, a writer takes them in their own.
+
+A band is all that lies beside each other: one strip, or several where the plan cuts across.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from threading import Condition
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+
+from convcli.dtypes import Array
+from convcli.errors import Halted
+from convcli.geometry import Strip
+from convcli.images.base import Encoder, Layout
+
+MOST_WAITING: Final = 16
+"""Pieces that wait for an earlier one, before their workers do."""
+
+
+@dataclass(slots=True)
+class _Band:
+    """Rows of pixels, how many columns are still to come, and the scratch that they lie in, if any."""
+
+    pixels: Array
+    missing: int
+    scratch: Array | None = None
+
+
+class Canvas:
+    """Where strips of pixels go.
+
+    Args:
+        layout: of the picture.
+        encoder: turns bands into pieces of a file.
+        height: rows of a band; the last may have fewer.
+    """
+
+    def __init__(self, layout: Layout, encoder: Encoder, height: int) -> None:
+        self.layout, self.encoder, self.height = layout, encoder, height
+        self.bands: dict[int, _Band] = {}
+        self.spare: list[Array] = []
+        self.pieces: dict[int, Any] = {}
+        self.next = 0
+        self.broken = False
+        self.changed = Condition()
+
+    @property
+    def count(self) -> int:
+        """Bands of the picture."""
+        return -(-self.layout.rows // self.height)
+
+    def place(self, strip: Strip) -> Array:
+        """Where the pixels of a strip go, (rows, columns, channels); `done` says that they are there."""
+        (top, bottom), (left, right) = strip.rows, strip.columns
+        with self.changed:
+            band = self.bands.get(top)
+            if band is None:
+                band = self.bands[top] = self._band(top, bottom)
+        return band.pixels[:, left:right]
+
+    def _band(self, top: int, bottom: int) -> _Band:
+        room = self.encoder.room(top, bottom)
+        if room is not None:
+            return _Band(room, self.layout.columns)
+        shape = self.height, self.layout.columns, self.layout.channels
+        scratch = self.spare.pop() if self.spare else np.empty(shape, self.layout.dtype)
+        return _Band(scratch[: bottom - top], self.layout.columns, scratch)
+
+    def done(self, strip: Strip) -> None:
+        """Encode the band that this strip completes, and hand it on.
+
+        Raises:
+            Halted: nobody takes it any more.
+        """
+        top = strip.rows[0]
+        with self.changed:
+            band = self.bands[top]
+            band.missing -= strip.columns[1] - strip.columns[0]
+            if band.missing:
+                return
+            del self.bands[top]
+        piece = self.encoder.strip(top, band.pixels)
+        index = top // self.height
+        with self.changed:
+            if band.scratch is not None:
+                self.spare.append(band.scratch)
+            self.changed.wait_for(
+                lambda: self.broken or index == self.next or len(self.pieces) < MOST_WAITING
+            )
+            self.pieces[index] = piece
+            self._check()
+            self.changed.notify_all()
+
+    def write(self, file: BinaryIO) -> None:
+        """Write the picture as its bands come; a failure, here or in a worker, ends the others' waiting."""
+        try:
+            self.encoder.write(file, self._ordered())
+        except BaseException:
+            self.halt()
+            raise
+
+    def _ordered(self) -> Iterator[Any]:
+        while self.next < self.count:
+            with self.changed:
+                self.changed.wait_for(lambda: self.broken or self.next in self.pieces)
+                self._check()
+                piece = self.pieces.pop(self.next)
+                self.next += 1
+                self.changed.notify_all()
+            yield piece
+
+    def halt(self) -> None:
+        """End the waiting of the workers and the writer."""
+        with self.changed:
+            self.broken = True
+            self.changed.notify_all()
+
+    def _check(self) -> None:
+        if self.broken:
+            raise Halted("the picture is given up")
