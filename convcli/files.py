@@ -20,22 +20,79 @@ STREAM: Final = "-"
 _PREFIX: Final = ".convcli-"
 
 
-def read(name: str) -> bytes:
-    """The bytes of a file, or of standard input for ``-``.
+class Input:
+    """A file to be read; close it, or use it as a context.
 
-    Raises:
-        ImageError: it cannot be read, is a folder, or is larger than `LARGEST_INPUT`.
+    Attributes:
+        file: an open regular file, which can be read at any place, or None for a stream.
     """
+
+    def __init__(self, file: BinaryIO | None = None, data: bytes | None = None) -> None:
+        self.file, self.data = file, data
+
+    @classmethod
+    def open(cls, name: str) -> Self:
+        """A file, or standard input for ``-``.
+
+        Raises:
+            ImageError: it cannot be read, is a folder, or is a stream larger than `LARGEST_INPUT`.
+        """
+        with _refusals():
+            if name == STREAM:
+                if sys.stdin is None:
+                    raise ImageError("standard input is closed")
+                return cls(data=_bounded(sys.stdin.buffer))
+            file = Path(name).open("rb")  # noqa: SIM115 - it stays open for as long as this object
+            try:
+                mode = os.fstat(file.fileno()).st_mode
+                if stat.S_ISREG(mode):
+                    return cls(file)
+                if not stat.S_ISFIFO(mode):
+                    raise ImageError("not a file")
+                data = _bounded(file)
+            except BaseException:
+                file.close()
+                raise
+            file.close()
+            return cls(data=data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.file.close()
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return os.fstat(self.file.fileno()).st_size if self.file else len(self.data or b"")
+
+    def head(self, count: int) -> bytes:
+        """The first bytes."""
+        if self.file is None:
+            return (self.data or b"")[:count]
+        with _refusals():
+            return os.pread(self.file.fileno(), count, 0)
+
+    def read(self) -> bytes:
+        """All bytes, kept for the next time."""
+        if self.data is None:
+            assert self.file
+            with _refusals():
+                self.file.seek(0)
+                self.data = _bounded(self.file)
+        return self.data
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn the system's refusals into an `ImageError`."""
     try:
-        if name == STREAM:
-            if sys.stdin is None:
-                raise ImageError("standard input is closed")
-            return _bounded(sys.stdin.buffer)
-        with Path(name).open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-                raise ImageError("not a file")
-            return _bounded(file)
+        yield
     except IsADirectoryError as error:
         raise ImageError("is a folder; name the pictures in it") from error
     except OSError as error:

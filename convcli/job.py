@@ -87,8 +87,12 @@ def apply(source: str, settings: Settings, ledger: files.Ledger | None = None) -
     Raises:
         ConvcliError: of every kind; nothing is left half-written.
     """
-    task = prepare(source, settings)
-    _claim(task, settings, ledger or files.Ledger([source]))
+    with files.Input.open(source) as opened:
+        return _applied(prepare(source, opened, settings), settings, ledger or files.Ledger([source]))
+
+
+def _applied(task: Task, settings: Settings, ledger: files.Ledger) -> list[Report]:
+    _claim(task, settings, ledger)
     begun = time.perf_counter()
     with ExitStack() as stack:
         drafts = [stack.enter_context(files.Draft(target.path, settings.force)) for target in task.targets]
@@ -127,9 +131,9 @@ def _made(task: Task, drafts: list[files.Draft]) -> list[FeatureMap]:
     return maps
 
 
-def prepare(source: str, settings: Settings) -> Task:
+def prepare(source: str, file: files.Input, settings: Settings) -> Task:
     """Read a picture's header and decide everything."""
-    opened = images.open_bytes(files.read(source), settings.max_pixels)
+    opened = images.open_input(file, settings.max_pixels)
     header, kernel = opened.header, settings.kernel
     shape, channels, plan = planned(header, settings)
     pixels = prod(shape.output)
@@ -232,7 +236,7 @@ def _report(
             "standard input" if task.source == files.STREAM else task.source,
             opened.format.name,
             opened.header.kind,
-            len(opened.data),
+            opened.source.size,
         ),
         target=File(
             str(target), target.format.name, kind_text(task.layout.channels, task.layout.dtype), size

@@ -277,11 +277,11 @@ def test_the_json_report(run, picture, gray):
 
 def test_the_json_report_keeps_to_its_page():
     """docs/report.md names every key of the JSON form."""
-    from convcli import featuremap, job
+    from convcli import featuremap, files, job
 
     page = (SAMPLES.parent / "docs" / "report.md").read_text()
     settings = job.Settings(convcli.load_kernel("box3"), output=job.Output("-"))
-    task = job.prepare(str(SAMPLES / "scene.png"), settings)
+    task = job.prepare("scene.png", files.Input(data=(SAMPLES / "scene.png").read_bytes()), settings)
     found = featuremap.FeatureMap(0, 255, 0, 0, task.mapping)
     report = job._report(task, settings, 0, found, 10, 0.0).as_dict()
 

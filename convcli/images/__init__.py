@@ -7,6 +7,7 @@ from typing import Final
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ArgumentError, ImageError, suggest
+from convcli.files import Input
 from convcli.images.base import (
     Decoded,
     Encoder,
@@ -14,6 +15,7 @@ from convcli.images.base import (
     Header,
     Layout,
     Metadata,
+    Partial,
     Reader,
     Streaming,
     WholePicture,
@@ -36,7 +38,8 @@ class Opened:
 
     format: Format
     header: Header
-    data: bytes
+    source: Input
+    parts: Reader | None = None
 
     def pixels(self) -> Array:
         """The decoded picture, (rows, columns, channels).
@@ -45,38 +48,47 @@ class Opened:
             ImageError: the file is damaged.
         """
         with strict(self.format.name):
-            return self.format.decode(self.data, self.header)
+            return self.format.decode(self.source.read(), self.header)
 
     def reader(self) -> Reader:
-        """The picture for reading rows.
+        """The picture for reading rows: in parts where its format and file allow it, else decoded whole.
 
         Raises:
             ImageError: the file is damaged.
         """
-        return Decoded(self.pixels())
+        return self.parts or Decoded(self.pixels())
 
 
-def open_bytes(data: bytes, max_pixels: int) -> Opened:
+def open_input(source: Input, max_pixels: int) -> Opened:
     """Recognise a picture and read its header.
 
     Raises:
         ImageError: not a picture, damaged, or more than ``max_pixels`` pixels.
     """
-    if not data:
+    head = source.head(32)
+    if not head:
         raise ImageError("the file is empty")
-    head = data[:32]
     found = next((entry for entry in FORMATS if entry.sniff(head)), None)
     if found is None:
         known = ", ".join(entry.name for entry in FORMATS)
         raise ImageError(f"not a picture of a known format ({known})")
+    parts: Reader | None = None
     with strict(found.name):
-        header = found.header(data)
+        if isinstance(found, Partial) and source.file is not None:
+            header, parts = found.open(source.file)
+        else:
+            header = found.header(source.read())
     pixels = header.rows * header.columns
     if pixels > max_pixels:
         raise ImageError(
             f"{header.columns}×{header.rows} is {pixels} pixels; allowed: {max_pixels} (--max-pixels)"
         )
-    return Opened(found, header, data)
+    return Opened(found, header, source, parts)
+
+
+def open_bytes(data: bytes, max_pixels: int) -> Opened:
+    """`open_input` for a file in memory."""
+    return open_input(Input(data=data), max_pixels)
 
 
 def encoder(target: Format, layout: Layout, metadata: Metadata, height: int) -> Encoder:

@@ -184,6 +184,14 @@ class Format(Protocol):
 
 
 @runtime_checkable
+class Partial(Protocol):
+    """A format whose files can be read in parts."""
+
+    def open(self, file: BinaryIO) -> tuple[Header, Reader | None]:
+        """The header and a reader of a regular file, or None where it is to be decoded whole."""
+
+
+@runtime_checkable
 class Streaming(Protocol):
     """A format whose files can be made strip by strip."""
 

@@ -44,6 +44,12 @@ def block(data: Any) -> Block:
     return Block(maker.compress(view) + maker.flush(flush), check, len(view))
 
 
+def stream(data: Any) -> bytes:
+    """A zlib stream (RFC 1950) of contiguous data."""
+    view = memoryview(data).cast("B")
+    return bytes(isal_zlib.compress(view, 1) if isal_zlib is not None else zlib.compress(view, 1))
+
+
 def crc32(data: bytes, value: int = 0) -> int:
     """The CRC of PNG and gzip."""
     return int((isal_zlib or zlib).crc32(data, value))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import Header, Metadata
+from convcli.images.base import Header, Layout, Metadata, Reader
+from convcli.images.tiffrows import TiffRows
+from convcli.images.tiffwriter import TiffEncoder
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3  # tag 262, photometric interpretation
 _SEPARATE: Final = 2  # tag 284, planar configuration
@@ -29,9 +32,15 @@ class Tiff:
         import tifffile
 
         with tifffile.TiffFile(io.BytesIO(data)) as file:
-            if not file.pages:
-                raise ImageError("damaged tiff: it has no page")
-            return self._facts(file.pages.first, len(file.pages))
+            return self._facts(*_first(file))
+
+    def open(self, file: BinaryIO) -> tuple[Header, Reader | None]:
+        import tifffile
+
+        page, frames = _first(tifffile.TiffFile(file))
+        header = self._facts(page, frames)
+        whole = page.planarconfig == _SEPARATE and header.channels > 1
+        return header, None if whole else TiffRows(file, page, header, _finisher(page, header))
 
     def _facts(self, page: Any, frames: int) -> Header:
         kind = page.dtype
@@ -57,37 +66,45 @@ class Tiff:
 
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page: Any = file.pages.first
-            pixels: Any = page.asarray()
-            if page.photometric == _PALETTE:
-                pixels = (np.moveaxis(page.colormap, 0, -1) >> 8).astype(np.uint8)[pixels]
-            elif page.planarconfig == _SEPARATE and pixels.ndim == 3:
+            pixels = page.asarray()
+            if page.planarconfig == _SEPARATE and pixels.ndim == 3:
                 pixels = np.moveaxis(pixels, 0, -1)
-            if pixels.dtype == bool:
-                pixels = pixels.astype(np.uint8) * np.uint8(255)
-            elif page.bitspersample in (2, 4) and page.photometric != _PALETTE:
-                pixels = pixels * np.uint8(255 // (2**page.bitspersample - 1))
-            if page.photometric == _WHITE_IS_ZERO:
-                pixels = np.invert(pixels) if pixels.dtype.kind in "iu" else -pixels
-        shaped: Array = pixels.reshape(header.rows, header.columns, header.channels)
-        return shaped.astype(shaped.dtype.newbyteorder("="), copy=False)
+            return _finisher(page, header)(pixels).reshape(header.rows, header.columns, header.channels)
 
     def holds(self, dtype: DType, channels: int) -> bool:
         return True
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        import tifffile
+        file = io.BytesIO()
+        maker = self.encoder(Layout.of(pixels), metadata, len(pixels))
+        maker.write(file, [maker.strip(0, pixels)])
+        return file.getvalue()
 
-        channels = pixels.shape[2]
-        buffer = io.BytesIO()
-        tifffile.imwrite(
-            buffer,
-            pixels[..., 0] if channels == 1 else pixels,
-            photometric="rgb" if channels > 2 else "minisblack",
-            planarconfig="contig" if channels > 1 else None,
-            extrasamples=("unassalpha",) if channels in (2, 4) else None,
-            compression="deflate",
-            predictor=True,
-            software="convcli",
-            metadata=None,
-        )
-        return buffer.getvalue()
+    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> TiffEncoder:
+        return TiffEncoder(layout, height, {})
+
+
+def _first(file: Any) -> tuple[Any, int]:
+    """The first page, and how many there are."""
+    if not file.pages:
+        raise ImageError("damaged tiff: it has no page")
+    return file.pages.first, len(file.pages)
+
+
+def _finisher(page: Any, header: Header) -> Callable[[Array], Array]:
+    """From stored values to the header's: palettes, single bits, and white that is 0."""
+    palette = np.moveaxis(page.colormap, 0, -1) >> 8 if page.photometric == _PALETTE else None
+
+    def finish(pixels: Any) -> Array:
+        if palette is not None:
+            pixels = palette.astype(np.uint8)[pixels[..., 0] if pixels.ndim == 3 else pixels]
+        elif pixels.dtype == bool:
+            pixels = pixels.astype(np.uint8) * np.uint8(255)
+        elif page.bitspersample in (2, 4):
+            pixels = pixels * np.uint8(255 // (2**page.bitspersample - 1))
+        if page.photometric == _WHITE_IS_ZERO:
+            pixels = np.invert(pixels) if pixels.dtype.kind in "iu" else -pixels
+        finished: Array = pixels.astype(header.dtype.newbyteorder("="), copy=False)
+        return finished
+
+    return finish
