@@ -160,7 +160,7 @@ def method(x: np.ndarray, kernel: convcli.Kernel) -> str:
     from convcli.images.base import Header
 
     header = Header("", *x.shape[:2], x.shape[2] if x.ndim == 3 else 1, x.dtype)
-    return job.planned(header, job.Settings(kernel))[2].method
+    return job.planned(header, job.Settings(kernel))[-1].method
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ class _Bench:
         self.bound: dict[Pair, _Bound] = {}
         self.columns: dict[Pair, Columns] = {}
         # A negative constant wraps around in an unsigned type, as the sums do.
-        self.constant = np.asarray(plan.problem.fill.value).astype(self.work.loaded)
+        self.constant = np.asarray(plan.problem.outside or plan.problem.fill.value).astype(self.work.loaded)
 
     def room(self, offered: Array | None) -> Array | None:
         """The room for a task's sums, lanes joined, where a method can write to it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import inf, isfinite, nan
 
 import numpy as np
@@ -11,13 +12,26 @@ import numpy as np
 from convcli import engine
 from convcli.border import OUTSIDE, sources
 from convcli.canvas import Canvas
-from convcli.dtypes import Array, DType, Finish, span
+from convcli.colour import (
+    Linear,
+    Premultiplied,
+    alpha_affine,
+    encoded,
+    outcome_of_seen,
+    products,
+    seen,
+    white,
+)
+from convcli.dtypes import Affine, Array, DType, Finish, span
 from convcli.errors import ImageError
 from convcli.geometry import Axis, Strip
 from convcli.images.base import Reader
-from convcli.picture import Mapping
-from convcli.plan import Plan
+from convcli.picture import Mapping, ends
+from convcli.plan import Outcome, Plan
 from convcli.rational import Number
+
+View = Callable[[Array], Array]
+"""From (rows, columns, lanes) sums to the colours that are seen in them."""
 
 
 @dataclass(slots=True)
@@ -61,37 +75,68 @@ class FeatureMap:
     mapping: Mapping
 
 
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What is done to colours around the convolution.
+
+    Attributes:
+        alpha: ``filter`` (with the colours, premultiplied), ``keep`` (as sampled at the windows' centres),
+            ``drop``, or ``none`` where the picture has none.
+        linear: whether light is filtered, not the values of the sRGB curve.
+        stored: type of the picture's values.
+    """
+
+    alpha: str
+    linear: bool
+    stored: DType
+
+    @property
+    def values(self) -> DType:
+        """Type of the values that are filtered, before colours are multiplied by alpha."""
+        return np.dtype(np.float32) if self.linear else self.stored
+
+    @property
+    def dtype(self) -> DType:
+        """Type of the values that the engine reads."""
+        return products(self.values) or self.values if self.alpha == "filter" else self.values
+
+    def reader(self, reader: Reader) -> Reader:
+        """What the engine reads of a picture."""
+        if self.linear:
+            reader = Linear(reader, self.alpha != "none")
+        return Premultiplied(reader, self.dtype) if self.alpha == "filter" else reader
+
+
 def feature_maps(
-    plan: Plan, reader: Reader, alpha: bool, mapping: Mapping, canvases: Sequence[Canvas]
+    plan: Plan,
+    reader: Reader,
+    treatment: Treatment,
+    mapping: Mapping,
+    canvases: Sequence[Canvas],
 ) -> list[FeatureMap]:
     """Convolve a picture and map every map to the pixels of a canvas.
 
-    ``alpha`` says that the last channel is one: it is not filtered but sampled at the windows' centres. A
-    mapping that needs the feature map's own range makes a first pass to find it, because computing twice is
+    A mapping that needs the feature map's own range makes a first pass to find it, because computing twice is
     quicker than keeping a map of full size.
     """
-    source = _Colours(reader, plan)
-    seen = [Seen() for _ in canvases]
+    source = _Colours(treatment.reader(reader), plan)
+    outcome = outcome_of_seen(plan) if treatment.alpha == "filter" else plan.outcome
+    seen_sums = [Seen() for _ in canvases]
+    view = seen if treatment.alpha == "filter" else None
     if mapping.needs_range:
-        _run(plan, source, seen, _Looker)
-    mappings = [_ranged(plan, index, mapping, map_) for index, map_ in enumerate(seen)]
-    dtype, outcome = canvases[0].layout.dtype, plan.outcome
-    finishes = [
-        Finish(outcome.dtype, *bounds, used.affine(value, dtype), dtype, outcome.exact)
-        for bounds, value, used in zip(outcome.bounds, outcome.affines, mappings, strict=True)
-    ]
-    centres = _Centres(plan, reader) if alpha else None
-    unseen = not mapping.needs_range
-    _run(plan, source, seen, lambda own: _Painter(own, unseen, finishes, canvases, centres))
+        _run(plan, source, seen_sums, lambda own: _Looker(own, view))
+    mappings = [_ranged(outcome, index, mapping, map_) for index, map_ in enumerate(seen_sums)]
+    palettes = _palettes(plan, outcome, treatment, mappings, canvases, reader)
+    _run(plan, source, seen_sums, lambda own: _Painter(own, view, not mapping.needs_range, palettes))
     return [
-        FeatureMap(*_range(plan, index, map_), map_.below, map_.above, used)
-        for index, (map_, used) in enumerate(zip(seen, mappings, strict=True))
+        FeatureMap(*_range(outcome, index, map_), map_.below, map_.above, used)
+        for index, (map_, used) in enumerate(zip(seen_sums, mappings, strict=True))
     ]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Colours:
-    """The colours of a picture as the engine reads them: summed, or each a lane."""
+    """The channels of a picture as the engine reads them: summed, or each a lane."""
 
     reader: Reader
     plan: Plan
@@ -107,39 +152,106 @@ class _Colours:
         return shaped
 
 
-def _ranged(plan: Plan, index: int, mapping: Mapping, seen: Seen) -> Mapping:
+def _ranged(outcome: Outcome, index: int, mapping: Mapping, seen: Seen) -> Mapping:
     """The mapping with the range that it needs."""
     if not mapping.needs_range:
         return mapping
     if seen.low > seen.high:
         raise ImageError("no value of the feature map is finite, so there is no range to map; use --map raw")
-    return mapping.over(*_range(plan, index, seen))
+    return mapping.over(*_range(outcome, index, seen))
 
 
-def _range(plan: Plan, index: int, seen: Seen) -> tuple[Number, Number]:
+def _range(outcome: Outcome, index: int, seen: Seen) -> tuple[Number, Number]:
     """The values of the lowest and highest sum, NaN where none is finite.
 
     Exact sums are integers, whatever type held them.
     """
     if seen.low > seen.high:
         return nan, nan
-    affine, ends = plan.outcome.affines[index], (seen.low, seen.high)
-    low, high = map(int, ends) if plan.outcome.exact else ends
+    affine, found = outcome.affines[index], (seen.low, seen.high)
+    low, high = map(int, found) if outcome.exact else found
     return affine.value(low), affine.value(high)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class _Palette:
+    """How the sums of one map become pixels of its canvas.
+
+    Attributes:
+        light: from sums to light, where the sRGB curve is put back.
+        alpha: for alpha that was filtered, the last lane of the sums, or sampled by ``centres``.
+    """
+
+    canvas: Canvas
+    finish: Finish
+    light: Affine | None
+    alpha: Finish | None
+    centres: _Centres | None
+
+    def paint(self, strip: Strip, sums: Array, colours: Array) -> tuple[int, int]:
+        """Fill a strip; how many values lay below and above what a pixel holds."""
+        pixels = self.canvas.place(strip)
+        if self.light is not None:
+            colours = encoded(colours * self.light.gain + self.light.offset)
+        cut = self.finish(colours, pixels[..., : colours.shape[2]], count=True)
+        if self.alpha is not None:
+            alpha = sums[..., -1] if self.centres is None else self.centres.alpha(strip)
+            self.alpha(np.ascontiguousarray(alpha), pixels[..., -1])
+        self.canvas.done(strip)
+        return cut
+
+
+def _palettes(
+    plan: Plan,
+    outcome: Outcome,
+    treatment: Treatment,
+    mappings: Sequence[Mapping],
+    canvases: Sequence[Canvas],
+    reader: Reader,
+) -> list[_Palette]:
+    target, own = canvases[0].layout.dtype, white(treatment.values)
+    centres = _Centres(plan, reader, treatment.stored) if treatment.alpha == "keep" else None
+    palettes = []
+    for index, (mapping, canvas) in enumerate(zip(mappings, canvases, strict=True)):
+        value, bounds = outcome.affines[index], outcome.bounds[index]
+        curved = treatment.linear and mapping.kind == "clip"
+        if curved:
+            dtype, exact = np.dtype(np.float64), False
+            finish = Finish(dtype, -inf, inf, mapping.affine(Affine(1.0, 0.0), target, own), target, exact)
+        else:
+            finish = Finish(outcome.dtype, *bounds, mapping.affine(value, target, own), target, outcome.exact)
+        alpha = _alpha(plan, index, treatment, target, mapping.kind == "raw")
+        palettes.append(_Palette(canvas, finish, value.as_floats() if curved else None, alpha, centres))
+    return palettes
+
+
+def _alpha(plan: Plan, index: int, treatment: Treatment, target: DType, raw: bool) -> Finish | None:
+    """From alpha, filtered or sampled, to alpha in the target's units; those of ``raw`` are its own."""
+    if treatment.alpha not in ("filter", "keep"):
+        return None
+    filtered = treatment.alpha == "filter"
+    dtype = treatment.values if filtered else treatment.stored
+    gain = Fraction(1) if raw else Fraction(ends(target)[1], white(dtype))
+    if filtered:
+        sums = plan.outcome
+        return Finish(sums.dtype, *sums.bounds[index], alpha_affine(plan, gain), target, sums.exact)
+    low, high = span(dtype) if dtype.kind in "iu" else (-inf, inf)
+    return Finish(dtype, low, high, Affine.of(gain, Fraction(0)), target, dtype.kind in "iu")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class _Looker:
-    """Notes the range of the sums."""
+    """Notes the range of the sums, or of the colours that are ``seen`` in them."""
 
     seen: list[Seen]
+    view: View | None
 
     def room(self, task: engine.Task) -> None:
         return None
 
     def take(self, task: engine.Task, sums: Array) -> None:
         for map_, values in zip(self.seen, sums, strict=True):
-            map_.note(values)
+            map_.note(values if self.view is None else self.view(values))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -147,25 +259,21 @@ class _Painter:
     """Maps sums to pixels, and notes what it sees of them."""
 
     seen: list[Seen]
-    unseen: bool
-    finishes: list[Finish]
-    canvases: Sequence[Canvas]
-    centres: _Centres | None
+    view: View | None
+    noting: bool
+    palettes: list[_Palette]
 
     def room(self, task: engine.Task) -> None:
         return None
 
     def take(self, task: engine.Task, sums: Array) -> None:
-        for map_, values, finish, canvas in zip(self.seen, sums, self.finishes, self.canvases, strict=True):
-            if self.unseen:
-                map_.note(values)
-            pixels = canvas.place(task.strip)
-            below, above = finish(values, pixels[..., : values.shape[2]], count=True)
+        for map_, values, palette in zip(self.seen, sums, self.palettes, strict=True):
+            colours = values if self.view is None else self.view(values)
+            if self.noting:
+                map_.note(colours)
+            below, above = palette.paint(task.strip, values, colours)
             map_.below += below
             map_.above += above
-            if self.centres is not None:
-                pixels[..., -1] = self.centres.alpha(task.strip)
-            canvas.done(task.strip)
 
 
 def _run(
@@ -187,12 +295,12 @@ def _run(
 class _Centres:
     """Alpha as it is at the centre of each window."""
 
-    def __init__(self, plan: Plan, reader: Reader) -> None:
+    def __init__(self, plan: Plan, reader: Reader, dtype: DType) -> None:
         self.reader = reader
         self.rows, self.columns = (
             _centre_sources(plan, axis) for axis in (plan.problem.rows, plan.problem.columns)
         )
-        self.constant = _saturated(plan.problem.fill.value, plan.problem.dtype)
+        self.constant = _saturated(plan.problem.fill.value, dtype)
 
     def alpha(self, strip: Strip) -> Array:
         """(rows, columns) of a strip."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import prod
 from typing import Final
@@ -14,15 +14,16 @@ import numpy as np
 
 from convcli import files, images
 from convcli.canvas import Canvas
+from convcli.colour import decoded, products, white
 from convcli.dtypes import DType
 from convcli.errors import ArgumentError, ConvcliError, Halted, OutputError, one_line
-from convcli.featuremap import FeatureMap, feature_maps
+from convcli.featuremap import FeatureMap, Treatment, feature_maps
 from convcli.filter import Filter
 from convcli.geometry import Axis, Geometry, geometry
 from convcli.images.base import Header, Layout, depth_text, kind_text, quiet_stderr
 from convcli.kernel import Kernel
 from convcli.naming import Output, Target
-from convcli.padding import Padding
+from convcli.padding import Fill, Padding
 from convcli.picture import Mapping
 from convcli.plan import Plan, Problem
 from convcli.planner import choose
@@ -33,6 +34,14 @@ LUMA: Final = tuple(Fraction(share, 1000) for share in (299, 587, 114))
 """Shares of red, green and blue in brightness: ITU-R BT.601."""
 
 CHANNELS: Final = ("each", "gray", "sum")
+ALPHA_NOTES: Final = {
+    "filter": "alpha was filtered with the colours, which count by how much of them is seen",
+    "keep": "alpha is the input's, at the centre of each window",
+    "drop": "alpha was dropped",
+}
+UNIT: Final = 1e-6
+"""How far a sum of weights may be from 1 and still be an average."""
+
 PHOTOGRAPH: Final = Padding.parse("same:reflect")
 MAX_PIXELS: Final = 10**9
 
@@ -57,6 +66,9 @@ class Settings:
     method: str = "auto"
     threads: int | None = None
     max_pixels: int = MAX_PIXELS
+    alpha: str | None = None
+    linear: bool = False
+    depth: str | None = None
     note: str = ""
 
 
@@ -69,6 +81,7 @@ class Task:
     geometry: Geometry
     channels: str
     plan: Plan
+    treatment: Treatment
     mapping: Mapping
     layout: Layout
     targets: tuple[Target, ...]
@@ -118,7 +131,7 @@ def _made(task: Task, drafts: list[files.Draft]) -> list[FeatureMap]:
     with ThreadPoolExecutor(len(canvases)) as pool:
         writing = [pool.submit(_write, *each) for each in zip(task.targets, canvases, drafts, strict=True)]
         try:
-            maps = feature_maps(plan, reader, task.opened.header.alpha, task.mapping, canvases)
+            maps = feature_maps(plan, reader, task.treatment, task.mapping, canvases)
         except BaseException as error:
             for canvas in canvases:
                 canvas.halt()
@@ -135,30 +148,58 @@ def prepare(source: str, file: files.Input, settings: Settings) -> Task:
     """Read a picture's header and decide everything."""
     opened = images.open_input(file, settings.max_pixels)
     header, kernel = opened.header, settings.kernel
-    shape, channels, plan = planned(header, settings)
+    shape, channels, treatment, plan = planned(header, settings)
     pixels = prod(shape.output)
     if pixels > settings.max_pixels:
         raise ArgumentError(
             f"the feature map would have {pixels} pixels; allowed: {settings.max_pixels} (--max-pixels)"
         )
-    mapping = settings.mapping.resolved(plan.problem.filter, header.dtype)
-    target_dtype = _target_dtype(mapping, header.dtype, plan)
-    count = plan.problem.lanes + header.alpha
+    floats = header.dtype.kind == "f" and settings.depth in (None, "float")
+    mapping = settings.mapping.resolved(plan.problem.filter, floats)
+    target_dtype = _target_dtype(mapping, header.dtype, plan, settings.depth)
+    count = plan.problem.lanes + (treatment.alpha == "keep")
     targets = settings.output.targets(
         source, kernel.name, plan.outcome.maps, opened.format, target_dtype, count
     )
     rows, columns = shape.output
     layout = Layout(rows, columns, count, target_dtype)
-    return Task(source, opened, shape, channels, plan, mapping, layout, tuple(targets))
+    return Task(source, opened, shape, channels, plan, treatment, mapping, layout, tuple(targets))
 
 
-def planned(header: Header, settings: Settings) -> tuple[Geometry, str, Plan]:
-    """The sizes, what happens to the channels, and the plan for a picture of this header."""
+def planned(header: Header, settings: Settings) -> tuple[Geometry, str, Treatment, Plan]:
+    """The sizes, what happens to channels and colours, and the plan for a picture of this header."""
     size, kernel = (header.rows, header.columns), settings.kernel
     shape = geometry(size, kernel.size, settings.stride, settings.padding, settings.dilation)
     channels = _channels(settings.channels, kernel, header)
-    plan = choose(_problem(header, shape, channels, settings), settings.method, settings.threads)
-    return shape, channels, plan
+    treatment = _treatment(header, channels, settings)
+    problem = _problem(header, shape, channels, treatment, settings)
+    return shape, channels, treatment, choose(problem, settings.method, settings.threads)
+
+
+def _treatment(header: Header, channels: str, settings: Settings) -> Treatment:
+    """What happens to alpha, by default filtered with the colours by averages and kept by other kernels."""
+    asked = settings.alpha
+    if not header.alpha:
+        return Treatment("none", settings.linear, header.dtype)
+    values = np.dtype(np.float32) if settings.linear else header.dtype
+    reason = _unfilterable(settings.kernel, channels, values)
+    if asked == "filter" and reason:
+        raise ArgumentError(f"alpha filter cannot be done: {reason}; allowed: keep, drop")
+    chosen = asked or ("keep" if reason else "filter")
+    return Treatment(chosen, settings.linear, header.dtype)
+
+
+def _unfilterable(kernel: Kernel, channels: str, values: DType) -> str:
+    """Why alpha cannot be filtered with the colours; empty where it can."""
+    if kernel.combine or any(abs(float(total) - 1) > UNIT for total in kernel.map_sums):
+        return "the weights do not sum to 1"
+    if kernel.is_identity:
+        return "the kernel leaves every pixel as it is"
+    if channels != "each":
+        return f"the colours are combined (--channels {channels})"
+    if products(values) is None:
+        return f"{values} times {values} needs a wider type than there is"
+    return ""
 
 
 def _channels(asked: str | None, kernel: Kernel, header: Header) -> str:
@@ -173,8 +214,13 @@ def _channels(asked: str | None, kernel: Kernel, header: Header) -> str:
     return chosen
 
 
-def _problem(header: Header, shape: Geometry, channels: str, settings: Settings) -> Problem:
-    filter_ = Filter.of(settings.kernel, flip=settings.flip)
+def _problem(
+    header: Header, shape: Geometry, channels: str, treatment: Treatment, settings: Settings
+) -> Problem:
+    kernel, fill = settings.kernel, settings.padding.fill
+    if treatment.linear:  # its values are light, from 0 to 1
+        kernel, fill = kernel.biased(kernel.bias / white(header.dtype)), _lit(fill, header.dtype)
+    filter_ = Filter.of(kernel, flip=settings.flip)
     colours = header.channels - header.alpha
     summed = 1 if channels == "each" else colours
     if channels == "gray" and colours == 3:
@@ -185,19 +231,38 @@ def _problem(header: Header, shape: Geometry, channels: str, settings: Settings)
     return Problem(
         axes=(Axis(1, 1), rows, columns),
         filter=filter_,
-        dtype=header.dtype,
-        fill=settings.padding.fill,
+        dtype=treatment.dtype,
+        fill=fill,
+        outside=_outside(fill, treatment, colours),
         channels=summed,
-        lanes=colours // summed,
+        lanes=colours // summed + (treatment.alpha == "filter"),
         double=settings.double,
     )
 
 
-def _target_dtype(mapping: Mapping, source: DType, plan: Plan) -> DType:
-    """The picture's own type, floats for ``raw``, 16 bits where a float picture is mapped to a range."""
-    if mapping.kind == "raw":
+def _lit(fill: Fill, dtype: DType) -> Fill:
+    """A constant fill as light."""
+    light = float(decoded(np.asarray(fill.value / white(dtype)))) if fill.mode == "constant" else 0
+    return replace(fill, value=light)
+
+
+def _outside(fill: Fill, treatment: Treatment, colours: int) -> tuple[float, ...]:
+    """A constant fill by lanes where alpha is filtered: 0 is nothing, another value an opaque colour."""
+    if treatment.alpha != "filter" or fill.mode != "constant" or not fill.value:
+        return ()
+    opaque = white(treatment.values)
+    return (fill.value * opaque,) * colours + (opaque,)
+
+
+def _target_dtype(mapping: Mapping, source: DType, plan: Plan, depth: str | None) -> DType:
+    """The picture's own type, what --depth says, floats for ``raw``, 16 bits for a float picture's range."""
+    if mapping.kind == "raw" and depth in ("8", "16"):
+        raise ArgumentError(f"map raw keeps floats, --depth {depth} does not; use clip, signed or stretch")
+    if mapping.kind == "raw" or depth == "float":
         double = plan.problem.double or source == np.float64
         return np.dtype(np.float64 if double else np.float32)
+    if depth is not None:
+        return np.dtype(np.uint8 if depth == "8" else np.uint16)
     if source.kind == "f":
         if mapping.kind not in ("signed", "stretch"):
             raise ArgumentError(
@@ -268,8 +333,10 @@ def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:
     frames = task.opened.header.frames
     if frames > 1:
         notes.append(f"the first of {frames} frames; the others are left out")
-    if task.opened.header.alpha:
-        notes.append("alpha is the input's, at the centre of each window")
+    if task.treatment.alpha in ALPHA_NOTES:
+        notes.append(ALPHA_NOTES[task.treatment.alpha])
+    if task.treatment.linear:
+        notes.append("light was filtered: the sRGB curve was undone before and put back after")
     if task.opened.header.dtype != task.layout.dtype and task.mapping.kind != "raw":
         notes.append(f"values were mapped to {depth_text(task.layout.dtype)}")
     if settings.note:

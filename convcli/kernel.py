@@ -154,6 +154,13 @@ class Kernel:
         """The sum of the weights of each feature map."""
         return tuple(self.weights.reshape(-1, self.maps).sum(axis=0).tolist())
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether every map is the centre pixel itself."""
+        rows, columns = ((size - 1) // 2 for size in self.size)
+        centre = self.weights.reshape(self.tensor_shape)[rows, columns]
+        return bool((centre == 1).all()) and np.count_nonzero(self.weights) == centre.size
+
     @cached_property
     def bounds(self) -> tuple[float, float]:
         """Lowest and highest value of a feature map whose input lies between 0 and 1."""

@@ -51,11 +51,11 @@ class Mapping:
                 return cls(kind, low, high)
         return cls(kind)
 
-    def resolved(self, filter_: Filter, source: DType) -> Mapping:
-        """``auto`` as the kind that suits the weights, over all channels, and the picture's type."""
+    def resolved(self, filter_: Filter, floats: bool) -> Mapping:
+        """``auto`` as the kind that suits the weights, over all channels; ``raw`` where floats stay."""
         if self.kind != "auto":
             return self
-        if source.kind == "f":
+        if floats:
             return Mapping("raw")
         if filter_.combine is None:
             if all(abs(total - 1) < _NEAR for total in filter_.totals):
@@ -79,18 +79,19 @@ class Mapping:
             return replace(self, low=-limit, high=limit)
         return replace(self, low=low, high=high)
 
-    def affine(self, value: Affine, target: DType) -> Affine:
-        """From a sum, whose meaning ``value`` states, to a pixel of an integer type."""
-        if self.kind in ("clip", "raw"):
+    def affine(self, value: Affine, target: DType, own: int) -> Affine:
+        """From a sum, whose meaning ``value`` states, to a pixel; ``own`` is white among the values."""
+        if self.kind == "raw":
             return value
-        if self.kind == "abs":
-            return replace(value, magnitude=True)
+        black, white = ends(target)
+        if self.kind in ("clip", "abs"):
+            scaled = value if white == own else value.then(Fraction(white, own), Fraction(0))
+            return replace(scaled, magnitude=self.kind == "abs")
         assert self.low is not None and self.high is not None
-        black, white = span(target)
         if self.kind == "signed":
-            middle = (black + white + 1) // 2
+            middle = _middle(target)
             gain = _quotient(white - middle, self.high)
-            return value.then(gain, Fraction(middle))
+            return value.then(gain, middle)
         gain = _quotient(white - black, self.high - self.low)
         return value.then(gain, black - gain * self.low)
 
@@ -98,15 +99,17 @@ class Mapping:
         """What the mapping did, in words."""
         if self.kind == "raw":
             return "raw: the values themselves, as floats"
-        black, white = span(target)
+        black, white = ends(target)
+        if target.kind == "f" and self.kind in ("clip", "abs"):
+            return f"{self.kind}: {'magnitudes, ' if self.kind == 'abs' else ''}as floats, white is 1"
         if self.kind == "clip":
             return f"clip: rounded to nearest, saturated at {black} and {white}"
         if self.kind == "abs":
             return f"abs: magnitudes, rounded to nearest, saturated at {white}"
         low, high = (short(value) for value in (self.low or Fraction(0), self.high or Fraction(0)))
         if self.kind == "signed":
-            middle = (black + white + 1) // 2
-            return f"signed: 0 → {middle}, ±{high} → {middle} ± {white - middle}"
+            middle = _middle(target)
+            return f"signed: 0 → {short(middle)}, ±{high} → {short(middle)} ± {short(white - middle)}"
         return f"stretch: {low} → {black}, {high} → {white}"
 
     def __str__(self) -> str:
@@ -114,6 +117,17 @@ class Mapping:
             return self.kind
         numbers = [self.high] if self.kind == "signed" else [self.low, self.high]
         return f"{self.kind}:{','.join(text_of(number) for number in numbers)}"
+
+
+def ends(target: DType) -> tuple[int, int]:
+    """Black and white of a type: an integer's range, 0 and 1 for floats."""
+    return span(target) if target.kind in "iu" else (0, 1)
+
+
+def _middle(target: DType) -> Fraction:
+    """The gray between them, an integer where pixels are."""
+    black, white = ends(target)
+    return Fraction((black + white + 1) // 2) if target.kind in "iu" else Fraction(1, 2)
 
 
 def short(value: Number) -> str:
@@ -130,7 +144,7 @@ def _numbers(text: str, arguments: str) -> list[Fraction]:
         raise ArgumentError(f"map {shown(text)}: {error}") from error
 
 
-def _quotient(top: int, bottom: Number) -> Number:
+def _quotient(top: Number, bottom: Number) -> Number:
     """``top / bottom``; 0 for a feature map without any range."""
     if bottom == 0:
         return Fraction(0)

@@ -31,6 +31,8 @@ class Problem:
     lanes: int = 1
     groups: int = 1
     double: bool = False
+    outside: tuple[float, ...] = ()
+    """What a constant fill is in each lane, where they differ."""
 
     @property
     def depth(self) -> Axis:
@@ -49,7 +51,8 @@ class Problem:
         """Lowest and highest value that a window of integers can hold, padding included."""
         low, high = span(self.dtype)
         if self.fill.mode == "constant" and any(axis.before or axis.after for axis in self.axes):
-            low, high = min(low, int(self.fill.value)), max(high, int(self.fill.value))
+            fills = [int(value) for value in self.outside or (self.fill.value,)]
+            low, high = min(low, *fills), max(high, *fills)
         return low, high
 
     @property

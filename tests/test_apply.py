@@ -57,7 +57,7 @@ def test_sobel_has_zero_at_mid_gray_and_no_frame(run, tmp_path):
 def test_alpha_is_sampled_at_the_centre(run, tmp_path):
     """Colours are filtered, alpha stays what it was where the window's centre lies."""
     out = tmp_path / "out.png"
-    run("apply", SAMPLES / "transparent.png", "-k", "box3", "--stride", "2,3", "-o", out)
+    run("apply", SAMPLES / "transparent.png", "-k", "box3", "--stride", "2,3", "--alpha", "keep", "-o", out)
     source = decoded(SAMPLES / "transparent.png")
     assert np.array_equal(decoded(out)[..., :3], expected(source[..., :3], "box3", stride=(2, 3)))
     # `same` pads no row before 256 rows that step by 2, and one column before those that step by 3
@@ -438,5 +438,6 @@ def test_alpha_takes_a_fill_within_its_range(run, tmp_path):
     """A fill beyond the type saturates in alpha instead of wrapping around."""
     for fill, alpha in (("300", 255), ("-1", 0)):
         out = tmp_path / f"{fill}.png"
-        run("apply", SAMPLES / "transparent.png", "-k", "box3", "--padding", f"5:{fill}", "-o", out)
+        options = ["--padding", f"5:{fill}", "--alpha", "keep"]
+        run("apply", SAMPLES / "transparent.png", "-k", "box3", *options, "-o", out)
         assert decoded(out)[0, 0, 3] == alpha

@@ -31,21 +31,21 @@ BYTE, WORD = np.dtype(np.uint8), np.dtype(np.uint16)
 )
 def test_auto_looks_at_the_kernel(kernel, kind):
     """Weights that sum to 1 clip, to 0 signed; anything else, magnitudes included, stretches."""
-    assert Mapping().resolved(Filter.of(convcli.load_kernel(kernel)), BYTE).kind == kind
+    assert Mapping().resolved(Filter.of(convcli.load_kernel(kernel)), False).kind == kind
 
 
 def test_auto_with_a_bias_or_floats():
     """A bias moves zero itself, so nothing is centred again; float pictures stay floats."""
     kernel = convcli.load_kernel("sobel-x")
-    assert Mapping().resolved(Filter.of(kernel.biased(Fraction(128))), BYTE).kind == "clip"
-    assert Mapping().resolved(Filter.of(kernel), np.dtype(np.float32)).kind == "raw"
+    assert Mapping().resolved(Filter.of(kernel.biased(Fraction(128))), False).kind == "clip"
+    assert Mapping().resolved(Filter.of(kernel), True).kind == "raw"
     summed = Filter.of(convcli.load_kernel("box3")).per_input((Fraction(1),) * 3)
-    assert Mapping().resolved(summed, BYTE).kind == "stretch"
+    assert Mapping().resolved(summed, False).kind == "stretch"
 
 
 def pixels(mapping: Mapping, values: list[int], target: np.dtype) -> list[int]:
     out = np.empty(len(values), target)
-    affine = mapping.affine(Affine(), target)
+    affine = mapping.affine(Affine(), target, 255 if target == np.uint8 else 65535)
     sums = np.array(values, np.int32)
     Finish(sums.dtype, min(values), max(values), affine, target, exact=True)(sums, out)
     return out.tolist()

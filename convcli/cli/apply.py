@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @options.kernel
 @options.convolution
 @options.values
+@options.colours
 @click.option(
     "-o",
     "--output",
@@ -94,6 +95,9 @@ def _settings(images: tuple[str, ...], given: dict[str, Any]) -> Settings:
         method=given["method"],
         threads=given["threads"],
         max_pixels=given["max_pixels"],
+        alpha=given["alpha"],
+        linear=given["linear"],
+        depth=given["depth"],
     )
 
 

@@ -138,6 +138,20 @@ scale = click.option(
     show_default=True,
     help="Multiply the weights by N, or divide them by their sum (unless that is 0) or sum of magnitudes.",
 )
+alpha = click.option(
+    "--alpha",
+    type=click.Choice(["filter", "keep", "drop"], case_sensitive=False),
+    help="Filter transparency with the colours, keep it as it is, or drop it. Default: filter for weights "
+    "that sum to 1, else keep.",
+)
+linear = click.option(
+    "--linear", is_flag=True, help="Filter light: undo the sRGB curve before, put it back after."
+)
+depth = click.option(
+    "--depth",
+    type=click.Choice(["8", "16", "float"], case_sensitive=False),
+    help="Of the result: 8 or 16 bits, or floats with white at 1. Default: the input's.",
+)
 bias = click.option(
     "--bias",
     type=Parsed("N", _number),
@@ -193,5 +207,6 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 convolution = together(stride, padding, dilation, flip)
 values = together(channels, scale, bias, mapping)
+colours = together(alpha, linear, depth)
 work = together(precision, method, threads, max_pixels)
 reports = together(report, report_file, verbose, quiet)

@@ -53,5 +53,5 @@ def plan(size: str, **given: Any) -> None:
         threads=given["threads"],
     )
     header = Header("", rows, columns, channels, dtype)
-    found = job.planned(header, settings)[2]
+    found = job.planned(header, settings)[-1]
     click.echo(to_json(plan_dict(found)) if given["report"] == "json" else str(found))
