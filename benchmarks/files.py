@@ -25,11 +25,12 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = Path(__file__).with_name("pictures.py")
 MASK = "box3.mat"
+DEFLATED = "[tile,compression=deflate,predictor=horizontal]"  # as convcli writes TIFF
 ONES = ["1"] * 9
 MOST_APART = 2.0  # of 255, within the border: rounding, and for JPEG its loss
 SUFFIXES = {"gray": ".png", "rgb": ".png", "jpeg": ".jpg", "small": ".png", "tiff": ".tif"}
@@ -52,6 +53,7 @@ imagecodecs.{}_decode(open(sys.argv[1], "rb").read())
 """
 
 Command = list[str]
+Figures = dict[str, dict[str, Any]]  # of each tool in one case
 
 
 class Case(NamedTuple):
@@ -89,9 +91,9 @@ def convcli(case: Case, target: str) -> Command:
     return [sys.executable, *words]
 
 
-def vips(case: Case, target: str) -> Command:
+def vips(case: Case, target: str, tiff: str = "[tile]") -> Command:
     """libvips, which is quickest and rounds when told that integers will do."""
-    choice = {".jpg": "[Q=95,subsample-mode=off]", ".tif": "[tile]"}.get(case.suffix, "")
+    choice = {".jpg": "[Q=95,subsample-mode=off]", ".tif": tiff}.get(case.suffix, "")
     mask = str(case.folder / MASK)
     return ["vips", "conv", str(case.source), target + choice, mask, "--precision", "integer"]
 
@@ -125,7 +127,7 @@ def ffmpeg(case: Case, target: str) -> Command:
     mean = ":".join(f"{plane}m='{' '.join(ONES)}':{plane}rdiv=1/9" for plane in planes)
     layout = "yuvj444p" if case.suffix == ".jpg" else "gray" if len(planes) == 1 else "gbrp"
     filters = ["-vf", f"format={layout},convolution={mean}"]
-    one = ["-frames:v", "1", "-update", "1", *(["-q:v", "2"] if case.suffix == ".jpg" else [])]
+    one = ["-frames:v", "1", "-update", "1", *(["-qmin", "1", "-q:v", "1"] if case.suffix == ".jpg" else [])]
     return ["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", str(case.source), *filters, *one, target]
 
 
@@ -167,6 +169,7 @@ def floor(command: Callable[[Case, str], Command]) -> Tool:
 CONVCLI = Tool([sys.executable, "-m", "convcli", "--version"], convcli, tuple(SUFFIXES))
 PEERS = {
     "vips": Tool(["vips", "--version"], vips, tuple(SUFFIXES)),
+    "vips-deflate": Tool(["vips", "--version"], lambda *given: vips(*given, DEFLATED), ("tiff",)),
     "magick": Tool(["magick", "-version"], lambda *given: magick("magick", *given)),
     "convert": Tool(["convert", "-version"], lambda *given: magick("convert", *given)),
     "gm": Tool(["gm", "version"], graphicsmagick),
@@ -241,7 +244,7 @@ def pixels_of(verb: str, *words: str | Path) -> list[str]:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
 
 
-def measured(case: Case, found: dict[str, list[Run]]) -> dict[str, dict[str, object]]:
+def measured(case: Case, found: dict[str, list[Run]]) -> Figures:
     """Everything about each tool in one case, as it goes into the JSON file."""
     made = [name for name, runs in found.items() if case.target(name).exists() and not runs[-1].error]
     if "convcli" not in made:
@@ -261,7 +264,7 @@ def measured(case: Case, found: dict[str, list[Run]]) -> dict[str, dict[str, obj
     }
 
 
-def table(title: str, cases: dict[str, dict], key: str, unit: float, digits: int) -> None:
+def table(title: str, cases: dict[str, Figures], key: str, unit: float, digits: int) -> None:
     """Print one property: a row a tool, a column a case, in brackets convcli's share of it."""
     names = list(dict.fromkeys(name for tools in cases.values() for name in tools))
     print(f"\n| {title} | {' | '.join(cases)} |\n|{'---|' * (len(cases) + 1)}")
@@ -271,7 +274,7 @@ def table(title: str, cases: dict[str, dict], key: str, unit: float, digits: int
             print(f"| {name} | {' | '.join(cells)} |")
 
 
-def cell(tools: dict[str, dict], name: str, key: str, unit: float, digits: int) -> str:
+def cell(tools: Figures, name: str, key: str, unit: float, digits: int) -> str:
     """One figure, with convcli's over it in brackets."""
     figures = tools.get(name, {})
     if figures.get("error"):
@@ -283,7 +286,7 @@ def cell(tools: dict[str, dict], name: str, key: str, unit: float, digits: int) 
     return text if name == "convcli" or not own else f"{text} ({own / value:.2f})"
 
 
-def warnings(cases: dict[str, dict]) -> None:
+def warnings(cases: dict[str, Figures]) -> None:
     """Print a row for each tool that failed or drew something else."""
     for case, tools in cases.items():
         for name, figures in tools.items():
@@ -293,7 +296,7 @@ def warnings(cases: dict[str, dict]) -> None:
                 print(f"| warning: {name}, {case}: the picture differs by {figures['difference']:g} |")
 
 
-def one_case(case: Case, peers: dict[str, str], given: argparse.Namespace) -> dict[str, dict[str, object]]:
+def one_case(case: Case, peers: dict[str, str], given: argparse.Namespace) -> Figures:
     """Make the picture and measure every tool with it."""
     side = given.tiff_side
     pixels_of("make", case.source, SIZES.get(case.name, f"{side}x{side}x1"))

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 TILE = 256
-PATTERN = 2048  # pixels a side of what a TIFF repeats
+PATTERN = 2048  # pixels a side of the scene that a TIFF repeats
 BORDER = 2
 GRAIN = 3.6  # standard deviation, for PNGs of 55 to 65 % of the pixels' bytes
 
@@ -27,32 +27,43 @@ def clouds(rng: np.random.Generator, rows: int, columns: int, blur: int) -> np.n
     return np.asarray(Image.fromarray(small).resize((columns, rows), Image.Resampling.BICUBIC))
 
 
-def photograph(rows: int, columns: int, channels: int) -> np.ndarray:
-    """Light that falls off, shapes with edges, texture, and a sensor's grain, other in each channel."""
-    rng = np.random.default_rng(0)
+def scene(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+    """Light that falls off, shapes with edges, and texture, as floats."""
     size = rows, columns
-    light = np.linspace(90, 150, rows, dtype=np.float32)[:, None] + np.linspace(
-        -25, 25, columns, dtype=np.float32
-    )
+    down, across = np.linspace(90, 150, rows), np.linspace(-25, 25, columns)
+    light = np.add.outer(down, across).astype(np.float32)
     light += 14 * clouds(rng, *size, 400) + 5 * clouds(rng, *size, 40)
     for blur, height in ((300, 40), (90, 18)):
         light += np.where(clouds(rng, *size, blur) > 0.4, np.float32(height), np.float32(0))
     light += np.maximum(clouds(rng, *size, 150), 0) * clouds(rng, *size, 3) * 3
+    return light
+
+
+def grainy(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
+    """What a sensor makes of light: 8 bits with noise."""
+    noise = GRAIN * rng.standard_normal(light.shape, np.float32)
+    return np.clip(np.rint(light + noise), 0, 255).astype(np.uint8)
+
+
+def photograph(rows: int, columns: int, channels: int) -> np.ndarray:
+    """A scene, tinted where there are colours, with other grain in each channel."""
+    rng = np.random.default_rng(0)
+    light = scene(rng, rows, columns)
     found = np.empty((rows, columns, channels), np.uint8)
     for channel in range(channels):
-        plane = light + 8 * clouds(rng, *size, 500) if channel else light.copy()
-        plane += GRAIN * rng.standard_normal(size, np.float32)
-        found[..., channel] = np.clip(np.rint(plane), 0, 255)
+        tint = 8 * clouds(rng, rows, columns, 500) if channel else np.float32(0)
+        found[..., channel] = grainy(rng, light + tint)
     return found[..., 0] if channels == 1 else found
 
 
 def tiles(rows: int, columns: int) -> Iterator[np.ndarray]:
-    """The tiles of a large gray picture, which repeats a smaller one."""
-    pattern = photograph(PATTERN, PATTERN, 1)
+    """The tiles of a large gray picture: a scene that repeats, with fresh grain everywhere."""
+    rng = np.random.default_rng(0)
+    light = scene(rng, PATTERN, PATTERN)
     for top in range(0, rows, TILE):
         for left in range(0, columns, TILE):
             row, column = top % PATTERN, left % PATTERN
-            yield pattern[row : row + TILE, column : column + TILE]
+            yield grainy(rng, light[row : row + TILE, column : column + TILE])
 
 
 def make(path: Path, rows: int, columns: int, channels: int) -> None:
