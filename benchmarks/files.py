@@ -169,7 +169,7 @@ def floor(command: Callable[[Case, str], Command]) -> Tool:
 CONVCLI = Tool([sys.executable, "-m", "convcli", "--version"], convcli, tuple(SUFFIXES))
 PEERS = {
     "vips": Tool(["vips", "--version"], vips, tuple(SUFFIXES)),
-    "vips-deflate": Tool(["vips", "--version"], lambda *given: vips(*given, DEFLATED), ("tiff",)),
+    "vips-deflate": Tool(["vips", "--version"], lambda case, target: vips(case, target, DEFLATED), ("tiff",)),
     "magick": Tool(["magick", "-version"], lambda *given: magick("magick", *given)),
     "convert": Tool(["convert", "-version"], lambda *given: magick("convert", *given)),
     "gm": Tool(["gm", "version"], graphicsmagick),
