@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3  # tag 262, photometric interpretation
 _SEPARATE: Final = 2  # tag 284, planar configuration
+_EXIF: Final = 34665  # a directory of its own, which no block of bytes holds
 _TEXTS: Final = {"Title": 269, "Description": 270, "Creation Time": 306, "Author": 315, "Copyright": 33432}
 _MACHINES: Final = ("{", "<", "ImageJ=")  # how descriptions begin that a program reads, not a person
 _TYPES: Final = "bool, integers of 8 to 32 bits, or floats"
@@ -56,7 +57,8 @@ class Tiff:
         rows, columns = int(page.imagelength), int(page.imagewidth)
         if rows < 1 or columns < 1:
             raise ImageError(f"damaged tiff: {columns}×{rows} pixels")
-        facts = Header(self.name, rows, columns, channels, kind, frames)
+        notes = ("the Exif of this tiff is left out",) if _EXIF in page.tags else ()
+        facts = Header(self.name, rows, columns, channels, kind, frames, notes=notes)
         return described(facts, _metadata(page), _value(page, 274, int))
 
     def decode(self, data: bytes, header: Header) -> Array:
@@ -110,7 +112,8 @@ class Tiff:
 def _metadata(page: Any) -> Metadata:
     """What the tags say; a description that a program made of the shape is none of the picture's."""
     across, down = (_value(page, tag, tuple) or (0, 1) for tag in (282, 283))
-    metres = UNITS.get(_value(page, 296, int) or 2)
+    unit = _value(page, 296, int)
+    metres = UNITS.get(2 if unit is None else unit)
     known = metres and all((*across, *down))
     texts = [(keyword, _value(page, tag, str) or "") for keyword, tag in _TEXTS.items()]
     return Metadata(
