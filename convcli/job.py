@@ -16,7 +16,8 @@ from convcli.errors import ArgumentError, OutputError, one_line
 from convcli.featuremap import FeatureMap, feature_maps
 from convcli.filter import Filter
 from convcli.geometry import Axis, Geometry, geometry
-from convcli.images.base import Header, Metadata, depth_text, kind_text, quiet_stderr
+from convcli.images.base import Format, Header, Metadata, depth_text, kind_text, quiet_stderr
+from convcli.images.metadata import Said, fitted, listed
 from convcli.kernel import Kernel
 from convcli.naming import Output, Target
 from convcli.padding import Padding
@@ -54,6 +55,7 @@ class Settings:
     method: str = "auto"
     threads: int | None = None
     max_pixels: int = MAX_PIXELS
+    strip: bool = False
     note: str = ""
 
 
@@ -69,6 +71,7 @@ class Task:
     mapping: Mapping
     target_dtype: DType
     targets: tuple[Target, ...]
+    said: Said
 
 
 def apply(source: str, settings: Settings, ledger: files.Ledger | None = None) -> list[Report]:
@@ -92,7 +95,7 @@ def apply(source: str, settings: Settings, ledger: files.Ledger | None = None) -
     seconds = (time.perf_counter() - begun) / len(maps)
     reports = []
     for index, (target, found) in enumerate(zip(task.targets, maps, strict=True)):
-        size = _write(target, found.pixels, task.opened.header.metadata, settings)
+        size = _write(target, found.pixels, task.said.metadata, settings)
         reports.append(_report(task, settings, index, found, size, seconds))
     return reports
 
@@ -113,7 +116,15 @@ def prepare(source: str, settings: Settings) -> Task:
     targets = settings.output.targets(
         source, kernel.name, plan.outcome.maps, opened.format, target_dtype, count
     )
-    return Task(source, opened, shape, channels, plan, mapping, target_dtype, tuple(targets))
+    metadata = Metadata() if settings.strip else header.metadata
+    said = _said(metadata, targets[0].format, count, shape)
+    return Task(source, opened, shape, channels, plan, mapping, target_dtype, tuple(targets), said)
+
+
+def _said(metadata: Metadata, wanted: Format, channels: int, shape: Geometry) -> Said:
+    """What a result of so many channels says beside its pixels."""
+    rows, columns = shape.axes
+    return fitted(metadata, wanted.name, wanted.carries(channels), channels, (rows.stride, columns.stride))
 
 
 def planned(header: Header, settings: Settings) -> tuple[Geometry, str, Plan]:
@@ -224,13 +235,14 @@ def _report(
         values=task.plan.problem.values // task.plan.problem.filter.maps,
         plan=task.plan,
         seconds=seconds,
+        metadata=listed(task.said.metadata),
         notes=_notes(task, target, settings),
     )
 
 
 def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:
     notes = [target.note] if target.note else []
-    notes += task.opened.header.notes
+    notes += (*task.opened.header.notes, *task.said.notes)
     frames = task.opened.header.frames
     if frames > 1:
         notes.append(f"the first of {frames} frames; the others are left out")

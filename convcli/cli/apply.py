@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     "Default: {stem}.{kernel}{suffix} beside the input.",
 )
 @click.option("--format", "format_name", metavar="NAME", help="png, jpeg, tiff, webp, bmp or gif.")
+@options.strip
 @options.force
 @options.work
 @options.reports
@@ -94,6 +95,7 @@ def _settings(images: tuple[str, ...], given: dict[str, Any]) -> Settings:
         method=given["method"],
         threads=given["threads"],
         max_pixels=given["max_pixels"],
+        strip=given["strip"],
     )
 
 
