@@ -489,6 +489,30 @@ def test_tiff_resolutions(options, expected):
     assert found == (expected and pytest.approx(expected))
 
 
+def test_texts_of_a_tiff():
+    """Texts as PNG has them, twice, empty or of any letters, become one tag each; zeros are spaces."""
+    texts = (("Description", "愛"), ("Description", "two"), ("Author", ""), ("Copyright", "©"))
+    data = images.format_named("tiff").encode(RGB, Metadata(texts=texts))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        codes = [tag.code for tag in file.pages.first.tags]
+    assert len(codes) == len(set(codes))
+    expected = (("Description", "two"), ("Copyright", "©"))
+    assert open_bytes(data, LIMIT).header.metadata.texts == expected
+    jpeg = by_pillow(RGB, "jpeg", comment=b"a\0b\0")
+    assert open_bytes(jpeg, LIMIT).header.metadata.texts == (("Comment", "a b"),)
+
+
+@pytest.mark.parametrize("name", ["png", "webp", "tiff"])
+def test_large_blocks_leave_a_file_readable(name):
+    """Blocks of nearly the largest size, as other libraries read the file and its pixels."""
+    icc = struct.pack(">I", 15_000_000) + ICC[4:] + bytes(15_000_000 - len(ICC))
+    written = Metadata(icc=icc, xmp=XMP + b" " * 15_000_000)
+    data = images.format_named(name).encode(RGB, written)
+    opened = open_bytes(data, LIMIT)
+    assert opened.header.metadata == written
+    assert np.array_equal(opened.pixels(), RGB)
+
+
 def test_descriptions_that_programs_made_are_not_carried_over():
     """A shape, an ImageJ or an OME description is untrue of the result."""
     for text in ('{"shape": [6, 9, 3]}', "ImageJ=1.54\nimages=3", '<?xml version="1.0"?><OME/>'):

@@ -74,7 +74,7 @@ def described(header: Header, found: Metadata, orientation: int | None = None) -
     exif = _sound("Exif block", found.exif, _checked_exif, notes)
     xmp = _sound("XMP packet", found.xmp, _checked_xmp, notes)
     turn = orientation or (exif and exif_orientation(exif)) or (xmp and _xmp_orientation(xmp)) or 1
-    turn = turn if 1 <= turn <= 8 else 1
+    turn = int(turn) if 1 <= turn <= 8 else 1
     resolution = found.resolution or (exif_resolution(exif) if exif else None)
     metadata = replace(
         found,
@@ -82,6 +82,7 @@ def described(header: Header, found: Metadata, orientation: int | None = None) -
         exif=exif and upright(exif),
         xmp=xmp and _XMP_ORIENTATION.sub(rb"\g<1>1", xmp),
         resolution=_spread(resolution[::-1] if resolution and turn > 4 else resolution, (1, 1)),
+        texts=tuple((keyword, text.replace("\0", " ")) for keyword, text in found.texts),
         srgb=None if icc else found.srgb,  # a file may hold one of them, and the profile says more
     )
     return replace(header, orientation=turn, metadata=metadata, notes=tuple(notes))

@@ -135,7 +135,8 @@ def _value(page: Any, tag: int, kind: type[T]) -> T | None:
 
 def _tags(metadata: Metadata) -> list[tuple[int, int, int, bytes, bool]]:
     """Extra tags as tifffile takes them: (tag, type, count, value, in the first page only)."""
-    tags = [(_TEXTS[keyword], 2, 0, text.encode(), True) for keyword, text in metadata.texts]
+    texts = dict(metadata.texts)  # a tag stands once
+    tags = [(_TEXTS[keyword], 2, 0, text.encode(), True) for keyword, text in texts.items() if text]
     if metadata.xmp:
         tags.append((700, 1, len(metadata.xmp), metadata.xmp, True))
     return tags
