@@ -20,7 +20,8 @@ from convcli.errors import ArgumentError, ConvcliError, Halted, OutputError, one
 from convcli.featuremap import FeatureMap, Treatment, feature_maps
 from convcli.filter import Filter
 from convcli.geometry import Axis, Geometry, geometry
-from convcli.images.base import Header, Layout, depth_text, kind_text, quiet_stderr
+from convcli.images.base import Format, Header, Layout, Metadata, depth_text, kind_text, quiet_stderr
+from convcli.images.metadata import Said, fitted, listed
 from convcli.kernel import Kernel
 from convcli.naming import Output, Target
 from convcli.padding import Fill, Padding
@@ -69,6 +70,7 @@ class Settings:
     alpha: str | None = None
     linear: bool = False
     depth: str | None = None
+    strip: bool = False
     note: str = ""
 
 
@@ -85,6 +87,7 @@ class Task:
     mapping: Mapping
     layout: Layout
     targets: tuple[Target, ...]
+    said: Said
 
 
 def apply(source: str, settings: Settings, ledger: files.Ledger | None = None) -> list[Report]:
@@ -123,7 +126,7 @@ def _made(task: Task, drafts: list[files.Draft]) -> list[FeatureMap]:
 
     Of several failures the first cause is raised: what another one ended raises `Halted`.
     """
-    reader, plan, metadata = task.opened.reader(), task.plan, task.opened.header.metadata
+    reader, plan, metadata = task.opened.reader(), task.plan, task.said.metadata
     canvases = [
         Canvas(task.layout, images.encoder(target.format, task.layout, metadata, plan.height), plan.height)
         for target in task.targets
@@ -163,7 +166,15 @@ def prepare(source: str, file: files.Input, settings: Settings) -> Task:
     )
     rows, columns = shape.output
     layout = Layout(rows, columns, count, target_dtype)
-    return Task(source, opened, shape, channels, plan, treatment, mapping, layout, tuple(targets))
+    metadata = Metadata() if settings.strip else header.metadata
+    said = _said(metadata, targets[0].format, count, shape)
+    return Task(source, opened, shape, channels, plan, treatment, mapping, layout, tuple(targets), said)
+
+
+def _said(metadata: Metadata, wanted: Format, channels: int, shape: Geometry) -> Said:
+    """What a result of so many channels says beside its pixels."""
+    rows, columns = shape.axes
+    return fitted(metadata, wanted.name, wanted.carries(channels), channels, (rows.stride, columns.stride))
 
 
 def planned(header: Header, settings: Settings) -> tuple[Geometry, str, Treatment, Plan]:
@@ -323,13 +334,14 @@ def _report(
         values=task.plan.problem.values // task.plan.problem.filter.maps,
         plan=task.plan,
         seconds=seconds,
+        metadata=listed(task.said.metadata),
         notes=_notes(task, target, settings),
     )
 
 
 def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:
     notes = [target.note] if target.note else []
-    notes += task.opened.header.notes
+    notes += (*task.opened.header.notes, *task.said.notes)
     frames = task.opened.header.frames
     if frames > 1:
         notes.append(f"the first of {frames} frames; the others are left out")

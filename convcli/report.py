@@ -59,6 +59,7 @@ class Report:
     values: int
     plan: Plan
     seconds: float
+    metadata: tuple[tuple[str, str], ...] = ()  # what was carried over: its name, and words for people
     notes: tuple[str, ...] = ()
 
     @property
@@ -100,6 +101,7 @@ class Report:
             "saturated": {"below": self.below, "above": self.above, "of": self.values},
             "plan": plan_dict(self.plan),
             "seconds": round(self.seconds, 6),
+            "metadata": [name for name, _ in self.metadata],
             "notes": list(self.notes),
         }
 
@@ -169,6 +171,7 @@ class Report:
                 "written",
                 f"{self.target.name}: {self.target.format}, {self.target.kind}, {_size(self.target.bytes)}",
             ),
+            *((("metadata", ", ".join(words for _, words in self.metadata)),) if self.metadata else ()),
             *(("note", note) for note in self.notes),
         ]
         return f"{one_line(self.source.name)}\n" + table(rows)

@@ -25,7 +25,7 @@ def rooms() -> list[str]:
 def room_of(module: str) -> str:
     """The room that a module such as ``convcli.images.tiff`` belongs to."""
     name = module.removeprefix("convcli.")
-    if name.startswith("images.") and name != "images.base":
+    if name.startswith("images.") and name not in rooms():
         return "images.png"
     return "cli" if name.startswith("cli") else name
 

@@ -49,7 +49,10 @@ MISTAKES = {
     "long name": (["-k", "box3", "-o", "x" * 300 + ".png"], "File name too long"),
     "threads": (["-k", "box3", "--threads", "0"], "0 is not in the range"),
     "max pixels": (["-k", "box3", "--max-pixels", "1e5"], "allowed: 100000 (--max-pixels)"),
-    "option": (["-k", "box3", "--stirde", "2"], "no option is called '--stirde' (did you mean --stride?)"),
+    "option": (
+        ["-k", "box3", "--stirde", "2"],
+        "no option is called '--stirde' (did you mean --stride, --strip?)",
+    ),
     "no kernel": ([], "Missing option '-k' / '--kernel'"),
     "channels": (["-k", "random:3x3x3x1,seed=1"], "takes 3 input channels"),
     "preset without a value": (["-k", "box:=3"], "has nothing before ="),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     "Default: {stem}.{kernel}{suffix} beside the input.",
 )
 @click.option("--format", "format_name", metavar="NAME", help="png, jpeg, tiff, webp, bmp or gif.")
+@options.strip
 @options.force
 @options.work
 @options.reports
@@ -98,6 +99,7 @@ def _settings(images: tuple[str, ...], given: dict[str, Any]) -> Settings:
         alpha=given["alpha"],
         linear=given["linear"],
         depth=given["depth"],
+        strip=given["strip"],
     )
 
 

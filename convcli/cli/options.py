@@ -181,6 +181,11 @@ max_pixels = click.option(
     show_default=True,
     help="Refuse larger pictures before decoding them.",
 )
+strip = click.option(
+    "--strip",
+    is_flag=True,
+    help="Write no metadata: no colour profile, Exif, XMP, resolution or texts.",
+)
 force = click.option("--force", "-f", is_flag=True, help="Replace files that exist.")
 report = click.option(
     "--report",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
+
+import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ArgumentError, ImageError, suggest
@@ -34,7 +37,7 @@ _NICKNAMES: Final = {"jpg": "jpeg", "tif": "tiff"}
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A file whose header was read and found within the limits."""
+    """A file whose header was read and found within the limits; the header is that of the upright picture."""
 
     format: Format
     header: Header
@@ -42,13 +45,15 @@ class Opened:
     parts: Reader | None = None
 
     def pixels(self) -> Array:
-        """The decoded picture, (rows, columns, channels).
+        """The decoded picture, upright, (rows, columns, channels).
 
         Raises:
             ImageError: the file is damaged.
         """
         with strict(self.format.name):
-            return self.format.decode(self.source.read(), self.header)
+            stored = self.format.decode(self.source.read(), _turned(self.header))
+        turn = _TURNS.get(self.header.orientation)
+        return stored if turn is None else np.ascontiguousarray(turn(stored))
 
     def reader(self) -> Reader:
         """The picture for reading rows: in parts where its format and file allow it, else decoded whole.
@@ -83,6 +88,10 @@ def open_input(source: Input, max_pixels: int) -> Opened:
         raise ImageError(
             f"{header.columns}×{header.rows} is {pixels} pixels; allowed: {max_pixels} (--max-pixels)"
         )
+    if header.orientation != 1:
+        note = f"turned upright, as its Exif orientation {header.orientation} says"
+        header = replace(_turned(header), notes=(*header.notes, note))
+        parts = None
     return Opened(found, header, source, parts)
 
 
@@ -96,6 +105,25 @@ def encoder(target: Format, layout: Layout, metadata: Metadata, height: int) -> 
     if isinstance(target, Streaming):
         return target.encoder(layout, metadata, height)
     return WholePicture(layout, lambda pixels: target.encode(pixels, metadata))
+
+
+_TURNS: Final[Mapping[int, Callable[[Array], Array]]] = {
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: stored[::-1].swapaxes(0, 1),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: lambda stored: stored[:, ::-1].swapaxes(0, 1),
+}
+"""From a stored picture to the upright one, by Exif's orientation."""
+
+
+def _turned(header: Header) -> Header:
+    """The upright picture's header from the stored one's, and the other way."""
+    if header.orientation <= 4:
+        return header
+    return replace(header, rows=header.columns, columns=header.rows)
 
 
 def format_named(name: str) -> Format:

@@ -7,7 +7,7 @@ import logging
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, runtime_checkable
@@ -56,8 +56,8 @@ class Header:
         channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
         dtype: type of the decoded values.
         frames: pictures in the file, of which the first is read.
-        orientation: how the stored picture is to be turned, 1 to 8 as Exif counts (tag 274). ``rows`` and
-            ``columns`` are those of the turned picture, `Format.decode` gives the stored one.
+        orientation: how the stored picture is to be turned, 1 to 8 as Exif counts (tag 274). A format reads
+            and decodes the stored picture; `convcli.images` turns it, and its rows and columns with it.
         notes: what a person should know of how it is read.
     """
 
@@ -179,6 +179,12 @@ class Format(Protocol):
     def holds(self, dtype: DType, channels: int) -> bool:
         """Whether every value of such a picture survives being written."""
 
+    def carries(self, channels: int) -> Mapping[str, int]:
+        """What a file of so many channels can say beside its pixels, with the most bytes of each.
+
+        The names are the fields of `Metadata`, or keywords of single texts.
+        """
+
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         """A file of (rows, columns, channels) pixels that `holds` accepts, and of what it can say beside."""
 
@@ -241,7 +247,9 @@ def pillow(data: bytes) -> Image:
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None
-    return Image.open(io.BytesIO(data))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of damaged metadata, which are no reason to refuse a picture
+        return Image.open(io.BytesIO(data))
 
 
 def from_pillow(image: Image, mode: str) -> Array:

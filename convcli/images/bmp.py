@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.images.base import CHANNELS, MODES, Header, Metadata, from_pillow, pillow, saved, to_pillow
+from convcli.images.metadata import described, from_inches, inches
 
 _MODES: Final = {"1": "L", "P": "RGB"}
 
@@ -24,7 +26,8 @@ class Bmp:
     def header(self, data: bytes) -> Header:
         with pillow(data) as image:
             mode = _MODES.get(image.mode, image.mode)
-            return Header(self.name, image.height, image.width, CHANNELS[mode], np.dtype(np.uint8))
+            facts = Header(self.name, image.height, image.width, CHANNELS[mode], np.dtype(np.uint8))
+            return described(facts, Metadata(resolution=from_inches(image.info.get("dpi"))))
 
     def decode(self, data: bytes, header: Header) -> Array:
         with pillow(data) as image:
@@ -33,5 +36,9 @@ class Bmp:
     def holds(self, dtype: DType, channels: int) -> bool:
         return dtype == np.uint8 and channels in (1, 3)
 
+    def carries(self, channels: int) -> Mapping[str, int]:
+        return {"resolution": 0}
+
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        return saved(to_pillow(pixels), "BMP")
+        resolution = metadata.resolution
+        return saved(to_pillow(pixels), "BMP", dpi=inches(resolution) if resolution else (0, 0))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.images.base import MODES, Header, Metadata, pillow, saved, to_pillow
+from convcli.images.metadata import COMMENT, LARGEST, comment, described
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,8 +35,10 @@ class Gif:
         with pillow(data) as image:
             transparent = "transparency" in image.info
             channels = 1 if _is_gray(image) and not transparent else 3 + transparent
+            found = Metadata(texts=comment(image.info.get("comment")))
             frames = int(getattr(image, "n_frames", 1))
-            return Header(self.name, image.height, image.width, channels, np.dtype(np.uint8), frames)
+            facts = Header(self.name, image.height, image.width, channels, np.dtype(np.uint8), frames)
+            return described(facts, found)
 
     def decode(self, data: bytes, header: Header) -> Array:
         import imageio.v3 as iio
@@ -46,5 +50,8 @@ class Gif:
     def holds(self, dtype: DType, channels: int) -> bool:
         return dtype == np.uint8 and channels == 1
 
+    def carries(self, channels: int) -> Mapping[str, int]:
+        return {COMMENT: LARGEST}
+
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        return saved(to_pillow(pixels), "GIF")
+        return saved(to_pillow(pixels), "GIF", comment=dict(metadata.texts).get(COMMENT, "").encode())

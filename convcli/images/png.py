@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
-from typing import Final
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from itertools import takewhile
+from typing import Any, Final
 
 import numpy as np
 
 from convcli.dtypes import Array, DType
-from convcli.errors import ImageError
+from convcli.errors import ImageError, shown
 from convcli.images.base import Header, Layout, Metadata
+from convcli.images.metadata import LARGEST, TEXTS, described, inflated
 from convcli.images.pngwriter import SIGNATURE, PngEncoder
 
 _CHANNELS: Final = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette holds RGB
+_IHDR_END: Final = 33  # the signature, and a chunk of 13 bytes
+_XMP: Final = b"XML:com.adobe.xmp"
+_TEXT_COST: Final = 100  # bytes that a text counts for beside its own: there may be many
 _MOST_DEFLATED: Final = 1032  # bytes that one byte of deflate can stand for
 
 
@@ -28,16 +34,19 @@ class Png:
         return head.startswith(SIGNATURE)
 
     def header(self, data: bytes) -> Header:
-        chunks = _chunks(data)
-        kind, body = next(chunks, (b"", b""))
+        kind, place, length = next(_chunks(data), (b"", 0, 0))
+        body = data[place : place + length]
         if kind != b"IHDR" or len(body) != 13:
             raise ImageError("damaged png: it does not start with an IHDR chunk")
         columns, rows, depth, colour = struct.unpack(">IIBB", body[:10])
         if not columns or not rows or colour not in _CHANNELS:
             raise ImageError(f"damaged png: {columns}×{rows} pixels of colour type {colour}")
-        transparent = any(kind == b"tRNS" for kind, _ in chunks)
+        in_front = takewhile(lambda kind: kind != b"IDAT", (kind for kind, _, _ in _chunks(data)))
+        transparent = b"tRNS" in in_front
         channels = _CHANNELS[colour] + (transparent and colour in (0, 2, 3))
-        return Header(self.name, rows, columns, channels, np.dtype(np.uint16 if depth == 16 else np.uint8))
+        kept = np.dtype(np.uint16 if depth == 16 else np.uint8)
+        metadata, notes = _metadata(data)
+        return described(Header(self.name, rows, columns, channels, kept, notes=notes), metadata)
 
     def decode(self, data: bytes, header: Header) -> Array:
         import imagecodecs
@@ -55,6 +64,9 @@ class Png:
     def holds(self, dtype: DType, channels: int) -> bool:
         return dtype in (np.uint8, np.uint16)
 
+    def carries(self, channels: int) -> Mapping[str, int]:
+        return dict.fromkeys(("icc", "exif", "xmp", "resolution", "gamma", "srgb", TEXTS), LARGEST)
+
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         file = io.BytesIO()
         maker = self.encoder(Layout.of(pixels), metadata, len(pixels))
@@ -62,15 +74,155 @@ class Png:
         return file.getvalue()
 
     def encoder(self, layout: Layout, metadata: Metadata, height: int) -> PngEncoder:
-        return PngEncoder(layout)
+        return PngEncoder(layout, chunks(metadata))
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(kind, body) of the chunks in front of the pixels."""
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, place of its body, the body's length) of every chunk but the last, ``IEND``."""
     place = len(SIGNATURE)
     while place + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, place)
-        if kind == b"IDAT":
+        if kind == b"IEND":
             return
-        yield kind, data[place + 8 : place + 8 + length]
+        yield kind, place + 8, length
         place += length + 12
+
+
+def _metadata(data: bytes) -> tuple[Metadata, tuple[str, ...]]:
+    """What the chunks before and behind the pixels say, unchecked, and notes of what is left out.
+
+    The first of a kind counts, and one that says how to show the pixels counts only in front of them.
+    """
+    found: dict[str, Any] = {}
+    texts: list[tuple[str, str]] = []
+    notes, room, behind = [], LARGEST, False
+    for kind, place, length in _chunks(data):
+        behind |= kind == b"IDAT"
+        if kind not in _READERS or (behind and kind in _IN_FRONT):
+            continue
+        body, crc = data[place : place + length], data[place + length : place + length + 4]
+        try:
+            if zlib.crc32(body, zlib.crc32(kind)) != int.from_bytes(crc, "big"):
+                raise ValueError("its check sum is wrong")
+            name, value = _READERS[kind](body, room)
+        except (ValueError, struct.error) as error:
+            room //= 2  # so that many texts that inflate without end cost no more than one
+            notes.append(f"the {kind.decode()} chunk is left out: {error}")
+            continue
+        if name == TEXTS:
+            texts.append(value)
+            room -= min(room, sum(map(len, value)) + _TEXT_COST)
+        elif value is not None:
+            found.setdefault(name, value)
+    return Metadata(**found, texts=tuple(texts)), tuple(dict.fromkeys(notes))
+
+
+Found = tuple[str, Any]
+"""A field of `Metadata` and its value."""
+
+
+def _profile(body: bytes, room: int) -> Found:
+    _, rest = _split(body)
+    return "icc", inflated(rest[1:])
+
+
+def _gamma(body: bytes, room: int) -> Found:
+    (value,) = struct.unpack(">I", body)
+    return "gamma", value / 100_000 or None
+
+
+def _intent(body: bytes, room: int) -> Found:
+    (value,) = struct.unpack("B", body)
+    return "srgb", value if value < 4 else None
+
+
+def _resolution(body: bytes, room: int) -> Found:
+    across, down, unit = struct.unpack(">IIB", body)
+    return "resolution", (across, down) if unit == 1 else None
+
+
+def _exif(body: bytes, room: int) -> Found:
+    return "exif", body
+
+
+def _text(body: bytes, room: int) -> Found:
+    keyword, text = _split(body)
+    return _said(keyword, text, "latin-1", room)
+
+
+def _deflated_text(body: bytes, room: int) -> Found:
+    keyword, rest = _split(body)
+    return _said(keyword, inflated(rest[1:], room), "latin-1", room)
+
+
+def _international_text(body: bytes, room: int) -> Found:
+    keyword, rest = _split(body)
+    deflated, (_, text) = rest[:1] == b"\1", _split(_split(rest[2:])[1])
+    if keyword == _XMP:
+        return "xmp", inflated(text) if deflated else text
+    return _said(keyword, inflated(text, room) if deflated else text, "utf-8", room)
+
+
+def _said(keyword: bytes, text: bytes, encoding: str, room: int) -> Found:
+    """One text; raw profiles are left out, because their orientation would be out of date."""
+    words = keyword.decode("latin-1")
+    if not 1 <= len(words) <= 79 or not words.isprintable():
+        raise ValueError(f"its keyword is {shown(words)}")
+    if words.startswith("Raw profile"):
+        raise ValueError(f"{shown(words)} is a block in a form of its own")
+    if len(text) + _TEXT_COST > room or b"\0" in text:
+        raise ValueError("its text has zeros, or there is too much text")
+    return TEXTS, (words, text.decode(encoding))
+
+
+def _split(body: bytes) -> tuple[bytes, bytes]:
+    """What stands before the first zero, and behind it."""
+    before, zero, behind = body.partition(b"\0")
+    if not zero:
+        raise ValueError("it ends too early")
+    return before, behind
+
+
+_READERS: Final[dict[bytes, Callable[[bytes, int], Found]]] = {
+    b"iCCP": _profile,
+    b"gAMA": _gamma,
+    b"sRGB": _intent,
+    b"pHYs": _resolution,
+    b"eXIf": _exif,
+    b"tEXt": _text,
+    b"zTXt": _deflated_text,
+    b"iTXt": _international_text,
+}
+_IN_FRONT: Final = (b"iCCP", b"gAMA", b"sRGB", b"pHYs")
+
+
+def chunks(metadata: Metadata) -> bytes:
+    """The chunks between IHDR and IDAT that say what ``metadata`` does, in an order that PNG allows."""
+    parts = []
+    if metadata.gamma:
+        parts.append(_chunk(b"gAMA", struct.pack(">I", min(round(metadata.gamma * 100_000), 2**31 - 1))))
+    if metadata.icc:
+        parts.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)))
+    elif metadata.srgb is not None:
+        parts.append(_chunk(b"sRGB", bytes([metadata.srgb])))
+    if metadata.resolution:
+        parts.append(_chunk(b"pHYs", struct.pack(">IIB", *map(round, metadata.resolution), 1)))
+    if metadata.exif:
+        parts.append(_chunk(b"eXIf", metadata.exif))
+    if metadata.xmp:
+        parts.append(_chunk(b"iTXt", _XMP + bytes(5) + metadata.xmp))
+    return b"".join(parts) + b"".join(_text_chunk(*pair) for pair in metadata.texts)
+
+
+def _text_chunk(keyword: str, text: str) -> bytes:
+    """A tEXt chunk where the text is Latin-1, else iTXt."""
+    name = keyword.encode("latin-1")
+    try:
+        return _chunk(b"tEXt", name + b"\0" + text.encode("latin-1"))
+    except UnicodeEncodeError:
+        return _chunk(b"iTXt", name + bytes(5) + text.encode())
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    """A chunk with its length and its sum."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from typing import Any, BinaryIO, Final
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, Final, TypeVar
 
 import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
 from convcli.images.base import Header, Layout, Metadata, Reader
+from convcli.images.metadata import LARGEST, UNITS, described, inches
 from convcli.images.tiffrows import TiffRows
 from convcli.images.tiffwriter import TiffEncoder
 
+T = TypeVar("T")
+
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3  # tag 262, photometric interpretation
 _SEPARATE: Final = 2  # tag 284, planar configuration
+_EXIF: Final = 34665  # a directory of its own, which no block of bytes holds
+_TEXTS: Final = {"Title": 269, "Description": 270, "Creation Time": 306, "Author": 315, "Copyright": 33432}
+_MACHINES: Final = ("{", "<", "ImageJ=")  # how descriptions begin that a program reads, not a person
 _TYPES: Final = "bool, integers of 8 to 32 bits, or floats"
 
 
@@ -59,7 +65,9 @@ class Tiff:
         rows, columns = int(page.imagelength), int(page.imagewidth)
         if rows < 1 or columns < 1:
             raise ImageError(f"damaged tiff: {columns}×{rows} pixels")
-        return Header(self.name, rows, columns, channels, kind, frames)
+        notes = ("the Exif of this tiff is left out",) if _EXIF in page.tags else ()
+        facts = Header(self.name, rows, columns, channels, kind, frames, notes=notes)
+        return described(facts, _metadata(page), _value(page, 274, int))
 
     def decode(self, data: bytes, header: Header) -> Array:
         import tifffile
@@ -74,6 +82,9 @@ class Tiff:
     def holds(self, dtype: DType, channels: int) -> bool:
         return True
 
+    def carries(self, channels: int) -> Mapping[str, int]:
+        return {"icc": LARGEST, "xmp": LARGEST, "resolution": 0, **dict.fromkeys(_TEXTS, LARGEST)}
+
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         file = io.BytesIO()
         maker = self.encoder(Layout.of(pixels), metadata, len(pixels))
@@ -81,7 +92,16 @@ class Tiff:
         return file.getvalue()
 
     def encoder(self, layout: Layout, metadata: Metadata, height: int) -> TiffEncoder:
-        return TiffEncoder(layout, height, {})
+        return TiffEncoder(
+            layout,
+            height,
+            {
+                "iccprofile": metadata.icc,
+                "resolution": metadata.resolution and inches(metadata.resolution),
+                "resolutionunit": "inch" if metadata.resolution else None,
+                "extratags": _tags(metadata),
+            },
+        )
 
 
 def _first(file: Any) -> tuple[Any, int]:
@@ -108,3 +128,36 @@ def _finisher(page: Any, header: Header) -> Callable[[Array], Array]:
         return finished
 
     return finish
+
+
+def _metadata(page: Any) -> Metadata:
+    """What the tags say; a description that a program made of the shape is none of the picture's."""
+    across, down = (_value(page, tag, tuple) or (0, 1) for tag in (282, 283))
+    unit = _value(page, 296, int)
+    metres = UNITS.get(2 if unit is None else unit)
+    known = metres and all((*across, *down))
+    texts = [(keyword, _value(page, tag, str) or "") for keyword, tag in _TEXTS.items()]
+    return Metadata(
+        icc=_value(page, 34675, bytes),
+        xmp=_value(page, 700, bytes),
+        resolution=(across[0] / across[1] / metres, down[0] / down[1] / metres) if metres and known else None,
+        texts=tuple((keyword, text) for keyword, text in texts if text and not text.startswith(_MACHINES)),
+    )
+
+
+def _value(page: Any, tag: int, kind: type[T]) -> T | None:
+    """A tag's value where it is there, sound and of this kind, else None."""
+    try:
+        value = page.tags.valueof(tag)
+    except Exception:  # tifffile reads long values when asked, and damage shows in many ways
+        return None
+    return value if isinstance(value, kind) else None
+
+
+def _tags(metadata: Metadata) -> list[tuple[int, int, int, bytes, bool]]:
+    """Extra tags as tifffile takes them: (tag, type, count, value, in the first page only)."""
+    texts = dict(metadata.texts)  # a tag stands once
+    tags = [(_TEXTS[keyword], 2, 0, text.encode(), True) for keyword, text in texts.items() if text]
+    if metadata.xmp:
+        tags.append((700, 1, len(metadata.xmp), metadata.xmp, True))
+    return tags
