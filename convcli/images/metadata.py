@@ -73,8 +73,7 @@ def described(header: Header, found: Metadata, orientation: int | None = None) -
     icc = _sound("ICC profile", found.icc, _checked_icc, notes)
     exif = _sound("Exif block", found.exif, _checked_exif, notes)
     xmp = _sound("XMP packet", found.xmp, _checked_xmp, notes)
-    turn = orientation or (exif and exif_orientation(exif)) or (xmp and _xmp_orientation(xmp)) or 1
-    turn = int(turn) if 1 <= turn <= 8 else 1
+    turn = _turn(orientation, exif, xmp)
     resolution = found.resolution or (exif_resolution(exif) if exif else None)
     metadata = replace(
         found,
@@ -86,6 +85,12 @@ def described(header: Header, found: Metadata, orientation: int | None = None) -
         srgb=None if icc else found.srgb,  # a file may hold one of them, and the profile says more
     )
     return replace(header, orientation=turn, metadata=metadata, notes=tuple(notes))
+
+
+def _turn(orientation: int | None, exif: bytes | None, xmp: bytes | None) -> int:
+    """The first orientation that is stated, 1 where that is none of 1 to 8."""
+    stated = orientation or (exif and exif_orientation(exif)) or (xmp and _xmp_orientation(xmp)) or 1
+    return int(stated) if 1 <= stated <= 8 else 1
 
 
 def _sound(name: str, block: bytes | None, check: Callable[[bytes], bytes], notes: list[str]) -> bytes | None:

@@ -100,11 +100,8 @@ def _metadata(data: bytes) -> tuple[Metadata, tuple[str, ...]]:
         behind |= kind == b"IDAT"
         if kind not in _READERS or (behind and kind in _IN_FRONT):
             continue
-        body, crc = data[place : place + length], data[place + length : place + length + 4]
         try:
-            if zlib.crc32(body, zlib.crc32(kind)) != int.from_bytes(crc, "big"):
-                raise ValueError("its check sum is wrong")
-            name, value = _READERS[kind](body, room)
+            name, value = _READERS[kind](_body(data, kind, place, length), room)
         except (ValueError, struct.error) as error:
             room //= 2  # so that many texts that inflate without end cost no more than one
             notes.append(f"the {kind.decode()} chunk is left out: {error}")
@@ -115,6 +112,14 @@ def _metadata(data: bytes) -> tuple[Metadata, tuple[str, ...]]:
         elif value is not None:
             found.setdefault(name, value)
     return Metadata(**found, texts=tuple(texts)), tuple(dict.fromkeys(notes))
+
+
+def _body(data: bytes, kind: bytes, place: int, length: int) -> bytes:
+    """A chunk's body, whole and as its check sum says."""
+    body, crc = data[place : place + length], data[place + length : place + length + 4]
+    if zlib.crc32(body, zlib.crc32(kind)) != int.from_bytes(crc, "big"):
+        raise ValueError("its check sum is wrong")
+    return body
 
 
 Found = tuple[str, Any]
