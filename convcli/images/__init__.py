@@ -11,11 +11,14 @@ from convcli.images.base import Format, Header, strict
 from convcli.images.bmp import Bmp
 from convcli.images.gif import Gif
 from convcli.images.jpeg import Jpeg
+from convcli.images.npy import Npy
+from convcli.images.pfm import Pfm
 from convcli.images.png import Png
+from convcli.images.pnm import Pnm
 from convcli.images.tiff import Tiff
 from convcli.images.webp import WebP
 
-FORMATS: Final[tuple[Format, ...]] = (Png(), Jpeg(), Tiff(), WebP(), Bmp(), Gif())
+FORMATS: Final[tuple[Format, ...]] = (Png(), Jpeg(), Tiff(), WebP(), Bmp(), Gif(), Pnm(), Pfm(), Npy())
 _NICKNAMES: Final = {"jpg": "jpeg", "tif": "tiff"}
 
 
