@@ -211,3 +211,11 @@ def range_notes(most: int) -> tuple[str, ...]:
         return ()
     top = 255 if most < 256 else 65_535
     return (f"values of 0 to {most} were spread over 0 to {top}, rounded to nearest",)
+
+
+def brands(head: bytes) -> set[bytes]:
+    """The first brands of an ISO media file (``ftyp``), its own and those it agrees with; else none."""
+    if head[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return {head[8:12], *(head[place : place + 4] for place in range(16, end - 3, 4))}
