@@ -207,7 +207,7 @@ def full_range(values: Array, most: int) -> Array:
 
 def range_notes(most: int) -> tuple[str, ...]:
     """What `full_range` did, where it changed values of several bits."""
-    if most in (1, 255, 65_535):
+    if most in (0, 1, 255, 65_535):
         return ()
     top = 255 if most < 256 else 65_535
     return (f"values of 0 to {most} were spread over 0 to {top}, rounded to nearest",)
