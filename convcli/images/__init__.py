@@ -11,6 +11,7 @@ import numpy as np
 from convcli.dtypes import Array, DType
 from convcli.errors import ArgumentError, ImageError, suggest
 from convcli.files import Input
+from convcli.images.avif import Avif
 from convcli.images.base import (
     Decoded,
     Encoder,
@@ -26,13 +27,29 @@ from convcli.images.base import (
 )
 from convcli.images.bmp import Bmp
 from convcli.images.gif import Gif
+from convcli.images.heif import Heif
 from convcli.images.jpeg import Jpeg
+from convcli.images.npy import Npy
+from convcli.images.pfm import Pfm
 from convcli.images.png import Png
+from convcli.images.pnm import Pnm
 from convcli.images.tiff import Tiff
 from convcli.images.webp import WebP
 
-FORMATS: Final[tuple[Format, ...]] = (Png(), Jpeg(), Tiff(), WebP(), Bmp(), Gif())
-_NICKNAMES: Final = {"jpg": "jpeg", "tif": "tiff"}
+FORMATS: Final[tuple[Format, ...]] = (
+    Png(),
+    Jpeg(),
+    Tiff(),
+    WebP(),
+    Bmp(),
+    Gif(),
+    Pnm(),
+    Pfm(),
+    Npy(),
+    Avif(),
+    Heif(),
+)
+_NICKNAMES: Final = {"jpg": "jpeg", "tif": "tiff", "heic": "heif"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,13 @@ class Encoder(Protocol):
         """The file, from all pieces in the order of their rows."""
 
 
+def whole(encoder: Encoder, pixels: Array) -> bytes:
+    """The file that a streaming encoder makes of a picture as one strip."""
+    file = io.BytesIO()
+    encoder.write(file, [encoder.strip(0, pixels)])
+    return file.getvalue()
+
+
 class WholePicture:
     """The encoder of formats that need all pixels at once."""
 
@@ -278,3 +285,39 @@ def saved(image: Image, format_name: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format_name, **options)
     return buffer.getvalue()
+
+
+def full_range(values: Array, most: int) -> Array:
+    """Integers from 0 to ``most`` spread over the full range of 8 bits, or of 16 where ``most`` is above 255.
+
+    Raises:
+        ImageError: a value above ``most``.
+    """
+    import numpy as np
+
+    kind = np.dtype(np.uint8 if most < 256 else np.uint16)
+    top = 255 if most < 256 else 65_535
+    if most == top and values.dtype == kind:
+        return values
+    largest = int(values.max())
+    if largest > most:
+        raise ImageError(f"damaged: a pixel holds {largest}; allowed: 0 to {most}")
+    spread = (np.arange(most + 1, dtype=np.uint32) * np.uint32(top) + np.uint32(most // 2)) // np.uint32(most)
+    table: Array = spread.astype(kind)
+    return table[values]
+
+
+def range_notes(most: int) -> tuple[str, ...]:
+    """What `full_range` did, where it changed values of several bits."""
+    if most in (0, 1, 255, 65_535):
+        return ()
+    top = 255 if most < 256 else 65_535
+    return (f"values of 0 to {most} were spread over 0 to {top}, rounded to nearest",)
+
+
+def brands(head: bytes) -> set[bytes]:
+    """The first brands of an ISO media file (``ftyp``), its own and those it agrees with; else none."""
+    if head[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return {head[8:12], *(head[place : place + 4] for place in range(16, end - 3, 4))}

@@ -1,22 +1,45 @@
-"""JPEG: 8-bit gray and RGB; decoded by imagecodecs (libjpeg-turbo), encoded by Pillow."""
+"""JPEG: gray, RGB and CMYK, up to 16 bits; decoded by imagecodecs (libjpeg-turbo), encoded by Pillow."""
 
 from __future__ import annotations
 
+import itertools
+import struct
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import Header, Metadata, pillow, saved, to_pillow
+from convcli.images.base import Header, Metadata, full_range, pillow, range_notes, saved, to_pillow
 from convcli.images.metadata import COMMENT, LARGEST, UNITS, blocks_for, blocks_of, comment, described, inches
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 QUALITY: Final = 95
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2  # markers of frames
+_SCAN: Final = b"\xff\xda"
+_END: Final = b"\xff\xd9"
+_COLOURS: Final = {1: 1, 3: 3, 4: 3}  # channels of a picture of so many components
+_UNCOLOURED: Final = "CMYK was turned into RGB by multiplying with black, without a colour profile"
+_MORE: Final = b"".join(bytes(range(250)) + bytes((0xFF, 0xD0 + count)) for count in range(8)) * 2
+"""Data for missing pixels: a zero first, in case the last byte is 0xFF; every restart marker."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What stands in front of the pixels: the frame's marker, sizes and place, and whether Adobe wrote it."""
+
+    kind: int
+    bits: int
+    rows: int
+    columns: int
+    components: int
+    adobe: bool
+    place: int
 
 
 class Jpeg:
@@ -29,20 +52,32 @@ class Jpeg:
         return head.startswith(b"\xff\xd8\xff")
 
     def header(self, data: bytes) -> Header:
+        frame = _frame(data)
+        channels = _COLOURS.get(frame.components)
+        if channels is None or not frame.rows or not frame.columns:
+            raise ImageError(
+                f"jpeg of {frame.columns}×{frame.rows} pixels with {frame.components} components; "
+                "allowed: 1 (gray), 3 (colours) or 4 (CMYK)"
+            )
+        kind = np.dtype(np.uint8 if frame.bits <= 8 else np.uint16)
+        notes = range_notes(2**frame.bits - 1) + ((_UNCOLOURED,) if frame.components == 4 else ())
+        facts = Header(self.name, frame.rows, frame.columns, channels, kind, notes=notes)
         with pillow(data) as image:
-            if image.mode not in ("L", "RGB"):
-                raise ImageError(f"jpeg of mode {image.mode}; allowed: gray and RGB")
-            channels = 1 if image.mode == "L" else 3
-            facts = Header(self.name, image.height, image.width, channels, np.dtype(np.uint8))
             return described(facts, _metadata(image))
 
     def decode(self, data: bytes, header: Header) -> Array:
-        import imagecodecs
-
-        if b"\xff\xd9" not in data[data.rfind(b"\xff\xda") :]:
+        end = data.rfind(_END, max(data.rfind(_SCAN), 0))
+        if end < 0:
             raise ImageError("damaged jpeg: it ends before its end-of-image marker")
-        colour = "GRAYSCALE" if header.channels == 1 else "RGB"
-        pixels: Array = imagecodecs.jpeg8_decode(data, outcolorspace=colour)
+        frame = _frame(data)
+        values = _values(data, frame)
+        if _may_be_cut(data, frame, values):
+            longer = data[:end] + _MORE + data[end:]
+            if not np.array_equal(_values(longer, frame), values):
+                raise ImageError("damaged jpeg: its data run out before its last pixel")
+        pixels = full_range(values, 2**frame.bits - 1)
+        if frame.components == 4:
+            pixels = _from_cmyk(pixels, inverted=frame.adobe)
         return pixels.reshape(header.rows, header.columns, header.channels)
 
     def holds(self, dtype: DType, channels: int) -> bool:
@@ -66,3 +101,67 @@ def _metadata(image: Image) -> Metadata:
     across, down = info.get("jfif_density", (0, 0))
     resolution = (across / metres, down / metres) if metres and across and down else None
     return replace(blocks_of(image), resolution=resolution, texts=comment(info.get("comment")))
+
+
+def _frame(data: bytes) -> _Frame:
+    """Walk the segments up to the frame's.
+
+    Raises:
+        ImageError: there is none.
+    """
+    place, adobe = 2, False
+    while place + 10 <= len(data) and data[place] == 0xFF:
+        marker = data[place + 1]
+        if marker == 0xFF:  # a fill byte
+            place += 1
+            continue
+        length = int.from_bytes(data[place + 2 : place + 4], "big")
+        if marker in _FRAMES:
+            bits, rows, columns, components = struct.unpack_from(">BHHB", data, place + 4)
+            return _Frame(marker, bits, rows, columns, components, adobe, place)
+        adobe |= marker == 0xEE and data[place + 4 : place + 9] == b"Adobe"
+        place += 2 + length
+    raise ImageError("damaged jpeg: it ends before its size is said")
+
+
+def _values(data: bytes, frame: _Frame) -> Array:
+    """Decoded gray, RGB or CMYK values, as many bits as the file has."""
+    import imagecodecs
+
+    colour = {1: "GRAYSCALE", 3: "RGB", 4: "CMYK"}[frame.components]
+    values: Array = imagecodecs.jpeg8_decode(data, outcolorspace=colour)
+    return values
+
+
+def _may_be_cut(data: bytes, frame: _Frame, values: Array) -> bool:
+    """Whether data may have run out, of which the decoder itself says nothing.
+
+    It leaves mid-gray then, or in a progressive file a picture without its last refinements. Both may be
+    meant so; but data that ran out decode to something else with more bytes behind them, whole ones to the
+    same. Only the last scan of a progressive file is not told so.
+    """
+    if frame.kind == _PROGRESSIVE:
+        return not _is_refined(data, frame)
+    return frame.kind in _SEQUENTIAL and bool(np.all(values[-1, -1] == 2 ** (frame.bits - 1)))
+
+
+def _is_refined(data: bytes, frame: _Frame) -> bool:
+    """Whether the scans of a progressive file bring every coefficient to its last bit."""
+    bits_left = {}
+    place = data.find(_SCAN, frame.place)
+    while 0 <= place < len(data) - 8:
+        count = data[place + 4]
+        named = data[place + 5 : place + 5 + 2 * count : 2]
+        first, last, shifts = (*data[place + 5 + 2 * count : place + 8 + 2 * count], 0, 0, 0)[:3]
+        for component, coefficient in itertools.product(named, range(first, min(last, 63) + 1)):
+            bits_left[component, coefficient] = shifts & 15
+        place = data.find(_SCAN, place + 2)
+    return len(bits_left) >= 64 * frame.components and not any(bits_left.values())
+
+
+def _from_cmyk(values: Array, inverted: bool) -> Array:
+    """RGB of (rows, columns, 4) 8-bit values; Adobe's files hold 255 where there is no ink."""
+    bright = (values if inverted else np.invert(values)).astype(np.uint16)
+    bright[..., :3] *= bright[..., 3:]
+    bright[..., :3] += 127
+    return (bright[..., :3] // 255).astype(np.uint8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -13,12 +12,11 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError, shown
-from convcli.images.base import Header, Layout, Metadata
+from convcli.images.base import Header, Layout, Metadata, whole
 from convcli.images.metadata import LARGEST, TEXTS, described, inflated
 from convcli.images.pngwriter import SIGNATURE, PngEncoder
 
 _CHANNELS: Final = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette holds RGB
-_IHDR_END: Final = 33  # the signature, and a chunk of 13 bytes
 _XMP: Final = b"XML:com.adobe.xmp"
 _TEXT_COST: Final = 100  # bytes that a text counts for beside its own: there may be many
 _MOST_DEFLATED: Final = 1032  # bytes that one byte of deflate can stand for
@@ -68,10 +66,7 @@ class Png:
         return dict.fromkeys(("icc", "exif", "xmp", "resolution", "gamma", "srgb", TEXTS), LARGEST)
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        file = io.BytesIO()
-        maker = self.encoder(Layout.of(pixels), metadata, len(pixels))
-        maker.write(file, [maker.strip(0, pixels)])
-        return file.getvalue()
+        return whole(self.encoder(Layout.of(pixels), metadata, len(pixels)), pixels)
 
     def encoder(self, layout: Layout, metadata: Metadata, height: int) -> PngEncoder:
         return PngEncoder(layout, chunks(metadata))

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, BinaryIO, Final, TypeVar
 
 import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import Header, Layout, Metadata, Reader
+from convcli.images.base import Header, Layout, Metadata, Reader, full_range, range_notes, whole
 from convcli.images.metadata import LARGEST, UNITS, described, inches
-from convcli.images.tiffrows import TiffRows
+from convcli.images.tiffrows import END_OF_JPEG, JPEG, TiffRows
 from convcli.images.tiffwriter import TiffEncoder
 
 T = TypeVar("T")
 
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3  # tag 262, photometric interpretation
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6  # tag 262, photometric interpretation
+_PLAIN: Final = (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE)
 _SEPARATE: Final = 2  # tag 284, planar configuration
 _EXIF: Final = 34665  # a directory of its own, which no block of bytes holds
 _TEXTS: Final = {"Title": 269, "Description": 270, "Creation Time": 306, "Author": 315, "Copyright": 33432}
@@ -46,13 +49,13 @@ class Tiff:
         page, frames = _first(tifffile.TiffFile(file))
         header = self._facts(page, frames)
         whole = page.planarconfig == _SEPARATE and header.channels > 1
-        return header, None if whole else TiffRows(file, page, header, _finisher(page, header))
+        return header, None if whole else TiffRows(file, page, header, partial(_plain, page, header))
 
     def _facts(self, page: Any, frames: int) -> Header:
         kind = page.dtype
         if kind is None or kind.kind not in "biuf" or (kind.kind in "iu" and kind.itemsize > 4):
             raise ImageError(f"tiff of type {kind}; allowed: {_TYPES}")
-        if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE):
+        if page.photometric not in _PLAIN and not _is_jpeg_colour(page):
             name = getattr(page.photometric, "name", page.photometric)
             raise ImageError(f"tiff with {name} colours; allowed: gray, RGB and palette")
         channels = 3 if page.photometric == _PALETTE else page.samplesperpixel
@@ -65,7 +68,8 @@ class Tiff:
         rows, columns = int(page.imagelength), int(page.imagewidth)
         if rows < 1 or columns < 1:
             raise ImageError(f"damaged tiff: {columns}×{rows} pixels")
-        notes = ("the Exif of this tiff is left out",) if _EXIF in page.tags else ()
+        notes = range_notes(0 if page.photometric == _PALETTE else _most(page))
+        notes += ("the Exif of this tiff is left out",) if _EXIF in page.tags else ()
         facts = Header(self.name, rows, columns, channels, kind, frames, notes=notes)
         return described(facts, _metadata(page), _value(page, 274, int))
 
@@ -74,10 +78,11 @@ class Tiff:
 
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page: Any = file.pages.first
+            _check_pieces(page, data)
             pixels = page.asarray()
             if page.planarconfig == _SEPARATE and pixels.ndim == 3:
                 pixels = np.moveaxis(pixels, 0, -1)
-            return _finisher(page, header)(pixels).reshape(header.rows, header.columns, header.channels)
+            return _plain(page, header, pixels).reshape(header.rows, header.columns, header.channels)
 
     def holds(self, dtype: DType, channels: int) -> bool:
         return True
@@ -86,10 +91,7 @@ class Tiff:
         return {"icc": LARGEST, "xmp": LARGEST, "resolution": 0, **dict.fromkeys(_TEXTS, LARGEST)}
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        file = io.BytesIO()
-        maker = self.encoder(Layout.of(pixels), metadata, len(pixels))
-        maker.write(file, [maker.strip(0, pixels)])
-        return file.getvalue()
+        return whole(self.encoder(Layout.of(pixels), metadata, len(pixels)), pixels)
 
     def encoder(self, layout: Layout, metadata: Metadata, height: int) -> TiffEncoder:
         return TiffEncoder(
@@ -111,23 +113,25 @@ def _first(file: Any) -> tuple[Any, int]:
     return file.pages.first, len(file.pages)
 
 
-def _finisher(page: Any, header: Header) -> Callable[[Array], Array]:
-    """From stored values to the header's: palettes, single bits, and white that is 0."""
-    palette = np.moveaxis(page.colormap, 0, -1) >> 8 if page.photometric == _PALETTE else None
+def _is_jpeg_colour(page: Any) -> bool:
+    """Whether a page holds luma and chroma that the JPEG decoder turns into RGB."""
+    together = page.planarconfig != _SEPARATE and page.samplesperpixel == 3
+    return bool(page.photometric == _YCBCR and page.compression == JPEG and together)
 
-    def finish(pixels: Any) -> Array:
-        if palette is not None:
-            pixels = palette.astype(np.uint8)[pixels[..., 0] if pixels.ndim == 3 else pixels]
-        elif pixels.dtype == bool:
-            pixels = pixels.astype(np.uint8) * np.uint8(255)
-        elif page.bitspersample in (2, 4):
-            pixels = pixels * np.uint8(255 // (2**page.bitspersample - 1))
-        if page.photometric == _WHITE_IS_ZERO:
-            pixels = np.invert(pixels) if pixels.dtype.kind in "iu" else -pixels
-        finished: Array = pixels.astype(header.dtype.newbyteorder("="), copy=False)
-        return finished
 
-    return finish
+def _plain(page: Any, header: Header, stored: Array) -> Array:
+    """Stored values, (rows, columns[, samples]), as the header's: colours looked up, bits spread."""
+    if page.photometric == _PALETTE:
+        colours: Array = (np.moveaxis(page.colormap, 0, -1) >> 8).astype(np.uint8)
+        return colours[stored[..., 0] if stored.ndim == 3 else stored]
+    pixels = stored
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
+    elif most := _most(page):
+        pixels = full_range(pixels, most)
+    if page.photometric == _WHITE_IS_ZERO:
+        pixels = np.invert(pixels) if pixels.dtype.kind in "iu" else -pixels
+    return pixels.astype(header.dtype.newbyteorder("="), copy=False)
 
 
 def _metadata(page: Any) -> Metadata:
@@ -161,3 +165,26 @@ def _tags(metadata: Metadata) -> list[tuple[int, int, int, bytes, bool]]:
     if metadata.xmp:
         tags.append((700, 1, len(metadata.xmp), metadata.xmp, True))
     return tags
+
+
+def _most(page: Any) -> int:
+    """The largest value of unsigned integers of a page's bits, up to 16; else 0."""
+    bits = page.bitspersample
+    return 2**bits - 1 if page.dtype.kind == "u" and isinstance(bits, int) and bits <= 16 else 0
+
+
+def _check_pieces(page: Any, data: bytes) -> None:
+    """Refuse a page whose strips or tiles are not all in the file; tifffile would put zeros in their place.
+
+    Raises:
+        ImageError: one has no place, no bytes, or ends behind the file; or it is a JPEG without its end.
+    """
+    due = math.prod(page.chunked)
+    places = zip(page.dataoffsets, page.databytecounts, strict=False)
+    end = END_OF_JPEG if page.compression == JPEG else b""
+    there = sum(
+        0 < start < start + size <= len(data) and end in data[start + size - 8 : start + size]
+        for start, size in places
+    )
+    if there < due:
+        raise ImageError(f"damaged tiff: {due - there} of its {due} strips or tiles are missing or cut off")

@@ -14,6 +14,11 @@ from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
 from convcli.images.base import Header, strict
 
+JPEG: Final = 7
+"""Tag 259, compression."""
+
+END_OF_JPEG: Final = b"\xff\xd9"
+
 KEPT: Final = 48 * 2**20
 """Bytes of decoded rows that are kept for the next strip, at least one band."""
 
@@ -94,7 +99,8 @@ class TiffRows:
         offset, count = page.dataoffsets[place], page.databytecounts[place]
         with strict("tiff"):
             data = os.pread(self.file.fileno(), count, offset) if offset and count else b""
-            if not count or len(data) < count:
+            ended = page.compression != JPEG or END_OF_JPEG in data[-8:]
+            if not count or len(data) < count or not ended:
                 raise ImageError(f"damaged tiff: segment {place} is missing or cut off")
             decoded = page.decode(data, place, jpegtables=page.jpegtables)[0]
             if decoded is None:

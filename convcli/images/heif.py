@@ -1,0 +1,59 @@
+"""HEIC: read by pillow-heif, which is an extra; never written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from convcli.dtypes import Array, DType
+from convcli.errors import ImageError
+from convcli.images.base import CHANNELS, Header, Metadata, brands, full_range, range_notes
+
+_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+class Heif:
+    """High Efficiency Image File Format, 8 to 12 bits; turned upright as the file says while it is read."""
+
+    name = "heif"
+    suffixes: tuple[str, ...] = (".heic", ".heif", ".hif")
+
+    def sniff(self, head: bytes) -> bool:
+        return not brands(head).isdisjoint(_BRANDS)
+
+    def header(self, data: bytes) -> Header:
+        file = _opened(data)
+        columns, rows = file.size
+        most = 2 ** int(file.info["bit_depth"]) - 1
+        kind = np.dtype(np.uint8 if most < 256 else np.uint16)
+        channels = CHANNELS[file.mode.partition(";")[0].replace("I", "L")]
+        return Header(self.name, rows, columns, channels, kind, len(file), notes=range_notes(most))
+
+    def decode(self, data: bytes, header: Header) -> Array:
+        file = _opened(data)
+        pixels = full_range(np.asarray(file), 2 ** int(file.info["bit_depth"]) - 1)
+        return pixels.reshape(header.rows, header.columns, header.channels)
+
+    def holds(self, dtype: DType, channels: int) -> bool:
+        return False
+
+    def carries(self, channels: int) -> Mapping[str, int]:
+        return {}
+
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
+        raise NotImplementedError
+
+
+def _opened(data: bytes) -> Any:
+    """The file's primary picture as pillow-heif sees it, values as they are stored.
+
+    Raises:
+        ImageError: pillow-heif is not installed.
+    """
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise ImageError("reading heif needs one more package: pip install 'convcli[heif]'") from error
+    return pillow_heif.open_heif(data, convert_hdr_to_8bit=False, hdr_to_16bit=False)

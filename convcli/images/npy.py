@@ -1,0 +1,111 @@
+"""NPY: NumPy's own arrays of every type that pixels have here, with up to 4 channels on the last axis."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from functools import partial
+from typing import BinaryIO, Final
+
+import numpy as np
+from numpy.lib import format as npy
+
+from convcli.dtypes import Array, DType
+from convcli.errors import ImageError, shown
+from convcli.images.base import Header, Layout, Metadata, Reader, whole
+from convcli.images.raw import RawEncoder, RawRows, head_of, length_of
+
+_TYPES: Final = (
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "float16",
+    "float32",
+    "float64",
+)
+
+
+class Npy:
+    """NumPy's file of one array (versions 1.0 and 2.0), either order of axes and of bytes; never a pickle."""
+
+    name = "npy"
+    suffixes: tuple[str, ...] = (".npy",)
+
+    def sniff(self, head: bytes) -> bool:
+        return head.startswith(npy.MAGIC_PREFIX)
+
+    def header(self, data: bytes) -> Header:
+        shape, _, kind, _ = _layout(data)
+        rows, columns, channels = shape
+        pixel = np.dtype(np.uint8) if kind.kind == "b" else kind.newbyteorder("=")
+        return Header(self.name, rows, columns, channels, pixel)
+
+    def decode(self, data: bytes, header: Header) -> Array:
+        shape, by_columns, kind, begin = _layout(data)
+        rows, columns, channels = shape
+        count = rows * columns * channels
+        if len(data) - begin != count * kind.itemsize:
+            raise ImageError(
+                f"damaged npy: {len(data) - begin} bytes of pixels where {count * kind.itemsize} are due"
+            )
+        values = np.frombuffer(data, np.uint8 if kind.kind == "b" else kind, count, begin)
+        values = _plain(kind, values)
+        return np.require(values.reshape(shape, order="F" if by_columns else "C"), header.dtype, ["C", "A"])
+
+    def open(self, file: BinaryIO) -> tuple[Header, Reader | None]:
+        head = head_of(file)
+        header, (_, by_columns, kind, begin) = self.header(head), _layout(head)
+        due = header.rows * header.columns * header.channels * kind.itemsize
+        if by_columns or length_of(file) - begin != due:
+            return header, None
+        stored = np.dtype(np.uint8) if kind.kind == "b" else kind
+        return header, RawRows(file, begin, header, stored, partial(_plain, kind))
+
+    def holds(self, dtype: DType, channels: int) -> bool:
+        return dtype.name in _TYPES
+
+    def carries(self, channels: int) -> Mapping[str, int]:
+        return {}
+
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
+        return whole(self.encoder(Layout.of(pixels), metadata, len(pixels)), pixels)
+
+    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> RawEncoder:
+        head = io.BytesIO()
+        shape = layout.shape if layout.channels > 1 else layout.shape[:2]
+        facts = {"descr": npy.dtype_to_descr(layout.dtype), "fortran_order": False, "shape": shape}
+        npy.write_array_header_1_0(head, facts)
+        return RawEncoder(layout, head.getvalue(), layout.dtype)
+
+
+def _plain(kind: DType, values: Array) -> Array:
+    """Stored values in the byte order of the machine, and truths as white."""
+    if kind.kind == "b":
+        return np.where(values, np.uint8(255), np.uint8(0))
+    return values.astype(kind.newbyteorder("="), copy=False)
+
+
+def _layout(data: bytes) -> tuple[tuple[int, int, int], bool, DType, int]:
+    """The shape as (rows, columns, channels), whether columns come first, the type, where the values begin.
+
+    Raises:
+        ImageError: another version, or an array that is no picture.
+        ValueError: the header is malformed.
+    """
+    file = io.BytesIO(data)
+    version = npy.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ImageError(f"npy of version {version[0]}.{version[1]}; allowed: 1.0 and 2.0")
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, by_columns, kind = read(file)
+    if kind.name not in (*_TYPES, "bool") or kind.subdtype:
+        raise ImageError(f"npy of type {shown(kind)}; allowed: bool, {', '.join(_TYPES)}")
+    if len(shape) not in (2, 3) or min(shape) < 1 or (*shape, 1)[2] > 4:
+        raise ImageError(
+            f"npy of shape {shown(shape)}; allowed: (rows, columns) or (rows, columns, 1 to 4 channels)"
+        )
+    rows, columns, channels = (*shape, 1)[:3]
+    return (rows, columns, channels), by_columns, kind, file.tell()

@@ -1,0 +1,187 @@
+"""Netpbm: PBM, PGM, PPM (P1 to P6) and PAM (P7), 8 and 16 bits; written as P5, P6 or P7."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO, Final
+
+import numpy as np
+
+from convcli.dtypes import Array, DType
+from convcli.errors import ImageError, shown
+from convcli.images.base import Header, Layout, Metadata, Reader, full_range, range_notes, whole
+from convcli.images.raw import RawEncoder, RawRows, head_of, length_of
+
+_GAP: Final = rb"(?:\s|#[^\r\n]*[\r\n])+"
+_NUMBER: Final = rb"(\d{1,9})"
+_END: Final = rb"(?:\s|#[^\r\n]*[\r\n])"
+_BITMAP: Final = re.compile(rb"P([14])" + _GAP + _NUMBER + _GAP + _NUMBER + _END)
+_MAP: Final = re.compile(rb"P([2356])" + _GAP + _NUMBER + _GAP + _NUMBER + _GAP + _NUMBER + _END)
+_ANYMAP: Final = re.compile(rb"P7\s*?\n(.{0,10000}?\n)?ENDHDR[ \t\r]*\n", re.DOTALL)
+_TUPLES: Final = {"BLACKANDWHITE": 1, "GRAYSCALE": 1, "GRAYSCALE_ALPHA": 2, "RGB": 3, "RGB_ALPHA": 4}
+_DEEPEST: Final = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What stands in front of the values: their form (1 to 7), counts, the largest, and where they begin."""
+
+    form: int
+    columns: int
+    rows: int
+    channels: int
+    most: int
+    begin: int
+
+    @property
+    def count(self) -> int:
+        return self.rows * self.columns * self.channels
+
+    @property
+    def stored(self) -> DType:
+        """Type of the values of forms 5 to 7."""
+        return np.dtype(np.uint8 if self.most < 256 else ">u2")
+
+    @property
+    def length(self) -> int:
+        """Bytes of the values; in text, the fewest they can take."""
+        if self.form == 4:
+            return self.rows * ((self.columns + 7) // 8)
+        if self.form < 4:
+            return self.count if self.form == 1 else 2 * self.count - 1
+        return self.count * (1 if self.most < 256 else 2)
+
+
+class Pnm:
+    """Netpbm's portable maps; a picture with alpha is written as PAM."""
+
+    name = "pnm"
+    suffixes: tuple[str, ...] = (".pnm", ".pbm", ".pgm", ".ppm", ".pam")
+
+    def sniff(self, head: bytes) -> bool:
+        return re.match(rb"P[1-7][\s#]", head) is not None
+
+    def header(self, data: bytes) -> Header:
+        layout = _layout(data)
+        kind = np.dtype(np.uint8 if layout.most < 256 else np.uint16)
+        notes = range_notes(layout.most)
+        if layout.form > 3 and len(data) > layout.begin + layout.length:
+            notes += ("what follows the first picture is left out",)
+        return Header(self.name, layout.rows, layout.columns, layout.channels, kind, notes=notes)
+
+    def decode(self, data: bytes, header: Header) -> Array:
+        layout = _layout(data)
+        if len(data) < layout.begin + layout.length:
+            raise ImageError(
+                f"damaged pnm: it ends too early, with {len(data) - layout.begin} bytes of pixels "
+                f"where {layout.length} are due"
+            )
+        values = _written_out(data, layout) if layout.form < 4 else _binary(data, layout)
+        pixels = full_range(values, layout.most)
+        return pixels.reshape(header.rows, header.columns, header.channels)
+
+    def open(self, file: BinaryIO) -> tuple[Header, Reader | None]:
+        head = head_of(file)
+        header, layout = self.header(head), _layout(head)
+        if layout.form < 5 or length_of(file) < layout.begin + layout.length:
+            return header, None
+        return header, RawRows(file, layout.begin, header, layout.stored, partial(_spread, layout))
+
+    def holds(self, dtype: DType, channels: int) -> bool:
+        return dtype in (np.uint8, np.uint16)
+
+    def carries(self, channels: int) -> Mapping[str, int]:
+        return {}
+
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
+        return whole(self.encoder(Layout.of(pixels), metadata, len(pixels)), pixels)
+
+    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> RawEncoder:
+        rows, columns, channels = layout.shape
+        most = np.iinfo(layout.dtype).max
+        if channels in (1, 3):
+            head = f"P{5 if channels == 1 else 6}\n{columns} {rows}\n{most}\n"
+        else:
+            kind = "GRAYSCALE_ALPHA" if channels == 2 else "RGB_ALPHA"
+            size = f"WIDTH {columns}\nHEIGHT {rows}\nDEPTH {channels}\nMAXVAL {most}"
+            head = f"P7\n{size}\nTUPLTYPE {kind}\nENDHDR\n"
+        return RawEncoder(layout, head.encode("ascii"), layout.dtype.newbyteorder(">"))
+
+
+def _spread(layout: _Layout, values: Array) -> Array:
+    """Binary values, in the byte order of the machine, over the full range of their type."""
+    return full_range(values.astype(values.dtype.newbyteorder("="), copy=False), layout.most)
+
+
+def _layout(data: bytes) -> _Layout:
+    """Read what stands in front of the values.
+
+    Raises:
+        ImageError: it is malformed, or says sizes or types that are not allowed.
+    """
+    if data.startswith(b"P7"):
+        found = _layout_of_anymap(data)
+    elif match := (_BITMAP if data[1:2] in b"14" else _MAP).match(data):
+        form, columns, rows, most = (int(word) for word in (*match.groups(), b"1")[:4])
+        found = _Layout(form, columns, rows, 3 if form in (3, 6) else 1, most, match.end())
+    else:
+        raise ImageError("damaged pnm: no width, height and largest value after its first two letters")
+    if not found.rows or not found.columns:
+        raise ImageError(f"damaged pnm: {found.columns}×{found.rows} pixels")
+    if not 1 <= found.most <= _DEEPEST:
+        raise ImageError(f"pnm with values up to {found.most}; allowed: 1 to {_DEEPEST}")
+    return found
+
+
+def _layout_of_anymap(data: bytes) -> _Layout:
+    """PAM's lines of a word and a value each, up to ENDHDR."""
+    match = _ANYMAP.match(data)
+    if match is None:
+        raise ImageError("damaged pnm: a P7 header without ENDHDR")
+    lines = (line.split(None, 1) for line in (match[1] or b"").split(b"\n") if not line.startswith(b"#"))
+    facts = {line[0]: line[1].strip() for line in lines if len(line) == 2}
+    columns, rows, depth, most = (_fact(facts, name) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
+    kind = facts.get(b"TUPLTYPE", b"").decode("latin-1")
+    if kind and kind not in _TUPLES:
+        raise ImageError(f"pnm of tuple type {shown(kind)}; allowed: {', '.join(_TUPLES)}")
+    if not 1 <= depth <= 4 or depth != _TUPLES.get(kind, depth):
+        raise ImageError(
+            f"pnm of {depth} channels and tuple type {shown(kind)}; allowed: 1 to 4, as many as the type has"
+        )
+    return _Layout(7, columns, rows, depth, most, match.end())
+
+
+def _fact(facts: dict[bytes, bytes], name: bytes) -> int:
+    """The whole number that a line of PAM's header gives."""
+    word = facts.get(name, b"")
+    if not re.fullmatch(_NUMBER, word):
+        raise ImageError(f"damaged pnm: no whole number for {name.decode()} in its header")
+    return int(word)
+
+
+def _binary(data: bytes, layout: _Layout) -> Array:
+    """The values of forms 4 to 7, as integers of 8 or 16 bits; a set bit of form 4 is black."""
+    if layout.form == 4:
+        packed = np.frombuffer(data, np.uint8, layout.length, layout.begin).reshape(layout.rows, -1)
+        return np.unpackbits(packed, axis=1, count=layout.columns) ^ np.uint8(1)
+    kind = layout.stored
+    return np.frombuffer(data, kind, layout.count, layout.begin).astype(kind.newbyteorder("="), copy=False)
+
+
+def _written_out(data: bytes, layout: _Layout) -> Array:
+    """The values of forms 1 to 3, which stand in digits; comments may stand between them."""
+    text = re.sub(rb"#[^\r\n]*", b"", data[layout.begin :])
+    allowed = b" \t\r\n\v\f" + (b"01" if layout.form == 1 else b"0123456789")
+    if strange := text.translate(None, allowed):
+        raise ImageError(f"damaged pnm: {shown(chr(strange[0]))} between its numbers")
+    if layout.form == 1:
+        values = np.uint8(ord("1")) - np.frombuffer(text.translate(None, b" \t\r\n\v\f"), np.uint8)
+    else:
+        values = np.fromstring(text, np.int64, sep=" ")
+    values = values[: layout.count]
+    if values.size < layout.count:
+        raise ImageError(f"damaged pnm: it ends too early, with {values.size} of {layout.count} values")
+    return values

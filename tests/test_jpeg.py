@@ -1,0 +1,121 @@
+"""JPEG beyond gray and RGB: inks, depths, and data that run out."""
+
+from __future__ import annotations
+
+import io
+import itertools
+
+import imagecodecs
+import numpy as np
+import pytest
+from PIL import Image
+
+from convcli.errors import ImageError
+from convcli.images import open_bytes
+
+RNG = np.random.default_rng(31)
+LIMIT = 10**9
+END = b"\xff\xd9"
+
+
+def by_pillow(pixels: np.ndarray, mode: str | None = None, **options: object) -> bytes:
+    """A JPEG of quality 95."""
+    buffer = io.BytesIO()
+    image = Image.fromarray(pixels) if mode is None else Image.frombytes(mode, pixels.shape[1::-1], pixels)
+    image.save(buffer, "JPEG", quality=95, **options)
+    return buffer.getvalue()
+
+
+def noise(*shape: int) -> np.ndarray:
+    """Coarse noise, which survives a JPEG."""
+    return np.kron(RNG.integers(0, 256, shape, np.uint8), np.ones((8, 8, *[1] * (len(shape) - 2)), np.uint8))
+
+
+@pytest.mark.parametrize("stored", ["CMYK", "YCCK"])
+def test_inks_become_colours(stored):
+    """Inverted inks, as Adobe writes them, as Pillow turns them into RGB; a note says how."""
+    inks = noise(6, 9, 4)
+    data = imagecodecs.jpeg8_encode(255 - inks, level=95, colorspace="CMYK", outcolorspace=stored)
+    opened = open_bytes(data, LIMIT)
+    with Image.open(io.BytesIO(data)) as reference:
+        expected = np.asarray(reference.convert("RGB")).astype(int)
+    assert np.abs(opened.pixels() - expected).max() <= 1
+    assert (opened.header.channels, opened.header.kind) == (3, "RGB, 8-bit")
+    assert "without a colour profile" in opened.header.notes[0]
+
+
+def test_inks_without_adobe():
+    """Where no Adobe segment says otherwise, 255 is full ink."""
+    inks = noise(6, 9, 4)
+    data = by_pillow(255 - inks, "CMYK")
+    start = data.index(b"\xff\xee")
+    bare = data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4], "big") :]
+    expected = (255 - inks[..., :3].astype(int)) * (255 - inks[..., 3:].astype(int)) / 255
+    found = [open_bytes(file, LIMIT).pixels() for file in (bare, by_pillow(inks, "CMYK"))]
+    assert np.abs(found[0] - expected).max() <= 12
+    assert np.array_equal(found[0].shape, found[1].shape)
+    assert np.abs(found[1] - expected).max() <= 12
+
+
+def test_twelve_bits():
+    """A lossy JPEG of 12 bits fills the range of 16."""
+    ramp = np.add.outer(np.arange(40), np.arange(48))[..., None].repeat(3, 2) * 40
+    data = imagecodecs.jpeg8_encode(ramp.astype(np.uint16), level=97, bitspersample=12)
+    opened = open_bytes(data, LIMIT)
+    assert opened.header.dtype == np.uint16
+    assert opened.header.notes == ("values of 0 to 4095 were spread over 0 to 65535, rounded to nearest",)
+    assert np.abs(opened.pixels() * (4095 / 65535) - ramp).max() <= 4
+
+
+@pytest.mark.parametrize("bits", [2, 7, 8, 10, 12, 16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_lossless(channels, bits):
+    """The lossless process of 2 to 16 bits, every value."""
+    stored = RNG.integers(0, 2**bits, (11, 13, channels)).astype(np.uint8 if bits <= 8 else np.uint16)
+    squeezed = stored[..., 0] if channels == 1 else stored
+    data = imagecodecs.jpeg8_encode(squeezed, lossless=True, predictor=1, bitspersample=bits)
+    top, most = (255 if bits <= 8 else 65535), 2**bits - 1
+    assert np.abs(open_bytes(data, LIMIT).pixels() - stored * (top / most)).max() <= 0.5
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"subsampling": 0}, {"subsampling": 2}, {"restart_marker_rows": 1}], ids=str
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_data_that_run_out_before_an_end_marker(channels, options):
+    """Cut anywhere but in its last pixels and closed with an end marker: an error."""
+    pixels = noise(9, 12, channels)
+    data = by_pillow(pixels[..., 0] if channels == 1 else pixels, **options)
+    begin = data.index(b"\xff\xda") + 14
+    assert open_bytes(data, LIMIT).pixels().shape == pixels.shape
+    for length in range(begin, len(data) - 120, 7):
+        with pytest.raises(ImageError, match="damaged jpeg: its data run out before its last pixel"):
+            open_bytes(data[:length] + END, LIMIT).pixels()
+
+
+def test_a_progressive_file_cut_in_a_scan():
+    """An error, as far as scans that were to come are missing; cut behind a scan, it is a coarser picture."""
+    data = by_pillow(noise(9, 12, 3), progressive=True)
+    scans = [place for place in range(len(data)) if data[place : place + 2] == b"\xff\xda"]
+    assert len(scans) > 5
+    for start, following in itertools.pairwise(scans):
+        middle = (start + data.index(b"\xff\xc4", start) if following > start + 60 else following) // 2
+        if middle > start + 14:
+            with pytest.raises(ImageError, match="run out"):
+                open_bytes(data[:middle] + END, LIMIT).pixels()
+    assert open_bytes(data[: scans[3]] + END, LIMIT).pixels().shape == (72, 96, 3)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (61, 50), (64, 64, 3), (7, 5, 3)])
+def test_gray_pictures_are_whole(shape):
+    """A picture that ends in mid-gray has not run out."""
+    pixels = np.full(shape, 128, np.uint8)
+    assert np.all(open_bytes(by_pillow(pixels), LIMIT).pixels() == 128)
+
+
+def test_components_that_are_refused():
+    """Two components are no colours."""
+    data = bytearray(by_pillow(noise(2, 2, 3)))
+    data[data.index(b"\xff\xc0") + 9] = 2
+    with pytest.raises(ImageError, match=r"16×16 pixels with 2 components; allowed: 1 \(gray\), 3"):
+        open_bytes(bytes(data), LIMIT)

@@ -1,0 +1,166 @@
+"""TIFF as others write it: every layout, compression, type and depth, and pieces that are missing."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import struct
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from convcli.errors import ImageError
+from convcli.images import open_bytes
+
+RNG = np.random.default_rng(21)
+LIMIT = 10**9
+INTEGERS = ["uint8", "int8", "uint16", "int16", "uint32", "int32"]
+FLOATS = ["float16", "float32", "float64"]
+
+
+def picture(dtype: str, channels: int = 3) -> np.ndarray:
+    """40 rows, 50 columns, which fill neither strips nor tiles."""
+    if dtype.startswith("float"):
+        return RNG.normal(size=(40, 50, channels)).astype(dtype)
+    info = np.iinfo(dtype)
+    return RNG.integers(info.min, info.max, (40, 50, channels), dtype, endpoint=True)
+
+
+def written(pixels: np.ndarray, **options: object) -> bytes:
+    """A TIFF by tifffile: strips of 7 rows unless ``tile`` is given."""
+    buffer = io.BytesIO()
+    photometric = options.pop("photometric", "rgb" if pixels.ndim == 3 else "minisblack")
+    strips = {} if options.get("tile") else {"rowsperstrip": 7}
+    tifffile.imwrite(buffer, pixels, photometric=photometric, **strips, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("tile", [None, (16, 32)])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compression", [None, "lzw", "deflate", "packbits", "zstd"])
+@pytest.mark.parametrize("dtype", INTEGERS + FLOATS)
+def test_layouts(dtype, compression, order, tile):
+    """Strips and tiles, both byte orders, classic and big, channels together and apart: the same pixels."""
+    pixels = picture(dtype)
+    apart = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+    for big, planes in itertools.product((False, True), repeat=2):
+        data = written(
+            apart if planes else pixels,
+            planarconfig="separate" if planes else "contig",
+            bigtiff=big,
+            byteorder=order,
+            compression=compression,
+            tile=tile,
+        )
+        found = open_bytes(data, LIMIT).pixels()
+        assert np.array_equal(found, pixels)
+        assert (found.dtype, found.dtype.isnative) == (np.dtype(dtype), True)
+
+
+@pytest.mark.parametrize("tile", [None, (16, 32)])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compression", ["lzw", "deflate", "zstd"])
+@pytest.mark.parametrize(
+    ("dtype", "predictor"),
+    [(dtype, 2) for dtype in INTEGERS] + [(dtype, 3) for dtype in FLOATS],
+)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_predictors(channels, dtype, predictor, compression, order, tile):
+    """Differences of integers and of floats."""
+    pixels = picture(dtype, channels)
+    data = written(
+        pixels if channels > 1 else pixels[..., 0],
+        predictor=predictor,
+        compression=compression,
+        byteorder=order,
+        tile=tile,
+    )
+    assert np.array_equal(open_bytes(data, LIMIT).pixels(), pixels)
+
+
+@pytest.mark.parametrize("tile", [None, (16, 32)])
+@pytest.mark.parametrize("subsampling", [(1, 1), (2, 2)])
+def test_jpeg_inside(subsampling, tile):
+    """Luma and chroma become RGB, near to what was written; gray stays gray."""
+    ramp = np.add.outer(np.arange(40), np.arange(50)).astype(np.uint8)
+    pixels = np.stack([ramp, ramp + 60, 200 - ramp], -1)
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer, pixels, photometric="rgb", compression="jpeg", subsampling=subsampling, tile=tile
+    )
+    with tifffile.TiffFile(io.BytesIO(buffer.getvalue())) as file:
+        assert file.pages.first.photometric == 6
+    found = open_bytes(buffer.getvalue(), LIMIT).pixels()
+    off = np.abs(found.astype(int) - pixels)
+    assert (np.median(off) <= 2, off.max() <= 24) == (True, True)  # a tile's chroma blends with its padding
+    gray = written(ramp, compression="jpeg", tile=tile)
+    assert np.abs(open_bytes(gray, LIMIT).pixels()[..., 0].astype(int) - ramp).max() <= 4
+
+
+def test_jpeg_inside_by_libtiff():
+    """As Pillow reads what it wrote."""
+    image = Image.fromarray(picture("uint8"))
+    buffer = io.BytesIO()
+    image.save(buffer, "TIFF", compression="jpeg", quality=90)
+    with Image.open(buffer) as reference:
+        expected = np.asarray(reference.convert("RGB"))
+    assert np.array_equal(open_bytes(buffer.getvalue(), LIMIT).pixels(), expected)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 6, 10, 12, 14])
+def test_depths_between(bits):
+    """Packed integers of odd depths fill the range of 8 or 16 bits, to nearest, and a note says so."""
+    most = 2**bits - 1
+    stored = RNG.integers(0, most, (4, 8), np.int64, endpoint=True)
+    text = "".join(f"{value:0{bits}b}" for value in stored.ravel())
+    packed = int(text, 2).to_bytes(4 * bits, "big")
+    sizes = [
+        (256, 8),
+        (257, 4),
+        (258, bits),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, 4),
+        (279, 4 * bits),
+    ]
+    entries = b"".join(struct.pack(">HHIHH", tag, 3, 1, value, 0) for tag, value in sizes)
+    head = b"MM\0*" + struct.pack(">I", 8 + len(packed)) + packed
+    opened = open_bytes(head + struct.pack(">H", len(sizes)) + entries + bytes(4), LIMIT)
+    top = 255 if bits <= 8 else 65535
+    assert opened.header.dtype == (np.uint8 if bits <= 8 else np.uint16)
+    assert np.abs(opened.pixels()[..., 0] - stored * top / most).max() <= 0.5
+    assert opened.header.notes == (f"values of 0 to {most} were spread over 0 to {top}, rounded to nearest",)
+
+
+def places(data: bytes) -> list[tuple[int, int]]:
+    """Where the file says (place, bytes) of its offset and size of the second strip or tile."""
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        tags = file.pages.first.tags
+        found = [tags.get(324, tags.get(273)), tags.get(325, tags.get(279))]
+        widths = [tag.valuebytecount // tag.count for tag in found]
+        return [(tag.valueoffset + width, width) for tag, width in zip(found, widths, strict=True)]
+
+
+@pytest.mark.parametrize("tile", [None, (16, 32)])
+@pytest.mark.parametrize("compression", [None, "lzw", "deflate", "packbits", "zstd", "jpeg"])
+@pytest.mark.parametrize("damage", ["no place", "no size", "neither", "beyond", "half", "a little less"])
+def test_missing_pieces(damage, compression, tile):
+    """A strip or tile that is missing, short or outside the file is an error, never zeros."""
+    data = bytearray(written(picture("uint8")[..., 0], compression=compression, tile=tile))
+    (start, width), (size, narrow) = places(bytes(data))
+    if damage in ("no place", "neither"):
+        data[start : start + width] = bytes(width)
+    if damage in ("no size", "neither"):
+        data[size : size + narrow] = bytes(narrow)
+    if damage == "beyond":
+        data[start : start + width] = (len(data) - 3).to_bytes(width, "little")
+    if damage in ("half", "a little less"):
+        kept = int.from_bytes(data[size : size + narrow], "little")
+        data[size : size + narrow] = (kept // 2 if damage == "half" else kept - 3).to_bytes(narrow, "little")
+    with pytest.raises(ImageError, match="damaged tiff") as caught:
+        open_bytes(bytes(data), LIMIT).pixels()
+    assert "\n" not in str(caught.value)
