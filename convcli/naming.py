@@ -11,7 +11,7 @@ from typing import Final
 from convcli.dtypes import DType
 from convcli.errors import ArgumentError, OutputError, one_line, shown
 from convcli.files import STREAM
-from convcli.images import FORMATS, format_named, format_of_suffix, keeper
+from convcli.images import FORMATS, format_named, format_of_suffix, keeper, written
 from convcli.images.base import Format, depth_text
 
 FIELDS: Final = ("stem", "kernel", "index", "suffix")
@@ -109,7 +109,7 @@ class Output:
                 )
             return wanted
         if found is None:
-            known = ", ".join(entry.suffixes[0] for entry in FORMATS)
+            known = ", ".join(entry.suffixes[0] for entry in written())
             raise OutputError(f"{one_line(str(path))}: unknown suffix; allowed: {known}, or --format")
         return found
 

@@ -63,7 +63,11 @@ def test_the_first_frame_of_an_avif():
     frames[0].save(buffer, "AVIF", save_all=True, append_images=frames[1:], quality=100)
     opened = open_bytes(buffer.getvalue(), LIMIT)
     assert opened.header.frames == 3
+    assert opened.pixels().shape == (10, 16, 3)
     assert opened.pixels().min() > 250
+    data = imagecodecs.avif_encode(np.zeros((3, 10, 16, 3), np.uint16), bitspersample=10, speed=10)
+    with pytest.raises(ImageError, match="avif of 3 frames with values up to 1023; allowed: up to 255"):
+        open_bytes(data, LIMIT)
 
 
 def heic(array: np.ndarray, mode: str) -> bytes:

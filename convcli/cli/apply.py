@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     help="A file, FOLDER/, a template of {stem} {kernel} {index} {suffix}, or - for standard output. "
     "Default: {stem}.{kernel}{suffix} beside the input.",
 )
-@click.option("--format", "format_name", metavar="NAME", help="png, jpeg, tiff, webp, bmp or gif.")
+@click.option(
+    "--format", "format_name", metavar="NAME", help="png, jpeg, tiff, webp, bmp, gif, pnm, pfm, npy or avif."
+)
 @options.strip
 @options.force
 @options.work

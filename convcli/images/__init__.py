@@ -154,7 +154,13 @@ def format_named(name: str) -> Format:
 
 def format_of_suffix(suffix: str) -> Format | None:
     """The format that writes files of this suffix (``.png``), or None."""
-    return next((entry for entry in FORMATS if suffix.casefold() in entry.suffixes), None)
+    return next((entry for entry in written() if suffix.casefold() in entry.suffixes), None)
+
+
+def written() -> list[Format]:
+    """The formats that can be written; gray of 8 bits or floats is the least that they hold."""
+    least = np.dtype(np.uint8), np.dtype(np.float32)
+    return [entry for entry in FORMATS if any(entry.holds(dtype, 1) for dtype in least)]
 
 
 def keeper(wanted: Format, dtype: DType, channels: int) -> Format:

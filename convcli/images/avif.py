@@ -9,7 +9,7 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import Header, Metadata, brands, full_range, pillow, range_notes
+from convcli.images.base import MODES, Header, Metadata, brands, from_pillow, full_range, pillow, range_notes
 from convcli.images.metadata import blocks_of, described
 
 SPEED: Final = 10  # of 0 to 10: 5% larger than 0, and more than a hundred times as quick
@@ -32,13 +32,18 @@ class Avif:
             frames, turned = int(getattr(image, "n_frames", 1)), int(image.getexif().get(274, 1))
             columns, rows = image.size
             channels = (1 if gray else 3) + image.has_transparency_data
+            if frames > 1 and most > 255:
+                raise ImageError(f"avif of {frames} frames with values up to {most}; allowed: up to 255")
             facts = Header(self.name, rows, columns, channels, kind, frames, notes=range_notes(most))
             return described(facts, blocks_of(image), turned)
 
     def decode(self, data: bytes, header: Header) -> Array:
         import imagecodecs
 
-        pixels = full_range(imagecodecs.avif_decode(data, index=0), _coding(data)[0])
+        if header.frames > 1:  # imagecodecs 2026.3 writes behind its array where one of several is asked for
+            with pillow(data) as image:
+                return from_pillow(image, MODES[header.channels])
+        pixels = full_range(imagecodecs.avif_decode(data), _coding(data)[0])
         return pixels.reshape(header.rows, header.columns, header.channels)
 
     def holds(self, dtype: DType, channels: int) -> bool:

@@ -23,6 +23,8 @@ _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2  # markers of frames
 _SCAN: Final = b"\xff\xda"
 _END: Final = b"\xff\xd9"
+_ARITHMETIC: Final = 0xC8  # markers of frames from here on
+_MOST_PIXELS: Final = 1024  # that a byte stands for: a block of 64 takes a bit, of one component or another
 _COLOURS: Final = {1: 1, 3: 3, 4: 3}  # channels of a picture of so many components
 _UNCOLOURED: Final = "CMYK was turned into RGB by multiplying with black, without a colour profile"
 _MORE: Final = b"".join(bytes(range(250)) + bytes((0xFF, 0xD0 + count)) for count in range(8)) * 2
@@ -62,14 +64,21 @@ class Jpeg:
         kind = np.dtype(np.uint8 if frame.bits <= 8 else np.uint16)
         notes = range_notes(2**frame.bits - 1) + ((_UNCOLOURED,) if frame.components == 4 else ())
         facts = Header(self.name, frame.rows, frame.columns, channels, kind, notes=notes)
-        with pillow(data) as image:
-            return described(facts, _metadata(image))
+        try:
+            with pillow(data) as image:
+                return described(facts, _metadata(image))
+        except OSError:  # Pillow knows 8 bits with losses only
+            return facts
 
     def decode(self, data: bytes, header: Header) -> Array:
         end = data.rfind(_END, max(data.rfind(_SCAN), 0))
         if end < 0:
             raise ImageError("damaged jpeg: it ends before its end-of-image marker")
         frame = _frame(data)
+        if frame.kind < _ARITHMETIC and frame.rows * frame.columns > len(data) * _MOST_PIXELS:
+            raise ImageError(
+                f"damaged jpeg: {len(data)} bytes cannot hold {frame.columns}×{frame.rows} pixels"
+            )
         values = _values(data, frame)
         if _may_be_cut(data, frame, values):
             longer = data[:end] + _MORE + data[end:]

@@ -1,0 +1,111 @@
+"""PNG of every depth and colour type, against values built by hand and Pillow."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convcli.images import open_bytes
+
+RNG = np.random.default_rng(41)
+LIMIT = 10**9
+ROWS, COLUMNS = 5, 11
+SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def packed(stored: np.ndarray, depth: int) -> bytes:
+    """Rows of samples, most significant bit first, each behind filter byte 0."""
+    lines = []
+    for row in stored.reshape(len(stored), -1):
+        text = "".join(f"{value:0{depth}b}" for value in row)
+        text += "0" * (-len(text) % 8)
+        lines.append(b"\0" + int(text, 2).to_bytes(len(text) // 8, "big"))
+    return b"".join(lines)
+
+
+def file(stored: np.ndarray, depth: int, colour: int, **chunks: bytes) -> bytes:
+    """A PNG of these samples; ``chunks`` stand in front of the pixels."""
+    head = struct.pack(">IIBBBBB", COLUMNS, ROWS, depth, colour, 0, 0, 0)
+    between = b"".join(chunk(kind.encode(), body) for kind, body in chunks.items())
+    pixels = chunk(b"IDAT", zlib.compress(packed(stored, depth)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + between + pixels + chunk(b"IEND", b"")
+
+
+def samples(depth: int, count: int) -> np.ndarray:
+    return RNG.integers(0, 2**depth, (ROWS, COLUMNS, count), np.int64)
+
+
+def read(data: bytes, channels: int, depth: int) -> np.ndarray:
+    """The pixels, found to be of the type and channels that the depth asks for."""
+    opened = open_bytes(data, LIMIT)
+    pixels = opened.pixels()
+    kind = np.dtype(np.uint16 if depth == 16 else np.uint8)
+    assert (opened.header.channels, opened.header.dtype, pixels.dtype) == (channels, kind, kind)
+    assert pixels.shape == (ROWS, COLUMNS, channels)
+    return pixels
+
+
+def white(depth: int) -> int:
+    return 65535 if depth == 16 else 255
+
+
+@pytest.mark.parametrize(
+    ("colour", "depth"), [(0, 1), (0, 2), (0, 4), *((c, d) for c in (0, 2, 4, 6) for d in (8, 16))]
+)
+def test_every_depth_and_colour_type(colour, depth):
+    """Samples of less than 8 bits are spread over the full range; the others are as they are."""
+    stored = samples(depth, SAMPLES[colour])
+    share = white(depth) // (2**depth - 1)
+    assert np.array_equal(read(file(stored, depth, colour), SAMPLES[colour], depth), stored * share)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_a_transparent_gray(depth):
+    """The gray that tRNS names, compared in all its bits, has alpha 0."""
+    stored = samples(depth, 1)
+    key = int(stored[2, 3, 0])
+    if depth == 16:
+        stored[0, 0, 0] = key ^ 1  # the same upper byte, another gray
+    pixels = read(file(stored, depth, 0, tRNS=struct.pack(">H", key)), 2, depth)
+    assert np.array_equal(pixels[..., :1], stored * (white(depth) // (2**depth - 1)))
+    assert np.array_equal(pixels[..., 1:], np.where(stored == key, 0, white(depth)))
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_transparent_colour(depth):
+    """The colour that tRNS names, all three of it, has alpha 0."""
+    stored = samples(depth, 3)
+    key = stored[1, 4].copy()
+    stored[0, 0] = key ^ (0, 0, 1)
+    pixels = read(file(stored, depth, 2, tRNS=struct.pack(">HHH", *key)), 4, depth)
+    assert np.array_equal(pixels[..., :3], stored)
+    assert np.array_equal(pixels[..., 3], np.where((stored == key).all(-1), 0, white(depth)))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+@pytest.mark.parametrize("transparent", [0, 1, 2])
+def test_palettes(transparent, depth):
+    """Colours looked up, with the alpha of the entries that tRNS lists and 255 for the others."""
+    stored = samples(depth, 1)
+    palette = RNG.integers(0, 256, (2**depth, 3), np.uint8)
+    alphas = np.full(2**depth, 255, np.uint8)
+    alphas[:transparent] = (0, 77)[:transparent]
+    chunks = {"PLTE": palette.tobytes()}
+    if transparent:
+        chunks["tRNS"] = alphas[:transparent].tobytes()
+    data = file(stored, depth, 3, **chunks)
+    pixels = read(data, 4 if transparent else 3, 8)
+    assert np.array_equal(pixels[..., :3], palette[stored[..., 0]])
+    if transparent:
+        assert np.array_equal(pixels[..., 3], alphas[stored[..., 0]])
+    with Image.open(io.BytesIO(data)) as image:
+        assert np.array_equal(pixels, np.asarray(image.convert("RGBA" if transparent else "RGB")))
