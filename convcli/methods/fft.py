@@ -29,12 +29,11 @@ MOST_PLANES: Final = 16
 LARGEST: Final = 2048
 """Rows or columns of a tile; larger kernels are refused."""
 
-QUICK: Final = tuple(
-    size
-    for size in range(8, 2 * LARGEST + 1, 2)
-    if any(
-        2**twos * 3**threes * fives == size for twos in range(13) for threes in range(3) for fives in (1, 5)
-    )
+QUICK: Final = sorted(
+    2**twos * odd
+    for twos in range(1, 13)
+    for odd in (1, 3, 5, 9, 15, 45)
+    if 8 <= 2**twos * odd <= 2 * LARGEST
 )
 """Sizes without large prime factors, even as real transforms want them."""
 
