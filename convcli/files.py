@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -199,7 +198,7 @@ class Draft:
         with self.refusals():
             mode = _mode(self.target)
             folder.mkdir(parents=True, exist_ok=True)
-            self.temporary = folder / f"{_PREFIX}{secrets.token_hex(6)}.tmp"
+            self.temporary = folder / f"{_PREFIX}{os.urandom(6).hex()}.tmp"
             self.file = self.temporary.open("xb")
             os.fchmod(self.file.fileno(), mode)
         return self

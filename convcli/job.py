@@ -20,7 +20,7 @@ from convcli.errors import ArgumentError, ConvcliError, Halted, OutputError, one
 from convcli.featuremap import FeatureMap, Treatment, feature_maps
 from convcli.filter import Filter
 from convcli.geometry import Axis, Geometry, geometry
-from convcli.images.base import Format, Header, Layout, Metadata, depth_text, kind_text, quiet_stderr
+from convcli.images.base import QUIET, Format, Header, Layout, Metadata, depth_text, kind_text
 from convcli.images.metadata import Said, fitted, listed
 from convcli.kernel import Kernel
 from convcli.naming import Output, Target
@@ -294,7 +294,7 @@ def _claim(task: Task, settings: Settings, ledger: files.Ledger) -> None:
 
 def _write(target: Target, canvas: Canvas, draft: files.Draft) -> None:
     try:
-        with quiet_stderr(), draft.refusals():
+        with QUIET, draft.refusals():
             canvas.write(draft.file)
     except (ConvcliError, Halted, MemoryError):
         raise

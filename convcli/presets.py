@@ -8,11 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from importlib import resources
-from importlib.resources.abc import Traversable
 from math import comb, prod, sqrt
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,6 +18,9 @@ from convcli import kernelfile, kerneltable
 from convcli.errors import KernelError, one_line, shown, suggest
 from convcli.kernel import LARGEST_KERNEL, About, Kernel, KernelSet, bank
 from convcli.rational import parse_number
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 LARGEST_SIDE: Final = 4096
 _SPELLINGS: Final = {"gauss": "gaussian", "boxblur": "box", "mean": "box", "average": "box"}
@@ -103,11 +104,16 @@ def _exists(text: str) -> bool:
 
 
 @cache
-def files() -> Mapping[str, Traversable]:
-    """The preset files by their plain names: beside the installed package, else in the checkout."""
-    root = resources.files("convcli").joinpath("kernels")
+def files() -> Mapping[str, Path | Traversable]:
+    """The preset files by their plain names: in the installed package, or else in the checkout."""
+    package = Path(__file__).resolve().parent
+    root: Path | Traversable = package / "kernels"
     if not root.is_dir():
-        root = Path(__file__).resolve().parent.parent / "kernels"
+        root = package.parent / "kernels"
+    if not root.is_dir():  # in a zipped wheel
+        from importlib import resources
+
+        root = resources.files("convcli").joinpath("kernels")
     found = {Path(entry.name).stem: entry for entry in root.iterdir() if entry.name.endswith(".yaml")}
     return dict(sorted(found.items()))
 

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 import math
 from dataclasses import dataclass
 from typing import Any, Final
@@ -111,6 +109,8 @@ class Report:
 
     def as_csv(self, header: bool = True) -> str:
         """One row, behind a header if asked; a cell that a spreadsheet would run as a formula is quoted."""
+        import csv  # only who asks for it pays for this import
+
         row = self._csv_row()
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
@@ -179,6 +179,8 @@ class Report:
 
 def to_json(value: dict[str, Any]) -> str:
     """One line of JSON: no NaN or infinity (null), and file names that are not UTF-8 escaped."""
+    import json
+
     text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
     return text if text.isprintable() else json.dumps(_finite(value), allow_nan=False)
 

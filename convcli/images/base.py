@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, runtime_checkable
 
 from convcli.dtypes import Array, DType
@@ -212,31 +212,59 @@ class Streaming(Protocol):
         """The maker of a file, from strips of ``height`` rows; the last may have fewer."""
 
 
-@contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Keep what C libraries and loggers print off standard error, where one failure is one line."""
+class _Silence:
+    """Standard error pointed at nothing, while anybody is inside; several threads may be."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside = Lock(), 0
+        self.kept: int | None = None
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.inside += 1
+            if self.inside == 1:
+                with suppress(OSError):  # standard error is closed already
+                    self.kept = os.dup(2)
+                    null = os.open(os.devnull, os.O_WRONLY)
+                    os.dup2(null, 2)
+                    os.close(null)
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside and self.kept is not None:
+                os.dup2(self.kept, 2)
+                os.close(self.kept)
+                self.kept = None
+
+
+QUIET: Final = _Silence()
+"""Keeps what C libraries print off standard error, where one failure is one line."""
+
+
+def tiff_library() -> Any:
+    """tifffile, which logs what it finds odd."""
+    import logging
+
+    import tifffile
+
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
-    try:
-        kept = os.dup(2)
-    except OSError:  # standard error is closed already
-        yield
-        return
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(null)
+    return tifffile
 
 
 @contextmanager
 def strict(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises or warns of into one `ImageError`."""
+    """Turn whatever a decoder raises or warns of into one `ImageError`; not for several threads at once."""
+    with warnings.catch_warnings(), sound(name):
+        warnings.simplefilter("error")
+        yield
+
+
+@contextmanager
+def sound(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into one `ImageError`."""
     try:
-        with warnings.catch_warnings(), quiet_stderr():
-            warnings.simplefilter("error")
+        with QUIET:
             yield
     except ImageError:
         raise

@@ -12,7 +12,7 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import Header, Layout, Metadata, Reader, full_range, range_notes, whole
+from convcli.images.base import Header, Layout, Metadata, Reader, full_range, range_notes, tiff_library, whole
 from convcli.images.metadata import LARGEST, UNITS, described, inches
 from convcli.images.tiffrows import END_OF_JPEG, JPEG, TiffRows
 from convcli.images.tiffwriter import TiffEncoder
@@ -38,15 +38,11 @@ class Tiff:
         return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
     def header(self, data: bytes) -> Header:
-        import tifffile
-
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
+        with tiff_library().TiffFile(io.BytesIO(data)) as file:
             return self._facts(*_first(file))
 
     def open(self, file: BinaryIO) -> tuple[Header, Reader | None]:
-        import tifffile
-
-        page, frames = _first(tifffile.TiffFile(file))
+        page, frames = _first(tiff_library().TiffFile(file))
         header = self._facts(page, frames)
         whole = page.planarconfig == _SEPARATE and header.channels > 1
         return header, None if whole else TiffRows(file, page, header, partial(_plain, page, header))
@@ -74,9 +70,7 @@ class Tiff:
         return described(facts, _metadata(page), _value(page, 274, int))
 
     def decode(self, data: bytes, header: Header) -> Array:
-        import tifffile
-
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
+        with tiff_library().TiffFile(io.BytesIO(data)) as file:
             page: Any = file.pages.first
             _check_pieces(page, data)
             pixels = page.asarray()

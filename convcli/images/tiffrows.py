@@ -12,7 +12,7 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import Header, strict
+from convcli.images.base import Header, sound
 
 JPEG: Final = 7
 """Tag 259, compression."""
@@ -97,7 +97,7 @@ class TiffRows:
     def _decode(self, index: int, column: int, into: Array) -> None:
         page, place = self.page, index * self.across + column
         offset, count = page.dataoffsets[place], page.databytecounts[place]
-        with strict("tiff"):
+        with sound("tiff"):
             data = os.pread(self.file.fileno(), count, offset) if offset and count else b""
             ended = page.compression != JPEG or END_OF_JPEG in data[-8:]
             if not count or len(data) < count or not ended:

@@ -10,7 +10,7 @@ import numpy as np
 
 from convcli.dtypes import Array
 from convcli.images import deflate
-from convcli.images.base import Layout
+from convcli.images.base import Layout, tiff_library
 
 _HORIZONTAL, _FLOATING = 2, 3  # tag 317, predictor
 _CLASSIC: Final = 2**32 - 2**25  # bytes that a file with 32-bit offsets may have, less its tags
@@ -33,11 +33,9 @@ class TiffEncoder:
 
     def write(self, file: BinaryIO, pieces: Iterable[bytes]) -> None:
         """The whole file, with 64-bit offsets where it might need them."""
-        import tifffile
-
         layout, channels = self.layout, self.layout.channels
         large = layout.rows * layout.columns * channels * layout.dtype.itemsize > _CLASSIC
-        with tifffile.TiffWriter(file, bigtiff=large) as writer:
+        with tiff_library().TiffWriter(file, bigtiff=large) as writer:
             writer.write(
                 iter(pieces),
                 shape=layout.shape if channels > 1 else layout.shape[:2],

@@ -30,10 +30,10 @@ LARGEST: Final = 2048
 """Rows or columns of a tile; larger kernels are refused."""
 
 QUICK: Final = sorted(
-    2**twos * odd
+    (1 << twos) * odd
     for twos in range(1, 13)
     for odd in (1, 3, 5, 9, 15, 45)
-    if 8 <= 2**twos * odd <= 2 * LARGEST
+    if 8 <= (1 << twos) * odd <= 2 * LARGEST
 )
 """Sizes without large prime factors, even as real transforms want them."""
 
@@ -93,7 +93,8 @@ def loss(values: int) -> float:
 def _side(axis: Axis, most: int) -> int:
     """One side of a tile; among equals the largest, of which there are fewest."""
     fitting = [size for size in QUICK if 2 * axis.extent <= size <= max(most, 4 * axis.extent)]
-    return min(reversed(fitting), key=lambda size: -(-axis.output // (size - axis.extent + 1)) * size)
+    waste = {size: -(-axis.output // (size - axis.extent + 1)) * size for size in reversed(fitting)}
+    return min(waste, key=lambda size: waste[size])
 
 
 def _exact(problem: Problem, narrow: Arithmetic) -> Work | str:
