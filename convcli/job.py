@@ -153,7 +153,7 @@ def prepare(source: str, file: files.Input, settings: Settings) -> Task:
     header, kernel = opened.header, settings.kernel
     shape, channels, treatment, plan = planned(header, settings)
     pixels = prod(shape.output)
-    if pixels > settings.max_pixels:
+    if pixels > max(settings.max_pixels, header.rows * header.columns):
         raise ArgumentError(
             f"the feature map would have {pixels} pixels; allowed: {settings.max_pixels} (--max-pixels)"
         )
@@ -184,7 +184,8 @@ def planned(header: Header, settings: Settings) -> tuple[Geometry, str, Treatmen
     channels = _channels(settings.channels, kernel, header)
     treatment = _treatment(header, channels, settings)
     problem = _problem(header, shape, channels, treatment, settings)
-    return shape, channels, treatment, choose(problem, settings.method, settings.threads)
+    plan = choose(problem, settings.method, settings.threads)
+    return shape, channels, treatment, replace(plan, borders=(0, 0))  # a canvas wants whole bands
 
 
 def _treatment(header: Header, channels: str, settings: Settings) -> Treatment:

@@ -179,7 +179,7 @@ max_pixels = click.option(
     type=Parsed("N", _count),
     default="1e9",
     show_default=True,
-    help="Refuse larger pictures before decoding them.",
+    help="Refuse larger pictures before they are decoded; those that are read in parts may be larger.",
 )
 strip = click.option(
     "--strip",

@@ -85,7 +85,7 @@ def open_input(source: Input, max_pixels: int) -> Opened:
     """Recognise a picture and read its header.
 
     Raises:
-        ImageError: not a picture, damaged, or more than ``max_pixels`` pixels.
+        ImageError: not a picture, damaged, or more than ``max_pixels`` pixels to be decoded at once.
     """
     head = source.head(32)
     if not head:
@@ -101,7 +101,7 @@ def open_input(source: Input, max_pixels: int) -> Opened:
         else:
             header = found.header(source.read())
     pixels = header.rows * header.columns
-    if pixels > max_pixels:
+    if parts is None and pixels > max_pixels:
         raise ImageError(
             f"{header.columns}×{header.rows} is {pixels} pixels; allowed: {max_pixels} (--max-pixels)"
         )

@@ -14,7 +14,7 @@ from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
 from convcli.images.base import Header, Layout, Metadata, Reader, full_range, range_notes, tiff_library, whole
 from convcli.images.metadata import LARGEST, UNITS, described, inches
-from convcli.images.tiffrows import END_OF_JPEG, JPEG, TiffRows
+from convcli.images.tiffrows import END_OF_JPEG, JPEG, LARGEST_BAND, TiffRows
 from convcli.images.tiffwriter import TiffEncoder
 
 T = TypeVar("T")
@@ -44,8 +44,10 @@ class Tiff:
     def open(self, file: BinaryIO) -> tuple[Header, Reader | None]:
         page, frames = _first(tiff_library().TiffFile(file))
         header = self._facts(page, frames)
-        whole = page.planarconfig == _SEPARATE and header.channels > 1
-        return header, None if whole else TiffRows(file, page, header, partial(_plain, page, header))
+        if page.planarconfig == _SEPARATE and header.channels > 1:
+            return header, None
+        rows = TiffRows(file, page, header, partial(_plain, page, header))
+        return header, rows if rows.each <= LARGEST_BAND else None
 
     def _facts(self, page: Any, frames: int) -> Header:
         kind = page.dtype

@@ -19,6 +19,9 @@ JPEG: Final = 7
 
 END_OF_JPEG: Final = b"\xff\xd9"
 
+LARGEST_BAND: Final = 2**28
+"""Bytes of a row of tiles, or of a strip, above which a page is decoded whole, within the limits of that."""
+
 KEPT: Final = 48 * 2**20
 """Bytes of decoded rows that are kept for the next strip, at least one band."""
 
@@ -35,8 +38,11 @@ class TiffRows:
         self.file, self.page, self.header, self.finish = file, page, header, finish
         self.height = page.tilelength if page.is_tiled else page.rowsperstrip
         self.across = -(-page.imagewidth // page.tilewidth) if page.is_tiled else 1
-        each = header.columns * self.height * header.channels * header.dtype.itemsize
-        self.most = max(KEPT // each, 2)
+        self.each = header.columns * self.height * header.channels * header.dtype.itemsize
+        self.most = max(KEPT // max(self.each, 1), 2)
+        due, there = self.across * -(-header.rows // max(self.height, 1)), len(page.dataoffsets)
+        if self.height < 1 or there < due or len(page.databytecounts) < due:
+            raise ImageError(f"damaged tiff: {there} of its {due} strips or tiles are there")
         self.bands: OrderedDict[int, _Band] = OrderedDict()
         self.changed = Condition()
 
