@@ -44,8 +44,9 @@ class Linear:
 
     def rows(self, first: int, last: int) -> Array:
         stored = self.reader.rows(first, last)
-        if stored.dtype.kind == "f":
-            light = decoded(stored).astype(np.float32)
+        if stored.dtype.kind == "f" or stored.dtype.itemsize > 2:
+            wide = np.promote_types(stored.dtype, np.float32)
+            light = decoded(stored.astype(wide) / white(stored.dtype)).astype(np.float32)
         else:
             light = _table(stored.dtype).take(stored.view(stored.dtype.str.replace("i", "u")))
         if self.alpha:

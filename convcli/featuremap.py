@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, isfinite, nan
+from typing import Final
 
 import numpy as np
 
@@ -29,6 +30,9 @@ from convcli.images.base import Reader
 from convcli.picture import Mapping, ends
 from convcli.plan import Outcome, Plan
 from convcli.rational import Number
+
+UNIT: Final = 1e-6
+"""How far a sum of weights may be from 1 and still be an average."""
 
 View = Callable[[Array], Array]
 """From (rows, columns, lanes) sums to the colours that are seen in them."""
@@ -84,11 +88,18 @@ class Treatment:
             ``drop``, or ``none`` where the picture has none.
         linear: whether light is filtered, not the values of the sRGB curve.
         stored: type of the picture's values.
+        fill: what lies outside, as it was asked for.
     """
 
     alpha: str
     linear: bool
     stored: DType
+    fill: float = 0
+
+    def curved(self, mapping: Mapping, plan: Plan) -> bool:
+        """Whether the sRGB curve is put back: behind averages, and whatever else becomes plain pixels."""
+        averages = all(abs(total - 1) < UNIT for total in plan.problem.filter.totals)
+        return self.linear and (mapping.kind == "clip" or (mapping.kind == "raw" and averages))
 
     @property
     def values(self) -> DType:
@@ -210,11 +221,11 @@ def _palettes(
     reader: Reader,
 ) -> list[_Palette]:
     target, own = canvases[0].layout.dtype, white(treatment.values)
-    centres = _Centres(plan, reader, treatment.stored) if treatment.alpha == "keep" else None
+    centres = _Centres(plan, reader, treatment) if treatment.alpha == "keep" else None
     palettes = []
     for index, (mapping, canvas) in enumerate(zip(mappings, canvases, strict=True)):
         value, bounds = outcome.affines[index], outcome.bounds[index]
-        curved = treatment.linear and mapping.kind == "clip"
+        curved = treatment.curved(mapping, plan)
         if curved:
             dtype, exact = np.dtype(np.float64), False
             finish = Finish(dtype, -inf, inf, mapping.affine(Affine(1.0, 0.0), target, own), target, exact)
@@ -295,12 +306,12 @@ def _run(
 class _Centres:
     """Alpha as it is at the centre of each window."""
 
-    def __init__(self, plan: Plan, reader: Reader, dtype: DType) -> None:
+    def __init__(self, plan: Plan, reader: Reader, treatment: Treatment) -> None:
         self.reader = reader
         self.rows, self.columns = (
             _centre_sources(plan, axis) for axis in (plan.problem.rows, plan.problem.columns)
         )
-        self.constant = _saturated(plan.problem.fill.value, dtype)
+        self.constant = _saturated(treatment.fill, treatment.stored)
 
     def alpha(self, strip: Strip) -> Array:
         """(rows, columns) of a strip."""

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from math import prod
+from math import lcm, prod
 from typing import Final
 
 import numpy as np
@@ -17,17 +17,19 @@ from convcli.canvas import Canvas
 from convcli.colour import decoded, products, white
 from convcli.dtypes import DType
 from convcli.errors import ArgumentError, ConvcliError, Halted, OutputError, one_line
-from convcli.featuremap import FeatureMap, Treatment, feature_maps
+from convcli.featuremap import UNIT, FeatureMap, Treatment, feature_maps
 from convcli.filter import Filter
 from convcli.geometry import Axis, Geometry, geometry
 from convcli.images.base import QUIET, Format, Header, Layout, Metadata, depth_text, kind_text
+from convcli.images.jpeg import QUALITY
 from convcli.images.metadata import Said, fitted, listed
 from convcli.kernel import Kernel
+from convcli.methods.base import Work
 from convcli.naming import Output, Target
 from convcli.padding import Fill, Padding
 from convcli.picture import Mapping
 from convcli.plan import Plan, Problem
-from convcli.planner import choose
+from convcli.planner import choose, method_named
 from convcli.rational import exact_number
 from convcli.report import File, Report
 
@@ -40,9 +42,6 @@ ALPHA_NOTES: Final = {
     "keep": "alpha is the input's, at the centre of each window",
     "drop": "alpha was dropped",
 }
-UNIT: Final = 1e-6
-"""How far a sum of weights may be from 1 and still be an average."""
-
 PHOTOGRAPH: Final = Padding.parse("same:reflect")
 MAX_PIXELS: Final = 10**9
 
@@ -166,9 +165,20 @@ def prepare(source: str, file: files.Input, settings: Settings) -> Task:
     )
     rows, columns = shape.output
     layout = Layout(rows, columns, count, target_dtype)
-    metadata = Metadata() if settings.strip else header.metadata
+    plan = _cut(plan, targets[0].format)
+    metadata = header.metadata
+    if settings.strip:
+        metadata = Metadata(subsampling=metadata.subsampling)
     said = _said(metadata, targets[0].format, count, shape)
     return Task(source, opened, shape, channels, plan, treatment, mapping, layout, tuple(targets), said)
+
+
+def _cut(plan: Plan, target: Format) -> Plan:
+    """The plan with strips of a height that suits the format, where its method rounds alike for them."""
+    grain, _ = method_named(plan.method).grain(Work(plan.problem, plan.arithmetic))
+    step = lcm(getattr(target, "band", 1), grain)
+    height = plan.height // step * step
+    return replace(plan, height=height) if height and plan.height < plan.problem.rows.output else plan
 
 
 def _said(metadata: Metadata, wanted: Format, channels: int, shape: Geometry) -> Said:
@@ -198,7 +208,7 @@ def _treatment(header: Header, channels: str, settings: Settings) -> Treatment:
     if asked == "filter" and reason:
         raise ArgumentError(f"alpha filter cannot be done: {reason}; allowed: keep, drop")
     chosen = asked or ("keep" if reason else "filter")
-    return Treatment(chosen, settings.linear, header.dtype)
+    return Treatment(chosen, settings.linear, header.dtype, settings.padding.fill.value)
 
 
 def _unfilterable(kernel: Kernel, channels: str, values: DType) -> str:
@@ -346,10 +356,14 @@ def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:
     frames = task.opened.header.frames
     if frames > 1:
         notes.append(f"the first of {frames} frames; the others are left out")
+    if target.format.name == "jpeg":
+        chroma = ":".join(task.said.metadata.subsampling)
+        notes.append(f"JPEG loses a little: quality {QUALITY}, chroma {chroma}")
     if task.treatment.alpha in ALPHA_NOTES:
         notes.append(ALPHA_NOTES[task.treatment.alpha])
     if task.treatment.linear:
-        notes.append("light was filtered: the sRGB curve was undone before and put back after")
+        after = "put back after" if task.treatment.curved(task.mapping, task.plan) else "not put back"
+        notes.append(f"light was filtered: the sRGB curve was undone before and {after}")
     if task.opened.header.dtype != task.layout.dtype and task.mapping.kind != "raw":
         notes.append(f"values were mapped to {depth_text(task.layout.dtype)}")
     if settings.note:

@@ -188,3 +188,21 @@ def test_depth_takes_alpha_along():
     for alpha in ("filter", "keep"):
         got = filtered(pixels, convcli.load_kernel("box3"), depth="16", alpha=alpha)
         assert got.dtype == np.uint16 and (got == 65535).all()
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint32, np.int32, np.float16, np.float64])
+def test_light_of_every_type(dtype):
+    """Wide integers need no table, and halves lose nothing on the way."""
+    most = 1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    pixels = (np.linspace(0, 1, 240) * most).astype(dtype).reshape(10, 24, 1)
+    got = filtered(pixels, convcli.load_kernel("box3"), linear=True, depth="float")
+    light = light_of(pixels[..., 0].astype(np.float64) / most)
+    mean = convcli.conv(light, np.ones((3, 3)), padding="same:reflect") / 9
+    assert np.allclose(got[..., 0], encoded(mean), atol=2e-6)
+
+
+def test_alpha_outside_is_the_fill_that_was_asked_for():
+    """Also where colours are light: the number is one of the picture's."""
+    pixels = np.full((3, 3, 4), 200, np.uint8)
+    settings = {"padding": Padding.parse("3:208"), "linear": True, "alpha": "keep"}
+    assert filtered(pixels, convcli.load_kernel("sobel-x"), **settings)[0, 0, 3] == 208

@@ -40,11 +40,11 @@ def opened(path: Path) -> tuple[images.Opened, Input]:
 
 
 def streaming() -> list[object]:
-    """(format, dtype, channels) of every format that is made strip by strip."""
+    """(format, dtype, channels) of every exact format that is made strip by strip."""
     return [
         pytest.param(entry, dtype, channels, id=f"{entry.name}-{np.dtype(dtype)}-{channels}")
         for entry in images.FORMATS
-        if isinstance(entry, Streaming)
+        if isinstance(entry, Streaming) and entry.name != "jpeg"
         for dtype in TYPES
         for channels in (1, 2, 3, 4)
         if entry.holds(np.dtype(dtype), channels)
@@ -69,6 +69,37 @@ def test_strips_of_any_height_hold_the_same_picture(entry, dtype, channels, tmp_
             for first, last in ((0, 61), (0, 1), (60, 61), (5, 9), (6, 50)):
                 rows = reader.rows(first, last)
                 assert rows.dtype == pixels.dtype and np.array_equal(rows, pixels[first:last])
+
+
+@pytest.mark.parametrize("subsampling", ["444", "422", "420"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_joined_jpegs_decode_like_whole_ones(channels, subsampling):
+    """Bands joined by restart markers give the picture of one encoder, and say their subsampling."""
+    jpeg, metadata = images.format_named("jpeg"), Metadata(subsampling=subsampling)
+    for pixels in (picture(np.uint8, channels, 333, 217), np.full((333, 217, channels), 128, np.uint8)):
+        maker = images.encoder(jpeg, Layout.of(pixels), metadata, 48)
+        assert type(maker).__name__ == "JpegEncoder"
+        file = io.BytesIO()
+        maker.write(file, [maker.strip(top, pixels[top : top + 48]) for top in range(0, 333, 48)])
+        found = images.open_bytes(file.getvalue(), LIMIT)
+        whole = images.open_bytes(jpeg.encode(pixels, metadata), LIMIT)
+        assert np.array_equal(found.pixels(), whole.pixels())
+        assert found.header.metadata.subsampling == (subsampling if channels == 3 else "444")
+
+
+def test_a_jpeg_keeps_its_subsampling(run, tmp_path):
+    """4:2:0 stays 4:2:0, whatever else stays 4:4:4, and the report says what is lost."""
+    from PIL import Image
+
+    smooth = np.add.outer(np.arange(300), np.arange(200))[..., None] // np.array([2, 3, 4])
+    for chroma, words in ((0, "4:4:4"), (1, "4:2:2"), (2, "4:2:0")):
+        path, out = tmp_path / f"{chroma}.jpg", tmp_path / f"out{chroma}.jpg"
+        Image.fromarray(smooth.astype(np.uint8)).save(path, quality=90, subsampling=chroma)
+        result = run("apply", path, "-k", "box3", "-o", out)
+        assert f"JPEG loses a little: quality 95, chroma {words}" in result.text
+        with Image.open(out) as written:
+            luma = written.layer[0][1:3]
+        assert luma == {0: (1, 1), 1: (2, 1), 2: (2, 2)}[chroma]
 
 
 @pytest.mark.parametrize("tile", [None, (16, 32), (64, 16)])

@@ -164,3 +164,28 @@ def test_missing_pieces(damage, compression, tile):
     with pytest.raises(ImageError, match="damaged tiff") as caught:
         open_bytes(bytes(data), LIMIT).pixels()
     assert "\n" not in str(caught.value)
+
+
+def test_alpha_that_was_multiplied_in_is_divided_out():
+    """Associated alpha: colours as they are seen, and a note; opaque pixels stay as they are."""
+    pixels = np.zeros((4, 5, 4), np.uint8)
+    pixels[...] = (100, 0, 64, 128)
+    pixels[0] = (7, 8, 9, 255)
+    pixels[1] = 0
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, photometric="rgb", extrasamples=("assocalpha",))
+    opened = open_bytes(buffer.getvalue(), LIMIT)
+    found = opened.pixels()
+    assert found[:, 0].tolist() == [[7, 8, 9, 255], [0, 0, 0, 0], [199, 0, 128, 128], [199, 0, 128, 128]]
+    assert "its colours, multiplied by alpha already, were divided by it" in opened.header.notes
+
+
+def test_alpha_beside_white_that_is_zero():
+    """Gray is turned over, its alpha is not."""
+    pixels = np.zeros((3, 4, 2), np.uint8)
+    pixels[...] = (10, 255)
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer, pixels, photometric="miniswhite", planarconfig="contig", extrasamples=("unassalpha",)
+    )
+    assert open_bytes(buffer.getvalue(), LIMIT).pixels()[0, 0].tolist() == [245, 255]

@@ -100,15 +100,15 @@ def open_input(source: Input, max_pixels: int) -> Opened:
             header, parts = found.open(source.file)
         else:
             header = found.header(source.read())
+    if header.orientation != 1:
+        note = f"turned upright, as its Exif orientation {header.orientation} says"
+        header = replace(_turned(header), notes=(*header.notes, note))
+        parts = None
     pixels = header.rows * header.columns
     if parts is None and pixels > max_pixels:
         raise ImageError(
             f"{header.columns}×{header.rows} is {pixels} pixels; allowed: {max_pixels} (--max-pixels)"
         )
-    if header.orientation != 1:
-        note = f"turned upright, as its Exif orientation {header.orientation} says"
-        header = replace(_turned(header), notes=(*header.notes, note))
-        parts = None
     return Opened(found, header, source, parts)
 
 

@@ -36,6 +36,7 @@ class Metadata:
         gamma: the encoding exponent, as PNG's gAMA states it (0.45455).
         srgb: the rendering intent of PNG's sRGB chunk.
         texts: keywords with their texts, such as a title or a description.
+        subsampling: of a JPEG's colours, ``444``, ``422`` or ``420``; no block, but kept with them.
     """
 
     icc: bytes | None = None
@@ -45,6 +46,7 @@ class Metadata:
     gamma: float | None = None
     srgb: int | None = None
     texts: tuple[tuple[str, str], ...] = ()
+    subsampling: str = "444"
 
 
 @dataclass(frozen=True, slots=True)

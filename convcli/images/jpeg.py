@@ -1,4 +1,4 @@
-"""JPEG: gray, RGB and CMYK, up to 16 bits; decoded by imagecodecs (libjpeg-turbo), encoded by Pillow."""
+"""JPEG: gray, RGB and CMYK, up to 16 bits, by imagecodecs (libjpeg-turbo); what stands beside by Pillow."""
 
 from __future__ import annotations
 
@@ -12,13 +12,28 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import Header, Metadata, full_range, pillow, range_notes, saved, to_pillow
+from convcli.images.base import (
+    Encoder,
+    Header,
+    Layout,
+    Metadata,
+    WholePicture,
+    full_range,
+    pillow,
+    range_notes,
+    saved,
+    to_pillow,
+)
+from convcli.images.jpegwriter import ROWS, JpegEncoder, can_join
 from convcli.images.metadata import COMMENT, LARGEST, UNITS, blocks_for, blocks_of, comment, described, inches
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 QUALITY: Final = 95
+SAMPLINGS: Final = {"444": 0x11, "422": 0x21, "420": 0x22}
+"""Chroma subsamplings by the sampling factors of luma, where those of chroma are 1."""
+
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2  # markers of frames
 _SCAN: Final = b"\xff\xda"
@@ -42,12 +57,21 @@ class _Frame:
     components: int
     adobe: bool
     place: int
+    factors: tuple[int, ...]
+
+    @property
+    def subsampling(self) -> str:
+        """The nearest of `SAMPLINGS`."""
+        if self.components != 3 or self.factors[1:] != (0x11, 0x11):
+            return "444"
+        return next((name for name, luma in SAMPLINGS.items() if self.factors[0] == luma), "444")
 
 
 class Jpeg:
-    """JPEG (ISO/IEC 10918-1), written at quality 95 without chroma subsampling."""
+    """JPEG (ISO/IEC 10918-1), written at quality 95, with chroma subsampled where a JPEG input's was."""
 
     name = "jpeg"
+    band: int = ROWS
     suffixes: tuple[str, ...] = (".jpg", ".jpeg", ".jpe", ".jfif")
 
     def sniff(self, head: bytes) -> bool:
@@ -66,7 +90,7 @@ class Jpeg:
         facts = Header(self.name, frame.rows, frame.columns, channels, kind, notes=notes)
         try:
             with pillow(data) as image:
-                return described(facts, _metadata(image))
+                return described(facts, replace(_metadata(image), subsampling=frame.subsampling))
         except OSError:  # Pillow knows 8 bits with losses only
             return facts
 
@@ -96,11 +120,18 @@ class Jpeg:
         return {"icc": LARGEST, "exif": 65_527, "xmp": 65_504, "resolution": 0, COMMENT: 65_533}
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        options = {"quality": QUALITY, "subsampling": 0, **blocks_for(metadata)}
+        chroma = list(SAMPLINGS).index(metadata.subsampling)  # as Pillow counts them
+        options = {"quality": QUALITY, "subsampling": chroma, **blocks_for(metadata)}
         if metadata.resolution:
             options["dpi"] = inches(metadata.resolution)
         text = dict(metadata.texts).get(COMMENT, "")
         return saved(to_pillow(pixels), "JPEG", comment=text.encode(), **options)
+
+    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> Encoder:
+        if not can_join(layout, metadata.subsampling, height):
+            return WholePicture(layout, lambda pixels: self.encode(pixels, metadata))
+        sample = self.encode(np.zeros((16, 16, layout.channels), np.uint8), metadata)
+        return JpegEncoder(layout, height, QUALITY, metadata.subsampling, sample)
 
 
 def _metadata(image: Image) -> Metadata:
@@ -127,7 +158,8 @@ def _frame(data: bytes) -> _Frame:
         length = int.from_bytes(data[place + 2 : place + 4], "big")
         if marker in _FRAMES:
             bits, rows, columns, components = struct.unpack_from(">BHHB", data, place + 4)
-            return _Frame(marker, bits, rows, columns, components, adobe, place)
+            factors = tuple(data[place + 11 : place + 11 + 3 * components : 3])
+            return _Frame(marker, bits, rows, columns, components, adobe, place, factors)
         adobe |= marker == 0xEE and data[place + 4 : place + 9] == b"Adobe"
         place += 2 + length
     raise ImageError("damaged jpeg: it ends before its size is said")

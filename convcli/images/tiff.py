@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6  # tag 262, photometric interpretation
 _PLAIN: Final = (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE)
+_ASSOCIATED: Final = 1  # tag 338, extra samples
+_UNMULTIPLIED: Final = "its colours, multiplied by alpha already, were divided by it"
 _SEPARATE: Final = 2  # tag 284, planar configuration
 _EXIF: Final = 34665  # a directory of its own, which no block of bytes holds
 _TEXTS: Final = {"Title": 269, "Description": 270, "Creation Time": 306, "Author": 315, "Copyright": 33432}
@@ -67,6 +69,9 @@ class Tiff:
         if rows < 1 or columns < 1:
             raise ImageError(f"damaged tiff: {columns}×{rows} pixels")
         notes = range_notes(0 if page.photometric == _PALETTE else _most(page))
+        notes += (
+            ("its colours, multiplied by alpha already, were divided by it",) if _is_associated(page) else ()
+        )
         notes += ("the Exif of this tiff is left out",) if _EXIF in page.tags else ()
         facts = Header(self.name, rows, columns, channels, kind, frames, notes=notes)
         return described(facts, _metadata(page), _value(page, 274, int))
@@ -126,8 +131,26 @@ def _plain(page: Any, header: Header, stored: Array) -> Array:
     elif most := _most(page):
         pixels = full_range(pixels, most)
     if page.photometric == _WHITE_IS_ZERO:
-        pixels = np.invert(pixels) if pixels.dtype.kind in "iu" else -pixels
-    return pixels.astype(header.dtype.newbyteorder("="), copy=False)
+        grays = pixels[..., :1] if pixels.ndim == 3 else pixels
+        turned = np.invert(grays) if grays.dtype.kind in "iu" else -grays
+        pixels = np.concatenate((turned, pixels[..., 1:]), axis=-1) if pixels.ndim == 3 else turned
+    pixels = pixels.astype(header.dtype.newbyteorder("="), copy=False)
+    return _divided(pixels) if _is_associated(page) else pixels
+
+
+def _is_associated(page: Any) -> bool:
+    """Whether colours are stored multiplied by alpha."""
+    return page.samplesperpixel in (2, 4) and _ASSOCIATED in (page.extrasamples or ())
+
+
+def _divided(pixels: Array) -> Array:
+    """(rows, columns, colours and alpha) whose colours were multiplied by alpha; 0 where that is 0."""
+    colours, alpha = pixels[..., :-1].astype(np.float64), pixels[..., -1:].astype(np.float64)
+    white = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "iu" else 1
+    full = np.divide(colours * white, alpha, out=np.zeros_like(colours), where=alpha > 0)
+    if pixels.dtype.kind in "iu":
+        full = np.rint(full).clip(0, white)
+    return np.concatenate((full.astype(pixels.dtype), pixels[..., -1:]), axis=-1)
 
 
 def _metadata(page: Any) -> Metadata:
