@@ -136,7 +136,9 @@ def feature_maps(
     view = seen if treatment.alpha == "filter" else None
     if mapping.needs_range:
         _run(plan, source, seen_sums, lambda own: _Looker(own, view))
-    mappings = [_ranged(outcome, index, mapping, map_) for index, map_ in enumerate(seen_sums)]
+    mappings = [
+        _ranged(plan, outcome, index, mapping, map_, treatment) for index, map_ in enumerate(seen_sums)
+    ]
     palettes = _palettes(plan, outcome, treatment, mappings, canvases, reader)
     _run(plan, source, seen_sums, lambda own: _Painter(own, view, not mapping.needs_range, palettes))
     return [
@@ -163,13 +165,31 @@ class _Colours:
         return shaped
 
 
-def _ranged(outcome: Outcome, index: int, mapping: Mapping, seen: Seen) -> Mapping:
-    """The mapping with the range that it needs."""
+def _ranged(
+    plan: Plan, outcome: Outcome, index: int, mapping: Mapping, seen: Seen, treatment: Treatment
+) -> Mapping:
+    """The mapping with the range that it needs; a range of nothing but rounding is none."""
     if not mapping.needs_range:
         return mapping
     if seen.low > seen.high:
         raise ImageError("no value of the feature map is finite, so there is no range to map; use --map raw")
-    return mapping.over(*_range(outcome, index, seen))
+    low, high = _range(outcome, index, seen)
+    noise = _noise(plan, index, treatment)
+    if mapping.kind == "signed" and -noise <= low and high <= noise:
+        low = high = Fraction(0)
+    elif high - low <= noise:
+        high = low
+    return mapping.over(low, high)
+
+
+def _noise(plan: Plan, index: int, treatment: Treatment) -> float:
+    """How far float sums over a picture of known range may be from exact ones; 0 for exact sums."""
+    if plan.outcome.exact or (treatment.values.kind == "f" and not treatment.linear):
+        return 0.0
+    filter_, dtype = plan.problem.filter, plan.arithmetic.dtype
+    weights = np.abs(filter_.weights[..., min(index, filter_.maps - 1)].astype(np.float64))
+    epsilon = float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
+    return weights.size * epsilon * float(weights.sum()) / filter_.denominator * white(treatment.values)
 
 
 def _range(outcome: Outcome, index: int, seen: Seen) -> tuple[Number, Number]:

@@ -20,6 +20,7 @@ from convcli.featuremap import feature_maps
 from convcli.files import Input
 from convcli.images.base import Decoded, Layout, WholePicture
 from convcli.padding import Padding
+from convcli.picture import Mapping
 from tests.conftest import SAMPLES, decoded
 from tests.reference import correlate, rounded
 
@@ -206,3 +207,11 @@ def test_alpha_outside_is_the_fill_that_was_asked_for():
     pixels = np.full((3, 3, 4), 200, np.uint8)
     settings = {"padding": Padding.parse("3:208"), "linear": True, "alpha": "keep"}
     assert filtered(pixels, convcli.load_kernel("sobel-x"), **settings)[0, 0, 3] == 208
+
+
+@pytest.mark.parametrize(("mapping", "pixel"), [("signed", 128), ("stretch", 0)])
+def test_a_flat_picture_has_no_edges_in_light(mapping, pixel):
+    """What floats round is not stretched to black and white."""
+    flat = np.full((40, 40, 1), 100, np.uint8)
+    settings = {"linear": True, "mapping": Mapping.parse(mapping)}
+    assert (filtered(flat, convcli.load_kernel("laplacian8"), **settings) == pixel).all()
