@@ -181,6 +181,21 @@ def test_signals_leave_nothing_behind(number, tmp_path):
     assert out.read_text() == "precious"
 
 
+def test_several_signals_end_it_once(tmp_path):
+    """The first one counts; the others do not disturb what it cleans up. nohup is respected."""
+    source, out = tmp_path / "large.png", tmp_path / "out.png"
+    source.write_bytes(imagecodecs.png_encode(np.zeros((3000, 3000), np.uint8), level=1))
+    options = ["-k", "gaussian:40", "-o", str(out), "--method", "shift", "--threads", "2"]
+    process = convcli("apply", str(source), *options, stderr=subprocess.PIPE)
+    time.sleep(1.0)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        process.send_signal(number)
+        time.sleep(0.005)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (143, b"")
+    assert [path.name for path in tmp_path.iterdir()] == ["large.png"]
+
+
 def test_a_closed_pipe_is_no_error():
     """A reader that goes away ends nothing: the picture is written, exit 0, no message."""
     script = f"({PROGRAM} apply {QUOTED} -k box3 -o - ; echo $? >&2) | head -c 10 >/dev/null"

@@ -12,7 +12,8 @@ import tifffile
 from PIL import Image
 
 from convcli.errors import ImageError
-from convcli.images import open_bytes
+from convcli.files import Input
+from convcli.images import open_bytes, open_input
 
 RNG = np.random.default_rng(21)
 LIMIT = 10**9
@@ -189,3 +190,17 @@ def test_alpha_beside_white_that_is_zero():
         buffer, pixels, photometric="miniswhite", planarconfig="contig", extrasamples=("unassalpha",)
     )
     assert open_bytes(buffer.getvalue(), LIMIT).pixels()[0, 0].tolist() == [245, 255]
+
+
+def test_a_palette_that_is_missing(tmp_path):
+    """A page that says it has one is refused where it has none, from memory and in parts."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((20, 20), np.uint8), photometric="minisblack")
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        struct.pack_into("<H", data, file.pages.first.tags[262].valueoffset, 3)
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match="damaged tiff"):
+        open_bytes(bytes(data), LIMIT).pixels()
+    with Input.open(str(path)) as source, pytest.raises(ImageError, match="damaged tiff"):
+        open_input(source, LIMIT).reader().rows(0, 5)

@@ -66,6 +66,10 @@ def cli(debug: bool) -> None:
     """
 
 
+ENDING: Final = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals that ask to end."""
+
+
 class Stopped(BaseException):
     """A signal asked this process to end."""
 
@@ -101,9 +105,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _prepare_process() -> None:
     """Signals that end it as exceptions, output that can show any name, no number of a closed stream free."""
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _stop)
+    for number in ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks for
+            signal.signal(number, _stop)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show × shows ?
     while None in (sys.stdin, sys.stdout, sys.stderr) and os.open(os.devnull, os.O_RDWR) < STANDARD_STREAMS:
@@ -124,6 +128,9 @@ def _invoke(given: list[str]) -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    """End; while that cleans up, further signals do nothing."""
+    for other in ENDING:
+        signal.signal(other, signal.SIG_IGN)
     raise Stopped(number)
 
 

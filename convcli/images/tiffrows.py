@@ -111,8 +111,8 @@ class TiffRows:
             decoded = page.decode(data, place, jpegtables=page.jpegtables)[0]
             if decoded is None:
                 raise ImageError(f"damaged tiff: segment {place} is missing")
+            part = self.finish(decoded[0])
         left = column * page.tilewidth if page.is_tiled else 0
-        part = self.finish(decoded[0])
         rows, columns = into.shape[0], min(part.shape[1], into.shape[1] - left)
         if part.shape[0] < rows:
             raise ImageError(f"damaged tiff: segment {place} has {part.shape[0]} of {rows} rows")
