@@ -97,6 +97,12 @@ def seen(sums: Array) -> Array:
     return colours
 
 
+def visible(sums: Array, half: float) -> Array:
+    """Where alpha, the last lane of the sums, is more than ``half`` a level: (rows, columns)."""
+    found: Array = sums[..., -1] > half
+    return found
+
+
 def outcome_of_seen(plan: Plan) -> Outcome:
     """What `seen` gives: colours as float64, with the maps' biases.
 

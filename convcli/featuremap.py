@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from math import inf, isfinite, nan
 from typing import Final
 
@@ -21,6 +22,7 @@ from convcli.colour import (
     outcome_of_seen,
     products,
     seen,
+    visible,
     white,
 )
 from convcli.dtypes import Affine, Array, DType, Finish, span
@@ -49,6 +51,8 @@ class Seen:
 
     def note(self, sums: Array) -> None:
         """Widen the range by these sums; what is not finite does not count."""
+        if not sums.size:
+            return
         low, high = sums.min().item(), sums.max().item()
         if not (isfinite(low) and isfinite(high)):
             finite = sums[np.isfinite(sums)]
@@ -134,13 +138,14 @@ def feature_maps(
     outcome = outcome_of_seen(plan) if treatment.alpha == "filter" else plan.outcome
     seen_sums = [Seen() for _ in canvases]
     view = seen if treatment.alpha == "filter" else None
+    opaque = partial(visible, half=plan.problem.filter.denominator / 2 if treatment.values.kind != "f" else 0)
     if mapping.needs_range:
-        _run(plan, source, seen_sums, lambda own: _Looker(own, view))
+        _run(plan, source, seen_sums, lambda own: _Looker(own, view, opaque))
     mappings = [
         _ranged(plan, outcome, index, mapping, map_, treatment) for index, map_ in enumerate(seen_sums)
     ]
     palettes = _palettes(plan, outcome, treatment, mappings, canvases, reader)
-    _run(plan, source, seen_sums, lambda own: _Painter(own, view, not mapping.needs_range, palettes))
+    _run(plan, source, seen_sums, lambda own: _Painter(own, view, opaque, not mapping.needs_range, palettes))
     return [
         FeatureMap(*_range(outcome, index, map_), map_.below, map_.above, used)
         for index, (map_, used) in enumerate(zip(seen_sums, mappings, strict=True))
@@ -262,7 +267,8 @@ def _alpha(plan: Plan, index: int, treatment: Treatment, target: DType, raw: boo
         return None
     filtered = treatment.alpha == "filter"
     dtype = treatment.values if filtered else treatment.stored
-    gain = Fraction(1) if raw else Fraction(ends(target)[1], white(dtype))
+    top = white(treatment.values) if raw else ends(target)[1]
+    gain = Fraction(top, white(dtype))
     if filtered:
         sums = plan.outcome
         return Finish(sums.dtype, *sums.bounds[index], alpha_affine(plan, gain), target, sums.exact)
@@ -276,13 +282,14 @@ class _Looker:
 
     seen: list[Seen]
     view: View | None
+    opaque: View
 
     def room(self, task: engine.Task) -> None:
         return None
 
     def take(self, task: engine.Task, sums: Array) -> None:
         for map_, values in zip(self.seen, sums, strict=True):
-            map_.note(values if self.view is None else self.view(values))
+            map_.note(values if self.view is None else self.view(values)[self.opaque(values)])
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -291,6 +298,7 @@ class _Painter:
 
     seen: list[Seen]
     view: View | None
+    opaque: View
     noting: bool
     palettes: list[_Palette]
 
@@ -301,7 +309,7 @@ class _Painter:
         for map_, values, palette in zip(self.seen, sums, self.palettes, strict=True):
             colours = values if self.view is None else self.view(values)
             if self.noting:
-                map_.note(colours)
+                map_.note(colours if self.view is None else colours[self.opaque(values)])
             below, above = palette.paint(task.strip, values, colours)
             map_.below += below
             map_.above += above

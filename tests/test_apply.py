@@ -355,7 +355,7 @@ def test_pipes_and_devices_are_written_to_not_replaced(run, tmp_path, picture):
 def test_frames_beyond_the_first_are_said_to_be_left_out(run, tmp_path):
     """An animation gives its first frame, and the report says so."""
     frames = [Image.new("L", (20, 20), shade) for shade in (10, 200, 90)]
-    for suffix in ("gif", "tif", "webp"):
+    for suffix in ("gif", "tif", "webp", "png"):
         frames[0].save(tmp_path / f"frames.{suffix}", save_all=True, append_images=frames[1:])
         result = run("apply", tmp_path / f"frames.{suffix}", "-k", "box3")
         assert "the first of 3 frames; the others are left out" in result.text

@@ -215,3 +215,23 @@ def test_a_flat_picture_has_no_edges_in_light(mapping, pixel):
     flat = np.full((40, 40, 1), 100, np.uint8)
     settings = {"linear": True, "mapping": Mapping.parse(mapping)}
     assert (filtered(flat, convcli.load_kernel("laplacian8"), **settings) == pixel).all()
+
+
+def test_what_is_not_seen_has_no_range():
+    """A range is that of visible colours: hidden ones are neither black nor amplified."""
+    pixels = np.full((20, 30, 4), 200, np.uint8)
+    pixels[..., :3] = np.linspace(150, 250, 30).astype(np.uint8)[:, None]
+    pixels[:, 15:, 3] = 0
+    got = filtered(pixels, convcli.load_kernel("box3"), mapping=Mapping.parse("stretch"))
+    shown = got[got[..., 3] > 0]
+    assert shown[:, 0].min() == 0 and shown[:, 0].max() == 255
+
+
+def test_raw_light_has_alpha_from_0_to_1():
+    """Filtered or kept, alpha has the units of the colours beside it."""
+    pixels = np.full((5, 5, 4), 255, np.uint8)
+    for alpha in ("filter", "keep"):
+        got = filtered(
+            pixels, convcli.load_kernel("box3"), linear=True, alpha=alpha, mapping=Mapping.parse("raw")
+        )
+        assert np.allclose(got, 1, atol=1e-6)

@@ -192,7 +192,7 @@ def test_several_signals_end_it_once(tmp_path):
         process.send_signal(number)
         time.sleep(0.005)
     _, err = process.communicate(timeout=20)
-    assert (process.returncode, err) == (143, b"")
+    assert process.returncode in (129, 130, 143) and err == b""
     assert [path.name for path in tmp_path.iterdir()] == ["large.png"]
 
 

@@ -39,12 +39,15 @@ class Png:
         columns, rows, depth, colour = struct.unpack(">IIBB", body[:10])
         if not columns or not rows or colour not in _CHANNELS:
             raise ImageError(f"damaged png: {columns}×{rows} pixels of colour type {colour}")
-        in_front = takewhile(lambda kind: kind != b"IDAT", (kind for kind, _, _ in _chunks(data)))
+        in_front = {kind: place for kind, place, _ in takewhile(lambda c: c[0] != b"IDAT", _chunks(data))}
         transparent = b"tRNS" in in_front
+        frames = 1
+        if b"acTL" in in_front:  # an animation
+            frames = max(int.from_bytes(data[in_front[b"acTL"] : in_front[b"acTL"] + 4], "big"), 1)
         channels = _CHANNELS[colour] + (transparent and colour in (0, 2, 3))
         kept = np.dtype(np.uint16 if depth == 16 else np.uint8)
         metadata, notes = _metadata(data)
-        return described(Header(self.name, rows, columns, channels, kept, notes=notes), metadata)
+        return described(Header(self.name, rows, columns, channels, kept, frames, notes=notes), metadata)
 
     def decode(self, data: bytes, header: Header) -> Array:
         import imagecodecs
