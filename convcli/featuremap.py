@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from math import inf, isfinite, nan
-from typing import Final
 
 import numpy as np
 
@@ -32,9 +31,6 @@ from convcli.images.base import Reader
 from convcli.picture import Mapping, ends
 from convcli.plan import Outcome, Plan
 from convcli.rational import Number
-
-UNIT: Final = 1e-6
-"""How far a sum of weights may be from 1 and still be an average."""
 
 View = Callable[[Array], Array]
 """From (rows, columns, lanes) sums to the colours that are seen in them."""
@@ -102,8 +98,8 @@ class Treatment:
 
     def curved(self, mapping: Mapping, plan: Plan) -> bool:
         """Whether the sRGB curve is put back: behind averages, and whatever else becomes plain pixels."""
-        averages = all(abs(total - 1) < UNIT for total in plan.problem.filter.totals)
-        return self.linear and (mapping.kind == "clip" or (mapping.kind == "raw" and averages))
+        averages = mapping.kind == "raw" and plan.problem.filter.is_average
+        return self.linear and (mapping.kind == "clip" or averages)
 
     @property
     def values(self) -> DType:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from convcli.dtypes import Affine, Array
 from convcli.errors import ArgumentError
 from convcli.kernel import Kernel
 from convcli.rational import Number, Rational, exact_number, float_factors, integer_factors
+
+UNIT: Final = 1e-6
+"""How far a sum of weights may be from a whole number and still be meant as it."""
 
 Factors = tuple[Array, Array]
 
@@ -98,6 +101,11 @@ class Filter:
         """The sum of the weights of each map."""
         flat = self.weights.reshape(-1, self.maps).astype(np.float64)
         return tuple((flat.sum(axis=0) / self.denominator).tolist())
+
+    @property
+    def is_average(self) -> bool:
+        """Whether the weights of every map sum to 1."""
+        return all(abs(total - 1) < UNIT for total in self.totals)
 
     def as_floats(self) -> Filter:
         """The same filter in float64; exact weights stay integers over their denominator."""

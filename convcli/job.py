@@ -17,8 +17,8 @@ from convcli.canvas import Canvas
 from convcli.colour import decoded, products, white
 from convcli.dtypes import DType
 from convcli.errors import ArgumentError, ConvcliError, Halted, OutputError, one_line
-from convcli.featuremap import UNIT, FeatureMap, Treatment, feature_maps
-from convcli.filter import Filter
+from convcli.featuremap import FeatureMap, Treatment, feature_maps
+from convcli.filter import UNIT, Filter
 from convcli.geometry import Axis, Geometry, geometry
 from convcli.images.base import QUIET, Format, Header, Layout, Metadata, depth_text, kind_text
 from convcli.images.jpeg import QUALITY
@@ -201,10 +201,10 @@ def planned(header: Header, settings: Settings) -> tuple[Geometry, str, Treatmen
 def _treatment(header: Header, channels: str, settings: Settings) -> Treatment:
     """What happens to alpha, by default filtered with the colours by averages and kept by other kernels."""
     asked = settings.alpha
+    none = Treatment("none", settings.linear, header.dtype)
     if not header.alpha:
-        return Treatment("none", settings.linear, header.dtype)
-    values = np.dtype(np.float32) if settings.linear else header.dtype
-    reason = _unfilterable(settings.kernel, channels, values)
+        return none
+    reason = _unfilterable(settings.kernel, channels, none.values)
     if asked == "filter" and reason:
         raise ArgumentError(f"alpha filter cannot be done: {reason}; allowed: keep, drop")
     chosen = asked or ("keep" if reason else "filter")

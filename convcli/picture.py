@@ -8,11 +8,10 @@ from typing import Final
 
 from convcli.dtypes import Affine, DType, span
 from convcli.errors import ArgumentError, shown, suggest
-from convcli.filter import Filter
+from convcli.filter import UNIT, Filter
 from convcli.rational import Number, parse_number, text_of
 
 KINDS: Final = ("auto", "clip", "abs", "signed", "stretch", "raw")
-_NEAR: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +57,9 @@ class Mapping:
         if floats:
             return Mapping("raw")
         if filter_.combine is None:
-            if all(abs(total - 1) < _NEAR for total in filter_.totals):
+            if filter_.is_average:
                 return Mapping("clip")
-            if all(abs(total) < _NEAR for total in filter_.totals):
+            if all(abs(total) < UNIT for total in filter_.totals):
                 return Mapping("clip" if any(filter_.bias) else "signed")
         return Mapping("stretch")
 

@@ -1,4 +1,4 @@
-"""PNG: 1 to 16 bits, gray, RGB, palette, alpha; decoded and encoded by imagecodecs, exact for every type."""
+"""PNG: 1 to 16 bits, gray, RGB, palette, alpha; decoded by imagecodecs, exact for every type."""
 
 from __future__ import annotations
 
