@@ -156,11 +156,11 @@ def own(x: np.ndarray, kernel: convcli.Kernel, threads: int, **options: object) 
 
 def method(x: np.ndarray, kernel: convcli.Kernel) -> str:
     """The way that the planner chooses."""
-    from convcli import job
+    from convcli import task
     from convcli.images.base import Header
 
     header = Header("", *x.shape[:2], x.shape[2] if x.ndim == 3 else 1, x.dtype)
-    return job.planned(header, job.Settings(kernel))[-1].method
+    return task.planned(header, task.Settings(kernel))[-1].method
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""One picture in the making: strips arrive from workers in any order, a writer takes them in their own.
+"""A file in the making: strips arrive from workers in any order, a writer takes them in their own.
 
-A band is all that lies beside each other: one strip, or several where the plan cuts across.
+A band is all that lies beside each other in a frame: one strip, or several where the plan cuts across.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class Canvas:
     """Where strips of pixels go.
 
     Args:
-        layout: of the picture.
+        layout: of the picture, or of each of several frames.
         encoder: turns bands into pieces of a file.
-        height: rows of a band; the last may have fewer.
+        height: rows of a band; the last of a frame may have fewer.
     """
 
     def __init__(self, layout: Layout, encoder: Encoder, height: int) -> None:
         self.layout, self.encoder, self.height = layout, encoder, height
-        self.bands: dict[int, _Band] = {}
+        self.bands: dict[tuple[int, int], _Band] = {}
         self.spare: list[Array] = []
         self.pieces: dict[int, Any] = {}
         self.next = 0
@@ -49,28 +49,28 @@ class Canvas:
         self.changed = Condition()
 
     @property
-    def count(self) -> int:
-        """Bands of the picture."""
+    def each(self) -> int:
+        """Bands of a frame."""
         return -(-self.layout.rows // self.height)
 
-    def place(self, strip: Strip) -> Array:
+    def place(self, frame: int, strip: Strip) -> Array:
         """Where the pixels of a strip go, (rows, columns, channels); `done` says that they are there."""
         (top, bottom), (left, right) = strip.rows, strip.columns
         with self.changed:
-            band = self.bands.get(top)
+            band = self.bands.get((frame, top))
             if band is None:
-                band = self.bands[top] = self._band(top, bottom)
+                band = self.bands[frame, top] = self._band(frame, top, bottom)
         return band.pixels[:, left:right]
 
-    def _band(self, top: int, bottom: int) -> _Band:
-        room = self.encoder.room(top, bottom)
+    def _band(self, frame: int, top: int, bottom: int) -> _Band:
+        room = self.encoder.room(frame, top, bottom)
         if room is not None:
             return _Band(room, self.layout.columns)
         shape = self.height, self.layout.columns, self.layout.channels
         scratch = self.spare.pop() if self.spare else np.empty(shape, self.layout.dtype)
         return _Band(scratch[: bottom - top], self.layout.columns, scratch)
 
-    def done(self, strip: Strip) -> None:
+    def done(self, frame: int, strip: Strip) -> None:
         """Encode the band that this strip completes, and hand it on.
 
         Raises:
@@ -78,13 +78,13 @@ class Canvas:
         """
         top = strip.rows[0]
         with self.changed:
-            band = self.bands[top]
+            band = self.bands[frame, top]
             band.missing -= strip.columns[1] - strip.columns[0]
             if band.missing:
                 return
-            del self.bands[top]
+            del self.bands[frame, top]
         piece = self.encoder.strip(top, band.pixels)
-        index = top // self.height
+        index = frame * self.each + top // self.height
         with self.changed:
             if band.scratch is not None:
                 self.spare.append(band.scratch)
@@ -96,7 +96,7 @@ class Canvas:
             self.changed.notify_all()
 
     def write(self, file: BinaryIO) -> None:
-        """Write the picture as its bands come; a failure, here or in a worker, ends the others' waiting."""
+        """Write the file as its bands come; a failure, here or in a worker, ends the others' waiting."""
         try:
             self.encoder.write(file, self._ordered())
         except BaseException:
@@ -104,7 +104,7 @@ class Canvas:
             raise
 
     def _ordered(self) -> Iterator[Any]:
-        while self.next < self.count:
+        while self.next < self.layout.frames * self.each:
             with self.changed:
                 self.changed.wait_for(lambda: self.broken or self.next in self.pieces)
                 self._check()

@@ -42,8 +42,8 @@ class Linear:
     reader: Reader
     alpha: bool
 
-    def rows(self, first: int, last: int) -> Array:
-        stored = self.reader.rows(first, last)
+    def rows(self, frame: int, first: int, last: int) -> Array:
+        stored = self.reader.rows(frame, first, last)
         if stored.dtype.kind == "f" or stored.dtype.itemsize > 2:
             wide = np.promote_types(stored.dtype, np.float32)
             light = decoded(stored.astype(wide) / white(stored.dtype)).astype(np.float32)
@@ -83,8 +83,8 @@ class Premultiplied:
     reader: Reader
     dtype: DType
 
-    def rows(self, first: int, last: int) -> Array:
-        pixels = self.reader.rows(first, last).astype(self.dtype)
+    def rows(self, frame: int, first: int, last: int) -> Array:
+        pixels = self.reader.rows(frame, first, last).astype(self.dtype)
         pixels[..., :-1] *= pixels[..., -1:]
         return pixels
 

@@ -29,8 +29,9 @@ from convcli.errors import ImageError
 from convcli.geometry import Axis, Strip
 from convcli.images.base import Reader
 from convcli.picture import Mapping, ends
-from convcli.plan import Outcome, Plan
+from convcli.plan import Outcome, Plan, Problem
 from convcli.rational import Number
+from convcli.source import Source, Whole
 
 View = Callable[[Array], Array]
 """From (rows, columns, lanes) sums to the colours that are seen in them."""
@@ -130,7 +131,9 @@ def feature_maps(
     A mapping that needs the feature map's own range makes a first pass to find it, because computing twice is
     quicker than keeping a map of full size.
     """
-    source = _Colours(treatment.reader(reader), plan)
+    source: Source = _Colours(treatment.reader(reader), plan)
+    if plan.problem.depth.size > 1:
+        source = _volume(source, plan.problem)
     outcome = outcome_of_seen(plan) if treatment.alpha == "filter" else plan.outcome
     seen_sums = [Seen() for _ in canvases]
     view = seen if treatment.alpha == "filter" else None
@@ -150,7 +153,7 @@ def feature_maps(
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Colours:
-    """The channels of a picture as the engine reads them: summed, or each a lane."""
+    """The channels of pictures as the engine reads them, summed, or each a lane; each frame a batch entry."""
 
     reader: Reader
     plan: Plan
@@ -161,9 +164,15 @@ class _Colours:
 
     def rows(self, batch: int, first: int, last: int) -> Array:
         problem = self.plan.problem
-        colours = self.reader.rows(first, last)[..., : problem.channels * problem.lanes]
+        colours = self.reader.rows(batch, first, last)[..., : problem.channels * problem.lanes]
         shaped: Array = colours.reshape(1, *colours.shape[:2], problem.channels, problem.lanes)
         return shaped
+
+
+def _volume(source: Source, problem: Problem) -> Whole:
+    """All frames as one array, because every depth of a volume's result reads several of them."""
+    frames = [source.rows(frame, 0, problem.rows.size) for frame in range(problem.depth.size)]
+    return Whole(np.concatenate(frames)[None])
 
 
 def _ranged(
@@ -220,16 +229,16 @@ class _Palette:
     alpha: Finish | None
     centres: _Centres | None
 
-    def paint(self, strip: Strip, sums: Array, colours: Array) -> tuple[int, int]:
+    def paint(self, frame: int, strip: Strip, sums: Array, colours: Array) -> tuple[int, int]:
         """Fill a strip; how many values lay below and above what a pixel holds."""
-        pixels = self.canvas.place(strip)
+        pixels = self.canvas.place(frame, strip)
         if self.light is not None:
             colours = encoded(colours * self.light.gain + self.light.offset)
         cut = self.finish(colours, pixels[..., : colours.shape[2]], count=True)
         if self.alpha is not None:
-            alpha = sums[..., -1] if self.centres is None else self.centres.alpha(strip)
+            alpha = sums[..., -1] if self.centres is None else self.centres.alpha(frame, strip)
             self.alpha(np.ascontiguousarray(alpha), pixels[..., -1])
-        self.canvas.done(strip)
+        self.canvas.done(frame, strip)
         return cut
 
 
@@ -306,13 +315,13 @@ class _Painter:
             colours = values if self.view is None else self.view(values)
             if self.noting:
                 map_.note(colours if self.view is None else colours[self.opaque(values)])
-            below, above = palette.paint(task.strip, values, colours)
+            below, above = palette.paint(task.batch + task.depth, task.strip, values, colours)
             map_.below += below
             map_.above += above
 
 
 def _run(
-    plan: Plan, source: _Colours, seen: list[Seen], consumer: Callable[[list[Seen]], engine.Consumer]
+    plan: Plan, source: Source, seen: list[Seen], consumer: Callable[[list[Seen]], engine.Consumer]
 ) -> None:
     """One pass of the engine, in which every worker has notes of its own."""
     workers: list[list[Seen]] = []
@@ -332,17 +341,23 @@ class _Centres:
 
     def __init__(self, plan: Plan, reader: Reader, treatment: Treatment) -> None:
         self.reader = reader
+        self.frames = _centre_sources(plan, plan.problem.depth) if plan.problem.depth.size > 1 else None
         self.rows, self.columns = (
             _centre_sources(plan, axis) for axis in (plan.problem.rows, plan.problem.columns)
         )
+        self.stored = treatment.stored
         self.constant = _saturated(treatment.fill, treatment.stored)
 
-    def alpha(self, strip: Strip) -> Array:
-        """(rows, columns) of a strip."""
+    def alpha(self, frame: int, strip: Strip) -> Array:
+        """(rows, columns) of a strip of one frame of the result."""
+        if self.frames is not None:
+            frame = int(self.frames[frame])
+        if frame == OUTSIDE:
+            return np.full(strip.shape, self.constant, self.stored)
         rows, columns = self.rows[slice(*strip.rows)], self.columns[slice(*strip.columns)]
         inside = rows[rows != OUTSIDE]
         first, last = (int(inside.min()), int(inside.max()) + 1) if inside.size else (0, 1)
-        read = self.reader.rows(first, last)[..., -1]
+        read = self.reader.rows(frame, first, last)[..., -1]
         picked: Array = read[np.ix_(np.clip(rows - first, 0, last - first - 1), columns)]
         picked[rows == OUTSIDE] = self.constant
         picked[:, columns == OUTSIDE] = self.constant

@@ -70,12 +70,24 @@ class Input:
         """Bytes."""
         return os.fstat(self.file.fileno()).st_size if self.file else len(self.data or b"")
 
+    def part(self, place: int, count: int) -> bytes | memoryview:
+        """Up to ``count`` bytes from ``place`` on, fewer where the file ends."""
+        if self.file is None:
+            return memoryview(self.data or b"")[place : place + count]
+        parts = []
+        with _refusals():
+            while count and (part := os.pread(self.file.fileno(), count, place)):  # 2 GB at once at most
+                parts.append(part)
+                place, count = place + len(part), count - len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
     def head(self, count: int) -> bytes:
         """The first bytes."""
-        if self.file is None:
-            return (self.data or b"")[:count]
-        with _refusals():
-            return os.pread(self.file.fileno(), count, 0)
+        return bytes(self.part(0, count))
+
+    def handle(self) -> BinaryIO:
+        """A file object for a library that wants one."""
+        return self.file or io.BytesIO(self.data or b"")
 
     def read(self) -> bytes:
         """All bytes, kept for the next time."""
@@ -199,7 +211,7 @@ class Draft:
             mode = _mode(self.target)
             folder.mkdir(parents=True, exist_ok=True)
             self.temporary = folder / f"{_PREFIX}{os.urandom(6).hex()}.tmp"
-            self.file = self.temporary.open("xb")
+            self.file = self.temporary.open("x+b")  # TIFF pages are read again where more follow
             os.fchmod(self.file.fileno(), mode)
         return self
 

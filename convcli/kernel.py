@@ -133,17 +133,31 @@ class Kernel:
     @property
     def size(self) -> tuple[int, int]:
         """(rows, columns) of the window."""
+        if self.spatial == 3:
+            return self.shape[1], self.shape[2]
         return (1, self.shape[0]) if self.weights.ndim == 1 else (self.shape[0], self.shape[1])
 
     @property
+    def spatial(self) -> int:
+        """Axes that it slides over as a picture's kernel: 2, or 3 with frames or pages first."""
+        return 3 if self.weights.ndim in (3, 5) else 2
+
+    @property
+    def depth(self) -> int:
+        """Frames or pages of the window."""
+        return self.shape[0] if self.spatial == 3 else 1
+
+    @property
     def tensor_shape(self) -> tuple[int, ...]:
-        """(rows, columns, in, out), as Keras keeps a layer's weights."""
-        return self.shape if self.weights.ndim == 4 else (*self.size, 1, 1)
+        """([depth,] rows, columns, in, out), as Keras keeps a layer's weights."""
+        if self.weights.ndim > 3:
+            return self.shape
+        return (*self.shape, 1, 1) if self.spatial == 3 else (*self.size, 1, 1)
 
     @property
     def maps(self) -> int:
         """Feature maps that the kernel gives, before they are combined."""
-        return self.tensor_shape[3]
+        return self.tensor_shape[-1]
 
     @cached_property
     def sum(self) -> Number:
@@ -157,8 +171,8 @@ class Kernel:
     @property
     def is_identity(self) -> bool:
         """Whether every map is the centre pixel itself."""
-        rows, columns = ((size - 1) // 2 for size in self.size)
-        centre = self.weights.reshape(self.tensor_shape)[rows, columns]
+        window = self.tensor_shape[:-2]
+        centre = self.weights.reshape(self.tensor_shape)[tuple((size - 1) // 2 for size in window)]
         return bool((centre == 1).all()) and np.count_nonzero(self.weights) == centre.size
 
     @cached_property

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any, Final
 
+import numpy as np
+
 from convcli.kernel import Kernel
 from convcli.picture import short
 from convcli.rational import Number, text_of
@@ -20,14 +22,18 @@ def matrices(kernel: Kernel, most: int = MOST_SHOWN) -> list[tuple[str, list[str
     """
     raw: Any = kernel.exact.numerators if kernel.exact else kernel.weights
     factor = f"1/{kernel.exact.denominator} ×" if kernel.exact and kernel.exact.denominator != 1 else ""
-    if raw.ndim != 4:
+    if raw.ndim < 3:
         return [(factor, _aligned(raw.reshape(kernel.size), most))]
-    inputs, maps = raw.shape[2:]
-    return [
-        (f"map {index}, input {channel} {factor}".rstrip(), _aligned(raw[:, :, channel, index], most))
-        for index in range(min(maps, 4))
-        for channel in range(min(inputs, 4))
-    ]
+    planes = raw.reshape(kernel.depth, *kernel.size, *kernel.tensor_shape[-2:])
+    depths, _, _, inputs, maps = planes.shape
+    found = []
+    for index, channel, depth in np.ndindex(min(maps, 4), min(inputs, 4), min(depths, 4)):
+        words = [f"map {index}, input {channel}"] * (raw.ndim > 3) + [f"frame {depth}"] * (
+            kernel.spatial == 3
+        )
+        title = f"{', '.join(words)} {factor}".rstrip()
+        found.append((title, _aligned(planes[depth, :, :, channel, index], most)))
+    return found
 
 
 def _aligned(matrix: Any, most: int) -> list[str]:

@@ -11,12 +11,32 @@ from typing import Final
 from convcli.dtypes import DType
 from convcli.errors import ArgumentError, OutputError, one_line, shown
 from convcli.files import STREAM
-from convcli.images import FORMATS, format_named, format_of_suffix, keeper, written
-from convcli.images.base import Format, depth_text
+from convcli.images import FORMATS, format_named, format_of_suffix, written
+from convcli.images.base import Format, Mixed, Near, kind_text
 
-FIELDS: Final = ("stem", "kernel", "index", "suffix")
+FIELDS: Final = ("stem", "kernel", "index", "frame", "suffix")
 _DEFAULT: Final = "{stem}.{kernel}{suffix}"
 _DEFAULT_OF_BANK: Final = "{stem}.{kernel}.{index}{suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is to be written: how many frames, whether they differ in size or type, and which one it is."""
+
+    dtype: DType
+    channels: int
+    frames: int = 1
+    mixed: bool = False
+    frame: int = 0
+
+    @property
+    def kind(self) -> tuple[DType, int, int]:
+        return self.dtype, self.channels, self.frames
+
+    def __str__(self) -> str:
+        what = kind_text(self.channels, self.dtype)
+        sizes = " of several sizes or types" if self.mixed else ""
+        return f"{self.frames} frames{sizes} ({what})" if self.frames > 1 else what
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +90,14 @@ class Output:
         """Whether every result would go to the same place."""
         return self.spec is not None and not self.is_folder and not self._is_template
 
-    def targets(
-        self, source: str, kernel: str, maps: int, came_as: Format, dtype: DType, channels: int
-    ) -> list[Target]:
-        """The place of each of ``maps`` pictures of this type.
+    @property
+    def is_one_frame(self) -> bool:
+        """Whether every frame goes to a file of its own."""
+        fields = string.Formatter().parse(self.spec or "") if self._is_template else ()
+        return any(field == "frame" for _, field, _, _ in fields)
+
+    def targets(self, source: str, kernel: str, maps: int, came_as: Format, picture: Picture) -> list[Target]:
+        """The place of each of ``maps`` results of this kind.
 
         Raises:
             OutputError: a format that cannot hold them, an unknown suffix, or one file for several maps.
@@ -85,18 +109,18 @@ class Output:
             )
         if streams:
             chosen = format_named(self.format) if self.format else FORMATS[0]
-            return [Target(None, _holding(chosen, dtype, channels, "standard output"))]
+            return [_target(None, chosen, picture)]
         if self.is_one_file:
             path = Path(self.spec or "")
-            return [Target(path, _holding(self._format_of(path), dtype, channels, str(path)))]
+            return [_target(path, self._format_of(path), picture)]
         wanted = format_named(self.format) if self.format else came_as
-        chosen = wanted if self.format else keeper(wanted, dtype, channels)
-        places = [self._place(source, kernel, index, maps, chosen) for index in range(maps)]
+        chosen = wanted if self.format else _keeper(wanted, picture)
+        places = [self._place(source, kernel, index, maps, chosen, picture) for index in range(maps)]
         if self._is_template:
             chosen = wanted = self._format_of(places[0])
-        _holding(chosen, dtype, channels, "the output")
-        note = "" if chosen is wanted else _replaced(wanted, chosen, dtype)
-        return [Target(place, chosen, note) for place in places]
+        if chosen is not wanted:
+            return [Target(place, chosen, _replaced(wanted, chosen, picture)) for place in places]
+        return [_target(place, chosen, picture) for place in places]
 
     def _format_of(self, path: Path) -> Format:
         found = format_of_suffix(path.suffix)
@@ -113,11 +137,19 @@ class Output:
             raise OutputError(f"{one_line(str(path))}: unknown suffix; allowed: {known}, or --format")
         return found
 
-    def _place(self, source: str, kernel: str, index: int, maps: int, chosen: Format) -> Path:
+    def _place(
+        self, source: str, kernel: str, index: int, maps: int, chosen: Format, picture: Picture
+    ) -> Path:
         origin = Path("stdin" if source == STREAM else source)
         template = self.spec if self._is_template else _DEFAULT if maps == 1 else _DEFAULT_OF_BANK
         suffix = origin.suffix if origin.suffix.casefold() in chosen.suffixes else chosen.suffixes[0]
-        values = {"stem": origin.stem, "kernel": safe(kernel), "index": index, "suffix": suffix}
+        values = {
+            "stem": origin.stem,
+            "kernel": safe(kernel),
+            "index": index,
+            "frame": picture.frame,
+            "suffix": suffix,
+        }
         name = (template or _DEFAULT).format_map(values)
         if self._is_template:
             return Path(name) / _DEFAULT.format_map(values) if name.endswith("/") else Path(name)
@@ -129,18 +161,32 @@ def safe(name: str) -> str:
     return re.sub(r"[^\w.@+=-]+", "-", name).strip("-.") or "kernel"
 
 
-def _holding(chosen: Format, dtype: DType, channels: int, place: str) -> Format:
-    if chosen.holds(dtype, channels):
-        return chosen
-    able = ", ".join(entry.suffixes[0] for entry in FORMATS if entry.holds(dtype, channels))
-    raise OutputError(
-        f"{one_line(place)}: {chosen.name} cannot hold {channels} channels of {depth_text(dtype)}; "
-        f"these can: {able}"
+def _target(path: Path | None, chosen: Format, picture: Picture) -> Target:
+    """A place in a format that was asked for, with a note of what it loses."""
+    if _holds(chosen, picture):
+        return Target(path, chosen)
+    lost = chosen.loses(*picture.kind) if isinstance(chosen, Near) and not picture.mixed else ""
+    if lost:
+        return Target(path, chosen, lost)
+    able = ", ".join(entry.suffixes[0] for entry in FORMATS if _holds(entry, picture))
+    place = one_line(str(path)) if path else "standard output"
+    several = (
+        "; or choose one with --frames N, or write them apart with {frame}" if picture.frames > 1 else ""
     )
+    raise OutputError(f"{place}: {chosen.name} cannot hold {picture}; these can: {able}{several}")
 
 
-def _replaced(wanted: Format, chosen: Format, dtype: DType) -> str:
-    return f"written as {chosen.name}: {wanted.name} cannot hold this {depth_text(dtype)} picture"
+def _holds(chosen: Format, picture: Picture) -> bool:
+    return chosen.holds(*picture.kind) and (not picture.mixed or isinstance(chosen, Mixed))
+
+
+def _keeper(wanted: Format, picture: Picture) -> Format:
+    """``wanted`` where it holds the result, else the first format that does."""
+    return next(entry for entry in (wanted, *FORMATS) if _holds(entry, picture))
+
+
+def _replaced(wanted: Format, chosen: Format, picture: Picture) -> str:
+    return f"written as {chosen.name}: {wanted.name} cannot hold {picture}"
 
 
 def _check_template(text: str) -> None:
@@ -154,8 +200,8 @@ def _check_template(text: str) -> None:
         if field not in FIELDS or how:
             allowed = ", ".join(f"{{{name}}}" for name in FIELDS)
             raise ArgumentError(f"output template {shown(text)}: {{{field}}} is not one of {allowed}")
-        if spec and not (field == "index" and re.fullmatch(r"0\d", spec)):
+        if spec and not (field in ("index", "frame") and re.fullmatch(r"0\d", spec)):
             raise ArgumentError(
                 f"output template {shown(text)}: {shown(spec)} cannot stand behind {field}; "
-                "allowed: a width of {index}, as in {index:03}"
+                "allowed: a width of {index} or {frame}, as in {index:03}"
             )

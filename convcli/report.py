@@ -21,7 +21,8 @@ from convcli.rational import Number, text_of
 SCHEMA: Final = 1
 MOST_SHOWN: Final = 7  # rows and columns of a matrix in the text report
 MOST_LISTED: Final = 1024  # weights in a JSON report
-_SUBJECT: Final = ("rows", "columns")
+_SUBJECT: Final = ("frames", "rows", "columns")
+_SIDES: Final = ("first", "last"), ("top", "bottom"), ("left", "right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +58,19 @@ class Report:
     values: int
     plan: Plan
     seconds: float
+    frames: int = 1
     metadata: tuple[tuple[str, str], ...] = ()  # what was carried over: its name, and words for people
     notes: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(batch, rows, columns, channels)."""
-        return 1, *self.geometry.input, self.batch_shape[0]
+        """(frames, rows, columns, channels), or (1, depth, rows, columns, channels) of a volume."""
+        return self.frames, *self.geometry.input, self.batch_shape[0]
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """(batch, rows, columns, channels)."""
-        return 1, *self.geometry.output, self.batch_shape[1]
+        """As the input's."""
+        return self.frames, *self.geometry.output, self.batch_shape[1]
 
     @property
     def operation(self) -> str:
@@ -120,12 +122,13 @@ class Report:
         return buffer.getvalue()
 
     def _csv_row(self) -> dict[str, Any]:
-        rows, columns = self.geometry.axes
+        rows, columns = self.geometry.axes[-2:]
         return {
             "input": self.source.name,
             "output": self.target.name,
             "kernel": self.kernel.name,
             "map": self.index,
+            "frames": self.frames,
             "input_rows": rows.size,
             "input_columns": columns.size,
             "input_channels": self.batch_shape[0],
@@ -161,7 +164,7 @@ class Report:
             *(("", line) for line in _matrix_lines(self.kernel)),
             ("operation", f"{self.operation}, channels {self.channels}"),
             *geometry_lines(self.geometry, self.padding),
-            ("output", f"{self.output_shape} NHWC, {to_nchw(self.output_shape)} NCHW"),
+            ("output", layouts(self.output_shape)),
             ("range", f"{short(self.low)} … {short(self.high)} before the mapping"),
             ("mapping", self.mapping_text),
             ("saturated", f"{self.below} below and {self.above} above{of} values"),
@@ -201,10 +204,11 @@ def table(rows: list[tuple[str, str]]) -> str:
 
 def geometry_lines(geometry: Geometry, padding: str) -> list[tuple[str, str]]:
     """Padding, stride, dilation, the formula of each axis, and what no window covers."""
-    sides = ("top", "bottom"), ("left", "right")
+    count = len(geometry.axes)
+    subjects = _SUBJECT[-count:]
     pads = ", ".join(
         f"{name} {amount}"
-        for names, pair in zip(sides, geometry.pairs, strict=True)
+        for names, pair in zip(_SIDES[-count:], geometry.pairs, strict=True)
         for name, amount in zip(names, pair, strict=True)
     )
     strides = ", ".join(str(axis.stride) for axis in geometry.axes)
@@ -213,12 +217,12 @@ def geometry_lines(geometry: Geometry, padding: str) -> list[tuple[str, str]]:
         ("padding", f"{padding}: {pads}"),
         ("stride", f"({strides}), dilation ({dilations})"),
     ]
-    for name, axis in zip(_SUBJECT, geometry.axes, strict=True):
+    for name, axis in zip(subjects, geometry.axes, strict=True):
         lines.append((name, axis.formula()))
     uncovered = geometry.uncovered
     parts = [
         f"{axis.uncovered} {name}"
-        for name, axis in zip(_SUBJECT, geometry.axes, strict=True)
+        for name, axis in zip(subjects, geometry.axes, strict=True)
         if axis.uncovered
     ]
     where = f" ({' and '.join(parts)})" if parts else ""
@@ -227,13 +231,20 @@ def geometry_lines(geometry: Geometry, padding: str) -> list[tuple[str, str]]:
 
 
 def to_nchw(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """(batch, rows, columns, channels) as (batch, channels, rows, columns)."""
-    return shape[0], shape[3], shape[1], shape[2]
+    """(batch, spatial…, channels) as (batch, channels, spatial…)."""
+    return shape[0], shape[-1], *shape[1:-1]
+
+
+def layouts(shape: tuple[int, ...]) -> str:
+    """(batch, [depth,] rows, columns, channels) in both orders, with their names."""
+    depth = "D" if len(shape) == 5 else ""
+    return f"{shape} N{depth}HWC, {to_nchw(shape)} NC{depth}HW"
 
 
 def axes_dict(geometry: Geometry) -> dict[str, Any]:
     """Each axis as JSON types."""
-    return {name: _axis_dict(axis) for name, axis in zip(_SUBJECT, geometry.axes, strict=True)}
+    axes = geometry.axes
+    return {name: _axis_dict(axis) for name, axis in zip(_SUBJECT[-len(axes) :], axes, strict=True)}
 
 
 def _axis_dict(axis: Axis) -> dict[str, Any]:

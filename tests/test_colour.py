@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import convcli
-from convcli import job
 from convcli.canvas import Canvas
 from convcli.colour import decoded as light_of
 from convcli.colour import encoded
 from convcli.featuremap import feature_maps
 from convcli.files import Input
-from convcli.images.base import Decoded, Layout, WholePicture
+from convcli.images.base import Decoded, Layout, WholePictures
 from convcli.padding import Padding
 from convcli.picture import Mapping
+from convcli.task import Settings, prepare
 from tests.conftest import SAMPLES, decoded
 from tests.reference import correlate, rounded
 
@@ -28,12 +28,12 @@ from tests.reference import correlate, rounded
 def filtered(pixels: np.ndarray, kernel: convcli.Kernel, **settings: object) -> np.ndarray:
     """The picture that ``apply`` makes of (rows, columns, channels) pixels."""
     data = tiff(pixels)
-    task = job.prepare("x.tif", Input(data=data), job.Settings(kernel, **settings))
+    ((task,),) = prepare("x.tif", Input(data=data), Settings(kernel, **settings))
     layout: Layout = task.layout
-    maker = WholePicture(layout, bytes)
+    maker = WholePictures(layout, bytes)
     canvas = Canvas(layout, maker, task.plan.height)
-    feature_maps(task.plan, Decoded(pixels), task.treatment, task.mapping, [canvas])
-    return maker.picture
+    feature_maps(task.plan, Decoded([pixels]), task.treatment, task.mapping, [canvas])
+    return maker.pictures[0]
 
 
 def tiff(pixels: np.ndarray) -> bytes:

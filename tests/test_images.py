@@ -265,7 +265,6 @@ def test_formats_are_found_by_content_suffix_and_name():
             assert images.format_of_suffix(suffix.upper()) is (entry if entry in images.written() else None)
         assert images.format_named(entry.name.upper()) is entry
     assert images.format_of_suffix(Path("a.xyz").suffix) is None
-    assert images.keeper(images.format_named("jpeg"), np.dtype(np.uint16), 3).name == "png"
 
 
 def test_a_gif_is_not_decoded_for_its_header():

@@ -36,7 +36,7 @@ def picture(dtype: type, channels: int, rows: int = 61, columns: int = 47) -> np
 
 def opened(path: Path) -> tuple[images.Opened, Input]:
     source = Input.open(str(path))
-    return images.open_input(source, LIMIT), source
+    return images.open_input(source, LIMIT)[0], source
 
 
 def streaming() -> list[object]:
@@ -67,7 +67,7 @@ def test_strips_of_any_height_hold_the_same_picture(entry, dtype, channels, tmp_
             reader = found.reader()
             assert isinstance(reader, Decoded) == (entry.name == "png")
             for first, last in ((0, 61), (0, 1), (60, 61), (5, 9), (6, 50)):
-                rows = reader.rows(first, last)
+                rows = reader.rows(0, first, last)
                 assert rows.dtype == pixels.dtype and np.array_equal(rows, pixels[first:last])
 
 
@@ -117,7 +117,9 @@ def test_tiff_rows_by_several_threads(channels, compression, tile, tmp_path):
         reader = found.reader()
         assert not isinstance(reader, Decoded)
         parts = [(first, min(first + 13, 200)) for first in range(0, 200, 9)] * 3
-        for (first, last), rows in zip(parts, pool.map(lambda part: reader.rows(*part), parts), strict=True):
+        for (first, last), rows in zip(
+            parts, pool.map(lambda part: reader.rows(0, *part), parts), strict=True
+        ):
             assert np.array_equal(rows, pixels[first:last])
 
 
@@ -146,7 +148,7 @@ def test_a_file_that_shrinks_while_it_is_read(suffix, tmp_path):
     with source:
         path.write_bytes(path.read_bytes()[:200])
         with pytest.raises(ImageError):
-            found.reader().rows(250, 300)
+            found.reader().rows(0, 250, 300)
 
 
 @pytest.mark.parametrize("stream", ["npy", "pnm", "pfm", "tiff"])
@@ -187,7 +189,7 @@ class Recorder:
         self.found: list[np.ndarray] = []
         self.fails = fails
 
-    def room(self, first: int, last: int) -> None:
+    def room(self, frame: int, first: int, last: int) -> None:
         return None
 
     def strip(self, first: int, pixels: np.ndarray) -> np.ndarray:
@@ -221,8 +223,8 @@ def test_strips_in_any_order_are_written_in_their_own():
 
             def paint(strip: Strip, canvas: Canvas = canvas) -> None:
                 (top, bottom), (left, right) = strip.rows, strip.columns
-                canvas.place(strip)[...] = pixels[top:bottom, left:right]
-                canvas.done(strip)
+                canvas.place(0, strip)[...] = pixels[top:bottom, left:right]
+                canvas.done(0, strip)
 
             list(pool.map(paint, order))
             writing.result(10)
@@ -237,8 +239,8 @@ def test_a_writer_that_fails_frees_the_workers():
         writing = pool.submit(canvas.write, io.BytesIO())
         with pytest.raises(Halted):
             for strip in strips(1000, 4, 1, 4):
-                canvas.place(strip)
-                canvas.done(strip)
+                canvas.place(0, strip)
+                canvas.done(0, strip)
         with pytest.raises(OSError, match="the disk is full"):
             writing.result(10)
 
@@ -251,16 +253,16 @@ def test_pieces_that_wait_are_few():
 
     def work() -> None:
         for strip in todo[1:]:
-            canvas.place(strip)
-            canvas.done(strip)
+            canvas.place(0, strip)
+            canvas.done(0, strip)
         ahead.set()
 
     with ThreadPoolExecutor(2) as pool:
         writing, working = pool.submit(canvas.write, io.BytesIO()), pool.submit(work)
         assert not ahead.wait(0.2)
         assert len(canvas.pieces) == MOST_WAITING
-        canvas.place(todo[0])
-        canvas.done(todo[0])
+        canvas.place(0, todo[0])
+        canvas.done(0, todo[0])
         working.result(10)
         writing.result(10)
 

@@ -103,7 +103,8 @@ def test_what_follows_a_map_is_mentioned():
     """A second picture in the same file is left out, and a note says so."""
     picture = b"P5 2 1 255\nab"
     assert open_bytes(picture, LIMIT).header.notes == ()
-    assert open_bytes(picture * 2, LIMIT).header.notes == ("what follows the first picture is left out",)
+    assert open_bytes(picture + b"P5", LIMIT).header.notes == ("what follows the first picture is left out",)
+    assert open_bytes(picture * 2, LIMIT).header.frames == 2
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
@@ -165,8 +166,8 @@ def test_arrays(shape, version, order, dtype):
         (saved(np.zeros((2, 2), "u1,f4")), "npy of type"),
         (saved(np.array([[None]])), "npy of type 'object'"),
         (saved(np.zeros(4)), r"npy of shape '\(4,\)'; allowed: \(rows, columns\)"),
-        (saved(np.zeros((2, 2, 5))), "allowed: .* 1 to 4 channels"),
-        (saved(np.zeros((1, 2, 2, 3))), "npy of shape"),
+        (saved(np.zeros((2, 2, 2, 5))), "allowed: .* 1 to 4 channels"),
+        (saved(np.zeros((1, 1, 2, 2, 3))), "npy of shape"),
         (saved(np.zeros((0, 2))), "npy of shape"),
         (saved(np.zeros((2, 2)))[:-1], "31 bytes of pixels where 32 are due"),
         (saved(np.zeros((2, 2))) + b"\0", "33 bytes of pixels where 32 are due"),

@@ -203,4 +203,4 @@ def test_a_palette_that_is_missing(tmp_path):
     with pytest.raises(ImageError, match="damaged tiff"):
         open_bytes(bytes(data), LIMIT).pixels()
     with Input.open(str(path)) as source, pytest.raises(ImageError, match="damaged tiff"):
-        open_input(source, LIMIT).reader().rows(0, 5)
+        open_input(source, LIMIT)[0].reader().rows(0, 0, 5)

@@ -13,9 +13,9 @@ from convcli.errors import ArgumentError, ConvcliError, OutputError, one_line
 from convcli.files import STREAM, Ledger, silence_stdout, write
 
 if TYPE_CHECKING:
-    from convcli.job import Settings
     from convcli.kernel import Kernel
     from convcli.report import Report
+    from convcli.task import Settings
 
 
 @click.command()
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     metavar="OUT",
-    help="A file, FOLDER/, a template of {stem} {kernel} {index} {suffix}, or - for standard output. "
+    help="A file, FOLDER/, a template of {stem} {kernel} {index} {frame} {suffix}, or - for standard output. "
     "Default: {stem}.{kernel}{suffix} beside the input.",
 )
 @click.option(
     "--format", "format_name", metavar="NAME", help="png, jpeg, tiff, webp, bmp, gif, pnm, pfm, npy or avif."
 )
+@options.frames
 @options.strip
 @options.force
 @options.work
@@ -71,8 +72,8 @@ def apply(images: tuple[str, ...], **given: Any) -> None:
 
 
 def _settings(images: tuple[str, ...], given: dict[str, Any]) -> Settings:
-    from convcli.job import Settings
     from convcli.naming import Output
+    from convcli.task import Settings
 
     output = Output(given["output"], given["format_name"])
     if len(images) > 1 and (output.is_one_file or output.is_stream):
@@ -102,6 +103,7 @@ def _settings(images: tuple[str, ...], given: dict[str, Any]) -> Settings:
         linear=given["linear"],
         depth=given["depth"],
         strip=given["strip"],
+        frames=given["frames"],
     )
 
 

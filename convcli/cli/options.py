@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -76,6 +77,20 @@ def _count(text: str) -> int:
     if not value.is_integer() or not 1 <= value < math.inf:
         raise click.BadParameter(f"{text!r} is not a whole number from 1")
     return int(value)
+
+
+def _frames(text: str) -> slice:
+    """``all``, ``3``, ``-1``, ``2:5``, ``:4``."""
+    word = text.strip().casefold()
+    if word == "all":
+        return slice(None)
+    found = re.fullmatch(r"(-?\d{1,9})?(:)?(-?\d{1,9})?", word)
+    if not found or not word.strip(":") or (found[3] and not found[2]):
+        raise click.BadParameter(f"{text!r} is not all, N or A:B")
+    first = int(found[1]) if found[1] else None
+    if found[2]:
+        return slice(first, int(found[3]) if found[3] else None)
+    return slice(first, None if first == -1 else (first or 0) + 1)
 
 
 PADDING_HELP = (
@@ -185,6 +200,14 @@ strip = click.option(
     "--strip",
     is_flag=True,
     help="Write no metadata: no colour profile, Exif, XMP, resolution or texts.",
+)
+frames = click.option(
+    "--frames",
+    type=Parsed("all|N|A:B", _frames),
+    default="all",
+    show_default=True,
+    help="Of an animation or a file of pages: every one, number N, or those from A up to B, counted from 0 "
+    "(from the end where negative).",
 )
 force = click.option("--force", "-f", is_flag=True, help="Replace files that exist.")
 report = click.option(

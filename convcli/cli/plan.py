@@ -34,14 +34,14 @@ def plan(size: str, **given: Any) -> None:
     """
     import numpy as np
 
-    from convcli import job
+    from convcli import task
     from convcli.geometry import parse_sizes
     from convcli.images.base import Header
     from convcli.report import plan_dict, to_json
 
     rows, columns, channels = (*parse_sizes("size", size, (2, 3), "x×"), 1)[:3]
     dtype = np.dtype({"8": np.uint8, "16": np.uint16, "float": np.float32}[given["depth"]])
-    settings = job.Settings(
+    settings = task.Settings(
         given["kernel"],
         stride=given["stride"],
         padding=given["padding"],
@@ -53,5 +53,5 @@ def plan(size: str, **given: Any) -> None:
         threads=given["threads"],
     )
     header = Header("", rows, columns, channels, dtype)
-    found = job.planned(header, settings)[-1]
+    found = task.planned(header, settings)[-1]
     click.echo(to_json(plan_dict(found)) if given["report"] == "json" else str(found))

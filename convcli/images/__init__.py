@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Final
 
 import numpy as np
 
-from convcli.dtypes import Array, DType
+from convcli.dtypes import Array
 from convcli.errors import ArgumentError, ImageError, suggest
 from convcli.files import Input
 from convcli.images.avif import Avif
 from convcli.images.base import (
+    Animated,
     Decoded,
     Encoder,
     Format,
     Header,
     Layout,
     Metadata,
+    Moving,
     Partial,
     Reader,
     Streaming,
-    WholePicture,
+    WholePictures,
+    sound,
     strict,
 )
 from convcli.images.bmp import Bmp
+from convcli.images.frames import Frames, Later
 from convcli.images.gif import Gif
 from convcli.images.heif import Heif
 from convcli.images.jpeg import Jpeg
@@ -49,40 +54,75 @@ FORMATS: Final[tuple[Format, ...]] = (
     Avif(),
     Heif(),
 )
+MOST_AT_ONCE: Final = 4 * 10**9
+"""Values of an animation that are kept in memory until its format encodes them."""
+
 _NICKNAMES: Final = {"jpg": "jpeg", "tif": "tiff", "heic": "heif"}
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A file whose header was read and found within the limits; the header is that of the upright picture."""
+    """Pictures of a file, alike, whose header was read and found within the limits.
+
+    The header is that of the upright pictures, and ``skipped`` the frames of ``stored`` that stand before.
+    """
 
     format: Format
     header: Header
     source: Input
+    stored: Header
     parts: Reader | None = None
+    skipped: int = 0
 
     def pixels(self) -> Array:
-        """The decoded picture, upright, (rows, columns, channels).
+        """The first picture, decoded and upright, (rows, columns, channels).
 
         Raises:
             ImageError: the file is damaged.
         """
+        if self.skipped or self.stored.first:
+            return np.array(self.reader().rows(0, 0, self.header.rows))
         with strict(self.format.name):
-            stored = self.format.decode(self.source.read(), _turned(self.header))
+            return self._upright(self.format.decode(self.source.read(), self.stored))
+
+    def reader(self, ahead: int = 1) -> Reader:
+        """The pictures for reading rows: in parts where format and file allow it, else decoded whole.
+
+        Args:
+            ahead: how many frames are read at a time.
+
+        Raises:
+            ImageError: the file is damaged.
+        """
+        reader = self.parts
+        if reader is None and self.stored.frames > 1:
+            reader = Frames(self._frames, ahead)
+        if reader is None:
+            reader = Decoded([self.pixels()])
+        return Later(reader, self.skipped) if self.skipped else reader
+
+    def _frames(self) -> Iterator[Array]:
+        assert isinstance(self.format, Moving)
+        with sound(self.format.name):
+            for stored in self.format.frames(self.source.read(), self.stored):
+                yield self._upright(stored)
+
+    def _upright(self, stored: Array) -> Array:
         turn = _TURNS.get(self.header.orientation)
         return stored if turn is None else np.ascontiguousarray(turn(stored))
 
-    def reader(self) -> Reader:
-        """The picture for reading rows: in parts where its format and file allow it, else decoded whole.
+    def only(self, first: int, last: int) -> Opened:
+        """Some of the frames."""
+        timing = self.header.metadata.timing
+        if timing is not None:
+            timing = timing.of(first, last) if last - first > 1 else None
+        metadata = replace(self.header.metadata, timing=timing)
+        header = replace(self.header, frames=last - first, metadata=metadata)
+        return replace(self, header=header, skipped=self.skipped + first)
 
-        Raises:
-            ImageError: the file is damaged.
-        """
-        return self.parts or Decoded(self.pixels())
 
-
-def open_input(source: Input, max_pixels: int) -> Opened:
-    """Recognise a picture and read its header.
+def open_input(source: Input, max_pixels: int) -> list[Opened]:
+    """Recognise a picture and read its header, or those of every run of pictures in a file that are alike.
 
     Raises:
         ImageError: not a picture, damaged, or more than ``max_pixels`` pixels to be decoded at once.
@@ -94,34 +134,71 @@ def open_input(source: Input, max_pixels: int) -> Opened:
     if found is None:
         known = ", ".join(entry.name for entry in FORMATS)
         raise ImageError(f"not a picture of a known format ({known})")
-    parts: Reader | None = None
     with strict(found.name):
-        if isinstance(found, Partial) and source.file is not None:
-            header, parts = found.open(source.file)
-        else:
-            header = found.header(source.read())
-    if header.orientation != 1:
+        runs = found.open(source) if isinstance(found, Partial) else [(found.header(source.read()), None)]
+    return [_opened(found, source, *run, max_pixels) for run in runs]
+
+
+def _opened(found: Format, source: Input, stored: Header, parts: Reader | None, most: int) -> Opened:
+    header = stored
+    if stored.orientation != 1:
         note = f"turned upright, as its Exif orientation {header.orientation} says"
         header = replace(_turned(header), notes=(*header.notes, note))
         parts = None
     pixels = header.rows * header.columns
-    if parts is None and pixels > max_pixels:
-        raise ImageError(
-            f"{header.columns}×{header.rows} is {pixels} pixels; allowed: {max_pixels} (--max-pixels)"
-        )
-    return Opened(found, header, source, parts)
+    if parts is None and pixels > most:
+        raise ImageError(f"{header.columns}×{header.rows} is {pixels} pixels; allowed: {most} (--max-pixels)")
+    return Opened(found, header, source, stored, parts)
+
+
+def selected(runs: list[Opened], frames: slice) -> list[Opened]:
+    """Some of the pictures of a file, counted through all runs, as Python's slices do.
+
+    Raises:
+        ImageError: there are none such.
+    """
+    count = sum(run.header.frames for run in runs)
+    begin, end, _ = frames.indices(count)
+    if begin >= end:
+        raise ImageError(f"it has {count} frames; --frames {_slice_text(frames)} takes none of them")
+    found, passed = [], 0
+    for run in runs:
+        first, last = max(begin - passed, 0), min(end - passed, run.header.frames)
+        if first < last:
+            found.append(run if last - first == run.header.frames else run.only(first, last))
+        passed += run.header.frames
+    return found
+
+
+def shared(opened: Opened) -> Opened:
+    """The same pictures with one reader for all that take some of them, one after the other."""
+    return replace(opened, parts=opened.reader()) if opened.header.frames > 1 else opened
+
+
+def _slice_text(frames: slice) -> str:
+    return ":".join("" if end is None else str(end) for end in (frames.start, frames.stop))
 
 
 def open_bytes(data: bytes, max_pixels: int) -> Opened:
-    """`open_input` for a file in memory."""
-    return open_input(Input(data=data), max_pixels)
+    """The first pictures of a file in memory, as `open_input` opens them."""
+    return open_input(Input(data=data), max_pixels)[0]
 
 
 def encoder(target: Format, layout: Layout, metadata: Metadata, height: int) -> Encoder:
-    """The maker of a file of this format, strip by strip where it can be, from strips of ``height`` rows."""
+    """The maker of a file of this format, strip by strip where it can be, from strips of ``height`` rows.
+
+    Raises:
+        ImageError: more pixels in all than can be kept, where the format wants them all at once.
+    """
     if isinstance(target, Streaming):
         return target.encoder(layout, metadata, height)
-    return WholePicture(layout, lambda pixels: target.encode(pixels, metadata))
+    if layout.frames > 1 and layout.frames * prod(layout.shape) > MOST_AT_ONCE:
+        raise ImageError(
+            f"{layout.frames} frames of {layout.columns}×{layout.rows} are too many for {target.name}"
+        )
+    if layout.frames > 1 and isinstance(target, Animated):
+        return WholePictures(layout, lambda pictures: target.animate(pictures, metadata))
+    return WholePictures(layout, lambda pictures: target.encode(pictures[0], metadata))
 
 
 _TURNS: Final[Mapping[int, Callable[[Array], Array]]] = {
@@ -161,8 +238,3 @@ def written() -> list[Format]:
     """The formats that can be written; gray of 8 bits or floats is the least that they hold."""
     least = np.dtype(np.uint8), np.dtype(np.float32)
     return [entry for entry in FORMATS if any(entry.holds(dtype, 1) for dtype in least)]
-
-
-def keeper(wanted: Format, dtype: DType, channels: int) -> Format:
-    """``wanted`` where it holds such a picture, else the first format that does."""
-    return next(entry for entry in (wanted, *FORMATS) if entry.holds(dtype, channels))

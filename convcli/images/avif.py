@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from fractions import Fraction
 from typing import Final
 
 import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import MODES, Header, Metadata, brands, from_pillow, full_range, pillow, range_notes
+from convcli.images.base import (
+    MODES,
+    Header,
+    Metadata,
+    Timing,
+    brands,
+    full_range,
+    pillow,
+    pillow_frames,
+    range_notes,
+)
 from convcli.images.metadata import blocks_of, described
 
 SPEED: Final = 10  # of 0 to 10: 5% larger than 0, and more than a hundred times as quick
@@ -35,19 +48,23 @@ class Avif:
             if frames > 1 and most > 255:
                 raise ImageError(f"avif of {frames} frames with values up to {most}; allowed: up to 255")
             facts = Header(self.name, rows, columns, channels, kind, frames, notes=range_notes(most))
-            return described(facts, blocks_of(image), turned)
+            timing = _timing(data, frames) if frames > 1 else None
+            return described(facts, replace(blocks_of(image), timing=timing), turned)
 
     def decode(self, data: bytes, header: Header) -> Array:
         import imagecodecs
 
-        if header.frames > 1:  # imagecodecs 2026.3 writes behind its array where one of several is asked for
-            with pillow(data) as image:
-                return from_pillow(image, MODES[header.channels])
+        if header.frames > 1:
+            return next(self.frames(data, header))
         pixels = full_range(imagecodecs.avif_decode(data), _coding(data)[0])
         return pixels.reshape(header.rows, header.columns, header.channels)
 
-    def holds(self, dtype: DType, channels: int) -> bool:
-        return dtype == np.uint8
+    def frames(self, data: bytes, header: Header) -> Iterator[Array]:
+        """Each frame, by Pillow: asked for one of several, imagecodecs 2026.3 writes behind its array."""
+        return pillow_frames(data, MODES[header.channels])
+
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
+        return frames == 1 and dtype == np.uint8
 
     def carries(self, channels: int) -> Mapping[str, int]:
         return {}
@@ -57,6 +74,18 @@ class Avif:
 
         squeezed = pixels[..., 0] if pixels.shape[2] == 1 else pixels
         return bytes(imagecodecs.avif_encode(np.ascontiguousarray(squeezed), speed=SPEED))
+
+
+def _timing(data: bytes, frames: int) -> Timing | None:
+    """What the first track's mdhd and stts boxes say (ISO/IEC 14496-12, 8.4.2 and 8.6.1.2), if they do."""
+    media, table = data.find(b"mdhd") + 4, data.find(b"stts") + 4
+    if min(media, table) < 4 or len(data) < max(media + 24, table + 8):
+        return None
+    (rate,) = struct.unpack_from(">I", data, media + (20 if data[media] else 12))
+    (count,) = struct.unpack_from(">I", data, table + 4)
+    runs = struct.iter_unpack(">II", data[table + 8 : table + 8 + 8 * min(count, frames)])
+    durations = [Fraction(ticks, rate or 1) for length, ticks in runs for _ in range(min(length, frames))]
+    return Timing(tuple(durations)) if rate and len(durations) == frames else None
 
 
 def _coding(data: bytes) -> tuple[int, bool]:

@@ -6,14 +6,17 @@ import io
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import accumulate, pairwise
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, runtime_checkable
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError, one_line
+from convcli.files import Input
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,6 +25,28 @@ _SHORT: Final = ("too small", "truncated", "Truncated", "not enough", "unexpecte
 """How decoders say that a file is cut off."""
 
 _NAMES: Final = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long each frame of an animation is shown, in seconds, and how often all are (0: without end)."""
+
+    durations: tuple[Fraction, ...]
+    loops: int = 0
+
+    @classmethod
+    def steady(cls, frames: int) -> Timing:
+        """Ten frames a second, where nothing says how many."""
+        return cls((Fraction(1, 10),) * frames)
+
+    def of(self, first: int, last: int) -> Timing:
+        """That of some of the frames."""
+        return Timing(self.durations[first:last], self.loops)
+
+    def ticks(self, rate: int, least: int = 0) -> list[int]:
+        """The durations in ``rate``-ths of a second; each frame begins at the nearest."""
+        ends = [round(end * rate) for end in accumulate(self.durations, initial=Fraction(0))]
+        return [max(end - begin, least) for begin, end in pairwise(ends)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +62,7 @@ class Metadata:
         srgb: the rendering intent of PNG's sRGB chunk.
         texts: keywords with their texts, such as a title or a description.
         subsampling: of a JPEG's colours, ``444``, ``422`` or ``420``; no block, but kept with them.
+        timing: of the frames of an animation.
     """
 
     icc: bytes | None = None
@@ -47,6 +73,7 @@ class Metadata:
     srgb: int | None = None
     texts: tuple[tuple[str, str], ...] = ()
     subsampling: str = "444"
+    timing: Timing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +84,8 @@ class Header:
         format: name of the format, as ``--format`` takes it.
         channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
         dtype: type of the decoded values.
-        frames: pictures in the file, of which the first is read.
+        frames: pictures of this size and type: the frames of an animation, or pages that follow each other.
+        first: how many pictures of the file stand before these.
         orientation: how the stored picture is to be turned, 1 to 8 as Exif counts (tag 274). A format reads
             and decodes the stored picture; `convcli.images` turns it, and its rows and columns with it.
         notes: what a person should know of how it is read.
@@ -69,6 +97,7 @@ class Header:
     channels: int
     dtype: DType
     frames: int = 1
+    first: int = 0
     orientation: int = 1
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
@@ -95,12 +124,13 @@ def depth_text(dtype: DType) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A picture that is to be written."""
+    """A picture that is to be written, or several of one size and type."""
 
     rows: int
     columns: int
     channels: int
     dtype: DType
+    frames: int = 1
 
     @classmethod
     def of(cls, pixels: Array) -> Layout:
@@ -110,38 +140,39 @@ class Layout:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """(rows, columns, channels) of each."""
         return self.rows, self.columns, self.channels
 
 
 class Reader(Protocol):
-    """An open picture, read in parts by several threads."""
+    """The open pictures of a file, read in parts by several threads."""
 
-    def rows(self, first: int, last: int) -> Array:
-        """Some rows, (rows, columns, channels), which are only read."""
+    def rows(self, frame: int, first: int, last: int) -> Array:
+        """Some rows of one, (rows, columns, channels), which are only read."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Decoded:
-    """A picture in memory."""
+    """Pictures in memory, (rows, columns, channels) each."""
 
-    pixels: Array
+    pictures: Sequence[Array]
 
-    def rows(self, first: int, last: int) -> Array:
-        part: Array = self.pixels[first:last]
+    def rows(self, frame: int, first: int, last: int) -> Array:
+        part: Array = self.pictures[frame][first:last]
         return part
 
 
 class Encoder(Protocol):
-    """Makes one file of strips of a picture."""
+    """Makes one file of strips of pictures."""
 
-    def room(self, first: int, last: int) -> Array | None:
+    def room(self, frame: int, first: int, last: int) -> Array | None:
         """Where the pixels of these rows are wanted, or None for anywhere."""
 
     def strip(self, first: int, pixels: Array) -> Any:
         """A piece of the file, from whole rows, (rows, columns, channels); called by several threads."""
 
     def write(self, file: BinaryIO, pieces: Iterable[Any]) -> None:
-        """The file, from all pieces in the order of their rows."""
+        """The file, from all pieces in the order of their frames and rows."""
 
 
 def whole(encoder: Encoder, pixels: Array) -> bytes:
@@ -151,23 +182,24 @@ def whole(encoder: Encoder, pixels: Array) -> bytes:
     return file.getvalue()
 
 
-class WholePicture:
-    """The encoder of formats that need all pixels at once."""
+class WholePictures:
+    """The encoder of formats that need all pixels at once, (rows, columns, channels) of each frame."""
 
     def __init__(self, layout: Layout, encode: Callable[[Array], bytes]) -> None:
         import numpy as np
 
-        self.picture, self.encode = np.empty(layout.shape, layout.dtype), encode
+        self.pictures, self.encode = np.empty((layout.frames, *layout.shape), layout.dtype), encode
 
-    def room(self, first: int, last: int) -> Array:
-        return self.picture[first:last]
+    def room(self, frame: int, first: int, last: int) -> Array:
+        part: Array = self.pictures[frame, first:last]
+        return part
 
     def strip(self, first: int, pixels: Array) -> None:
         return None
 
     def write(self, file: BinaryIO, pieces: Iterable[None]) -> None:
         deque(pieces, maxlen=0)
-        file.write(self.encode(self.picture))
+        file.write(self.encode(self.pictures))
 
 
 class Format(Protocol):
@@ -185,8 +217,8 @@ class Format(Protocol):
     def decode(self, data: bytes, header: Header) -> Array:
         """The pixels, (rows, columns, channels) of the header's type."""
 
-    def holds(self, dtype: DType, channels: int) -> bool:
-        """Whether every value of such a picture survives being written."""
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
+        """Whether every value of such a picture, or several in one file, survives being written."""
 
     def carries(self, channels: int) -> Mapping[str, int]:
         """What a file of so many channels can say beside its pixels, with the most bytes of each.
@@ -200,10 +232,18 @@ class Format(Protocol):
 
 @runtime_checkable
 class Partial(Protocol):
-    """A format whose files can be read in parts."""
+    """A format whose files can be read in parts, or have pictures of several sizes or types."""
 
-    def open(self, file: BinaryIO) -> tuple[Header, Reader | None]:
-        """The header and a reader of a regular file, or None where it is to be decoded whole."""
+    def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
+        """The header of every run of pictures that are alike, with a reader, or None to decode them whole."""
+
+
+@runtime_checkable
+class Moving(Protocol):
+    """A format whose files may have several pictures that are decoded in order."""
+
+    def frames(self, data: bytes, header: Header) -> Iterator[Array]:
+        """Each picture of the header's run as it is shown, as `decode` gives the first."""
 
 
 @runtime_checkable
@@ -211,7 +251,37 @@ class Streaming(Protocol):
     """A format whose files can be made strip by strip."""
 
     def encoder(self, layout: Layout, metadata: Metadata, height: int) -> Encoder:
-        """The maker of a file, from strips of ``height`` rows; the last may have fewer."""
+        """The maker of a file, from strips of ``height`` rows; the last of each frame may have fewer."""
+
+
+@runtime_checkable
+class Banded(Protocol):
+    """A format that wants strips of so many rows, or a multiple."""
+
+    band: int
+
+
+@runtime_checkable
+class Mixed(Protocol):
+    """A format whose files hold pictures of several sizes and types, each run written behind the other."""
+
+    mixed: bool
+
+
+@runtime_checkable
+class Animated(Protocol):
+    """A format that encodes several pictures at once."""
+
+    def animate(self, pictures: Array, metadata: Metadata) -> bytes:
+        """A file of (frames, rows, columns, channels) pixels that `holds` accepts, and what it can say."""
+
+
+@runtime_checkable
+class Near(Protocol):
+    """A format that is written on demand though it does not keep everything."""
+
+    def loses(self, dtype: DType, channels: int, frames: int) -> str:
+        """What such pictures lose, or nothing where they cannot be written so either."""
 
 
 class _Silence:
@@ -296,6 +366,15 @@ def from_pillow(image: Image, mode: str) -> Array:
     pixels: Any = np.array(image if image.mode == mode else image.convert(mode))
     array: Array = pixels
     return array[..., None] if array.ndim == 2 else array
+
+
+def pillow_frames(data: bytes, mode: str) -> Iterator[Array]:
+    """(rows, columns, channels) of each frame of a file, as Pillow shows it."""
+    from PIL import ImageSequence
+
+    with pillow(data) as image:
+        for frame in ImageSequence.Iterator(image):
+            yield from_pillow(frame, mode)
 
 
 def to_pillow(pixels: Array) -> Image:

@@ -33,8 +33,8 @@ class Bmp:
         with pillow(data) as image:
             return from_pillow(image, MODES[header.channels])
 
-    def holds(self, dtype: DType, channels: int) -> bool:
-        return dtype == np.uint8 and channels in (1, 3)
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
+        return frames == 1 and dtype == np.uint8 and channels in (1, 3)
 
     def carries(self, channels: int) -> Mapping[str, int]:
         return {"resolution": 0}

@@ -29,14 +29,17 @@ class Heif:
         most = 2 ** int(file.info["bit_depth"]) - 1
         kind = np.dtype(np.uint8 if most < 256 else np.uint16)
         channels = CHANNELS[file.mode.partition(";")[0].replace("I", "L")]
-        return Header(self.name, rows, columns, channels, kind, len(file), notes=range_notes(most))
+        notes = range_notes(most)
+        if len(file) > 1:
+            notes += (f"the first of {len(file)} pictures; the others are left out",)
+        return Header(self.name, rows, columns, channels, kind, notes=notes)
 
     def decode(self, data: bytes, header: Header) -> Array:
         file = _opened(data)
         pixels = full_range(np.asarray(file), 2 ** int(file.info["bit_depth"]) - 1)
         return pixels.reshape(header.rows, header.columns, header.channels)
 
-    def holds(self, dtype: DType, channels: int) -> bool:
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return False
 
     def carries(self, channels: int) -> Mapping[str, int]:

@@ -17,7 +17,7 @@ from convcli.images.base import (
     Header,
     Layout,
     Metadata,
-    WholePicture,
+    WholePictures,
     full_range,
     pillow,
     range_notes,
@@ -113,8 +113,8 @@ class Jpeg:
             pixels = _from_cmyk(pixels, inverted=frame.adobe)
         return pixels.reshape(header.rows, header.columns, header.channels)
 
-    def holds(self, dtype: DType, channels: int) -> bool:
-        return dtype == np.uint8 and channels in (1, 3)
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
+        return frames == 1 and dtype == np.uint8 and channels in (1, 3)
 
     def carries(self, channels: int) -> Mapping[str, int]:
         return {"icc": LARGEST, "exif": 65_527, "xmp": 65_504, "resolution": 0, COMMENT: 65_533}
@@ -129,7 +129,7 @@ class Jpeg:
 
     def encoder(self, layout: Layout, metadata: Metadata, height: int) -> Encoder:
         if not can_join(layout, metadata.subsampling, height):
-            return WholePicture(layout, lambda pixels: self.encode(pixels, metadata))
+            return WholePictures(layout, lambda pictures: self.encode(pictures[0], metadata))
         sample = self.encode(np.zeros((16, 16, layout.channels), np.uint8), metadata)
         return JpegEncoder(layout, height, QUALITY, metadata.subsampling, sample)
 

@@ -48,7 +48,7 @@ class JpegEncoder:
     subsampling: str
     sample: bytes
 
-    def room(self, first: int, last: int) -> None:
+    def room(self, frame: int, first: int, last: int) -> None:
         return None
 
     def strip(self, first: int, pixels: Array) -> bytes:

@@ -33,6 +33,7 @@ _WORDS: Final = {
     "resolution": "resolution",
     "gamma": "gamma",
     "srgb": "sRGB",
+    "timing": "timing",
 }
 COMMENT: Final = "Comment"
 """Keyword of the one text that a JPEG or GIF holds."""
@@ -306,4 +307,7 @@ def listed(metadata: Metadata) -> tuple[tuple[str, str], ...]:
         words["resolution"] = "{:g}×{:g} dpi".format(*(round(v, 2) for v in inches(metadata.resolution)))
     if metadata.gamma:
         words["gamma"] = f"gamma {metadata.gamma:g}"
+    if metadata.timing:
+        seconds = float(sum(metadata.timing.durations))
+        words["timing"] = f"timing ({len(metadata.timing.durations)} frames, {seconds:g} s)"
     return tuple((name, text) for name, text in words.items() if getattr(metadata, name) not in (None, ()))

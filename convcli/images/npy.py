@@ -1,19 +1,24 @@
-"""NPY: NumPy's own arrays of every type that pixels have here, with up to 4 channels on the last axis."""
+"""NPY: NumPy's own arrays of every type that pixels have here, with up to 4 channels on the last axis.
+
+Of three axes, the last is that of channels where it is that short; else the first is that of frames.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import BinaryIO, Final
+from math import prod
+from typing import Final
 
 import numpy as np
 from numpy.lib import format as npy
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError, shown
+from convcli.files import Input
 from convcli.images.base import Header, Layout, Metadata, Reader, whole
-from convcli.images.raw import RawEncoder, RawRows, head_of, length_of
+from convcli.images.raw import HEAD, RawEncoder, RawRows
 
 _TYPES: Final = (
     "uint8",
@@ -26,6 +31,7 @@ _TYPES: Final = (
     "float32",
     "float64",
 )
+_CHANNELS: Final = 4
 
 
 class Npy:
@@ -39,32 +45,36 @@ class Npy:
 
     def header(self, data: bytes) -> Header:
         shape, _, kind, _ = _layout(data)
-        rows, columns, channels = shape
+        frames, rows, columns, channels = shape
         pixel = np.dtype(np.uint8) if kind.kind == "b" else kind.newbyteorder("=")
-        return Header(self.name, rows, columns, channels, pixel)
+        return Header(self.name, rows, columns, channels, pixel, frames)
 
     def decode(self, data: bytes, header: Header) -> Array:
+        return next(self.frames(data, header))
+
+    def frames(self, data: bytes, header: Header) -> Iterator[Array]:
+        """Each picture, whatever the order of the axes."""
         shape, by_columns, kind, begin = _layout(data)
-        rows, columns, channels = shape
-        count = rows * columns * channels
+        count = prod(shape)
         if len(data) - begin != count * kind.itemsize:
             raise ImageError(
                 f"damaged npy: {len(data) - begin} bytes of pixels where {count * kind.itemsize} are due"
             )
         values = np.frombuffer(data, np.uint8 if kind.kind == "b" else kind, count, begin)
         values = _plain(kind, values)
-        return np.require(values.reshape(shape, order="F" if by_columns else "C"), header.dtype, ["C", "A"])
+        for picture in values.reshape(shape, order="F" if by_columns else "C"):
+            yield np.require(picture, header.dtype, ["C", "A"])
 
-    def open(self, file: BinaryIO) -> tuple[Header, Reader | None]:
-        head = head_of(file)
+    def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
+        head = source.head(HEAD)
         header, (_, by_columns, kind, begin) = self.header(head), _layout(head)
-        due = header.rows * header.columns * header.channels * kind.itemsize
-        if by_columns or length_of(file) - begin != due:
-            return header, None
+        due = header.frames * header.rows * header.columns * header.channels * kind.itemsize
+        if by_columns or source.size - begin != due:
+            return [(header, None)]
         stored = np.dtype(np.uint8) if kind.kind == "b" else kind
-        return header, RawRows(file, begin, header, stored, partial(_plain, kind))
+        return [(header, RawRows(source, begin, header, stored, partial(_plain, kind)))]
 
-    def holds(self, dtype: DType, channels: int) -> bool:
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return dtype.name in _TYPES
 
     def carries(self, channels: int) -> Mapping[str, int]:
@@ -75,7 +85,9 @@ class Npy:
 
     def encoder(self, layout: Layout, metadata: Metadata, height: int) -> RawEncoder:
         head = io.BytesIO()
-        shape = layout.shape if layout.channels > 1 else layout.shape[:2]
+        shape: tuple[int, ...] = layout.shape if layout.channels > 1 else layout.shape[:2]
+        if layout.frames > 1:
+            shape = layout.frames, *layout.shape
         facts = {"descr": npy.dtype_to_descr(layout.dtype), "fortran_order": False, "shape": shape}
         npy.write_array_header_1_0(head, facts)
         return RawEncoder(layout, head.getvalue(), layout.dtype)
@@ -88,8 +100,8 @@ def _plain(kind: DType, values: Array) -> Array:
     return values.astype(kind.newbyteorder("="), copy=False)
 
 
-def _layout(data: bytes) -> tuple[tuple[int, int, int], bool, DType, int]:
-    """The shape as (rows, columns, channels), whether columns come first, the type, where the values begin.
+def _layout(data: bytes) -> tuple[tuple[int, int, int, int], bool, DType, int]:
+    """(frames, rows, columns, channels), whether columns come first, the type, the values' start.
 
     Raises:
         ImageError: another version, or an array that is no picture.
@@ -103,9 +115,11 @@ def _layout(data: bytes) -> tuple[tuple[int, int, int], bool, DType, int]:
     shape, by_columns, kind = read(file)
     if kind.name not in (*_TYPES, "bool") or kind.subdtype:
         raise ImageError(f"npy of type {shown(kind)}; allowed: bool, {', '.join(_TYPES)}")
-    if len(shape) not in (2, 3) or min(shape) < 1 or (*shape, 1)[2] > 4:
+    if len(shape) not in (2, 3, 4) or min(shape) < 1 or (len(shape) == 4 and shape[3] > _CHANNELS):
         raise ImageError(
-            f"npy of shape {shown(shape)}; allowed: (rows, columns) or (rows, columns, 1 to 4 channels)"
+            f"npy of shape {shown(shape)}; allowed: (rows, columns), (rows, columns, 1 to 4 channels), "
+            "(frames, rows, columns), (frames, rows, columns, 1 to 4 channels)"
         )
-    rows, columns, channels = (*shape, 1)[:3]
-    return (rows, columns, channels), by_columns, kind, file.tell()
+    single = len(shape) == 2 or (len(shape) == 3 and shape[2] <= _CHANNELS)
+    frames, rows, columns, channels = (*((1,) * single), *shape, 1)[:4]
+    return (frames, rows, columns, channels), by_columns, kind, file.tell()

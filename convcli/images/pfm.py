@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError, shown
+from convcli.files import Input
 from convcli.images.base import Header, Layout, Metadata, Reader, whole
-from convcli.images.raw import RawEncoder, RawRows, head_of, length_of
+from convcli.images.raw import HEAD, RawEncoder, RawRows
 
 _HEAD: Final = re.compile(rb"P([fF])\s+(\d{1,9})\s+(\d{1,9})\s+([-+.0-9eE]{1,40})\s")
 
@@ -41,15 +42,15 @@ class Pfm:
         values = np.frombuffer(data, _stored(scale), count, begin)
         return values.reshape(rows, columns, channels)[::-1].astype(np.float32)
 
-    def open(self, file: BinaryIO) -> tuple[Header, Reader | None]:
-        head = head_of(file)
+    def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
+        head = source.head(HEAD)
         header, (*_, scale, begin) = self.header(head), _layout(head)
-        if length_of(file) < begin + 4 * header.rows * header.columns * header.channels:
-            return header, None
-        return header, RawRows(file, begin, header, _stored(scale), _plain, upwards=True)
+        if source.size < begin + 4 * header.rows * header.columns * header.channels:
+            return [(header, None)]
+        return [(header, RawRows(source, begin, header, _stored(scale), _plain, upwards=True))]
 
-    def holds(self, dtype: DType, channels: int) -> bool:
-        return dtype == np.float32 and channels in (1, 3)
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
+        return frames == 1 and dtype == np.float32 and channels in (1, 3)
 
     def carries(self, channels: int) -> Mapping[str, int]:
         return {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import takewhile
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError, shown
+from convcli.images import apng
 from convcli.images.base import Header, Layout, Metadata, whole
 from convcli.images.metadata import LARGEST, TEXTS, described, inflated
 from convcli.images.pngwriter import SIGNATURE, PngEncoder
@@ -19,6 +21,7 @@ from convcli.images.pngwriter import SIGNATURE, PngEncoder
 _CHANNELS: Final = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette holds RGB
 _XMP: Final = b"XML:com.adobe.xmp"
 _TEXT_COST: Final = 100  # bytes that a text counts for beside its own: there may be many
+_ANIMATION: Final = (b"acTL", b"fcTL", b"IDAT", b"fdAT")
 _MOST_DEFLATED: Final = 1032  # bytes that one byte of deflate can stand for
 
 
@@ -39,17 +42,37 @@ class Png:
         columns, rows, depth, colour = struct.unpack(">IIBB", body[:10])
         if not columns or not rows or colour not in _CHANNELS:
             raise ImageError(f"damaged png: {columns}×{rows} pixels of colour type {colour}")
-        in_front = {kind: place for kind, place, _ in takewhile(lambda c: c[0] != b"IDAT", _chunks(data))}
-        transparent = b"tRNS" in in_front
-        frames = 1
-        if b"acTL" in in_front:  # an animation
-            frames = max(int.from_bytes(data[in_front[b"acTL"] : in_front[b"acTL"] + 4], "big"), 1)
-        channels = _CHANNELS[colour] + (transparent and colour in (0, 2, 3))
+        in_front = {kind for kind, _, _ in takewhile(lambda c: c[0] != b"IDAT", _chunks(data))}
+        channels = _CHANNELS[colour] + (b"tRNS" in in_front and colour in (0, 2, 3))
         kept = np.dtype(np.uint16 if depth == 16 else np.uint8)
         metadata, notes = _metadata(data)
+        frames = 1
+        if b"acTL" in in_front:
+            parts, plays = apng.parts(_bodies(data, _ANIMATION), rows, columns)
+            if len(parts) > 1:
+                frames, metadata = len(parts), replace(metadata, timing=apng.timing(parts, plays))
         return described(Header(self.name, rows, columns, channels, kept, frames, notes=notes), metadata)
 
     def decode(self, data: bytes, header: Header) -> Array:
+        if header.frames > 1:
+            return next(self.frames(data, header))
+        return self._decoded(data, header)
+
+    def frames(self, data: bytes, header: Header) -> Iterator[Array]:
+        """Each frame of an animation as it is shown."""
+        found, _ = apng.parts(_bodies(data, _ANIMATION), header.rows, header.columns)
+        head, shared = data[24:29], b"".join(_chunk(*each) for each in _bodies(data, (b"PLTE", b"tRNS")))
+
+        def decode(part: apng.Part) -> Array:
+            rows, columns = part.shape
+            single = SIGNATURE + _chunk(b"IHDR", struct.pack(">II", columns, rows) + head) + shared
+            single += b"".join(_chunk(b"IDAT", body) for body in part.bodies) + _chunk(b"IEND", b"")
+            return self._decoded(single, replace(header, rows=rows, columns=columns))
+
+        blank = np.zeros((header.rows, header.columns, header.channels), header.dtype)
+        return apng.composed(found, blank, decode)
+
+    def _decoded(self, data: bytes, header: Header) -> Array:
         import imagecodecs
 
         depth, colour = data[24], data[25]
@@ -62,17 +85,18 @@ class Png:
         pixels: Array = imagecodecs.png_decode(data)
         return pixels.reshape(header.rows, header.columns, header.channels)
 
-    def holds(self, dtype: DType, channels: int) -> bool:
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return dtype in (np.uint8, np.uint16)
 
     def carries(self, channels: int) -> Mapping[str, int]:
-        return dict.fromkeys(("icc", "exif", "xmp", "resolution", "gamma", "srgb", TEXTS), LARGEST)
+        said = "icc", "exif", "xmp", "resolution", "gamma", "srgb", "timing", TEXTS
+        return dict.fromkeys(said, LARGEST)
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         return whole(self.encoder(Layout.of(pixels), metadata, len(pixels)), pixels)
 
     def encoder(self, layout: Layout, metadata: Metadata, height: int) -> PngEncoder:
-        return PngEncoder(layout, chunks(metadata))
+        return PngEncoder(layout, chunks(metadata), metadata.timing)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -84,6 +108,20 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
             return
         yield kind, place + 8, length
         place += length + 12
+
+
+def _bodies(data: bytes, kinds: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, body) of the chunks of some kinds, in the order of the file.
+
+    Raises:
+        ImageError: one of them is damaged.
+    """
+    for kind, place, length in _chunks(data):
+        if kind in kinds:
+            try:
+                yield kind, _body(data, kind, place, length)
+            except ValueError as error:
+                raise ImageError(f"damaged png: {kind.decode()}: {error}") from error
 
 
 def _metadata(data: bytes) -> tuple[Metadata, tuple[str, ...]]:

@@ -7,7 +7,7 @@ pass; the first row of a strip, whose upper neighbour is another worker's, takes
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -15,7 +15,8 @@ import numpy as np
 
 from convcli.dtypes import Array
 from convcli.images import deflate
-from convcli.images.base import Layout
+from convcli.images.apng import Sequence
+from convcli.images.base import Layout, Timing
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _COLOURS: Final = {1: 0, 2: 4, 3: 2, 4: 6}  # colour types by channels
@@ -24,12 +25,16 @@ _SUB, _UP = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class PngEncoder:
-    """Writes 8-bit and 16-bit pictures; ``ancillary`` are chunks that stand before the pixels."""
+    """Writes 8-bit and 16-bit pictures; ``ancillary`` are chunks that stand before the pixels.
+
+    Several frames become an animation, each a picture of its own.
+    """
 
     layout: Layout
     ancillary: bytes = b""
+    timing: Timing | None = None
 
-    def room(self, first: int, last: int) -> None:
+    def room(self, frame: int, first: int, last: int) -> None:
         return None
 
     def strip(self, first: int, pixels: Array) -> deflate.Block:
@@ -45,12 +50,32 @@ class PngEncoder:
             chunk(b"IHDR", struct.pack(">IIBBBBB", layout.columns, layout.rows, depth, colour, 0, 0, 0))
         )
         file.write(self.ancillary)
-        blocks: list[deflate.Block] = []
-        for piece in pieces:
-            file.write(chunk(b"IDAT", (b"" if blocks else deflate.HEADER) + piece.data))
-            blocks.append(piece._replace(data=b""))
-        file.write(chunk(b"IDAT", deflate.END + struct.pack(">I", deflate.joined(blocks))))
+        if layout.frames > 1:
+            self._animate(file, iter(pieces))
+        else:
+            for body in self._stream(iter(pieces)):
+                file.write(chunk(b"IDAT", body))
         file.write(chunk(b"IEND", b""))
+
+    def _animate(self, file: BinaryIO, pieces: Iterator[deflate.Block]) -> None:
+        layout = self.layout
+        sequence = Sequence((layout.rows, layout.columns), self.timing or Timing.steady(layout.frames))
+        file.write(chunk(b"acTL", sequence.head()))
+        for frame in range(layout.frames):
+            file.write(chunk(b"fcTL", sequence.control(frame)))
+            body = b"".join(self._stream(pieces))  # in one chunk, because not every reader takes several
+            file.write(chunk(b"fdAT", sequence.data(body)) if frame else chunk(b"IDAT", body))
+
+    def _stream(self, pieces: Iterator[deflate.Block]) -> Iterator[bytes]:
+        """The zlib stream of the next frame, in parts."""
+        layout, blocks = self.layout, list[deflate.Block]()
+        missing = layout.rows * (layout.columns * layout.channels * layout.dtype.itemsize + 1)
+        while missing:
+            piece = next(pieces)
+            yield (b"" if blocks else deflate.HEADER) + piece.data
+            blocks.append(piece._replace(data=b""))
+            missing -= piece.length
+        yield deflate.END + struct.pack(">I", deflate.joined(blocks))
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError, shown
+from convcli.files import Input
 from convcli.images.base import Header, Layout, Metadata, Reader, full_range, range_notes, whole
-from convcli.images.raw import RawEncoder, RawRows, head_of, length_of
+from convcli.images.raw import HEAD, RawEncoder, RawRows
 
 _GAP: Final = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _NUMBER: Final = rb"(\d{1,9})"
@@ -23,6 +24,7 @@ _MAP: Final = re.compile(rb"P([2356])" + _GAP + _NUMBER + _GAP + _NUMBER + _GAP 
 _ANYMAP: Final = re.compile(rb"P7\s*?\n(.{0,10000}?\n)?ENDHDR[ \t\r]*\n", re.DOTALL)
 _TUPLES: Final = {"BLACKANDWHITE": 1, "GRAYSCALE": 1, "GRAYSCALE_ALPHA": 2, "RGB": 3, "RGB_ALPHA": 4}
 _DEEPEST: Final = 65_535
+_MORE: Final = "what follows the first picture is left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class _Layout:
 
 
 class Pnm:
-    """Netpbm's portable maps; a picture with alpha is written as PAM."""
+    """Netpbm's portable maps, one or several in a row; pictures with alpha are written as PAM."""
 
     name = "pnm"
     suffixes: tuple[str, ...] = (".pnm", ".pbm", ".pgm", ".ppm", ".pam")
@@ -68,8 +70,6 @@ class Pnm:
         layout = _layout(data)
         kind = np.dtype(np.uint8 if layout.most < 256 else np.uint16)
         notes = range_notes(layout.most)
-        if layout.form > 3 and len(data) > layout.begin + layout.length:
-            notes += ("what follows the first picture is left out",)
         return Header(self.name, layout.rows, layout.columns, layout.channels, kind, notes=notes)
 
     def decode(self, data: bytes, header: Header) -> Array:
@@ -83,14 +83,22 @@ class Pnm:
         pixels = full_range(values, layout.most)
         return pixels.reshape(header.rows, header.columns, header.channels)
 
-    def open(self, file: BinaryIO) -> tuple[Header, Reader | None]:
-        head = head_of(file)
+    def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
+        head = source.head(HEAD)
         header, layout = self.header(head), _layout(head)
-        if layout.form < 5 or length_of(file) < layout.begin + layout.length:
-            return header, None
-        return header, RawRows(file, layout.begin, header, layout.stored, partial(_spread, layout))
+        if layout.form < 5 or source.size < layout.begin + layout.length:
+            return [(header, None)]
+        frames = _frames(source, head[: layout.begin], layout.begin + layout.length)
+        if source.size > frames * (layout.begin + layout.length):
+            notes = (*header.notes, f"what follows picture {frames} is left out" if frames > 1 else _MORE)
+            header = replace(header, notes=notes)
+        header = replace(header, frames=frames)
+        rows = RawRows(
+            source, layout.begin, header, layout.stored, partial(_spread, layout), gap=layout.begin
+        )
+        return [(header, rows)]
 
-    def holds(self, dtype: DType, channels: int) -> bool:
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return dtype in (np.uint8, np.uint16)
 
     def carries(self, channels: int) -> Mapping[str, int]:
@@ -108,7 +116,15 @@ class Pnm:
             kind = "GRAYSCALE_ALPHA" if channels == 2 else "RGB_ALPHA"
             size = f"WIDTH {columns}\nHEIGHT {rows}\nDEPTH {channels}\nMAXVAL {most}"
             head = f"P7\n{size}\nTUPLTYPE {kind}\nENDHDR\n"
-        return RawEncoder(layout, head.encode("ascii"), layout.dtype.newbyteorder(">"))
+        return RawEncoder(layout, b"", layout.dtype.newbyteorder(">"), each=head.encode("ascii"))
+
+
+def _frames(source: Input, head: bytes, length: int) -> int:
+    """How many pictures of this head, ``length`` bytes each, follow each other."""
+    most, count = source.size // length, 1
+    while count < most and source.part(count * length, len(head)) == head:
+        count += 1
+    return count
 
 
 def _spread(layout: _Layout, values: Array) -> Array:

@@ -1,20 +1,23 @@
-"""TIFF: the first page, integers of 8 to 32 bits and floats, by tifffile; written with deflate."""
+"""TIFF: pages of integers of 8 to 32 bits and floats, by tifffile; written with deflate."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
-from typing import Any, BinaryIO, Final, TypeVar
+from itertools import groupby
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
+from convcli.files import Input
 from convcli.images.base import Header, Layout, Metadata, Reader, full_range, range_notes, tiff_library, whole
 from convcli.images.metadata import LARGEST, UNITS, described, inches
-from convcli.images.tiffrows import END_OF_JPEG, JPEG, LARGEST_BAND, TiffRows
+from convcli.images.tiffrows import END_OF_JPEG, JPEG, LARGEST_BAND, TiffPages, TiffRows
 from convcli.images.tiffwriter import TiffEncoder
 
 T = TypeVar("T")
@@ -24,6 +27,7 @@ _PLAIN: Final = (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE)
 _ASSOCIATED: Final = 1  # tag 338, extra samples
 _UNMULTIPLIED: Final = "its colours, multiplied by alpha already, were divided by it"
 _SEPARATE: Final = 2  # tag 284, planar configuration
+_REDUCED, _MASK = 1, 4  # bits of tag 254, subfile type
 _EXIF: Final = 34665  # a directory of its own, which no block of bytes holds
 _TEXTS: Final = {"Title": 269, "Description": 270, "Creation Time": 306, "Author": 315, "Copyright": 33432}
 _MACHINES: Final = ("{", "<", "ImageJ=")  # how descriptions begin that a program reads, not a person
@@ -34,24 +38,32 @@ class Tiff:
     """Tag Image File Format (6.0), BigTIFF included."""
 
     name = "tiff"
+    mixed: bool = True
     suffixes: tuple[str, ...] = (".tif", ".tiff")
 
     def sniff(self, head: bytes) -> bool:
         return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
     def header(self, data: bytes) -> Header:
-        with tiff_library().TiffFile(io.BytesIO(data)) as file:
-            return self._facts(*_first(file))
+        return self.open(Input(data=data))[0][0]
 
-    def open(self, file: BinaryIO) -> tuple[Header, Reader | None]:
-        page, frames = _first(tiff_library().TiffFile(file))
-        header = self._facts(page, frames)
-        if page.planarconfig == _SEPARATE and header.channels > 1:
+    def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
+        pages, notes = _pictures(tiff_library().TiffFile(source.handle()))
+        runs = [list(run) for _, run in groupby(enumerate(pages), lambda entry: _look(entry[1]))]
+        found = [self._run(source, run[0][0], [page for _, page in run]) for run in runs]
+        header, reader = found[0]
+        return [(replace(header, notes=(*header.notes, *notes)), reader), *found[1:]]
+
+    def _run(self, source: Input, first: int, pages: list[Any]) -> tuple[Header, Reader | None]:
+        """The header and the reader of pages that are alike."""
+        header = replace(self._facts(pages[0]), frames=len(pages), first=first)
+        if header.channels > 1 and any(page.planarconfig == _SEPARATE for page in pages):
             return header, None
-        rows = TiffRows(file, page, header, partial(_plain, page, header))
-        return header, rows if rows.each <= LARGEST_BAND else None
+        parts = [TiffRows(source, page, header, partial(_plain, page, header), len(pages)) for page in pages]
+        whole = max(part.each for part in parts) > LARGEST_BAND
+        return header, None if whole else TiffPages(parts)
 
-    def _facts(self, page: Any, frames: int) -> Header:
+    def _facts(self, page: Any) -> Header:
         kind = page.dtype
         if kind is None or kind.kind not in "biuf" or (kind.kind in "iu" and kind.itemsize > 4):
             raise ImageError(f"tiff of type {kind}; allowed: {_TYPES}")
@@ -69,23 +81,26 @@ class Tiff:
         if rows < 1 or columns < 1:
             raise ImageError(f"damaged tiff: {columns}×{rows} pixels")
         notes = range_notes(0 if page.photometric == _PALETTE else _most(page))
-        notes += (
-            ("its colours, multiplied by alpha already, were divided by it",) if _is_associated(page) else ()
-        )
+        notes += (_UNMULTIPLIED,) if _is_associated(page) else ()
         notes += ("the Exif of this tiff is left out",) if _EXIF in page.tags else ()
-        facts = Header(self.name, rows, columns, channels, kind, frames, notes=notes)
+        facts = Header(self.name, rows, columns, channels, kind, notes=notes)
         return described(facts, _metadata(page), _value(page, 274, int))
 
     def decode(self, data: bytes, header: Header) -> Array:
-        with tiff_library().TiffFile(io.BytesIO(data)) as file:
-            page: Any = file.pages.first
-            _check_pieces(page, data)
-            pixels = page.asarray()
-            if page.planarconfig == _SEPARATE and pixels.ndim == 3:
-                pixels = np.moveaxis(pixels, 0, -1)
-            return _plain(page, header, pixels).reshape(header.rows, header.columns, header.channels)
+        return next(self.frames(data, header))
 
-    def holds(self, dtype: DType, channels: int) -> bool:
+    def frames(self, data: bytes, header: Header) -> Iterator[Array]:
+        """The pages of a run."""
+        with tiff_library().TiffFile(io.BytesIO(data)) as file:
+            pages, _ = _pictures(file)
+            for page in pages[header.first : header.first + header.frames]:
+                _check_pieces(page, data)
+                pixels = page.asarray()
+                if page.planarconfig == _SEPARATE and pixels.ndim == 3:
+                    pixels = np.moveaxis(pixels, 0, -1)
+                yield _plain(page, header, pixels).reshape(header.rows, header.columns, header.channels)
+
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return True
 
     def carries(self, channels: int) -> Mapping[str, int]:
@@ -107,11 +122,22 @@ class Tiff:
         )
 
 
-def _first(file: Any) -> tuple[Any, int]:
-    """The first page, and how many there are."""
-    if not file.pages:
+def _pictures(file: Any) -> tuple[list[Any], tuple[str, ...]]:
+    """The pages that are pictures of their own, and a note of those that are not."""
+    pages = list(file.pages)
+    if not pages:
         raise ImageError("damaged tiff: it has no page")
-    return file.pages.first, len(file.pages)
+    found = [page for page in pages if not page.subfiletype & (_REDUCED | _MASK)] or pages[:1]
+    left = len(pages) - len(found)
+    note = f"{left} of {len(pages)} pages are left out: smaller versions or masks of others"
+    return found, (note,) if left else ()
+
+
+def _look(page: Any) -> tuple[Any, ...]:
+    """What pages that are filtered as one have in common."""
+    associated, turn = _is_associated(page), _value(page, 274, int)
+    kind = page.dtype, page.photometric, page.bitspersample, associated, turn
+    return page.imagelength, page.imagewidth, page.samplesperpixel, *kind
 
 
 def _is_jpeg_colour(page: Any) -> bool:

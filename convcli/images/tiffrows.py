@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Condition
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
+from convcli.files import Input
 from convcli.images.base import Header, sound
 
 JPEG: Final = 7
@@ -22,6 +23,8 @@ END_OF_JPEG: Final = b"\xff\xd9"
 LARGEST_BAND: Final = 2**28
 """Bytes of a row of tiles, or of a strip, above which a page is decoded whole, within the limits of that."""
 
+_APART: Final = 8  # pages that workers may be apart
+
 KEPT: Final = 48 * 2**20
 """Bytes of decoded rows that are kept for the next strip, at least one band."""
 
@@ -30,12 +33,14 @@ class TiffRows:
     """Rows of a page whose pixels lie together (planar configuration 1).
 
     Args:
-        page: tifffile's page of an open file.
+        page: tifffile's page of an open file, one of ``pages`` that are read one after the other.
         finish: turns decoded values, (rows, columns, samples), into the header's.
     """
 
-    def __init__(self, file: BinaryIO, page: Any, header: Header, finish: Callable[[Array], Array]) -> None:
-        self.file, self.page, self.header, self.finish = file, page, header, finish
+    def __init__(
+        self, source: Input, page: Any, header: Header, finish: Callable[[Array], Array], pages: int = 1
+    ) -> None:
+        self.source, self.page, self.header, self.finish = source, page, header, finish
         self.height = page.tilelength if page.is_tiled else page.rowsperstrip
         self.across = -(-page.imagewidth // page.tilewidth) if page.is_tiled else 1
         self.each = header.columns * self.height * header.channels * header.dtype.itemsize
@@ -43,6 +48,7 @@ class TiffRows:
         due, there = self.across * -(-header.rows // max(self.height, 1)), len(page.dataoffsets)
         if self.height < 1 or there < due or len(page.databytecounts) < due:
             raise ImageError(f"damaged tiff: {there} of its {due} strips or tiles are there")
+        self.most = self.most if pages == 1 else 2
         self.bands: OrderedDict[int, _Band] = OrderedDict()
         self.changed = Condition()
 
@@ -104,7 +110,7 @@ class TiffRows:
         page, place = self.page, index * self.across + column
         offset, count = page.dataoffsets[place], page.databytecounts[place]
         with sound("tiff"):
-            data = os.pread(self.file.fileno(), count, offset) if offset and count else b""
+            data = bytes(self.source.part(offset, count)) if offset and count else b""
             ended = page.compression != JPEG or END_OF_JPEG in data[-8:]
             if not count or len(data) < count or not ended:
                 raise ImageError(f"damaged tiff: segment {place} is missing or cut off")
@@ -117,6 +123,24 @@ class TiffRows:
         if part.shape[0] < rows:
             raise ImageError(f"damaged tiff: segment {place} has {part.shape[0]} of {rows} rows")
         into[:, left : left + columns] = part[:rows, :columns]
+
+    def forget(self) -> None:
+        """Keep no decoded rows."""
+        with self.changed:
+            self.bands.clear()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TiffPages:
+    """Pages that are alike, read from the first to the last; those before the one before are forgotten."""
+
+    pages: list[TiffRows]
+
+    def rows(self, frame: int, first: int, last: int) -> Array:
+        """Rows of a page, (rows, columns, channels)."""
+        if frame >= _APART:
+            self.pages[frame - _APART].forget()
+        return self.pages[frame].rows(first, last)
 
 
 class _Band:

@@ -24,7 +24,7 @@ class TiffEncoder:
     height: int
     options: dict[str, Any]
 
-    def room(self, first: int, last: int) -> None:
+    def room(self, frame: int, first: int, last: int) -> None:
         return None
 
     def strip(self, first: int, pixels: Array) -> bytes:
@@ -34,11 +34,18 @@ class TiffEncoder:
     def write(self, file: BinaryIO, pieces: Iterable[bytes]) -> None:
         """The whole file, with 64-bit offsets where it might need them."""
         layout, channels = self.layout, self.layout.channels
-        large = layout.rows * layout.columns * channels * layout.dtype.itemsize > _CLASSIC
-        with tiff_library().TiffWriter(file, bigtiff=large) as writer:
+        values = layout.frames * layout.rows * layout.columns * channels
+        first = file.tell() == 0
+        options: dict[str, Any] = (
+            {"bigtiff": values * layout.dtype.itemsize > _CLASSIC} if first else {"append": True}
+        )
+        shape: tuple[int, ...] = layout.shape if channels > 1 else layout.shape[:2]
+        if not first:
+            file.seek(0)  # where the library looks for the pages that are there
+        with tiff_library().TiffWriter(file, **options) as writer:
             writer.write(
                 iter(pieces),
-                shape=layout.shape if channels > 1 else layout.shape[:2],
+                shape=shape if layout.frames == 1 else (layout.frames, *shape),
                 dtype=layout.dtype,
                 rowsperstrip=min(self.height, layout.rows),
                 photometric="rgb" if channels > 2 else "minisblack",

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from convcli.dtypes import Array, DType
-from convcli.images.base import CHANNELS, MODES, Header, Metadata, from_pillow, pillow, saved, to_pillow
+from convcli.images.base import (
+    CHANNELS,
+    MODES,
+    Header,
+    Metadata,
+    Timing,
+    from_pillow,
+    pillow,
+    pillow_frames,
+    saved,
+    to_pillow,
+)
 from convcli.images.metadata import LARGEST, blocks_for, blocks_of, described
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 LARGEST_SIDE: Final = 16_383
+_EXACT: Final[dict[str, Any]] = {"lossless": True, "exact": True}
+_RATE: Final = 1000  # ticks a second
 
 
 class WebP:
@@ -27,21 +45,52 @@ class WebP:
         with pillow(data) as image:
             channels, frames = CHANNELS[image.mode], int(getattr(image, "n_frames", 1))
             facts = Header(self.name, image.height, image.width, channels, np.dtype(np.uint8), frames)
-            return described(facts, blocks_of(image))
+            timing = _timing(data) if frames > 1 else None
+            return described(facts, replace(blocks_of(image), timing=timing))
 
     def decode(self, data: bytes, header: Header) -> Array:
         with pillow(data) as image:
             return from_pillow(image, MODES[header.channels])
 
-    def holds(self, dtype: DType, channels: int) -> bool:
-        return dtype == np.uint8
+    def frames(self, data: bytes, header: Header) -> Iterator[Array]:
+        """Each frame as it is shown."""
+        return pillow_frames(data, MODES[header.channels])
+
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
+        return dtype == np.uint8 and (frames == 1 or channels in (1, 3))
+
+    def loses(self, dtype: DType, channels: int, frames: int) -> str:
+        return "an animated WebP keeps no colours under full transparency" if dtype == np.uint8 else ""
 
     def carries(self, channels: int) -> Mapping[str, int]:
         blocks = ("exif", "xmp") if channels < 3 else ("icc", "exif", "xmp")  # gray is written as RGB
-        return dict.fromkeys(blocks, LARGEST)
+        return {"timing": 0, **dict.fromkeys(blocks, LARGEST)}
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        image = to_pillow(pixels)
-        if pixels.shape[2] < 3:
-            image = image.convert("RGB" if pixels.shape[2] == 1 else "RGBA")
-        return saved(image, "WEBP", lossless=True, exact=True, **blocks_for(metadata))
+        return saved(_coloured(pixels), "WEBP", **_EXACT, **blocks_for(metadata))
+
+    def animate(self, pictures: Array, metadata: Metadata) -> bytes:
+        first, *others = map(_coloured, pictures)
+        timing = metadata.timing or Timing.steady(len(pictures))
+        options = {"duration": timing.ticks(_RATE, least=1), "loop": timing.loops, **blocks_for(metadata)}
+        return saved(first, "WEBP", save_all=True, append_images=others, **_EXACT, **options)
+
+
+def _coloured(pixels: Array) -> Image:
+    """Pixels as Pillow's RGB or RGBA: the format knows no gray."""
+    image = to_pillow(pixels)
+    return image if pixels.shape[2] > 2 else image.convert("RGB" if pixels.shape[2] == 1 else "RGBA")
+
+
+def _timing(data: bytes) -> Timing:
+    """What the ANIM and ANMF chunks say (RFC 9649, 2.7)."""
+    durations, loops, place = [], 0, 12
+    while place + 8 <= len(data):
+        kind, body = data[place : place + 4], place + 8
+        if kind == b"ANIM":
+            loops = int.from_bytes(data[body + 4 : body + 6], "little")
+        elif kind == b"ANMF":
+            durations.append(Fraction(int.from_bytes(data[body + 12 : body + 15], "little"), _RATE))
+        size = int.from_bytes(data[place + 4 : place + 8], "little")
+        place = body + size + size % 2
+    return Timing(tuple(durations), loops)

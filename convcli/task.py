@@ -1,0 +1,285 @@
+"""What is to be done with one picture, decided from its header before a pixel is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import lcm, prod
+from typing import Final
+
+import numpy as np
+
+from convcli import images
+from convcli.colour import decoded, products, white
+from convcli.dtypes import DType
+from convcli.errors import ArgumentError
+from convcli.featuremap import Treatment
+from convcli.files import Input
+from convcli.filter import UNIT, Filter
+from convcli.geometry import Axis, Geometry, geometry
+from convcli.images.base import Banded, Format, Header, Layout, Metadata
+from convcli.images.metadata import Said, fitted
+from convcli.kernel import Kernel
+from convcli.methods.base import Work
+from convcli.naming import Output, Picture, Target
+from convcli.padding import Fill, Padding
+from convcli.picture import Mapping
+from convcli.plan import Plan, Problem
+from convcli.planner import choose, method_named
+from convcli.rational import exact_number
+
+LUMA: Final = tuple(Fraction(share, 1000) for share in (299, 587, 114))
+"""Shares of red, green and blue in brightness: ITU-R BT.601."""
+
+CHANNELS: Final = ("each", "gray", "sum")
+PHOTOGRAPH: Final = Padding.parse("same:reflect")
+MAX_PIXELS: Final = 10**9
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Settings:
+    """What to do with every picture of a run; the words are those of the command line.
+
+    ``frames`` are those of a file of several, and ``note`` goes into every report.
+    """
+
+    kernel: Kernel
+    stride: tuple[int, ...] = (1, 1)
+    padding: Padding = PHOTOGRAPH
+    dilation: tuple[int, ...] = (1, 1)
+    flip: bool = False
+    channels: str | None = None
+    mapping: Mapping = field(default_factory=Mapping)
+    output: Output = field(default_factory=Output)
+    force: bool = False
+    double: bool = False
+    method: str = "auto"
+    threads: int | None = None
+    max_pixels: int = MAX_PIXELS
+    alpha: str | None = None
+    linear: bool = False
+    depth: str | None = None
+    strip: bool = False
+    frames: slice = field(default_factory=lambda: slice(None))
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Task:
+    """The decisions for one picture, or for frames that are alike, made before a pixel is decoded."""
+
+    source: str
+    opened: images.Opened
+    geometry: Geometry
+    channels: str
+    plan: Plan
+    treatment: Treatment
+    mapping: Mapping
+    layout: Layout
+    targets: tuple[Target, ...]
+    said: Said
+
+
+def prepare(source: str, file: Input, settings: Settings) -> list[list[Task]]:
+    """Read a file's headers and decide everything.
+
+    Returns:
+        The tasks of each result: one, or several where one file takes pages of several sizes or types.
+
+    Raises:
+        ConvcliError: no picture, or nothing that can be done as the settings say.
+    """
+    runs = images.selected(images.open_input(file, settings.max_pixels), settings.frames)
+    count = sum(run.header.frames for run in runs)
+    if settings.kernel.spatial == 3:
+        if len(runs) > 1:
+            raise ArgumentError(
+                f"kernel {settings.kernel.name} takes pages as one volume, and these differ in size or type"
+            )
+        return [[_prepared(source, runs[0], settings, count)]]
+    if count > 1 and settings.output.is_one_frame:
+        singles = [
+            run.only(index, index + 1)
+            for run in map(images.shared, runs)
+            for index in range(run.header.frames)
+        ]
+        return [[_prepared(source, run, settings, 1, frame=number)] for number, run in enumerate(singles)]
+    return [[_prepared(source, run, settings, count, mixed=len(runs) > 1) for run in runs]]
+
+
+def _prepared(
+    source: str,
+    opened: images.Opened,
+    settings: Settings,
+    frames: int,
+    *,
+    mixed: bool = False,
+    frame: int = 0,
+) -> Task:
+    """The decisions for pictures that are alike, of ``frames`` in a result."""
+    header, kernel = opened.header, settings.kernel
+    shape, channels, treatment, plan = planned(header, settings)
+    _check_size(shape, settings.max_pixels)
+    floats = header.dtype.kind == "f" and settings.depth in (None, "float")
+    mapping = settings.mapping.resolved(plan.problem.filter, floats)
+    dtype = _target_dtype(mapping, header.dtype, plan, settings.depth)
+    count = plan.problem.lanes + (treatment.alpha == "keep")
+    rows, columns = shape.output[-2:]
+    layout = Layout(rows, columns, count, dtype, plan.problem.batch * plan.problem.depth.output)
+    picture = Picture(dtype, count, frames if mixed else layout.frames, mixed, frame)
+    targets = settings.output.targets(source, kernel.name, plan.outcome.maps, opened.format, picture)
+    plan = _cut(plan, targets[0].format)
+    said = _said(_kept(header, settings, layout), targets[0].format, count, shape)
+    return Task(source, opened, shape, channels, plan, treatment, mapping, layout, tuple(targets), said)
+
+
+def _check_size(shape: Geometry, most: int) -> None:
+    """Refuse a feature map that is too large, and a volume, which is decoded as a whole."""
+    pixels, volume = prod(shape.output), prod(shape.input) if len(shape.axes) == 3 else 0
+    if volume > most:
+        raise ArgumentError(f"the volume has {volume} pixels; allowed: {most} (--max-pixels)")
+    if pixels > max(most, prod(shape.input)):
+        raise ArgumentError(f"the feature map would have {pixels} pixels; allowed: {most} (--max-pixels)")
+
+
+def _kept(header: Header, settings: Settings, layout: Layout) -> Metadata:
+    """What a result might say of its input."""
+    metadata = header.metadata
+    if layout.frames != header.frames:
+        metadata = replace(metadata, timing=None)
+    return Metadata(subsampling=metadata.subsampling, timing=metadata.timing) if settings.strip else metadata
+
+
+def _cut(plan: Plan, target: Format) -> Plan:
+    """The plan with strips of a height that suits the format, where its method rounds alike for them."""
+    grain, _ = method_named(plan.method).grain(Work(plan.problem, plan.arithmetic))
+    step = lcm(target.band if isinstance(target, Banded) else 1, grain)
+    height = plan.height // step * step
+    return replace(plan, height=height) if height and plan.height < plan.problem.rows.output else plan
+
+
+def _said(metadata: Metadata, wanted: Format, channels: int, shape: Geometry) -> Said:
+    """What a result of so many channels says beside its pixels."""
+    rows, columns = shape.axes[-2:]
+    return fitted(metadata, wanted.name, wanted.carries(channels), channels, (rows.stride, columns.stride))
+
+
+def planned(header: Header, settings: Settings) -> tuple[Geometry, str, Treatment, Plan]:
+    """The sizes, what happens to channels and colours, and the plan for a picture of this header."""
+    kernel = settings.kernel
+    shape = _sizes(header, settings)
+    channels = _channels(settings.channels, kernel, header)
+    treatment = _treatment(header, channels, settings)
+    problem = _problem(header, shape, channels, treatment, settings)
+    plan = choose(problem, settings.method, settings.threads)
+    return shape, channels, treatment, replace(plan, borders=(0, 0))  # a canvas wants whole bands
+
+
+def _sizes(header: Header, settings: Settings) -> Geometry:
+    """Every axis: (rows, columns), behind frames where the kernel slides over them too, one by one."""
+    size, kernel = (header.rows, header.columns), settings.kernel
+    if kernel.spatial == 2:
+        return geometry(size, kernel.size, settings.stride, settings.padding, settings.dilation)
+    padding = settings.padding
+    if not isinstance(padding.amount, str):
+        padding = replace(padding, amount=((0, 0), *(padding.amount * 2)[:2]))
+    steps = [(1, *(values * 2)[:2]) for values in (settings.stride, settings.dilation)]
+    return geometry((header.frames, *size), (kernel.depth, *kernel.size), steps[0], padding, steps[1])
+
+
+def _treatment(header: Header, channels: str, settings: Settings) -> Treatment:
+    """What happens to alpha, by default filtered with the colours by averages and kept by other kernels."""
+    asked = settings.alpha
+    none = Treatment("none", settings.linear, header.dtype)
+    if not header.alpha:
+        return none
+    reason = _unfilterable(settings.kernel, channels, none.values)
+    if asked == "filter" and reason:
+        raise ArgumentError(f"alpha filter cannot be done: {reason}; allowed: keep, drop")
+    chosen = asked or ("keep" if reason else "filter")
+    return Treatment(chosen, settings.linear, header.dtype, settings.padding.fill.value)
+
+
+def _unfilterable(kernel: Kernel, channels: str, values: DType) -> str:
+    """Why alpha cannot be filtered with the colours; empty where it can."""
+    if kernel.combine or any(abs(float(total) - 1) > UNIT for total in kernel.map_sums):
+        return "the weights do not sum to 1"
+    if kernel.is_identity:
+        return "the kernel leaves every pixel as it is"
+    if channels != "each":
+        return f"the colours are combined (--channels {channels})"
+    if products(values) is None:
+        return f"{values} times {values} needs a wider type than there is"
+    return ""
+
+
+def _channels(asked: str | None, kernel: Kernel, header: Header) -> str:
+    inputs = kernel.tensor_shape[-2]
+    colours = header.channels - header.alpha
+    chosen = asked or ("each" if inputs == 1 else "sum")
+    if inputs > 1 and (chosen != "sum" or inputs != colours):
+        raise ArgumentError(
+            f"kernel {kernel.name} takes {inputs} input channels, which needs --channels sum "
+            f"and a picture of {inputs} colours; this one has {colours}"
+        )
+    return chosen
+
+
+def _problem(
+    header: Header, shape: Geometry, channels: str, treatment: Treatment, settings: Settings
+) -> Problem:
+    kernel, fill = settings.kernel, settings.padding.fill
+    if treatment.linear:  # its values are light, from 0 to 1
+        kernel, fill = kernel.biased(kernel.bias / white(header.dtype)), _lit(fill, header.dtype)
+    filter_ = Filter.of(kernel, spatial=kernel.spatial, flip=settings.flip)
+    colours = header.channels - header.alpha
+    summed = 1 if channels == "each" else colours
+    if channels == "gray" and colours == 3:
+        filter_ = filter_.per_input(LUMA)
+    elif summed > 1 and filter_.inputs == 1:
+        filter_ = filter_.per_input((exact_number(1),) * summed)
+    depth, rows, columns = (Axis(1, 1), *shape.axes)[-3:]
+    return Problem(
+        axes=(depth, rows, columns),
+        batch=header.frames if kernel.spatial == 2 else 1,
+        filter=filter_,
+        dtype=treatment.dtype,
+        fill=fill,
+        outside=_outside(fill, treatment, colours),
+        channels=summed,
+        lanes=colours // summed + (treatment.alpha == "filter"),
+        double=settings.double,
+    )
+
+
+def _lit(fill: Fill, dtype: DType) -> Fill:
+    """A constant fill as light."""
+    light = float(decoded(np.asarray(fill.value / white(dtype)))) if fill.mode == "constant" else 0
+    return replace(fill, value=light)
+
+
+def _outside(fill: Fill, treatment: Treatment, colours: int) -> tuple[float, ...]:
+    """A constant fill by lanes where alpha is filtered: 0 is nothing, another value an opaque colour."""
+    if treatment.alpha != "filter" or fill.mode != "constant" or not fill.value:
+        return ()
+    opaque = white(treatment.values)
+    return (fill.value * opaque,) * colours + (opaque,)
+
+
+def _target_dtype(mapping: Mapping, source: DType, plan: Plan, depth: str | None) -> DType:
+    """The picture's own type, what --depth says, floats for ``raw``, 16 bits for a float picture's range."""
+    if mapping.kind == "raw" and depth in ("8", "16"):
+        raise ArgumentError(f"map raw keeps floats, --depth {depth} does not; use clip, signed or stretch")
+    if mapping.kind == "raw" or depth == "float":
+        double = plan.problem.double or source == np.float64
+        return np.dtype(np.float64 if double else np.float32)
+    if depth is not None:
+        return np.dtype(np.uint8 if depth == "8" else np.uint16)
+    if source.kind == "f":
+        if mapping.kind not in ("signed", "stretch"):
+            raise ArgumentError(
+                f"map {mapping.kind} needs a picture of integers, this one holds {source}; "
+                "allowed: raw, signed, stretch"
+            )
+        return np.dtype(np.uint16)
+    return source
