@@ -163,10 +163,8 @@ def safe(name: str) -> str:
 
 def _target(path: Path | None, chosen: Format, picture: Picture) -> Target:
     """A place in a format that was asked for, with a note of what it loses."""
-    if _holds(chosen, picture):
-        return Target(path, chosen)
     lost = chosen.loses(*picture.kind) if isinstance(chosen, Near) and not picture.mixed else ""
-    if lost:
+    if lost or _holds(chosen, picture):
         return Target(path, chosen, lost)
     able = ", ".join(entry.suffixes[0] for entry in FORMATS if _holds(entry, picture))
     place = one_line(str(path)) if path else "standard output"

@@ -17,12 +17,13 @@ from PIL import Image
 from convcli import images
 from convcli.errors import ImageError
 from convcli.images import FORMATS, open_bytes
-from convcli.images.base import Metadata
+from convcli.images.base import Layout, Metadata
 from tests.conftest import SAMPLES
 
 RNG = np.random.default_rng(9)
 LIMIT = 10**9
 HEIF = importlib.util.find_spec("pillow_heif") is not None
+VIDEO = importlib.util.find_spec("av") is not None
 
 
 def picture(channels: int, dtype: str) -> np.ndarray:
@@ -175,6 +176,14 @@ def test_the_first_frame_of_a_gif():
     assert np.all(pixels == (255, 0, 0))
 
 
+def by_av(rgb: np.ndarray, name: str) -> bytes:
+    """A video of three frames, by the formats themselves: tests of video compare them with others."""
+    layout = Layout(*rgb.shape, rgb.dtype, 3)
+    maker, file = images.encoder(images.format_named(name), layout, Metadata(), len(rgb)), io.BytesIO()
+    maker.write(file, [maker.strip(0, rgb + np.uint8(shade)) for shade in range(3)])
+    return file.getvalue()
+
+
 def sample_files() -> dict[str, bytes]:
     """One small valid file of each format."""
     rgb = np.asarray(Image.open(SAMPLES / "colour.png"))[:64, :80]
@@ -188,12 +197,14 @@ def sample_files() -> dict[str, bytes]:
         "pnm": by_pillow(rgb, "PPM"),
         "pfm": b"PF\n80 64\n-1.0\n" + rgb[::-1].astype("<f4").tobytes(),
         "npy": by_numpy(rgb),
+        **{name: by_av(rgb, name) for name in ("mkv", "mp4") if VIDEO},
         "avif": imagecodecs.avif_encode(rgb, speed=10),
         **({"heif": by_pillow_heif(rgb)} if HEIF else {}),
     }
 
 
-NAMES = [entry.name for entry in FORMATS if HEIF or entry.name != "heif"]
+MISSING = (*(() if HEIF else ("heif",)), *(() if VIDEO else ("mkv", "mp4")))
+NAMES = [entry.name for entry in FORMATS if entry.name not in MISSING]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -39,6 +39,7 @@ from convcli.images.pfm import Pfm
 from convcli.images.png import Png
 from convcli.images.pnm import Pnm
 from convcli.images.tiff import Tiff
+from convcli.images.video import Matroska, Mp4
 from convcli.images.webp import WebP
 
 FORMATS: Final[tuple[Format, ...]] = (
@@ -53,6 +54,8 @@ FORMATS: Final[tuple[Format, ...]] = (
     Npy(),
     Avif(),
     Heif(),
+    Matroska(),
+    Mp4(),
 )
 MOST_AT_ONCE: Final = 4 * 10**9
 """Values of an animation that are kept in memory until its format encodes them."""
@@ -235,6 +238,6 @@ def format_of_suffix(suffix: str) -> Format | None:
 
 
 def written() -> list[Format]:
-    """The formats that can be written; gray of 8 bits or floats is the least that they hold."""
-    least = np.dtype(np.uint8), np.dtype(np.float32)
-    return [entry for entry in FORMATS if any(entry.holds(dtype, 1) for dtype in least)]
+    """The formats that can be written; gray of 8 bits or floats is the least that they hold, or of frames."""
+    least = (np.dtype(np.uint8), 1, 1), (np.dtype(np.float32), 1, 1), (np.dtype(np.uint8), 1, 2)
+    return [entry for entry in FORMATS if any(entry.holds(*kind) for kind in least)]

@@ -278,10 +278,10 @@ class Animated(Protocol):
 
 @runtime_checkable
 class Near(Protocol):
-    """A format that is written on demand though it does not keep everything."""
+    """A format that does not keep everything; what it does not `holds` it takes on demand."""
 
     def loses(self, dtype: DType, channels: int, frames: int) -> str:
-        """What such pictures lose, or nothing where they cannot be written so either."""
+        """What such pictures lose, in words; nothing where they keep everything, or cannot be written."""
 
 
 class _Silence:

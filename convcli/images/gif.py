@@ -81,7 +81,7 @@ class Gif:
         return dtype == np.uint8 and channels == 1
 
     def loses(self, dtype: DType, channels: int, frames: int) -> str:
-        if dtype != np.uint8 or channels == 2:
+        if dtype != np.uint8 or channels in (1, 2):
             return ""
         return "a GIF has 256 colours a frame: the nearest were taken" + (
             ", and pixels are seen or not" if channels == 4 else ""

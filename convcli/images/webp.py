@@ -60,7 +60,8 @@ class WebP:
         return dtype == np.uint8 and (frames == 1 or channels in (1, 3))
 
     def loses(self, dtype: DType, channels: int, frames: int) -> str:
-        return "an animated WebP keeps no colours under full transparency" if dtype == np.uint8 else ""
+        hides = dtype == np.uint8 and frames > 1 and channels in (2, 4)
+        return "an animated WebP keeps no colours under full transparency" if hides else ""
 
     def carries(self, channels: int) -> Mapping[str, int]:
         blocks = ("exif", "xmp") if channels < 3 else ("icc", "exif", "xmp")  # gray is written as RGB

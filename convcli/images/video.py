@@ -1,0 +1,243 @@
+"""Video by PyAV (FFmpeg), which is an extra: exact as FFV1 in Matroska, near as H.264 in MP4."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+
+from convcli.dtypes import Array, DType
+from convcli.errors import ImageError
+from convcli.images.base import Header, Layout, Metadata, Timing, brands
+
+_MATROSKA: Final = b"\x1a\x45\xdf\xa3"
+_MPEG: Final = frozenset(
+    (b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"M4V ", b"qt  ")
+)
+_RATE: Final = 90_000  # ticks a second, in which times are written
+_PIXELS: Final = {(1, 1): "gray", (1, 2): "gray16le", (3, 1): "rgb24", (3, 2): "rgb48le"}
+"""FFmpeg's names of values by channels and bytes."""
+
+_EXACT: Final = {"gray": "gray", "gray16le": "gray16le", "rgb24": "bgr0", "rgb48le": "gbrp16le"}
+"""In which FFV1 keeps them."""
+
+QUALITY: Final = 18  # of H.264's constant rate factor, 0 to 51: hardly to be told from the original
+
+
+class _Video:
+    """What both containers share."""
+
+    name = ""
+    container = ""
+
+    def header(self, data: bytes) -> Header:
+        with _library().open(io.BytesIO(data)) as file:
+            stream = _stream(file)
+            frames = _times(file, stream)
+            if len(frames) < stream.frames:
+                raise ImageError(
+                    f"damaged {self.name}: {len(frames)} of its {stream.frames} frames are there"
+                )
+            form, columns, rows = stream.codec_context.format, stream.width, stream.height
+            notes = ("its sound is left out",) if file.streams.audio else ()
+        if not frames or form is None or not rows or not columns:
+            raise ImageError(f"damaged {self.name}: {len(frames)} frames of {columns}×{rows} pixels")
+        deep = max(component.bits for component in form.components) > 8
+        channels = 1 if len(form.components) == 1 and not form.has_palette else 3
+        kind = np.dtype(np.uint16 if deep else np.uint8)
+        timing = Metadata(timing=Timing(frames) if len(frames) > 1 else None)
+        return Header(self.name, rows, columns, channels, kind, len(frames), metadata=timing, notes=notes)
+
+    def decode(self, data: bytes, header: Header) -> Array:
+        return next(self.frames(data, header))
+
+    def frames(self, data: bytes, header: Header) -> Iterator[Array]:
+        """Each frame, its colours turned into RGB by FFmpeg."""
+        form = _PIXELS[header.channels, header.dtype.itemsize]
+        shape = header.rows, header.columns, header.channels
+        with _library().open(io.BytesIO(data)) as file:
+            stream = _stream(file)
+            for frame in file.decode(stream):
+                yield frame.to_ndarray(format=form).reshape(shape)
+
+    def carries(self, channels: int) -> Mapping[str, int]:
+        return {"timing": 0}
+
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
+        maker, file = self.encoder(Layout.of(pixels), metadata, len(pixels)), io.BytesIO()
+        maker.write(file, [pixels])
+        return file.getvalue()
+
+    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> VideoEncoder:
+        _library()
+        return VideoEncoder(layout, self.container, metadata.timing or Timing.steady(layout.frames))
+
+
+class Matroska(_Video):
+    """Matroska and WebM, of any video that FFmpeg reads; written as FFV1 (RFC 9043), which loses nothing."""
+
+    name = "mkv"
+    container = "matroska"
+    suffixes: tuple[str, ...] = (".mkv",)
+
+    def sniff(self, head: bytes) -> bool:
+        return head.startswith(_MATROSKA)
+
+    def header(self, data: bytes) -> Header:
+        _check_segment(data)
+        return super().header(data)
+
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
+        return dtype in (np.uint8, np.uint16) and channels in (1, 3) and frames > 1
+
+
+class Mp4(_Video):
+    """MPEG-4 and QuickTime files; written as H.264."""
+
+    name = "mp4"
+    container = "mp4"
+    suffixes: tuple[str, ...] = (".mp4", ".mov", ".m4v")
+
+    def sniff(self, head: bytes) -> bool:
+        return not brands(head).isdisjoint(_MPEG)
+
+    def header(self, data: bytes) -> Header:
+        _check_boxes(data)
+        return super().header(data)
+
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
+        return dtype == np.uint8 and channels in (1, 3) and frames > 1
+
+    def loses(self, dtype: DType, channels: int, frames: int) -> str:
+        return (
+            f"H.264 loses a little: quality {QUALITY}, chroma 4:2:0 where sides are even"
+            if frames > 1
+            else ""
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VideoEncoder:
+    """Writes frames one after the other; their bands are pixels as they are."""
+
+    layout: Layout
+    container: str
+    timing: Timing
+
+    def room(self, frame: int, first: int, last: int) -> None:
+        return None
+
+    def strip(self, first: int, pixels: Array) -> Array:
+        return pixels.copy()
+
+    def write(self, file: BinaryIO, pieces: Iterable[Array]) -> None:
+        """The whole file."""
+        with _library().open(file, "w", format=self.container) as out:
+            stream = self._stream(out)
+            ends = self.timing.ticks(_RATE, least=1)
+            for start, length, pixels in zip(_starts(ends), ends, self._frames(iter(pieces)), strict=True):
+                for packet in stream.encode(self._frame(pixels, start, length)):
+                    out.mux(packet)
+            out.mux(stream.encode())
+
+    def _stream(self, out: Any) -> Any:
+        layout, exact = self.layout, self.container == "matroska"
+        mean = sum(self.timing.durations, Fraction(0)) / layout.frames
+        rate = (1 / mean).limit_denominator(1001) if mean else Fraction(10)
+        stream = out.add_stream("ffv1" if exact else "libx264", rate=rate)
+        stream.width, stream.height = layout.columns, layout.rows
+        even = layout.columns % 2 == layout.rows % 2 == 0
+        near = "yuv420p" if even else "yuv444p"
+        stream.pix_fmt = _EXACT[self._form] if exact else near
+        stream.time_base = stream.codec_context.time_base = Fraction(1, _RATE)
+        stream.options = {"level": "3"} if exact else {"crf": str(QUALITY)}
+        return stream
+
+    @property
+    def _form(self) -> str:
+        return _PIXELS[self.layout.channels, self.layout.dtype.itemsize]
+
+    def _frames(self, pieces: Iterator[Array]) -> Iterator[Array]:
+        """Whole frames of their bands."""
+        for _ in range(self.layout.frames):
+            bands, missing = [], self.layout.rows
+            while missing:
+                bands.append(next(pieces))
+                missing -= len(bands[-1])
+            yield np.concatenate(bands)
+
+    def _frame(self, pixels: Array, start: int, length: int) -> Any:
+        squeezed = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+        frame = _library().VideoFrame.from_ndarray(np.ascontiguousarray(squeezed), format=self._form)
+        frame.pts, frame.duration, frame.time_base = start, length, Fraction(1, _RATE)
+        return frame
+
+
+def _check_segment(data: bytes) -> None:
+    """Refuse a Matroska file whose segment goes on behind its end; FFmpeg decodes what there is.
+
+    An element is an identifier, a size whose first byte says how many bytes it has, and a body (RFC 8794).
+    """
+    place = 4
+    for skipped in (True, False):
+        length = 9 - data[place].bit_length() if place < len(data) else 9
+        size = int.from_bytes(data[place : place + length], "big") & ((1 << 7 * length) - 1)
+        place += length + (size + 4 if skipped else 0)
+    if size != (1 << 7 * length) - 1 and place + size > len(data):  # all ones: a size that nobody knew
+        raise ImageError(f"damaged mkv: {len(data) - place} bytes where {size} are due")
+
+
+def _check_boxes(data: bytes) -> None:
+    """Refuse a file whose last box goes on behind its end (ISO/IEC 14496-12, 4.2)."""
+    place = 0
+    while place + 8 <= len(data):
+        size = int.from_bytes(data[place : place + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[place + 8 : place + 16], "big")
+        place = place + size if size >= 8 else len(data)  # 0: up to the end
+    if place != len(data):
+        raise ImageError("damaged mp4: it ends within a box")
+
+
+def _starts(lengths: list[int]) -> list[int]:
+    starts = [0]
+    for length in lengths[:-1]:
+        starts.append(starts[-1] + length)
+    return starts
+
+
+def _library() -> Any:
+    """PyAV.
+
+    Raises:
+        ImageError: it is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise ImageError("video needs one more package: pip install 'convcli[video]'") from error
+    av.logging.set_level(None)
+    return av
+
+
+def _stream(file: Any) -> Any:
+    """The first video stream, whose decoder takes damage for an error."""
+    if not file.streams.video:
+        raise ImageError("no video in this file")
+    stream = file.streams.video[0]
+    stream.codec_context.options = {"err_detect": "explode"}
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _times(file: Any, stream: Any) -> tuple[Fraction, ...]:
+    """Seconds of each frame, from the times of its packets; the last frame's packet says its own."""
+    packets = [packet for packet in file.demux(stream) if packet.pts is not None]
+    starts = sorted(packet.pts for packet in packets)
+    last = packets[-1].duration or 0 if packets else 0
+    ends = [*starts[1:], (starts[-1] + last) if starts else 0]
+    return tuple((end - start) * stream.time_base for start, end in zip(starts, ends, strict=True))

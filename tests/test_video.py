@@ -1,0 +1,81 @@
+"""Video by the extra: exact as FFV1, near as H.264, refused where it is cut."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from convcli.errors import ImageError
+from convcli.images import format_named, open_bytes
+from convcli.images.base import Layout, Metadata, Timing
+from tests.test_frames import convolved, encoded, film, read
+
+LIMIT = 10**9
+TIMING = Timing((Fraction(1, 25), Fraction(1, 10), Fraction(1, 25), Fraction(2)))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ffv1_keeps_every_bit(channels, dtype):
+    """Frames of any size come back as they were, and so do their times, the last one's aside."""
+    pytest.importorskip("av")
+    pixels = film(channels, dtype)
+    data = encoded("mkv", pixels, TIMING)
+    assert np.array_equal(read(data), pixels)
+    assert open_bytes(data, LIMIT).header.metadata.timing.durations[:3] == TIMING.durations[:3]
+
+
+@pytest.mark.parametrize("rows", [32, 33])
+def test_h264_is_near(run, tmp_path, rows):
+    """A smooth picture differs by little, and the report says what is lost."""
+    pytest.importorskip("av")
+    ramp = np.add.outer(np.arange(rows) * 3, np.arange(40) * 3)
+    pixels = np.repeat(np.stack([ramp + 4 * frame for frame in range(5)])[..., None], 3, -1).astype(np.uint8)
+    source, out = tmp_path / "in.png", tmp_path / "out.mp4"
+    source.write_bytes(encoded("png", pixels, Timing.steady(5)))
+    done = run("apply", source, "-k", "identity", "-o", out)
+    assert "H.264 loses a little" in done.text, done.err
+    found = read(out.read_bytes())
+    assert found.shape == pixels.shape
+    assert np.abs(found.astype(int) - pixels).mean() < 3
+
+
+def test_video_is_filtered_frame_by_frame(run, tmp_path):
+    """Every frame of the result is what the plain loop makes of that frame."""
+    pytest.importorskip("av")
+    pixels = film(3)
+    (tmp_path / "in.mkv").write_bytes(encoded("mkv", pixels, TIMING))
+    done = run("apply", tmp_path / "in.mkv", "-k", "gaussian3")
+    assert done.code == 0, done.err
+    found = read((tmp_path / "in.gaussian3.mkv").read_bytes())
+    from convcli import load_kernel
+
+    kernel = load_kernel("gaussian3")
+    expected = [[convolved(frame[..., channel], kernel) for channel in range(3)] for frame in pixels]
+    assert np.array_equal(found, np.moveaxis(expected, 1, -1))
+
+
+@pytest.mark.parametrize("name", ["mkv", "mp4"])
+def test_cut_video_is_refused(name):
+    """Cut off anywhere, a file is damaged; a picture alone is no video."""
+    pytest.importorskip("av")
+    data = encoded(name, film(3, rows=32, columns=48), TIMING)
+    for length in range(40, len(data) - 1, len(data) // 60):
+        with pytest.raises(ImageError) as caught:
+            read(data[:length])
+        assert "\n" not in str(caught.value)
+    assert not format_named(name).holds(np.dtype(np.uint8), 3, 1)
+
+
+def test_without_the_extra_the_command_that_installs_it_is_named(monkeypatch):
+    """One line, for reading and for writing."""
+    monkeypatch.setitem(sys.modules, "av", None)
+    words = r"video needs one more package: pip install 'convcli\[video\]'"
+    with pytest.raises(ImageError, match=words):
+        open_bytes(b"\x1a\x45\xdf\xa3\x84" + bytes(4) + b"\x18\x53\x80\x67\x80" + bytes(40), LIMIT)
+    layout = Layout(4, 4, 1, np.dtype(np.uint8), 2)
+    with pytest.raises(ImageError, match=words):
+        format_named("mp4").encoder(layout, Metadata(), 4)
