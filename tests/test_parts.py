@@ -65,7 +65,7 @@ def test_strips_of_any_height_hold_the_same_picture(entry, dtype, channels, tmp_
         with source:
             assert np.array_equal(found.pixels(), pixels)
             reader = found.reader()
-            assert isinstance(reader, Decoded) == (entry.name == "png")
+            assert not isinstance(reader, Decoded)
             for first, last in ((0, 61), (0, 1), (60, 61), (5, 9), (6, 50)):
                 rows = reader.rows(0, first, last)
                 assert rows.dtype == pixels.dtype and np.array_equal(rows, pixels[first:last])

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
 
-from convcli.images import open_bytes
+from convcli.errors import ImageError
+from convcli.images import open_bytes, pngrows
 
 RNG = np.random.default_rng(41)
 LIMIT = 10**9
@@ -109,3 +113,76 @@ def test_palettes(transparent, depth):
         assert np.array_equal(pixels[..., 3], alphas[stored[..., 0]])
     with Image.open(io.BytesIO(data)) as image:
         assert np.array_equal(pixels, np.asarray(image.convert("RGBA" if transparent else "RGB")))
+
+
+def by_libpng(channels: int, dtype: str) -> tuple[np.ndarray, bytes]:
+    """Pixels in which every filter of a row is the best of some, and their file, written in many chunks."""
+    rng = np.random.default_rng(channels)
+    ramp = np.add.outer(np.arange(90) ** 2, np.arange(70) * 3)[..., None] * np.arange(1, channels + 1)
+    pixels = (ramp * (1 if dtype == "uint8" else 91) + rng.integers(0, 9, ramp.shape)).astype(dtype)
+    pixels[20:40] = rng.integers(0, 256, pixels[20:40].shape)
+    data = imagecodecs.png_encode(pixels[..., 0] if channels == 1 else pixels, level=6, filter=248)
+    head, body = taken_apart(data)
+    cuts = (0, 1, 2, 500, 501, 3000, len(body))
+    pieces = b"".join(chunk(b"IDAT", body[a:b]) for a, b in pairwise(cuts))
+    return pixels, head + pieces + chunk(b"IEND", b"")
+
+
+def taken_apart(data: bytes) -> tuple[bytes, bytes]:
+    """What stands before the first IDAT chunk, and the bodies of all of them."""
+    place = first = data.index(b"IDAT") - 4
+    bodies = []
+    while data[place + 4 : place + 8] == b"IDAT":
+        length = int.from_bytes(data[place : place + 4], "big")
+        bodies.append(data[place + 8 : place + 8 + length])
+        place += length + 12
+    return data[:first], b"".join(bodies)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [1, 1000, 10**6])
+def test_rows_are_decoded_as_they_are_asked_for(monkeypatch, channels, dtype, size):
+    """From the top down, in pieces of any size, by several threads: what libpng makes of the whole."""
+    monkeypatch.setattr(pngrows, "PIECE", size)
+    pixels, data = by_libpng(channels, dtype)
+    reader = open_bytes(data, LIMIT).reader()
+    assert isinstance(reader, pngrows.PngRows)
+    spans = [(first, min(first + 13, 90)) for first in (*range(40, 90, 7), *range(0, 90, 7))]
+    with ThreadPoolExecutor(4) as pool:
+        for (first, last), rows in zip(spans, pool.map(lambda s: reader.rows(0, *s), spans), strict=True):
+            assert np.array_equal(rows, pixels[first:last])
+
+
+def test_damage_is_found_while_rows_are_decoded():
+    """Bits flipped and files cut: the rows are refused in one line, or those of a whole file."""
+    pixels, data = by_libpng(3, "uint8")
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        broken = bytearray(data[: rng.integers(40, len(data))] if seed % 3 == 0 else data)
+        for place in rng.integers(33, len(broken), 1 + seed % 2):
+            broken[place] ^= 1 << int(rng.integers(8))
+        try:
+            found = open_bytes(bytes(broken), LIMIT).reader().rows(0, 0, 90)
+        except ImageError as error:
+            assert "\n" not in str(error)
+        else:
+            assert np.array_equal(found, pixels)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda raw: raw[:-1], "too few or too many for its size"),
+        (lambda raw: raw + b"0", "too few or too many for its size"),
+        (lambda raw: raw[:-211] + b"\x07" + raw[-210:], "bad adaptive filter value"),
+        (lambda raw: raw[:-2000], "too few or too many for its size"),
+    ],
+)
+def test_streams_that_do_not_fit(change, words):
+    """Too few bytes, too many, and filters that there are not, in chunks whose sums are right."""
+    _, data = by_libpng(3, "uint8")
+    head, body = taken_apart(data)
+    broken = head + chunk(b"IDAT", zlib.compress(change(zlib.decompress(body)))) + chunk(b"IEND", b"")
+    with pytest.raises(ImageError, match=words):
+        open_bytes(broken, LIMIT).reader().rows(0, 0, 90)

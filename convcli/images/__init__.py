@@ -23,6 +23,7 @@ from convcli.images.base import (
     Metadata,
     Moving,
     Partial,
+    Progressive,
     Reader,
     Streaming,
     WholePictures,
@@ -100,6 +101,9 @@ class Opened:
         reader = self.parts
         if reader is None and self.stored.frames > 1:
             reader = Frames(self._frames, ahead)
+        elif reader is None and self.header.orientation == 1 and isinstance(self.format, Progressive):
+            with strict(self.format.name):
+                reader = self.format.progressive(self.source.read(), self.stored)
         if reader is None:
             reader = Decoded([self.pixels()])
         return Later(reader, self.skipped) if self.skipped else reader

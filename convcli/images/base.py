@@ -239,6 +239,14 @@ class Partial(Protocol):
 
 
 @runtime_checkable
+class Progressive(Protocol):
+    """A format that decodes some pictures from the top down, while rows above are used already."""
+
+    def progressive(self, data: bytes, header: Header) -> Reader | None:
+        """A reader of a single picture, which it keeps whole, or None where it is to be decoded at once."""
+
+
+@runtime_checkable
 class Moving(Protocol):
     """A format whose files may have several pictures that are decoded in order."""
 

@@ -50,6 +50,11 @@ def stream(data: Any) -> bytes:
     return bytes(isal_zlib.compress(view, 1) if isal_zlib is not None else zlib.compress(view, 1))
 
 
+def inflater() -> Any:
+    """A decompressor of zlib streams, as `zlib.decompressobj` makes them."""
+    return isal_zlib.decompressobj() if isal_zlib is not None else zlib.decompressobj()
+
+
 def crc32(data: bytes, value: int = 0) -> int:
     """The CRC of PNG and gzip."""
     return int((isal_zlib or zlib).crc32(data, value))

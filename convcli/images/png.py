@@ -13,12 +13,14 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError, shown
-from convcli.images import apng
-from convcli.images.base import Header, Layout, Metadata, whole
+from convcli.images import apng, deflate
+from convcli.images.base import Header, Layout, Metadata, Reader, whole
 from convcli.images.metadata import LARGEST, TEXTS, described, inflated
-from convcli.images.pngwriter import SIGNATURE, PngEncoder
+from convcli.images.pngrows import PngRows
+from convcli.images.pngwriter import SIGNATURE, PngEncoder, chunk
 
 _CHANNELS: Final = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette holds RGB
+_PALETTE: Final = 3  # a colour type
 _XMP: Final = b"XML:com.adobe.xmp"
 _TEXT_COST: Final = 100  # bytes that a text counts for beside its own: there may be many
 _ANIMATION: Final = (b"acTL", b"fcTL", b"IDAT", b"fdAT")
@@ -61,27 +63,28 @@ class Png:
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
         """Each frame of an animation as it is shown."""
         found, _ = apng.parts(_bodies(data, _ANIMATION), header.rows, header.columns)
-        head, shared = data[24:29], b"".join(_chunk(*each) for each in _bodies(data, (b"PLTE", b"tRNS")))
+        head, shared = data[24:29], b"".join(chunk(*each) for each in _bodies(data, (b"PLTE", b"tRNS")))
 
         def decode(part: apng.Part) -> Array:
             rows, columns = part.shape
-            single = SIGNATURE + _chunk(b"IHDR", struct.pack(">II", columns, rows) + head) + shared
-            single += b"".join(_chunk(b"IDAT", body) for body in part.bodies) + _chunk(b"IEND", b"")
+            single = SIGNATURE + chunk(b"IHDR", struct.pack(">II", columns, rows) + head) + shared
+            single += b"".join(chunk(b"IDAT", body) for body in part.bodies) + chunk(b"IEND", b"")
             return self._decoded(single, replace(header, rows=rows, columns=columns))
 
         blank = np.zeros((header.rows, header.columns, header.channels), header.dtype)
         return apng.composed(found, blank, decode)
 
+    def progressive(self, data: bytes, header: Header) -> Reader | None:
+        if not _is_plain(data):
+            return None
+        _check_room(data, header)
+        bodies = (body for _, body in _bodies(data, (b"IDAT",)))
+        return PngRows(bodies, header, data[16:29])
+
     def _decoded(self, data: bytes, header: Header) -> Array:
         import imagecodecs
 
-        depth, colour = data[24], data[25]
-        samples = 1 if colour == 3 else _CHANNELS[colour]
-        needed = header.rows * ((header.columns * samples * depth + 7) // 8 + 1)
-        if needed > len(data) * _MOST_DEFLATED:
-            raise ImageError(
-                f"damaged png: {len(data)} bytes cannot hold {header.columns}×{header.rows} pixels"
-            )
+        _check_room(data, header)
         pixels: Array = imagecodecs.png_decode(data)
         return pixels.reshape(header.rows, header.columns, header.channels)
 
@@ -108,6 +111,30 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
             return
         yield kind, place + 8, length
         place += length + 12
+
+
+def _check_room(data: bytes, header: Header) -> None:
+    """Refuse a size that so many bytes cannot be inflated to, before memory is taken for it."""
+    depth, colour = data[24], data[25]
+    samples = 1 if colour == _PALETTE else _CHANNELS[colour]
+    needed = header.rows * ((header.columns * samples * depth + 7) // 8 + 1)
+    if needed > len(data) * _MOST_DEFLATED:
+        raise ImageError(f"damaged png: {len(data)} bytes cannot hold {header.columns}×{header.rows} pixels")
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether pixels stand as they are, 8 or 16 bits each, from the top down, in chunks in good order.
+
+    Whatever is odd is left to libpng, which knows what to make of it.
+    """
+    depth, colour, *methods = data[24:29]
+    kinds = [kind for kind, _, _ in _chunks(data)]
+    pixels = [index for index, kind in enumerate(kinds) if kind == b"IDAT"]
+    together = bool(pixels) and pixels == list(range(pixels[0], pixels[-1] + 1))
+    critical = {kind for kind in kinds[1:] if not kind[0] & 0x20}
+    crc = deflate.crc32(data[12:29]) == int.from_bytes(data[29:33], "big")
+    known = b"tRNS" not in kinds and critical <= {b"IDAT", b"PLTE"} and data[-8:-4] == b"IEND"
+    return depth >= 8 and colour != _PALETTE and not any(methods) and together and crc and known
 
 
 def _bodies(data: bytes, kinds: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes]]:
@@ -153,7 +180,7 @@ def _metadata(data: bytes) -> tuple[Metadata, tuple[str, ...]]:
 def _body(data: bytes, kind: bytes, place: int, length: int) -> bytes:
     """A chunk's body, whole and as its check sum says."""
     body, crc = data[place : place + length], data[place + length : place + length + 4]
-    if zlib.crc32(body, zlib.crc32(kind)) != int.from_bytes(crc, "big"):
+    if deflate.crc32(body, deflate.crc32(kind)) != int.from_bytes(crc, "big"):
         raise ValueError("its check sum is wrong")
     return body
 
@@ -241,17 +268,17 @@ def chunks(metadata: Metadata) -> bytes:
     """The chunks between IHDR and IDAT that say what ``metadata`` does, in an order that PNG allows."""
     parts = []
     if metadata.gamma:
-        parts.append(_chunk(b"gAMA", struct.pack(">I", min(round(metadata.gamma * 100_000), 2**31 - 1))))
+        parts.append(chunk(b"gAMA", struct.pack(">I", min(round(metadata.gamma * 100_000), 2**31 - 1))))
     if metadata.icc:
-        parts.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)))
+        parts.append(chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)))
     elif metadata.srgb is not None:
-        parts.append(_chunk(b"sRGB", bytes([metadata.srgb])))
+        parts.append(chunk(b"sRGB", bytes([metadata.srgb])))
     if metadata.resolution:
-        parts.append(_chunk(b"pHYs", struct.pack(">IIB", *map(round, metadata.resolution), 1)))
+        parts.append(chunk(b"pHYs", struct.pack(">IIB", *map(round, metadata.resolution), 1)))
     if metadata.exif:
-        parts.append(_chunk(b"eXIf", metadata.exif))
+        parts.append(chunk(b"eXIf", metadata.exif))
     if metadata.xmp:
-        parts.append(_chunk(b"iTXt", _XMP + bytes(5) + metadata.xmp))
+        parts.append(chunk(b"iTXt", _XMP + bytes(5) + metadata.xmp))
     return b"".join(parts) + b"".join(_text_chunk(*pair) for pair in metadata.texts)
 
 
@@ -259,11 +286,6 @@ def _text_chunk(keyword: str, text: str) -> bytes:
     """A tEXt chunk where the text is Latin-1, else iTXt."""
     name = keyword.encode("latin-1")
     try:
-        return _chunk(b"tEXt", name + b"\0" + text.encode("latin-1"))
+        return chunk(b"tEXt", name + b"\0" + text.encode("latin-1"))
     except UnicodeEncodeError:
-        return _chunk(b"iTXt", name + bytes(5) + text.encode())
-
-
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    """A chunk with its length and its sum."""
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return chunk(b"iTXt", name + bytes(5) + text.encode())
