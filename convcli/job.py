@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Final
 
-from convcli import files, images
+from convcli import images
 from convcli.canvas import Canvas
+from convcli.drafts import Draft, Ledger, check_stream
 from convcli.errors import ConvcliError, Halted, OutputError, one_line
 from convcli.featuremap import FeatureMap, feature_maps
+from convcli.files import STREAM, Input
 from convcli.images.base import QUIET, depth_text, kind_text
 from convcli.images.jpeg import QUALITY
 from convcli.images.metadata import listed
@@ -27,7 +31,40 @@ AHEAD: Final = 2
 """Decoded frames that are kept beyond one a worker."""
 
 
-def apply(source: str, settings: Settings, ledger: files.Ledger | None = None) -> list[Report]:
+@dataclass(frozen=True, eq=False, slots=True)
+class Result:
+    """A file for each map, computed but not in its place: of one task, or of several, one behind the other.
+
+    Attributes:
+        found: of each task, its maps and the seconds of each.
+        opened: what was read.
+    """
+
+    tasks: list[Task]
+    drafts: list[Draft]
+    found: list[tuple[list[FeatureMap], float]]
+    settings: Settings
+    opened: Input
+
+    def commit(self, sync_folder: bool = True) -> list[Report]:
+        """Put the files in their places; a report for each map of pictures that are alike.
+
+        Raises:
+            ConvcliError: the input changed meanwhile, or an output cannot be written.
+        """
+        with ExitStack() as stack:
+            for draft in self.drafts:
+                stack.push(draft)
+            self.opened.check_unchanged()
+            sizes = [draft.commit(sync_folder) for draft in self.drafts]
+        return [
+            _report(task, self.settings, index, map_, sizes[index], seconds)
+            for task, (maps, seconds) in zip(self.tasks, self.found, strict=True)
+            for index, map_ in enumerate(maps)
+        ]
+
+
+def apply(source: str, settings: Settings, ledger: Ledger | None = None) -> list[Report]:
     """Convolve one picture, or every frame of a file, and write the feature maps.
 
     Args:
@@ -40,34 +77,40 @@ def apply(source: str, settings: Settings, ledger: files.Ledger | None = None) -
     Raises:
         ConvcliError: of every kind; nothing is left half-written.
     """
-    ledger = ledger or files.Ledger([source])
-    with files.Input.open(source) as opened:
-        results = prepare(source, opened, settings)
-        for tasks in results:
-            _claim(tasks[0], settings, ledger)
-        return [report for tasks in results for report in _applied(tasks, settings)]
+    with Input.open(source) as opened:
+        made = results(source, opened, [settings], ledger or Ledger([source]))
+        return [report for result in made for report in result.commit()]
 
 
-def _applied(tasks: list[Task], settings: Settings) -> list[Report]:
-    """One result: a file for each map, of one task or of several, one behind the other."""
-    found: list[tuple[list[FeatureMap], float]] = []
-    with ExitStack() as stack:
-        drafts = [
-            stack.enter_context(files.Draft(target.path, settings.force)) for target in tasks[0].targets
-        ]
-        for task in tasks:
-            begun = time.perf_counter()
-            maps = _made(task, drafts)
-            found.append((maps, (time.perf_counter() - begun) / len(maps)))
-        sizes = [draft.commit() for draft in drafts]
-    return [
-        _report(task, settings, index, map_, sizes[index], seconds)
-        for task, (maps, seconds) in zip(tasks, found, strict=True)
-        for index, map_ in enumerate(maps)
-    ]
+def results(
+    source: str, opened: Input, each: Sequence[Settings], ledger: Ledger, again: bool = False
+) -> Iterator[Result]:
+    """Convolve one picture, decoded once, as each of some settings says; commit every result, or close it.
+
+    Everything is decided, and every output claimed, before a pixel is decoded.
+
+    Args:
+        again: take outputs that are there for results, where they have the same bytes.
+    """
+    runs = images.open_input(opened, each[0].max_pixels)
+    todo = [(settings, tasks) for settings in each for tasks in prepare(source, runs, settings)]
+    for settings, tasks in todo:
+        _claim(tasks[0], settings, ledger, again)
+    for settings, tasks in todo:
+        with ExitStack() as stack:
+            drafts = [
+                stack.enter_context(Draft(target.path, settings.force, again)) for target in tasks[0].targets
+            ]
+            found = []
+            for task in tasks:
+                begun = time.perf_counter()
+                maps = _made(task, drafts)
+                found.append((maps, (time.perf_counter() - begun) / len(maps)))
+            stack.pop_all()
+        yield Result(tasks, drafts, found, settings, opened)
 
 
-def _made(task: Task, drafts: list[files.Draft]) -> list[FeatureMap]:
+def _made(task: Task, drafts: list[Draft]) -> list[FeatureMap]:
     """Compute the maps and write them into the drafts, each by a thread of its own.
 
     Of several failures the first cause is raised: what another one ended raises `Halted`.
@@ -94,15 +137,15 @@ def _made(task: Task, drafts: list[files.Draft]) -> list[FeatureMap]:
     return maps
 
 
-def _claim(task: Task, settings: Settings, ledger: files.Ledger) -> None:
+def _claim(task: Task, settings: Settings, ledger: Ledger, again: bool) -> None:
     for target in task.targets:
         if target.path is None:
-            files.check_stream()
+            check_stream()
         else:
-            ledger.claim(target.path, settings.force, not settings.output.is_one_file)
+            ledger.claim(target.path, settings.force or again, not settings.output.is_one_file)
 
 
-def _write(target: Target, canvas: Canvas, draft: files.Draft) -> None:
+def _write(target: Target, canvas: Canvas, draft: Draft) -> None:
     try:
         with QUIET, draft.refusals():
             canvas.write(draft.file)
@@ -119,7 +162,7 @@ def _report(
     opened, target = task.opened, task.targets[index]
     return Report(
         source=File(
-            "standard input" if task.source == files.STREAM else task.source,
+            "standard input" if task.source == STREAM else task.source,
             opened.format.name,
             opened.header.kind,
             opened.source.size,

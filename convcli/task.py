@@ -14,7 +14,6 @@ from convcli.colour import decoded, products, white
 from convcli.dtypes import DType
 from convcli.errors import ArgumentError
 from convcli.featuremap import Treatment
-from convcli.files import Input
 from convcli.filter import UNIT, Filter
 from convcli.geometry import Axis, Geometry, geometry
 from convcli.images.base import Banded, Format, Header, Layout, Metadata
@@ -80,16 +79,16 @@ class Task:
     said: Said
 
 
-def prepare(source: str, file: Input, settings: Settings) -> list[list[Task]]:
-    """Read a file's headers and decide everything.
+def prepare(source: str, runs: list[images.Opened], settings: Settings) -> list[list[Task]]:
+    """Decide everything about an opened file.
 
     Returns:
         The tasks of each result: one, or several where one file takes pages of several sizes or types.
 
     Raises:
-        ConvcliError: no picture, or nothing that can be done as the settings say.
+        ConvcliError: nothing can be done as the settings say.
     """
-    runs = images.selected(images.open_input(file, settings.max_pixels), settings.frames)
+    runs = images.selected(runs, settings.frames)
     count = sum(run.header.frames for run in runs)
     if settings.kernel.spatial == 3:
         if len(runs) > 1:
@@ -98,11 +97,7 @@ def prepare(source: str, file: Input, settings: Settings) -> list[list[Task]]:
             )
         return [[_prepared(source, runs[0], settings, count)]]
     if count > 1 and settings.output.is_one_frame:
-        singles = [
-            run.only(index, index + 1)
-            for run in map(images.shared, runs)
-            for index in range(run.header.frames)
-        ]
+        singles = [run.only(index, index + 1) for run in runs for index in range(run.header.frames)]
         return [[_prepared(source, run, settings, 1, frame=number)] for number, run in enumerate(singles)]
     return [[_prepared(source, run, settings, count, mixed=len(runs) > 1) for run in runs]]
 

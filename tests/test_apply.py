@@ -279,12 +279,12 @@ def test_the_json_report(run, picture, gray):
 
 def test_the_json_report_keeps_to_its_page():
     """docs/report.md names every key of the JSON form."""
-    from convcli import featuremap, files, job
+    from convcli import featuremap, files, images, job
 
     page = (SAMPLES.parent / "docs" / "report.md").read_text()
     settings = Settings(convcli.load_kernel("box3"), output=Output("-"))
     file = files.Input(data=(SAMPLES / "scene.png").read_bytes())
-    ((task,),) = prepare("scene.png", file, settings)
+    ((task,),) = prepare("scene.png", images.open_input(file, 10**9), settings)
     found = featuremap.FeatureMap(0, 255, 0, 0, task.mapping)
     report = job._report(task, settings, 0, found, 10, 0.0).as_dict()
 

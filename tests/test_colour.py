@@ -17,6 +17,7 @@ from convcli.colour import decoded as light_of
 from convcli.colour import encoded
 from convcli.featuremap import feature_maps
 from convcli.files import Input
+from convcli.images import open_input
 from convcli.images.base import Decoded, Layout, WholePictures
 from convcli.padding import Padding
 from convcli.picture import Mapping
@@ -28,7 +29,7 @@ from tests.reference import correlate, rounded
 def filtered(pixels: np.ndarray, kernel: convcli.Kernel, **settings: object) -> np.ndarray:
     """The picture that ``apply`` makes of (rows, columns, channels) pixels."""
     data = tiff(pixels)
-    ((task,),) = prepare("x.tif", Input(data=data), Settings(kernel, **settings))
+    ((task,),) = prepare("x.tif", open_input(Input(data=data), 10**9), Settings(kernel, **settings))
     layout: Layout = task.layout
     maker = WholePictures(layout, bytes)
     canvas = Canvas(layout, maker, task.plan.height)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convcli.cli import options
+from convcli.drafts import Ledger, silence_stdout, write
 from convcli.errors import ArgumentError, ConvcliError, OutputError, one_line
-from convcli.files import STREAM, Ledger, silence_stdout, write
+from convcli.files import STREAM
 
 if TYPE_CHECKING:
     from convcli.kernel import Kernel

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convcli.cli import options
+from convcli.files import STREAM
 
 if TYPE_CHECKING:
     from convcli.kernel import Kernel
@@ -77,13 +78,13 @@ def export(kernel: Kernel, **given: Any) -> None:
     """Write KERNEL as a file that --kernel reads back exactly."""
     from pathlib import Path
 
-    from convcli import files, kernelfile
+    from convcli import drafts, kernelfile
 
     chosen = given["format_name"] or ("csv" if given["output"].lower().endswith(".csv") else "yaml")
     text = kernelfile.WRITERS[chosen](kernel)
-    if given["output"] == files.STREAM:
+    if given["output"] == STREAM:
         click.echo(text, nl=False)
         return
     target = Path(given["output"])
-    files.Ledger().claim(target, given["force"])
-    files.write(target, text.encode(), given["force"])
+    drafts.Ledger().claim(target, given["force"])
+    drafts.write(target, text.encode(), given["force"])

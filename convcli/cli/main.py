@@ -154,6 +154,6 @@ def _report(error: Exception) -> int:
 
 
 def _close_stdout() -> None:
-    from convcli.files import silence_stdout
+    from convcli.drafts import silence_stdout
 
     silence_stdout()

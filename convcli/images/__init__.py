@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Final
 
@@ -77,6 +77,7 @@ class Opened:
     stored: Header
     parts: Reader | None = None
     skipped: int = 0
+    kept: list[Reader] = field(default_factory=list)
 
     def pixels(self) -> Array:
         """The first picture, decoded and upright, (rows, columns, channels).
@@ -92,21 +93,28 @@ class Opened:
     def reader(self, ahead: int = 1) -> Reader:
         """The pictures for reading rows: in parts where format and file allow it, else decoded whole.
 
+        All that takes some of the frames, and whoever asks again, has the same one.
+
         Args:
             ahead: how many frames are read at a time.
 
         Raises:
             ImageError: the file is damaged.
         """
-        reader = self.parts
-        if reader is None and self.stored.frames > 1:
-            reader = Frames(self._frames, ahead)
-        elif reader is None and self.header.orientation == 1 and isinstance(self.format, Progressive):
+        if not self.kept:
+            self.kept.append(self._reader(ahead))
+        return Later(self.kept[0], self.skipped) if self.skipped else self.kept[0]
+
+    def _reader(self, ahead: int) -> Reader:
+        if self.parts is not None:
+            return self.parts
+        if self.stored.frames > 1:
+            return Frames(self._frames, ahead)
+        reader: Reader | None = None
+        if self.header.orientation == 1 and isinstance(self.format, Progressive):
             with strict(self.format.name):
                 reader = self.format.progressive(self.source.read(), self.stored)
-        if reader is None:
-            reader = Decoded([self.pixels()])
-        return Later(reader, self.skipped) if self.skipped else reader
+        return reader or Decoded([self.pixels()])
 
     def _frames(self) -> Iterator[Array]:
         assert isinstance(self.format, Moving)
@@ -175,11 +183,6 @@ def selected(runs: list[Opened], frames: slice) -> list[Opened]:
             found.append(run if last - first == run.header.frames else run.only(first, last))
         passed += run.header.frames
     return found
-
-
-def shared(opened: Opened) -> Opened:
-    """The same pictures with one reader for all that take some of them, one after the other."""
-    return replace(opened, parts=opened.reader()) if opened.header.frames > 1 else opened
 
 
 def _slice_text(frames: slice) -> str:
