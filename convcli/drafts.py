@@ -29,6 +29,13 @@ class Ledger:
         self.inputs = [name for name in inputs if name != STREAM]
         self.outputs: set[str] = set()
         self.swept: set[Path] = set()
+        self.identities: set[tuple[int, int] | None] | None = None
+
+    def _is_input(self, target: Path) -> bool:
+        found = _identity(target)
+        if found is not None and self.identities is None:
+            self.identities = {_identity(name) for name in self.inputs}
+        return found is not None and found in (self.identities or ())
 
     def claim(self, target: Path, force: bool, make_folder: bool = False) -> None:
         """Refuse, before any work, a target that is an input, was claimed, exists, or cannot be written.
@@ -49,7 +56,7 @@ class Ledger:
             place = str(target.parent.resolve() / target.name)
             if place in self.outputs:
                 raise OutputError(f"{shown}: is another output of this run; use {{stem}} or a folder")
-            if target.exists() and any(_same(target, name) for name in self.inputs):
+            if self._is_input(target):
                 raise OutputError(f"{shown}: is an input of this run, which is never overwritten")
             if os.path.lexists(target) and not force:
                 raise OutputError(f"{shown}: exists already (--force replaces it)")
@@ -62,11 +69,12 @@ class Ledger:
             sweep(target.parent)
 
 
-def _same(target: Path, name: str) -> bool:
-    try:
-        return target.samefile(name)
-    except (OSError, ValueError):
-        return False
+def _identity(name: str | Path) -> tuple[int, int] | None:
+    """What tells one file from another, whatever its names are."""
+    with suppress(OSError, ValueError):
+        facts = Path(name).stat()
+        return facts.st_dev, facts.st_ino
+    return None
 
 
 def _check_folder(target: Path, shown: str, make_folder: bool) -> None:

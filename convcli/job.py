@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from convcli import images
 from convcli.canvas import Canvas
@@ -20,15 +20,13 @@ from convcli.images.jpeg import QUALITY
 from convcli.images.metadata import listed
 from convcli.naming import Target
 from convcli.report import File, Report
-from convcli.task import Settings, Task, prepare
+from convcli.task import AHEAD, Settings, Task, prepare
 
 ALPHA_NOTES: Final = {
     "filter": "alpha was filtered with the colours, which count by how much of them is seen",
     "keep": "alpha is the input's, at the centre of each window",
     "drop": "alpha was dropped",
 }
-AHEAD: Final = 2
-"""Decoded frames that are kept beyond one a worker."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -46,15 +44,21 @@ class Result:
     settings: Settings
     opened: Input
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with ExitStack() as stack:
+            for draft in self.drafts:
+                stack.push(draft)
+
     def commit(self, sync_folder: bool = True) -> list[Report]:
         """Put the files in their places; a report for each map of pictures that are alike.
 
         Raises:
             ConvcliError: the input changed meanwhile, or an output cannot be written.
         """
-        with ExitStack() as stack:
-            for draft in self.drafts:
-                stack.push(draft)
+        with self:
             self.opened.check_unchanged()
             sizes = [draft.commit(sync_folder) for draft in self.drafts]
         return [
@@ -62,6 +66,10 @@ class Result:
             for task, (maps, seconds) in zip(self.tasks, self.found, strict=True)
             for index, map_ in enumerate(maps)
         ]
+
+
+Todo = list[tuple[Settings, list[Task]]]
+"""The results that are wanted of one input: by which settings, and the tasks of each."""
 
 
 def apply(source: str, settings: Settings, ledger: Ledger | None = None) -> list[Report]:
@@ -78,22 +86,29 @@ def apply(source: str, settings: Settings, ledger: Ledger | None = None) -> list
         ConvcliError: of every kind; nothing is left half-written.
     """
     with Input.open(source) as opened:
-        made = results(source, opened, [settings], ledger or Ledger([source]))
+        todo = decided(source, opened, [settings])
+        made = results(opened, todo, ledger or Ledger([source]))
         return [report for result in made for report in result.commit()]
 
 
-def results(
-    source: str, opened: Input, each: Sequence[Settings], ledger: Ledger, again: bool = False
-) -> Iterator[Result]:
-    """Convolve one picture, decoded once, as each of some settings says; commit every result, or close it.
+def decided(source: str, opened: Input, each: Sequence[Settings]) -> Todo:
+    """What is to be done with one picture, as each of some settings says; no pixel is decoded.
 
-    Everything is decided, and every output claimed, before a pixel is decoded.
+    Raises:
+        ConvcliError: it is no picture, or nothing can be done as the settings say.
+    """
+    runs = images.open_input(opened, each[0].max_pixels)
+    return [(settings, tasks) for settings in each for tasks in prepare(source, runs, settings)]
+
+
+def results(opened: Input, todo: Todo, ledger: Ledger, again: bool = False) -> Iterator[Result]:
+    """Convolve a picture, decoded once, for one result after the other; each is to be committed, or left.
+
+    Every output is claimed before a pixel is decoded.
 
     Args:
         again: take outputs that are there for results, where they have the same bytes.
     """
-    runs = images.open_input(opened, each[0].max_pixels)
-    todo = [(settings, tasks) for settings in each for tasks in prepare(source, runs, settings)]
     for settings, tasks in todo:
         _claim(tasks[0], settings, ledger, again)
     for settings, tasks in todo:
@@ -168,7 +183,10 @@ def _report(
             opened.source.size,
         ),
         target=File(
-            str(target), target.format.name, kind_text(task.layout.channels, task.layout.dtype), size
+            str(target.path or target),
+            target.format.name,
+            kind_text(task.layout.channels, task.layout.dtype),
+            size,
         ),
         kernel=settings.kernel,
         index=index,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from convcli.dtypes import DType
 from convcli.errors import ArgumentError, OutputError, one_line, shown
 from convcli.files import STREAM
 from convcli.images import FORMATS, format_named, format_of_suffix, written
 from convcli.images.base import Format, Mixed, Near, kind_text
+from convcli.kernel import Kernel
 
 FIELDS: Final = ("stem", "kernel", "index", "frame", "suffix")
 _DEFAULT: Final = "{stem}.{kernel}{suffix}"
@@ -96,6 +99,25 @@ class Output:
         fields = string.Formatter().parse(self.spec or "") if self._is_template else ()
         return any(field == "frame" for _, field, _, _ in fields)
 
+    def inside(self, folder: str) -> Output:
+        """The same with a folder more in front of a result's name."""
+        if not folder:
+            return self
+        if self._is_template and not (self.spec or "").endswith("/"):
+            place = Path(self.spec or "")
+            return replace(self, spec=str(place.parent / _escaped(folder) / place.name))
+        return replace(self, spec=f"{self.spec}/{_escaped(folder) if self._is_template else folder}/")
+
+    def foretold(self, source: str, kernel: Kernel) -> list[Path]:
+        """The places of the results of a picture whose own format holds them, told from its name alone."""
+        maps = 1 if kernel.combine else kernel.maps
+        chosen = format_named(self.format) if self.format else format_of_suffix(Path(source).suffix)
+        picture = Picture(np.dtype(np.uint8), 1)
+        return [
+            self._place(source, kernel.name, index, maps, chosen or FORMATS[0], picture)
+            for index in range(maps)
+        ]
+
     def targets(self, source: str, kernel: str, maps: int, came_as: Format, picture: Picture) -> list[Target]:
         """The place of each of ``maps`` results of this kind.
 
@@ -154,6 +176,11 @@ class Output:
         if self._is_template:
             return Path(name) / _DEFAULT.format_map(values) if name.endswith("/") else Path(name)
         return (Path(self.spec) if self.spec else origin.parent) / name
+
+
+def _escaped(folder: str) -> str:
+    """A folder's name as it stands in a template."""
+    return folder.replace("{", "{{").replace("}", "}}")
 
 
 def safe(name: str) -> str:

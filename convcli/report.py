@@ -19,6 +19,39 @@ from convcli.plan import Plan
 from convcli.rational import Number, text_of
 
 SCHEMA: Final = 1
+COLUMNS: Final = (
+    "input",
+    "output",
+    "kernel",
+    "map",
+    "frames",
+    "input_rows",
+    "input_columns",
+    "input_channels",
+    "kernel_rows",
+    "kernel_columns",
+    "stride_rows",
+    "stride_columns",
+    "dilation_rows",
+    "dilation_columns",
+    "padding",
+    "top",
+    "bottom",
+    "left",
+    "right",
+    "output_rows",
+    "output_columns",
+    "output_channels",
+    "low",
+    "high",
+    "mapping",
+    "below",
+    "above",
+    "method",
+    "seconds",
+)
+"""Of the CSV form."""
+
 MOST_SHOWN: Final = 7  # rows and columns of a matrix in the text report
 MOST_LISTED: Final = 1024  # weights in a JSON report
 _SUBJECT: Final = ("frames", "rows", "columns")
@@ -113,15 +146,16 @@ class Report:
         """One row, behind a header if asked; a cell that a spreadsheet would run as a formula is quoted."""
         import csv  # only who asks for it pays for this import
 
-        row = self._csv_row()
+        row = self.csv_row()
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         if header:
             writer.writerow(row.keys())
-        writer.writerow([_tame(value) for value in row.values()])
+        writer.writerow([tame(value) for value in row.values()])
         return buffer.getvalue()
 
-    def _csv_row(self) -> dict[str, Any]:
+    def csv_row(self) -> dict[str, Any]:
+        """The cells of `COLUMNS`."""
         rows, columns = self.geometry.axes[-2:]
         return {
             "input": self.source.name,
@@ -172,7 +206,8 @@ class Report:
             *((("", line[2:]) for line in str(self.plan).splitlines()[1:]) if verbose else ()),
             (
                 "written",
-                f"{self.target.name}: {self.target.format}, {self.target.kind}, {_size(self.target.bytes)}",
+                f"{one_line(self.target.name)}: {self.target.format}, {self.target.kind}, "
+                f"{_size(self.target.bytes)}",
             ),
             *((("metadata", ", ".join(words for _, words in self.metadata)),) if self.metadata else ()),
             *(("note", note) for note in self.notes),
@@ -314,7 +349,8 @@ def _matrix_lines(kernel: Kernel) -> list[str]:
     return lines
 
 
-def _tame(value: Any) -> Any:
+def tame(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula."""
     if not isinstance(value, str):
         return value
     return "'" + one_line(value) if value[:1] in ("=", "+", "-", "@", "\t", "\r") else one_line(value)

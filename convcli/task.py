@@ -10,13 +10,14 @@ from typing import Final
 import numpy as np
 
 from convcli import images
+from convcli.canvas import MOST_WAITING
 from convcli.colour import decoded, products, white
 from convcli.dtypes import DType
 from convcli.errors import ArgumentError
 from convcli.featuremap import Treatment
 from convcli.filter import UNIT, Filter
 from convcli.geometry import Axis, Geometry, geometry
-from convcli.images.base import Banded, Format, Header, Layout, Metadata
+from convcli.images.base import Banded, Format, Header, Layout, Metadata, Streaming
 from convcli.images.metadata import Said, fitted
 from convcli.kernel import Kernel
 from convcli.methods.base import Work
@@ -31,6 +32,12 @@ LUMA: Final = tuple(Fraction(share, 1000) for share in (299, 587, 114))
 """Shares of red, green and blue in brightness: ITU-R BT.601."""
 
 CHANNELS: Final = ("each", "gray", "sum")
+AHEAD: Final = 2
+"""Decoded frames that are kept beyond one a worker."""
+
+_SCRATCH: Final = 2**23  # bytes of a thread's buffers
+_PROGRAM: Final = 2**25  # bytes that a process takes beside its pictures
+
 PHOTOGRAPH: Final = Padding.parse("same:reflect")
 MAX_PIXELS: Final = 10**9
 
@@ -77,6 +84,22 @@ class Task:
     layout: Layout
     targets: tuple[Target, ...]
     said: Said
+
+    @property
+    def memory(self) -> int:
+        """About how many bytes it takes: what is decoded or encoded whole, and the strips on their way."""
+        header, plan, layout = self.opened.header, self.plan, self.layout
+        picture = header.rows * header.columns * header.channels * header.dtype.itemsize
+        volume = plan.problem.depth.size
+        decoded = 0 if self.opened.parts is not None and volume == 1 else self.opened.source.size + picture
+        frames = volume if volume > 1 else min(header.frames, plan.threads + AHEAD)
+        result = prod(layout.shape) * layout.dtype.itemsize
+        kept = sum(
+            result * layout.frames for target in self.targets if not isinstance(target.format, Streaming)
+        )
+        band = plan.height * layout.columns * layout.channels * layout.dtype.itemsize
+        strips = plan.threads * (_SCRATCH + 4 * band) + MOST_WAITING * band * len(self.targets)
+        return decoded + max(frames - 1, 0) * picture + kept + strips + _PROGRAM
 
 
 def prepare(source: str, runs: list[images.Opened], settings: Settings) -> list[list[Task]]:

@@ -14,7 +14,6 @@ from convcli.errors import ArgumentError, ConvcliError, OutputError, one_line
 from convcli.files import STREAM
 
 if TYPE_CHECKING:
-    from convcli.kernel import Kernel
     from convcli.report import Report
     from convcli.task import Settings
 
@@ -32,9 +31,7 @@ if TYPE_CHECKING:
     help="A file, FOLDER/, a template of {stem} {kernel} {index} {frame} {suffix}, or - for standard output. "
     "Default: {stem}.{kernel}{suffix} beside the input.",
 )
-@click.option(
-    "--format", "format_name", metavar="NAME", help="png, jpeg, tiff, webp, bmp, gif, pnm, pfm, npy or avif."
-)
+@options.format_name
 @options.frames
 @options.strip
 @options.force
@@ -73,8 +70,8 @@ def apply(images: tuple[str, ...], **given: Any) -> None:
 
 
 def _settings(images: tuple[str, ...], given: dict[str, Any]) -> Settings:
+    from convcli.cli.settings import settings_of
     from convcli.naming import Output
-    from convcli.task import Settings
 
     output = Output(given["output"], given["format_name"])
     if len(images) > 1 and (output.is_one_file or output.is_stream):
@@ -84,40 +81,7 @@ def _settings(images: tuple[str, ...], given: dict[str, Any]) -> Settings:
         )
     if images.count(STREAM) > 1:
         raise ArgumentError("standard input (-) stands twice")
-    kernel, note = _adjusted(given["kernel"], given["scale"], given["bias"])
-    return Settings(
-        kernel=kernel,
-        note=note,
-        stride=given["stride"],
-        padding=given["padding"],
-        dilation=given["dilation"],
-        flip=given["flip"],
-        channels=given["channels"],
-        mapping=given["mapping"],
-        output=output,
-        force=given["force"],
-        double=given["precision"] == "double",
-        method=given["method"],
-        threads=given["threads"],
-        max_pixels=given["max_pixels"],
-        alpha=given["alpha"],
-        linear=given["linear"],
-        depth=given["depth"],
-        strip=given["strip"],
-        frames=given["frames"],
-    )
-
-
-def _adjusted(kernel: Kernel, scale: Any, bias: Any) -> tuple[Kernel, str]:
-    """The kernel with --scale and --bias, and what a person should know of that."""
-    note = ""
-    if scale in ("sum", "abs"):
-        scaled = kernel.normalised(scale)
-        note = "the weights sum to 0, so --scale left them as they are" if scaled is kernel else ""
-        kernel = scaled
-    elif scale != "none":
-        kernel = kernel.scaled(scale)
-    return (kernel if bias is None else kernel.biased(bias)), note
+    return settings_of(given, given["kernel"], output)
 
 
 def _naming(image: str, error: Exception) -> str:

@@ -19,6 +19,7 @@ from convcli.errors import ConvcliError, cut, one_line, suggest
 
 COMMANDS: Final = {
     "apply": "Filter pictures with a kernel.",
+    "batch": "Filter many pictures, past every failure.",
     "shape": "The shape of a feature map, without a picture.",
     "plan": "How a feature map would be computed, and why.",
     "kernels": "List, show and export kernels.",
@@ -130,8 +131,12 @@ def _invoke(given: list[str]) -> int:
 def _stop(number: int, frame: FrameType | None) -> None:
     """End; while that cleans up, further signals do nothing."""
     for other in ENDING:
-        signal.signal(other, signal.SIG_IGN)
+        signal.signal(other, _nothing)  # one that came already and were ignored now would be a message
     raise Stopped(number)
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """What further signals do."""
 
 
 def _report(error: Exception) -> int:

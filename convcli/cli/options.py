@@ -127,6 +127,15 @@ kernel = click.option(
     help="A preset (`convcli kernels` lists them), a .yaml or .csv file, or numbers such as "
     "'1 0 -1; 2 0 -2; 1 0 -1'.",
 )
+kernels = click.option(
+    "-k",
+    "--kernel",
+    "kernels",
+    type=Parsed("KERNEL", load),
+    required=True,
+    multiple=True,
+    help="As for apply; several give several results of each picture.",
+)
 flip = click.option(
     "--flip/--no-flip",
     default=False,
@@ -208,6 +217,12 @@ frames = click.option(
     show_default=True,
     help="Of an animation or a file of pages: every one, number N, or those from A up to B, counted from 0 "
     "(from the end where negative).",
+)
+format_name = click.option(
+    "--format",
+    "format_name",
+    metavar="NAME",
+    help="png, jpeg, tiff, webp, bmp, gif, pnm, pfm, npy, avif, mkv or mp4.",
 )
 force = click.option("--force", "-f", is_flag=True, help="Replace files that exist.")
 report = click.option(

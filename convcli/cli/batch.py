@@ -1,0 +1,249 @@
+"""``convcli batch``: filter many pictures, past every failure."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from convcli.cli import options
+from convcli.errors import ArgumentError, one_line
+from convcli.files import STREAM
+
+if TYPE_CHECKING:
+    from convcli.batch import Batch, Limits
+    from convcli.sources import Source
+
+_EVERY: Final = 5.0  # seconds between lines of progress where there is no terminal
+_UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+def _bytes(text: str) -> int:
+    """``2G``, ``500M``, ``1e9``."""
+    word = text.strip().casefold().removesuffix("b")
+    unit = word[-1:] if word[-1:] in _UNITS and not word[-1:].isdigit() else ""
+    try:
+        value = float(word.removesuffix(unit)) * _UNITS[unit]
+    except ValueError:
+        value = 0
+    if not 1 <= value < 2**63:
+        raise click.BadParameter(f"{text!r} is not a number of bytes, such as 500M or 2G")
+    return int(value)
+
+
+@click.command()
+@click.argument("sources", nargs=-1, metavar="SOURCE... DESTINATION")
+@options.kernels
+@options.convolution
+@options.values
+@options.colours
+@options.format_name
+@options.frames
+@options.strip
+@options.force
+@click.option(
+    "-r", "--recursive", is_flag=True, help="Take the folders within folders too, and keep their tree."
+)
+@click.option(
+    "--from-file", type=click.Path(), metavar="LIST", help="Take the names in a file too, one a line."
+)
+@click.option(
+    "-0", "--null", is_flag=True, help="Names in lists end with a NUL, as find -print0 writes them."
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Show every input with its outputs, and do nothing.")
+@click.option(
+    "--report",
+    metavar="FILE",
+    help="The manifest: a row for each feature map and each failure, in a .jsonl or .csv file, or - for JSON "
+    "lines on standard output.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on by the manifest: what is done and unchanged is left as it is."
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["continue", "stop"], case_sensitive=False),
+    default="continue",
+    show_default=True,
+    help="After a picture that fails.",
+)
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1, 1024), metavar="N", help="Worker processes; one a processor."
+)
+@click.option(
+    "--max-memory",
+    type=options.Parsed("BYTES", _bytes),
+    help="What all workers together may take, such as 2G; half of the machine's. A picture that needs more "
+    "than its share waits until it is alone.",
+)
+@options.work
+@options.quiet
+def batch(sources: tuple[str, ...], **given: Any) -> None:
+    """Filter the pictures of each SOURCE, and put the results into the folder DESTINATION.
+
+    A SOURCE is a picture, a folder, a pattern such as 'in/*.png', or - for a list of names on standard input.
+    DESTINATION is a folder, which is made if it is missing, or a template such as out/{stem}{suffix}. With
+    several kernels, every picture is decoded once.
+
+    \b
+      convcli batch photos/ edges/ -k sobel-x --map signed:1020
+      convcli batch -r album/ out/ -k box3 -k sharpen --report out.jsonl
+      find . -name '*.png' -print0 | convcli batch -0 - out/ -k gaussian5
+    """
+    from convcli.batch import Limits
+    from convcli.manifest import Manifest
+
+    found = _batch(sources, given, Limits.of(given["jobs"], given["max_memory"]))
+    if given["dry_run"]:
+        _show(found)
+        return
+    if given["resume"] and not given["report"]:
+        raise ArgumentError("--resume needs the manifest of the earlier run: --report FILE")
+    manifest = Manifest(given["report"], given["resume"], given["force"]) if given["report"] else None
+    found.check()
+    _run(found, manifest, given)
+
+
+def _batch(arguments: tuple[str, ...], given: dict[str, Any], limits: Limits) -> Batch:
+    from convcli.batch import Batch
+    from convcli.cli.settings import settings_of
+    from convcli.naming import Output
+
+    *names, destination = arguments or ("",)
+    if not destination or not (names or given["from_file"]):
+        raise ArgumentError("batch needs a SOURCE and a DESTINATION, which is the last")
+    if destination == STREAM:
+        raise ArgumentError("the DESTINATION of a batch is a folder or a template, not standard output")
+    spec = destination if "{" in destination else f"{destination.rstrip('/') or '/'}/"
+    folder = Path(spec)
+    if "{" not in destination and folder.exists() and not folder.is_dir():
+        raise ArgumentError(f"{one_line(destination)}: is a file; the DESTINATION is a folder or a template")
+    sources = _sources(names, given, None if "{" in destination else folder)
+    if not sources:
+        raise ArgumentError("there is no picture in any SOURCE")
+    output = Output(spec, given["format_name"])
+    each = [settings_of(given, kernel, output) for kernel in given["kernels"]]
+    return Batch(sources, each, limits, given["resume"])
+
+
+def _sources(names: list[str], given: dict[str, Any], destination: Path | None) -> list[Source]:
+    from convcli.images import FORMATS
+    from convcli.sources import expanded, listed
+
+    lists = [given["from_file"]] if given["from_file"] else []
+    if names.count(STREAM) + lists.count(STREAM) > 1:
+        raise ArgumentError("standard input (-) stands twice")
+    wanted: list[str] = []
+    for name in names:
+        if name != STREAM:
+            wanted.append(name)
+        elif sys.stdin is None:
+            raise ArgumentError("standard input is closed")
+        else:
+            wanted += listed(sys.stdin.buffer, given["null"])
+    for name in lists:
+        try:
+            with Path(name).open("rb") as file:
+                wanted += listed(file, given["null"])
+        except OSError as error:
+            raise ArgumentError(f"{one_line(name)}: {error.strerror}") from error
+    suffixes = {suffix for entry in FORMATS for suffix in entry.suffixes}
+    return expanded(wanted, given["recursive"], suffixes, destination)
+
+
+def _show(batch: Batch) -> None:
+    """Every input with its outputs, as they would be; what would fail, with the reason."""
+    from convcli import job
+    from convcli.errors import ConvcliError
+    from convcli.files import Input
+
+    failed = 0
+    for source in batch.sources:
+        try:
+            with Input.open(source.path) as opened:
+                todo = job.decided(source.path, opened, batch.settings(source))
+                places = [target.path for _, tasks in todo for target in tasks[0].targets]
+            for place in places:
+                click.echo(f"{one_line(source.path)} → {one_line(str(place))}")
+        except ConvcliError as error:
+            failed += 1
+            click.echo(f"convcli: {one_line(source.path)}: {error}", err=True)
+    if failed:
+        click.get_current_context().exit(1)
+
+
+def _run(batch: Batch, manifest: Any, given: dict[str, Any]) -> None:
+    from convcli.batch import run
+
+    progress = _Progress(len(batch.sources), given["quiet"])
+    try:
+        for done in run(batch, manifest, given["on_error"] == "stop"):
+            progress.add(done)
+    finally:
+        progress.end()
+    if progress.failed:
+        click.get_current_context().exit(1)
+
+
+class _Progress:
+    """A bar on a terminal, a line every few seconds elsewhere, and a line at the end."""
+
+    def __init__(self, total: int, quiet: bool) -> None:
+        self.total, self.quiet = total, quiet
+        self.made = self.skipped = self.failed = 0
+        self.begun = self.shown = time.monotonic()
+        self.bar: Any = None
+        if not quiet and sys.stderr is not None and sys.stderr.isatty():
+            self.bar = click.progressbar(
+                length=total, file=sys.stderr, show_pos=True, item_show_func=lambda _: self._rate()
+            )
+            self.bar.__enter__()
+
+    def add(self, done: Any) -> None:
+        """Count a picture; a failure is a line at once."""
+        if done.error:
+            self.failed += 1
+            if self.bar is not None:
+                click.echo("\r\033[K", err=True, nl=False)
+            click.echo(f"convcli: {done.error}", err=True)
+        elif done.skipped:
+            self.skipped += 1
+        else:
+            self.made += 1
+        if self.bar is not None:
+            self.bar.update(1, done)
+        elif not self.quiet and time.monotonic() - self.shown > _EVERY:
+            self.shown = time.monotonic()
+            click.echo(f"convcli: {self._count} of {self.total}, {self._rate()}{self._left()}", err=True)
+
+    @property
+    def _count(self) -> int:
+        return self.made + self.skipped + self.failed
+
+    def _rate(self) -> str:
+        rate = (self.made + self.failed) / max(time.monotonic() - self.begun, 1e-3)
+        return f"{rate:.0f} a second" if rate >= 10 else f"{rate:.1f} a second"
+
+    def _left(self) -> str:
+        worked = self.made + self.failed
+        if not worked:
+            return ""
+        return f", {(time.monotonic() - self.begun) / worked * (self.total - self._count):.0f} s left"
+
+    def end(self) -> None:
+        """The counts, and how quickly it went."""
+        if self.bar is not None:
+            self.bar.__exit__(None, None, None)
+        if self.quiet:
+            return
+        seconds = time.monotonic() - self.begun
+        left = self.total - self._count
+        ended = f", {left} not begun" if left else ""
+        click.echo(
+            f"convcli: {self.made} done, {self.skipped} skipped, {self.failed} failed{ended} "
+            f"in {seconds:.1f} s, {self._rate()}",
+            err=True,
+        )

@@ -1,0 +1,92 @@
+"""The pictures of a batch: files, folders, patterns and lists of names, in a stable order."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from convcli.errors import ArgumentError, one_line
+
+LARGEST_LIST: Final = 2**28
+"""Bytes of a list of names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One picture, and the folder, seen from the one that was named, in which its results go."""
+
+    path: str
+    folder: str = ""
+
+
+def expanded(
+    names: Iterable[str], recursive: bool, suffixes: Collection[str], apart: Path | None = None
+) -> list[Source]:
+    """The pictures that some names stand for, each once.
+
+    Args:
+        names: files, folders, and patterns such as ``*.png`` that no shell has expanded.
+        recursive: whether the folders within folders count, whose tree is kept.
+        suffixes: of the files of a folder that are pictures (``.png``); hidden ones are none.
+        apart: a folder that is left out, the one of the results.
+
+    Raises:
+        ArgumentError: a pattern that nothing fits, or a folder that cannot be read.
+    """
+    found = dict[str, Source]()
+    outside = os.path.realpath(apart) if apart is not None else None
+    for name in names:
+        for source in _expanded(name, recursive, suffixes, outside):
+            found.setdefault(source.path, source)
+    return list(found.values())
+
+
+def _expanded(name: str, recursive: bool, suffixes: Collection[str], outside: str | None) -> Iterator[Source]:
+    if os.path.isdir(name):  # noqa: PTH112 - a name with a NUL is none
+        yield from _within(name, recursive, suffixes, outside)
+    elif os.path.lexists(name) or not glob.has_magic(name):
+        yield Source(name)
+    else:
+        fitting = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - names stay as they were written
+        if not fitting:
+            raise ArgumentError(f"{one_line(name)}: nothing fits this pattern")
+        for found in fitting:
+            if not os.path.isdir(found):  # noqa: PTH112
+                yield Source(found)
+
+
+def _within(top: str, recursive: bool, suffixes: Collection[str], outside: str | None) -> Iterator[Source]:
+    """The pictures of a folder; links to folders are not followed, so that no tree is without end."""
+    for place, folders, files in os.walk(top, onerror=_refuse):
+        inside = os.path.relpath(place, top)
+        for name in sorted(files):
+            if not name.startswith(".") and os.path.splitext(name)[1].casefold() in suffixes:  # noqa: PTH122
+                yield Source(os.path.join(place, name), "" if inside == "." else inside)  # noqa: PTH118
+        if not recursive:
+            return
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and os.path.realpath(os.path.join(place, name)) != outside  # noqa: PTH118
+        )
+
+
+def _refuse(error: OSError) -> None:
+    raise ArgumentError(f"{one_line(str(error.filename))}: {error.strerror}") from error
+
+
+def listed(file: BinaryIO, null: bool) -> list[str]:
+    """The names in a list, one a line, or behind each a NUL.
+
+    Raises:
+        ArgumentError: the list is too long.
+    """
+    data = file.read(LARGEST_LIST + 1)
+    if len(data) > LARGEST_LIST:
+        raise ArgumentError(f"the list of names is longer than {LARGEST_LIST} bytes")
+    parts = data.split(b"\0") if null else data.splitlines()
+    return [os.fsdecode(part) for part in parts if part]

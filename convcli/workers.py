@@ -1,0 +1,221 @@
+"""Worker processes that compute one thing at a time, and are replaced when they die.
+
+They are forked, so that they begin with everything that is imported. What they have computed they finish
+beside the next computation, because that waits for the disk. A worker whose parent is gone ends too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from threading import Lock
+from types import FrameType
+from typing import Any, Final
+
+MOST_FINISHING: Final = 2
+"""Results of a worker that wait for the disk, before it gets nothing more to compute."""
+
+_PATIENCE: Final = 5.0  # seconds that a worker has to end when it is asked to
+_DEATH_OF_PARENT: Final = 1  # prctl's number for the signal that it sends (PR_SET_PDEATHSIG)
+
+Work = Callable[[Any], Callable[[], Any]]
+"""Computes a task; what it returns finishes it and gives the answer. Neither raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a task."""
+
+    number: int
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A worker died of a task."""
+
+    number: int
+    reason: str
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    process: Any
+    pipe: Connection
+    computing: int | None = None
+    finishing: list[int] = field(default_factory=list)
+
+    @property
+    def idle(self) -> bool:
+        return self.computing is None and not self.finishing
+
+
+class Crew:
+    """Up to ``size`` workers; use it as a context, which ends them all."""
+
+    def __init__(self, size: int, work: Work) -> None:
+        self.size, self.work = size, work
+        self.workers: list[_Worker] = []
+        self.tasks: dict[int, Any] = {}
+        self.again: list[int] = []
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        for worker in self.workers:
+            if kind is not None:
+                worker.process.terminate()
+            worker.pipe.close()
+        for worker in self.workers:
+            worker.process.join(_PATIENCE if kind is not None else None)
+            if worker.process.exitcode is None:
+                worker.process.kill()
+                worker.process.join()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is to be waited for."""
+        return not self.tasks
+
+    def ready(self) -> bool:
+        """Whether somebody could begin a task at once."""
+        return not self.again and self._free() is not None
+
+    def begin(self, number: int, task: Any) -> None:
+        """Give a task to somebody who is `ready`."""
+        worker = self._free()
+        assert worker is not None
+        self.tasks[number] = task
+        if worker not in self.workers:
+            self.workers.append(worker)
+        worker.computing = number
+        with suppress(OSError):  # it died; `events` finds that
+            worker.pipe.send((number, task))
+
+    def _free(self) -> _Worker | None:
+        for worker in self.workers:
+            if worker.computing is None and len(worker.finishing) < MOST_FINISHING:
+                return worker
+        return self._hired() if len(self.workers) < self.size else None
+
+    def _hired(self) -> _Worker:
+        context = get_context("fork")
+        ours, theirs = context.Pipe()
+        others = [worker.pipe for worker in self.workers]
+        process = context.Process(target=_serve, args=(theirs, [ours, *others], self.work, os.getpid()))
+        process.start()
+        theirs.close()
+        worker = _Worker(process, ours)
+        self.workers.append(worker)
+        return worker
+
+    def events(self, seconds: float) -> Iterator[Answer | Death]:
+        """What happens next, within a time."""
+        pipes = {worker.pipe: worker for worker in self.workers}
+        for pipe in wait(list(pipes), seconds):
+            assert isinstance(pipe, Connection)
+            worker = pipes[pipe]
+            try:
+                word, number, value = pipe.recv()
+            except (EOFError, OSError):
+                yield from self._buried(worker)
+                continue
+            if word == "computed":
+                worker.computing = None
+                worker.finishing.append(number)
+            else:
+                worker.finishing.remove(number)
+                del self.tasks[number]
+                yield Answer(number, value)
+        while self.again and self._free() is not None:
+            number = self.again.pop()
+            self.begin(number, self.tasks[number])
+
+    def _buried(self, worker: _Worker) -> Iterator[Death]:
+        """Of all that a dead worker had, what it was computing is to blame, or finishing first."""
+        worker.pipe.close()
+        worker.process.join()
+        self.workers.remove(worker)
+        if worker.computing is not None:
+            blamed, self.again = worker.computing, self.again + worker.finishing
+        elif worker.finishing:
+            blamed, *others = worker.finishing
+            self.again += others
+        else:
+            return
+        del self.tasks[blamed]
+        yield Death(blamed, _reason(worker.process.exitcode))
+
+
+def _reason(code: int) -> str:
+    if code >= 0:
+        return f"its worker ended with code {code}"
+    with suppress(ValueError):
+        return f"its worker was killed by {signal.Signals(-code).name}"
+    return f"its worker was killed by signal {-code}"
+
+
+class _Ended(BaseException):
+    """Somebody asked the worker to end."""
+
+
+def _serve(pipe: Connection, others: list[Connection], work: Work, parent: int) -> None:
+    """Work until the pipe is closed, and leave without the clean-up of the process that this is a copy of."""
+    try:
+        _attend(parent)
+        for other in others:  # as long as a copy is open, nobody sees that the parent is gone
+            other.close()
+        _loop(pipe, work)
+    except (_Ended, KeyboardInterrupt):
+        os._exit(0)
+    except BaseException:
+        os._exit(1)
+    os._exit(0)
+
+
+def _attend(parent: int) -> None:
+    """End by SIGTERM, also that of the parent's death, and leave the keyboard to the parent."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
+    with suppress(OSError, AttributeError):  # Linux alone has it
+        ctypes.CDLL(None).prctl(_DEATH_OF_PARENT, signal.SIGTERM)
+    if os.getppid() != parent:
+        raise _Ended
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    raise _Ended
+
+
+def _loop(pipe: Connection, work: Work) -> None:
+    lock = Lock()
+
+    def send(*words: Any) -> None:
+        with lock, suppress(OSError):  # nobody listens any more
+            pipe.send(words)
+
+    def finish(number: int, finished: Callable[[], Any]) -> None:
+        send("done", number, finished())
+
+    last: Future[None] | None = None
+    with ThreadPoolExecutor(1) as finisher:
+        while True:
+            try:
+                number, task = pipe.recv()
+            except (EOFError, OSError):
+                break
+            finished = work(task)
+            send("computed", number, None)
+            last = finisher.submit(finish, number, finished)
+        if last is not None:
+            last.result()
