@@ -140,11 +140,15 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a worker is asked: a picture, threads, and whether nobody else works meanwhile."""
+    """What a worker is asked: a picture, threads, and whether nobody else works meanwhile.
+
+    ``again`` says that the outputs may be there already, with the same bytes.
+    """
 
     source: Source
     threads: int
     alone: bool
+    again: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +204,7 @@ class Foreman:
             )
         done: list[Report] = []
         waiting: deque[job.Result] = deque()
-        for result in job.results(opened, todo, self.ledger, batch.again):
+        for result in job.results(opened, todo, self.ledger, order.again):
             waiting.append(result)
             stack.push(result)
             if len(waiting) > _MOST_OPEN:
@@ -283,7 +287,7 @@ def run(batch: Batch, manifest: Manifest | None, stop: bool = False) -> Iterator
     rows = _Ordered(manifest, list(todo))
     numbers = {source.path: number for number, source in enumerate(batch.sources)}
     try:
-        with Crew(min(batch.limits.jobs, len(todo)), Foreman(batch, manifest is not None)) as crew:
+        with Crew(min(batch.limits.jobs, len(todo)), Foreman(batch, manifest is not None), _repeated) as crew:
             for number, outcome in _worked(batch, crew, todo):
                 rows.add(number, outcome.rows)
                 yield Done(batch.sources[number], outcome.error)
@@ -306,11 +310,15 @@ def _worked(batch: Batch, crew: Crew, todo: deque[int]) -> Iterator[tuple[int, O
     while todo or large or not crew.idle:
         if large and crew.idle:
             number = large.popleft()
-            crew.begin(number, Order(batch.sources[number], batch.limits.cores, alone=True))
+            crew.begin(
+                number, Order(batch.sources[number], batch.limits.cores, alone=True, again=batch.again)
+            )
         while todo and not large and crew.ready():
             number = todo.popleft()
             busy = min(len(crew.tasks) + 1 + len(todo), batch.limits.jobs)
-            crew.begin(number, Order(batch.sources[number], max(batch.limits.cores // busy, 1), alone=False))
+            crew.begin(
+                number, Order(batch.sources[number], max(batch.limits.cores // busy, 1), False, batch.again)
+            )
         for event in crew.events(_TICK):
             match event:
                 case Answer(number, value) if value.large:
@@ -321,6 +329,10 @@ def _worked(batch: Batch, crew: Crew, todo: deque[int]) -> Iterator[tuple[int, O
                     source = batch.sources[number]
                     words = f"{one_line(source.path)}: {reason}"
                     yield number, Outcome([Row.failed(source.path, words, batch.fingerprint)], words)
+
+
+def _repeated(order: Order) -> Order:
+    return replace(order, again=True)
 
 
 class _Ordered:

@@ -58,10 +58,14 @@ class _Worker:
 
 
 class Crew:
-    """Up to ``size`` workers; use it as a context, which ends them all."""
+    """Up to ``size`` workers; use it as a context, which ends them all.
 
-    def __init__(self, size: int, work: Work) -> None:
-        self.size, self.work = size, work
+    Args:
+        repeated: makes the task of another one that has perhaps been done, by a worker that died.
+    """
+
+    def __init__(self, size: int, work: Work, repeated: Callable[[Any], Any]) -> None:
+        self.size, self.work, self.repeated = size, work, repeated
         self.workers: list[_Worker] = []
         self.tasks: dict[int, Any] = {}
         self.again: list[int] = []
@@ -137,7 +141,7 @@ class Crew:
                 yield Answer(number, value)
         while self.again and self._free() is not None:
             number = self.again.pop()
-            self.begin(number, self.tasks[number])
+            self.begin(number, self.repeated(self.tasks[number]))
 
     def _buried(self, worker: _Worker) -> Iterator[Death]:
         """Of all that a dead worker had, what it was computing is to blame, or finishing first."""

@@ -1,0 +1,484 @@
+"""Batches: what goes where, past every failure; what is left after any stop; and how to go on."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+
+from tests.conftest import SAMPLES
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SAMPLES.parent)}
+
+
+def batch(*words: object, cwd: Path | None = None, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "convcli", "batch", *map(str, words)],
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        cwd=cwd,
+        check=False,
+        timeout=60,
+        **{"env": ENVIRONMENT, **options},
+    )
+
+
+def started(*words: object, cwd: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "convcli", "batch", *map(str, words)],
+        cwd=cwd,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def noise(seed: int, size: int = 24) -> bytes:
+    """A PNG."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (size, size + 1, 3), np.uint8)
+    return bytes(imagecodecs.png_encode(pixels))
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """A folder of good, odd and broken pictures, in a tree."""
+    folder = tmp_path / "in"
+    (folder / "sub" / "deep").mkdir(parents=True)
+    for index in range(5):
+        (folder / f"{index}.png").write_bytes(noise(index))
+    (folder / "sub" / "a.png").write_bytes(noise(7))
+    (folder / "sub" / "deep" / "b.PNG").write_bytes(noise(8))
+    (folder / "cut.png").write_bytes(noise(9)[:200])
+    (folder / "text.png").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("left alone")
+    (folder / ".hidden.png").write_bytes(noise(1))
+    return folder
+
+
+def made(folder: Path) -> dict[str, str]:
+    """Every file of a tree, with the sum of its bytes."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def inputs(path: Path) -> list[str]:
+    """The inputs of a manifest's rows."""
+    if path.suffix == ".jsonl":
+        return [row["input"]["name"] for row in rows(path)]
+    with path.open() as file:
+        return [row["input"] for row in csv.DictReader(file)]
+
+
+def test_a_folder_is_filtered_past_its_failures(album, tmp_path):
+    """Good pictures are what apply makes of them, bad ones a line each, and the exit code tells."""
+    ran = batch(album, tmp_path / "out", "-k", "box3")
+    assert ran.returncode == 1
+    *failures, last = ran.stderr.splitlines()
+    assert sorted(line.split(": ")[1] for line in failures) == [f"{album}/cut.png", f"{album}/text.png"]
+    assert last.startswith("convcli: 5 done, 0 skipped, 2 failed in ")
+    assert ran.stdout == ""
+    assert sorted(made(tmp_path / "out")) == [f"{index}.box3.png" for index in range(5)]
+    for index in range(5):
+        one = tmp_path / "one.png"
+        words = ["apply", album / f"{index}.png", "-k", "box3", "-o", one, "-q", "--force"]
+        subprocess.run([sys.executable, "-m", "convcli", *map(str, words)], check=True, env=ENVIRONMENT)
+        assert one.read_bytes() == (tmp_path / "out" / f"{index}.box3.png").read_bytes()
+
+
+def test_any_number_of_workers_makes_the_same(album, tmp_path):
+    """Bytes do not depend on --jobs or --threads, nor does the order of the manifest."""
+    found = []
+    for number, options in enumerate((["-j", 1], ["-j", 3], ["-j", 2, "--threads", 2])):
+        out, log = tmp_path / f"out{number}", tmp_path / f"{number}.jsonl"
+        batch("-r", album, out, "-k", "gaussian5", "-k", "sobel-x", "--report", log, *options)
+        found.append((made(out), [(row["input"]["name"], row["batch"]["part"]) for row in rows(log)]))
+    assert found[0] == found[1] == found[2]
+    assert len(found[0][0]) == 14
+
+
+def test_trees_patterns_and_lists(album, tmp_path):
+    """-r keeps the tree; patterns, lists of names and -0 take what they name, each picture once."""
+    batch("-r", album, tmp_path / "tree", "-k", "box3")
+    assert {"sub/a.box3.png", "sub/deep/b.box3.PNG"} < set(made(tmp_path / "tree"))
+    batch(album / "[0-2].png", album / "1.png", tmp_path / "some", "-k", "box3")
+    assert sorted(made(tmp_path / "some")) == [f"{index}.box3.png" for index in range(3)]
+    names = [f"{album}/3.png", f"{album}/4.png"]
+    (tmp_path / "list").write_text("\n".join(names) + "\n")
+    batch("--from-file", tmp_path / "list", tmp_path / "listed", "-k", "box3")
+    ran = batch("-0", "-", tmp_path / "piped", "-k", "box3", input="\0".join(names))
+    assert ran.returncode == 0
+    assert made(tmp_path / "listed") == made(tmp_path / "piped")
+    assert len(made(tmp_path / "piped")) == 2
+
+
+def test_templates_and_a_dry_run(album, tmp_path):
+    """-n shows every input with its output and does nothing; a template names the outputs."""
+    ran = batch("-n", "-r", album, tmp_path / "{stem}-{kernel}.tif", "-k", "box3", "-k", "box5")
+    assert ran.returncode == 1
+    assert f"{album}/sub/a.png → {tmp_path}/sub/a-box5.tif" in ran.stdout.splitlines()
+    assert len(ran.stdout.splitlines()) == 14 + 2
+    assert "text.png: not a picture" in ran.stderr
+    assert not list(tmp_path.rglob("*.tif"))
+    batch(album / "0.png", tmp_path / "{stem}-{kernel}.tif", "-k", "box3")
+    assert (tmp_path / "0-box3.tif").exists()
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_a_manifest_has_a_row_for_everything(album, tmp_path, kind):
+    """Reports in the order of the inputs, with sums of inputs and outputs, and the failures."""
+    log = tmp_path / f"log.{kind}"
+    batch(album, tmp_path / "out", "-k", "box3", "-k", "identity", "--report", log)
+    if kind == "jsonl":
+        found = [
+            {**row["batch"], "input": row["input"]["name"], "output": row.get("output", {}).get("name")}
+            for row in rows(log)
+        ]
+    else:
+        with log.open() as file:
+            found = list(csv.DictReader(file))
+    assert [Path(row["input"]).name for row in found] == [
+        *(f"{index}.png" for index in range(5) for _ in range(2)),
+        "cut.png",
+        "text.png",
+    ]
+    for row in found:
+        assert bool(row["error"]) == (Path(row["input"]).name in ("cut.png", "text.png"))
+        for side in ("input", "output"):
+            if not row["error"]:
+                data = Path(row[side]).read_bytes()
+                assert row[f"{side}_sha256"] == hashlib.sha256(data).hexdigest()
+                assert int(row[f"{side}_bytes"]) == len(data)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_resume_does_what_is_not_done(album, tmp_path, kind):
+    """What is as the manifest says is left; lost outputs, changed inputs and failures are done again."""
+    out, log = tmp_path / "out", tmp_path / f"log.{kind}"
+    words = (album, out, "-k", "box3", "-k", "box5", "--report", log)
+    batch(*words)
+    before = made(out)
+    (album / "cut.png").write_bytes(noise(9))
+    (out / "2.box5.png").unlink()
+    (out / "3.box3.png").write_bytes(b"spoilt")
+    ran = batch(*words, "--resume")
+    assert "3.box3.png: exists already" in ran.stderr, "a file with other bytes is nobody's to replace"
+    (out / "3.box3.png").unlink()
+    untouched = (out / "0.box3.png").stat().st_mtime_ns
+    ran = batch(*words, "--resume")
+    assert "1 done, 5 skipped, 1 failed" in ran.stderr
+    assert (out / "0.box3.png").stat().st_mtime_ns == untouched
+    after = made(out)
+    assert {name: after[name] for name in before} == before
+    names = [Path(name).name for name in inputs(log)]
+    assert names == sorted(names), "a resumed manifest is in the order of the inputs"
+    (album / "4.png").write_bytes(noise(99))
+    ran = batch(*words, "--resume", "--force")
+    assert "1 done, 5 skipped, 1 failed" in ran.stderr
+    ran = batch(album, out, "-k", "box3", "-k", "box5", "--linear", "--report", log, "--resume", "--force")
+    assert "6 done, 0 skipped" in ran.stderr, "other settings are another run"
+
+
+def test_a_manifest_that_was_cut_is_resumed(album, tmp_path):
+    """The last line, cut anywhere by a killed run, is done again; junk is no row."""
+    out, log = tmp_path / "out", tmp_path / "log.jsonl"
+    batch(album, out, "-k", "box3", "--report", log)
+    before, text = made(out), log.read_bytes()
+    for length in (0, 1, 1500, len(text) // 2, len(text) - 1):
+        log.write_bytes(text[:length])
+        ran = batch(album, out, "-k", "box3", "--report", log, "--resume")
+        assert made(out) == before
+        assert len(rows(log)) == 7, ran.stderr
+    log.write_bytes(b'{"batch": 3}\nnull\n[]\n\xff\n' + text)
+    assert "5 skipped" in batch(album, out, "-k", "box3", "--report", log, "--resume").stderr
+
+
+def test_refusals_before_anything_is_touched(album, tmp_path):
+    """Outputs that two inputs share, that are inputs, or that exist; and commands that cannot be."""
+    shutil.copy(album / "0.png", album / "sub" / "0.png")
+    cases = {
+        (
+            album / "0.png",
+            album / "sub" / "0.png",
+            tmp_path / "out",
+            "-k",
+            "box3",
+        ): "would both be written to",
+        (album / "0.png", album / "{stem}.png", "-k", "box3"): "is an input of this run",
+        (album / "*.gif", tmp_path / "out", "-k", "box3"): "nothing fits this pattern",
+        (album / "sub" / "deep", "-", "-k", "box3"): "not standard output",
+        (tmp_path / "empty", tmp_path / "out", "-k", "box3"): "no picture in any SOURCE",
+        (tmp_path / "out", "-k", "box3"): "needs a SOURCE and a DESTINATION",
+        ("-k", "box3"): "needs a SOURCE and a DESTINATION",
+        (album, album / "0.png", "-k", "box3"): "is a file; the DESTINATION is a folder",
+        (
+            album,
+            tmp_path / "out",
+            "-k",
+            "box3",
+            "--report",
+            "x.txt",
+        ): "the suffix of a manifest is one of .jsonl",
+        (album, tmp_path / "out", "-k", "box3", "--resume"): "--resume needs the manifest",
+        (album, tmp_path / "out", "-k", "box3", "--max-memory", "much"): "'much' is not a number of bytes",
+        (album, tmp_path / "out", "-k", "nonsense"): "nonsense",
+    }
+    (tmp_path / "empty").mkdir()
+    for words, message in cases.items():
+        ran = batch(*words)
+        assert ran.returncode == 2, words
+        assert message in ran.stderr
+        assert ran.stderr.count("\n") == 1
+        assert not (tmp_path / "out").exists()
+    batch(album / "0.png", tmp_path / "out", "-k", "box3")
+    ran = batch(album / "0.png", tmp_path / "out", "-k", "box3")
+    assert (ran.returncode, "1 of 1 outputs exist already" in ran.stderr) == (2, True)
+
+
+def test_results_may_lie_within_the_inputs(album):
+    """The folder of the results is no source, however often it is run."""
+    for _ in range(2):
+        ran = batch("-r", album, album / "out", "-k", "box3", "--force")
+        assert "7 done, 0 skipped, 2 failed" in ran.stderr
+    assert not (album / "out" / "out").exists()
+
+
+def test_formats_that_fall_back_on_one_name_do_not_meet(tmp_path):
+    """Two inputs whose results get the same name only because of their types: the second is refused."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(noise(1))
+    pixels = np.random.default_rng(0).integers(0, 4096, (20, 20), np.uint16)
+    (folder / "a.jpg").write_bytes(imagecodecs.jpeg8_encode(pixels, bitspersample=12))
+    ran = batch(folder, tmp_path / "out", "-k", "box3", "--force", "-j", 1)
+    assert ran.stderr.count("is another output of this run") == 1
+    assert "1 done, 0 skipped, 1 failed" in ran.stderr
+
+
+def test_stop_at_the_first_error(tmp_path):
+    """--on-error stop begins nothing new, and says how much was not begun."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for index in range(30):
+        (folder / f"{index:02}.png").write_bytes(b"" if index == 3 else noise(index))
+    ran = batch(folder, tmp_path / "out", "-k", "box3", "--on-error", "stop", "-j", 1)
+    assert ran.returncode == 1
+    assert "1 failed, " in ran.stderr and "not begun" in ran.stderr
+    assert len(made(tmp_path / "out")) < 10
+
+
+def slow_folder(tmp_path: Path, count: int = 8) -> Path:
+    """Pictures that take a while with a large kernel by plain sums."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for index in range(count):
+        (folder / f"{index}.png").write_bytes(noise(index, 300))
+    return folder
+
+
+SLOWLY = ("-k", "gaussian:12,size=41", "--method", "shift")
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def gone(pid: int, seconds: float = 10.0) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def wait_for_results(process: subprocess.Popen[bytes], out: Path, count: int = 2) -> None:
+    end = time.monotonic() + 30
+    while len(list(out.glob("*.png"))) < count:
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_stopped_at_any_moment_a_batch_can_go_on(tmp_path, number):
+    """No part of an output, no orphan; a resumed run ends with the bytes of an undisturbed one."""
+    folder = slow_folder(tmp_path)
+    batch(folder, tmp_path / "whole", *SLOWLY)
+    out, log = tmp_path / "out", tmp_path / "log.jsonl"
+    words = (folder, out, *SLOWLY, "--report", log)
+    process = started(*words, cwd=tmp_path)
+    wait_for_results(process, out)
+    workers = children(process.pid)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    assert b"Traceback" not in err
+    assert workers and all(gone(worker) for worker in workers)
+    whole = made(tmp_path / "whole")
+    part = made(out)
+    assert part.items() <= whole.items() and len(part) < len(whole)
+    ran = batch(*words, "--resume")
+    assert ran.returncode == 0, ran.stderr
+    assert made(out) == whole
+    assert len(rows(log)) == len(whole)
+
+
+def test_a_worker_that_dies_costs_one_picture(tmp_path):
+    """It is reported with its signal, and the batch goes on."""
+    folder = slow_folder(tmp_path)
+    log = tmp_path / "log.jsonl"
+    process = started(folder, tmp_path / "out", *SLOWLY, "--report", log, "-j", 2, cwd=tmp_path)
+    wait_for_results(process, tmp_path / "out")
+    os.kill(children(process.pid)[0], signal.SIGKILL)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert err.count(b"its worker was killed by SIGKILL") == 1
+    assert b"7 done, 0 skipped, 1 failed" in err
+    assert sum(bool(row["batch"]["error"]) for row in rows(log)) == 1
+    assert len(made(tmp_path / "out")) == 7
+
+
+def test_names_of_every_kind(tmp_path):
+    """Newlines, dashes in front, bytes that are no text, 255 bytes: each filtered, or refused in one line."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    names = [
+        b"a\nb.png",
+        b"-k.png",
+        b"\xff\xfe.png",
+        b"=1+1.png",
+        b" .png",
+        b"x" * 251 + b".png",
+        b"{stem}.png",
+    ]
+    for index, name in enumerate(names):
+        Path(os.fsdecode(bytes(folder) + b"/" + name)).write_bytes(noise(index))
+    log = tmp_path / "log.csv"
+    ran = batch(folder, out, "-k", "box3", "--report", log)
+    assert ran.stderr.splitlines()[-1].startswith("convcli: 6 done, 0 skipped, 1 failed")
+    assert "File name too long" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 2
+    assert len(made(out)) == 6
+    ran = batch(folder, out, "-k", "box3", "--report", log, "--resume")
+    assert "1 failed" in ran.stderr
+    ran = batch("-0", "-", tmp_path / "two", "-k", "box3", input="-k.png\0a\nb.png\0", cwd=folder)
+    assert sorted(made(tmp_path / "two")) == ["-k.box3.png", "a\nb.box3.png"]
+
+
+def test_links(tmp_path):
+    """Links to folders are not followed within a tree, so that a loop ends; broken links are failures."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(noise(1))
+    (folder / "loop").symlink_to(folder)
+    (folder / "b.png").symlink_to(folder / "a.png")
+    (folder / "c.png").symlink_to(folder / "nothing.png")
+    ran = batch("-r", folder, tmp_path / "out", "-k", "box3")
+    assert "c.png: No such file or directory" in ran.stderr
+    assert sorted(made(tmp_path / "out")) == ["a.box3.png", "b.box3.png"]
+
+
+def test_two_batches_into_one_folder(tmp_path):
+    """Whoever comes second is refused file by file; every file is whole, and one manifest has one writer."""
+    folder = slow_folder(tmp_path, 6)
+    batch(folder, tmp_path / "whole", *SLOWLY)
+    both = [started(folder, tmp_path / "out", *SLOWLY, "--force", cwd=tmp_path) for _ in range(2)]
+    assert [process.communicate(timeout=60) and process.returncode for process in both] == [0, 0]
+    assert made(tmp_path / "out") == made(tmp_path / "whole")
+    log = tmp_path / "log.jsonl"
+    first = started(folder, tmp_path / "logged", *SLOWLY, "--report", log, cwd=tmp_path)
+    wait_for_results(first, tmp_path / "logged", 1)
+    second = batch(folder, tmp_path / "logged", *SLOWLY, "--report", log, "--resume")
+    assert "another run is writing it" in second.stderr
+    assert first.wait(60) == 0
+    first.communicate()
+    assert len(rows(log)) == 6
+
+
+def test_a_monstrous_picture_does_not_bring_down_the_rest(tmp_path):
+    """What needs more than --max-memory is refused; what needs more than a worker's share waits."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for index in range(6):
+        (folder / f"{index}.png").write_bytes(noise(index))
+    (folder / "large.png").write_bytes(imagecodecs.png_encode(np.zeros((6000, 5000), np.uint8), level=1))
+    (folder / "huge.png").write_bytes(imagecodecs.png_encode(np.zeros((20000, 15000), np.uint8), level=1))
+    ran = batch(folder, tmp_path / "out", "-k", "box3", "--max-memory", "200M", "-j", 2)
+    assert "huge.png: needs about" in ran.stderr and "allowed: 190 (--max-memory)" in ran.stderr
+    assert "7 done, 0 skipped, 1 failed" in ran.stderr
+    assert (tmp_path / "out" / "large.box3.png").exists()
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "ulimit -n 32",
+        "ulimit -v 1000000",
+        "unset HOME TMPDIR; export LC_ALL=C",
+        "umask 077",
+        "exec 2>&-",
+        "exec >&-",
+    ],
+)
+def test_odd_surroundings(album, tmp_path, prefix):
+    """Few descriptors, little memory, no home, closed streams: the same results."""
+    command = f"{prefix}; {sys.executable} -m convcli batch {album} {tmp_path}/out -k gaussian5 -q"
+    ran = subprocess.run(["bash", "-c", command], capture_output=True, env=ENVIRONMENT, check=False)
+    assert ran.returncode == 1
+    assert len(made(tmp_path / "out")) == 5, ran.stderr
+    mode = (tmp_path / "out" / "0.gaussian5.png").stat().st_mode & 0o777
+    assert mode == (0o600 if "umask" in prefix else 0o644)
+
+
+def test_a_folder_that_is_gone_is_no_hindrance(album, tmp_path):
+    """A working directory that was deleted matters to relative names alone."""
+    place = tmp_path / "place"
+    place.mkdir()
+    command = (
+        f"cd {place}; rmdir {place}; {sys.executable} -m convcli batch {album} {tmp_path}/out -k box3 -q"
+    )
+    subprocess.run(["bash", "-c", command], capture_output=True, env=ENVIRONMENT, check=False)
+    assert len(made(tmp_path / "out")) == 5
+
+
+def test_full_disks(album, tmp_path):
+    """Outputs that do not fit are failures, one line each, and leave nothing; so is a manifest."""
+    command = f"ulimit -f 1; {sys.executable} -m convcli batch {album} {tmp_path}/out -k box3"
+    ran = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=ENVIRONMENT, check=False
+    )
+    assert ran.stderr.count("File too large") == 5
+    assert made(tmp_path / "out") == {}
+    command = f"{sys.executable} -m convcli batch {album} {tmp_path}/two -k box3 --report - > /dev/full"
+    ran = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=ENVIRONMENT, check=False
+    )
+    assert "standard output: No space left on device" in ran.stderr
+
+
+def test_reports_on_standard_output_are_lines_of_json(album, tmp_path):
+    """--report - is what jq reads; a reader that goes away is no error."""
+    ran = batch(album, tmp_path / "out", "-k", "box3", "--report", "-", "-q")
+    assert len([json.loads(line) for line in ran.stdout.splitlines()]) == 7
+    command = f"{sys.executable} -m convcli batch {album} {tmp_path}/two -k box3 --report - -q | head -c 1"
+    subprocess.run(["bash", "-c", command], capture_output=True, env=ENVIRONMENT, check=False)
+    assert len(made(tmp_path / "two")) == 5
