@@ -62,6 +62,17 @@ def test_the_screens_are_what_the_commands_print(folder):
         assert screen in shell(command)
 
 
+def test_the_session_is_what_happens(folder):
+    """Each command of the console block prints what stands below it, times aside; … stands for anything."""
+    times = re.compile(r" in [\d.]+ s, [\d.]+ a second")
+    (session,) = [text for kind, text in BLOCKS if kind == "console"]
+    for entry in session.split("$ ")[1:]:
+        command, _, expected = entry.partition("\n")
+        ran = subprocess.run(["bash", "-c", f"{command} 2>&1"], capture_output=True, text=True, check=False)
+        if expected != "…\n":
+            assert times.sub("", ran.stdout) == times.sub("", expected), command
+
+
 def test_the_kernel_file_is_one(folder):
     """The YAML block is a kernel."""
     Path("mine.yaml").write_text(next(text for kind, text in BLOCKS if kind == "yaml"))
