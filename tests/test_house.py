@@ -69,6 +69,8 @@ def test_click_only_in_the_command_line():
 
 
 HEAVY = ["numpy", "PIL", "imageio", "imagecodecs", "tifffile", "yaml"]
+LINE = "convcli apply a.png -k box3 --padding same --bias 1 --map "
+COMPLETES = f"import os; os.environ.update(_CONVCLI_COMPLETE='zsh_complete', _CONVCLI_LINE={LINE!r});"
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,7 @@ HEAVY = ["numpy", "PIL", "imageio", "imagecodecs", "tifffile", "yaml"]
         ("from convcli.cli.main import main; main(['--help'])", []),
         ("from convcli.cli.main import main; main(['apply', '--help'])", []),
         ("from convcli.cli.main import main; main(['aply'])", []),
+        (f"{COMPLETES} from convcli.cli.main import main; main()", []),
         ("import convcli; convcli.conv", ["numpy"]),
         ("import convcli; convcli.load_kernel('box3')", ["numpy"]),
     ],

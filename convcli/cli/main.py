@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "shape": "The shape of a feature map, without a picture.",
     "plan": "How a feature map would be computed, and why.",
     "kernels": "List, show and export kernels.",
+    "completion": "Completion of commands, options and presets in bash, zsh and fish.",
 }
 """Commands and their one-line help, so that the help page imports none of them."""
 
@@ -46,6 +47,14 @@ class Commands(click.Group):
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             ctx.fail(f"no command is called {one_line(args[0])!r}{suggest(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        found = [name for name in COMMANDS if name.startswith(incomplete)]
+        return [CompletionItem(name, help=COMMANDS[name]) for name in found]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -86,6 +95,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when all was done, 1 when some inputs failed, 2 when the command was wrong, 128 + the signal's
         number when one ended it.
     """
+    if "_CONVCLI_COMPLETE" in os.environ:
+        from convcli.cli.completion import answer
+
+        return answer(cli, os.environ["_CONVCLI_COMPLETE"])
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     _prepare_process()

@@ -21,6 +21,9 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]  # click 8.2 is not gen
         self.name = name
         self.parse = parse
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return self.name  # as it stands: small letters are typed, capitals stand for a value
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
