@@ -186,7 +186,7 @@ def test_typed_numbers():
 def test_presets_are_found_in_a_zipped_wheel(tmp_path):
     """The presets travel inside the package and are read from a zip file."""
     root, source = Path(__file__).resolve().parent.parent, tmp_path / "source"
-    for part in ("convcli", "kernels"):
+    for part in ("convcli", "kernels", "share"):
         shutil.copytree(root / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
     for part in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(root / part, source)
