@@ -68,6 +68,8 @@ ANSWERS = {
     "convcli apply a --report-file x": [FILES],
     "convcli apply 'a b' -k sobel": ["sobel", "sobel-x", "sobel-y", FILES],
     "convcli apply a -k gaussian:": [FILES],
+    "convcli batch in out -k box3 -k gaussian5 -k ide": ["identity", FILES],
+    "convcli batch --report ": [FILES],
     "convcli shape 3x3 -k rand": ["random:", FILES],
     "convcli kernels show scharr-": ["scharr-x", "scharr-y", FILES],
     "convcli apply a -k box3 --padding ": ["valid", "same", "same-lower", "full"],
