@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from convcli.arrays import shape as shape
     from convcli.errors import ConvcliError as ConvcliError
     from convcli.kernel import Kernel as Kernel
-    from convcli.presets import load_kernel as load_kernel
+    from convcli.library import load_kernel as load_kernel
 
 __version__ = "0.1.0"
 
@@ -24,7 +24,7 @@ _HOMES = {
     "shape": "arrays",
     "ConvcliError": "errors",
     "Kernel": "kernel",
-    "load_kernel": "presets",
+    "load_kernel": "library",
 }
 __all__ = ["ConvcliError", "Kernel", "conv", "conv2d", "load_kernel", "shape"]
 

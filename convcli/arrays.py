@@ -16,10 +16,10 @@ from convcli.errors import ArgumentError, shown
 from convcli.filter import Filter
 from convcli.geometry import Axis, geometry
 from convcli.kernel import LARGEST_BIAS, Kernel
+from convcli.library import load_kernel
 from convcli.padding import Fill, Padding
 from convcli.plan import Plan, Problem
 from convcli.planner import choose, result_dtype
-from convcli.presets import load_kernel
 from convcli.rational import Number, exact_number
 from convcli.source import Whole
 

@@ -26,7 +26,7 @@ from convcli.workers import Answer, Crew, Death
 _TICK: Final = 0.2  # seconds between looks at what goes on
 _SHARE: Final = 2  # of the machine's memory, one in so many may be taken
 _MOST_OPEN: Final = 4  # results of one input that are open at once
-_APART: Final = ("force", "threads", "max_pixels", "output", "note")
+_APART: Final = ("force", "threads", "max_pixels", "output", "notes")
 """Settings that do not change a byte of a result, or that its name tells."""
 
 

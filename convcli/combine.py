@@ -1,4 +1,4 @@
-"""Several feature maps of one strip as one: the root of the sum of squares, the sum or the largest."""
+"""Several feature maps of one strip as one: a norm over them, their largest or smallest, or its index."""
 
 from __future__ import annotations
 
@@ -7,25 +7,33 @@ from typing import Final
 
 import numpy as np
 
-from convcli.dtypes import Array, DType, accumulator
+from convcli.dtypes import Affine, Array, DType, accumulator
 from convcli.plan import Arithmetic, Outcome
+from convcli.rational import exact_number
 
+NORMS: Final = ("l2", "l1", "linf")
 _FLOAT32_EXACT: Final = 2**24
 
 
 def outcome(arithmetic: Arithmetic) -> Outcome:
     """The type, bounds and meaning of the sums once the filter's maps are combined."""
-    filter_ = arithmetic.filter
-    affines = filter_.affine
-    if filter_.combine is None:
-        return Outcome(arithmetic.dtype, arithmetic.bounds, affines, arithmetic.exact)
+    filter_, exact, dtype = arithmetic.filter, arithmetic.exact, arithmetic.dtype
+    affines, how = filter_.affine, filter_.combine
+    if how is None:
+        return Outcome(dtype, arithmetic.bounds, affines, exact)
+    if how == "argmax":
+        index = Affine.of(exact_number(1), exact_number(0))
+        return Outcome(np.dtype(np.int32), ((0, filter_.maps - 1),), (index,), exact=True)
+    if how not in NORMS:
+        pick = max if how == "max" else min
+        lows, highs = zip(*arithmetic.bounds, strict=True)
+        return Outcome(dtype, ((pick(lows), pick(highs)),), affines[:1], exact)
     most = [max(map(abs, bounds)) for bounds in arithmetic.bounds]
-    high = {"l2": sqrt(sum(m * m for m in most)), "l1": sum(most), "max": max(most)}[filter_.combine]
-    dtype = _dtype(filter_.combine, arithmetic, most)
-    if filter_.combine == "l2" or not arithmetic.exact:
-        bounds = (0.0, high * (1 + 1e-6))
-        return Outcome(dtype, (bounds,), (affines[0].as_floats(),), exact=False)
-    return Outcome(dtype, ((0, int(high)),), affines[:1], arithmetic.exact)
+    high = {"l2": sqrt(sum(m * m for m in most)), "l1": sum(most), "linf": max(most)}[how]
+    dtype = _dtype(how, arithmetic, most)
+    if how == "l2" or not exact:
+        return Outcome(dtype, ((0.0, high * (1 + 1e-6)),), (affines[0].as_floats(),), exact=False)
+    return Outcome(dtype, ((0, int(high)),), affines[:1], exact)
 
 
 def _dtype(how: str, arithmetic: Arithmetic, most: list[float]) -> DType:
@@ -44,14 +52,21 @@ def _dtype(how: str, arithmetic: Arithmetic, most: list[float]) -> DType:
 def combine(sums: Array, how: str, dtype: DType) -> Array:
     """(maps, rows, columns, lanes) sums as one map of ``dtype``.
 
-    The squares of ``l2`` are summed without rounding wherever `outcome` chose its type for exact sums.
+    The squares of ``l2`` are summed without rounding wherever `outcome` chose its type for exact sums. Of
+    equal sums, ``argmax`` takes the first.
     """
+    if how == "argmax":
+        index: Array = sums.argmax(axis=0).astype(dtype)[None]
+        return index
+    if how not in NORMS:
+        found: Array = (np.maximum if how == "max" else np.minimum).reduce(sums)[None]
+        return found
     total = sums[0].astype(dtype)
     _magnitude(total, how)
     for one in sums[1:]:
         other = one.astype(dtype)
         _magnitude(other, how)
-        (np.maximum if how == "max" else np.add)(total, other, out=total)
+        (np.maximum if how == "linf" else np.add)(total, other, out=total)
     if how == "l2":
         np.sqrt(total, out=total)
     combined: Array = total[None]

@@ -126,7 +126,7 @@ def feature_maps(
     mapping: Mapping,
     canvases: Sequence[Canvas],
 ) -> list[FeatureMap]:
-    """Convolve a picture and map every map to the pixels of a canvas.
+    """Convolve a picture and map every map to the pixels of a canvas; maps may share one, as its channels.
 
     A mapping that needs the feature map's own range makes a first pass to find it, because computing twice is
     quicker than keeping a map of full size.
@@ -221,6 +221,8 @@ class _Palette:
     Attributes:
         light: from sums to light, where the sRGB curve is put back.
         alpha: for alpha that was filtered, the last lane of the sums, or sampled by ``centres``.
+        first: the channel of the canvas where the map begins.
+        last: whether no other map comes behind it on its canvas.
     """
 
     canvas: Canvas
@@ -228,17 +230,20 @@ class _Palette:
     light: Affine | None
     alpha: Finish | None
     centres: _Centres | None
+    first: int = 0
+    last: bool = True
 
     def paint(self, frame: int, strip: Strip, sums: Array, colours: Array) -> tuple[int, int]:
         """Fill a strip; how many values lay below and above what a pixel holds."""
         pixels = self.canvas.place(frame, strip)
         if self.light is not None:
             colours = encoded(colours * self.light.gain + self.light.offset)
-        cut = self.finish(colours, pixels[..., : colours.shape[2]], count=True)
+        cut = self.finish(colours, pixels[..., self.first : self.first + colours.shape[2]], count=True)
         if self.alpha is not None:
             alpha = sums[..., -1] if self.centres is None else self.centres.alpha(frame, strip)
             self.alpha(np.ascontiguousarray(alpha), pixels[..., -1])
-        self.canvas.done(frame, strip)
+        if self.last:
+            self.canvas.done(frame, strip)
         return cut
 
 
@@ -252,6 +257,7 @@ def _palettes(
 ) -> list[_Palette]:
     target, own = canvases[0].layout.dtype, white(treatment.values)
     centres = _Centres(plan, reader, treatment) if treatment.alpha == "keep" else None
+    shared = len(canvases) > 1 and canvases[0] is canvases[-1]
     palettes = []
     for index, (mapping, canvas) in enumerate(zip(mappings, canvases, strict=True)):
         value, bounds = outcome.affines[index], outcome.bounds[index]
@@ -262,7 +268,10 @@ def _palettes(
         else:
             finish = Finish(outcome.dtype, *bounds, mapping.affine(value, target, own), target, outcome.exact)
         alpha = _alpha(plan, index, treatment, target, mapping.kind == "raw")
-        palettes.append(_Palette(canvas, finish, value.as_floats() if curved else None, alpha, centres))
+        light = value.as_floats() if curved else None
+        first = index * plan.problem.lanes if shared else 0
+        last = not shared or index == len(canvases) - 1
+        palettes.append(_Palette(canvas, finish, light, alpha, centres, first, last))
     return palettes
 
 

@@ -59,7 +59,8 @@ class Filter:
             raw = np.flip(raw, tuple(range(spatial)))
         weights = raw.reshape((1,) * (3 - spatial) + raw.shape)
         denominator = kernel.exact.denominator if kernel.exact else 1
-        return cls(weights, denominator, bias or (kernel.bias,) * weights.shape[4], kernel.combine)
+        own = kernel.bias if isinstance(kernel.bias, tuple) else (kernel.bias,) * weights.shape[4]
+        return cls(weights, denominator, bias or own, kernel.combine)
 
     def per_input(self, shares: tuple[Number, ...]) -> Filter:
         """The same weights for each input channel, multiplied by the channel's share."""

@@ -15,7 +15,7 @@ from convcli.drafts import Draft, Ledger, check_stream
 from convcli.errors import ConvcliError, Halted, OutputError, one_line
 from convcli.featuremap import FeatureMap, feature_maps
 from convcli.files import STREAM, Input
-from convcli.images.base import QUIET, depth_text, kind_text
+from convcli.images.base import QUIET, Layout, depth_text, kind_text
 from convcli.images.jpeg import QUALITY
 from convcli.images.metadata import listed
 from convcli.naming import Target
@@ -61,6 +61,7 @@ class Result:
         with self:
             self.opened.check_unchanged()
             sizes = [draft.commit(sync_folder) for draft in self.drafts]
+        sizes *= len(self.found[0][0]) // len(sizes)  # a stack is one file for all maps
         return [
             _report(task, self.settings, index, map_, sizes[index], seconds)
             for task, (maps, seconds) in zip(self.tasks, self.found, strict=True)
@@ -136,10 +137,11 @@ def _made(task: Task, drafts: list[Draft]) -> list[FeatureMap]:
         Canvas(task.layout, images.encoder(target.format, task.layout, metadata, plan.height), plan.height)
         for target in task.targets
     ]
+    shared = canvases * (plan.outcome.maps // len(canvases))  # a stack is one canvas for all maps
     with ThreadPoolExecutor(len(canvases)) as pool:
         writing = [pool.submit(_write, *each) for each in zip(task.targets, canvases, drafts, strict=True)]
         try:
-            maps = feature_maps(plan, reader, task.treatment, task.mapping, canvases)
+            maps = feature_maps(plan, reader, task.treatment, task.mapping, shared)
         except BaseException as error:
             for canvas in canvases:
                 canvas.halt()
@@ -174,7 +176,7 @@ def _write(target: Target, canvas: Canvas, draft: Draft) -> None:
 def _report(
     task: Task, settings: Settings, index: int, found: FeatureMap, size: int, seconds: float
 ) -> Report:
-    opened, target = task.opened, task.targets[index]
+    opened, target = task.opened, task.targets[min(index, len(task.targets) - 1)]
     return Report(
         source=File(
             "standard input" if task.source == STREAM else task.source,
@@ -185,7 +187,7 @@ def _report(
         target=File(
             str(target.path or target),
             target.format.name,
-            kind_text(task.layout.channels, task.layout.dtype),
+            _kind(task.layout, settings.stack),
             size,
         ),
         kernel=settings.kernel,
@@ -211,6 +213,14 @@ def _report(
     )
 
 
+def _kind(layout: Layout, stack: bool) -> str:
+    return (
+        f"{layout.channels} channels, {depth_text(layout.dtype)}"
+        if stack
+        else kind_text(layout.channels, layout.dtype)
+    )
+
+
 def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:
     notes = [target.note] if target.note else []
     notes += (*task.opened.header.notes, *task.said.notes)
@@ -224,8 +234,7 @@ def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:
         notes.append(f"light was filtered: the sRGB curve was undone before and {after}")
     if task.opened.header.dtype != task.layout.dtype and task.mapping.kind != "raw":
         notes.append(f"values were mapped to {depth_text(task.layout.dtype)}")
-    if settings.note:
-        notes.append(settings.note)
+    notes += settings.notes
     if task.mapping.needs_range:
         what = "the picture" if task.layout.frames == 1 else "all frames, which share it"
         notes.append(f"the range was found in a first pass over {what}")

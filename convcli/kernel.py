@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Final
@@ -22,8 +22,9 @@ from convcli.rational import (
     text_of,
 )
 
-COMBINES: Final = ("l2", "l1", "max")
+COMBINES: Final = ("l2", "l1", "linf", "max", "min", "argmax")
 LARGEST_KERNEL: Final = 2**26  # weights
+ROUNDING: Final = 1e-9  # of the magnitudes: a sum of floats below it is meant as 0
 LARGEST_BIAS: Final = 1e30  # pixel values
 
 
@@ -38,6 +39,26 @@ class About:
     gain: Number | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The layer of a trained network that weights were taken from: what it does beside them.
+
+    Attributes:
+        stride, dilation: (rows, columns).
+        padding: as ``--padding`` takes it; empty where the file does not say it.
+        groups: of channels; weights are (rows, columns, in / groups, out).
+        bias: one value for each map, or none.
+        order: how the file keeps its weights, such as ``out, in, rows, columns``.
+    """
+
+    order: str
+    stride: tuple[int, int] = (1, 1)
+    padding: str = ""
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    bias: tuple[Number, ...] = ()
+
+
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class Kernel:
     """Weights that slide over a picture.
@@ -47,9 +68,11 @@ class Kernel:
             for arrays that are no pictures. Integers, fractions, texts such as ``"1/9"`` and floats with
             few fractional bits stay exact.
         scale: multiplies every weight; a Fraction or integer keeps them exact.
-        bias: added to every value of the feature map, in pixel values.
+        bias: added to every value of the feature map, in pixel values; one for all maps, or one for each.
         combine: how several maps (the out axis) become one: ``l2`` (the root of the sum of squares),
-            ``l1`` (the sum of absolute values), ``max`` (the largest absolute value), or None.
+            ``l1`` (the sum of magnitudes), ``linf`` (the largest magnitude), ``max`` and ``min`` (the largest
+            and smallest value), ``argmax`` (the index of the map whose value is largest), or None.
+        layer: what the layer of a network does that the weights belong to.
 
     Attributes:
         weights: float64, read-only, scale included.
@@ -62,9 +85,10 @@ class Kernel:
     weights: FloatArray
     exact: Rational | None
     name: str
-    bias: Number
+    bias: Number | tuple[Number, ...]
     combine: str | None
     about: About = field(default=About())
+    layer: Layer | None = None
 
     def __init__(
         self,
@@ -75,19 +99,18 @@ class Kernel:
         name: str = "kernel",
         combine: str | None = None,
         about: About | None = None,
+        layer: Layer | None = None,
     ) -> None:
         array = _as_array(weights)
         factor = _as_number("scale", scale)
         try:
-            exact = Rational.of(array, factor)
             with np.errstate(over="ignore", invalid="ignore"):
+                exact = Rational.of(array, factor)
                 floats = exact.floats() if exact else array.astype(np.float64) * float(factor)
         except OverflowError as error:
             raise KernelError("kernel has a weight that is out of range (allowed: up to 1e300)") from error
         if not np.all(np.isfinite(floats)):
             raise KernelError("kernel has a weight that is not a finite number")
-        if not -LARGEST_BIAS <= _as_number("bias", bias) <= LARGEST_BIAS:
-            raise KernelError(f"bias {bias} is not between -{LARGEST_BIAS:g} and {LARGEST_BIAS:g}")
         if combine not in (None, *COMBINES):
             raise KernelError(f"combine {combine!r} is not one of {', '.join(COMBINES)}")
         floats.setflags(write=False)
@@ -95,10 +118,13 @@ class Kernel:
             "weights": floats,
             "exact": exact,
             "name": name,
-            "bias": _as_number("bias", bias),
+            "bias": _as_bias(bias, array.shape[-1] if array.ndim > 3 else 1),
             "combine": combine,
             "about": about or About(),
+            "layer": layer,
         }
+        if combine and isinstance(values["bias"], tuple):
+            raise KernelError(f"maps with a bias of their own cannot be combined by {combine}")
         for key, value in values.items():
             object.__setattr__(self, key, value)
 
@@ -119,7 +145,9 @@ class Kernel:
         parts = [str(raw.tolist())]
         if self.exact and self.exact.denominator != 1:
             parts.append(f"scale='1/{self.exact.denominator}'")
-        if self.bias:
+        if isinstance(self.bias, tuple):
+            parts.append(f"bias={[text_of(bias) for bias in self.bias]}")
+        elif self.bias:
             parts.append(f"bias={text_of(self.bias)!r}")
         parts.append(f"name={self.name!r}")
         if self.combine:
@@ -159,6 +187,11 @@ class Kernel:
         """Feature maps that the kernel gives, before they are combined."""
         return self.tensor_shape[-1]
 
+    @property
+    def biases(self) -> tuple[Number, ...]:
+        """The bias of each feature map."""
+        return self.bias if isinstance(self.bias, tuple) else (self.bias,) * self.maps
+
     @cached_property
     def sum(self) -> Number:
         return self.exact.total() if self.exact else float(self.weights.sum())
@@ -179,8 +212,9 @@ class Kernel:
     def bounds(self) -> tuple[float, float]:
         """Lowest and highest value of a feature map whose input lies between 0 and 1."""
         flat = self.weights.reshape(-1, self.maps)
-        low = np.minimum(flat, 0).sum(axis=0).min() + float(self.bias)
-        high = np.maximum(flat, 0).sum(axis=0).max() + float(self.bias)
+        biases = np.array([float(bias) for bias in self.biases])
+        low = (np.minimum(flat, 0).sum(axis=0) + biases).min()
+        high = (np.maximum(flat, 0).sum(axis=0) + biases).max()
         return float(low), float(high)
 
     @cached_property
@@ -202,15 +236,24 @@ class Kernel:
         return self._rebuilt(scale)
 
     def normalised(self, by: str) -> Kernel:
-        """The same kernel divided by its ``sum``, or that of its magnitudes (``abs``), unless that is 0."""
+        """The same kernel divided by its ``sum``, or that of its magnitudes (``abs``), unless that is 0.
+
+        A sum of floats is 0 where it is no more than rounding.
+        """
         if self.exact:
             numerators = self.exact.numerators if by == "sum" else np.abs(self.exact.numerators)
             total: Number = Rational(numerators, self.exact.denominator).total()
-        else:
-            total = float((self.weights if by == "sum" else np.abs(self.weights)).sum())
-        return self if total == 0 else self._rebuilt(1 / total)
+            return self if total == 0 else self._rebuilt(1 / total)
+        magnitude = float(np.abs(self.weights).sum())
+        total = float(self.weights.sum()) if by == "sum" else magnitude
+        return self if abs(total) <= ROUNDING * magnitude else self._rebuilt(1 / total)
 
-    def biased(self, bias: Number) -> Kernel:
+    def per_gain(self) -> Kernel:
+        """The same kernel divided by its stated gain, which is then 1; unchanged where it states none."""
+        gain = self.about.gain
+        return self._rebuilt(1 / gain, about=replace(self.about, gain=Fraction(1))) if gain else self
+
+    def biased(self, bias: Number | tuple[Number, ...]) -> Kernel:
         """The same kernel with another bias."""
         return self._rebuilt(bias=bias)
 
@@ -218,43 +261,20 @@ class Kernel:
         """The same kernel under another name."""
         return self._rebuilt(name=name, about=about or self.about)
 
-    def _rebuilt(self, scale: Number = Fraction(1), **changes: Any) -> Kernel:
+    def combined(self, how: str | None) -> Kernel:
+        """The same kernel whose maps become one in another way, or stay apart (None)."""
+        return self._rebuilt(combine=how)
+
+    def reshaped(self, change: Callable[[Any], Any], scale: Number = Fraction(1), **changes: Any) -> Kernel:
+        """The kernel of the weights that ``change`` makes of these, times ``scale``; exact where they are."""
         raw: Any = self.weights
         if self.exact:
             raw, scale = self.exact.numerators, scale / self.exact.denominator
-        kept = {"bias": self.bias, "name": self.name, "combine": self.combine, "about": self.about}
-        return Kernel(raw, scale=scale, **{**kept, **changes})
+        kept = {key: getattr(self, key) for key in ("bias", "name", "combine", "about", "layer")}
+        return Kernel(change(raw), scale=scale, **{**kept, **changes})
 
-
-@dataclass(frozen=True, slots=True)
-class KernelSet:
-    """A preset made of others: their names, and how their maps become one."""
-
-    name: str
-    members: tuple[str, ...]
-    combine: str | None
-    about: About
-
-
-def bank(kernels: Sequence[Kernel], name: str, combine: str | None, about: About | None = None) -> Kernel:
-    """Kernels of (rows, columns) as one of (rows, columns, 1, out), centred in the largest window."""
-    rows = max(kernel.size[0] for kernel in kernels)
-    columns = max(kernel.size[1] for kernel in kernels)
-    stacked = np.zeros((rows, columns, 1, len(kernels)), object)
-    for index, kernel in enumerate(kernels):
-        if kernel.weights.ndim != 2:
-            raise KernelError(f"{kernel.name} is a bank itself; a set is made of (rows, columns) kernels")
-        height, width = kernel.size
-        top, left = (rows - height) // 2, (columns - width) // 2
-        stacked[top : top + height, left : left + width, 0, index] = _fractions(kernel)
-    return Kernel(stacked, name=name, combine=combine, about=about)
-
-
-def _fractions(kernel: Kernel) -> Any:
-    if kernel.exact is None:
-        return kernel.weights
-    one = exact_number(1)
-    return kernel.exact.numerators.astype(object) * (one / kernel.exact.denominator)
+    def _rebuilt(self, scale: Number = Fraction(1), **changes: Any) -> Kernel:
+        return self.reshaped(lambda raw: raw, scale, **changes)
 
 
 def _as_array(weights: Any) -> np.ndarray[Any, Any]:
@@ -300,6 +320,18 @@ def _parsed(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_parsed(item) for item in value]
     return _as_number("weight", value)
+
+
+def _as_bias(value: Any, maps: int) -> Number | tuple[Number, ...]:
+    """One bias for all maps, or a tuple with one for each where they differ."""
+    several = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value]
+    numbers = tuple(_as_number("bias", one) for one in several)
+    if len(numbers) not in (1, maps):
+        raise KernelError(f"bias has {len(numbers)} values; allowed: 1, or one for each of {maps} maps")
+    for number in numbers:
+        if not -LARGEST_BIAS <= number <= LARGEST_BIAS:
+            raise KernelError(f"bias {number} is not between -{LARGEST_BIAS:g} and {LARGEST_BIAS:g}")
+    return numbers[0] if len(set(numbers)) == 1 else numbers
 
 
 def _as_number(what: str, value: Any) -> Number:

@@ -1,4 +1,4 @@
-"""Kernel files: read by suffix, with the place of every mistake, and written so that they read back.
+"""Kernel files: read by suffix, with the place of every mistake.
 
 Numbers are read from their text, so that ``1/9`` and ``1e-3`` are exact.
 """
@@ -7,46 +7,185 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from convcli.errors import KernelError, one_line
-from convcli.kernel import Kernel, KernelSet
+from convcli.kernel import Kernel
+from convcli.kernelbank import KernelSet
 from convcli.kerneltable import parse_table
-from convcli.rational import Number, text_of
 
-LARGEST_FILE: Final = 4 * 2**20  # bytes
-SUFFIXES: Final = (".yaml", ".yml", ".csv", ".txt", ".tsv")
+LARGEST_FILE: Final = 4 * 2**20  # bytes of text
+LARGEST_ARRAY: Final = 2**29  # bytes of an array
+TREES: Final = (".yaml", ".yml", ".json")
+TABLES: Final = (".csv", ".tsv", ".txt", ".dat")
+MODELS: Final = {
+    ".safetensors": "safetensors",
+    ".onnx": "onnx",
+    ".keras": "keras",
+    ".h5": "keras",
+    ".hdf5": "keras",
+}
+PICTURES: Final = (
+    ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif",
+    ".pgm", ".ppm", ".pnm", ".pam", ".pfm", ".avif",
+)  # fmt: skip
+SUFFIXES: Final = (*TREES, *TABLES, ".mat", ".npy", ".npz", *MODELS, *PICTURES)
+_WITH_NAME: Final = re.compile(
+    rf"(?P<path>.*?(?:{'|'.join(re.escape(suffix) for suffix in SUFFIXES)})):(?P<member>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
-def read(path: Path) -> Kernel | KernelSet:
-    """The kernel in a YAML or CSV file.
+def split(text: str) -> tuple[Path, str | None] | None:
+    """``FILE`` or ``FILE:NAME`` as a path and a name; None where ``text`` names no kernel file."""
+    if text.lower().endswith(SUFFIXES) and exists(text):
+        return Path(text), None
+    match = _WITH_NAME.fullmatch(text)
+    if match:
+        return Path(match["path"]), match["member"]
+    return (Path(text), None) if text.lower().endswith(SUFFIXES) else None
+
+
+def exists(text: str) -> bool:
+    """Whether a text is the name of a file; one that cannot be is none."""
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def read(path: Path, member: str | None = None) -> Kernel | KernelSet:
+    """The kernel in a file; of several, the one of that name.
 
     Raises:
         KernelError: with file, line and column, where it cannot be read or is no kernel.
     """
-    text = _text_of_file(path)
-    place = one_line(str(path))
-    if path.suffix.lower() in (".yaml", ".yml"):
-        from convcli.kernelyaml import parse_yaml  # only YAML pays for its parser
+    if path.suffix.lower() not in TREES:
+        return _reader(path)(path, member)
+    from convcli.kernelarrays import choose
 
-        return parse_yaml(text, place, path.stem)
+    found = kernels(path)
+    return found[choose(list(found), member, one_line(str(path)))]
+
+
+def kernels(path: Path) -> dict[str, Kernel | KernelSet]:
+    """All kernels of a YAML or JSON file by their names; the one of another file by the file's."""
+    place = one_line(str(path))
+    if path.suffix.lower() not in TREES:
+        return {path.stem: read(path)}
+    text = text_of_file(path)
+    load = import_module(f"convcli.{'json' if path.suffix.lower() == '.json' else 'yaml'}nodes").load
+    from convcli.kernelkeys import parse  # only such files pay for their parsers
+
+    return parse(load(text, place), place, path.stem)
+
+
+def _reader(path: Path) -> Callable[[Path, str | None], Kernel]:
+    suffix = path.suffix.lower()
+    if suffix in MODELS:
+        return _modelled(MODELS[suffix])
+    return {".npy": _npy, ".npz": _npz, ".mat": _mat}.get(suffix, _pictured if suffix in PICTURES else _text)
+
+
+def _modelled(name: str) -> Callable[[Path, str | None], Kernel]:
+    def read_model(path: Path, member: str | None) -> Kernel:
+        _check(path)
+        try:
+            found = import_module(f"convcli.models.{name}").read(path, member)
+        except OSError as error:
+            raise KernelError(f"{one_line(str(path))}: {error.strerror or error}") from error
+        assert isinstance(found, Kernel)
+        return found
+
+    return read_model
+
+
+def _pictured(path: Path, member: str | None) -> Kernel:
+    from convcli.kernelpicture import read as read_picture
+
+    _check(path)
+    return read_picture(path, member)
+
+
+def _npz(path: Path, member: str | None) -> Kernel:
+    from convcli.kernelarrays import parse_npz
+
+    _check(path)
+    return parse_npz(path, one_line(str(path)), member)
+
+
+def _npy(path: Path, member: str | None) -> Kernel:
+    from convcli.kernelarrays import parse_npy
+
+    place = _alone(path, member)
+    return parse_npy(data_of_file(path, LARGEST_ARRAY), place, path.stem)
+
+
+def _mat(path: Path, member: str | None) -> Kernel:
+    from convcli.kerneltext import parse_vips
+
+    place = _alone(path, member)
+    data = data_of_file(path, LARGEST_FILE)
+    if data.startswith(b"MATLAB"):
+        raise KernelError(f"{place}: a MATLAB file, not a matrix of libvips; save the kernel as CSV")
+    return parse_vips(decoded(data, place), place, path.stem)
+
+
+def _text(path: Path, member: str | None) -> Kernel:
+    from convcli.kerneltext import is_imagemagick, parse_imagemagick
+
+    place = _alone(path, member)
+    text = text_of_file(path)
+    if is_imagemagick(text):
+        return parse_imagemagick(text, place, path.stem)
     return Kernel(parse_table(text, place), name=path.stem)
 
 
-def _text_of_file(path: Path) -> str:
+def _alone(path: Path, member: str | None) -> str:
+    """The file's place in messages; a file of one kernel has no names in it."""
+    place = one_line(str(path))
+    if member is not None:
+        raise KernelError(f"{place} holds one kernel; leave out :{one_line(member)}")
+    return place
+
+
+def _check(path: Path) -> None:
+    if not path.is_file():
+        reason = "is not a file" if path.exists() else "no such file"
+        raise KernelError(f"{one_line(str(path))}: {reason}")
+
+
+def data_of_file(path: Path, most: int) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        KernelError: no file, no permission, or more than ``most`` bytes.
+    """
     place = one_line(str(path))
     try:
-        if not path.is_file():
-            reason = "is not a file" if path.exists() else "no such file"
-            raise KernelError(f"{place}: {reason}")
+        _check(path)
         with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
+            data = file.read(most + 1)
     except OSError as error:
         raise KernelError(f"{place}: {error.strerror}") from error
-    if len(data) > LARGEST_FILE:
-        raise KernelError(f"{place}: larger than {LARGEST_FILE // 2**20} MiB, which no kernel file is")
+    if len(data) > most:
+        raise KernelError(f"{place}: larger than {most // 2**20} MiB, which no kernel file is")
+    return data
+
+
+def text_of_file(path: Path) -> str:
+    """The text of a file in UTF-8, or UTF-16 with its mark."""
+    return decoded(data_of_file(path, LARGEST_FILE), one_line(str(path)))
+
+
+def decoded(data: bytes, place: str) -> str:
+    """Text from bytes.
+
+    Raises:
+        KernelError: with the line of what is not UTF-8, or is no text.
+    """
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = data.decode(encoding)
@@ -59,54 +198,3 @@ def _text_of_file(path: Path) -> str:
         line = text[: text.index("\0")].count("\n") + 1
         raise KernelError(f"{place}:{line}: holds a NUL character, so it is not text")
     return text
-
-
-def to_yaml(kernel: Kernel) -> str:
-    """A kernel as a YAML file that reads back the same."""
-    lines = [f"name: {_quoted(kernel.name)}"]
-    if kernel.about.description:
-        lines.append(f"description: {_quoted(kernel.about.description)}")
-    if kernel.about.source:
-        lines.append(f"source: {_quoted(kernel.about.source)}")
-    raw, denominator = kernel.weights.tolist(), 1
-    if kernel.exact:
-        raw, denominator = kernel.exact.numerators.tolist(), kernel.exact.denominator
-    lines.append("weights:")
-    lines += [f"  - {_flow(row)}" for row in raw]
-    if denominator != 1:
-        lines.append(f"scale: 1/{denominator}")
-    if kernel.bias:
-        lines.append(f"bias: {_full(kernel.bias)}")
-    if kernel.combine:
-        lines.append(f"combine: {kernel.combine}")
-    return "\n".join(lines) + "\n"
-
-
-def to_csv(kernel: Kernel) -> str:
-    """A (rows, columns) kernel as CSV that reads back with the same weights; a bias has no place in it."""
-    if kernel.weights.ndim != 2:
-        raise KernelError(f"{kernel.name} has {kernel.maps} maps; CSV holds (rows, columns), use yaml")
-    if kernel.exact:
-        scale = Fraction(1, kernel.exact.denominator)
-        rows = [[str(int(n) * scale) for n in row] for row in kernel.exact.numerators]
-    else:
-        rows = [[repr(float(w)) for w in row] for row in kernel.weights]
-    return "".join(",".join(row) + "\n" for row in rows)
-
-
-WRITERS: Final[dict[str, Callable[[Kernel], str]]] = {"yaml": to_yaml, "csv": to_csv}
-
-
-def _full(value: Number) -> str:
-    return repr(value) if isinstance(value, float) else text_of(value)
-
-
-def _flow(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_flow, value))}]"
-    return repr(value)
-
-
-def _quoted(text: str) -> str:
-    plain = re.fullmatch(r"[A-Za-z][\w .,()×/+-]*", text) and not text.endswith(" ")
-    return text if plain else "'" + one_line(text).replace("'", "''") + "'"

@@ -44,13 +44,20 @@ def parse_table(text: str, place: str, line_word: str = "") -> np.ndarray[Any, A
         where = f"{place}: {line_word}{number}" if line_word else f"{place}:{number}"
         row = [parse_cell(cell, f"{where}: column {i}") for i, cell in enumerate(_cells(content), 1)]
         if rows and len(row) != len(rows[0]):
-            raise KernelError(f"{where}: row has {len(row)} numbers, the first row has {len(rows[0])}")
+            raise KernelError(f"{where}: {row_length(len(row), len(rows[0]))}")
         rows.append(row)
         if len(rows) * len(row) > LARGEST_KERNEL:
             raise KernelError(f"{where}: more than {LARGEST_KERNEL} weights")
     if not rows:
         raise KernelError(f"{place}: holds no numbers")
     return np.array(rows, object)
+
+
+def row_length(got: int, due: int) -> str:
+    """What is wrong with a row of ``got`` numbers below one of ``due``."""
+    return (
+        f"row has {got} of {due} numbers" if got < due else f"row has {got} numbers, the first row has {due}"
+    )
 
 
 def _cells(line: str) -> list[str]:

@@ -7,12 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.kernel import Kernel
+from convcli.kernel import ROUNDING, Kernel, Layer
 from convcli.picture import short
-from convcli.rational import Number, text_of
+from convcli.rational import FloatArray, Number, text_of
 
 MOST_SHOWN: Final = 15  # rows and columns of a matrix
 MOST_FACTORS: Final = 7  # numbers of a factor
+_FREQUENCIES: Final = np.linspace(0, 0.5, 17)  # cycles a pixel
+_BARS: Final = "▁▂▃▄▅▆▇█"
 
 
 def matrices(kernel: Kernel, most: int = MOST_SHOWN) -> list[tuple[str, list[str]]]:
@@ -46,7 +48,10 @@ def _aligned(matrix: Any, most: int) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    text = f"{value:.4f}"
+    return text if float(text) else "0"
 
 
 def facts(kernel: Kernel) -> list[tuple[str, str]]:
@@ -58,17 +63,20 @@ def facts(kernel: Kernel) -> list[tuple[str, str]]:
             "size",
             f"{kernel.size[0]}×{kernel.size[1]}, weights {kernel.tensor_shape} (rows, columns, in, out)",
         ),
-        ("sum", _sum(kernel)),
+        ("sum", sum_text(kernel)),
         (
             "range",
             f"{_value(low)} … {_value(high)} for pixels 0 … 1, "
             f"{_value(low * 255)} … {_value(high * 255)} for 8 bits",
         ),
         ("separable", _separable(kernel)),
+        *((("symmetry", _symmetry(kernel)),) if kernel.weights.ndim == 2 else ()),
         ("exact", "yes: integers over one denominator" if kernel.exact else "no: floats"),
     ]
-    if kernel.bias:
-        found.append(("bias", text_of(kernel.bias)))
+    if any(kernel.biases):
+        found.append(("bias", bias_text(kernel)))
+    if kernel.layer:
+        found.append(("layer", f"{layer_text(kernel.layer)}; apply --layer takes them over"))
     if kernel.combine:
         found.append(("combine", f"{kernel.combine} of {kernel.maps} maps"))
     if about.gain:
@@ -79,9 +87,100 @@ def facts(kernel: Kernel) -> list[tuple[str, str]]:
     return found
 
 
-def _sum(kernel: Kernel) -> str:
+def _symmetry(kernel: Kernel) -> str:
+    """How the weights answer to mirrors and turns: even where they stay, odd where they change their sign."""
+    if kernel.weights.ndim != 2:
+        return ""
+    weights, found = kernel.weights, []
+    changes = {
+        "left to right": weights[:, ::-1],
+        "top to bottom": weights[::-1],
+        "by half a turn": weights[::-1, ::-1],
+        "transposed": weights.T,
+        "by a quarter turn": np.rot90(weights),
+    }
+    near = 1e-12 * float(np.abs(weights).max())
+    for words, changed in changes.items():
+        if changed.shape != weights.shape:
+            continue
+        for kind, other in (("even", changed), ("odd", -changed)):
+            if np.abs(weights - other).max() <= near:
+                found.append(f"{kind} {words}")
+                break
+    return ", ".join(found) or "none"
+
+
+def response(kernel: Kernel) -> list[tuple[str, str]]:
+    """What waves along x, along y and along the diagonal are multiplied by, from 0 to 1/2 cycle a pixel."""
+    if kernel.weights.ndim != 2:
+        return []
+    y, x = np.mgrid[: kernel.size[0], : kernel.size[1]]
+    rows = []
+    for label, phase in (("waves → x", x), ("waves ↓ y", y), ("waves ↘", x + y)):
+        turns = np.exp(-2j * np.pi * _FREQUENCIES[:, None, None] * phase)
+        gains = np.abs((kernel.weights * turns).sum(axis=(1, 2)))
+        rows.append((label, gains))
+    most = max(float(gains.max()) for _, gains in rows) or 1.0
+    return [(label, _bars(gains, most)) for label, gains in rows]
+
+
+def _bars(gains: FloatArray, most: float) -> str:
+    """Bars for all frequencies, and the numbers of three."""
+    bars = "".join(_BARS[round(float(gain) / most * (len(_BARS) - 1))] for gain in gains)
+    first, middle, last = (_value(_tidy(float(gains[at]), most)) for at in (0, len(gains) // 2, -1))
+    return f"{bars}  {first} at 0, {middle} at 1/4, {last} at 1/2 cycles a pixel"
+
+
+def _tidy(value: float, most: float) -> float:
+    """0 for what is no more than rounding."""
+    return 0.0 if value < 1e-12 * most else value
+
+
+def coloured(kernel: Kernel, full: bool) -> list[str]:
+    """A plane of weights as coloured cells for a terminal, of 24-bit colours where ``full``, else of 256."""
+    from convcli.drawing import diverging  # only terminals pay for this import
+
+    rows, columns = kernel.size
+    if max(rows, columns) > 2 * MOST_SHOWN:
+        return []
+    plane = kernel.weights.reshape(-1, *kernel.tensor_shape[-4:])[0, :, :, 0, 0]
+    colours = diverging(plane, float(np.abs(plane).max())).tolist()
+    return ["", *("".join(_cell_of(colour, full) for colour in row) + "\x1b[0m" for row in colours)]
+
+
+def _cell_of(colour: list[int], full: bool) -> str:
+    red, green, blue = colour
+    if full:
+        return f"\x1b[48;2;{red};{green};{blue}m  "
+    cube = 16 + 36 * round(red / 51) + 6 * round(green / 51) + round(blue / 51)
+    return f"\x1b[48;5;{cube}m  "
+
+
+def bias_text(kernel: Kernel) -> str:
+    """One bias, or the range of several."""
+    if isinstance(kernel.bias, tuple):
+        return f"{_value(float(min(kernel.bias)))} … {_value(float(max(kernel.bias)))}, one a map"
+    return text_of(kernel.bias)
+
+
+def layer_text(layer: Layer) -> str:
+    """What a layer does beside its weights, as far as its file says it."""
+    words = []
+    if layer.padding:
+        words += [f"stride {layer.stride[0]},{layer.stride[1]}", f"padding {layer.padding}"]
+    if layer.dilation != (1, 1):
+        words.append(f"dilation {layer.dilation[0]},{layer.dilation[1]}")
+    if layer.groups != 1:
+        words.append(f"{layer.groups} groups")
+    words.append(f"a bias for each of {len(layer.bias)} maps" if layer.bias else "no bias")
+    return ", ".join(words)
+
+
+def sum_text(kernel: Kernel) -> str:
+    """The sum of the weights, 0 where it is no more than rounding; of several maps, that of each."""
     if kernel.maps == 1:
-        return text_of(kernel.sum)
+        near = ROUNDING * float(np.abs(kernel.weights).sum())
+        return "0" if abs(float(kernel.sum)) <= near else text_of(kernel.sum)
     return ", ".join(_value(total) for total in kernel.map_sums[:8]) + " (one a map)"
 
 

@@ -18,6 +18,7 @@ from convcli.images.base import Format, Mixed, Near, kind_text
 from convcli.kernel import Kernel
 
 FIELDS: Final = ("stem", "kernel", "index", "frame", "suffix")
+_ARRAYS: Final = "npy"
 _DEFAULT: Final = "{stem}.{kernel}{suffix}"
 _DEFAULT_OF_BANK: Final = "{stem}.{kernel}.{index}{suffix}"
 
@@ -143,6 +144,20 @@ class Output:
         if chosen is not wanted:
             return [Target(place, chosen, _replaced(wanted, chosen, picture)) for place in places]
         return [_target(place, chosen, picture) for place in places]
+
+    def stacked(self, channels: int) -> Output:
+        """The same output for an array of so many channels, which no format but NPY holds.
+
+        Raises:
+            OutputError: another format was asked for.
+        """
+        suffix = Path(self.spec or "").suffix if self.is_one_file or self._is_template else ""
+        named = self.format or (suffix.removeprefix(".") if "{" not in suffix else "")
+        if named not in ("", _ARRAYS):
+            raise OutputError(
+                f"a stack is an array of {channels} channels, which {named} cannot hold; allowed: .npy"
+            )
+        return replace(self, format=_ARRAYS)
 
     def _format_of(self, path: Path) -> Format:
         found = format_of_suffix(path.suffix)

@@ -61,6 +61,8 @@ class Mapping:
                 return Mapping("clip")
             if all(abs(total) < UNIT for total in filter_.totals):
                 return Mapping("clip" if any(filter_.bias) else "signed")
+        if filter_.combine == "argmax":
+            return Mapping("stretch", Fraction(0), Fraction(filter_.maps - 1))
         return Mapping("stretch")
 
     @property

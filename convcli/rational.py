@@ -27,6 +27,7 @@ _NUMBER: Final = re.compile(
 _GCD: Final[Any] = np.gcd  # some versions of its stubs leave out reduce
 _LONGEST: Final = 80
 _INTEGERS: Final = 2**62  # numerators and denominators stay below this
+_FLOAT64_EXACT: Final = 2**53
 _DYADIC_BITS: Final = 24  # a float with more fractional bits than these was not meant as a fraction
 
 
@@ -114,8 +115,11 @@ class Rational:
         return cls(reduced, factor.denominator)
 
     def floats(self) -> FloatArray:
-        """Each fraction as the nearest float64 (within one unit of the last place)."""
-        return self.numerators / self.denominator
+        """Each fraction as the nearest float64."""
+        if max(self.denominator, int(np.abs(self.numerators).max())) <= _FLOAT64_EXACT:
+            return self.numerators / self.denominator
+        quotients: FloatArray = (self.numerators.astype(object) / self.denominator).astype(np.float64)
+        return quotients  # Python's integers are divided with one rounding
 
     def total(self) -> Fraction:
         return Fraction(exact_sum(self.numerators), self.denominator)

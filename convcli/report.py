@@ -13,10 +13,10 @@ from typing import Any, Final
 from convcli.errors import one_line
 from convcli.geometry import Axis, Geometry
 from convcli.kernel import Kernel
-from convcli.kernelview import matrices
+from convcli.kernelview import bias_text, matrices, sum_text
 from convcli.picture import Mapping, short
 from convcli.plan import Plan
-from convcli.rational import Number, text_of
+from convcli.rational import Number
 
 SCHEMA: Final = 1
 COLUMNS: Final = (
@@ -120,7 +120,7 @@ class Report:
                 "shape": list(kernel.tensor_shape),
                 "weights": _listed(kernel),
                 "sum": float(kernel.map_sums[min(self.index, kernel.maps - 1)]),
-                "bias": float(kernel.bias),
+                "bias": float(kernel.biases[min(self.index, kernel.maps - 1)]),
                 "combine": kernel.combine,
                 "operation": "convolution" if self.flip else "cross-correlation",
             },
@@ -332,10 +332,10 @@ def _file_dict(file: File, shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _kernel_line(kernel: Kernel) -> str:
-    total = text_of(kernel.sum) if kernel.maps == 1 else ", ".join(short(t) for t in kernel.map_sums[:4])
+    total = sum_text(kernel) if kernel.maps == 1 else ", ".join(short(t) for t in kernel.map_sums[:4])
     words = [f"{kernel.name}: weights {kernel.tensor_shape}, sum {total}"]
-    if kernel.bias:
-        words.append(f"bias {text_of(kernel.bias)}")
+    if any(kernel.biases):
+        words.append(f"bias {bias_text(kernel)}")
     if kernel.combine:
         words.append(f"maps combined by {kernel.combine}")
     return ", ".join(words)

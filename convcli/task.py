@@ -46,7 +46,8 @@ MAX_PIXELS: Final = 10**9
 class Settings:
     """What to do with every picture of a run; the words are those of the command line.
 
-    ``frames`` are those of a file of several, and ``note`` goes into every report.
+    ``frames`` are those of a file of several, ``stack`` puts all maps into one file, as its channels, and
+    ``notes`` go into every report.
     """
 
     kernel: Kernel
@@ -67,7 +68,8 @@ class Settings:
     depth: str | None = None
     strip: bool = False
     frames: slice = field(default_factory=lambda: slice(None))
-    note: str = ""
+    stack: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -141,11 +143,14 @@ def _prepared(
     floats = header.dtype.kind == "f" and settings.depth in (None, "float")
     mapping = settings.mapping.resolved(plan.problem.filter, floats)
     dtype = _target_dtype(mapping, header.dtype, plan, settings.depth)
-    count = plan.problem.lanes + (treatment.alpha == "keep")
+    count, maps = plan.problem.lanes + (treatment.alpha == "keep"), plan.outcome.maps
+    if settings.stack:
+        count, maps = count * maps, 1
+    output = settings.output.stacked(count) if settings.stack else settings.output
     rows, columns = shape.output[-2:]
     layout = Layout(rows, columns, count, dtype, plan.problem.batch * plan.problem.depth.output)
     picture = Picture(dtype, count, frames if mixed else layout.frames, mixed, frame)
-    targets = settings.output.targets(source, kernel.name, plan.outcome.maps, opened.format, picture)
+    targets = output.targets(source, kernel.name, maps, opened.format, picture)
     plan = _cut(plan, targets[0].format)
     said = _said(_kept(header, settings, layout), targets[0].format, count, shape)
     return Task(source, opened, shape, channels, plan, treatment, mapping, layout, tuple(targets), said)
@@ -207,7 +212,9 @@ def _sizes(header: Header, settings: Settings) -> Geometry:
 
 def _treatment(header: Header, channels: str, settings: Settings) -> Treatment:
     """What happens to alpha, by default filtered with the colours by averages and kept by other kernels."""
-    asked = settings.alpha
+    asked = "drop" if settings.stack and settings.alpha is None else settings.alpha
+    if settings.stack and asked != "drop":
+        raise ArgumentError(f"alpha {asked} has no place in a stack of maps; allowed: drop")
     none = Treatment("none", settings.linear, header.dtype)
     if not header.alpha:
         return none
@@ -248,7 +255,8 @@ def _problem(
 ) -> Problem:
     kernel, fill = settings.kernel, settings.padding.fill
     if treatment.linear:  # its values are light, from 0 to 1
-        kernel, fill = kernel.biased(kernel.bias / white(header.dtype)), _lit(fill, header.dtype)
+        kernel = kernel.biased(tuple(bias / white(header.dtype) for bias in kernel.biases))
+        fill = _lit(fill, header.dtype)
     filter_ = Filter.of(kernel, spatial=kernel.spatial, flip=settings.flip)
     colours = header.channels - header.alpha
     summed = 1 if channels == "each" else colours

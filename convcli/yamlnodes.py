@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
 from convcli.errors import KernelError, one_line, shown
-
-DEEPEST: Final = 6  # brackets
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A value of a YAML file with its place: a text, a list of nodes, or a dict of text to (key, node)."""
-
-    value: Any
-    where: str
+from convcli.nodes import DEEPEST, Node, word
 
 
 def load(text: str, place: str) -> Node:
@@ -81,13 +71,3 @@ def _mapping(events: Iterator[Any], place: str, depth: int) -> dict[str, tuple[N
             raise KernelError(f"{key.where}: the key {shown(name)} stands twice")
         entries[name] = key, _build(next(events), events, place, depth + 1)
     return entries
-
-
-def word(node: Node) -> str:
-    if not isinstance(node.value, str):
-        raise KernelError(f"{node.where}: got a list or table; allowed: one value")
-    return node.value
-
-
-def words(node: Node) -> list[str]:
-    return [word(item) for item in node.value] if isinstance(node.value, list) else [word(node)]

@@ -101,7 +101,22 @@ def test_kernels_show(run):
     assert run("kernels", "show", "sobl").code == 2
 
 
-@pytest.mark.parametrize("suffix", ["yaml", "csv"])
+def test_kernels_show_what_waves_become(run):
+    """Symmetry, frequency response, the plan and, on request, a heat map in colours."""
+    text = run("kernels", "show", "gaussian3").text
+    assert "even left to right, even top to bottom" in text
+    assert "waves → x" in text
+    assert "1 at 0, 0.5 at 1/4, 0 at 1/2 cycles a pixel" in text
+    assert "for 24 megapixels of 8-bit gray" in text
+    assert (
+        "odd left to right, even top to bottom, odd by half a turn" in run("kernels", "show", "sobel-x").text
+    )
+    assert "\x1b[" not in text
+    assert run("kernels", "show", "sobel-x", "--heat").text.count("\x1b[48;") == 9
+    assert "none: kernel" in run("kernels", "show", "random:3x3x7x2").text
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "json", "csv", "mat", "npy"])
 def test_kernels_export(run, tmp_path, suffix):
     """A file that reads back the same; standard output by default; never over a file."""
     path = tmp_path / f"kernel.{suffix}"
@@ -109,6 +124,8 @@ def test_kernels_export(run, tmp_path, suffix):
     assert np.array_equal(convcli.load_kernel(path).weights, convcli.load_kernel("box3").weights)
     assert run("kernels", "export", "box3", "--format", suffix).out == path.read_bytes()
     assert "exists already" in run("kernels", "export", "box3", "-o", path).err
+    ran = run("kernels", "export", "box3", "-o", tmp_path / "kernel.png")
+    assert (ran.code, "unknown suffix; allowed: .yaml, .json" in ran.err) == (2, True)
 
 
 def test_help_pages_are_set_as_written(run):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import convcli
 from convcli import Kernel
 from convcli.errors import KernelError
-from convcli.kernel import bank
+from convcli.kernelbank import bank
 from convcli.rational import integer_factors, parse_number
 
 

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 
 import convcli
 from convcli.errors import KernelError
-from convcli.kernelfile import WRITERS
+from convcli.kernelwriter import FORMS, write
 
 EDGE = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
 NINTH = [[Fraction(1, 9)] * 3] * 3
+
+
+def npy(array: np.ndarray, **given: bool) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, **given)
+    return file.getvalue()
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
 
 GOOD = {
     "plain.csv": (b"-1,0,1\n-2,0,2\n-1,0,1\n", EDGE),
@@ -39,11 +55,117 @@ GOOD = {
     "vectors.yaml": (b"rows: [1, 2, 1]\ncolumns: [-1, 0, 1]\n", EDGE),
     "exponent.yaml": (b"weights: [[1e3, 0x10]]".replace(b"0x10", b".5"), [[1000, Fraction(1, 2)]]),
     "one-row.yaml": (b"weights: [1, 2, 1]", [[1, 2, 1]]),
+    "minus.csv": ("−1,0,1\n".encode(), [[-1, 0, 1]]),
+    "european.csv": (b"-1;0;1\r\n-2;0;2\r\n-1;0;1\r\n", EDGE),
+    "plain.tsv": (b"-1\t0\t1\n-2\t0\t2\n-1\t0\t1\n", EDGE),
+    "plain.dat": (b"-1 0 1\n-2 0 2\n-1 0 1\n", EDGE),
+    "flip.yaml": (b"weights: [[1, 2], [3, 4]]\nflip: true\n", [[4, 3], [2, 1]]),
+    "anchor.yaml": (b"weights: [[1, 2, 3]]\nanchor: [0, 0]\n", [[0, 0, 1, 2, 3]]),
+    "centre.yaml": (b"weights: [[1, 2], [3, 4]]\nanchor: [0, 0]\n", [[1, 2], [3, 4]]),
+    "even-anchor.yaml": (
+        b"weights: [[1, 2], [3, 4]]\nanchor: [1, 1]\n",
+        [[1, 2, 0], [3, 4, 0], [0, 0, 0]],
+    ),
+    "mapping.yaml": (b"kernels:\n  mine:\n    weights: [[1, 2]]\n", [[1, 2]]),
+    "summed.yaml": (b"weights: [[[[1, 2]], [[3, 4]]]]\ncombine: sum\n", [[3, 7]]),
+    "list.json": (b"[[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]", EDGE),
+    "keys.json": (b'{"$schema": "x", "weights": [["1/9","1/9","1/9"]], "scale": 9}', [[1, 1, 1]]),
+    "tabs.json": (b'{\r\n\t"rows": [1, 2, 1],\r\n\t"columns": [-1, 0, 1]\r\n}', EDGE),
+    "bom.json": (b"\xef\xbb\xbf[[1e-1, -2.5E1]]", [[Fraction(1, 10), -25]]),
+    "one.json": (b'{"kernels": [{"name": "a", "weights": [[1, 2]]}]}', [[1, 2]]),
+    "plain.mat": (b"3 3\n-1 0 1\n-2 0 2\n-1 0 1\n", EDGE),
+    "scale.mat": (b"3 3 9\n1 1 1\n1 1 1\n1 1 1\n", NINTH),
+    "offset.mat": (b"# libvips\n2 1 2 128\n1\t3\n", [[Fraction(1, 2), Fraction(3, 2)]]),
+    "flat.mat": (b"3 1 4 0\r\n1 2 1\r\n", [[Fraction(1, 4), Fraction(1, 2), Fraction(1, 4)]]),
+    "im.txt": (b"3x3: -1,0,1 -2,0,2 -1,0,1", EDGE),
+    "im-lines.txt": (b"3x3+1+1:\n  -1, 0, 1\n  -2, 0, 2\n  -1, 0, 1\n", EDGE),
+    "im-square.txt": (b"3: -1,0,1,-2,0,2,-1,0,1", EDGE),
+    "im-holes.txt": (b"3x3: nan,1,- 1,1,1 NaN,1,-", [[0, 1, 0], [1, 1, 1], [0, 1, 0]]),
+    "im-origin.txt": (b"3x1+0+0: 1,2,3", [[0, 0, 1, 2, 3]]),
+    "im-even.txt": (b"2x2+0+0: 1,2 3,4", [[1, 2], [3, 4]]),
+    "ints.npy": (npy(np.array(EDGE)), EDGE),
+    "floats.npy": (npy(np.array([[0.5, 0.25]])), [[Fraction(1, 2), Fraction(1, 4)]]),
+    "row.npy": (npy(np.array([1, 2, 1], np.uint8)), [[1, 2, 1]]),
+    "columns.npy": (npy(np.asfortranarray(EDGE)), EDGE),
+    "one.npz": (npz(edge=np.array(EDGE)), EDGE),
     "comments.yaml": (b"# mine\nweights:\n  - [1, 2] # top\n  - [3, 4]\n", [[1, 2], [3, 4]]),
 }
 
 BAD = {
-    "ragged.csv": (b"1,2,3\n4,5\n", "ragged.csv:2: row has 2 numbers, the first row has 3"),
+    "ragged.csv": (b"1,2,3\n4,5\n", "ragged.csv:2: row has 2 of 3 numbers"),
+    "long.csv": (b"1,2,3\n4,5,6,7\n", "long.csv:2: row has 4 numbers, the first row has 3"),
+    "words.txt": (b"blur\n", "words.txt:1: column 1: 'blur': not a number"),
+    "huge.csv": (b"1e999\n", "huge.csv:1: column 1: '1e999': out of range"),
+    "header.mat": (
+        b"0 -1 0\n-1 5 -1\n0 -1 0\n",
+        "header.mat:1: '0 -1 0' is no size; the first line is WIDTH",
+    ),
+    "ones.mat": (b"1 1 1\n1 1 1\n1 1 1\n", "ones.mat:2: row has 3 of 1 numbers; the first line is WIDTH"),
+    "short.mat": (b"3 3\n1 1 1\n1 1 1\n", "short.mat: 2 rows of numbers, the first line says 3"),
+    "ragged.mat": (b"3 2\n1 1 1\n1 1\n", "ragged.mat:3: row has 2 of 3 numbers"),
+    "zero.mat": (b"1 1 0\n1\n", "zero.mat:1: the scale is zero"),
+    "word.mat": (b"2 1\n1 x\n", "word.mat:2: column 2: 'x': not a number"),
+    "empty.mat": (b"# nothing\n", "empty.mat: holds no numbers"),
+    "matlab.mat": (b"MATLAB 5.0 MAT-file\0\0", "matlab.mat: a MATLAB file"),
+    "count.txt": (b"3x3: 1,2,3,4", "count.txt: 3x3 takes 9 numbers, got 4"),
+    "cell.txt": (b"2x1: 1,x", "cell.txt: cell 2: 'x': not a number"),
+    "origin.txt": (b"3x3+3+0: 1,1,1 1,1,1 1,1,1", "origin.txt: anchor 0,3 lies outside"),
+    "turns.txt": (b"3x3@: 1,2,3,4,5,6,7,8,9", "turns.txt: '@' behind the size asks for a set"),
+    "no-size.txt": (b"0x3: 1", "no-size.txt: 0x3 is no size"),
+    "empty.json": (b"", "empty.json:1:1: not JSON"),
+    "comma.json": (b'{"weights": [[1, 2],]}', "comma.json:1:21: not JSON"),
+    "ragged.json": (b"[[1, 2],\n [3]]", "ragged.json:2:2: row has 1 of 2 numbers"),
+    "nan.json": (b"[[1, NaN]]", "nan.json:1:6: 'NaN': NaN is not a finite number"),
+    "null.json": (b"[[null]]", "null.json:1:3: 'null': not a number"),
+    "twice.json": (
+        b'{"weights": [[1]],\n "weights": [[2]]}',
+        "twice.json:2:2: the key 'weights' stands twice",
+    ),
+    "unknown.json": (b'{"wieghts": [[1]]}', "unknown.json:1:2: unknown key 'wieghts' (did you mean weights"),
+    "deep.json": (b"[" * 100_000 + b"]" * 100_000, "deep.json: not JSON: nested too deeply"),
+    "nested.json": (b"[" * 12 + b"1" + b"]" * 12, "nested.json:1:10: brackets nested deeper than 8"),
+    "scalar.json": (b"5", "scalar.json:1:1: got a single value"),
+    "latin.json": (b'{"name": "\xe9"}', "latin.json:1: byte 0xe9 is not utf-8 text"),
+    "anchor-outside.yaml": (b"weights: [[1]]\nanchor: [1, 0]\n", "anchor-outside.yaml:2:9: anchor 1,0 lies"),
+    "anchor-word.yaml": (b"weights: [[1]]\nanchor: [1]\n", "anchor-word.yaml:2:9: anchor is [row, column]"),
+    "flip.yaml": (b"weights: [[1]]\nflip: perhaps\n", "flip.yaml:2:7: 'perhaps' is not true or false"),
+    "gain.yaml": (b"weights: [[1]]\ngain: 0\n", "gain.yaml:2:7: gain is zero"),
+    "biases.yaml": (b"weights: [[1]]\nbias: [1, 2]\n", "biases.yaml: bias has 2 values"),
+    "combine.yaml": (b"weights: [[1]]\ncombine: l3\n", "combine.yaml:2:10: combine is not one of"),
+    "alone.yaml": (b"weights: [[1]]\ncombine: l2\n", "alone.yaml: kernel alone gives one feature map"),
+    "kernels.yaml": (b"kernels: 3\n", "kernels.yaml:1:10: kernels is a table of names"),
+    "nameless.yaml": (
+        b"kernels: [{weights: [[1]]}]\n",
+        "nameless.yaml:1:11: a kernel of a list needs a name",
+    ),
+    "names.yaml": (
+        b"kernels: [{name: a, weights: [[1]]}, {name: a, weights: [[1]]}]",
+        "names.yaml:1:38: the name 'a' stands twice",
+    ),
+    "several.yaml": (
+        b"kernels: {a: [[1]], b: [[2]]}",
+        "several.yaml holds 2 kernels, name one as FILE:NAME: a, b",
+    ),
+    "pickle.npy": (
+        npy(np.array([[1, None]], object), allow_pickle=True),
+        "pickle.npy: not an array of NumPy: Object arrays cannot be loaded",
+    ),
+    "text.npy": (npy(np.array([["1"]])), "text.npy: holds values of type"),
+    "complex.npy": (npy(np.array([[1j]])), "complex.npy: holds values of type 'complex128'"),
+    "axes.npy": (npy(np.ones((1,) * 6)), "axes.npy: array of shape (1, 1, 1, 1, 1, 1)"),
+    "inf.npy": (npy(np.array([[np.inf]])), "inf.npy: kernel has a weight that is not a finite number"),
+    "empty.npy": (npy(np.ones((0, 3))), "empty.npy: kernel of shape (0, 3) has no weights"),
+    "cut.npy": (npy(np.ones((3, 3)))[:-8], "cut.npy: not an array of NumPy"),
+    "brace.npy": (npy(np.eye(3)).replace(b"}", b" "), "brace.npy: not an array of NumPy"),
+    "junk.npy": (b"junk", "junk.npy: not an array of NumPy"),
+    "junk.npz": (b"junk", "junk.npz: not an archive of NumPy"),
+    "several.npz": (
+        npz(a=np.eye(2), b=np.eye(3)),
+        "several.npz holds 2 kernels, name one as FILE:NAME: a, b",
+    ),
+    "none.npz": (npz(), "none.npz holds no kernel"),
+    "junk.png": (b"junk", "junk.png: not a picture"),
+    "junk.safetensors": (b"junk", "junk.safetensors: not a safetensors file"),
     "empty.csv": (b"", "empty.csv: holds no numbers"),
     "comments-only.csv": (b"# nothing\n\n", "comments-only.csv: holds no numbers"),
     "word.csv": (b"1,2\n3,x\n", "word.csv:2: column 2: 'x': not a number"),
@@ -56,7 +178,7 @@ BAD = {
     "png.csv": (b"\x89PNG\r\n\x1a\n", "png.csv:1: byte 0x89 is not utf-8 text"),
     "empty.yaml": (b"", "empty.yaml: holds no kernel"),
     "scalar.yaml": (b"5", "scalar.yaml:1:1: got a single value"),
-    "ragged.yaml": (b"weights:\n  - [1, 2]\n  - [3]\n", "ragged.yaml:3:5: row has 1 numbers"),
+    "ragged.yaml": (b"weights:\n  - [1, 2]\n  - [3]\n", "ragged.yaml:3:5: row has 1 of 2 numbers"),
     "deep-ragged.yaml": (b"weights: [[1, 2], [3, [4]]]", "deep-ragged.yaml:1:23: got a list or table"),
     "word.yaml": (b"weights: [[1, two]]", "word.yaml:1:15: 'two': not a number"),
     "null.yaml": (b"weights: [[1, ]]\nscale:\n", "null.yaml:2:7: '': not a number"),
@@ -74,7 +196,7 @@ BAD = {
     "both.yaml": (b"weights: [[1]]\nrows: [1]\ncolumns: [1]\n", "both.yaml:2:7: rows cannot stand beside"),
     "divisor.yaml": (b"weights: [[1]]\ndivisor: 0\n", "divisor.yaml:2:10: divisor is zero"),
     "empty-list.yaml": (b"weights: []\n", "empty-list.yaml:1:10: got an empty list"),
-    "three.yaml": (b"weights: [[[1]]]\n", "three.yaml:1:10: weights have 3 axes"),
+    "axes.yaml": (b"weights: [[[[[[1]]]]]]\n", "axes.yaml:1:10: weights have 6 axes"),
     "no-members.yaml": (b"members: []\n", "no-members.yaml:1:10: got an empty list"),
     "escape.yaml": (b'weights: [["\\UFFFFFFFF"]]', "escape.yaml: not YAML"),
     "version.yaml": (b"%YAML 1." + b"9" * 5000 + b"\n---\nweights: [[1]]", "version.yaml"),
@@ -133,32 +255,109 @@ def test_missing_and_odd_files(tmp_path):
             convcli.load_kernel(secret)
 
 
-@pytest.mark.parametrize("form", WRITERS)
-@pytest.mark.parametrize("name", ["box3", "sobel-x", "gaussian:1.2", "1/3 0.1; -7 1e-5", "emboss"])
+ROUND_TRIPS = {
+    "box3": tuple(FORMS),
+    "sobel-x": tuple(FORMS),
+    "gaussian:1.2": tuple(FORMS),
+    "1/3 0.1; -7 1e-5": tuple(FORMS),
+    "emboss": tuple(FORMS),
+    "roberts-1": tuple(FORMS),
+    "1": tuple(FORMS),
+    "1;2;1": tuple(FORMS),
+    "freichen-x": tuple(FORMS),
+    "emboss0": ("yaml", "json", "mat"),
+    "random:3x3x2x4": ("yaml", "json", "npy"),
+    "kirsch": ("yaml", "json", "npy"),
+    "sobel": ("yaml", "json"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ROUND_TRIPS)
 def test_what_is_exported_reads_back(name, form, tmp_path):
-    """The same weights to the last bit, exact where they were."""
+    """The same weights to the last bit, exact where fractions have a place; other things are refused."""
     kernel = convcli.load_kernel(name)
-    path = tmp_path / f"kernel.{form}"
-    path.write_text(WRITERS[form](kernel), encoding="utf-8")
-    again = convcli.load_kernel(path)
-    if kernel.exact:
-        assert np.array_equal(again.weights, kernel.weights)
-        assert np.array_equal(again.exact.numerators, kernel.exact.numerators)
-        assert again.exact.denominator == kernel.exact.denominator
-    else:
-        assert np.array_equal(again.weights, kernel.weights)
-
-
-def test_a_bank_exports_to_yaml_only(tmp_path):
-    """Four axes and the way to combine survive YAML; CSV refuses them."""
-    kernel = convcli.load_kernel("sobel")
-    path = tmp_path / "sobel.yaml"
-    path.write_text(WRITERS["yaml"](kernel), encoding="utf-8")
+    if form not in ROUND_TRIPS[name]:
+        with pytest.raises(KernelError, match="cannot hold; use yaml or json"):
+            write(kernel, form)
+        return
+    path = tmp_path / f"kernel{FORMS[form].suffix}"
+    path.write_bytes(write(kernel, form))
     again = convcli.load_kernel(path)
     assert np.array_equal(again.weights, kernel.weights)
-    assert again.combine == "l2"
-    with pytest.raises(KernelError, match="use yaml"):
-        WRITERS["csv"](kernel)
+    assert (again.biases, again.combine) == (kernel.biases, kernel.combine)
+    if form in ("yaml", "json"):
+        assert again == kernel
+        assert again.about == replace(kernel.about, aliases=())
+    if kernel.exact and form in ("yaml", "json", "csv", "mat"):
+        assert np.array_equal(again.exact.numerators, kernel.exact.numerators)
+        assert again.exact.denominator == kernel.exact.denominator
+
+
+def test_many_kernels_in_a_file(tmp_path):
+    """``FILE:NAME`` takes one of several, from YAML, JSON and NPZ; the nearest name is suggested."""
+    (tmp_path / "many.yaml").write_text(
+        "kernels:\n  soft edge: [[-1, 0, 1]]\n  both:\n    members: [box3, sobel-x]\n"
+    )
+    (tmp_path / "many.json").write_text('{"kernels": {"soft edge": {"rows": [1], "columns": [-1, 0, 1]}}}')
+    np.savez(tmp_path / "many.npz", **{"soft edge": [[-1, 0, 1]], "other": [[1]]})
+    for suffix in ("yaml", "json", "npz"):
+        kernel = convcli.load_kernel(f"{tmp_path}/many.{suffix}:soft edge")
+        assert (kernel.name, kernel.weights.tolist()) == ("soft edge", [[-1, 0, 1]])
+        with pytest.raises(
+            KernelError, match=f"many.{suffix} holds no kernel 'soft' .did you mean soft edge"
+        ):
+            convcli.load_kernel(f"{tmp_path}/many.{suffix}:soft")
+    assert convcli.load_kernel(f"{tmp_path}/many.yaml:both").maps == 2
+    (tmp_path / "one.csv").write_text("1 2 1\n")
+    with pytest.raises(KernelError, match=r"one\.csv holds one kernel; leave out :x"):
+        convcli.load_kernel(f"{tmp_path}/one.csv:x")
+
+
+def test_volumes(tmp_path):
+    """Kernels of three axes, depth first: typed, from YAML and NPY, and back."""
+    box = convcli.load_kernel("box:3x3x3")
+    assert (box.shape, box.sum, box.spatial) == ((3, 3, 3), 1, 3)
+    for form in ("yaml", "json", "npy"):
+        path = tmp_path / f"volume{FORMS[form].suffix}"
+        path.write_bytes(write(box, form))
+        assert np.array_equal(convcli.load_kernel(path).weights, box.weights)
+    turned = convcli.load_kernel("random:2x3x4x5@90")
+    assert turned.shape == (3, 2, 4, 5)
+    (tmp_path / "flip.yaml").write_text("weights: [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]\nflip: true\n")
+    assert convcli.load_kernel(tmp_path / "flip.yaml").weights.ravel().tolist() == [8, 7, 6, 5, 4, 3, 2, 1]
+    with pytest.raises(KernelError, match=r"weights of shape .3, 3, 3., which csv cannot hold"):
+        write(box, "csv")
+
+
+def test_imagemagick_texts_typed():
+    """As typed for ``convert -morphology``; several are a bank."""
+    assert np.array_equal(convcli.load_kernel("3x3: -1,0,1 -2,0,2 -1,0,1").weights, EDGE)
+    both = convcli.load_kernel("3x3: -1,0,1 -2,0,2 -1,0,1; 1x3: 1,0,-1")
+    assert (both.size, both.maps) == ((3, 3), 2)
+    with pytest.raises(KernelError, match="3x3 takes 9 numbers, got 10"):
+        convcli.load_kernel("3x3: 1,2,3 4,5,6 7,8,9,10")
+
+
+def test_a_picture_as_a_template(tmp_path, gray):
+    """White is 1, exactly; ``zero-mean`` takes the mean away, of each colour; transparency is refused."""
+    (tmp_path / "patch.png").write_bytes(imagecodecs.png_encode(gray[3:10, 4:12]))
+    kernel = convcli.load_kernel(f"{tmp_path}/patch.png")
+    assert kernel.exact is not None
+    assert np.allclose(kernel.weights, gray[3:10, 4:12] / 255)
+    centred = convcli.load_kernel(f"{tmp_path}/patch.png:zero-mean")
+    assert centred.sum == 0
+    scores = convcli.conv2d(gray, centred)
+    assert np.unravel_index(scores.argmax(), scores.shape) == (3, 4)
+    colours = np.stack([gray[:5, :6], gray[5:10, :6], gray[10:15, :6]], -1)
+    (tmp_path / "colour.png").write_bytes(imagecodecs.png_encode(colours))
+    found = convcli.load_kernel(f"{tmp_path}/colour.png:zero-mean")
+    assert found.tensor_shape == (5, 6, 3, 1)
+    assert np.allclose(found.weights.sum((0, 1)), 0)
+    (tmp_path / "alpha.png").write_bytes(imagecodecs.png_encode(np.zeros((4, 4, 4), np.uint8)))
+    for name, words in [("alpha.png", "no transparency"), ("patch.png:median", "is not zero-mean")]:
+        with pytest.raises(KernelError, match=words):
+            convcli.load_kernel(f"{tmp_path}/{name}")
 
 
 def test_a_set_of_files_and_presets(tmp_path):
@@ -170,10 +369,13 @@ def test_a_set_of_files_and_presets(tmp_path):
     kernel = convcli.load_kernel(path)
     assert (kernel.shape, kernel.combine, kernel.name) == ((3, 3, 1, 3), "max", "both")
     path.write_text(f"members: ['{path}']\n")
-    with pytest.raises(KernelError, match="the member 'both' is a set itself"):
+    with pytest.raises(KernelError, match=r"both: the member .* is a set itself"):
         convcli.load_kernel(path)
     path.write_text("members: [sobel]\n")
     with pytest.raises(KernelError, match="the member 'sobel' is a set itself"):
+        convcli.load_kernel(path)
+    path.write_text(f"members: ['{path}@90']\n")
+    with pytest.raises(KernelError, match=r"both: the member .* is a set itself"):
         convcli.load_kernel(path)
 
 
@@ -184,5 +386,5 @@ def test_names_and_descriptions_are_one_printable_line(tmp_path):
     kernel = convcli.load_kernel(path)
     assert kernel.name.isprintable()
     assert kernel.about.description.isprintable()
-    path.write_text(WRITERS["yaml"](kernel), encoding="utf-8")
+    path.write_bytes(write(kernel, "yaml"))
     assert convcli.load_kernel(path) == kernel

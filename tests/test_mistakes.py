@@ -23,7 +23,7 @@ PROGRAM = f"{shlex.quote(sys.executable)} -m convcli"
 
 MISTAKES = {
     "unknown preset": (["-k", "sobl"], "no preset is called 'sobl' (did you mean sobel"),
-    "ragged kernel": (["-k", "1 2; 3"], "row 2: row has 1 numbers, the first row has 2"),
+    "ragged kernel": (["-k", "1 2; 3"], "row 2: row has 1 of 2 numbers"),
     "word in kernel": (["-k", "1 2 x"], "column 3: 'x': not a number"),
     "nan kernel": (["-k", "nan 1"], "nan is not a finite number"),
     "empty kernel": (["-k", ""], "no preset is called ''"),
@@ -57,7 +57,7 @@ MISTAKES = {
     "channels": (["-k", "random:3x3x3x1,seed=1"], "takes 3 input channels"),
     "preset without a value": (["-k", "box:=3"], "has nothing before ="),
     "too many weights": (["-k", "ones:4096x4096x9x1"], "too many weights"),
-    "truncate": (["-k", "gaussian:1,truncate=1e300"], "truncate is not between"),
+    "truncate": (["-k", "gaussian:1,truncate=1e300"], "truncate 1e300 is not between"),
     "large fill": (["-k", "box3", "--padding", "5:1e308"], "a number up to 1e+30"),
     "large bias": (["-k", "box3", "--bias", "1e300"], "bias"),
     "large output": (["-k", "box3", "--padding", "0,5000000"], "pixels; allowed: 1000000000"),

@@ -19,6 +19,8 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 SHELL = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
 INSTALL, TEST = SHELL[0], SHELL[1]
+PAGES = [ROOT / "docs" / "kernels.md", ROOT / "docs" / "kernel-files.md"]
+ON_PAGES = {page.stem: re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL) for page in PAGES}
 
 
 @pytest.fixture
@@ -53,6 +55,13 @@ def test_each_command_runs(command, folder):
     shell(command)
 
 
+@pytest.mark.parametrize("page", ON_PAGES)
+def test_the_commands_of_a_page_run(page, folder):
+    """One after the other, in a folder with the samples."""
+    for block in ON_PAGES[page]:
+        shell(block)
+
+
 def test_the_screens_are_what_the_commands_print(folder):
     """The text blocks are the output, as it is."""
     screens = [text for kind, text in BLOCKS if kind == "text"]
@@ -77,6 +86,11 @@ def test_the_kernel_file_is_one(folder):
     """The YAML block is a kernel."""
     Path("mine.yaml").write_text(next(text for kind, text in BLOCKS if kind == "yaml"))
     assert "1/8 ×" in shell("convcli kernels show mine.yaml")
+    page = (ROOT / "docs" / "kernel-files.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    Path("many.yaml").write_text(block)
+    assert "1/8 ×" in shell("convcli kernels show many.yaml:soft-edge")
+    assert "l2 of 2 maps" in shell("convcli kernels show many.yaml:both")
 
 
 @pytest.mark.parametrize("code", [text for kind, text in BLOCKS if kind == "python"])

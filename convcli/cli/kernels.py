@@ -1,59 +1,103 @@
-"""``convcli kernels``: list, show and export presets."""
+"""``convcli kernels``: list, show, preview and export kernels."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from convcli.cli import options
+from convcli.errors import one_line
 from convcli.files import STREAM
 
 if TYPE_CHECKING:
     from convcli.kernel import Kernel
+    from convcli.library import Entry
+
+_PLAN_SIZE: Final = (4000, 6000)
+_TOTAL_WIDTH: Final = 10
+
+_kernel = click.argument("kernel", type=options.Parsed("KERNEL", options.load))
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def kernels(context: click.Context) -> None:
-    """List the presets, show one, or export it.
+    """List the presets, show one, draw what they do, or export one.
 
     \b
-      convcli kernels
+      convcli kernels list --tag edge
       convcli kernels show sobel-x
+      convcli kernels preview photo.png -o sheet.png
       convcli kernels export gaussian5 --format csv
     """
     if context.invoked_subcommand is None:
         context.invoke(list_)
 
 
-@kernels.command("list")
+@kernels.command("list", short_help="Every preset and family.")
 @click.option("--tag", metavar="TAG", help="Only presets with this tag, such as edge or blur.")
-def list_(tag: str | None = None) -> None:
-    """Every preset, with its size and its sum."""
-    from convcli.presets import FAMILIES, tagged
-    from convcli.rational import text_of
+@click.option("--json", "as_json", is_flag=True, help="Every fact, as one JSON object.")
+@options.kernel_path
+def list_(tag: str | None = None, as_json: bool = False) -> None:
+    """Every preset, with its size and its sum, and where a person's own come from."""
+    from convcli.families import FAMILIES
+    from convcli.library import catalogue
 
-    found = tagged(tag)
-    if not found:
+    library = options.library()
+    found = library.entries(tag)
+    families = [family for family in FAMILIES.values() if tag is None or tag in family.tags]
+    if not found and not families:
         raise click.BadParameter(f"no preset has the tag {tag!r}", param_hint="--tag")
-    width = max(len(kernel.name) for kernel in found)
-    for kernel in found:
-        size = f"{kernel.size[0]}×{kernel.size[1]}"
-        total = f"sum {text_of(kernel.sum)}" if not kernel.combine else f"{kernel.combine} of {kernel.maps}"
-        also = f" (also {', '.join(kernel.about.aliases)})" if kernel.about.aliases else ""
-        click.echo(f"{kernel.name:<{width}}  {size:<5} {total:<8}  {kernel.about.description}{also}")
-    if tag is None:
-        click.echo("\nWith numbers of your own:")
-        for family in FAMILIES.values():
-            click.echo(f"  {family.usage}: {family.description}")
+    if as_json:
+        from convcli.report import to_json
+
+        click.echo(to_json(catalogue(library, found, families)))
+        return
+    width = max((len(entry.name) for entry in found), default=0)
+    for entry in found:
+        click.echo(f"{entry.name:<{width}}  {_line(entry)}")
+    click.echo("\nWith numbers of your own:" if found else "With numbers of your own:")
+    for family in families:
+        click.echo(f"  {family.usage}: {family.description}")
+    for line in library.places():
+        click.echo(line, err=True)
 
 
-@kernels.command()
-@click.argument("kernel", type=options.Parsed("KERNEL", options.load))
-def show(kernel: Kernel) -> None:
-    """The matrix of KERNEL, its sum, its range, and whether it is separable."""
-    from convcli.kernelview import facts, matrices
+def _line(entry: Entry) -> str:
+    """A preset's size, sum and words; where it comes from, and what it hides."""
+    from convcli.kernelview import sum_text
+
+    kernel = entry.kernel
+    words = f"cannot be read: {entry.problem}" if kernel is None else _words(kernel)
+    if kernel is not None:
+        size, total = f"{kernel.size[0]}×{kernel.size[1]}", f"sum {sum_text(kernel)}"
+        if kernel.maps > 1:
+            total = f"{kernel.combine or 'bank'} of {kernel.maps}"
+        words = f"{size:<5} {total:<{_TOTAL_WIDTH}}  {words}"
+    where = f" [{one_line(entry.place)}]" if entry.place else ""
+    hides = f" hides {one_line(', '.join(entry.shadows))}" if entry.shadows else ""
+    return words + where + hides
+
+
+def _words(kernel: Kernel) -> str:
+    also = f" (also {', '.join(kernel.about.aliases)})" if kernel.about.aliases else ""
+    return kernel.about.description + also
+
+
+@kernels.command(short_help="A kernel's matrix, facts, frequency response and plan.")
+@_kernel
+@click.option(
+    "--heat/--no-heat",
+    default=None,
+    help="Draw the weights in colours. Default: on a terminal that shows them.",
+)
+@options.kernel_path
+def show(kernel: Kernel, heat: bool | None) -> None:
+    """The matrix of KERNEL, its facts, its frequency response, and the plan that it would get."""
+    from convcli.kernelview import coloured, facts, matrices, response
     from convcli.report import table
 
     title = f"{kernel.name}: {kernel.about.description}" if kernel.about.description else kernel.name
@@ -64,27 +108,118 @@ def show(kernel: Kernel) -> None:
             click.echo(f"  {heading}")
         for line in lines:
             click.echo(f"    {line}")
-    click.echo("\n" + table(facts(kernel)), nl=False)
+    if heat or (heat is None and _shows_colours()):
+        full = os.environ.get("COLORTERM", "") in ("truecolor", "24bit")
+        for line in coloured(kernel, full):
+            click.echo(f"    {line}", color=True)
+    rows = [*facts(kernel), *response(kernel), ("plan", _plan(kernel))]
+    click.echo("\n" + table(rows), nl=False)
 
 
-@kernels.command()
-@click.argument("kernel", type=options.Parsed("KERNEL", options.load))
+def _shows_colours() -> bool:
+    dumb = os.environ.get("TERM", "dumb") == "dumb" or bool(os.environ.get("NO_COLOR"))
+    return sys.stdout.isatty() and not dumb
+
+
+def _plan(kernel: Kernel) -> str:
+    """How a picture of 24 megapixels would be computed, or why it would not."""
+    import numpy as np
+
+    from convcli import task
+    from convcli.errors import ConvcliError
+    from convcli.images.base import Header
+
+    inputs = kernel.tensor_shape[-2]
+    header = Header("", *_PLAN_SIZE, 1 if inputs == 1 else 3, np.dtype(np.uint8), kernel.depth)
+    try:
+        found = task.planned(header, task.Settings(kernel))[-1]
+    except ConvcliError as error:
+        return f"none: {error}"
+    return f"{found.summary}, for 24 megapixels of 8-bit {'gray' if inputs == 1 else 'RGB'}"
+
+
+@kernels.command(short_help="What kernels do to a picture, on one sheet.")
+@click.argument("image", metavar="IMAGE")
+@click.option("-o", "--output", metavar="OUT", required=True, help="The sheet, a picture file.")
+@click.option("--tag", metavar="TAG", help="Only presets with this tag.")
 @click.option(
-    "--format", "format_name", type=click.Choice(["yaml", "csv"]), help="Default: OUT's suffix, or yaml."
+    "-k",
+    "--kernel",
+    "chosen",
+    multiple=True,
+    type=options.Parsed("KERNEL", options.load),
+    help="This kernel instead of the presets; may be given again.",
 )
-@click.option("-o", "--output", metavar="OUT", default="-", help="A file; standard output by default.")
+@click.option(
+    "--tile", type=click.IntRange(32, 1024), default=160, show_default=True, help="Pixels of a panel."
+)
+@click.option("--columns", type=click.IntRange(1, 100), help="Panels beside each other.")
+@options.kernel_path
+@options.max_pixels
 @options.force
-def export(kernel: Kernel, **given: Any) -> None:
-    """Write KERNEL as a file that --kernel reads back exactly."""
+def preview(image: str, tag: str | None, chosen: tuple[Kernel, ...], **given: Any) -> None:
+    """Draw what the presets make of IMAGE on a sheet of labelled panels."""
     from pathlib import Path
 
-    from convcli import drafts, kernelfile
+    from convcli import drafts, images
+    from convcli.errors import ConvcliError, ImageError, OutputError
+    from convcli.images.base import Metadata
+    from convcli.preview import contact_sheet
 
-    chosen = given["format_name"] or ("csv" if given["output"].lower().endswith(".csv") else "yaml")
-    text = kernelfile.WRITERS[chosen](kernel)
-    if given["output"] == STREAM:
-        click.echo(text, nl=False)
-        return
     target = Path(given["output"])
-    drafts.Ledger().claim(target, given["force"])
-    drafts.write(target, text.encode(), given["force"])
+    target_format = images.format_of_suffix(target.suffix)
+    if target_format is None:
+        known = ", ".join(entry.suffixes[0] for entry in images.written())
+        raise OutputError(f"{one_line(str(target))}: unknown suffix; allowed: {known}")
+    drafts.Ledger([image]).claim(target, given["force"])
+    kernels_ = list(chosen) or _previewed(tag)
+    try:
+        sheet = contact_sheet(image, kernels_, given["tile"], given["columns"] or 0, given["max_pixels"])
+    except ImageError as error:
+        raise ConvcliError(str(error) if image in str(error) else f"{one_line(image)}: {error}") from error
+    drafts.write(target, target_format.encode(sheet, Metadata()), given["force"])
+    click.echo(f"{one_line(str(target))}: {len(kernels_)} kernels, {sheet.shape[1]}×{sheet.shape[0]} pixels")
+
+
+def _previewed(tag: str | None) -> list[Kernel]:
+    """The presets with a tag; banks are left out, because their members are presets themselves."""
+    entries = options.library().entries(tag)
+    found = [
+        each.kernel for each in entries if each.kernel and (each.kernel.maps == 1 or each.kernel.combine)
+    ]
+    if not found:
+        raise click.BadParameter(f"no preset has the tag {tag!r}", param_hint="--tag")
+    return found
+
+
+@kernels.command(short_help="Write a kernel as a file.")
+@_kernel
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["yaml", "json", "csv", "mat", "imagemagick", "npy"]),
+    help="Default: OUT's suffix, or yaml.",
+)
+@click.option("-o", "--output", metavar="OUT", default="-", help="A file; standard output by default.")
+@options.kernel_path
+@options.force
+def export(kernel: Kernel, form: str | None, output: str, force: bool) -> None:
+    """Write KERNEL as a file that --kernel reads back: the same weights, and what else the form can say."""
+    from pathlib import Path
+
+    from convcli import drafts, kernelwriter
+    from convcli.errors import OutputError
+
+    target = Path(output)
+    chosen = form or (kernelwriter.form_of(target.suffix) if output != STREAM else "yaml")
+    if chosen is None:
+        known = ", ".join(each.suffix for each in kernelwriter.FORMS.values())
+        raise OutputError(f"{one_line(output)}: unknown suffix; allowed: {known}, or --format")
+    data = kernelwriter.write(kernel, chosen)
+    for note in kernelwriter.notes(kernel, chosen):
+        click.echo(f"convcli: {note}", err=True)
+    if output == STREAM:
+        click.echo(data, nl=False)
+        return
+    drafts.Ledger().claim(target, force)
+    drafts.write(target, data, force)

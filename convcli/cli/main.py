@@ -22,7 +22,7 @@ COMMANDS: Final = {
     "batch": "Filter many pictures, past every failure.",
     "shape": "The shape of a feature map, without a picture.",
     "plan": "How a feature map would be computed, and why.",
-    "kernels": "List, show and export kernels.",
+    "kernels": "List, show, draw and export kernels.",
     "completion": "Completion of commands, options and presets in bash, zsh and fish.",
 }
 """Commands and their one-line help, so that the help page imports none of them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -54,11 +54,25 @@ def _mapping(text: str) -> Any:
     return Mapping.parse(text)
 
 
+KERNEL_PATH: Final = "convcli.kernel_path"
+"""Where a context keeps the folders of ``--kernel-path``."""
+
+
 def load(text: str) -> Any:
     """The kernel that an option names."""
-    from convcli.presets import load_kernel
+    return library().kernel(text)
 
-    return load_kernel(text)
+
+def library() -> Any:
+    """Where this command looks kernels up."""
+    from convcli.library import library as of_folders
+
+    context = click.get_current_context(silent=True)
+    return of_folders(context.meta.get(KERNEL_PATH, ()) if context else ())
+
+
+def _keep_path(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> None:
+    context.meta[KERNEL_PATH] = value
 
 
 def _number(text: str) -> Any:
@@ -71,7 +85,7 @@ def _number(text: str) -> Any:
 
 
 def _scale(text: str) -> Any:
-    return text.casefold() if text.casefold() in ("none", "sum", "abs") else _number(text)
+    return text.casefold() if text.casefold() in ("none", "sum", "abs", "gain") else _number(text)
 
 
 def _count(text: str) -> int:
@@ -122,15 +136,24 @@ padding = click.option(
     show_default=True,
     help=PADDING_HELP,
 )
-kernel = click.option(
+kernel_path = click.option(
+    "--kernel-path",
+    metavar="FOLDER",
+    multiple=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_keep_path,
+    help="A folder of kernel files whose names come before the presets'; may be given again.",
+)
+_kernel = click.option(
     "-k",
     "--kernel",
     type=Parsed("KERNEL", load),
     required=True,
-    help="A preset (`convcli kernels` lists them), a .yaml or .csv file, or numbers such as "
+    help="A preset (`convcli kernels` lists them; NAME@45 turns it), a file or FILE:NAME, or numbers such as "
     "'1 0 -1; 2 0 -2; 1 0 -1'.",
 )
-kernels = click.option(
+_kernels = click.option(
     "-k",
     "--kernel",
     "kernels",
@@ -160,10 +183,23 @@ mapping = click.option(
 )
 scale = click.option(
     "--scale",
-    type=Parsed("none|sum|abs|N", _scale),
+    type=Parsed("none|sum|abs|gain|N", _scale),
     default="none",
     show_default=True,
-    help="Multiply the weights by N, or divide them by their sum (unless that is 0) or sum of magnitudes.",
+    help="Multiply the weights by N, or divide them by their sum (unless that is 0), by the sum of their "
+    "magnitudes, or by the gain that the kernel states.",
+)
+combine = click.option(
+    "--combine",
+    type=click.Choice(["l2", "l1", "linf", "max", "min", "sum", "argmax", "stack"], case_sensitive=False),
+    help="Make one map of several: the root of the sum of squares, the sum or the largest of magnitudes, the "
+    "largest or smallest value, the sum, the index of the largest; stack writes them as one .npy.",
+)
+layer = click.option(
+    "--layer",
+    is_flag=True,
+    help="Take stride, padding, dilation and bias from the layer that the weights belong to; "
+    "options that are given come first.",
 )
 alpha = click.option(
     "--alpha",
@@ -251,8 +287,10 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+kernel = together(_kernel, kernel_path)
+kernels = together(_kernels, kernel_path)
 convolution = together(stride, padding, dilation, flip)
-values = together(channels, scale, bias, mapping)
+values = together(combine, channels, scale, bias, layer, mapping)
 colours = together(alpha, linear, depth)
 work = together(precision, method, threads, max_pixels)
 reports = together(report, report_file, verbose, quiet)

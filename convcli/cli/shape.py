@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     metavar="ROWSxCOLUMNS[xMAPS]|KERNEL",
     help="The window's size, or a kernel.",
 )
+@options.kernel_path
 @options.convolution
 @click.option("--report", type=click.Choice(["text", "json"], case_sensitive=False), default="text")
 def shape(size: str, kernel: str, **given: Any) -> None:
@@ -58,9 +59,7 @@ def _window(text: str) -> tuple[tuple[int, ...], int | None, int | None]:
         if len(numbers) == 1:
             return numbers * 2, None, None
         return numbers[:2], None, numbers[2] if len(numbers) == 3 else None
-    from convcli.presets import load_kernel
-
-    kernel = load_kernel(text)
+    kernel = options.load(text)
     layered = kernel.weights.ndim == 4 and not kernel.combine
     if not layered:
         return kernel.size, None, None

@@ -1,0 +1,143 @@
+"""Several kernels as one: sets, banks, the ways their maps become one; and kernels that are turned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from convcli.errors import KernelError
+from convcli.kernel import COMBINES, About, Kernel
+from convcli.rational import exact_number
+
+WAYS: Final = (*COMBINES, "sum", "stack")
+"""What ``--combine`` takes: `COMBINES`, and what a kernel with other weights or an output of its own does."""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelSet:
+    """A preset made of others: their names, and how their maps become one."""
+
+    name: str
+    members: tuple[str, ...]
+    combine: str | None
+    about: About
+
+
+def bank(kernels: Sequence[Kernel], name: str, combine: str | None, about: About | None = None) -> Kernel:
+    """Kernels of (rows, columns) as one of (rows, columns, 1, out), centred in the largest window."""
+    rows = max(kernel.size[0] for kernel in kernels)
+    columns = max(kernel.size[1] for kernel in kernels)
+    stacked = np.zeros((rows, columns, 1, len(kernels)), object)
+    for index, kernel in enumerate(kernels):
+        if kernel.weights.ndim != 2:
+            raise KernelError(f"{kernel.name} is a bank itself; a set is made of (rows, columns) kernels")
+        height, width = kernel.size
+        top, left = (rows - 1) // 2 - (height - 1) // 2, (columns - 1) // 2 - (width - 1) // 2
+        stacked[top : top + height, left : left + width, 0, index] = _fractions(kernel)
+    biases = [bias for kernel in kernels for bias in kernel.biases]
+    return combined(Kernel(stacked, bias=biases, name=name, about=about), combine)
+
+
+def combined(kernel: Kernel, how: str | None) -> Kernel:
+    """A bank whose maps become one, or stay apart for None; ``sum`` is one kernel, of the summed weights.
+
+    Raises:
+        KernelError: a kernel of one map.
+    """
+    if how is None or how == "stack":
+        return kernel.combined(None)
+    if kernel.maps == 1:
+        raise KernelError(f"kernel {kernel.name} gives one feature map; {how} needs several")
+    if how != "sum":
+        return kernel.combined(how)
+    bias = sum(kernel.biases)
+    axes, keep = ((-2, -1), False) if kernel.tensor_shape[-2] == 1 else ((-1,), True)
+    return kernel.reshaped(lambda raw: raw.sum(axis=axes, keepdims=keep), bias=bias, combine=None)
+
+
+def turned(kernel: Kernel, degrees: int, name: str) -> Kernel:
+    """The kernel turned counter-clockwise by a multiple of 45°.
+
+    Odd multiples turn each ring of cells around the centre by an eighth of its length, as compass kernels do.
+
+    Raises:
+        KernelError: another angle, or one that needs an odd square.
+    """
+    rows, columns = kernel.size
+    if degrees % 45:
+        raise KernelError(f"{name}: {degrees}° is no multiple of 45°")
+    quarters, odd = divmod(degrees % 360, 90)
+    if odd and (rows != columns or rows % 2 == 0):
+        raise KernelError(
+            f"{name}: {rows}×{columns} weights turn by multiples of 90°, odd squares alone by 45°"
+        )
+
+    first = kernel.spatial - 2
+
+    def change(raw: Any) -> Any:
+        rows_first = np.moveaxis(np.rot90(raw, quarters, (first, first + 1)), (first, first + 1), (0, 1))
+        changed = _by_rings(rows_first) if odd else rows_first
+        return np.moveaxis(changed, (0, 1), (first, first + 1))
+
+    return kernel.reshaped(change, name=name)
+
+
+def flipped(kernel: Kernel) -> Kernel:
+    """The kernel turned by 180°: from the order of true convolution to that of cross-correlation."""
+    axes = tuple(range(kernel.spatial))
+    return kernel.reshaped(lambda raw: np.flip(raw, axes))
+
+
+def anchored(kernel: Kernel, anchor: tuple[int, int]) -> Kernel:
+    """The kernel whose cell (row, column) lies on the output's pixel: zeros around it make that its centre.
+
+    Raises:
+        KernelError: the cell lies outside.
+    """
+    if kernel.spatial == 3:
+        raise KernelError("an anchor is that of (rows, columns), not of a volume")
+    rows, columns = kernel.size
+    row, column = anchor
+    if not (0 <= row < rows and 0 <= column < columns):
+        raise KernelError(
+            f"anchor {row},{column} lies outside {rows}×{columns} weights; rows and columns count from 0"
+        )
+    if anchor == ((rows - 1) // 2, (columns - 1) // 2):
+        return kernel
+    pads = [
+        (max(size - 1 - 2 * at, 0), max(2 * at - size + 1, 0))
+        for size, at in ((rows, row), (columns, column))
+    ]
+    return kernel.reshaped(lambda raw: np.pad(raw, [*pads, *((0, 0),) * (raw.ndim - 2)]))
+
+
+def _by_rings(raw: Any) -> Any:
+    """Each ring of an odd square moved counter-clockwise by an eighth of its length."""
+    result, middle = raw.copy(), len(raw) // 2
+    for radius in range(1, middle + 1):
+        ring = _ring(middle, radius)
+        for (row, column), (from_row, from_column) in zip(ring, ring[radius:] + ring[:radius], strict=True):
+            result[row, column] = raw[from_row, from_column]
+    return result
+
+
+def _ring(middle: int, radius: int) -> list[tuple[int, int]]:
+    """The cells of a ring, clockwise from its upper left corner."""
+    low, high = middle - radius, middle + radius
+    there, back = range(low, high), range(high, low, -1)
+    return [
+        *((low, column) for column in there),
+        *((row, high) for row in there),
+        *((high, column) for column in back),
+        *((row, low) for row in back),
+    ]
+
+
+def _fractions(kernel: Kernel) -> Any:
+    if kernel.exact is None:
+        return kernel.weights
+    one = exact_number(1)
+    return kernel.exact.numerators.astype(object) * (one / kernel.exact.denominator)

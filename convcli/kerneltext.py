@@ -1,0 +1,134 @@
+"""Kernels as other programs write them: ImageMagick's ``3x3+1+1: 1,2,3 …`` and libvips' matrices."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+
+from convcli.errors import KernelError, shown
+from convcli.kernel import LARGEST_KERNEL, Kernel
+from convcli.kernelbank import anchored, bank
+from convcli.kerneltable import parse_cell
+from convcli.rational import Number, text_of
+
+_IMAGEMAGICK: Final = re.compile(
+    r"\s*(\d{1,6})(?:x(\d{1,6}))?(?:([+-]\d{1,6})([+-]\d{1,6}))?([@<>^]*)\s*:(.*)", re.DOTALL
+)
+_LEFT_OUT: Final = ("-", "nan")
+_HEADER: Final = "the first line is WIDTH HEIGHT [SCALE [OFFSET]], such as 3 3 9 0"
+
+
+def is_imagemagick(text: str) -> bool:
+    """Whether ``text`` begins as ImageMagick's kernels do: ``3x3:``, ``3x3+1+1:`` or ``5:``."""
+    return bool(_IMAGEMAGICK.match(text))
+
+
+def parse_imagemagick(text: str, place: str, name: str) -> Kernel:
+    """``WIDTHxHEIGHT+X+Y: numbers``; several, split by ``;``, are a bank.
+
+    Cells of ``nan`` or ``-`` are no part of the kernel, and weigh nothing. The numbers are taken in the order
+    in which they stand, as ImageMagick's Correlate does.
+
+    Raises:
+        KernelError: another count of numbers than the size says, or flags of turned sets.
+    """
+    parts = [part for part in text.strip().split(";") if part.strip()]
+    kernels = [_one(part, place, name) for part in parts]
+    return kernels[0] if len(kernels) == 1 else bank(kernels, name, None)
+
+
+def _one(text: str, place: str, name: str) -> Kernel:
+    match = _IMAGEMAGICK.match(text)
+    if match is None:
+        raise KernelError(f"{place}: {shown(text)} has no size; allowed: 3x3: and then 9 numbers")
+    width, height = int(match[1]), int(match[2] or match[1])
+    if match[5]:
+        raise KernelError(
+            f"{place}: {shown(match[5])} behind the size asks for a set of turned kernels; use NAME@45"
+        )
+    if not 1 <= width * height <= LARGEST_KERNEL:
+        raise KernelError(f"{place}: {width}x{height} is no size of a kernel")
+    cells = re.findall(r"[^\s,]+", match[6])
+    if len(cells) != width * height:
+        raise KernelError(f"{place}: {width}x{height} takes {width * height} numbers, got {len(cells)}")
+    numbers = [
+        Fraction(0) if cell.casefold() in _LEFT_OUT else parse_cell(cell, f"{place}: cell {index}")
+        for index, cell in enumerate(cells, 1)
+    ]
+    kernel = Kernel(np.array(numbers, object).reshape(height, width), name=name)
+    try:
+        return anchored(kernel, (int(match[4]), int(match[3]))) if match[3] else kernel
+    except KernelError as error:
+        raise KernelError(f"{place}: {error}") from error
+
+
+def parse_vips(text: str, place: str, name: str) -> Kernel:
+    """The matrix of libvips: a line of width, height, scale and offset, then the rows; sum / scale + offset.
+
+    Raises:
+        KernelError: no such first line, or other rows than it says.
+    """
+    lines = [
+        (number, re.findall(r"[^\s,;]+", line))
+        for number, line in enumerate(text.splitlines(), 1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    if not lines:
+        raise KernelError(f"{place}: holds no numbers")
+    (number, head), *rows = lines
+    width, height, scale, offset = _header(head, f"{place}:{number}")
+    for number, cells in rows:
+        if len(cells) != width:
+            raise KernelError(f"{place}:{number}: row has {len(cells)} of {width} numbers; {_HEADER}")
+    if len(rows) != height:
+        raise KernelError(f"{place}: {len(rows)} rows of numbers, the first line says {height}; {_HEADER}")
+    values = [
+        [parse_cell(cell, f"{place}:{number}: column {column}") for column, cell in enumerate(cells, 1)]
+        for number, cells in rows
+    ]
+    return Kernel(np.array(values, object), scale=1 / scale, bias=offset, name=name)
+
+
+def _header(head: list[str], where: str) -> tuple[int, int, Fraction, Fraction]:
+    whole = [int(cell) for cell in head[:2] if re.fullmatch(r"\d{1,6}", cell)]
+    if not 2 <= len(head) <= 4 or len(whole) != 2 or not 1 <= whole[0] * whole[1] <= LARGEST_KERNEL:
+        raise KernelError(f"{where}: {shown(' '.join(head))} is no size; {_HEADER}")
+    numbers = [parse_cell(cell, f"{where}: column {column}") for column, cell in enumerate(head[2:], 3)]
+    scale, offset = (*numbers, *(Fraction(1), Fraction(0))[len(numbers) :])
+    if scale == 0:
+        raise KernelError(f"{where}: the scale is zero")
+    return whole[0], whole[1], scale, offset
+
+
+def to_imagemagick(kernel: Kernel) -> str:
+    """ImageMagick's text, with its origin; fractions such as 1/9 to 17 digits, as it knows decimals alone."""
+    rows, columns = kernel.size
+    lines = [",".join(decimal(value) for value in row) for row in numbers_of(kernel)]
+    return f"{columns}x{rows}+{(columns - 1) // 2}+{(rows - 1) // 2}: {' '.join(lines)}\n"
+
+
+def to_vips(kernel: Kernel) -> str:
+    """The matrix of libvips: whole numbers and their divisor where the weights are fractions."""
+    rows, columns = kernel.size
+    divisor = kernel.exact.denominator if kernel.exact else 1
+    values = kernel.exact.numerators.tolist() if kernel.exact else kernel.weights.tolist()
+    lines = [" ".join(repr(value) for value in row) for row in values]
+    return "\n".join([f"{columns} {rows} {divisor} {decimal(kernel.biases[0])}", *lines]) + "\n"
+
+
+def numbers_of(kernel: Kernel) -> list[list[Number]]:
+    """The weights of a (rows, columns) kernel, as fractions where they are exact."""
+    if kernel.exact is None:
+        return [[float(weight) for weight in row] for row in kernel.weights]
+    share = Fraction(1, kernel.exact.denominator)
+    return [[int(value) * share for value in row] for row in kernel.exact.numerators]
+
+
+def decimal(value: Number) -> str:
+    """A number without a fraction bar: whole where it is, else the shortest text of the nearest float64."""
+    if isinstance(value, Fraction) and value.denominator == 1:
+        return text_of(value)
+    return repr(float(value))

@@ -1,0 +1,269 @@
+"""Where names are looked up: a person's folders, the shipped presets, files and typed text."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from convcli import kernelfile, kerneltable, presets
+from convcli.errors import KernelError, one_line, shown, suggest
+from convcli.kernel import Kernel
+from convcli.kernelbank import WAYS, KernelSet, bank, combined, turned
+from convcli.presets import plain
+
+if TYPE_CHECKING:
+    from convcli.families.base import Family
+
+PATH_VARIABLE: Final = "CONVCLI_KERNEL_PATH"
+PROJECT: Final = Path("kernels")
+"""Where a project keeps kernels of its own; never read unasked."""
+_KEPT: Final = (*kernelfile.TREES, *kernelfile.TABLES, ".mat", ".npy")
+_MOST_NAMED: Final = 8
+_TURNED: Final = re.compile(r"(.+)@(-?\d{1,6})", re.DOTALL)
+
+
+def load_kernel(
+    text: str | os.PathLike[str], *, kernel_path: Sequence[str | os.PathLike[str]] = ()
+) -> Kernel:
+    """The kernel that ``text`` names: a preset, a kernel file, or numbers.
+
+    ``box3``, ``gaussian:1.5``, ``kirsch-e@90``, ``./mine.yaml``, ``mine.json:edge``,
+    ``model.onnx:conv1.weight``, ``1 0 -1; 2 0 -2; 1 0 -1`` and ``3x3: 1,0,-1 2,0,-2 1,0,-1`` are all
+    understood. Names match without regard to case, ``-`` and ``_``; ``kernel_path`` are folders in which
+    names are looked up first.
+
+    Raises:
+        KernelError: an unknown name (with the nearest known ones), or what is wrong in a file or text.
+    """
+    return library(tuple(map(str, kernel_path))).kernel(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A preset of a list.
+
+    Attributes:
+        kernel: None where its file cannot be read, ``problem`` then says why.
+        place: its folder, empty for those that are shipped.
+        shadows: the places of others of the same name, which it hides.
+    """
+
+    name: str
+    kernel: Kernel | None
+    place: str = ""
+    problem: str = ""
+    shadows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Library:
+    """Where names are looked up: the folders of this run, the first first; what is shipped; the person's own.
+
+    So a shipped name means the same on every machine, unless a run says otherwise.
+    """
+
+    folders: tuple[Path, ...]
+
+    @cached_property
+    def configured(self) -> tuple[Path, ...]:
+        """The folder of the person's own presets, where there is one."""
+        import platformdirs  # only names that are not shipped pay for this import
+
+        folder = platformdirs.user_config_path("convcli") / "kernels"
+        return (folder,) if folder.is_dir() else ()
+
+    def kernel(self, text: str | os.PathLike[str]) -> Kernel:
+        """The kernel that ``text`` names, as `load_kernel` says."""
+        found = self.find(text)
+        return found if isinstance(found, Kernel) else self._joined(found)
+
+    def find(self, text: str | os.PathLike[str]) -> Kernel | KernelSet:
+        """The same, where a set stays a set."""
+        if not isinstance(text, str):
+            return kernelfile.read(Path(text))
+        if "@" in text and (match := _TURNED.fullmatch(text)) and not kernelfile.exists(text):
+            return turned(self.kernel(match[1]), int(match[2]), text.strip())
+        if ":" in text and text.lstrip()[:1].isdigit():
+            from convcli.kerneltext import is_imagemagick, parse_imagemagick
+
+            if is_imagemagick(text):
+                return parse_imagemagick(text, f"kernel {shown(text)}", "inline")
+        if kerneltable.is_table(text):
+            return kerneltable.parse_text(text)
+        if place := kernelfile.split(text):
+            return kernelfile.read(*place)
+        return kernelfile.read(Path(text)) if os.sep in text else self._named(text)
+
+    def _joined(self, found: KernelSet) -> Kernel:
+        for member in found.members:
+            if isinstance(self.find(_unturned(member)), KernelSet):
+                raise KernelError(f"{found.name}: the member {shown(member)} is a set itself")
+        return bank([self.kernel(name) for name in found.members], found.name, found.combine, found.about)
+
+    def _named(self, text: str) -> Kernel | KernelSet:
+        name, _, arguments = (part.strip() for part in text.partition(":"))
+        values = "" if arguments.casefold() in WAYS else arguments
+        found = _own(self.folders, plain(name)) or presets.shipped(name, values)
+        found = found or _own(self.configured, plain(name))
+        if found is None:
+            raise KernelError(f"no preset is called {shown(text)}{self._hint(text)}")
+        if arguments.casefold() not in WAYS:
+            return found
+        how = None if arguments.casefold() == "stack" else arguments.casefold()
+        if isinstance(found, KernelSet):
+            return replace(found, name=f"{found.name}:{arguments.casefold()}", combine=how)
+        return combined(found, how)
+
+    def _hint(self, text: str) -> str:
+        name, tag = plain(text), plain(text).removesuffix("s")
+        alike = [entry.name for entry in self.entries(tag)]
+        if alike:
+            more = f", … (`convcli kernels list --tag {tag}`)" if len(alike) > _MOST_NAMED else ""
+            return f"; presets with that tag: {', '.join(alike[:_MOST_NAMED])}{more}"
+        from convcli.families import FAMILIES
+
+        known = [entry.name for entry in self.entries()]
+        near = suggest(name, dict.fromkeys([*known, *FAMILIES]))
+        near = near or suggest(name, [*presets.aliases(), *presets.SHORT])
+        return (near or "; `convcli kernels` lists them") + _elsewhere(text)
+
+    def entries(self, tag: str | None = None) -> list[Entry]:
+        """Every preset that has a name of its own, by name, or those with a tag."""
+        found: dict[str, Entry] = {}
+        for folder in self.folders:
+            for entry in self._kept_entries(folder):
+                _add(found, entry)
+        for name in presets.names():
+            _add(found, Entry(name, self._shipped_kernel(name)))
+        for folder in self.configured:
+            for entry in self._kept_entries(folder):
+                _add(found, entry)
+        listed = sorted(found.values(), key=lambda entry: entry.name)
+        return [each for each in listed if tag is None or (each.kernel and tag in each.kernel.about.tags)]
+
+    def _shipped_kernel(self, name: str) -> Kernel:
+        found = presets.shipped(name, "")
+        assert found is not None
+        return found if isinstance(found, Kernel) else Library(()).kernel(name)
+
+    def _kept_entries(self, folder: Path) -> Iterator[Entry]:
+        for path in _kept(folder):
+            try:
+                for name, found in kernelfile.kernels(path).items():
+                    kernel = found if isinstance(found, Kernel) else self._joined(found)
+                    yield Entry(name, kernel, str(folder))
+            except KernelError as error:
+                yield Entry(path.stem, None, str(folder), str(error))
+
+    def places(self) -> list[str]:
+        """Where names are looked up beside the shipped ones, and where a project's own would be."""
+        lines = [f"folder {one_line(str(folder))}: before the shipped ones" for folder in self.folders]
+        lines += [f"folder {one_line(str(folder))}: after the shipped ones" for folder in self.configured]
+        kept = len(_kept(PROJECT))
+        if kept and PROJECT.resolve() not in [folder.resolve() for folder in self.folders]:
+            lines.append(f"folder {PROJECT}: {kept} kernel files, left out without --kernel-path {PROJECT}")
+        return lines
+
+
+def catalogue(found: Library, entries: Sequence[Entry], families: Sequence[Family]) -> dict[str, Any]:
+    """Every fact of a list, as JSON types."""
+    return {
+        "kernels": [_facts(entry) for entry in entries],
+        "families": [
+            {"name": each.name, "usage": each.usage, "description": each.description, "tags": list(each.tags)}
+            for each in families
+        ],
+        "folders": [str(folder) for folder in (*found.folders, *found.configured)],
+    }
+
+
+def _facts(entry: Entry) -> dict[str, Any]:
+    own = {"name": entry.name, "folder": entry.place or None, "hides": list(entry.shadows)}
+    kernel = entry.kernel
+    if kernel is None:
+        return {**own, "problem": entry.problem}
+    about, (low, high) = kernel.about, kernel.bounds
+    return {
+        **own,
+        "description": about.description,
+        "source": about.source,
+        "tags": list(about.tags),
+        "aliases": list(about.aliases),
+        "shape": list(kernel.tensor_shape),
+        "sums": list(kernel.map_sums),
+        "range": [low, high],
+        "gain": float(about.gain) if about.gain else None,
+        "combine": kernel.combine,
+        "separable": kernel.factors is not None,
+        "exact": kernel.exact is not None,
+    }
+
+
+def _own(folders: Sequence[Path], name: str) -> Kernel | KernelSet | None:
+    """A person's own preset: by the name of its file, else by a name or an alias inside one."""
+    for folder in folders:
+        by_stem = {plain(path.stem): path for path in _kept(folder)}
+        if name in by_stem:
+            return kernelfile.read(by_stem[name])
+        for path in by_stem.values():
+            for found in _readable(path):
+                if name in map(plain, (found.name, *found.about.aliases)):
+                    return found
+    return None
+
+
+def _add(found: dict[str, Entry], entry: Entry) -> None:
+    key = plain(entry.name)
+    if key in found:
+        found[key] = replace(found[key], shadows=(*found[key].shadows, entry.place or "the shipped one"))
+    else:
+        found[key] = entry
+
+
+def _unturned(text: str) -> str:
+    """``NAME`` of ``NAME@45``."""
+    while match := _TURNED.fullmatch(text):
+        text = match[1]
+    return text
+
+
+def library(kernel_path: tuple[str, ...] = ()) -> Library:
+    """The folders that were given, and those of the environment; none of the working directory.
+
+    Raises:
+        KernelError: a folder that was given is none.
+    """
+    given = [Path(folder) for folder in kernel_path]
+    for folder in given:
+        if not folder.is_dir():
+            raise KernelError(f"kernel path {one_line(str(folder))} is not a folder")
+    named = [Path(folder) for folder in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if folder]
+    return Library(tuple(dict.fromkeys([*given, *named])))
+
+
+def _kept(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix.lower() in _KEPT and path.is_file())
+    except OSError:
+        return []
+
+
+def _readable(path: Path) -> list[Kernel | KernelSet]:
+    """The kernels of a file, none where it is faulty, which is said when the file itself is asked for."""
+    try:
+        return list(kernelfile.kernels(path).values())
+    except KernelError:
+        return []
+
+
+def _elsewhere(text: str) -> str:
+    """A file of the name that was typed, which is taken only when it is asked for."""
+    if text and kernelfile.exists(text):
+        return f"; a file of that name exists: ./{one_line(text)}"
+    near = [path for path in _kept(PROJECT) if plain(path.stem) == plain(text)]
+    return f"; {one_line(str(near[0]))} exists: name it so, or give --kernel-path {PROJECT}" if near else ""

@@ -1,0 +1,81 @@
+"""Sheets of labelled panels, colours for weights, and the preview of what kernels do."""
+
+from __future__ import annotations
+
+import imagecodecs
+import numpy as np
+import pytest
+
+import convcli
+from convcli.drawing import GROUND, Panel, diverging, heat_map, sheet
+from convcli.preview import contact_sheet, feature_pictures, thumbnail
+from convcli.task import Settings
+from tests.conftest import SAMPLES, decoded
+
+
+def test_a_sheet_holds_its_panels_as_they_are():
+    """Every panel's pixels stand unchanged in a cell of their own; names that are too long are cut."""
+    shades = [np.full((40, 60), shade, np.uint8) for shade in (10, 60, 110, 160, 210)]
+    drawn = sheet([Panel("n" * 99, pixels) for pixels in shades], "Five", columns=2, footer="end")
+    assert drawn.dtype == np.uint8
+    assert tuple(drawn[0, 0]) == GROUND
+    for shade in (10, 60, 110, 160, 210):
+        rows, columns = np.nonzero((drawn == shade).all(-1))
+        area = drawn[rows.min() : rows.min() + 40, columns.min() : columns.min() + 60]
+        assert (area == shade).all()
+    assert sheet([Panel("one", shades[0])]).shape[0] < drawn.shape[0]
+
+
+def test_colours_of_weights():
+    """Near white at 0, blue below, red above, alike for both signs' magnitudes."""
+    low, zero, high = diverging(np.array([-2.0, 0, 2]), 2).astype(int)
+    assert low[2] > low[0] + 100
+    assert high[0] > high[2] + 100
+    assert zero.min() > 240
+    assert heat_map(np.eye(3), 4).shape == (12, 12, 3)
+    assert (diverging(np.zeros(3), 0) > 240).all()
+
+
+@pytest.mark.parametrize("name", ["box3", "sobel-x", "sobel", "kirsch", "frei-chen"])
+def test_previews_are_what_apply_writes(run, tmp_path, name):
+    """The same pixels, map by map."""
+    gray = np.random.default_rng(5).integers(0, 256, (23, 31, 1), dtype=np.uint8)
+    (tmp_path / "x.png").write_bytes(imagecodecs.png_encode(gray[..., 0]))
+    assert run("apply", tmp_path / "x.png", "-k", name, "-o", f"{tmp_path}/maps/").code == 0
+    written = [decoded(path) for path in sorted((tmp_path / "maps").iterdir())]
+    found = feature_pictures(gray, Settings(convcli.load_kernel(name)))
+    for (pixels, _), due in zip(found, written, strict=True):
+        assert np.array_equal(pixels[..., 0], due)
+
+
+@pytest.mark.parametrize("name", ["scene.png", "colour.png", "transparent.png", "depth16.png"])
+def test_pictures_of_every_kind(name):
+    """Gray, colours, transparency and 16 bits become 8 bits of gray or RGB at the panel's size."""
+    small = thumbnail(str(SAMPLES / name), 64, 10**6)
+    assert small.dtype == np.uint8
+    assert max(small.shape[:2]) == 64
+    assert small.shape[2] in (1, 3)
+    assert contact_sheet(str(SAMPLES / name), [convcli.load_kernel("sobel")], 64, 0, 10**6).shape[2] == 3
+
+
+def test_kernels_preview(run, tmp_path):
+    """A sheet of all presets, of a tag, or of kernels that are named; nothing is overwritten unasked."""
+    out, scene = tmp_path / "sheet.png", SAMPLES / "scene.png"
+    assert "126 kernels" in run("kernels", "preview", scene, "-o", out).text
+    assert decoded(out).shape[2] == 3
+    assert "exists already" in run("kernels", "preview", scene, "-o", out).err
+    assert "9 kernels" in run("kernels", "preview", scene, "-o", out, "-f", "--tag", "blur").text
+    assert (
+        "2 kernels"
+        in run("kernels", "preview", scene, "-o", out, "-f", "-k", "laws", "-k", "gabor:8,45").text
+    )
+    for arguments, words in [
+        ((scene, "-o", tmp_path / "x.xyz"), "unknown suffix"),
+        ((scene, "-o", tmp_path / "x.png", "--tag", "nothing"), "no preset has the tag"),
+        ((tmp_path / "none.png", "-o", tmp_path / "x.png"), "none.png"),
+        ((tmp_path, "-o", tmp_path / "x.png"), str(tmp_path)),
+        ((scene, "-o", scene, "-f"), "input"),
+    ]:
+        ran = run("kernels", "preview", *arguments)
+        assert (ran.code, words in ran.err) == (2, True), ran.err
+        assert len(ran.err.splitlines()) == 1

@@ -1,0 +1,79 @@
+"""The pages on kernels: generated from the data, current, and a schema that says what the reader takes."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from convcli.kernelkeys import COMBINES, KEYS
+from convcli.presets import files
+from tests.conftest import ROOT
+from tests.test_kernelfile import BAD, GOOD
+
+jsonschema = pytest.importorskip("jsonschema")
+SCHEMA = json.loads((ROOT / "docs" / "kernel.schema.json").read_text())
+BROKEN = (
+    "unknown.yaml", "unknown.json", "both.yaml", "no-weights.yaml", "scalar.yaml", "scalar.json", "null.json",
+    "word.yaml", "flip.yaml", "anchor-word.yaml", "combine.yaml", "kernels.yaml", "nameless.yaml",
+    "empty-list.yaml", "nested.json", "deep-ragged.yaml",
+)  # fmt: skip
+
+
+def make():
+    spec = importlib.util.spec_from_file_location("make", ROOT / "docs" / "make.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_current():
+    """docs/kernels.md is what docs/make.py writes."""
+    module = make()
+    assert module.page() == module.PAGE.read_text(), "run python docs/make.py"
+
+
+def test_the_pictures_are_current():
+    """Its pictures too, up to the colours that are left out."""
+    module = make()
+    assert {path.stem for path in module.PICTURES.iterdir()} == set(module.GROUPS)
+    for tag in module.GROUPS:
+        kept = np.asarray(Image.open(module.PICTURES / f"{tag}.png").convert("RGB")).astype(int)
+        drawn = module.picture(tag).astype(int)
+        assert kept.shape == drawn.shape, f"{tag}: run python docs/make.py"
+        assert (np.abs(kept - drawn) > 24).mean() < 0.02, f"{tag}: run python docs/make.py"
+
+
+@pytest.fixture(scope="module")
+def validator():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    return jsonschema.Draft202012Validator(SCHEMA)
+
+
+def test_the_schema_knows_every_key():
+    """The reader's keys and ways to combine, no more and no fewer."""
+    properties = SCHEMA["$defs"]["kernel"]["properties"]
+    assert set(properties) == {*KEYS, "$schema"}
+    assert set(properties["combine"]["enum"]) == set(COMBINES)
+
+
+@pytest.mark.parametrize("stem", files())
+def test_shipped_presets_keep_the_schema(validator, stem):
+    """Every shipped file."""
+    validator.validate(yaml.safe_load(files()[stem].read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("name", [name for name in GOOD if name.endswith((".yaml", ".yml", ".json"))])
+def test_good_files_keep_the_schema(validator, name):
+    """What the reader takes."""
+    validator.validate(yaml.safe_load(GOOD[name][0].decode("utf-8-sig").replace("\t", " ")))
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_bad_files_break_it(validator, name):
+    """What the reader refuses for its structure; lengths, sums and places are no matter of a schema."""
+    assert not validator.is_valid(yaml.safe_load(BAD[name][0]))

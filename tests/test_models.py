@@ -1,0 +1,369 @@
+"""Trained layers: safetensors, ONNX and Keras files, turned to (rows, columns, in, out), with their layer."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import convcli
+from convcli.errors import KernelError
+from convcli.models.apart import read_apart
+from tests.conftest import SAMPLES
+
+WEIGHTS = np.random.default_rng(3).standard_normal((4, 3, 3, 5)).astype(np.float32)  # out, in, rows, columns
+TURNED = WEIGHTS.transpose(2, 3, 1, 0)
+BIAS = np.array([0.5, -1, 2, 0.25], np.float32)
+
+
+def safetensors(tensors: dict[str, np.ndarray], types: dict[str, str] | None = None) -> bytes:
+    """A file as the format's page describes it."""
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    data = b""
+    for name, array in tensors.items():
+        kind = (types or {}).get(
+            name, {"float32": "F32", "float16": "F16", "int64": "I64"}.get(str(array.dtype))
+        )
+        raw = array.tobytes()
+        header[name] = {
+            "dtype": kind,
+            "shape": list(array.shape),
+            "data_offsets": [len(data), len(data) + len(raw)],
+        }
+        data += raw
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+@pytest.fixture
+def tensors(tmp_path) -> Path:
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(
+        safetensors(
+            {
+                "conv1.weight": WEIGHTS,
+                "conv1.bias": BIAS,
+                "fc.weight": np.ones((2, 7), np.float32),
+                "half": np.arange(6, dtype=np.float16).reshape(2, 3),
+            }
+        )
+    )
+    return path
+
+
+def test_safetensors(tensors):
+    """PyTorch's order turned, the bias beside it offered; the only convolution needs no name."""
+    kernel = convcli.load_kernel(f"{tensors}:conv1.weight")
+    assert np.array_equal(kernel.weights, TURNED)
+    assert kernel.layer.bias == tuple(BIAS.tolist())
+    assert kernel == convcli.load_kernel(tensors)
+    assert not any(kernel.biases)
+    assert convcli.load_kernel(f"{tensors}:half").weights.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_bfloat16(tmp_path):
+    """The upper half of a float32."""
+    path = tmp_path / "b.safetensors"
+    path.write_bytes(safetensors({"w": np.array([[0x3F80, 0xC040]], np.uint16)}, {"w": "BF16"}))
+    assert convcli.load_kernel(f"{path}:w").weights.tolist() == [[1, -3]]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (":conv1.wieght", r"holds no tensor 'conv1.wieght' .did you mean conv1.weight"),
+        (":nothing", "it holds conv1.weight, conv1.bias, fc.weight, half"),
+        (":conv1.bias", r"has shape .4,.; a convolution over pictures has 4 axes .out, in, rows, columns."),
+    ],
+)
+def test_names_that_are_not_there(tensors, name, words):
+    """The nearest names, or all."""
+    with pytest.raises(KernelError, match=words):
+        convcli.load_kernel(f"{tensors}{name}")
+
+
+def test_a_broken_file_is_refused(tensors):
+    """Cut anywhere, or with offsets that lie, it is one line and no traceback."""
+    data = tensors.read_bytes()
+    for length in (0, 4, 8, 20, 200, len(data) - 1):
+        tensors.write_bytes(data[:length])
+        with pytest.raises(KernelError, match=r"net\.safetensors"):
+            convcli.load_kernel(f"{tensors}:half")
+    tensors.write_bytes(data.replace(b'"shape": [2, 3]', b'"shape": [2, 9]'))
+    with pytest.raises(KernelError, match="18 values in 12 bytes"):
+        convcli.load_kernel(f"{tensors}:half")
+    tensors.write_bytes(data.replace(b'"dtype": "F16"', b'"dtype": "F15"'))
+    with pytest.raises(KernelError, match="type 'F15' is not one of"):
+        convcli.load_kernel(f"{tensors}:half")
+
+
+def test_a_signalling_nan_is_refused_quietly(tmp_path):
+    """Bits that warn when they are converted are one line like any other NaN."""
+    path = tmp_path / "nan.safetensors"
+    path.write_bytes(safetensors({"w": np.array([[0x7FA00000, 0]], np.uint32)}, {"w": "F32"}))
+    with pytest.raises(
+        KernelError, match=r"nan\.safetensors:w: kernel has a weight that is not a finite number"
+    ):
+        convcli.load_kernel(f"{path}:w")
+
+
+def onnx_model(constant: bool = False, **attributes: object) -> bytes:
+    """A model of one convolution, its weights an initialiser or a constant node, as exporters keep them."""
+    onnx = pytest.importorskip("onnx", reason="ONNX is not installed: pip install -e '.[models]'")
+    helper, as_tensor = onnx.helper, onnx.numpy_helper.from_array
+    tensors = [as_tensor(WEIGHTS, "first.weight"), as_tensor(BIAS, "first.bias")]
+    nodes = [
+        helper.make_node("Conv", ["x", "first.weight", "first.bias"], ["y"], name="/first/Conv", **attributes)
+    ]
+    if constant:
+        nodes = [helper.make_node("Constant", [], [each.name], value=each) for each in tensors] + nodes
+    values = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, channels, None, None])
+        for name, channels in (("x", 3), ("y", 4))
+    ]
+    graph = helper.make_graph(nodes, "net", values[:1], values[1:], [] if constant else tensors)
+    return helper.make_model(graph).SerializeToString()
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_onnx(tmp_path, constant):
+    """Initialisers and constants, by the tensor's or the node's name, with what the node says."""
+    path = tmp_path / "net.onnx"
+    path.write_bytes(onnx_model(constant, strides=[2, 1], pads=[1, 2, 1, 2], dilations=[1, 2]))
+    for name in ("", ":first.weight", ":/first/Conv"):
+        kernel = convcli.load_kernel(f"{path}{name}")
+        assert np.array_equal(kernel.weights, TURNED)
+        layer = kernel.layer
+        assert (layer.stride, layer.padding, layer.dilation) == ((2, 1), "1,1,2,2", (1, 2))
+        assert layer.bias == tuple(BIAS.tolist())
+    with pytest.raises(KernelError, match=r"holds no tensor 'first\.wait'"):
+        convcli.load_kernel(f"{path}:first.wait")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "padding"),
+    [
+        ({}, "valid"),
+        ({"auto_pad": "SAME_UPPER"}, "same"),
+        ({"auto_pad": "SAME_LOWER"}, "same-lower"),
+        ({"auto_pad": "VALID"}, "valid"),
+        ({"pads": [1, 0, 2, 3]}, "1,2,0,3"),
+    ],
+)
+def test_onnx_paddings(tmp_path, attributes, padding):
+    """Every way in which ONNX says padding, as ``--padding`` takes it."""
+    path = tmp_path / "net.onnx"
+    path.write_bytes(onnx_model(**attributes))
+    assert convcli.load_kernel(path).layer.padding == padding
+    convcli.conv(np.ones((1, 9, 9, 3)), convcli.load_kernel(path), padding=padding, channels="last")
+
+
+def keras_file(path: Path, archive: bool) -> None:
+    """The layout of Keras 3's archives, and of its older files."""
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install -e '.[models]'")
+    layers = [
+        {
+            "class_name": "Conv2D",
+            "config": {
+                "name": "first",
+                "kernel_size": [3, 5],
+                "strides": [2, 1],
+                "padding": "same",
+                "dilation_rate": [1, 1],
+                "groups": 1,
+            },
+        },
+        {
+            "class_name": "DepthwiseConv2D",
+            "config": {"name": "deep", "kernel_size": [3, 5], "padding": "valid"},
+        },
+        {"class_name": "Conv2DTranspose", "config": {"name": "back", "kernel_size": [3, 5]}},
+    ]
+    config = json.dumps({"class_name": "Sequential", "config": {"name": "net", "layers": layers}})
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for index, name in enumerate(("first", "deep", "back")):
+            folder = f"layers/conv2d_{index}/vars" if archive else f"model_weights/{name}/net/{name}"
+            names = ("0", "1") if archive else ("kernel", "bias")
+            file[f"{folder}/{names[0]}"] = TURNED
+            file[f"{folder}/{names[1]}"] = BIAS
+            if archive:
+                file[folder].attrs["name"] = name
+        if not archive:
+            file.attrs["model_config"] = config
+    if not archive:
+        path.write_bytes(buffer.getvalue())
+        return
+    with zipfile.ZipFile(path, "w") as target:
+        target.writestr("config.json", config)
+        target.writestr("model.weights.h5", buffer.getvalue())
+
+
+@pytest.mark.parametrize("name", ["net.keras", "net.h5"])
+def test_keras(tmp_path, name):
+    """A layer by its name, in Keras' own order; depthwise ones as groups; transposed ones are refused."""
+    path = tmp_path / name
+    keras_file(path, archive=name.endswith(".keras"))
+    kernel = convcli.load_kernel(f"{path}:first")
+    assert np.array_equal(kernel.weights, TURNED)
+    assert (kernel.layer.stride, kernel.layer.padding) == ((2, 1), "same")
+    assert kernel.layer.bias == tuple(BIAS.tolist())
+    deep = convcli.load_kernel(f"{path}:deep")
+    assert deep.tensor_shape == (3, 5, 1, 12)
+    assert deep.layer.groups == 3
+    with pytest.raises(KernelError, match="a Conv2DTranspose; allowed: Conv2D"):
+        convcli.load_kernel(f"{path}:back")
+    with pytest.raises(KernelError, match="holds 3 convolutions, name one as FILE:NAME"):
+        convcli.load_kernel(path)
+    with pytest.raises(KernelError, match="did you mean first"):
+        convcli.load_kernel(f"{path}:frist")
+
+
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
+def test_keras_writes_what_is_read(tmp_path, monkeypatch):
+    """Files that Keras itself saved, its own depthwise layer beside the same weights here."""
+    pytest.importorskip("torch", reason="Keras computes by PyTorch here, which is not installed")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras", reason="Keras is not installed: pip install -e '.[peers]'")
+    model = keras.Sequential(
+        [
+            keras.layers.Input((9, 11, 3)),
+            keras.layers.Conv2D(
+                4, (3, 5), strides=(2, 1), padding="same", bias_initializer="normal", name="a"
+            ),
+            keras.layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False, name="b"),
+        ]
+    )
+    model.save(tmp_path / "net.keras")
+    x = np.random.default_rng(1).random((1, 9, 11, 3), np.float32)
+    values = x
+    for name in ("a", "b"):
+        kernel = convcli.load_kernel(f"{tmp_path}/net.keras:{name}")
+        layer = kernel.layer
+        values = convcli.conv(
+            values,
+            kernel,
+            bias=layer.bias or None,
+            stride=layer.stride,
+            padding=layer.padding,
+            groups=layer.groups,
+            channels="last",
+        )
+    assert np.allclose(values, keras.ops.convert_to_numpy(model(x)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import time; time.sleep(60)", "could not be read in 2 seconds"),
+        ("import os; os.abort()", "ended with -6"),
+    ],
+)
+def test_a_reader_that_hangs_or_crashes_is_left(tmp_path, monkeypatch, code, words):
+    """Another process reads HDF5; one that does not answer is ended, and the file is called damaged."""
+    (tmp_path / "odd.py").write_text(f"{code}\ndef extract(*_): pass\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(KernelError, match=words):
+        read_apart("odd", tmp_path / "x.h5", None, "x.h5", longest=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [("net.onnx", "onnx"), ("net.keras", "h5py"), ("net.h5", "h5py")]
+)
+def test_a_missing_library_is_named(tmp_path, monkeypatch, name, module):
+    """One line with the command that installs it."""
+    monkeypatch.setitem(sys.modules, module, None)
+    (tmp_path / name).write_bytes(b"junk")
+    with pytest.raises(
+        KernelError, match=rf"takes {module}; install it with: pip install 'convcli\[models\]'"
+    ):
+        convcli.load_kernel(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["net.onnx", "net.keras", "net.h5"])
+def test_junk_is_refused(tmp_path, name):
+    """Bytes that are no such file, and a missing one."""
+    pytest.importorskip({"net.onnx": "onnx"}.get(name, "h5py"))
+    (tmp_path / name).write_bytes(b"\x08junk" * 9)
+    with pytest.raises(KernelError, match=rf"{name}: not a"):
+        convcli.load_kernel(tmp_path / name)
+    with pytest.raises(KernelError, match=r"none.onnx: no such file"):
+        convcli.load_kernel(tmp_path / "none.onnx")
+
+
+def test_apply_takes_the_layer_over(run, tmp_path, tensors):
+    """``--layer`` brings stride, padding and bias; given options win; without it the report offers it."""
+    path = tmp_path / "net.onnx"
+    path.write_bytes(onnx_model(strides=[2, 1], pads=[1, 2, 1, 2]))
+    colour, out = SAMPLES / "colour.png", tmp_path / "out.npy"
+    common = ("--combine", "stack", "--map", "raw", "-o", out, "-f")
+    text = run("apply", colour, "-k", path, *common).text
+    assert "--layer takes them over" in text
+    text = run("apply", colour, "-k", path, "--layer", "--scale", "1/255", *common).text
+    assert "as the layer does it: stride 2,1, padding 1,1,2,2, a bias for each of 4 maps" in text
+    import imagecodecs
+
+    x = imagecodecs.png_decode(colour.read_bytes()).astype(np.float64) / 255
+    kernel, pads = convcli.load_kernel(path), [(1, 1), (2, 2)]
+    due = convcli.conv(x, kernel, stride=(2, 1), padding=pads, bias=BIAS, channels="last")
+    assert np.allclose(np.load(out), due, atol=1e-4)
+    text = run("apply", colour, "-k", path, "--layer", "--combine", "sum", *common[2:]).text
+    assert "bias 7/4" in text
+    ran = run("apply", colour, "-k", path, "--layer", "--combine", "max", *common[2:])
+    assert "maps with a bias of their own cannot be combined by max" in ran.err
+    text = run("apply", colour, "-k", path, "--layer", "--stride", "4", *common).text
+    assert "stride     (4, 4)" in text
+    assert run("apply", colour, "-k", "box3", "--layer", "-o", out).err.startswith(
+        "convcli: kernel box3 comes from no"
+    )
+
+
+def test_a_trained_network_on_a_photograph(run, tmp_path):
+    """The first layer of MTCNN's first network over scikit-image's astronaut equals PyTorch's to 1e-4.
+
+    Its weights are those that the mtcnn package ships, (rows, columns, in, out); they go through safetensors
+    in PyTorch's order, with the layer's bias, and a NumPy archive in Keras' own.
+    """
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
+    joblib = pytest.importorskip("joblib", reason="mtcnn's weights need joblib: pip install -e '.[test]'")
+    package, pictures = (importlib.util.find_spec(name) for name in ("mtcnn", "skimage"))
+    if package is None or pictures is None:
+        pytest.skip("mtcnn or scikit-image is not installed: pip install -e '.[test]'")
+    weights, bias = joblib.load(Path(package.origin).parent / "assets" / "weights" / "pnet.lz4")[:2]
+    photograph = Path(pictures.origin).parent / "data" / "astronaut.png"
+    np.savez(tmp_path / "pnet.npz", conv1=weights)
+    (tmp_path / "pnet.safetensors").write_bytes(
+        safetensors({"conv1.weight": np.ascontiguousarray(weights.transpose(3, 2, 0, 1)), "conv1.bias": bias})
+    )
+    import imagecodecs
+
+    x = torch.tensor(imagecodecs.png_decode(photograph.read_bytes()).transpose(2, 0, 1)[None] / 255.0)
+    layer = torch.nn.functional.conv2d(
+        x, torch.tensor(weights.transpose(3, 2, 0, 1)).double(), torch.tensor(bias).double(), stride=2
+    )[0]
+    for kernel, bias_option in (("pnet.npz:conv1", False), ("pnet.safetensors:conv1.weight", True)):
+        options = [
+            "--stride",
+            "2",
+            "--padding",
+            "valid",
+            "--scale",
+            "1/255",
+            "--map",
+            "raw",
+            "--combine",
+            "stack",
+        ]
+        options += ["--layer"] if bias_option else []
+        ran = run("apply", photograph, "-k", tmp_path / kernel, *options, "-o", tmp_path / "maps.npy", "-f")
+        assert ran.code == 0, ran.err
+        due = layer if bias_option else layer - torch.tensor(bias)[:, None, None]
+        found = np.load(tmp_path / "maps.npy").transpose(2, 0, 1)
+        assert found.shape == (10, 255, 255)
+        assert np.abs(found - due.numpy()).max() < 1e-4
