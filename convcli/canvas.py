@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Condition
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Protocol
 
 import numpy as np
 
@@ -30,8 +30,20 @@ class _Band:
     scratch: Array | None = None
 
 
+class Surface(Protocol):
+    """What strips of pixels are painted on."""
+
+    layout: Layout
+
+    def place(self, frame: int, strip: Strip) -> Array:
+        """Where the pixels of a strip go, (rows, columns, channels)."""
+
+    def done(self, frame: int, strip: Strip) -> None:
+        """They are there."""
+
+
 class Canvas:
-    """Where strips of pixels go.
+    """A surface that becomes a file.
 
     Args:
         layout: of the picture, or of each of several frames.

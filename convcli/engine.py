@@ -86,8 +86,8 @@ def run(plan: Plan, source: Source, consumer: Callable[[], Consumer]) -> None:
         _work(plan, source, tasks, consumer(), halt)
         return
     with ThreadPoolExecutor(plan.threads) as pool:
-        workers = [pool.submit(_work, plan, source, tasks, consumer(), halt) for _ in range(plan.threads)]
-        try:
+        try:  # a signal may come while the workers begin
+            workers = [pool.submit(_work, plan, source, tasks, consumer(), halt) for _ in range(plan.threads)]
             for worker in workers:
                 worker.result()
         finally:

@@ -12,7 +12,7 @@ import numpy as np
 
 from convcli import engine
 from convcli.border import OUTSIDE, sources
-from convcli.canvas import Canvas
+from convcli.canvas import Surface
 from convcli.colour import (
     Linear,
     Premultiplied,
@@ -124,14 +124,14 @@ def feature_maps(
     reader: Reader,
     treatment: Treatment,
     mapping: Mapping,
-    canvases: Sequence[Canvas],
+    canvases: Sequence[Surface],
 ) -> list[FeatureMap]:
     """Convolve a picture and map every map to the pixels of a canvas; maps may share one, as its channels.
 
     A mapping that needs the feature map's own range makes a first pass to find it, because computing twice is
     quicker than keeping a map of full size.
     """
-    source: Source = _Colours(treatment.reader(reader), plan)
+    source: Source = Colours(treatment.reader(reader), plan)
     if plan.problem.depth.size > 1:
         source = _volume(source, plan.problem)
     outcome = outcome_of_seen(plan) if treatment.alpha == "filter" else plan.outcome
@@ -152,7 +152,7 @@ def feature_maps(
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Colours:
+class Colours:
     """The channels of pictures as the engine reads them, summed, or each a lane; each frame a batch entry."""
 
     reader: Reader
@@ -225,7 +225,7 @@ class _Palette:
         last: whether no other map comes behind it on its canvas.
     """
 
-    canvas: Canvas
+    canvas: Surface
     finish: Finish
     light: Affine | None
     alpha: Finish | None
@@ -252,7 +252,7 @@ def _palettes(
     outcome: Outcome,
     treatment: Treatment,
     mappings: Sequence[Mapping],
-    canvases: Sequence[Canvas],
+    canvases: Sequence[Surface],
     reader: Reader,
 ) -> list[_Palette]:
     target, own = canvases[0].layout.dtype, white(treatment.values)

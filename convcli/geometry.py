@@ -30,6 +30,8 @@ class Axis:
     dilation: int = 1
     before: int = 0
     after: int = 0
+    ceiling: bool = False
+    """Whether a last window that is cut off counts, as in pools with ``ceil_mode``."""
 
     @property
     def extent(self) -> int:
@@ -43,12 +45,19 @@ class Axis:
     @property
     def output(self) -> int:
         """Windows that fit; 0 where the kernel is larger than the padded axis."""
-        return max((self.padded - self.extent) // self.stride + 1, 0)
+        return max((self.padded - self.extent) // self.stride + 1 + self.cut_off, 0)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether one more window counts: it is asked for, and starts before the padding behind."""
+        next_one = (self.padded - self.extent) // self.stride + 1
+        starts = next_one * self.stride < self.size + self.before
+        return self.ceiling and (self.padded - self.extent) % self.stride != 0 and starts
 
     @property
     def remainder(self) -> int:
         """Padded positions behind the last window."""
-        return (self.padded - self.extent) % self.stride
+        return 0 if self.cut_off else (self.padded - self.extent) % self.stride
 
     @property
     def uncovered(self) -> int:
@@ -77,8 +86,9 @@ class Axis:
     def formula(self) -> str:
         """The output size with its numbers filled in."""
         kernel = f"{self.extent}" if self.dilation == 1 else f"({self.dilation}·({self.kernel} − 1) + 1)"
+        rounded = "ceil" if self.cut_off else "floor"
         return (
-            f"floor(({self.size} + {self.before} + {self.after} − {kernel}) / {self.stride}) + 1"
+            f"{rounded}(({self.size} + {self.before} + {self.after} − {kernel}) / {self.stride}) + 1"
             f" = {self.output}"
         )
 

@@ -106,6 +106,24 @@ class Report:
         return self.frames, *self.geometry.output, self.batch_shape[1]
 
     @property
+    def receptive(self) -> tuple[int, ...]:
+        """Pixels of the input along each axis that one value depends on."""
+        return tuple(axis.extent for axis in self.geometry.axes)
+
+    @property
+    def parameters(self) -> int:
+        """Weights, and a bias for each map where the kernel has one."""
+        kernel = self.kernel
+        return kernel.weights.size + (kernel.maps if kernel.bias else 0)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Products of the feature map, were every weight multiplied; most methods need fewer."""
+        problem = self.plan.problem
+        maps = problem.filter.maps if self.kernel.combine else 1
+        return self.values * maps * math.prod(problem.filter.kernel) * problem.filter.inputs
+
+    @property
     def operation(self) -> str:
         return "convolution (the kernel turned by 180°)" if self.flip else "cross-correlation"
 
@@ -127,6 +145,9 @@ class Report:
             "padding": self.padding,
             "axes": axes_dict(self.geometry),
             "uncovered": self.geometry.uncovered,
+            "receptive_field": list(self.receptive),
+            "parameters": self.parameters,
+            "multiply_adds": self.multiply_adds,
             "channels": self.channels,
             "output": {**_file_dict(self.target, self.output_shape), "map": self.index},
             "range": {"low": float(self.low), "high": float(self.high)},
@@ -180,6 +201,9 @@ class Report:
             "output_rows": rows.output,
             "output_columns": columns.output,
             "output_channels": self.batch_shape[1],
+            "uncovered": self.geometry.uncovered,
+            "parameters": self.parameters,
+            "multiply_adds": self.multiply_adds,
             "low": float(self.low),
             "high": float(self.high),
             "mapping": str(self.mapping),
@@ -199,11 +223,14 @@ class Report:
             ("operation", f"{self.operation}, channels {self.channels}"),
             *geometry_lines(self.geometry, self.padding),
             ("output", layouts(self.output_shape)),
+            ("receptive", receptive_text(self.receptive)),
+            ("cost", f"{cost_text(self.parameters, self.multiply_adds)}"),
             ("range", f"{short(self.low)} … {short(self.high)} before the mapping"),
             ("mapping", self.mapping_text),
             ("saturated", f"{self.below} below and {self.above} above{of} values"),
             ("plan", f"{self.plan.summary}: {self.seconds * 1000:.1f} ms"),
-            *((("", line[2:]) for line in str(self.plan).splitlines()[1:]) if verbose else ()),
+            ("", f"because {self.plan.arithmetic.reason}"),
+            *((("", line[2:]) for line in str(self.plan).splitlines()[2:]) if verbose else ()),
             (
                 "written",
                 f"{one_line(self.target.name)}: {self.target.format}, {self.target.kind}, "
@@ -253,7 +280,7 @@ def geometry_lines(geometry: Geometry, padding: str) -> list[tuple[str, str]]:
         ("stride", f"({strides}), dilation ({dilations})"),
     ]
     for name, axis in zip(subjects, geometry.axes, strict=True):
-        lines.append((name, axis.formula()))
+        lines.append((name, f"{axis.formula()}, remainder {axis.remainder}"))
     uncovered = geometry.uncovered
     parts = [
         f"{axis.uncovered} {name}"
@@ -263,6 +290,17 @@ def geometry_lines(geometry: Geometry, padding: str) -> list[tuple[str, str]]:
     where = f" ({' and '.join(parts)})" if parts else ""
     lines.append(("uncovered", f"{uncovered} pixels that no window covers{where}"))
     return lines
+
+
+def receptive_text(size: tuple[int, ...], jump: tuple[int, ...] | None = None) -> str:
+    """What one output value sees, and how far apart neighbours look."""
+    apart = f", neighbours {' × '.join(map(str, jump))} apart" if jump and max(jump) > 1 else ""
+    return f"{' × '.join(map(str, size))} pixels for one value{apart}"
+
+
+def cost_text(parameters: int, multiply_adds: int) -> str:
+    """Parameters and multiply-adds."""
+    return f"{grouped(parameters)} parameters, {grouped(multiply_adds)} multiply-adds"
 
 
 def to_nchw(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -357,4 +395,9 @@ def tame(value: Any) -> Any:
 
 
 def _size(count: int) -> str:
-    return f"{count} bytes" if count < 10_000 else f"{count / 1000:,.0f} kB".replace(",", " ")
+    return f"{count} bytes" if count < 10_000 else f"{grouped(round(count / 1000))} kB"
+
+
+def grouped(count: int) -> str:
+    """A whole number in groups of three digits, from five digits on."""
+    return f"{count:,}".replace(",", " ") if count >= 10_000 else str(count)

@@ -17,7 +17,12 @@ from convcli.kernelfile import SUFFIXES
 from share.roff import bold, example, filled, italic, literal, prose
 from share.wordlist import families, presets
 
-ENVIRONMENT: Final = {"NO_COLOR": "Where it is set, nothing is coloured."}
+ENVIRONMENT: Final = {
+    "CONVCLI_KERNEL_PATH": "Folders of kernel files, joined by colons, behind those of --kernel-path.",
+    "COLORTERM": "Says whether a terminal shows the heat map of `convcli kernels show` in colours.",
+    "TERM": "Says the same.",
+    "NO_COLOR": "Where it is set, nothing is coloured.",
+}
 _WORD: Final = re.compile(r"--?[\w-]+")
 
 
@@ -140,7 +145,8 @@ def _kernels() -> list[str]:
     ]
     lines.append(prose("With numbers of your own:"))
     for family in families().values():
-        lines += _item(literal(family.usage), f"{family.description[0].upper()}{family.description[1:]}.")
+        usage = literal(family.usage).replace("[,", "\\:[,")  # where a line may break
+        lines += _item(usage, f"{family.description[0].upper()}{family.description[1:]}.")
     return lines
 
 
@@ -149,7 +155,8 @@ def _files(readme: str) -> list[str]:
     both = written()
     only = [entry for entry in FORMATS if entry not in both]
     named = {"read and written": both, "read": only}
-    lines = _item(literal(", ".join(f"*{suffix}" for suffix in SUFFIXES)), "A kernel of your own, such as:")
+    suffixes = ", ".join(f"`*{suffix}`" for suffix in SUFFIXES)
+    lines = _item(italic("FILE"), f"A kernel of your own ({suffixes}), such as:")
     lines += [".RS", *example(block.splitlines()), ".RE"]
     for kind, formats in named.items():
         for entry in formats:

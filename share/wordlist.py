@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 
 from convcli import padding, picture
 from convcli.errors import cut
+from convcli.families import FAMILIES, Family
 from convcli.images import written
 from convcli.kernel import Kernel
+from convcli.library import Library
 from convcli.planner import METHODS
-from convcli.presets import FAMILIES, Family, tagged
 
 HEAD = '''"""Words that options complete, by the option's name; written by `python -m share.make`."""
 
@@ -43,7 +44,7 @@ def module() -> str:
 
 def presets() -> list[Kernel]:
     """Every preset that is shipped."""
-    return tagged()
+    return [entry.kernel for entry in Library(()).entries() if entry.kernel is not None]
 
 
 def families() -> Mapping[str, Family]:

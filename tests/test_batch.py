@@ -399,7 +399,7 @@ def test_links(tmp_path):
 
 def test_two_batches_into_one_folder(tmp_path):
     """Whoever comes second is refused file by file; every file is whole, and one manifest has one writer."""
-    folder = slow_folder(tmp_path, 6)
+    folder = slow_folder(tmp_path, 16)
     batch(folder, tmp_path / "whole", *SLOWLY)
     both = [started(folder, tmp_path / "out", *SLOWLY, "--force", cwd=tmp_path) for _ in range(2)]
     assert [process.communicate(timeout=60) and process.returncode for process in both] == [0, 0]
@@ -411,7 +411,7 @@ def test_two_batches_into_one_folder(tmp_path):
     assert "another run is writing it" in second.stderr
     assert first.wait(60) == 0
     first.communicate()
-    assert len(rows(log)) == 6
+    assert len(rows(log)) == 16
 
 
 def test_a_monstrous_picture_does_not_bring_down_the_rest(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 import convcli
 from convcli import presets
+from convcli.layers import Layer
 
 
 def test_shape_of_the_lesson(run):
@@ -23,6 +24,46 @@ def test_shape_of_the_lesson(run):
         "valid 255×510, same 256×512, full 257×514",
     ):
         assert words in text
+
+
+def test_shape_of_a_chain(run):
+    """The first layers of a residual network: each layer's numbers, and what they make together."""
+    layers = ["--layer", "7x7x64,stride=2,padding=3", "--layer", "pool3x3,stride=2,padding=1"]
+    text = run("shape", "224x224x3", *layers).text
+    for words in (
+        "layer 1: convolution 7×7, 3 → 64 channels",
+        "7 · 7 · 3 · 64 + 64 = 9472",
+        "112 · 112 · 64 values · 7 · 7 · 3 = 118 013 952",
+        "layer 2: max pool 3×3, 64 → 64 channels",
+        "11 × 11 pixels for one value, neighbours 4 × 4 apart",
+        "(1, 56, 56, 64) NHWC, (1, 64, 56, 56) NCHW",
+        "torch.nn.MaxPool2d((3, 3), stride=(2, 2), padding=(1, 1))",
+    ):
+        assert words in text, text
+    report = json.loads(run("shape", "224x224x3", *layers, "--report", "json").text)
+    assert [layer["output"]["nhwc"] for layer in report["layers"]] == [[1, 112, 112, 64], [1, 56, 56, 64]]
+    assert report["parameters"] == 9472
+
+
+def test_shape_of_a_set_counts_every_kernel(run):
+    """Both kernels of sobel are parameters, and every channel goes through both."""
+    report = json.loads(run("shape", "64x64x3", "-k", "sobel", "--report", "json").text)
+    assert (report["parameters"], report["multiply_adds"]) == (18, 64 * 64 * 3 * 18)
+    assert set(report["code"].values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("3x3x8,stride=2,1,padding=1,2", "conv3×3x8, stride=2x1, padding=1x2"),
+        ("3x3x8,padding=0,1,2,3:wrap,stride=2", "3x3x8,stride=2,padding=0x1x2x3:wrap"),
+        ("pool3,stride=1", "maxpool3x3,stride=1x1"),
+        ("depthwise5x5x2,bias=no", "DEPTHWISE5x5x2,bias=false"),
+    ],
+)
+def test_layers_as_people_type_them(text, same):
+    """Commas or × between numbers, in any order, in any case."""
+    assert Layer.parse(text) == Layer.parse(same)
 
 
 def test_shape_default_is_that_of_apply(run):
@@ -60,7 +101,16 @@ def test_shape_as_json(run, arguments, output):
         (["5x5", "-k", "7x7", "--padding", "valid"], "covers 7 × 7, which is larger"),
         (["5x5", "-k", "boxx"], "no preset is called 'boxx'"),
         (["5x5", "-k", "3x3x3x3x3"], "kernel '3x3x3x3x3' is not"),
-        (["5x5"], "Missing option"),
+        (["5x5"], "--kernel or --layer is needed, and not both"),
+        (["5x5", "-k", "3x3", "--layer", "3x3x1"], "--kernel or --layer is needed, and not both"),
+        (["5x5", "--layer", "3x3x1", "--stride", "2"], "--stride goes with --kernel"),
+        (["5x5", "--layer", "3x3"], "a convolution is ROWSxCOLUMNSxMAPS, such as 3x3x16"),
+        (["5x5", "--layer", "pol3x3"], "'pol3x3' is no layer (did you mean pool"),
+        (["5x5", "--layer", "3x3x1,stride"], "'stride' is not understood; allowed: [conv]ROWSxCOLUMNSxMAPS"),
+        (["5x5", "--layer", "3x3x1,ceil=yes"], "ceil=yes is not allowed for conv"),
+        (["5x5", "--layer", "3x3x1,stride=2,stride=3"], "stride stands twice"),
+        (["5x5", "--layer", "3x3x1", "--layer", "5x5x1"], "layer 2: the kernel covers 5 × 5"),
+        (["5x5x3", "--layer", "3x3x4,groups=2"], "groups 2 does not divide 3 channels and 4 maps"),
         (["5x5x3", "-k", "random:3x3x2x4"], "it takes 2 input channels, the picture has 3"),
     ],
 )

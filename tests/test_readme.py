@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import re
 import shutil
@@ -62,13 +63,16 @@ def test_the_commands_of_a_page_run(page, folder):
         shell(block)
 
 
-def test_the_screens_are_what_the_commands_print(folder):
+def screens() -> list[tuple[str, str]]:
+    """Each text block with the command above it."""
+    pairs = itertools.pairwise(BLOCKS)
+    return [(above.splitlines()[-1], text) for (_, above), (kind, text) in pairs if kind == "text"]
+
+
+@pytest.mark.parametrize(("command", "screen"), screens())
+def test_the_screens_are_what_the_commands_print(command, screen, folder):
     """The text blocks are the output, as it is."""
-    screens = [text for kind, text in BLOCKS if kind == "text"]
-    first = INSTALL.split("&& .venv/bin/")[-1]
-    shape = next(line for line in SHELL if line.startswith("convcli shape"))
-    for command, screen in zip((first, shape), screens, strict=True):
-        assert screen in shell(command)
+    assert screen in shell(command.split("&& .venv/bin/")[-1])
 
 
 def test_the_session_is_what_happens(folder):

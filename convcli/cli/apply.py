@@ -58,7 +58,7 @@ def apply(images: tuple[str, ...], **given: Any) -> None:
             for report in job.apply(image, settings, ledger):
                 sink.add(report)
         except (ConvcliError, MemoryError) as error:
-            message = _naming(image, error)
+            message = naming(image, error)
             if len(images) == 1:
                 raise ConvcliError(message) from error
             click.echo(f"convcli: {message}", err=True)
@@ -84,7 +84,7 @@ def _settings(images: tuple[str, ...], given: dict[str, Any]) -> Settings:
     return settings_of(given, given["kernel"], output)
 
 
-def _naming(image: str, error: Exception) -> str:
+def naming(image: str, error: Exception) -> str:
     """The message with the input's name in front, unless it is about the output."""
     if isinstance(error, OutputError):
         return str(error)

@@ -18,7 +18,7 @@ from convcli.errors import ConvcliError, cut
 VARIABLE: Final = "_CONVCLI_COMPLETE"
 """Set by the scripts, as click names and reads it: ``bash_complete``."""
 
-FREE: Final = ("size",)
+FREE: Final = ("size", "layers")
 """Parameters whose text is neither a word of a list nor a file."""
 
 

@@ -59,7 +59,8 @@ def list_(tag: str | None = None, as_json: bool = False) -> None:
     width = max((len(entry.name) for entry in found), default=0)
     for entry in found:
         click.echo(f"{entry.name:<{width}}  {_line(entry)}")
-    click.echo("\nWith numbers of your own:" if found else "With numbers of your own:")
+    if families:
+        click.echo("\nWith numbers of your own:" if found else "With numbers of your own:")
     for family in families:
         click.echo(f"  {family.usage}: {family.description}")
     for line in library.places():

@@ -20,6 +20,8 @@ from convcli.errors import ConvcliError, cut, one_line, suggest
 COMMANDS: Final = {
     "apply": "Filter pictures with a kernel.",
     "batch": "Filter many pictures, past every failure.",
+    "explain": "One pixel of a feature map from its inputs, step by step.",
+    "explore": "A page on which a kernel slides over a picture.",
     "shape": "The shape of a feature map, without a picture.",
     "plan": "How a feature map would be computed, and why.",
     "kernels": "List, show, draw and export kernels.",

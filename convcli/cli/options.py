@@ -43,9 +43,19 @@ def _numbers(name: str) -> Callable[[str], tuple[int, ...]]:
 
 
 def _padding(text: str) -> Any:
+    """The padding; with --like the text itself, whose words are that library's (`settings.conventional`)."""
+    context = click.get_current_context(silent=True)
+    if context and isinstance(context.params.get("like"), str):
+        return text
     from convcli.padding import Padding
 
     return Padding.parse(text)
+
+
+def was_given(name: str) -> bool:
+    """Whether an option stood on the command line."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _mapping(text: str) -> Any:
@@ -110,6 +120,13 @@ def _frames(text: str) -> slice:
     return slice(first, None if first == -1 else (first or 0) + 1)
 
 
+def _place(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"\s*\d{1,9}\s*,\s*\d{1,9}\s*", text):
+        raise click.BadParameter(f"{text!r} is not ROW,COL (whole numbers from 0)")
+    row, column = text.split(",")
+    return int(row), int(column)
+
+
 PADDING_HELP = (
     "AMOUNT[:FILL]. AMOUNT: valid, same, full, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT. FILL: zero, a "
     "number, edge, reflect, symmetric, wrap."
@@ -145,6 +162,12 @@ kernel_path = click.option(
     callback=_keep_path,
     help="A folder of kernel files whose names come before the presets'; may be given again.",
 )
+like = click.option(
+    "--like",
+    type=click.Choice(["keras", "torch", "onnx", "scipy", "opencv"], case_sensitive=False),
+    is_eager=True,
+    help="Read --padding in the words of this library, with its defaults, its direction and what it refuses.",
+)
 _kernel = click.option(
     "-k",
     "--kernel",
@@ -161,6 +184,12 @@ _kernels = click.option(
     required=True,
     multiple=True,
     help="As for apply; several give several results of each picture.",
+)
+place = click.option(
+    "--at",
+    type=Parsed("ROW,COL", _place),
+    required=True,
+    help="The pixel's place in the feature map, from 0.",
 )
 flip = click.option(
     "--flip/--no-flip",
@@ -289,7 +318,7 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 kernel = together(_kernel, kernel_path)
 kernels = together(_kernels, kernel_path)
-convolution = together(stride, padding, dilation, flip)
+convolution = together(like, stride, padding, dilation, flip)
 values = together(combine, channels, scale, bias, layer, mapping)
 colours = together(alpha, linear, depth)
 work = together(precision, method, threads, max_pixels)

@@ -35,23 +35,14 @@ def plan(size: str, **given: Any) -> None:
     import numpy as np
 
     from convcli import task
+    from convcli.cli.settings import settings_of
     from convcli.geometry import parse_sizes
     from convcli.images.base import Header
     from convcli.report import plan_dict, to_json
 
     rows, columns, channels = (*parse_sizes("size", size, (2, 3), "x×"), 1)[:3]
     dtype = np.dtype({"8": np.uint8, "16": np.uint16, "float": np.float32}[given["depth"]])
-    settings = task.Settings(
-        given["kernel"],
-        stride=given["stride"],
-        padding=given["padding"],
-        dilation=given["dilation"],
-        flip=given["flip"],
-        channels=given["channels"],
-        double=given["precision"] == "double",
-        method=given["method"],
-        threads=given["threads"],
-    )
+    settings = settings_of({**given, "depth": None}, given["kernel"])
     header = Header("", rows, columns, channels, dtype)
     found = task.planned(header, settings)[-1]
     click.echo(to_json(plan_dict(found)) if given["report"] == "json" else str(found))

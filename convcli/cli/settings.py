@@ -2,40 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-import click
-from click.core import ParameterSource
-
+from convcli.cli.options import was_given
 from convcli.errors import ArgumentError
+from convcli.geometry import LARGEST, Axis, per_axis
 from convcli.kernel import Kernel
 from convcli.kernelbank import combined
 from convcli.naming import Output
+from convcli.padding import Padding
 from convcli.task import Settings
 
+SHARED: Final = (
+    "stride",
+    "dilation",
+    "channels",
+    "mapping",
+    "force",
+    "method",
+    "threads",
+    "max_pixels",
+    "alpha",
+    "linear",
+    "depth",
+    "strip",
+    "frames",
+)
+"""Options that are settings of the same name."""
 
-def settings_of(given: dict[str, Any], kernel: Kernel, output: Output) -> Settings:
-    """What the options that `apply` and `batch` share say of one kernel's results."""
+
+def settings_of(given: dict[str, Any], kernel: Kernel, output: Output | None = None) -> Settings:
+    """What a command's options say of one kernel's results; those that it has not are the defaults."""
     given, layered = _layered(given, kernel)
     adjusted, note = _adjusted(given, kernel)
-    names = "stride", "padding", "dilation", "flip", "channels", "mapping", "force", "method", "threads"
-    more = "max_pixels", "alpha", "linear", "depth", "strip", "frames"
+    padding, flip, convention = conventional(given, adjusted.size)
+    same = {name: given[name] for name in SHARED if name in given}
     return Settings(
         kernel=adjusted,
-        notes=tuple(text for text in (layered, note) if text),
-        stack=given["combine"] == "stack",
-        output=output,
-        double=given["precision"] == "double",
-        **{name: given[name] for name in (*names, *more)},
+        padding=padding,
+        flip=flip,
+        notes=tuple(text for text in (layered, note, convention) if text),
+        stack=given.get("combine") == "stack",
+        output=output or Output(),
+        double=given.get("precision") == "double",
+        **same,
     )
+
+
+def conventional(given: dict[str, Any], kernel: tuple[int, int]) -> tuple[Padding, bool, str]:
+    """Padding, whether the kernel is turned, and a note, as --like reads the other options."""
+    like = given["like"]
+    if not like:
+        return given["padding"], given["flip"], ""
+    from convcli.conventions import convention, padding_like, refusal
+
+    stride, dilation = (per_axis(name, given[name], 2) for name in ("stride", "dilation"))
+    text = given["padding"] if was_given("padding") else None
+    padding, said = padding_like(like, text, kernel, stride, dilation), convention(like, text)
+    axes = [Axis(LARGEST, *axis) for axis in zip(kernel, stride, dilation, strict=True)]
+    reason = refusal(like, "conv", axes, padding.fill)
+    if reason:
+        raise ArgumentError(f"{reason} (--like {like})")
+    flip = given["flip"] if was_given("flip") else said.turned
+    return padding, flip, f"padding and direction as {said.operation} has them"
 
 
 def _adjusted(given: dict[str, Any], kernel: Kernel) -> tuple[Kernel, str]:
     """The kernel with --combine, --scale and --bias, and what a person should know of that."""
-    scale, bias = given["scale"], given["bias"]
+    scale, bias = given.get("scale", "none"), given.get("bias")
     if isinstance(bias, tuple):  # a layer's, one for each map before they are combined
         kernel, bias = kernel.biased(bias), None
-    kernel = combined(kernel, given["combine"]) if given["combine"] else kernel
+    kernel = combined(kernel, given["combine"]) if given.get("combine") else kernel
     note = ""
     if scale in ("sum", "abs", "gain"):
         scaled = kernel.per_gain() if scale == "gain" else kernel.normalised(scale)
@@ -51,7 +88,7 @@ def _layered(given: dict[str, Any], kernel: Kernel) -> tuple[dict[str, Any], str
     """The options with what the layer of the weights says, where --layer asks for it."""
     layer = kernel.layer
     if layer is None:
-        if given["layer"]:
+        if given.get("layer"):
             raise ArgumentError(
                 f"kernel {kernel.name} comes from no layer, so --layer has nothing to take over"
             )
@@ -59,7 +96,7 @@ def _layered(given: dict[str, Any], kernel: Kernel) -> tuple[dict[str, Any], str
     from convcli.kernelview import layer_text
     from convcli.padding import Padding
 
-    if not given["layer"]:
+    if not given.get("layer"):
         return given, f"the weights belong to a layer with {layer_text(layer)}; --layer takes them over"
     if layer.groups != 1:
         raise ArgumentError(
@@ -70,6 +107,5 @@ def _layered(given: dict[str, Any], kernel: Kernel) -> tuple[dict[str, Any], str
         said |= {"stride": layer.stride, "padding": Padding.parse(layer.padding)}
     if layer.bias:
         said["bias"] = layer.bias
-    source = click.get_current_context().get_parameter_source
-    said = {key: value for key, value in said.items() if source(key) is ParameterSource.DEFAULT}
+    said = {key: value for key, value in said.items() if not was_given(key)}
     return {**given, **said}, f"as the layer does it: {layer_text(layer)}"

@@ -1,4 +1,4 @@
-"""``convcli shape``: sizes without a picture."""
+"""``convcli shape``: sizes without a picture, for one layer or a chain."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import click
 from convcli.cli import options
 
 if TYPE_CHECKING:
-    from convcli.geometry import Geometry
+    from collections.abc import Sequence
+
+    from convcli.layers import Layer, Shape
 
 
 @click.command()
@@ -17,39 +19,91 @@ if TYPE_CHECKING:
 @click.option(
     "-k",
     "--kernel",
-    required=True,
     metavar="ROWSxCOLUMNS[xMAPS]|KERNEL",
     help="The window's size, or a kernel.",
 )
 @options.kernel_path
-@options.convolution
+@click.option(
+    "--layer",
+    "layers",
+    multiple=True,
+    metavar="LAYER",
+    help="ROWSxCOLUMNSxMAPS, depthwise3x3, pool2x2 (the maximum) or avgpool2x2, with stride=, padding=, "
+    "dilation=, groups=, bias=no and ceil=yes behind commas. Again for each further layer.",
+)
+@options.like
+@options.stride
+@options.padding
+@options.dilation
+@options.flip
 @click.option("--report", type=click.Choice(["text", "json"], case_sensitive=False), default="text")
-def shape(size: str, kernel: str, **given: Any) -> None:
-    """The shape of a feature map, with its formula, without a picture.
+def shape(size: str, kernel: str | None, layers: tuple[str, ...], **given: Any) -> None:
+    """The shape of a feature map, with its formula, its cost and its code, without a picture.
 
     \b
       convcli shape 512x512 --kernel 3x3 --stride 2,1 --padding valid
-    """
-    from convcli.geometry import geometry, parse_sizes
+      convcli shape 224x224x3 --layer 7x7x64,stride=2,padding=3 --layer pool3x3,stride=2
+      convcli shape 224x224x3 --layer 3x3x32,padding=same --like torch
 
+    --kernel has the options of apply and its padding, same:reflect. A --layer has its own behind commas; its
+    padding is valid, and a pool's stride its size, unless --like says otherwise.
+    """
+    from convcli.geometry import parse_sizes
+    from convcli.layerreport import as_dict, as_text
+    from convcli.layers import chain
+    from convcli.report import to_json
+
+    if (kernel is None) == (not layers):
+        raise click.UsageError("--kernel or --layer is needed, and not both")
     rows, columns, channels = (*parse_sizes("size", size, (2, 3), "x×"), 1)[:3]
-    window, inputs, maps = _window(kernel)
+    asked = _layers(layers) if kernel is None else [_layer(kernel, channels, given)]
+    shapes = list(chain((rows, columns), channels, asked, given["like"]))
+    if given["report"] == "json":
+        click.echo(to_json(as_dict(shapes)))
+        return
+    by_default = kernel is not None and not options.was_given("padding") and not given["like"]
+    said = [f"{found.padding}{_DEFAULT if by_default else ''}" for found in shapes]
+    others = _other_paddings(shapes[0]) if kernel is not None and not given["like"] else ""
+    click.echo(as_text(shapes, said, others), nl=False)
+
+
+_DEFAULT = " (the default; layers often use valid)"
+
+
+def _layers(texts: Sequence[str]) -> list[Layer]:
+    from convcli.layers import Layer
+
+    for name in ("stride", "padding", "dilation", "flip"):
+        if options.was_given(name):
+            raise click.UsageError(f"--{name} goes with --kernel; a --layer says it behind a comma: {name}=…")
+    return [Layer.parse(text) for text in texts]
+
+
+def _layer(kernel: str, channels: int, given: dict[str, Any]) -> Layer:
+    """The layer that --kernel and the options beside it mean."""
+    from convcli.layers import Layer
+
+    window, inputs, maps, combined = _window(kernel)
     if inputs not in (None, channels):
         raise click.BadParameter(
             f"it takes {inputs} input channels, the picture has {channels}", param_hint="--kernel"
         )
-    found = geometry((rows, columns), window, given["stride"], given["padding"], given["dilation"])
-    shapes = (1, rows, columns, channels), (1, *found.output, maps or channels)
-    if given["report"] == "json":
-        from convcli.report import to_json
+    strides = given["stride"] * 2 if len(given["stride"]) == 1 else given["stride"]
+    return Layer(
+        "conv" if maps or (channels == 1 and combined == 1) else "each",
+        window,
+        maps or 1,
+        stride=strides,
+        padding=str(given["padding"]) if options.was_given("padding") or not given["like"] else None,
+        dilation=given["dilation"] * 2 if len(given["dilation"]) == 1 else given["dilation"],
+        bias=False,
+        flip=given["flip"] if options.was_given("flip") or not given["like"] else None,
+        combined=combined,
+    )
 
-        click.echo(to_json(_as_dict(found, given, shapes)))
-    else:
-        click.echo(_as_text(found, given, shapes), nl=False)
 
-
-def _window(text: str) -> tuple[tuple[int, ...], int | None, int | None]:
-    """(rows, columns) of ``3x3`` or of a kernel, and its channels in and out where it says them."""
+def _window(text: str) -> tuple[tuple[int, ...], int | None, int | None, int]:
+    """(rows, columns) of ``3x3`` or of a kernel, channels in and out if it says them, kernels of a set."""
     import re
 
     from convcli.geometry import parse_sizes
@@ -57,60 +111,26 @@ def _window(text: str) -> tuple[tuple[int, ...], int | None, int | None]:
     if re.fullmatch(r"-?\d+([x×]-?\d+)*", text.strip().casefold()):
         numbers = parse_sizes("kernel", text, (1, 2, 3), "x×")
         if len(numbers) == 1:
-            return numbers * 2, None, None
-        return numbers[:2], None, numbers[2] if len(numbers) == 3 else None
+            return numbers * 2, None, None, 1
+        return numbers[:2], None, numbers[2] if len(numbers) == 3 else None, 1
     kernel = options.load(text)
-    layered = kernel.weights.ndim == 4 and not kernel.combine
-    if not layered:
-        return kernel.size, None, None
-    return kernel.size, kernel.tensor_shape[2], kernel.maps
+    if kernel.combine:
+        return kernel.size, None, None, kernel.maps
+    if kernel.weights.ndim != 4:
+        return kernel.size, None, None, 1
+    return kernel.size, kernel.tensor_shape[2], kernel.maps, 1
 
 
-def _as_text(found: Geometry, given: dict[str, Any], shapes: tuple[tuple[int, ...], ...]) -> str:
-    from convcli.report import geometry_lines, table, to_nchw
-
-    window = " × ".join(str(axis.kernel) for axis in found.axes)
-    lines = [
-        ("input", f"{shapes[0]} NHWC, {to_nchw(shapes[0])} NCHW"),
-        ("kernel", f"{window}, covers {' × '.join(str(axis.extent) for axis in found.axes)}"),
-        *geometry_lines(found, _padding_text(given)),
-        ("output", f"{shapes[1]} NHWC, {to_nchw(shapes[1])} NCHW"),
-        *_other_paddings(found, given),
-    ]
-    return table(lines)
-
-
-def _padding_text(given: dict[str, Any]) -> str:
-    source = click.get_current_context().get_parameter_source("padding")
-    by_default = source is not None and source.name == "DEFAULT"
-    return f"{given['padding']}{' (the default; layers often use valid)' if by_default else ''}"
-
-
-def _other_paddings(found: Geometry, given: dict[str, Any]) -> list[tuple[str, str]]:
+def _other_paddings(found: Shape) -> str:
     """What the named amounts of padding would give."""
     from convcli.geometry import geometry
     from convcli.padding import Padding
 
-    parts = []
+    shape, layer, parts = found.geometry, found.layer, []
     for amount in ("valid", "same", "full"):
         try:
-            other = geometry(found.input, found.kernel, given["stride"], Padding(amount), given["dilation"])
+            other = geometry(shape.input, shape.kernel, layer.stride or 1, Padding(amount), layer.dilation)
         except ValueError:
             continue
         parts.append(f"{amount} {'×'.join(map(str, other.output))}")
-    return [("paddings", ", ".join(parts))]
-
-
-def _as_dict(found: Geometry, given: dict[str, Any], shapes: tuple[tuple[int, ...], ...]) -> dict[str, Any]:
-    from convcli.report import SCHEMA, axes_dict, to_nchw
-
-    return {
-        "schema": SCHEMA,
-        "padding": str(given["padding"]),
-        "axes": axes_dict(found),
-        "uncovered": found.uncovered,
-        **{
-            name: {"nhwc": list(shape), "nchw": list(to_nchw(shape))}
-            for name, shape in zip(("input", "output"), shapes, strict=True)
-        },
-    }
+    return ", ".join(parts)

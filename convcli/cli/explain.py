@@ -1,0 +1,52 @@
+"""``convcli explain``: one pixel of a feature map from its inputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from convcli.cli import options
+
+
+@click.command()
+@click.argument("image", metavar="IMAGE")
+@options.kernel
+@options.place
+@options.convolution
+@options.values
+@options.colours
+@options.precision
+@options.method
+@options.max_pixels
+@click.option(
+    "--frame", type=click.IntRange(0), default=0, metavar="N", help="Of an animation or pages, from 0."
+)
+@click.option("--report", type=click.Choice(["text", "json"], case_sensitive=False), default="text")
+def explain(image: str, **given: Any) -> None:
+    """One pixel of a feature map from its inputs: patch · kernel, sum, scale, bias, rounding.
+
+    The options are those of apply, and the pixel is the one that apply writes. ROW,COL count from 0 in
+    the feature map.
+
+    \b
+      convcli explain photo.png --kernel sharpen --at 0,0
+      convcli explain photo.png -k sobel-x --stride 2,1 --padding valid --at 10,20
+    """
+    from convcli.cli.apply import naming
+    from convcli.cli.settings import settings_of
+    from convcli.errors import ConvcliError
+    from convcli.explain import explain as explained
+    from convcli.explaintext import as_dict, as_text
+    from convcli.naming import Output
+    from convcli.report import to_json
+
+    settings = settings_of(given, given["kernel"], Output("./"))  # any folder holds several maps
+    try:
+        found = explained(image, settings, given["at"], given["frame"])
+    except (ConvcliError, MemoryError) as error:
+        raise ConvcliError(naming(image, error)) from error
+    if given["report"] == "json":
+        click.echo(to_json(as_dict(found)))
+    else:
+        click.echo(as_text(found), nl=False)

@@ -1,0 +1,64 @@
+"""``convcli explore``: a page on which a kernel slides over a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from convcli.cli import options
+
+
+@click.command()
+@click.argument("image", metavar="IMAGE")
+@options.kernel
+@options.convolution
+@options.values
+@click.option(
+    "-o",
+    "--output",
+    metavar="PAGE",
+    help="The page, or - for standard output. Default: {stem}.html beside the input.",
+)
+@click.option(
+    "--side",
+    type=click.IntRange(8, 4096),
+    default=1024,
+    show_default=True,
+    help="Pixels of the longer side; larger pictures are averaged to fit.",
+)
+@options.force
+@options.max_pixels
+def explore(image: str, **given: Any) -> None:
+    """Make a page on which the kernel slides over IMAGE: every value from its patch, every setting to change.
+
+    One file that any browser opens, without a server. The options are what it begins with.
+
+    \b
+      convcli explore photo.png --kernel sobel-x -o page.html
+    """
+    from convcli.cli.apply import naming
+    from convcli.cli.settings import settings_of
+    from convcli.drafts import Ledger, write
+    from convcli.errors import ConvcliError
+    from convcli.explore import page
+    from convcli.files import STREAM
+
+    settings = settings_of(given, given["kernel"])
+    beside = STREAM if image == STREAM else str(Path(image).with_suffix(".html"))
+    target = given["output"] or beside
+    ledger = Ledger([image])
+    if target != STREAM:
+        ledger.claim(Path(target), given["force"])
+    try:
+        text = page(image, settings, given["side"])
+    except (ConvcliError, MemoryError) as error:
+        raise ConvcliError(naming(image, error)) from error
+    if target == STREAM:
+        click.echo(text, nl=False)
+        return
+    write(Path(target), text.encode("utf-8"), given["force"])
+    for note in settings.notes:
+        click.echo(note, err=True)
+    click.echo(f"written: {target}")

@@ -1,0 +1,221 @@
+// The fields: what they show, and what they change.
+
+function showControls() {
+  const texts = {
+    "kernel-rows": state.rows,
+    "kernel-columns": state.columns,
+    scale: Exact.text(state.scale),
+    bias: Exact.text(state.bias),
+    "stride-rows": state.stride[0],
+    "stride-columns": state.stride[1],
+    "dilation-rows": state.dilation[0],
+    "dilation-columns": state.dilation[1],
+    fill: state.fill,
+    constant: state.constant,
+    channels: state.channels,
+    mapping: state.mapping,
+    preset: state.kernel,
+    limits: limitsText(),
+    amount: state.amount in AMOUNTS ? state.amount : "pixels",
+  };
+  for (const [id, text] of Object.entries(texts)) write(el(id), String(text));
+  if (!(state.amount in AMOUNTS)) write(el("pixels"), state.amount);
+  el("flip").checked = state.flip;
+  el("pixels-label").hidden = state.amount in AMOUNTS;
+  el("constant-label").hidden = state.fill !== "constant";
+  el("channels-label").hidden = NAMES.length === 1;
+  el("limits-label").hidden = !["signed", "stretch"].includes(state.mapping);
+  showChoices(
+    el("which"),
+    state.maps.map((_, i) => `map ${i}`),
+    state.map,
+    el("which-label"),
+  );
+  const lanes = found.lanes.length > 1 ? NAMES : state.channels === "sum" ? NAMES : NAMES.slice(0, 1);
+  const kept = Math.max(el("channel").selectedIndex, 0);
+  showChoices(el("channel"), lanes, kept < lanes.length ? kept : 0, el("channel-label"));
+  for (const [axis, id] of ["row", "column"].entries()) el(id).max = found.axes[axis].output - 1;
+  showKernel();
+  el("input-size").title = "padding at the top, bottom, left and right";
+  el("input-size").textContent = `${picture.rows} × ${picture.columns} ${paddedText()}`;
+  el("map-size").textContent = `${found.axes[0].output} × ${found.axes[1].output}`;
+  showFacts(facts());
+  el("command").textContent = command();
+}
+
+/** Set a field, unless somebody writes in it what means the same. */
+function write(field, text) {
+  field.removeAttribute("aria-invalid");
+  if (document.activeElement !== field) field.value = text;
+}
+
+function showChoices(select, names, index, label) {
+  label.hidden = names.length < 2;
+  select.replaceChildren(...names.map((name, i) => new Option(name, i)));
+  select.selectedIndex = index;
+}
+
+function limitsText() {
+  if (!state.limits) return "";
+  const [low, high] = state.limits.map(Exact.text);
+  return state.mapping === "signed" ? high : `${low},${high}`;
+}
+
+function paddedText() {
+  const [rows, columns] = found.axes;
+  const sides = [rows.before, rows.after, columns.before, columns.after];
+  if (!sides.some(Boolean)) return "";
+  return sides.every((side) => side === sides[0]) ? `+ ${sides[0]} all around` : `+ ${sides.join(", ")}`;
+}
+
+/** The editable grid; existing fields are kept, so that whoever types in one is not disturbed. */
+function showKernel() {
+  const table = el("kernel");
+  const large = Math.max(state.rows, state.columns) > 15;
+  for (const id of ["patch", "kernel", "products"]) el(id).parentElement.hidden = large;
+  document.querySelectorAll(".sign").forEach((sign) => (sign.hidden = large));
+  table.caption.textContent = state.flip ? "kernel, turned" : "kernel";
+  table.classList.toggle("large", state.columns > 7);
+  const weights = state.maps[state.map];
+  const shape = `${state.rows}×${state.columns}`;
+  if (large) return;
+  if (table.dataset.shape !== shape) {
+    table.dataset.shape = shape;
+    table.tBodies[0].replaceChildren(
+      ...Array.from({ length: state.rows }, (_, i) => {
+        const line = document.createElement("tr");
+        line.append(...Array.from({ length: state.columns }, (_, j) => kernelCell(i, j)));
+        return line;
+      }),
+    );
+  }
+  const most = Math.max(...weights.map((w) => Math.abs(Exact.number(w))));
+  table.querySelectorAll("input").forEach((field, shownAt) => {
+    const weight = weights[state.flip ? weights.length - 1 - shownAt : shownAt];
+    write(field, weightText(weight));
+    field.parentElement.style.background = tint(Exact.number(weight), most).background;
+  });
+}
+
+function weightText(weight) {
+  const text = Exact.text(weight).replace("-", "−");
+  return text.length <= 7 ? text : shown(Exact.number(weight), 4);
+}
+
+function kernelCell(i, j) {
+  const cell = document.createElement("td");
+  const field = document.createElement("input");
+  Object.assign(field, { type: "text", inputMode: "decimal", autocomplete: "off", spellcheck: false });
+  field.setAttribute("aria-label", `weight, row ${i}, column ${j}`);
+  const place = () =>
+    state.flip ? state.rows * state.columns - 1 - (i * state.columns + j) : i * state.columns + j;
+  const take = (weight) => {
+    if (!weight) return field.setAttribute("aria-invalid", "true");
+    const maps = state.maps.map((map) => [...map]);
+    maps[state.map][place()] = weight;
+    return set({ maps }, true);
+  };
+  field.addEventListener("focus", () => field.select());
+  field.addEventListener("input", () => take(Exact.parse(field.value)));
+  field.addEventListener("blur", showControls);
+  field.addEventListener("keydown", (event) => {
+    const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    take(Exact.add(state.maps[state.map][place()], Exact.of(step)));
+    field.value = weightText(state.maps[state.map][place()]);
+  });
+  cell.append(field);
+  return cell;
+}
+
+/** Another size of the window, its middle kept. */
+function resized(rows, columns) {
+  const maps = state.maps.map((map) =>
+    Array.from({ length: rows * columns }, (_, k) => {
+      const i = Math.floor(k / columns) - Math.floor((rows - state.rows) / 2);
+      const j = (k % columns) - Math.floor((columns - state.columns) / 2);
+      const inside = i >= 0 && j >= 0 && i < state.rows && j < state.columns;
+      return inside ? map[i * state.columns + j] : ZERO;
+    }),
+  );
+  return set({ rows, columns, maps }, true);
+}
+
+/** A whole number of a field, or null with the field marked. */
+function whole(field) {
+  const value = Number(field.value);
+  const good = field.value !== "" && Number.isInteger(value) && field.validity.valid;
+  if (!good) field.setAttribute("aria-invalid", "true");
+  return good ? value : null;
+}
+
+function onWhole(ids, take) {
+  for (const id of ids) {
+    el(id).addEventListener("input", () => {
+      const values = ids.map((other) => whole(el(other)));
+      if (!values.includes(null)) take(values);
+    });
+    el(id).addEventListener("blur", showControls);
+  }
+}
+
+function onText(id, parse, take) {
+  el(id).addEventListener("input", () => {
+    const value = parse(el(id).value.trim());
+    if (value === undefined || value === null) el(id).setAttribute("aria-invalid", "true");
+    else take(value);
+  });
+  el(id).addEventListener("blur", showControls);
+}
+
+/** [low, high] of a typed range, `false` for the map's own, or null. */
+function parsedLimits(text) {
+  if (!text) return false;
+  const parts = text.split(",").map(Exact.parse);
+  if (parts.includes(null)) return null;
+  if (state.mapping === "signed") {
+    return parts.length === 1 && parts[0].n > 0n ? [Exact.subtract(ZERO, parts[0]), parts[0]] : null;
+  }
+  return parts.length === 2 && Exact.less(...parts) ? parts : null;
+}
+
+function connect() {
+  const presets = el("preset");
+  presets.append(
+    new Option("own weights", ""),
+    ...data.presets.map(({ name, description }) => {
+      const option = new Option(name, name);
+      option.title = description;
+      return option;
+    }),
+  );
+  const choose = (id, take) => el(id).addEventListener("change", () => take(el(id).value));
+  choose("preset", (name) => name && set(kernelState(data.presets.find((entry) => entry.name === name))));
+  onWhole(["kernel-rows", "kernel-columns"], ([rows, columns]) => resized(rows, columns));
+  onWhole(["stride-rows", "stride-columns"], (stride) => set({ stride }));
+  onWhole(["dilation-rows", "dilation-columns"], (dilation) => set({ dilation }));
+  onWhole(["constant"], ([constant]) => set({ constant }));
+  onWhole(["row", "column"], (at) => moveTo(at));
+  onText("scale", Exact.parse, (scale) => !Exact.isZero(scale) && set({ scale }));
+  onText("bias", Exact.parse, (bias) => set({ bias }));
+  onText(
+    "pixels",
+    (text) => (isAmount(text) ? text : null),
+    (amount) => set({ amount }),
+  );
+  onText("limits", parsedLimits, (limits) => set({ limits: limits || null }));
+  choose("amount", (amount) => set({ amount: amount === "pixels" ? el("pixels").value || "1" : amount }));
+  choose("fill", (fill) => set({ fill }));
+  choose("channels", (channels) => set({ channels }));
+  choose("mapping", (mapping) => set({ mapping, limits: null }));
+  choose("which", (map) => set({ map: Number(map) }));
+  choose("channel", () => show());
+  el("flip").addEventListener("change", () => set({ flip: el("flip").checked }));
+  el("reset").addEventListener("click", () => set(initial()));
+  el("play").addEventListener("click", play);
+  document.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
+  for (const id of ["input", "map"]) connectCanvas(el(id), id === "input");
+  window.addEventListener("resize", show);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+}

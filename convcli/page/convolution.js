@@ -1,0 +1,210 @@
+// Sizes, borders and sums: the arithmetic of the Python core, on integers held by doubles.
+
+const LUMA = [299, 587, 114]; // of 1000: ITU-R BT.601
+
+/** One axis: the numbers of `convcli shape`. */
+function axis(size, kernel, stride, dilation, [before, after]) {
+  const extent = dilation * (kernel - 1) + 1;
+  const room = size + before + after - extent;
+  const output = room < 0 ? 0 : Math.floor(room / stride) + 1;
+  const remainder = room < 0 ? 0 : room % stride;
+  return { size, kernel, stride, dilation, before, after, extent, output, remainder };
+}
+
+const same = (size, extent, stride) => {
+  const total = Math.max((Math.ceil(size / stride) - 1) * stride + extent - size, 0);
+  return [Math.floor(total / 2), total - Math.floor(total / 2)];
+};
+const AMOUNTS = {
+  valid: () => [0, 0],
+  same,
+  "same-lower": (...numbers) => same(...numbers).reverse(),
+  full: (size, extent) => [extent - 1, extent - 1],
+};
+
+/** The pads of both axes for an amount: a name, or TOP, BOTTOM, LEFT, RIGHT in fewer or all numbers. */
+function pads(amount, sizes, extents, strides) {
+  const rule = AMOUNTS[amount];
+  if (rule) return sizes.map((size, i) => rule(size, extents[i], strides[i]));
+  const numbers = amount.split(",").map(Number);
+  if (numbers.length === 4) return [numbers.slice(0, 2), numbers.slice(2)];
+  const [rows, columns] = [numbers[0], numbers[1] ?? numbers[0]];
+  return [
+    [rows, rows],
+    [columns, columns],
+  ];
+}
+
+const isAmount = (text) => text in AMOUNTS || /^\d{1,4}(,\d{1,4}|(,\d{1,4}){3})?$/.test(text);
+
+function geometry(state, picture) {
+  const sizes = [picture.rows, picture.columns];
+  const window = [state.rows, state.columns];
+  const extents = window.map((kernel, i) => state.dilation[i] * (kernel - 1) + 1);
+  const pairs = pads(state.amount, sizes, extents, state.stride);
+  return sizes.map((size, i) => axis(size, window[i], state.stride[i], state.dilation[i], pairs[i]));
+}
+
+const modulo = (a, b) => ((a % b) + b) % b;
+const CONTINUE = {
+  constant: () => -1,
+  edge: (p, size) => Math.min(Math.max(p, 0), size - 1),
+  symmetric: (p, size) => {
+    const phase = modulo(p, 2 * size);
+    return Math.min(phase, 2 * size - 1 - phase);
+  },
+  reflect: (p, size) => {
+    const period = Math.max(2 * (size - 1), 1);
+    const phase = modulo(p, period);
+    return Math.min(phase, period - phase) % size;
+  },
+  wrap: (p, size) => modulo(p, size),
+};
+
+/** The index that each padded position of an axis is read from; -1 for a constant. */
+function sources(fill, { size, before, after }) {
+  const found = new Int32Array(size + before + after);
+  for (let i = 0; i < found.length; i++) {
+    const p = i - before;
+    found[i] = p >= 0 && p < size ? p : CONTINUE[fill](p, size);
+  }
+  return found;
+}
+
+/** One channel with its border, row by row. */
+function padded(plane, picture, axes, state) {
+  const [rows, columns] = axes.map((one) => sources(state.fill, one));
+  const out = new Float64Array(rows.length * columns.length);
+  let o = 0;
+  for (const row of rows) {
+    const start = row * picture.columns;
+    for (let j = 0; j < columns.length; j++) {
+      out[o++] = row < 0 || columns[j] < 0 ? state.constant : plane[start + columns[j]];
+    }
+  }
+  return out;
+}
+
+/** Weights ready to multiply: integers over `denominator` where that is exact, else floats over 1. */
+function prepared(state, picture) {
+  const chosen = state.combine ? state.maps : [state.maps[state.map]];
+  const maps = chosen.map((map) => map.map((weight) => Exact.times(weight, state.scale)));
+  if (state.flip) maps.forEach((map) => map.reverse());
+  const flat = maps.flat();
+  const common = flat.reduce((d, weight) => lcm(d, weight.d), 1n);
+  const shared = flat.reduce((g, { n, d }) => gcd(g, n * (common / d)), common);
+  const numerators = maps.map((map) => map.map(({ n, d }) => Number((n * (common / d)) / shared)));
+  const gray = state.channels === "gray" && picture.planes.length === 3;
+  const inputs = state.channels === "each" ? 1 : picture.planes.length;
+  const shares = gray ? LUMA : Array(inputs).fill(1);
+  const weights = numerators.map((map) => shares.map((share) => Float64Array.from(map, (w) => w * share)));
+  let denominator = Number(common / shared) * (gray ? 1000 : 1);
+  const largest = Math.max(Math.abs(picture.black), picture.white, Math.abs(state.constant));
+  const reach = weights.map((map) => map.flatMap((w) => [...w]).reduce((sum, w) => sum + Math.abs(w), 0));
+  const exact = denominator < 2 ** 40 && Math.max(...reach) * largest < 2 ** 50;
+  if (!exact) {
+    const float = (map) => Float64Array.from(map, Exact.number);
+    maps.forEach((map, m) =>
+      shares.forEach((share, i) => {
+        weights[m][i] = float(map).map((w) => (gray ? (w * share) / 1000 : w));
+      }),
+    );
+    denominator = 1;
+  }
+  const bounds = weights.map((map) => bound(map, state, picture));
+  const totals = weights.map(
+    (map) => map.reduce((t, w) => t + w.reduce((a, b) => a + b, 0), 0) / denominator,
+  );
+  return { weights, denominator, exact, totals, bounds };
+}
+
+/** The largest magnitude that a sum can have. */
+function bound(map, state, { black, white }) {
+  const [low, high] = [Math.min(black, state.constant), Math.max(white, state.constant)];
+  let [positive, negative] = [0, 0];
+  for (const w of map.flatMap((input) => [...input])) {
+    if (w > 0) positive += w;
+    else negative += w;
+  }
+  return Math.max(Math.abs(positive * low + negative * high), Math.abs(positive * high + negative * low));
+}
+
+/** The sums of one lane and one map: every window's weights times what it reads, over all inputs. */
+function correlate(planes, weights, axes, width) {
+  const [rows, columns] = axes;
+  const sums = new Float64Array(rows.output * columns.output);
+  planes.forEach((plane, input) => {
+    weights[input].forEach((weight, tap) => {
+      if (weight === 0) return;
+      const i = Math.floor(tap / columns.kernel) * rows.dilation;
+      const j = (tap % columns.kernel) * columns.dilation;
+      addShifted(sums, plane, weight, i * width + j, rows, columns, width);
+    });
+  });
+  return sums;
+}
+
+function addShifted(sums, plane, weight, offset, rows, columns, width) {
+  const { output, stride } = columns;
+  for (let r = 0, o = 0; r < rows.output; r++) {
+    let from = offset + r * rows.stride * width;
+    for (let c = 0; c < output; c++, from += stride) sums[o++] += weight * plane[from];
+  }
+}
+
+/** What joins one map's sum to those before it. */
+const JOIN = {
+  l2: (value, other) => value + other * other,
+  l1: (value, other) => value + Math.abs(other),
+  linf: (value, other) => Math.max(value, Math.abs(other)),
+  max: (value, other) => Math.max(value, other),
+  min: (value, other) => Math.min(value, other),
+};
+
+/** Several maps as one, in place of the first. */
+function combined(how, maps, single) {
+  const [first, ...others] = maps;
+  const signed = how === "max" || how === "min";
+  for (let k = 0; k < first.length; k++) {
+    let value = signed ? first[k] : JOIN[how](0, first[k]);
+    for (const { [k]: other } of others) value = JOIN[how](value, other);
+    if (how === "l2") value = single ? Math.fround(Math.sqrt(value)) : Math.sqrt(value);
+    first[k] = value;
+  }
+  return first;
+}
+
+/**
+ * The feature map and its pixels.
+ *
+ * Returns axes, lanes of sums, each sum's meaning (`denominator`, bias), the range, the mapping with its numbers,
+ * pixels by lane, how many were cut off, and whether all of it is exact.
+ */
+function convolve(state, picture) {
+  const axes = geometry(state, picture);
+  if (axes.some((one) => one.output < 1)) return { axes, empty: true };
+  const filter = prepared(state, picture);
+  const planes = picture.planes.map((plane) => padded(plane, picture, axes, state));
+  const width = axes[1].size + axes[1].before + axes[1].after;
+  const groups = state.channels === "each" ? planes.map((plane) => [plane]) : [planes];
+  const squares = filter.bounds.reduce((sum, bound) => sum + bound * bound, 0);
+  const root = state.combine === "l2";
+  const single = root && filter.exact && squares < 2 ** 24;
+  const lanes = groups.map((group) => {
+    const maps = filter.weights.map((weights) => correlate(group, weights, axes, width));
+    return state.combine ? combined(state.combine, maps, single) : maps[0];
+  });
+  const exact = filter.exact && !root && Number.isInteger(state.constant);
+  const found = {
+    axes,
+    planes,
+    width,
+    lanes,
+    exact,
+    filter,
+    single,
+    kind: mappingKind(state, filter.totals),
+  };
+  Object.assign(found, exact ? exactMapping(state, picture, found) : floatMapping(state, picture, found));
+  return Object.assign(found, painted(found, picture));
+}

@@ -1,0 +1,184 @@
+// The page: state, controls, and what follows from them.
+
+const data = JSON.parse(el("data").textContent);
+const NAMES = data.channels === 3 ? ["red", "green", "blue"] : ["gray"];
+
+let picture; // planes of values, and what black and white are
+let state; // what the fields say
+let found; // what `convolve` made of it
+let images; // both pictures, drawn once
+
+/** Undo the differences between rows and the compression. */
+async function unpacked({ rows, columns, channels, type, pixels }) {
+  const bytes = Uint8Array.from(atob(pixels), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const raw = new Uint8Array(await new Response(stream).arrayBuffer());
+  const line = raw.length / rows;
+  for (let k = line; k < raw.length; k++) raw[k] += raw[k - line];
+  const kind = { uint8: Uint8Array, uint16: Uint16Array, int8: Int8Array, int16: Int16Array }[type];
+  const values = new kind(raw.buffer);
+  const planes = Array.from({ length: channels }, (_, i) => {
+    return Float64Array.from({ length: rows * columns }, (_, k) => values[k * channels + i]);
+  });
+  return { rows, columns, planes, type: kind, black: data.black, white: data.white };
+}
+
+const copied = (value) => ({ ...value, maps: value.maps.map((map) => [...map]), at: [...value.at] });
+
+function kernelState({ name, rows, columns, maps, scale, bias, combine }) {
+  return {
+    kernel: name,
+    rows,
+    columns,
+    combine,
+    map: 0,
+    maps: maps.map((map) => map.map(Exact.parse)),
+    scale: Exact.parse(scale),
+    bias: Exact.parse(bias),
+  };
+}
+
+function initial() {
+  const { kernel, limits, ...rest } = data.state;
+  const parsed = limits && limits.map(Exact.parse);
+  return copied({ ...kernelState(kernel), ...rest, limits: parsed });
+}
+
+/** Take changes that make sense, compute, and show all of it; says what is wrong with others. */
+function set(changes, kernelIsOwn = false) {
+  const next = copied({ ...state, ...changes });
+  if (kernelIsOwn) next.kernel = "";
+  if (next.map >= next.maps.length) next.map = 0;
+  const begun = performance.now();
+  const result = convolve(next, picture);
+  if (result.empty) {
+    const [rows, columns] = result.axes;
+    return say(
+      `The kernel covers ${rows.extent} × ${columns.extent}, more than the padded picture: a smaller one, or more padding.`,
+    );
+  }
+  say("");
+  [state, found] = [next, result];
+  found.milliseconds = performance.now() - begun;
+  state.at = state.at.map((place, i) => Math.min(Math.max(place, 0), found.axes[i].output - 1));
+  images = undefined;
+  showControls();
+  show();
+  return true;
+}
+
+function say(words) {
+  el("wrong").textContent = words;
+  return false;
+}
+
+/** Draw everything that depends on the place of the window. */
+function show() {
+  const [rows, columns] = found.axes;
+  images ??= [
+    native(found.planes, rows.size + rows.before + rows.after, found.width, picture),
+    native(found.pixels, rows.output, columns.output, picture),
+  ];
+  const scale = scaleFor(...images);
+  drawInput(found, picture, state.at, scale, images[0]);
+  drawMap(found, picture, state.at, scale, images[1]);
+  showValue();
+}
+
+function moveTo(at) {
+  state.at = at.map((place, i) => Math.min(Math.max(place, 0), found.axes[i].output - 1));
+  show();
+}
+
+/** Whether a finger is on the window, or nearly. */
+function isNear(canvas, isInput, { clientX, clientY }) {
+  const box = canvas.getBoundingClientRect();
+  const scale = box.width / images[isInput ? 0 : 1].width;
+  return [clientY - box.top, clientX - box.left].every((place, i) => {
+    const { extent, stride } = found.axes[i];
+    const [start, length] = isInput ? [state.at[i] * stride, extent] : [state.at[i], 1];
+    return place > start * scale - 28 && place < (start + length) * scale + 28;
+  });
+}
+
+function connectCanvas(canvas, isInput) {
+  let dragging = false;
+  const follow = (event) => {
+    const box = canvas.getBoundingClientRect();
+    const image = images[isInput ? 0 : 1];
+    const y = ((event.clientY - box.top) / box.height) * image.height;
+    const x = ((event.clientX - box.left) / box.width) * image.width;
+    moveTo(
+      [y, x].map((place, i) => {
+        const { extent, stride } = found.axes[i];
+        return isInput ? Math.round((Math.floor(place) - (extent - 1) / 2) / stride) : Math.floor(place);
+      }),
+    );
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.pointerType === "touch" && !isNear(canvas, isInput, event)) return; // it may scroll the page
+    canvas.setPointerCapture(event.pointerId);
+    dragging = true;
+    follow(event);
+  });
+  canvas.addEventListener("pointermove", (event) => dragging && follow(event));
+  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (dragging = false));
+  canvas.addEventListener("click", follow);
+  const hold = (event) => isNear(canvas, isInput, event.touches[0]) && event.preventDefault();
+  canvas.addEventListener("touchstart", hold, { passive: false });
+  canvas.addEventListener("keydown", (event) => {
+    const step = event.shiftKey ? 10 : 1;
+    const [row, column] = state.at;
+    const moves = {
+      ArrowUp: [row - step, column],
+      ArrowDown: [row + step, column],
+      ArrowLeft: [row, column - step],
+      ArrowRight: [row, column + step],
+      Home: [row, 0],
+      End: [row, Infinity],
+      PageUp: [row - 10, column],
+      PageDown: [row + 10, column],
+    };
+    if (!moves[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    moveTo(moves[event.key]);
+  });
+}
+
+/** Slide the window over every place, row by row, until it is stopped. */
+function play() {
+  const running = el("play").getAttribute("aria-pressed") === "true";
+  el("play").setAttribute("aria-pressed", String(!running));
+  el("play").textContent = running ? "Play" : "Stop";
+  el("value").setAttribute("aria-live", running ? "polite" : "off"); // too quick to be read out
+  clearInterval(play.timer);
+  if (running) return;
+  play.timer = setInterval(() => {
+    const [rows, columns] = found.axes;
+    const next = state.at[0] * columns.output + state.at[1] + 1;
+    moveTo([Math.floor(next / columns.output) % rows.output, next % columns.output]);
+  }, 150);
+}
+
+async function start() {
+  el("about").textContent = data.about;
+  picture = await unpacked(data);
+  state = initial();
+  connect();
+  convolve(state, picture); // the first run is slower: it compiles
+  set({});
+  window.explorer = {
+    set,
+    Exact,
+    presets: data.presets,
+    kernelState,
+    state: () => state,
+    found: () => found,
+    ready: true,
+  };
+}
+
+start().catch((error) => {
+  el("failure").hidden = false;
+  el("failure").textContent = `This browser cannot show the page: ${error.message}`;
+});

@@ -1,0 +1,178 @@
+// One value in words and grids, the facts, and the command that makes the same.
+
+/** Patch, products and steps of the place. */
+function showValue() {
+  const [rows, columns] = found.axes;
+  const lane = found.lanes.length > 1 ? Math.max(el("channel").selectedIndex, 0) : 0;
+  const input = Math.max(el("channel").selectedIndex, 0);
+  const where = state.at[0] * columns.output + state.at[1];
+  for (const [i, id] of ["row", "column"].entries()) write(el(id), String(state.at[i]));
+  const gray = state.channels === "gray" && found.planes.length === 3;
+  const brightness = (k) => found.planes.reduce((sum, plane, i) => sum + LUMA[i] * plane[k], 0) / 1000;
+  const read = gray ? brightness : (k) => found.planes[found.planes.length > 1 ? input : 0][k];
+  const shownWeights = turnedWeights();
+  const cells = [];
+  for (let i = 0; i < rows.kernel; i++) {
+    for (let j = 0; j < columns.kernel; j++) {
+      const row = state.at[0] * rows.stride + i * rows.dilation;
+      const column = state.at[1] * columns.stride + j * columns.dilation;
+      const value = read(row * found.width + column);
+      const y = row - rows.before;
+      const x = column - columns.before;
+      const padding = y < 0 || x < 0 || y >= rows.size || x >= columns.size;
+      cells.push({ value, padding, product: value * Exact.number(shownWeights[cells.length]) });
+    }
+  }
+  if (Math.max(state.rows, state.columns) <= 15) {
+    const most = Math.max(...cells.map((cell) => Math.abs(cell.product)));
+    fillTable(
+      el("patch"),
+      lines(
+        cells.map(({ value, padding }) => {
+          return { text: shown(value, 5), padding, style: grayCell(value, picture) };
+        }),
+      ),
+    );
+    fillTable(
+      el("products"),
+      lines(cells.map(({ product }) => ({ text: shown(product, 5), style: tint(product, most) }))),
+    );
+  }
+  el("patch").caption.textContent =
+    `patch${NAMES.length > 1 ? `, ${gray ? "brightness" : NAMES[input]}` : ""}`;
+  el("legend").textContent = cells.some((cell) => cell.padding)
+    ? `Dashed cells are padding, ${state.fill === "constant" ? `filled with ${state.constant}` : `filled by ${state.fill}`}.`
+    : Math.max(state.rows, state.columns) > 15
+      ? `${state.rows} × ${state.columns} cells are too many to show here.`
+      : "";
+  const steps = stepsOf(cells, lane, where);
+  showSteps(steps);
+  el("value").textContent =
+    `Row ${state.at[0]}, column ${state.at[1]}: ${steps.map((s) => `${s.name} ${s.how} = ${s.value}`).join("; ")}`;
+}
+
+const turnedWeights = () => (state.flip ? [...state.maps[state.map]].reverse() : state.maps[state.map]);
+
+const lines = (cells) =>
+  Array.from({ length: state.rows }, (_, i) => cells.slice(i * state.columns, (i + 1) * state.columns));
+
+function stepsOf(cells, lane, where) {
+  const { filter, lanes, pixels, kind } = found;
+  const steps = [];
+  const sum = cells.reduce((total, cell) => total + cell.product, 0);
+  const several = state.combine && state.maps.length > 1;
+  const partial = state.channels === "sum" && found.planes.length > 1;
+  const how = partial ? "of this channel's products" : "of the products";
+  if (!several) steps.push({ name: "sum", how, value: shown(sum) });
+  else
+    for (const [m, map] of state.maps.entries()) {
+      const own = state.flip ? [...map].reverse() : map;
+      const total = cells.reduce((t, cell, k) => t + cell.value * Exact.number(own[k]), 0);
+      steps.push({ name: `sum, map ${m}`, how, value: shown(total) });
+    }
+  const factor = found.exact ? Exact.over(Exact.of(1, filter.denominator), state.scale) : ONE;
+  const total = found.exact ? Exact.times(Exact.of(lanes[lane][where]), factor) : null;
+  if (several)
+    steps.push({
+      name: "combined",
+      how: {
+        l2: "√ of the squares' sum",
+        l1: "sum of magnitudes",
+        linf: "largest magnitude",
+        max: "maximum",
+        min: "minimum",
+      }[state.combine],
+      value: shown(lanes[lane][where] / filter.denominator / Exact.number(state.scale)),
+    });
+  else if (partial)
+    steps.push({
+      name: "all channels",
+      how: "added",
+      value: total ? shownExact(total) : shown(lanes[lane][where]),
+    });
+  let value = total ? Exact.times(total, state.scale) : null;
+  let number = value ? Exact.number(value) : lanes[lane][where] / filter.denominator;
+  const push = (name, how) => steps.push({ name, how, value: value ? shownExact(value) : shown(number, 9) });
+  if (state.scale.n !== state.scale.d) push("scale", `× ${Exact.text(state.scale)}`);
+  if (!Exact.isZero(state.bias)) {
+    number += Exact.number(state.bias);
+    value = value && Exact.add(value, state.bias);
+    push("bias", `+ ${Exact.text(state.bias).replace("-", "−")}`);
+  }
+  const pixel = pixels[lane][where];
+  const level = grayCell(pixel, picture).background;
+  steps.push({ name: "pixel", how: mappingText(kind), value: shown(pixel), swatch: level });
+  return steps;
+}
+
+const number = (value) => (typeof value === "number" ? value : Exact.number(value));
+
+function mappingText(kind) {
+  const { black, white } = picture;
+  const [low, high] = found.limits.map((limit) => shown(number(limit)));
+  const middle = middleOf(picture);
+  return {
+    clip: `rounded, between ${shown(black)} and ${white}`,
+    abs: `magnitude, rounded, at most ${white}`,
+    signed: `${middle} + ${white - middle} · v / ${high}, rounded`,
+    stretch: `from ${low} … ${high} to ${shown(black)} … ${white}, rounded`,
+  }[kind];
+}
+
+function facts() {
+  const [rows, columns] = found.axes;
+  const colours = found.lanes.length;
+  const [height, width] = [rows.output, columns.output];
+  const { below, above, low, high, kind, exact } = found;
+  const inputs = found.filter.weights[0].length;
+  const products =
+    height * width * colours * state.rows * state.columns * inputs * found.filter.weights.length;
+  return [
+    [
+      "operation",
+      state.flip ? "convolution: the kernel is turned by 180°" : "cross-correlation, as layers compute it",
+    ],
+    ["rows", formula(rows)],
+    ["columns", formula(columns)],
+    ["shape", `(1, ${height}, ${width}, ${colours}) NHWC, (1, ${colours}, ${height}, ${width}) NCHW`],
+    ["range", `${shown(number(low))} … ${shown(number(high))} before the mapping`],
+    ["mapping", `${kind}: ${mappingText(kind)}`],
+    ["saturated", `${below} below and ${above} above of ${height * width * colours} values`],
+    ["arithmetic", exact ? "exact: whole numbers, rounded once" : "floating point: rounded on the way"],
+    [
+      "cost",
+      `${products.toLocaleString("en").replaceAll(",", " ")} multiply-adds in ${found.milliseconds.toFixed(0)} ms here`,
+    ],
+  ];
+}
+
+const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+const both = ([rows, columns]) => (rows === columns ? `${rows}` : `${rows},${columns}`);
+
+/** The command that makes the same picture. */
+function command() {
+  const own = () => {
+    const weights = state.maps[state.map];
+    return lines(weights)
+      .map((line) => line.map(Exact.text).join(" "))
+      .join("; ");
+  };
+  if (!state.kernel && state.combine) return "(a changed set has no command)";
+  const words = ["convcli", "apply", quoted(data.source), "--kernel", quoted(state.kernel || own())];
+  const preset = state.kernel ? kernelState(data.presets.find(({ name }) => name === state.kernel)) : null;
+  const scale = preset ? Exact.over(state.scale, preset.scale) : state.scale;
+  if (scale.n !== scale.d) words.push("--scale", Exact.text(scale));
+  if (Exact.text(state.bias) !== (preset ? Exact.text(preset.bias) : "0"))
+    words.push(`--bias=${Exact.text(state.bias)}`);
+  if (both(state.stride) !== "1") words.push("--stride", both(state.stride));
+  const fill = state.fill === "constant" ? `${state.constant || "zero"}` : state.fill;
+  if (`${state.amount}:${fill}` !== "same:reflect") words.push("--padding", `${state.amount}:${fill}`);
+  if (both(state.dilation) !== "1") words.push("--dilation", both(state.dilation));
+  if (state.flip) words.push("--flip");
+  if (state.channels !== "each" && NAMES.length > 1) words.push("--channels", state.channels);
+  const limits = limitsText();
+  if (state.mapping !== "auto") words.push("--map", limits ? `${state.mapping}:${limits}` : state.mapping);
+  if (data.alpha) words.push("--alpha", "drop");
+  return words.join(" ");
+}

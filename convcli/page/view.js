@@ -1,0 +1,189 @@
+// Drawing: pictures with the window, grids, steps, facts.
+
+const el = (id) => document.getElementById(id);
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** A canvas of native size that holds lanes of values as grays or colours. */
+function native(lanes, rows, columns, { black, white }) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [columns, rows];
+  const image = new ImageData(columns, rows);
+  const gain = 255 / (white - black);
+  const [red, green, blue] = lanes.length === 3 ? lanes : [lanes[0], lanes[0], lanes[0]];
+  for (let k = 0, o = 0; k < rows * columns; k++) {
+    image.data[o++] = (red[k] - black) * gain;
+    image.data[o++] = (green[k] - black) * gain;
+    image.data[o++] = (blue[k] - black) * gain;
+    image.data[o++] = 255;
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
+
+/** CSS pixels a picture pixel, so that both pictures fit beside each other, or below on narrow screens. */
+function scaleFor(input, map) {
+  const figure = el("input").parentElement.getBoundingClientRect().width;
+  const [wide, high] = [Math.max(input.width, map.width), Math.max(input.height, map.height)];
+  const fit = Math.min(figure / wide, (window.innerHeight * 0.62) / high, 64);
+  return fit >= 1 ? Math.max(Math.floor(fit * 4) / 4, 1) : fit;
+}
+
+/** Draw a picture at a scale; returns the context, in units of picture pixels. */
+function draw(canvas, image, scale) {
+  const ratio = window.devicePixelRatio || 1;
+  canvas.style.width = `${image.width * scale}px`;
+  canvas.style.height = `${image.height * scale}px`;
+  canvas.width = Math.max(Math.round(image.width * scale * ratio), 1);
+  canvas.height = Math.max(Math.round(image.height * scale * ratio), 1);
+  const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = scale * ratio < 1;
+  context.drawImage(image, 0, 0, canvas.width, canvas.height);
+  context.scale(canvas.width / image.width, canvas.height / image.height);
+  return context;
+}
+
+/** A frame that shows on any ground: the accent between two dark lines. */
+function outline(context, x, y, width, height, scale) {
+  const line = Math.max(2.5 / scale, 0.03);
+  context.strokeStyle = "rgb(0 0 0 / 70%)";
+  context.lineWidth = line * 2;
+  context.strokeRect(x, y, width, height);
+  context.strokeStyle = "#ff8a3d";
+  context.lineWidth = line;
+  context.strokeRect(x, y, width, height);
+}
+
+/** Numbers in the cells, where they are large enough to read. */
+function numbers(context, values, rows, columns, scale, range) {
+  if (scale < 26) return;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  for (let k = 0; k < rows * columns; k++) {
+    const text = shown(values[k], 4);
+    context.font = `${Math.min(0.38, 1.5 / text.length)}px system-ui, sans-serif`;
+    context.fillStyle = (values[k] - range.black) / (range.white - range.black) > 0.5 ? "#000" : "#fff";
+    context.fillText(text, (k % columns) + 0.5, Math.floor(k / columns) + 0.53);
+  }
+}
+
+/** The input with its border, a veil over padding, the window and its cells. */
+function drawInput(found, picture, at, scale, image) {
+  const context = draw(el("input"), image, scale);
+  const [rows, columns] = found.axes;
+  context.fillStyle = css("--veil");
+  const [height, width] = [image.height, image.width];
+  context.beginPath();
+  context.rect(0, 0, width, height);
+  context.rect(columns.before, rows.before, columns.size, rows.size);
+  context.fill("evenodd");
+  if (scale >= 3 && (height > rows.size || width > columns.size)) {
+    context.setLineDash([6 / scale, 4 / scale]);
+    context.strokeStyle = "#ff8a3d";
+    context.lineWidth = 1.5 / scale;
+    context.strokeRect(columns.before, rows.before, columns.size, rows.size);
+    context.setLineDash([]);
+  }
+  const [top, left] = [at[0] * rows.stride, at[1] * columns.stride];
+  if ((rows.dilation > 1 || columns.dilation > 1) && scale >= 3) {
+    for (let i = 0; i < rows.kernel; i++) {
+      for (let j = 0; j < columns.kernel; j++) {
+        context.fillStyle = "rgb(255 138 61 / 45%)";
+        context.fillRect(left + j * columns.dilation, top + i * rows.dilation, 1, 1);
+      }
+    }
+  }
+  numbers(context, found.planes[0], height, width, found.planes.length === 1 ? scale : 0, picture);
+  const least = 7 / scale;
+  const [w, h] = [Math.max(columns.extent, least), Math.max(rows.extent, least)];
+  outline(context, left + (columns.extent - w) / 2, top + (rows.extent - h) / 2, w, h, scale);
+}
+
+function drawMap(found, picture, at, scale, image) {
+  const context = draw(el("map"), image, scale);
+  const values = found.pixels[0];
+  numbers(context, values, image.height, image.width, found.pixels.length === 1 ? scale : 0, picture);
+  const side = Math.max(1, 7 / scale);
+  outline(context, at[1] + 0.5 - side / 2, at[0] + 0.5 - side / 2, side, side, scale);
+}
+
+/** A row for each line of cells; each cell is {text, style, padding} or an element. */
+function fillTable(table, rows) {
+  table.classList.toggle("large", rows[0].length > 7);
+  table.tBodies[0].replaceChildren(
+    ...rows.map((row) => {
+      const line = document.createElement("tr");
+      line.append(
+        ...row.map((cell) => {
+          const data = document.createElement("td");
+          data.className = cell.padding ? "padding" : "";
+          Object.assign(data.style, cell.style ?? {});
+          const span = document.createElement("span");
+          span.textContent = cell.text;
+          data.append(span);
+          if (cell.padding) data.title = "padding";
+          return data;
+        }),
+      );
+      return line;
+    }),
+  );
+}
+
+const tint = (value, most) => {
+  const share = most ? Math.min(Math.abs(value) / most, 1) * 0.45 : 0;
+  return {
+    background: value === 0 ? "" : `rgb(var(--${value > 0 ? "positive" : "negative"}) / ${share.toFixed(3)})`,
+  };
+};
+
+/** A gray cell with writing that can be read on it. */
+const grayCell = (value, { black, white }) => {
+  const level = Math.min(Math.max(Math.round(((value - black) / (white - black)) * 255), 0), 255);
+  return { background: `rgb(${level} ${level} ${level})`, color: level > 127 ? "#000" : "#fff" };
+};
+
+function showSteps(steps) {
+  el("steps").replaceChildren(
+    ...steps.map(({ name, how, value, swatch }, index) => {
+      const item = document.createElement("li");
+      const last = index === steps.length - 1 ? " last" : "";
+      const cells = [
+        ["b", name, ""],
+        ["span", how, "how"],
+        ["span", `= ${value}`, `result${last}`],
+      ];
+      item.append(
+        ...cells.map(([tag, text, kind]) => {
+          const cell = document.createElement(tag);
+          cell.textContent = text;
+          cell.className = kind;
+          return cell;
+        }),
+      );
+      if (swatch) {
+        const square = document.createElement("span");
+        square.className = "swatch";
+        square.style.background = swatch;
+        item.lastChild.append(" ", square);
+      }
+      return item;
+    }),
+  );
+}
+
+function showFacts(pairs) {
+  el("facts").replaceChildren(
+    ...pairs.flatMap(([name, text]) => {
+      const term = document.createElement("dt");
+      const words = document.createElement("dd");
+      [term.textContent, words.textContent] = [name, text];
+      return [term, words];
+    }),
+  );
+}
+
+/** The output size with its numbers, as the report writes it. */
+function formula({ size, before, after, kernel, dilation, extent, stride, output, remainder }) {
+  const covers = dilation === 1 ? `${extent}` : `(${dilation}·(${kernel} − 1) + 1)`;
+  return `floor((${size} + ${before} + ${after} − ${covers}) / ${stride}) + 1 = ${output}, remainder ${remainder}`;
+}

@@ -1,0 +1,120 @@
+"""One place of a feature map: what its window reads, what the engine adds up there, what is painted there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convcli import engine
+from convcli.border import OUTSIDE, Indices, sources
+from convcli.dtypes import Array
+from convcli.featuremap import Colours
+from convcli.geometry import Geometry, Strip
+from convcli.images.base import Layout, Reader
+from convcli.padding import Fill, Pair
+from convcli.plan import Plan
+from convcli.steps import number
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Spot:
+    """A place (row, column) of a feature map, and what its window covers.
+
+    Attributes:
+        rows, columns: positions in the picture, past its edges too.
+        sources: the row and column indices that are read for them, `OUTSIDE` for a constant.
+    """
+
+    at: Pair
+    rows: Indices
+    columns: Indices
+    sources: tuple[Indices, Indices]
+
+    @classmethod
+    def of(cls, shape: Geometry, fill: Fill, at: Pair) -> Spot:
+        """The place ``at`` in the result of a convolution."""
+        places, read = [], []
+        for axis, index in zip(shape.axes, at, strict=True):
+            window = (*axis.window(index), axis.dilation)
+            places.append(np.arange(*window))
+            read.append(sources(fill, axis.size, *window))
+        return cls(at, places[0], places[1], (read[0], read[1]))
+
+    def outside(self, size: Sequence[int]) -> Array:
+        """Which cells of the window are padding, (rows, columns) of bool."""
+        rows, columns = (
+            (places < 0) | (places >= count)
+            for places, count in zip((self.rows, self.columns), size, strict=True)
+        )
+        marked: Array = rows[:, None] | columns[None]
+        return marked
+
+    def patch(self, reader: Reader, channel: int, constant: float) -> Array:
+        """One channel of what the window reads, (rows, columns) of exact numbers."""
+        rows, columns = (indices.tolist() for indices in self.sources)
+        lines = {row: reader.rows(0, row, row + 1)[0, :, channel] for row in set(rows) - {OUTSIDE}}
+        outside = number(constant)
+        cells = [
+            [outside if OUTSIDE in (row, column) else number(lines[row][column]) for column in columns]
+            for row in rows
+        ]
+        return np.array(cells, object)
+
+
+class Pin:
+    """A surface that keeps one pixel of one frame of all that is painted on it."""
+
+    def __init__(self, layout: Layout, frame: int, at: Pair) -> None:
+        self.layout, self.frame, self.at = layout, frame, at
+        self.kept: list[tuple[Strip, Array]] = []
+
+    def place(self, frame: int, strip: Strip) -> Array:
+        """Scratch; it is kept where it holds the pixel."""
+        pixels = np.empty((*strip.shape, self.layout.channels), self.layout.dtype)
+        if frame == self.frame and _holds(strip, self.at):
+            self.kept.append((strip, pixels))
+        return pixels
+
+    def done(self, frame: int, strip: Strip) -> None:
+        """Nothing is left to do."""
+
+    @property
+    def pixel(self) -> list[Any]:
+        """The channels, as exact numbers."""
+        (strip, pixels), *_ = self.kept
+        return [number(value) for value in _at(strip, pixels, self.at)]
+
+
+def engine_sums(plan: Plan, reader: Reader, frame: int, at: Pair) -> Array:
+    """What the engine adds up at a place of a frame, maps combined: (maps, lanes)."""
+    keeper = _Keeper(frame, at)
+    engine.run(plan, Colours(reader, plan), lambda: keeper)
+    return keeper.kept[0]
+
+
+class _Keeper:
+    """Keeps the sums of one place."""
+
+    def __init__(self, frame: int, at: Pair) -> None:
+        self.frame, self.at = frame, at
+        self.kept: list[Array] = []
+
+    def room(self, task: engine.Task) -> None:
+        return None
+
+    def take(self, task: engine.Task, sums: Array) -> None:
+        if task.batch == self.frame and _holds(task.strip, self.at):
+            self.kept.append(_at(task.strip, sums.transpose(1, 2, 0, 3), self.at).copy())
+
+
+def _holds(strip: Strip, at: Pair) -> bool:
+    spans = strip.rows, strip.columns
+    return all(first <= place < last for (first, last), place in zip(spans, at, strict=True))
+
+
+def _at(strip: Strip, values: Array, at: Pair) -> Array:
+    found: Array = values[at[0] - strip.rows[0], at[1] - strip.columns[0]]
+    return found
