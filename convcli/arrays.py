@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from convcli.plan import Plan, Problem
 from convcli.planner import choose, result_dtype
 from convcli.rational import Number, exact_number
 from convcli.source import Whole
+from convcli.values import frozen
 
 SOURCES: Final = "bool, int8 to int64, uint8 to uint64, float16, float32 or float64"
 LARGEST_RESULT: Final = 2**36
@@ -296,7 +296,7 @@ def _run(plan: Plan, source: Array, target: DType, first: bool) -> Array:
     return result
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class _Writer:
     """Finishes sums into their place in ``result``, (batch, depth, rows, columns, maps, lanes)."""
 

@@ -9,7 +9,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from convcli.manifest import Manifest, Row
 from convcli.report import Report
 from convcli.sources import Source
 from convcli.task import Settings
+from convcli.values import contents, frozen, replace
 from convcli.workers import Answer, Crew, Death
 
 _TICK: Final = 0.2  # seconds between looks at what goes on
@@ -30,7 +30,7 @@ _APART: Final = ("force", "threads", "max_pixels", "output", "notes")
 """Settings that do not change a byte of a result, or that its name tells."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """How much of the machine a batch may take.
 
@@ -61,7 +61,7 @@ def _memory() -> int:
     return min(found if soft == resource.RLIM_INFINITY else [*found, soft])
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Batch:
     """Pictures and what to do with each.
 
@@ -79,7 +79,7 @@ class Batch:
     def fingerprint(self) -> str:
         """What of the program and the settings decides over a result's bytes."""
         said = [
-            {name: repr(getattr(settings, name)) for name in settings.__slots__ if name not in _APART}
+            {name: repr(said) for name, said in contents(settings).items() if name not in _APART}
             for settings in self.each
         ]
         text = repr((__version__, said, [settings.output.format for settings in self.each]))
@@ -138,7 +138,7 @@ class Batch:
         ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Order:
     """What a worker is asked: a picture, threads, and whether nobody else works meanwhile.
 
@@ -151,7 +151,7 @@ class Order:
     again: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """What became of a picture.
 
@@ -256,7 +256,7 @@ def _words(source: Source, error: Exception) -> str:
     return f"{one_line(source.path)}: {said}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Done:
     """One picture is done with: skipped, because an earlier run did it, made, or failed with an error."""
 

@@ -7,7 +7,6 @@ alpha, or the hidden colours of transparent pixels leak out (Porter and Duff, "C
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import Final
@@ -18,6 +17,7 @@ from convcli.dtypes import Affine, Array, DType, span
 from convcli.images.base import Reader
 from convcli.plan import Outcome, Plan
 from convcli.rational import exact_number
+from convcli.values import frozen
 
 _PRODUCTS: Final[dict[int, DType]] = {1: np.dtype(np.uint16), 2: np.dtype(np.uint32)}
 """What holds the product of two values, by their bytes."""
@@ -35,7 +35,7 @@ def products(dtype: DType) -> DType | None:
     return _PRODUCTS.get(dtype.itemsize) if dtype.kind == "u" else None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Linear:
     """A picture's light: the sRGB curve (IEC 61966-2-1) undone, as float32 from 0 to 1; alpha as it is."""
 
@@ -76,7 +76,7 @@ def encoded(light: Array) -> Array:
     return values
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Premultiplied:
     """Colours times alpha, and alpha last, in a type that holds the products."""
 

@@ -7,18 +7,18 @@ every amount and fill has one meaning.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from convcli.errors import ArgumentError, shown
 from convcli.geometry import Axis
 from convcli.padding import AMOUNTS, Fill, Padding, Pair
+from convcli.values import frozen
 
 Sizes = Sequence[int]
 Explicit = tuple[Pair, ...]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Convention:
     """How one library filters.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from convcli.dtypes import Array
 from convcli.rational import FloatArray
+from convcli.values import frozen
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -33,7 +33,7 @@ _SMALL: Final = 12
 _SHRINK: Final = 3
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Panel:
     """One picture of a sheet.
 

@@ -6,7 +6,6 @@ any integer type that holds its *final* value, whatever the partial sums did. `a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
 from typing import Any, Final
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convcli.rational import Number
+from convcli.values import frozen
 
 Array = NDArray[Any]
 DType = np.dtype[Any]
@@ -45,7 +45,7 @@ def accumulator(low: int, high: int) -> DType | None:
     return next((dtype for dtype in _ACCUMULATORS if holds(dtype, low, high)), None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Affine:
     """``value = (gain·x + offset) / denominator``: from an accumulated sum to a value.
 

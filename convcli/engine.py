@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from threading import Event
 from typing import Final, Protocol
 
@@ -25,13 +24,14 @@ from convcli.padding import Pair
 from convcli.plan import Plan, Problem
 from convcli.planner import PLAIN, method_named
 from convcli.source import Source
+from convcli.values import frozen
 
 BUFFER: Final = 1024
 """NumPy's buffer, in values. It copies rows shorter than about a quarter of it, which for its own 8192 made
 additions of rows of 500 to 2500 values twice as slow."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Task:
     """One strip of one depth position of one batch entry."""
 
@@ -44,7 +44,7 @@ Run = tuple[int, int, int]
 """A run of rows: (first target, first source, count); the source may be `OUTSIDE`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Columns:
     """The target columns that lie inside the picture, the source's window for them, and the others.
 
@@ -114,7 +114,7 @@ def _work(plan: Plan, source: Source, tasks: deque[Task], consumer: Consumer, ha
         raise
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Bound:
     """Buffers for one shape of strip, and the calls that turn the planes into the sums."""
 

@@ -8,7 +8,6 @@ the same number; where the engine adds floats, its sum is a step of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Final
 
@@ -42,13 +41,14 @@ from convcli.steps import (
     total,
 )
 from convcli.task import LUMA, Settings, Task, prepare
+from convcli.values import frozen, replace
 
 _RGB: Final = ("red", "green", "blue")
 NAMES: Final = {1: ("gray",), 2: ("gray", "alpha"), 3: _RGB, 4: (*_RGB, "alpha")}
 """Channels by their number."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Plane:
     """One channel of the patch under its weights, cell by cell, all of them exact numbers.
 
@@ -67,7 +67,7 @@ class Plane:
     sum: Number
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Channel:
     """One channel of the pixel.
 
@@ -83,7 +83,7 @@ class Channel:
     pixel: Number
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Explanation:
     """One pixel: its channels for each map, and the mapping of each with the range that it used."""
 
@@ -143,7 +143,7 @@ def _frame(tasks: list[Task], frame: int) -> tuple[Task, int]:
     return task, frame
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class _Pixel:
     """What the channels of one pixel share.
 

@@ -32,6 +32,7 @@ from convcli.picture import Mapping, ends
 from convcli.plan import Outcome, Plan, Problem
 from convcli.rational import Number
 from convcli.source import Source, Whole
+from convcli.values import frozen
 
 View = Callable[[Array], Array]
 """From (rows, columns, lanes) sums to the colours that are seen in them."""
@@ -63,7 +64,7 @@ class Seen:
         self.above += other.above
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class FeatureMap:
     """What became of one map.
 
@@ -80,7 +81,7 @@ class FeatureMap:
     mapping: Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Treatment:
     """What is done to colours around the convolution.
 
@@ -151,7 +152,7 @@ def feature_maps(
     ]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Colours:
     """The channels of pictures as the engine reads them, summed, or each a lane; each frame a batch entry."""
 
@@ -214,7 +215,7 @@ def _range(outcome: Outcome, index: int, seen: Seen) -> tuple[Number, Number]:
     return affine.value(low), affine.value(high)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class _Palette:
     """How the sums of one map become pixels of its canvas.
 
@@ -290,7 +291,7 @@ def _alpha(plan: Plan, index: int, treatment: Treatment, target: DType, raw: boo
     return Finish(dtype, low, high, Affine.of(gain, Fraction(0)), target, dtype.kind in "iu")
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class _Looker:
     """Notes the range of the sums, or of the colours that are ``seen`` in them."""
 
@@ -306,7 +307,7 @@ class _Looker:
             map_.note(values if self.view is None else self.view(values)[self.opaque(values)])
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class _Painter:
     """Maps sums to pixels, and notes what it sees of them."""
 

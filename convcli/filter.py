@@ -5,7 +5,6 @@ This is the one place where a kernel is turned by 180°; whatever stands below c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from convcli.dtypes import Affine, Array
 from convcli.errors import ArgumentError
 from convcli.kernel import Kernel
 from convcli.rational import Number, Rational, exact_number, float_factors, integer_factors
+from convcli.values import frozen
 
 UNIT: Final = 1e-6
 """How far a sum of weights may be from a whole number and still be meant as it."""
@@ -22,7 +22,7 @@ UNIT: Final = 1e-6
 Factors = tuple[Array, Array]
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Filter:
     """What the engine multiplies with.
 

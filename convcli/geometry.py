@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from operator import index
 from typing import Final
 
 from convcli.errors import ArgumentError, shown
 from convcli.padding import Padding, Pair
+from convcli.values import frozen
 
 LARGEST: Final = 2**40  # far above any picture, far below where integers of the machine end
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Axis:
     """One axis of a convolution: sizes in pixels, stride and dilation in pixels a step."""
 
@@ -93,7 +93,7 @@ class Axis:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Geometry:
     """The axes of one convolution, (rows, columns) for pictures, up to three for arrays."""
 
@@ -201,7 +201,7 @@ def parse_sizes(name: str, text: str, counts: Sequence[int], separator: str = ",
     return numbers
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Strip:
     """A rectangle of the output: the unit of work."""
 

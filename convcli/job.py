@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Final, Self
 
 from convcli import images
@@ -21,6 +20,7 @@ from convcli.images.metadata import listed
 from convcli.naming import Target
 from convcli.report import File, Report
 from convcli.task import AHEAD, Settings, Task, prepare
+from convcli.values import frozen
 
 ALPHA_NOTES: Final = {
     "filter": "alpha was filtered with the colours, which count by how much of them is seen",
@@ -29,7 +29,7 @@ ALPHA_NOTES: Final = {
 }
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Result:
     """A file for each map, computed but not in its place: of one task, or of several, one behind the other.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Final
@@ -21,6 +21,7 @@ from convcli.rational import (
     parse_number,
     text_of,
 )
+from convcli.values import frozen, replace
 
 COMBINES: Final = ("l2", "l1", "linf", "max", "min", "argmax")
 LARGEST_KERNEL: Final = 2**26  # weights
@@ -28,7 +29,7 @@ ROUNDING: Final = 1e-9  # of the magnitudes: a sum of floats below it is meant a
 LARGEST_BIAS: Final = 1e30  # pixel values
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class About:
     """What a kernel's file says of it besides numbers."""
 
@@ -39,7 +40,7 @@ class About:
     gain: Number | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layer:
     """The layer of a trained network that weights were taken from: what it does beside them.
 

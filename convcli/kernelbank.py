@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -11,12 +10,13 @@ import numpy as np
 from convcli.errors import KernelError
 from convcli.kernel import COMBINES, About, Kernel
 from convcli.rational import exact_number
+from convcli.values import frozen
 
 WAYS: Final = (*COMBINES, "sum", "stack")
 """What ``--combine`` takes: `COMBINES`, and what a kernel with other weights or an output of its own does."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KernelSet:
     """A preset made of others: their names, and how their maps become one."""
 

@@ -6,7 +6,6 @@ import io
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -15,9 +14,10 @@ from convcli.errors import KernelError, one_line
 from convcli.kernel import Kernel
 from convcli.kerneltext import numbers_of, to_imagemagick, to_vips
 from convcli.rational import Number, text_of
+from convcli.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Form:
     """A form of kernel files: its suffix, how it is written, and what it has room for."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from math import prod
 from typing import Final
 
@@ -12,6 +11,7 @@ from convcli.conventions import CONVENTIONS, convention, padding_like, refusal
 from convcli.errors import ArgumentError, shown, suggest
 from convcli.geometry import Geometry, geometry, parse_sizes
 from convcli.padding import Padding, Pair
+from convcli.values import frozen, replace
 
 KINDS: Final = {
     "conv": "conv",
@@ -28,7 +28,7 @@ USAGE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layer:
     """One layer as it was asked for.
 
@@ -110,7 +110,7 @@ def _with(layer: Layer, key: str, value: str, text: str) -> Layer:
     raise ArgumentError(f"layer {shown(text)}: {key}={value} is not allowed for {layer.kind}; {USAGE}")
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Shape:
     """What one layer of a chain does to the shape.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,7 @@ from convcli.errors import KernelError, one_line, shown, suggest
 from convcli.kernel import Kernel
 from convcli.kernelbank import WAYS, KernelSet, bank, combined, turned
 from convcli.presets import plain
+from convcli.values import frozen, replace
 
 if TYPE_CHECKING:
     from convcli.families.base import Family
@@ -43,7 +43,7 @@ def load_kernel(
     return library(tuple(map(str, kernel_path))).kernel(text)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """A preset of a list.
 
@@ -60,7 +60,7 @@ class Entry:
     shadows: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Library:
     """Where names are looked up: the folders of this run, the first first; what is shipped; the person's own.
 

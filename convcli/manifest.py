@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from convcli.drafts import write, write_stream
 from convcli.errors import ArgumentError, OutputError, one_line
 from convcli.files import PIECE, STREAM
 from convcli.report import COLUMNS, Report, tame, to_json
+from convcli.values import frozen
 
 KINDS: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 """Forms of a manifest by the suffix of its name."""
@@ -37,7 +37,7 @@ _MORE: Final = (*_FACTS, "part", "parts", "settings", "error")
 """What a row says beside its report; ``part`` of ``parts`` rows about one input."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class State:
     """A file as it was: bytes, nanoseconds of its last change, and SHA-256."""
 
@@ -69,7 +69,7 @@ class State:
         return False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """One line of a manifest; a failure has an ``error`` and no report."""
 
@@ -110,7 +110,7 @@ def _csv_line(cells: Iterable[Any]) -> str:
     return buffer.getvalue()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kept:
     """What an earlier manifest says of an input: its lines, and whether all of it was made."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import string
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +15,7 @@ from convcli.files import STREAM
 from convcli.images import FORMATS, format_named, format_of_suffix, written
 from convcli.images.base import Format, Mixed, Near, kind_text
 from convcli.kernel import Kernel
+from convcli.values import frozen, replace
 
 FIELDS: Final = ("stem", "kernel", "index", "frame", "suffix")
 _ARRAYS: Final = "npy"
@@ -23,7 +23,7 @@ _DEFAULT: Final = "{stem}.{kernel}{suffix}"
 _DEFAULT_OF_BANK: Final = "{stem}.{kernel}.{index}{suffix}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Picture:
     """What is to be written: how many frames, whether they differ in size or type, and which one it is."""
 
@@ -43,7 +43,7 @@ class Picture:
         return f"{self.frames} frames{sizes} ({what})" if self.frames > 1 else what
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """One result's place and format; ``path`` is None for standard output."""
 
@@ -55,7 +55,7 @@ class Target:
         return one_line(str(self.path)) if self.path else "standard output"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Output:
     """``-o`` and ``--format``.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from convcli.errors import KernelError
+from convcli.values import frozen
 
 DEEPEST: Final = 8  # brackets
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """A value with its place: a text, a list of nodes, or a dict of text to (key, node)."""
 

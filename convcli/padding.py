@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from convcli.errors import ArgumentError, shown
+from convcli.values import frozen
 
 Pair = tuple[int, int]
 
@@ -32,7 +32,7 @@ _AMBIGUOUS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fill:
     """What lies past the edge: a constant, or the picture continued by NumPy's rule of that name."""
 
@@ -67,7 +67,7 @@ class Fill:
         return "zero" if self.value == 0 else f"{self.value:g}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Padding:
     """How far the picture is continued, and with what: ``AMOUNT[:FILL]``.
 
@@ -76,7 +76,7 @@ class Padding:
     """
 
     amount: str | tuple[Pair, ...] = "valid"
-    fill: Fill = field(default_factory=Fill)
+    fill: Fill = Fill()
 
     @classmethod
     def parse(cls, text: str) -> Padding:

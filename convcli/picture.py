@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
@@ -10,11 +9,12 @@ from convcli.dtypes import Affine, DType, span
 from convcli.errors import ArgumentError, shown, suggest
 from convcli.filter import UNIT, Filter
 from convcli.rational import Number, parse_number, text_of
+from convcli.values import frozen, replace
 
 KINDS: Final = ("auto", "clip", "abs", "signed", "stretch", "raw")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mapping:
     """How values become pixels, from black to white (0 to 255 for 8 bits).
 

@@ -6,15 +6,14 @@ before anything is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from convcli.dtypes import Affine, DType, span
 from convcli.filter import Filter
 from convcli.geometry import Axis, Strip, strips
 from convcli.padding import Fill, Pair
+from convcli.values import frozen
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Problem:
     """One convolution of an array (batch, depth, rows, columns, channels, lanes).
 
@@ -25,7 +24,7 @@ class Problem:
     axes: tuple[Axis, Axis, Axis]
     filter: Filter
     dtype: DType
-    fill: Fill = field(default_factory=Fill)
+    fill: Fill = Fill()
     batch: int = 1
     channels: int = 1
     lanes: int = 1
@@ -62,7 +61,7 @@ class Problem:
         return self.batch * depth * rows * columns * self.filter.maps * self.lanes
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Arithmetic:
     """The number type of the sums, and what is known of them.
 
@@ -83,7 +82,7 @@ class Arithmetic:
     loaded: DType | None = None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Outcome:
     """What the engine hands on, once maps are combined: per map, its bounds and its meaning as a value."""
 
@@ -97,7 +96,7 @@ class Outcome:
         return len(self.bounds)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """A method that was considered: its cost in nanoseconds a value and thread, or why it refused."""
 
@@ -110,7 +109,7 @@ class Candidate:
         return f"{self.method:<10} {answer}"
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Plan:
     """How a feature map will be computed; the engine only obeys."""
 

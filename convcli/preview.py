@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +21,7 @@ from convcli.images.base import Decoded, Header, Layout, WholePictures
 from convcli.kernel import Kernel
 from convcli.picture import Mapping
 from convcli.task import Settings, planned
+from convcli.values import replace
 
 TILE: Final = 160  # pixels, the longer side of a panel's picture
 LARGEST_BADGE: Final = 15  # cells

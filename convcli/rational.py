@@ -7,13 +7,14 @@ are integers too, so that nothing is rounded before the very end.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from convcli.values import frozen
 
 Number = Fraction | float
 IntArray = NDArray[np.int64]
@@ -69,7 +70,7 @@ def text_of(value: Number) -> str:
     return str(value)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Rational:
     """An array of fractions: ``numerators`` (int64, any shape) over one ``denominator``."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass
 from typing import Any, Final
 
 from convcli.errors import one_line
@@ -17,6 +16,7 @@ from convcli.kernelview import bias_text, matrices, sum_text
 from convcli.picture import Mapping, short
 from convcli.plan import Plan
 from convcli.rational import Number
+from convcli.values import frozen
 
 SCHEMA: Final = 1
 COLUMNS: Final = (
@@ -58,7 +58,7 @@ _SUBJECT: Final = ("frames", "rows", "columns")
 _SIDES: Final = ("first", "last"), ("top", "bottom"), ("left", "right")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class File:
     """A picture file: its name, format and kind (``RGB, 8-bit``), and its size in bytes."""
 
@@ -68,7 +68,7 @@ class File:
     bytes: int
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Report:
     """One feature map."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from convcli.dtypes import Array, DType
+from convcli.values import frozen
 
 
 class Source(Protocol):
@@ -19,7 +19,7 @@ class Source(Protocol):
         """Rows ``first`` to ``last``, (depth, rows, columns, channels, lanes), which are only read."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Whole:
     """An array in memory, (batch, depth, rows, columns, channels, lanes), any strides."""
 

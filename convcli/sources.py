@@ -5,17 +5,17 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from convcli.errors import ArgumentError, one_line
+from convcli.values import frozen
 
 LARGEST_LIST: Final = 2**28
 """Bytes of a list of names."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """One picture, and the folder, seen from the one that was named, in which its results go."""
 

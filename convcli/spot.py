@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,10 @@ from convcli.images.base import Layout, Reader
 from convcli.padding import Fill, Pair
 from convcli.plan import Plan
 from convcli.steps import number
+from convcli.values import frozen
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Spot:
     """A place (row, column) of a feature map, and what its window covers.
 

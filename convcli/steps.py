@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, isfinite, isnan
 from typing import Any, Final
@@ -13,12 +12,13 @@ import numpy as np
 from convcli.dtypes import Affine, Array, DType, span
 from convcli.picture import Mapping, ends, short
 from convcli.rational import Number, text_of
+from convcli.values import frozen
 
 LONGEST_SUM: Final = 84  # characters of a sum that is written out
 LONGEST: Final = 9  # characters of a fraction or decimal
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """One step from products to the pixel: its name, how it is done, and what it gives."""
 

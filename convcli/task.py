@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import lcm, prod
 from typing import Final
@@ -27,6 +26,7 @@ from convcli.picture import Mapping
 from convcli.plan import Plan, Problem
 from convcli.planner import choose, method_named
 from convcli.rational import exact_number
+from convcli.values import frozen, replace
 
 LUMA: Final = tuple(Fraction(share, 1000) for share in (299, 587, 114))
 """Shares of red, green and blue in brightness: ITU-R BT.601."""
@@ -42,7 +42,7 @@ PHOTOGRAPH: Final = Padding.parse("same:reflect")
 MAX_PIXELS: Final = 10**9
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Settings:
     """What to do with every picture of a run; the words are those of the command line.
 
@@ -56,8 +56,8 @@ class Settings:
     dilation: tuple[int, ...] = (1, 1)
     flip: bool = False
     channels: str | None = None
-    mapping: Mapping = field(default_factory=Mapping)
-    output: Output = field(default_factory=Output)
+    mapping: Mapping = Mapping()
+    output: Output = Output()
     force: bool = False
     double: bool = False
     method: str = "auto"
@@ -67,12 +67,12 @@ class Settings:
     linear: bool = False
     depth: str | None = None
     strip: bool = False
-    frames: slice = field(default_factory=lambda: slice(None))
+    frames: slice = slice(None)
     stack: bool = False
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Task:
     """The decisions for one picture, or for frames that are alike, made before a pixel is decoded."""
 

@@ -19,6 +19,8 @@ from threading import Lock
 from types import FrameType
 from typing import Any, Final
 
+from convcli.values import frozen
+
 MOST_FINISHING: Final = 2
 """Results of a worker that wait for the disk, before it gets nothing more to compute."""
 
@@ -29,7 +31,7 @@ Work = Callable[[Any], Callable[[], Any]]
 """Computes a task; what it returns finishes it and gives the answer. Neither raises."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """What became of a task."""
 
@@ -37,7 +39,7 @@ class Answer:
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Death:
     """A worker died of a task."""
 

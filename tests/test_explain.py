@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from fractions import Fraction
 
 import imagecodecs
@@ -20,6 +19,7 @@ from convcli.naming import Output
 from convcli.padding import Padding
 from convcli.picture import Mapping
 from convcli.task import Settings
+from convcli.values import replace
 from tests.conftest import SAMPLES
 
 PICTURES, PLACES = 250, 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 import convcli
 from convcli.errors import KernelError
 from convcli.kernelwriter import FORMS, write
+from convcli.values import replace
 
 EDGE = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
 NINTH = [[Fraction(1, 9)] * 3] * 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +14,7 @@ import convcli
 from convcli.errors import ArgumentError
 from convcli.layercode import codes
 from convcli.layers import Layer, Shape, chain
+from convcli.values import replace
 from tests.conftest import decoded
 
 # What other libraries warn of is theirs to mend.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -15,6 +14,7 @@ from convcli import arrays, planner
 from convcli.errors import ArgumentError
 from convcli.methods.fft import loss
 from convcli.planner import METHODS
+from convcli.values import replace
 from tests.reference import correlate, layer, rounded
 
 NAMES = [method.name for method in METHODS]

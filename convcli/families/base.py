@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 from typing import Any, Final
@@ -13,6 +12,7 @@ from convcli.errors import KernelError, cut, shown, suggest
 from convcli.kernel import LARGEST_KERNEL, Kernel
 from convcli.kernelbank import KernelSet
 from convcli.rational import parse_number
+from convcli.values import frozen
 
 LARGEST_SIDE: Final = 4096
 _GREEK: Final = {"σ": "sigma", "θ": "angle", "λ": "wavelength", "γ": "ratio", "ψ": "phase", "α": "alpha"}
@@ -20,7 +20,7 @@ _GREEK: Final = {"σ": "sigma", "θ": "angle", "λ": "wavelength", "γ": "ratio"
 Read = Callable[[str], Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parameter:
     """One argument: its name, how its text becomes a value, and the text that stands for none given.
 
@@ -33,7 +33,7 @@ class Parameter:
     default: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Family:
     """A parametric preset.
 

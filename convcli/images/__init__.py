@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Final
 
@@ -42,6 +41,7 @@ from convcli.images.pnm import Pnm
 from convcli.images.tiff import Tiff
 from convcli.images.video import Matroska, Mp4
 from convcli.images.webp import WebP
+from convcli.values import frozen, replace
 
 FORMATS: Final[tuple[Format, ...]] = (
     Png(),
@@ -64,7 +64,7 @@ MOST_AT_ONCE: Final = 4 * 10**9
 _NICKNAMES: Final = {"jpg": "jpeg", "tif": "tiff", "heic": "heif"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(eq=False)
 class Opened:
     """Pictures of a file, alike, whose header was read and found within the limits.
 
@@ -75,9 +75,9 @@ class Opened:
     header: Header
     source: Input
     stored: Header
+    kept: list[Reader]
     parts: Reader | None = None
     skipped: int = 0
-    kept: list[Reader] = field(default_factory=list)
 
     def pixels(self) -> Array:
         """The first picture, decoded and upright, (rows, columns, channels).
@@ -163,7 +163,7 @@ def _opened(found: Format, source: Input, stored: Header, parts: Reader | None, 
     pixels = header.rows * header.columns
     if parts is None and pixels > most:
         raise ImageError(f"{header.columns}×{header.rows} is {pixels} pixels; allowed: {most} (--max-pixels)")
-    return Opened(found, header, source, stored, parts)
+    return Opened(found, header, source, stored, [], parts)
 
 
 def selected(runs: list[Opened], frames: slice) -> list[Opened]:

@@ -17,6 +17,7 @@ import numpy as np
 from convcli.dtypes import Array
 from convcli.errors import ImageError
 from convcli.images.base import Timing
+from convcli.values import frozen
 
 _CLEARED, _RESTORED = 1, 2  # what becomes of a frame's place before the next one
 _OVER: Final = 1  # a frame lies over what was there, instead of replacing it
@@ -24,7 +25,7 @@ _CONTROL: Final = struct.Struct(">IIIIIHHBB")
 _LARGEST_DELAY: Final = 65_535
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """One frame: its place in the picture, its time, how it is put there and taken away, and its data."""
 

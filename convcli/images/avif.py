@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
@@ -24,6 +23,7 @@ from convcli.images.base import (
     range_notes,
 )
 from convcli.images.metadata import blocks_of, described
+from convcli.values import replace
 
 SPEED: Final = 10  # of 0 to 10: 5% larger than 0, and more than a hundred times as quick
 _TWELVE, _HIGH, _GRAY = 0x20, 0x40, 0x10  # flags in the third byte of an av1C box

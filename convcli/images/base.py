@@ -8,7 +8,6 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import accumulate, pairwise
 from threading import Lock
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, runtime_checka
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError, one_line
 from convcli.files import Input
+from convcli.values import frozen
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,7 +27,7 @@ _SHORT: Final = ("too small", "truncated", "Truncated", "not enough", "unexpecte
 _NAMES: Final = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Timing:
     """How long each frame of an animation is shown, in seconds, and how often all are (0: without end)."""
 
@@ -49,7 +49,7 @@ class Timing:
         return [max(end - begin, least) for begin, end in pairwise(ends)]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Metadata:
     """What a file says besides its pixels, and a result says too.
 
@@ -76,7 +76,7 @@ class Metadata:
     timing: Timing | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Header:
     """What a file says of its picture before a pixel is decoded.
 
@@ -99,7 +99,7 @@ class Header:
     frames: int = 1
     first: int = 0
     orientation: int = 1
-    metadata: Metadata = field(default_factory=Metadata)
+    metadata: Metadata = Metadata()
     notes: tuple[str, ...] = ()
 
     @property
@@ -122,7 +122,7 @@ def depth_text(dtype: DType) -> str:
     return f"{dtype.itemsize * 8}-bit" if dtype.kind in "iu" else str(dtype)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """A picture that is to be written, or several of one size and type."""
 
@@ -151,7 +151,7 @@ class Reader(Protocol):
         """Some rows of one, (rows, columns, channels), which are only read."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Decoded:
     """Pictures in memory, (rows, columns, channels) each."""
 

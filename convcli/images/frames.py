@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from threading import Lock
 
 from convcli.dtypes import Array
 from convcli.errors import ImageError
 from convcli.images.base import Reader
+from convcli.values import frozen
 
 
 class Frames:
@@ -50,7 +50,7 @@ class Frames:
             self.kept.popitem(last=False)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class Later:
     """The frames of a reader from ``first`` on."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -26,6 +25,7 @@ from convcli.images.base import (
 )
 from convcli.images.jpegwriter import ROWS, JpegEncoder, can_join
 from convcli.images.metadata import COMMENT, LARGEST, UNITS, blocks_for, blocks_of, comment, described, inches
+from convcli.values import frozen, replace
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,7 +46,7 @@ _MORE: Final = b"".join(bytes(range(250)) + bytes((0xFF, 0xD0 + count)) for coun
 """Data for missing pixels: a zero first, in case the last byte is 0xFF; every restart marker."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Frame:
     """What stands in front of the pixels: the frame's marker, sizes and place, and whether Adobe wrote it."""
 

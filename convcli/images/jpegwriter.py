@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from convcli.dtypes import Array
 from convcli.images.base import Layout
+from convcli.values import frozen
 
 ROWS: Final = 16
 """Rows that a band is a multiple of: two blocks, for chroma of half the height."""
@@ -38,7 +38,7 @@ def _blocks(layout: Layout, subsampling: str, height: int) -> int:
     return -(-layout.columns // across) * (height // down)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JpegEncoder:
     """Writes 8-bit gray and RGB; ``sample`` is a small file with the same tables and everything beside."""
 

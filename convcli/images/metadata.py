@@ -10,11 +10,11 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from convcli.errors import one_line
 from convcli.images.base import Header, Metadata
+from convcli.values import frozen, replace
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,7 +51,7 @@ UNITS: Final = {2: INCH, 3: 0.01}
 _XMP_ORIENTATION: Final = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)([1-8])(?!\d)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """What a result says beside its pixels, and notes of what it does not say."""
 

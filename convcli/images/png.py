@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from itertools import takewhile
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from convcli.images.base import Header, Layout, Metadata, Reader, whole
 from convcli.images.metadata import LARGEST, TEXTS, described, inflated
 from convcli.images.pngrows import PngRows
 from convcli.images.pngwriter import SIGNATURE, PngEncoder, chunk
+from convcli.values import replace
 
 _CHANNELS: Final = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette holds RGB
 _PALETTE: Final = 3  # a colour type

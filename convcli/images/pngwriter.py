@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -17,13 +16,14 @@ from convcli.dtypes import Array
 from convcli.images import deflate
 from convcli.images.apng import Sequence
 from convcli.images.base import Layout, Timing
+from convcli.values import frozen
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _COLOURS: Final = {1: 0, 2: 4, 3: 2, 4: 6}  # colour types by channels
 _SUB, _UP = 1, 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PngEncoder:
     """Writes 8-bit and 16-bit pictures; ``ancillary`` are chunks that stand before the pixels.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -15,6 +14,7 @@ from convcli.errors import ImageError, shown
 from convcli.files import Input
 from convcli.images.base import Header, Layout, Metadata, Reader, full_range, range_notes, whole
 from convcli.images.raw import HEAD, RawEncoder, RawRows
+from convcli.values import frozen, replace
 
 _GAP: Final = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _NUMBER: Final = rb"(\d{1,9})"
@@ -27,7 +27,7 @@ _DEEPEST: Final = 65_535
 _MORE: Final = "what follows the first picture is left out"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Layout:
     """What stands in front of the values: their form (1 to 7), counts, the largest, and where they begin."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -12,12 +11,13 @@ from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
 from convcli.files import Input
 from convcli.images.base import Header, Layout
+from convcli.values import frozen
 
 HEAD: Final = 2**20
 """Bytes in which the header of such a file is looked for."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class RawRows:
     """Rows of values of type ``stored`` from byte ``begin`` on; ``finish`` turns them into the header's.
 
@@ -52,7 +52,7 @@ class RawRows:
         return self.finish(values[::-1] if self.upwards else values)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RawEncoder:
     """Writes ``head`` and then values of type ``stored``, every frame behind ``each``.
 

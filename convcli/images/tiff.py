@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from typing import Any, Final, TypeVar
@@ -19,6 +18,7 @@ from convcli.images.base import Header, Layout, Metadata, Reader, full_range, ra
 from convcli.images.metadata import LARGEST, UNITS, described, inches
 from convcli.images.tiffrows import END_OF_JPEG, JPEG, LARGEST_BAND, TiffPages, TiffRows
 from convcli.images.tiffwriter import TiffEncoder
+from convcli.values import replace
 
 T = TypeVar("T")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from threading import Condition
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
 from convcli.files import Input
 from convcli.images.base import Header, sound
+from convcli.values import frozen
 
 JPEG: Final = 7
 """Tag 259, compression."""
@@ -130,7 +130,7 @@ class TiffRows:
             self.bands.clear()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@frozen(eq=False)
 class TiffPages:
     """Pages that are alike, read from the first to the last; those before the one before are forgotten."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -11,12 +10,13 @@ import numpy as np
 from convcli.dtypes import Array
 from convcli.images import deflate
 from convcli.images.base import Layout, tiff_library
+from convcli.values import frozen
 
 _HORIZONTAL, _FLOATING = 2, 3  # tag 317, predictor
 _CLASSIC: Final = 2**32 - 2**25  # bytes that a file with 32-bit offsets may have, less its tags
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TiffEncoder:
     """Writes integers and floats of any width; ``options`` are tifffile's, for the tags."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO, Final
 
@@ -13,6 +12,7 @@ import numpy as np
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
 from convcli.images.base import Header, Layout, Metadata, Timing, brands
+from convcli.values import frozen
 
 _MATROSKA: Final = b"\x1a\x45\xdf\xa3"
 _MPEG: Final = frozenset(
@@ -120,7 +120,7 @@ class Mp4(_Video):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VideoEncoder:
     """Writes frames one after the other; their bands are pixels as they are."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +22,7 @@ from convcli.images.base import (
     to_pillow,
 )
 from convcli.images.metadata import LARGEST, blocks_for, blocks_of, described
+from convcli.values import replace
 
 if TYPE_CHECKING:
     from PIL.Image import Image

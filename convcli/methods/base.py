@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from typing import Any, ClassVar, Final, Self
@@ -21,6 +20,7 @@ from convcli.dtypes import Array, DType
 from convcli.filter import Filter
 from convcli.methods import rates
 from convcli.plan import Arithmetic, Problem
+from convcli.values import frozen
 
 Step = tuple[Callable[..., Any], tuple[Any, ...]]
 """One NumPy call with its arguments: views of the planes, of scratch and of the sums."""
@@ -31,7 +31,7 @@ the one into the other. They can be run again and again, while the planes are lo
 more than the arithmetic."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Work:
     """One method's share of a problem: the same for every strip."""
 
@@ -170,7 +170,7 @@ Members = tuple[tuple[int, bool], ...]
 """(term, whether it is subtracted)."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Group:
     """Terms that share a weight up to its sign."""
 

@@ -9,7 +9,6 @@ Floats double along both axes instead, so that every sum is made of the same ter
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -19,6 +18,7 @@ from convcli.dtypes import Array, accumulator
 from convcli.methods import rates
 from convcli.methods.base import Arena, Binder, Method, Step, Work, summing
 from convcli.plan import Arithmetic, Problem
+from convcli.values import replace
 
 DOUBLING: Final = 1.3
 """A doubling beside a plain addition: it also covers the rows and columns of the halo."""

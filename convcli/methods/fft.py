@@ -9,7 +9,6 @@ rounding recovers the exact integers.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from math import log2, sqrt
 from typing import Final
@@ -21,6 +20,7 @@ from convcli.geometry import Axis
 from convcli.methods import rates
 from convcli.methods.base import Arena, Binder, Method, Step, Work
 from convcli.plan import Arithmetic, Problem
+from convcli.values import replace
 
 LARGEST_TILE: Final = (288, 576)
 """Most rows and columns of a tile for kernels up to a quarter of them: what stays in the cache."""

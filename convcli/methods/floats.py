@@ -6,13 +6,13 @@ whatever the order; the sum of the magnitudes of all products bounds them all.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from convcli.dtypes import DType
 from convcli.plan import Arithmetic, Problem
+from convcli.values import replace
 
 _EXACT: Final[tuple[tuple[DType, int], ...]] = (
     (np.dtype(np.float32), 2**24),

@@ -18,6 +18,7 @@ from convcli.filter import Filter
 from convcli.methods import rates
 from convcli.methods.base import Arena, Binder, Method, Step, WeightedSum, Work
 from convcli.plan import Arithmetic, Problem
+from convcli.values import frozen
 
 CANDIDATES: Final = {64: 12, 1024: 2}
 """Translations that are tried for the pairs of up to so many taps: those between the first and its nearest.
@@ -27,7 +28,7 @@ Place = tuple[int, int]
 """Row and column of a tap."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Term:
     """A tap of the planes (depth, channel), or of the shared sums of that index."""
 
@@ -37,7 +38,7 @@ class Term:
     shared: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shared:
     """Sums of pairs: ``source[p] ± source[p + apart]``, for the places of ``box``."""
 

@@ -19,6 +19,7 @@ from convcli.methods import rates
 from convcli.methods.base import Arena, Binder, Method, Step, Work
 from convcli.methods.floats import in_floats
 from convcli.plan import Arithmetic, Problem
+from convcli.values import frozen
 
 BLOCK: Final = 4
 """Output rows of a block."""
@@ -96,7 +97,7 @@ class _Tap:
         return plane[:, across]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Part:
     """Blocks of ``block`` rows from ``top`` on, tiles of ``tile`` columns from ``left`` on."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib import import_module
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ import numpy as np
 from convcli.errors import KernelError, one_line
 from convcli.kernel import LARGEST_KERNEL, About, Kernel, Layer
 from convcli.rational import Number, exact_number
+from convcli.values import replace
 
 CHANNELS_FIRST: Final = "out, in, rows, columns"
 """The order of PyTorch and ONNX."""

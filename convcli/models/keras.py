@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from convcli.kernelarrays import choose
 from convcli.models.apart import Weights, read_apart
 from convcli.models.base import CHANNELS_LAST, biases, is_convolution, layer_kernel, needed
 from convcli.rational import Number
+from convcli.values import replace
 
 LARGEST_WEIGHTS: Final = 2**31  # bytes that an archive unpacks to
 _KERNELS: Final = ("kernel", "kernel:0", "depthwise_kernel", "depthwise_kernel:0", "0")
