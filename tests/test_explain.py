@@ -25,6 +25,7 @@ from tests.conftest import SAMPLES
 PICTURES, PLACES = 250, 4
 MAPS = ["auto", "clip", "abs", "signed", "stretch", "signed:300", "stretch:-90,700"]
 FILLS = ["zero", "7", "edge", "reflect", "symmetric", "wrap"]
+SETS = ["sobel", "scharr:max", "prewitt:min", "sobel:linf", "sobel:l1", "kirsch:argmax"]
 DTYPES = [np.uint8, np.uint8, np.uint8, np.uint16, np.int16, np.float32]
 
 
@@ -33,7 +34,7 @@ def random_kernel(rng: np.random.Generator) -> Kernel:
     rows, columns = rng.integers(1, 5, 2)
     match rng.integers(6):
         case 0:
-            return load_kernel(str(rng.choice(["sobel", "scharr", "prewitt"])))
+            return load_kernel(str(rng.choice(SETS)))
         case 1:
             return Kernel(rng.normal(size=(rows, columns)))
         case 2:
