@@ -7,8 +7,9 @@ import os
 import resource
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,7 +76,7 @@ class Batch:
     limits: Limits
     again: bool = False
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """What of the program and the settings decides over a result's bytes."""
         said = [
@@ -181,13 +182,10 @@ class Foreman:
         stack = ExitStack()
         try:
             return self._computed(order, stack)
-        except (ConvcliError, MemoryError) as error:
+        except Exception as error:
             stack.close()
             outcome = self._failed(order.source, _words(order.source, error))
-        except Exception as error:  # a fault of the program's own, which is no reason to lose the others
-            stack.close()
-            outcome = self._failed(order.source, f"{one_line(order.source.path)}: {error!r}")
-        return lambda: outcome
+            return lambda: outcome
 
     def _computed(self, order: Order, stack: ExitStack) -> Callable[[], Outcome]:
         batch, source = self.batch, order.source
@@ -216,7 +214,7 @@ class Foreman:
                     for result in waiting:
                         done.extend(self._committed(source, result))
                 return Outcome(self._rows(source, done))
-            except (ConvcliError, OSError, MemoryError) as error:
+            except Exception as error:
                 return self._failed(source, _words(source, error))
 
         return finish
@@ -247,12 +245,21 @@ class Foreman:
 
 
 def _words(source: Source, error: Exception) -> str:
-    """The message with the picture's name in front, unless it is about the output."""
-    if isinstance(error, OutputError):
-        return str(error)
-    said = "not enough memory" if isinstance(error, MemoryError) else error
-    if isinstance(error, OSError):
-        said = error.strerror or error
+    """The message with the picture's name in front, unless it is about the output.
+
+    A fault of the program's own is shown as it is; it is no reason to lose the other pictures.
+    """
+    match error:
+        case OutputError():
+            return str(error)
+        case ConvcliError():
+            said = str(error)
+        case MemoryError():
+            said = "not enough memory"
+        case OSError():
+            said = error.strerror or str(error)
+        case _:
+            said = one_line(repr(error))
     return f"{one_line(source.path)}: {said}"
 
 
@@ -265,7 +272,7 @@ class Done:
     skipped: bool = False
 
 
-def run(batch: Batch, manifest: Manifest | None, stop: bool = False) -> Iterator[Done]:
+def run(batch: Batch, manifest: Manifest | None, stop: bool = False) -> Generator[Done, None, None]:
     """Do it, and say of each picture when it is done with.
 
     Args:

@@ -7,6 +7,7 @@ beside the next computation, because that waits for the disk. A worker whose par
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from convcli.values import frozen
 MOST_FINISHING: Final = 2
 """Results of a worker that wait for the disk, before it gets nothing more to compute."""
 
+_ENDING: Final = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _PATIENCE: Final = 5.0  # seconds that a worker has to end when it is asked to
 _DEATH_OF_PARENT: Final = 1  # prctl's number for the signal that it sends (PR_SET_PDEATHSIG)
 
@@ -53,10 +55,6 @@ class _Worker:
     pipe: Connection
     computing: int | None = None
     finishing: list[int] = field(default_factory=list)
-
-    @property
-    def idle(self) -> bool:
-        return self.computing is None and not self.finishing
 
 
 class Crew:
@@ -113,11 +111,16 @@ class Crew:
         return self._hired() if len(self.workers) < self.size else None
 
     def _hired(self) -> _Worker:
+        gc.freeze()  # so that the collector of neither process copies the pages that they share
         context = get_context("fork")
         ours, theirs = context.Pipe()
         others = [worker.pipe for worker in self.workers]
         process = context.Process(target=_serve, args=(theirs, [ours, *others], self.work, os.getpid()))
-        process.start()
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # until the worker can answer them
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         theirs.close()
         worker = _Worker(process, ours)
         self.workers.append(worker)
@@ -189,9 +192,10 @@ def _serve(pipe: Connection, others: list[Connection], work: Work, parent: int) 
 
 def _attend(parent: int) -> None:
     """End by SIGTERM, also that of the parent's death, and leave the keyboard to the parent."""
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for number in _ENDING - {signal.SIGTERM}:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     with suppress(OSError, AttributeError):  # Linux alone has it
         ctypes.CDLL(None).prctl(_DEATH_OF_PARENT, signal.SIGTERM)
     if os.getppid() != parent:

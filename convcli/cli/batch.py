@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -179,11 +180,10 @@ def _run(batch: Batch, manifest: Any, given: dict[str, Any]) -> None:
     from convcli.batch import run
 
     progress = _Progress(len(batch.sources), given["quiet"])
-    try:
-        for done in run(batch, manifest, given["on_error"] == "stop"):
+    with ExitStack() as stack:
+        stack.callback(progress.end)
+        for done in stack.enter_context(closing(run(batch, manifest, given["on_error"] == "stop"))):
             progress.add(done)
-    finally:
-        progress.end()
     if progress.failed:
         click.get_current_context().exit(1)
 
