@@ -16,6 +16,7 @@ from convcli.errors import ImageError
 LARGEST_INPUT: Final = 8 * 2**30  # bytes
 PIECE: Final = 2**24  # bytes read at once
 STREAM: Final = "-"
+_AHEAD: Final = 2**18  # bytes that a window reads at once
 _PREFIX, _SUFFIX = ".convcli-", ".tmp"
 
 
@@ -95,6 +96,10 @@ class Input:
         """The first bytes."""
         return bytes(self.part(0, count))
 
+    def window(self) -> bytes | Window:
+        """The bytes for who looks at some of them at a time."""
+        return Window(self) if self.data is None else self.data
+
     def handle(self) -> BinaryIO:
         """A file object for a library that wants one."""
         return self.file or io.BytesIO(self.data or b"")
@@ -107,6 +112,23 @@ class Input:
                 self.file.seek(0)
                 self.data = _bounded(self.file)
         return self.data
+
+
+class Window:
+    """The bytes of a file as slices, read a piece at a time and not kept; for one thread."""
+
+    def __init__(self, source: Input) -> None:
+        self.source, self.size = source, source.size
+        self.begin, self.kept = 0, b""
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, wanted: slice) -> bytes:
+        start, stop, _ = wanted.indices(self.size)
+        if start < self.begin or stop > self.begin + len(self.kept):
+            self.begin, self.kept = start, bytes(self.source.part(start, max(stop - start, _AHEAD)))
+        return self.kept[start - self.begin : stop - self.begin]
 
 
 def _stamp(file: BinaryIO | None) -> tuple[int, int] | None:

@@ -113,7 +113,7 @@ class Opened:
         reader: Reader | None = None
         if self.header.orientation == 1 and isinstance(self.format, Progressive):
             with strict(self.format.name):
-                reader = self.format.progressive(self.source.read(), self.stored)
+                reader = self.format.progressive(self.source, self.stored)
         return reader or Decoded([self.pixels()])
 
     def _frames(self) -> Iterator[Array]:

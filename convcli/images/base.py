@@ -242,7 +242,7 @@ class Partial(Protocol):
 class Progressive(Protocol):
     """A format that decodes some pictures from the top down, while rows above are used already."""
 
-    def progressive(self, data: bytes, header: Header) -> Reader | None:
+    def progressive(self, source: Input, header: Header) -> Reader | None:
         """A reader of a single picture, which it keeps whole, or None where it is to be decoded at once."""
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError, shown
+from convcli.files import Input, Window
 from convcli.images import apng, deflate
 from convcli.images.base import Header, Layout, Metadata, Reader, whole
 from convcli.images.metadata import LARGEST, TEXTS, described, inflated
@@ -21,6 +22,11 @@ from convcli.values import replace
 
 _CHANNELS: Final = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette holds RGB
 _PALETTE: Final = 3  # a colour type
+_PIECE: Final = 2**18  # bytes of an IDAT chunk that are taken at once
+
+Bytes = bytes | Window
+"""A file, whole or as it is read."""
+
 _XMP: Final = b"XML:com.adobe.xmp"
 _TEXT_COST: Final = 100  # bytes that a text counts for beside its own: there may be many
 _ANIMATION: Final = (b"acTL", b"fcTL", b"IDAT", b"fdAT")
@@ -36,7 +42,10 @@ class Png:
     def sniff(self, head: bytes) -> bool:
         return head.startswith(SIGNATURE)
 
-    def header(self, data: bytes) -> Header:
+    def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
+        return [(self.header(source.window()), None)]
+
+    def header(self, data: Bytes) -> Header:
         kind, place, length = next(_chunks(data), (b"", 0, 0))
         body = data[place : place + length]
         if kind != b"IHDR" or len(body) != 13:
@@ -74,12 +83,12 @@ class Png:
         blank = np.zeros((header.rows, header.columns, header.channels), header.dtype)
         return apng.composed(found, blank, decode)
 
-    def progressive(self, data: bytes, header: Header) -> Reader | None:
+    def progressive(self, source: Input, header: Header) -> Reader | None:
+        data = source.window()
         if not _is_plain(data):
             return None
         _check_room(data, header)
-        bodies = (body for _, body in _bodies(data, (b"IDAT",)))
-        return PngRows(bodies, header, data[16:29])
+        return PngRows(_pixels(data), header, data[16:29])
 
     def _decoded(self, data: bytes, header: Header) -> Array:
         import imagecodecs
@@ -102,27 +111,44 @@ class Png:
         return PngEncoder(layout, chunks(metadata), metadata.timing)
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(data: Bytes) -> Iterator[tuple[bytes, int, int]]:
     """(kind, place of its body, the body's length) of every chunk but the last, ``IEND``."""
     place = len(SIGNATURE)
     while place + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, place)
+        length, kind = struct.unpack(">I4s", data[place : place + 8])
         if kind == b"IEND":
             return
         yield kind, place + 8, length
         place += length + 12
 
 
-def _check_room(data: bytes, header: Header) -> None:
+def _pixels(data: Bytes) -> Iterator[bytes]:
+    """The bodies of the IDAT chunks, large ones in pieces, each found sound when it has been taken.
+
+    Raises:
+        ImageError: a check sum is wrong.
+    """
+    for kind, place, length in _chunks(data):
+        if kind == b"IDAT":
+            end, crc = place + length, deflate.crc32(kind)
+            for start in range(place, end, _PIECE):
+                piece = data[start : min(start + _PIECE, end)]
+                crc = deflate.crc32(piece, crc)
+                yield piece
+            if crc != int.from_bytes(data[end : end + 4], "big"):
+                raise ImageError("damaged png: IDAT: its check sum is wrong")
+
+
+def _check_room(data: Bytes, header: Header) -> None:
     """Refuse a size that so many bytes cannot be inflated to, before memory is taken for it."""
-    depth, colour = data[24], data[25]
+    depth, colour = data[24:26]
     samples = 1 if colour == _PALETTE else _CHANNELS[colour]
     needed = header.rows * ((header.columns * samples * depth + 7) // 8 + 1)
     if needed > len(data) * _MOST_DEFLATED:
         raise ImageError(f"damaged png: {len(data)} bytes cannot hold {header.columns}×{header.rows} pixels")
 
 
-def _is_plain(data: bytes) -> bool:
+def _is_plain(data: Bytes) -> bool:
     """Whether pixels stand as they are, 8 or 16 bits each, from the top down, in chunks in good order.
 
     Whatever is odd is left to libpng, which knows what to make of it.
@@ -137,7 +163,7 @@ def _is_plain(data: bytes) -> bool:
     return depth >= 8 and colour != _PALETTE and not any(methods) and together and crc and known
 
 
-def _bodies(data: bytes, kinds: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes]]:
+def _bodies(data: Bytes, kinds: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes]]:
     """(kind, body) of the chunks of some kinds, in the order of the file.
 
     Raises:
@@ -151,7 +177,7 @@ def _bodies(data: bytes, kinds: tuple[bytes, ...]) -> Iterator[tuple[bytes, byte
                 raise ImageError(f"damaged png: {kind.decode()}: {error}") from error
 
 
-def _metadata(data: bytes) -> tuple[Metadata, tuple[str, ...]]:
+def _metadata(data: Bytes) -> tuple[Metadata, tuple[str, ...]]:
     """What the chunks before and behind the pixels say, unchecked, and notes of what is left out.
 
     The first of a kind counts, and one that says how to show the pixels counts only in front of them.
@@ -177,7 +203,7 @@ def _metadata(data: bytes) -> tuple[Metadata, tuple[str, ...]]:
     return Metadata(**found, texts=tuple(texts)), tuple(dict.fromkeys(notes))
 
 
-def _body(data: bytes, kind: bytes, place: int, length: int) -> bytes:
+def _body(data: Bytes, kind: bytes, place: int, length: int) -> bytes:
     """A chunk's body, whole and as its check sum says."""
     body, crc = data[place : place + length], data[place + length : place + length + 4]
     if deflate.crc32(body, deflate.crc32(kind)) != int.from_bytes(crc, "big"):
