@@ -26,6 +26,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 JOBS = len(os.sched_getaffinity(0))
 ONES = ",".join(["1"] * 9)
+MEAN = "-define 'convolve:scale=!' -morphology Convolve '3x3: 1,1,1 1,1,1 1,1,1'"
 OPENCV = """
 import os, sys, cv2
 from multiprocessing import Pool
@@ -57,10 +58,7 @@ PEERS: dict[str, tuple[str, Command]] = {
     "opencv script": ("", lambda s, t: [sys.executable, "-c", OPENCV, str(s), str(t), str(JOBS)]),
     "vips, xargs": ("vips", lambda s, t: each(f"vips conv {s}/{{}} {t}/{{}} {t}/../mask.mat", s)),
     "gm, xargs": ("gm", lambda s, t: each(f"gm convert {s}/{{}} -convolve {ONES} {t}/{{}}", s)),
-    "mogrify": (
-        "mogrify",
-        lambda s, t: ["bash", "-c", f"mogrify -path {t} -morphology Convolve 'Box:1' {s}/*.png"],
-    ),
+    "mogrify": ("mogrify", lambda s, t: ["bash", "-c", f"mogrify -path {t} {MEAN} {s}/*.png"]),
 }
 
 

@@ -14,7 +14,8 @@ from convcli.drafts import Draft, Ledger, check_stream
 from convcli.errors import ConvcliError, Halted, OutputError, one_line
 from convcli.featuremap import FeatureMap, feature_maps
 from convcli.files import STREAM, Input
-from convcli.images.base import QUIET, Layout, depth_text, kind_text
+from convcli.images.base import Layout, depth_text, kind_text
+from convcli.images.decoding import QUIET
 from convcli.images.jpeg import QUALITY
 from convcli.images.metadata import listed
 from convcli.naming import Target

@@ -177,7 +177,7 @@ def _show(batch: Batch) -> None:
 
 
 def _run(batch: Batch, manifest: Any, given: dict[str, Any]) -> None:
-    from convcli.batch import run
+    from convcli.batchrun import run
 
     progress = _Progress(len(batch.sources), given["quiet"])
     with ExitStack() as stack:

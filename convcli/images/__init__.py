@@ -26,10 +26,9 @@ from convcli.images.base import (
     Reader,
     Streaming,
     WholePictures,
-    sound,
-    strict,
 )
 from convcli.images.bmp import Bmp
+from convcli.images.decoding import sound, strict
 from convcli.images.frames import Frames, Later
 from convcli.images.gif import Gif
 from convcli.images.heif import Heif

@@ -11,11 +11,9 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import (
+from convcli.images.base import Header, Metadata, Timing
+from convcli.images.decoding import (
     MODES,
-    Header,
-    Metadata,
-    Timing,
     brands,
     full_range,
     pillow,

@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 
 from convcli.dtypes import Array, DType
-from convcli.images.base import CHANNELS, MODES, Header, Metadata, from_pillow, pillow, saved, to_pillow
+from convcli.images.base import Header, Metadata
+from convcli.images.decoding import CHANNELS, MODES, from_pillow, pillow, saved, to_pillow
 from convcli.images.metadata import described, from_inches, inches
 
 _MODES: Final = {"1": "L", "P": "RGB"}

@@ -12,7 +12,8 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import MODES, Header, Metadata, Timing, saved, to_pillow
+from convcli.images.base import Header, Metadata, Timing
+from convcli.images.decoding import MODES, saved, to_pillow
 from convcli.images.metadata import COMMENT, LARGEST, comment, described
 
 _RATE: Final = 100  # ticks a second

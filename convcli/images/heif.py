@@ -9,7 +9,8 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import CHANNELS, Header, Metadata, brands, full_range, range_notes
+from convcli.images.base import Header, Metadata
+from convcli.images.decoding import CHANNELS, brands, full_range, range_notes
 
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 

@@ -11,18 +11,8 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import (
-    Encoder,
-    Header,
-    Layout,
-    Metadata,
-    WholePictures,
-    full_range,
-    pillow,
-    range_notes,
-    saved,
-    to_pillow,
-)
+from convcli.images.base import Encoder, Header, Layout, Metadata, WholePictures
+from convcli.images.decoding import full_range, pillow, range_notes, saved, to_pillow
 from convcli.images.jpegwriter import ROWS, JpegEncoder, can_join
 from convcli.images.metadata import COMMENT, LARGEST, UNITS, blocks_for, blocks_of, comment, described, inches
 from convcli.values import frozen, replace

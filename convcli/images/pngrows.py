@@ -18,7 +18,8 @@ import numpy as np
 from convcli.dtypes import Array
 from convcli.errors import ImageError
 from convcli.images import deflate
-from convcli.images.base import Header, sound
+from convcli.images.base import Header
+from convcli.images.decoding import sound
 from convcli.images.pngwriter import SIGNATURE, chunk
 
 PIECE: Final = 2**19

@@ -12,7 +12,8 @@ import numpy as np
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError, shown
 from convcli.files import Input
-from convcli.images.base import Header, Layout, Metadata, Reader, full_range, range_notes, whole
+from convcli.images.base import Header, Layout, Metadata, Reader, whole
+from convcli.images.decoding import full_range, range_notes
 from convcli.images.raw import HEAD, RawEncoder, RawRows
 from convcli.values import frozen, replace
 

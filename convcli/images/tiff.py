@@ -14,7 +14,8 @@ import numpy as np
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
 from convcli.files import Input
-from convcli.images.base import Header, Layout, Metadata, Reader, full_range, range_notes, tiff_library, whole
+from convcli.images.base import Header, Layout, Metadata, Reader, whole
+from convcli.images.decoding import full_range, range_notes, tiff_library
 from convcli.images.metadata import LARGEST, UNITS, described, inches
 from convcli.images.tiffrows import END_OF_JPEG, JPEG, LARGEST_BAND, TiffPages, TiffRows
 from convcli.images.tiffwriter import TiffEncoder

@@ -12,7 +12,8 @@ import numpy as np
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
 from convcli.files import Input
-from convcli.images.base import Header, sound
+from convcli.images.base import Header
+from convcli.images.decoding import sound
 from convcli.values import frozen
 
 JPEG: Final = 7

@@ -9,7 +9,8 @@ import numpy as np
 
 from convcli.dtypes import Array
 from convcli.images import deflate
-from convcli.images.base import Layout, tiff_library
+from convcli.images.base import Layout
+from convcli.images.decoding import tiff_library
 from convcli.values import frozen
 
 _HORIZONTAL, _FLOATING = 2, 3  # tag 317, predictor

@@ -11,7 +11,8 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import Header, Layout, Metadata, Timing, brands
+from convcli.images.base import Header, Layout, Metadata, Timing
+from convcli.images.decoding import brands
 from convcli.values import frozen
 
 _MATROSKA: Final = b"\x1a\x45\xdf\xa3"

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from convcli.dtypes import Array, DType
-from convcli.images.base import (
+from convcli.images.base import Header, Metadata, Timing
+from convcli.images.decoding import (
     CHANNELS,
     MODES,
-    Header,
-    Metadata,
-    Timing,
     from_pillow,
     pillow,
     pillow_frames,

@@ -1,0 +1,146 @@
+"""What a worker does with one picture of a batch."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Final
+
+from convcli import job
+from convcli.batch import Batch
+from convcli.drafts import Ledger
+from convcli.errors import ArgumentError, ConvcliError, OutputError, one_line
+from convcli.files import Input
+from convcli.manifest import Row
+from convcli.report import Report
+from convcli.sources import Source
+from convcli.values import frozen
+
+_MOST_OPEN: Final = 4  # results of one input that are open at once
+
+
+@frozen
+class Order:
+    """What a worker is asked: a picture, threads, and whether nobody else works meanwhile.
+
+    ``again`` says that the outputs may be there already, with the same bytes.
+    """
+
+    source: Source
+    threads: int
+    alone: bool
+    again: bool
+
+
+@frozen
+class Outcome:
+    """What became of a picture.
+
+    Attributes:
+        rows: for the manifest.
+        error: why nothing, or not everything, was made of it.
+        large: bytes that it needs, where it has to be alone.
+    """
+
+    rows: list[Row]
+    error: str = ""
+    large: int = 0
+
+
+class Foreman:
+    """What a worker does with an order; it lives in the worker, and so do the outputs that it has claimed."""
+
+    def __init__(self, batch: Batch, recording: bool) -> None:
+        self.batch, self.recording = batch, recording
+        self.ledger = Ledger([source.path for source in batch.sources])
+        self.begun = time.time_ns()
+        stems = Counter((source.folder, Path(source.path).stem) for source in batch.sources)
+        self.doubtful = {stem for stem, count in stems.items() if count > 1}
+
+    def __call__(self, order: Order) -> Callable[[], Outcome]:
+        """Compute the maps of a picture; what is returned puts them in their places."""
+        stack = ExitStack()
+        try:
+            return self._computed(order, stack)
+        except Exception as error:
+            stack.close()
+            outcome = self._failed(order.source, _words(order.source, error))
+            return lambda: outcome
+
+    def _computed(self, order: Order, stack: ExitStack) -> Callable[[], Outcome]:
+        batch, source = self.batch, order.source
+        each = batch.settings(source, order.threads)
+        opened = stack.enter_context(Input.open(source.path))
+        todo = job.decided(source.path, opened, each)
+        large = max(task.memory for _, tasks in todo for task in tasks)
+        if not order.alone and large > batch.limits.memory // batch.limits.jobs:
+            stack.close()
+            return lambda: Outcome([], large=large)
+        if large > batch.limits.memory:
+            raise ArgumentError(
+                f"needs about {large >> 20} MB of memory; allowed: {batch.limits.memory >> 20} (--max-memory)"
+            )
+        done: list[Report] = []
+        waiting: deque[job.Result] = deque()
+        for result in job.results(opened, todo, self.ledger, order.again):
+            waiting.append(result)
+            stack.push(result)
+            if len(waiting) > _MOST_OPEN:
+                done += self._committed(source, waiting.popleft())
+
+        def finish() -> Outcome:
+            try:
+                with stack:
+                    for result in waiting:
+                        done.extend(self._committed(source, result))
+                return Outcome(self._rows(source, done))
+            except Exception as error:
+                return self._failed(source, _words(source, error))
+
+        return finish
+
+    def _committed(self, source: Source, result: job.Result) -> list[Report]:
+        """Put a result in its places; their names are made durable once a folder, at the end."""
+        if result.settings.force and (source.folder, Path(source.path).stem) in self.doubtful:
+            for target in result.tasks[0].targets:
+                self._check_older(target.path)
+        return result.commit(sync_folder=False)
+
+    def _check_older(self, path: Path | None) -> None:
+        """Refuse to replace what this run made of another picture of the same name."""
+        with suppress(FileNotFoundError):
+            if path is not None and path.stat().st_ctime_ns >= self.begun:
+                raise OutputError(f"{one_line(str(path))}: is another output of this run")
+
+    def _rows(self, source: Source, reports: list[Report]) -> list[Row]:
+        if not self.recording:
+            return []
+        settings = self.batch.fingerprint
+        return [
+            Row.made(source.path, report, part, len(reports), settings) for part, report in enumerate(reports)
+        ]
+
+    def _failed(self, source: Source, words: str) -> Outcome:
+        return Outcome([Row.failed(source.path, words, self.batch.fingerprint)], error=words)
+
+
+def _words(source: Source, error: Exception) -> str:
+    """The message with the picture's name in front, unless it is about the output.
+
+    A fault of the program's own is shown as it is; it is no reason to lose the other pictures.
+    """
+    match error:
+        case OutputError():
+            return str(error)
+        case ConvcliError():
+            said = str(error)
+        case MemoryError():
+            said = "not enough memory"
+        case OSError():
+            said = error.strerror or str(error)
+        case _:
+            said = one_line(repr(error))
+    return f"{one_line(source.path)}: {said}"

@@ -1,0 +1,168 @@
+"""What the formats share: strict decoding, Pillow's pictures, values spread over their range."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from convcli.dtypes import Array
+from convcli.errors import ImageError, one_line
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_SHORT: Final = ("too small", "truncated", "Truncated", "not enough", "unexpected end", "Premature end")
+"""How decoders say that a file is cut off."""
+
+
+class _Silence:
+    """Standard error pointed at nothing, while anybody is inside; several threads may be."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside = Lock(), 0
+        self.kept: int | None = None
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.inside += 1
+            if self.inside == 1:
+                with suppress(OSError):  # standard error is closed already
+                    self.kept = os.dup(2)
+                    null = os.open(os.devnull, os.O_WRONLY)
+                    os.dup2(null, 2)
+                    os.close(null)
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside and self.kept is not None:
+                os.dup2(self.kept, 2)
+                os.close(self.kept)
+                self.kept = None
+
+
+QUIET: Final = _Silence()
+"""Keeps what C libraries print off standard error, where one failure is one line."""
+
+
+def tiff_library() -> Any:
+    """tifffile, which logs what it finds odd."""
+    import logging
+
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
+    return tifffile
+
+
+@contextmanager
+def strict(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises or warns of into one `ImageError`; not for several threads at once."""
+    with warnings.catch_warnings(), sound(name):
+        warnings.simplefilter("error")
+        yield
+
+
+@contextmanager
+def sound(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into one `ImageError`."""
+    try:
+        with QUIET:
+            yield
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageError(f"not enough memory to decode this {name}") from error
+    except Exception as error:
+        reason = one_line(str(error).strip().split("\n")[0]) or type(error).__name__
+        if any(word in reason for word in _SHORT):
+            reason = "it ends too early"
+        raise ImageError(f"damaged {name}: {reason}") from error
+
+
+def pillow(data: bytes) -> Image:
+    """The file as Pillow sees it; pixels are not decoded yet, sizes are checked elsewhere."""
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of damaged metadata, which are no reason to refuse a picture
+        return Image.open(io.BytesIO(data))
+
+
+def from_pillow(image: Image, mode: str) -> Array:
+    """(rows, columns, channels) of an 8-bit Pillow image in ``mode``."""
+    import numpy as np
+
+    pixels: Any = np.array(image if image.mode == mode else image.convert(mode))
+    array: Array = pixels
+    return array[..., None] if array.ndim == 2 else array
+
+
+def pillow_frames(data: bytes, mode: str) -> Iterator[Array]:
+    """(rows, columns, channels) of each frame of a file, as Pillow shows it."""
+    from PIL import ImageSequence
+
+    with pillow(data) as image:
+        for frame in ImageSequence.Iterator(image):
+            yield from_pillow(frame, mode)
+
+
+def to_pillow(pixels: Array) -> Image:
+    """8-bit pixels as a Pillow image."""
+    from PIL import Image
+
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+MODES: Final = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+"""Pillow's mode for so many 8-bit channels."""
+CHANNELS: Final = {mode: channels for channels, mode in MODES.items()}
+
+
+def saved(image: Image, format_name: str, **options: Any) -> bytes:
+    """The bytes that Pillow writes."""
+    buffer = io.BytesIO()
+    image.save(buffer, format_name, **options)
+    return buffer.getvalue()
+
+
+def full_range(values: Array, most: int) -> Array:
+    """Integers from 0 to ``most`` spread over the full range of 8 bits, or of 16 where ``most`` is above 255.
+
+    Raises:
+        ImageError: a value above ``most``.
+    """
+    import numpy as np
+
+    kind = np.dtype(np.uint8 if most < 256 else np.uint16)
+    top = 255 if most < 256 else 65_535
+    if most == top and values.dtype == kind:
+        return values
+    largest = int(values.max())
+    if largest > most:
+        raise ImageError(f"damaged: a pixel holds {largest}; allowed: 0 to {most}")
+    spread = (np.arange(most + 1, dtype=np.uint32) * np.uint32(top) + np.uint32(most // 2)) // np.uint32(most)
+    table: Array = spread.astype(kind)
+    return table[values]
+
+
+def range_notes(most: int) -> tuple[str, ...]:
+    """What `full_range` did, where it changed values of several bits."""
+    if most in (0, 1, 255, 65_535):
+        return ()
+    top = 255 if most < 256 else 65_535
+    return (f"values of 0 to {most} were spread over 0 to {top}, rounded to nearest",)
+
+
+def brands(head: bytes) -> set[bytes]:
+    """The first brands of an ISO media file (``ftyp``), its own and those it agrees with; else none."""
+    if head[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return {head[8:12], *(head[place : place + 4] for place in range(16, end - 3, 4))}
