@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, SAMPLES
+from tests.test_batch import batch
 
 SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
 APPLY: list[tuple[str, ...]] = [
@@ -47,6 +48,20 @@ def test_reports_keep_to_the_schema(run, tmp_path, arguments):
         jsonschema.validate(report, {**SCHEMA, "anyOf": [{"$ref": f"#/$defs/{kind}"}]})
         jsonschema.validate(report, SCHEMA)
         assert undescribed(report, SCHEMA["$defs"][kind]) == set()
+
+
+def test_manifests_keep_to_the_schema(tmp_path):
+    """Rows of results and of failures are valid, and every key is described here and on the page."""
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    page = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    inputs = SAMPLES / "scene.png", tmp_path / "bad.png"
+    ran = batch(*inputs, tmp_path / "out", "-k", "box3", "--report", "-")
+    result, failure = (json.loads(line) for line in ran.stdout.splitlines())
+    for row, kind in ((result, "apply"), (failure, "failure")):
+        jsonschema.validate(row, {**SCHEMA, "anyOf": [{"$ref": f"#/$defs/{kind}"}]})
+        assert undescribed(row, SCHEMA["$defs"][kind]) == set()
+        assert all(f"`{key}`" in page for key in row["batch"])
 
 
 def test_the_schema_is_one_and_refuses_others():
