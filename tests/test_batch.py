@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 
 from tests.conftest import SAMPLES
 
+PROGRAM = shlex.quote(sys.executable)
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SAMPLES.parent)}
 
 
@@ -441,7 +443,7 @@ def test_a_monstrous_picture_does_not_bring_down_the_rest(tmp_path):
 )
 def test_odd_surroundings(album, tmp_path, prefix):
     """Few descriptors, little memory, no home, closed streams: the same results."""
-    command = f"{prefix}; {sys.executable} -m convcli batch {album} {tmp_path}/out -k gaussian5 -q"
+    command = f"{prefix}; {PROGRAM} -m convcli batch {album} {tmp_path}/out -k gaussian5 -q"
     ran = subprocess.run(["bash", "-c", command], capture_output=True, env=ENVIRONMENT, check=False)
     assert ran.returncode == 1
     assert len(made(tmp_path / "out")) == 5, ran.stderr
@@ -453,22 +455,20 @@ def test_a_folder_that_is_gone_is_no_hindrance(album, tmp_path):
     """A working directory that was deleted matters to relative names alone."""
     place = tmp_path / "place"
     place.mkdir()
-    command = (
-        f"cd {place}; rmdir {place}; {sys.executable} -m convcli batch {album} {tmp_path}/out -k box3 -q"
-    )
+    command = f"cd {place}; rmdir {place}; {PROGRAM} -m convcli batch {album} {tmp_path}/out -k box3 -q"
     subprocess.run(["bash", "-c", command], capture_output=True, env=ENVIRONMENT, check=False)
     assert len(made(tmp_path / "out")) == 5
 
 
 def test_full_disks(album, tmp_path):
     """Outputs that do not fit are failures, one line each, and leave nothing; so is a manifest."""
-    command = f"ulimit -f 1; {sys.executable} -m convcli batch {album} {tmp_path}/out -k box3"
+    command = f"ulimit -f 1; {PROGRAM} -m convcli batch {album} {tmp_path}/out -k box3"
     ran = subprocess.run(
         ["bash", "-c", command], capture_output=True, text=True, env=ENVIRONMENT, check=False
     )
     assert ran.stderr.count("File too large") == 5
     assert made(tmp_path / "out") == {}
-    command = f"{sys.executable} -m convcli batch {album} {tmp_path}/two -k box3 --report - > /dev/full"
+    command = f"{PROGRAM} -m convcli batch {album} {tmp_path}/two -k box3 --report - > /dev/full"
     ran = subprocess.run(
         ["bash", "-c", command], capture_output=True, text=True, env=ENVIRONMENT, check=False
     )
@@ -479,6 +479,6 @@ def test_reports_on_standard_output_are_lines_of_json(album, tmp_path):
     """--report - is what jq reads; a reader that goes away is no error."""
     ran = batch(album, tmp_path / "out", "-k", "box3", "--report", "-", "-q")
     assert len([json.loads(line) for line in ran.stdout.splitlines()]) == 7
-    command = f"{sys.executable} -m convcli batch {album} {tmp_path}/two -k box3 --report - -q | head -c 1"
+    command = f"{PROGRAM} -m convcli batch {album} {tmp_path}/two -k box3 --report - -q | head -c 1"
     subprocess.run(["bash", "-c", command], capture_output=True, env=ENVIRONMENT, check=False)
     assert len(made(tmp_path / "two")) == 5

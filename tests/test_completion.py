@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import shlex
 import shutil
 import subprocess
 import sys
@@ -153,7 +154,8 @@ class Keyboard:
         )
         os.close(slave)
         self.seen = b""
-        os.write(self.master, setup.format(share=SHARE, out=self.out).encode())
+        share = shlex.quote(str(SHARE))
+        os.write(self.master, setup.format(share=share, out=shlex.quote(str(self.out))).encode())
 
     def line(self, keys: str) -> str:
         """What the line has become when these keys were pressed."""
