@@ -27,13 +27,18 @@ class Input:
         file: an open regular file, which can be read at any place, or None for a stream.
     """
 
-    def __init__(self, file: BinaryIO | None = None, data: bytes | None = None) -> None:
-        self.file, self.data = file, data
-        self.stamp = _stamp(file)
+    def __init__(
+        self, file: BinaryIO | None = None, data: bytes | None = None, name: str | None = None
+    ) -> None:
+        self.file, self.data, self.name = file, data, name
+        self.stamp = _stamp(file.fileno()) if file else None
 
     @classmethod
-    def open(cls, name: str) -> Self:
+    def open(cls, name: str, pipes: bool = True) -> Self:
         """A file, or standard input for ``-``.
+
+        Args:
+            pipes: whether to wait for what a named pipe brings; else it is refused, as devices are.
 
         Raises:
             ImageError: it cannot be read, is a folder, or is a stream larger than `LARGEST_INPUT`.
@@ -43,11 +48,14 @@ class Input:
                 if sys.stdin is None:
                     raise ImageError("standard input is closed")
                 return cls(data=_bounded(sys.stdin.buffer))
+            kind = Path(name).stat().st_mode
+            if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or (pipes and stat.S_ISFIFO(kind))):
+                raise ImageError("not a file")  # said before a pipe is waited for
             file = Path(name).open("rb")  # noqa: SIM115 - it stays open for as long as this object
             try:
                 mode = os.fstat(file.fileno()).st_mode
                 if stat.S_ISREG(mode):
-                    return cls(file)
+                    return cls(file, name=name)
                 if not stat.S_ISFIFO(mode):
                     raise ImageError("not a file")
                 data = _bounded(file)
@@ -68,12 +76,18 @@ class Input:
             self.file.close()
 
     def check_unchanged(self) -> None:
-        """Refuse a file that was written to since it was opened.
+        """Refuse a file that was written to since it was opened, or whose name is another one's by now.
 
         Raises:
-            ImageError: its time or size is another one.
+            ImageError: its time or size, or what its name leads to, is another one.
         """
-        if _stamp(self.file) != self.stamp:
+        if self.file is None:
+            return
+        try:
+            same = _stamp(self.file.fileno()) == self.stamp == _stamp(self.name or self.file.fileno())
+        except OSError:
+            same = False
+        if not same:
             raise ImageError("it changed while it was read")
 
     @property
@@ -131,12 +145,10 @@ class Window:
         return self.kept[start - self.begin : stop - self.begin]
 
 
-def _stamp(file: BinaryIO | None) -> tuple[int, int] | None:
-    """When a regular file was changed, in nanoseconds, and its size."""
-    if file is None:
-        return None
-    facts = os.fstat(file.fileno())
-    return facts.st_mtime_ns, facts.st_size
+def _stamp(file: int | str) -> tuple[int, ...]:
+    """Which file it is, when it was changed, in nanoseconds, and its size."""
+    facts = os.stat(file)  # noqa: PTH116 - of an open file too
+    return facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
 @contextmanager

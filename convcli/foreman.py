@@ -14,7 +14,7 @@ from convcli.batch import Batch
 from convcli.drafts import Ledger
 from convcli.errors import ArgumentError, ConvcliError, OutputError, one_line
 from convcli.files import Input
-from convcli.manifest import Row
+from convcli.manifest import Row, State
 from convcli.report import Report
 from convcli.sources import Source
 from convcli.values import frozen
@@ -73,7 +73,7 @@ class Foreman:
     def _computed(self, order: Order, stack: ExitStack) -> Callable[[], Outcome]:
         batch, source = self.batch, order.source
         each = batch.settings(source, order.threads)
-        opened = stack.enter_context(Input.open(source.path))
+        opened = stack.enter_context(Input.open(source.path, pipes=False))
         todo = job.decided(source.path, opened, each)
         large = max(task.memory for _, tasks in todo for task in tasks)
         if not order.alone and large > batch.limits.memory // batch.limits.jobs:
@@ -93,10 +93,12 @@ class Foreman:
 
         def finish() -> Outcome:
             try:
+                # Before the results are in their places, which refuses an input that changed until then.
+                read = State.of(source.path) if self.recording else None
                 with stack:
                     for result in waiting:
                         done.extend(self._committed(source, result))
-                return Outcome(self._rows(source, done))
+                return Outcome(self._rows(source, read, done))
             except Exception as error:
                 return self._failed(source, _words(source, error))
 
@@ -115,12 +117,13 @@ class Foreman:
             if path is not None and path.stat().st_ctime_ns >= self.begun:
                 raise OutputError(f"{one_line(str(path))}: is another output of this run")
 
-    def _rows(self, source: Source, reports: list[Report]) -> list[Row]:
-        if not self.recording:
+    def _rows(self, source: Source, read: State | None, reports: list[Report]) -> list[Row]:
+        if read is None:
             return []
         settings = self.batch.fingerprint
         return [
-            Row.made(source.path, report, part, len(reports), settings) for part, report in enumerate(reports)
+            Row.made(source.path, read, report, part, len(reports), settings)
+            for part, report in enumerate(reports)
         ]
 
     def _failed(self, source: Source, words: str) -> Outcome:

@@ -37,6 +37,10 @@ _MORE: Final = (*_FACTS, "part", "parts", "settings", "error")
 """What a row says beside its report; ``part`` of ``parts`` rows about one input."""
 
 
+_NAMES: Final = ("input_name", "output_name")
+"""Columns of the CSV form alone, as JSON, because the other cells are made harmless for spreadsheets."""
+
+
 @frozen
 class State:
     """A file as it was: bytes, nanoseconds of its last change, and SHA-256."""
@@ -79,13 +83,13 @@ class Row:
     facts: dict[str, Any]
 
     @classmethod
-    def made(cls, source: str, report: Report, part: int, parts: int, settings: str) -> Row:
-        """The row of a feature map that was written.
+    def made(cls, source: str, read: State, report: Report, part: int, parts: int, settings: str) -> Row:
+        """The row of a feature map that was written, of an input as it was ``read``.
 
         Raises:
-            OSError: the input or the output cannot be read again.
+            OSError: the output cannot be read again.
         """
-        states = State.of(source), State.of(report.target.name)
+        states = read, State.of(report.target.name)
         values = [value for state in states for value in (state.bytes, state.mtime_ns, state.sha256)]
         facts = {**dict(zip(_FACTS, values, strict=True)), "part": part, "parts": parts}
         return cls(source, report.as_dict(), report.csv_row(), {**facts, "settings": settings, "error": None})
@@ -100,8 +104,9 @@ class Row:
         """As a line of JSON or CSV."""
         if kind == "jsonl":
             return to_json({**self.report, "batch": self.facts}) + "\n"
-        values = {**self.cells, **{name: self.facts[name] for name in _MORE}}
-        return _csv_line([tame(values.get(column, "")) for column in (*COLUMNS, *_MORE)])
+        names = {"input_name": self.input, "output_name": self.report.get("output", {}).get("name")}
+        values = {**self.cells, **self.facts, **{key: json.dumps(name) for key, name in names.items()}}
+        return _csv_line([tame(values.get(column, "")) for column in (*COLUMNS, *_MORE, *_NAMES)])
 
 
 def _csv_line(cells: Iterable[Any]) -> str:
@@ -179,7 +184,7 @@ class Manifest:
 
     @property
     def _head(self) -> str:
-        return _csv_line((*COLUMNS, *_MORE)) if self.kind == "csv" else ""
+        return _csv_line((*COLUMNS, *_MORE, *_NAMES)) if self.kind == "csv" else ""
 
     def _lock(self) -> None:
         assert self.path is not None
@@ -253,8 +258,10 @@ def _of_json(lines: list[str]) -> Iterable[tuple[str, dict[str, Any]]]:
 
 def _of_csv(lines: list[str]) -> Iterable[tuple[str, dict[str, Any]]]:
     for line, row in zip(lines[1:], csv.DictReader(lines), strict=False):
-        if row.get("input"):
-            yield line, {name: value.removeprefix("'") for name, value in row.items() if value}
+        with suppress(ValueError, TypeError, KeyError):
+            facts: dict[str, Any] = {name: value for name, value in row.items() if value}
+            names = {key.removesuffix("_name"): json.loads(row[key]) for key in _NAMES}
+            yield line, {**facts, **names}
 
 
 _PARSERS: Final = {"jsonl": _of_json, "csv": _of_csv}

@@ -60,13 +60,16 @@ LARGEST_SINGLE: Final = 1e15
 _FLOAT_SLACK: Final = 1e-4
 
 
-def choose(problem: Problem, method: str = "auto", threads: int | None = None) -> Plan:
+def choose(
+    problem: Problem, method: str = "auto", threads: int | None = None, sharers: int | None = None
+) -> Plan:
     """The plan for ``problem``.
 
     Args:
         method: ``auto``, or the name of one of `METHODS`.
         threads: workers at most; None takes one for each processor that this process may use. Small work
             takes fewer.
+        sharers: workers that the strips are cut for, whoever computes them; None for those there are.
 
     Raises:
         ArgumentError: an unknown method, one that refuses this problem, or fewer than 1 thread.
@@ -82,7 +85,7 @@ def choose(problem: Problem, method: str = "auto", threads: int | None = None) -
     workers = min(processors() if threads is None else threads, MOST_THREADS)
     effort = problem.values * next(found.cost or 0 for found in candidates if found.method == chosen)
     workers = max(min(workers, int(effort / THREAD_WORK)), 1)
-    height, width = _strip(method_named(chosen), work, workers)
+    height, width = _strip(method_named(chosen), work, sharers or workers)
     tasks = problem.batch * problem.depth.output * -(-problem.rows.output // height)
     tasks *= -(-problem.columns.output // width)
     workers = min(workers, tasks)

@@ -35,6 +35,9 @@ CHANNELS: Final = ("each", "gray", "sum")
 AHEAD: Final = 2
 """Decoded frames that are kept beyond one a worker."""
 
+SHARERS: Final = 8
+"""Workers that a picture is cut for: a file's bytes follow its strips, and do not depend on the machine."""
+
 _SCRATCH: Final = 2**23  # bytes of a thread's buffers
 _PROGRAM: Final = 2**25  # bytes that a process takes beside its pictures
 
@@ -194,7 +197,7 @@ def planned(header: Header, settings: Settings) -> tuple[Geometry, str, Treatmen
     channels = _channels(settings.channels, kernel, header)
     treatment = _treatment(header, channels, settings)
     problem = _problem(header, shape, channels, treatment, settings)
-    plan = choose(problem, settings.method, settings.threads)
+    plan = choose(problem, settings.method, settings.threads, SHARERS)
     return shape, channels, treatment, replace(plan, borders=(0, 0))  # a canvas wants whole bands
 
 

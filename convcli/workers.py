@@ -22,6 +22,10 @@ from typing import Any, Final
 
 from convcli.values import frozen
 
+MOST_TASKS: Final = 2000
+"""Tasks of one worker, before another takes its place: what libraries leak, such as a reference for each
+damaged picture, ends with it."""
+
 MOST_FINISHING: Final = 2
 """Results of a worker that wait for the disk, before it gets nothing more to compute."""
 
@@ -54,6 +58,7 @@ class _Worker:
     process: Any
     pipe: Connection
     computing: int | None = None
+    retired: bool = False
     finishing: list[int] = field(default_factory=list)
 
 
@@ -106,7 +111,8 @@ class Crew:
 
     def _free(self) -> _Worker | None:
         for worker in self.workers:
-            if worker.computing is None and len(worker.finishing) < MOST_FINISHING:
+            free = worker.computing is None and not worker.retired
+            if free and len(worker.finishing) < MOST_FINISHING:
                 return worker
         return self._hired() if len(self.workers) < self.size else None
 
@@ -138,7 +144,7 @@ class Crew:
                 yield from self._buried(worker)
                 continue
             if word == "computed":
-                worker.computing = None
+                worker.computing, worker.retired = None, value
                 worker.finishing.append(number)
             else:
                 worker.finishing.remove(number)
@@ -219,13 +225,13 @@ def _loop(pipe: Connection, work: Work) -> None:
 
     last: Future[None] | None = None
     with ThreadPoolExecutor(1) as finisher:
-        while True:
+        for left in reversed(range(MOST_TASKS)):
             try:
                 number, task = pipe.recv()
             except (EOFError, OSError):
                 break
             finished = work(task)
-            send("computed", number, None)
+            send("computed", number, not left)
             last = finisher.submit(finish, number, finished)
         if last is not None:
             last.result()

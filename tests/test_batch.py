@@ -482,3 +482,80 @@ def test_reports_on_standard_output_are_lines_of_json(album, tmp_path):
     command = f"{PROGRAM} -m convcli batch {album} {tmp_path}/two -k box3 --report - -q | head -c 1"
     subprocess.run(["bash", "-c", command], capture_output=True, env=ENVIRONMENT, check=False)
     assert len(made(tmp_path / "two")) == 5
+
+
+def test_an_input_that_is_replaced_meanwhile_is_a_failure(tmp_path):
+    """Renamed over while it is computed: what is written would not be what the manifest says was read."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "0.png").write_bytes(noise(0, 900))
+    (tmp_path / "new.png").write_bytes(noise(50, 300))
+    slower = ("-k", "gaussian:20,size=81", "--method", "shift")
+    process = started(folder, tmp_path / "out", *slower, "--report", tmp_path / "log.jsonl", cwd=tmp_path)
+    time.sleep(0.7)
+    (tmp_path / "new.png").rename(folder / "0.png")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert b"0.png: it changed while it was read" in err
+    assert made(tmp_path / "out") == {}
+
+
+def test_results_without_a_row_are_taken_by_another_number_of_workers(tmp_path):
+    """Bytes of large pictures depend neither on threads nor on workers, so that a resumed run finds its own."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for index in range(3):
+        (folder / f"{index}.png").write_bytes(noise(index, 900))
+    log = tmp_path / "log.jsonl"
+    words = (folder, tmp_path / "out", "-k", "gaussian:5", "--method", "shift", "--report", log)
+    batch(*words, "-j", 1)
+    before = made(tmp_path / "out")
+    lines = (tmp_path / "log.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "log.jsonl").write_text("".join(lines[1:]))
+    ran = batch(*words, "-j", 2, "--threads", 3, "--resume")
+    assert "1 done, 2 skipped, 0 failed" in ran.stderr, ran.stderr
+    assert made(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_odd_names_are_found_again(tmp_path, kind):
+    """Names that spreadsheets would run, with newlines and bytes that are no text: done is done."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for index, name in enumerate([b"a\nb.png", b"a\\nb.png", b"\xff.png", b"=f.png", b"'=f.png", b"-d.png"]):
+        Path(os.fsdecode(bytes(folder) + b"/" + name)).write_bytes(noise(index))
+    words = (folder, tmp_path / "out", "-k", "box3", "--report", tmp_path / f"log.{kind}")
+    batch(*words)
+    before = (tmp_path / f"log.{kind}").read_bytes()
+    assert "0 done, 6 skipped" in batch(*words, "--resume").stderr
+    assert (tmp_path / f"log.{kind}").read_bytes() == before
+
+
+def test_pipes_and_devices_in_a_folder_are_failures(tmp_path):
+    """Nobody waits for a pipe that was found, in a batch or a dry run."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    os.mkfifo(folder / "a.png")
+    (folder / "b.png").write_bytes(noise(1))
+    for dry in ([], ["-n"]):
+        ran = batch(folder, tmp_path / "out", "-k", "box3", *dry)
+        assert (ran.returncode, "a.png: not a file" in ran.stderr) == (1, True)
+        (tmp_path / "out" / "b.box3.png").unlink(missing_ok=True)
+
+
+def test_workers_are_replaced_after_many_tasks(tmp_path, monkeypatch):
+    """What a library leaks ends with its worker, and no task is lost when one retires."""
+    from convcli import workers
+
+    monkeypatch.setattr(workers, "MOST_TASKS", 3)
+    with workers.Crew(2, lambda task: lambda: (task, os.getpid()), lambda task: task) as crew:
+        found: list[workers.Answer | workers.Death] = []
+        for number in range(20):
+            while not crew.ready():
+                found += crew.events(0.1)
+            crew.begin(number, number)
+        while not crew.idle:
+            found += crew.events(0.1)
+    assert sorted(answer.value[0] for answer in found) == list(range(20))
+    pids = [answer.value[1] for answer in found]
+    assert max(map(pids.count, pids)) == 3

@@ -439,3 +439,13 @@ def test_frames_decoded_in_order_are_few_in_memory():
     assert len(made) == 55
     with pytest.raises(ImageError, match="it ends behind frame 50"):
         reader.rows(50, 0, 1)
+
+
+def test_pages_that_are_cut_off_are_missed():
+    """A TIFF whose last page names another one behind the end of the file is damaged, not shorter."""
+    data = encoded("tiff", film(1), None)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        places = [page.offset for page in file.pages]
+    for length in (places[1] + 1, places[2], places[2] + 20, places[3], len(data) - 1):
+        with pytest.raises(ImageError):
+            read(data[:length])

@@ -79,3 +79,21 @@ def test_without_the_extra_the_command_that_installs_it_is_named(monkeypatch):
     layout = Layout(4, 4, 1, np.dtype(np.uint8), 2)
     with pytest.raises(ImageError, match=words):
         format_named("mp4").encoder(layout, Metadata(), 4)
+
+
+def test_a_wrong_check_sum_is_found():
+    """FFV1 has sums of its own: a flipped bit among the pixels is an error, never other pixels."""
+    pytest.importorskip("av")
+    pixels = film(3)
+    data = encoded("mkv", pixels, TIMING)
+    refused = 0
+    for place in range(len(data) // 3, len(data) * 9 // 10, len(data) // 40):
+        broken = bytearray(data)
+        broken[place] ^= 16
+        try:
+            found = read(bytes(broken))
+        except ImageError:
+            refused += 1
+        else:
+            assert np.array_equal(found, pixels)
+    assert refused > 10

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from convcli.cli import options
-from convcli.errors import ArgumentError, one_line
+from convcli.errors import ArgumentError, OutputError, one_line
 from convcli.files import STREAM
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def batch(sources: tuple[str, ...], **given: Any) -> None:
 
     found = _batch(sources, given, Limits.of(given["jobs"], given["max_memory"]))
     if given["dry_run"]:
+        found.check()
         _show(found)
         return
     if given["resume"] and not given["report"]:
@@ -164,7 +165,7 @@ def _show(batch: Batch) -> None:
     failed = 0
     for source in batch.sources:
         try:
-            with Input.open(source.path) as opened:
+            with Input.open(source.path, pipes=False) as opened:
                 todo = job.decided(source.path, opened, batch.settings(source))
                 places = [target.path for _, tasks in todo for target in tasks[0].targets]
             for place in places:
@@ -180,11 +181,17 @@ def _run(batch: Batch, manifest: Any, given: dict[str, Any]) -> None:
     from convcli.batchrun import run
 
     progress = _Progress(len(batch.sources), given["quiet"])
+    broken = False
     with ExitStack() as stack:
         stack.callback(progress.end)
-        for done in stack.enter_context(closing(run(batch, manifest, given["on_error"] == "stop"))):
-            progress.add(done)
-    if progress.failed:
+        going = stack.enter_context(closing(run(batch, manifest, given["on_error"] == "stop")))
+        try:
+            for done in going:
+                progress.add(done)
+        except OutputError as error:  # the manifest's disk is full; what is made is made
+            click.echo(f"convcli: {error}", err=True)
+            broken = True
+    if progress.failed or broken:
         click.get_current_context().exit(1)
 
 

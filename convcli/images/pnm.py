@@ -91,6 +91,7 @@ class Pnm:
             return [(header, None)]
         frames = _frames(source, head[: layout.begin], layout.begin + layout.length)
         if source.size > frames * (layout.begin + layout.length):
+            _check_rest(source, head[:2], frames * (layout.begin + layout.length))
             notes = (*header.notes, f"what follows picture {frames} is left out" if frames > 1 else _MORE)
             header = replace(header, notes=notes)
         header = replace(header, frames=frames)
@@ -118,6 +119,19 @@ class Pnm:
             size = f"WIDTH {columns}\nHEIGHT {rows}\nDEPTH {channels}\nMAXVAL {most}"
             head = f"P7\n{size}\nTUPLTYPE {kind}\nENDHDR\n"
         return RawEncoder(layout, b"", layout.dtype.newbyteorder(">"), each=head.encode("ascii"))
+
+
+def _check_rest(source: Input, magic: bytes, place: int) -> None:
+    """Refuse what follows the last whole picture where it is the beginning of one more."""
+    rest = bytes(source.part(place, HEAD))
+    if not rest.startswith(magic):
+        return
+    try:
+        layout = _layout(rest)
+    except ImageError:
+        raise ImageError("damaged pnm: its last picture is cut off") from None
+    if source.size - place < layout.begin + layout.length:
+        raise ImageError("damaged pnm: its last picture is cut off")
 
 
 def _frames(source: Input, head: bytes, length: int) -> int:

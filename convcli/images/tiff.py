@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import groupby
@@ -128,10 +129,27 @@ def _pictures(file: Any) -> tuple[list[Any], tuple[str, ...]]:
     pages = list(file.pages)
     if not pages:
         raise ImageError("damaged tiff: it has no page")
+    _check_chain(file, [page.offset for page in pages])
     found = [page for page in pages if not page.subfiletype & (_REDUCED | _MASK)] or pages[:1]
     left = len(pages) - len(found)
     note = f"{left} of {len(pages)} pages are left out: smaller versions or masks of others"
     return found, (note,) if left else ()
+
+
+def _check_chain(file: Any, offsets: list[int]) -> None:
+    """Refuse a file whose last page names another one, which tifffile could not read and leaves out."""
+    form, handle = file.tiff, file.filehandle
+
+    def number(kind: str, size: int, place: int) -> int:
+        if place + size > handle.size:
+            raise ImageError("damaged tiff: it ends within its last page")
+        return int(struct.unpack(kind, handle.read_array("u1", size, place).tobytes())[0])
+
+    last = offsets[-1]
+    count = number(form.tagnoformat, form.tagnosize, last)
+    place = last + form.tagnosize + count * form.tagsize
+    if number(form.offsetformat, form.offsetsize, place) not in (0, *offsets):
+        raise ImageError("damaged tiff: it ends before its last page")
 
 
 def _look(page: Any) -> tuple[Any, ...]:
