@@ -7,7 +7,7 @@ the same number; where the engine adds floats, its sum is a step of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from convcli import files, images
 from convcli.colour import encoded, white
 from convcli.dtypes import Affine, Array
 from convcli.errors import ArgumentError
-from convcli.featuremap import FeatureMap, feature_maps
+from convcli.featuremap import feature_maps
 from convcli.filter import Filter
 from convcli.images.base import Reader
 from convcli.padding import Pair
@@ -72,6 +72,7 @@ class Channel:
     """One channel of the pixel.
 
     Attributes:
+        valued: how many steps lead to the feature map's value, before it is mapped to a pixel.
         reckoned: the pixel as the steps give it.
         pixel: as ``apply`` writes it; the same unless floats were rounded on the way.
     """
@@ -79,8 +80,14 @@ class Channel:
     name: str
     planes: tuple[Plane, ...]
     steps: tuple[Step, ...]
+    valued: int
     reckoned: Number
     pixel: Number
+
+    @property
+    def value(self) -> Number:
+        """The feature map's, before it is mapped to a pixel."""
+        return self.steps[self.valued - 1].value
 
 
 @frozen(eq=False)
@@ -112,23 +119,62 @@ def explain(source: str, settings: Settings, at: Pair, frame: int = 0) -> Explan
         ArgumentError: a place outside the feature map, a frame that there is not, or a kernel of three axes.
         ConvcliError: whatever `job.apply` raises before it writes.
     """
+    with files.Input.open(source) as file:
+        task, own = decided(source, file, settings, frame)
+        check_place(task, at)
+        pins = [Pin(task.layout, own, [at]) for _ in range(task.plan.outcome.maps)]
+        return explained(source, task, settings, own, [at], pins)[0]
+
+
+def decided(source: str, file: files.Input, settings: Settings, frame: int) -> tuple[Task, int]:
+    """What is to be done with a frame of an opened file, and its place among those that are done alike.
+
+    Raises:
+        ArgumentError: a frame that there is not, or a kernel of three axes.
+        ConvcliError: whatever `job.apply` raises before it writes.
+    """
     if settings.kernel.spatial != 2:
         raise ArgumentError(f"kernel {settings.kernel.name} has three axes; explained are rows and columns")
-    with files.Input.open(source) as file:
-        runs = images.open_input(file, settings.max_pixels)
-        task, own = _frame([task for tasks in prepare(source, runs, settings) for task in tasks], frame)
-        rows, columns = task.geometry.output
-        if not (0 <= at[0] < rows and 0 <= at[1] < columns):
-            raise ArgumentError(
-                f"{at[0]},{at[1]} lies outside the feature map of {rows} × {columns}; "
-                f"allowed: 0,0 to {rows - 1},{columns - 1}"
-            )
-        pins = [Pin(task.layout, own, at) for _ in range(task.plan.outcome.maps)]
-        found = feature_maps(task.plan, task.opened.reader(), task.treatment, task.mapping, pins)
-        pixel = _Pixel.of(task, settings, own, at, found)
-        maps = tuple(tuple(pixel.channels(index, pin.pixel)) for index, pin in enumerate(pins))
+    runs = images.open_input(file, settings.max_pixels)
+    return _frame([task for tasks in prepare(source, runs, settings) for task in tasks], frame)
+
+
+def check_place(task: Task, at: Pair) -> None:
+    """Refuse a place outside the feature map."""
+    rows, columns = task.geometry.output
+    if not (0 <= at[0] < rows and 0 <= at[1] < columns):
+        raise ArgumentError(
+            f"{at[0]},{at[1]} lies outside the feature map of {rows} × {columns}; "
+            f"allowed: 0,0 to {rows - 1},{columns - 1}"
+        )
+
+
+def explained(
+    source: str, task: Task, settings: Settings, frame: int, places: Sequence[Pair], surfaces: Sequence[Any]
+) -> list[Explanation]:
+    """Some pixels of one frame, from one run of the engine.
+
+    Args:
+        surfaces: one a map, on which it is painted; `Pin` or `Kept`.
+    """
+    found = feature_maps(task.plan, task.opened.reader(), task.treatment, task.mapping, surfaces)
     mappings = tuple(map_.mapping for map_ in found)
-    return Explanation(source, task, settings, pixel.spot, maps, mappings)
+    sums: dict[Pair, Array] = {}
+    if not task.plan.outcome.exact:
+        reader = task.treatment.reader(task.opened.reader())
+        sums = engine_sums(task.plan, reader, frame, places)
+    explanations = []
+    for at in places:
+        spot = Spot.of(task.geometry, task.plan.problem.fill, at)
+        pixel = _Pixel.of(task, settings, frame, spot, mappings, sums.get(at))
+        maps = tuple(tuple(pixel.channels(i, surface.pixel(at))) for i, surface in enumerate(surfaces))
+        explanations.append(Explanation(source, task, settings, spot, maps, mappings))
+    return explanations
+
+
+def multiplicands(task: Task, settings: Settings, frame: int, spot: Spot) -> Array:
+    """What the first channel's weights meet at the positions of ``spot``, (rows, columns), exactly."""
+    return _Pixel.of(task, settings, frame, spot, (), None).parts(0)[-1][1]
 
 
 def _frame(tasks: list[Task], frame: int) -> tuple[Task, int]:
@@ -158,20 +204,24 @@ class _Pixel:
     spot: Spot
     stored: Reader
     filter: Filter
-    found: list[FeatureMap]
+    mappings: tuple[Mapping, ...]
     sums: Array | None
 
     @classmethod
-    def of(cls, task: Task, settings: Settings, frame: int, at: Pair, found: list[FeatureMap]) -> _Pixel:
-        plan = task.plan
-        reader = task.treatment.reader(task.opened.reader())
-        filter_ = plan.problem.filter
+    def of(
+        cls,
+        task: Task,
+        settings: Settings,
+        frame: int,
+        spot: Spot,
+        mappings: tuple[Mapping, ...],
+        sums: Array | None,
+    ) -> _Pixel:
+        filter_ = task.plan.problem.filter
         if _is_luma(task):
             filter_ = Filter.of(settings.kernel, flip=settings.flip)
-        spot = Spot.of(task.geometry, plan.problem.fill, at)
-        sums = None if plan.outcome.exact else engine_sums(plan, reader, frame, at)
         stored = task.opened.only(frame, frame + 1).reader()
-        return cls(task, settings, spot, stored, filter_, found, sums)
+        return cls(task, settings, spot, stored, filter_, mappings, sums)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -188,12 +238,13 @@ class _Pixel:
             yield self._alpha(index, lanes - 1, pixel[-1])
         elif treatment.alpha == "keep":
             kept = Step("kept", "alpha of the input at the centre of the window", pixel[-1])
-            yield Channel("alpha", (), (kept,), pixel[-1], pixel[-1])
+            yield Channel("alpha", (), (kept,), 1, pixel[-1], pixel[-1])
 
     def _colour(self, name: str, index: int, lane: int, pixel: Number) -> Channel:
-        task, mapping, target = self.task, self.found[index].mapping, self.task.layout.dtype
+        task, mapping, target = self.task, self.mappings[index], self.task.layout.dtype
         planes, steps = self._summed(index, lane)
         steps += self._valued(index, steps[-1].value)
+        valued = len(steps)
         if task.treatment.curved(mapping, task.plan):
             curve = encoded(np.asarray(as_float(steps[-1].value))).item()
             steps.append(Step("sRGB", "the curve is put back", number(curve)))
@@ -201,24 +252,27 @@ class _Pixel:
         affine = mapping.affine(Affine(), target, own)
         if affine != Affine():
             steps.append(mapped(steps[-1].value, affine, mapping_text(mapping, target, own)))
-        return self._ended(name, planes, steps, pixel)
+        return self._ended(name, planes, steps, valued, pixel)
 
     def _alpha(self, index: int, lane: int, pixel: Number) -> Channel:
         planes, steps = self._summed(index, lane)
         steps += self._scaled(steps[-1].value)
+        valued = len(steps)
         own, target = white(self.task.treatment.values), self.task.layout.dtype
-        top = own if self.found[index].mapping.kind == "raw" else ends(target)[1]
+        top = own if self.mappings[index].kind == "raw" else ends(target)[1]
         if top != own:
             gain = Fraction(top, own)
             steps.append(Step("mapping", f"× {text(gain)}", steps[-1].value * gain))
-        return self._ended("alpha", planes, steps, pixel)
+        return self._ended("alpha", planes, steps, valued, pixel)
 
-    def _ended(self, name: str, planes: list[Plane], steps: list[Step], pixel: Number) -> Channel:
+    def _ended(
+        self, name: str, planes: list[Plane], steps: list[Step], valued: int, pixel: Number
+    ) -> Channel:
         reckoned, last = ended(steps[-1].value, self.task.layout.dtype)
         steps += last
         if not same(reckoned, pixel):
             steps.append(Step("as written", "apply's floats are rounded on the way", pixel))
-        return Channel(name, tuple(planes), tuple(steps), reckoned, pixel)
+        return Channel(name, tuple(planes), tuple(steps), valued, reckoned, pixel)
 
     def _summed(self, index: int, lane: int) -> tuple[list[Plane], list[Step]]:
         """The planes of a lane, and the steps to its sum, maps combined."""
@@ -280,12 +334,12 @@ class _Pixel:
         if lane and lane == self.task.plan.problem.lanes - 1 and self.task.treatment.alpha == "filter":
             index = -1
         name = "brightness" if _is_luma(self.task) else self.names[index]
-        parts = self._parts(index)
+        parts = self.parts(index)
         products = multiplied(weights, parts[-1][1])
         title = f"{name}, map {map_}" if self.filter.combine else name
         return Plane(title, tuple(parts), weights, products, total(products.ravel().tolist()))
 
-    def _parts(self, index: int) -> list[tuple[str, Array]]:
+    def parts(self, index: int) -> list[tuple[str, Array]]:
         """What is multiplied with the weights, behind what it was made of."""
         treatment = self.task.treatment
         stored = self.stored

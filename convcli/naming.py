@@ -25,13 +25,17 @@ _DEFAULT_OF_BANK: Final = "{stem}.{kernel}.{index}{suffix}"
 
 @frozen
 class Picture:
-    """What is to be written: how many frames, whether they differ in size or type, and which one it is."""
+    """What is to be written: how many frames, whether they differ in size or type, and which one it is.
+
+    ``advice`` is for whoever asks for a format that does not hold several.
+    """
 
     dtype: DType
     channels: int
     frames: int = 1
     mixed: bool = False
     frame: int = 0
+    advice: str = "or choose one with --frames N, or write them apart with {frame}"
 
     @property
     def kind(self) -> tuple[DType, int, int]:
@@ -210,9 +214,7 @@ def _target(path: Path | None, chosen: Format, picture: Picture) -> Target:
         return Target(path, chosen, lost)
     able = ", ".join(entry.suffixes[0] for entry in FORMATS if _holds(entry, picture))
     place = one_line(str(path)) if path else "standard output"
-    several = (
-        "; or choose one with --frames N, or write them apart with {frame}" if picture.frames > 1 else ""
-    )
+    several = f"; {picture.advice}" if picture.frames > 1 else ""
     raise OutputError(f"{place}: {chosen.name} cannot hold {picture}; these can: {able}{several}")
 
 

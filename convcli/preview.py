@@ -85,7 +85,7 @@ def thumbnail(source: str, tile: int, max_pixels: int) -> Array:
 
     with files.Input.open(source) as opened:
         pixels = images.open_input(opened, max_pixels)[0].pixels()
-    pixels = _as_bytes(pixels)
+    pixels = as_bytes(pixels)
     if pixels.shape[2] in (2, 4):
         alpha = pixels[..., -1:].astype(np.uint16)
         pixels = ((pixels[..., :-1] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
@@ -94,7 +94,8 @@ def thumbnail(source: str, tile: int, max_pixels: int) -> Array:
     return np.atleast_3d(np.asarray(image))
 
 
-def _as_bytes(pixels: Array) -> Array:
+def as_bytes(pixels: Array) -> Array:
+    """Pixels of any type as 8 bits; floats from their lowest value to their highest."""
     if pixels.dtype == np.uint8:
         return pixels
     values = pixels.astype(np.float64)

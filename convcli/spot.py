@@ -36,11 +36,18 @@ class Spot:
     @classmethod
     def of(cls, shape: Geometry, fill: Fill, at: Pair) -> Spot:
         """The place ``at`` in the result of a convolution."""
+        windows = [axis.window(index) for axis, index in zip(shape.axes, at, strict=True)]
+        return cls.over(shape, fill, at, windows, [axis.dilation for axis in shape.axes])
+
+    @classmethod
+    def over(
+        cls, shape: Geometry, fill: Fill, at: Pair, spans: Sequence[Pair], steps: Sequence[int] = (1, 1)
+    ) -> Spot:
+        """What lies at the positions ``spans`` of the padded picture, (rows, columns), ``steps`` apart."""
         places, read = [], []
-        for axis, index in zip(shape.axes, at, strict=True):
-            window = (*axis.window(index), axis.dilation)
-            places.append(np.arange(*window))
-            read.append(sources(fill, axis.size, *window))
+        for axis, span, step in zip(shape.axes, spans, steps, strict=True):
+            places.append(np.arange(*span, step))
+            read.append(sources(fill, axis.size, *span, step))
         return cls(at, places[0], places[1], (read[0], read[1]))
 
     def outside(self, size: Sequence[int]) -> Array:
@@ -65,49 +72,73 @@ class Spot:
 
 
 class Pin:
-    """A surface that keeps one pixel of one frame of all that is painted on it."""
+    """A surface that keeps some pixels of one frame of all that is painted on it."""
 
-    def __init__(self, layout: Layout, frame: int, at: Pair) -> None:
-        self.layout, self.frame, self.at = layout, frame, at
+    def __init__(self, layout: Layout, frame: int, places: Sequence[Pair]) -> None:
+        self.layout, self.frame, self.places = layout, frame, places
         self.kept: list[tuple[Strip, Array]] = []
 
     def place(self, frame: int, strip: Strip) -> Array:
-        """Scratch; it is kept where it holds the pixel."""
+        """Scratch; it is kept where it holds one of the pixels."""
         pixels = np.empty((*strip.shape, self.layout.channels), self.layout.dtype)
-        if frame == self.frame and _holds(strip, self.at):
+        if frame == self.frame and any(_holds(strip, at) for at in self.places):
             self.kept.append((strip, pixels))
         return pixels
 
     def done(self, frame: int, strip: Strip) -> None:
         """Nothing is left to do."""
 
-    @property
-    def pixel(self) -> list[Any]:
-        """The channels, as exact numbers."""
-        (strip, pixels), *_ = self.kept
-        return [number(value) for value in _at(strip, pixels, self.at)]
+    def pixel(self, at: Pair) -> list[Any]:
+        """The channels of one of the pixels, as exact numbers."""
+        strip, pixels = next(kept for kept in self.kept if _holds(kept[0], at))
+        return [number(value) for value in _at(strip, pixels, at)]
 
 
-def engine_sums(plan: Plan, reader: Reader, frame: int, at: Pair) -> Array:
-    """What the engine adds up at a place of a frame, maps combined: (maps, lanes)."""
-    keeper = _Keeper(frame, at)
+class Kept:
+    """A surface that keeps the whole feature map of one frame, ``pixels`` (rows, columns, channels)."""
+
+    def __init__(self, layout: Layout, frame: int) -> None:
+        self.layout, self.frame = layout, frame
+        self.pixels: Array = np.empty(layout.shape, layout.dtype)
+
+    def place(self, frame: int, strip: Strip) -> Array:
+        """Its part of the map; scratch for other frames."""
+        if frame != self.frame:
+            return np.empty((*strip.shape, self.layout.channels), self.layout.dtype)
+        part: Array = self.pixels[slice(*strip.rows), slice(*strip.columns)]
+        return part
+
+    def done(self, frame: int, strip: Strip) -> None:
+        """Nothing is left to do."""
+
+    def pixel(self, at: Pair) -> list[Any]:
+        """The channels of a pixel, as exact numbers."""
+        return [number(value) for value in self.pixels[at]]
+
+
+def engine_sums(plan: Plan, reader: Reader, frame: int, places: Sequence[Pair]) -> dict[Pair, Array]:
+    """What the engine adds up at some places of a frame, maps combined: (maps, lanes) each."""
+    keeper = _Keeper(frame, places)
     engine.run(plan, Colours(reader, plan), lambda: keeper)
-    return keeper.kept[0]
+    return keeper.kept
 
 
 class _Keeper:
-    """Keeps the sums of one place."""
+    """Keeps the sums of some places."""
 
-    def __init__(self, frame: int, at: Pair) -> None:
-        self.frame, self.at = frame, at
-        self.kept: list[Array] = []
+    def __init__(self, frame: int, places: Sequence[Pair]) -> None:
+        self.frame, self.places = frame, places
+        self.kept: dict[Pair, Array] = {}
 
     def room(self, task: engine.Task) -> None:
         return None
 
     def take(self, task: engine.Task, sums: Array) -> None:
-        if task.batch == self.frame and _holds(task.strip, self.at):
-            self.kept.append(_at(task.strip, sums.transpose(1, 2, 0, 3), self.at).copy())
+        if task.batch != self.frame:
+            return
+        for at in self.places:
+            if _holds(task.strip, at):
+                self.kept[at] = _at(task.strip, sums.transpose(1, 2, 0, 3), at).copy()
 
 
 def _holds(strip: Strip, at: Pair) -> bool:

@@ -501,7 +501,7 @@ def test_an_input_that_is_replaced_meanwhile_is_a_failure(tmp_path):
 
 
 def test_results_without_a_row_are_taken_by_another_number_of_workers(tmp_path):
-    """Bytes of large pictures depend neither on threads nor on workers, so that a resumed run finds its own."""
+    """Bytes of large pictures do not depend on workers, so that a resumed run finds its own."""
     folder = tmp_path / "in"
     folder.mkdir()
     for index in range(3):

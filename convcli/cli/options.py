@@ -120,7 +120,8 @@ def _frames(text: str) -> slice:
     return slice(first, None if first == -1 else (first or 0) + 1)
 
 
-def _place(text: str) -> tuple[int, ...]:
+def parse_place(text: str) -> tuple[int, ...]:
+    """``ROW,COL``."""
     if not re.fullmatch(r"\s*\d{1,9}\s*,\s*\d{1,9}\s*", text):
         raise click.BadParameter(f"{text!r} is not ROW,COL (whole numbers from 0)")
     row, column = text.split(",")
@@ -187,7 +188,7 @@ _kernels = click.option(
 )
 place = click.option(
     "--at",
-    type=Parsed("ROW,COL", _place),
+    type=Parsed("ROW,COL", parse_place),
     required=True,
     help="The pixel's place in the feature map, from 0.",
 )

@@ -19,7 +19,7 @@ from convcli.images.metadata import COMMENT, LARGEST, comment, described
 _RATE: Final = 100  # ticks a second
 _EXTENSION, _PICTURE, _END = 0x21, 0x2C, 0x3B
 _CONTROL, _COMMENT, _APPLICATION = 0xF9, 0xFE, 0xFF  # kinds of extensions
-_CLEARED, _RESTORED = 2, 3  # what becomes of a frame's place before the next one
+_LEFT, _CLEARED, _RESTORED = 1, 2, 3  # what becomes of a frame's place before the next one
 _LOOPS: Final = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 
 
@@ -97,10 +97,13 @@ class Gif:
     def animate(self, pictures: Array, metadata: Metadata) -> bytes:
         first, *others = map(to_pillow, pictures)
         timing = metadata.timing or Timing.steady(len(pictures))
-        options: dict[str, Any] = {"duration": [10 * tick for tick in timing.ticks(_RATE)], "disposal": 2}
+        options: dict[str, Any] = {"duration": [10 * tick for tick in timing.ticks(_RATE)]}
+        opaque = pictures.shape[3] == 3  # then Pillow can write what has changed alone
+        options |= {"disposal": _LEFT, "optimize": True} if opaque else {"disposal": _CLEARED}
         if timing.loops != 1:
             options["loop"] = max(timing.loops - 1, 0)
-        return saved(first, "GIF", save_all=True, append_images=others, **options, **_options(metadata))
+        options = {**_options(metadata), **options}
+        return saved(first, "GIF", save_all=True, append_images=others, **options)
 
 
 def _options(metadata: Metadata) -> dict[str, Any]:

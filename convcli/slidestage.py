@@ -1,0 +1,207 @@
+"""Where everything stands in the frames of a sliding kernel, and what is written there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Final
+
+from convcli.cells import LEGIBLE, TEXT, Area, Type, brief
+from convcli.dtypes import Array
+from convcli.errors import one_line
+from convcli.lettering import width
+from convcli.padding import Pair, amount_text
+from convcli.slide import Moment, Slide
+
+MARGIN: Final = 28
+TITLE, SMALL = 22, 13  # sizes of text
+LINE: Final = 24
+SIGN: Final = 44  # between two grids, for the sign
+_GAP: Final = 76
+_PANEL: Final = 430  # pixels, the longest side of a grid or a picture
+_LEAST_PANEL: Final = 112
+_CELLS: Final = (32, 46)
+_SIDES: Final = {1: 46, 2: 46, 3: 46, 4: 42, 5: 38, 6: 34, 7: 34}
+"""Pixels of a cell below, by the longer side of the kernel; larger ones are colours without numbers."""
+_WIDE_CELL: Final = 72
+_COLOURED: Final = 190  # pixels of such a kernel
+_WIDEST: Final = 1180
+_BESIDE: Final = 44  # between the products and the steps
+_ROOMY: Final = 760  # a frame may be so wide for the sake of the steps
+_CAPTION: Final = "row 9999, column 9999"
+
+
+class Stage:
+    """The places of everything, found once for all frames."""
+
+    def __init__(self, slide: Slide) -> None:
+        self.slide = slide
+        self.geometry = slide.task.geometry
+        self.planes = slide.moments[0].channel.planes
+        self.kernel: Pair = self.planes[0].weights.shape
+        self.side = self._side()
+        top = MARGIN + TITLE + LINE + 42
+        spans, region = slide.spans, slide.region
+        longest = max(last - first for first, last in (*spans, *region))
+        cell = min(max(_PANEL // longest, _CELLS[0]), _CELLS[1]) if self.grid else _PANEL / longest
+        self.input = Area(MARGIN, top, *spans, cell if self.grid else min(cell, 16))
+        outputs = max(last - first for first, last in region)
+        own = self.input.cell
+        if not self.grid and outputs * own < _LEAST_PANEL:
+            own = _LEAST_PANEL / outputs
+        left = max(self.input.wide + _GAP, math.ceil(width(self.labels[0], SMALL)) + 24)
+        self.output = Area(MARGIN + left, top, *region, own)
+        self.outputs = dict(slide.outputs)
+        self.below = top + max(self.input.high, self.output.high + 34) + (56 if self.grid else 66)
+
+    def _side(self) -> int:
+        """Pixels of a cell below, where every product can be read."""
+        least = _SIDES.get(max(self.kernel))
+        if least is None:
+            return max(_COLOURED // max(self.kernel), 2)
+        texts = {brief(value) for grids in self._grids().values() for grid in grids for value in grid.flat}
+        widest = max(width(text, LEGIBLE) for text in texts)
+        return min(max(least, math.ceil(widest) + 11), _WIDE_CELL)
+
+    def _grids(self) -> dict[str, list[Array]]:
+        """Every grid that stands below at some moment."""
+        planes = [plane for moment in self.slide.moments for plane in moment.channel.planes]
+        return {
+            "patch": [plane.parts[-1][1] for plane in planes],
+            "kernel": [plane.weights for plane in self.planes],
+            "products": [plane.products for plane in planes],
+        }
+
+    @property
+    def grid(self) -> bool:
+        """Whether numbers are shown, not pictures."""
+        return self.slide.cells is not None
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the kernel is small enough for numbers."""
+        return max(self.kernel) in _SIDES
+
+    @cached_property
+    def types(self) -> dict[str, Type]:
+        """How the numbers of each grid are written, the same at every moment."""
+        cells = self.slide.cells
+        types = {
+            name: Type.fitting((value for grid in grids for value in grid.flat), self.side)
+            for name, grids in self._grids().items()
+            if self.numbered
+        }
+        if cells is not None:
+            outputs = [channel.value for _, channel in self.slide.outputs]
+            types["input"] = Type.fitting(cells.ravel(), self.input.cell)
+            types["output"] = Type.fitting(outputs, self.output.cell)
+        return types
+
+    @cached_property
+    def lines(self) -> list[list[tuple[str, str]]]:
+        """The steps of every moment: name, and how with what it gives."""
+        return [self._steps(moment) for moment in self.slide.moments]
+
+    def _steps(self, moment: Moment) -> list[tuple[str, str]]:
+        channel = moment.channel
+        steps = channel.steps if self.slide.shaded else channel.steps[: channel.valued]
+        return [
+            (step.name, f"{step.how} = {brief(step.value)}" if step.how else brief(step.value))
+            for step in steps
+        ]
+
+    @cached_property
+    def names(self) -> int:
+        """Pixels of the longest name of a step."""
+        return round(max(width(name, TEXT) for lines in self.lines for name, _ in lines)) + 18
+
+    @property
+    def equation(self) -> int:
+        """Pixels of patch · kernel = products."""
+        return 3 * int(self.kernel[1]) * self.side + 2 * SIGN
+
+    @cached_property
+    def heading(self) -> tuple[str, str]:
+        """The title, and the settings below it."""
+        settings, axes = self.slide.settings, self.geometry.axes
+        typed = settings.kernel.name == "inline"
+        name = f"a kernel of {' × '.join(map(str, self.kernel))}" if typed else settings.kernel.name
+        sizes = [" × ".join(map(str, each)) for each in (self.geometry.input, self.geometry.output)]
+        words = [f"{sizes[0]} → {sizes[1]}", f"stride {_both([axis.stride for axis in axes])}"]
+        padded = any(axis.before or axis.after for axis in axes)
+        amount, fill = amount_text(settings.padding.amount), settings.padding.fill
+        by = "with" if fill.mode == "constant" else "by"
+        words.append(f"padding {amount}, filled {by} {fill}" if padded else "no padding")
+        if any(axis.dilation > 1 for axis in axes):
+            words.append(f"dilation {_both([axis.dilation for axis in axes])}")
+        if settings.flip:
+            words.append("kernel turned by 180°")
+        return f"{one_line(name)} over {one_line(self.slide.source)}", "  ·  ".join(words)
+
+    @cached_property
+    def labels(self) -> tuple[str, str]:
+        """Above the input and the feature map."""
+        read = self._part(self.slide.spans, self.geometry.input)
+        return f"input{read}", f"feature map{self._part(self.slide.region, self.geometry.output)}"
+
+    def _part(self, spans: Sequence[Pair], whole: Sequence[int]) -> str:
+        """Which rows and columns are shown, where not all are."""
+        if all(first <= 0 and last >= size for (first, last), size in zip(spans, whole, strict=True)):
+            return ""
+        rows, columns = (f"{first} to {last - 1}".replace("-", "−") for first, last in spans)
+        return f", rows {rows}, columns {columns}"
+
+    @cached_property
+    def size(self) -> Pair:
+        """Columns and rows of a frame."""
+        wide = max(
+            self._above,
+            self.equation + (_BESIDE + self._steps_wide if self.beside else 0),
+            0 if self.beside else self._steps_wide,
+            width(self.heading[0], TITLE),
+            width(self.heading[1], SMALL),
+        )
+        lines = 0 if self.beside else max(map(len, self.lines)) * LINE + 8
+        high = self._planes_end + lines + MARGIN
+        return _even(min(math.ceil(wide), _WIDEST) + 2 * MARGIN), _even(high)
+
+    @property
+    def _above(self) -> float:
+        """Pixels from the left of the input to the right of the feature map."""
+        texts = width(_CAPTION, TEXT), width(self.labels[1], SMALL)
+        return self.output.left - MARGIN + max(self.output.wide, *texts)
+
+    @cached_property
+    def _steps_wide(self) -> int:
+        texts = [width(how, TEXT) for lines in self.lines for _, how in lines]
+        return self.names + math.ceil(max(texts))
+
+    @cached_property
+    def beside(self) -> bool:
+        """Whether the steps have room at the right of the products, else they stand below."""
+        lines = max(map(len, self.lines)) * LINE
+        fits = self.equation + _BESIDE + self._steps_wide <= max(self._above, _ROOMY)
+        return fits and lines <= self._planes_end - self.below
+
+    @property
+    def _planes_end(self) -> int:
+        each = self.kernel[0] * self.side + (22 if len(self.planes) > 1 else 0)
+        return self.below + len(self.planes) * (each + 14)
+
+    @cached_property
+    def steps(self) -> Pair:
+        """Left and top of the steps."""
+        if not self.beside:
+            return MARGIN, self._planes_end + 8
+        lines = max(map(len, self.lines)) * LINE
+        return MARGIN + self.equation + _BESIDE, (self.below + self._planes_end - 14 - lines) // 2 + 4
+
+
+def _both(values: Sequence[int]) -> str:
+    """``2``, or ``2 × 1`` where the axes differ."""
+    return str(values[0]) if len(set(values)) == 1 else " × ".join(map(str, values))
+
+
+def _even(value: int) -> int:
+    return value + value % 2
