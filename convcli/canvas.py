@@ -42,6 +42,22 @@ class Surface(Protocol):
         """They are there."""
 
 
+class Kept:
+    """A surface that stays in memory: ``pictures``, (frames, rows, columns, channels)."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.pictures: Array = np.empty((layout.frames, *layout.shape), layout.dtype)
+
+    def place(self, frame: int, strip: Strip) -> Array:
+        """Where the pixels of a strip go, (rows, columns, channels)."""
+        part: Array = self.pictures[frame, slice(*strip.rows), slice(*strip.columns)]
+        return part
+
+    def done(self, frame: int, strip: Strip) -> None:
+        """They are there."""
+
+
 class Canvas:
     """A surface that becomes a file.
 
@@ -49,10 +65,11 @@ class Canvas:
         layout: of the picture, or of each of several frames.
         encoder: turns bands into pieces of a file.
         height: rows of a band; the last of a frame may have fewer.
+        most: pieces that may wait for an earlier one.
     """
 
-    def __init__(self, layout: Layout, encoder: Encoder, height: int) -> None:
-        self.layout, self.encoder, self.height = layout, encoder, height
+    def __init__(self, layout: Layout, encoder: Encoder, height: int, most: float = MOST_WAITING) -> None:
+        self.layout, self.encoder, self.height, self.most = layout, encoder, height, most
         self.bands: dict[tuple[int, int], _Band] = {}
         self.spare: list[Array] = []
         self.pieces: dict[int, Any] = {}
@@ -100,9 +117,7 @@ class Canvas:
         with self.changed:
             if band.scratch is not None:
                 self.spare.append(band.scratch)
-            self.changed.wait_for(
-                lambda: self.broken or index == self.next or len(self.pieces) < MOST_WAITING
-            )
+            self.changed.wait_for(lambda: self.broken or index == self.next or len(self.pieces) < self.most)
             self.pieces[index] = piece
             self._check()
             self.changed.notify_all()

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.drawing import FRAME, GROUND, INK, diverging
+from convcli.colourmaps import diverging
 from convcli.dtypes import Array
 from convcli.lettering import Ink, width, write
 from convcli.padding import Pair
 from convcli.rational import Number
+from convcli.scene import FRAME, GROUND, INK
 from convcli.steps import as_float, decimal
 from convcli.values import frozen
 

@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 
+from convcli.colourbar import BAR, Bar, level
+from convcli.colourmaps import diverging
 from convcli.dtypes import Array
+from convcli.kernel import Kernel
 from convcli.rational import FloatArray
+from convcli.scene import (
+    FAINT,
+    FRAME,
+    GROUND,
+    INK,
+    Box,
+    Ink,
+    Item,
+    Line,
+    Picture,
+    Scene,
+    Text,
+    ascent,
+    fitted,
+    raster,
+    width,
+)
 from convcli.values import frozen
 
-if TYPE_CHECKING:
-    from PIL.ImageDraw import ImageDraw
-    from PIL.ImageFont import FreeTypeFont
-
-Ink = tuple[int, int, int]
-
-GROUND: Final = (250, 250, 248)
-INK: Final = (28, 30, 34)
-FAINT: Final = (112, 116, 122)
-FRAME: Final = (208, 210, 212)
-_NEGATIVE: Final = (33, 102, 172)
-_POSITIVE: Final = (178, 24, 43)
-_MIDDLE: Final = (247, 247, 247)
 _MARGIN: Final = 24
 _GAP: Final = 16
 _TITLE: Final = 26  # points
 _LABEL: Final = 15
 _SMALL: Final = 12
-_SHRINK: Final = 3
+_UNDER: Final = 8  # from a picture to its bar
+_BETWEEN: Final = 6  # badges
+_JOINTED: Final = 6  # pixels of a weight
+MOST_PLANES: Final = 4
 
 
 @frozen(eq=False)
@@ -41,97 +51,127 @@ class Panel:
         title: above the picture, cut where it is too long.
         pixels: (rows, columns) or (rows, columns, 3), uint8.
         note: smaller, below the title.
-        badge: a little picture at the right of the title, such as a kernel's heat map.
+        badges: at the right of the title, planes of a kernel, a pixel for each weight, (rows, columns, 3).
+        zoom: pixels that each pixel is wide and high.
+        bar: what its colours mean, below the picture.
+        number: the end of the title, which is never cut.
     """
 
     title: str
     pixels: Array
     note: str = ""
-    badge: Array | None = None
+    badges: tuple[Array, ...] = ()
+    zoom: int = 1
+    bar: Bar | None = None
+    number: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(rows, columns) as it is drawn."""
+        rows, columns = self.pixels.shape[:2]
+        return rows * self.zoom, columns * self.zoom
 
 
 def sheet(panels: Sequence[Panel], title: str = "", columns: int = 0, footer: str = "") -> Array:
-    """Panels in rows, as (rows, columns, 3) of uint8; every cell is as large as the largest panel.
+    """`page` as pixels, (rows, columns, 3) of uint8."""
+    return raster(page(panels, title, columns, footer))
 
-    Without ``columns``, a sheet that is a little taller than wide.
+
+def page(
+    panels: Sequence[Panel], title: str = "", columns: int = 0, footer: str = "", bar: Bar | None = None
+) -> Scene:
+    """Panels in rows; every cell is as large as the largest panel.
+
+    Args:
+        columns: panels beside each other; for 0, a sheet that is a little taller than wide.
+        bar: what the colours of all panels mean.
     """
-    from PIL import Image, ImageDraw
-
-    wide = max(panel.pixels.shape[1] for panel in panels)
-    high = max(panel.pixels.shape[0] for panel in panels)
+    wide = max(panel.size[1] for panel in panels)
+    high = max(panel.size[0] for panel in panels)
     head = _LABEL + 6 + (_SMALL + 6 if any(panel.note for panel in panels) else 0)
-    columns = min(columns or _columns(len(panels), wide, high + head), len(panels))
+    foot = _UNDER + BAR if any(panel.bar for panel in panels) else 0
+    columns = min(columns or _columns(len(panels), wide, high + head + foot), len(panels))
     rows = -(-len(panels) // columns)
     top = _MARGIN + (_TITLE + _GAP if title else 0)
-    width = 2 * _MARGIN + columns * (wide + _GAP) - _GAP
-    height = top + rows * (head + high + _GAP) - _GAP + _MARGIN + (_SMALL + _GAP if footer else 0)
-    image = Image.new("RGB", (width, height), GROUND)
-    draw = ImageDraw.Draw(image)
-    _text(draw, (_MARGIN, _MARGIN), title, _TITLE, INK, width - 2 * _MARGIN)
+    across = columns * (wide + _GAP) - _GAP
+    bottom = top + rows * (head + high + foot + _GAP) - _GAP
+    points = next((size for size in (_TITLE, 20) if width(title, size) <= across), _LABEL)
+    items: list[Item] = [*line((_MARGIN, _MARGIN), title, points, INK, across)]
     for index, panel in enumerate(panels):
         row, column = divmod(index, columns)
-        place = _MARGIN + column * (wide + _GAP), top + row * (head + high + _GAP)
-        _panel(image, draw, panel, place, wide, head)
-    _text(draw, (_MARGIN, height - _MARGIN - _SMALL), footer, _SMALL, FAINT, width - 2 * _MARGIN)
-    return np.asarray(image)
+        place = _MARGIN + column * (wide + _GAP), top + row * (head + high + foot + _GAP)
+        items += _panel(panel, place, wide, head)
+    if bar:
+        items += level(bar, (_MARGIN, bottom + _GAP), across)
+        bottom += _GAP + BAR
+    items += line((_MARGIN, bottom + _GAP), footer, _SMALL, FAINT, across)
+    bottom += _SMALL + _GAP if footer else 0
+    return Scene(across + 2 * _MARGIN, bottom + _MARGIN, tuple(items), title)
 
 
 def _columns(count: int, wide: int, high: int) -> int:
-    """As many columns as make the sheet about 1.2 times as high as wide."""
-    return max(round(math.sqrt(count * (high + _GAP) / (wide + _GAP) / 1.2)), 1)
+    """Columns that make the sheet about 1.2 times as high as wide, give or take one to fill its rows."""
+    best = max(round(math.sqrt(count * (high + _GAP) / (wide + _GAP) / 1.2)), 1)
+    return min((best, best + 1, max(best - 1, 1)), key=lambda columns: -count % columns)
 
 
-def _panel(image: Any, draw: ImageDraw, panel: Panel, place: tuple[int, int], wide: int, head: int) -> None:
-    from PIL import Image
-
-    left, top = place
-    room = wide
-    if panel.badge is not None:
-        side = head - 5
-        badge = Image.fromarray(panel.badge)
-        badge.thumbnail((side, side), Image.Resampling.NEAREST)
-        _framed(image, draw, badge, (left + wide - badge.width, top + (side - badge.height) // 2))
-        room -= side + 6
-    _text(draw, (left, top), panel.title, _LABEL, INK, room)
-    _text(draw, (left, top + _LABEL + 4), panel.note, _SMALL, FAINT, room)
-    _framed(image, draw, Image.fromarray(panel.pixels), (left, top + head))
-
-
-def _framed(image: Any, draw: ImageDraw, picture: Any, place: tuple[int, int]) -> None:
-    left, top = place
-    image.paste(picture, place)
-    draw.rectangle((left - 1, top - 1, left + picture.width, top + picture.height), outline=FRAME)
+def _panel(panel: Panel, place: tuple[int, int], wide: int, head: int) -> Iterator[Item]:
+    (left, top), (rows, columns) = place, panel.size
+    side, right = head - 5, left + wide
+    for badge in reversed(panel.badges):
+        zoom = max(side // max(badge.shape[:2]), 1)
+        right -= badge.shape[1] * zoom
+        yield from _weights((right, top + (side - badge.shape[0] * zoom) // 2), badge, zoom)
+        right -= _BETWEEN
+    room = right - left
+    yield from line((left, top), panel.title, _LABEL, INK, room, panel.number)
+    yield from line((left, top + _LABEL + 4), panel.note, _SMALL, FAINT, room)
+    yield from framed((left, top + head), panel.pixels, panel.zoom)
+    if panel.bar:
+        yield from level(panel.bar, (left, top + head + rows + _UNDER), columns)
 
 
-def _text(draw: ImageDraw, place: tuple[int, int], text: str, size: int, ink: Ink, room: int) -> None:
-    """One line, a little smaller where that makes it fit the room, else cut with …."""
-    if not text:
+def _weights(place: tuple[int, int], badge: Array, zoom: int) -> Iterator[Item]:
+    """A kernel in squares, with joints between those that are large enough."""
+    yield from framed(place, badge, zoom)
+    (left, top), (rows, columns) = place, badge.shape[:2]
+    right, bottom = left + columns * zoom - 1, top + rows * zoom - 1
+    if zoom < _JOINTED:
         return
-    font = _font(size)
-    if draw.textlength(text, font=font) > room:
-        font = _font(max(size - _SHRINK, _SMALL))
-    while draw.textlength(text, font=font) > room and len(text) > 1:
-        text = text.removesuffix("…")[:-1] + "…"
-    draw.text(place, text, font=font, fill=ink)
+    for row in range(1, rows):
+        yield Line((left, top + row * zoom), (right, top + row * zoom), GROUND)
+    for column in range(1, columns):
+        yield Line((left + column * zoom, top), (left + column * zoom, bottom), GROUND)
 
 
-def _font(size: int) -> FreeTypeFont:
-    from PIL import ImageFont
+def framed(place: tuple[int, int], pixels: Array, zoom: int = 1) -> Iterator[Item]:
+    """A picture in a thin frame."""
+    (left, top), (rows, columns) = place, pixels.shape[:2]
+    yield Box((left - 1, top - 1), columns * zoom + 2, rows * zoom + 2, outline=FRAME)
+    yield Picture(place, pixels, zoom)
 
-    font = ImageFont.load_default(size)
-    assert isinstance(font, ImageFont.FreeTypeFont)
-    return font
 
-
-def diverging(values: FloatArray, limit: float) -> Array:
-    """Values as colours, (…, 3) uint8: blue below 0, near white at 0, red above; ``limit`` is darkest."""
-    share = np.clip(values / (limit or 1), -1, 1)[..., None]
-    ends = np.where(share < 0, _NEGATIVE, _POSITIVE)
-    mixed: Array = np.rint(np.array(_MIDDLE) + np.abs(share) * (ends - np.array(_MIDDLE))).astype(np.uint8)
-    return mixed
+def line(
+    place: tuple[int, int], text: str, size: int, ink: Ink, room: float, end: str = ""
+) -> Iterator[Text]:
+    """One line below ``place``, made to fit the room; none where there is no text."""
+    if text:
+        shown, smaller = fitted(text, size, room, end)
+        yield Text((place[0], place[1] + ascent(smaller)), shown, smaller, ink)
 
 
 def heat_map(weights: FloatArray, cell: int) -> Array:
-    """(rows, columns) weights as squares of ``cell`` pixels, coloured by `diverging`, (…, …, 3)."""
+    """(rows, columns) weights as squares of ``cell`` pixels, in colours of ``diverging``, (…, …, 3)."""
     colours = diverging(weights, float(np.abs(weights).max()))
     return np.repeat(np.repeat(colours, cell, 0), cell, 1)
+
+
+def planes(kernel: Kernel, index: int) -> list[Array]:
+    """What makes one map: its (rows, columns) of weights for each input, of all maps that become it.
+
+    Rational weights are integers, to be divided by their common denominator; of a volume, the first frame's.
+    """
+    raw: Array = kernel.exact.numerators if kernel.exact else kernel.weights
+    whole = raw.reshape(-1, *kernel.tensor_shape[-4:])[0]
+    of_map = whole if kernel.combine else whole[..., [min(index, kernel.maps - 1)]]
+    return [of_map[:, :, channel, each] for each, channel in np.ndindex(of_map.shape[:1:-1])]

@@ -32,7 +32,7 @@ from convcli.picture import Mapping, ends
 from convcli.plan import Outcome, Plan, Problem
 from convcli.rational import Number
 from convcli.source import Source, Whole
-from convcli.values import frozen
+from convcli.values import frozen, replace
 
 View = Callable[[Array], Array]
 """From (rows, columns, lanes) sums to the colours that are seen in them."""
@@ -126,11 +126,12 @@ def feature_maps(
     treatment: Treatment,
     mapping: Mapping,
     canvases: Sequence[Surface],
+    table: Array | None = None,
 ) -> list[FeatureMap]:
     """Convolve a picture and map every map to the pixels of a canvas; maps may share one, as its channels.
 
     A mapping that needs the feature map's own range makes a first pass to find it, because computing twice is
-    quicker than keeping a map of full size.
+    quicker than keeping a map of full size. A ``table`` of (256, 3) colours colours maps of one channel.
     """
     source: Source = Colours(treatment.reader(reader), plan)
     if plan.problem.depth.size > 1:
@@ -145,6 +146,7 @@ def feature_maps(
         _ranged(plan, outcome, index, mapping, map_, treatment) for index, map_ in enumerate(seen_sums)
     ]
     palettes = _palettes(plan, outcome, treatment, mappings, canvases, reader)
+    palettes = [replace(palette, table=table) for palette in palettes]
     _run(plan, source, seen_sums, lambda own: _Painter(own, view, opaque, not mapping.needs_range, palettes))
     return [
         FeatureMap(*_range(outcome, index, map_), map_.below, map_.above, used)
@@ -224,6 +226,7 @@ class _Palette:
         alpha: for alpha that was filtered, the last lane of the sums, or sampled by ``centres``.
         first: the channel of the canvas where the map begins.
         last: whether no other map comes behind it on its canvas.
+        table: colours for the pixels of a map of one channel.
     """
 
     canvas: Surface
@@ -233,18 +236,28 @@ class _Palette:
     centres: _Centres | None
     first: int = 0
     last: bool = True
+    table: Array | None = None
 
     def paint(self, frame: int, strip: Strip, sums: Array, colours: Array) -> tuple[int, int]:
         """Fill a strip; how many values lay below and above what a pixel holds."""
         pixels = self.canvas.place(frame, strip)
         if self.light is not None:
             colours = encoded(colours * self.light.gain + self.light.offset)
-        cut = self.finish(colours, pixels[..., self.first : self.first + colours.shape[2]], count=True)
+        cut = self._finished(colours, pixels)
         if self.alpha is not None:
             alpha = sums[..., -1] if self.centres is None else self.centres.alpha(frame, strip)
             self.alpha(np.ascontiguousarray(alpha), pixels[..., -1])
         if self.last:
             self.canvas.done(frame, strip)
+        return cut
+
+    def _finished(self, colours: Array, pixels: Array) -> tuple[int, int]:
+        """Turn sums into pixels of the canvas, in its colours where there is a table."""
+        if self.table is None:
+            return self.finish(colours, pixels[..., self.first : self.first + colours.shape[2]], count=True)
+        shades = np.empty(colours.shape, self.table.dtype)
+        cut = self.finish(colours, shades, count=True)
+        pixels[..., :3] = self.table[shades[..., 0]]
         return cut
 
 

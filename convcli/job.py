@@ -6,21 +6,23 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from math import inf
 from typing import Final, Self
 
 from convcli import images
-from convcli.canvas import Canvas
+from convcli.canvas import MOST_WAITING, Canvas
 from convcli.drafts import Draft, Ledger, check_stream
+from convcli.dtypes import Array
 from convcli.errors import ConvcliError, Halted, OutputError, one_line
 from convcli.featuremap import FeatureMap, feature_maps
 from convcli.files import STREAM, Input
-from convcli.images.base import Layout, depth_text, kind_text
+from convcli.images.base import Metadata, depth_text, kind_text
 from convcli.images.decoding import QUIET
 from convcli.images.jpeg import QUALITY
 from convcli.images.metadata import listed
 from convcli.naming import Target
 from convcli.report import File, Report
-from convcli.task import AHEAD, Settings, Task, prepare
+from convcli.task import AHEAD, GRAY, Settings, Task, prepare
 from convcli.values import frozen
 
 ALPHA_NOTES: Final = {
@@ -64,7 +66,7 @@ class Result:
             sizes = [draft.commit(sync_folder) for draft in self.drafts]
         sizes *= len(self.found[0][0]) // len(sizes)  # a stack is one file for all maps
         return [
-            _report(task, self.settings, index, map_, sizes[index], seconds)
+            report_of(task, self.settings, index, map_, sizes[index], seconds)
             for task, (maps, seconds) in zip(self.tasks, self.found, strict=True)
             for index, map_ in enumerate(maps)
         ]
@@ -74,11 +76,12 @@ Todo = list[tuple[Settings, list[Task]]]
 """The results that are wanted of one input: by which settings, and the tasks of each."""
 
 
-def apply(source: str, settings: Settings, ledger: Ledger | None = None) -> list[Report]:
+def apply(source: str, *each: Settings, ledger: Ledger | None = None) -> list[Report]:
     """Convolve one picture, or every frame of a file, and write the feature maps.
 
     Args:
-        source: a file, or ``-`` for standard input.
+        source: a file, or ``-`` for standard input, which is decoded once.
+        each: what to do with it, one result behind the other.
         ledger: the run's files, where there are several inputs.
 
     Returns:
@@ -88,7 +91,7 @@ def apply(source: str, settings: Settings, ledger: Ledger | None = None) -> list
         ConvcliError: of every kind; nothing is left half-written.
     """
     with Input.open(source) as opened:
-        todo = decided(source, opened, [settings])
+        todo = decided(source, opened, each)
         made = results(opened, todo, ledger or Ledger([source]))
         return [report for result in made for report in result.commit()]
 
@@ -134,15 +137,15 @@ def _made(task: Task, drafts: list[Draft]) -> list[FeatureMap]:
     """
     plan, metadata = task.plan, task.said.metadata
     reader = task.opened.reader(plan.threads + AHEAD)
-    canvases = [
-        Canvas(task.layout, images.encoder(target.format, task.layout, metadata, plan.height), plan.height)
-        for target in task.targets
-    ]
-    shared = canvases * (plan.outcome.maps // len(canvases))  # a stack is one canvas for all maps
-    with ThreadPoolExecutor(len(canvases)) as pool:
-        writing = [pool.submit(_write, *each) for each in zip(task.targets, canvases, drafts, strict=True)]
+    most = inf if task.pages > 1 else MOST_WAITING  # a page waits until those before it are written
+    books = [[_canvas(task, target, metadata, most) for _ in range(task.pages)] for target in task.targets]
+    canvases = [canvas for book in books for canvas in book]
+    shared = canvases * (plan.outcome.maps // len(canvases))  # an array is one canvas for all maps
+    colours = _colours(task.colormap)
+    with ThreadPoolExecutor(len(books)) as pool:
+        writing = [pool.submit(_write, *each) for each in zip(task.targets, books, drafts, strict=True)]
         try:
-            maps = feature_maps(plan, reader, task.treatment, task.mapping, shared)
+            maps = feature_maps(plan, reader, task.treatment, task.mapping, shared, colours)
         except BaseException as error:
             for canvas in canvases:
                 canvas.halt()
@@ -155,6 +158,19 @@ def _made(task: Task, drafts: list[Draft]) -> list[FeatureMap]:
     return maps
 
 
+def _colours(colormap: str) -> Array | None:
+    if colormap == GRAY:
+        return None
+    from convcli.colourmaps import table  # only who asks for colours pays for this import
+
+    return table(colormap)
+
+
+def _canvas(task: Task, target: Target, metadata: Metadata, most: float) -> Canvas:
+    height = task.plan.height
+    return Canvas(task.layout, images.encoder(target.format, task.layout, metadata, height), height, most)
+
+
 def _claim(task: Task, settings: Settings, ledger: Ledger, again: bool) -> None:
     for target in task.targets:
         if target.path is None:
@@ -163,10 +179,12 @@ def _claim(task: Task, settings: Settings, ledger: Ledger, again: bool) -> None:
             ledger.claim(target.path, settings.force or again, not settings.output.is_one_file)
 
 
-def _write(target: Target, canvas: Canvas, draft: Draft) -> None:
+def _write(target: Target, book: list[Canvas], draft: Draft) -> None:
+    """Write the canvases of a file, one behind the other."""
     try:
         with QUIET, draft.refusals():
-            canvas.write(draft.file)
+            for canvas in book:
+                canvas.write(draft.file)
     except (ConvcliError, Halted, MemoryError):
         raise
     except Exception as error:  # an encoder's limit, such as WebP's largest side
@@ -174,7 +192,7 @@ def _write(target: Target, canvas: Canvas, draft: Draft) -> None:
         raise OutputError(f"{target}: {target.format.name} cannot be written: {reason}") from error
 
 
-def _report(
+def report_of(
     task: Task, settings: Settings, index: int, found: FeatureMap, size: int, seconds: float
 ) -> Report:
     opened, target = task.opened, task.targets[min(index, len(task.targets) - 1)]
@@ -188,7 +206,7 @@ def _report(
         target=File(
             str(target.path or target),
             target.format.name,
-            _kind(task.layout, settings.stack),
+            _kind(task, settings.stack),
             size,
         ),
         kernel=settings.kernel,
@@ -197,13 +215,13 @@ def _report(
         geometry=task.geometry,
         padding=str(settings.padding),
         channels=task.channels,
-        batch_shape=(opened.header.channels, task.layout.channels),
+        batch_shape=(opened.header.channels, task.layout.channels - (2 if task.colormap != GRAY else 0)),
         frames=task.plan.problem.batch,
         dtype=str(opened.header.dtype),
         low=found.low,
         high=found.high,
         mapping=found.mapping,
-        mapping_text=found.mapping.describe(task.layout.dtype),
+        mapping_text=_mapping_text(task, found),
         below=found.below,
         above=found.above,
         values=task.plan.problem.values // task.plan.problem.filter.maps,
@@ -214,12 +232,17 @@ def _report(
     )
 
 
-def _kind(layout: Layout, stack: bool) -> str:
-    return (
-        f"{layout.channels} channels, {depth_text(layout.dtype)}"
-        if stack
-        else kind_text(layout.channels, layout.dtype)
-    )
+def _mapping_text(task: Task, found: FeatureMap) -> str:
+    text = found.mapping.describe(task.layout.dtype)
+    return text if task.colormap == GRAY else f"{text}; in the colours of {task.colormap}"
+
+
+def _kind(task: Task, stack: bool) -> str:
+    layout = task.layout
+    if stack and task.pages == 1:
+        return f"{layout.channels} channels, {depth_text(layout.dtype)}"
+    kind = kind_text(layout.channels, layout.dtype)
+    return f"{task.pages} pages, {kind}" if task.pages > 1 else kind
 
 
 def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -39,6 +40,38 @@ def bank(kernels: Sequence[Kernel], name: str, combine: str | None, about: About
         stacked[top : top + height, left : left + width, 0, index] = _fractions(kernel)
     biases = [bias for kernel in kernels for bias in kernel.biases]
     return combined(Kernel(stacked, bias=biases, name=name, about=about), combine)
+
+
+def joined(kernels: Sequence[Kernel]) -> Kernel:
+    """The maps of several kernels as one bank, in their order; those of sets apart.
+
+    Raises:
+        KernelError: a kernel of several input channels, or of more axes than rows and columns.
+    """
+    name = "+".join(kernel.name for kernel in kernels)
+    return bank([plane for kernel in kernels for plane in planes(kernel)], name, None)
+
+
+def planes(kernel: Kernel) -> list[Kernel]:
+    """A (rows, columns) kernel for each feature map, under the kernel's name and the map's number.
+
+    Raises:
+        KernelError: as for `joined`.
+    """
+    if kernel.spatial == 3 or kernel.tensor_shape[-2] > 1:
+        raise KernelError(f"{kernel.name} has weights {kernel.tensor_shape}, which are no bank of planes")
+    if kernel.weights.ndim == 2:
+        return [kernel]
+    single = kernel.maps == 1
+    names = [kernel.name if single else f"{kernel.name} {index}" for index in range(kernel.maps)]
+    return [
+        kernel.reshaped(partial(_plane, kernel, index), bias=bias, combine=None, name=name)
+        for index, (bias, name) in enumerate(zip(kernel.biases, names, strict=True))
+    ]
+
+
+def _plane(kernel: Kernel, index: int, raw: Any) -> Any:
+    return raw.reshape(kernel.tensor_shape)[:, :, 0, index]
 
 
 def combined(kernel: Kernel, how: str | None) -> Kernel:

@@ -138,7 +138,7 @@ def _tidy(value: float, most: float) -> float:
 
 def coloured(kernel: Kernel, full: bool) -> list[str]:
     """A plane of weights as coloured cells for a terminal, of 24-bit colours where ``full``, else of 256."""
-    from convcli.drawing import diverging  # only terminals pay for this import
+    from convcli.colourmaps import diverging  # only terminals pay for this import
 
     rows, columns = kernel.size
     if max(rows, columns) > 2 * MOST_SHOWN:

@@ -18,7 +18,7 @@ from convcli.kernel import Kernel
 from convcli.values import frozen, replace
 
 FIELDS: Final = ("stem", "kernel", "index", "frame", "suffix")
-_ARRAYS: Final = "npy"
+_ARRAYS, _PAGES = "npy", "tiff"
 _DEFAULT: Final = "{stem}.{kernel}{suffix}"
 _DEFAULT_OF_BANK: Final = "{stem}.{kernel}.{index}{suffix}"
 
@@ -150,18 +150,26 @@ class Output:
         return [_target(place, chosen, picture) for place in places]
 
     def stacked(self, channels: int) -> Output:
-        """The same output for an array of so many channels, which no format but NPY holds.
+        """The same output for a stack of maps: pages of a TIFF, or an array of so many channels.
 
         Raises:
             OutputError: another format was asked for.
         """
         suffix = Path(self.spec or "").suffix if self.is_one_file or self._is_template else ""
-        named = self.format or (suffix.removeprefix(".") if "{" not in suffix else "")
-        if named not in ("", _ARRAYS):
+        found = format_of_suffix(suffix)
+        named = self.format or (found.name if found else suffix if "{" not in suffix else "")
+        chosen = format_named(named).name if self.format else named
+        if chosen not in ("", _ARRAYS, _PAGES):
             raise OutputError(
-                f"a stack is an array of {channels} channels, which {named} cannot hold; allowed: .npy"
+                f"a stack is {channels} channels of an array, or pages, which {named} cannot hold; "
+                "allowed: .npy, .tif"
             )
-        return replace(self, format=_ARRAYS)
+        return replace(self, format=chosen or _ARRAYS)
+
+    @property
+    def is_paged(self) -> bool:
+        """Whether a stack is one of pages."""
+        return self.format == _PAGES
 
     def _format_of(self, path: Path) -> Format:
         found = format_of_suffix(path.suffix)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from convcli import files, images
-from convcli.canvas import Canvas
-from convcli.colour import white
-from convcli.drawing import Panel, heat_map, sheet
+from convcli.canvas import Kept
+from convcli.drawing import Panel, heat_map, planes, sheet
 from convcli.dtypes import Array
 from convcli.errors import one_line
 from convcli.featuremap import FeatureMap, feature_maps
-from convcli.images.base import Decoded, Header, Layout, WholePictures
+from convcli.images.base import Decoded, Header, Layout
 from convcli.kernel import Kernel
+from convcli.paper import flat, on_paper
 from convcli.picture import Mapping
 from convcli.task import Settings, planned
 from convcli.values import replace
@@ -42,7 +40,7 @@ def contact_sheet(source: str, kernels: Sequence[Kernel], tile: int, columns: in
         ConvcliError: the picture cannot be read, or a kernel does not fit it.
     """
     small = thumbnail(source, tile, max_pixels)
-    panels = [Panel("the picture", _shown(small))]
+    panels = [Panel("the picture", flat(small))]
     for kernel in kernels:
         panels += _panels(small, kernel)
     name = "standard input" if source == files.STREAM else Path(source).name
@@ -59,7 +57,7 @@ def _panels(small: Array, kernel: Kernel) -> list[Panel]:
     return [
         Panel(
             kernel.name if single else f"{kernel.name} {index}",
-            _shown(pixels),
+            flat(pixels),
             _short(map_.mapping),
             _badge(kernel, index),
         )
@@ -84,27 +82,10 @@ def thumbnail(source: str, tile: int, max_pixels: int) -> Array:
     from PIL import Image
 
     with files.Input.open(source) as opened:
-        pixels = images.open_input(opened, max_pixels)[0].pixels()
-    pixels = as_bytes(pixels)
-    if pixels.shape[2] in (2, 4):
-        alpha = pixels[..., -1:].astype(np.uint16)
-        pixels = ((pixels[..., :-1] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        pixels = on_paper(images.open_input(opened, max_pixels)[0].pixels())
+    image = Image.fromarray(flat(pixels))
     image.thumbnail((tile, tile), Image.Resampling.LANCZOS)
     return np.atleast_3d(np.asarray(image))
-
-
-def as_bytes(pixels: Array) -> Array:
-    """Pixels of any type as 8 bits; floats from their lowest value to their highest."""
-    if pixels.dtype == np.uint8:
-        return pixels
-    values = pixels.astype(np.float64)
-    if pixels.dtype.kind in "iu":
-        return np.clip(values * 255 / white(pixels.dtype) + 0.5, 0, 255).astype(np.uint8)
-    finite = values[np.isfinite(values)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
-    stretched = (np.nan_to_num(values, nan=low) - low) * (255 / ((high - low) or 1))
-    return np.clip(stretched + 0.5, 0, 255).astype(np.uint8)
 
 
 def feature_pictures(pixels: Array, settings: Settings) -> list[tuple[Array, FeatureMap]]:
@@ -115,28 +96,13 @@ def feature_pictures(pixels: Array, settings: Settings) -> list[tuple[Array, Fea
     mapping = settings.mapping.resolved(plan.problem.filter, floats=False)
     dtype = np.dtype(np.float32) if mapping.kind == "raw" else pixels.dtype
     layout = Layout(plan.problem.rows.output, plan.problem.columns.output, plan.problem.lanes, dtype)
-    encoders = [WholePictures(layout, lambda _: b"") for _ in range(plan.outcome.maps)]
-    canvases = [Canvas(layout, encoder, plan.height) for encoder in encoders]
-    with ThreadPoolExecutor(len(canvases)) as pool:
-        writing = [pool.submit(canvas.write, io.BytesIO()) for canvas in canvases]
-        try:
-            found = feature_maps(plan, Decoded([pixels]), treatment, mapping, canvases)
-        except BaseException:
-            for canvas in canvases:
-                canvas.halt()
-            raise
-        for job in writing:
-            job.result()
-    return [(encoder.pictures[0], map_) for encoder, map_ in zip(encoders, found, strict=True)]
+    surfaces = [Kept(layout) for _ in range(plan.outcome.maps)]
+    found = feature_maps(plan, Decoded([pixels]), treatment, mapping, surfaces)
+    return [(surface.pictures[0], map_) for surface, map_ in zip(surfaces, found, strict=True)]
 
 
-def _shown(pixels: Array) -> Array:
-    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
-
-
-def _badge(kernel: Kernel, index: int) -> Array | None:
+def _badge(kernel: Kernel, index: int) -> tuple[Array, ...]:
     """The weights in colours, where their cells can be told apart and are those of the one map."""
     if kernel.combine or max(kernel.size) > LARGEST_BADGE:
-        return None
-    plane = kernel.weights.reshape(-1, *kernel.tensor_shape[-4:])[0, :, :, 0, min(index, kernel.maps - 1)]
-    return heat_map(plane, max(60 // max(kernel.size), 1))
+        return ()
+    return (heat_map(planes(kernel, index)[0], 1),)

@@ -21,8 +21,8 @@ from convcli.files import Input
 from convcli.geometry import parse_sizes
 from convcli.naming import Output
 from convcli.padding import Pair
+from convcli.paper import as_bytes
 from convcli.picture import ends
-from convcli.preview import as_bytes
 from convcli.spot import Kept, Pin, Spot
 from convcli.task import Settings, Task
 from convcli.values import frozen, replace

@@ -8,13 +8,13 @@ from typing import Any, Final
 import numpy as np
 
 from convcli.cells import TEXT, Type, edge, gray, grown, mixed, put, scaled, thin_line, weighed
-from convcli.drawing import FAINT, FRAME, GROUND, INK
 from convcli.dtypes import Array
 from convcli.explain import Plane
 from convcli.lettering import Ink, cut, write
 from convcli.padding import Pair
 from convcli.picture import ends
 from convcli.rational import Number
+from convcli.scene import FAINT, FRAME, GROUND, INK
 from convcli.slide import Moment, Slide
 from convcli.slidestage import LINE, MARGIN, SIGN, SMALL, TITLE, Stage
 

@@ -31,6 +31,9 @@ from convcli.values import frozen, replace
 LUMA: Final = tuple(Fraction(share, 1000) for share in (299, 587, 114))
 """Shares of red, green and blue in brightness: ITU-R BT.601."""
 
+GRAY: Final = "gray"
+"""The colour map that leaves pixels as they are."""
+
 CHANNELS: Final = ("each", "gray", "sum")
 AHEAD: Final = 2
 """Decoded frames that are kept beyond one a worker."""
@@ -49,8 +52,8 @@ MAX_PIXELS: Final = 10**9
 class Settings:
     """What to do with every picture of a run; the words are those of the command line.
 
-    ``frames`` are those of a file of several, ``stack`` puts all maps into one file, as its channels, and
-    ``notes`` go into every report.
+    ``frames`` are those of a file of several, ``stack`` puts all maps into one file, as pages of a TIFF
+    or channels of an array, ``colormap`` colours maps of one channel, and ``notes`` go into every report.
     """
 
     kernel: Kernel
@@ -72,12 +75,18 @@ class Settings:
     strip: bool = False
     frames: slice = slice(None)
     stack: bool = False
+    colormap: str = "gray"
     notes: tuple[str, ...] = ()
 
 
 @frozen(eq=False)
 class Task:
-    """The decisions for one picture, or for frames that are alike, made before a pixel is decoded."""
+    """The decisions for one picture, or for frames that are alike, made before a pixel is decoded.
+
+    Attributes:
+        pages: maps that stand behind each other in one file.
+        colormap: of `colourmaps.COLOURMAPS`.
+    """
 
     source: str
     opened: images.Opened
@@ -89,6 +98,8 @@ class Task:
     layout: Layout
     targets: tuple[Target, ...]
     said: Said
+    pages: int = 1
+    colormap: str = "gray"
 
     @property
     def memory(self) -> int:
@@ -102,6 +113,7 @@ class Task:
         kept = sum(
             result * layout.frames for target in self.targets if not isinstance(target.format, Streaming)
         )
+        kept += result * layout.frames * (self.pages - 1)  # until the pages before are written
         band = plan.height * layout.columns * layout.channels * layout.dtype.itemsize
         strips = plan.threads * (_SCRATCH + 4 * band) + MOST_WAITING * band * len(self.targets)
         return decoded + max(frames - 1, 0) * picture + kept + strips + _PROGRAM
@@ -144,19 +156,70 @@ def _prepared(
     shape, channels, treatment, plan = planned(header, settings)
     _check_size(shape, settings.max_pixels)
     floats = header.dtype.kind == "f" and settings.depth in (None, "float")
-    mapping = settings.mapping.resolved(plan.problem.filter, floats)
-    dtype = _target_dtype(mapping, header.dtype, plan, settings.depth)
+    mapping = _mapping(settings, plan.problem.filter, floats)
+    dtype = _target_dtype(mapping, header.dtype, plan, _depth(settings, plan, treatment))
     count, maps = plan.problem.lanes + (treatment.alpha == "keep"), plan.outcome.maps
+    count += 2 if settings.colormap != GRAY else 0
+    output, pages = settings.output.stacked(count * maps) if settings.stack else settings.output, 1
     if settings.stack:
-        count, maps = count * maps, 1
-    output = settings.output.stacked(count) if settings.stack else settings.output
+        count, maps, pages = (count, 1, maps) if output.is_paged else (count * maps, 1, 1)
     rows, columns = shape.output[-2:]
     layout = Layout(rows, columns, count, dtype, plan.problem.batch * plan.problem.depth.output)
-    picture = Picture(dtype, count, frames if mixed else layout.frames, mixed, frame)
+    picture = Picture(dtype, count, frames if mixed else layout.frames * pages, mixed, frame)
     targets = output.targets(source, kernel.name, maps, opened.format, picture)
     plan = _cut(plan, targets[0].format)
     said = _said(_kept(header, settings, layout), targets[0].format, count, shape)
-    return Task(source, opened, shape, channels, plan, treatment, mapping, layout, tuple(targets), said)
+    return Task(
+        source,
+        opened,
+        shape,
+        channels,
+        plan,
+        treatment,
+        mapping,
+        layout,
+        tuple(targets),
+        said,
+        pages,
+        settings.colormap,
+    )
+
+
+def _mapping(settings: Settings, filter_: Filter, floats: bool) -> Mapping:
+    """The mapping, which a colour map with a middle wants to have 0 there."""
+    asked = settings.mapping
+    if settings.colormap == GRAY:
+        return asked.resolved(filter_, floats)
+    if settings.colormap == "diverging":
+        if asked.kind not in ("auto", "signed"):
+            raise ArgumentError(
+                f"colormap diverging has 0 in its middle, map {asked.kind} has not; "
+                "allowed: auto, signed, signed:LIMIT"
+            )
+        return Mapping("signed", asked.low, asked.high)
+    if asked.kind == "raw":
+        raise ArgumentError(
+            "map raw keeps values, a colormap colours pixels; use clip, abs, signed or stretch"
+        )
+    found = asked.resolved(filter_, False)
+    return Mapping("stretch") if floats and asked.kind == "auto" and found.kind == "clip" else found
+
+
+def _depth(settings: Settings, plan: Plan, treatment: Treatment) -> str | None:
+    """--depth; 8 bits where a colour map says so, which one channel can have."""
+    if settings.colormap == GRAY:
+        return settings.depth
+    lanes = plan.problem.lanes - (treatment.alpha == "filter")
+    if settings.stack:
+        raise ArgumentError("a stack holds values, which no colormap colours; use --sheet, or leave --stack")
+    if lanes > 1:
+        raise ArgumentError(
+            f"colormap {settings.colormap} colours one channel, the feature map has {lanes}; "
+            "allowed: --channels gray or sum"
+        )
+    if settings.depth in ("16", "float"):
+        raise ArgumentError(f"colormap {settings.colormap} has 8 bits; --depth {settings.depth} has no place")
+    return "8"
 
 
 def _check_size(shape: Geometry, most: int) -> None:
@@ -173,6 +236,8 @@ def _kept(header: Header, settings: Settings, layout: Layout) -> Metadata:
     metadata = header.metadata
     if layout.frames != header.frames:
         metadata = replace(metadata, timing=None)
+    if settings.colormap != GRAY:  # its colours are those of sRGB
+        metadata = replace(metadata, icc=None, gamma=None, srgb=None)
     return Metadata(subsampling=metadata.subsampling, timing=metadata.timing) if settings.strip else metadata
 
 
@@ -194,7 +259,7 @@ def planned(header: Header, settings: Settings) -> tuple[Geometry, str, Treatmen
     """The sizes, what happens to channels and colours, and the plan for a picture of this header."""
     kernel = settings.kernel
     shape = _sizes(header, settings)
-    channels = _channels(settings.channels, kernel, header)
+    channels = _channels(_wanted_channels(header, settings), kernel, header)
     treatment = _treatment(header, channels, settings)
     problem = _problem(header, shape, channels, treatment, settings)
     plan = choose(problem, settings.method, settings.threads, SHARERS)
@@ -239,6 +304,13 @@ def _unfilterable(kernel: Kernel, channels: str, values: DType) -> str:
     if products(values) is None:
         return f"{values} times {values} needs a wider type than there is"
     return ""
+
+
+def _wanted_channels(header: Header, settings: Settings) -> str | None:
+    """--channels; a colour map colours the brightness of a picture in colours."""
+    colours = header.channels - header.alpha
+    own = settings.colormap != GRAY and colours > 1 and settings.kernel.tensor_shape[-2] == 1
+    return "gray" if own and settings.channels is None else settings.channels
 
 
 def _channels(asked: str | None, kernel: Kernel, header: Header) -> str:

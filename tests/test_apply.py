@@ -286,7 +286,7 @@ def test_the_json_report_keeps_to_its_page():
     file = files.Input(data=(SAMPLES / "scene.png").read_bytes())
     ((task,),) = prepare("scene.png", images.open_input(file, 10**9), settings)
     found = featuremap.FeatureMap(0, 255, 0, 0, task.mapping)
-    report = job._report(task, settings, 0, found, 10, 0.0).as_dict()
+    report = job.report_of(task, settings, 0, found, 10, 0.0).as_dict()
 
     def keys(value: object) -> set[str]:
         if isinstance(value, dict):

@@ -94,9 +94,9 @@ def test_a_stack_is_one_array(run, tmp_path):
     for options, words in [
         (
             ("-o", tmp_path / "x.png"),
-            "a stack is an array of 2 channels, which png cannot hold; allowed: .npy",
+            "a stack is 2 channels of an array, or pages, which png cannot hold; allowed: .npy, .tif",
         ),
-        (("--format", "tiff"), "which tiff cannot hold"),
+        (("--format", "gif"), "which gif cannot hold"),
     ]:
         ran = run("apply", SAMPLES / "scene.png", "-k", "sobel", "--combine", "stack", *options)
         assert (ran.code, words in ran.err) == (2, True), ran.err

@@ -37,6 +37,16 @@ def test_the_page_is_current():
     assert module.page() == module.PAGE.read_text(), "run python docs/make.py"
 
 
+def test_the_figure_of_the_readme_is_current():
+    """The picture is what the command beside it draws; fonts differ a little between Pillow's versions."""
+    module = make()
+    kept, due = (
+        np.asarray(image).astype(int) for image in (Image.open(module.FIGURE).convert("RGB"), module.figure())
+    )
+    assert kept.shape == due.shape, "run python docs/make.py"
+    assert (np.abs(kept - due) > 24).mean() < 0.02, "run python docs/make.py"
+
+
 def test_the_pictures_are_current():
     """Its pictures too, up to the colours that are left out."""
     module = make()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,18 +18,24 @@ if TYPE_CHECKING:
     from convcli.report import Report
     from convcli.task import Settings
 
+TERMINAL: Final = "term:"
+"""What ``-o`` begins with where maps are looked at in the terminal."""
+
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@options.kernel
+@options.kernels
 @options.convolution
 @options.values
 @options.colours
+@options.stack
+@options.drawn
 @click.option(
     "-o",
     "--output",
     metavar="OUT",
-    help="A file, FOLDER/, a template of {stem} {kernel} {index} {frame} {suffix}, or - for standard output. "
+    help="A file, FOLDER/, a template of {stem} {kernel} {index} {frame} {suffix}, - for standard output, or "
+    "term: to look at it in the terminal. "
     "Default: {stem}.{kernel}{suffix} beside the input.",
 )
 @options.format_name
@@ -38,24 +45,24 @@ if TYPE_CHECKING:
 @options.work
 @options.reports
 def apply(images: tuple[str, ...], **given: Any) -> None:
-    """Convolve each IMAGE with a kernel and write its feature map as a picture.
+    """Convolve each IMAGE with a kernel, or several, and write its feature maps as pictures.
 
     An IMAGE of - is standard input.
 
     \b
       convcli apply photo.png --kernel box3
       convcli apply *.png -k sobel-x -o edges/
+      convcli apply photo.png -k sobel-x -k box3 --sheet -o sheet.png
+      convcli apply photo.png -k sobel-x --figure -o figure.svg
       cat a.png | convcli apply - -k gaussian5 -o - > b.png
     """
-    settings = _settings(images, given)
-    ledger = Ledger(images)
-    sink = ReportSink(images, settings.output.spec, given, ledger)
-    from convcli import job
-
+    each, ledger = _settings(images, given), Ledger(images)
+    sink = ReportSink(images, given["output"], given, ledger)
+    make = _maker(each, given, ledger)
     failed = 0
     for image in images:
         try:
-            for report in job.apply(image, settings, ledger):
+            for report in make(image):
                 sink.add(report)
         except (ConvcliError, MemoryError) as error:
             message = naming(image, error)
@@ -69,11 +76,35 @@ def apply(images: tuple[str, ...], **given: Any) -> None:
         click.get_current_context().exit(1)
 
 
-def _settings(images: tuple[str, ...], given: dict[str, Any]) -> Settings:
-    from convcli.cli.settings import settings_of
+def _maker(each: list[Settings], given: dict[str, Any], ledger: Ledger) -> Callable[[str], list[Report]]:
+    """What is done with one picture."""
+    if _looks(given):
+        from convcli.cli.looking import Looking
+
+        return Looking.of(given, each, ledger).apply
+    from convcli import job
+
+    return lambda image: job.apply(image, *each, ledger=ledger)
+
+
+def _looks(given: dict[str, Any]) -> bool:
+    """Whether maps are drawn or shown, not written as they are."""
+    return given["sheet"] or given["figure"] or (given["output"] or "").startswith(TERMINAL)
+
+
+def _settings(images: tuple[str, ...], given: dict[str, Any]) -> list[Settings]:
+    from convcli.cli.settings import each_settings
     from convcli.naming import Output
 
-    output = Output(given["output"], given["format_name"])
+    drawn, spec = _looks(given), given["output"]
+    shown = (spec or "").startswith(TERMINAL)
+    output = Output(None if shown else spec, None if drawn else given["format_name"])
+    each = each_settings(given, given["kernels"], output)
+    if len(each) > 1 and not drawn and (output.is_one_file or output.is_stream):
+        raise ArgumentError(
+            f"the maps of {len(each)} kernels cannot all be written to {one_line(output.spec or '')}; "
+            "use FOLDER/, {kernel}, --stack or --sheet"
+        )
     if len(images) > 1 and (output.is_one_file or output.is_stream):
         raise ArgumentError(
             f"{len(images)} pictures cannot all be written to {one_line(output.spec or '')}; "
@@ -81,7 +112,7 @@ def _settings(images: tuple[str, ...], given: dict[str, Any]) -> Settings:
         )
     if images.count(STREAM) > 1:
         raise ArgumentError("standard input (-) stands twice")
-    return settings_of(given, given["kernel"], output)
+    return each
 
 
 def naming(image: str, error: Exception) -> str:
@@ -98,7 +129,7 @@ class ReportSink:
     def __init__(
         self, images: tuple[str, ...], output: str | None, given: dict[str, Any], ledger: Ledger
     ) -> None:
-        streams = output == "-" or (output is None and "-" in images)
+        streams = output == "-" or (output or "").startswith(TERMINAL) or (output is None and "-" in images)
         default = "none" if given["quiet"] or streams else "text"
         self.kind = given["report"] or ("text" if given["report_file"] else default)
         self.verbose = given["verbose"]

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "explain": "One pixel of a feature map from its inputs, step by step.",
     "explore": "A page on which a kernel slides over a picture.",
     "animate": "A kernel that slides over a picture or numbers, as an animation.",
+    "view": "Show pictures in the terminal.",
     "shape": "The shape of a feature map, without a picture.",
     "plan": "How a feature map would be computed, and why.",
     "kernels": "List, show, draw and export kernels.",

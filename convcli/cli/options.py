@@ -169,13 +169,16 @@ like = click.option(
     is_eager=True,
     help="Read --padding in the words of this library, with its defaults, its direction and what it refuses.",
 )
+_KERNEL_HELP: Final = (
+    "A preset (`convcli kernels` lists them; NAME@45 turns it), a file or FILE:NAME, or numbers such as "
+    "'1 0 -1; 2 0 -2; 1 0 -1'."
+)
 _kernel = click.option(
     "-k",
     "--kernel",
     type=Parsed("KERNEL", load),
     required=True,
-    help="A preset (`convcli kernels` lists them; NAME@45 turns it), a file or FILE:NAME, or numbers such as "
-    "'1 0 -1; 2 0 -2; 1 0 -1'.",
+    help=_KERNEL_HELP,
 )
 _kernels = click.option(
     "-k",
@@ -184,7 +187,7 @@ _kernels = click.option(
     type=Parsed("KERNEL", load),
     required=True,
     multiple=True,
-    help="As for apply; several give several results of each picture.",
+    help=f"{_KERNEL_HELP} Several give several results of each picture, which is decoded once.",
 )
 place = click.option(
     "--at",
@@ -223,13 +226,54 @@ combine = click.option(
     "--combine",
     type=click.Choice(["l2", "l1", "linf", "max", "min", "sum", "argmax", "stack"], case_sensitive=False),
     help="Make one map of several: the root of the sum of squares, the sum or the largest of magnitudes, the "
-    "largest or smallest value, the sum, the index of the largest; stack writes them as one .npy.",
+    "largest or smallest value, the sum, the index of the largest; stack is --stack.",
 )
 layer = click.option(
     "--layer",
     is_flag=True,
     help="Take stride, padding, dilation and bias from the layer that the weights belong to; "
     "options that are given come first.",
+)
+stack = click.option(
+    "--stack",
+    is_flag=True,
+    help="All maps in one file, those of sets apart: the pages of a .tif, or the channels of an .npy.",
+)
+colormap = click.option(
+    "--colormap",
+    type=click.Choice(["gray", "viridis", "diverging"], case_sensitive=False),
+    default="gray",
+    show_default=True,
+    help="Colours for maps of one channel, of colour pictures the brightness. diverging has zero in its "
+    "middle: blue below, red above.",
+)
+sheet = click.option(
+    "--sheet",
+    is_flag=True,
+    help="All maps on one labelled sheet, each with its kernel and a colour bar: a picture or an .svg.",
+)
+figure = click.option(
+    "--figure",
+    is_flag=True,
+    help="The input, each kernel and its map side by side, with axes, sizes and the range: a picture "
+    "or an .svg.",
+)
+common = click.option(
+    "--range",
+    "common",
+    type=click.Choice(["each", "common"], case_sensitive=False),
+    default="each",
+    show_default=True,
+    help="On a sheet or a figure: each map has its own range, or all have one.",
+)
+tile = click.option(
+    "--tile",
+    type=click.IntRange(16, 8192),
+    default=256,
+    show_default=True,
+    metavar="N",
+    help="Pixels of a map's longer side on a sheet or a figure: larger ones show the mean of "
+    "each box, signed ones the value farthest from zero; the pixels of smaller ones are drawn larger.",
 )
 alpha = click.option(
     "--alpha",
@@ -317,6 +361,7 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+drawn = together(colormap, sheet, figure, common, tile)
 kernel = together(_kernel, kernel_path)
 kernels = together(_kernels, kernel_path)
 convolution = together(like, stride, padding, dilation, flip)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from convcli.cli.options import was_given
 from convcli.errors import ArgumentError
 from convcli.geometry import LARGEST, Axis, per_axis
 from convcli.kernel import Kernel
-from convcli.kernelbank import combined
+from convcli.kernelbank import combined, joined
 from convcli.naming import Output
 from convcli.padding import Padding
 from convcli.task import Settings
@@ -27,6 +28,7 @@ SHARED: Final = (
     "depth",
     "strip",
     "frames",
+    "colormap",
 )
 """Options that are settings of the same name."""
 
@@ -42,11 +44,22 @@ def settings_of(given: dict[str, Any], kernel: Kernel, output: Output | None = N
         padding=padding,
         flip=flip,
         notes=tuple(text for text in (layered, note, convention) if text),
-        stack=given.get("combine") == "stack",
+        stack=bool(given.get("stack")) or given.get("combine") == "stack",
         output=output or Output(),
         double=given.get("precision") == "double",
         **same,
     )
+
+
+def each_settings(
+    given: dict[str, Any], kernels: Sequence[Kernel], output: Output | None = None
+) -> list[Settings]:
+    """What a command's options say of several kernels: results of each, or of all as one bank."""
+    if given.get("stack") and given.get("combine") not in (None, "stack"):
+        raise ArgumentError(f"--stack keeps maps apart, --combine {given['combine']} makes one of them")
+    if len(kernels) > 1 and (given.get("stack") or given.get("combine")):
+        kernels = [joined(kernels)]
+    return [settings_of(given, kernel, output) for kernel in kernels]
 
 
 def conventional(given: dict[str, Any], kernel: tuple[int, int]) -> tuple[Padding, bool, str]:
@@ -72,7 +85,8 @@ def _adjusted(given: dict[str, Any], kernel: Kernel) -> tuple[Kernel, str]:
     scale, bias = given.get("scale", "none"), given.get("bias")
     if isinstance(bias, tuple):  # a layer's, one for each map before they are combined
         kernel, bias = kernel.biased(bias), None
-    kernel = combined(kernel, given["combine"]) if given.get("combine") else kernel
+    how = given.get("combine") or ("stack" if given.get("stack") else None)
+    kernel = combined(kernel, how) if how else kernel
     note = ""
     if scale in ("sum", "abs", "gain"):
         scaled = kernel.per_gain() if scale == "gain" else kernel.normalised(scale)

@@ -1,0 +1,55 @@
+"""``convcli view``: pictures in the terminal."""
+
+from __future__ import annotations
+
+import click
+
+from convcli.cli import options
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option(
+    "--as",
+    "way",
+    type=click.Choice(["blocks", "kitty", "iterm2"], case_sensitive=False),
+    help="Half blocks, or a terminal's own protocol, also where there is no terminal. Default: what the "
+    "environment says.",
+)
+@options.max_pixels
+def view(images: tuple[str, ...], way: str | None, max_pixels: int) -> None:
+    """Show each IMAGE in the terminal, as large as it fits; of several frames the first.
+
+    An IMAGE of - is standard input. Where standard output is no terminal, nothing is shown.
+
+    \b
+      convcli view photo.png
+      convcli apply photo.png -k sobel-x -o - | convcli view -
+      convcli view --as blocks photo.png | less -R
+    """
+    from convcli import images as formats
+    from convcli.cli.apply import naming
+    from convcli.cli.looking import show
+    from convcli.errors import ConvcliError, one_line
+    from convcli.files import Input
+    from convcli.paper import on_paper
+    from convcli.terminal import screen, text
+
+    terminal = screen(way or "")
+    failed = 0
+    for image in images:
+        try:
+            with Input.open(image) as opened:
+                pixels = on_paper(formats.open_input(opened, max_pixels)[0].pixels())
+        except (ConvcliError, MemoryError) as error:
+            if len(images) == 1:
+                raise ConvcliError(naming(image, error)) from error
+            click.echo(f"convcli: {naming(image, error)}", err=True)
+            failed += 1
+            continue
+        if terminal is not None:
+            if len(images) > 1:
+                click.echo(one_line(image))
+            show(text(pixels, terminal))
+    if failed:
+        click.get_current_context().exit(1)

@@ -1,0 +1,59 @@
+"""All feature maps of a picture on one sheet, each with its kernel and what its colours mean."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from convcli.colourbar import short_number
+from convcli.colourmaps import diverging
+from convcli.drawing import MOST_PLANES, Panel, page, planes
+from convcli.dtypes import Array
+from convcli.exhibit import Exhibit, Exhibited
+from convcli.paper import Scale
+from convcli.preview import LARGEST_BADGE
+from convcli.scene import Scene
+
+_ABREAST: Final = 3  # panels in one row
+
+
+def contact_sheet(exhibit: Exhibit, tile: int, common: bool) -> Scene:
+    """A panel for each map, drawn at the scale at which the largest takes ``tile`` pixels.
+
+    Args:
+        common: whether all maps have one range, which one bar below them then tells.
+    """
+    maps = exhibit.maps
+    scale = Scale.of(max(max(map_.shades.shape[:2]) for map_ in maps), tile)
+    bars = {map_.bar for map_ in maps}
+    bar = maps[0].bar if common and len(bars) == 1 else None
+    sizes = {_size(map_) for map_ in maps}
+    panels = [_panel(map_, scale, bar is None, len(sizes) > 1) for map_ in maps]
+    count = "1 feature map" if len(maps) == 1 else f"{len(maps)} feature maps"
+    count += f", {sizes.pop()}" if len(sizes) == 1 else ""
+    columns = len(panels) if len(panels) <= _ABREAST else 0
+    return page(panels, f"{exhibit.name}, {count}", columns, bar=bar)
+
+
+def _size(map_: Exhibited) -> str:
+    rows, columns = map_.shades.shape[:2]
+    return f"{rows} × {columns}"
+
+
+def _panel(map_: Exhibited, scale: Scale, barred: bool, sized: bool) -> Panel:
+    """A map with its range, and with its size where others have another."""
+    low, high = (short_number(value) for value in (map_.report.low, map_.report.high))
+    note = f"{_size(map_)}, {low} … {high}" if sized else f"{low} … {high}"
+    bar = map_.bar if barred else None
+    return Panel(map_.name, map_.pixels(scale), note, _badges(map_), scale.zoom, bar, map_.number)
+
+
+def _badges(map_: Exhibited) -> tuple[Array, ...]:
+    """A pixel for each weight, in colours, for each plane, where they can be told apart."""
+    shown = planes(map_.settings.kernel, map_.report.index)
+    if max(shown[0].shape) > LARGEST_BADGE:
+        return ()
+    found = [plane.astype(np.float64) for plane in shown[:MOST_PLANES]]
+    limit = max(float(np.abs(plane).max()) for plane in found)
+    return tuple(diverging(plane, limit) for plane in found)

@@ -1,0 +1,160 @@
+"""The feature maps of one picture to look at: the pixels that `job.apply` writes, and their reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from math import isfinite
+from pathlib import Path
+
+from convcli.canvas import Kept
+from convcli.colour import white
+from convcli.colourbar import Bar
+from convcli.colourmaps import MIDDLE, table
+from convcli.dtypes import Array
+from convcli.errors import ArgumentError, one_line
+from convcli.featuremap import feature_maps
+from convcli.files import STREAM, Input
+from convcli.images.base import Header
+from convcli.job import decided, report_of
+from convcli.naming import Output
+from convcli.paper import AS_IT_IS, Scale, on_paper
+from convcli.picture import Mapping
+from convcli.report import Report
+from convcli.task import GRAY, Settings, Task
+from convcli.values import frozen, replace
+
+
+@frozen(eq=False)
+class Exhibited:
+    """One map.
+
+    Attributes:
+        settings: of its kernel.
+        shades: (rows, columns, 1 or 3) of uint8, before they are coloured.
+        report: as ``apply`` makes it; its target is the map's pixels.
+        bar: which value has which colour.
+        single: whether its kernel gives no other.
+    """
+
+    settings: Settings
+    shades: Array
+    report: Report
+    bar: Bar
+    single: bool
+
+    @property
+    def name(self) -> str:
+        """The kernel's."""
+        return one_line(self.settings.kernel.name)
+
+    @property
+    def number(self) -> str:
+        """What stands behind the name where the kernel gives several maps."""
+        return "" if self.single else f", map {self.report.index}"
+
+    def pixels(self, scale: Scale = AS_IT_IS) -> Array:
+        """(rows, columns[, 3]) of uint8 in the colours of the map; smaller ones by values, not by colours."""
+        drawn = scale.drawn(self.shades, MIDDLE if self.bar.mapping.kind == "signed" else None)
+        if drawn.shape[2] == 3:
+            return drawn
+        return drawn[..., 0] if self.bar.colormap == GRAY else table(self.bar.colormap)[drawn[..., 0]]
+
+
+@frozen(eq=False)
+class Exhibit:
+    """A picture, as it is looked at, and its maps."""
+
+    name: str
+    header: Header
+    picture: Array
+    maps: tuple[Exhibited, ...]
+
+
+def exhibit(source: str, each: Sequence[Settings], common: bool = False) -> Exhibit:
+    """The maps of one picture, of several frames those of the first.
+
+    Args:
+        source: a file, or ``-`` for standard input.
+        each: what to do with it, one kernel behind the other.
+        common: whether all maps have one range.
+
+    Raises:
+        ConvcliError: of every kind.
+    """
+    with Input.open(source) as opened:
+        wanted = [_visible(settings) for settings in each]
+        found = _exhibited(source, opened, wanted)
+        if common:
+            mapping = _common(found, each[0])
+            found = _exhibited(source, opened, [replace(settings, mapping=mapping) for settings in wanted])
+        opened.check_unchanged()
+        first = decided(source, opened, wanted[:1])[0][1][0].opened
+        name = "standard input" if source == STREAM else one_line(Path(source).name)
+        return Exhibit(
+            name, first.header, on_paper(first.reader().rows(0, 0, first.header.rows)), tuple(found)
+        )
+
+
+def _visible(settings: Settings) -> Settings:
+    """8 bits of the first frame, in memory."""
+    if settings.mapping.kind == "raw":
+        raise ArgumentError("map raw makes no picture to look at; allowed: auto, clip, abs, signed, stretch")
+    if settings.depth in ("16", "float"):
+        raise ArgumentError(f"what is drawn has 8 bits; --depth {settings.depth} has no place")
+    if settings.stack:
+        raise ArgumentError(
+            "a stack is a file of all maps; it has no place with --sheet, --figure and -o term:"
+        )
+    if settings.kernel.spatial == 3:
+        raise ArgumentError(f"kernel {settings.kernel.name} has three axes; drawn are rows and columns")
+    first = settings.frames.start or 0
+    frames = slice(first, None if first == -1 else first + 1)
+    return replace(settings, depth="8", frames=frames, output=Output(format="npy"))
+
+
+def _exhibited(source: str, opened: Input, each: Sequence[Settings]) -> list[Exhibited]:
+    return [
+        map_
+        for settings, (task, *_) in decided(source, opened, each)
+        for map_ in _maps(_uncoloured(task), settings)
+    ]
+
+
+def _uncoloured(task: Task) -> Task:
+    """The same task whose maps stay gray, because means are those of values, not of colours."""
+    if task.colormap == GRAY:
+        return task
+    layout = replace(task.layout, channels=task.layout.channels - 2)
+    return replace(task, colormap=GRAY, layout=layout)
+
+
+def _maps(task: Task, settings: Settings) -> list[Exhibited]:
+    begun = time.perf_counter()
+    surfaces = [Kept(task.layout) for _ in range(task.plan.outcome.maps)]
+    found = feature_maps(task.plan, task.opened.reader(), task.treatment, task.mapping, surfaces)
+    seconds = (time.perf_counter() - begun) / len(found)
+    targets = task.targets[:1] * len(found)
+    task = replace(task, targets=targets)
+    return [
+        Exhibited(
+            settings,
+            on_paper(surface.pictures[0]),
+            report_of(task, settings, index, map_, 0, seconds),
+            Bar(map_.mapping, white(task.treatment.stored), settings.colormap),
+            len(found) == 1,
+        )
+        for index, (surface, map_) in enumerate(zip(surfaces, found, strict=True))
+    ]
+
+
+def _common(found: Sequence[Exhibited], settings: Settings) -> Mapping:
+    """One mapping for all: of the kind that was asked for, else ``signed`` where any value is below 0."""
+    asked = settings.mapping
+    ends = [end for map_ in found for end in (map_.report.low, map_.report.high) if isfinite(end)]
+    if asked.kind in ("clip", "abs") or asked.high is not None or not ends:
+        return asked
+    kind = asked.kind
+    if kind == "auto":
+        kind = "signed" if settings.colormap == "diverging" or min(ends) < 0 else "stretch"
+    return Mapping(kind).over(min(ends), max(ends))

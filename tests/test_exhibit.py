@@ -1,0 +1,266 @@
+"""Several kernels, stacks, sheets and figures: the maps in them are those that apply writes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from xml.etree import ElementTree
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+
+import convcli
+from convcli.exhibit import exhibit
+from convcli.figure import figure
+from convcli.kernelbank import joined
+from convcli.paper import Scale
+from convcli.scene import Picture, Text, raster, svg
+from convcli.task import Settings
+from tests.conftest import SAMPLES, decoded
+
+SCENE, COLOUR, CLEAR = (SAMPLES / name for name in ("scene.png", "colour.png", "transparent.png"))
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def place_of(area: np.ndarray, page: np.ndarray) -> tuple[int, int]:
+    """Where an area stands on a page, found by its most unusual row and then compared as a whole."""
+    rows, columns = area.shape[:2]
+    middle = area[rows // 2]
+    windows = np.lib.stride_tricks.sliding_window_view(page, (columns, 3), axis=(1, 2))[:, :, 0]
+    for row, column in zip(*np.nonzero((windows == middle).all(axis=(-2, -1))), strict=True):
+        top = row - rows // 2
+        if top >= 0 and np.array_equal(page[top : top + rows, column : column + columns], area):
+            return int(top), int(column)
+    raise AssertionError("the map is not on the page as it is")
+
+
+def in_colours(pixels: np.ndarray) -> np.ndarray:
+    return np.repeat(pixels[..., None], 3, -1) if pixels.ndim == 2 else pixels
+
+
+@pytest.fixture
+def small(tmp_path, gray):
+    path = tmp_path / "small.png"
+    path.write_bytes(imagecodecs.png_encode(gray))
+    return path
+
+
+@pytest.mark.parametrize("what", ["--sheet", "--figure"])
+@pytest.mark.parametrize("colormap", ["gray", "viridis", "diverging"])
+def test_maps_on_a_page_are_what_apply_writes(run, tmp_path, small, what, colormap):
+    """Pixel by pixel, where no pixel is averaged or enlarged; in the same colours."""
+    options = ("-k", "sobel-x", "-k", "laws:stack", "--padding", "valid", "--colormap", colormap)
+    assert run("apply", small, *options, "-o", f"{tmp_path}/maps/").code == 0
+    out = tmp_path / "page.png"
+    kernels = options if what == "--sheet" else ("-k", "sobel-x", *options[4:])
+    ran = run("apply", small, *kernels, what, "--tile", 31, "-o", out)
+    assert ran.code == 0, ran.err
+    page = decoded(out)
+    written = (
+        sorted((tmp_path / "maps").iterdir()) if what == "--sheet" else [tmp_path / "maps/small.sobel-x.png"]
+    )
+    places = {place_of(in_colours(decoded(path)), page) for path in written}
+    assert len(places) == len(written) == (26 if what == "--sheet" else 1)
+
+
+def test_pixels_of_small_maps_are_enlarged_and_of_large_ones_joined():
+    """Every pixel `zoom` wide, or of `box` × `box` the mean or the farthest from zero, fewer at the ends."""
+    assert Scale.of(8, 256) == Scale(zoom=32)
+    assert Scale.of(512, 256) == Scale(box=2)
+    pixels = np.random.default_rng(3).integers(0, 256, (7, 5, 3), dtype=np.uint8)
+    drawn, far = Scale(box=3).drawn(pixels), Scale(box=3).drawn(pixels, middle=128)
+    for row, column in np.ndindex(3, 2):
+        part = pixels[3 * row : 3 * row + 3, 3 * column : 3 * column + 3].reshape(-1, 3)
+        assert np.array_equal(drawn[row, column], np.rint(part.mean(0)))
+        farthest = np.abs(part.astype(int) - 128).max(0)
+        assert np.array_equal(np.abs(far[row, column].astype(int) - 128), farthest)
+        assert all(far[row, column, each] in part[:, each] for each in range(3))
+
+
+@pytest.mark.parametrize("source", [SCENE, COLOUR, CLEAR, SAMPLES / "depth16.png"])
+@pytest.mark.parametrize("what", ["--sheet", "--figure"])
+def test_pictures_of_every_kind_are_drawn(run, tmp_path, source, what):
+    """Gray, colours, transparency and 16 bits, with kernels, sets and layers of several channels."""
+    out = tmp_path / "page.png"
+    kernels = ["gaussian5", "sobel", "gabor:8,45", "box3@90"]
+    kernels += ["random:3x3x3x2,seed=1"] if source in (COLOUR, CLEAR) else []
+    options = [word for kernel in kernels for word in ("-k", kernel)]
+    ran = run("apply", source, *options, what, "--tile", 64, "-o", out, "--report", "json")
+    assert ran.code == 0, ran.err
+    reports = [json.loads(line) for line in ran.text.splitlines()]
+    assert len(reports) == len(kernels) + (source in (COLOUR, CLEAR))
+    assert {report["output"]["name"] for report in reports} == {str(out)}
+    assert {report["output"]["bytes"] for report in reports} == {out.stat().st_size}
+    assert decoded(out).shape[2] == 3
+
+
+def test_one_range_for_all(run, small):
+    """The lowest and highest value of all maps; signed where any is below zero; a zero is mid-gray then."""
+    each = [Settings(convcli.load_kernel(name)) for name in ("box3", "sobel-x", "identity")]
+    found = exhibit(str(small), each, common=True)
+    (bar,) = {map_.bar for map_ in found.maps}
+    values = [
+        float(end) for map_ in exhibit(str(small), each).maps for end in (map_.report.low, map_.report.high)
+    ]
+    assert bar.mapping.kind == "signed"
+    assert float(bar.mapping.high) == max(map(abs, values))
+    due = np.rint(128 + 127 * decoded(small).astype(float) / float(bar.mapping.high))
+    assert np.array_equal(found.maps[2].pixels(), due)
+    averages = exhibit(str(small), each[::2], common=True)
+    assert {str(map_.bar.mapping) for map_ in averages.maps} == {
+        f"stretch:{decoded(small).min()},{decoded(small).max()}"
+    }
+
+
+@pytest.mark.parametrize("what", ["--sheet", "--figure"])
+def test_svg_is_sound(run, tmp_path, small, what):
+    """It parses; its pictures are the maps as PNG, its texts the names; names cannot become elements."""
+    odd = tmp_path / "a<b>&\"'.png"
+    odd.write_bytes(small.read_bytes())
+    out = tmp_path / "page.svg"
+    ran = run("apply", odd, "-k", "sobel-x", "-k", "box3", what, "--tile", 155, "-o", out)
+    assert ran.code == 0, ran.err
+    root = ElementTree.fromstring(out.read_text("utf-8"))
+    assert root.tag == f"{SVG}svg"
+    assert any("a<b>&\"'.png" in (text.text or "") for text in root.iter(f"{SVG}text"))
+    texts = [text.text for text in root.iter(f"{SVG}text")]
+    assert "sobel-x" in texts
+    data = [base64.b64decode(image.get("href").split(",")[1]) for image in root.iter(f"{SVG}image")]
+    assert run("apply", odd, "-k", "sobel-x", "-o", tmp_path / "map.png").code == 0
+    due = decoded(tmp_path / "map.png")
+    assert any(np.array_equal(np.squeeze(decoded(each)), due) for each in data)
+
+
+def test_a_scene_is_alike_in_both_forms(small):
+    """As many pictures and texts in the SVG as in the scene, and pixels of the stated size."""
+    scene = figure(exhibit(str(small), [Settings(convcli.load_kernel("sobel"))]), 62)
+    root = ElementTree.fromstring(svg(scene))
+    for kind, tag in ((Picture, "image"), (Text, "text")):
+        assert len(list(root.iter(SVG + tag))) == sum(isinstance(item, kind) for item in scene.items)
+    assert raster(scene).shape == (scene.height, scene.width, 3)
+    assert (root.get("width"), root.get("height")) == (str(scene.width), str(scene.height))
+
+
+def test_nothing_is_drawn_outside_the_page(small):
+    """Every text ends before the page does, whatever the kernel is called."""
+    from convcli.contactsheet import contact_sheet
+    from convcli.scene import width
+
+    each = [Settings(convcli.load_kernel(name)) for name in ("random:3x3x1x3,seed=123456789", "motion:31,30")]
+    found = exhibit(str(small), each)
+    for scene in (
+        figure(found, 100),
+        contact_sheet(found, 100, common=False),
+        contact_sheet(found, 31, common=True),
+    ):
+        for item in scene.items:
+            if isinstance(item, Text):
+                share = {"start": 0, "middle": 0.5, "end": 1}[item.anchor]
+                left = item.place[0] - share * width(item.text, item.size)
+                assert left >= 0, item
+                assert left + width(item.text, item.size) <= scene.width, item
+                assert 0 < item.place[1] < scene.height, item
+
+
+def test_several_kernels_write_several_files(run, tmp_path):
+    """The same as one command for each; one file for all is refused before any work."""
+    names = ("sobel-x", "box3", "kirsch")
+    options = [word for name in names for word in ("-k", name)]
+    assert run("apply", SCENE, *options, "-o", f"{tmp_path}/all/").code == 0
+    for name in names:
+        assert run("apply", SCENE, "-k", name, "-o", f"{tmp_path}/each/").code == 0
+    all_, each = (sorted((tmp_path / folder).iterdir()) for folder in ("all", "each"))
+    assert [path.name for path in all_] == [path.name for path in each]
+    assert all(one.read_bytes() == other.read_bytes() for one, other in zip(all_, each, strict=True))
+    ran = run("apply", SCENE, *options, "-o", tmp_path / "one.png")
+    assert (ran.code, "the maps of 3 kernels cannot all be written to" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("source", [SCENE, COLOUR])
+def test_a_stack_of_pages(run, tmp_path, source):
+    """Every map of kernels and sets as a page of a TIFF, or as channels of an array; those of sets apart."""
+    options = ("-k", "sobel", "-k", "box5", "--map", "raw", "--stack", "--threads", 2)
+    ran = run("apply", source, *options, "-o", tmp_path / "x.tif")
+    assert "tiff, 3 pages" in ran.text
+    assert run("apply", source, *options, "-o", tmp_path / "x.npy").code == 0
+    with tifffile.TiffFile(tmp_path / "x.tif") as file:
+        pages = [page.asarray() for page in file.pages]
+    array, colours = np.load(tmp_path / "x.npy"), decoded(source)
+    channels = 1 if colours.ndim == 2 else 3
+    assert array.shape == (*colours.shape[:2], 3 * channels)
+    for index, name in enumerate(("sobel-x", "sobel-y", "box5")):
+        page = pages[index].reshape(*colours.shape[:2], channels)
+        assert np.array_equal(page, array[..., channels * index : channels * (index + 1)])
+        for channel in range(channels):
+            plane = colours.reshape(*colours.shape[:2], channels)[..., channel]
+            due = convcli.conv2d(plane, name).astype(np.float32)
+            inset = 2 if name == "box5" else 1
+            assert np.allclose(page[inset:-inset, inset:-inset, channel], due, rtol=1e-6)
+
+
+def test_a_stack_of_a_tall_picture_comes_to_its_end(run, tmp_path):
+    """Pages wait for those before them, however many strips that are, without stopping the workers."""
+    tall = np.random.default_rng(0).integers(0, 256, (20_000, 40), dtype=np.uint8)
+    np.save(tmp_path / "tall.npy", tall)
+    ran = run(
+        "apply", tmp_path / "tall.npy", "-k", "kirsch", "--stack", "-o", tmp_path / "x.tif", "--threads", 2
+    )
+    assert "tiff, 8 pages" in ran.text, ran.err
+    assert run("apply", tmp_path / "x.tif", "-k", "identity", "-o", tmp_path / "y.tif").code == 0
+
+
+def test_several_kernels_combine_as_a_set(run, tmp_path):
+    """-k a -k b --combine l2 is the set of both."""
+    for options, name in (
+        (("-k", "sobel-x", "-k", "sobel-y", "--combine", "l2"), "a"),
+        (("-k", "sobel"), "b"),
+    ):
+        assert run("apply", SCENE, *options, "-o", tmp_path / f"{name}.png").code == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    kernel = joined([convcli.load_kernel(name) for name in ("kirsch", "box3")])
+    assert (kernel.maps, kernel.combine, kernel.exact is not None) == (9, None, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--sheet", "--figure"), "--sheet and --figure are two ways"),
+        (("--sheet", "--map", "raw"), "map raw makes no picture to look at"),
+        (("--figure", "--depth", "16"), "what is drawn has 8 bits"),
+        (("--sheet", "--stack"), "a stack is a file of all maps"),
+        (("--stack", "--combine", "l2"), "--stack keeps maps apart, --combine l2 makes one"),
+        (("--figure", "-k", "laws:stack"), "a figure of 26 maps; allowed: up to 12"),
+        (("--sheet", "-o", "x.xyz"), "unknown suffix"),
+        (("--stack", "-k", "random:3x3x3x2,seed=1"), "are no bank of planes"),
+        ((COLOUR, "--sheet", "-o", "x.png"), "2 pictures cannot all be written to x.png"),
+        (
+            ("-k", "box3", "--figure", "-o", "x.svg", "--format", "bmp"),
+            "x.svg: the suffix .svg says svg, --format says bmp",
+        ),
+        (("-o", "term:sixel"), "'sixel' is no way to show a picture; allowed: blocks, kitty, iterm2"),
+    ],
+)
+def test_mistakes(run, tmp_path, monkeypatch, options, words):
+    """One line, and no file."""
+    monkeypatch.chdir(tmp_path)
+    ran = run("apply", SCENE, "-k", "sobel-x", *options)
+    assert (ran.code, words in ran.err) == (2, True), ran.err
+    assert len(ran.err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_pages_go(run, tmp_path, monkeypatch, small):
+    """Beside the input, by a template, to standard output, in a format that is named; never over a file."""
+    base = ("apply", small, "-k", "box3", "--tile", 31)
+    assert run(*base, "--sheet").code == 0
+    assert decoded(tmp_path / "small.sheet.png").shape[2] == 3
+    assert "exists already" in run(*base, "--sheet").err
+    assert run(*base, "--figure", "-o", f"{tmp_path}/{{stem}}-{{kernel}}.svg").code == 0
+    assert (tmp_path / "small-figure.svg").read_text("utf-8").startswith("<svg")
+    assert run(*base, "--figure", "--format", "svg", "-o", f"{tmp_path}/folder/").code == 0
+    assert (tmp_path / "folder" / "small.figure.svg").exists()
+    assert decoded(run(*base, "--sheet", "-o", "-").out).shape[2] == 3
+    assert run(*base, "--sheet", "-o", "-", "--format", "svg").out.startswith(b"<svg")
+    assert "is an input" in run(*base, "--sheet", "-o", small, "--force").err
