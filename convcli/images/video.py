@@ -64,6 +64,8 @@ class _Video:
         library.logging.set_level(library.logging.ERROR)
         with library.open(io.BytesIO(data)) as file, library.logging.Capture(local=False) as said:
             stream = _stream(file)
+            # FFmpeg's own threads, had they something to say, would wait for us while we wait for them.
+            stream.thread_type, stream.codec_context.thread_count = "NONE", 1
             for frame in file.decode(stream):
                 pixels = frame.to_ndarray(format=form).reshape(shape)
                 if said or frame.is_corrupt:  # wrong sums are no error of FFmpeg's, but messages
@@ -236,7 +238,6 @@ def _stream(file: Any) -> Any:
     if not file.streams.video:
         raise ImageError("no video in this file")
     stream = file.streams.video[0]
-    stream.thread_type = "AUTO"
     return stream
 
 
