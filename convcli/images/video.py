@@ -237,8 +237,7 @@ def _stream(file: Any) -> Any:
     """The first video stream."""
     if not file.streams.video:
         raise ImageError("no video in this file")
-    stream = file.streams.video[0]
-    return stream
+    return file.streams.video[0]
 
 
 def _times(file: Any, stream: Any) -> tuple[Fraction, ...]:
