@@ -17,7 +17,7 @@ import numpy as np
 from convcli.dtypes import Array
 from convcli.errors import ImageError
 from convcli.images.base import Timing
-from convcli.values import frozen
+from convcli.values import frozen, replace
 
 _CLEARED, _RESTORED = 1, 2  # what becomes of a frame's place before the next one
 _OVER: Final = 1  # a frame lies over what was there, instead of replacing it
@@ -55,9 +55,9 @@ def parts(chunks: Iterable[tuple[bytes, bytes]], rows: int, columns: int) -> tup
         elif kind == b"fcTL":
             found.append(_part(body, rows, columns))
         elif kind == b"fdAT" and found:
-            found[-1] = _with(found[-1], body[4:])
+            found[-1] = replace(found[-1], bodies=(*found[-1].bodies, body[4:]))
         elif kind == b"IDAT" and found:  # without a frame in front of it, it is no part of the animation
-            found[-1] = _with(found[-1], body)
+            found[-1] = replace(found[-1], bodies=(*found[-1].bodies, body))
     if len(found) != due or not all(part.bodies for part in found):
         raise ImageError(
             f"damaged png: {sum(bool(part.bodies) for part in found)} of its {due} frames are there"
@@ -71,10 +71,6 @@ def _part(body: bytes, rows: int, columns: int) -> Part:
         raise ImageError(f"damaged png: a frame of {width}×{height} at {left}, {top} of {columns}×{rows}")
     seconds = Fraction(upper, lower or 100)
     return Part(slice(top, top + height), slice(left, left + width), seconds, dispose, blend, ())
-
-
-def _with(part: Part, body: bytes) -> Part:
-    return Part(part.rows, part.columns, part.seconds, part.dispose, part.blend, (*part.bodies, body))
 
 
 def composed(found: Iterable[Part], picture: Array, decode: Callable[[Part], Array]) -> Iterator[Array]:
