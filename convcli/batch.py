@@ -7,7 +7,7 @@ import os
 import resource
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -51,6 +51,16 @@ def _memory() -> int:
         found.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return min(found if soft == resource.RLIM_INFINITY else [*found, soft])
+
+
+def _resolved(name: str) -> str:
+    """`os.path.realpath`, which looks at every folder of a path, with folders looked at once."""
+    folder, last = os.path.split(name)
+    whole = os.path.join(_resolved_folder(folder), last)  # noqa: PTH118
+    return os.path.realpath(whole) if last in ("", ".", "..") or os.path.islink(whole) else whole  # noqa: PTH114
+
+
+_resolved_folder = lru_cache(1024)(os.path.realpath)
 
 
 @frozen(eq=False)
@@ -97,12 +107,12 @@ class Batch:
         Raises:
             ArgumentError: with the first of them.
         """
-        inputs = {os.path.realpath(source.path) for source in self.sources}
+        inputs = {_resolved(source.path) for source in self.sources}
         owners: dict[str, str] = {}
         there: list[str] = []
-        for source in self.sources:
-            for place in self.foretold(source):
-                name = os.path.realpath(place)
+        for source, places in zip(self.sources, self.places, strict=True):
+            for place in places:
+                name = _resolved(place)
                 if name in inputs:
                     raise ArgumentError(
                         f"{one_line(source.path)}: its output {one_line(place)} is an input of this run"
@@ -121,10 +131,14 @@ class Batch:
                 "--resume goes on by a manifest, --force replaces them"
             )
 
-    def foretold(self, source: Source) -> list[str]:
-        """Where the results of a picture go, where its own format holds them."""
+    @cached_property
+    def places(self) -> list[list[str]]:
+        """Where the results of each picture go, where its own format holds them."""
         return [
-            str(place)
-            for settings in self.settings(source)
-            for place in settings.output.foretold(source.path, settings.kernel)
+            [
+                str(place)
+                for settings in self.settings(source)
+                for place in settings.output.foretold(source.path, settings.kernel)
+            ]
+            for source in self.sources
         ]

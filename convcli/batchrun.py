@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -121,5 +122,5 @@ class _Ordered:
 
 def _sync(batch: Batch) -> None:
     """Make the names of all results durable."""
-    for folder in {Path(place).parent for source in batch.sources for place in batch.foretold(source)}:
-        sync(folder)
+    for folder in {os.path.dirname(place) for places in batch.places for place in places}:  # noqa: PTH120
+        sync(Path(folder))

@@ -82,6 +82,11 @@ class Canvas:
         """Bands of a frame."""
         return -(-self.layout.rows // self.height)
 
+    @property
+    def count(self) -> int:
+        """Bands of all frames."""
+        return self.layout.frames * self.each
+
     def place(self, frame: int, strip: Strip) -> Array:
         """Where the pixels of a strip go, (rows, columns, channels); `done` says that they are there."""
         (top, bottom), (left, right) = strip.rows, strip.columns
@@ -131,7 +136,7 @@ class Canvas:
             raise
 
     def _ordered(self) -> Iterator[Any]:
-        while self.next < self.layout.frames * self.each:
+        while self.next < self.count:
             with self.changed:
                 self.changed.wait_for(lambda: self.broken or self.next in self.pieces)
                 self._check()

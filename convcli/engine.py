@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Final, Protocol
 
@@ -85,6 +84,8 @@ def run(plan: Plan, source: Source, consumer: Callable[[], Consumer]) -> None:
     if plan.threads <= 1:
         _work(plan, source, tasks, consumer(), halt)
         return
+    from concurrent.futures import ThreadPoolExecutor  # only who has several threads pays for this import
+
     with ThreadPoolExecutor(plan.threads) as pool:
         try:  # a signal may come while the workers begin
             workers = [pool.submit(_work, plan, source, tasks, consumer(), halt) for _ in range(plan.threads)]

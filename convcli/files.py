@@ -16,6 +16,7 @@ from convcli.errors import ImageError
 LARGEST_INPUT: Final = 8 * 2**30  # bytes
 PIECE: Final = 2**24  # bytes read at once
 STREAM: Final = "-"
+_SMALL: Final = 2**20  # bytes of a file that is better read at once
 _AHEAD: Final = 2**18  # bytes that a window reads at once
 _PREFIX, _SUFFIX = ".convcli-", ".tmp"
 
@@ -112,7 +113,7 @@ class Input:
 
     def window(self) -> bytes | Window:
         """The bytes for who looks at some of them at a time."""
-        return Window(self) if self.data is None else self.data
+        return Window(self) if self.data is None and self.size > _SMALL else self.read()
 
     def handle(self) -> BinaryIO:
         """A file object for a library that wants one."""
@@ -124,7 +125,7 @@ class Input:
             assert self.file
             with _refusals():
                 self.file.seek(0)
-                self.data = _bounded(self.file)
+                self.data = _bounded(self.file, min(self.size + 1, PIECE))
         return self.data
 
 
@@ -164,10 +165,10 @@ def _refusals() -> Iterator[None]:
         raise ImageError(f"not a file name: {error}") from error
 
 
-def _bounded(file: BinaryIO) -> bytes:
-    """All of a file, piece by piece, so that memory follows what there is."""
+def _bounded(file: BinaryIO, size: int = PIECE) -> bytes:
+    """All of a file, in pieces of a size, so that memory follows what there is."""
     pieces, total = [], 0
-    while piece := file.read(PIECE):
+    while piece := file.read(size):
         pieces.append(piece)
         total += len(piece)
         if total > LARGEST_INPUT:

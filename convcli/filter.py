@@ -22,9 +22,9 @@ UNIT: Final = 1e-6
 Factors = tuple[Array, Array]
 
 
-@frozen(eq=False)
+@frozen
 class Filter:
-    """What the engine multiplies with.
+    """What the engine multiplies with; equal to another where all numbers are, to the bit and in type.
 
     Attributes:
         weights: (depth, rows, columns, in, out); int64 numerators where ``exact``, else float64.
@@ -71,6 +71,18 @@ class Filter:
             weights = weights / self.denominator
         denominator = self.denominator * exact.denominator if exact else 1
         return Filter(weights, denominator, self.bias, self.combine)
+
+    @cached_property
+    def _facts(self) -> tuple[Any, ...]:
+        weights = self.weights
+        stored = weights.shape, weights.dtype, weights.tobytes()
+        return *stored, self.denominator, repr(self.bias), self.combine
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Filter) and self._facts == other._facts
+
+    def __hash__(self) -> int:
+        return hash(self._facts)
 
     @property
     def exact(self) -> bool:

@@ -105,11 +105,15 @@ class Foreman:
         return finish
 
     def _committed(self, source: Source, result: job.Result) -> list[Report]:
-        """Put a result in its places; their names are made durable once a folder, at the end."""
+        """Put a result in its places; their names are made durable once a folder, at the end.
+
+        The reports are for the manifest, if there is one.
+        """
         if result.settings.force and (source.folder, Path(source.path).stem) in self.doubtful:
             for target in result.tasks[0].targets:
                 self._check_older(target.path)
-        return result.commit(sync_folder=False)
+        sizes = result.commit(sync_folder=False)
+        return result.reports(sizes) if self.recording else []
 
     def _check_older(self, path: Path | None) -> None:
         """Refuse to replace what this run made of another picture of the same name."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from math import inf
 from typing import Final, Self
 
@@ -55,16 +55,19 @@ class Result:
             for draft in self.drafts:
                 stack.push(draft)
 
-    def commit(self, sync_folder: bool = True) -> list[Report]:
-        """Put the files in their places; a report for each map of pictures that are alike.
+    def commit(self, sync_folder: bool = True) -> list[int]:
+        """Put the files in their places; their sizes in bytes.
 
         Raises:
             ConvcliError: the input changed meanwhile, or an output cannot be written.
         """
         with self:
             self.opened.check_unchanged()
-            sizes = [draft.commit(sync_folder) for draft in self.drafts]
-        sizes *= len(self.found[0][0]) // len(sizes)  # a stack is one file for all maps
+            return [draft.commit(sync_folder) for draft in self.drafts]
+
+    def reports(self, sizes: list[int]) -> list[Report]:
+        """A report for each map of pictures that are alike, of files of these sizes."""
+        sizes = sizes * (len(self.found[0][0]) // len(sizes))  # a stack is one file for all maps
         return [
             report_of(task, self.settings, index, map_, sizes[index], seconds)
             for task, (maps, seconds) in zip(self.tasks, self.found, strict=True)
@@ -93,7 +96,7 @@ def apply(source: str, *each: Settings, ledger: Ledger | None = None) -> list[Re
     with Input.open(source) as opened:
         todo = decided(source, opened, each)
         made = results(opened, todo, ledger or Ledger([source]))
-        return [report for result in made for report in result.commit()]
+        return [report for result in made for report in result.reports(result.commit())]
 
 
 def decided(source: str, opened: Input, each: Sequence[Settings]) -> Todo:
@@ -131,10 +134,7 @@ def results(opened: Input, todo: Todo, ledger: Ledger, again: bool = False) -> I
 
 
 def _made(task: Task, drafts: list[Draft]) -> list[FeatureMap]:
-    """Compute the maps and write them into the drafts, each by a thread of its own.
-
-    Of several failures the first cause is raised: what another one ended raises `Halted`.
-    """
+    """Compute the maps and write them into the drafts."""
     plan, metadata = task.plan, task.said.metadata
     reader = task.opened.reader(plan.threads + AHEAD)
     most = inf if task.pages > 1 else MOST_WAITING  # a page waits until those before it are written
@@ -142,10 +142,29 @@ def _made(task: Task, drafts: list[Draft]) -> list[FeatureMap]:
     canvases = [canvas for book in books for canvas in book]
     shared = canvases * (plan.outcome.maps // len(canvases))  # an array is one canvas for all maps
     colours = _colours(task.colormap)
-    with ThreadPoolExecutor(len(books)) as pool:
-        writing = [pool.submit(_write, *each) for each in zip(task.targets, books, drafts, strict=True)]
+    compute = partial(feature_maps, plan, reader, task.treatment, task.mapping, shared, colours)
+    writers = [partial(_write, *each) for each in zip(task.targets, books, drafts, strict=True)]
+    if any(sum(canvas.count for canvas in book) > MOST_WAITING for book in books):
+        return _written_beside(compute, writers, canvases)
+    maps = compute()  # without waiting for a writer, because all bands find room
+    for write in writers:
+        write()
+    return maps
+
+
+def _written_beside(
+    compute: Callable[[], list[FeatureMap]], writers: Sequence[Callable[[], None]], canvases: list[Canvas]
+) -> list[FeatureMap]:
+    """Compute the maps while each file is written by a thread of its own.
+
+    Of several failures the first cause is raised: what another one ended raises `Halted`.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # only large pictures pay for this import
+
+    with ThreadPoolExecutor(len(writers)) as pool:
+        writing = [pool.submit(write) for write in writers]
         try:
-            maps = feature_maps(plan, reader, task.treatment, task.mapping, shared, colours)
+            maps = compute()
         except BaseException as error:
             for canvas in canvases:
                 canvas.halt()

@@ -13,7 +13,7 @@ from convcli.padding import Fill, Pair
 from convcli.values import frozen
 
 
-@frozen(eq=False)
+@frozen
 class Problem:
     """One convolution of an array (batch, depth, rows, columns, channels, lanes).
 

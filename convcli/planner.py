@@ -8,6 +8,7 @@ fastest at worst (small kernels on 16-bit pictures, where a matrix product in fl
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from math import inf
 from typing import Final
 
@@ -59,6 +60,8 @@ LARGEST_SINGLE: Final = 1e15
 
 _FLOAT_SLACK: Final = 1e-4
 
+_REMEMBERED: Final = 2**16  # bytes of weights, up to which a plan is kept
+
 
 def choose(
     problem: Problem, method: str = "auto", threads: int | None = None, sharers: int | None = None
@@ -76,13 +79,18 @@ def choose(
     """
     if threads is not None and (not isinstance(threads, (int, np.integer)) or threads < 1):
         raise ArgumentError(f"threads {threads!r} is not allowed; it is a whole number from 1")
+    workers = min(processors() if threads is None else int(threads), MOST_THREADS)
+    small = problem.filter.weights.nbytes <= _REMEMBERED
+    return (_remembered if small else _decided)(problem, method, workers, sharers)
+
+
+def _decided(problem: Problem, method: str, workers: int, sharers: int | None) -> Plan:
     narrow = choose_arithmetic(problem)
     considered = {entry.name: entry.consider(problem, narrow) for entry in METHODS}
     candidates = tuple(_candidate(entry, considered[entry.name]) for entry in METHODS)
     chosen = _pick(candidates, method)
     work = considered[chosen]
     assert isinstance(work, Work)
-    workers = min(processors() if threads is None else threads, MOST_THREADS)
     effort = problem.values * next(found.cost or 0 for found in candidates if found.method == chosen)
     workers = max(min(workers, int(effort / THREAD_WORK)), 1)
     height, width = _strip(method_named(chosen), work, sharers or workers)
@@ -100,6 +108,10 @@ def choose(
         candidates=candidates,
         borders=_borders(method_named(chosen), work),
     )
+
+
+_remembered = lru_cache(16)(_decided)
+"""Pictures of a folder, and calls in a loop, are mostly alike."""
 
 
 def processors() -> int:

@@ -201,6 +201,26 @@ def test_the_plan_prefers_fewer_operations():
     assert "int16 holds exactly" in text
 
 
+def test_a_plan_is_remembered_for_what_is_alike():
+    """The same shapes and numbers have one plan; another weight, bias or type of number has its own."""
+    first, second = convcli.Kernel([[1, 2], [3, 4]]), convcli.Kernel([[1, 2], [3, 5]])
+    assert _plan(first) is _plan(convcli.Kernel([[1, 2], [3, 4]]))
+    assert _plan(first) is not _plan(second)
+    assert _plan(first) is not _plan(convcli.Kernel([[1, 2], [3, 4]], bias=1))
+    assert _plan(first) is not _plan(convcli.Kernel([[1, 2], [3, 4]], scale=0.123456789))
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float64])
+def test_a_remembered_plan_does_not_see_what_becomes_of_an_array(dtype: type):
+    """Weights that are changed after a call change nothing for later calls with the old ones."""
+    pixels = np.random.default_rng(0).integers(0, 255, (9, 9)).astype(np.uint8)
+    weights = np.arange(9).reshape(3, 3).astype(dtype)
+    kept = weights.copy()
+    first = convcli.conv(pixels, weights)
+    weights[:] = 7
+    assert np.array_equal(convcli.conv(pixels, kept), first)
+
+
 def _plan(kernel: convcli.Kernel) -> planner.Plan:
     from convcli.filter import Filter
     from convcli.geometry import Axis

@@ -177,9 +177,11 @@ def test_blocks_join_to_a_stream_that_zlib_reads():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(deflate, "isal_zlib", maker)
             blocks = [deflate.block(part) for part in parts]
-            whole = deflate.HEADER + b"".join(block.data for block in blocks) + deflate.END
+            whole = deflate.HEADER + b"".join(part for block in blocks for part in block.parts) + deflate.END
             assert zlib.decompress(whole + deflate.joined(blocks).to_bytes(4, "big")) == b"".join(parts)
             assert zlib.decompress(deflate.stream(parts[1])) == parts[1]
+            for part in (b"", *parts, bytes(65_535), bytes(65_536)):
+                assert zlib.decompress(b"".join(deflate.stored(part))) == part
 
 
 class Recorder:

@@ -126,7 +126,7 @@ class Sequence:
         self.number += 1
         return body
 
-    def data(self, body: bytes) -> bytes:
-        """Body of a chunk of pixels (fdAT)."""
+    def step(self) -> bytes:
+        """The number of the next chunk, which an fdAT chunk begins with."""
         self.number += 1
-        return struct.pack(">I", self.number - 1) + body
+        return struct.pack(">I", self.number - 1)

@@ -6,7 +6,9 @@ quicker than zlib; where it is missing, zlib's Huffman coding alone comes closes
 
 from __future__ import annotations
 
+import struct
 import zlib
+from collections.abc import Iterator
 from functools import reduce
 from typing import Any, Final, NamedTuple
 
@@ -22,12 +24,13 @@ END: Final = b"\x03\x00"
 """An empty last block (RFC 1951)."""
 
 _BASE: Final = 65521
+_LARGEST_STORED: Final = 65535
 
 
 class Block(NamedTuple):
-    """Compressed bytes, and the Adler-32 and the length of what they stand for."""
+    """Compressed bytes, in parts, and the Adler-32 and the length of what they stand for."""
 
-    data: bytes
+    parts: tuple[bytes, ...]
     check: int
     length: int
 
@@ -41,7 +44,7 @@ def block(data: Any) -> Block:
     else:
         maker = zlib.compressobj(1, zlib.DEFLATED, -15, 9, zlib.Z_HUFFMAN_ONLY)
         check, flush = zlib.adler32(view), zlib.Z_FULL_FLUSH
-    return Block(maker.compress(view) + maker.flush(flush), check, len(view))
+    return Block((maker.compress(view), maker.flush(flush)), check, len(view))
 
 
 def stream(data: Any) -> bytes:
@@ -50,12 +53,23 @@ def stream(data: Any) -> bytes:
     return bytes(isal_zlib.compress(view, 1) if isal_zlib is not None else zlib.compress(view, 1))
 
 
+def stored(data: bytes) -> Iterator[bytes | memoryview]:
+    """A zlib stream of data as they are (RFC 1951, 3.2.4), in parts."""
+    view = memoryview(data)
+    yield HEADER
+    for place in range(0, max(len(view), 1), _LARGEST_STORED):
+        part = view[place : place + _LARGEST_STORED]
+        yield struct.pack("<BHH", place + len(part) == len(view), len(part), len(part) ^ 0xFFFF)
+        yield part
+    yield struct.pack(">I", (isal_zlib or zlib).adler32(view))
+
+
 def inflater() -> Any:
     """A decompressor of zlib streams, as `zlib.decompressobj` makes them."""
     return isal_zlib.decompressobj() if isal_zlib is not None else zlib.decompressobj()
 
 
-def crc32(data: bytes, value: int = 0) -> int:
+def crc32(data: bytes | memoryview, value: int = 0) -> int:
     """The CRC of PNG and gzip."""
     return int((isal_zlib or zlib).crc32(data, value))
 

@@ -77,7 +77,7 @@ class Png:
         def decode(part: apng.Part) -> Array:
             rows, columns = part.shape
             single = SIGNATURE + chunk(b"IHDR", struct.pack(">II", columns, rows) + head) + shared
-            single += b"".join(chunk(b"IDAT", body) for body in part.bodies) + chunk(b"IEND", b"")
+            single += b"".join(chunk(b"IDAT", body) for body in part.bodies) + chunk(b"IEND")
             return self._decoded(single, replace(header, rows=rows, columns=columns))
 
         blank = np.zeros((header.rows, header.columns, header.channels), header.dtype)
@@ -123,20 +123,24 @@ def _chunks(data: Bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _pixels(data: Bytes) -> Iterator[bytes]:
-    """The bodies of the IDAT chunks, large ones in pieces, each found sound when it has been taken.
+    """The bodies of the IDAT chunks, large ones in pieces and small ones together, each found sound.
 
     Raises:
         ImageError: a check sum is wrong.
     """
+    kept: list[bytes] = []
     for kind, place, length in _chunks(data):
         if kind == b"IDAT":
             end, crc = place + length, deflate.crc32(kind)
             for start in range(place, end, _PIECE):
-                piece = data[start : min(start + _PIECE, end)]
-                crc = deflate.crc32(piece, crc)
-                yield piece
+                kept.append(data[start : min(start + _PIECE, end)])
+                crc = deflate.crc32(kept[-1], crc)
+                if len(kept) * len(kept[-1]) >= _PIECE:
+                    yield b"".join(kept)
+                    kept = []
             if crc != int.from_bytes(data[end : end + 4], "big"):
                 raise ImageError("damaged png: IDAT: its check sum is wrong")
+    yield b"".join(kept)
 
 
 def _check_room(data: Bytes, header: Header) -> None:

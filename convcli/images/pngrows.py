@@ -8,7 +8,6 @@ that one worker decodes while another computes; and ISA-L inflates about twice a
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Iterator
 from threading import Lock
 from typing import Final
@@ -20,9 +19,9 @@ from convcli.errors import ImageError
 from convcli.images import deflate
 from convcli.images.base import Header
 from convcli.images.decoding import sound
-from convcli.images.pngwriter import SIGNATURE, chunk
+from convcli.images.pngwriter import SIGNATURE, chunk, framed
 
-PIECE: Final = 2**19
+PIECE: Final = 2**20
 """Bytes of unfiltered rows that are decoded at once, at least one row."""
 
 _UNFILTERED: Final = b"\0"
@@ -66,12 +65,13 @@ class PngRows:
         more = next(self.inflated, b"") if end == self.header.rows else b""
         if more or len(filtered) != (end - begin) * self.width:
             raise ImageError("damaged png: its pixels are too few or too many for its size")
-        above = self._row(begin - 1) if begin else b""
-        size = struct.pack(">I", end - begin + bool(begin))
-        stored = zlib.compress(above + filtered, 0)
-        parts = chunk(b"IHDR", self.front[:4] + size + self.front[8:]), chunk(b"IDAT", stored)
-        decoded = imagecodecs.png_decode(b"".join((SIGNATURE, *parts, chunk(b"IEND", b""))))
-        self.pixels[begin:end] = decoded.reshape(-1, *self.pixels.shape[1:])[bool(begin) :]
+        first = max(begin - 1, 0)  # its row is written over with itself, which nobody who reads it can see
+        size = struct.pack(">I", end - first)
+        stored = deflate.stored(b"".join((self._row(first), filtered)) if begin else filtered)
+        front = chunk(b"IHDR", self.front[:4], size, self.front[8:])
+        picture = b"".join((SIGNATURE, front, *framed(b"IDAT", *stored), chunk(b"IEND")))
+        into = self.pixels[first:end]
+        imagecodecs.png_decode(picture, out=into if self.header.channels > 1 else into[..., 0])
         self.done = end
 
     def _row(self, index: int) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from functools import reduce
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -53,9 +54,9 @@ class PngEncoder:
         if layout.frames > 1:
             self._animate(file, iter(pieces))
         else:
-            for body in self._stream(iter(pieces)):
-                file.write(chunk(b"IDAT", body))
-        file.write(chunk(b"IEND", b""))
+            for parts in self._stream(iter(pieces)):
+                file.write(chunk(b"IDAT", *parts))
+        file.write(chunk(b"IEND"))
 
     def _animate(self, file: BinaryIO, pieces: Iterator[deflate.Block]) -> None:
         layout = self.layout
@@ -63,29 +64,33 @@ class PngEncoder:
         file.write(chunk(b"acTL", sequence.head()))
         for frame in range(layout.frames):
             file.write(chunk(b"fcTL", sequence.control(frame)))
-            body = b"".join(self._stream(pieces))  # in one chunk, because not every reader takes several
-            file.write(chunk(b"fdAT", sequence.data(body)) if frame else chunk(b"IDAT", body))
+            body = [part for parts in self._stream(pieces) for part in parts]
+            kind, number = (b"fdAT", [sequence.step()]) if frame else (b"IDAT", [])
+            file.write(chunk(kind, *number, *body))  # in one, because not every reader takes several
 
-    def _stream(self, pieces: Iterator[deflate.Block]) -> Iterator[bytes]:
-        """The zlib stream of the next frame, in parts."""
+    def _stream(self, pieces: Iterator[deflate.Block]) -> Iterator[tuple[bytes, ...]]:
+        """The zlib stream of the next frame: the parts of each chunk."""
         layout, blocks = self.layout, list[deflate.Block]()
         missing = layout.rows * (layout.columns * layout.channels * layout.dtype.itemsize + 1)
         while missing:
             piece = next(pieces)
-            yield (b"" if blocks else deflate.HEADER) + piece.data
-            blocks.append(piece._replace(data=b""))
+            yield piece.parts if blocks else (deflate.HEADER, *piece.parts)
+            blocks.append(piece._replace(parts=()))
             missing -= piece.length
-        yield deflate.END + struct.pack(">I", deflate.joined(blocks))
+        yield deflate.END, struct.pack(">I", deflate.joined(blocks))
 
 
-def chunk(kind: bytes, body: bytes) -> bytes:
-    """Length, kind, body and CRC."""
-    return (
-        struct.pack(">I", len(body))
-        + kind
-        + body
-        + struct.pack(">I", deflate.crc32(body, deflate.crc32(kind)))
-    )
+def chunk(kind: bytes, *body: bytes | memoryview) -> bytes:
+    """Length, kind, body and CRC; the body may come in parts."""
+    return b"".join(framed(kind, *body))
+
+
+def framed(kind: bytes, *body: bytes | memoryview) -> Iterator[bytes | memoryview]:
+    """The parts of a chunk, not joined yet."""
+    yield struct.pack(">I", sum(map(len, body)))
+    yield kind
+    yield from body
+    yield struct.pack(">I", reduce(lambda crc, part: deflate.crc32(part, crc), body, deflate.crc32(kind)))
 
 
 def _filtered(pixels: Array) -> Array:
