@@ -1,9 +1,10 @@
 """Folders beside their peers, as whole commands: ``python benchmarks/batch.py``, on Linux.
 
-Every tool takes the mean over 3×3 pixels of each RGB PNG of a folder and writes PNGs to another: convcli by
+Every tool takes the mean over 3×3 pixels of each RGB picture of a folder and writes it to another: convcli by
 its batches, OpenCV by a script with as many processes, the command-line tools one process a picture under
-``xargs``. Runs are interleaved. ``--soak`` filters many small pictures instead, and prints the memory of all
-processes of the batch as it goes on.
+``xargs``. Runs are interleaved. Below them stands a floor: imagecodecs decodes the pictures, in as many
+processes, and does nothing else. ``--soak`` filters many small pictures instead, and prints the memory of
+all processes of the batch as it goes on.
 """
 
 from __future__ import annotations
@@ -38,7 +39,19 @@ def one(name):
 with Pool(jobs) as pool:
     pool.map(one, sorted(os.listdir(source)), chunksize=8)
 """
+DECODING = """
+import os, sys, imagecodecs
+from multiprocessing import Pool
+source, jobs = sys.argv[1], int(sys.argv[2])
+def one(name):
+    with open(os.path.join(source, name), "rb") as file:
+        getattr(imagecodecs, sys.argv[3])(file.read())
+with Pool(jobs) as pool:
+    pool.map(one, sorted(os.listdir(source)), chunksize=1)
+"""
 MASK = "3 3 9 0\n1 1 1\n1 1 1\n1 1 1\n"
+
+ALONE = "convcli, one processor"
 
 Command = Callable[[Path, Path], list[str]]
 
@@ -54,23 +67,29 @@ def each(command: str, source: Path) -> list[str]:
     return ["bash", "-c", f"ls {source} | xargs -P{JOBS} -I{{}} {command}"]
 
 
+def decoding(source: Path, target: Path) -> list[str]:
+    """Decoding alone."""
+    kind = "png_decode" if next(source.iterdir()).suffix == ".png" else "jpeg_decode"
+    return [sys.executable, "-c", DECODING, str(source), str(JOBS), kind]
+
+
 PEERS: dict[str, tuple[str, Command]] = {
     "opencv script": ("", lambda s, t: [sys.executable, "-c", OPENCV, str(s), str(t), str(JOBS)]),
     "vips, xargs": ("vips", lambda s, t: each(f"vips conv {s}/{{}} {t}/{{}} {t}/../mask.mat", s)),
     "gm, xargs": ("gm", lambda s, t: each(f"gm convert {s}/{{}} -convolve {ONES} {t}/{{}}", s)),
-    "mogrify": ("mogrify", lambda s, t: ["bash", "-c", f"mogrify -path {t} {MEAN} {s}/*.png"]),
+    "mogrify": ("mogrify", lambda s, t: ["bash", "-c", f"mogrify -path {t} {MEAN} {s}/*"]),
 }
 
 
-def pictures(folder: Path, count: int, side: int) -> None:
-    """RGB PNGs, each another part of one photograph with grain of its own."""
+def pictures(folder: Path, count: int, side: int, suffix: str) -> None:
+    """RGB pictures, each another part of one photograph with grain of its own."""
     folder.mkdir()
     whole = photograph(side + 256, side + 256, 3)
     rng = np.random.default_rng(0)
     for number in range(count):
         top, left = rng.integers(0, 256, 2)
         part = np.roll(whole[top : top + side, left : left + side], number, axis=(0, 1))
-        Image.fromarray(part).save(folder / f"{number:05}.png", compress_level=1)
+        Image.fromarray(part).save(folder / f"{number:05}{suffix}", compress_level=1, quality=90)
 
 
 def seconds(command: list[str], target: Path) -> float:
@@ -89,10 +108,12 @@ def compare(folder: Path, runs: int, names: list[str]) -> None:
     tools: dict[str, Command] = {"convcli": convcli}
     if JOBS > 1:
         tools["convcli, one worker"] = lambda s, t: convcli(s, t, 1)
+        tools[ALONE] = lambda s, t: ["taskset", "-c", str(min(os.sched_getaffinity(0))), *convcli(s, t, 1)]
     here = {
         name: command for name, (program, command) in PEERS.items() if not program or shutil.which(program)
     }
     tools |= {name: command for name, command in here.items() if name in names}
+    tools["decoding alone"] = decoding
     found: dict[str, list[float]] = {name: [] for name in tools}
     for _ in range(runs):
         for name, command in tools.items():
@@ -105,8 +126,8 @@ def compare(folder: Path, runs: int, names: list[str]) -> None:
         median = statistics.median(times)
         print(f"| {name} | {median:.2f} | {median / count * 1000:.1f} ms | {median / own:.2f} |")
     if JOBS > 1:
-        alone = statistics.median(found["convcli, one worker"])
-        print(f"\nParallel efficiency with {JOBS} workers: {alone / own / JOBS:.0%}")
+        alone = statistics.median(found[ALONE])
+        print(f"\nParallel efficiency on {JOBS} processors: {alone / own / JOBS:.0%}")
 
 
 def soak(folder: Path) -> None:
@@ -145,16 +166,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, help="pictures; default: 300, for --soak 20000")
     parser.add_argument("--side", type=int, help="pixels; default: 512, for --soak 32")
+    parser.add_argument("--suffix", choices=[".png", ".jpg"], default=".png")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--soak", action="store_true")
     given = parser.parse_args()
+    subprocess.run([sys.executable, "-m", "compileall", "-q", "convcli"], cwd=ROOT, check=True)  # as pip does
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pictures(
             folder / "in",
             given.count or (20_000 if given.soak else 300),
             given.side or (32 if given.soak else 512),
+            given.suffix,
         )
         if given.soak:
             soak(folder)

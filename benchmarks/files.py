@@ -327,6 +327,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Print the tables."""
     given = arguments()
+    subprocess.run([sys.executable, "-m", "compileall", "-q", "convcli"], cwd=ROOT, check=True)  # as pip does
     if given.threads:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given.threads])
     peers = present(given.peers)
