@@ -170,6 +170,30 @@ def test_damage_is_found_while_rows_are_decoded():
             assert np.array_equal(found, pixels)
 
 
+@pytest.mark.parametrize("damage", ["cut", "sum", "filter"])
+def test_every_thread_meets_the_same_failure(monkeypatch, damage):
+    """Whoever inflates ahead, undoes filters or waits: the first failure is everybody's."""
+    monkeypatch.setattr(pngrows, "PIECE", 1000)
+    _, data = by_libpng(3, "uint8")
+    head, body = taken_apart(data)
+    if damage == "filter":
+        raw = bytearray(zlib.decompress(body))
+        raw[211 * 45] = 9
+        body = zlib.compress(bytes(raw))
+    chunks = chunk(b"IDAT", body[:-3000] if damage == "cut" else body)
+    broken = head + (chunks[:-1] + b"!" if damage == "sum" else chunks) + chunk(b"IEND", b"")
+
+    def failure(reader):
+        with pytest.raises(ImageError) as found:
+            reader.rows(0, 0, 90)
+        return str(found.value)
+
+    for _ in range(10):
+        with ThreadPoolExecutor(4) as pool:
+            found = set(pool.map(failure, [open_bytes(broken, LIMIT).reader()] * 4))
+        assert len(found) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -2,13 +2,16 @@
 
 A library decodes a picture whole, in one thread, while nothing else goes on. Here the next rows are inflated
 and handed to it as a small picture of their own, whose first row, unfiltered, is the last one before them, so
-that one worker decodes while another computes; and ISA-L inflates about twice as quickly as zlib.
+that one worker undoes filters while another inflates or computes; and ISA-L inflates about twice as quickly
+as zlib.
 """
 
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Lock
 from typing import Final
 
@@ -21,8 +24,11 @@ from convcli.images.base import Header
 from convcli.images.decoding import sound
 from convcli.images.pngwriter import SIGNATURE, chunk, framed
 
-PIECE: Final = 2**20
+PIECE: Final = 2**18
 """Bytes of unfiltered rows that are decoded at once, at least one row."""
+
+_MOST_AHEAD: Final = 2
+"""Pieces that are inflated and wait for those before them."""
 
 _UNFILTERED: Final = b"\0"
 
@@ -42,7 +48,9 @@ class PngRows:
         self.pixels = np.empty((header.rows, header.columns, header.channels), header.dtype)
         self.done = 0
         self.inflated = _inflated(bodies, self.height * self.width)
-        self.lock = Lock()
+        self.ahead = deque[bytes]()
+        self.failure: Exception | None = None
+        self.inflating, self.unfiltering = Lock(), Lock()
 
     def rows(self, frame: int, first: int, last: int) -> Array:
         """Rows ``first`` to ``last``, (rows, columns, channels); who comes first decodes them.
@@ -50,19 +58,55 @@ class PngRows:
         Raises:
             ImageError: the file is damaged.
         """
-        if self.done < last:
-            with self.lock, sound("png"):
-                while self.done < last:
-                    self._decode_next()
+        while self.done < last:
+            with sound("png"):
+                if self.unfiltering.acquire(blocking=False):
+                    try:
+                        if self.done < last:
+                            with self._remembered():
+                                self._unfilter_next()
+                    finally:
+                        self.unfiltering.release()
+                elif not self._inflate_ahead():
+                    with self.unfiltering:  # wait for whoever has it
+                        pass
         return self.pixels[first:last]
 
-    def _decode_next(self) -> None:
+    def _inflate_ahead(self) -> bool:
+        """Inflate what is unfiltered next; whether there was room for it, and something left."""
+        with self.inflating:
+            piece = self._inflate() if len(self.ahead) < _MOST_AHEAD else b""
+            if piece:
+                self.ahead.append(piece)
+            return bool(piece)
+
+    def _piece(self) -> bytes:
+        with self.inflating:
+            return self.ahead.popleft() if self.ahead else self._inflate()
+
+    def _inflate(self) -> bytes:
+        """The next unfiltered rows, empty behind the last."""
+        with self._remembered():
+            return next(self.inflated, b"")
+
+    @contextmanager
+    def _remembered(self) -> Iterator[None]:
+        """Who comes after a failure meets the same one."""
+        if self.failure is not None:
+            raise self.failure
+        try:
+            yield
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def _unfilter_next(self) -> None:
         import imagecodecs
 
         begin = self.done
         end = min(begin + self.height, self.header.rows)
-        filtered = next(self.inflated, b"")
-        more = next(self.inflated, b"") if end == self.header.rows else b""
+        filtered = self._piece()
+        more = self._piece() if end == self.header.rows else b""
         if more or len(filtered) != (end - begin) * self.width:
             raise ImageError("damaged png: its pixels are too few or too many for its size")
         first = max(begin - 1, 0)  # its row is written over with itself, which nobody who reads it can see
