@@ -11,9 +11,10 @@ import numpy as np
 
 from convcli.colourmaps import MIDDLE, table
 from convcli.dtypes import Array
+from convcli.lettering import width
 from convcli.picture import Mapping, short
 from convcli.rational import Number
-from convcli.scene import FAINT, FRAME, Box, Item, Line, Picture, Text, ascent, width
+from convcli.scene import FAINT, FRAME, Box, Item, Line, Picture, Text, ascent
 from convcli.values import frozen
 
 BAR: Final = 32

@@ -12,6 +12,7 @@ from convcli.colourbar import BAR, Bar, level
 from convcli.colourmaps import diverging
 from convcli.dtypes import Array
 from convcli.kernel import Kernel
+from convcli.lettering import Ink, width
 from convcli.rational import FloatArray
 from convcli.scene import (
     FAINT,
@@ -19,7 +20,6 @@ from convcli.scene import (
     GROUND,
     INK,
     Box,
-    Ink,
     Item,
     Line,
     Picture,
@@ -28,7 +28,6 @@ from convcli.scene import (
     ascent,
     fitted,
     raster,
-    width,
 )
 from convcli.values import frozen
 

@@ -16,8 +16,9 @@ from convcli.exhibit import Exhibit, Exhibited
 from convcli.images.base import kind_text
 from convcli.kernel import ROUNDING
 from convcli.kernelgrid import Grids
+from convcli.lettering import width
 from convcli.paper import Scale, flat
-from convcli.scene import FAINT, INK, Item, Line, Scene, Shape, Text, width
+from convcli.scene import FAINT, INK, Item, Line, Scene, Shape, Text
 from convcli.values import frozen
 
 MOST: Final = 12

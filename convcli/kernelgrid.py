@@ -12,8 +12,9 @@ from convcli.colourmaps import diverging
 from convcli.drawing import MOST_PLANES, framed, line, planes
 from convcli.dtypes import Array
 from convcli.exhibit import Exhibited
+from convcli.lettering import width
 from convcli.rational import text_of
-from convcli.scene import FAINT, FRAME, INK, Box, Item, Text, width
+from convcli.scene import FAINT, FRAME, INK, Box, Item, Text
 from convcli.values import frozen
 
 _SMALL: Final = 12  # points

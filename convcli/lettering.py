@@ -22,6 +22,8 @@ _DOT: Final = 0.001
 _WAVE: Final = [(0.06 + 0.44 * t / 12, 0.05 * math.sin(2 * math.pi * t / 12)) for t in range(13)]
 _SIGNS: Final[dict[str, tuple[float, list[list[Point]]]]] = {
     "−": (0.6, [[(0.08, 0), (0.52, 0)]]),
+    "–": (0.56, [[(0.06, 0.02), (0.5, 0.02)]]),
+    "∗": (0.5, [[(0.25, -0.2), (0.25, 0.2)], [(0.08, -0.1), (0.42, 0.1)], [(0.08, 0.1), (0.42, -0.1)]]),
     "×": (0.58, [[(0.1, -0.19), (0.48, 0.19)], [(0.1, 0.19), (0.48, -0.19)]]),
     "÷": (0.6, [[(0.08, 0), (0.52, 0)], [(0.3, -0.2), (0.3 + _DOT, -0.2)], [(0.3, 0.2), (0.3 + _DOT, 0.2)]]),
     "→": (0.92, [[(0.06, 0), (0.84, 0)], [(0.62, -0.2), (0.84, 0), (0.62, 0.2)]]),
@@ -44,14 +46,15 @@ def write(image: Image, place: Point, text: str, size: int, ink: Ink, anchor: st
 
     Args:
         place: (x, y) of the anchor.
-        anchor: Pillow's, with ``l``, ``m`` or ``r`` across and ``a`` (the top) or ``m`` (the middle) down.
+        anchor: Pillow's, with ``l``, ``m`` or ``r`` across and ``a`` (the top), ``m`` (the middle) or ``s``
+            (where the letters stand) down.
     """
     from PIL import ImageDraw
 
     draw = ImageDraw.Draw(image)
     left, top = place
     left -= {"l": 0, "m": 0.5, "r": 1}[anchor[0]] * width(text, size)
-    top -= _AXIS * size if anchor[1] == "m" else 0
+    top -= {"a": 0, "m": _AXIS, "s": 1}[anchor[1]] * size
     for part in _parts(text):
         if part in _SIGNS:
             mask = _sign(part, size)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Callable, Iterable
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
+from convcli import lettering
 from convcli.dtypes import Array
 from convcli.errors import one_line
 from convcli.images.base import Metadata
 from convcli.images.png import Png
+from convcli.lettering import Ink
 from convcli.values import frozen
 
-if TYPE_CHECKING:
-    from PIL.ImageFont import FreeTypeFont
-
-Ink = tuple[int, int, int]
 Place = tuple[float, float]
 """Pixels from the left and from the top."""
 
@@ -30,8 +27,6 @@ FRAME: Final = (208, 210, 212)
 _LEAST: Final = 12  # points
 _SHRINK: Final = 3
 _FAMILY: Final = "Aileron, Helvetica, Arial, sans-serif"
-_PLAIN: Final = str.maketrans({"×": "x", "–": "-", "→": ">", "∗": "*"})
-"""Letters that the font of Pillow lacks; a minus is drawn."""
 
 
 @frozen
@@ -106,7 +101,8 @@ def raster(scene: Scene) -> Array:
             pixels = item.pixels.repeat(item.zoom, 0).repeat(item.zoom, 1)
             image.paste(Image.fromarray(pixels), _whole(item.place))
         elif isinstance(item, Text):
-            _write(draw, item)
+            anchor = {"start": "ls", "middle": "ms", "end": "rs"}[item.anchor]
+            lettering.write(image, item.place, item.text, item.size, item.ink, anchor)
         elif isinstance(item, Box):
             left, top = _whole(item.place)
             corners = (left, top, left + item.width - 1, top + item.height - 1)
@@ -122,48 +118,16 @@ def _whole(place: Place) -> tuple[int, int]:
     return round(place[0]), round(place[1])
 
 
-def _write(draw: Any, item: Text) -> None:
-    """Write one line, with strokes for minuses."""
-    font, (left, base) = _font(item.size), item.place
-    left -= {"start": 0.0, "middle": 0.5, "end": 1.0}[item.anchor] * width(item.text, item.size)
-    stroke, above = font.getlength("+"), item.size * 0.31
-    for index, part in enumerate(item.text.translate(_PLAIN).split("−")):
-        if index:
-            ends = (left + 0.12 * stroke, left + 0.88 * stroke)
-            thick = max(item.size // 12, 1)
-            top = round(base - above)
-            draw.rectangle((round(ends[0]), top, round(ends[1]), top + thick - 1), fill=item.ink)
-            left += stroke
-        draw.text((left, base), part, font=font, fill=item.ink, anchor="ls")
-        left += font.getlength(part)
-
-
-@lru_cache(maxsize=16)
-def _font(size: int) -> FreeTypeFont:
-    from PIL import ImageFont
-
-    font = ImageFont.load_default(size)
-    assert isinstance(font, ImageFont.FreeTypeFont)
-    return font
-
-
-def width(text: str, size: int) -> float:
-    """Pixels that a line takes."""
-    return float(_font(size).getlength(text.translate(_PLAIN).replace("−", "+")))
-
-
 def ascent(size: int) -> int:
     """Pixels from the top of a line to where it stands."""
-    return int(_font(size).getmetrics()[0])
+    return int(lettering.font(size).getmetrics()[0])
 
 
 def fitted(text: str, size: int, room: float, end: str = "") -> tuple[str, int]:
     """One line and its size, a little smaller where that makes it fit the room, else cut before ``end``."""
-    if width(text + end, size) > room:
+    if lettering.width(text + end, size) > room:
         size = max(size - _SHRINK, min(size, _LEAST))
-    while width(text + end, size) > room and len(text) > 1:
-        text = text.removesuffix("…")[:-1] + "…"
-    return text + end, size
+    return lettering.cut(text, size, room - lettering.width(end, size)) + end, size
 
 
 def svg(scene: Scene) -> str:

@@ -146,7 +146,7 @@ def test_a_scene_is_alike_in_both_forms(small):
 def test_nothing_is_drawn_outside_the_page(small):
     """Every text ends before the page does, whatever the kernel is called."""
     from convcli.contactsheet import contact_sheet
-    from convcli.scene import width
+    from convcli.lettering import width
 
     each = [Settings(convcli.load_kernel(name)) for name in ("random:3x3x1x3,seed=123456789", "motion:31,30")]
     found = exhibit(str(small), each)

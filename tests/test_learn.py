@@ -12,7 +12,7 @@ from PIL import Image, ImageSequence
 
 from tests.conftest import ROOT
 
-MOST = 400_000  # bytes of all pictures
+MOST = 500_000  # bytes of all pictures
 TELLING = "run python docs/learn.py"
 
 
