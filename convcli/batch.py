@@ -63,6 +63,12 @@ def _resolved(name: str) -> str:
 _resolved_folder = lru_cache(1024)(os.path.realpath)
 
 
+def _foretold(source: Source, settings: Settings) -> list[Path]:
+    maps = 1 if settings.kernel.combine or settings.stack else settings.kernel.maps
+    output = settings.output.stacked(settings.kernel.maps) if settings.stack else settings.output
+    return output.foretold(source.path, settings.kernel.name, maps)
+
+
 @frozen(eq=False)
 class Batch:
     """Pictures and what to do with each.
@@ -135,10 +141,6 @@ class Batch:
     def places(self) -> list[list[str]]:
         """Where the results of each picture go, where its own format holds them."""
         return [
-            [
-                str(place)
-                for settings in self.settings(source)
-                for place in settings.output.foretold(source.path, settings.kernel)
-            ]
+            [str(place) for settings in self.settings(source) for place in _foretold(source, settings)]
             for source in self.sources
         ]

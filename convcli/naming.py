@@ -14,7 +14,6 @@ from convcli.errors import ArgumentError, OutputError, one_line, shown
 from convcli.files import STREAM
 from convcli.images import FORMATS, format_named, format_of_suffix, written
 from convcli.images.base import Format, Mixed, Near, kind_text
-from convcli.kernel import Kernel
 from convcli.values import frozen, replace
 
 FIELDS: Final = ("stem", "kernel", "index", "frame", "suffix")
@@ -113,14 +112,12 @@ class Output:
             return replace(self, spec=str(place.parent / _escaped(folder) / place.name))
         return replace(self, spec=f"{self.spec}/{_escaped(folder) if self._is_template else folder}/")
 
-    def foretold(self, source: str, kernel: Kernel) -> list[Path]:
+    def foretold(self, source: str, kernel: str, maps: int) -> list[Path]:
         """The places of the results of a picture whose own format holds them, told from its name alone."""
-        maps = 1 if kernel.combine else kernel.maps
         chosen = format_named(self.format) if self.format else format_of_suffix(Path(source).suffix)
         picture = Picture(np.dtype(np.uint8), 1)
         return [
-            self._place(source, kernel.name, index, maps, chosen or FORMATS[0], picture)
-            for index in range(maps)
+            self._place(source, kernel, index, maps, chosen or FORMATS[0], picture) for index in range(maps)
         ]
 
     def targets(self, source: str, kernel: str, maps: int, came_as: Format, picture: Picture) -> list[Target]:

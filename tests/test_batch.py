@@ -115,6 +115,27 @@ def test_any_number_of_workers_makes_the_same(album, tmp_path):
     assert len(found[0][0]) == 14
 
 
+def test_options_mean_what_they_do_for_one_picture(album, tmp_path):
+    """Maps that are combined, stacked or coloured, of several kernels too: the files that apply writes."""
+    two = ["-k", "sobel-x", "-k", "sobel-y"]
+    for number, options in enumerate(
+        (
+            [*two, "--stack"],
+            [*two, "--stack", "--format", "tiff", "--map", "raw"],
+            [*two, "--combine", "l2", "--colormap", "viridis"],
+            ["-k", "sobel-x", "--colormap", "diverging"],
+        )
+    ):
+        batched, single = tmp_path / f"b{number}", tmp_path / f"a{number}"
+        assert batch(album / "0.png", album / "1.png", batched, *options).returncode == 0
+        words = ["apply", album / "0.png", album / "1.png", "-o", f"{single}/", "-q", *options]
+        subprocess.run([sys.executable, "-m", "convcli", *map(str, words)], check=True, env=ENVIRONMENT)
+        assert made(batched) == made(single)
+        assert len(made(batched)) == 2
+        again = batch(album / "0.png", album / "1.png", batched, *options)
+        assert "2 of 2 outputs exist already" in again.stderr
+
+
 def test_trees_patterns_and_lists(album, tmp_path):
     """-r keeps the tree; patterns, lists of names and -0 take what they name, each picture once."""
     batch("-r", album, tmp_path / "tree", "-k", "box3")

@@ -41,6 +41,8 @@ def _bytes(text: str) -> int:
 @options.convolution
 @options.values
 @options.colours
+@options.stack
+@options.colormap
 @options.format_name
 @options.frames
 @options.strip
@@ -111,7 +113,7 @@ def batch(sources: tuple[str, ...], **given: Any) -> None:
 
 def _batch(arguments: tuple[str, ...], given: dict[str, Any], limits: Limits) -> Batch:
     from convcli.batch import Batch
-    from convcli.cli.settings import settings_of
+    from convcli.cli.settings import each_settings
     from convcli.naming import Output
 
     *names, destination = arguments or ("",)
@@ -127,8 +129,7 @@ def _batch(arguments: tuple[str, ...], given: dict[str, Any], limits: Limits) ->
     if not sources:
         raise ArgumentError("there is no picture in any SOURCE")
     output = Output(spec, given["format_name"])
-    each = [settings_of(given, kernel, output) for kernel in given["kernels"]]
-    return Batch(sources, each, limits, given["resume"])
+    return Batch(sources, each_settings(given, given["kernels"], output), limits, given["resume"])
 
 
 def _sources(names: list[str], given: dict[str, Any], destination: Path | None) -> list[Source]:
