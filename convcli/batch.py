@@ -7,13 +7,13 @@ import os
 import resource
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from convcli import __version__
 from convcli.errors import ArgumentError, one_line
-from convcli.sources import Source
+from convcli.sources import Source, locator
 from convcli.task import Settings
 from convcli.values import contents, frozen, replace
 
@@ -51,16 +51,6 @@ def _memory() -> int:
         found.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return min(found if soft == resource.RLIM_INFINITY else [*found, soft])
-
-
-def _resolved(name: str) -> str:
-    """`os.path.realpath`, which looks at every folder of a path, with folders looked at once."""
-    folder, last = os.path.split(name)
-    whole = os.path.join(_resolved_folder(folder), last)  # noqa: PTH118
-    return os.path.realpath(whole) if last in ("", ".", "..") or os.path.islink(whole) else whole  # noqa: PTH114
-
-
-_resolved_folder = lru_cache(1024)(os.path.realpath)
 
 
 def _foretold(source: Source, settings: Settings) -> list[Path]:
@@ -113,12 +103,13 @@ class Batch:
         Raises:
             ArgumentError: with the first of them.
         """
-        inputs = {_resolved(source.path) for source in self.sources}
+        resolved = locator(follow=True)
+        inputs = {resolved(source.path) for source in self.sources}
         owners: dict[str, str] = {}
         there: list[str] = []
         for source, places in zip(self.sources, self.places, strict=True):
             for place in places:
-                name = _resolved(place)
+                name = resolved(place)
                 if name in inputs:
                     raise ArgumentError(
                         f"{one_line(source.path)}: its output {one_line(place)} is an input of this run"

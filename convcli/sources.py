@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -37,12 +38,30 @@ def expanded(
     Raises:
         ArgumentError: a pattern that nothing fits, or a folder that cannot be read.
     """
-    found = dict[str, Source]()
+    found, located = dict[str, Source](), locator()
     outside = os.path.realpath(apart) if apart is not None else None
     for name in names:
         for source in _expanded(name, recursive, suffixes, outside):
-            found.setdefault(source.path, source)
+            found.setdefault(located(source.path), source)
     return list(found.values())
+
+
+def locator(follow: bool = False) -> Callable[[str], str]:
+    """What gives a name with its folder as it really is; a folder is looked at once.
+
+    Args:
+        follow: give the name that a link leads to, as `os.path.realpath` does.
+    """
+    resolved = lru_cache(1024)(os.path.realpath)
+
+    def located(name: str) -> str:
+        folder, last = os.path.split(name)
+        found = os.path.join(resolved(folder), last)  # noqa: PTH118
+        if last in ("", ".", "..") or (follow and os.path.islink(found)):  # noqa: PTH114
+            return os.path.realpath(name)
+        return found
+
+    return located
 
 
 def _expanded(name: str, recursive: bool, suffixes: Collection[str], outside: str | None) -> Iterator[Source]:

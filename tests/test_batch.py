@@ -140,7 +140,8 @@ def test_trees_patterns_and_lists(album, tmp_path):
     """-r keeps the tree; patterns, lists of names and -0 take what they name, each picture once."""
     batch("-r", album, tmp_path / "tree", "-k", "box3")
     assert {"sub/a.box3.png", "sub/deep/b.box3.PNG"} < set(made(tmp_path / "tree"))
-    batch(album / "[0-2].png", album / "1.png", tmp_path / "some", "-k", "box3")
+    dotted = f"{album}/./1.png", f"{album}/sub/../2.png"
+    batch(album / "[0-2].png", album / "1.png", *dotted, tmp_path / "some", "-k", "box3")
     assert sorted(made(tmp_path / "some")) == [f"{index}.box3.png" for index in range(3)]
     names = [f"{album}/3.png", f"{album}/4.png"]
     (tmp_path / "list").write_text("\n".join(names) + "\n")

@@ -162,6 +162,22 @@ def convcli(*arguments: str, **options: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "convcli", *arguments], **options)
 
 
+def test_an_interrupt_while_modules_are_imported_is_silent():
+    """Before the program can clean up there is nothing to clean up: it ends by the signal."""
+    code = """if True:
+        import builtins, os, signal, convcli.__main__
+        imported = builtins.__import__
+        def interrupted(name, *rest):
+            if name.startswith("click"):
+                os.kill(os.getpid(), signal.SIGINT)
+            return imported(name, *rest)
+        builtins.__import__ = interrupted
+        convcli.__main__.entry()
+    """
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (-signal.SIGINT, "", "")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_leave_nothing_behind(number, tmp_path):
     """Interrupted while it works: exit 128 + the signal, no partial file, the old output whole."""

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from convcli.errors import ImageError
-from convcli.images import open_bytes, pngrows
+from convcli.images import Opened, open_bytes, pngrows
 
 RNG = np.random.default_rng(41)
 LIMIT = 10**9
@@ -168,6 +168,23 @@ def test_damage_is_found_while_rows_are_decoded():
             assert "\n" not in str(error)
         else:
             assert np.array_equal(found, pixels)
+
+
+def test_chunks_that_mean_nothing_here():
+    """A whole one is passed over, a damaged one is a note, one whose name is none is an error."""
+    pixels, data = by_libpng(3, "uint8")
+
+    def opened(odd: bytes) -> Opened:
+        return open_bytes(data[:33] + odd + data[33:], LIMIT)
+
+    assert opened(chunk(b"zzZz", b"abc")).header.notes == ()
+    damaged = opened(chunk(b"zzZz", b"abc")[:-1] + b"?")
+    assert damaged.header.notes == ("the zzZz chunk is left out: its check sum is wrong",)
+    assert np.array_equal(damaged.pixels(), pixels)
+    many = (chunk(b"zzZ%c" % letter, b"")[:-1] + b"?" for letter in b"abcdefghijklmnop")
+    assert len(opened(b"".join(many)).header.notes) == 10
+    with pytest.raises(ImageError, match="damaged png"):
+        opened(chunk(b"z6Zz", b"abc")).pixels()
 
 
 @pytest.mark.parametrize("damage", ["cut", "sum", "filter"])

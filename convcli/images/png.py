@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from convcli.dtypes import Array, DType
-from convcli.errors import ImageError, shown
+from convcli.errors import ImageError, one_line, shown
 from convcli.files import Input, Window
 from convcli.images import apng, deflate
 from convcli.images.base import Header, Layout, Metadata, Reader, whole
@@ -29,6 +29,7 @@ Bytes = bytes | Window
 
 _XMP: Final = b"XML:com.adobe.xmp"
 _TEXT_COST: Final = 100  # bytes that a text counts for beside its own: there may be many
+_MOST_NOTES: Final = 10
 _ANIMATION: Final = (b"acTL", b"fcTL", b"IDAT", b"fdAT")
 _MOST_DEFLATED: Final = 1032  # bytes that one byte of deflate can stand for
 
@@ -164,6 +165,7 @@ def _is_plain(data: Bytes) -> bool:
     critical = {kind for kind in kinds[1:] if not kind[0] & 0x20}
     crc = deflate.crc32(data[12:29]) == int.from_bytes(data[29:33], "big")
     known = b"tRNS" not in kinds and critical <= {b"IDAT", b"PLTE"} and data[-8:-4] == b"IEND"
+    known = known and all(kind.isalpha() for kind in kinds)
     return depth >= 8 and colour != _PALETTE and not any(methods) and together and crc and known
 
 
@@ -188,23 +190,25 @@ def _metadata(data: Bytes) -> tuple[Metadata, tuple[str, ...]]:
     """
     found: dict[str, Any] = {}
     texts: list[tuple[str, str]] = []
-    notes, room, behind = [], LARGEST, False
+    notes, room, behind = dict[str, None](), LARGEST, False
     for kind, place, length in _chunks(data):
         behind |= kind == b"IDAT"
-        if kind not in _READERS or (behind and kind in _IN_FRONT):
+        known = kind in _READERS
+        if kind in _PIXELS or (behind and kind in _IN_FRONT) or (length > LARGEST and not known):
             continue
         try:
-            name, value = _READERS[kind](_body(data, kind, place, length), room)
+            name, value = _READERS.get(kind, _unknown)(_body(data, kind, place, length), room)
         except (ValueError, struct.error) as error:
             room //= 2  # so that many texts that inflate without end cost no more than one
-            notes.append(f"the {kind.decode()} chunk is left out: {error}")
+            if len(notes) < _MOST_NOTES:
+                notes[f"the {one_line(kind.decode('latin-1'))} chunk is left out: {error}"] = None
             continue
         if name == TEXTS:
             texts.append(value)
             room -= min(room, sum(map(len, value)) + _TEXT_COST)
-        elif value is not None:
+        elif name and value is not None:
             found.setdefault(name, value)
-    return Metadata(**found, texts=tuple(texts)), tuple(dict.fromkeys(notes))
+    return Metadata(**found, texts=tuple(texts)), tuple(notes)
 
 
 def _body(data: Bytes, kind: bytes, place: int, length: int) -> bytes:
@@ -281,6 +285,11 @@ def _split(body: bytes) -> tuple[bytes, bytes]:
     return before, behind
 
 
+def _unknown(body: bytes, room: int) -> Found:
+    """What means nothing here; that it is whole was seen."""
+    return "", None
+
+
 _READERS: Final[dict[bytes, Callable[[bytes, int], Found]]] = {
     b"iCCP": _profile,
     b"gAMA": _gamma,
@@ -291,6 +300,9 @@ _READERS: Final[dict[bytes, Callable[[bytes, int], Found]]] = {
     b"zTXt": _deflated_text,
     b"iTXt": _international_text,
 }
+_PIXELS: Final = (b"IHDR", b"PLTE", b"tRNS", *_ANIMATION)
+"""Chunks that are looked at where pixels are decoded."""
+
 _IN_FRONT: Final = (b"iCCP", b"gAMA", b"sRGB", b"pHYs")
 
 
