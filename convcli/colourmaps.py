@@ -67,5 +67,10 @@ def _diverging() -> Array:
 
 def diverging(values: FloatArray, limit: float) -> Array:
     """Values as colours of ``diverging``, (…, 3) uint8; 0 is in its middle, ±``limit`` are its ends."""
+    return table("diverging")[shades(values, limit)]
+
+
+def shades(values: FloatArray, limit: float) -> Array:
+    """Values as pixels for ``diverging``, uint8: 0 as its `MIDDLE`, ±``limit`` as its ends."""
     share = np.clip(values / (limit or 1), -1, 1)
-    return table("diverging")[np.rint(MIDDLE + share * (MIDDLE - 1)).astype(np.uint8)]
+    return np.rint(MIDDLE + share * (MIDDLE - 1)).astype(np.uint8)

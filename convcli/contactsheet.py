@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-
 from convcli.colourbar import short_number
-from convcli.colourmaps import diverging
-from convcli.drawing import MOST_PLANES, Panel, page, planes
-from convcli.dtypes import Array
+from convcli.drawing import MOST_PLANES, Panel, badges, page, planes
 from convcli.exhibit import Exhibit, Exhibited
 from convcli.paper import Scale
-from convcli.preview import LARGEST_BADGE
 from convcli.scene import Scene
 
 _ABREAST: Final = 3  # panels in one row
@@ -46,14 +41,7 @@ def _panel(map_: Exhibited, scale: Scale, barred: bool, sized: bool) -> Panel:
     low, high = (short_number(value) for value in (map_.report.low, map_.report.high))
     note = f"{_size(map_)}, {low} … {high}" if sized else f"{low} … {high}"
     bar = map_.bar if barred else None
-    return Panel(map_.name, map_.pixels(scale), note, _badges(map_), scale.zoom, bar, map_.number)
-
-
-def _badges(map_: Exhibited) -> tuple[Array, ...]:
-    """A pixel for each weight, in colours, for each plane, where they can be told apart."""
     shown = planes(map_.settings.kernel, map_.report.index)
-    if max(shown[0].shape) > LARGEST_BADGE:
-        return ()
-    found = [plane.astype(np.float64) for plane in shown[:MOST_PLANES]]
-    limit = max(float(np.abs(plane).max()) for plane in found)
-    return tuple(diverging(plane, limit) for plane in found)
+    return Panel(
+        map_.name, map_.pixels(scale), note, badges(shown[:MOST_PLANES]), scale.zoom, bar, map_.number
+    )

@@ -9,10 +9,11 @@ from typing import Final
 import numpy as np
 
 from convcli.colourbar import BAR, Bar, level
-from convcli.colourmaps import diverging
+from convcli.colourmaps import MIDDLE, shades, table
 from convcli.dtypes import Array
 from convcli.kernel import Kernel
-from convcli.lettering import Ink, width
+from convcli.lettering import Ink, width, wrapped
+from convcli.paper import Scale
 from convcli.rational import FloatArray
 from convcli.scene import (
     FAINT,
@@ -38,8 +39,10 @@ _LABEL: Final = 15
 _SMALL: Final = 12
 _UNDER: Final = 8  # from a picture to its bar
 _BETWEEN: Final = 6  # badges
+_LEADING: Final = 4  # between lines of the footer
 _JOINTED: Final = 6  # pixels of a weight
 MOST_PLANES: Final = 4
+LARGEST_BADGE: Final = 31  # pixels a side
 
 
 @frozen(eq=False)
@@ -103,15 +106,18 @@ def page(
     if bar:
         items += level(bar, (_MARGIN, bottom + _GAP), across)
         bottom += _GAP + BAR
-    items += line((_MARGIN, bottom + _GAP), footer, _SMALL, FAINT, across)
-    bottom += _SMALL + _GAP if footer else 0
+    for text in wrapped(footer, _SMALL, across):
+        items += line((_MARGIN, bottom + _GAP), text, _SMALL, FAINT, across)
+        bottom += _SMALL + _LEADING
+    bottom += _GAP - _LEADING if footer else 0
     return Scene(across + 2 * _MARGIN, bottom + _MARGIN, tuple(items), title)
 
 
 def _columns(count: int, wide: int, high: int) -> int:
     """Columns that make the sheet about 1.2 times as high as wide, give or take one to fill its rows."""
     best = max(round(math.sqrt(count * (high + _GAP) / (wide + _GAP) / 1.2)), 1)
-    return min((best, best + 1, max(best - 1, 1)), key=lambda columns: -count % columns)
+    near = [best, best + 1, *([best - 1] if best > 2 else [])]  # not all below each other to spare a gap
+    return min(near, key=lambda columns: -count % columns)
 
 
 def _panel(panel: Panel, place: tuple[int, int], wide: int, head: int) -> Iterator[Item]:
@@ -159,10 +165,18 @@ def line(
         yield Text((place[0], place[1] + ascent(smaller)), shown, smaller, ink)
 
 
-def heat_map(weights: FloatArray, cell: int) -> Array:
-    """(rows, columns) weights as squares of ``cell`` pixels, in colours of ``diverging``, (…, …, 3)."""
-    colours = diverging(weights, float(np.abs(weights).max()))
-    return np.repeat(np.repeat(colours, cell, 0), cell, 1)
+def badges(weights: Sequence[Array]) -> tuple[Array, ...]:
+    """Planes of weights as small pictures in common colours, a pixel for each weight, (rows, columns, 3).
+
+    Of a plane larger than `LARGEST_BADGE`, a pixel shows of several weights the one farthest from zero.
+    """
+    limit = max(float(np.abs(plane).max()) for plane in weights)
+    return tuple(_badge(plane.astype(np.float64), limit) for plane in weights)
+
+
+def _badge(plane: FloatArray, limit: float) -> Array:
+    shown = Scale.of(max(plane.shape), LARGEST_BADGE).drawn(shades(plane, limit)[..., None], MIDDLE)
+    return table("diverging")[shown[..., 0]]
 
 
 def planes(kernel: Kernel, index: int) -> list[Array]:

@@ -71,6 +71,18 @@ def cut(text: str, size: int, room: float) -> str:
     return text
 
 
+def wrapped(text: str, size: int, room: float) -> list[str]:
+    """A text in lines that fit the room, as far as its words do."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and width(longer, size) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
 @cache
 def font(size: int) -> FreeTypeFont:
     """Pillow's own, which every installation has."""

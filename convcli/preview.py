@@ -10,7 +10,7 @@ import numpy as np
 
 from convcli import files, images
 from convcli.canvas import Kept
-from convcli.drawing import Panel, heat_map, planes, sheet
+from convcli.drawing import Panel, badges, planes, sheet
 from convcli.dtypes import Array
 from convcli.errors import one_line
 from convcli.featuremap import FeatureMap, feature_maps
@@ -22,7 +22,6 @@ from convcli.task import Settings, planned
 from convcli.values import replace
 
 TILE: Final = 160  # pixels, the longer side of a panel's picture
-LARGEST_BADGE: Final = 15  # cells
 _SEEN: Final = 0.995
 _FOOTER: Final = (
     "Filtered at the size shown; the map is below the name. signed: mid-gray is 0; stretch: from the lowest "
@@ -102,7 +101,5 @@ def feature_pictures(pixels: Array, settings: Settings) -> list[tuple[Array, Fea
 
 
 def _badge(kernel: Kernel, index: int) -> tuple[Array, ...]:
-    """The weights in colours, where their cells can be told apart and are those of the one map."""
-    if kernel.combine or max(kernel.size) > LARGEST_BADGE:
-        return ()
-    return (heat_map(planes(kernel, index)[0], 1),)
+    """The weights in colours, where they are those of the one map."""
+    return () if kernel.combine else badges(planes(kernel, index)[:1])

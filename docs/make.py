@@ -38,7 +38,6 @@ GROUPS: Final = {
     "basis": "Frei and Chen's basis",
 }
 MOST_DIGITS: Final = 12
-COLOURS: Final = 96  # of a picture here, a third of the bytes
 
 
 def grouped() -> dict[str, list[Kernel]]:
@@ -55,7 +54,7 @@ def table() -> str:
     """A section for each group: its picture, and a row a preset; then the families."""
     parts = []
     for tag, kernels in grouped().items():
-        parts.append(f"## {GROUPS[tag]}\n\n![What they make of a picture](pictures/{tag}.png)\n")
+        parts.append(f"## {GROUPS[tag]}\n\n![What they make of a picture](pictures/{tag}.webp)\n")
         parts += [
             "| preset | size | sum | range | gain | separable | what it is | source |",
             "|---" * 8 + "|",
@@ -122,8 +121,7 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     Image.fromarray(figure()).save(FIGURE, optimize=True)
     for tag in GROUPS:
-        few = Image.fromarray(picture(tag)).quantize(COLOURS, dither=Image.Dither.NONE)
-        few.save(PICTURES / f"{tag}.png", optimize=True)
+        Image.fromarray(picture(tag)).save(PICTURES / f"{tag}.webp", lossless=True, quality=100, method=6)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import convcli
-from convcli.drawing import GROUND, Panel, diverging, heat_map, sheet
+from convcli.colourmaps import diverging
+from convcli.drawing import GROUND, LARGEST_BADGE, Panel, badges, sheet
+from convcli.lettering import width, wrapped
 from convcli.preview import contact_sheet, feature_pictures, thumbnail
 from convcli.task import Settings
 from tests.conftest import SAMPLES, decoded
@@ -32,8 +34,27 @@ def test_colours_of_weights():
     assert low[2] > low[0] + 100
     assert high[0] > high[2] + 100
     assert zero.min() > 240
-    assert heat_map(np.eye(3), 4).shape == (12, 12, 3)
     assert (diverging(np.zeros(3), 0) > 240).all()
+
+
+def test_badges_of_kernels_of_any_size():
+    """A pixel for each weight; of a large kernel the weights farthest from zero, in common colours."""
+    small, large = np.eye(3), np.zeros((90, 70))
+    large[45, 35], large[0, 0] = -2, 1
+    first, second = badges([small, large])
+    assert first.shape == (3, 3, 3)
+    assert max(second.shape[:2]) <= LARGEST_BADGE
+    colours = {tuple(colour) for colour in second.reshape(-1, 3).tolist()}
+    assert colours == {tuple(diverging(np.array(value), 2).tolist()) for value in (-2.0, 0.0, 1.0)}
+
+
+def test_lines_of_a_footer_fit():
+    """Words that do not fit go on to the next line; none is lost."""
+    lines = wrapped("one two three four five six seven", 12, 60)
+    assert len(lines) > 2
+    assert " ".join(lines) == "one two three four five six seven"
+    assert all(width(text, 12) <= 60 for text in lines)
+    assert wrapped("", 12, 60) == []
 
 
 @pytest.mark.parametrize("name", ["box3", "sobel-x", "sobel", "kirsch", "frei-chen"])
