@@ -232,13 +232,19 @@ class _Pixel:
         treatment, lanes = self.task.treatment, self.task.plan.problem.lanes
         colours = lanes - (treatment.alpha == "filter")
         for lane in range(colours):
-            name = self.names[lane] if colours > 1 or len(self.names) < 3 else "gray"
-            yield self._colour(name, index, lane, pixel[lane])
+            yield self._colour(self._named(index, lane, colours), index, lane, pixel[lane])
         if treatment.alpha == "filter":
             yield self._alpha(index, lanes - 1, pixel[-1])
         elif treatment.alpha == "keep":
             kept = Step("kept", "alpha of the input at the centre of the window", pixel[-1])
             yield Channel("alpha", (), (kept,), 1, pixel[-1], pixel[-1])
+
+    def _named(self, index: int, lane: int, colours: int) -> str:
+        """The colour that a lane is, or that a group of one channel is; a sum is gray."""
+        problem = self.task.plan.problem
+        if problem.groups > 1 and self.filter.inputs == 1:
+            return self.names[problem.channel(index, 0)]
+        return self.names[lane] if colours > 1 or len(self.names) < len(_RGB) else "gray"
 
     def _colour(self, name: str, index: int, lane: int, pixel: Number) -> Channel:
         task, mapping, target = self.task, self.mappings[index], self.task.layout.dtype
@@ -330,8 +336,9 @@ class _Pixel:
     def _plane(self, map_: int, channel: int, lane: int) -> Plane:
         """One channel under one map's weights."""
         weights = numbers(self.filter.weights[0, :, :, channel, map_])
-        index = lane if self.filter.inputs == 1 else channel
-        if lane and lane == self.task.plan.problem.lanes - 1 and self.task.treatment.alpha == "filter":
+        problem = self.task.plan.problem
+        index = lane if problem.channels == 1 else problem.channel(map_, channel)
+        if lane and lane == problem.lanes - 1 and self.task.treatment.alpha == "filter":
             index = -1
         name = "brightness" if _is_luma(self.task) else self.names[index]
         parts = self.parts(index)

@@ -125,6 +125,8 @@ def _state(settings: Settings) -> dict[str, Any]:
     padding, mapping, kernel = settings.padding, settings.mapping, settings.kernel
     if reason := _unshowable(kernel):
         raise ArgumentError(f"kernel {kernel.name} {reason}, which the page does not show")
+    if settings.groups > 1:
+        raise ArgumentError(f"the page sums over all channels, not in {settings.groups} groups")
     if mapping.kind == "raw":
         raise ArgumentError("map raw makes no picture; allowed on the page: auto, clip, abs, signed, stretch")
     fixed = mapping.low is not None and mapping.high is not None

@@ -54,6 +54,11 @@ class Problem:
             low, high = min(low, *fills), max(high, *fills)
         return low, high
 
+    def channel(self, index: int, channel: int) -> int:
+        """The input channel that map ``index`` reads as its ``channel``-th."""
+        group = index // (self.filter.maps // self.groups)
+        return group * self.filter.inputs + channel
+
     @property
     def values(self) -> int:
         """Values of the result, all maps together."""

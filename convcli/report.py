@@ -127,6 +127,11 @@ class Report:
     def operation(self) -> str:
         return "convolution (the kernel turned by 180°)" if self.flip else "cross-correlation"
 
+    @property
+    def _grouped(self) -> str:
+        groups = self.plan.problem.groups
+        return f" in {groups} groups" if groups > 1 else ""
+
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON types."""
         kernel = self.kernel
@@ -149,6 +154,7 @@ class Report:
             "parameters": self.parameters,
             "multiply_adds": self.multiply_adds,
             "channels": self.channels,
+            "groups": self.plan.problem.groups,
             "output": {**_file_dict(self.target, self.output_shape), "map": self.index},
             "range": {"low": float(self.low), "high": float(self.high)},
             "mapping": str(self.mapping),
@@ -220,7 +226,7 @@ class Report:
             ("input", f"{self.source.format}, {self.source.kind}: {self.input_shape} {self.dtype}"),
             ("kernel", _kernel_line(self.kernel)),
             *(("", line) for line in _matrix_lines(self.kernel)),
-            ("operation", f"{self.operation}, channels {self.channels}"),
+            ("operation", f"{self.operation}, channels {self.channels}{self._grouped}"),
             *geometry_lines(self.geometry, self.padding),
             ("output", layouts(self.output_shape)),
             ("receptive", receptive_text(self.receptive)),

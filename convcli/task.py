@@ -62,6 +62,7 @@ class Settings:
     dilation: tuple[int, ...] = (1, 1)
     flip: bool = False
     channels: str | None = None
+    groups: int = 1
     mapping: Mapping = Mapping()
     output: Output = Output()
     force: bool = False
@@ -257,9 +258,8 @@ def _said(metadata: Metadata, wanted: Format, channels: int, shape: Geometry) ->
 
 def planned(header: Header, settings: Settings) -> tuple[Geometry, str, Treatment, Plan]:
     """The sizes, what happens to channels and colours, and the plan for a picture of this header."""
-    kernel = settings.kernel
     shape = _sizes(header, settings)
-    channels = _channels(_wanted_channels(header, settings), kernel, header)
+    channels = _channels(_wanted_channels(header, settings), settings, header)
     treatment = _treatment(header, channels, settings)
     problem = _problem(header, shape, channels, treatment, settings)
     plan = choose(problem, settings.method, settings.threads, SHARERS)
@@ -309,13 +309,33 @@ def _unfilterable(kernel: Kernel, channels: str, values: DType) -> str:
 def _wanted_channels(header: Header, settings: Settings) -> str | None:
     """--channels; a colour map colours the brightness of a picture in colours."""
     colours = header.channels - header.alpha
-    own = settings.colormap != GRAY and colours > 1 and settings.kernel.tensor_shape[-2] == 1
+    own = (
+        settings.colormap != GRAY and colours > 1 and settings.kernel.tensor_shape[-2] == settings.groups == 1
+    )
     return "gray" if own and settings.channels is None else settings.channels
 
 
-def _channels(asked: str | None, kernel: Kernel, header: Header) -> str:
-    inputs = kernel.tensor_shape[-2]
+def _check_groups(asked: str | None, settings: Settings, colours: int) -> None:
+    """Refuse groups that the kernel or the picture does not have."""
+    kernel, groups = settings.kernel, settings.groups
+    inputs, maps = kernel.tensor_shape[-2:]
+    if asked not in (None, "sum"):
+        raise ArgumentError(f"--channels {asked} has no groups of channels; allowed: sum")
+    if maps % groups:
+        raise ArgumentError(f"{groups} groups do not divide the {maps} maps of kernel {kernel.name}")
+    if inputs * groups != colours:
+        raise ArgumentError(
+            f"kernel {kernel.name} takes {inputs * groups} channels in {groups} groups; "
+            f"this picture has {colours}"
+        )
+
+
+def _channels(asked: str | None, settings: Settings, header: Header) -> str:
+    kernel, inputs = settings.kernel, settings.kernel.tensor_shape[-2]
     colours = header.channels - header.alpha
+    if settings.groups > 1:
+        _check_groups(asked, settings, colours)
+        return "sum"
     chosen = asked or ("each" if inputs == 1 else "sum")
     if inputs > 1 and (chosen != "sum" or inputs != colours):
         raise ArgumentError(
@@ -337,7 +357,7 @@ def _problem(
     summed = 1 if channels == "each" else colours
     if channels == "gray" and colours == 3:
         filter_ = filter_.per_input(LUMA)
-    elif summed > 1 and filter_.inputs == 1:
+    elif summed > 1 and filter_.inputs == settings.groups == 1:
         filter_ = filter_.per_input((exact_number(1),) * summed)
     depth, rows, columns = (Axis(1, 1), *shape.axes)[-3:]
     return Problem(
@@ -348,6 +368,7 @@ def _problem(
         fill=fill,
         outside=_outside(fill, treatment, colours),
         channels=summed,
+        groups=settings.groups,
         lanes=colours // summed + (treatment.alpha == "filter"),
         double=settings.double,
     )

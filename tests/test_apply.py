@@ -100,6 +100,37 @@ def test_channels_gray_and_sum(run, tmp_path):
         assert np.array_equal(tifffile.imread(out), (total / 9000).astype(np.float32))
 
 
+@pytest.mark.parametrize(("groups", "inputs", "maps"), [(3, 1, 3), (3, 1, 6), (1, 3, 2)])
+@pytest.mark.parametrize("method", ["auto", "shift", "im2col", "fft"])
+def test_groups_of_channels(run, tmp_path, groups, inputs, maps, method):
+    """Grouped and depthwise layers on a picture: what conv makes of the same weights and groups."""
+    out = tmp_path / "out.npy"
+    name = f"random:3x3x{inputs}x{maps},seed=2"
+    options = ["--groups", groups, "--map", "raw", "--stack", "--method", method, "-o", out]
+    text = run("apply", SAMPLES / "colour.png", "-k", name, *options).text
+    assert ("channels sum in 3 groups" in text) == (groups == 3)
+    pixels, kernel = decoded(SAMPLES / "colour.png"), convcli.load_kernel(name)
+    due = convcli.conv(pixels, kernel, groups=groups, padding="same:reflect", channels="last", method=method)
+    assert np.array_equal(np.load(out), due)
+
+
+@pytest.mark.parametrize(
+    ("picture", "options", "words"),
+    [
+        ("colour.png", ["-k", "box3", "--groups", 3], "3 groups do not divide the 1 maps of kernel box3"),
+        (
+            "scene.png",
+            ["-k", "random:3x3x1x6", "--groups", 3],
+            "takes 3 channels in 3 groups; this picture has 1",
+        ),
+        ("colour.png", ["-k", "random:3x3x1x3", "--groups", 3, "--channels", "each"], "each has no groups"),
+    ],
+)
+def test_groups_that_there_are_not(run, tmp_path, picture, options, words):
+    """The kernel, the picture and --channels have to agree with them."""
+    assert words in run("apply", SAMPLES / picture, *options, "-o", f"{tmp_path}/").err
+
+
 def test_scale_by_sum_and_number(run, tmp_path, picture, gray):
     """`--scale sum` makes a mean of a window of ones; a number multiplies."""
     for scale in ("sum", "1/9"):

@@ -43,17 +43,20 @@ def random_kernel(rng: np.random.Generator) -> Kernel:
     return Kernel(rng.integers(-4, 6, (rows, columns)), scale=scale, bias=Fraction(int(rng.integers(9)), 2))
 
 
-def random_settings(rng: np.random.Generator, floats: bool) -> Settings:
+def random_settings(rng: np.random.Generator, floats: bool, colours: int) -> Settings:
     """Any of apply's options; floats keep to the mappings that they have."""
+    groups = 3 if colours == 3 and rng.random() < 0.1 else 1
     amount = str(rng.choice(["valid", "same", "same-lower", "full", "1", "2,1", "0,2,1,0"]))
     mapping = str(rng.choice(["raw", "signed", "stretch", "auto"] if floats else MAPS))
+    kernel = random_kernel(rng) if groups == 1 else Kernel(rng.integers(-4, 6, (2, 3, 1, groups)))
     return Settings(
-        random_kernel(rng),
+        kernel,
         stride=tuple(rng.integers(1, 4, 2).tolist()),
         padding=Padding.parse(f"{amount}:{rng.choice(FILLS)}"),
         dilation=tuple(rng.integers(1, 3, 2).tolist()),
         flip=bool(rng.integers(2)),
-        channels=str(rng.choice(["each", "each", "gray", "sum"])),
+        channels=None if groups > 1 else str(rng.choice(["each", "each", "gray", "sum"])),
+        groups=groups,
         mapping=Mapping.parse(mapping),
         linear=rng.random() < 0.1,
         depth=None if floats or rng.random() < 0.7 else str(rng.choice(["8", "16", "float"])),
@@ -71,14 +74,14 @@ def test_the_pixel_is_the_one_that_apply_writes(tmp_path, seed, monkeypatch):
         shape = *rng.integers(8, 14, 2), rng.integers(1, 5)
         pixels = rng.normal(size=shape) if dtype is np.float32 else rng.integers(0, 256, shape)
         np.save(source, pixels.astype(dtype))
-        settings = random_settings(rng, dtype is np.float32)
-        job.apply(source, replace(settings, output=Output(target), force=True))
+        settings = random_settings(rng, dtype is np.float32, shape[2])
+        job.apply(source, replace(settings, output=Output(target), force=True, stack=settings.groups > 1))
         written = np.load(target)
         written = written.reshape(*written.shape[:2], -1)
         for _ in range(PLACES):
             at = tuple(int(rng.integers(size)) for size in written.shape[:2])
             found = explain(source, settings, at)
-            channels = found.maps[0]
+            channels = [channel for map_ in found.maps for channel in map_]
             assert [channel.pixel for channel in channels] == written[at].tolist(), as_text(found)
             if found.exact and written.dtype.kind in "iu" and found.task.treatment.alpha != "filter":
                 assert [channel.reckoned for channel in channels] == written[at].tolist(), as_text(found)
@@ -122,6 +125,7 @@ def test_what_it_prints(run):
         (["-k", "sobel-x", "--map", "signed:800"], ["signed: 128 + 127 · v / 800"]),
         (["-k", "box3", "--linear"], ["light", "the curve is put back"]),
         (["-k", "random:3x3x3x2"], ["map 0, gray", "map 1, gray", "(red)"]),
+        (["-k", "random:3x3x1x3", "--groups", "3"], ["map 0, red", "map 1, green", "map 2, blue"]),
         (["-k", "box31"], ["31 × 31 cells, which --report json lists"]),
     ],
 )

@@ -82,6 +82,23 @@ def test_exact_against_the_plain_loop(method, kernel, data):
 def test_the_cut_does_not_show(method, kernel, dtype, monkeypatch):
     """Any height and width of strips and any number of threads give the same bytes."""
     x = np.random.default_rng(3).integers(0, 256, (300, 53)).astype(dtype)
+    _check_cuts(monkeypatch, x, KERNELS[kernel], padding="same:reflect", method=method)
+
+
+@pytest.mark.parametrize("method", NAMES)
+@pytest.mark.parametrize(
+    ("inputs", "maps", "groups"), [(4, 3, 3), (3, 9, 3), (3, 1, 1), (1, 6, 3), (5, 2, 1)]
+)
+def test_the_cut_of_a_layer_does_not_show(method, inputs, maps, groups, monkeypatch):
+    """Nor with channels that are summed, in groups, into one map or several."""
+    rng = np.random.default_rng(4)
+    x = rng.integers(0, 256, (61, 53, inputs * groups)).astype(np.uint8)
+    weights = rng.normal(size=(5, 3, inputs, maps))
+    _check_cuts(monkeypatch, x, weights, groups=groups, channels="last", method=method)
+
+
+def _check_cuts(monkeypatch, x, weights, **options) -> None:
+    """Compute with several cuts; all bytes are the same."""
     given_plan = planner.choose
     outcomes = set()
     for height, width, threads in [(99, 99, 1), (1, 99, 2), (5, 7, 2), (4, 1, 3), (36, 52, 2)]:
@@ -93,7 +110,7 @@ def test_the_cut_does_not_show(method, kernel, dtype, monkeypatch):
             return replace(plan, height=rows, width=columns, threads=cut[2])
 
         monkeypatch.setattr(arrays, "choose", cut)
-        result = attempted(x, KERNELS[kernel], padding="same:reflect", method=method)
+        result = attempted(x, weights, **options)
         if result is None:
             pytest.skip("the method refuses this kernel")
         outcomes.add(result.tobytes())

@@ -206,7 +206,7 @@ def keras_file(path: Path, archive: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ["net.keras", "net.h5"])
-def test_keras(tmp_path, name):
+def test_keras(run, tmp_path, name):
     """A layer by its name, in Keras' own order; depthwise ones as groups; transposed ones are refused."""
     path = tmp_path / name
     keras_file(path, archive=name.endswith(".keras"))
@@ -217,6 +217,12 @@ def test_keras(tmp_path, name):
     deep = convcli.load_kernel(f"{path}:deep")
     assert deep.tensor_shape == (3, 5, 1, 12)
     assert deep.layer.groups == 3
+    out = tmp_path / "deep.npy"
+    ran = run(
+        "apply", SAMPLES / "colour.png", "-k", f"{path}:deep", "--layer", "--stack", "--map", "raw", "-o", out
+    )
+    assert "channels sum in 3 groups" in ran.text, ran.err
+    assert np.load(out).shape[2] == 12
     with pytest.raises(KernelError, match="a Conv2DTranspose; allowed: Conv2D"):
         convcli.load_kernel(f"{path}:back")
     with pytest.raises(KernelError, match="holds 3 convolutions, name one as FILE:NAME"):

@@ -205,6 +205,15 @@ channels = click.option(
     type=click.Choice(["each", "gray", "sum"], case_sensitive=False),
     help="Filter each colour by itself (the default), the brightness, or the sum over all as a layer does.",
 )
+groups = click.option(
+    "--groups",
+    type=click.IntRange(1, 65_536),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Cut the channels into N groups, each with its share of the kernel's maps, as grouped and depthwise "
+    "layers do.",
+)
 mapping = click.option(
     "--map",
     "mapping",
@@ -231,7 +240,7 @@ combine = click.option(
 layer = click.option(
     "--layer",
     is_flag=True,
-    help="Take stride, padding, dilation and bias from the layer that the weights belong to; "
+    help="Take stride, padding, dilation, groups and bias from the layer that the weights belong to; "
     "options that are given come first.",
 )
 stack = click.option(
@@ -365,7 +374,7 @@ drawn = together(colormap, sheet, figure, common, tile)
 kernel = together(_kernel, kernel_path)
 kernels = together(_kernels, kernel_path)
 convolution = together(like, stride, padding, dilation, flip)
-values = together(combine, channels, scale, bias, layer, mapping)
+values = together(combine, channels, groups, scale, bias, layer, mapping)
 colours = together(alpha, linear, depth)
 work = together(precision, method, threads, max_pixels)
 reports = together(report, report_file, verbose, quiet)

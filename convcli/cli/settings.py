@@ -18,6 +18,7 @@ SHARED: Final = (
     "stride",
     "dilation",
     "channels",
+    "groups",
     "mapping",
     "force",
     "method",
@@ -112,11 +113,7 @@ def _layered(given: dict[str, Any], kernel: Kernel) -> tuple[dict[str, Any], str
 
     if not given.get("layer"):
         return given, f"the weights belong to a layer with {layer_text(layer)}; --layer takes them over"
-    if layer.groups != 1:
-        raise ArgumentError(
-            f"the layer has {layer.groups} groups, which pictures are not filtered by; convcli.conv does"
-        )
-    said: dict[str, Any] = {"dilation": layer.dilation}
+    said: dict[str, Any] = {"dilation": layer.dilation, "groups": layer.groups}
     if layer.padding:
         said |= {"stride": layer.stride, "padding": Padding.parse(layer.padding)}
     if layer.bias:

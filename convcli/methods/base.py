@@ -67,11 +67,6 @@ class Work:
         depth = self.filter.kernel[0]
         return depth, self.problem.channels, len(self.phases), height, width, self.problem.lanes
 
-    def channel(self, index: int, channel: int) -> int:
-        """The input channel that map ``index`` reads as its ``channel``-th."""
-        group = index // (self.filter.maps // self.problem.groups)
-        return group * self.filter.inputs + channel
-
     def row_window(self, row: int, count: int) -> slice:
         """The plane rows that tap row ``row`` reads for ``count`` outputs."""
         axis = self.problem.rows

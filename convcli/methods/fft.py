@@ -155,7 +155,10 @@ class _Tiles:
             self._transform(planes[place], self.found[place])
         for index in range(work.filter.maps):
             for term, (depth, channel) in enumerate(np.ndindex(work.filter.kernel[0], work.filter.inputs)):
-                spectra = self.found[depth, work.channel(index, channel)], self.weights[depth, channel, index]
+                spectra = (
+                    self.found[depth, work.problem.channel(index, channel)],
+                    self.weights[depth, channel, index],
+                )
                 np.multiply(*spectra, out=self.product if term else self.total)
                 if term:
                     np.add(self.total, self.product, out=self.total)

@@ -6,6 +6,7 @@ What a layer of many channels does: (maps × taps) @ (taps × values).
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 import numpy as np
 
@@ -14,6 +15,11 @@ from convcli.methods import rates
 from convcli.methods.base import Arena, Binder, Method, Step, Work
 from convcli.methods.floats import in_floats
 from convcli.plan import Arithmetic, Problem
+
+
+_TILE: Final = 64
+"""Values that a product is a multiple of where it rounds: BLAS adds those that fill no vector in another way,
+and which these are would depend on how the picture is cut."""
 
 
 class Im2col(Method):
@@ -43,23 +49,28 @@ class Im2col(Method):
             np.ascontiguousarray(group.reshape(-1, group.shape[-1]).T)
             for group in np.split(weights, work.problem.groups, axis=-1)
         ]
+        if not work.arithmetic.exact and len(matrices[0]) == 1:  # a product with a vector adds in another way
+            matrices = [np.concatenate((matrix, np.zeros_like(matrix))) for matrix in matrices]
         return partial(_steps, work, matrices)
 
 
 def _steps(work: Work, matrices: list[Array], planes: Array, sums: Array, arena: Arena) -> list[Step]:
     rows, columns = sums.shape[1:]
-    each, taps = matrices[0].shape
-    gathered = arena.empty((taps, rows, columns), work.dtype)
-    product = arena.empty((each, rows * columns), work.dtype) if not sums.flags.c_contiguous else None
-    steps: list[Step] = []
+    each, taps = len(sums) // len(matrices), matrices[0].shape[1]
+    values = rows * columns
+    padded = values if work.arithmetic.exact else -(-values // _TILE) * _TILE
+    flat = arena.empty((taps, padded), work.dtype)
+    gathered = flat[:, :values].reshape(taps, rows, columns)
+    direct = sums.flags.c_contiguous and padded == values and each == len(matrices[0])
+    product = None if direct else arena.empty((len(matrices[0]), padded), work.dtype)
+    steps: list[Step] = [] if padded == values else [(np.copyto, (flat[:, values:], work.dtype.type(0)))]
     for first, matrix in zip(range(0, len(sums), each), matrices, strict=True):
         for place, (depth, row, column, channel) in enumerate(np.ndindex(*work.filter.weights.shape[:4])):
             phase, across = work.column_window(column, columns)
-            plane = planes[depth, work.channel(first, channel), phase]
+            plane = planes[depth, work.problem.channel(first, channel), phase]
             steps.append((np.copyto, (gathered[place], plane[work.row_window(row, rows), across])))
         out = sums[first : first + each]
-        flat = out.reshape(each, -1) if product is None else product
-        steps.append((np.matmul, (matrix, gathered.reshape(taps, -1), flat)))
+        steps.append((np.matmul, (matrix, flat, out.reshape(each, -1) if product is None else product)))
         if product is not None:
-            steps.append((np.copyto, (out, product.reshape(out.shape))))
+            steps.append((np.copyto, (out, product[:each, :values].reshape(out.shape))))
     return steps

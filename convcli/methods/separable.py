@@ -69,7 +69,7 @@ def _steps(
     steps: list[Step] = []
     for index, passes in maps:
         for number, (depth, channel, down, across) in enumerate(passes):
-            source = planes[depth, work.channel(index, channel)]
+            source = planes[depth, work.problem.channel(index, channel)]
             target = sums[index] if partial_sums is None or not number else partial_sums
             steps += down.steps([source[:, window] for window in down_windows], down_sums, down_spare)
             steps += across.steps(across_views, target, across_spare)

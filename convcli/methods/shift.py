@@ -125,7 +125,7 @@ def _view(work: Work, index: int, term: Term, planes: Array, kept: list[Array], 
     if term.shared is not None:
         return kept[term.shared][_region(work, (term.place, term.place), size, (0, 0))]
     phase, across = work.column_window(column, size[1])
-    channel = work.channel(index, term.channel)
+    channel = work.problem.channel(index, term.channel)
     return planes[term.depth, channel, phase, work.row_window(row, size[0]), across]
 
 

@@ -93,7 +93,7 @@ class _Tap:
     def start(self, planes: Array) -> Array:
         """The plane that the tap reads, from its column on."""
         phase, across = self.work.column_window(self.column, planes.shape[-1])
-        plane: Array = planes[self.depth, self.work.channel(self.index, self.channel), phase]
+        plane: Array = planes[self.depth, self.work.problem.channel(self.index, self.channel), phase]
         return plane[:, across]
 
 
