@@ -116,7 +116,9 @@ class Input:
         return Window(self) if self.data is None and self.size > _SMALL else self.read()
 
     def handle(self) -> BinaryIO:
-        """A file object for a library that wants one."""
+        """A file object for a library that wants one, at its beginning."""
+        if self.file is not None:
+            self.file.seek(0)
         return self.file or io.BytesIO(self.data or b"")
 
     def read(self) -> bytes:

@@ -16,7 +16,6 @@ from convcli.methods.base import Arena, Binder, Method, Step, Work
 from convcli.methods.floats import in_floats
 from convcli.plan import Arithmetic, Problem
 
-
 _TILE: Final = 64
 """Values that a product is a multiple of where it rounds: BLAS adds those that fill no vector in another way,
 and which these are would depend on how the picture is cut."""
