@@ -6,13 +6,13 @@ import os
 from collections import deque
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from convcli.batch import Batch
 from convcli.drafts import sync
 from convcli.errors import one_line
 from convcli.foreman import Foreman, Order, Outcome
-from convcli.manifest import Manifest, Row
+from convcli.manifest import Kept, Manifest, Row
 from convcli.sources import Source
 from convcli.values import frozen, replace
 from convcli.workers import Answer, Crew, Death
@@ -39,15 +39,13 @@ def run(batch: Batch, manifest: Manifest | None, stop: bool = False) -> Generato
     Raises:
         ConvcliError: the manifest cannot be written.
     """
-    kept = manifest.earlier(batch.fingerprint) if manifest is not None and batch.again else {}
-    skipped = {number for number, source in enumerate(batch.sources) if _is_kept(kept, source)}
+    kept = skipped(batch, manifest)
+    made = [source for source in batch.sources if source.path in kept]
     if manifest is not None:
-        manifest.begin(
-            [line for number in sorted(skipped) for line in kept[batch.sources[number].path].lines]
-        )
-    for number in sorted(skipped):
-        yield Done(batch.sources[number], skipped=True)
-    todo = deque(number for number in range(len(batch.sources)) if number not in skipped)
+        manifest.begin([line for source in made for line in kept[source.path].lines])
+    for source in made:
+        yield Done(source, skipped=True)
+    todo = deque(number for number, source in enumerate(batch.sources) if source.path not in kept)
     rows = _Ordered(manifest, list(todo))
     numbers = {source.path: number for number, source in enumerate(batch.sources)}
     try:
@@ -61,11 +59,13 @@ def run(batch: Batch, manifest: Manifest | None, stop: bool = False) -> Generato
         _sync(batch)
         rows.flush()
         if manifest is not None:
-            manifest.close((lambda name: numbers.get(name, len(numbers))) if skipped else None)
+            manifest.close((lambda name: numbers.get(name, len(numbers))) if made else None)
 
 
-def _is_kept(kept: dict[str, Any], source: Source) -> bool:
-    return source.path in kept and kept[source.path].done
+def skipped(batch: Batch, manifest: Manifest | None) -> dict[str, Kept]:
+    """What an earlier run has done and nobody has changed, by the inputs' names."""
+    kept = manifest.earlier(batch.fingerprint) if manifest is not None and batch.again else {}
+    return {name: found for name, found in kept.items() if found.done}
 
 
 def _worked(batch: Batch, crew: Crew, todo: deque[int]) -> Iterator[tuple[int, Outcome]]:

@@ -218,7 +218,7 @@ class _Pixel:
         sums: Array | None,
     ) -> _Pixel:
         filter_ = task.plan.problem.filter
-        if _is_luma(task):
+        if is_luma(task):
             filter_ = Filter.of(settings.kernel, flip=settings.flip)
         stored = task.opened.only(frame, frame + 1).reader()
         return cls(task, settings, spot, stored, filter_, mappings, sums)
@@ -298,7 +298,7 @@ class _Pixel:
             plan = self.task.plan
             engine = self._engine(index, lane)
             if engine != steps[-1].value:
-                steps.append(Step(str(plan.outcome.dtype), f"as {plan.method} adds", engine))
+                steps.append(Step(str(plan.outcome.dtype), "rounded on the way, as apply adds", engine))
         return planes, steps
 
     def _engine(self, index: int, lane: int) -> Number:
@@ -316,7 +316,7 @@ class _Pixel:
             alpha = self._alpha_sum(index)
             steps = [Step("colour", "nothing is seen where every alpha is 0", Fraction(0))]
             if alpha > 0:
-                steps = [Step("colour", f"÷ {text(alpha)}, the sum of alpha", sum_ / alpha)]
+                steps = [Step("colour", f"÷ {text(alpha)}, the sum of alpha · kernel", sum_ / alpha)]
         else:
             steps = self._scaled(sum_)
         bias = self.task.plan.problem.filter.bias[index]
@@ -340,7 +340,7 @@ class _Pixel:
         index = lane if problem.channels == 1 else problem.channel(map_, channel)
         if lane and lane == problem.lanes - 1 and self.task.treatment.alpha == "filter":
             index = -1
-        name = "brightness" if _is_luma(self.task) else self.names[index]
+        name = "brightness" if is_luma(self.task) else self.names[index]
         parts = self.parts(index)
         products = multiplied(weights, parts[-1][1])
         title = f"{name}, map {map_}" if self.filter.combine else name
@@ -350,7 +350,7 @@ class _Pixel:
         """What is multiplied with the weights, behind what it was made of."""
         treatment = self.task.treatment
         stored = self.stored
-        if _is_luma(self.task):
+        if is_luma(self.task):
             return self._brightness()
         fill = self.settings.padding.fill.value
         if index == -1 and fill and treatment.alpha == "filter":
@@ -382,5 +382,6 @@ class _Pixel:
         return self.spot.patch(source, index, (problem.outside or (problem.fill.value,) * 4)[index])
 
 
-def _is_luma(task: Task) -> bool:
+def is_luma(task: Task) -> bool:
+    """Whether the kernel meets the brightness of colours, not each of them."""
     return task.channels == "gray" and task.plan.problem.channels == len(LUMA)

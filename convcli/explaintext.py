@@ -7,14 +7,16 @@ from fractions import Fraction
 from itertools import groupby
 from typing import Any, Final
 
+from convcli.colour import white
 from convcli.dtypes import Array
 from convcli.errors import one_line
-from convcli.explain import Channel, Explanation, Plane
+from convcli.explain import Channel, Explanation, Plane, is_luma
 from convcli.files import STREAM
 from convcli.picture import short
 from convcli.rational import Number, text_of
 from convcli.report import SCHEMA, axes_dict, table
 from convcli.steps import as_float, decimal, text
+from convcli.task import LUMA
 
 WIDEST: Final = 110  # characters of grids beside each other
 MOST_SHOWN: Final = 15  # rows and columns of a grid
@@ -56,7 +58,10 @@ def _heading(found: Explanation) -> str:
 
 def _mappings(found: Explanation) -> list[str]:
     """What the mapping of each map did."""
-    words = [mapping.describe(found.task.layout.dtype) for mapping in found.mappings]
+    words = [
+        mapping.describe(found.task.layout.dtype, white(found.task.treatment.values))
+        for mapping in found.mappings
+    ]
     if len(words) == 1:
         return words
     return [f"map {index}: {line}" for index, line in enumerate(words)]
@@ -65,6 +70,9 @@ def _mappings(found: Explanation) -> list[str]:
 def _notes(found: Explanation) -> list[str]:
     notes = list(found.settings.notes)
     plan = found.task.plan
+    if is_luma(found.task):
+        shares = zip(LUMA, ("red", "green", "blue"), strict=True)
+        notes.append(f"brightness is {' + '.join(f'{float(share):g} · {name}' for share, name in shares)}")
     if not plan.arithmetic.exact:
         notes.append(f"apply adds floats, which rounds: {plan.arithmetic.reason}")
     elif not plan.outcome.exact:

@@ -59,12 +59,17 @@ def _lines(shape: Shape, padding: str) -> list[tuple[str, str]]:
         ("input", f"{shape.input} NHWC, {to_nchw(shape.input)} NCHW"),
         ("kernel", f"{window}, covers {covers}"),
         *([("like", f"{shape.like}: {_operation(shape)}")] if shape.like else []),
-        *geometry_lines(shape.geometry, padding),
+        *geometry_lines(shape.geometry, _pooled(shape, padding)),
         ("output", f"{shape.output} NHWC, {to_nchw(shape.output)} NCHW"),
         ("receptive", receptive_text(shape.receptive, shape.jump)),
         ("parameters", _parameters(shape)),
         ("multiply-adds", _multiply_adds(shape)),
     ]
+
+
+def _pooled(shape: Shape, padding: str) -> str:
+    """What lies past the edge never is the largest of a window of a max pool."""
+    return f"{padding.split(':', maxsplit=1)[0]}:−∞" if shape.layer.kind == "maxpool" else padding
 
 
 def _operation(shape: Shape) -> str:

@@ -100,8 +100,16 @@ class Output:
     @property
     def is_one_frame(self) -> bool:
         """Whether every frame goes to a file of its own."""
-        fields = string.Formatter().parse(self.spec or "") if self._is_template else ()
-        return any(field == "frame" for _, field, _, _ in fields)
+        return "frame" in self._fields
+
+    @property
+    def _fields(self) -> set[str | None]:
+        """Those of a template."""
+        return (
+            {field for _, field, _, _ in string.Formatter().parse(self.spec or "")}
+            if self._is_template
+            else set()
+        )
 
     def inside(self, folder: str) -> Output:
         """The same with a folder more in front of a result's name."""
@@ -131,6 +139,13 @@ class Output:
             raise OutputError(
                 f"{kernel} gives {maps} feature maps, which one file cannot hold; use a folder or {{index}}"
             )
+        if (
+            maps > 1
+            and self._is_template
+            and "index" not in self._fields
+            and not (self.spec or "").endswith("/")
+        ):
+            raise OutputError(f"{kernel} gives {maps} feature maps; the template needs {{index}}")
         if streams:
             chosen = format_named(self.format) if self.format else FORMATS[0]
             return [_target(None, chosen, picture)]
@@ -219,8 +234,18 @@ def _target(path: Path | None, chosen: Format, picture: Picture) -> Target:
         return Target(path, chosen, lost)
     able = ", ".join(entry.suffixes[0] for entry in FORMATS if _holds(entry, picture))
     place = one_line(str(path)) if path else "standard output"
-    several = f"; {picture.advice}" if picture.frames > 1 else ""
-    raise OutputError(f"{place}: {chosen.name} cannot hold {picture}; these can: {able}{several}")
+    raise OutputError(
+        f"{place}: {chosen.name} cannot hold {picture}; these can: {able}{_advice(chosen, picture)}"
+    )
+
+
+def _advice(chosen: Format, picture: Picture) -> str:
+    """What else makes a result that the format holds."""
+    if picture.frames > 1:
+        return f"; {picture.advice}"
+    if chosen.holds(np.dtype(np.uint8), picture.channels):
+        return "; or take --depth 8"
+    return "; or take --alpha drop" if chosen.holds(picture.dtype, picture.channels - 1) else ""
 
 
 def _holds(chosen: Format, picture: Picture) -> bool:
@@ -233,7 +258,8 @@ def _keeper(wanted: Format, picture: Picture) -> Format:
 
 
 def _replaced(wanted: Format, chosen: Format, picture: Picture) -> str:
-    return f"written as {chosen.name}: {wanted.name} cannot hold {picture}"
+    loss = " without loss" if isinstance(wanted, Near) else ""
+    return f"written as {chosen.name}: {wanted.name} cannot hold {picture}{loss}"
 
 
 def _check_template(text: str) -> None:

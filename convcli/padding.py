@@ -122,7 +122,7 @@ def _parse_amount(text: str) -> str | tuple[Pair, ...]:
     allowed = "valid, same, same-lower, full, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT"
     if not re.fullmatch(r"\d{1,9}(\s*,\s*\d{1,9}){0,3}", word):
         hint = "; fills stand behind a colon, as in same:edge" if word in {*FILLS, *_ALIASES} else ""
-        raise ArgumentError(f"padding {shown(text)} is not {allowed}{hint}")
+        raise ArgumentError(f"padding {shown(text)} is none of {allowed}{hint}")
     numbers = [int(part) for part in word.split(",")]
     match numbers:
         case [both]:

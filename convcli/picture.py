@@ -42,11 +42,11 @@ class Mapping:
         match numbers:
             case [limit]:
                 if limit <= 0:
-                    raise ArgumentError(f"map {shown(text)}: the limit is above 0")
+                    raise ArgumentError(f"map {shown(text)}: the limit must be above 0")
                 return cls(kind, -limit, limit)
             case [low, high]:
                 if low >= high:
-                    raise ArgumentError(f"map {shown(text)}: LOW is below HIGH")
+                    raise ArgumentError(f"map {shown(text)}: LOW must be below HIGH")
                 return cls(kind, low, high)
         return cls(kind)
 
@@ -96,17 +96,19 @@ class Mapping:
         gain = _quotient(white - black, self.high - self.low)
         return value.then(gain, black - gain * self.low)
 
-    def describe(self, target: DType) -> str:
-        """What the mapping did, in words."""
+    def describe(self, target: DType, own: int) -> str:
+        """What the mapping did, in words; ``own`` is white among the values."""
         if self.kind == "raw":
             return "raw: the values themselves, as floats"
         black, white = ends(target)
         if target.kind == "f" and self.kind in ("clip", "abs"):
             return f"{self.kind}: {'magnitudes, ' if self.kind == 'abs' else ''}as floats, white is 1"
+        share = Fraction(white, own)
+        scaled = "" if share == 1 else f"× {share}, " if share > 1 else f"÷ {1 / share}, "
         if self.kind == "clip":
-            return f"clip: rounded to nearest, saturated at {black} and {white}"
+            return f"clip: {scaled}rounded to nearest, saturated at {black} and {white}"
         if self.kind == "abs":
-            return f"abs: magnitudes, rounded to nearest, saturated at {white}"
+            return f"abs: magnitudes, {scaled}rounded to nearest, saturated at {white}"
         low, high = (short(value) for value in (self.low or Fraction(0), self.high or Fraction(0)))
         if self.kind == "signed":
             middle = _middle(target)

@@ -88,14 +88,14 @@ def added(terms: Sequence[Number], names: Sequence[str] = ()) -> str:
         sign = ("− " if index else "−") if term < 0 else "+ " if index else ""
         words.append(f"{sign}{text(magnitude(term))}" + (f" ({name})" if name else ""))
     written = " ".join(words)
-    return written if len(written) <= LONGEST_SUM else f"of the {len(used)} products that are not 0"
+    return written if len(written) <= LONGEST_SUM else f"of {len(used)} products; the others are 0"
 
 
 def combined(how: str, totals: Sequence[Number]) -> Step:
     """The sums of several maps as one."""
     sizes = [magnitude(value) for value in totals]
     if how == "l2":
-        squares = " + ".join(f"({text(value)})²" for value in totals)
+        squares = " + ".join(f"({text(value)})²" if value < 0 else f"{text(value)}²" for value in totals)
         root = as_float(total(size * size for size in sizes)) ** 0.5
         return Step("combined", f"√({squares})", number(root))
     bars = [f"|{text(value)}|" for value in totals]
@@ -128,9 +128,15 @@ def mapping_text(mapping: Mapping, target: DType, own: int) -> str:
     low, high = mapping.low or Fraction(0), mapping.high or Fraction(0)
     if mapping.kind == "signed":
         middle = Fraction((black + top + 1) // 2) if target.kind in "iu" else Fraction(1, 2)
-        return f"signed: {text(middle)} + {text(top - middle)} · v / {text(high)}"
+        return f"signed: {text(middle)} + {text(top - middle)} · v / {_factor(high)}"
     less = "v" if low == 0 else f"(v − {text(low)})" if low > 0 else f"(v + {text(-low)})"
-    return f"stretch: {f'{black} + ' if black else ''}{top - black} · {less} / {text(high - low)}"
+    return f"stretch: {f'{black} + ' if black else ''}{top - black} · {less} / {_factor(high - low)}"
+
+
+def _factor(value: Number) -> str:
+    """A number behind a sign of division: a fraction in parentheses."""
+    shown = text(value)
+    return f"({shown})" if "/" in shown else shown
 
 
 def ended(value: Number, target: DType) -> tuple[Number, list[Step]]:

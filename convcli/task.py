@@ -129,6 +129,7 @@ def prepare(source: str, runs: list[images.Opened], settings: Settings) -> list[
     Raises:
         ConvcliError: nothing can be done as the settings say.
     """
+    begin, _, _ = settings.frames.indices(sum(run.header.frames for run in runs))
     runs = images.selected(runs, settings.frames)
     count = sum(run.header.frames for run in runs)
     if settings.kernel.spatial == 3:
@@ -139,7 +140,9 @@ def prepare(source: str, runs: list[images.Opened], settings: Settings) -> list[
         return [[_prepared(source, runs[0], settings, count)]]
     if count > 1 and settings.output.is_one_frame:
         singles = [run.only(index, index + 1) for run in runs for index in range(run.header.frames)]
-        return [[_prepared(source, run, settings, 1, frame=number)] for number, run in enumerate(singles)]
+        return [
+            [_prepared(source, run, settings, 1, frame=number)] for number, run in enumerate(singles, begin)
+        ]
     return [[_prepared(source, run, settings, count, mixed=len(runs) > 1) for run in runs]]
 
 

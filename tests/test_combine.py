@@ -122,9 +122,21 @@ def test_a_stack_is_one_array(run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "note", "total"),
     [
-        (("-k", "laplacian4", "--scale", "sum"), "the weights sum to 0, so --scale left them as they are", 0),
-        (("-k", "log:1.5", "--scale", "sum"), "the weights sum to 0, so --scale left them as they are", 0),
-        (("-k", "box3", "--scale", "gain"), "the kernel states no gain, so --scale left them as they are", 1),
+        (
+            ("-k", "laplacian4", "--scale", "sum"),
+            "the weights sum to 0, so --scale changed nothing",
+            0,
+        ),
+        (
+            ("-k", "log:1.5", "--scale", "sum"),
+            "the weights sum to 0, so --scale changed nothing",
+            0,
+        ),
+        (
+            ("-k", "box3", "--scale", "gain"),
+            "the kernel states no gain, so --scale changed nothing",
+            1,
+        ),
         (("-k", "ones3", "--scale", "sum"), "", 1),
         (("-k", "sobel-x", "--scale", "abs"), "", 0),
         (("-k", "ones3", "--scale", "1/3"), "", 3),

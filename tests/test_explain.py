@@ -142,7 +142,7 @@ def test_alpha_that_is_filtered_divides_by_its_sum(run, tmp_path):
     path.write_bytes(imagecodecs.png_encode(np.array([[[200, 255], [0, 51]]], np.uint8)))
     text = run("explain", path, "-k", "1/2 1/2", "--padding", "valid", "--at", "0,0").text
     assert "times alpha" in text
-    assert "÷ 306, the sum of alpha" in text
+    assert "÷ 306, the sum of alpha · kernel" in text
     assert "= 167" in text
     assert "= 153" in text
 

@@ -308,7 +308,7 @@ def test_frames_can_be_chosen(run, tmp_path):
     for index, frame in enumerate(pixels):
         assert np.array_equal(read((tmp_path / f"in-{index:02}.bmp").read_bytes())[0], frame)
     for text, words in {
-        "9": "it has 4 frames; --frames 9:10 takes none of them",
+        "9": "it has 4 frames; --frames 9 takes none of them",
         "x": "'x' is not all, N or A:B",
         "1:2:3": "'1:2:3' is not all, N or A:B",
         "": "'' is not all, N or A:B",

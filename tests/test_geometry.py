@@ -88,10 +88,10 @@ def test_padding_text(text, amount, fill):
     ("text", "words"),
     [
         ("same:mirror", "'reflect' does not repeat the edge"),
-        ("sane", "not valid, same"),
+        ("sane", "none of valid, same"),
         ("reflect", "behind a colon, as in same:edge"),
         ("1,2,3", "3 numbers"),
-        ("-1", "not valid, same"),
+        ("-1", "none of valid, same"),
         ("1:blue", "'blue' is not one of zero"),
         ("1:nan", "'nan' is not one of zero"),
         ("same:", "nothing behind the colon"),

@@ -34,7 +34,7 @@ MISTAKES = {
     "three strides": (["-k", "box3", "--stride", "1,2,3"], "stride '1,2,3' is not N or N,N"),
     "zero dilation": (["-k", "box3", "--dilation", "0"], "dilation 0 is not allowed"),
     "mirror": (["-k", "box3", "--padding", "same:mirror"], "'mirror' means two things"),
-    "padding": (["-k", "box3", "--padding", "sames"], "padding 'sames' is not valid, same"),
+    "padding": (["-k", "box3", "--padding", "sames"], "padding 'sames' is none of valid, same"),
     "map": (["-k", "box3", "--map", "signde"], "did you mean signed"),
     "method": (["-k", "box3", "--method", "fast"], "not one of auto, shift, separable"),
     "refused method": (["-k", "sharpen", "--method", "separable"], "rank above 1"),

@@ -83,10 +83,10 @@ def test_a_flat_feature_map_divides_by_nothing():
     [
         ("bright", "'bright' is not one of auto, clip"),
         ("signd", "did you mean signed"),
-        ("signed:0", "the limit is above 0"),
-        ("signed:-4", "the limit is above 0"),
+        ("signed:0", "the limit must be above 0"),
+        ("signed:-4", "the limit must be above 0"),
         ("stretch:5", "allowed are signed:LIMIT and stretch:LOW,HIGH"),
-        ("stretch:9,3", "LOW is below HIGH"),
+        ("stretch:9,3", "LOW must be below HIGH"),
         ("stretch:a,b", "not a number"),
         ("clip:3", "allowed are"),
     ],

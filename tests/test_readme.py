@@ -59,7 +59,9 @@ def test_each_command_runs(command, folder):
 def test_no_command_meets_what_another_made():
     """All of them can be run in one folder, in any order: every output has a name of its own."""
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    blocks = [block for page in pages for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)]
+    blocks = [
+        block for page in pages for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    ]
     names = re.findall(r"-o ([^\s-][^\s:]*)(?=\s)", "".join(blocks))
     assert len(names) > 20
     assert sorted(names) == sorted(set(names))

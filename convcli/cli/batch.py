@@ -16,6 +16,7 @@ from convcli.files import STREAM
 
 if TYPE_CHECKING:
     from convcli.batch import Batch, Limits
+    from convcli.manifest import Manifest
     from convcli.sources import Source
 
 _EVERY: Final = 5.0  # seconds between lines of progress where there is no terminal
@@ -100,14 +101,13 @@ def batch(sources: tuple[str, ...], **given: Any) -> None:
     from convcli.manifest import Manifest
 
     found = _batch(sources, given, Limits.of(given["jobs"], given["max_memory"]))
-    if given["dry_run"]:
-        found.check()
-        _show(found)
-        return
     if given["resume"] and not given["report"]:
         raise ArgumentError("--resume needs the manifest of the earlier run: --report FILE")
     manifest = Manifest(given["report"], given["resume"], given["force"]) if given["report"] else None
     found.check()
+    if given["dry_run"]:
+        _show(found, manifest)
+        return
     _run(found, manifest, given)
 
 
@@ -157,14 +157,17 @@ def _sources(names: list[str], given: dict[str, Any], destination: Path | None) 
     return expanded(wanted, given["recursive"], suffixes, destination)
 
 
-def _show(batch: Batch) -> None:
-    """Every input with its outputs, as they would be; what would fail, with the reason."""
+def _show(batch: Batch, manifest: Manifest | None) -> None:
+    """Every input that is to be done with its outputs, as they would be; what would fail, with the reason."""
     from convcli import job
+    from convcli.batchrun import skipped
     from convcli.errors import ConvcliError
     from convcli.files import Input
 
-    failed = 0
+    failed, done = 0, skipped(batch, manifest)
     for source in batch.sources:
+        if source.path in done:
+            continue
         try:
             with Input.open(source.path, pipes=False) as opened:
                 todo = job.decided(source.path, opened, batch.settings(source))

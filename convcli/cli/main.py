@@ -162,7 +162,7 @@ def _report(error: Exception) -> int:
         near = suggest(error.option_name, error.possibilities or ())
         message = f"no option is called {error.option_name!r}{near}"
     elif isinstance(error, click.ClickException):
-        message = error.format_message()
+        message = " ".join(error.format_message().split())  # lists of choices have lines of their own
     elif isinstance(error, MemoryError):
         message = "not enough memory"
     elif isinstance(error, OSError) and error.filename is None:

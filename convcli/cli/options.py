@@ -203,7 +203,8 @@ flip = click.option(
 channels = click.option(
     "--channels",
     type=click.Choice(["each", "gray", "sum"], case_sensitive=False),
-    help="Filter each colour by itself (the default), the brightness, or the sum over all as a layer does.",
+    help="Filter each colour by itself (the default), the brightness (0.299 R + 0.587 G + 0.114 B), or the "
+    "sum over all as a layer does.",
 )
 groups = click.option(
     "--groups",

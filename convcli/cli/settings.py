@@ -92,7 +92,7 @@ def _adjusted(given: dict[str, Any], kernel: Kernel) -> tuple[Kernel, str]:
     if scale in ("sum", "abs", "gain"):
         scaled = kernel.per_gain() if scale == "gain" else kernel.normalised(scale)
         reason = "the kernel states no gain" if scale == "gain" else "the weights sum to 0"
-        note = f"{reason}, so --scale left them as they are" if scaled is kernel else ""
+        note = f"{reason}, so --scale changed nothing" if scaled is kernel else ""
         kernel = scaled
     elif scale != "none":
         kernel = kernel.scaled(scale)

@@ -185,7 +185,10 @@ def selected(runs: list[Opened], frames: slice) -> list[Opened]:
 
 
 def _slice_text(frames: slice) -> str:
-    return ":".join("" if end is None else str(end) for end in (frames.start, frames.stop))
+    first, end = frames.start, frames.stop
+    if first is not None and end == (first + 1 or None):
+        return str(first)
+    return ":".join("" if end is None else str(end) for end in (first, end))
 
 
 def open_bytes(data: bytes, max_pixels: int) -> Opened:
