@@ -100,6 +100,30 @@ def test_channels_gray_and_sum(run, tmp_path):
         assert np.array_equal(tifffile.imread(out), (total / 9000).astype(np.float32))
 
 
+@pytest.mark.parametrize(
+    ("picture", "options", "words"),
+    [
+        (
+            "scene.png",
+            ["-k", "kirsch", "-o", "k/{stem}.png"],
+            "gives 8 feature maps; the template needs {index}",
+        ),
+        ("depth16.png", ["-k", "box3", "-o", "x.jpg"], "or take --depth 8"),
+        ("transparent.png", ["-k", "box3", "-o", "x.jpg"], "or take --alpha drop"),
+    ],
+)
+def test_refusals_say_what_would_do(run, tmp_path, monkeypatch, picture, options, words):
+    """The way out stands in the message."""
+    monkeypatch.chdir(tmp_path)
+    assert words in run("apply", SAMPLES / picture, *options).err
+
+
+def test_the_mapping_tells_of_another_depth(run, tmp_path):
+    """16 bits as 8: divided by 257, of which the report speaks."""
+    text = run("apply", SAMPLES / "depth16.png", "-k", "box3", "--depth", "8", "-o", tmp_path / "x.png").text
+    assert "clip: ÷ 257, rounded to nearest, saturated at 0 and 255" in text
+
+
 @pytest.mark.parametrize(("groups", "inputs", "maps"), [(3, 1, 3), (3, 1, 6), (1, 3, 2)])
 @pytest.mark.parametrize("method", ["auto", "shift", "im2col", "fft"])
 def test_groups_of_channels(run, tmp_path, groups, inputs, maps, method):

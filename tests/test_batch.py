@@ -219,6 +219,18 @@ def test_resume_does_what_is_not_done(album, tmp_path, kind):
     assert "6 done, 0 skipped" in ran.stderr, "other settings are another run"
 
 
+def test_a_dry_run_shows_what_resuming_would_do(album, tmp_path):
+    """Nothing that is done, and whatever is not."""
+    out, log = tmp_path / "out", tmp_path / "log.jsonl"
+    batch(album, out, "-k", "box3", "--report", log)
+    (out / "2.box3.png").unlink()
+    before = log.read_bytes()
+    ran = batch(album, out, "-k", "box3", "--report", log, "--resume", "-n")
+    due = [f"{album}/{name}.png → {out}/{name}.box3.png" for name in ("2", "cut")]
+    assert ran.stdout.splitlines() == due
+    assert log.read_bytes() == before
+
+
 def test_a_manifest_that_was_cut_is_resumed(album, tmp_path):
     """The last line, cut anywhere by a killed run, is done again; junk is no row."""
     out, log = tmp_path / "out", tmp_path / "log.jsonl"

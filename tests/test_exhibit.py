@@ -96,6 +96,14 @@ def test_pictures_of_every_kind_are_drawn(run, tmp_path, source, what):
     assert decoded(out).shape[2] == 3
 
 
+@pytest.mark.parametrize("name", ["png", "tiff", "pnm", "npy", "webp", "bmp", "gif", "avif", "jpeg"])
+def test_pictures_of_every_format_are_drawn(run, tmp_path, name):
+    """A file is opened more than once, each time from its beginning."""
+    source = tmp_path / f"in.{name}"
+    assert run("apply", SCENE, "-k", "identity", "--format", name, "-o", source, "-q").code == 0
+    assert run("apply", source, "-k", "sobel-x", "--figure", "-o", tmp_path / "out.png").code == 0
+
+
 def test_one_range_for_all(run, small):
     """The lowest and highest value of all maps; signed where any is below zero; a zero is mid-gray then."""
     each = [Settings(convcli.load_kernel(name)) for name in ("box3", "sobel-x", "identity")]
