@@ -307,6 +307,9 @@ def test_frames_can_be_chosen(run, tmp_path):
     assert run("apply", source, "-k", "identity", "-o", apart).code == 0
     for index, frame in enumerate(pixels):
         assert np.array_equal(read((tmp_path / f"in-{index:02}.bmp").read_bytes())[0], frame)
+    chosen = tmp_path / "chosen-{frame}.bmp"
+    assert run("apply", source, "-k", "identity", "-o", chosen, "--frames", "-2:").code == 0
+    assert sorted(path.name for path in tmp_path.glob("chosen-*")) == ["chosen-2.bmp", "chosen-3.bmp"]
     for text, words in {
         "9": "it has 4 frames; --frames 9 takes none of them",
         "x": "'x' is not all, N or A:B",
