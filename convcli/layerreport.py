@@ -43,8 +43,29 @@ def as_text(shapes: Sequence[Shape], paddings: Sequence[str], others: str = "") 
         lines = _lines(shape, padding) + ([("paddings", others)] if others else [])
         blocks.append(f"{title}{table(lines)}\n{_code_text(shape)}")
     if len(shapes) > 1:
-        blocks.append("together\n" + table(_together(shapes)))
+        blocks.append(f"together\n{_overview(shapes)}\n{table(_together(shapes))}")
     return "\n".join(blocks)
+
+
+def _overview(shapes: Sequence[Shape]) -> str:
+    """A line for each layer, in columns."""
+    rows = [("", "layer", "output, NHWC", "receptive", "parameters")]
+    rows += [
+        (
+            str(place),
+            _title(shape),
+            str(shape.output),
+            " × ".join(map(str, shape.receptive)),
+            grouped(shape.parameters),
+        )
+        for place, shape in enumerate(shapes, 1)
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(f"{cell:{side}{width}}" for cell, width, side in zip(row, widths, "><<>>", strict=True))
+        for row in rows
+    ]
+    return "".join(f"  {line}\n" for line in lines)
 
 
 def _title(shape: Shape) -> str:

@@ -38,6 +38,8 @@ def test_shape_of_a_chain(run):
         "11 × 11 pixels for one value, neighbours 4 × 4 apart",
         "(1, 56, 56, 64) NHWC, (1, 64, 56, 56) NCHW",
         "torch.nn.MaxPool2d((3, 3), stride=(2, 2), padding=(1, 1))",
+        "padding        1:−∞: top 1, bottom 1, left 1, right 1",
+        "  2  max pool 3×3, 64 → 64 channels    (1, 56, 56, 64)      11 × 11           0\n",
     ):
         assert words in text, text
     report = json.loads(run("shape", "224x224x3", *layers, "--report", "json").text)
