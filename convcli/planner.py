@@ -152,7 +152,7 @@ def _needs_double(problem: Problem) -> bool:
 def _inexact(problem: Problem) -> str:
     """Why the sums cannot be exact integers; empty where they can."""
     if problem.dtype.kind == "f":
-        return f"the picture holds {problem.dtype} values"
+        return f"the values are {problem.dtype}"
     if problem.dtype.itemsize == 8:
         return f"{problem.dtype} values may not fit once multiplied"
     if not problem.filter.exact:

@@ -215,7 +215,7 @@ def test_plan_prints_every_method_with_its_cost_or_refusal(run):
     report = json.loads(run("plan", "400x600x3", "-k", "box31", "--depth", "16", "--report", "json").text)
     assert (report["method"], report["dtype"], report["exact"]) == ("box", "uint32", True)
     assert (
-        "float32: the picture holds float32 values"
+        "float32: the values are float32"
         in run("plan", "9x9", "-k", "box3", "--depth", "float").text
     )
     assert "cannot do this" in run("plan", "99x99", "-k", "sharpen", "--method", "box").err
