@@ -21,6 +21,7 @@ from convcli.images.base import Metadata, depth_text, kind_text
 from convcli.images.decoding import QUIET
 from convcli.images.jpeg import QUALITY
 from convcli.images.metadata import listed
+from convcli.images.pnm import misnamed
 from convcli.naming import Target
 from convcli.report import File, Report
 from convcli.task import AHEAD, GRAY, Settings, Task, prepare
@@ -271,6 +272,12 @@ def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:
     if target.format.name == "jpeg":
         chroma = ":".join(task.said.metadata.subsampling)
         notes.append(f"JPEG loses a little: quality {QUALITY}, chroma {chroma}")
+    odd = (
+        misnamed(target.path.suffix, task.layout.channels)
+        if target.format.name == "pnm" and target.path
+        else ""
+    )
+    notes += [odd] if odd else []
     if task.treatment.alpha in ALPHA_NOTES:
         notes.append(ALPHA_NOTES[task.treatment.alpha])
     if task.treatment.linear:

@@ -124,6 +124,22 @@ def test_the_mapping_tells_of_another_depth(run, tmp_path):
     assert "clip: ÷ 257, rounded to nearest, saturated at 0 and 255" in text
 
 
+@pytest.mark.parametrize(
+    ("picture", "suffix", "form"),
+    [
+        ("scene.png", "pgm", ""),
+        ("scene.png", "pbm", "PGM"),
+        ("colour.png", "pgm", "PPM"),
+        ("colour.png", "pnm", ""),
+        ("transparent.png", "ppm", "PAM"),
+    ],
+)
+def test_a_suffix_that_says_another_form(run, tmp_path, picture, suffix, form):
+    """Netpbm's programs look at the content, people at the name."""
+    text = run("apply", SAMPLES / picture, "-k", "box3", "-o", tmp_path / f"x.{suffix}").text
+    assert (f"it is a {form} file, whatever its suffix says" in text) == bool(form)
+
+
 @pytest.mark.parametrize(("groups", "inputs", "maps"), [(3, 1, 3), (3, 1, 6), (1, 3, 2)])
 @pytest.mark.parametrize("method", ["auto", "shift", "im2col", "fft"])
 def test_groups_of_channels(run, tmp_path, groups, inputs, maps, method):

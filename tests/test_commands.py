@@ -214,8 +214,5 @@ def test_plan_prints_every_method_with_its_cost_or_refusal(run):
     assert all(method.name in text for method in METHODS)
     report = json.loads(run("plan", "400x600x3", "-k", "box31", "--depth", "16", "--report", "json").text)
     assert (report["method"], report["dtype"], report["exact"]) == ("box", "uint32", True)
-    assert (
-        "float32: the values are float32"
-        in run("plan", "9x9", "-k", "box3", "--depth", "float").text
-    )
+    assert "float32: the values are float32" in run("plan", "9x9", "-k", "box3", "--depth", "float").text
     assert "cannot do this" in run("plan", "99x99", "-k", "sharpen", "--method", "box").err

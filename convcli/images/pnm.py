@@ -216,3 +216,11 @@ def _written_out(data: bytes, layout: _Layout) -> Array:
     if values.size < layout.count:
         raise ImageError(f"damaged pnm: it ends too early, with {values.size} of {layout.count} values")
     return values
+
+
+def misnamed(suffix: str, channels: int) -> str:
+    """What a file of so many channels is, where its suffix says something else; else nothing."""
+    actual = {1: ".pgm", 3: ".ppm"}.get(channels, ".pam")
+    if suffix.casefold() in (actual, ".pnm"):
+        return ""
+    return f"it is a {actual[1:].upper()} file, whatever its suffix says"
