@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import floor, isfinite, log10
 from typing import Any, Final
 
 import numpy as np
@@ -21,19 +22,45 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom
 TEXT: Final = 15  # points
 LEGIBLE: Final = 11
 DIGITS: Final = 4
+PLAIN: Final = 7  # digits of the largest numbers that are not written as 1.235e7
 _TINY: Final = 9
-_DARK: Final = 118  # grays below it have light numbers on them
+_SMALLEST: Final = -3  # the power of ten below which a number is written as 1.235e−4
+_DARK: Final = 124  # grays below it have light numbers on them
 _LEAST_WINDOW: Final = 9
 _FINE: Final = 3  # slanted lines are drawn so much larger first
 
 
-def brief(value: Number, digits: int = DIGITS) -> str:
-    """A number in a cell: short integers and decimals in full, others to so many digits."""
-    written = f"{as_float(value):.{digits}g}"
-    if not isinstance(value, float):
-        whole = str(value.numerator) if value.denominator == 1 else decimal(value)
-        written = whole if whole and len(whole.strip("-−")) <= digits + 1 else written
+def brief(value: Number, digits: int = DIGITS, plain: int = PLAIN) -> str:
+    """A number in a cell: integers of ``plain`` digits and short decimals in full, others to so many digits.
+
+    To four digits and more, a number that is not whole keeps a decimal.
+    """
+    if isinstance(value, float):
+        return f"{value:g}".replace("-", "−")
+    integer = value.denominator == 1
+    written = str(value.numerator) if integer else decimal(value)
+    if not written or len(written.strip("-−")) > (plain if integer else digits + 1):
+        written = _rounded(as_float(value), digits, plain)
     return written.replace("-", "−")
+
+
+def _rounded(value: float, digits: int, plain: int) -> str:
+    """To so many digits, with a power of ten where the number is large or small."""
+    if not value or not isfinite(value):
+        return f"{value:g}"
+    power = floor(log10(abs(value)))
+    if not _SMALLEST <= power < plain:
+        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+        return f"{_stripped(mantissa, 0)}e{int(exponent)}"
+    least = int(digits >= DIGITS)
+    return _stripped(f"{value:.{max(digits - 1 - power, least)}f}", least)
+
+
+def _stripped(decimal: str, least: int) -> str:
+    """Without the zeros at its end, but for so many decimals."""
+    whole, _, decimals = decimal.partition(".")
+    kept = decimals.rstrip("0").ljust(least, "0")
+    return f"{whole}.{kept}" if kept else whole
 
 
 @frozen
@@ -68,33 +95,48 @@ class Area:
 class Type:
     """How the numbers of a grid are written, alike in all cells: to how many digits, and in which size.
 
-    A size of 0 is none: they would be too small to read.
+    Attributes:
+        plain: digits of the largest integers in full.
+        points: 0 for none: they would be too small to read.
     """
 
     digits: int = DIGITS
     points: int = TEXT
+    plain: int = PLAIN
 
     @classmethod
     def fitting(cls, values: Iterable[Number], cell: float) -> Type:
-        """Fewer digits before letters that are hard to read."""
+        """Fewer digits before letters that are hard to read, and powers of ten before none."""
         different = set(values)
-        found = []
-        for digits in (DIGITS, DIGITS - 1):
-            widest = max(width(brief(value, digits), TEXT) for value in different)
-            found.append((min(TEXT, int(TEXT * (cell - 10) / widest)), digits))
-        points, digits = found[0] if found[0][0] >= LEGIBLE else max(found)
-        return cls(digits, points if points >= _TINY else 0)
+        for digits, plain, least, edges in _TYPES:
+            widest = max(width(brief(value, digits, plain), TEXT) for value in different)
+            points = min(TEXT, int(TEXT * (cell - edges) / widest))
+            if points >= least:
+                return cls(digits, points, plain)
+        return cls(points=0)
+
+    def text(self, value: Number) -> str:
+        """A number as it is written."""
+        return brief(value, self.digits, self.plain)
+
+
+_TYPES: Final = (
+    *((digits, PLAIN, LEGIBLE, 10) for digits in (DIGITS, DIGITS - 1)),
+    *((digits, PLAIN, _TINY, 5) for digits in (DIGITS - 1, DIGITS - 2)),
+    *((digits, digits + 1, _TINY, 5) for digits in (DIGITS - 1, DIGITS - 2, 1)),
+)
+"""Digits, digits of integers, the smallest size and what is left free of a cell; the better ones first."""
 
 
 def put(image: Any, box: Box, ground: Ink, value: Number | None, type_: Type) -> None:
-    """One cell of a grid with its number."""
+    """One cell of a grid with its number, if it has one."""
     from PIL import ImageDraw
 
     ImageDraw.Draw(image).rectangle(box, fill=ground, outline=FRAME)
     if value is not None and type_.points:
         ink = INK if sum(ground) > 3 * _DARK else GROUND
         middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        write(image, middle, brief(value, type_.digits), type_.points, ink, "mm")
+        write(image, middle, type_.text(value), type_.points, ink, "mm")
 
 
 def thin_line(image: Any, start: Pair, end: Pair, ink: Ink) -> None:
@@ -136,10 +178,16 @@ def weighed(values: Array) -> Array:
     return diverging(floats / 2, float(np.abs(floats).max()))
 
 
-def gray(value: Number, low: int, high: int) -> Ink:
-    """The gray of a value between black and white, 8 bits."""
-    share = min(max((as_float(value) - low) / (high - low), 0), 1)
-    gray = round(255 * share)
+def grays(values: Array, black: float, white: float) -> Array:
+    """Values between black and white as 8 bits; what is not a number is black."""
+    shares = (values.astype(np.float64) - black) / ((white - black) or 1)
+    pixels: Array = np.rint(np.nan_to_num(np.clip(shares, 0, 1)) * 255)
+    return pixels.astype(np.uint8)
+
+
+def gray(value: Number, black: float, white: float) -> Ink:
+    """The gray of one value."""
+    gray = int(grays(np.array(as_float(value)), black, white))
     return gray, gray, gray
 
 

@@ -46,6 +46,7 @@ from convcli.values import frozen, replace
 _RGB: Final = ("red", "green", "blue")
 NAMES: Final = {1: ("gray",), 2: ("gray", "alpha"), 3: _RGB, 4: (*_RGB, "alpha")}
 """Channels by their number."""
+_LARGEST: Final = 9999  # of the integers that stand for weights
 
 
 @frozen(eq=False)
@@ -55,7 +56,8 @@ class Plane:
     Attributes:
         name: of the channel, and of the map where several are combined.
         parts: (title, cells) of what is multiplied, and before it of what it was made of.
-        weights: as multiplied, turned where --flip says so; integers where the kernel is a fraction.
+        weights: as multiplied, turned where --flip says so; integers where the kernel is a fraction, unless
+            they would have more than four digits.
         products: of every cell.
         sum: of the products.
     """
@@ -227,6 +229,13 @@ class _Pixel:
     def names(self) -> tuple[str, ...]:
         return NAMES[self.task.opened.header.channels]
 
+    @property
+    def divisor(self) -> int:
+        """What the sum is divided by; 1 where the weights that are shown are fractions themselves."""
+        denominator = self.filter.denominator
+        large = denominator > 1 and np.abs(self.filter.weights).max() > _LARGEST
+        return 1 if large else denominator
+
     def channels(self, index: int, pixel: list[Number]) -> Iterator[Channel]:
         """The channels of one map's pixel."""
         treatment, lanes = self.task.treatment, self.task.plan.problem.lanes
@@ -307,8 +316,7 @@ class _Pixel:
         found = number(self.sums[index, lane])
         if self.filter.combine == "argmax":
             return found
-        shown, used = self.filter.denominator, self.task.plan.problem.filter.denominator
-        return found * Fraction(shown, used)
+        return found * Fraction(self.divisor, self.task.plan.problem.filter.denominator)
 
     def _valued(self, index: int, sum_: Number) -> list[Step]:
         """The steps from a colour's sum to its value before the mapping."""
@@ -326,7 +334,7 @@ class _Pixel:
         return steps
 
     def _scaled(self, sum_: Number) -> list[Step]:
-        denominator = 1 if self.filter.combine == "argmax" else self.filter.denominator
+        denominator = 1 if self.filter.combine == "argmax" else self.divisor
         return [Step("scale", f"÷ {denominator}", sum_ / denominator)] if denominator != 1 else []
 
     def _alpha_sum(self, index: int) -> Number:
@@ -336,6 +344,7 @@ class _Pixel:
     def _plane(self, map_: int, channel: int, lane: int) -> Plane:
         """One channel under one map's weights."""
         weights = numbers(self.filter.weights[0, :, :, channel, map_])
+        weights = weights * Fraction(self.divisor, self.filter.denominator)
         problem = self.task.plan.problem
         index = lane if problem.channels == 1 else problem.channel(map_, channel)
         if lane and lane == problem.lanes - 1 and self.task.treatment.alpha == "filter":

@@ -21,22 +21,24 @@ from convcli.files import Input
 from convcli.geometry import parse_sizes
 from convcli.naming import Output
 from convcli.padding import Pair
-from convcli.paper import as_bytes
-from convcli.picture import ends
+from convcli.picture import Mapping, ends
 from convcli.spot import Kept, Pin, Spot
+from convcli.steps import as_float
 from convcli.task import Settings, Task
 from convcli.values import frozen, replace
 
 MOST: Final = 100  # frames
 MOST_CELLS: Final = 14  # a side of a grid of numbers
 AROUND: Final = 10  # positions a side of a part of a larger picture
-MOST_PLANES: Final = 4  # patches below each other
+MOST_MAPS: Final = 8  # combined
 LARGEST_SHAPE: Final = 256
 DIGITS: Final = 10  # numbers of a drawn shape are below
 PLAIN: Final = 99
 
 Block = tuple[Pair, Pair]
 """Some of the feature map: rows and columns, (first, past the last) each."""
+Ends = tuple[float, float]
+"""The numbers that are shown as black and as white."""
 
 
 @frozen
@@ -49,7 +51,7 @@ class View:
         at: where the part begins that is shown as numbers, or None for the whole map.
         frame: which of several frames or pages.
         plain: numbers of a small picture up to it stand on white, larger ones on their gray.
-        white: the number that is shown as white; 0 for the type's own.
+        white: the number that is shown as white where numbers are no pixels; 0 where they are.
     """
 
     every: Pair | None = None
@@ -79,12 +81,12 @@ class Slide:
     Attributes:
         region: the outputs that are shown.
         spans: the positions of the padded picture that are shown, (rows, columns).
+        shades: black and white of the input, and of the feature map's pixels.
         moments: in the order of their outputs.
         cells: as a grid of numbers, those at the positions; None where the picture itself is shown.
         outputs: as a grid of numbers, every output of the region.
-        white: the number that is shown as white.
         shaded: whether numbers stand on the gray that they are.
-        picture, pixels: without a grid, input and feature map as 8 bits, (rows, columns, channels).
+        picture, pixels: without a grid, input and feature map, (rows, columns, channels).
     """
 
     source: str
@@ -92,7 +94,7 @@ class Slide:
     settings: Settings
     region: Block
     spans: Block
-    white: int
+    shades: tuple[Ends, Ends]
     moments: tuple[Moment, ...]
     cells: Array | None = None
     outputs: tuple[tuple[Pair, Channel], ...] = ()
@@ -113,11 +115,14 @@ def slide(source: str, file: Input, settings: Settings, view: View) -> Slide:
     """
     _check(settings)
     settings = replace(settings, channels="gray", alpha="drop", output=Output("./"))
+    if view.white and settings.mapping.kind == "auto":
+        settings = replace(settings, mapping=Mapping("raw"))
     task, frame = decided(source, file, settings, view.frame)
     region, as_numbers = _region(task, view)
     blocks = _blocks(region, view)
-    white = view.white or ends(task.opened.header.dtype)[1]
-    empty = Slide(source, task, settings, region, _padded(task), white, ())
+    white = (0, view.white) if view.white else None
+    whole = white or ends(task.opened.header.dtype), white or ends(task.layout.dtype)
+    empty = Slide(source, task, settings, region, _padded(task), whole, ())
     return _grid(empty, frame, blocks, view) if as_numbers else _picture(empty, frame, blocks)
 
 
@@ -128,14 +133,24 @@ def _picture(slide: Slide, frame: int, blocks: Sequence[Block]) -> Slide:
     places = [_middle(block) for block in blocks]
     found = explained(slide.source, task, slide.settings, frame, places, [kept])
     stored = task.opened.only(frame, frame + 1).reader().rows(0, 0, task.geometry.input[0])
-    if slide.white != ends(stored.dtype)[1]:
-        stored = np.rint(stored * (255 / slide.white)).astype(np.uint8)
+    stored = stored[..., : stored.shape[2] - task.opened.header.alpha]
+    read, made = _shades(stored, slide.shades[0]), _shades(kept.pixels, slide.shades[1])
     return replace(
         slide,
+        shades=(read, made),
         moments=tuple(Moment(*each) for each in zip(found, blocks, strict=True)),
-        picture=as_bytes(stored[..., : stored.shape[2] - task.opened.header.alpha]),
-        pixels=as_bytes(kept.pixels),
+        picture=stored,
+        pixels=kept.pixels,
     )
+
+
+def _shades(values: Array, whole: Ends) -> Ends:
+    """Black and white: those of the type, or where values lie beyond them, the least and the largest."""
+    floats = values.astype(np.float64)
+    floats = floats[np.isfinite(floats)]
+    if not floats.size or (whole[0] <= floats.min() and floats.max() <= whole[1]):
+        return whole
+    return float(floats.min()), float(floats.max())
 
 
 def _grid(slide: Slide, frame: int, blocks: Sequence[Block], view: View) -> Slide:
@@ -149,13 +164,18 @@ def _grid(slide: Slide, frame: int, blocks: Sequence[Block], view: View) -> Slid
         rows, columns = (axis.reach(span) for axis, span in zip(task.geometry.axes, region, strict=True))
     spot = Spot.over(task.geometry, task.plan.problem.fill, (0, 0), (rows, columns))
     cells = multiplicands(task, slide.settings, frame, spot)
+    values = np.array([as_float(value) for value in cells.ravel()])
+    shaded = bool(view.at and not view.white) or bool((np.abs(values) > view.plain).any())
+    whole = slide.shades[0] if shaded else (0, 0)
+    pixels = np.array([as_float(each.maps[0][0].pixel) for each in found])
     return replace(
         slide,
         spans=(rows, columns),
+        shades=(_shades(values, whole), _shades(pixels, slide.shades[1])),
         moments=tuple(Moment(by_place[_middle(block)], block) for block in blocks),
         cells=cells,
         outputs=tuple((at, each.maps[0][0]) for at, each in by_place.items()),
-        shaded=view.at is not None or any(abs(value) > view.plain for value in cells.ravel()),
+        shaded=shaded,
     )
 
 
@@ -170,12 +190,15 @@ def _check(settings: Settings) -> None:
     if kernel.spatial == 2 and kernel.tensor_shape[-2] != 1:
         inputs = kernel.tensor_shape[-2]
         raise ArgumentError(f"kernel {kernel.name} takes {inputs} input channels; allowed: 1")
+    if kernel.maps > MOST_MAPS:
+        verb = "combines" if kernel.combine else "gives"
+        raise ArgumentError(
+            f"kernel {kernel.name} {verb} {kernel.maps} feature maps; allowed: 1, or {MOST_MAPS} combined"
+        )
     if kernel.maps > 1 and not kernel.combine:
         raise ArgumentError(
             f"kernel {kernel.name} gives {kernel.maps} feature maps, the animation shows one; use --combine"
         )
-    if kernel.maps > MOST_PLANES:
-        raise ArgumentError(f"kernel {kernel.name} combines {kernel.maps} maps; allowed: {MOST_PLANES}")
 
 
 def _region(task: Task, view: View) -> tuple[Block, bool]:

@@ -7,12 +7,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.cells import TEXT, Type, edge, gray, grown, mixed, put, scaled, thin_line, weighed
+from convcli.cells import TEXT, Type, edge, gray, grays, grown, mixed, put, scaled, thin_line, weighed
 from convcli.dtypes import Array
 from convcli.explain import Plane
-from convcli.lettering import Ink, cut, write
+from convcli.lettering import Ink, cut, width, write
 from convcli.padding import Pair
-from convcli.picture import ends
 from convcli.rational import Number
 from convcli.scene import FAINT, FRAME, GROUND, INK
 from convcli.slide import Moment, Slide
@@ -44,12 +43,13 @@ class _Painter(Stage):
     def frames(self) -> Iterator[Array]:
         """Each moment on what those before it left."""
         base = self._base()
-        for moment, lines in zip(self.slide.moments, self.lines, strict=True):
+        for moment, caption, lines in zip(self.slide.moments, self.captions, self.lines, strict=True):
             image = base.copy()
             self._window(image, moment)
             self._outputs(image, moment, now=True)
+            self._caption_lines(image, caption)
             self._equation(image, moment)
-            self._lines(image, lines)
+            self._lines(image, lines, moment)
             yield np.asarray(image)
             self._outputs(base, moment, now=False)
 
@@ -82,13 +82,19 @@ class _Painter(Stage):
                 value = cells[row - rows[0], column - columns[0]]
                 box = self.input.box((row, row + 1), (column, column + 1))
                 put(image, box, self._ground(value, row, column), value, self.types["input"])
+        for row, column in self.missed:
+            left, top, right, bottom = self.input.box((row, row + 1), (column, column + 1))
+            thin_line(image, (left, bottom), (right, top), FAINT)
+        if self.missed:
+            place = self.input.left, self.input.top + self.input.high + 6
+            write(image, place, "crossed out: no window reads it", SMALL, FAINT)
 
     def _ground(self, value: Number, row: int, column: int) -> Ink:
         """The colour below an input's number."""
         size = self.geometry.input
         if not (0 <= row < size[0] and 0 <= column < size[1]):
             return PADDING
-        return gray(value, 0, self.slide.white) if self.slide.shaded else EMPTY
+        return gray(value, *self.slide.shades[0]) if self.slide.shaded else EMPTY
 
     def _empty(self, image: Any) -> None:
         for row in range(*self.slide.region[0]):
@@ -105,7 +111,8 @@ class _Painter(Stage):
         rows, columns = self.geometry.input
         left, top, right, bottom = self.input.box((0, rows), (0, columns))
         assert self.slide.picture is not None
-        image.paste(scaled(self.slide.picture, (right - left, bottom - top)), (left, top))
+        picture = grays(self.slide.picture, *self.slide.shades[0])
+        image.paste(scaled(picture, (right - left, bottom - top)), (left, top))
         draw.rectangle(self.output.box(*self.slide.region), fill=EMPTY)
         for box in (whole, self.output.box(*self.slide.region)):
             draw.rectangle((box[0] - 1, box[1] - 1, box[2], box[3]), outline=FRAME)
@@ -155,7 +162,7 @@ class _Painter(Stage):
         else:
             (top, bottom), (left, right) = moment.block
             assert self.slide.pixels is not None
-            part = self.slide.pixels[top:bottom, left:right]
+            part = grays(self.slide.pixels[top:bottom, left:right], *self.slide.shades[1])
             image.paste(scaled(part, (box[2] - box[0], box[3] - box[1])), box[:2])
         if now:
             row, column = moment.found.spot.at
@@ -167,30 +174,32 @@ class _Painter(Stage):
         channel = self.outputs[at]
         ground = NOW if now else DONE
         if self.slide.shaded:
-            ground = gray(channel.pixel, *ends(self.slide.task.layout.dtype))
+            ground = gray(channel.pixel, *self.slide.shades[1])
         box = self.output.box((row, row + 1), (column, column + 1))
         put(image, box, ground, channel.value, self.types["output"])
 
+    def _caption_lines(self, image: Any, caption: Sequence[str]) -> None:
+        for index, text in enumerate(caption):
+            place = self.output.left, self.output.top + self.output.high + 12 + index * LINE
+            write(image, place, text, TEXT, NOW_EDGE)
+
     def _equation(self, image: Any, moment: Moment) -> None:
         """Patch · kernel = products, for each map that is combined."""
-        row, column = moment.found.spot.at
-        place = self.output.left, self.output.top + self.output.high + 14
-        write(image, place, f"row {row}, column {column}", TEXT, NOW_EDGE)
         top = self.below
         outside = moment.found.spot.outside(self.geometry.input)
-        for plane in moment.channel.planes:
-            if len(self.planes) > 1:
-                write(image, (MARGIN, top), plane.name, SMALL, INK)
-                top += 22
-            self._plane(image, plane, outside, top)
+        several = len(self.planes) > 1
+        for index, plane in enumerate(moment.channel.planes[: len(self.planes)]):
+            top += 22 if several else 0
+            self._plane(image, plane, outside, top, f"kernel {index}" if several else "kernel")
             top += self.kernel[0] * self.side + 14
+        write(image, (MARGIN, top), self.more, SMALL, FAINT)
 
-    def _plane(self, image: Any, plane: Plane, outside: Array, top: int) -> None:
-        """One map's patch, weights and products."""
+    def _plane(self, image: Any, plane: Plane, outside: Array, top: int, kernel: str) -> None:
+        """One map's patch, weights and products, below their names."""
         from PIL import ImageDraw
 
         patch, step = plane.parts[-1], self.kernel[1] * self.side + SIGN
-        turned = "kernel, turned" if self.slide.settings.flip else "kernel"
+        turned = f"{kernel}, turned" if self.slide.settings.flip else kernel
         each = (
             (patch[0], "patch", patch[1], self._read(patch[1], outside)),
             (turned, "kernel", plane.weights, weighed(plane.weights)),
@@ -198,8 +207,9 @@ class _Painter(Stage):
         )
         for index, (title, name, cells, inks) in enumerate(each):
             left = MARGIN + index * step
-            if len(self.planes) == 1:
-                write(image, (left, top - 21), title, SMALL, INK)
+            room = left, top - 22, left + round(width(title, SMALL)) + 4, top - 5
+            ImageDraw.Draw(image).rectangle(room, fill=GROUND)  # lines from a window end before it
+            write(image, (left, top - 21), title, SMALL, INK)
             self._cells(image, (left, top), cells, inks, name)
             if index:
                 sign = "·" if index == 1 else "="
@@ -208,9 +218,10 @@ class _Painter(Stage):
         edge(ImageDraw.Draw(image), box, WINDOW_EDGE)
 
     def _read(self, patch: Array, outside: Array) -> Array:
-        """Colours below the patch, (rows, columns, 3)."""
+        """Colours below the patch, (rows, columns, 3): grays where there are no numbers on them."""
+        shown = self.slide.shaded or not self.numbered
         inks = [
-            PADDING if out else gray(value, 0, self.slide.white) if self.slide.shaded else WINDOW
+            PADDING if out and self.numbered else gray(value, *self.slide.shades[0]) if shown else WINDOW
             for value, out in zip(patch.ravel(), outside.ravel(), strict=True)
         ]
         return np.array(inks, np.uint8).reshape(*patch.shape, 3)
@@ -232,10 +243,22 @@ class _Painter(Stage):
             box = (left + j * side, top + i * side, left + (j + 1) * side, top + (i + 1) * side)
             put(image, box, tuple(inks[i, j].tolist()), value, self.types[name])
 
-    def _lines(self, image: Any, lines: Sequence[tuple[str, str]]) -> None:
+    def _lines(self, image: Any, lines: Sequence[tuple[str, str]], moment: Moment) -> None:
+        """The steps; that of the value in the colour of its cell, that of the pixel beside its gray."""
         room = self.size[0] - MARGIN - self.steps[0] - self.names
+        valued = moment.channel.valued
         for index, (name, how) in enumerate(lines):
             left, top = self.steps[0], self.steps[1] + index * LINE
-            last = index == len(lines) - 1
+            written = cut(how, TEXT, room)
             write(image, (left, top), name, TEXT, FAINT)
-            write(image, (left + self.names, top), cut(how, TEXT, room), TEXT, NOW_EDGE if last else INK)
+            write(image, (left + self.names, top), written, TEXT, NOW_EDGE if index == valued - 1 else INK)
+        if len(lines) > valued:
+            self._swatch(image, (left + self.names + round(width(written, TEXT)) + 10, top + 1), moment)
+
+    def _swatch(self, image: Any, place: Pair, moment: Moment) -> None:
+        """The gray of the pixel."""
+        from PIL import ImageDraw
+
+        box = (*place, place[0] + TEXT, place[1] + TEXT)
+        ground = gray(moment.channel.pixel, *self.slide.shades[1])
+        ImageDraw.Draw(image).rectangle(box, fill=ground, outline=FRAME)

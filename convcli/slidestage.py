@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import product
 from typing import Final
 
 from convcli.cells import LEGIBLE, TEXT, Area, Type, brief
@@ -12,6 +13,7 @@ from convcli.dtypes import Array
 from convcli.errors import one_line
 from convcli.lettering import width
 from convcli.padding import Pair, amount_text
+from convcli.rational import Number
 from convcli.slide import Moment, Slide
 
 MARGIN: Final = 28
@@ -22,14 +24,16 @@ _GAP: Final = 76
 _PANEL: Final = 430  # pixels, the longest side of a grid or a picture
 _LEAST_PANEL: Final = 112
 _CELLS: Final = (32, 46)
-_SIDES: Final = {1: 46, 2: 46, 3: 46, 4: 42, 5: 38, 6: 34, 7: 34}
+_SIDES: Final = {1: 46, 2: 46, 3: 46, 4: 42, 5: 38, 6: 34, 7: 34, 8: 32, 9: 32, 10: 32, 11: 32}
 """Pixels of a cell below, by the longer side of the kernel; larger ones are colours without numbers."""
 _WIDE_CELL: Final = 72
+_WIDE_PANEL: Final = 540  # pixels of a grid whose numbers need them
 _COLOURED: Final = 190  # pixels of such a kernel
 _WIDEST: Final = 1180
 _BESIDE: Final = 44  # between the products and the steps
+_SWATCH: Final = 28
 _ROOMY: Final = 760  # a frame may be so wide for the sake of the steps
-_CAPTION: Final = "row 9999, column 9999"
+MOST_PLANES: Final = 4  # patches below each other
 
 
 class Stage:
@@ -38,35 +42,40 @@ class Stage:
     def __init__(self, slide: Slide) -> None:
         self.slide = slide
         self.geometry = slide.task.geometry
-        self.planes = slide.moments[0].channel.planes
+        self.planes = slide.moments[0].channel.planes[:MOST_PLANES]
         self.kernel: Pair = self.planes[0].weights.shape
         self.side = self._side()
         top = MARGIN + TITLE + LINE + 42
         spans, region = slide.spans, slide.region
         longest = max(last - first for first, last in (*spans, *region))
-        cell = min(max(_PANEL // longest, _CELLS[0]), _CELLS[1]) if self.grid else _PANEL / longest
-        self.input = Area(MARGIN, top, *spans, cell if self.grid else min(cell, 16))
         outputs = max(last - first for first, last in region)
-        own = self.input.cell
-        if not self.grid and outputs * own < _LEAST_PANEL:
-            own = _LEAST_PANEL / outputs
+        if slide.cells is not None:
+            cell: float = min(max(_PANEL // longest, _CELLS[0]), _CELLS[1])
+            values = [channel.value for _, channel in slide.outputs]
+            own: float = _roomy(values, int(cell), _WIDE_PANEL // outputs)
+            cell = _roomy(slide.cells.flat, int(cell), _WIDE_PANEL // longest)
+        else:
+            cell = min(_PANEL / longest, 16)
+            own = max(cell, _LEAST_PANEL / outputs)
+        self.input = Area(MARGIN, top, *spans, cell)
         left = max(self.input.wide + _GAP, math.ceil(width(self.labels[0], SMALL)) + 24)
         self.output = Area(MARGIN + left, top, *region, own)
         self.outputs = dict(slide.outputs)
-        self.below = top + max(self.input.high, self.output.high + 34) + (56 if self.grid else 66)
+        captions = 12 + LINE * max(map(len, self.captions))
+        self.below = top + max(self.input.high, self.output.high + captions) + (56 if self.grid else 66)
 
     def _side(self) -> int:
         """Pixels of a cell below, where every product can be read."""
         least = _SIDES.get(max(self.kernel))
         if least is None:
             return max(_COLOURED // max(self.kernel), 2)
-        texts = {brief(value) for grids in self._grids().values() for grid in grids for value in grid.flat}
-        widest = max(width(text, LEGIBLE) for text in texts)
-        return min(max(least, math.ceil(widest) + 11), _WIDE_CELL)
+        most = (_WIDEST - 2 * SIGN) // (3 * int(self.kernel[1]))
+        values = (value for grids in self._grids().values() for grid in grids for value in grid.flat)
+        return _roomy(values, least, min(most, _WIDE_CELL))
 
     def _grids(self) -> dict[str, list[Array]]:
         """Every grid that stands below at some moment."""
-        planes = [plane for moment in self.slide.moments for plane in moment.channel.planes]
+        planes = [plane for moment in self.slide.moments for plane in moment.channel.planes[:MOST_PLANES]]
         return {
             "patch": [plane.parts[-1][1] for plane in planes],
             "kernel": [plane.weights for plane in self.planes],
@@ -99,6 +108,34 @@ class Stage:
         return types
 
     @cached_property
+    def captions(self) -> list[list[str]]:
+        """Below the feature map at every moment: which output, and its value beside its pixel."""
+        return [self._caption(moment) for moment in self.slide.moments]
+
+    def _caption(self, moment: Moment) -> list[str]:
+        (row, column), channel = moment.found.spot.at, moment.channel
+        found = [f"row {row}, column {column}"]
+        if self.slide.shaded:
+            pixel = "" if channel.pixel == channel.value else f", pixel {brief(channel.pixel)}"
+            found.append(f"value {brief(channel.value)}{pixel}")
+        return found
+
+    @cached_property
+    def reached(self) -> tuple[set[int], set[int]]:
+        """The rows and the columns that some window reads."""
+        rows, columns = (
+            {place for output in range(axis.output) for place in range(*axis.window(output), axis.dilation)}
+            for axis in self.geometry.axes
+        )
+        return rows, columns
+
+    @cached_property
+    def missed(self) -> list[Pair]:
+        """The positions of the grid that no window reads."""
+        places = product(*(range(*span) for span in self.slide.spans))
+        return [(i, j) for i, j in places if i not in self.reached[0] or j not in self.reached[1]]
+
+    @cached_property
     def lines(self) -> list[list[tuple[str, str]]]:
         """The steps of every moment: name, and how with what it gives."""
         return [self._steps(moment) for moment in self.slide.moments]
@@ -115,6 +152,12 @@ class Stage:
     def names(self) -> int:
         """Pixels of the longest name of a step."""
         return round(max(width(name, TEXT) for lines in self.lines for name, _ in lines)) + 18
+
+    @property
+    def more(self) -> str:
+        """Which planes are not shown; empty where all are."""
+        first, last = len(self.planes), len(self.slide.moments[0].channel.planes) - 1
+        return f"kernels {first} to {last}: their sums alone" if last >= first else ""
 
     @property
     def equation(self) -> int:
@@ -169,13 +212,14 @@ class Stage:
     @property
     def _above(self) -> float:
         """Pixels from the left of the input to the right of the feature map."""
-        texts = width(_CAPTION, TEXT), width(self.labels[1], SMALL)
+        captions = (width(text, TEXT) for caption in self.captions for text in caption)
+        texts = *captions, width(self.labels[1], SMALL)
         return self.output.left - MARGIN + max(self.output.wide, *texts)
 
     @cached_property
     def _steps_wide(self) -> int:
         texts = [width(how, TEXT) for lines in self.lines for _, how in lines]
-        return self.names + math.ceil(max(texts))
+        return self.names + math.ceil(max(texts)) + (_SWATCH if self.slide.shaded else 0)
 
     @cached_property
     def beside(self) -> bool:
@@ -187,7 +231,7 @@ class Stage:
     @property
     def _planes_end(self) -> int:
         each = self.kernel[0] * self.side + (22 if len(self.planes) > 1 else 0)
-        return self.below + len(self.planes) * (each + 14)
+        return self.below + len(self.planes) * (each + 14) + (LINE if self.more else 0)
 
     @cached_property
     def steps(self) -> Pair:
@@ -196,6 +240,12 @@ class Stage:
             return MARGIN, self._planes_end + 8
         lines = max(map(len, self.lines)) * LINE
         return MARGIN + self.equation + _BESIDE, (self.below + self._planes_end - 14 - lines) // 2 + 4
+
+
+def _roomy(values: Iterable[Number], least: int, most: int) -> int:
+    """Pixels of a cell in which every number can be read in full, up to the most."""
+    widest = max(width(text, LEGIBLE) for text in {brief(value) for value in values})
+    return min(max(least, math.ceil(widest) + 11), max(most, least))
 
 
 def _both(values: Sequence[int]) -> str:

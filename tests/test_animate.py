@@ -155,13 +155,98 @@ def test_what_is_drawn_are_those_numbers(monkeypatch):
         (Fraction(1, 3), 3, "0.333"),
         (Fraction(5, 4), 4, "1.25"),
         (Fraction(41210), 4, "41210"),
-        (Fraction(1234567), 4, "1.235e+06"),
+        (Fraction(1234567), 4, "1234567"),
+        (Fraction(-12345678), 4, "−1.235e7"),
+        (Fraction(278706, 10), 4, "27870.6"),
+        (Fraction(2787061, 100), 4, "27870.6"),
+        (Fraction(141963, 1000), 4, "142.0"),
+        (Fraction(141963, 1000), 3, "142"),
+        (Fraction(1, 7000), 4, "1.429e−4"),
+        (Fraction(1, 7000), 2, "1.4e−4"),
+        (Fraction(1, 2), 2, "0.5"),
         (float("nan"), 4, "nan"),
     ],
 )
 def test_numbers_in_cells(value, digits, text):
-    """Short ones in full, others to four digits."""
+    """Integers of seven digits and short decimals in full, others to a few digits."""
     assert brief(value, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"), [(-0.000123456, 32), (-0.54321, 32), (-0.54321, 46), (1234567, 46), (-65535.25, 40)]
+)
+def test_numbers_are_shortened_before_they_are_left_out(value, cell):
+    """In a cell of any width there is one that can be read and fits; in wide cells it is longer."""
+    type_ = cells.Type.fitting([Fraction(value)], cell)
+    assert type_.points >= 9
+    text = type_.text(Fraction(value))
+    assert lettering.width(text, type_.points) < cell
+    assert float(text.replace("−", "-")) == pytest.approx(value, rel=0.2)
+    assert len(cells.Type.fitting([Fraction(value)], 90).text(Fraction(value))) >= len(text)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "beyond"), [("box3", False), ("gaussian5", False), ("ones3", True), ("sobel-x", True)]
+)
+def test_shades_of_a_shape(kernel, beyond):
+    """Black and white are those of its numbers, or of the values that lie beyond them; nothing is rounded."""
+    settings = Settings(load_kernel(kernel), padding=Padding.parse("valid"))
+    with drawn_numbers((20, 20), 1) as file:
+        values = convcli.conv(np.load(io.BytesIO(file.data)), kernel, padding="valid", dtype="float64")
+        found = slide("x", file, settings, View(white=9))
+    np.testing.assert_allclose(found.pixels[..., 0], values, rtol=1e-6)
+    assert found.shades == ((0, 9), (values.min(), values.max()) if beyond else (0, 9))
+    drawn = list(frames(found))[-1]
+    stage = Stage(found)
+    left, top, right, bottom = stage.output.box(*found.region)
+    assert np.ptp(drawn[top + 2 : bottom - 2, left + 2 : right - 2, 0].astype(int)) > 80
+
+
+def test_shades_of_floats(tmp_path):
+    """Values below 0 and above 1 have grays of their own; those between keep black and white."""
+    pixels = np.linspace(-3, 5, 400, dtype=np.float32).reshape(20, 20)
+    source, settings = saved(tmp_path, pixels), Settings(load_kernel("identity"))
+    assert made(source, settings).shades == ((-3, 5), (-3, 5))
+    part = made(source, settings, View(at=(5, 5)))
+    assert part.shades[0] == (part.cells.min(), part.cells.max())
+    inside = saved(tmp_path, np.linspace(0.2, 0.4, 400, dtype=np.float32).reshape(20, 20))
+    assert made(inside, settings).shades == ((0, 1), (0, 1))
+
+
+def test_what_no_window_reads():
+    """The row and the column that a stride leaves over, and the gaps between windows."""
+    for kernel, stride, shape, due in (
+        ("ones3", 2, (6, 6), {5}),
+        ("ones2", 4, (7, 7), {2, 3, 6}),
+        ("ones3", 1, (5, 5), set()),
+    ):
+        settings = Settings(load_kernel(kernel), stride=(stride, stride), padding=Padding.parse("valid"))
+        with drawn_numbers(shape, 1) as file:
+            stage = Stage(slide("x", file, settings, View()))
+        places = np.ndindex(shape)
+        assert stage.missed == [(i, j) for i, j in places if i in due or j in due]
+
+
+def test_values_beside_pixels(tmp_path):
+    """Where both are shown, the caption says which is which; drawn numbers are no pixels."""
+    settings = Settings(load_kernel("sobel-x"))
+    found = made(str(SAMPLES / "scene.png"), settings, View(at=(257, 130)))
+    for (place, words), moment in zip(Stage(found).captions, found.moments, strict=True):
+        row, column = moment.found.spot.at
+        assert place == f"row {row}, column {column}"
+        assert words == f"value {brief(moment.channel.value)}, pixel {moment.channel.pixel}"
+    with drawn_numbers((9, 9), 1) as file:
+        numbers = Stage(slide("x", file, settings, View(white=9, at=(2, 2), plain=2**16)))
+    assert all(len(caption) == 1 for caption in numbers.captions)
+
+
+def test_many_maps_combined():
+    """Eight maps: four below each other, and all of their sums."""
+    kernel = load_kernel("kirsch").combined("max")
+    with drawn_numbers((4, 4), 1) as file:
+        stage = Stage(slide("x", file, Settings(kernel), View()))
+    assert (len(stage.planes), stage.more) == (4, "kernels 4 to 7: their sums alone")
+    assert [name for name, _ in stage.lines[0]][:9] == [*(f"sum {i}" for i in range(8)), "combined"]
 
 
 def test_the_feature_map_fills_up(tmp_path):
@@ -266,7 +351,7 @@ def test_to_standard_output(run, tmp_path, monkeypatch):
         (["0x4", "-k", "box3", "-o", "x.gif"], "shape 0 is not allowed"),
         (["999x4", "-k", "box3", "-o", "x.gif"], "larger than 256x256"),
         (["4x4", "-k", "kirsch", "-o", "x.gif"], "8 feature maps, the animation shows one; use --combine"),
-        (["4x4", "-k", "kirsch", "--combine", "max", "-o", "x.gif"], "combines 8 maps; allowed: 4"),
+        (["4x4", "-k", "random:3x3x1x9", "-o", "x.gif"], "gives 9 feature maps; allowed: 1, or 8 combined"),
         (["4x4", "-k", "random:3x3x3x1", "-o", "x.gif"], "takes 3 input channels; allowed: 1"),
         (["40x40", "-k", "box3", "--every", "2", "-o", "x.gif"], "400 frames; allowed: 100 (--most)"),
         (["40x40", "-k", "box3", "--every", "0", "-o", "x.gif"], "every 0 is not allowed"),

@@ -89,8 +89,8 @@ def _steps(text: str) -> tuple[int, ...]:
 def animate(image: str, **given: Any) -> None:
     """Slide the kernel over IMAGE, or over numbers of a SHAPE such as 4x4: patch · kernel, sum, feature map.
 
-    Up to 14 × 14 values are shown as a grid of numbers, a larger picture as it is, with the window and what
-    it reads. Of colours it is the brightness. Every number is the one that explain prints.
+    Up to 14 × 14 values, padding included, are shown as a grid of numbers, a larger picture as it is, with
+    the window and what it reads. Of colours it is the brightness. Every number is one that explain prints.
 
     \b
       convcli animate 4x4 --kernel '1 2; 0 1' --padding valid -o slide.gif
