@@ -25,6 +25,7 @@ from convcli.picture import Mapping, ends
 from convcli.rational import Number
 from convcli.spot import Pin, Spot, engine_sums
 from convcli.steps import (
+    LARGEST_WEIGHT,
     Step,
     added,
     as_float,
@@ -46,7 +47,6 @@ from convcli.values import frozen, replace
 _RGB: Final = ("red", "green", "blue")
 NAMES: Final = {1: ("gray",), 2: ("gray", "alpha"), 3: _RGB, 4: (*_RGB, "alpha")}
 """Channels by their number."""
-_LARGEST: Final = 9999  # of the integers that stand for weights
 
 
 @frozen(eq=False)
@@ -233,7 +233,7 @@ class _Pixel:
     def divisor(self) -> int:
         """What the sum is divided by; 1 where the weights that are shown are fractions themselves."""
         denominator = self.filter.denominator
-        large = denominator > 1 and np.abs(self.filter.weights).max() > _LARGEST
+        large = denominator > 1 and np.abs(self.filter.weights).max() > LARGEST_WEIGHT
         return 1 if large else denominator
 
     def channels(self, index: int, pixel: list[Number]) -> Iterator[Channel]:

@@ -11,6 +11,7 @@ import base64
 import html
 import json
 import zlib
+from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,7 @@ from convcli.images.base import Header, kind_text
 from convcli.kernel import Kernel
 from convcli.library import library, load_kernel
 from convcli.rational import text_of
+from convcli.steps import LARGEST_WEIGHT
 from convcli.task import Settings
 
 SCRIPTS: Final = (
@@ -62,6 +64,7 @@ def page(source: str, settings: Settings, side: int = SIDE) -> str:
     small, box = _fitted(pixels, side)
     name = "picture" if source == files.STREAM else Path(source).name
     data = {**_picture(small, header), "source": source, "about": _about(header, box, small)}
+    data |= {"frames": header.frames, "box": box}
     data["state"] = {**_state(settings), "at": _place(small, settings)}
     data["presets"] = [_kernel(kernel) for kernel in _presets(settings.kernel)]
     return _filled(one_line(name), data)
@@ -176,19 +179,29 @@ def _unshowable(kernel: Kernel) -> str:
 
 def _kernel(kernel: Kernel) -> dict[str, Any]:
     """A kernel as numbers in text, which stay exact."""
-    raw: Array = kernel.exact.numerators if kernel.exact else kernel.weights
+    numbers, scale = _numbers(kernel)
     (bias, *_) = kernel.biases
-    planes = raw.reshape(kernel.tensor_shape)[:, :, 0]
+    planes = numbers.reshape(kernel.tensor_shape)[:, :, 0]
     return {
         "name": kernel.name,
         "description": kernel.about.description,
         "rows": kernel.size[0],
         "columns": kernel.size[1],
         "maps": [[str(value) for value in planes[..., m].ravel().tolist()] for m in range(kernel.maps)],
-        "scale": f"1/{kernel.exact.denominator}" if kernel.exact else "1",
+        "scale": scale,
         "bias": text_of(bias),
         "combine": kernel.combine,
     }
+
+
+def _numbers(kernel: Kernel) -> tuple[Array, str]:
+    """The weights and what they are multiplied by: short integers, or else fractions or floats."""
+    if kernel.exact is None:
+        return kernel.weights, "1"
+    numerators, denominator = kernel.exact.numerators, kernel.exact.denominator
+    if np.abs(numerators).max() <= LARGEST_WEIGHT:
+        return numerators, f"1/{denominator}"
+    return numerators * Fraction(1, denominator), "1"
 
 
 def _filled(name: str, data: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ from convcli.values import frozen, replace
 MOST: Final = 100  # frames
 MOST_CELLS: Final = 14  # a side of a grid of numbers
 AROUND: Final = 10  # positions a side of a part of a larger picture
-MOST_MAPS: Final = 8  # combined
+MOST_MAPS: Final = 9  # combined
 LARGEST_SHAPE: Final = 256
 DIGITS: Final = 10  # numbers of a drawn shape are below
 PLAIN: Final = 99

@@ -16,6 +16,7 @@ from convcli.values import frozen
 
 LONGEST_SUM: Final = 84  # characters of a sum that is written out
 LONGEST: Final = 9  # characters of a fraction or decimal
+LARGEST_WEIGHT: Final = 9999  # kernels of larger integers over a denominator are shown as fractions
 
 
 @frozen

@@ -351,7 +351,7 @@ def test_to_standard_output(run, tmp_path, monkeypatch):
         (["0x4", "-k", "box3", "-o", "x.gif"], "shape 0 is not allowed"),
         (["999x4", "-k", "box3", "-o", "x.gif"], "larger than 256x256"),
         (["4x4", "-k", "kirsch", "-o", "x.gif"], "8 feature maps, the animation shows one; use --combine"),
-        (["4x4", "-k", "random:3x3x1x9", "-o", "x.gif"], "gives 9 feature maps; allowed: 1, or 8 combined"),
+        (["4x4", "-k", "random:3x3x1x25", "-o", "x.gif"], "gives 25 feature maps; allowed: 1, or 9 combined"),
         (["4x4", "-k", "random:3x3x3x1", "-o", "x.gif"], "takes 3 input channels; allowed: 1"),
         (["40x40", "-k", "box3", "--every", "2", "-o", "x.gif"], "400 frames; allowed: 100 (--most)"),
         (["40x40", "-k", "box3", "--every", "0", "-o", "x.gif"], "every 0 is not allowed"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
+from PIL import Image
 
 import convcli
 from convcli import job
@@ -247,7 +249,7 @@ def test_what_is_done_by_hand_follows_at_once(browser, tmp_path):
     first.send_keys(Keys.CONTROL, "a")
     first.send_keys("1/2")
     command = browser.find_element(By.ID, "command").text
-    assert "--kernel '1/2 -1 0; -1 5 -1; 0 -1 0' --stride 2,1 --padding valid:reflect" in command
+    assert "--kernel '1/2 -1 0; -1 5 -1; 0 -1 0' --stride 2,1 --padding valid" in command
     first.send_keys(Keys.CONTROL, "a")
     first.send_keys("x")
     assert first.get_attribute("aria-invalid") == "true"
@@ -386,6 +388,65 @@ def test_it_fits_the_screen(browser, tmp_path, width):
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("kernel", ["random:3x3,seed=1", "log:1", "1/3 0.123456 -1000.5; 12345 0 1e-9"])
+def test_no_weight_is_cut(browser, tmp_path, kernel):
+    """Each field of the kernel shows all of its number, in wide windows and on telephones."""
+    opened(browser, tmp_path, "gray", kernel)
+    hidden = """return [...document.querySelectorAll("#kernel input")].map(
+        (field) => [field.value, field.title, field.scrollWidth - field.clientWidth])"""
+    for width in (390, 500, 1280):
+        metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        try:
+            for text, exact, beyond in browser.execute_script(hidden):
+                assert beyond <= 0, (width, text)
+                value = float(Fraction(text.replace("−", "-")))
+                assert value == pytest.approx(float(Fraction(exact)), rel=1e-3)
+        finally:
+            browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_command_makes_the_same(browser, run, tmp_path, monkeypatch):
+    """Of a set the kernel that is shown, of several frames the first: apply writes the page's pixels."""
+    monkeypatch.chdir(tmp_path)
+    frames = [Image.fromarray(pictures()["gray"][::step]) for step in (1, -1)]
+    frames[0].save("in.gif", save_all=True, append_images=frames[1:])
+    kernels = [
+        ("kirsch", "kirsch-ne"),
+        ("prewitt-compass", ""),
+        ("random:3x3x1x2,seed=3", ""),
+        ("1/3 0.25 -7", "1/12"),
+    ]
+    for kernel, named in kernels:
+        target, weights = tmp_path / "page.html", load_kernel(kernel)
+        target.write_text(page("in.gif", Settings(weights)), encoding="utf-8")
+        load(browser, target)
+        found = browser.execute_script(
+            """const E = window.explorer;
+            E.set({map: Math.min(1, E.state().maps.length - 1)});
+            return [document.getElementById("command").textContent, [...E.found().pixels[0]]];"""
+        )
+        assert named in found[0]
+        program, *arguments = shlex.split(found[0])
+        assert program == "convcli"
+        assert run(*arguments, "-o", "out.npy", "--force").code == 0
+        assert np.load("out.npy").ravel().tolist() == found[1]
+
+
+def test_a_tiny_map_shows_values(browser, tmp_path):
+    """Numbers in the cells are those before the mapping, and the caption says so."""
+    source, target = tmp_path / "tiny.png", tmp_path / "tiny.html"
+    source.write_bytes(imagecodecs.png_encode(np.arange(16, dtype=np.uint8).reshape(4, 4)))
+    settings = Settings(load_kernel("1 2; 0 1").biased(Fraction(1, 2)), padding=Padding.parse("valid"))
+    target.write_text(page(str(source), settings), encoding="utf-8")
+    load(browser, target)
+    values = browser.execute_script("return [...mapValues()]")
+    due = convcli.conv(np.arange(16).reshape(4, 4), "1 2; 0 1", padding="valid", dtype="float64") + 0.5
+    assert values == due.ravel().tolist()
+    caption = browser.execute_script("return document.getElementById('map-size').textContent")
+    assert caption == "3 × 3 · values, shaded as pixels"
 
 
 def test_the_page_is_one_small_file(tmp_path):

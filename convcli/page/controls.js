@@ -22,12 +22,13 @@ function showControls() {
   if (!(state.amount in AMOUNTS)) write(el("pixels"), state.amount);
   el("flip").checked = state.flip;
   el("pixels-label").hidden = state.amount in AMOUNTS;
+  el("fill").disabled = el("constant").disabled = state.amount === "valid";
   el("constant-label").hidden = state.fill !== "constant";
   el("channels-label").hidden = NAMES.length === 1;
   el("limits-label").hidden = !["signed", "stretch"].includes(state.mapping);
   showChoices(
     el("which"),
-    state.maps.map((_, i) => `map ${i}`),
+    state.maps.map((_, i) => `number ${i}`),
     state.map,
     el("which-label"),
   );
@@ -38,7 +39,6 @@ function showControls() {
   showKernel();
   el("input-size").title = "padding at the top, bottom, left and right";
   el("input-size").textContent = `${picture.rows} × ${picture.columns} ${paddedText()}`;
-  el("map-size").textContent = `${found.axes[0].output} × ${found.axes[1].output}`;
   showFacts(facts());
   el("command").textContent = command();
 }
@@ -93,13 +93,22 @@ function showKernel() {
   table.querySelectorAll("input").forEach((field, shownAt) => {
     const weight = weights[state.flip ? weights.length - 1 - shownAt : shownAt];
     write(field, weightText(weight));
+    field.title = Exact.text(weight);
     field.parentElement.style.background = tint(Exact.number(weight), most).background;
   });
+  fitKernel();
 }
 
+/** Cells as wide as the longest weight, so that none is cut. */
+function fitKernel() {
+  const lengths = [...el("kernel").querySelectorAll("input")].map((field) => field.value.length);
+  el("kernel").style.setProperty("--weight", `${Math.max(...lengths)}ch`);
+}
+
+/** A weight in full where it is short, else to four digits. */
 function weightText(weight) {
   const text = Exact.text(weight).replace("-", "−");
-  return text.length <= 7 ? text : shown(Exact.number(weight), 4);
+  return text.length <= 7 ? text : shortened(Exact.number(weight), 4);
 }
 
 function kernelCell(i, j) {
@@ -116,7 +125,10 @@ function kernelCell(i, j) {
     return set({ maps }, true);
   };
   field.addEventListener("focus", () => field.select());
-  field.addEventListener("input", () => take(Exact.parse(field.value)));
+  field.addEventListener("input", () => {
+    fitKernel();
+    take(Exact.parse(field.value));
+  });
   field.addEventListener("blur", showControls);
   field.addEventListener("keydown", (event) => {
     const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];

@@ -41,7 +41,20 @@ const Exact = {
   size: (a) => (a.n < 0n ? Exact.of(-a.n, a.d) : a),
   less: (a, b) => a.n * b.d < b.n * a.d,
   number: (a) => Number(a.n) / Number(a.d),
-  text: (a) => (a.d === 1n ? `${a.n}` : `${a.n}/${a.d}`),
+
+  /** `3`, `1/9`, or a decimal where it is exact and shorter, or as short above 1. */
+  text(a) {
+    if (a.d === 1n) return `${a.n}`;
+    const fraction = `${a.n}/${a.d}`;
+    for (let places = 1, power = 10n; places <= 15; places++, power *= 10n) {
+      if (power % a.d !== 0n) continue;
+      const digits = String((a.n < 0n ? -a.n : a.n) * (power / a.d)).padStart(places + 1, "0");
+      const decimal = `${a.n < 0n ? "-" : ""}${digits.slice(0, -places)}.${digits.slice(-places)}`;
+      const longest = fraction.length - (Exact.less(Exact.size(a), ONE) ? 1 : 0);
+      return decimal.length <= longest ? decimal : fraction;
+    }
+    return fraction;
+  },
 };
 const ZERO = Exact.of(0);
 const ONE = Exact.of(1);
@@ -71,6 +84,16 @@ function shown(value, digits = 6) {
   if (!Number.isFinite(value)) return String(value);
   const text = Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(digits)));
   return text.replace("-", "−");
+}
+
+/** A number to `digits` digits, with a power of ten where it is large or small. */
+function shortened(value, digits) {
+  const size = Math.abs(value);
+  if (size && (size < 1e-3 || size >= 1e7)) {
+    const power = Number(value.toPrecision(digits)).toExponential();
+    return power.replace("e+", "e").replaceAll("-", "−");
+  }
+  return shown(value, Math.max(digits, String(Math.trunc(size)).length + 1));
 }
 
 /** A fraction with its decimal where it has no short one. */

@@ -162,6 +162,7 @@ function play() {
 
 async function start() {
   el("about").textContent = data.about;
+  if (data.box > 1) el("command-title").textContent = "The same on the command line, of the whole picture:";
   picture = await unpacked(data);
   state = initial();
   connect();

@@ -150,6 +150,18 @@ const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replac
 
 const both = ([rows, columns]) => (rows === columns ? `${rows}` : `${rows},${columns}`);
 
+/** The preset whose weights are those that are shown: of a set that is not combined, a kernel of its own. */
+function shownPreset() {
+  const states = data.presets.map(kernelState);
+  const named = states.find(({ kernel }) => kernel === state.kernel);
+  if (!named || named.combine || named.maps.length === 1) return named;
+  const weights = state.maps[state.map].map(Exact.text).join();
+  return states.find(
+    ({ maps, rows, combine }) =>
+      !combine && maps.length === 1 && rows === state.rows && maps[0].map(Exact.text).join() === weights,
+  );
+}
+
 /** The command that makes the same picture. */
 function command() {
   const own = () => {
@@ -158,21 +170,23 @@ function command() {
       .map((line) => line.map(Exact.text).join(" "))
       .join("; ");
   };
-  if (!state.kernel && state.combine) return "(a changed set has no command)";
-  const words = ["convcli", "apply", quoted(data.source), "--kernel", quoted(state.kernel || own())];
-  const preset = state.kernel ? kernelState(data.presets.find(({ name }) => name === state.kernel)) : null;
+  const preset = shownPreset();
+  if (!preset && state.combine) return "(a changed set has no command)";
+  const words = ["convcli", "apply", quoted(data.source), "--kernel", quoted(preset ? preset.kernel : own())];
   const scale = preset ? Exact.over(state.scale, preset.scale) : state.scale;
   if (scale.n !== scale.d) words.push("--scale", Exact.text(scale));
   if (Exact.text(state.bias) !== (preset ? Exact.text(preset.bias) : "0"))
     words.push(`--bias=${Exact.text(state.bias)}`);
   if (both(state.stride) !== "1") words.push("--stride", both(state.stride));
   const fill = state.fill === "constant" ? `${state.constant || "zero"}` : state.fill;
-  if (`${state.amount}:${fill}` !== "same:reflect") words.push("--padding", `${state.amount}:${fill}`);
+  const padding = state.amount === "valid" ? "valid" : `${state.amount}:${fill}`;
+  if (padding !== "same:reflect") words.push("--padding", padding);
   if (both(state.dilation) !== "1") words.push("--dilation", both(state.dilation));
   if (state.flip) words.push("--flip");
   if (state.channels !== "each" && NAMES.length > 1) words.push("--channels", state.channels);
   const limits = limitsText();
   if (state.mapping !== "auto") words.push("--map", limits ? `${state.mapping}:${limits}` : state.mapping);
   if (data.alpha) words.push("--alpha", "drop");
+  if (data.frames > 1) words.push("--frames", "0");
   return words.join(" ");
 }

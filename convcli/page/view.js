@@ -53,15 +53,23 @@ function outline(context, x, y, width, height, scale) {
   context.strokeRect(x, y, width, height);
 }
 
-/** Numbers in the cells, where they are large enough to read. */
-function numbers(context, values, rows, columns, scale, range) {
-  if (scale < 26) return;
+/** Whether cells are large enough for numbers. */
+const numbered = (scale) => scale >= 26;
+
+/** The feature map before the mapping. */
+const mapValues = () => {
+  const bias = Exact.number(state.bias);
+  return found.lanes[0].map((sum) => sum / found.filter.denominator + bias);
+};
+
+/** Numbers in the cells, on the grays of `pixels`. */
+function numbers(context, values, pixels, rows, columns, range) {
   context.textAlign = "center";
   context.textBaseline = "middle";
   for (let k = 0; k < rows * columns; k++) {
-    const text = shown(values[k], 4);
+    const text = shortened(values[k], 4);
     context.font = `${Math.min(0.38, 1.5 / text.length)}px system-ui, sans-serif`;
-    context.fillStyle = (values[k] - range.black) / (range.white - range.black) > 0.5 ? "#000" : "#fff";
+    context.fillStyle = (pixels[k] - range.black) / (range.white - range.black) > 0.5 ? "#000" : "#fff";
     context.fillText(text, (k % columns) + 0.5, Math.floor(k / columns) + 0.53);
   }
 }
@@ -92,7 +100,8 @@ function drawInput(found, picture, at, scale, image) {
       }
     }
   }
-  numbers(context, found.planes[0], height, width, found.planes.length === 1 ? scale : 0, picture);
+  const [plane] = found.planes;
+  if (numbered(scale) && found.planes.length === 1) numbers(context, plane, plane, height, width, picture);
   const least = 7 / scale;
   const [w, h] = [Math.max(columns.extent, least), Math.max(rows.extent, least)];
   outline(context, left + (columns.extent - w) / 2, top + (rows.extent - h) / 2, w, h, scale);
@@ -100,8 +109,10 @@ function drawInput(found, picture, at, scale, image) {
 
 function drawMap(found, picture, at, scale, image) {
   const context = draw(el("map"), image, scale);
-  const values = found.pixels[0];
-  numbers(context, values, image.height, image.width, found.pixels.length === 1 ? scale : 0, picture);
+  const written = numbered(scale) && found.pixels.length === 1;
+  const [pixels] = found.pixels;
+  if (written) numbers(context, mapValues(), pixels, image.height, image.width, picture);
+  el("map-size").textContent = `${image.height} × ${image.width}${written ? " · values, shaded as pixels" : ""}`;
   const side = Math.max(1, 7 / scale);
   outline(context, at[1] + 0.5 - side / 2, at[0] + 0.5 - side / 2, side, side, scale);
 }
