@@ -201,7 +201,8 @@ def _numbers(kernel: Kernel) -> tuple[Array, str]:
     numerators, denominator = kernel.exact.numerators, kernel.exact.denominator
     if np.abs(numerators).max() <= LARGEST_WEIGHT:
         return numerators, f"1/{denominator}"
-    return numerators * Fraction(1, denominator), "1"
+    fractions = [Fraction(value, denominator) for value in numerators.ravel().tolist()]
+    return np.array(fractions, object), "1"
 
 
 def _filled(name: str, data: dict[str, Any]) -> str:
