@@ -146,8 +146,14 @@ def _grid(title: str, cells: Array, marked: Array | None) -> list[str]:
 
 
 def _cell(value: Number, places: int, marked: bool) -> str:
-    written = text(value) if not places or value == 0 else f"{as_float(value):.{places}f}".replace("-", "−")
+    written = text(value) if not places or value == 0 else _rounded(as_float(value), places)
     return f"({written})" if marked else written
+
+
+def _rounded(value: float, places: int) -> str:
+    """To so many decimals; what would be 0 then, to two digits."""
+    written = f"{value:.{places}f}"
+    return (written if float(written) else f"{value:.2g}").replace("-", "−")
 
 
 def _places(cells: Array) -> int:

@@ -116,8 +116,8 @@ class Stage:
         (row, column), channel = moment.found.spot.at, moment.channel
         found = [f"row {row}, column {column}"]
         if self.slide.shaded:
-            pixel = "" if channel.pixel == channel.value else f", pixel {brief(channel.pixel)}"
-            found.append(f"value {brief(channel.value)}{pixel}")
+            value, pixel = brief(channel.value), brief(channel.pixel)
+            found.append(f"value {value}" if value == pixel else f"value {value}, pixel {pixel}")
         return found
 
     @cached_property

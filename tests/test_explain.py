@@ -213,3 +213,14 @@ def test_a_frame_of_several(run, tmp_path):
         assert found.maps[0][0].reckoned == found.maps[0][0].pixel == written[4, 5]
     ran = run("explain", path, "-k", "box3", "--at", "0,0", "--frame", 3)
     assert "frame 3 is not between 0 and 2" in ran.err
+
+
+def test_small_weights_beside_large_ones(run, tmp_path):
+    """Weights that would be long integers over a denominator are decimals, and none is rounded to 0."""
+    np.save(tmp_path / "in.npy", np.array([[1, 2], [3, 1]], np.uint8))
+    kernel = "1000 -1000; 123.456 -0.001"
+    ran = run("explain", tmp_path / "in.npy", "-k", kernel, "--padding", "valid", "--at", "0,0")
+    assert "1000.00  −1000.00" in ran.text
+    assert "123.46    −0.001" in ran.text
+    assert "1000 − 2000 + 370.368 − 0.001" in ran.text
+    assert "scale" not in ran.text
