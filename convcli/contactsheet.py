@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from convcli.colourbar import short_number
-from convcli.drawing import MOST_PLANES, Panel, badges, page, planes
+from convcli.drawing import Panel, kernel_badges, page
 from convcli.exhibit import Exhibit, Exhibited
 from convcli.paper import Scale
 from convcli.scene import Scene
@@ -41,7 +41,5 @@ def _panel(map_: Exhibited, scale: Scale, barred: bool, sized: bool) -> Panel:
     low, high = (short_number(value) for value in (map_.report.low, map_.report.high))
     note = f"{_size(map_)}, {low} … {high}" if sized else f"{low} … {high}"
     bar = map_.bar if barred else None
-    shown = planes(map_.settings.kernel, map_.report.index)
-    return Panel(
-        map_.name, map_.pixels(scale), note, badges(shown[:MOST_PLANES]), scale.zoom, bar, map_.number
-    )
+    drawn, unseen = kernel_badges(map_.settings.kernel, map_.report.index)
+    return Panel(map_.name, map_.pixels(scale), note, drawn, scale.zoom, bar, map_.number, unseen)

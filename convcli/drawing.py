@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from convcli.colourbar import BAR, Bar, level
+from convcli.colourbar import BAR, Bar, least, level
 from convcli.colourmaps import MIDDLE, shades, table
 from convcli.dtypes import Array
 from convcli.kernel import Kernel
@@ -32,15 +32,21 @@ from convcli.scene import (
 )
 from convcli.values import frozen
 
+_RATIO: Final = 1.2  # of a sheet's height to its width
 _MARGIN: Final = 24
 _GAP: Final = 16
 _TITLE: Final = 26  # points
 _LABEL: Final = 15
+_LABELS: Final = (15, 14, 13, 12)  # of all panels alike, the largest that fits
+_WANTED: Final = 13  # points that a panel makes room for
 _SMALL: Final = 12
 _UNDER: Final = 8  # from a picture to its bar
 _BETWEEN: Final = 6  # badges
+_AIR: Final = 5  # below them
 _LEADING: Final = 4  # between lines of the footer
 _JOINTED: Final = 6  # pixels of a weight
+_WORDS: Final = 140  # pixels across for the words of a panel, at most
+_WORDS_ABOVE: Final = 400  # of a sheet, for its title, at most
 MOST_PLANES: Final = 4
 LARGEST_BADGE: Final = 31  # pixels a side
 
@@ -57,6 +63,7 @@ class Panel:
         zoom: pixels that each pixel is wide and high.
         bar: what its colours mean, below the picture.
         number: the end of the title, which is never cut.
+        unseen: planes of the kernel that no badge shows.
     """
 
     title: str
@@ -66,12 +73,33 @@ class Panel:
     zoom: int = 1
     bar: Bar | None = None
     number: str = ""
+    unseen: int = 0
 
     @property
     def size(self) -> tuple[int, int]:
         """(rows, columns) as it is drawn."""
         rows, columns = self.pixels.shape[:2]
         return rows * self.zoom, columns * self.zoom
+
+    @property
+    def more(self) -> str:
+        """Behind the badges."""
+        return f"+{self.unseen}" if self.unseen else ""
+
+    def badges_width(self, side: int) -> int:
+        """Pixels across that the badges take at this height, with what is before and behind them."""
+        wide = sum(int(badge.shape[1]) * _zoom(badge, side) + _BETWEEN for badge in self.badges)
+        return wide + (math.ceil(width(self.more, _SMALL)) + _BETWEEN if self.more else 0)
+
+    def title_width(self, points: int, side: int) -> int:
+        """Pixels across that the title at this size and the badges take."""
+        return math.ceil(width(self.title + self.number, points)) + self.badges_width(side)
+
+    def least_width(self, side: int) -> int:
+        """Pixels across for the badges, the bar's ends and, up to a limit, the words."""
+        badges = self.badges_width(side)
+        words = max(self.title_width(_WANTED, side), math.ceil(width(self.note, _SMALL)) + badges)
+        return max(min(words, _WORDS + badges), least(self.bar) if self.bar else 0)
 
 
 def sheet(panels: Sequence[Panel], title: str = "", columns: int = 0, footer: str = "") -> Array:
@@ -88,21 +116,21 @@ def page(
         columns: panels beside each other; for 0, a sheet that is a little taller than wide.
         bar: what the colours of all panels mean.
     """
-    wide = max(panel.size[1] for panel in panels)
     high = max(panel.size[0] for panel in panels)
     head = _LABEL + 6 + (_SMALL + 6 if any(panel.note for panel in panels) else 0)
+    wide, label = _broad(panels, head - _AIR)
     foot = _UNDER + BAR if any(panel.bar for panel in panels) else 0
     columns = min(columns or _columns(len(panels), wide, high + head + foot), len(panels))
     rows = -(-len(panels) // columns)
     top = _MARGIN + (_TITLE + _GAP if title else 0)
-    across = columns * (wide + _GAP) - _GAP
+    across = max(columns * (wide + _GAP) - _GAP, min(math.ceil(width(title, _LABEL)), _WORDS_ABOVE))
     bottom = top + rows * (head + high + foot + _GAP) - _GAP
     points = next((size for size in (_TITLE, 20) if width(title, size) <= across), _LABEL)
     items: list[Item] = [*line((_MARGIN, _MARGIN), title, points, INK, across)]
     for index, panel in enumerate(panels):
         row, column = divmod(index, columns)
         place = _MARGIN + column * (wide + _GAP), top + row * (head + high + foot + _GAP)
-        items += _panel(panel, place, wide, head)
+        items += _panel(panel, place, wide, head, label)
     if bar:
         items += level(bar, (_MARGIN, bottom + _GAP), across)
         bottom += _GAP + BAR
@@ -113,27 +141,47 @@ def page(
     return Scene(across + 2 * _MARGIN, bottom + _MARGIN, tuple(items), title)
 
 
+def _broad(panels: Sequence[Panel], side: int) -> tuple[int, int]:
+    """Pixels of the cells, as broad as their pictures and words want, and points of all their titles."""
+    wide = max(max(panel.size[1], panel.least_width(side)) for panel in panels)
+    sizes = (size for size in _LABELS if all(panel.title_width(size, side) <= wide for panel in panels))
+    return wide, next(sizes, _LABELS[-1])
+
+
 def _columns(count: int, wide: int, high: int) -> int:
-    """Columns that make the sheet about 1.2 times as high as wide, give or take one to fill its rows."""
-    best = max(round(math.sqrt(count * (high + _GAP) / (wide + _GAP) / 1.2)), 1)
-    near = [best, best + 1, *([best - 1] if best > 2 else [])]  # not all below each other to spare a gap
-    return min(near, key=lambda columns: -count % columns)
+    """Columns that make the sheet about 1.2 times as high as wide and leave few cells of it empty."""
+
+    def cost(columns: int) -> float:
+        rows = -(-count // columns)
+        ratio = rows * (high + _GAP) / (columns * (wide + _GAP))
+        return abs(math.log(ratio / _RATIO)) + 2 * (rows * columns - count) / count
+
+    return min(range(1, count + 1), key=cost)
 
 
-def _panel(panel: Panel, place: tuple[int, int], wide: int, head: int) -> Iterator[Item]:
+def _panel(panel: Panel, place: tuple[int, int], wide: int, head: int, label: int) -> Iterator[Item]:
     (left, top), (rows, columns) = place, panel.size
-    side, right = head - 5, left + wide
+    side, right = head - _AIR, left + wide
+    room = wide - panel.badges_width(side)
+    if panel.more:
+        yield Text((right, top + side // 2 + _SMALL // 3), panel.more, _SMALL, FAINT, "end")
+        right -= math.ceil(width(panel.more, _SMALL)) + _BETWEEN
     for badge in reversed(panel.badges):
-        zoom = max(side // max(badge.shape[:2]), 1)
+        zoom = _zoom(badge, side)
         right -= badge.shape[1] * zoom
         yield from _weights((right, top + (side - badge.shape[0] * zoom) // 2), badge, zoom)
         right -= _BETWEEN
-    room = right - left
-    yield from line((left, top), panel.title, _LABEL, INK, room, panel.number)
+    yield from line((left, top), panel.title, label, INK, room, panel.number)
     yield from line((left, top + _LABEL + 4), panel.note, _SMALL, FAINT, room)
     yield from framed((left, top + head), panel.pixels, panel.zoom)
     if panel.bar:
-        yield from level(panel.bar, (left, top + head + rows + _UNDER), columns)
+        length = max(columns, least(panel.bar), min(wide, _WORDS))
+        yield from level(panel.bar, (left, top + head + rows + _UNDER), length)
+
+
+def _zoom(badge: Array, side: int) -> int:
+    """Pixels of each weight of a badge."""
+    return max(side // int(max(badge.shape[:2])), 1)
 
 
 def _weights(place: tuple[int, int], badge: Array, zoom: int) -> Iterator[Item]:
@@ -163,6 +211,12 @@ def line(
     if text:
         shown, smaller = fitted(text, size, room, end)
         yield Text((place[0], place[1] + ascent(smaller)), shown, smaller, ink)
+
+
+def kernel_badges(kernel: Kernel, index: int) -> tuple[tuple[Array, ...], int]:
+    """The badges of what makes one map, and how many planes more there are."""
+    shown = planes(kernel, index)
+    return badges(shown[:MOST_PLANES]), max(len(shown) - MOST_PLANES, 0)
 
 
 def badges(weights: Sequence[Array]) -> tuple[Array, ...]:

@@ -17,6 +17,7 @@ from convcli.featuremap import feature_maps
 from convcli.files import STREAM, Input
 from convcli.images.base import Header
 from convcli.job import decided, report_of
+from convcli.kernelview import map_name
 from convcli.naming import Output
 from convcli.paper import AS_IT_IS, Scale, on_paper
 from convcli.picture import Mapping
@@ -34,24 +35,22 @@ class Exhibited:
         shades: (rows, columns, 1 or 3) of uint8, before they are coloured.
         report: as ``apply`` makes it; its target is the map's pixels.
         bar: which value has which colour.
-        single: whether its kernel gives no other.
     """
 
     settings: Settings
     shades: Array
     report: Report
     bar: Bar
-    single: bool
 
     @property
     def name(self) -> str:
-        """The kernel's."""
-        return one_line(self.settings.kernel.name)
+        """The kernel's, or that of the member of a set that made the map."""
+        return one_line(map_name(self.settings.kernel, self.report.index)[0])
 
     @property
     def number(self) -> str:
-        """What stands behind the name where the kernel gives several maps."""
-        return "" if self.single else f", map {self.report.index}"
+        """What stands behind the name where several maps have it."""
+        return map_name(self.settings.kernel, self.report.index)[1]
 
     def pixels(self, scale: Scale = AS_IT_IS) -> Array:
         """(rows, columns[, 3]) of uint8 in the colours of the map; smaller ones by values, not by colours."""
@@ -142,7 +141,6 @@ def _maps(task: Task, settings: Settings) -> list[Exhibited]:
             on_paper(surface.pictures[0]),
             report_of(task, settings, index, map_, 0, seconds),
             Bar(map_.mapping, white(task.treatment.stored), settings.colormap),
-            len(found) == 1,
         )
         for index, (surface, map_) in enumerate(zip(surfaces, found, strict=True))
     ]

@@ -27,17 +27,25 @@ COMBINES: Final = ("l2", "l1", "linf", "max", "min", "argmax")
 LARGEST_KERNEL: Final = 2**26  # weights
 ROUNDING: Final = 1e-9  # of the magnitudes: a sum of floats below it is meant as 0
 LARGEST_BIAS: Final = 1e30  # pixel values
+TYPED: Final = "inline"
+"""The name of kernels that are typed as numbers."""
 
 
 @frozen
 class About:
-    """What a kernel's file says of it besides numbers."""
+    """What a kernel's file says of it besides numbers.
+
+    Attributes:
+        gain: what the weights make of a slope of 1, for derivatives.
+        members: names of the kernels that a set's maps are those of, in their order.
+    """
 
     description: str = ""
     source: str = ""
     tags: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     gain: Number | None = None
+    members: tuple[str, ...] = ()
 
 
 @frozen

@@ -11,7 +11,7 @@ import numpy as np
 from convcli.errors import KernelError
 from convcli.kernel import COMBINES, About, Kernel
 from convcli.rational import exact_number
-from convcli.values import frozen
+from convcli.values import frozen, replace
 
 WAYS: Final = (*COMBINES, "sum", "stack")
 """What ``--combine`` takes: `COMBINES`, and what a kernel with other weights or an output of its own does."""
@@ -39,6 +39,7 @@ def bank(kernels: Sequence[Kernel], name: str, combine: str | None, about: About
         top, left = (rows - 1) // 2 - (height - 1) // 2, (columns - 1) // 2 - (width - 1) // 2
         stacked[top : top + height, left : left + width, 0, index] = _fractions(kernel)
     biases = [bias for kernel in kernels for bias in kernel.biases]
+    about = replace(about or About(), members=tuple(kernel.name for kernel in kernels))
     return combined(Kernel(stacked, bias=biases, name=name, about=about), combine)
 
 

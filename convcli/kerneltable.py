@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from convcli.errors import KernelError, shown
-from convcli.kernel import LARGEST_KERNEL, Kernel
+from convcli.kernel import LARGEST_KERNEL, TYPED, Kernel
 from convcli.rational import parse_number
 
 _COMMENT: Final = re.compile(r"#.*")
@@ -19,7 +19,7 @@ _CELL: Final = re.compile(r"[^\s,;]+(?:\s*/\s*[^\s,;]+)?")
 
 def parse_text(text: str) -> Kernel:
     """A kernel typed on the command line: ``1 0 -1; 2 0 -2; 1 0 -1``."""
-    return Kernel(parse_table(text.replace(";", "\n"), f"kernel {shown(text)}", "row "), name="inline")
+    return Kernel(parse_table(text.replace(";", "\n"), f"kernel {shown(text)}", "row "), name=TYPED)
 
 
 def is_table(text: str) -> bool:

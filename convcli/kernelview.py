@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.kernel import ROUNDING, Kernel, Layer
+from convcli.kernel import ROUNDING, TYPED, Kernel, Layer
 from convcli.picture import short
 from convcli.rational import FloatArray, Number, text_of
 
@@ -15,6 +15,19 @@ MOST_SHOWN: Final = 15  # rows and columns of a matrix
 MOST_FACTORS: Final = 7  # numbers of a factor
 _FREQUENCIES: Final = np.linspace(0, 0.5, 17)  # cycles a pixel
 _BARS: Final = "▁▂▃▄▅▆▇█"
+
+
+def map_name(kernel: Kernel, index: int) -> tuple[str, str]:
+    """What made a feature map, and what tells it from others of that name.
+
+    A member of a set by its name, other kernels as people typed them or by their size; numbers where a bank's
+    planes have no names.
+    """
+    members = kernel.about.members
+    if kernel.combine is None and kernel.maps == len(members):
+        return members[index], ""
+    name = f"a kernel of {' × '.join(map(str, kernel.size))}" if kernel.name == TYPED else kernel.name
+    return name, "" if kernel.combine or kernel.maps == 1 else f", map {index}"
 
 
 def matrices(kernel: Kernel, most: int = MOST_SHOWN) -> list[tuple[str, list[str]]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convcli import kernelfile, kerneltable, presets
 from convcli.errors import KernelError, one_line, shown, suggest
-from convcli.kernel import Kernel
+from convcli.kernel import TYPED, Kernel
 from convcli.kernelbank import WAYS, KernelSet, bank, combined, turned
 from convcli.presets import plain
 from convcli.values import frozen, replace
@@ -92,7 +92,7 @@ class Library:
             from convcli.kerneltext import is_imagemagick, parse_imagemagick
 
             if is_imagemagick(text):
-                return parse_imagemagick(text, f"kernel {shown(text)}", "inline")
+                return parse_imagemagick(text, f"kernel {shown(text)}", TYPED)
         if kerneltable.is_table(text):
             return kerneltable.parse_text(text)
         if place := kernelfile.split(text):

@@ -10,12 +10,13 @@ import numpy as np
 
 from convcli import files, images
 from convcli.canvas import Kept
-from convcli.drawing import Panel, badges, planes, sheet
+from convcli.drawing import Panel, kernel_badges, sheet
 from convcli.dtypes import Array
 from convcli.errors import one_line
 from convcli.featuremap import FeatureMap, feature_maps
 from convcli.images.base import Decoded, Header, Layout
 from convcli.kernel import Kernel
+from convcli.kernelview import map_name
 from convcli.paper import flat, on_paper
 from convcli.picture import Mapping
 from convcli.task import Settings, planned
@@ -52,16 +53,13 @@ def _panels(small: Array, kernel: Kernel) -> list[Panel]:
     if found[0][1].mapping.kind == "signed":
         limit = _limit(small, settings)
         found = feature_pictures(small, replace(settings, mapping=Mapping("signed", -limit, limit)))
-    single = kernel.combine or kernel.maps == 1
-    return [
-        Panel(
-            kernel.name if single else f"{kernel.name} {index}",
-            flat(pixels),
-            _short(map_.mapping),
-            _badge(kernel, index),
-        )
-        for index, (pixels, map_) in enumerate(found)
-    ]
+    return [_panel(kernel, index, pixels, map_) for index, (pixels, map_) in enumerate(found)]
+
+
+def _panel(kernel: Kernel, index: int, pixels: Array, map_: FeatureMap) -> Panel:
+    name, number = map_name(kernel, index)
+    drawn, unseen = kernel_badges(kernel, index)
+    return Panel(one_line(name), flat(pixels), _short(map_.mapping), drawn, number=number, unseen=unseen)
 
 
 def _limit(small: Array, settings: Settings) -> float:
@@ -98,8 +96,3 @@ def feature_pictures(pixels: Array, settings: Settings) -> list[tuple[Array, Fea
     surfaces = [Kept(layout) for _ in range(plan.outcome.maps)]
     found = feature_maps(plan, Decoded([pixels]), treatment, mapping, surfaces)
     return [(surface.pictures[0], map_) for surface, map_ in zip(surfaces, found, strict=True)]
-
-
-def _badge(kernel: Kernel, index: int) -> tuple[Array, ...]:
-    """The weights in colours, where they are those of the one map."""
-    return () if kernel.combine else badges(planes(kernel, index)[:1])

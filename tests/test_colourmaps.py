@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import pairwise
+
 import imagecodecs
 import numpy as np
 import pytest
 
 import convcli
-from convcli.colourbar import Bar, round_numbers
+from convcli.colourbar import Bar, across, least, round_numbers, short_number
 from convcli.colourmaps import COLOURMAPS, MIDDLE, diverging, table
 from convcli.picture import Mapping
 from tests.conftest import SAMPLES, decoded
@@ -125,7 +128,7 @@ def test_a_bar_is_what_values_become(text, low, high):
     }[mapping.kind]
     assert np.array_equal(bar.pixels(values), np.rint(due))
     assert np.array_equal(bar.colours(777), table("viridis")[bar.pixels(values)])
-    for place, words in bar.numbers(777, 20):
+    for place, words in bar.numbers(777, across):
         assert abs(values[place] - float(words.replace("−", "-"))) <= (high - low) / 776
 
 
@@ -139,6 +142,38 @@ def test_round_numbers(low, high):
     assert bool(found) == (low < high)
 
 
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(0, 255), (0, 65535), (-3375, 3375), (-739, 739), (330.5, 65204), (-976, 976), (0, 241.5)],
+)
+@pytest.mark.parametrize("length", [0, 60, 150, 200, 400, 1000])
+def test_numbers_at_a_bar_are_regular_and_apart(low, high, length):
+    """Both ends, and between them multiples of one step, those of 0 on both sides; none touches another."""
+    bar = Bar(Mapping("stretch", Fraction(low), Fraction(high)), 255, "gray")
+    length = max(length, least(bar))
+    first, *inner, last = bar.numbers(length, across)
+    assert [(0, short_number(Fraction(low))), (length - 1, short_number(Fraction(high)))] == [first, last]
+    values = [float(text.replace("−", "-")) for _, text in inner]
+    assert len({round(step, 6) for step in np.diff(values)}) <= 1
+    assert low != -high or values == [-value for value in reversed(values)]
+    spans = [(place - across(text) / 2, place + across(text) / 2) for place, text in inner]
+    spans = [(0, across(first[1])), *spans, (length - 1 - across(last[1]), length - 1)]
+    assert all(before[1] + 9 <= after[0] for before, after in pairwise(spans))
+    assert length < 400 or len(inner) >= 3
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Fraction(65535), "65535"), (50893.7, "50894"), (-1132.4, "−1132"), (0.123456, "0.1235"),
+        (Fraction(10**8), "1e8"), (1e-5, "1e−5"), (Fraction(-3, 7), "−0.4286"),
+    ],
+)  # fmt: skip
+def test_numbers_are_short(value, text):
+    """Digits in full up to seven of them, exponents only beyond."""
+    assert short_number(value) == text
+
+
 def test_a_flat_map_has_a_bar_of_one_value(run, tmp_path):
     """No range, one number, and no division by zero."""
     (tmp_path / "x.png").write_bytes(imagecodecs.png_encode(np.full((8, 8), 9, np.uint8)))
@@ -146,5 +181,5 @@ def test_a_flat_map_has_a_bar_of_one_value(run, tmp_path):
         ran = run("apply", tmp_path / "x.png", "-k", "laplacian4", what, "-o", tmp_path / f"{what}.png")
         assert ran.code == 0, ran.err
     bar = Bar(Mapping.parse("stretch").over(0, 0), 255, "gray")
-    assert bar.numbers(100, 20) == [(0, "0")]
+    assert bar.numbers(100, across) == [(0, "0")]
     assert convcli.load_kernel("laplacian4").sum == 0

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import combinations
+
 import imagecodecs
 import numpy as np
 import pytest
 
 import convcli
+from convcli.colourbar import Bar
 from convcli.colourmaps import diverging
-from convcli.drawing import GROUND, LARGEST_BADGE, Panel, badges, sheet
+from convcli.drawing import (
+    GROUND,
+    LARGEST_BADGE,
+    MOST_PLANES,
+    Panel,
+    badges,
+    kernel_badges,
+    page,
+    sheet,
+)
 from convcli.lettering import width, wrapped
+from convcli.picture import Mapping
 from convcli.preview import contact_sheet, feature_pictures, thumbnail
+from convcli.scene import Picture, Text
 from convcli.task import Settings
 from tests.conftest import SAMPLES, decoded
 
@@ -26,6 +41,52 @@ def test_a_sheet_holds_its_panels_as_they_are():
         area = drawn[rows.min() : rows.min() + 40, columns.min() : columns.min() + 60]
         assert (area == shade).all()
     assert sheet([Panel("one", shades[0])]).shape[0] < drawn.shape[0]
+
+
+def words_of(panels):
+    """(left, right) of every text of a page, its baseline, and the page."""
+    drawn = page(panels, "A sheet")
+    shares = {"start": 0, "middle": 0.5, "end": 1}
+    texts = [item for item in drawn.items if isinstance(item, Text)]
+    return drawn, [
+        (
+            left := text.place[0] - shares[text.anchor] * (wide := width(text.text, text.size)),
+            left + wide,
+            text,
+        )
+        for text in texts
+    ]
+
+
+@pytest.mark.parametrize("shape", [(200, 13), (200, 44), (12, 200), (1, 1)])
+@pytest.mark.parametrize("planes", [0, 1, 4])
+def test_panels_of_any_shape_have_room_for_their_words(shape, planes):
+    """Names whole and of one size, no text over another or over a badge, narrow as pictures may be."""
+    bar = Bar(Mapping("signed", Fraction(-3375), Fraction(3375)), 255, "gray")
+    pixels, drawn = np.zeros(shape, np.uint8), badges([np.eye(3)] * planes) if planes else ()
+    names = ["box3", "kirsch-ne", "sobel5-x"]
+    panels = [Panel(name, pixels, "−3375 … 3375", drawn, bar=bar, unseen=planes) for name in names]
+    scene, texts = words_of(panels)
+    titles = [text for *_, text in texts if text.text in names]
+    assert len(titles) == 3
+    assert len({text.size for text in titles}) == 1
+    for (one_left, one_right, one), (left, right, other) in combinations(texts, 2):
+        assert one.place[1] != other.place[1] or one_right <= left or right <= one_left
+    for badge in (item for item in scene.items if isinstance(item, Picture) and item.zoom > 1):
+        first, top = badge.place
+        for left, right, text in texts:
+            beside = right <= first or first + 3 * badge.zoom <= left
+            assert beside or not top <= text.place[1] <= top + 3 * badge.zoom
+    assert all(left >= 0 and right <= scene.width for left, right, _ in texts)
+
+
+@pytest.mark.parametrize("name", ["sobel", "sobel-x", "frei-chen", "kirsch"])
+def test_kernels_have_the_badges_of_all_their_planes(name):
+    """Up to four of what makes a map, and a count of those that are left out."""
+    kernel = convcli.load_kernel(name)
+    drawn, unseen = kernel_badges(kernel, 0)
+    planes = kernel.maps if kernel.combine else 1
+    assert (len(drawn), unseen) == (min(planes, MOST_PLANES), max(planes - MOST_PLANES, 0))
 
 
 def test_colours_of_weights():

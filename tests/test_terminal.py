@@ -167,8 +167,8 @@ def test_maps_in_the_terminal(run, tmp_path, gray, monkeypatch):
     several = run("apply", path, "-k", "box3", "-k", "sobel:stack", "-o", "term:blocks").text
     assert [line for line in several.splitlines() if "x.png" in line] == [
         "x.png, box3",
-        "x.png, sobel:stack, map 0",
-        "x.png, sobel:stack, map 1",
+        "x.png, sobel-x",
+        "x.png, sobel-y",
     ]
     assert "▀" in run("apply", path, "-k", "box3", "--sheet", "-o", "term:blocks").text
     ran = run("apply", path, "-k", "box3", "-o", "term:")
