@@ -6,6 +6,9 @@ import time
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
+from typing import Final
+
+import numpy as np
 
 from convcli.canvas import Kept
 from convcli.colour import white
@@ -25,6 +28,9 @@ from convcli.report import Report
 from convcli.task import GRAY, Settings, Task
 from convcli.values import frozen, replace
 
+FEW: Final = 16
+"""Rows and columns of pictures whose values are kept."""
+
 
 @frozen(eq=False)
 class Exhibited:
@@ -35,12 +41,14 @@ class Exhibited:
         shades: (rows, columns, 1 or 3) of uint8, before they are coloured.
         report: as ``apply`` makes it; its target is the map's pixels.
         bar: which value has which colour.
+        values: (rows, columns) of float64 before the mapping, where they are few and of one channel.
     """
 
     settings: Settings
     shades: Array
     report: Report
     bar: Bar
+    values: Array | None = None
 
     @property
     def name(self) -> str:
@@ -62,12 +70,17 @@ class Exhibited:
 
 @frozen(eq=False)
 class Exhibit:
-    """A picture, as it is looked at, and its maps."""
+    """A picture, as it is looked at, and its maps.
+
+    Attributes:
+        values: (rows, columns) as its file has them, where they are few and of one channel.
+    """
 
     name: str
     header: Header
     picture: Array
     maps: tuple[Exhibited, ...]
+    values: Array | None = None
 
 
 def exhibit(source: str, each: Sequence[Settings], common: bool = False) -> Exhibit:
@@ -90,9 +103,14 @@ def exhibit(source: str, each: Sequence[Settings], common: bool = False) -> Exhi
         opened.check_unchanged()
         first = decided(source, opened, wanted[:1])[0][1][0].opened
         name = "standard input" if source == STREAM else one_line(Path(source).name)
-        return Exhibit(
-            name, first.header, on_paper(first.reader().rows(0, 0, first.header.rows)), tuple(found)
-        )
+        pixels = first.reader().rows(0, 0, first.header.rows)
+        return Exhibit(name, first.header, on_paper(pixels), tuple(found), _few(pixels))
+
+
+def _few(pixels: Array) -> Array | None:
+    """(rows, columns) of a picture whose values can be read one by one."""
+    rows, columns, channels = pixels.shape
+    return pixels[..., 0] if channels == 1 and max(rows, columns) <= FEW else None
 
 
 def _visible(settings: Settings) -> Settings:
@@ -133,6 +151,7 @@ def _maps(task: Task, settings: Settings) -> list[Exhibited]:
     surfaces = [Kept(task.layout) for _ in range(task.plan.outcome.maps)]
     found = feature_maps(task.plan, task.opened.reader(), task.treatment, task.mapping, surfaces)
     seconds = (time.perf_counter() - begun) / len(found)
+    values = _values(task, len(found))
     targets = task.targets[:1] * len(found)
     task = replace(task, targets=targets)
     return [
@@ -141,9 +160,20 @@ def _maps(task: Task, settings: Settings) -> list[Exhibited]:
             on_paper(surface.pictures[0]),
             report_of(task, settings, index, map_, 0, seconds),
             Bar(map_.mapping, white(task.treatment.stored), settings.colormap),
+            values[index],
         )
         for index, (surface, map_) in enumerate(zip(surfaces, found, strict=True))
     ]
+
+
+def _values(task: Task, count: int) -> list[Array | None]:
+    """Those of each map before the mapping, where they are few."""
+    layout = replace(task.layout, dtype=np.dtype(np.float64))
+    if layout.channels != 1 or max(layout.rows, layout.columns) > FEW:
+        return [None] * count
+    surfaces = [Kept(layout) for _ in range(count)]
+    feature_maps(task.plan, task.opened.reader(), task.treatment, Mapping("raw"), surfaces)
+    return [surface.pictures[0, ..., 0] for surface in surfaces]
 
 
 def _common(found: Sequence[Exhibited], settings: Settings) -> Mapping:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Final
+from fractions import Fraction
+from typing import Any, Final
 
 import numpy as np
 
+from convcli.colour import white
 from convcli.colourbar import exact, room, round_numbers, short_number, upright
 from convcli.drawing import framed, line
 from convcli.dtypes import Array
@@ -15,9 +17,10 @@ from convcli.errors import ArgumentError
 from convcli.exhibit import Exhibit, Exhibited
 from convcli.images.base import kind_text
 from convcli.kernel import ROUNDING
-from convcli.kernelgrid import Grids
+from convcli.kernelgrid import Grids, numbers
 from convcli.lettering import width
-from convcli.paper import Scale, flat
+from convcli.paper import Scale, as_bytes, flat
+from convcli.rational import Number
 from convcli.scene import FAINT, INK, Item, Line, Scene, Shape, Text
 from convcli.values import frozen
 
@@ -28,10 +31,12 @@ _MARGIN: Final = 28
 _ARROW: Final = 36  # between the columns
 _AXIS: Final = 40  # left of a picture, for the numbers of its rows
 _UNDER: Final = 24  # below it, for those of its columns
-_HEAD: Final = 46  # above it: a name and a line of facts
+_HEAD: Final = 50  # above it: a name and a line of facts
 _BESIDE: Final = 14  # from a map to its bar
 _LEAST: Final = 150  # of a column, for its words
 _ROWS: Final = 36  # between one map and the next
+_LEAST_BAR: Final = 64
+_FAINT: Final = 4  # times, by which few values may fall short of the range of their type
 _TITLE: Final = 17  # points
 _SMALL: Final = 12
 _TICK: Final = 4
@@ -57,12 +62,13 @@ def figure(exhibit: Exhibit, tile: int) -> Scene:
     second = first + max(wide, _LEAST) + _ARROW
     third = second + max(row.kernel_width for row in rows) + _ARROW + _AXIS
     top = _MARGIN + _HEAD
-    items: list[Item] = list(_input(exhibit, shown, scale, (first, top), max(wide, _LEAST)))
-    items += _arrow(second - _ARROW + 8, top + min(high, rows[0].size[0]) // 2)
-    bottom = top + high + _UNDER
+    first_top = top + _lowered(high, rows[0].middle)
+    items: list[Item] = list(_input(exhibit, scale, (first, first_top), max(wide, _LEAST)))
+    items += _arrow(second - _ARROW + 8, top + rows[0].middle)
+    bottom = first_top + high + _UNDER
     for row in rows:
         items += row.items((second, third), top)
-        items += _arrow(third - _AXIS - _ARROW + 8, top + min(high, row.size[0]) // 2)
+        items += _arrow(third - _AXIS - _ARROW + 8, top + row.middle)
         bottom = max(bottom, top + row.bottom)
         top = bottom + _ROWS + _HEAD
     across = third + max(row.map_width for row in rows) + _MARGIN
@@ -70,12 +76,42 @@ def figure(exhibit: Exhibit, tile: int) -> Scene:
     return Scene(across, bottom + _MARGIN // 2, tuple(items), title)
 
 
-def _input(exhibit: Exhibit, shown: Array, scale: Scale, place: tuple[int, int], wide: int) -> Iterator[Item]:
-    header = exhibit.header
-    facts = f"{header.rows} × {header.columns}, {kind_text(header.channels, header.dtype)}"
+def _lowered(high: int, middle: int) -> int:
+    """Pixels by which a picture is lowered so that an arrow at ``middle`` meets it."""
+    return 0 if middle <= high - _ARROW // 2 else max(middle - high // 2, 0)
+
+
+def _contrasted(exhibit: Exhibit) -> tuple[Array, str]:
+    """The picture, and words on its shades: few values that are near each other go from black to white."""
+    values, dtype = exhibit.values, exhibit.header.dtype
+    if values is None or dtype.kind not in "iu":
+        return exhibit.picture, ""
+    low, high = int(values.min()), int(values.max())
+    if low == high or _FAINT * (high - low) >= white(dtype):
+        return exhibit.picture, ""
+    return as_bytes(values.astype(np.float64))[..., None], f", drawn from {low} to {high}"
+
+
+def _input(exhibit: Exhibit, scale: Scale, place: tuple[int, int], wide: int) -> Iterator[Item]:
+    header, (picture, words) = exhibit.header, _contrasted(exhibit)
+    facts = f"{header.rows} × {header.columns}, {kind_text(header.channels, header.dtype)}{words}"
     yield from _heading(place, exhibit.name, facts, wide)
-    yield from framed(place, flat(shown), scale.zoom)
+    yield from _picture(place, flat(scale.drawn(picture)), scale, exhibit.values)
     yield from _axes(place, (header.rows, header.columns), scale)
+
+
+def _picture(place: tuple[int, int], pixels: Array, scale: Scale, values: Array | None) -> Iterator[Item]:
+    """Framed, with a number in each pixel where there are values and room."""
+    yield from framed(place, pixels, scale.zoom)
+    if values is not None and scale.box == 1:
+        colours = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
+        texts = np.array([short_number(_meant(value)) for value in values.flat], object)
+        yield from numbers(place, texts.reshape(values.shape), colours, scale.zoom)
+
+
+def _meant(value: Any) -> Number:
+    """A value of an array: whole numbers as such, 0 without a sign."""
+    return Fraction(int(value)) if value == int(value) else float(value)
 
 
 @frozen(eq=False)
@@ -97,32 +133,49 @@ class _Row:
         return rows * self.scale.zoom, columns * self.scale.zoom
 
     @property
+    def grids(self) -> Grids:
+        return Grids.of(self.map_, self.tile)
+
+    @property
+    def middle(self) -> int:
+        """Pixels down to the middle of the kernel, where the arrows are."""
+        return self.grids.middle
+
+    @property
+    def lowered(self) -> int:
+        """Pixels down to the map."""
+        return _lowered(self.size[0], self.middle)
+
+    @property
+    def bar(self) -> int:
+        """Pixels of the colour bar."""
+        return max(self.size[0], _LEAST_BAR)
+
+    @property
     def bottom(self) -> int:
-        """Of the map with its axis, or of the kernel, whichever is lower."""
-        return max(self.size[0] + _UNDER, Grids.of(self.map_, self.tile).height)
+        """Of the map with its axis and its bar, or of the kernel, whichever is lowest."""
+        return max(self.lowered + max(self.size[0] + _UNDER, self.bar), self.grids.height)
 
     @property
     def kernel_width(self) -> int:
-        return max(Grids.of(self.map_, self.tile).width, _LEAST)
+        return max(self.grids.width, _LEAST)
 
     @property
     def map_width(self) -> int:
-        beside = self.size[1] + _BESIDE + room(self.map_.bar, self.size[0])
+        beside = self.size[1] + _BESIDE + room(self.map_.bar, self.bar)
         return math.ceil(max(beside, width(_facts_of_map(self.map_), _SMALL)))
 
     def items(self, lefts: tuple[int, int], top: int) -> Iterator[Item]:
-        """What is drawn, the pictures' tops at ``top``."""
-        map_, (high, broad) = self.map_, self.size
-        kernel, right = lefts
-        yield from _heading(
-            (kernel, top), map_.name, _facts_of_kernel(map_), self.kernel_width + _ARROW, map_.number
-        )
-        yield from Grids.of(map_, self.tile).items((kernel, top))
+        """What is drawn, the kernel's top at ``top``."""
+        map_, (kernel, right) = self.map_, lefts
+        facts = _facts_of_kernel(map_)
+        yield from _heading((kernel, top), map_.name, facts, self.kernel_width + _ARROW, map_.number)
+        yield from self.grids.items((kernel, top))
+        top += self.lowered
         yield from _heading((right, top), "feature map", _facts_of_map(map_), self.map_width)
-        yield from framed((right, top), self.pixels, self.scale.zoom)
-        rows, columns = map_.shades.shape[:2]
-        yield from _axes((right, top), (rows, columns), self.scale)
-        yield from upright(map_.bar, (right + broad + _BESIDE, top), high)
+        yield from _picture((right, top), self.pixels, self.scale, map_.values)
+        yield from _axes((right, top), map_.shades.shape[:2], self.scale)
+        yield from upright(map_.bar, (right + self.size[1] + _BESIDE, top), self.bar)
 
 
 def _facts_of_kernel(map_: Exhibited) -> str:

@@ -89,7 +89,10 @@ def combined(kernel: Kernel, how: str | None) -> Kernel:
         return kernel.combined(how)
     bias = sum(kernel.biases)
     axes, keep = ((-2, -1), False) if kernel.tensor_shape[-2] == 1 else ((-1,), True)
-    return kernel.reshaped(lambda raw: raw.sum(axis=axes, keepdims=keep), bias=bias, combine=None)
+    about = replace(kernel.about, members=())
+    return kernel.reshaped(
+        lambda raw: raw.sum(axis=axes, keepdims=keep), bias=bias, combine=None, about=about
+    )
 
 
 def turned(kernel: Kernel, degrees: int, name: str) -> Kernel:
@@ -116,7 +119,19 @@ def turned(kernel: Kernel, degrees: int, name: str) -> Kernel:
         changed = _by_rings(rows_first) if odd else rows_first
         return np.moveaxis(changed, (0, 1), (first, first + 1))
 
-    return kernel.reshaped(change, name=name)
+    found = kernel.reshaped(change, name=name)
+    same = found.shape == kernel.shape and bool(np.array_equal(found.weights, kernel.weights))
+    return found if same else found.named(name, _turned(kernel, degrees))
+
+
+def _turned(kernel: Kernel, degrees: int) -> About:
+    """What is still true of a kernel that was turned: directions are not, a gain only by quarter turns."""
+    about = kernel.about
+    way = "counter-clockwise" if degrees % 360 <= 180 else "clockwise"
+    angle = min(degrees % 360, -degrees % 360)
+    words = f"{kernel.name} turned by {angle}°" + (f" {way}" if angle != 180 else "")
+    members = tuple(f"{member}@{degrees}" for member in about.members)
+    return About(words, about.source, about.tags, gain=None if angle % 90 else about.gain, members=members)
 
 
 def flipped(kernel: Kernel) -> Kernel:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Final
 
 import numpy as np
 
+from convcli.colourbar import short_number
 from convcli.colourmaps import diverging
 from convcli.drawing import MOST_PLANES, framed, line, planes
 from convcli.dtypes import Array
@@ -19,6 +21,11 @@ from convcli.values import frozen
 
 _SMALL: Final = 12  # points
 _CELL: Final = 56  # pixels, at most
+_SHORT: Final = 6  # digits and signs of integers in squares
+_SIZES: Final = (16, 14, 12, 11, 10)  # points
+_JOINTED: Final = 8  # pixels of squares with lines between them
+_BELOW: Final = 8  # pixels below a plane
+_ROUNDING: Final = 1e-12  # of the largest weight: what is no more is written as 0
 _FEW: Final = 9  # rows or columns of squares that numbers are wanted in
 _DARK: Final = 330  # the sum of red, green and blue, below which ink is white
 _WHITE: Final = (255, 255, 255)
@@ -26,9 +33,17 @@ _WHITE: Final = (255, 255, 255)
 
 @frozen(eq=False)
 class Grids:
-    """A kernel's weights as squares with numbers, one plane below the other, and the words under them."""
+    """A kernel's weights as squares with numbers, one plane below the other, and the words under them.
+
+    Attributes:
+        planes: (rows, columns) of weights.
+        texts: of the same shapes, what is written in the squares.
+        cell: pixels of a square.
+        words: lines below the squares.
+    """
 
     planes: list[Array]
+    texts: list[Array]
     cell: int
     words: list[str]
 
@@ -38,15 +53,19 @@ class Grids:
         kernel = map_.settings.kernel
         shown = planes(kernel, map_.report.index)
         left = len(shown) - MOST_PLANES
-        shown = shown[:MOST_PLANES]
+        shown, share = _readable(shown[:MOST_PLANES], kernel.exact.denominator if kernel.exact else 1)
+        texts = [_texts(plane) for plane in shown]
         high = sum(plane.shape[0] for plane in shown)
         broad = shown[0].shape[1]
-        longest = max(len(_weight(value)) for plane in shown for value in plane.flat)
-        room = max(tile - 16 * len(words_of(map_)) - 8 * len(shown), 64)
+        below = ([f"and {left} planes more"] if left > 0 else []) + words_of(map_)
+        room = max(tile - 16 * (len(below) + 1) - 8 * len(shown), 64)
+        longest = max(len(text) for plane in texts for text in plane.flat)
         least = min(8 * longest + 10, 36 if high <= _FEW else 26) if broad <= _FEW else 1
         cell = min(_CELL, max(min(room // high, tile // broad), least))
-        more = [f"and {left} planes more"] if left > 0 else []
-        return cls(shown, cell, more + words_of(map_))
+        said = [f"× 1/{share}"] if share > 1 else []
+        if not any(points(plane.flat, cell) for plane in texts):
+            said = [_range_of(shown, share)]
+        return cls(shown, texts, cell, said + below)
 
     @property
     def width(self) -> int:
@@ -55,54 +74,79 @@ class Grids:
 
     @property
     def height(self) -> int:
-        grids = sum(int(plane.shape[0]) * self.cell + 8 for plane in self.planes)
-        return grids + 16 * len(self.words) + 4
+        return 2 * self.middle + _BELOW + 16 * len(self.words) + 4
+
+    @property
+    def middle(self) -> int:
+        """Pixels from the top to the middle of the squares."""
+        return (sum(int(plane.shape[0]) * self.cell + _BELOW for plane in self.planes) - _BELOW) // 2
 
     def items(self, place: tuple[int, int]) -> Iterator[Item]:
         """The squares and the words."""
         left, top = place
         limit = max(float(np.abs(plane).max()) for plane in self.planes)
-        for plane in self.planes:
-            yield from self._plane(plane.astype(np.float64), plane, (left, top), limit)
-            top += plane.shape[0] * self.cell + 8
+        for plane, texts in zip(self.planes, self.texts, strict=True):
+            yield from self._plane(diverging(plane.astype(np.float64), limit), texts, (left, top))
+            top += plane.shape[0] * self.cell + _BELOW
         for words in self.words:
             yield from line((left, top), words, _SMALL, FAINT, 1e9)
             top += 16
 
-    def _plane(self, values: Array, written: Array, place: tuple[int, int], limit: float) -> Iterator[Item]:
-        left, top = place
-        colours = diverging(values, limit)
-        if self.cell < 8:
+    def _plane(self, colours: Array, texts: Array, place: tuple[int, int]) -> Iterator[Item]:
+        if self.cell < _JOINTED:
             yield from framed(place, colours, self.cell)
             return
-        size = self._points(written)
-        for row, column in np.ndindex(values.shape):
+        left, top = place
+        for row, column in np.ndindex(texts.shape):
             corner = left + column * self.cell, top + row * self.cell
-            fill = tuple(int(part) for part in colours[row, column])
-            yield Box(corner, self.cell + 1, self.cell + 1, (fill[0], fill[1], fill[2]), FRAME)
-            if size:
-                ink = _WHITE if sum(fill) < _DARK else INK
-                middle = corner[0] + self.cell / 2, corner[1] + round(self.cell / 2 + size * 0.36)
-                yield Text(middle, _weight(written[row, column]), size, ink, "middle")
+            red, green, blue = (int(part) for part in colours[row, column])
+            yield Box(corner, self.cell + 1, self.cell + 1, (red, green, blue), FRAME)
+        yield from numbers(place, texts, colours, self.cell)
 
-    def _points(self, written: Array) -> int:
-        """The largest size at which every number fits its square; 0 where none does."""
-        texts = [_weight(value) for value in written.flat]
-        fits = [
-            size
-            for size in (16, 14, 12, 11, 10)
-            if max(width(text, size) for text in texts) <= self.cell - 6 and size <= self.cell - 6
-        ]
-        return fits[0] if fits else 0
+
+def numbers(place: tuple[int, int], texts: Array, colours: Array, cell: int) -> Iterator[Item]:
+    """A text in each cell of a grid of these colours, (rows, columns, 3); none where one does not fit."""
+    (left, top), size = place, points(texts.flat, cell)
+    if not size:
+        return
+    for row, column in np.ndindex(texts.shape):
+        ink = _WHITE if int(colours[row, column].astype(int).sum()) < _DARK else INK
+        middle = left + (column + 0.5) * cell, top + row * cell + round(cell / 2 + size * 0.36)
+        yield Text(middle, str(texts[row, column]), size, ink, "middle")
+
+
+def points(texts: Iterable[str], cell: int) -> int:
+    """The largest size at which every text fits a cell; 0 where none does."""
+    different = set(texts)
+    for size in _SIZES:
+        if size <= cell - 6 and max(width(text, size) for text in different) <= cell - 6:
+            return size
+    return 0
+
+
+def _readable(shown: list[Array], denominator: int) -> tuple[list[Array], int]:
+    """Integers and what they are divided by where they are short, else the weights themselves."""
+    longest = max(len(str(value)) for plane in shown for value in (plane.max(), plane.min()))
+    if denominator == 1 or longest <= _SHORT:
+        return shown, denominator
+    return [plane.astype(np.float64) / denominator for plane in shown], 1
+
+
+def _range_of(shown: list[Array], share: int) -> str:
+    """What squares without numbers hold."""
+    low, high = min(plane.min() for plane in shown), max(plane.max() for plane in shown)
+    ends = [Fraction(int(end), share) if shown[0].dtype.kind in "iuO" else float(end) for end in (low, high)]
+    if low == high:
+        return f"all {_signed(text_of(ends[0]))}"
+    return f"weights {short_number(ends[0])} … {short_number(ends[1])}"
 
 
 def words_of(map_: Exhibited) -> list[str]:
-    """What is done with the weights: their factor, bias, direction and steps."""
+    """What is done with the weights: their bias, direction and steps."""
     settings, report = map_.settings, map_.report
     kernel = settings.kernel
-    found = [f"× 1/{kernel.exact.denominator}"] if kernel.exact and kernel.exact.denominator > 1 else []
     bias = kernel.biases[min(report.index, kernel.maps - 1)]
-    found += [f"bias {text_of(bias)}".replace("-", "−")] if bias else []
+    found = [f"bias {_signed(text_of(bias))}"] if bias else []
     found += [f"{kernel.combine} of {kernel.maps} maps"] if kernel.combine else []
     found.append("convolution: turned by 180°" if settings.flip else "cross-correlation")
     for name, pair in (("stride", settings.stride), ("dilation", settings.dilation)):
@@ -111,8 +155,21 @@ def words_of(map_: Exhibited) -> list[str]:
     return [*found, f"padding {'valid' if settings.padding.amount == 'valid' else report.padding}"]
 
 
-def _weight(value: Any) -> str:
-    if not isinstance(value, float | np.floating):
-        return str(value).replace("-", "−")
-    text = f"{float(value):.2f}"
-    return (text if float(text) else "0").replace("-", "−")
+def _texts(plane: Array) -> Array:
+    """What is written in each square, with its sign."""
+    near = _ROUNDING * float(np.abs(plane).max())
+    floats = plane.dtype.kind == "f"
+    texts = [_decimal(float(value), near) if floats else _signed(str(value)) for value in plane.flat]
+    return np.array(texts, object).reshape(plane.shape)
+
+
+def _decimal(value: float, near: float) -> str:
+    """Six digits where they are short, else three."""
+    if abs(value) <= near:
+        return "0"
+    text = short_number(value, 6)
+    return text if len(text) <= _SHORT + 1 else short_number(value, 3)
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", "−")

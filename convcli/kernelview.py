@@ -13,6 +13,10 @@ from convcli.rational import FloatArray, Number, text_of
 
 MOST_SHOWN: Final = 15  # rows and columns of a matrix
 MOST_FACTORS: Final = 7  # numbers of a factor
+_LONGEST: Final = 63  # numbers of a factor of a kernel that is not shown
+_ABREAST: Final = 9  # numbers of a line
+_SUMS: Final = 8
+_PLANES: Final = 4  # maps, inputs and frames that are shown
 _FREQUENCIES: Final = np.linspace(0, 0.5, 17)  # cycles a pixel
 _BARS: Final = "▁▂▃▄▅▆▇█"
 
@@ -33,22 +37,29 @@ def map_name(kernel: Kernel, index: int) -> tuple[str, str]:
 def matrices(kernel: Kernel, most: int = MOST_SHOWN) -> list[tuple[str, list[str]]]:
     """(title, lines) for each plane of weights; rational ones as integers behind their common factor.
 
-    A plane of more than ``most`` rows or columns is only named.
+    A plane of more than ``most`` rows or columns is its factors where it is separable, else only named; of
+    many planes the last title says how many are left out.
     """
     raw: Any = kernel.exact.numerators if kernel.exact else kernel.weights
     factor = f"1/{kernel.exact.denominator} ×" if kernel.exact and kernel.exact.denominator != 1 else ""
     if raw.ndim < 3:
-        return [(factor, _aligned(raw.reshape(kernel.size), most))]
+        return _factors(kernel, most) or [(factor, _aligned(raw.reshape(kernel.size), most))]
     planes = raw.reshape(kernel.depth, *kernel.size, *kernel.tensor_shape[-2:])
     depths, _, _, inputs, maps = planes.shape
     found = []
-    for index, channel, depth in np.ndindex(min(maps, 4), min(inputs, 4), min(depths, 4)):
-        words = [f"map {index}, input {channel}"] * (raw.ndim > 3) + [f"frame {depth}"] * (
-            kernel.spatial == 3
-        )
-        title = f"{', '.join(words)} {factor}".rstrip()
+    for index, channel, depth in np.ndindex(*(min(count, _PLANES) for count in (maps, inputs, depths))):
+        name, number = map_name(kernel.combined(None), index)
+        words = [f"map {index}"] * (maps > 1) + [name] * (maps > 1 and not number)
+        words += [f"input {channel}"] * (inputs > 1) + [f"frame {depth}"] * (depths > 1)
+        title = f"{', '.join(words)} {factor}".strip()
         found.append((title, _aligned(planes[depth, :, :, channel, index], most)))
-    return found
+    counts = ((maps, "map"), (inputs, "input"), (depths, "frame"))
+    left = [
+        f"{count - _PLANES} more {noun}{'s' * (count > _PLANES + 1)}"
+        for count, noun in counts
+        if count > _PLANES
+    ]
+    return [*found, (f"and {', '.join(left)}", [])] if left else found
 
 
 def _aligned(matrix: Any, most: int) -> list[str]:
@@ -58,6 +69,39 @@ def _aligned(matrix: Any, most: int) -> list[str]:
     cells = [[_cell(value) for value in row] for row in matrix]
     width = max(len(cell) for row in cells for cell in row)
     return ["  ".join(cell.rjust(width) for cell in row) for row in cells]
+
+
+def _factors(kernel: Kernel, most: int) -> list[tuple[str, list[str]]]:
+    """A separable kernel that is too large to be shown as the product of a column and a row."""
+    if not most < max(kernel.size) <= _LONGEST or min(kernel.size) == 1 or kernel.factors is None:
+        return []
+    rows, columns = kernel.size
+    if kernel.exact and (kernel.weights == kernel.weights[0, 0]).all():
+        return [("", [f"({rows}×{columns} weights, all {text_of(kernel.sum / (rows * columns))})"])]
+    factor, column, row = _alike(*kernel.factors)
+    title = f"{rows}×{columns} weights = {factor}"
+    if column == row:
+        return [(f"{title}vᵀ × v, where v is", _lines(row))]
+    return [(f"{title}uᵀ × v, where u is", _lines(column)), ("and v is", _lines(row))]
+
+
+def _alike(column: list[Number], row: list[Number]) -> tuple[str, list[str], list[str]]:
+    """A common factor, the column and the row; one list twice where each is a multiple of the other."""
+    if any(isinstance(value, float) for value in (*column, *row)):
+        down, along = np.array(column, float), np.array(row, float)
+        ratio = along[int(np.abs(down).argmax())] if len(down) == len(along) else 0.0
+        if ratio > 0 and np.allclose(down * ratio, along, rtol=1e-9, atol=0):
+            down = along = along / np.sqrt(ratio)
+        return "", _words(down.tolist()), _words(along.tolist())
+    factor, whole = _common(column)
+    return f"{factor}× " if factor else "", whole.split(), _words(row)
+
+
+def _lines(words: list[str]) -> list[str]:
+    """Numbers in aligned columns."""
+    wide = max(map(len, words))
+    padded = [word.rjust(wide) for word in words]
+    return ["  ".join(padded[at : at + _ABREAST]) for at in range(0, len(words), _ABREAST)]
 
 
 def _cell(value: Any) -> str:
@@ -194,7 +238,13 @@ def sum_text(kernel: Kernel) -> str:
     if kernel.maps == 1:
         near = ROUNDING * float(np.abs(kernel.weights).sum())
         return "0" if abs(float(kernel.sum)) <= near else text_of(kernel.sum)
-    return ", ".join(_value(total) for total in kernel.map_sums[:8]) + " (one a map)"
+    magnitudes = np.abs(kernel.weights.reshape(-1, kernel.maps)).sum(axis=0)
+    near = ROUNDING * float(magnitudes.max())
+    totals = [_value(total if abs(total) > near else 0.0) for total in kernel.map_sums]
+    if len(set(totals)) == 1:
+        return f"{totals[0]} (each of {len(totals)} maps)"
+    left = len(totals) - _SUMS
+    return ", ".join(totals[:_SUMS]) + (f" and {left} more" if left > 0 else "") + " (one a map)"
 
 
 def _value(value: float) -> str:
@@ -210,7 +260,7 @@ def _separable(kernel: Kernel) -> str:
     if factors is None:
         return "no (rank above 1)"
     if max(kernel.size) > MOST_FACTORS:
-        return "yes"
+        return "yes: a column times a row"
     scale, down = _common(factors[0])
     return f"yes: {scale}[{down}]ᵀ × [{_listed(factors[1])}]"
 
@@ -225,4 +275,8 @@ def _common(values: list[Number]) -> tuple[str, str]:
 
 
 def _listed(values: list[Number]) -> str:
-    return " ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values)
+    return " ".join(_words(values))
+
+
+def _words(values: list[Number]) -> list[str]:
+    return [f"{v:.4g}" if isinstance(v, float) else str(v) for v in values]

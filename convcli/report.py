@@ -376,8 +376,7 @@ def _file_dict(file: File, shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _kernel_line(kernel: Kernel) -> str:
-    total = sum_text(kernel) if kernel.maps == 1 else ", ".join(short(t) for t in kernel.map_sums[:4])
-    words = [f"{kernel.name}: weights {kernel.tensor_shape}, sum {total}"]
+    words = [f"{kernel.name}: weights {kernel.tensor_shape}, sum {sum_text(kernel)}"]
     if any(kernel.biases):
         words.append(f"bias {bias_text(kernel)}")
     if kernel.combine:

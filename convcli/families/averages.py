@@ -222,7 +222,7 @@ AVERAGES: Final = (
     ),
     Family(
         "motion",
-        "blur along a line",
+        "blur along a line; its angle turns counter-clockwise, 45 is up to the right",
         (
             Parameter("length", number("length", 1, 1000), "9"),
             Parameter("angle", number("angle", -360, 360), "0"),

@@ -73,11 +73,16 @@ def _gabor(name: str, **given: Any) -> Kernel:
     if given["zero-mean"]:
         weights -= bell * (weights.sum() / bell.sum())
     about = About(
-        f"Wave of {wavelength:g} pixels along {values['angle']:g}° under a Gaussian of σ = {sigma:g}",
+        f"Wave of {wavelength:g} pixels along {_heading(values['angle'])} under a Gaussian of σ = {sigma:g}",
         "Daugman 1985; OpenCV's getGaborKernel",
         ("texture",),
     )
     return Kernel(weights, name=name, about=about)
+
+
+def _heading(angle: float) -> str:
+    """The angle with the way it turns: as OpenCV's, whose rows count downwards."""
+    return f"{angle:g}°, clockwise," if angle else "0°"
 
 
 def _gabor_radius(sigma: float, ratio: float, angle: float) -> int:
@@ -151,7 +156,7 @@ EFFECTS: Final = (
     ),
     Family(
         "gabor",
-        "a wave in a window",
+        "a wave in a window; its angle turns clockwise, 45 is down to the right",
         (
             Parameter("wavelength", number("wavelength", 1, 1000)),
             Parameter("angle", number("angle", -360, 360), "0"),
