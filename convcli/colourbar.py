@@ -102,7 +102,8 @@ class _Tick:
 
     @classmethod
     def of(cls, value: float, low: float, high: float, length: int, size: Callable[[str], float]) -> _Tick:
-        text = short_number(exact(value))
+        plain = max(abs(low), abs(high)) < _PLAIN
+        text = short_number(exact(value)) if plain else _rounded(value, 4)
         return cls(round((value - low) / (high - low) * (length - 1)), text, (size(text) + _SPACE) / 2)
 
 
@@ -190,5 +191,10 @@ def short_number(value: Number, digits: int = 4) -> str:
         return short(value)
     if float(f"1e{digits}") <= abs(float(value)) < _PLAIN:
         return f"{float(value):.0f}".replace("-", "−")
+    return _rounded(value, digits)
+
+
+def _rounded(value: Number, digits: int) -> str:
+    """With an exponent where it has more digits, or is small."""
     text = f"{float(value):.{digits}g}".replace("-", "−")
     return _EXPONENT.sub(r"e\1", text)

@@ -17,7 +17,7 @@ from convcli.errors import ArgumentError
 from convcli.exhibit import Exhibit, Exhibited
 from convcli.images.base import kind_text
 from convcli.kernel import ROUNDING
-from convcli.kernelgrid import Grids, numbers
+from convcli.kernelgrid import Grids, numbers, points
 from convcli.lettering import width
 from convcli.paper import Scale, as_bytes, flat
 from convcli.rational import Number
@@ -106,7 +106,8 @@ def _picture(place: tuple[int, int], pixels: Array, scale: Scale, values: Array 
     if values is not None and scale.box == 1:
         colours = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
         texts = np.array([short_number(_meant(value)) for value in values.flat], object)
-        yield from numbers(place, texts.reshape(values.shape), colours, scale.zoom)
+        size = points(texts.flat, scale.zoom)
+        yield from numbers(place, texts.reshape(values.shape), colours, scale.zoom, size)
 
 
 def _meant(value: Any) -> Number:

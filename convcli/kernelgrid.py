@@ -21,13 +21,17 @@ from convcli.values import frozen
 
 _SMALL: Final = 12  # points
 _CELL: Final = 56  # pixels, at most
+_SQUARE, _CLOSE = 42, 26  # pixels that squares with long numbers may have, of few rows and of more
 _SHORT: Final = 6  # digits and signs of integers in squares
+_THOUSAND, _SMALL_WEIGHT = 1000, 0.1  # weights below the latter are written in thousandths
+_LARGE: Final = 100
 _SIZES: Final = (16, 14, 12, 11, 10)  # points
 _JOINTED: Final = 8  # pixels of squares with lines between them
 _BELOW: Final = 8  # pixels below a plane
 _ROUNDING: Final = 1e-12  # of the largest weight: what is no more is written as 0
 _FEW: Final = 9  # rows or columns of squares that numbers are wanted in
-_DARK: Final = 330  # the sum of red, green and blue, below which ink is white
+_LUMA: Final = (0.299, 0.587, 0.114)
+_DARK: Final = 120  # luma below which ink is white
 _WHITE: Final = (255, 255, 255)
 
 
@@ -54,16 +58,14 @@ class Grids:
         shown = planes(kernel, map_.report.index)
         left = len(shown) - MOST_PLANES
         shown, share = _readable(shown[:MOST_PLANES], kernel.exact.denominator if kernel.exact else 1)
-        texts = [_texts(plane) for plane in shown]
         high = sum(plane.shape[0] for plane in shown)
         broad = shown[0].shape[1]
         below = ([f"and {left} planes more"] if left > 0 else []) + words_of(map_)
         room = max(tile - 16 * (len(below) + 1) - 8 * len(shown), 64)
-        longest = max(len(text) for plane in texts for text in plane.flat)
-        least = min(8 * longest + 10, 36 if high <= _FEW else 26) if broad <= _FEW else 1
-        cell = min(_CELL, max(min(room // high, tile // broad), least))
+        usual = min(_CELL, max(min(room // high, tile // broad), 1))
+        texts, cell = _written(shown, usual, (_SQUARE if high <= _FEW else _CLOSE) if broad <= _FEW else 1)
         said = [f"× 1/{share}"] if share > 1 else []
-        if not any(points(plane.flat, cell) for plane in texts):
+        if not all(points(plane.flat, cell) for plane in texts):
             said = [_range_of(shown, share)]
         return cls(shown, texts, cell, said + below)
 
@@ -85,14 +87,15 @@ class Grids:
         """The squares and the words."""
         left, top = place
         limit = max(float(np.abs(plane).max()) for plane in self.planes)
+        size = min(points(texts.flat, self.cell) for texts in self.texts)
         for plane, texts in zip(self.planes, self.texts, strict=True):
-            yield from self._plane(diverging(plane.astype(np.float64), limit), texts, (left, top))
+            yield from self._plane(diverging(plane.astype(np.float64), limit), texts, (left, top), size)
             top += plane.shape[0] * self.cell + _BELOW
         for words in self.words:
             yield from line((left, top), words, _SMALL, FAINT, 1e9)
             top += 16
 
-    def _plane(self, colours: Array, texts: Array, place: tuple[int, int]) -> Iterator[Item]:
+    def _plane(self, colours: Array, texts: Array, place: tuple[int, int], size: int) -> Iterator[Item]:
         if self.cell < _JOINTED:
             yield from framed(place, colours, self.cell)
             return
@@ -101,16 +104,16 @@ class Grids:
             corner = left + column * self.cell, top + row * self.cell
             red, green, blue = (int(part) for part in colours[row, column])
             yield Box(corner, self.cell + 1, self.cell + 1, (red, green, blue), FRAME)
-        yield from numbers(place, texts, colours, self.cell)
+        yield from numbers(place, texts, colours, self.cell, size)
 
 
-def numbers(place: tuple[int, int], texts: Array, colours: Array, cell: int) -> Iterator[Item]:
-    """A text in each cell of a grid of these colours, (rows, columns, 3); none where one does not fit."""
-    (left, top), size = place, points(texts.flat, cell)
+def numbers(place: tuple[int, int], texts: Array, colours: Array, cell: int, size: int) -> Iterator[Item]:
+    """A text of so many points in each cell of a grid of these colours, (rows, columns, 3); none for 0."""
+    left, top = place
     if not size:
         return
     for row, column in np.ndindex(texts.shape):
-        ink = _WHITE if int(colours[row, column].astype(int).sum()) < _DARK else INK
+        ink = _WHITE if float(colours[row, column] @ _LUMA) < _DARK else INK
         middle = left + (column + 0.5) * cell, top + row * cell + round(cell / 2 + size * 0.36)
         yield Text(middle, str(texts[row, column]), size, ink, "middle")
 
@@ -124,18 +127,35 @@ def points(texts: Iterable[str], cell: int) -> int:
     return 0
 
 
+def _written(shown: list[Array], usual: int, most: int) -> tuple[list[Array], int]:
+    """The numbers in the squares, two digits before none; squares grow where that makes room."""
+    for digits in (3, 2):
+        texts = [_texts(plane, digits) for plane in shown]
+        longest = max(len(text) for plane in texts for text in plane.flat)
+        cell = max(usual, min(8 * longest + 10, most))
+        if all(points(plane.flat, cell) for plane in texts):
+            return texts, cell
+    return texts, usual
+
+
 def _readable(shown: list[Array], denominator: int) -> tuple[list[Array], int]:
-    """Integers and what they are divided by where they are short, else the weights themselves."""
+    """What is written of the weights, and their divisor: integers where they are short, else decimals."""
+    whole = shown[0].dtype.kind != "f"
     longest = max(len(str(value)) for plane in shown for value in (plane.max(), plane.min()))
-    if denominator == 1 or longest <= _SHORT:
+    if whole and (denominator == 1 or longest <= _SHORT):
         return shown, denominator
-    return [plane.astype(np.float64) / denominator for plane in shown], 1
+    largest = max(float(np.abs(plane).max()) for plane in shown) / denominator
+    share = _THOUSAND if 0 < largest < _SMALL_WEIGHT else 1
+    return [plane.astype(np.float64) / denominator * share for plane in shown], share
 
 
 def _range_of(shown: list[Array], share: int) -> str:
     """What squares without numbers hold."""
     low, high = min(plane.min() for plane in shown), max(plane.max() for plane in shown)
-    ends = [Fraction(int(end), share) if shown[0].dtype.kind in "iuO" else float(end) for end in (low, high)]
+    ends = [
+        Fraction(int(end), share) if shown[0].dtype.kind in "iuO" else float(end) / share
+        for end in (low, high)
+    ]
     if low == high:
         return f"all {_signed(text_of(ends[0]))}"
     return f"weights {short_number(ends[0])} … {short_number(ends[1])}"
@@ -155,20 +175,20 @@ def words_of(map_: Exhibited) -> list[str]:
     return [*found, f"padding {'valid' if settings.padding.amount == 'valid' else report.padding}"]
 
 
-def _texts(plane: Array) -> Array:
+def _texts(plane: Array, digits: int) -> Array:
     """What is written in each square, with its sign."""
     near = _ROUNDING * float(np.abs(plane).max())
     floats = plane.dtype.kind == "f"
-    texts = [_decimal(float(value), near) if floats else _signed(str(value)) for value in plane.flat]
+    texts = [_decimal(float(value), near, digits) if floats else _signed(str(value)) for value in plane.flat]
     return np.array(texts, object).reshape(plane.shape)
 
 
-def _decimal(value: float, near: float) -> str:
-    """Six digits where they are short, else three."""
+def _decimal(value: float, near: float, digits: int) -> str:
+    """So many digits, more where they are those of a large number."""
     if abs(value) <= near:
         return "0"
     text = short_number(value, 6)
-    return text if len(text) <= _SHORT + 1 else short_number(value, 3)
+    return text if abs(value) >= _LARGE and len(text) <= _SHORT + 1 else short_number(value, digits)
 
 
 def _signed(text: str) -> str:

@@ -153,6 +153,42 @@ def test_kernels_show(run):
     assert run("kernels", "show", "sobl").code == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "present"),
+    [
+        ("kirsch", ["map 3, kirsch-nw\n", "\n  and 4 more maps\n", "sum        0 (each of 8 maps)"]),
+        ("laws", ["and 21 more maps", "256, 0, 0, 0, 0, 0, 0, 0 and 17 more (one a map)"]),
+        ("random:2x2x5x6", ["map 3, input 3\n", "and 2 more maps, 1 more input\n"]),
+        ("box:31", ["(31×31 weights, all 1/961)"]),
+        ("gaussian:2", ["17×17 weights = vᵀ × v, where v is\n    6.692e-05  0.0004363", "0.1995\n"]),
+        ("gaussian-dx:2", ["17×17 weights = uᵀ × v, where u is\n", "and v is\n"]),
+        ("gabor:8,45", ["(41×41 weights, not shown)", "along 45°, clockwise, under"]),
+    ],
+)
+def test_kernels_show_says_what_it_leaves_out(run, name, present):
+    """Maps, inputs and sums beyond the first are counted; large separable kernels are their factors."""
+    text = run("kernels", "show", name).text
+    assert [words for words in present if words not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "gain"),
+    [
+        ("sobel-x@90", "sobel-x turned by 90° counter-clockwise", 8),
+        ("sobel-x@-45", "sobel-x turned by 45° clockwise", None),
+        ("sobel-x@180", "sobel-x turned by 180°", 8),
+        ("sobel-x@315@45", "sobel-x@315 turned by 45° counter-clockwise", None),
+    ],
+)
+def test_turned_kernels_are_described_as_such(name, words, gain):
+    """Not as those that they were turned from, whose directions and other names do not hold."""
+    about = convcli.load_kernel(name).about
+    assert (about.description, about.aliases, about.gain) == (words, (), gain)
+    same = convcli.load_kernel("box3@90").about
+    assert same == convcli.load_kernel("box3").about
+    assert convcli.load_kernel("kirsch@90").about.members[1] == "kirsch-ne@90"
+
+
 def test_kernels_show_what_waves_become(run):
     """Symmetry, frequency response, the plan and, on request, a heat map in colours."""
     text = run("kernels", "show", "gaussian3").text

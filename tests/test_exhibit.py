@@ -15,8 +15,9 @@ import convcli
 from convcli.exhibit import exhibit
 from convcli.figure import figure
 from convcli.kernelbank import joined
+from convcli.padding import Padding
 from convcli.paper import Scale
-from convcli.scene import Picture, Text, raster, svg
+from convcli.scene import Picture, Shape, Text, raster, svg
 from convcli.task import Settings
 from tests.conftest import SAMPLES, decoded
 
@@ -170,6 +171,64 @@ def test_nothing_is_drawn_outside_the_page(small):
                 assert left >= 0, item
                 assert left + width(item.text, item.size) <= scene.width, item
                 assert 0 < item.place[1] < scene.height, item
+
+
+def words_of(scene):
+    return [item.text for item in scene.items if isinstance(item, Text)]
+
+
+@pytest.mark.parametrize("top", [4, 200])
+def test_small_pictures_show_their_numbers(tmp_path, top):
+    """Every value of the input and of the map; faint ones in all shades, which the figure says."""
+    values = np.array([[1, 2, 0, 3], [4, 1, 2, 1], [0, 3, 1, 2], [2, 1, 4, 0]])
+    values[1, 0] = top
+    path = tmp_path / "grid.png"
+    path.write_bytes(imagecodecs.png_encode(values.astype(np.uint8)))
+    settings = Settings(convcli.load_kernel("1/2 2; 0 -1"), padding=Padding.parse("valid"))
+    scene = figure(exhibit(str(path), [settings]), 256)
+    sums = convcli.conv2d(values.astype(float), np.array([[0.5, 2], [0, -1]])).ravel()
+    texts = words_of(scene)
+    for value in (*values.ravel(), *sums):
+        assert f"{value:g}".replace("-", "−") in texts
+    assert "a kernel of 2 × 2" in texts
+    assert ("4 × 4, gray, 8-bit, drawn from 0 to 4" in texts) == (top == 4)
+    drawn = next(item for item in scene.items if isinstance(item, Picture)).pixels
+    assert (drawn.min(), drawn.max()) == (0, 255 if top == 4 else 200)
+    assert str(values[0, 3]) not in words_of(figure(exhibit(str(path), [settings]), 31))[4:]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "present", "absent"),
+    [
+        ("0.123456789 1e-5 -1000.5; 1 2 3; 4 5 6", ["0.123", "1e−5", "−1000.5", "6"], ["× 1/1000000000"]),
+        ("1/9 1/9; 1/9 2/9", ["1", "2", "× 1/9"], []),
+        ("box:15", ["all 1/225"], ["1", "× 1/225"]),
+        ("gaussian:1.5,7", ["73.3", "1.34", "× 1/1000"], ["weights 0.001342 … 0.07327"]),
+        ("gaussian:3", ["weights 1.99e−9 … 0.01768"], ["cut"]),
+    ],
+)
+def test_kernels_of_figures_have_numbers(kernel, present, absent):
+    """In their squares as short as they can be, else in words below."""
+    texts = words_of(figure(exhibit(str(SCENE), [Settings(convcli.load_kernel(kernel))]), 256))
+    assert set(present) <= set(texts)
+    assert not set(absent) & set(texts)
+
+
+@pytest.mark.parametrize("shape", [(60, 1000), (900, 60), (100, 130), (1, 1), (7, 200)])
+@pytest.mark.parametrize("kernel", ["sobel-x", "sobel", "identity"])
+def test_arrows_point_from_pictures_to_kernels(tmp_path, shape, kernel):
+    """At the middle of the kernel, and at the pictures beside it, whatever their shapes; bars have room."""
+    path = tmp_path / "x.png"
+    path.write_bytes(imagecodecs.png_encode(np.random.default_rng(1).integers(0, 256, shape, np.uint8)))
+    scene = figure(exhibit(str(path), [Settings(convcli.load_kernel(kernel))]), 200)
+    heights = {item.corners[2][1] for item in scene.items if isinstance(item, Shape)}
+    assert len(heights) == 1
+    (height,) = heights
+    source, shown, bar = (item for item in scene.items if isinstance(item, Picture))
+    for picture in (source, shown):
+        assert picture.place[1] <= height <= picture.place[1] + picture.pixels.shape[0] * picture.zoom
+    assert bar.pixels.shape[0] >= 64
+    assert bar.place[1] + bar.pixels.shape[0] < scene.height
 
 
 def test_several_kernels_write_several_files(run, tmp_path):

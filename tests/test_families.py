@@ -157,6 +157,17 @@ def test_opencv_agrees():
         assert np.allclose(weights(f"gabor:8,{angle},3,0.7,size=15"), theirs, atol=1e-12)
 
 
+def test_angles_turn_as_they_say():
+    """A wave of 45° goes down to the right, motion of 45° goes up to the right."""
+    wave, motion = weights("gabor:8,45,zero-mean"), weights("motion:9,45")
+    spectrum = np.abs(np.fft.fft2(wave, (64, 64)))
+    row, column = np.unravel_index(spectrum[:32].argmax(), (32, 64))
+    assert row == column == 6
+    assert motion[0, -1] > 0 == motion[0, 0]
+    for name, words in (("gabor:8,45", "45°, clockwise"), ("motion:9,45", "45°, counter-clockwise")):
+        assert words in convcli.load_kernel(name).about.description
+
+
 def test_gabor_without_a_mean():
     """``zero-mean`` answers nothing to a plain area."""
     assert weights("gabor:8,30,zero-mean").sum() == pytest.approx(0, abs=1e-12)
