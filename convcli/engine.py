@@ -16,7 +16,7 @@ import numpy as np
 
 from convcli.border import OUTSIDE, Indices, sources
 from convcli.combine import combine
-from convcli.dtypes import Array
+from convcli.dtypes import Array, DType
 from convcli.geometry import Strip
 from convcli.methods.base import Arena, Step, Work
 from convcli.padding import Pair
@@ -134,8 +134,7 @@ class _Bench:
         self.bind = method_named(plan.method).binder(self.work)
         self.bound: dict[Pair, _Bound] = {}
         self.columns: dict[Pair, Columns] = {}
-        # A negative constant wraps around in an unsigned type, as the sums do.
-        self.constant = np.asarray(plan.problem.outside or plan.problem.fill.value).astype(self.work.loaded)
+        self.constant = _constant(plan.problem.outside or plan.problem.fill.value, self.work.loaded)
 
     def room(self, offered: Array | None) -> Array | None:
         """The room for a task's sums, lanes joined, where a method can write to it."""
@@ -236,6 +235,17 @@ class _Bench:
         if (left, width) not in self.columns:
             self.columns[left, width] = _column_sources(self.plan.problem, left, width)
         return self.columns[left, width]
+
+
+def _constant(value: float | tuple[float, ...], dtype: DType) -> Array:
+    """A fill in the type of the planes; a negative one wraps around in an unsigned type, as the sums do.
+
+    One that no integer holds meets no weight, or else the planes were floats.
+    """
+    found = np.asarray(value)
+    return (
+        np.zeros(found.shape, dtype) if found.dtype == object and dtype.kind in "iu" else found.astype(dtype)
+    )
 
 
 def _joined(planes: Array) -> Array:

@@ -17,7 +17,7 @@ from convcli.dtypes import Array
 from convcli.errors import ConvcliError, Halted, OutputError, one_line
 from convcli.featuremap import FeatureMap, feature_maps
 from convcli.files import STREAM, Input
-from convcli.images.base import Metadata, depth_text, kind_text
+from convcli.images.base import Metadata, Progressive, Reader, depth_text, kind_text
 from convcli.images.decoding import QUIET
 from convcli.images.jpeg import QUALITY
 from convcli.images.metadata import listed
@@ -144,13 +144,22 @@ def _made(task: Task, drafts: list[Draft]) -> list[FeatureMap]:
     canvases = [canvas for book in books for canvas in book]
     shared = canvases * (plan.outcome.maps // len(canvases))  # an array is one canvas for all maps
     colours = _colours(task.colormap)
-    compute = partial(feature_maps, plan, reader, task.treatment, task.mapping, shared, colours)
+    compute = partial(_computed, task, reader, shared, colours)
     writers = [partial(_write, *each) for each in zip(task.targets, books, drafts, strict=True)]
     if any(sum(canvas.count for canvas in book) > MOST_WAITING for book in books):
         return _written_beside(compute, writers, canvases)
     maps = compute()  # without waiting for a writer, because all bands find room
     for write in writers:
         write()
+    return maps
+
+
+def _computed(task: Task, reader: Reader, surfaces: list[Canvas], colours: Array | None) -> list[FeatureMap]:
+    """The maps, of a picture that is sound to its end, also behind the last row that a window reads."""
+    maps = feature_maps(task.plan, reader, task.treatment, task.mapping, surfaces, colours)
+    header = task.opened.header
+    if header.frames == 1 and isinstance(task.opened.format, Progressive):
+        reader.rows(0, header.rows - 1, header.rows)
     return maps
 
 

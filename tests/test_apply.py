@@ -118,6 +118,16 @@ def test_refusals_say_what_would_do(run, tmp_path, monkeypatch, picture, options
     assert words in run("apply", SAMPLES / picture, *options).err
 
 
+@pytest.mark.parametrize("kernel", ["box3", "0 0; 0 0"])
+def test_a_fill_that_nothing_reads(run, tmp_path, kernel):
+    """No integer holds it, and none has to."""
+    padding = "valid:1e20" if kernel == "box3" else "same:1e20"
+    assert (
+        run("apply", SAMPLES / "scene.png", "-k", kernel, "--padding", padding, "-o", tmp_path / "x.png").code
+        == 0
+    )
+
+
 def test_the_mapping_tells_of_another_depth(run, tmp_path):
     """16 bits as 8: divided by 257, of which the report speaks."""
     text = run("apply", SAMPLES / "depth16.png", "-k", "box3", "--depth", "8", "-o", tmp_path / "x.png").text

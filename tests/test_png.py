@@ -211,6 +211,20 @@ def test_every_thread_meets_the_same_failure(monkeypatch, damage):
         assert len(found) == 1
 
 
+def test_damage_behind_the_last_window_is_found(run, tmp_path):
+    """Rows that no window reads are read all the same, because their sums speak for the others."""
+    rng = np.random.default_rng(0)
+    raw = b"".join(b"\0" + rng.integers(0, 256, 9000, np.uint8).tobytes() for _ in range(215))
+    stored = bytearray(zlib.compress(raw, 0))
+    stored[45_100:45_200] = bytes(100)
+    head = pngrows.SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", 3000, 215, 8, 2, 0, 0, 0))
+    (tmp_path / "in.png").write_bytes(head + chunk(b"IDAT", bytes(stored)) + chunk(b"IEND", b""))
+    options = ["-k", "box:16", "--padding", "valid", "--stride", "100", "-o", tmp_path / "out.png"]
+    for threads in (1, 2, 8):
+        ran = run("apply", tmp_path / "in.png", *options, "--threads", threads)
+        assert (ran.code, "damaged png" in ran.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

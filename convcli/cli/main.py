@@ -146,10 +146,21 @@ def _invoke(given: list[str]) -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """End; while that cleans up, further signals do nothing."""
+    """End; while that cleans up, further signals do nothing.
+
+    An exception in the middle of an import can get lost; so that one ends the process as it is.
+    """
+    if _is_importing(frame):
+        os._exit(128 + number)
     for other in ENDING:
         signal.signal(other, _nothing)  # one that came already and were ignored now would be a message
     raise Stopped(number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:

@@ -48,7 +48,7 @@ class PngRows:
         self.pixels = np.empty((header.rows, header.columns, header.channels), header.dtype)
         self.done = 0
         self.inflated = _inflated(bodies, self.height * self.width)
-        self.ahead = deque[bytes]()
+        self.ahead = deque[bytes | Exception]()
         self.failure: Exception | None = None
         self.inflating, self.unfiltering = Lock(), Lock()
 
@@ -73,21 +73,28 @@ class PngRows:
         return self.pixels[first:last]
 
     def _inflate_ahead(self) -> bool:
-        """Inflate what is unfiltered next; whether there was room for it, and something left."""
+        """Inflate what is unfiltered next; whether there was room for it, and something left.
+
+        A failure waits for its turn too, because one of the filters may come before it.
+        """
         with self.inflating:
-            piece = self._inflate() if len(self.ahead) < _MOST_AHEAD else b""
+            if len(self.ahead) >= _MOST_AHEAD:
+                return False
+            try:
+                piece: bytes | Exception = next(self.inflated, b"")
+            except Exception as error:
+                piece = error
             if piece:
                 self.ahead.append(piece)
             return bool(piece)
 
     def _piece(self) -> bytes:
+        """The next filtered rows, empty behind the last."""
         with self.inflating:
-            return self.ahead.popleft() if self.ahead else self._inflate()
-
-    def _inflate(self) -> bytes:
-        """The next unfiltered rows, empty behind the last."""
-        with self._remembered():
-            return next(self.inflated, b"")
+            piece = self.ahead.popleft() if self.ahead else next(self.inflated, b"")
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
 
     @contextmanager
     def _remembered(self) -> Iterator[None]:
