@@ -116,13 +116,13 @@ class PngRows:
         more = self._piece() if end == self.header.rows else b""
         if more or len(filtered) != (end - begin) * self.width:
             raise ImageError("damaged png: its pixels are too few or too many for its size")
-        first = max(begin - 1, 0)  # its row is written over with itself, which nobody who reads it can see
+        first = max(begin - 1, 0)
         size = struct.pack(">I", end - first)
         stored = deflate.stored(b"".join((self._row(first), filtered)) if begin else filtered)
         front = chunk(b"IHDR", self.front[:4], size, self.front[8:])
         picture = b"".join((SIGNATURE, front, *framed(b"IDAT", *stored), chunk(b"IEND")))
-        into = self.pixels[first:end]
-        imagecodecs.png_decode(picture, out=into if self.header.channels > 1 else into[..., 0])
+        decoded = imagecodecs.png_decode(picture)  # not in place: others read the row before these
+        self.pixels[begin:end] = decoded.reshape(-1, *self.pixels.shape[1:])[begin - first :]
         self.done = end
 
     def _row(self, index: int) -> bytes:
