@@ -7,10 +7,9 @@ from fractions import Fraction
 from itertools import groupby
 from typing import Any, Final
 
-from convcli.colour import white
 from convcli.dtypes import Array
 from convcli.errors import one_line
-from convcli.explain import Channel, Explanation, Plane, is_luma
+from convcli.explain import NAMES, Channel, Explanation, Plane, is_luma
 from convcli.files import STREAM
 from convcli.picture import short
 from convcli.rational import Number, text_of
@@ -58,10 +57,7 @@ def _heading(found: Explanation) -> str:
 
 def _mappings(found: Explanation) -> list[str]:
     """What the mapping of each map did."""
-    words = [
-        mapping.describe(found.task.layout.dtype, white(found.task.treatment.values))
-        for mapping in found.mappings
-    ]
+    words = [found.task.described(mapping) for mapping in found.mappings]
     if len(words) == 1:
         return words
     return [f"map {index}: {line}" for index, line in enumerate(words)]
@@ -71,7 +67,7 @@ def _notes(found: Explanation) -> list[str]:
     notes = list(found.settings.notes)
     plan = found.task.plan
     if is_luma(found.task):
-        shares = zip(LUMA, ("red", "green", "blue"), strict=True)
+        shares = zip(LUMA, NAMES[len(LUMA)], strict=True)
         notes.append(f"brightness is {' + '.join(f'{float(share):g} · {name}' for share, name in shares)}")
     if not plan.arithmetic.exact:
         notes.append(f"apply adds floats, which rounds: {plan.arithmetic.reason}")

@@ -11,7 +11,6 @@ from typing import Final, Self
 
 from convcli import images
 from convcli.canvas import MOST_WAITING, Canvas
-from convcli.colour import white
 from convcli.drafts import Draft, Ledger, check_stream
 from convcli.dtypes import Array
 from convcli.errors import ConvcliError, Halted, OutputError, one_line
@@ -263,7 +262,7 @@ def report_of(
 
 
 def _mapping_text(task: Task, found: FeatureMap) -> str:
-    text = found.mapping.describe(task.layout.dtype, white(task.treatment.values))
+    text = task.described(found.mapping)
     return text if task.colormap == GRAY else f"{text}; in the colours of {task.colormap}"
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from convcli.cells import LEGIBLE, TEXT, Area, Type, brief
 from convcli.dtypes import Array
 from convcli.errors import one_line
+from convcli.kernelview import map_name
 from convcli.lettering import width
 from convcli.padding import Pair, amount_text
 from convcli.rational import Number
@@ -168,8 +169,7 @@ class Stage:
     def heading(self) -> tuple[str, str]:
         """The title, and the settings below it."""
         settings, axes = self.slide.settings, self.geometry.axes
-        typed = settings.kernel.name == "inline"
-        name = f"a kernel of {' × '.join(map(str, self.kernel))}" if typed else settings.kernel.name
+        name, _ = map_name(settings.kernel, 0)
         sizes = [" × ".join(map(str, each)) for each in (self.geometry.input, self.geometry.output)]
         words = [f"{sizes[0]} → {sizes[1]}", f"stride {_both([axis.stride for axis in axes])}"]
         padded = any(axis.before or axis.after for axis in axes)

@@ -102,6 +102,10 @@ class Task:
     pages: int = 1
     colormap: str = "gray"
 
+    def described(self, mapping: Mapping) -> str:
+        """What a mapping does to this picture's values, in words."""
+        return mapping.describe(self.layout.dtype, white(self.treatment.values))
+
     @property
     def memory(self) -> int:
         """About how many bytes it takes: what is decoded or encoded whole, and the strips on their way."""
