@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from threading import Event
 from typing import Final, Protocol
 
@@ -23,6 +24,7 @@ from convcli.padding import Pair
 from convcli.plan import Plan, Problem
 from convcli.planner import PLAIN, method_named
 from convcli.source import Source
+from convcli.threads import Threads
 from convcli.values import frozen
 
 BUFFER: Final = 1024
@@ -81,16 +83,16 @@ def run(plan: Plan, source: Source, consumer: Callable[[], Consumer]) -> None:
         for strip in plan.strips()
     )
     halt = Event()
-    if plan.threads <= 1:
-        _work(plan, source, tasks, consumer(), halt)
-        return
-    from concurrent.futures import ThreadPoolExecutor  # only who has several threads pays for this import
-
-    with ThreadPoolExecutor(plan.threads) as pool:
+    with Threads() as threads:
         try:  # a signal may come while the workers begin
-            workers = [pool.submit(_work, plan, source, tasks, consumer(), halt) for _ in range(plan.threads)]
-            for worker in workers:
-                worker.result()
+            wanted = plan.threads if plan.threads > 1 else 0
+            while len(threads) < wanted and threads.begin(
+                partial(_work, plan, source, tasks, consumer(), halt)
+            ):
+                pass
+            if not threads:
+                _work(plan, source, tasks, consumer(), halt)
+            threads.join()
         finally:
             halt.set()
 

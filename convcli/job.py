@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 from math import inf
 from typing import Final, Self
 
@@ -24,6 +25,7 @@ from convcli.images.pnm import misnamed
 from convcli.naming import Target
 from convcli.report import File, Report
 from convcli.task import AHEAD, GRAY, Settings, Task, prepare
+from convcli.threads import Threads
 from convcli.values import frozen
 
 ALPHA_NOTES: Final = {
@@ -142,15 +144,9 @@ def _made(task: Task, drafts: list[Draft]) -> list[FeatureMap]:
     books = [[_canvas(task, target, metadata, most) for _ in range(task.pages)] for target in task.targets]
     canvases = [canvas for book in books for canvas in book]
     shared = canvases * (plan.outcome.maps // len(canvases))  # an array is one canvas for all maps
-    colours = _colours(task.colormap)
-    compute = partial(_computed, task, reader, shared, colours)
+    compute = partial(_computed, task, reader, shared, _colours(task.colormap))
     writers = [partial(_write, *each) for each in zip(task.targets, books, drafts, strict=True)]
-    if any(sum(canvas.count for canvas in book) > MOST_WAITING for book in books):
-        return _written_beside(compute, writers, canvases)
-    maps = compute()  # without waiting for a writer, because all bands find room
-    for write in writers:
-        write()
-    return maps
+    return _written(compute, list(zip(writers, books, strict=True)))
 
 
 def _computed(task: Task, reader: Reader, surfaces: list[Canvas], colours: Array | None) -> list[FeatureMap]:
@@ -162,28 +158,34 @@ def _computed(task: Task, reader: Reader, surfaces: list[Canvas], colours: Array
     return maps
 
 
-def _written_beside(
-    compute: Callable[[], list[FeatureMap]], writers: Sequence[Callable[[], None]], canvases: list[Canvas]
+def _written(
+    compute: Callable[[], list[FeatureMap]], files: list[tuple[Callable[[], None], list[Canvas]]]
 ) -> list[FeatureMap]:
-    """Compute the maps while each file is written by a thread of its own.
+    """Compute the maps while each file is written by a thread of its own, unless all its bands find room.
 
     Of several failures the first cause is raised: what another one ended raises `Halted`.
-    """
-    from concurrent.futures import ThreadPoolExecutor  # only large pictures pay for this import
 
-    with ThreadPoolExecutor(len(writers)) as pool:
-        writing = [pool.submit(write) for write in writers]
+    Args:
+        files: what writes each, and its canvases.
+    """
+    last = []
+    with Threads() as threads:
         try:
+            for write, book in files:
+                if sum(canvas.count for canvas in book) > MOST_WAITING and threads.begin(write):
+                    continue
+                last.append(write)
+                for canvas in book:
+                    canvas.most = inf  # nobody takes its bands before all are there
             maps = compute()
         except BaseException as error:
-            for canvas in canvases:
+            for canvas in chain(*(book for _, book in files)):
                 canvas.halt()
-            causes = [job.exception() for job in writing] if isinstance(error, Halted) else []
-            raise next(
-                (cause for cause in causes if cause and not isinstance(cause, Halted)), error
-            ) from None
-        for job in writing:
-            job.result()
+            causes = threads.wait() if isinstance(error, Halted) else []
+            raise next((cause for cause in causes if not isinstance(cause, Halted)), error) from None
+        threads.join()
+    for write in last:
+        write()
     return maps
 
 

@@ -11,15 +11,17 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
 from threading import Lock
 from types import FrameType
 from typing import Any, Final
 
+from convcli.errors import ConvcliError
+from convcli.threads import Threads
 from convcli.values import frozen
 
 MOST_TASKS: Final = 2000
@@ -117,7 +119,15 @@ class Crew:
             free = worker.computing is None and not worker.retired
             if free and len(worker.finishing) < MOST_FINISHING:
                 return worker
-        return self._hired() if len(self.workers) < self.size else None
+        if len(self.workers) >= self.size:
+            return None
+        try:
+            return self._hired()
+        except OSError as error:  # too many processes or files, too little memory
+            self.size = len(self.workers)
+            if not self.workers:
+                raise ConvcliError(f"no worker process can be started: {error.strerror}") from error
+            return None
 
     def _hired(self) -> _Worker:
         gc.freeze()  # so that the collector of neither process copies the pages that they share
@@ -235,15 +245,21 @@ def _loop(pipe: Connection, work: Work) -> None:
     def finish(number: int, finished: Callable[[], Any]) -> None:
         send("done", number, finished())
 
-    last: Future[None] | None = None
-    with ThreadPoolExecutor(1) as finisher:
-        for left in reversed(range(MOST_TASKS)):
-            try:
-                number, task = pipe.recv()
-            except (EOFError, OSError):
-                break
-            finished = work(task)
-            send("computed", number, not left)
-            last = finisher.submit(finish, number, finished)
-        if last is not None:
-            last.result()
+    def finish_all() -> None:
+        for each in iter(waiting.get, None):
+            finish(*each)
+
+    waiting = SimpleQueue[tuple[int, Callable[[], Any]] | None]()
+    with Threads() as threads:
+        try:
+            beside = waiting.put if threads.begin(finish_all) else lambda each: finish(*each)
+            for left in reversed(range(MOST_TASKS)):
+                try:
+                    number, task = pipe.recv()
+                except (EOFError, OSError):
+                    break
+                finished = work(task)
+                send("computed", number, not left)
+                beside((number, finished))
+        finally:
+            waiting.put(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -32,6 +33,7 @@ COMMANDS: Final = {
 """Commands and their one-line help, so that the help page imports none of them."""
 
 STANDARD_STREAMS: Final = 2  # the number of the last one
+_OF_WRITING: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 class Commands(click.Group):
@@ -115,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _close_stdout()
         return 0
-    except (click.ClickException, ConvcliError, OSError, MemoryError) as error:
+    except (click.ClickException, ConvcliError, OSError, MemoryError, ImportError) as error:
         if debug:
             raise
         return _report(error)
@@ -176,9 +178,13 @@ def _report(error: Exception) -> int:
         message = " ".join(error.format_message().split())  # lists of choices have lines of their own
     elif isinstance(error, MemoryError):
         message = "not enough memory"
-    elif isinstance(error, OSError) and error.filename is None:
+    elif isinstance(error, ImportError):
+        message = f"a part of the program cannot be loaded: {error}"
+    elif isinstance(error, OSError) and error.errno in _OF_WRITING and error.filename is None:
         message = f"standard output: {error.strerror}"
         _close_stdout()
+    elif isinstance(error, OSError) and error.filename is None:
+        message = error.strerror or str(error)
     else:
         message = str(error)
     with suppress(OSError):  # nobody reads

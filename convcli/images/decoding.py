@@ -76,10 +76,12 @@ def sound(name: str) -> Iterator[None]:
             yield
     except ImageError:
         raise
-    except MemoryError as error:
-        raise ImageError(f"not enough memory to decode this {name}") from error
     except Exception as error:
         reason = one_line(str(error).strip().split("\n")[0]) or type(error).__name__
+        if isinstance(error, MemoryError) or "memory" in reason.casefold():
+            raise ImageError(f"not enough memory to decode this {name}") from error
+        if isinstance(error, ImportError) or getattr(error, "errno", None):  # the system's, not the file's
+            raise ImageError(f"{name} cannot be decoded here: {reason}") from error
         if any(word in reason for word in _SHORT):
             reason = "it ends too early"
         raise ImageError(f"damaged {name}: {reason}") from error

@@ -1,0 +1,85 @@
+"""Threads that the system may refuse: whoever asks for one does the work where there is none.
+
+`threading.Thread.start` waits for the thread's own first steps, and for ever where memory ends in them; so
+threads are begun without it, and one that does not begin in time counts as refused.
+"""
+
+from __future__ import annotations
+
+import _thread
+from collections.abc import Callable
+from threading import Lock
+from typing import Final, Self
+
+_PATIENCE: Final = 1.0  # seconds in which a thread begins
+
+
+class _Thread:
+    """A call, in a thread of its own from when it `began`."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call = call
+        self.error: BaseException | None = None
+        self.taken, self.begun, self.ended = Lock(), Lock(), Lock()
+        self.begun.acquire()
+        self.ended.acquire()
+
+    def began(self) -> bool:
+        """Begin; False where there is no thread for it, and nothing was done."""
+        try:
+            _thread.start_new_thread(self._run, ())
+        except (RuntimeError, MemoryError):
+            return False
+        return self.begun.acquire(timeout=_PATIENCE) or not self.taken.acquire(blocking=False)
+
+    def _run(self) -> None:
+        if not self.taken.acquire(blocking=False):
+            return
+        self.begun.release()
+        try:
+            self.call()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.ended.release()  # a lock, because it needs no memory
+
+    def wait(self) -> None:
+        with self.ended:
+            pass
+
+
+class Threads:
+    """Calls in threads of their own; leaving the context waits for all that began."""
+
+    def __init__(self) -> None:
+        self.begun: list[_Thread] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wait()
+
+    def __len__(self) -> int:
+        return len(self.begun)
+
+    def begin(self, call: Callable[[], None]) -> bool:
+        """Whether there is a thread for this call."""
+        thread = _Thread(call)
+        found = thread.began()
+        if found:
+            self.begun.append(thread)
+        return found
+
+    def wait(self) -> list[BaseException]:
+        """Wait until all have ended; what they raised, in the order in which they were begun."""
+        for thread in self.begun:
+            thread.wait()
+        errors = [thread.error for thread in self.begun if thread.error is not None]
+        self.begun.clear()  # an error holds all that its thread had
+        return errors
+
+    def join(self) -> None:
+        """Wait until all have ended, and raise what the first of them raised."""
+        for error in self.wait():
+            raise error
