@@ -18,6 +18,8 @@ from convcli.task import Settings
 from convcli.values import contents, frozen, replace
 
 _SHARE: Final = 2  # of the machine's memory, one in so many may be taken
+_MOST_KEPT: Final = 2**26
+_SHARE_KEPT: Final = 16  # of a worker's share, one in so many
 _APART: Final = ("force", "threads", "max_pixels", "output", "notes")
 """Settings that do not change a byte of a result, or that its name tells."""
 
@@ -35,6 +37,11 @@ class Limits:
     jobs: int
     cores: int
     memory: int
+
+    @property
+    def kept(self) -> int:
+        """Bytes that a worker may keep of what it has freed."""
+        return min(_MOST_KEPT, self.memory // self.jobs // _SHARE_KEPT)
 
     @classmethod
     def of(cls, jobs: int | None = None, memory: int | None = None) -> Limits:

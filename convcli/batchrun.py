@@ -49,7 +49,8 @@ def run(batch: Batch, manifest: Manifest | None, stop: bool = False) -> Generato
     rows = _Ordered(manifest, list(todo))
     numbers = {source.path: number for number, source in enumerate(batch.sources)}
     try:
-        with Crew(min(batch.limits.jobs, len(todo)), Foreman(batch, manifest is not None), _repeated) as crew:
+        foreman, size = Foreman(batch, manifest is not None), min(batch.limits.jobs, len(todo))
+        with Crew(size, foreman, _repeated, batch.limits.kept) as crew:
             for number, outcome in _worked(batch, crew, todo):
                 rows.add(number, outcome.rows)
                 yield Done(batch.sources[number], outcome.error)
@@ -74,6 +75,7 @@ def _worked(batch: Batch, crew: Crew, todo: deque[int]) -> Iterator[tuple[int, O
     while todo or large or not crew.idle:
         if large and crew.idle:
             number = large.popleft()
+            crew.shrink()
             crew.begin(
                 number, Order(batch.sources[number], batch.limits.cores, alone=True, again=batch.again)
             )

@@ -121,6 +121,11 @@ class Input:
             self.file.seek(0)
         return self.file or io.BytesIO(self.data or b"")
 
+    def forget(self) -> None:
+        """Drop the bytes of a file, which can be read again."""
+        if self.file is not None:
+            self.data = None
+
     def read(self) -> bytes:
         """All bytes, kept for the next time."""
         if self.data is None:

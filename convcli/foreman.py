@@ -81,7 +81,8 @@ class Foreman:
             return lambda: Outcome([], large=large)
         if large > batch.limits.memory:
             raise ArgumentError(
-                f"needs about {large >> 20} MB of memory; allowed: {batch.limits.memory >> 20} (--max-memory)"
+                f"needs about {large // 10**6} MB of memory; "
+                f"allowed: {batch.limits.memory // 10**6} (--max-memory)"
             )
         done: list[Report] = []
         waiting: deque[job.Result] = deque()

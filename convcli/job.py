@@ -134,6 +134,8 @@ def results(opened: Input, todo: Todo, ledger: Ledger, again: bool = False) -> I
                 found.append((maps, (time.perf_counter() - begun) / len(maps)))
             stack.pop_all()
         yield Result(tasks, drafts, found, settings, opened)
+    for task in chain(*(tasks for _, tasks in todo)):  # while results wait for the disk
+        task.opened.forget()
 
 
 def _made(task: Task, drafts: list[Draft]) -> list[FeatureMap]:

@@ -98,6 +98,12 @@ class Output:
         return self.spec is not None and not self.is_folder and not self._is_template
 
     @property
+    def is_one_kernel(self) -> bool:
+        """Whether the results of every kernel would go to the same place."""
+        in_folder = self.is_folder or (self.spec or "").endswith("/")
+        return self.spec is not None and not in_folder and "kernel" not in self._fields
+
+    @property
     def is_one_frame(self) -> bool:
         """Whether every frame goes to a file of its own."""
         return "frame" in self._fields
@@ -121,7 +127,12 @@ class Output:
         return replace(self, spec=f"{self.spec}/{_escaped(folder) if self._is_template else folder}/")
 
     def foretold(self, source: str, kernel: str, maps: int) -> list[Path]:
-        """The places of the results of a picture whose own format holds them, told from its name alone."""
+        """The places of the results of a picture whose own format holds them, told from its name alone.
+
+        Raises:
+            OutputError: one file for several maps.
+        """
+        self._check_index(kernel, maps)
         chosen = format_named(self.format) if self.format else format_of_suffix(Path(source).suffix)
         picture = Picture(np.dtype(np.uint8), 1)
         return [
@@ -139,13 +150,7 @@ class Output:
             raise OutputError(
                 f"{kernel} gives {maps} feature maps, which one file cannot hold; use a folder or {{index}}"
             )
-        if (
-            maps > 1
-            and self._is_template
-            and "index" not in self._fields
-            and not (self.spec or "").endswith("/")
-        ):
-            raise OutputError(f"{kernel} gives {maps} feature maps; the template needs {{index}}")
+        self._check_index(kernel, maps)
         if streams:
             chosen = format_named(self.format) if self.format else FORMATS[0]
             return [_target(None, chosen, picture)]
@@ -160,6 +165,12 @@ class Output:
         if chosen is not wanted:
             return [Target(place, chosen, _replaced(wanted, chosen, picture)) for place in places]
         return [_target(place, chosen, picture) for place in places]
+
+    def _check_index(self, kernel: str, maps: int) -> None:
+        """Refuse a template that gives several maps one name."""
+        tells = "index" in self._fields or not self._is_template or (self.spec or "").endswith("/")
+        if maps > 1 and not tells:
+            raise OutputError(f"{kernel} gives {maps} feature maps; the template needs {{index}}")
 
     def stacked(self, channels: int) -> Output:
         """The same output for a stack of maps: pages of a TIFF, or an array of so many channels.

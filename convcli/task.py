@@ -16,7 +16,7 @@ from convcli.errors import ArgumentError
 from convcli.featuremap import Treatment
 from convcli.filter import UNIT, Filter
 from convcli.geometry import Axis, Geometry, geometry
-from convcli.images.base import Banded, Format, Header, Layout, Metadata, Streaming
+from convcli.images.base import Banded, Format, Header, Layout, Metadata
 from convcli.images.metadata import Said, fitted
 from convcli.kernel import Kernel
 from convcli.methods.base import Work
@@ -109,19 +109,16 @@ class Task:
     @property
     def memory(self) -> int:
         """About how many bytes it takes: what is decoded or encoded whole, and the strips on their way."""
-        header, plan, layout = self.opened.header, self.plan, self.layout
-        picture = header.rows * header.columns * header.channels * header.dtype.itemsize
-        volume = plan.problem.depth.size
-        decoded = 0 if self.opened.parts is not None and volume == 1 else self.opened.source.size + picture
-        frames = volume if volume > 1 else min(header.frames, plan.threads + AHEAD)
-        result = prod(layout.shape) * layout.dtype.itemsize
-        kept = sum(
-            result * layout.frames for target in self.targets if not isinstance(target.format, Streaming)
-        )
-        kept += result * layout.frames * (self.pages - 1)  # until the pages before are written
+        plan, layout, problem = self.plan, self.layout, self.plan.problem
+        read = self.opened.memory(min(self.opened.header.frames, plan.threads + AHEAD))
+        if problem.depth.size > 1:  # the frames, and the volume that they become
+            read += 2 * prod(self.geometry.input) * problem.channels * problem.lanes * problem.dtype.itemsize
+        formats = [target.format for target in self.targets]
+        encoded = sum(images.encoder_memory(entry, layout) for entry in formats)
+        waiting = prod(layout.shape) * layout.dtype.itemsize * layout.frames * (self.pages - 1)
         band = plan.height * layout.columns * layout.channels * layout.dtype.itemsize
-        strips = plan.threads * (_SCRATCH + 4 * band) + MOST_WAITING * band * len(self.targets)
-        return decoded + max(frames - 1, 0) * picture + kept + strips + _PROGRAM
+        strips = plan.threads * (_SCRATCH + 4 * band) + MOST_WAITING * band * len(formats)
+        return read + encoded + waiting + strips + _PROGRAM
 
 
 def prepare(source: str, runs: list[images.Opened], settings: Settings) -> list[list[Task]]:

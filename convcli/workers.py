@@ -34,9 +34,11 @@ MOST_FINISHING: Final = 2
 _ENDING: Final = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _PATIENCE: Final = 5.0  # seconds that a worker has to end when it is asked to
 _DEATH_OF_PARENT: Final = 1  # prctl's number for the signal that it sends (PR_SET_PDEATHSIG)
-_KEPT: Final = {-1: 2**26, -3: 2**25}
+_TRIM, _MAPPED = -1, -3
 """glibc's numbers for what is freed and kept (M_TRIM_THRESHOLD), and for what is mapped apart, which is given
 back at once (M_MMAP_THRESHOLD), in bytes: to take fresh pages for each picture costs a tenth of its time."""
+
+_LARGEST_UNMAPPED: Final = 2**25  # that glibc allows
 
 Work = Callable[[Any], Callable[[], Any]]
 """Computes a task; what it returns finishes it and gives the answer. Neither raises."""
@@ -72,10 +74,11 @@ class Crew:
 
     Args:
         repeated: makes the task of another one that has perhaps been done, by a worker that died.
+        kept: bytes that a worker keeps of what it has freed.
     """
 
-    def __init__(self, size: int, work: Work, repeated: Callable[[Any], Any]) -> None:
-        self.size, self.work, self.repeated = size, work, repeated
+    def __init__(self, size: int, work: Work, repeated: Callable[[Any], Any], kept: int) -> None:
+        self.size, self.work, self.repeated, self.kept = size, work, repeated, kept
         self.workers: list[_Worker] = []
         self.tasks: dict[int, Any] = {}
         self.again: list[int] = []
@@ -114,6 +117,15 @@ class Crew:
         with suppress(OSError):  # it died; `events` finds that
             worker.pipe.send((number, task))
 
+    def shrink(self) -> None:
+        """End all idle workers but one, for the memory that they have."""
+        others = [worker for worker in self.workers if worker.computing is None and not worker.finishing][1:]
+        for worker in others:
+            worker.pipe.close()
+        for worker in others:
+            worker.process.join()
+            self.workers.remove(worker)
+
     def _free(self) -> _Worker | None:
         for worker in self.workers:
             free = worker.computing is None and not worker.retired
@@ -134,7 +146,8 @@ class Crew:
         context = get_context("fork")
         ours, theirs = context.Pipe()
         others = [worker.pipe for worker in self.workers]
-        process = context.Process(target=_serve, args=(theirs, [ours, *others], self.work, os.getpid()))
+        given = theirs, [ours, *others], self.work, os.getpid(), self.kept
+        process = context.Process(target=_serve, args=given)
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # until the worker can answer them
         try:
             process.start()
@@ -195,11 +208,11 @@ class _Ended(BaseException):
     """Somebody asked the worker to end."""
 
 
-def _serve(pipe: Connection, others: list[Connection], work: Work, parent: int) -> None:
+def _serve(pipe: Connection, others: list[Connection], work: Work, parent: int, kept: int) -> None:
     """Work until the pipe is closed, and leave without the clean-up of the process that this is a copy of."""
     try:
         _attend(parent)
-        _keep_memory()
+        _keep_memory(kept)
         for other in others:  # as long as a copy is open, nobody sees that the parent is gone
             other.close()
         _loop(pipe, work)
@@ -222,12 +235,12 @@ def _attend(parent: int) -> None:
         raise _Ended
 
 
-def _keep_memory() -> None:
+def _keep_memory(most: int) -> None:
     """Keep what a picture took for the next one."""
     with suppress(OSError, AttributeError):  # glibc alone has it
         library = ctypes.CDLL(None)
-        for number, size in _KEPT.items():
-            library.mallopt(number, size)
+        library.mallopt(_TRIM, most)
+        library.mallopt(_MAPPED, min(most // 2, _LARGEST_UNMAPPED))
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -221,6 +221,16 @@ def test_a_bank_gives_a_picture_for_each_map(run, tmp_path, picture):
     assert "gives 3 feature maps, which one file cannot hold" in result.err
 
 
+def test_several_kernels_need_places_that_tell_them_apart(run, tmp_path, picture):
+    """One file, one stream or a template without {kernel} is refused before anything is decoded."""
+    several = ["-k", "box3", "-k", "box5"]
+    for place in (f"{tmp_path}/a.png", f"{tmp_path}/{{stem}}.tif", "-"):
+        ran = run("apply", picture, *several, "-o", place)
+        assert (ran.code, "the maps of 2 kernels cannot all be written" in ran.err) == (2, True)
+    ran = run("apply", "-", *several, stdin=picture.read_bytes())
+    assert (ran.code, ran.out, "cannot all be written to standard output" in ran.err) == (2, b"", True)
+
+
 def test_several_inputs_go_on_after_a_failure(run, tmp_path, picture):
     """One line for each failure, exit 1, and the others are done."""
     (tmp_path / "bad.png").write_bytes(picture.read_bytes()[:60])

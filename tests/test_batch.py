@@ -18,6 +18,12 @@ import imagecodecs
 import numpy as np
 import pytest
 
+from convcli import images, job
+from convcli.files import Input
+from convcli.images.base import Metadata
+from convcli.library import load_kernel
+from convcli.naming import Output
+from convcli.task import Settings
 from tests.conftest import SAMPLES
 
 PROGRAM = shlex.quote(sys.executable)
@@ -162,6 +168,35 @@ def test_templates_and_a_dry_run(album, tmp_path):
     assert not list(tmp_path.rglob("*.tif"))
     batch(album / "0.png", tmp_path / "{stem}-{kernel}.tif", "-k", "box3")
     assert (tmp_path / "0-box3.tif").exists()
+
+
+def test_kernels_of_one_name_are_numbered(run, tmp_path):
+    """Two typed kernels, or one twice, have results of their own, in folders and beside the picture."""
+    source = SAMPLES / "scene.png"
+    kernels = ["-k", "1 0 -1", "-k", "1 2 1", "-k", "box3", "-k", "box3", "-q"]
+    names = {f"scene.{name}.png" for name in ("inline", "inline-2", "box3", "box3-2")}
+    for words in (["batch", source, tmp_path / "a"], ["apply", source, "-o", f"{tmp_path}/b/"]):
+        ran = run(*words, *kernels)
+        assert (ran.code, ran.err) == (0, "")
+    assert {path.name for path in (tmp_path / "a").iterdir()} == names
+    assert made(tmp_path / "a") == made(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("place", "kernels", "told"),
+    [
+        ("{stem}{suffix}", ["box3", "box5"], "the maps of 2 kernels would all be written to"),
+        ("{stem}-{index}{suffix}", ["box3", "box5"], "the maps of 2 kernels would all be written to"),
+        ("{stem}{suffix}", ["kirsch"], "kirsch gives 8 feature maps; the template needs {index}"),
+    ],
+)
+def test_templates_that_tell_no_results_apart(run, tmp_path, place, kernels, told):
+    """They are refused before any picture is read, dry runs too."""
+    words = [word for kernel in kernels for word in ("-k", kernel)]
+    for dry in ([], ["-n"]):
+        ran = run("batch", SAMPLES / "scene.png", f"{tmp_path}/out/{place}", *words, *dry)
+        assert (ran.code, told in ran.err, ran.err.count("\n")) == (2, True, 1)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
@@ -459,7 +494,7 @@ def test_a_monstrous_picture_does_not_bring_down_the_rest(tmp_path):
     (folder / "large.png").write_bytes(imagecodecs.png_encode(np.zeros((6000, 5000), np.uint8), level=1))
     (folder / "huge.png").write_bytes(imagecodecs.png_encode(np.zeros((20000, 15000), np.uint8), level=1))
     ran = batch(folder, tmp_path / "out", "-k", "box3", "--max-memory", "200M", "-j", 2)
-    assert "huge.png: needs about" in ran.stderr and "allowed: 190 (--max-memory)" in ran.stderr
+    assert "huge.png: needs about" in ran.stderr and "allowed: 200 (--max-memory)" in ran.stderr
     assert "7 done, 0 skipped, 1 failed" in ran.stderr
     assert (tmp_path / "out" / "large.box3.png").exists()
 
@@ -582,7 +617,7 @@ def test_workers_are_replaced_after_many_tasks(tmp_path, monkeypatch):
     from convcli import workers
 
     monkeypatch.setattr(workers, "MOST_TASKS", 3)
-    with workers.Crew(2, lambda task: lambda: (task, os.getpid()), lambda task: task) as crew:
+    with workers.Crew(2, lambda task: lambda: (task, os.getpid()), lambda task: task, 0) as crew:
         found: list[workers.Answer | workers.Death] = []
         for number in range(20):
             while not crew.ready():
@@ -593,3 +628,62 @@ def test_workers_are_replaced_after_many_tasks(tmp_path, monkeypatch):
     assert sorted(answer.value[0] for answer in found) == list(range(20))
     pids = [answer.value[1] for answer in found]
     assert max(map(pids.count, pids)) == 3
+
+
+def test_idle_workers_end_for_a_large_task():
+    """Before a picture that has to be alone, what the others hold is given back, and no task is lost."""
+    from convcli import workers
+
+    def work(task: int):
+        time.sleep(0.05)
+        return os.getpid
+
+    with workers.Crew(3, work, lambda task: task, 0) as crew:
+        found: list[workers.Answer | workers.Death] = []
+        for number in range(6):
+            while not crew.ready():
+                found += crew.events(0.1)
+            crew.begin(number, number)
+        while not crew.idle:
+            found += crew.events(0.1)
+        assert len(crew.workers) == 3
+        crew.shrink()
+        assert len(crew.workers) == 1
+        assert crew.ready()
+        crew.begin(6, 6)
+        while not crew.idle:
+            found += crew.events(0.1)
+    assert len(found) == 7 and len({answer.value for answer in found}) == 3
+
+
+MEASURED = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "png", "jpg", "tif", "webp", "gif", "avif", "npy"])
+def test_pictures_take_the_memory_that_was_planned(suffix, tmp_path):
+    """--max-memory goes by estimates: none is far below or above what a worker takes."""
+    rows, columns = np.mgrid[:1700, :2000]
+    pixels = np.stack([rows * 2 // 7 + columns, rows ^ columns, columns // 3], axis=-1).astype(np.uint8)
+    path = tmp_path / f"large.{suffix}"
+    wanted = images.format_of_suffix(path.suffix)
+    path.write_bytes(wanted.encode(pixels, Metadata(subsampling="420")))
+    settings = Settings(load_kernel("box3"), threads=1, output=Output(f"{tmp_path}/out/"))
+    with Input.open(str(path)) as opened:
+        ((_, [task]),) = job.decided(str(path), opened, [settings])
+        planned = task.memory / 10**6
+    words = [sys.executable, "-m", "convcli", "batch", "-q", path, tmp_path / "out", "-k", "box3"]
+    limits = ["-k", "sobel-x", "-j", "1", "--threads", "1", "--max-memory", f"{planned + 2}M"]
+    ran = subprocess.run(
+        [sys.executable, "-c", MEASURED, *map(str, words), *limits],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=True,
+    )
+    taken = int(ran.stdout) * 1024 / 10**6
+    print(planned, taken)
+    assert 0.4 * planned < taken < 1.1 * planned + 10

@@ -19,6 +19,7 @@ from convcli.images import Opened, open_bytes, pngrows
 RNG = np.random.default_rng(41)
 LIMIT = 10**9
 ROWS, COLUMNS = 5, 11
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
@@ -38,10 +39,14 @@ def packed(stored: np.ndarray, depth: int) -> bytes:
 
 def file(stored: np.ndarray, depth: int, colour: int, **chunks: bytes) -> bytes:
     """A PNG of these samples; ``chunks`` stand in front of the pixels."""
-    head = struct.pack(">IIBBBBB", COLUMNS, ROWS, depth, colour, 0, 0, 0)
     between = b"".join(chunk(kind.encode(), body) for kind, body in chunks.items())
     pixels = chunk(b"IDAT", zlib.compress(packed(stored, depth)))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + between + pixels + chunk(b"IEND", b"")
+    return SIGNATURE + head_of(depth, colour) + between + pixels + chunk(b"IEND", b"")
+
+
+def head_of(depth: int, colour: int, interlace: int = 0) -> bytes:
+    """An IHDR chunk."""
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", COLUMNS, ROWS, depth, colour, 0, 0, interlace))
 
 
 def samples(depth: int, count: int) -> np.ndarray:
@@ -228,16 +233,110 @@ def test_damage_behind_the_last_window_is_found(run, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda raw: raw[:-1], "too few or too many for its size"),
-        (lambda raw: raw + b"0", "too few or too many for its size"),
+        (lambda raw: raw[:-1], "it ends too early"),
         (lambda raw: raw[:-211] + b"\x07" + raw[-210:], "bad adaptive filter value"),
-        (lambda raw: raw[:-2000], "too few or too many for its size"),
+        (lambda raw: raw[:-2000], "it ends too early"),
     ],
 )
 def test_streams_that_do_not_fit(change, words):
-    """Too few bytes, too many, and filters that there are not, in chunks whose sums are right."""
+    """Too few bytes, and filters that there are not, in chunks whose sums are right."""
     _, data = by_libpng(3, "uint8")
     head, body = taken_apart(data)
     broken = head + chunk(b"IDAT", zlib.compress(change(zlib.decompress(body)))) + chunk(b"IEND", b"")
     with pytest.raises(ImageError, match=words):
         open_bytes(broken, LIMIT).reader().rows(0, 0, 90)
+
+
+GRAY, COLOURS = (head_of(8, colour) for colour in (0, 3))
+PALETTE = chunk(b"PLTE", bytes(range(30)))
+ZIPPED = zlib.compress(b"".join(b"\0" + bytes(range(row, row + COLUMNS)) for row in range(ROWS)))
+PIXELS, END = chunk(b"IDAT", ZIPPED), chunk(b"IEND", b"")
+HALVES = chunk(b"IDAT", ZIPPED[:20]), chunk(b"IDAT", ZIPPED[20:])
+WRONG = b"\0\0\0\0"  # a check sum
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ([GRAY, chunk(b"ABCD", b"x"), PIXELS, END], "png with a chunk of the unknown kind 'ABCD'"),
+        ([GRAY, PIXELS, chunk(b"ABCD", b"x"), END], "png with a chunk of the unknown kind 'ABCD'"),
+        ([GRAY, chunk(b"ab1d", b""), PIXELS, END], "'ab1d' is not a kind of chunk"),
+        ([GRAY, HALVES[0], chunk(b"tEXt", b"a\0b"), HALVES[1], END], "between its IDAT chunks"),
+        ([GRAY, END], "it ends before its pixels"),
+        ([GRAY, GRAY, PIXELS, END], "more than one IHDR chunk"),
+        ([chunk(b"tEXt", b"a\0b"), GRAY, PIXELS, END], "it does not start with an IHDR chunk"),
+        ([GRAY[:-4] + WRONG, PIXELS, END], "IHDR: its check sum is wrong"),
+        ([GRAY, PIXELS[:-4] + WRONG, END], "IDAT: its check sum is wrong"),
+        ([GRAY, PIXELS[:-6]], "it ends too early"),
+        ([GRAY, chunk(b"tRNS", b"\0\1")[:-4] + WRONG, PIXELS, END], "tRNS: its check sum is wrong"),
+        ([head_of(3, 0), PIXELS, END], "3 bits of colour type 0"),
+        ([head_of(4, 2), PIXELS, END], "4 bits of colour type 2"),
+        ([head_of(8, 5), PIXELS, END], "8 bits of colour type 5"),
+        ([head_of(8, 0, 2), PIXELS, END], "interlace methods [0, 0, 2]"),
+        ([chunk(b"IHDR", bytes(12)), PIXELS, END], "IHDR has 12 bytes; allowed: 13"),
+        ([COLOURS, PIXELS, END], "no palette in front of its pixels"),
+        ([COLOURS, PIXELS, PALETTE, END], "no palette in front of its pixels"),
+        ([COLOURS, PALETTE, PALETTE, PIXELS, END], "more than one PLTE chunk"),
+        ([COLOURS, chunk(b"PLTE", bytes(31)), PIXELS, END], "PLTE has 31 bytes; allowed: 3 to 768"),
+        ([COLOURS, PALETTE[:-4] + WRONG, PIXELS, END], "PLTE: its check sum is wrong"),
+        ([COLOURS, PALETTE, chunk(b"IDAT", ZIPPED[:-9]), END], "it ends too early"),
+        ([COLOURS, PALETTE, PIXELS[:-4] + WRONG, END], "IDAT: its check sum is wrong"),
+    ],
+)
+def test_chunks_that_make_no_picture(parts, told):
+    """What is wrong is said in words of our own, the same for every way that pixels are decoded."""
+    with pytest.raises(ImageError) as failure:
+        opened = open_bytes(SIGNATURE + b"".join(parts), LIMIT)
+        opened.reader().rows(0, 0, opened.header.rows)
+    assert told in str(failure.value) and failure.value.__str__().isprintable()
+
+
+LONGER = zlib.compress(zlib.decompress(ZIPPED) + bytes(700))
+
+
+@pytest.mark.parametrize(
+    ("parts", "note"),
+    [
+        ([PIXELS, END, b"what somebody appended"], None),
+        ([PIXELS, END, chunk(b"ABCD", b"x")], None),
+        ([PIXELS, chunk(b"IEND", b"abc")], None),
+        ([chunk(b"IDAT", b""), *HALVES, chunk(b"IDAT", b""), END], None),
+        ([chunk(b"IDAT", LONGER), END], None),
+        ([chunk(b"IDAT", ZIPPED + b"more"), END], None),
+        ([chunk(b"abcd", b"x"), chunk(b"tRnS", b"\0\1"), PIXELS, END], None),
+        ([chunk(b"abcd", b"x")[:-4] + WRONG, PIXELS, END], "the abcd chunk is left out"),
+        ([chunk(b"tRNS", b""), PIXELS, END], "the tRNS chunk is left out: it has 0 bytes"),
+        ([chunk(b"tRNS", bytes(300)), PIXELS, END], "the tRNS chunk is left out: it has 300 bytes"),
+        ([PIXELS], "the file has no end"),
+        ([PIXELS, chunk(b"tEXt", b"a\0b")[:-3]], "the file has no end"),
+    ],
+)
+@pytest.mark.parametrize("front", [GRAY, COLOURS + PALETTE], ids=["gray", "palette"])
+def test_chunks_that_are_odd_but_make_one(front, parts, note):
+    """The pixels are those of the plain file, and what is left out is told."""
+    wanted = open_bytes(SIGNATURE + front + PIXELS + END, LIMIT)
+    opened = open_bytes(SIGNATURE + front + b"".join(parts), LIMIT)
+    assert np.array_equal(opened.reader().rows(0, 0, ROWS), wanted.pixels())
+    assert np.array_equal(opened.pixels(), wanted.pixels())
+    assert wanted.header.notes == ()
+    assert any(note in told for told in opened.header.notes) if note else opened.header.notes == ()
+
+
+def test_sides_of_more_than_a_million(run, tmp_path):
+    """What libpng does not take is not written, and refused by name unless rows alone are many."""
+    flat = np.zeros((1, 1_000_001), np.uint8)
+    np.save(tmp_path / "flat.npy", flat)
+    np.save(tmp_path / "tall.npy", flat.T)
+    for name in ("flat", "tall"):
+        ran = run("apply", tmp_path / f"{name}.npy", "-k", "identity", "-o", tmp_path / f"{name}.png")
+        assert (ran.code, "allowed: 1000000 a side" in ran.err) == (2, True)
+        assert not (tmp_path / f"{name}.png").exists()
+    zipped = chunk(b"IDAT", zlib.compress(bytes(2_000_002))) + END
+    for shape, colour, fits in [((1_000_001, 1), 0, False), ((1, 1_000_001), 0, True)]:
+        head = chunk(b"IHDR", struct.pack(">IIBBBBB", *shape, 8, colour, 0, 0, 0))
+        opened = open_bytes(SIGNATURE + head + zipped, LIMIT)
+        if fits:
+            assert not opened.reader().rows(0, 0, 1_000_001).any()
+        else:
+            with pytest.raises(ImageError, match="png of 1000001×1 pixels; allowed: 1000000 a side"):
+                opened.reader()

@@ -100,9 +100,11 @@ def _settings(images: tuple[str, ...], given: dict[str, Any]) -> list[Settings]:
     shown = (spec or "").startswith(TERMINAL)
     output = Output(None if shown else spec, None if drawn else given["format_name"])
     each = each_settings(given, given["kernels"], output)
-    if len(each) > 1 and not drawn and (output.is_one_file or output.is_stream):
+    streams = output.spec is None and STREAM in images
+    if len(each) > 1 and not drawn and (streams or output.is_one_kernel):
+        place = one_line(output.spec or "standard output")
         raise ArgumentError(
-            f"the maps of {len(each)} kernels cannot all be written to {one_line(output.spec or '')}; "
+            f"the maps of {len(each)} kernels cannot all be written to {place}; "
             "use FOLDER/, {kernel}, --stack or --sheet"
         )
     if len(images) > 1 and (output.is_one_file or output.is_stream):

@@ -129,7 +129,13 @@ def _batch(arguments: tuple[str, ...], given: dict[str, Any], limits: Limits) ->
     if not sources:
         raise ArgumentError("there is no picture in any SOURCE")
     output = Output(spec, given["format_name"])
-    return Batch(sources, each_settings(given, given["kernels"], output), limits, given["resume"])
+    each = each_settings(given, given["kernels"], output)
+    if len(each) > 1 and output.is_one_kernel:
+        raise ArgumentError(
+            f"the maps of {len(each)} kernels would all be written to {one_line(spec)}; "
+            "use a folder, {kernel} or --stack"
+        )
+    return Batch(sources, each, limits, given["resume"])
 
 
 def _sources(names: list[str], given: dict[str, Any], destination: Path | None) -> list[Source]:

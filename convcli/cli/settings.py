@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, count
 from typing import Any, Final
 
 from convcli.cli.options import was_given
@@ -60,7 +61,17 @@ def each_settings(
         raise ArgumentError(f"--stack keeps maps apart, --combine {given['combine']} makes one of them")
     if len(kernels) > 1 and (given.get("stack") or given.get("combine")):
         kernels = [joined(kernels)]
-    return [settings_of(given, kernel, output) for kernel in kernels]
+    return [settings_of(given, kernel, output) for kernel in _told_apart(kernels)]
+
+
+def _told_apart(kernels: Sequence[Kernel]) -> list[Kernel]:
+    """Kernels with a number behind a name that an earlier one has, because results are named after them."""
+    found: list[Kernel] = []
+    for kernel in kernels:
+        taken = {other.name for other in found}
+        names = chain([kernel.name], (f"{kernel.name}-{number}" for number in count(2)))
+        found.append(kernel.named(next(name for name in names if name not in taken)))
+    return found
 
 
 def conventional(given: dict[str, Any], kernel: tuple[int, int]) -> tuple[Padding, bool, str]:

@@ -18,6 +18,8 @@ from convcli.images.base import (
     Encoder,
     Format,
     Header,
+    Heavy,
+    Keeping,
     Layout,
     Metadata,
     Moving,
@@ -59,6 +61,9 @@ FORMATS: Final[tuple[Format, ...]] = (
 )
 MOST_AT_ONCE: Final = 4 * 10**9
 """Values of an animation that are kept in memory until its format encodes them."""
+
+_FRAME: Final = 6
+"""Bytes a pixel that Pillow keeps of each further frame of an animation that it encodes."""
 
 _NICKNAMES: Final = {"jpg": "jpeg", "tif": "tiff", "heic": "heif"}
 
@@ -124,6 +129,21 @@ class Opened:
     def _upright(self, stored: Array) -> Array:
         turn = _TURNS.get(self.header.orientation)
         return stored if turn is None else np.ascontiguousarray(turn(stored))
+
+    def memory(self, frames: int) -> int:
+        """About how many bytes it takes to read rows of it, with so many decoded frames kept."""
+        if self.parts is not None:
+            return self.parts.memory if isinstance(self.parts, Keeping) else 0
+        header = self.header
+        pixels = header.rows * header.columns * header.dtype.itemsize
+        beside = self.format.decoding if isinstance(self.format, Heavy) else 0
+        turned = header.channels if header.orientation != 1 else 0
+        return self.source.size + pixels * (frames * header.channels + max(beside, turned))
+
+    def forget(self) -> None:
+        """Drop what was read; who asks again reads it again."""
+        self.kept.clear()
+        self.source.forget()
 
     def only(self, first: int, last: int) -> Opened:
         """Some of the frames."""
@@ -211,6 +231,16 @@ def encoder(target: Format, layout: Layout, metadata: Metadata, height: int) -> 
     if layout.frames > 1 and isinstance(target, Animated):
         return WholePictures(layout, lambda pictures: target.animate(pictures, metadata))
     return WholePictures(layout, lambda pictures: target.encode(pictures[0], metadata))
+
+
+def encoder_memory(target: Format, layout: Layout) -> int:
+    """About how many bytes an encoder takes beside the strips that it is given."""
+    if isinstance(target, Streaming):
+        return 0
+    pixels = layout.rows * layout.columns
+    beside = target.encoding if isinstance(target, Heavy) else 0
+    picture = pixels * layout.channels * layout.dtype.itemsize
+    return layout.frames * picture + pixels * (beside + (layout.frames - 1) * _FRAME)
 
 
 _TURNS: Final[Mapping[int, Callable[[Array], Array]]] = {

@@ -32,6 +32,8 @@ class Avif:
 
     name = "avif"
     suffixes: tuple[str, ...] = (".avif",)
+    decoding = 4
+    encoding = 36
 
     def sniff(self, head: bytes) -> bool:
         return not brands(head).isdisjoint((b"avif", b"avis"))

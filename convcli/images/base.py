@@ -154,6 +154,13 @@ class Decoded:
         return part
 
 
+@runtime_checkable
+class Keeping(Protocol):
+    """A reader that keeps what it has decoded, about so many bytes."""
+
+    memory: int
+
+
 class Encoder(Protocol):
     """Makes one file of strips of pictures."""
 
@@ -274,6 +281,18 @@ class Animated(Protocol):
 
     def animate(self, pictures: Array, metadata: Metadata) -> bytes:
         """A file of (frames, rows, columns, channels) pixels that `holds` accepts, and what it can say."""
+
+
+@runtime_checkable
+class Heavy(Protocol):
+    """A format whose library takes memory: about so many bytes a pixel, beside the pixels and the file read.
+
+    ``encoding`` counts the file that is made too. Measured with pictures of 2 and 9 megapixels, the larger of
+    gray, RGB and RGBA.
+    """
+
+    decoding: int
+    encoding: int
 
 
 @runtime_checkable

@@ -20,6 +20,8 @@ class Bmp:
 
     name = "bmp"
     suffixes: tuple[str, ...] = (".bmp", ".dib")
+    decoding = 5
+    encoding = 7
 
     def sniff(self, head: bytes) -> bool:
         return head.startswith(b"BM")

@@ -16,8 +16,9 @@ from convcli.errors import ImageError, one_line
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_SHORT: Final = ("too small", "truncated", "Truncated", "not enough", "unexpected end", "Premature end")
-"""How decoders say that a file is cut off."""
+_COPIED: Final = 2**18  # pixels that are copied at once
+_SHORT: Final = ("too small", "truncated", "not enough", "unexpected end", "premature end")
+"""How decoders say that a file is cut off, in small letters."""
 
 
 class _Silence:
@@ -82,7 +83,7 @@ def sound(name: str) -> Iterator[None]:
             raise ImageError(f"not enough memory to decode this {name}") from error
         if isinstance(error, ImportError) or getattr(error, "errno", None):  # the system's, not the file's
             raise ImageError(f"{name} cannot be decoded here: {reason}") from error
-        if any(word in reason for word in _SHORT):
+        if any(word in reason.casefold() for word in _SHORT):
             reason = "it ends too early"
         raise ImageError(f"damaged {name}: {reason}") from error
 
@@ -98,12 +99,21 @@ def pillow(data: bytes) -> Image:
 
 
 def from_pillow(image: Image, mode: str) -> Array:
-    """(rows, columns, channels) of an 8-bit Pillow image in ``mode``."""
+    """(rows, columns, channels) of an 8-bit Pillow image in ``mode``.
+
+    Some rows at a time, because Pillow makes two copies on its way to an array.
+    """
     import numpy as np
 
-    pixels: Any = np.array(image if image.mode == mode else image.convert(mode))
-    array: Array = pixels
-    return array[..., None] if array.ndim == 2 else array
+    image = image if image.mode == mode else image.convert(mode)
+    columns, rows = image.size
+    height = max(_COPIED // max(columns, 1), 1)
+    array: Array = np.empty((rows, columns, len(image.getbands())), np.uint8)
+    for top in range(0, rows, height):
+        bottom = min(top + height, rows)
+        part = np.asarray(image.crop((0, top, columns, bottom)))
+        array[top:bottom] = part.reshape(bottom - top, columns, -1)
+    return array
 
 
 def pillow_frames(data: bytes, mode: str) -> Iterator[Array]:

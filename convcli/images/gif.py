@@ -52,6 +52,8 @@ class Gif:
 
     name = "gif"
     suffixes: tuple[str, ...] = (".gif",)
+    decoding = 8
+    encoding = 12
 
     def sniff(self, head: bytes) -> bool:
         return head[:6] in (b"GIF87a", b"GIF89a")

@@ -20,6 +20,8 @@ class Heif:
 
     name = "heif"
     suffixes: tuple[str, ...] = (".heic", ".heif", ".hif")
+    decoding = 5
+    encoding = 0
 
     def sniff(self, head: bytes) -> bool:
         return not brands(head).isdisjoint(_BRANDS)

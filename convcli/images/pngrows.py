@@ -38,7 +38,7 @@ class PngRows:
 
     Args:
         bodies: those of the IDAT chunks, in order, each checked when it is taken.
-        front: the IHDR chunk's body.
+        front: the IHDR chunk's body behind the sizes.
     """
 
     def __init__(self, bodies: Iterator[bytes], header: Header, front: bytes) -> None:
@@ -113,13 +113,15 @@ class PngRows:
         begin = self.done
         end = min(begin + self.height, self.header.rows)
         filtered = self._piece()
-        more = self._piece() if end == self.header.rows else b""
-        if more or len(filtered) != (end - begin) * self.width:
-            raise ImageError("damaged png: its pixels are too few or too many for its size")
+        if len(filtered) < (end - begin) * self.width:
+            raise ImageError("damaged png: it ends too early")
+        filtered = filtered[: (end - begin) * self.width]
+        while end == self.header.rows and self._piece():  # its sum is that of all, also of what is too much
+            pass
         first = max(begin - 1, 0)
-        size = struct.pack(">I", end - first)
+        size = struct.pack(">II", self.header.columns, end - first)
         stored = deflate.stored(b"".join((self._row(first), filtered)) if begin else filtered)
-        front = chunk(b"IHDR", self.front[:4], size, self.front[8:])
+        front = chunk(b"IHDR", size, self.front)
         picture = b"".join((SIGNATURE, front, *framed(b"IDAT", *stored), chunk(b"IEND")))
         decoded = imagecodecs.png_decode(picture)  # not in place: others read the row before these
         self.pixels[begin:end] = decoded.reshape(-1, *self.pixels.shape[1:])[begin - first :]

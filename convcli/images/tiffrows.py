@@ -53,6 +53,11 @@ class TiffRows:
         self.bands: OrderedDict[int, _Band] = OrderedDict()
         self.changed = Condition()
 
+    @property
+    def memory(self) -> int:
+        """About how many bytes the decoded rows take that are kept."""
+        return int(self.each * min(self.most, -(-self.header.rows // self.height)))
+
     def rows(self, first: int, last: int) -> Array:
         """Rows ``first`` to ``last``, (rows, columns, channels).
 
@@ -136,6 +141,11 @@ class TiffPages:
     """Pages that are alike, read from the first to the last; those before the one before are forgotten."""
 
     pages: list[TiffRows]
+
+    @property
+    def memory(self) -> int:
+        """About how many bytes the decoded rows take that are kept."""
+        return sum(page.memory for page in self.pages[:_APART])
 
     def rows(self, frame: int, first: int, last: int) -> Array:
         """Rows of a page, (rows, columns, channels)."""

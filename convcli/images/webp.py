@@ -13,7 +13,6 @@ from convcli.images.base import Header, Metadata, Timing
 from convcli.images.decoding import (
     CHANNELS,
     MODES,
-    from_pillow,
     pillow,
     pillow_frames,
     saved,
@@ -39,6 +38,8 @@ class WebP:
 
     name = "webp"
     suffixes: tuple[str, ...] = (".webp",)
+    decoding = 5
+    encoding = 39
 
     def sniff(self, head: bytes) -> bool:
         return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
@@ -51,8 +52,12 @@ class WebP:
             return described(facts, replace(blocks_of(image), timing=timing))
 
     def decode(self, data: bytes, header: Header) -> Array:
-        with pillow(data) as image:
-            return from_pillow(image, MODES[header.channels])
+        import imagecodecs
+
+        if _is_moving(data):
+            return next(self.frames(data, header))
+        pixels: Array = imagecodecs.webp_decode(data, hasalpha=header.channels == 4)
+        return pixels.reshape(header.rows, header.columns, header.channels)
 
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
         """Each frame as it is shown."""
@@ -83,6 +88,11 @@ def _coloured(pixels: Array) -> Image:
     """Pixels as Pillow's RGB or RGBA: the format knows no gray."""
     image = to_pillow(pixels)
     return image if pixels.shape[2] > 2 else image.convert("RGB" if pixels.shape[2] == 1 else "RGBA")
+
+
+def _is_moving(data: bytes) -> bool:
+    """Whether the file says that it is an animation, of one frame perhaps (RFC 9649, 2.7)."""
+    return data[12:16] == b"VP8X" and len(data) > 20 and bool(data[20] & 2)
 
 
 def _timing(data: bytes) -> Timing:
