@@ -17,9 +17,8 @@ from convcli.dtypes import Array
 from convcli.errors import ConvcliError, Halted, OutputError, one_line
 from convcli.featuremap import FeatureMap, feature_maps
 from convcli.files import STREAM, Input
-from convcli.images.base import Metadata, Progressive, Reader, depth_text, kind_text
+from convcli.images.base import Format, Lossy, Metadata, Progressive, Reader, depth_text, kind_text
 from convcli.images.decoding import QUIET
-from convcli.images.jpeg import QUALITY
 from convcli.images.metadata import listed
 from convcli.images.pnm import misnamed
 from convcli.naming import Target
@@ -278,12 +277,20 @@ def _kind(task: Task, stack: bool) -> str:
     return f"{task.pages} pages, {kind}" if task.pages > 1 else kind
 
 
+def _quality(target: Format, metadata: Metadata) -> list[str]:
+    """What the format loses, or that it has no quality to choose."""
+    asked = metadata.coding.quality
+    if not isinstance(target, Lossy):
+        return [f"{target.name} has no quality to choose, so --quality changed nothing"] if asked else []
+    quality = asked or target.quality
+    chroma = f", chroma {':'.join(metadata.subsampling)}" if target.name == "jpeg" else ""
+    return [f"{target.name} loses detail: quality {quality}{chroma}"] if quality else []
+
+
 def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:
     notes = [target.note] if target.note else []
     notes += (*task.opened.header.notes, *task.said.notes)
-    if target.format.name == "jpeg":
-        chroma = ":".join(task.said.metadata.subsampling)
-        notes.append(f"JPEG loses a little: quality {QUALITY}, chroma {chroma}")
+    notes += _quality(target.format, task.said.metadata)
     odd = (
         misnamed(target.path.suffix, task.layout.channels)
         if target.format.name == "pnm" and target.path

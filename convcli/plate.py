@@ -10,7 +10,7 @@ import numpy as np
 from convcli.dtypes import Array
 from convcli.errors import OutputError, one_line
 from convcli.images import FORMATS
-from convcli.images.base import Format, Metadata
+from convcli.images.base import Coding, Format, Metadata
 from convcli.naming import Output, Picture
 from convcli.scene import Scene, raster, svg
 from convcli.values import frozen
@@ -26,6 +26,7 @@ class Plate:
 
     path: Path | None
     format: Format | None
+    coding: Coding = Coding()
 
     @property
     def format_name(self) -> str:
@@ -36,7 +37,7 @@ class Plate:
         if self.format is None:
             return svg(scene).encode("utf-8")
         pixels: Array = raster(scene)
-        return self.format.encode(pixels, Metadata())
+        return self.format.encode(pixels, Metadata(coding=self.coding))
 
 
 def plate(source: str, kind: str, spec: str | None, format_name: str | None) -> Plate:

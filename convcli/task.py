@@ -16,7 +16,7 @@ from convcli.errors import ArgumentError
 from convcli.featuremap import Treatment
 from convcli.filter import UNIT, Filter
 from convcli.geometry import Axis, Geometry, geometry
-from convcli.images.base import Banded, Format, Header, Layout, Metadata
+from convcli.images.base import Banded, Coding, Format, Header, Layout, Metadata
 from convcli.images.metadata import Said, fitted
 from convcli.kernel import Kernel
 from convcli.methods.base import Work
@@ -77,6 +77,7 @@ class Settings:
     frames: slice = slice(None)
     stack: bool = False
     colormap: str = "gray"
+    coding: Coding = Coding()
     notes: tuple[str, ...] = ()
 
 
@@ -237,13 +238,15 @@ def _check_size(shape: Geometry, most: int) -> None:
 
 
 def _kept(header: Header, settings: Settings, layout: Layout) -> Metadata:
-    """What a result might say of its input."""
+    """What a result might say of its input, and how it is coded."""
     metadata = header.metadata
     if layout.frames != header.frames:
         metadata = replace(metadata, timing=None)
     if settings.colormap != GRAY:  # its colours are those of sRGB
         metadata = replace(metadata, icc=None, gamma=None, srgb=None)
-    return Metadata(subsampling=metadata.subsampling, timing=metadata.timing) if settings.strip else metadata
+    if settings.strip:
+        metadata = Metadata(subsampling=metadata.subsampling, timing=metadata.timing)
+    return replace(metadata, coding=settings.coding)
 
 
 def _cut(plan: Plan, target: Format) -> Plan:

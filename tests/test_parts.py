@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -18,8 +19,8 @@ from convcli.errors import Halted, ImageError
 from convcli.files import Input
 from convcli.geometry import Strip
 from convcli.images import deflate
-from convcli.images.base import Decoded, Layout, Metadata, Streaming
-from tests.conftest import decoded
+from convcli.images.base import Coding, Decoded, Layout, Metadata, Streaming
+from tests.conftest import SAMPLES, decoded
 
 LIMIT = 10**9
 TYPES = (np.uint8, np.uint16, np.int16, np.int32, np.float16, np.float32, np.float64)
@@ -71,11 +72,13 @@ def test_strips_of_any_height_hold_the_same_picture(entry, dtype, channels, tmp_
                 assert rows.dtype == pixels.dtype and np.array_equal(rows, pixels[first:last])
 
 
+@pytest.mark.parametrize("quality", [None, 1, 20, 24, 25, 50, 100])
 @pytest.mark.parametrize("subsampling", ["444", "422", "420"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_joined_jpegs_decode_like_whole_ones(channels, subsampling):
+def test_joined_jpegs_decode_like_whole_ones(channels, subsampling, quality):
     """Bands joined by restart markers give the picture of one encoder, and say their subsampling."""
-    jpeg, metadata = images.format_named("jpeg"), Metadata(subsampling=subsampling)
+    jpeg, coding = images.format_named("jpeg"), Coding(quality)
+    metadata = Metadata(subsampling=subsampling, coding=coding)
     for pixels in (picture(np.uint8, channels, 333, 217), np.full((333, 217, channels), 128, np.uint8)):
         maker = images.encoder(jpeg, Layout.of(pixels), metadata, 48)
         assert type(maker).__name__ == "JpegEncoder"
@@ -96,7 +99,7 @@ def test_a_jpeg_keeps_its_subsampling(run, tmp_path):
         path, out = tmp_path / f"{chroma}.jpg", tmp_path / f"out{chroma}.jpg"
         Image.fromarray(smooth.astype(np.uint8)).save(path, quality=90, subsampling=chroma)
         result = run("apply", path, "-k", "box3", "-o", out)
-        assert f"JPEG loses a little: quality 95, chroma {words}" in result.text
+        assert f"jpeg loses detail: quality 95, chroma {words}" in result.text
         with Image.open(out) as written:
             luma = written.layer[0][1:3]
         assert luma == {0: (1, 1), 1: (2, 1), 2: (2, 2)}[chroma]
@@ -277,3 +280,55 @@ def test_written_png_passes_other_decoders(run, tmp_path):
     assert run("apply", source, "-k", "identity", "-o", out, "--threads", "2").code == 0
     assert np.array_equal(decoded(out), pixels)
     assert np.array_equal(cv2.imread(str(out), cv2.IMREAD_UNCHANGED)[..., [2, 1, 0, 3]], pixels)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif"])
+def test_quality_is_what_is_asked_for(suffix, run, tmp_path):
+    """Less of it makes smaller files that differ more, on one picture as in folders; the report says it."""
+    wanted = decoded(SAMPLES / "colour.png").astype(int)
+    sizes, errors = [], []
+    for quality in (10, 60, 100):
+        out = tmp_path / f"{quality}{suffix}"
+        ran = run("apply", SAMPLES / "colour.png", "-k", "identity", "--quality", quality, "-o", out)
+        assert f"loses detail: quality {quality}" in ran.text
+        sizes.append(out.stat().st_size)
+        found = images.open_bytes(out.read_bytes(), LIMIT).pixels()
+        errors.append(np.abs(found - wanted).mean())
+    assert sizes == sorted(sizes) and errors == sorted(errors, reverse=True)
+    assert errors[0] > 2 * errors[-1] and errors[-1] < 3
+    options = ["-k", "identity", "--quality", 10, "--format", suffix[1:], "-q"]
+    assert run("batch", SAMPLES / "colour.png", tmp_path / "out", *options).code == 0
+    assert next((tmp_path / "out").iterdir()).read_bytes() == (tmp_path / f"10{suffix}").read_bytes()
+
+
+def test_formats_without_a_quality_say_so(run, tmp_path):
+    """The option changes no byte of a format that loses nothing, and the report says that."""
+    for name, words in (("a.png", []), ("b.png", ["--quality", 10])):
+        ran = run("apply", SAMPLES / "scene.png", "-k", "box3", "-o", tmp_path / name, *words)
+        assert ("png has no quality to choose" in ran.text) == bool(words)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_small_pngs_hold_the_same_pixels(channels, dtype):
+    """Filters chosen row by row, for strips of any height, decode to what was written; smooth ones shrink."""
+    entry, metadata = images.format_named("png"), Metadata(coding=Coding(small=True))
+    rows, columns = np.mgrid[:61, :2100]
+    smooth = np.stack([rows * k + columns * columns // 900 for k in range(1, channels + 1)], axis=-1)
+    for pixels in (picture(dtype, channels), smooth.astype(dtype), picture(dtype, channels, 3, 1)):
+        for height in (1, 7, 100):
+            maker, file = images.encoder(entry, Layout.of(pixels), metadata, height), io.BytesIO()
+            tops = range(0, len(pixels), height)
+            maker.write(file, [maker.strip(top, pixels[top : top + height]) for top in tops])
+            assert np.array_equal(decoded(file.getvalue()).reshape(pixels.shape), pixels)
+    quick = entry.encode(smooth.astype(dtype), Metadata())
+    assert len(entry.encode(smooth.astype(dtype), metadata)) < len(quick)
+
+
+def test_small_pngs_are_as_small_as_libraries_make_them(run, tmp_path):
+    """Within 4 % of libpng at its best, however many strips there are."""
+    for name in ("scene.png", "colour.png"):
+        run("apply", SAMPLES / name, "-k", "identity", "--png", "small", "-o", tmp_path / name)
+        best = len(imagecodecs.png_encode(decoded(SAMPLES / name), level=9))
+        assert (tmp_path / name).stat().st_size < 1.04 * best

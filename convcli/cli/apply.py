@@ -39,6 +39,7 @@ TERMINAL: Final = "term:"
     "Default: {stem}.{kernel}{suffix} beside the input.",
 )
 @options.format_name
+@options.coding
 @options.frames
 @options.strip
 @options.force

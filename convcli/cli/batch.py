@@ -45,6 +45,7 @@ def _bytes(text: str) -> int:
 @options.stack
 @options.colormap
 @options.format_name
+@options.coding
 @options.frames
 @options.strip
 @options.force

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from convcli.cli.apply import TERMINAL
+from convcli.cli.settings import coding_of
 from convcli.drafts import Ledger, check_stream, write, write_stream
 from convcli.errors import ArgumentError
 from convcli.exhibit import Exhibit, exhibit
@@ -57,6 +58,7 @@ class Looking:
             return self._shown(source, self.way)
         given = self.given
         target = plate(source, self.kind, given["output"], given["format_name"])
+        target = replace(target, coding=coding_of(given))
         if target.path is None:
             check_stream()
         else:

@@ -347,6 +347,19 @@ format_name = click.option(
     metavar="NAME",
     help="png, jpeg, tiff, webp, bmp, gif, pnm, pfm, npy, avif, mkv or mp4.",
 )
+quality = click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    metavar="N",
+    help="Of JPEG, 1 to 100 (default: 95). WebP and AVIF are lossless unless it is given.",
+)
+png = click.option(
+    "--png",
+    type=click.Choice(["fast", "small"], case_sensitive=False),
+    default="fast",
+    show_default=True,
+    help="Write PNGs quickly, or some 5 to 30 % smaller in up to ten times the time.",
+)
 force = click.option("--force", "-f", is_flag=True, help="Replace files that exist.")
 report = click.option(
     "--report",
@@ -377,5 +390,6 @@ kernels = together(_kernels, kernel_path)
 convolution = together(like, stride, padding, dilation, flip)
 values = together(combine, channels, groups, scale, bias, layer, mapping)
 colours = together(alpha, linear, depth)
+coding = together(quality, png)
 work = together(precision, method, threads, max_pixels)
 reports = together(report, report_file, verbose, quiet)

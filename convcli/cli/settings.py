@@ -9,6 +9,7 @@ from typing import Any, Final
 from convcli.cli.options import was_given
 from convcli.errors import ArgumentError
 from convcli.geometry import LARGEST, Axis, per_axis
+from convcli.images.base import Coding
 from convcli.kernel import Kernel
 from convcli.kernelbank import combined, joined
 from convcli.naming import Output
@@ -49,8 +50,14 @@ def settings_of(given: dict[str, Any], kernel: Kernel, output: Output | None = N
         stack=bool(given.get("stack")) or given.get("combine") == "stack",
         output=output or Output(),
         double=given.get("precision") == "double",
+        coding=coding_of(given),
         **same,
     )
+
+
+def coding_of(given: dict[str, Any]) -> Coding:
+    """How files are coded, as a command's options say."""
+    return Coding(given.get("quality"), given.get("png") == "small")
 
 
 def each_settings(

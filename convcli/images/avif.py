@@ -1,4 +1,4 @@
-"""AVIF: 8, 10 and 12 bits in, 8 bits out and lossless; headers by Pillow, pixels by imagecodecs (libavif)."""
+"""AVIF: 8, 10 and 12 bits in, 8 bits out; headers by Pillow, pixels by imagecodecs (libavif)."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ _TWELVE, _HIGH, _GRAY = 0x20, 0x40, 0x10  # flags in the third byte of an av1C b
 
 
 class Avif:
-    """AV1 Image File Format; written without loss, colours under transparency kept."""
+    """AV1 Image File Format; lossless, colours under transparency kept, unless a quality is asked for."""
 
     name = "avif"
+    quality: int | None = None
     suffixes: tuple[str, ...] = (".avif",)
     decoding = 4
     encoding = 36
@@ -73,7 +74,8 @@ class Avif:
         import imagecodecs
 
         squeezed = pixels[..., 0] if pixels.shape[2] == 1 else pixels
-        return bytes(imagecodecs.avif_encode(np.ascontiguousarray(squeezed), speed=SPEED))
+        quality = metadata.coding.quality
+        return bytes(imagecodecs.avif_encode(np.ascontiguousarray(squeezed), level=quality, speed=SPEED))
 
 
 def _timing(data: bytes, frames: int) -> Timing | None:

@@ -42,8 +42,21 @@ class Timing:
 
 
 @frozen
+class Coding:
+    """How pixels are coded on purpose.
+
+    Attributes:
+        quality: 1 to 100 where some may be lost; None for the format's own.
+        small: whether a PNG is to be small instead of quickly made.
+    """
+
+    quality: int | None = None
+    small: bool = False
+
+
+@frozen
 class Metadata:
-    """What a file says besides its pixels, and a result says too.
+    """What a file says besides its pixels, and a result says too; and how its pixels are coded.
 
     Attributes:
         icc: an ICC profile.
@@ -55,6 +68,7 @@ class Metadata:
         texts: keywords with their texts, such as a title or a description.
         subsampling: of a JPEG's colours, ``444``, ``422`` or ``420``; no block, but kept with them.
         timing: of the frames of an animation.
+        coding: asked for, never read from a file.
     """
 
     icc: bytes | None = None
@@ -66,6 +80,7 @@ class Metadata:
     texts: tuple[tuple[str, str], ...] = ()
     subsampling: str = "444"
     timing: Timing | None = None
+    coding: Coding = Coding()
 
 
 @frozen
@@ -293,6 +308,13 @@ class Heavy(Protocol):
 
     decoding: int
     encoding: int
+
+
+@runtime_checkable
+class Lossy(Protocol):
+    """A format with a quality from 1 to 100, and its own where none is asked for: None loses nothing."""
+
+    quality: int | None
 
 
 @runtime_checkable

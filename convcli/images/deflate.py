@@ -34,11 +34,20 @@ class Block(NamedTuple):
     check: int
     length: int
 
+    @property
+    def size(self) -> int:
+        """Bytes when compressed."""
+        return sum(map(len, self.parts))
 
-def block(data: Any) -> Block:
-    """Compress contiguous data."""
+
+def block(data: Any, small: bool = False) -> Block:
+    """Compress contiguous data, quickly or to few bytes."""
     view = memoryview(data).cast("B")
-    if isal_zlib is not None:
+    maker: Any
+    if small:
+        maker = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_FILTERED)
+        check, flush = zlib.adler32(view), zlib.Z_FULL_FLUSH
+    elif isal_zlib is not None:
         maker = isal_zlib.compressobj(1, isal_zlib.DEFLATED, -15)
         check, flush = isal_zlib.adler32(view), isal_zlib.Z_FULL_FLUSH
     else:

@@ -20,7 +20,6 @@ from convcli.values import frozen, replace
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-QUALITY: Final = 95
 SAMPLINGS: Final = {"444": 0x11, "422": 0x21, "420": 0x22}
 """Chroma subsamplings by the sampling factors of luma, where those of chroma are 1."""
 
@@ -58,9 +57,10 @@ class _Frame:
 
 
 class Jpeg:
-    """JPEG (ISO/IEC 10918-1), written at quality 95, with chroma subsampled where a JPEG input's was."""
+    """JPEG (ISO/IEC 10918-1), written with chroma subsampled where a JPEG input's was."""
 
     name = "jpeg"
+    quality: int | None = 95
     band: int = ROWS
     suffixes: tuple[str, ...] = (".jpg", ".jpeg", ".jpe", ".jfif")
 
@@ -111,7 +111,11 @@ class Jpeg:
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         chroma = list(SAMPLINGS).index(metadata.subsampling)  # as Pillow counts them
-        options = {"quality": QUALITY, "subsampling": chroma, **blocks_for(metadata)}
+        options = {
+            "quality": metadata.coding.quality or self.quality,
+            "subsampling": chroma,
+            **blocks_for(metadata),
+        }
         if metadata.resolution:
             options["dpi"] = inches(metadata.resolution)
         text = dict(metadata.texts).get(COMMENT, "")
@@ -121,7 +125,8 @@ class Jpeg:
         if not can_join(layout, metadata.subsampling, height):
             return WholePictures(layout, lambda pictures: self.encode(pictures[0], metadata))
         sample = self.encode(np.zeros((16, 16, layout.channels), np.uint8), metadata)
-        return JpegEncoder(layout, height, QUALITY, metadata.subsampling, sample)
+        quality = metadata.coding.quality or self.quality
+        return JpegEncoder(layout, height, quality, metadata.subsampling, sample)
 
 
 def _metadata(image: Image) -> Metadata:

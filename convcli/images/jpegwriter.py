@@ -44,7 +44,7 @@ class JpegEncoder:
 
     layout: Layout
     height: int
-    quality: int
+    quality: int | None
     subsampling: str
     sample: bytes
 

@@ -87,7 +87,7 @@ class Png:
         if max(layout.rows, layout.columns) > LARGEST_SIDE:
             shape = f"{layout.columns}×{layout.rows}"
             raise ImageError(f"few could read a png of {shape} pixels; allowed: {LARGEST_SIDE} a side")
-        return PngEncoder(layout, chunks(metadata), metadata.timing)
+        return PngEncoder(layout, chunks(metadata), metadata.timing, metadata.coding.small)
 
 
 def _decoded(said: Structure, rows: int, columns: int, pixels: Sequence[bytes]) -> Array:

@@ -1,4 +1,4 @@
-"""WebP: 8-bit RGB and RGBA; written lossless, colours under transparency kept."""
+"""WebP: 8-bit RGB and RGBA; lossless, colours under transparency kept, unless a quality is asked for."""
 
 from __future__ import annotations
 
@@ -26,10 +26,7 @@ if TYPE_CHECKING:
 
 LARGEST_SIDE: Final = 16_383
 _EXACT: Final[dict[str, Any]] = {"lossless": True, "exact": True}
-_MOVING: Final[dict[str, Any]] = {
-    **_EXACT,
-    "method": 1,
-}  # Pillow takes 0, which makes files of nine times the size
+_MOVING: Final = 1  # effort; Pillow takes 0, which makes files of nine times the size
 _RATE: Final = 1000  # ticks a second
 
 
@@ -37,6 +34,7 @@ class WebP:
     """WebP (RFC 9649)."""
 
     name = "webp"
+    quality: int | None = None
     suffixes: tuple[str, ...] = (".webp",)
     decoding = 5
     encoding = 39
@@ -75,13 +73,19 @@ class WebP:
         return {"timing": 0, **dict.fromkeys(blocks, LARGEST)}
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        return saved(_coloured(pixels), "WEBP", **_EXACT, **blocks_for(metadata))
+        return saved(_coloured(pixels), "WEBP", **_options(metadata))
 
     def animate(self, pictures: Array, metadata: Metadata) -> bytes:
         first, *others = map(_coloured, pictures)
         timing = metadata.timing or Timing.steady(len(pictures))
-        options = {"duration": timing.ticks(_RATE, least=1), "loop": timing.loops, **blocks_for(metadata)}
-        return saved(first, "WEBP", save_all=True, append_images=others, **_MOVING, **options)
+        times = {"duration": timing.ticks(_RATE, least=1), "loop": timing.loops, "method": _MOVING}
+        return saved(first, "WEBP", save_all=True, append_images=others, **times, **_options(metadata))
+
+
+def _options(metadata: Metadata) -> dict[str, Any]:
+    """Pillow's words for how pixels are coded, and for what stands beside them."""
+    quality = metadata.coding.quality
+    return {**(_EXACT if quality is None else {"quality": quality}), **blocks_for(metadata)}
 
 
 def _coloured(pixels: Array) -> Image:
