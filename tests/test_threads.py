@@ -109,7 +109,7 @@ def test_fewer_processes_do_all_or_say_why_not(allowed, code, told, large, run, 
     assert len(list(large.parent.glob("out/*"))) == 2 * allowed
 
 
-@pytest.mark.parametrize("limit", range(150_000, 750_000, 75_000))
+@pytest.mark.parametrize("limit", range(225_000, 750_000, 75_000))
 @pytest.mark.parametrize("command", ["apply", "batch"])
 def test_little_memory_is_enough_or_one_line(limit, command, large):
     """A limit of the address space, which threads fill with their stacks, ends in no traceback or waiting."""
