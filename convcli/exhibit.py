@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from convcli import images
 from convcli.canvas import Kept
 from convcli.colour import white
 from convcli.colourbar import Bar
@@ -95,7 +96,8 @@ def exhibit(source: str, each: Sequence[Settings], common: bool = False) -> Exhi
         ConvcliError: of every kind.
     """
     with Input.open(source) as opened:
-        wanted = [_visible(settings) for settings in each]
+        count = sum(run.header.frames for run in images.open_input(opened, each[0].max_pixels))
+        wanted = [_visible(settings, count) for settings in each]
         found = _exhibited(source, opened, wanted)
         if common:
             mapping = _common(found, each[0])
@@ -113,8 +115,8 @@ def _few(pixels: Array) -> Array | None:
     return pixels[..., 0] if channels == 1 and max(rows, columns) <= FEW else None
 
 
-def _visible(settings: Settings) -> Settings:
-    """8 bits of the first frame, in memory."""
+def _visible(settings: Settings, count: int) -> Settings:
+    """8 bits of the first frame of so many, in memory."""
     if settings.mapping.kind == "raw":
         raise ArgumentError("map raw makes no picture to look at; allowed: auto, clip, abs, signed, stretch")
     if settings.depth in ("16", "float"):
@@ -127,7 +129,9 @@ def _visible(settings: Settings) -> Settings:
         raise ArgumentError(f"kernel {settings.kernel.name} has three axes; drawn are rows and columns")
     first = settings.frames.start or 0
     frames = slice(first, None if first == -1 else first + 1)
-    return replace(settings, depth="8", frames=frames, output=Output(format="npy"))
+    chosen = f"frame {first} of {count} is shown (--frames N)"
+    notes = (*settings.notes, chosen) if count > 1 else settings.notes
+    return replace(settings, depth="8", frames=frames, output=Output(format="npy"), notes=notes)
 
 
 def _exhibited(source: str, opened: Input, each: Sequence[Settings]) -> list[Exhibited]:

@@ -22,6 +22,7 @@ from convcli.task import Settings
 from tests.conftest import SAMPLES, decoded
 
 SCENE, COLOUR, CLEAR = (SAMPLES / name for name in ("scene.png", "colour.png", "transparent.png"))
+RNG = np.random.default_rng(7)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -103,6 +104,20 @@ def test_pictures_of_every_format_are_drawn(run, tmp_path, name):
     source = tmp_path / f"in.{name}"
     assert run("apply", SCENE, "-k", "identity", "--format", name, "-o", source, "-q").code == 0
     assert run("apply", source, "-k", "sobel-x", "--figure", "-o", tmp_path / "out.png").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "shown"),
+    [([], "frame 0 of 3", 0), (["--frames", 2], "frame 2 of 3", 2), (["--frames", -1], "frame -1 of 3", 2)],
+)
+def test_one_frame_of_an_animation_is_drawn_and_named(run, tmp_path, words, told, shown):
+    """The first, or the one that --frames names."""
+    pages = RNG.integers(0, 256, (3, 40, 50), np.uint8)
+    tifffile.imwrite(tmp_path / "in.tif", pages, photometric="minisblack")
+    options = ("-k", "identity", "--figure", "--tile", 50)
+    ran = run("apply", tmp_path / "in.tif", *options, *words, "-o", tmp_path / "page.png")
+    assert told in ran.text
+    place_of(in_colours(pages[shown]), decoded(tmp_path / "page.png"))
 
 
 def test_one_range_for_all(run, small):
