@@ -13,16 +13,19 @@ from typing import Final
 
 import numpy as np
 
-from convcli.dtypes import Array
+from convcli.dtypes import Array, DType
 from convcli.filter import Filter
 from convcli.methods import rates
-from convcli.methods.base import Arena, Binder, Method, Step, WeightedSum, Work
+from convcli.methods.base import Arena, Binder, Method, Step, WeightedSum, Work, summing
 from convcli.plan import Arithmetic, Problem
 from convcli.values import frozen
 
 CANDIDATES: Final = {64: 12, 1024: 2}
-"""Translations that are tried for the pairs of up to so many taps: those between the first and its nearest.
-More taps are not paired."""
+"""Of up to so many taps of a map, how many translations are tried to find pairs: those from the first tap to
+its nearest. More taps are not paired."""
+
+MOST_PAIRED: Final = 2**13
+"""Taps of all maps together, above which none are paired: only to find pairs would take long."""
 
 Place = tuple[int, int]
 """Row and column of a tap."""
@@ -66,14 +69,17 @@ class Shift(Method):
         return Work(problem, narrow)
 
     def cost(self, work: Work) -> float:
-        sums = _sums(work)
+        sums = _pairs_of(work)
+        if sums is None:
+            maps = np.moveaxis(work.filter.weights, -1, 0)
+            return sum(_counted(weights, work.dtype) for weights in maps) / len(maps)
         shared = sum(len(found.shared) for found in sums) * rates.add(work.dtype)
         return (
             shared + sum(WeightedSum(found.weights, work.dtype).cost(work.dtype) for found in sums)
         ) / len(sums)
 
     def scratch(self, work: Work) -> float:
-        return max(len(found.shared) for found in _sums(work)) + 1
+        return max(len(found.shared) for found in _pairs_of(work) or [Sum()]) + 1
 
     def binder(self, work: Work) -> Binder:
         return partial(
@@ -130,21 +136,28 @@ def _view(work: Work, index: int, term: Term, planes: Array, kept: list[Array], 
 
 
 def _sums(work: Work) -> list[Sum]:
-    """For each map, its terms, with pairs where one plane is read whole."""
+    """For each map, its terms, with pairs where there are any to be found."""
+    weights = work.filter.weights
+    return _pairs_of(work) or [_plain(weights[..., index]) for index in range(work.filter.maps)]
+
+
+def _pairs_of(work: Work) -> list[Sum] | None:
+    """For each map, its terms in pairs, where one plane is read whole and taps are not too many."""
     depth, *_ = work.filter.kernel
     single = depth * work.filter.inputs == 1 and work.problem.channels == 1
-    return _described(work.filter, single and work.problem.rows.stride == work.problem.columns.stride == 1)
+    whole = single and work.problem.rows.stride == work.problem.columns.stride == 1
+    return _paired(work.filter) if whole and work.filter.weights.size <= MOST_PAIRED else None
 
 
-@lru_cache(maxsize=8)
-def _described(filter_: Filter, pairs: bool) -> list[Sum]:
-    """The non-zero taps of each map, row by row, paired or not."""
-    if pairs:
-        return [_paired(filter_.weights[0, :, :, 0, index]) for index in range(filter_.maps)]
-    return [_plain(filter_.weights[..., index]) for index in range(filter_.maps)]
+def _counted(weights: Array, dtype: DType) -> float:
+    """Nanoseconds a value of a map whose terms are not paired."""
+    taps = weights[weights != 0]
+    magnitudes = np.unique(np.abs(taps))
+    return summing(taps.size, int(np.count_nonzero(magnitudes != 1)), dtype)
 
 
 def _plain(weights: Array) -> Sum:
+    """The non-zero taps of one map, row by row."""
     found = Sum()
     for depth, row, column, channel in np.argwhere(weights).tolist():
         found.terms.append(Term((row, column), depth, channel))
@@ -152,13 +165,18 @@ def _plain(weights: Array) -> Sum:
     return found
 
 
-def _paired(weights: Array) -> Sum:
-    """The terms of one plane of weights, those of equal magnitude paired as far as that saves additions."""
-    taps = np.argwhere(weights).tolist()
-    if len(taps) > max(CANDIDATES):
-        return _plain(weights[None, :, :, None])
+@lru_cache(maxsize=8)
+def _paired(filter_: Filter) -> list[Sum] | None:
+    """The terms of each map, those of equal magnitude paired as far as that saves additions."""
+    planes = [filter_.weights[0, :, :, 0, index] for index in range(filter_.maps)]
+    if max(map(np.count_nonzero, planes)) > max(CANDIDATES):
+        return None
+    return [_paired_plane(plane) for plane in planes]
+
+
+def _paired_plane(weights: Array) -> Sum:
     groups: dict[float, dict[Place, bool]] = {}
-    for row, column in taps:
+    for row, column in np.argwhere(weights).tolist():
         weight = weights[row, column].item()
         groups.setdefault(abs(weight), {})[row, column] = weight < 0
     found = Sum()
