@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convcli import engine
-from convcli.dtypes import Array, DType, Finish
+from convcli.dtypes import Array, DType, Finish, accumulator
 from convcli.errors import ArgumentError, shown
 from convcli.filter import Filter
 from convcli.geometry import Axis, geometry
@@ -70,14 +70,15 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         threads: workers; None for one a processor.
 
     Returns:
-        The feature map, in the layout of ``x``. For integers up to 32 bits and rational weights it is the
+        The feature map, in the layout of ``x``. For integers that 32 bits hold and rational weights it is the
         exact value, correctly rounded to ``dtype``, whatever the method and the threads. Sums beyond 2⁵³
         asked for as floats, and all sums beyond 2⁶², are as good as float64.
 
     Raises:
         ArgumentError: an argument whose value, type or shape is not allowed, by name.
     """
-    array, channels = _source(x), _CHANNELS.get(channels or "", channels)
+    given, channels = _source(x), _CHANNELS.get(channels or "", channels)
+    array = _narrowed(given)
     if channels not in (None, "first", "last"):
         raise ArgumentError(f"channels {shown(channels)} is not None, 'first' or 'last'")
     filter_, spatial, alike = _filter(weights, bias, flip, channels)
@@ -87,7 +88,7 @@ def conv(  # noqa: PLR0913 - the signature of a layer
     _check_groups(summed, filter_, groups)
     asked = as_padding(padding, fill)
     found = geometry(view.shape[1:-1], filter_.kernel[3 - spatial :], stride, asked, dilation)
-    target = _target(dtype, array.dtype)
+    target = _target(dtype, given.dtype)
     depth, rows, columns = (Axis(1, 1),) * (3 - spatial) + found.axes
     problem = Problem(
         axes=(depth, rows, columns),
@@ -196,6 +197,14 @@ def _source(x: Any) -> Array:
     if array.size == 0:
         raise ArgumentError(f"x of shape {array.shape} is empty")
     return array
+
+
+def _narrowed(array: Array) -> Array:
+    """64-bit integers, NumPy's own choice, in the narrowest type that holds their values."""
+    if array.dtype.kind not in "iu" or array.dtype.itemsize < 8:
+        return array
+    found = accumulator(int(array.min()), int(array.max()))
+    return array if found is None or found.itemsize == 8 else array.astype(found)
 
 
 def _filter(weights: Any, bias: Any, flip: bool, channels: str | None) -> tuple[Filter, int, bool]:

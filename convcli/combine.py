@@ -12,7 +12,6 @@ from convcli.plan import Arithmetic, Outcome
 from convcli.rational import exact_number
 
 NORMS: Final = ("l2", "l1", "linf")
-_FLOAT32_EXACT: Final = 2**24
 
 
 def outcome(arithmetic: Arithmetic) -> Outcome:
@@ -32,15 +31,14 @@ def outcome(arithmetic: Arithmetic) -> Outcome:
     high = {"l2": sqrt(sum(m * m for m in most)), "l1": sum(most), "linf": max(most)}[how]
     dtype = _dtype(how, arithmetic, most)
     if how == "l2" or not exact:
-        return Outcome(dtype, ((0.0, high * (1 + 1e-6)),), (affines[0].as_floats(),), exact=False)
+        affine = affines[0] if exact else affines[0].as_floats()
+        return Outcome(dtype, ((0.0, high * (1 + 1e-6)),), (affine,), exact=False)
     return Outcome(dtype, ((0, int(high)),), affines[:1], exact)
 
 
 def _dtype(how: str, arithmetic: Arithmetic, most: list[float]) -> DType:
     if how == "l2":
-        squares = sum(m * m for m in most)
-        exact = arithmetic.exact and squares < _FLOAT32_EXACT
-        wide = arithmetic.dtype == np.float64 or (arithmetic.exact and not exact)
+        wide = arithmetic.dtype == np.float64 or arithmetic.exact  # a root in float32 is not rounded once
         return np.dtype(np.float64 if wide else np.float32)
     if arithmetic.dtype.kind == "f":
         return arithmetic.dtype
@@ -52,8 +50,8 @@ def _dtype(how: str, arithmetic: Arithmetic, most: list[float]) -> DType:
 def combine(sums: Array, how: str, dtype: DType) -> Array:
     """(maps, rows, columns, lanes) sums as one map of ``dtype``.
 
-    The squares of ``l2`` are summed without rounding wherever `outcome` chose its type for exact sums. Of
-    equal sums, ``argmax`` takes the first.
+    The squares of ``l2`` are exact up to 2⁵³ where the sums are, so that its root in float64 is rounded once
+    and no value comes to lie on the wrong side of a tie. Of equal sums, ``argmax`` takes the first.
     """
     if how == "argmax":
         index: Array = sums.argmax(axis=0).astype(dtype)[None]

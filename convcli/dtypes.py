@@ -186,8 +186,7 @@ class Finish:
     @property
     def idle(self) -> bool:
         """Whether the sums are the results, type and all."""
-        plain = self.affine in (Affine(), Affine(1.0, 0.0))
-        return plain and self.limits is None and self.target == self.source == self.work
+        return self.affine == Affine() and self.limits is None and self.target == self.source == self.work
 
     def __call__(self, sums: Array, out: Array, count: bool = False) -> tuple[int, int]:
         """Write the results of ``sums`` to ``out`` (same size); ``sums`` may be changed.
@@ -229,8 +228,12 @@ class Finish:
         return below, above
 
     def _round_floats(self, work: Array) -> None:
-        if self.affine.denominator != 1:
-            work /= work.dtype.type(self.affine.denominator)
+        d = self.affine.denominator
+        if d != 1:
+            work /= work.dtype.type(d)
+            narrows = not self.integer_result and self.target.itemsize < work.itemsize
+            if narrows and self.exact and d & (d - 1):
+                _leave_midpoints(work, d, self.target)
         if self.integer_result:
             if not self.largest < np.inf:
                 np.copyto(work, 0, where=np.isnan(work))
@@ -253,6 +256,32 @@ class Finish:
         above = int(np.count_nonzero(work > high)) if count and work.max() > high else 0
         work.clip(low, last, out=work)
         return below, above
+
+
+def _leave_midpoints(quotients: Array, d: int, target: DType) -> None:
+    """Move quotients by ``d`` that rounding alone put half-way between two values of ``target``, in place.
+
+    They would be rounded twice, the second time by a tie that there is none.
+    """
+    places = _halfway(quotients, target)
+    found = quotients[places]
+    sums = np.rint(found.astype(np.float64) * d)
+    rounded = np.flatnonzero(np.fmod(sums, d))
+    for index in rounded:
+        exact, at = Fraction(int(sums[index]), d), tuple(axis[index] for axis in places)
+        quotients[at] = np.nextafter(
+            found[index], found.dtype.type(np.inf if exact > found[index] else -np.inf)
+        )
+
+
+def _halfway(values: Array, target: DType) -> tuple[Array, ...]:
+    """Where values lie half-way between two neighbours of a narrower float type."""
+    if values.dtype == np.float64 and target == np.float32:  # none is so small that float32 would lose digits
+        return np.nonzero((values.view(np.int64) & 0x1FFF_FFFF) == 0x1000_0000)
+    near = values.astype(target)
+    apart = values - near
+    other = np.nextafter(near, np.where(apart > 0, np.inf, -np.inf).astype(target))
+    return np.nonzero((apart != 0) & (other.astype(values.dtype) - values == apart))
 
 
 def _divide_integers(work: Array, d: int) -> None:

@@ -271,3 +271,15 @@ def test_one_kernel_filters_every_channel_by_itself(kernel):
     first = convcli.conv(np.moveaxis(x, -1, 1), kernel, channels="first", **options)
     assert first.flags.c_contiguous
     assert np.array_equal(np.moveaxis(first[1], 0, -1), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+@pytest.mark.parametrize("top", [256, 2**31, 2**33])
+def test_wide_integers_are_exact_where_their_values_are_small(dtype, top):
+    """NumPy's own integers give what the narrow type gives, as floats of 64 bits, by any method."""
+    rng = np.random.default_rng(3)
+    x, weights = rng.integers(0, top, (40, 50)).astype(dtype), rng.integers(-9, 10, (21, 21))
+    wanted = convcli.conv(x.astype(np.uint32) if top <= 2**32 else x, weights, method="shift")
+    for method in ("auto", "shift", "toeplitz") if top > 2**20 else ("auto", "shift", "toeplitz", "fft"):
+        found = convcli.conv(x, weights, method=method)
+        assert found.dtype == np.float64 and np.array_equal(found, wanted)

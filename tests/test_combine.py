@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import isqrt
+
+import imagecodecs
 import numpy as np
 import pytest
 
@@ -158,3 +162,26 @@ def test_the_gain_makes_slopes(run, tmp_path):
         ran = run("apply", ramp, "-k", name, "--scale", "gain", "--map", "raw", "-o", out, "-f")
         assert ran.code == 0, ran.err
         assert np.allclose(np.load(out)[:, 5:-5], 3)
+
+
+@pytest.mark.parametrize("words", [["--map", "clip", "--depth", "16"], ["--map", "stretch:0,1500"]])
+def test_magnitudes_are_rounded_once(words, run, tmp_path):
+    """The root of a sum of squares, mapped, is the nearest integer to its exact value, ties to even."""
+    pixels = np.random.default_rng(4).integers(0, 256, (90, 110), np.uint8)
+    (tmp_path / "in.png").write_bytes(imagecodecs.png_encode(pixels))
+    run("apply", tmp_path / "in.png", "-k", "sobel", "--padding", "valid", *words, "-o", tmp_path / "out.png")
+    wide = pixels.astype(int)
+    across = wide[:, 2:] - wide[:, :-2]
+    down = wide[2:] - wide[:-2]
+    x = across[:-2] + 2 * across[1:-1] + across[2:]
+    y = down[:, :-2] + 2 * down[:, 1:-1] + down[:, 2:]
+    gain, most = (Fraction(255, 1500), 255) if "clip" not in words else (Fraction(257), 65_535)
+    wanted = [[min(nearest_root(int(n), gain), most) for n in row] for row in x * x + y * y]
+    assert np.array_equal(decoded(tmp_path / "out.png"), wanted)
+
+
+def nearest_root(square: int, gain: Fraction) -> int:
+    """The root times a gain to the nearest integer, ties to even, in whole numbers alone."""
+    floor = isqrt(square * gain.numerator**2 // gain.denominator**2)
+    beyond = 4 * square * gain.numerator**2 - (2 * floor + 1) ** 2 * gain.denominator**2
+    return floor + (beyond > 0 or (beyond == 0 and floor % 2))

@@ -116,3 +116,46 @@ def test_wide_integers_saturate_without_wrapping(target):
     info = np.iinfo(target)
     assert out[0] >= info.max - 1023
     assert out[1] == info.min
+
+
+def rounded(exact: Fraction, kind: type) -> float:
+    """The nearest value of a float type, of two the even one, found among the neighbours of a guess."""
+    guess = kind(float(exact))
+    near = {float(np.nextafter(guess, kind(end))) for end in (-np.inf, np.inf)} | {float(guess)}
+    ranked = sorted(
+        near, key=lambda value: (abs(Fraction(value) - exact), int(kind(value).view(f"i{guess.nbytes}")) & 1)
+    )
+    return ranked[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "denominator", "target"),
+    [
+        (51959, 51883, np.float16),
+        (2676185561, 1684919827, np.float32),
+        (-2676185561, 1684919827, np.float32),
+        (2049 * 3, 3, np.float16),
+        ((2**24 + 1) * 9, 9, np.float32),
+        ((2**24 + 3) * 9, 9, np.float32),
+    ],
+)
+def test_quotients_beside_a_tie_are_rounded_once(value, denominator, target):
+    """Sums whose quotient in a wider type lies half-way between two results, and those that really do."""
+    out = np.empty(3, target)
+    finish = Finish(
+        np.dtype(np.int64), -(2**40), 2**40, Affine(1, 0, denominator), np.dtype(target), exact=True
+    )
+    finish(np.array([value, 0, denominator]), out)
+    assert out.tolist() == [rounded(Fraction(value, denominator), target), 0, 1]
+
+
+@given(st.lists(st.integers(-(2**22), 2**22), min_size=1, max_size=40), st.integers(1, 5000), st.booleans())
+def test_sums_become_the_nearest_floats(values, denominator, wide):
+    """Random quotients by any denominator, as float16 and float32."""
+    low, high = (-(2**45), 2**45) if wide else (-(2**22), 2**22)
+    for target, most in ((np.float16, 60_000), (np.float32, 2**22)):
+        sums = [min(max(value, -most * denominator), most * denominator) for value in values]
+        out = np.empty(len(sums), target)
+        affine = Affine(1, 0, denominator)
+        Finish(np.dtype(np.int64), low, high, affine, np.dtype(target), exact=True)(np.array(sums), out)
+        assert out.tolist() == [rounded(Fraction(value, denominator), target) for value in sums]
