@@ -111,22 +111,10 @@ function prepared(state, picture) {
     );
     denominator = 1;
   }
-  const bounds = weights.map((map) => bound(map, state, picture));
   const totals = weights.map(
     (map) => map.reduce((t, w) => t + w.reduce((a, b) => a + b, 0), 0) / denominator,
   );
-  return { weights, denominator, exact, totals, bounds };
-}
-
-/** The largest magnitude that a sum can have. */
-function bound(map, state, { black, white }) {
-  const [low, high] = [Math.min(black, state.constant), Math.max(white, state.constant)];
-  let [positive, negative] = [0, 0];
-  for (const w of map.flatMap((input) => [...input])) {
-    if (w > 0) positive += w;
-    else negative += w;
-  }
-  return Math.max(Math.abs(positive * low + negative * high), Math.abs(positive * high + negative * low));
+  return { weights, denominator, exact, totals };
 }
 
 /** The sums of one lane and one map: every window's weights times what it reads, over all inputs. */
@@ -162,14 +150,13 @@ const JOIN = {
 };
 
 /** Several maps as one, in place of the first. */
-function combined(how, maps, single) {
+function combined(how, maps) {
   const [first, ...others] = maps;
   const signed = how === "max" || how === "min";
   for (let k = 0; k < first.length; k++) {
     let value = signed ? first[k] : JOIN[how](0, first[k]);
     for (const { [k]: other } of others) value = JOIN[how](value, other);
-    if (how === "l2") value = single ? Math.fround(Math.sqrt(value)) : Math.sqrt(value);
-    first[k] = value;
+    first[k] = how === "l2" ? Math.sqrt(value) : value;
   }
   return first;
 }
@@ -187,14 +174,11 @@ function convolve(state, picture) {
   const planes = picture.planes.map((plane) => padded(plane, picture, axes, state));
   const width = axes[1].size + axes[1].before + axes[1].after;
   const groups = state.channels === "each" ? planes.map((plane) => [plane]) : [planes];
-  const squares = filter.bounds.reduce((sum, bound) => sum + bound * bound, 0);
-  const root = state.combine === "l2";
-  const single = root && filter.exact && squares < 2 ** 24;
   const lanes = groups.map((group) => {
     const maps = filter.weights.map((weights) => correlate(group, weights, axes, width));
-    return state.combine ? combined(state.combine, maps, single) : maps[0];
+    return state.combine ? combined(state.combine, maps) : maps[0];
   });
-  const exact = filter.exact && !root && Number.isInteger(state.constant);
+  const exact = filter.exact && state.combine !== "l2" && Number.isInteger(state.constant);
   const found = {
     axes,
     planes,
@@ -202,7 +186,6 @@ function convolve(state, picture) {
     lanes,
     exact,
     filter,
-    single,
     kind: mappingKind(state, filter.totals),
   };
   Object.assign(found, exact ? exactMapping(state, picture, found) : floatMapping(state, picture, found));

@@ -33,13 +33,23 @@ function exactMapping(state, picture, { lanes, filter, kind }) {
   const gain = Exact.of(1, filter.denominator);
   const [low, high] = ends.map((sum) => Exact.add(Exact.times(Exact.of(sum), gain), state.bias));
   const limits = state.limits ?? ownLimits(kind, low, high);
+  const whole = mapped(state, picture, filter, kind, limits);
+  const largest = Math.max(...ends.map((sum) => Math.abs(whole.A * sum + whole.B)), whole.C);
+  return { low, high, limits, ...whole, exact: largest < LARGEST };
+}
+
+/** The mapping of a sum of these weights, with limits that are fractions, as whole numbers. */
+function mapped(state, picture, filter, kind, limits) {
   const { factor, offset } = exactFactor(kind, limits, picture);
-  const G = Exact.times(factor, gain);
-  const O = Exact.add(Exact.times(factor, state.bias), offset);
-  const C = lcm(G.d, O.d);
-  const [A, B] = [G, O].map(({ n, d }) => Number(n * (C / d)));
-  const largest = Math.max(...ends.map((sum) => Math.abs(A * sum + B)), Number(C));
-  return { low, high, limits, A, B, C: Number(C), exact: largest < LARGEST };
+  const gain = Exact.times(factor, Exact.of(1, filter.denominator));
+  return wholeNumbers(gain, Exact.add(Exact.times(factor, state.bias), offset));
+}
+
+/** gain·sum + offset as (A·sum + B) / C. */
+function wholeNumbers(gain, offset) {
+  const C = lcm(gain.d, offset.d);
+  const [A, B] = [gain, offset].map(({ n, d }) => Number(n * (C / d)));
+  return { A, B, C: Number(C) };
 }
 
 function ownLimits(kind, low, high) {
@@ -49,8 +59,9 @@ function ownLimits(kind, low, high) {
   return [Exact.of(-limit.n, limit.d), limit];
 }
 
-function exactFactor(kind, [low, high], picture) {
+function exactFactor(kind, limits, picture) {
   if (kind === "clip" || kind === "abs") return { factor: ONE, offset: ZERO };
+  const [low, high] = limits;
   const { black, white } = picture;
   const middle = middleOf(picture);
   const [span, range] =
@@ -61,10 +72,16 @@ function exactFactor(kind, [low, high], picture) {
 }
 
 /** The same in floats, for roots and for weights that are no fractions of small integers. */
-function floatMapping(state, picture, { lanes, filter, kind, single }) {
+function floatMapping(state, picture, { lanes, filter, kind }) {
   const bias = Exact.number(state.bias);
   const gain = 1 / filter.denominator;
-  const [low, high] = extremes(lanes).map((sum) => gain * sum + bias);
+  const { A, B, C } = wholeNumbers(Exact.of(1, filter.denominator), state.bias);
+  const value = (sum) => (filter.exact ? (A * sum + B) / C : gain * sum + bias);
+  const [low, high] = extremes(lanes).map(value);
+  if (filter.exact && (kind === "clip" || kind === "abs" || state.limits)) {
+    const limits = state.limits ? state.limits.map(Exact.number) : [low, high];
+    return { low, high, limits, ...mapped(state, picture, filter, kind, state.limits), exact: false };
+  }
   const own = kind === "signed" ? Math.max(low, -low, high, -high) : high;
   const limits = state.limits ? state.limits.map(Exact.number) : [kind === "signed" ? -own : low, own];
   let [factor, offset] = [1, 0];
@@ -76,7 +93,7 @@ function floatMapping(state, picture, { lanes, filter, kind, single }) {
     factor = range === 0 ? 0 : (picture.white - picture.black) / range;
     offset = picture.black - factor * limits[0];
   }
-  return { low, high, limits, gain: factor * gain, offset: factor * bias + offset, single, exact: false };
+  return { low, high, limits, gain: factor * gain, offset: factor * bias + offset, exact: false };
 }
 
 /** Pixels by lane, and how many values lay beyond black and white. */
@@ -103,12 +120,9 @@ function exactPixel({ A, B, C }) {
   return C === 1 ? scaled : (sum, magnitude) => quotient(scaled(sum, magnitude), C);
 }
 
-function floatPixel({ A, B, C, gain = A / C, offset = B / C, single }) {
-  const [g, o] = single ? [Math.fround(gain), Math.fround(offset)] : [gain, offset];
-  const kept = single ? Math.fround : (x) => x;
+function floatPixel({ A, B, C = 1, gain = A, offset = B }) {
   return (sum, magnitude) => {
-    let x = g === 1 ? sum : kept(sum * g);
-    if (o !== 0) x = kept(x + o);
+    const x = (gain * sum + offset) / C;
     return rint(magnitude ? Math.abs(x) : x);
   };
 }
