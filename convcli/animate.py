@@ -13,9 +13,8 @@ import numpy as np
 from convcli import files, images
 from convcli.drafts import Draft, Ledger, check_stream
 from convcli.dtypes import Array
-from convcli.errors import ConvcliError, OutputError, one_line
 from convcli.images.base import Layout, Metadata, Timing
-from convcli.images.decoding import QUIET
+from convcli.job import encoding
 from convcli.naming import Output, Picture, Target
 from convcli.slide import DIGITS, Slide, View, drawn_numbers, shape_of, slide
 from convcli.slidedrawing import frames, size
@@ -120,14 +119,8 @@ def _write(draft: Draft, target: Target, found: Slide, timing: Timing) -> None:
         for index, pixels in enumerate(drawn):
             yield encoder.strip(0, _placed(encoder.room(index, 0, rows), pixels))
 
-    try:
-        with QUIET, draft.refusals():
-            encoder.write(draft.file, pieces())
-    except (ConvcliError, MemoryError):
-        raise
-    except Exception as error:  # an encoder's limit
-        reason = one_line(str(error)) or type(error).__name__
-        raise OutputError(f"{target}: {target.format.name} cannot be written: {reason}") from error
+    with encoding(target, draft):
+        encoder.write(draft.file, pieces())
 
 
 def few_colours(pictures: Sequence[Array]) -> Iterator[Array]:

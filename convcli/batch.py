@@ -13,6 +13,7 @@ from typing import Final
 
 from convcli import __version__
 from convcli.errors import ArgumentError, one_line
+from convcli.planner import processors
 from convcli.sources import Source, locator
 from convcli.task import Settings
 from convcli.values import contents, frozen, replace
@@ -46,7 +47,7 @@ class Limits:
     @classmethod
     def of(cls, jobs: int | None = None, memory: int | None = None) -> Limits:
         """What was asked for, or all processors and half of the memory."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = processors()
         jobs = jobs or cores
         return cls(jobs, max(cores, jobs), memory or _memory() // _SHARE)
 

@@ -31,6 +31,25 @@ class Halted(Exception):  # noqa: N818 - it tells of another's failure
     """A part of the work ended because another part failed; that one's error is the one to be told."""
 
 
+def told(name: str, error: Exception) -> str:
+    """The message of a failure: behind the input's name (``-`` is a stream), unless it is about the output.
+
+    A fault of the program's own is shown as it is.
+    """
+    match error:
+        case OutputError():
+            return str(error)
+        case ConvcliError():
+            said = str(error)
+        case MemoryError():
+            said = "not enough memory"
+        case OSError():
+            said = error.strerror or str(error)
+        case _:
+            said = one_line(repr(error))
+    return f"{'standard input' if name == '-' else one_line(name)}: {said}"
+
+
 def one_line(text: str) -> str:
     """``text`` with control characters and lone surrogates escaped, so that it stays one line."""
     return "".join(

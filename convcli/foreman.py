@@ -12,7 +12,7 @@ from typing import Final
 from convcli import job
 from convcli.batch import Batch
 from convcli.drafts import Ledger
-from convcli.errors import ArgumentError, ConvcliError, OutputError, one_line
+from convcli.errors import ArgumentError, OutputError, one_line, told
 from convcli.files import Input
 from convcli.manifest import Row, State
 from convcli.report import Report
@@ -67,7 +67,7 @@ class Foreman:
             return self._computed(order, stack)
         except Exception as error:
             stack.close()
-            outcome = self._failed(order.source, _words(order.source, error))
+            outcome = self._failed(order.source, told(order.source.path, error))
             return lambda: outcome
 
     def _computed(self, order: Order, stack: ExitStack) -> Callable[[], Outcome]:
@@ -101,7 +101,7 @@ class Foreman:
                         done.extend(self._committed(source, result))
                 return Outcome(self._rows(source, read, done))
             except Exception as error:
-                return self._failed(source, _words(source, error))
+                return self._failed(source, told(source.path, error))
 
         return finish
 
@@ -133,22 +133,3 @@ class Foreman:
 
     def _failed(self, source: Source, words: str) -> Outcome:
         return Outcome([Row.failed(source.path, words, self.batch.fingerprint)], error=words)
-
-
-def _words(source: Source, error: Exception) -> str:
-    """The message with the picture's name in front, unless it is about the output.
-
-    A fault of the program's own is shown as it is; it is no reason to lose the other pictures.
-    """
-    match error:
-        case OutputError():
-            return str(error)
-        case ConvcliError():
-            said = str(error)
-        case MemoryError():
-            said = "not enough memory"
-        case OSError():
-            said = error.strerror or str(error)
-        case _:
-            said = one_line(repr(error))
-    return f"{one_line(source.path)}: {said}"

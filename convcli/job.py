@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import chain
 from math import inf
@@ -213,10 +213,17 @@ def _claim(task: Task, settings: Settings, ledger: Ledger, again: bool) -> None:
 
 def _write(target: Target, book: list[Canvas], draft: Draft) -> None:
     """Write the canvases of a file, one behind the other."""
+    with encoding(target, draft):
+        for canvas in book:
+            canvas.write(draft.file)
+
+
+@contextmanager
+def encoding(target: Target, draft: Draft) -> Iterator[None]:
+    """Turn whatever an encoder raises into one `OutputError`."""
     try:
         with QUIET, draft.refusals():
-            for canvas in book:
-                canvas.write(draft.file)
+            yield
     except (ConvcliError, Halted, MemoryError):
         raise
     except Exception as error:  # an encoder's limit, such as WebP's largest side

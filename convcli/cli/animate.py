@@ -99,9 +99,8 @@ def animate(image: str, **given: Any) -> None:
     """
     from convcli.animate import Show
     from convcli.animate import animate as animated
-    from convcli.cli.apply import naming
     from convcli.cli.settings import settings_of
-    from convcli.errors import ConvcliError, OutputError
+    from convcli.errors import ConvcliError, OutputError, told
     from convcli.geometry import per_axis
     from convcli.naming import Output
     from convcli.slide import View
@@ -115,7 +114,7 @@ def animate(image: str, **given: Any) -> None:
     except OutputError:
         raise
     except (ConvcliError, MemoryError) as error:
-        raise ConvcliError(naming(image, error)) from error
+        raise ConvcliError(told(image, error)) from error
     for note in (made.target.note, *settings.notes):
         if note:
             click.echo(f"convcli: {note}", err=True)

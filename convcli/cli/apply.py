@@ -11,7 +11,7 @@ import click
 
 from convcli.cli import options
 from convcli.drafts import Ledger, silence_stdout, write
-from convcli.errors import ArgumentError, ConvcliError, OutputError, one_line
+from convcli.errors import ArgumentError, ConvcliError, one_line, told
 from convcli.files import STREAM
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def apply(images: tuple[str, ...], **given: Any) -> None:
             for report in make(image):
                 sink.add(report)
         except (ConvcliError, MemoryError) as error:
-            message = naming(image, error)
+            message = told(image, error)
             if len(images) == 1:
                 raise ConvcliError(message) from error
             click.echo(f"convcli: {message}", err=True)
@@ -116,14 +116,6 @@ def _settings(images: tuple[str, ...], given: dict[str, Any]) -> list[Settings]:
     if images.count(STREAM) > 1:
         raise ArgumentError("standard input (-) stands twice")
     return each
-
-
-def naming(image: str, error: Exception) -> str:
-    """The message with the input's name in front, unless it is about the output."""
-    if isinstance(error, OutputError):
-        return str(error)
-    name = "standard input" if image == "-" else one_line(image)
-    return f"{name}: {'not enough memory' if isinstance(error, MemoryError) else error}"
 
 
 class ReportSink:

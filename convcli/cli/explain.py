@@ -33,9 +33,8 @@ def explain(image: str, **given: Any) -> None:
       convcli explain photo.png --kernel sharpen --at 0,0
       convcli explain photo.png -k sobel-x --stride 2,1 --padding valid --at 10,20
     """
-    from convcli.cli.apply import naming
     from convcli.cli.settings import settings_of
-    from convcli.errors import ConvcliError
+    from convcli.errors import ConvcliError, told
     from convcli.explain import explain as explained
     from convcli.explaintext import as_dict, as_text
     from convcli.naming import Output
@@ -45,7 +44,7 @@ def explain(image: str, **given: Any) -> None:
     try:
         found = explained(image, settings, given["at"], given["frame"])
     except (ConvcliError, MemoryError) as error:
-        raise ConvcliError(naming(image, error)) from error
+        raise ConvcliError(told(image, error)) from error
     if given["report"] == "json":
         click.echo(to_json(as_dict(found)))
     else:

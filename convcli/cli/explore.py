@@ -38,10 +38,9 @@ def explore(image: str, **given: Any) -> None:
     \b
       convcli explore photo.png --kernel sobel-x -o page.html
     """
-    from convcli.cli.apply import naming
     from convcli.cli.settings import settings_of
     from convcli.drafts import Ledger, write
-    from convcli.errors import ConvcliError
+    from convcli.errors import ConvcliError, told
     from convcli.explore import page
     from convcli.files import STREAM
 
@@ -54,7 +53,7 @@ def explore(image: str, **given: Any) -> None:
     try:
         text = page(image, settings, given["side"])
     except (ConvcliError, MemoryError) as error:
-        raise ConvcliError(naming(image, error)) from error
+        raise ConvcliError(told(image, error)) from error
     if target == STREAM:
         click.echo(text, nl=False)
         return

@@ -28,9 +28,8 @@ def view(images: tuple[str, ...], way: str | None, max_pixels: int) -> None:
       convcli view --as blocks photo.png | less -R
     """
     from convcli import images as formats
-    from convcli.cli.apply import naming
     from convcli.cli.looking import show
-    from convcli.errors import ConvcliError, one_line
+    from convcli.errors import ConvcliError, one_line, told
     from convcli.files import Input
     from convcli.paper import on_paper
     from convcli.terminal import screen, text
@@ -43,8 +42,8 @@ def view(images: tuple[str, ...], way: str | None, max_pixels: int) -> None:
                 pixels = on_paper(formats.open_input(opened, max_pixels)[0].pixels())
         except (ConvcliError, MemoryError) as error:
             if len(images) == 1:
-                raise ConvcliError(naming(image, error)) from error
-            click.echo(f"convcli: {naming(image, error)}", err=True)
+                raise ConvcliError(told(image, error)) from error
+            click.echo(f"convcli: {told(image, error)}", err=True)
             failed += 1
             continue
         if terminal is not None:

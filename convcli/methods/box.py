@@ -61,7 +61,7 @@ class Box(Method):
 
     def scratch(self, work: Work) -> float:
         share = work.loaded.itemsize / work.dtype.itemsize
-        return 4 * share + 2 * _runs(work) + 2 * (not _runs(work))
+        return 4 * share + 2
 
     def binder(self, work: Work) -> Binder:
         return partial(_steps, work)
