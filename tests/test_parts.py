@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +22,7 @@ from convcli.files import Input
 from convcli.geometry import Strip
 from convcli.images import deflate
 from convcli.images.base import Coding, Decoded, Layout, Metadata, Streaming
-from tests.conftest import SAMPLES, decoded
+from tests.conftest import ROOT, SAMPLES, decoded
 
 LIMIT = 10**9
 TYPES = (np.uint8, np.uint16, np.int16, np.int32, np.float16, np.float32, np.float64)
@@ -205,6 +207,26 @@ class Recorder:
             if self.fails:
                 raise OSError("the disk is full")
             self.found.append(piece)
+
+
+BLOCKS = """
+import hashlib, random, sys
+from convcli.images import deflate
+source, found = random.Random(5), hashlib.sha256()
+for _ in range(15000):
+    start = source.randbytes(6)
+    data = start + source.randbytes(source.randrange(40, 90)) + start[2:] + source.randbytes(30)
+    found.update(b"".join(deflate.block(data).parts))
+    found.update(deflate.stream(data))
+print(found.hexdigest())
+"""
+
+
+def test_blocks_are_the_same_in_every_process():
+    """Where a start comes again; what a compressor finds in its memory makes no difference."""
+    words = [sys.executable, "-c", BLOCKS]
+    made = {subprocess.run(words, capture_output=True, check=True, cwd=ROOT).stdout for _ in range(4)}
+    assert len(made) == 1
 
 
 def strips(rows: int, columns: int, height: int, width: int) -> list[Strip]:
