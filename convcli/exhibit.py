@@ -106,7 +106,7 @@ def exhibit(source: str, each: Sequence[Settings], common: bool = False) -> Exhi
         first = decided(source, opened, wanted[:1])[0][1][0].opened
         name = "standard input" if source == STREAM else one_line(Path(source).name)
         pixels = first.reader().rows(0, 0, first.header.rows)
-        return Exhibit(name, first.header, on_paper(pixels), tuple(found), _few(pixels))
+        return Exhibit(name, first.header, on_paper(pixels, first.header.bands), tuple(found), _few(pixels))
 
 
 def _few(pixels: Array) -> Array | None:
@@ -161,7 +161,7 @@ def _maps(task: Task, settings: Settings) -> list[Exhibited]:
     return [
         Exhibited(
             settings,
-            on_paper(surface.pictures[0]),
+            on_paper(surface.pictures[0], task.layout.bands),
             report_of(task, settings, index, map_, 0, seconds),
             Bar(map_.mapping, white(task.treatment.stored), settings.colormap),
             values[index],

@@ -227,7 +227,9 @@ class _Pixel:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return NAMES[self.task.opened.header.channels]
+        header = self.task.opened.header
+        names = NAMES[header.channels]
+        return (*names[:-1], f"band {len(names)}") if header.bands else names
 
     @property
     def divisor(self) -> int:

@@ -22,7 +22,7 @@ from convcli import files, images
 from convcli.arrays import conv
 from convcli.dtypes import Array, span
 from convcli.errors import ArgumentError, KernelError, one_line
-from convcli.images.base import Header, kind_text
+from convcli.images.base import Header
 from convcli.kernel import Kernel
 from convcli.library import library, load_kernel
 from convcli.rational import text_of
@@ -60,7 +60,7 @@ def page(source: str, settings: Settings, side: int = SIDE) -> str:
         if header.dtype.kind not in "iu" or header.dtype.itemsize > 2:
             raise ArgumentError(f"the page shows pictures of 8 and 16 bits, this one holds {header.dtype}")
         pixels = opened.pixels()
-    pixels = pixels[..., : header.channels - header.alpha]
+    pixels = pixels[..., : header.channels - _has_more(header)]
     small, box = _fitted(pixels, side)
     name = "picture" if source == files.STREAM else Path(source).name
     data = {**_picture(small, header), "source": source, "about": _about(header, box, small)}
@@ -80,13 +80,18 @@ def _fitted(pixels: Array, side: int) -> tuple[Array, int]:
     return conv(pixels, mean, stride=box, channels="last", dtype=pixels.dtype), box
 
 
+def _has_more(header: Header) -> bool:
+    """Whether there is a channel behind the colours, which the page leaves out, and its command drops."""
+    return header.alpha or header.bands
+
+
 def _about(header: Header, box: int, pixels: Array) -> str:
-    words = [f"{header.rows} × {header.columns}, {kind_text(header.channels, header.dtype)}"]
+    words = [f"{header.rows} × {header.columns}, {header.kind}"]
     if box > 1:
         rows, columns = pixels.shape[:2]
         words.append(f"shown as {rows} × {columns}, the means of {box} × {box} pixels")
-    if header.alpha:
-        words.append("without its transparency")
+    if _has_more(header):
+        words.append("without its last band" if header.bands else "without its transparency")
     if header.frames > 1:
         words.append(f"the first of {header.frames} frames")
     return "; ".join(words)
@@ -105,7 +110,7 @@ def _picture(pixels: Array, header: Header) -> dict[str, Any]:
         "type": str(pixels.dtype),
         "black": low,
         "white": high,
-        "alpha": header.alpha,
+        "alpha": _has_more(header),
         "pixels": base64.b64encode(zlib.compress(raw.tobytes(), 9)).decode("ascii"),
     }
 

@@ -15,7 +15,6 @@ from convcli.drawing import framed, line
 from convcli.dtypes import Array
 from convcli.errors import ArgumentError
 from convcli.exhibit import Exhibit, Exhibited
-from convcli.images.base import kind_text
 from convcli.kernel import ROUNDING
 from convcli.kernelgrid import Grids, numbers, points
 from convcli.lettering import width
@@ -94,7 +93,7 @@ def _contrasted(exhibit: Exhibit) -> tuple[Array, str]:
 
 def _input(exhibit: Exhibit, scale: Scale, place: tuple[int, int], wide: int) -> Iterator[Item]:
     header, (picture, words) = exhibit.header, _contrasted(exhibit)
-    facts = f"{header.rows} × {header.columns}, {kind_text(header.channels, header.dtype)}{words}"
+    facts = f"{header.rows} × {header.columns}, {header.kind}{words}"
     yield from _heading(place, exhibit.name, facts, wide)
     yield from _picture(place, flat(scale.drawn(picture)), scale, exhibit.values)
     yield from _axes(place, (header.rows, header.columns), scale)

@@ -280,7 +280,7 @@ def _kind(task: Task, stack: bool) -> str:
     layout = task.layout
     if stack and task.pages == 1:
         return f"{layout.channels} channels, {depth_text(layout.dtype)}"
-    kind = kind_text(layout.channels, layout.dtype)
+    kind = kind_text(layout.channels, layout.dtype, layout.bands)
     return f"{task.pages} pages, {kind}" if task.pages > 1 else kind
 
 
@@ -304,6 +304,8 @@ def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:
         else ""
     )
     notes += [odd] if odd else []
+    if task.opened.header.bands:
+        notes.append("the last channel is no alpha, as the file says, and is filtered as the others")
     if task.treatment.alpha in ALPHA_NOTES:
         notes.append(ALPHA_NOTES[task.treatment.alpha])
     if task.treatment.linear:

@@ -31,11 +31,12 @@ def read(path: Path, member: str | None) -> Kernel:
         raise KernelError(f"{place}: {shown(member)} is not {ZERO_MEAN}, which is all that a picture takes")
     try:
         with files.Input.open(str(path)) as source:
-            pixels = images.open_input(source, LARGEST)[0].pixels()
+            opened = images.open_input(source, LARGEST)[0]
+            pixels = opened.pixels()
     except ImageError as error:
         text = str(error)
         raise KernelError(text if text.startswith(place) else f"{place}: {text}") from error
-    if pixels.shape[2] in (2, 4):
+    if opened.header.alpha:
         raise KernelError(f"{place}: a template has no transparency; flatten it first")
     return _kernel(pixels, member == ZERO_MEAN, path.stem, place)
 

@@ -13,7 +13,7 @@ from convcli.dtypes import DType
 from convcli.errors import ArgumentError, OutputError, one_line, shown
 from convcli.files import STREAM
 from convcli.images import FORMATS, format_named, format_of_suffix, written
-from convcli.images.base import Format, Mixed, Near, kind_text
+from convcli.images.base import Format, Manifold, Mixed, Near, kind_text
 from convcli.values import frozen, replace
 
 FIELDS: Final = ("stem", "kernel", "index", "frame", "suffix")
@@ -26,6 +26,7 @@ _DEFAULT_OF_BANK: Final = "{stem}.{kernel}.{index}{suffix}"
 class Picture:
     """What is to be written: how many frames, whether they differ in size or type, and which one it is.
 
+    ``bands`` is that of the `Layout`.
     ``advice`` is for whoever asks for a format that does not hold several.
     """
 
@@ -34,6 +35,7 @@ class Picture:
     frames: int = 1
     mixed: bool = False
     frame: int = 0
+    bands: bool = False
     advice: str = "or choose one with --frames N, or write them apart with {frame}"
 
     @property
@@ -41,7 +43,7 @@ class Picture:
         return self.dtype, self.channels, self.frames
 
     def __str__(self) -> str:
-        what = kind_text(self.channels, self.dtype)
+        what = kind_text(self.channels, self.dtype, self.bands)
         sizes = " of several sizes or types" if self.mixed else ""
         return f"{self.frames} frames{sizes} ({what})" if self.frames > 1 else what
 
@@ -240,18 +242,23 @@ def safe(name: str) -> str:
 
 def _target(path: Path | None, chosen: Format, picture: Picture) -> Target:
     """A place in a format that was asked for, with a note of what it loses."""
-    lost = chosen.loses(*picture.kind) if isinstance(chosen, Near) and not picture.mixed else ""
+    near = isinstance(chosen, Near) and not picture.mixed and _says(chosen, picture)
+    lost = chosen.loses(*picture.kind) if isinstance(chosen, Near) and near else ""
     if lost or _holds(chosen, picture):
         return Target(path, chosen, lost)
     able = ", ".join(entry.suffixes[0] for entry in FORMATS if _holds(entry, picture))
     place = one_line(str(path)) if path else "standard output"
+    how = "" if path else " (--format)"
     raise OutputError(
-        f"{place}: {chosen.name} cannot hold {picture}; these can: {able}{_advice(chosen, picture)}"
+        f"{place}: {chosen.name} cannot hold {picture}; these can: {able}{how}{_advice(chosen, picture)}"
     )
 
 
 def _advice(chosen: Format, picture: Picture) -> str:
     """What else makes a result that the format holds."""
+    if not _says(chosen, picture):
+        whole = ", or keep, for which it is alpha" if chosen.holds(*picture.kind) else ""
+        return f"; or take --alpha drop, without the last band{whole}"
     if picture.frames > 1:
         return f"; {picture.advice}"
     if chosen.holds(np.dtype(np.uint8), picture.channels):
@@ -260,7 +267,13 @@ def _advice(chosen: Format, picture: Picture) -> str:
 
 
 def _holds(chosen: Format, picture: Picture) -> bool:
-    return chosen.holds(*picture.kind) and (not picture.mixed or isinstance(chosen, Mixed))
+    several = not picture.mixed or isinstance(chosen, Mixed)
+    return chosen.holds(*picture.kind) and several and _says(chosen, picture)
+
+
+def _says(chosen: Format, picture: Picture) -> bool:
+    """Whether what the format says of the channels is true of them."""
+    return not picture.bands or isinstance(chosen, Manifold)
 
 
 def _keeper(wanted: Format, picture: Picture) -> Format:

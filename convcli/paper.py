@@ -11,9 +11,13 @@ from convcli.dtypes import Array
 from convcli.values import frozen
 
 
-def on_paper(pixels: Array) -> Array:
-    """(rows, columns, 1 or 3) of uint8; what is transparent shows white, floats go from lowest to highest."""
-    shown = as_bytes(pixels)
+def on_paper(pixels: Array, bands: bool = False) -> Array:
+    """(rows, columns, 1 or 3) of uint8; what is transparent shows white, floats go from lowest to highest.
+
+    Args:
+        bands: whether the last of 2 or 4 channels is no alpha; it is not seen.
+    """
+    shown = as_bytes(pixels[..., : pixels.shape[2] - 1] if bands else pixels)
     if shown.shape[2] in (1, 3):
         return shown
     alpha = shown[..., -1:].astype(np.uint16)

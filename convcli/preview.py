@@ -79,7 +79,8 @@ def thumbnail(source: str, tile: int, max_pixels: int) -> Array:
     from PIL import Image
 
     with files.Input.open(source) as opened:
-        pixels = on_paper(images.open_input(opened, max_pixels)[0].pixels())
+        picture = images.open_input(opened, max_pixels)[0]
+        pixels = on_paper(picture.pixels(), picture.header.bands)
     image = Image.fromarray(flat(pixels))
     image.thumbnail((tile, tile), Image.Resampling.LANCZOS)
     return np.atleast_3d(np.asarray(image))

@@ -131,6 +131,8 @@ def prepare(source: str, runs: list[images.Opened], settings: Settings) -> list[
     Raises:
         ConvcliError: nothing can be done as the settings say.
     """
+    if settings.alpha is not None:
+        runs = [replace(run, header=replace(run.header, bands=False)) for run in runs]
     begin, _, _ = settings.frames.indices(sum(run.header.frames for run in runs))
     runs = images.selected(runs, settings.frames)
     count = sum(run.header.frames for run in runs)
@@ -170,8 +172,9 @@ def _prepared(
     if settings.stack:
         count, maps, pages = (count, 1, maps) if output.is_paged else (count * maps, 1, 1)
     rows, columns = shape.output[-2:]
-    layout = Layout(rows, columns, count, dtype, plan.problem.batch * plan.problem.depth.output)
-    picture = Picture(dtype, count, frames if mixed else layout.frames * pages, mixed, frame)
+    bands = header.bands and count == header.channels
+    layout = Layout(rows, columns, count, dtype, plan.problem.batch * plan.problem.depth.output, bands)
+    picture = Picture(dtype, count, frames if mixed else layout.frames * pages, mixed, frame, bands)
     targets = output.targets(source, kernel.name, maps, opened.format, picture)
     plan = _cut(plan, targets[0].format)
     said = _said(_kept(header, settings, layout), targets[0].format, count, shape)
@@ -344,6 +347,11 @@ def _channels(asked: str | None, settings: Settings, header: Header) -> str:
         _check_groups(asked, settings, colours)
         return "sum"
     chosen = asked or ("each" if inputs == 1 else "sum")
+    if chosen == "gray" and header.bands:
+        raise ArgumentError(
+            f"brightness (--channels gray) is that of gray or RGB, this picture is {header.kind}; "
+            "allowed: --channels each or sum, or --alpha drop, without the last band"
+        )
     if inputs > 1 and (chosen != "sum" or inputs != colours):
         raise ArgumentError(
             f"kernel {kernel.name} takes {inputs} input channels, which needs --channels sum "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from PIL import Image
 from convcli.errors import ImageError
 from convcli.files import Input
 from convcli.images import open_bytes, open_input
+from convcli.images.base import Layout, Metadata, whole
+from convcli.values import replace
 
 RNG = np.random.default_rng(21)
 LIMIT = 10**9
@@ -204,3 +208,105 @@ def test_a_palette_that_is_missing(tmp_path):
         open_bytes(bytes(data), LIMIT).pixels()
     with Input.open(str(path)) as source, pytest.raises(ImageError, match="damaged tiff"):
         open_input(source, LIMIT)[0].reader().rows(0, 0, 5)
+
+
+@pytest.mark.parametrize(
+    ("channels", "extra", "bands"),
+    [
+        (2, ["unspecified"], True),
+        (4, ["unspecified"], True),
+        (2, ["unassalpha"], False),
+        (4, ["unassalpha"], False),
+        (4, ["assocalpha"], False),
+        (3, None, False),
+    ],
+)
+def test_what_the_last_band_is(channels, extra, bands):
+    """An unspecified band is none of transparency, and is written as unspecified again."""
+    pixels = picture("uint16", channels)
+    photometric = "rgb" if channels > 2 else "minisblack"
+    data = written(pixels, photometric=photometric, planarconfig="contig", extrasamples=extra)
+    opened = open_bytes(data, LIMIT)
+    assert (opened.header.bands, opened.header.alpha) == (bands, channels in (2, 4) and not bands)
+    layout = replace(Layout.of(pixels), bands=bands)
+    file = io.BytesIO(whole(opened.format.encoder(layout, Metadata(), 40), pixels))
+    assert extra_samples(file) == ([] if channels == 3 else ["UNSPECIFIED"] if bands else ["UNASSALPHA"])
+
+
+def extra_samples(file: Path | io.BytesIO) -> list[str]:
+    """What the first page of a TIFF says of the channels behind its colours."""
+    with tifffile.TiffFile(file) as read:
+        return [value.name for value in read.pages.first.extrasamples]
+
+
+def infrared(folder: Path, channels: int = 4) -> tuple[Path, np.ndarray]:
+    """A TIFF of colours and a band that is 0 here and there, where no colour would be seen through it."""
+    pixels = RNG.integers(0, 256, (40, 50, channels), np.uint8)
+    pixels[10:20, ..., -1] = 0
+    options = {"photometric": "rgb" if channels > 2 else "minisblack", "planarconfig": "contig"}
+    (folder / "infrared.tif").write_bytes(written(pixels, extrasamples=["unspecified"], **options))
+    return folder / "infrared.tif", pixels
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("suffix", [".tif", ".npy"])
+def test_every_band_is_filtered_alike(run, tmp_path, channels, suffix):
+    """RGB and infrared are means of their own, and infrared is no weight of colours; the report says so."""
+    source, pixels = infrared(tmp_path, channels)
+    ran = run("apply", source, "-k", "box3", "-o", tmp_path / f"out{suffix}", "--report", "json")
+    report = json.loads(ran.text)
+    assert "with a band more" in report["input"]["kind"] and "with a band more" in report["output"]["kind"]
+    assert any("no alpha" in note for note in report["notes"])
+    out = tmp_path / f"out{suffix}"
+    found = np.load(out) if suffix == ".npy" else tifffile.imread(out)
+    padded = np.pad(pixels.astype(int), ((1, 1), (1, 1), (0, 0)), "reflect")
+    sums = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (0, 1)).sum((-2, -1))
+    assert np.array_equal(found, np.rint(sums / 9))
+    if suffix == ".tif":
+        assert extra_samples(out) == ["UNSPECIFIED"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["-o", "out.png"], 2, "png cannot hold RGB with a band more, 8-bit; these can: .tif, .npy"),
+        (
+            ["-o", "out.png"],
+            2,
+            "; or take --alpha drop, without the last band, or keep, for which",
+        ),
+        (["-o", "out.jpg"], 2, ".npy; or take --alpha drop, without the last band\n"),
+        (["-o", "out.gif"], 2, "gif cannot hold RGB with a band more, 8-bit; these can: .tif, .npy;"),
+        (["-o", "-"], 2, "these can: .tif, .npy (--format)"),
+        (["-o", "-", "--format", "tiff"], 0, "no alpha"),
+        (["-o", "out.tif", "--channels", "gray"], 2, "allowed: --channels each or sum"),
+        (
+            ["-o", "out.tif", "--colormap", "viridis"],
+            2,
+            "is that of gray or RGB, this picture",
+        ),
+        (["-o", "out.tif", "--channels", "sum"], 0, "no alpha"),
+        (["-o", "out.png", "--alpha", "keep"], 0, "alpha is the input's"),
+        (["-o", "out.png", "--alpha", "drop"], 0, "alpha was dropped"),
+        (["-o", "maps.npy", "--stack"], 0, "no alpha"),
+        (["-o", "figure.png", "--figure"], 0, "no alpha"),
+    ],
+)
+def test_a_band_becomes_alpha_only_on_demand(run, tmp_path, monkeypatch, options, code, words):
+    """A format that would call a band alpha is refused with what holds it; --alpha takes it for alpha."""
+    source, _ = infrared(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    ran = run("apply", source, "-k", "box3", *options, "--report", "text")
+    assert (ran.code, words in ran.out.decode(errors="replace") + ran.err) == (code, True)
+
+
+def test_a_band_is_explained_as_one(run, tmp_path):
+    """Each colour and the band by itself, and the first colours on the page."""
+    source, pixels = infrared(tmp_path)
+    ran = run("explain", source, "-k", "box3", "--at", "15,20", "--report", "json")
+    channels = json.loads(ran.text)["maps"][0]["channels"]
+    assert [channel["channel"] for channel in channels] == ["red", "green", "blue", "band 4"]
+    window = pixels[14:17, 19:22].reshape(9, 4).astype(int)
+    assert [channel["pixel"] for channel in channels] == np.rint(window.sum(0) / 9).tolist()
+    assert run("explore", source, "-k", "box3", "-o", tmp_path / "page.html").code == 0
+    assert "without its last band" in (tmp_path / "page.html").read_text()

@@ -39,7 +39,8 @@ def view(images: tuple[str, ...], way: str | None, max_pixels: int) -> None:
     for image in images:
         try:
             with Input.open(image) as opened:
-                pixels = on_paper(formats.open_input(opened, max_pixels)[0].pixels())
+                picture = formats.open_input(opened, max_pixels)[0]
+                pixels = on_paper(picture.pixels(), picture.header.bands)
         except (ConvcliError, MemoryError) as error:
             if len(images) == 1:
                 raise ConvcliError(told(image, error)) from error

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     pass
 
 _NAMES: Final = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
+_NAMES_OF_BANDS: Final = {**_NAMES, 2: "gray with a band more", 4: "RGB with a band more"}
 
 
 @frozen
@@ -91,6 +92,7 @@ class Header:
         format: name of the format, as ``--format`` takes it.
         channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
         dtype: type of the decoded values.
+        bands: whether the last of 2 or 4 channels is a band as the others, such as infrared, and no alpha.
         frames: pictures of this size and type: the frames of an animation, or pages that follow each other.
         first: how many pictures of the file stand before these.
         orientation: how the stored picture is to be turned, 1 to 8 as Exif counts (tag 274). A format reads
@@ -108,20 +110,21 @@ class Header:
     orientation: int = 1
     metadata: Metadata = Metadata()
     notes: tuple[str, ...] = ()
+    bands: bool = False
 
     @property
     def alpha(self) -> bool:
-        return self.channels in (2, 4)
+        return self.channels in (2, 4) and not self.bands
 
     @property
     def kind(self) -> str:
         """``RGB, 8-bit``."""
-        return kind_text(self.channels, self.dtype)
+        return kind_text(self.channels, self.dtype, self.bands)
 
 
-def kind_text(channels: int, dtype: DType) -> str:
-    """``gray with alpha, 16-bit``."""
-    return f"{_NAMES[channels]}, {depth_text(dtype)}"
+def kind_text(channels: int, dtype: DType, bands: bool = False) -> str:
+    """``gray with alpha, 16-bit``; ``RGB with a band more, 16-bit``."""
+    return f"{(_NAMES_OF_BANDS if bands else _NAMES)[channels]}, {depth_text(dtype)}"
 
 
 def depth_text(dtype: DType) -> str:
@@ -131,13 +134,14 @@ def depth_text(dtype: DType) -> str:
 
 @frozen
 class Layout:
-    """A picture that is to be written, or several of one size and type."""
+    """A picture that is to be written, or several of one size and type; ``bands`` as in `Header`."""
 
     rows: int
     columns: int
     channels: int
     dtype: DType
     frames: int = 1
+    bands: bool = False
 
     @classmethod
     def of(cls, pixels: Array) -> Layout:
@@ -288,6 +292,13 @@ class Mixed(Protocol):
     """A format whose files hold pictures of several sizes and types, each run written behind the other."""
 
     mixed: bool
+
+
+@runtime_checkable
+class Manifold(Protocol):
+    """A format whose second or fourth channel may be any band; in the others it is alpha."""
+
+    bands: bool
 
 
 @runtime_checkable

@@ -38,6 +38,7 @@ class Npy:
     """NumPy's file of one array (versions 1.0 and 2.0), either order of axes and of bytes; never a pickle."""
 
     name = "npy"
+    bands: bool = True
     suffixes: tuple[str, ...] = (".npy",)
 
     def sniff(self, head: bytes) -> bool:

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6  # tag 262, photometric interpretation
 _PLAIN: Final = (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE)
-_ASSOCIATED: Final = 1  # tag 338, extra samples
+_UNSPECIFIED, _ASSOCIATED = 0, 1  # tag 338, extra samples
 _UNMULTIPLIED: Final = "its colours, multiplied by alpha already, were divided by it"
 _SEPARATE: Final = 2  # tag 284, planar configuration
 _REDUCED, _MASK = 1, 4  # bits of tag 254, subfile type
@@ -41,6 +41,7 @@ class Tiff:
 
     name = "tiff"
     mixed: bool = True
+    bands: bool = True
     suffixes: tuple[str, ...] = (".tif", ".tiff")
 
     def sniff(self, head: bytes) -> bool:
@@ -85,7 +86,7 @@ class Tiff:
         notes = range_notes(0 if page.photometric == _PALETTE else _most(page))
         notes += (_UNMULTIPLIED,) if _is_associated(page) else ()
         notes += ("the Exif of this tiff is left out",) if _EXIF in page.tags else ()
-        facts = Header(self.name, rows, columns, channels, kind, notes=notes)
+        facts = Header(self.name, rows, columns, channels, kind, notes=notes, bands=_has_bands(page))
         return described(facts, _metadata(page), _value(page, 274, int))
 
     def decode(self, data: bytes, header: Header) -> Array:
@@ -154,8 +155,8 @@ def _check_chain(file: Any, offsets: list[int]) -> None:
 
 def _look(page: Any) -> tuple[Any, ...]:
     """What pages that are filtered as one have in common."""
-    associated, turn = _is_associated(page), _value(page, 274, int)
-    kind = page.dtype, page.photometric, page.bitspersample, associated, turn
+    extra, turn = tuple(page.extrasamples or ()), _value(page, 274, int)
+    kind = page.dtype, page.photometric, page.bitspersample, extra, turn
     return page.imagelength, page.imagewidth, page.samplesperpixel, *kind
 
 
@@ -181,6 +182,11 @@ def _plain(page: Any, header: Header, stored: Array) -> Array:
         pixels = np.concatenate((turned, pixels[..., 1:]), axis=-1) if pixels.ndim == 3 else turned
     pixels = pixels.astype(header.dtype.newbyteorder("="), copy=False)
     return _divided(pixels) if _is_associated(page) else pixels
+
+
+def _has_bands(page: Any) -> bool:
+    """Whether the last of 2 or 4 samples is said to be something other than alpha."""
+    return page.samplesperpixel in (2, 4) and tuple(page.extrasamples or ())[-1:] == (_UNSPECIFIED,)
 
 
 def _is_associated(page: Any) -> bool:

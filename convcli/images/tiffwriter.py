@@ -51,13 +51,20 @@ class TiffEncoder:
                 rowsperstrip=min(self.height, layout.rows),
                 photometric="rgb" if channels > 2 else "minisblack",
                 planarconfig="contig" if channels > 1 else None,
-                extrasamples=("unassalpha",) if channels in (2, 4) else None,
+                extrasamples=_extra(layout),
                 compression="deflate",
                 predictor=_FLOATING if layout.dtype.kind == "f" else _HORIZONTAL,
                 software="convcli",
                 metadata=None,
                 **self.options,
             )
+
+
+def _extra(layout: Layout) -> tuple[str, ...] | None:
+    """What the second or fourth channel is."""
+    if layout.channels not in (2, 4):
+        return None
+    return ("unspecified",) if layout.bands else ("unassalpha",)
 
 
 def _differences(pixels: Array) -> Array:
