@@ -548,3 +548,35 @@ def test_the_exif_of_a_tiff_is_left_out_with_a_note(run, tmp_path):
     path: Path = tmp_path / "in.tif"
     image.save(path, exif=exif)
     assert "the Exif of this tiff is left out" in run("apply", path, "-k", "box3").text
+
+
+def by_pillow_heif(orientation: int) -> bytes:
+    """A HEIC that says all it can, its picture turned as a camera does it: in Exif, and beside the pixels."""
+    import pillow_heif
+
+    buffer = io.BytesIO()
+    blocks = {"icc_profile": ICC, "exif": b"Exif\0\0" + exif_block(orientation), "xmp": XMP}
+    pillow_heif.from_pillow(Image.fromarray(RGB)).save(buffer, quality=90, **blocks)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("target", ["png", "jpeg", "webp"])
+def test_blocks_of_a_heic_go_along(run, tmp_path, target, orientation):
+    """Profile, Exif and XMP arrive, upright; the report names them, and --strip writes none."""
+    pytest.importorskip("pillow_heif")
+    source, out = tmp_path / "in.heic", tmp_path / f"out.{target}"
+    source.write_bytes(by_pillow_heif(orientation))
+    report = json.loads(run("apply", source, "-k", "box3", "-o", out, "--report", "json").text)
+    found = read_back(target, out.read_bytes())
+    assert {name: found[name] for name in ("icc", "exif", "xmp")} == {
+        "icc": ICC,
+        "exif": exif_block(1),
+        "xmp": XMP,
+    }
+    assert {"icc", "exif", "xmp"} <= set(report["metadata"])
+    rows, columns = RGB.shape[:2]
+    assert report["output"]["nhwc"][1:3] == ([columns, rows] if orientation > 4 else [rows, columns])
+    ran = run("apply", source, "-k", "box3", "-o", out, "--force", "--strip", "--report", "json")
+    assert json.loads(ran.text)["metadata"] == []
+    assert not {"icc", "exif", "xmp"} & set(read_back(target, out.read_bytes()))

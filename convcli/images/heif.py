@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -11,6 +11,10 @@ from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
 from convcli.images.base import Header, Metadata
 from convcli.images.decoding import CHANNELS, brands, full_range, range_notes
+from convcli.images.metadata import blocks_of, described
+
+_UPRIGHT: Final = 1
+"""The orientation of what the library decodes, whatever an Exif block says (ISO/IEC 23008-12, 6.5.10)."""
 
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
@@ -35,7 +39,8 @@ class Heif:
         notes = range_notes(most)
         if len(file) > 1:
             notes += (f"the first of {len(file)} pictures; the others are left out",)
-        return Header(self.name, rows, columns, channels, kind, notes=notes)
+        facts = Header(self.name, rows, columns, channels, kind, notes=notes)
+        return described(facts, blocks_of(file), _UPRIGHT)
 
     def decode(self, data: bytes, header: Header) -> Array:
         file = _opened(data)

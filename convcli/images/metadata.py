@@ -10,14 +10,11 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from convcli.errors import one_line
 from convcli.images.base import Header, Metadata
 from convcli.values import frozen, replace
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 LARGEST: Final = 16_000_000
 """Bytes of the largest block that is read; a JPEG holds an ICC profile of 16.7 MB at most."""
@@ -275,8 +272,8 @@ def from_inches(values: tuple[float, float] | None) -> tuple[float, float] | Non
     return (round(values[0] / INCH), round(values[1] / INCH)) if values else None
 
 
-def blocks_of(image: Image) -> Metadata:
-    """The profile, Exif block and XMP packet that Pillow found, unchecked."""
+def blocks_of(image: Any) -> Metadata:
+    """The profile, Exif block and XMP packet that Pillow, or pillow-heif, found, unchecked."""
     info = image.info
     return Metadata(icc=info.get("icc_profile"), exif=info.get("exif"), xmp=info.get("xmp"))
 
