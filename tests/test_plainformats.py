@@ -107,6 +107,23 @@ def test_what_follows_a_map_is_mentioned():
         "what follows the first picture is left out",
     )
     assert open_bytes(picture * 2, LIMIT).header.frames == 2
+    bitmap = b"P4 9 2\n\xaa\x80\x55\x00"
+    assert open_bytes(bitmap + b"junk", LIMIT).header.notes == ("what follows the first picture is left out",)
+    with pytest.raises(ImageError, match="its last picture is cut off"):
+        open_bytes(bitmap + bitmap[:-1], LIMIT)
+
+
+@pytest.mark.parametrize("columns", [1, 7, 8, 9, 21])
+def test_bitmaps_in_a_row_are_frames(columns):
+    """Each row of bits, which begins a byte, of each picture, read in parts."""
+    bits = np.random.default_rng(columns).integers(0, 2, (3, 11, columns), np.uint8)
+    packed = np.packbits(1 - bits, axis=-1)
+    data = b"".join(b"P4 # bits\n%d 11\n" % columns + frame.tobytes() for frame in packed)
+    opened = open_bytes(data, LIMIT)
+    assert (opened.header.frames, opened.header.notes) == (3, ())
+    for frame in range(3):
+        assert np.array_equal(opened.reader().rows(frame, 2, 9)[..., 0], bits[frame, 2:9] * 255)
+    assert np.array_equal(opened.pixels()[..., 0], bits[0] * 255)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])

@@ -45,14 +45,19 @@ class _Layout:
 
     @property
     def stored(self) -> DType:
-        """Type of the values of forms 5 to 7."""
+        """Type of the values of forms 5 to 7, and of the bytes of form 4."""
         return np.dtype(np.uint8 if self.most < 256 else ">u2")
+
+    @property
+    def row(self) -> int:
+        """Bytes of a row of form 4."""
+        return (self.columns + 7) // 8
 
     @property
     def length(self) -> int:
         """Bytes of the values; in text, the fewest they can take."""
         if self.form == 4:
-            return self.rows * ((self.columns + 7) // 8)
+            return self.rows * self.row
         if self.form < 4:
             return self.count if self.form == 1 else 2 * self.count - 1
         return self.count * (1 if self.most < 256 else 2)
@@ -87,7 +92,7 @@ class Pnm:
     def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
         head = source.head(HEAD)
         header, layout = self.header(head), _layout(head)
-        if layout.form < 5 or source.size < layout.begin + layout.length:
+        if layout.form < 4 or source.size < layout.begin + layout.length:
             return [(header, None)]
         frames = _frames(source, head[: layout.begin], layout.begin + layout.length)
         if source.size > frames * (layout.begin + layout.length):
@@ -95,10 +100,9 @@ class Pnm:
             notes = (*header.notes, f"what follows picture {frames} is left out" if frames > 1 else _MORE)
             header = replace(header, notes=notes)
         header = replace(header, frames=frames)
-        rows = RawRows(
-            source, layout.begin, header, layout.stored, partial(_spread, layout), gap=layout.begin
-        )
-        return [(header, rows)]
+        stored = replace(header, columns=layout.row) if layout.form == 4 else header  # bytes of eight pixels
+        finish = partial(_spread, layout)
+        return [(header, RawRows(source, layout.begin, stored, layout.stored, finish, gap=layout.begin))]
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return dtype in (np.uint8, np.uint16)
@@ -142,8 +146,15 @@ def _frames(source: Input, head: bytes, length: int) -> int:
     return count
 
 
-def _spread(layout: _Layout, values: Array) -> Array:
+def _bits(layout: _Layout, packed: Array) -> Array:
+    """(rows, columns, 1) of 0 and 1 from form 4, (rows, bytes[, 1]); a set bit is black."""
+    bits = np.unpackbits(packed.reshape(len(packed), -1), axis=1, count=layout.columns)
+    return bits[..., None] ^ np.uint8(1)
+
+
+def _spread(layout: _Layout, stored: Array) -> Array:
     """Binary values, in the byte order of the machine, over the full range of their type."""
+    values = _bits(layout, stored) if layout.form == 4 else stored
     return full_range(values.astype(values.dtype.newbyteorder("="), copy=False), layout.most)
 
 
@@ -196,8 +207,9 @@ def _fact(facts: dict[bytes, bytes], name: bytes) -> int:
 def _binary(data: bytes, layout: _Layout) -> Array:
     """The values of forms 4 to 7, as integers of 8 or 16 bits; a set bit of form 4 is black."""
     if layout.form == 4:
-        packed = np.frombuffer(data, np.uint8, layout.length, layout.begin).reshape(layout.rows, -1)
-        return np.unpackbits(packed, axis=1, count=layout.columns) ^ np.uint8(1)
+        return _bits(
+            layout, np.frombuffer(data, np.uint8, layout.length, layout.begin).reshape(layout.rows, -1)
+        )
     kind = layout.stored
     return np.frombuffer(data, kind, layout.count, layout.begin).astype(kind.newbyteorder("="), copy=False)
 
