@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from fractions import Fraction
 
@@ -97,3 +98,46 @@ def test_a_wrong_check_sum_is_found():
         else:
             assert np.array_equal(found, pixels)
     assert refused > 10
+
+
+def shown_by(data: bytes, a: float, b: float, c: float, d: float) -> bytes:
+    """An MP4 with this matrix in its track's header (ISO/IEC 14496-12, 8.3.2)."""
+    place = data.index(b"tkhd") + 44
+    matrix = struct.pack(">9i", *(round(value * 2**16) for value in (a, b, 0, c, d, 0, 0, 0, 2**14)))
+    return data[:place] + matrix + data[place + 36 :]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "orientation", "upright"),
+    [
+        ((1, 0, 0, 1), 1, lambda frame: frame),
+        ((-1, 0, 0, 1), 2, np.fliplr),
+        ((-1, 0, 0, -1), 3, lambda frame: np.rot90(frame, 2)),
+        ((1, 0, 0, -1), 4, np.flipud),
+        ((0, 1, 1, 0), 5, lambda frame: frame.swapaxes(0, 1)),
+        ((0, 1, -1, 0), 6, lambda frame: np.rot90(frame, -1)),
+        ((0, -1, -1, 0), 7, lambda frame: np.rot90(frame, 2).swapaxes(0, 1)),
+        ((0, -1, 1, 0), 8, np.rot90),
+    ],
+)
+def test_frames_are_turned_as_they_are_shown(run, tmp_path, matrix, orientation, upright):
+    """A telephone's display matrix: rows and columns, every frame, some of them, and a note."""
+    pytest.importorskip("av")
+    data = encoded("mp4", film(3, rows=32, columns=48), TIMING)
+    expected = np.stack([upright(frame) for frame in read(data)])
+    turned = shown_by(data, *matrix)
+    assert np.array_equal(read(turned), expected)
+    (tmp_path / "in.mp4").write_bytes(turned)
+    out = tmp_path / "out.mkv"
+    done = run("apply", tmp_path / "in.mp4", "-k", "identity", "--frames", "1:3", "-o", out)
+    assert ("turned upright" in done.text) == (orientation > 1), done.err
+    assert np.array_equal(read(out.read_bytes()), expected[1:3])
+
+
+def test_an_odd_display_matrix_is_mentioned():
+    """No quarter turn: the frames are as they are stored, and a note says so."""
+    pytest.importorskip("av")
+    data = encoded("mp4", film(3, rows=32, columns=48), TIMING)
+    header = open_bytes(shown_by(data, 0.7, 0.7, -0.7, 0.7), LIMIT).header
+    assert (header.rows, header.columns) == (32, 48)
+    assert header.notes == ("it is not turned as its display matrix says, which is no quarter turn",)

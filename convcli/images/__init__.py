@@ -176,7 +176,7 @@ def open_input(source: Input, max_pixels: int) -> list[Opened]:
 def _opened(found: Format, source: Input, stored: Header, parts: Reader | None, most: int) -> Opened:
     header = stored
     if stored.orientation != 1:
-        note = f"turned upright, as its Exif orientation {header.orientation} says"
+        note = f"turned upright, as its orientation says ({header.orientation}, as Exif counts)"
         header = replace(_turned(header), notes=(*header.notes, note))
         parts = None
     pixels = header.rows * header.columns

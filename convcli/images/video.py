@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any, BinaryIO, Final
@@ -13,7 +14,7 @@ from convcli.dtypes import Array, DType
 from convcli.errors import ImageError, one_line
 from convcli.images.base import Header, Layout, Metadata, Timing
 from convcli.images.decoding import brands
-from convcli.values import frozen
+from convcli.values import frozen, replace
 
 _MATROSKA: Final = b"\x1a\x45\xdf\xa3"
 _MPEG: Final = frozenset(
@@ -25,6 +26,20 @@ _PIXELS: Final = {(1, 1): "gray", (1, 2): "gray16le", (3, 1): "rgb24", (3, 2): "
 
 _EXACT: Final = {"gray": "gray", "gray16le": "gray16le", "rgb24": "bgr0", "rgb48le": "gbrp16le"}
 """In which FFV1 keeps them."""
+
+_ORIENTATIONS: Final = {
+    (1, 0, 0, 1): 1,
+    (-1, 0, 0, 1): 2,
+    (-1, 0, 0, -1): 3,
+    (1, 0, 0, -1): 4,
+    (0, 1, 1, 0): 5,
+    (0, 1, -1, 0): 6,
+    (0, -1, -1, 0): 7,
+    (0, -1, 1, 0): 8,
+}
+"""Exif's, by the signs of a display matrix: (column, row) lies at (a·column + c·row, b·column + d·row)."""
+
+_ODD: Final = "it is not turned as its display matrix says, which is no quarter turn"
 
 QUALITY: Final = 18  # of H.264's constant rate factor, 0 to 51: hardly to be told from the original
 
@@ -44,14 +59,17 @@ class _Video:
                     f"damaged {self.name}: {len(frames)} of its {stream.frames} frames are there"
                 )
             form, columns, rows = stream.codec_context.format, stream.width, stream.height
-            notes = ("its sound is left out",) if file.streams.audio else ()
+            notes: tuple[str, ...] = ("its sound is left out",) if file.streams.audio else ()
+            turn = _orientation(file, stream)
+            notes += () if turn else (_ODD,)
         if not frames or form is None or not rows or not columns:
             raise ImageError(f"damaged {self.name}: {len(frames)} frames of {columns}×{rows} pixels")
         deep = max(component.bits for component in form.components) > 8
         channels = 1 if len(form.components) == 1 and not form.has_palette else 3
         kind = np.dtype(np.uint16 if deep else np.uint8)
         timing = Metadata(timing=Timing(frames) if len(frames) > 1 else None)
-        return Header(self.name, rows, columns, channels, kind, len(frames), metadata=timing, notes=notes)
+        facts = Header(self.name, rows, columns, channels, kind, len(frames), metadata=timing, notes=notes)
+        return replace(facts, orientation=turn or 1)
 
     def decode(self, data: bytes, header: Header) -> Array:
         return next(self.frames(data, header))
@@ -238,6 +256,21 @@ def _stream(file: Any) -> Any:
     if not file.streams.video:
         raise ImageError("no video in this file")
     return file.streams.video[0]
+
+
+def _orientation(file: Any, stream: Any) -> int:
+    """How the frames are to be turned, as Exif counts; 0 where no such turn is what the first one says.
+
+    The matrix is that of a track (ISO/IEC 14496-12, 8.3.2), or what FFmpeg makes of other words.
+    """
+    file.seek(0)
+    stream.thread_type = "NONE"
+    frame = next(file.decode(stream), None)
+    matrix = frame.side_data.get("DISPLAYMATRIX") if frame is not None else None
+    if matrix is None:
+        return 1
+    a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
+    return _ORIENTATIONS.get(tuple((value > 0) - (value < 0) for value in (a, b, c, d)), 0)
 
 
 def _times(file: Any, stream: Any) -> tuple[Fraction, ...]:
