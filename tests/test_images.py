@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import logging
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -18,6 +22,7 @@ from convcli import images
 from convcli.errors import ImageError
 from convcli.images import FORMATS, open_bytes
 from convcli.images.base import Layout, Metadata
+from convcli.images.decoding import ANY_SIZE
 from tests.conftest import SAMPLES
 
 RNG = np.random.default_rng(9)
@@ -320,3 +325,47 @@ def test_libraries_print_nothing(capfd):
             with pytest.raises(ImageError):
                 open_bytes(data[:length], LIMIT).pixels()
         assert capfd.readouterr().err == "", name
+
+
+def test_what_tifffile_logs_is_not_seen(tmp_path):
+    """The messages of another library's logger, where nobody has set up logging, are none of a command's."""
+    damaged = bytearray(by_tifffile(picture(3, "uint8"), description="a text", metadata=None))
+    entry = damaged.index(struct.pack("<HH", 270, 2))
+    damaged[entry + 8 : entry + 12] = b"\xff" * 4  # the text lies behind the end
+    (tmp_path / "in.tif").write_bytes(damaged)
+    by_itself = "import tifffile; print(tifffile.TiffFile('in.tif').pages[0].tags.valueof(270))"
+    assert said(by_itself, tmp_path)[1] != ""
+    command = "from convcli.cli.main import main; main(['apply', 'in.tif', '-k', 'box3'])"
+    out, error = said(command, tmp_path)
+    assert ("in.tif" in out, error) == (True, "")
+
+
+def said(program: str, folder: Path) -> tuple[str, str]:
+    """What a Python program prints that runs in a folder, and on standard error."""
+    environment = {**os.environ, "PYTHONPATH": str(SAMPLES.parent)}
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.stdout, done.stderr
+
+
+def test_other_libraries_keep_their_settings(monkeypatch):
+    """Pillow's limit does not bind us and is its user's again behind us, as is tifffile's logger."""
+    samples, level = sample_files(), logging.getLogger("tifffile").level
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    for name, data in samples.items():
+        opened = open_bytes(data, LIMIT)
+        assert opened.reader().rows(0, 0, opened.header.rows).size > 100, name
+        assert (Image.MAX_IMAGE_PIXELS, logging.getLogger("tifffile").level) == (50, level), name
+
+
+def test_a_limit_is_lifted_until_the_last_is_done(monkeypatch):
+    """Whoever ends first does not bring it back for the others, and a limit that was set meanwhile stays."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
+    with ANY_SIZE:
+        with ANY_SIZE:
+            assert Image.MAX_IMAGE_PIXELS is None
+        assert Image.MAX_IMAGE_PIXELS is None
+    assert Image.MAX_IMAGE_PIXELS == 50
+    with ANY_SIZE:
+        Image.MAX_IMAGE_PIXELS = 60
+    assert Image.MAX_IMAGE_PIXELS == 60

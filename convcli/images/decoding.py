@@ -48,17 +48,35 @@ class _Silence:
 
 
 QUIET: Final = _Silence()
-"""Keeps what C libraries print off standard error, where one failure is one line."""
+"""Keeps what libraries print off standard error, where one failure is one line."""
 
 
-def tiff_library() -> Any:
-    """tifffile, which logs what it finds odd."""
-    import logging
+class _AnySize:
+    """Pillow's limit of pixels lifted, while anybody is inside; sizes are checked elsewhere."""
 
-    import tifffile
+    def __init__(self) -> None:
+        self.lock, self.inside = Lock(), 0
+        self.kept: int | None = None
 
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
-    return tifffile
+    def __enter__(self) -> None:
+        from PIL import Image
+
+        with self.lock:
+            self.inside += 1
+            if self.inside == 1:
+                self.kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+
+    def __exit__(self, *_: object) -> None:
+        from PIL import Image
+
+        with self.lock:
+            self.inside -= 1
+            if not self.inside and Image.MAX_IMAGE_PIXELS is None:  # nobody set another one meanwhile
+                Image.MAX_IMAGE_PIXELS = self.kept
+
+
+ANY_SIZE: Final = _AnySize()
+"""Lets Pillow open, crop and seek in pictures that it would call decompression bombs."""
 
 
 @contextmanager
@@ -92,8 +110,7 @@ def pillow(data: bytes) -> Image:
     """The file as Pillow sees it; pixels are not decoded yet, sizes are checked elsewhere."""
     from PIL import Image
 
-    Image.MAX_IMAGE_PIXELS = None
-    with warnings.catch_warnings():
+    with ANY_SIZE, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damaged metadata, which are no reason to refuse a picture
         return Image.open(io.BytesIO(data))
 
@@ -109,10 +126,11 @@ def from_pillow(image: Image, mode: str) -> Array:
     columns, rows = image.size
     height = max(_COPIED // max(columns, 1), 1)
     array: Array = np.empty((rows, columns, len(image.getbands())), np.uint8)
-    for top in range(0, rows, height):
-        bottom = min(top + height, rows)
-        part = np.asarray(image.crop((0, top, columns, bottom)))
-        array[top:bottom] = part.reshape(bottom - top, columns, -1)
+    with ANY_SIZE:
+        for top in range(0, rows, height):
+            bottom = min(top + height, rows)
+            part = np.asarray(image.crop((0, top, columns, bottom)))
+            array[top:bottom] = part.reshape(bottom - top, columns, -1)
     return array
 
 

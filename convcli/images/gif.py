@@ -13,7 +13,7 @@ import numpy as np
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
 from convcli.images.base import Header, Metadata, Timing
-from convcli.images.decoding import MODES, saved, to_pillow
+from convcli.images.decoding import ANY_SIZE, MODES, saved, to_pillow
 from convcli.images.metadata import COMMENT, LARGEST, comment, described
 
 _RATE: Final = 100  # ticks a second
@@ -77,7 +77,12 @@ class Gif:
         import imageio.v3 as iio
 
         shape = header.rows, header.columns, header.channels
-        for pixels in iio.imiter(io.BytesIO(data), plugin="pillow", mode=MODES[header.channels]):
+        found = iio.imiter(io.BytesIO(data), plugin="pillow", mode=MODES[header.channels])
+        while True:
+            with ANY_SIZE:
+                pixels = next(found, None)
+            if pixels is None:
+                return
             yield pixels.reshape(shape)
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:

@@ -16,7 +16,7 @@ from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
 from convcli.files import Input
 from convcli.images.base import Header, Layout, Metadata, Reader, whole
-from convcli.images.decoding import full_range, range_notes, tiff_library
+from convcli.images.decoding import full_range, range_notes
 from convcli.images.metadata import LARGEST, UNITS, described, inches
 from convcli.images.tiffrows import END_OF_JPEG, JPEG, LARGEST_BAND, TiffPages, TiffRows
 from convcli.images.tiffwriter import TiffEncoder
@@ -51,7 +51,9 @@ class Tiff:
         return self.open(Input(data=data))[0][0]
 
     def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
-        pages, notes = _pictures(tiff_library().TiffFile(source.handle()))
+        from tifffile import TiffFile  # only such files pay for it
+
+        pages, notes = _pictures(TiffFile(source.handle()))
         runs = [list(run) for _, run in groupby(enumerate(pages), lambda entry: _look(entry[1]))]
         found = [self._run(source, run[0][0], [page for _, page in run]) for run in runs]
         header, reader = found[0]
@@ -94,7 +96,9 @@ class Tiff:
 
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
         """The pages of a run."""
-        with tiff_library().TiffFile(io.BytesIO(data)) as file:
+        from tifffile import TiffFile
+
+        with TiffFile(io.BytesIO(data)) as file:
             pages, _ = _pictures(file)
             for page in pages[header.first : header.first + header.frames]:
                 _check_pieces(page, data)

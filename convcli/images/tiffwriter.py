@@ -10,7 +10,6 @@ import numpy as np
 from convcli.dtypes import Array
 from convcli.images import deflate
 from convcli.images.base import Layout
-from convcli.images.decoding import tiff_library
 from convcli.values import frozen
 
 _HORIZONTAL, _FLOATING = 2, 3  # tag 317, predictor
@@ -43,7 +42,9 @@ class TiffEncoder:
         shape: tuple[int, ...] = layout.shape if channels > 1 else layout.shape[:2]
         if not first:
             file.seek(0)  # where the library looks for the pages that are there
-        with tiff_library().TiffWriter(file, **options) as writer:
+        from tifffile import TiffWriter  # only such files pay for it
+
+        with TiffWriter(file, **options) as writer:
             writer.write(
                 iter(pieces),
                 shape=shape if layout.frames == 1 else (layout.frames, *shape),
