@@ -28,9 +28,12 @@ MODELS: Final = {
     ".hdf5": "keras",
 }
 PICTURES: Final = (
-    ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif",
-    ".pgm", ".ppm", ".pnm", ".pam", ".pfm", ".avif",
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".dib", ".gif",
+    ".pnm", ".pbm", ".pgm", ".ppm", ".pam", ".pfm", ".avif", ".heic", ".heif", ".hif",
+    ".mkv", ".mp4", ".mov", ".m4v",
 )  # fmt: skip
+"""Those of every format but NPY; names of kernels are looked at before the formats are imported."""
+
 SUFFIXES: Final = (*TREES, *TABLES, ".mat", ".npy", ".npz", *MODELS, *PICTURES)
 _WITH_NAME: Final = re.compile(
     rf"(?P<path>.*?(?:{'|'.join(re.escape(suffix) for suffix in SUFFIXES)})):(?P<member>.+)",

@@ -12,7 +12,6 @@ from convcli import files, images
 from convcli.errors import ImageError, KernelError, one_line, shown
 from convcli.kernel import About, Kernel
 
-SUFFIXES: Final = tuple(suffix for entry in images.FORMATS for suffix in entry.suffixes if suffix != ".npy")
 ZERO_MEAN: Final = "zero-mean"
 LARGEST: Final = 2**18
 """Pixels of a template; larger ones are not small pictures."""

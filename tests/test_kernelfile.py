@@ -13,6 +13,8 @@ import pytest
 
 import convcli
 from convcli.errors import KernelError
+from convcli.images import FORMATS
+from convcli.kernelfile import PICTURES
 from convcli.kernelwriter import FORMS, write
 from convcli.values import replace
 
@@ -358,6 +360,15 @@ def test_a_picture_as_a_template(tmp_path, gray):
     for name, words in [("alpha.png", "no transparency"), ("patch.png:median", "is not zero-mean")]:
         with pytest.raises(KernelError, match=words):
             convcli.load_kernel(f"{tmp_path}/{name}")
+
+
+def test_every_picture_is_a_template(tmp_path, gray):
+    """The suffixes of templates are those of the formats, NPY's aside, and a bitmap's is one of them."""
+    assert set(PICTURES) == {suffix for entry in FORMATS for suffix in entry.suffixes} - {".npy"}
+    (tmp_path / "patch.pbm").write_bytes(b"P4 3 2\n\xa0\x40")
+    assert convcli.load_kernel(f"{tmp_path}/patch.pbm").weights.tolist() == [[0, 1, 0], [1, 0, 1]]
+    (tmp_path / "patch.jpe").write_bytes(imagecodecs.jpeg_encode(gray[:8, :8]))
+    assert convcli.load_kernel(f"{tmp_path}/patch.jpe").size == (8, 8)
 
 
 def test_a_set_of_files_and_presets(tmp_path):
