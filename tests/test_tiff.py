@@ -310,3 +310,11 @@ def test_a_band_is_explained_as_one(run, tmp_path):
     assert [channel["pixel"] for channel in channels] == np.rint(window.sum(0) / 9).tolist()
     assert run("explore", source, "-k", "box3", "-o", tmp_path / "page.html").code == 0
     assert "without its last band" in (tmp_path / "page.html").read_text()
+
+
+def test_a_volume_in_one_page_is_refused():
+    """The message names its layers, not its channels."""
+    volume = np.zeros((5, 16, 16), np.uint8)
+    data = written(volume, photometric="minisblack", volumetric=True, tile=(5, 16, 16))
+    with pytest.raises(ImageError, match="tiff of 5 layers in one page; allowed: 1, a volume as pages"):
+        open_bytes(data, LIMIT)

@@ -76,7 +76,9 @@ class Tiff:
             name = getattr(page.photometric, "name", page.photometric)
             raise ImageError(f"tiff with {name} colours; allowed: gray, RGB and palette")
         channels = 3 if page.photometric == _PALETTE else page.samplesperpixel
-        if channels not in (1, 2, 3, 4) or page.imagedepth != 1:
+        if page.imagedepth != 1:
+            raise ImageError(f"tiff of {page.imagedepth} layers in one page; allowed: 1, a volume as pages")
+        if channels not in (1, 2, 3, 4):
             raise ImageError(f"tiff with {channels} channels; allowed: 1 to 4")
         if page.photometric == _PALETTE:
             kind = np.dtype(np.uint8)
