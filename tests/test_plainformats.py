@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from convcli.errors import ImageError
-from convcli.images import format_named, open_bytes
+from convcli.images import format_named, npy, open_bytes
 from convcli.images.base import Metadata
 
 LIMIT = 10**9
@@ -178,10 +178,39 @@ def test_arrays(shape, version, order, dtype):
 
 
 @pytest.mark.parametrize(
+    ("stored", "low", "high", "kind"),
+    [
+        ("<i8", 0, 63, "int32"),
+        (">i8", -(2**31), 2**31 - 1, "int32"),
+        ("<i8", 0, 2**32 - 1, "uint32"),
+        ("<u8", 7, 9, "int32"),
+        (">u8", 0, 2**32 - 1, "uint32"),
+    ],
+)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_wide_integers_that_fit(monkeypatch, stored, order, low, high, kind):
+    """NumPy's own integers, by the narrow type that holds them all, in whichever part the largest is."""
+    monkeypatch.setattr(npy, "_PART", 64)
+    values = np.random.default_rng(5).integers(low, high, (9, 8), np.int64, endpoint=True)
+    for place in (0, 40, 71):
+        values.flat[place], values.flat[71 - place] = low, high
+        data = saved(np.asarray(values, stored, order=order))
+        opened = open_bytes(data, LIMIT)
+        assert opened.header.dtype == np.dtype(kind)
+        words = f"its {np.dtype(stored).name} values, {low} to {high}, are taken as {kind}"
+        assert opened.header.notes == (words,)
+        assert np.array_equal(read(data)[..., 0], values)
+        assert np.array_equal(opened.reader().rows(0, 3, 7)[..., 0], values[3:7])
+
+
+@pytest.mark.parametrize(
     ("data", "words"),
     [
-        (saved(np.zeros((2, 2), np.int64)), "npy of type 'int64'; allowed: bool, uint8, int8"),
-        (saved(np.zeros((2, 2), complex)), "npy of type 'complex128'"),
+        (saved(np.zeros((2, 2), complex)), "npy of type 'complex128'; allowed: bool, uint8, int8"),
+        (saved(np.array([[-1, 2**31]])), r"values from -1 to 2147483648; allowed: .*astype\('float64'\)"),
+        (saved(np.array([[0, 2**32]], np.uint64)), "uint64 with values from 0 to 4294967296; allowed"),
+        (saved(np.zeros((2, 2), int))[:-1], "31 bytes of pixels where 32 are due"),
+        (saved(np.zeros((2, 2), int))[:130], "2 bytes of pixels where 32 are due"),
         (saved(np.zeros((2, 2), "u1,f4")), "npy of type"),
         (saved(np.array([[None]])), "npy of type 'object'"),
         (saved(np.zeros(4)), r"npy of shape '\(4,\)'; allowed: \(rows, columns\)"),

@@ -31,6 +31,11 @@ _TYPES: Final = (
     "float32",
     "float64",
 )
+_WIDE: Final = ("int64", "uint64")
+_NARROW: Final = (np.dtype(np.int32), np.dtype(np.uint32))
+"""What values of the wide types are held by, if they fit."""
+
+_PART: Final = 2**23  # bytes whose range is found at once
 _CHANNELS: Final = 4
 
 
@@ -45,10 +50,7 @@ class Npy:
         return head.startswith(npy.MAGIC_PREFIX)
 
     def header(self, data: bytes) -> Header:
-        shape, _, kind, _ = _layout(data)
-        frames, rows, columns, channels = shape
-        pixel = np.dtype(np.uint8) if kind.kind == "b" else kind.newbyteorder("=")
-        return Header(self.name, rows, columns, channels, pixel, frames)
+        return self.open(Input(data=data))[0][0]
 
     def decode(self, data: bytes, header: Header) -> Array:
         return next(self.frames(data, header))
@@ -62,18 +64,19 @@ class Npy:
                 f"damaged npy: {len(data) - begin} bytes of pixels where {count * kind.itemsize} are due"
             )
         values = np.frombuffer(data, np.uint8 if kind.kind == "b" else kind, count, begin)
-        values = _plain(kind, values)
+        values = _plain(kind, header.dtype, values)
         for picture in values.reshape(shape, order="F" if by_columns else "C"):
             yield np.require(picture, header.dtype, ["C", "A"])
 
     def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
-        head = source.head(HEAD)
-        header, (_, by_columns, kind, begin) = self.header(head), _layout(head)
-        due = header.frames * header.rows * header.columns * header.channels * kind.itemsize
+        (frames, rows, columns, channels), by_columns, kind, begin = _layout(source.head(HEAD))
+        due = frames * rows * columns * channels * kind.itemsize
+        pixel, notes = _pixel_type(source, kind, begin, due)
+        header = Header(self.name, rows, columns, channels, pixel, frames, notes=notes)
         if by_columns or source.size - begin != due:
             return [(header, None)]
         stored = np.dtype(np.uint8) if kind.kind == "b" else kind
-        return [(header, RawRows(source, begin, header, stored, partial(_plain, kind)))]
+        return [(header, RawRows(source, begin, header, stored, partial(_plain, kind, pixel)))]
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return dtype.name in _TYPES
@@ -94,11 +97,41 @@ class Npy:
         return RawEncoder(layout, head.getvalue(), layout.dtype)
 
 
-def _plain(kind: DType, values: Array) -> Array:
-    """Stored values in the byte order of the machine, and truths as white."""
+def _pixel_type(source: Input, kind: DType, begin: int, due: int) -> tuple[DType, tuple[str, ...]]:
+    """The type of the pixels, and a note where it is a narrower one that holds every value all the same.
+
+    Raises:
+        ImageError: there is none.
+    """
+    if kind.name not in _WIDE:
+        return np.dtype(np.uint8) if kind.kind == "b" else kind.newbyteorder("="), ()
+    low, high = _range(source, kind, begin, due)
+    fits = (dtype for dtype in _NARROW if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max)
+    found = next(fits, None)
+    if found is None:
+        raise ImageError(
+            f"npy of type {kind.name} with values from {low} to {high}; allowed: those of int32 or uint32; "
+            "save it as float64 (array.astype('float64')), which is exact up to 2⁵³"
+        )
+    return found, (f"its {kind.name} values, {low} to {high}, are taken as {found}",)
+
+
+def _range(source: Input, kind: DType, begin: int, due: int) -> tuple[int, int]:
+    """The lowest and the highest value, found in parts; of a file that is cut off, those that are there."""
+    lows, highs = [], []
+    for place in range(begin, min(begin + due, source.size - kind.itemsize + 1), _PART):
+        data = source.part(place, min(_PART, begin + due - place))
+        values = np.frombuffer(data, kind, len(data) // kind.itemsize)
+        lows.append(int(values.min()))
+        highs.append(int(values.max()))
+    return min(lows, default=0), max(highs, default=0)
+
+
+def _plain(kind: DType, pixel: DType, values: Array) -> Array:
+    """Stored values as those of pixels: truths as white."""
     if kind.kind == "b":
         return np.where(values, np.uint8(255), np.uint8(0))
-    return values.astype(kind.newbyteorder("="), copy=False)
+    return values.astype(pixel, copy=False)
 
 
 def _layout(data: bytes) -> tuple[tuple[int, int, int, int], bool, DType, int]:
@@ -114,8 +147,9 @@ def _layout(data: bytes) -> tuple[tuple[int, int, int, int], bool, DType, int]:
         raise ImageError(f"npy of version {version[0]}.{version[1]}; allowed: 1.0 and 2.0")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, by_columns, kind = read(file)
-    if kind.name not in (*_TYPES, "bool") or kind.subdtype:
-        raise ImageError(f"npy of type {shown(kind)}; allowed: bool, {', '.join(_TYPES)}")
+    if kind.name not in (*_TYPES, *_WIDE, "bool") or kind.subdtype:
+        allowed = ", ".join((*_TYPES, *_WIDE))
+        raise ImageError(f"npy of type {shown(kind)}; allowed: bool, {allowed}")
     if len(shape) not in (2, 3, 4) or min(shape) < 1 or (len(shape) == 4 and shape[3] > _CHANNELS):
         raise ImageError(
             f"npy of shape {shown(shape)}; allowed: (rows, columns), (rows, columns, 1 to 4 channels), "
