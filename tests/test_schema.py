@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
+from convcli.images import FORMATS
+from convcli.images.base import Metadata, Timing
+from convcli.images.metadata import listed
 from tests.conftest import ROOT, SAMPLES
 from tests.test_batch import batch
 
@@ -48,6 +52,16 @@ def test_reports_keep_to_the_schema(run, tmp_path, arguments):
         jsonschema.validate(report, {**SCHEMA, "anyOf": [{"$ref": f"#/$defs/{kind}"}]})
         jsonschema.validate(report, SCHEMA)
         assert undescribed(report, SCHEMA["$defs"][kind]) == set()
+
+
+def test_the_page_lists_every_format_and_all_metadata():
+    """What `format` and `metadata` can say stands in their rows of the page."""
+    page = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    cells = [row.split("|") for row in page.splitlines() if row.startswith("| `")]
+    rows = {cell[1].strip(): set(re.findall(r"`(\w+)`", cell[3])) for cell in cells}
+    everything = Metadata(b"", b"", b"", (1.0, 1.0), 1.0, 0, (("Title", "A"),), timing=Timing.steady(2))
+    assert rows["`format`"] == {entry.name for entry in FORMATS}
+    assert rows["`metadata`"] == {name for name, _ in listed(everything)}
 
 
 def test_manifests_keep_to_the_schema(tmp_path):
