@@ -13,7 +13,7 @@ from convcli import engine
 from convcli.dtypes import Array, DType, Finish, accumulator
 from convcli.errors import ArgumentError, shown
 from convcli.filter import Filter
-from convcli.geometry import Axis, geometry
+from convcli.geometry import Axis, geometry, per_axis, whole_numbers
 from convcli.kernel import LARGEST_BIAS, Kernel
 from convcli.library import load_kernel
 from convcli.padding import Fill, Padding
@@ -144,9 +144,8 @@ def shape(
     Raises:
         ArgumentError: an argument that is not allowed, or a kernel larger than the padded picture.
     """
-    sizes = (size,) if isinstance(size, int) else tuple(size)
-    window = kernel.size if isinstance(kernel, Kernel) else kernel
-    window = (window,) * len(sizes) if isinstance(window, int) else tuple(window)
+    sizes = whole_numbers("size", size)
+    window = kernel.size if isinstance(kernel, Kernel) else per_axis("kernel", kernel, len(sizes))
     return geometry(sizes, window, stride, as_padding(padding, "zero"), dilation).output
 
 

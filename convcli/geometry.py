@@ -138,8 +138,10 @@ def geometry(
         ArgumentError: a size, stride or dilation below 1, a wrong number of values, or a kernel that
             is larger than the padded picture.
     """
-    sizes, kernel = _whole_numbers("size", sizes), _whole_numbers("kernel", kernel)
+    sizes, kernel = whole_numbers("size", sizes), whole_numbers("kernel", kernel)
     count = len(sizes)
+    if not count:
+        raise ArgumentError("size has no values; allowed: one for each axis")
     if len(kernel) != count:
         raise ArgumentError(f"kernel has {len(kernel)} axes, the picture has {count}")
     _at_least_one("size", sizes)
@@ -164,7 +166,7 @@ def geometry(
 
 def per_axis(name: str, value: int | Sequence[int], count: int) -> tuple[int, ...]:
     """One number for each of ``count`` axes; a single number serves all of them."""
-    values = _whole_numbers(name, value)
+    values = whole_numbers(name, value)
     if len(values) == 1:
         values *= count
     if len(values) != count:
@@ -173,7 +175,12 @@ def per_axis(name: str, value: int | Sequence[int], count: int) -> tuple[int, ..
     return values
 
 
-def _whole_numbers(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
+def whole_numbers(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
+    """One whole number or several, Python's or NumPy's, as a tuple.
+
+    Raises:
+        ArgumentError: anything else.
+    """
     try:
         return (index(value),)  # type: ignore[arg-type]
     except TypeError:

@@ -156,6 +156,43 @@ def test_shape():
     assert convcli.shape((8, 8), convcli.load_kernel("gaussian5")) == (4, 4)
 
 
+@pytest.mark.parametrize(
+    ("size", "kernel", "result"),
+    [
+        (np.int64(5), 3, (3,)),
+        (np.uint8(5), np.uint8(3), (3,)),
+        ((5, 5), np.int64(3), (3, 3)),
+        (np.array([5, 6]), np.array([3, 2]), (3, 5)),
+        (np.ones((5, 6)).shape, [np.int16(3), 2], (3, 5)),
+    ],
+)
+def test_shape_of_numpy_integers(size, kernel, result):
+    """NumPy's integers and arrays of them are sizes as Python's are."""
+    assert convcli.shape(size, kernel) == result
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "words"),
+    [
+        (5.5, 3, "size 5.5 is not a whole number"),
+        (np.float64(5), 3, "is not a whole number"),
+        (None, 3, "size None"),
+        ((5, "5"), 3, "size"),
+        (5, None, "kernel None"),
+        ((5, 5), 2.0, "kernel 2.0"),
+        ((5, 5), (3, 3, 3), "kernel has 3 values; allowed: 1 or 2"),
+        ((), 3, "size has no values"),
+        (0, 1, "size 0"),
+        (5, 0, "kernel 0"),
+        (3, 5, "larger than the padded picture"),
+    ],
+)
+def test_shape_names_what_is_wrong(size, kernel, words):
+    """An error of ours that names the argument, never a raw TypeError."""
+    with pytest.raises(ArgumentError, match=words):
+        convcli.shape(size, kernel)
+
+
 X = np.ones((6, 6), np.uint8)
 
 
