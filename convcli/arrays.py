@@ -25,6 +25,7 @@ from convcli.values import frozen
 
 SOURCES: Final = "bool, int8 to int64, uint8 to uint64, float16, float32 or float64"
 LARGEST_RESULT: Final = 2**36
+_PLAIN_AXES: Final = "1 to 3 axes, or more with channels='last' or 'first'"
 _CHANNELS: Final = {"channels_last": "last", "channels_first": "first"}
 PaddingLike = str | int | Sequence[int] | Sequence[tuple[int, int]] | Padding
 
@@ -53,8 +54,9 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         x: integers, floats or bool. Without ``channels``, 1 to 3 spatial axes, as many as ``weights``; with
             ``"last"``, ([batch,] spatial…, in); with ``"first"``, ([batch,] in, spatial…).
         weights: (k…), or (k…, in / groups, out) with channels last as in Keras, or (out, in / groups, k…)
-            with channels first as in PyTorch; a `Kernel`, or the name of one, keeps its own order,
-            (rows, columns, in, out). Weights of one or two axes filter every channel by itself.
+            with channels first as in PyTorch. A `Kernel`, or the name of one, keeps its own order, [depth,] rows,
+            columns[, in, out]. Arrays of one or two axes, and Kernels without (in, out), filter every channel
+            by itself.
         bias: one value for each map, or one for all; a Kernel's own where None.
         stride, dilation: one number, or one for each spatial axis.
         padding: ``valid``, ``same``, ``same-lower``, ``full``, ``AMOUNT:FILL``, a number for all axes, one
@@ -133,7 +135,7 @@ def conv2d(image: ArrayLike, kernel: ArrayLike | Kernel | str, *, flip: bool = F
 
 def shape(
     size: int | Sequence[int],
-    kernel: int | Sequence[int] | Kernel,
+    kernel: int | Sequence[int] | Kernel | str,
     *,
     stride: int | Sequence[int] = 1,
     padding: PaddingLike = "valid",
@@ -141,11 +143,17 @@ def shape(
 ) -> tuple[int, ...]:
     """The spatial shape of a feature map: ``shape((512, 512), (3, 3), stride=(2, 1))`` is ``(255, 510)``.
 
+    Args:
+        size: of 1 to 3 axes, one number for each.
+        kernel: its sizes, one number for all axes or one for each; or a `Kernel` or the name of one, whose
+            own spatial axes count, as in `conv`.
+
     Raises:
         ArgumentError: an argument that is not allowed, or a kernel larger than the padded picture.
+        KernelError: a name that is none of a kernel.
     """
-    sizes = whole_numbers("size", size)
-    window = kernel.size if isinstance(kernel, Kernel) else per_axis("kernel", kernel, len(sizes))
+    sizes, known = whole_numbers("size", size), _kernel(kernel)
+    window = known.window if known else per_axis("kernel", kernel, len(sizes))  # type: ignore[arg-type]
     return geometry(sizes, window, stride, as_padding(padding, "zero"), dilation).output
 
 
@@ -208,21 +216,27 @@ def _narrowed(array: Array) -> Array:
 
 def _filter(weights: Any, bias: Any, flip: bool, channels: str | None) -> tuple[Filter, int, bool]:
     """The weights prepared, how many spatial axes they have, and whether all channels share them."""
-    kernel = _kernel(weights)
-    raw = None if kernel else _asarray("weights", weights)
-    axes = kernel.weights.ndim if kernel else (0 if raw is None else raw.ndim)
-    alike = axes in (1, 2) or bool(kernel and kernel.combine)
-    single = kernel is not None and axes == 4 and kernel.tensor_shape[2:] == (1, 1)
-    layered = axes > 2 and (channels is not None or alike or single)
-    spatial = axes - 2 if layered else axes
-    if not 1 <= spatial <= 3:
-        allowed = "1 to 5 axes" if channels else "1 to 3 axes, or more with channels='last' or 'first'"
-        raise ArgumentError(f"weights have {axes} axes; allowed: {allowed}")
-    if raw is not None and layered and channels == "first":
-        raw = np.moveaxis(raw, (0, 1), (-1, -2))
-    kernel = kernel or Kernel(raw)
-    maps = kernel.weights.shape[-1] if kernel.weights.ndim > spatial else 1
+    known = _kernel(weights)
+    kernel, spatial = (known, len(known.window)) if known else _of_array(weights, channels)
+    alike = kernel.weights.ndim == spatial or kernel.combine is not None
+    if channels is None and not alike and kernel.tensor_shape[-2:] != (1, 1):
+        raise ArgumentError(f"weights have {kernel.weights.ndim} axes; allowed: {_PLAIN_AXES}")
+    maps = 1 if kernel.weights.ndim == spatial else kernel.shape[-1]
     return Filter.of(kernel, spatial=spatial, flip=flip, bias=_bias(bias, maps)), spatial, alike
+
+
+def _of_array(weights: Any, channels: str | None) -> tuple[Kernel, int]:
+    """An array as a Kernel of (k…), or (k…, in, out) where it has channels, and its spatial axes."""
+    raw = _asarray("weights", weights)
+    layered = raw.ndim > 2 and channels is not None
+    spatial = raw.ndim - 2 if layered else raw.ndim
+    if not 1 <= spatial <= 3:
+        raise ArgumentError(
+            f"weights have {raw.ndim} axes; allowed: {'1 to 5 axes' if channels else _PLAIN_AXES}"
+        )
+    if layered and channels == "first":
+        raw = np.moveaxis(raw, (0, 1), (-1, -2))
+    return Kernel(raw), spatial
 
 
 def _bias(bias: Any, maps: int) -> tuple[Number, ...] | None:

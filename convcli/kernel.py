@@ -175,6 +175,11 @@ class Kernel:
         return (1, self.shape[0]) if self.weights.ndim == 1 else (self.shape[0], self.shape[1])
 
     @property
+    def window(self) -> tuple[int, ...]:
+        """The axes that slide over an array: (length,), (rows, columns) or (depth, rows, columns)."""
+        return self.shape[: min(self.weights.ndim, self.spatial)]
+
+    @property
     def spatial(self) -> int:
         """Axes that it slides over as a picture's kernel: 2, or 3 with frames or pages first."""
         return 3 if self.weights.ndim in (3, 5) else 2

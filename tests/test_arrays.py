@@ -172,8 +172,27 @@ def test_shape_of_numpy_integers(size, kernel, result):
 
 
 @pytest.mark.parametrize(
+    ("size", "kernel"),
+    [
+        ((9,), convcli.Kernel([1, 2, 1])),
+        ((8, 9), convcli.load_kernel("box:3x5")),
+        ((8, 9), "sobel"),
+        ((8, 9), "random:2x3x1x1"),
+        ((7, 8, 9), "box:2x3x4"),
+        ((7, 8, 9), convcli.Kernel(np.ones((2, 3, 4, 1, 1)))),
+    ],
+)
+def test_shape_of_a_kernel_is_that_of_its_feature_map(size, kernel):
+    """Kernels and names of one to three spatial axes, as `conv` takes them."""
+    found = convcli.shape(size, kernel, stride=2, padding="same:edge")
+    assert found == convcli.conv(np.ones(size), kernel, stride=2, padding="same:edge").shape
+
+
+@pytest.mark.parametrize(
     ("size", "kernel", "words"),
     [
+        ((8, 8), convcli.Kernel([1, 2, 1]), "kernel has 1 axes, the picture has 2"),
+        ((8, 8), convcli.load_kernel("box:3x3x3"), "kernel has 3 axes, the picture has 2"),
         (5.5, 3, "size 5.5 is not a whole number"),
         (np.float64(5), 3, "is not a whole number"),
         (None, 3, "size None"),
@@ -320,3 +339,28 @@ def test_wide_integers_are_exact_where_their_values_are_small(dtype, top):
     for method in ("auto", "shift", "toeplitz") if top > 2**20 else ("auto", "shift", "toeplitz", "fft"):
         found = convcli.conv(x, weights, method=method)
         assert found.dtype == np.float64 and np.array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("name", ["box:3x3x3", "2,1;1,-3@180", "box3", "box:2x3x2@90"])
+def test_kernels_without_channels_filter_every_channel(name):
+    """A Kernel knows its spatial axes, so that a volume is no layer of one axis; batched, last and first."""
+    kernel = convcli.load_kernel(name)
+    x = np.random.default_rng(2).integers(0, 256, (2, *(7, 8, 9)[-len(kernel.window) :], 3), np.uint8)
+    expected = np.stack([convcli.conv(x[1, ..., i], kernel, padding="same") for i in range(3)], -1)
+    assert np.array_equal(convcli.conv(x, kernel, channels="last", padding="same")[1], expected)
+    first = convcli.conv(np.moveaxis(x[1], -1, 0), kernel, channels="first", padding="same")
+    assert np.array_equal(np.moveaxis(first, 0, -1), expected)
+
+
+@pytest.mark.parametrize("spatial", [2, 3])
+def test_kernels_with_channels_are_layers(spatial):
+    """A Kernel of (k…, in, out) is the layer that its array is, with its own bias."""
+    rng = np.random.default_rng(3)
+    x, weights = rng.normal(size=(2, *(5, 6, 7)[:spatial], 2)), rng.normal(size=(*(2, 3, 2)[:spatial], 2, 3))
+    kernel = convcli.Kernel(weights, bias=[1, 2, 3])
+    expected = convcli.conv(x, weights, channels="last", bias=[1, 2, 3])
+    assert np.array_equal(convcli.conv(x, kernel, channels="last"), expected)
+    first = convcli.conv(np.moveaxis(x, -1, 1), kernel, channels="first")
+    assert np.array_equal(np.moveaxis(first, 1, -1), expected)
+    with pytest.raises(ArgumentError, match=f"weights have {spatial + 2} axes; allowed: 1 to 3"):
+        convcli.conv(x[0, ..., 0], kernel)
