@@ -54,9 +54,9 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         x: integers, floats or bool. Without ``channels``, 1 to 3 spatial axes, as many as ``weights``; with
             ``"last"``, ([batch,] spatial…, in); with ``"first"``, ([batch,] in, spatial…).
         weights: (k…), or (k…, in / groups, out) with channels last as in Keras, or (out, in / groups, k…)
-            with channels first as in PyTorch. A `Kernel`, or the name of one, keeps its own order, [depth,] rows,
-            columns[, in, out]. Arrays of one or two axes, and Kernels without (in, out), filter every channel
-            by itself.
+            with channels first as in PyTorch. A `Kernel`, or the name of one, keeps its own order,
+            ([depth,] rows, columns[, in, out]). Arrays of one or two axes, and Kernels without (in, out),
+            filter every channel by itself.
         bias: one value for each map, or one for all; a Kernel's own where None.
         stride, dilation: one number, or one for each spatial axis.
         padding: ``valid``, ``same``, ``same-lower``, ``full``, ``AMOUNT:FILL``, a number for all axes, one

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 import convcli
+from convcli.errors import KernelError
 from convcli.families import FAMILIES
 
 
@@ -72,6 +75,65 @@ def test_by_name_and_by_place():
         ("disk", "disk:5"),
     ]:
         assert np.array_equal(weights(one), weights(other))
+
+
+LIMITS = {
+    "truncate": ("0.01", "100"),
+    "radius": ("0.1", "200"),
+    "length": ("1", "1000"),
+    "angle": ("-360", "360"),
+    "amount": ("0", "1e2"),
+    "alpha": ("0", "1"),
+    "sigma": ("0.1", "500"),
+    "sigma1": ("0.01", "500"),
+    "sigma2": ("1/100", "500"),
+    "wavelength": ("1", "1000"),
+    "ratio": ("0.05", "20"),
+    "phase": ("-360", "360"),
+    "seed": ("0", str(2**63 - 1)),
+    "order": ("0", "6"),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_limits_are_allowed(name):
+    """The smallest and the largest number that a message states are taken, and taken exactly."""
+    for parameter in FAMILIES[name].parameters:
+        for text in LIMITS.get(parameter.name, ()):
+            assert parameter.read(text) == Fraction(text), (name, parameter.name)
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("gaussian:0.01", (1, 1)),
+        ("gaussian:1,truncate=0.01", (1, 1)),
+        ("disk:0.1", (3, 3)),
+        ("gabor:8,ratio=0.05,size=9", (9, 9)),
+        ("gabor:8,sigma=0.1,size=5", (5, 5)),
+        ("log:0.01,size=3", (3, 3)),
+    ],
+)
+def test_kernels_at_the_limits(text, shape):
+    """What the stated limits allow is a kernel."""
+    assert weights(text).shape == shape
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("gaussian:0.0099999999999999999", "is not between 0.01 and 500"),
+        ("disk:200.0000000000000001", "is not between 0.1 and 200"),
+        ("gabor:8,ratio=0.0499", "ratio 0.0499 is not between 0.05 and 20"),
+        ("random:3x3,seed=9223372036854775808", "and between 0 and 9223372036854775807"),
+        ("gaussian-dx:0.02,size=3", "leaves nothing beside one pixel"),
+        ("gaussian-dyy:0.01,size=5", "leaves nothing beside one pixel"),
+    ],
+)
+def test_beyond_the_limits(text, words):
+    """A number just outside is refused with the limits; a slope of one pixel is none."""
+    with pytest.raises(KernelError, match=words):
+        weights(text)
 
 
 @pytest.mark.parametrize("radius", [0.3, 1, 2.5, 3, 7.25])

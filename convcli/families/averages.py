@@ -36,7 +36,7 @@ def radius_of(sigma: Fraction, size: int | None, truncate: Fraction = Fraction(4
     return radius
 
 
-SIGMA: Final = Parameter("sigma", number("sigma", 0.01, 500))
+SIGMA: Final = Parameter("sigma", number("sigma", "0.01", "500"))
 SIZE: Final = Parameter("size", whole("size", 1, LARGEST_SIDE, odd=True), "")
 
 
@@ -205,7 +205,7 @@ AVERAGES: Final = (
     Family(
         "gaussian",
         "Gaussian blur",
-        (SIGMA, SIZE, Parameter("truncate", number("truncate", 0.01, 100), "4")),
+        (SIGMA, SIZE, Parameter("truncate", number("truncate", "0.01", "100"), "4")),
         _gaussian,
         _BLUR,
     ),
@@ -218,14 +218,18 @@ AVERAGES: Final = (
         sized=True,
     ),
     Family(
-        "disk", "mean inside a circle", (Parameter("radius", number("radius", 0.1, 200), "5"),), _disk, _BLUR
+        "disk",
+        "mean inside a circle",
+        (Parameter("radius", number("radius", "0.1", "200"), "5"),),
+        _disk,
+        _BLUR,
     ),
     Family(
         "motion",
         "blur along a line; its angle turns counter-clockwise, 45 is up to the right",
         (
-            Parameter("length", number("length", 1, 1000), "9"),
-            Parameter("angle", number("angle", -360, 360), "0"),
+            Parameter("length", number("length", "1", "1000"), "9"),
+            Parameter("angle", number("angle", "-360", "360"), "0"),
         ),
         _motion,
         _BLUR,

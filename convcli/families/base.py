@@ -125,13 +125,13 @@ def plain(value: Fraction) -> str:
     return f"{float(value):g}"
 
 
-def number(name: str, low: float, high: float) -> Read:
-    """Reads a number between two others, exactly."""
+def number(name: str, low: str, high: str) -> Read:
+    """Reads a number between two others, all three exactly."""
 
     def read(text: str) -> Fraction:
         value = parse_number(text)
-        if not low <= value <= high:
-            raise ValueError(f"{name} {cut(text, 24)} is not between {low:g} and {high:g}")
+        if not parse_number(low) <= value <= parse_number(high):
+            raise ValueError(f"{name} {cut(text, 24)} is not between {low} and {high}")
         return value
 
     return read
@@ -142,7 +142,7 @@ def whole(name: str, low: int, high: int, odd: bool = False) -> Read:
 
     def read(text: str) -> int:
         if (
-            not re.fullmatch(r"-?\d{1,18}", text)
+            not re.fullmatch(r"-?\d{1,19}", text)
             or not low <= int(text) <= high
             or (odd and int(text) % 2 == 0)
         ):

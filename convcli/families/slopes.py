@@ -65,6 +65,8 @@ def _derivative(kind: str) -> Any:
         radius = radius_of(sigma, size)
         if not radius:
             raise ValueError(f"sigma {plain(sigma)} leaves one pixel; give a size of 3 or more")
+        if not curve(float(sigma), radius)[1][radius + 1]:
+            raise ValueError(f"sigma {plain(sigma)} leaves nothing beside one pixel, of any size")
         weights = np.multiply.outer(
             _derived(float(sigma), radius, down), _derived(float(sigma), radius, across)
         )
@@ -150,7 +152,7 @@ SLOPES: Final = (
     Family(
         "laplacian",
         "curvature, between laplacian4 (0) and its diagonals (1)",
-        (Parameter("alpha", number("alpha", 0, 1)),),
+        (Parameter("alpha", number("alpha", "0", "1")),),
         _laplacian,
         _LAPLACIAN,
     ),
@@ -159,8 +161,8 @@ SLOPES: Final = (
         "dog",
         "difference of two Gaussians",
         (
-            Parameter("sigma1", number("sigma1", 0.01, 500)),
-            Parameter("sigma2", number("sigma2", 0.01, 500), ""),
+            Parameter("sigma1", number("sigma1", "0.01", "500")),
+            Parameter("sigma2", number("sigma2", "0.01", "500"), ""),
         ),
         _dog,
         _LAPLACIAN,
