@@ -214,9 +214,10 @@ def test_opencv_agrees():
     for size in (3, 5, 7, 9):
         across, down = (vector.ravel() for vector in cv2.getDerivKernels(1, 0, size, ktype=cv2.CV_64F))
         assert np.array_equal(weights(f"sobel-x:{size}"), np.multiply.outer(down, across))
-    for angle in (0, 30, 90, 135):
-        theirs = cv2.getGaborKernel((15, 15), 3.0, np.deg2rad(angle), 8.0, 0.7, 0.0, cv2.CV_64F)
-        assert np.allclose(weights(f"gabor:8,{angle},3,0.7,size=15"), theirs, atol=1e-12)
+    for angle, phase in [(0, 0), (30, 0), (90, 0), (135, 0), (0, 90), (30, 90), (200, 45), (-60, -130)]:
+        given = (3.0, np.deg2rad(angle), 8.0, 0.7, np.deg2rad(phase))
+        theirs = cv2.getGaborKernel((15, 15), *given, cv2.CV_64F)
+        assert np.allclose(weights(f"gabor:8,{angle},3,0.7,{phase},size=15"), theirs, atol=1e-12)
 
 
 def test_angles_turn_as_they_say():
@@ -228,6 +229,15 @@ def test_angles_turn_as_they_say():
     assert motion[0, -1] > 0 == motion[0, 0]
     for name, words in (("gabor:8,45", "45°, clockwise"), ("motion:9,45", "45°, counter-clockwise")):
         assert words in convcli.load_kernel(name).about.description
+
+
+def test_gabor_of_90_degrees_is_a_slope():
+    """A phase of 90° is odd, and positive where it gets brighter along the wave, as slopes are."""
+    ramp = np.arange(21.0)
+    for angle, rising in ((0, ramp[None, :]), (90, ramp[:, None]), (45, ramp[:, None] + ramp)):
+        wave = weights(f"gabor:8,{angle},3,phase=90,size=21")
+        assert np.allclose(wave, -wave[::-1, ::-1])
+        assert (wave * rising).sum() > 1
 
 
 def test_gabor_without_a_mean():

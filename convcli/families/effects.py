@@ -61,6 +61,11 @@ def _highboost(name: str, amount: Fraction) -> Kernel:
 
 
 def _gabor(name: str, **given: Any) -> Kernel:
+    """exp(−(x'² + γ²y'²) / 2σ²)·cos(2πx'/λ + ψ), x' = x cos θ + y sin θ, turned by 180° as in OpenCV.
+
+    The formula is that of true convolution, so that a phase of 90° answers to brightness that rises along
+    the wave.
+    """
     values = {key: float(value) for key, value in given.items() if value is not None and key != "zero-mean"}
     wavelength, ratio = values["wavelength"], values["ratio"]
     sigma = values.get("sigma", 0.56 * wavelength)
@@ -69,7 +74,7 @@ def _gabor(name: str, **given: Any) -> Kernel:
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float64)
     along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
     bell = np.exp(-(along**2 + ratio**2 * across**2) / (2 * sigma**2))
-    weights = bell * np.cos(2 * np.pi * along / wavelength + np.deg2rad(values["phase"]))
+    weights = bell * np.cos(2 * np.pi * along / wavelength - np.deg2rad(values["phase"]))
     if given["zero-mean"]:
         weights -= bell * (weights.sum() / bell.sum())
     about = About(
