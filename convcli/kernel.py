@@ -16,6 +16,7 @@ from convcli.rational import (
     Number,
     Rational,
     exact_number,
+    fitting,
     float_factors,
     integer_factors,
     parse_number,
@@ -114,8 +115,7 @@ class Kernel:
         factor = _as_number("scale", scale)
         try:
             with np.errstate(over="ignore", invalid="ignore"):
-                exact = Rational.of(array, factor)
-                floats = exact.floats() if exact else array.astype(np.float64) * float(factor)
+                exact, floats = _both_forms(array, factor)
         except OverflowError as error:
             raise KernelError("kernel has a weight that is out of range (allowed: up to 1e300)") from error
         if not np.all(np.isfinite(floats)):
@@ -138,26 +138,33 @@ class Kernel:
             object.__setattr__(self, key, value)
 
     def __eq__(self, other: object) -> bool:
-        """Whether the weights, the bias, the way to combine and the name are the same."""
+        """Whether the weights, their exactness, the bias, the way to combine and the name are the same."""
         if not isinstance(other, Kernel):
             return NotImplemented
-        facts = (self.name, self.bias, self.combine, self.shape)
-        return facts == (other.name, other.bias, other.combine, other.shape) and bool(
-            np.array_equal(self.weights, other.weights)
-        )
+        return self._facts == other._facts and bool(np.array_equal(self._raw, other._raw))
 
     def __hash__(self) -> int:
-        return hash((self.name, self.combine, self.weights.tobytes()))
+        return hash((*self._facts, (self._raw + 0).tobytes()))  # -0.0 equals 0.0
+
+    @property
+    def _facts(self) -> tuple[Any, ...]:
+        """What two equal kernels have in common beside their numbers."""
+        denominator = self.exact.denominator if self.exact else None
+        return self.name, self.bias, self.combine, self.shape, denominator
+
+    @property
+    def _raw(self) -> Any:
+        """Numerators where the weights are exact, else the weights."""
+        return self.exact.numerators if self.exact else self.weights
 
     def __repr__(self) -> str:
-        raw = self.exact.numerators if self.exact else self.weights
-        parts = [str(raw.tolist())]
+        parts = [str(self._raw.tolist())]
         if self.exact and self.exact.denominator != 1:
             parts.append(f"scale='1/{self.exact.denominator}'")
         if isinstance(self.bias, tuple):
-            parts.append(f"bias={[text_of(bias) for bias in self.bias]}")
+            parts.append(f"bias={list(map(_typed, self.bias))}")
         elif self.bias:
-            parts.append(f"bias={text_of(self.bias)!r}")
+            parts.append(f"bias={_typed(self.bias)!r}")
         parts.append(f"name={self.name!r}")
         if self.combine:
             parts.append(f"combine={self.combine!r}")
@@ -281,19 +288,26 @@ class Kernel:
 
     def reshaped(self, change: Callable[[Any], Any], scale: Number = Fraction(1), **changes: Any) -> Kernel:
         """The kernel of the weights that ``change`` makes of these, times ``scale``; exact where they are."""
-        raw: Any = self.weights
-        if self.exact:
-            raw, scale = self.exact.numerators, scale / self.exact.denominator
+        scale = scale / self.exact.denominator if self.exact else scale
         kept = {key: getattr(self, key) for key in ("bias", "name", "combine", "about", "layer")}
-        return Kernel(change(raw), scale=scale, **{**kept, **changes})
+        return Kernel(change(self._raw), scale=scale, **{**kept, **changes})
 
     def _rebuilt(self, scale: Number = Fraction(1), **changes: Any) -> Kernel:
         return self.reshaped(lambda raw: raw, scale, **changes)
 
 
+def _both_forms(array: np.ndarray[Any, Any], scale: Number) -> tuple[Rational | None, FloatArray]:
+    """``array`` × ``scale`` as fractions, or None, and as floats; floats of few bits are both."""
+    exact = Rational.of(array, scale)
+    if exact:
+        return exact, exact.floats()
+    floats = array.astype(np.float64) * float(scale)
+    tried = array.dtype.kind == "f" and scale == 1
+    return None if tried else Rational.of(floats, Fraction(1)), floats
+
+
 def _as_array(weights: Any) -> np.ndarray[Any, Any]:
-    if isinstance(weights, (list, tuple)) and _has_text(weights):
-        weights = _parsed(weights)
+    weights = with_numbers(weights)
     try:
         array = np.asarray(weights)
     except ValueError as error:
@@ -324,6 +338,12 @@ def _check_numbers(array: np.ndarray[Any, Any]) -> None:
             raise KernelError("kernel has a weight that is not a finite number")
 
 
+def with_numbers(weights: Any) -> Any:
+    """Nested lists with texts such as ``1/9`` as lists of numbers; anything else as it is."""
+    nested = isinstance(weights, (list, tuple)) and _has_text(weights)
+    return _parsed(weights) if nested else weights
+
+
 def _has_text(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(map(_has_text, value))
@@ -339,13 +359,18 @@ def _parsed(value: Any) -> Any:
 def _as_bias(value: Any, maps: int) -> Number | tuple[Number, ...]:
     """One bias for all maps, or a tuple with one for each where they differ."""
     several = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value]
-    numbers = tuple(_as_number("bias", one) for one in several)
+    numbers = tuple(fitting(_as_number("bias", one)) for one in several)
     if len(numbers) not in (1, maps):
         raise KernelError(f"bias has {len(numbers)} values; allowed: 1, or one for each of {maps} maps")
     for number in numbers:
         if not -LARGEST_BIAS <= number <= LARGEST_BIAS:
             raise KernelError(f"bias {number} is not between -{LARGEST_BIAS:g} and {LARGEST_BIAS:g}")
     return numbers[0] if len(set(numbers)) == 1 else numbers
+
+
+def _typed(value: Number) -> str | float:
+    """A number that Kernel takes for the same: a float as it is, a fraction as its text."""
+    return value if isinstance(value, float) else text_of(value)
 
 
 def _as_number(what: str, value: Any) -> Number:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from convcli.errors import KernelError, shown
 from convcli.kernel import LARGEST_KERNEL, Kernel
 from convcli.kernelbank import anchored, bank
 from convcli.kerneltable import parse_cell
-from convcli.rational import Number, text_of
+from convcli.rational import FloatArray, Number, Rational, exact_number, float_text, text_of
 
 _IMAGEMAGICK: Final = re.compile(
     r"\s*(\d{1,6})(?:x(\d{1,6}))?(?:([+-]\d{1,6})([+-]\d{1,6}))?([@<>^]*)\s*:(.*)", re.DOTALL
@@ -106,7 +106,12 @@ def _header(head: list[str], where: str) -> tuple[int, int, Fraction, Fraction]:
 def to_imagemagick(kernel: Kernel) -> str:
     """ImageMagick's text, with its origin; fractions such as 1/9 to 17 digits, as it knows decimals alone."""
     rows, columns = kernel.size
-    lines = [",".join(decimal(value) for value in row) for row in numbers_of(kernel)]
+    texts = (
+        [map(decimal, row) for row in fractions_of(kernel.exact)]
+        if kernel.exact
+        else texts_of(kernel.weights)
+    )
+    lines = [",".join(row) for row in texts]
     return f"{columns}x{rows}+{(columns - 1) // 2}+{(rows - 1) // 2}: {' '.join(lines)}\n"
 
 
@@ -114,21 +119,31 @@ def to_vips(kernel: Kernel) -> str:
     """The matrix of libvips: whole numbers and their divisor where the weights are fractions."""
     rows, columns = kernel.size
     divisor = kernel.exact.denominator if kernel.exact else 1
-    values = kernel.exact.numerators.tolist() if kernel.exact else kernel.weights.tolist()
-    lines = [" ".join(repr(value) for value in row) for row in values]
+    values = kernel.exact.numerators.tolist() if kernel.exact else texts_of(kernel.weights)
+    lines = [" ".join(map(str, row)) for row in values]
     return "\n".join([f"{columns} {rows} {divisor} {decimal(kernel.biases[0])}", *lines]) + "\n"
 
 
-def numbers_of(kernel: Kernel) -> list[list[Number]]:
-    """The weights of a (rows, columns) kernel, as fractions where they are exact."""
-    if kernel.exact is None:
-        return [[float(weight) for weight in row] for row in kernel.weights]
-    share = Fraction(1, kernel.exact.denominator)
-    return [[int(value) * share for value in row] for row in kernel.exact.numerators]
+def fractions_of(exact: Rational) -> list[list[Fraction]]:
+    """Rows of exact weights."""
+    share = Fraction(1, exact.denominator)
+    return [[int(value) * share for value in row] for row in exact.numerators]
+
+
+def texts_of(weights: FloatArray) -> Any:
+    """Weights that are floats as nested texts, which read back as floats.
+
+    One that is no short fraction keeps all from being read as fractions; there is one, or they were exact.
+    """
+    texts = [
+        float_text(value) if isinstance(exact_number(value), float) else repr(value)
+        for value in weights.ravel().tolist()
+    ]
+    return np.array(texts, object).reshape(weights.shape).tolist()
 
 
 def decimal(value: Number) -> str:
-    """A number without a fraction bar: whole where it is, else the shortest text of the nearest float64."""
-    if isinstance(value, Fraction) and value.denominator == 1:
-        return text_of(value)
-    return repr(float(value))
+    """A number without a fraction bar: whole where it is, else as floats are written."""
+    if isinstance(value, float):
+        return float_text(value)
+    return text_of(value) if value.denominator == 1 else repr(float(value))

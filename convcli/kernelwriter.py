@@ -12,8 +12,8 @@ import numpy as np
 
 from convcli.errors import KernelError, one_line
 from convcli.kernel import Kernel
-from convcli.kerneltext import numbers_of, to_imagemagick, to_vips
-from convcli.rational import Number, text_of
+from convcli.kerneltext import fractions_of, texts_of, to_imagemagick, to_vips
+from convcli.rational import Number, float_text, text_of
 from convcli.values import frozen
 
 
@@ -52,23 +52,32 @@ def write(kernel: Kernel, form: str) -> bytes:
 def notes(kernel: Kernel, form: str) -> list[str]:
     """What a form keeps less of than the kernel has."""
     share = kernel.exact.denominator if kernel.exact else 1
-    while share % 2 == 0 or share % 5 == 0:
-        share //= 2 if share % 2 == 0 else 5
-    if form == "imagemagick" and share != 1:
+    if form == "imagemagick" and _without(share, 2, 5) != 1:
         return [f"{kernel.name} has weights that no decimal number is; {form} gets them to 17 digits"]
+    if form == "npy" and _without(share, 2) != 1:
+        return [f"{kernel.name} has weights that no float is; {form} gets the nearest ones"]
     return []
 
 
+def _without(number: int, *primes: int) -> int:
+    """What is left of a number when some of its prime factors are taken away."""
+    for prime in primes:
+        while number % prime == 0:
+            number //= prime
+    return number
+
+
 def facts(kernel: Kernel) -> dict[str, Any]:
-    """What the keys of a YAML or JSON file say; weights as nested lists of plain numbers."""
+    """What the keys of a YAML or JSON file say; weights as nested lists of integers, or of floats' texts."""
     about = kernel.about
-    raw = (kernel.exact.numerators if kernel.exact else kernel.weights).tolist()
+    raw = kernel.exact.numerators.tolist() if kernel.exact else texts_of(kernel.weights)
     bias: Any = _full(kernel.bias) if not isinstance(kernel.bias, tuple) else list(map(_full, kernel.bias))
     found = {
         "name": kernel.name,
         "description": about.description,
         "source": about.source,
         "tags": list(about.tags),
+        "aliases": list(about.aliases),
         "weights": raw,
         "scale": f"1/{kernel.exact.denominator}" if kernel.exact and kernel.exact.denominator != 1 else "",
         "bias": bias if any(kernel.biases) else "",
@@ -86,8 +95,8 @@ def to_yaml(kernel: Kernel) -> str:
             lines += ["weights:", *(f"  - {_flow(row)}" for row in value)]
         elif key in ("name", "description", "source"):
             lines.append(f"{key}: {_quoted(value)}")
-        elif key == "tags":
-            lines.append(f"tags: [{', '.join(map(_quoted, value))}]")
+        elif key in ("tags", "aliases"):
+            lines.append(f"{key}: [{', '.join(map(_quoted, value))}]")
         else:
             lines.append(f"{key}: {_flow(value)}")
     return "\n".join(lines) + "\n"
@@ -98,7 +107,7 @@ def to_json(kernel: Kernel) -> str:
     lines = []
     for key, value in facts(kernel).items():
         if key == "weights":
-            rows = ",\n".join(f"    {json.dumps(row)}" for row in value)
+            rows = ",\n".join(f"    {_flow(row)}" for row in value)
             lines.append(f'  "weights": [\n{rows}\n  ]')
         else:
             lines.append(f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}")
@@ -107,7 +116,8 @@ def to_json(kernel: Kernel) -> str:
 
 def to_csv(kernel: Kernel) -> str:
     """Rows of numbers, fractions as fractions."""
-    return "".join(",".join(map(_full, row)) + "\n" for row in numbers_of(kernel))
+    rows = fractions_of(kernel.exact) if kernel.exact else texts_of(kernel.weights)
+    return "".join(",".join(map(str, row)) + "\n" for row in rows)
 
 
 def to_npy(kernel: Kernel) -> bytes:
@@ -135,7 +145,7 @@ def form_of(suffix: str) -> str | None:
 
 
 def _full(value: Number) -> str:
-    return repr(value) if isinstance(value, float) else text_of(value)
+    return float_text(value) if isinstance(value, float) else text_of(value)
 
 
 def _flow(value: Any) -> str:

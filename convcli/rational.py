@@ -7,6 +7,7 @@ are integers too, so that nothing is rounded before the very end.
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from fractions import Fraction
 from math import gcd, lcm
 from typing import Any, Final
@@ -63,11 +64,27 @@ def exact_number(value: Any) -> Number:
     return number
 
 
+def fitting(value: Number) -> Number:
+    """A number as it is, or the nearest float where 62 bits do not hold it, as for weights."""
+    if isinstance(value, float) or max(abs(value.numerator), value.denominator) < _INTEGERS:
+        return value
+    return float(value)
+
+
 def text_of(value: Number) -> str:
     """A number as a person writes it: ``3``, ``1/9``, ``0.375`` (floats in 6 digits)."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)
+
+
+def float_text(value: float) -> str:
+    """A float other than 0 in 25 digits that read back as it, and never as a fraction.
+
+    A last digit of 1 leaves nothing to cancel, so that no 62 bits hold the numerator.
+    """
+    digits, exponent = f"{Decimal(value):.24e}".split("e")
+    return str(Decimal(f"{digits[:-1]}1e{exponent}"))
 
 
 @frozen(eq=False)

@@ -63,6 +63,7 @@ def test_floats_without_a_short_fraction_are_floats():
     """0.1 as a float is not a tenth, so nothing pretends to be exact; 0.375 is."""
     assert Kernel(np.full((3, 3), 0.1)).exact is None
     assert Kernel(np.full((3, 3), 0.375)).exact.denominator == 8
+    assert Kernel([[Fraction(1, 2) + Fraction(1, 3**60)]]) == Kernel([[0.5]])  # as its float64 is
 
 
 def test_the_repr_builds_the_kernel_again():
@@ -73,6 +74,23 @@ def test_the_repr_builds_the_kernel_again():
         assert again == kernel
         assert hash(again) == hash(kernel)
     assert kernel != kernel.named("other")
+
+
+def test_equal_kernels_filter_alike():
+    """Floats are not the fractions that they come near to; a zero's sign and a bias's type change nothing."""
+    tenth, third = Kernel([["1/10"]]), Kernel([["1/3"]])
+    assert Kernel(np.array([[0.1]])) != tenth
+    assert Kernel([[f"0.{'3' * 18}"]]) != third
+    for one, other in [
+        (Kernel([["0.1"]]), tenth),
+        (Kernel([[1]], scale="1/3"), third),
+        (Kernel(np.array([[-0.0, 0.1]])), Kernel(np.array([[0.0, 0.1]]))),
+        (Kernel([[1]], bias=0.5), Kernel([[1]], bias="1/2")),
+    ]:
+        assert one == other
+        assert hash(one) == hash(other)
+    biased = Kernel([[1, 2]], bias=0.123456789)
+    assert eval(repr(biased), {"Kernel": Kernel}) == biased
 
 
 def test_kernels_are_frozen():
