@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from convcli.arrays import conv as conv
     from convcli.arrays import conv2d as conv2d
     from convcli.arrays import shape as shape
+    from convcli.errors import ArgumentError as ArgumentError
     from convcli.errors import ConvcliError as ConvcliError
+    from convcli.errors import KernelError as KernelError
     from convcli.kernel import Kernel as Kernel
     from convcli.library import load_kernel as load_kernel
 
@@ -22,11 +24,13 @@ _HOMES = {
     "conv": "arrays",
     "conv2d": "arrays",
     "shape": "arrays",
+    "ArgumentError": "errors",
     "ConvcliError": "errors",
+    "KernelError": "errors",
     "Kernel": "kernel",
     "load_kernel": "library",
 }
-__all__ = ["ConvcliError", "Kernel", "conv", "conv2d", "load_kernel", "shape"]
+__all__ = ["ArgumentError", "ConvcliError", "Kernel", "KernelError", "conv", "conv2d", "load_kernel", "shape"]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from convcli.dtypes import Array, DType, Finish, accumulator
 from convcli.errors import ArgumentError, shown
 from convcli.filter import Filter
 from convcli.geometry import Axis, geometry, per_axis, whole_numbers
-from convcli.kernel import LARGEST_BIAS, Kernel
+from convcli.kernel import LARGEST_BIAS, Kernel, with_numbers
 from convcli.library import load_kernel
 from convcli.padding import Fill, Padding
 from convcli.plan import Plan, Problem
@@ -56,7 +56,7 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         weights: (k…), or (k…, in / groups, out) with channels last as in Keras, or (out, in / groups, k…)
             with channels first as in PyTorch. A `Kernel`, or the name of one, keeps its own order,
             ([depth,] rows, columns[, in, out]). Arrays of one or two axes, and Kernels without (in, out),
-            filter every channel by itself.
+            filter every channel by itself. Texts such as ``"1/9"`` in lists are exact numbers.
         bias: one value for each map, or one for all; a Kernel's own where None.
         stride, dilation: one number, or one for each spatial axis.
         padding: ``valid``, ``same``, ``same-lower``, ``full``, ``AMOUNT:FILL``, a number for all axes, one
@@ -78,6 +78,7 @@ def conv(  # noqa: PLR0913 - the signature of a layer
 
     Raises:
         ArgumentError: an argument whose value, type or shape is not allowed, by name.
+        KernelError: weights that are no full table of finite numbers, or a name that is none of a kernel.
     """
     given, channels = _source(x), _CHANNELS.get(channels or "", channels)
     array = _narrowed(given)
@@ -124,6 +125,7 @@ def conv2d(image: ArrayLike, kernel: ArrayLike | Kernel | str, *, flip: bool = F
 
     Raises:
         ArgumentError: either has not two axes, or the kernel is larger than the image.
+        KernelError: as for `conv`.
     """
     known = _kernel(kernel)
     for name, value in (("image", image), ("kernel", kernel if known is None else np.ones((1, 1)))):
@@ -227,7 +229,7 @@ def _filter(weights: Any, bias: Any, flip: bool, channels: str | None) -> tuple[
 
 def _of_array(weights: Any, channels: str | None) -> tuple[Kernel, int]:
     """An array as a Kernel of (k…), or (k…, in, out) where it has channels, and its spatial axes."""
-    raw = _asarray("weights", weights)
+    raw = _asarray("weights", with_numbers(weights))
     layered = raw.ndim > 2 and channels is not None
     spatial = raw.ndim - 2 if layered else raw.ndim
     if not 1 <= spatial <= 3:

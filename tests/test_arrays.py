@@ -275,6 +275,30 @@ def test_errors_name_the_argument(arguments, options, words):
         convcli.conv(*arguments, **options)
 
 
+def test_errors_have_names():
+    """Both kinds are of one family, are exported, and tell weights from other arguments."""
+    assert {"ArgumentError", "ConvcliError", "KernelError"} <= set(convcli.__all__)
+    assert all(
+        issubclass(each, convcli.ConvcliError) for each in (convcli.ArgumentError, convcli.KernelError)
+    )
+    for function in (convcli.conv, convcli.conv2d):
+        for weights in ([[1, None]], [["x"]], np.full((3, 3), np.inf), "no-such"):
+            with pytest.raises(convcli.KernelError):
+                function(X, weights)
+        with pytest.raises(convcli.ArgumentError):
+            function(X.astype(complex), [[1]])
+
+
+@pytest.mark.parametrize("weights", [[["1/9"] * 3] * 3, ([["1/9", "1 / 9", "2/18"]] * 3), [("1e-1", 1, 0.5)]])
+def test_texts_are_weights_as_for_a_kernel(weights):
+    """Lists with texts are exact numbers in `conv` as in `Kernel`."""
+    expected = convcli.conv(X, convcli.Kernel(weights))
+    assert np.array_equal(convcli.conv(X, weights), expected)
+    assert np.array_equal(convcli.conv2d(X, weights), expected)
+    layer = [[[["1/3", "2/3"]]]]
+    assert convcli.conv(X[..., None], layer, channels="last")[0, 0].tolist() == pytest.approx([1 / 3, 2 / 3])
+
+
 def test_conv2d_takes_two_axes_only():
     """The exercise's function refuses anything but (rows, columns)."""
     with pytest.raises(ArgumentError, match="image has 3 axes"):
