@@ -39,6 +39,7 @@ _MORE: Final = (*_FACTS, "part", "parts", "settings", "error")
 
 _NAMES: Final = ("input_name", "output_name")
 """Columns of the CSV form alone, as JSON, because the other cells are made harmless for spreadsheets."""
+_HEAD: Final = (*COLUMNS, *_MORE, *_NAMES)
 
 
 @frozen
@@ -106,7 +107,7 @@ class Row:
             return to_json({**self.report, "batch": self.facts}) + "\n"
         names = {"input_name": self.input, "output_name": self.report.get("output", {}).get("name")}
         values = {**self.cells, **self.facts, **{key: json.dumps(name) for key, name in names.items()}}
-        return _csv_line([tame(values.get(column, "")) for column in (*COLUMNS, *_MORE, *_NAMES)])
+        return _csv_line([tame(values.get(column, "")) for column in _HEAD])
 
 
 def _csv_line(cells: Iterable[Any]) -> str:
@@ -184,7 +185,7 @@ class Manifest:
 
     @property
     def _head(self) -> str:
-        return _csv_line((*COLUMNS, *_MORE, *_NAMES)) if self.kind == "csv" else ""
+        return _csv_line(_HEAD) if self.kind == "csv" else ""
 
     def _lock(self) -> None:
         assert self.path is not None
@@ -257,11 +258,13 @@ def _of_json(lines: list[str]) -> Iterable[tuple[str, dict[str, Any]]]:
 
 
 def _of_csv(lines: list[str]) -> Iterable[tuple[str, dict[str, Any]]]:
+    """The rows; those of a file with other columns are put into ours."""
+    ours = lines[:1] == [_csv_line(_HEAD)]
     for line, row in zip(lines[1:], csv.DictReader(lines), strict=False):
         with suppress(ValueError, TypeError, KeyError):
             facts: dict[str, Any] = {name: value for name, value in row.items() if value}
             names = {key.removesuffix("_name"): json.loads(row[key]) for key in _NAMES}
-            yield line, {**facts, **names}
+            yield line if ours else _csv_line(row.get(column) for column in _HEAD), {**facts, **names}
 
 
 _PARSERS: Final = {"jsonl": _of_json, "csv": _of_csv}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 from convcli.errors import one_line
@@ -19,39 +20,6 @@ from convcli.rational import Number
 from convcli.values import frozen
 
 SCHEMA: Final = 1
-COLUMNS: Final = (
-    "input",
-    "output",
-    "kernel",
-    "map",
-    "frames",
-    "input_rows",
-    "input_columns",
-    "input_channels",
-    "kernel_rows",
-    "kernel_columns",
-    "stride_rows",
-    "stride_columns",
-    "dilation_rows",
-    "dilation_columns",
-    "padding",
-    "top",
-    "bottom",
-    "left",
-    "right",
-    "output_rows",
-    "output_columns",
-    "output_channels",
-    "low",
-    "high",
-    "mapping",
-    "below",
-    "above",
-    "method",
-    "seconds",
-)
-"""Of the CSV form."""
-
 MOST_SHOWN: Final = 7  # rows and columns of a matrix in the text report
 MOST_LISTED: Final = 1024  # weights in a JSON report
 _SUBJECT: Final = ("frames", "rows", "columns")
@@ -104,6 +72,16 @@ class Report:
     def output_shape(self) -> tuple[int, ...]:
         """As the input's."""
         return self.frames, *self.geometry.output, self.batch_shape[1]
+
+    @property
+    def rows(self) -> Axis:
+        """The axis that runs downward."""
+        return self.geometry.axes[-2]
+
+    @property
+    def columns(self) -> Axis:
+        """The axis that runs to the right."""
+        return self.geometry.axes[-1]
 
     @property
     def receptive(self) -> tuple[int, ...]:
@@ -183,41 +161,7 @@ class Report:
 
     def csv_row(self) -> dict[str, Any]:
         """The cells of `COLUMNS`."""
-        rows, columns = self.geometry.axes[-2:]
-        return {
-            "input": self.source.name,
-            "output": self.target.name,
-            "kernel": self.kernel.name,
-            "map": self.index,
-            "frames": self.frames,
-            "input_rows": rows.size,
-            "input_columns": columns.size,
-            "input_channels": self.batch_shape[0],
-            "kernel_rows": rows.kernel,
-            "kernel_columns": columns.kernel,
-            "stride_rows": rows.stride,
-            "stride_columns": columns.stride,
-            "dilation_rows": rows.dilation,
-            "dilation_columns": columns.dilation,
-            "padding": self.padding,
-            "top": rows.before,
-            "bottom": rows.after,
-            "left": columns.before,
-            "right": columns.after,
-            "output_rows": rows.output,
-            "output_columns": columns.output,
-            "output_channels": self.batch_shape[1],
-            "uncovered": self.geometry.uncovered,
-            "parameters": self.parameters,
-            "multiply_adds": self.multiply_adds,
-            "low": float(self.low),
-            "high": float(self.high),
-            "mapping": str(self.mapping),
-            "below": self.below,
-            "above": self.above,
-            "method": self.plan.method,
-            "seconds": round(self.seconds, 6),
-        }
+        return {column: cell(self) for column, cell in _CELLS.items()}
 
     def as_text(self, verbose: bool = False) -> str:
         """For people; ``verbose`` adds every candidate of the plan."""
@@ -246,6 +190,44 @@ class Report:
             *(("note", note) for note in self.notes),
         ]
         return f"{one_line(self.source.name)}\n" + table(rows)
+
+
+_CELLS: Final[dict[str, Callable[[Report], Any]]] = {
+    "input": lambda report: report.source.name,
+    "output": lambda report: report.target.name,
+    "kernel": lambda report: report.kernel.name,
+    "map": lambda report: report.index,
+    "frames": lambda report: report.frames,
+    "input_rows": lambda report: report.rows.size,
+    "input_columns": lambda report: report.columns.size,
+    "input_channels": lambda report: report.batch_shape[0],
+    "kernel_rows": lambda report: report.rows.kernel,
+    "kernel_columns": lambda report: report.columns.kernel,
+    "stride_rows": lambda report: report.rows.stride,
+    "stride_columns": lambda report: report.columns.stride,
+    "dilation_rows": lambda report: report.rows.dilation,
+    "dilation_columns": lambda report: report.columns.dilation,
+    "padding": lambda report: report.padding,
+    "top": lambda report: report.rows.before,
+    "bottom": lambda report: report.rows.after,
+    "left": lambda report: report.columns.before,
+    "right": lambda report: report.columns.after,
+    "output_rows": lambda report: report.rows.output,
+    "output_columns": lambda report: report.columns.output,
+    "output_channels": lambda report: report.batch_shape[1],
+    "uncovered": lambda report: report.geometry.uncovered,
+    "parameters": lambda report: report.parameters,
+    "multiply_adds": lambda report: report.multiply_adds,
+    "low": lambda report: float(report.low),
+    "high": lambda report: float(report.high),
+    "mapping": lambda report: str(report.mapping),
+    "below": lambda report: report.below,
+    "above": lambda report: report.above,
+    "method": lambda report: report.plan.method,
+    "seconds": lambda report: round(report.seconds, 6),
+}
+COLUMNS: Final = tuple(_CELLS)
+"""Of the CSV form, of a batch's too."""
 
 
 def to_json(value: dict[str, Any]) -> str:

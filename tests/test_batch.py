@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 import shlex
@@ -224,6 +225,37 @@ def test_a_manifest_has_a_row_for_everything(album, tmp_path, kind):
                 data = Path(row[side]).read_bytes()
                 assert row[f"{side}_sha256"] == hashlib.sha256(data).hexdigest()
                 assert int(row[f"{side}_bytes"]) == len(data)
+
+
+def test_the_csv_form_is_that_of_apply(run, album, tmp_path):
+    """Every cell of ``apply --report csv`` stands in a batch's manifest too, under the same name."""
+    single, whole = tmp_path / "one.csv", tmp_path / "log.csv"
+    words = ("-k", "sobel-x", "--stride", "4,3", "--padding", "valid")
+    run(
+        "apply", album / "0.png", *words, "-o", tmp_path / "0.png", "--report", "csv", "--report-file", single
+    )
+    batch(album, tmp_path / "out", *words, "--report", whole)
+    one, row = (next(csv.DictReader(io.StringIO(path.read_text()))) for path in (single, whole))
+    assert list(row)[: len(one)] == list(one)
+    assert {"uncovered", "parameters", "multiply_adds"} <= set(one)
+    changing = {"output", "seconds"}
+    assert {key: row[key] for key in set(one) - changing} == {key: one[key] for key in set(one) - changing}
+
+
+def test_a_manifest_of_other_columns_is_gone_on_with(album, tmp_path):
+    """Rows are put under the columns of this version, and what they say is done stays done."""
+    out, log = tmp_path / "out", tmp_path / "log.csv"
+    batch(album, out, "-k", "box3", "--report", log)
+    rows_before = list(csv.DictReader(io.StringIO(log.read_text())))
+    names = [name for name in rows_before[0] if name not in ("uncovered", "frames")]
+    with log.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names[::-1], extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows_before)
+    assert "0 done, 5 skipped" in batch(album, out, "-k", "box3", "--report", log, "--resume").stderr
+    again = list(csv.DictReader(io.StringIO(log.read_text())))
+    assert list(again[0]) == list(rows_before[0])
+    assert again[0] == {**rows_before[0], "uncovered": "", "frames": ""}
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
