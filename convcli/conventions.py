@@ -11,7 +11,7 @@ from typing import Final
 
 from convcli.errors import ArgumentError, shown
 from convcli.geometry import Axis
-from convcli.padding import AMOUNTS, Fill, Padding, Pair
+from convcli.padding import AMOUNTS, Fill, Padding, Pair, normal_word
 from convcli.values import frozen
 
 Sizes = Sequence[int]
@@ -124,7 +124,7 @@ CONVENTIONS: Final[Mapping[str, Convention]] = {
 
 def convention(like: str, padding: str | None = None) -> Convention:
     """The convention of a library; SciPy has two functions, which differ in their words for fills."""
-    words = _normal(padding or "").split(":")
+    words = normal_word(padding or "").split(":")
     if like == "scipy" and words[-1] in SCIPY_NDIMAGE.fills:
         return SCIPY_NDIMAGE
     return CONVENTIONS[like]
@@ -139,7 +139,7 @@ def padding_like(
         ArgumentError: a word that it has not, or an amount that it refuses; with what it takes.
     """
     said = convention(like, text)
-    word, _, fill = _normal(said.default if text is None else text).partition(":")
+    word, _, fill = normal_word(said.default if text is None else text).partition(":")
     if text is None and pool:
         word, fill = "valid", ""
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
@@ -152,10 +152,6 @@ def padding_like(
         return Padding(_explicit(said, word, text or word), _fill(said, fill))
     amount = found if isinstance(found, str) else found(extents)
     return Padding(amount, _fill(said, fill))
-
-
-def _normal(text: str) -> str:
-    return text.strip().casefold().replace("_", "-")
 
 
 def _explicit(said: Convention, word: str, text: str) -> Explicit:

@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 from convcli.errors import KernelError, one_line, shown, suggest
 from convcli.kernel import LARGEST_KERNEL, Kernel
 
-LARGEST_ARRAY: Final = LARGEST_KERNEL * 8  # bytes
+LARGEST_ARRAY: Final = LARGEST_KERNEL * 8 + 1024  # bytes, with the head in front
 
 
 def parse_npy(data: bytes, place: str, name: str) -> Kernel:
@@ -59,7 +59,7 @@ def parse_npz(path: Path, place: str, member: str | None) -> Kernel:
             names = [entry.removesuffix(".npy") for entry in archive.namelist() if entry.endswith(".npy")]
             name = choose(names, member, place)
             entry = archive.getinfo(f"{name}.npy")
-            if entry.file_size > LARGEST_ARRAY + 1024:
+            if entry.file_size > LARGEST_ARRAY:
                 raise KernelError(f"{place}: {shown(name)} has {entry.file_size} bytes, more than any kernel")
             data = archive.read(entry)
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError) as error:

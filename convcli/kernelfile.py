@@ -17,7 +17,6 @@ from convcli.kernelbank import KernelSet
 from convcli.kerneltable import parse_table
 
 LARGEST_FILE: Final = 4 * 2**20  # bytes of text
-LARGEST_ARRAY: Final = 2**29  # bytes of an array
 TREES: Final = (".yaml", ".yml", ".json")
 TABLES: Final = (".csv", ".tsv", ".txt", ".dat")
 MODELS: Final = {
@@ -120,7 +119,7 @@ def _npz(path: Path, member: str | None) -> Kernel:
 
 
 def _npy(path: Path, member: str | None) -> Kernel:
-    from convcli.kernelarrays import parse_npy
+    from convcli.kernelarrays import LARGEST_ARRAY, parse_npy
 
     place = _alone(path, member)
     return parse_npy(data_of_file(path, LARGEST_ARRAY), place, path.stem)

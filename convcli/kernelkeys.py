@@ -20,7 +20,8 @@ Entries = dict[str, Node]
 _ABOUT_KEYS: Final = ("name", "description", "source", "tags", "aliases", "gain")
 _NUMBER_KEYS: Final = ("weights", "rows", "columns", "scale", "divisor", "bias", "anchor", "flip")
 KEYS: Final = (*_ABOUT_KEYS, *_NUMBER_KEYS, "members", "combine")
-COMBINES: Final = tuple(way for way in WAYS if way != "stack")
+FILE_WAYS: Final = tuple(way for way in WAYS if way != "stack")
+"""What ``combine`` says in a file; maps stay apart where it is left out."""
 MOST_PRODUCTS: Final = 2**18
 _FILE_KEYS: Final = ("kernels", "$schema")
 _TRUTHS: Final = {"true": True, "yes": True, "false": False, "no": False}
@@ -69,8 +70,8 @@ def _one(root: Node, place: str, name: str) -> Kernel | KernelSet:
     entries = {key: node for key, (_, node) in root.value.items()}
     name = one_line(word(entries["name"])) if "name" in entries else name
     combine = word(entries["combine"]) if "combine" in entries else None
-    if combine not in (None, *COMBINES):
-        raise KernelError(f"{entries['combine'].where}: combine is not one of {', '.join(COMBINES)}")
+    if combine not in (None, *FILE_WAYS):
+        raise KernelError(f"{entries['combine'].where}: combine is not one of {', '.join(FILE_WAYS)}")
     if "members" in entries:
         return _set(entries, name, combine)
     return _placed(place, lambda: combined(_kernel(entries, root.where, name), combine))

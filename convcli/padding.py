@@ -42,7 +42,7 @@ class Fill:
     @classmethod
     def parse(cls, text: str) -> Fill:
         """``zero``, a number, ``edge``, ``reflect``, ``symmetric``, ``wrap`` or a known alias."""
-        word = _normal(text)
+        word = normal_word(text)
         word = _ALIASES.get(word, word)
         if word == "zero":
             return cls()
@@ -110,12 +110,13 @@ def amount_text(amount: str | tuple[Pair, ...]) -> str:
     return ",".join(f"{before},{after}" for before, after in amount)
 
 
-def _normal(text: str) -> str:
+def normal_word(text: str) -> str:
+    """A word as it is compared: without regard to case, and ``_`` is ``-``."""
     return text.strip().casefold().replace("_", "-")
 
 
 def _parse_amount(text: str) -> str | tuple[Pair, ...]:
-    word = _normal(text)
+    word = normal_word(text)
     word = _ALIASES.get(word, word)
     if word in AMOUNTS:
         return word

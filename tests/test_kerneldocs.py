@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from convcli.kernelkeys import COMBINES, KEYS
+from convcli.kernelkeys import FILE_WAYS, KEYS
 from convcli.presets import files
 from tests.conftest import ROOT
 from tests.test_kernelfile import BAD, GOOD
@@ -69,7 +69,7 @@ def test_the_schema_knows_every_key():
     """The reader's keys and ways to combine, no more and no fewer."""
     properties = SCHEMA["$defs"]["kernel"]["properties"]
     assert set(properties) == {*KEYS, "$schema"}
-    assert set(properties["combine"]["enum"]) == set(COMBINES)
+    assert set(properties["combine"]["enum"]) == set(FILE_WAYS)
 
 
 @pytest.mark.parametrize("stem", files())

@@ -78,6 +78,12 @@ def biases(values: Any) -> tuple[Number, ...]:
     return tuple(exact_number(value) for value in flat.tolist()) if flat.dtype.kind in "iuf" else ()
 
 
+def by_axis(values: Any) -> tuple[int, int]:
+    """A layer's stride or dilation as (rows, columns): 1 where it says none or has no rows."""
+    numbers = [int(value) for value in values or (1, 1)]
+    return (1, numbers[0]) if len(numbers) == 1 else (numbers[0], numbers[1])
+
+
 def is_convolution(shape: tuple[int, ...]) -> bool:
     """Whether weights of this shape can slide over a picture."""
     return len(shape) == 4

@@ -12,7 +12,7 @@ from convcli.errors import KernelError, one_line
 from convcli.kernel import LARGEST_KERNEL, Kernel, Layer
 from convcli.kernelarrays import choose
 from convcli.models.apart import Weights, read_apart
-from convcli.models.base import CHANNELS_LAST, biases, is_convolution, layer_kernel, needed
+from convcli.models.base import CHANNELS_LAST, biases, by_axis, is_convolution, layer_kernel, needed
 from convcli.rational import Number
 from convcli.values import replace
 
@@ -148,12 +148,7 @@ def _layer(settings: dict[str, Any]) -> Layer:
     padding = settings.get("padding")
     return Layer(
         CHANNELS_LAST,
-        stride=_pair(settings.get("strides")),
+        stride=by_axis(settings.get("strides")),
         padding=padding if padding in ("same", "valid") else "",
-        dilation=_pair(settings.get("dilation_rate")),
+        dilation=by_axis(settings.get("dilation_rate")),
     )
-
-
-def _pair(values: Any) -> tuple[int, int]:
-    numbers = [int(value) for value in values or (1, 1)]
-    return (1, numbers[0]) if len(numbers) == 1 else (numbers[0], numbers[1])

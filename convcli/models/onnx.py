@@ -8,7 +8,7 @@ from typing import Any, Final
 from convcli.errors import KernelError, one_line
 from convcli.kernel import Kernel, Layer
 from convcli.kernelarrays import choose
-from convcli.models.base import CHANNELS_FIRST, biases, layer_kernel, needed
+from convcli.models.base import CHANNELS_FIRST, biases, by_axis, layer_kernel, needed
 from convcli.rational import Number
 
 LARGEST_FILE: Final = 2**31  # bytes, the limit of protocol buffers
@@ -69,17 +69,12 @@ def _layer(onnx: Any, node: Any, tensors: dict[str, Any], place: str) -> Layer:
         bias = biases(_array(onnx, tensors[node.input[2]], place))
     return Layer(
         CHANNELS_FIRST,
-        stride=_pair(said.get("strides")),
+        stride=by_axis(said.get("strides")),
         padding=_padding(said.get("auto_pad", b"NOTSET").decode(), list(said.get("pads", []))),
-        dilation=_pair(said.get("dilations")),
+        dilation=by_axis(said.get("dilations")),
         groups=int(said.get("group", 1)),
         bias=bias,
     )
-
-
-def _pair(values: Any) -> tuple[int, int]:
-    numbers = [int(value) for value in values or (1, 1)]
-    return (1, numbers[0]) if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
 def _padding(automatic: str, pads: list[int]) -> str:
