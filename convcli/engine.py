@@ -111,7 +111,7 @@ def _work(plan: Plan, source: Source, tasks: deque[Task], consumer: Consumer, ha
                     return
                 room = bench.room(consumer.room(task))
                 if bench.compute(source, task, room) and room is None:
-                    consumer.take(task, bench.sums(task))
+                    consumer.take(task, bench.sums())
     except BaseException:
         halt.set()
         raise
@@ -173,8 +173,8 @@ class _Bench:
             call(*arguments)
         np.copyto(bound.sums, plain, where=~np.isfinite(plain))
 
-    def sums(self, task: Task) -> Array:
-        """The sums of a computed task, (maps, rows, columns, lanes), combined if the filter says so."""
+    def sums(self) -> Array:
+        """The sums of the latest task, (maps, rows, columns, lanes), combined if the filter says so."""
         flat, how = self.latest.sums, self.plan.problem.filter.combine
         sums = flat.reshape(*flat.shape[:2], -1, self.plan.problem.lanes)
         return combine(sums, how, self.plan.outcome.dtype) if how else sums

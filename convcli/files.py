@@ -18,7 +18,6 @@ PIECE: Final = 2**24  # bytes read at once
 STREAM: Final = "-"
 _SMALL: Final = 2**20  # bytes of a file that is better read at once
 _AHEAD: Final = 2**18  # bytes that a window reads at once
-_PREFIX, _SUFFIX = ".convcli-", ".tmp"
 
 
 class Input:

@@ -34,7 +34,6 @@ LUMA: Final = tuple(Fraction(share, 1000) for share in (299, 587, 114))
 GRAY: Final = "gray"
 """The colour map that leaves pixels as they are."""
 
-CHANNELS: Final = ("each", "gray", "sum")
 AHEAD: Final = 2
 """Decoded frames that are kept beyond one a worker."""
 

@@ -7,14 +7,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Final, Protocol, runtime_checkable
 
 from convcli.dtypes import Array, DType
 from convcli.files import Input
 from convcli.values import frozen
-
-if TYPE_CHECKING:
-    pass
 
 _NAMES: Final = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
 _NAMES_OF_BANDS: Final = {**_NAMES, 2: "gray with a band more", 4: "RGB with a band more"}

@@ -77,7 +77,7 @@ class TiffRows:
         with self.changed:
             band = self.bands.get(index)
             if band is None:
-                band = self.bands[index] = _Band(self._shape(index), self.header.dtype, self.across)
+                band = self.bands[index] = _Band(self._shape(index), self.header.dtype)
                 while len(self.bands) > self.most:
                     self.bands.popitem(last=False)
             self.bands.move_to_end(index)
@@ -157,7 +157,7 @@ class TiffPages:
 class _Band:
     """Decoded rows, and how far they are."""
 
-    def __init__(self, shape: tuple[int, int, int], dtype: DType, tiles: int) -> None:
+    def __init__(self, shape: tuple[int, int, int], dtype: DType) -> None:
         self.pixels = np.empty(shape, dtype)
         self.claimed = self.settled = 0
         self.failure: BaseException | None = None
