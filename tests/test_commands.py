@@ -216,6 +216,15 @@ def test_kernels_export(run, tmp_path, suffix):
     assert (ran.code, "unknown suffix; allowed: .yaml, .json" in ran.err) == (2, True)
 
 
+def test_export_offers_every_form():
+    """The choices of ``--format``, which import no writer, are the writers."""
+    from convcli.cli.kernels import export
+    from convcli.kernelwriter import FORMS
+
+    (form,) = (option.type for option in export.params if option.name == "form")
+    assert list(form.choices) == list(FORMS)
+
+
 def test_help_pages_are_set_as_written(run):
     """Examples keep their lines, and no control code shows."""
     for command, example in [
