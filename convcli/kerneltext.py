@@ -12,7 +12,7 @@ from convcli.errors import KernelError, shown
 from convcli.kernel import LARGEST_KERNEL, Kernel
 from convcli.kernelbank import anchored, bank
 from convcli.kerneltable import parse_cell
-from convcli.rational import FloatArray, Number, Rational, exact_number, float_text, text_of
+from convcli.rational import SMALLEST, FloatArray, Number, Rational, exact_number, float_text, text_of
 
 _IMAGEMAGICK: Final = re.compile(
     r"\s*(\d{1,6})(?:x(\d{1,6}))?(?:([+-]\d{1,6})([+-]\d{1,6}))?([@<>^]*)\s*:(.*)", re.DOTALL
@@ -134,12 +134,16 @@ def texts_of(weights: FloatArray) -> Any:
     """Weights that are floats as nested texts, which read back as floats.
 
     One that is no short fraction keeps all from being read as fractions; there is one, or they were exact.
+    What is too small to be read is 0.
     """
-    texts = [
-        float_text(value) if isinstance(exact_number(value), float) else repr(value)
-        for value in weights.ravel().tolist()
-    ]
+    texts = [_text(value) for value in weights.ravel().tolist()]
     return np.array(texts, object).reshape(weights.shape).tolist()
+
+
+def _text(value: float) -> str:
+    if isinstance(exact_number(value), Fraction):
+        return repr(value)
+    return float_text(value) if abs(value) >= SMALLEST else "0.0"
 
 
 def decimal(value: Number) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from convcli.errors import KernelError, one_line
 from convcli.kernel import Kernel
 from convcli.kerneltext import fractions_of, texts_of, to_imagemagick, to_vips
-from convcli.rational import Number, float_text, text_of
+from convcli.rational import SMALLEST, Number, float_text, text_of
 from convcli.values import frozen
 
 
@@ -52,6 +52,8 @@ def write(kernel: Kernel, form: str) -> bytes:
 def notes(kernel: Kernel, form: str) -> list[str]:
     """What a form keeps less of than the kernel has."""
     share = kernel.exact.denominator if kernel.exact else 1
+    if form != "npy" and np.abs(kernel.weights[kernel.weights != 0]).min(initial=1) < SMALLEST:
+        return [f"{kernel.name} has weights below 1e-300, which {form} files have as 0"]
     if form == "imagemagick" and _without(share, 2, 5) != 1:
         return [f"{kernel.name} has weights that no decimal number is; {form} gets them to 17 digits"]
     if form == "npy" and _without(share, 2) != 1:

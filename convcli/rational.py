@@ -21,6 +21,8 @@ Number = Fraction | float
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
+SMALLEST: Final = Fraction(1, 10**300)
+"""Of the numbers other than 0 that are read."""
 _NUMBER: Final = re.compile(
     r"(?P<top>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?)"
     r"(?:\s*/\s*(?P<bottom>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?))?",
@@ -49,7 +51,7 @@ def parse_number(text: str) -> Fraction:
     if bottom == 0:
         raise ValueError("divisor is zero")
     value = top / bottom
-    if abs(value) > 10**300 or (value and abs(value) < Fraction(1, 10**300)):
+    if abs(value) > 10**300 or (value and abs(value) < SMALLEST):
         raise ValueError("out of range (allowed: 1e-300 to 1e300)")
     return value
 

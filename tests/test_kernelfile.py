@@ -368,6 +368,21 @@ def test_what_an_export_keeps_less_of():
         assert bool(words) == bool(notes(convcli.load_kernel(name), form))
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_weights_too_small_to_be_read_are_zero(form, tmp_path):
+    """The far ends of a wide bell; a note says so, and the file is read."""
+    kernel = convcli.load_kernel("gaussian:0.8,size=45")
+    path = tmp_path / f"kernel{FORMS[form].suffix}"
+    path.write_bytes(write(kernel, form))
+    again = convcli.load_kernel(path)
+    assert again.exact is None
+    assert np.array_equal(
+        again.weights, np.where(kernel.weights < (0 if form == "npy" else 1e-300), 0, kernel.weights)
+    )
+    assert bool(notes(kernel, form)) == (form != "npy")
+    assert not notes(convcli.load_kernel("gaussian:0.8"), form)
+
+
 def test_many_kernels_in_a_file(tmp_path):
     """``FILE:NAME`` takes one of several, from YAML, JSON and NPZ; the nearest name is suggested."""
     (tmp_path / "many.yaml").write_text(
