@@ -102,8 +102,10 @@ class Batch:
             for settings in self.each
         ]
 
-    def check(self) -> None:
+    def check(self, manifest: str | None = None, lists: Sequence[str] = ()) -> None:
         """Refuse, before anything is touched, outputs that are inputs, that two inputs share, or that exist.
+
+        A manifest is neither an input, nor a list of them, nor an output.
 
         Names are foretold from names alone. A picture whose own format cannot hold its result has another
         suffix; what it may meet there is refused when it comes.
@@ -130,6 +132,8 @@ class Batch:
                     )
                 if os.path.lexists(place):
                     there.append(place)
+        if manifest is not None and resolved(manifest) in inputs | owners.keys() | set(map(resolved, lists)):
+            raise ArgumentError(f"{one_line(manifest)}: the manifest is an input, a list or an output too")
         if there and not (self.again or self.each[0].force):
             raise ArgumentError(
                 f"{len(there)} of {len(owners)} outputs exist already, such as {one_line(there[0])}; "

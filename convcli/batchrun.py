@@ -29,17 +29,19 @@ class Done:
     skipped: bool = False
 
 
-def run(batch: Batch, manifest: Manifest | None, stop: bool = False) -> Generator[Done, None, None]:
+def run(
+    batch: Batch, manifest: Manifest | None, kept: dict[str, Kept], stop: bool = False
+) -> Generator[Done, None, None]:
     """Do it, and say of each picture when it is done with.
 
     Args:
         manifest: where the rows go.
+        kept: what is `skipped`.
         stop: begin nothing new after a failure.
 
     Raises:
         ConvcliError: the manifest cannot be written.
     """
-    kept = skipped(batch, manifest)
     made = [source for source in batch.sources if source.path in kept]
     if manifest is not None:
         manifest.begin([line for source in made for line in kept[source.path].lines])
@@ -64,7 +66,11 @@ def run(batch: Batch, manifest: Manifest | None, stop: bool = False) -> Generato
 
 
 def skipped(batch: Batch, manifest: Manifest | None) -> dict[str, Kept]:
-    """What an earlier run has done and nobody has changed, by the inputs' names."""
+    """What an earlier run has done and nobody has changed, by the inputs' names.
+
+    Raises:
+        ConvcliError: the manifest is none that can be gone on with.
+    """
     kept = manifest.earlier(batch.fingerprint) if manifest is not None and batch.again else {}
     return {name: found for name, found in kept.items() if found.done}
 

@@ -11,12 +11,12 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from convcli.drafts import write, write_stream
+from convcli.drafts import Ledger, write, write_stream
 from convcli.errors import ArgumentError, OutputError, one_line
 from convcli.files import PIECE, STREAM
 from convcli.report import COLUMNS, Report, tame, to_json
@@ -147,26 +147,50 @@ class Manifest:
             raise ArgumentError("--resume needs the manifest of the earlier run: --report FILE")
         if self.path is not None and os.path.lexists(self.path) and not (resume or force):
             raise OutputError(f"{self.shown}: exists already (--resume goes on, --force replaces it)")
+        if self.path is not None:
+            Ledger().claim(self.path, force=True)
+            if self.path.exists() and not self.path.is_file():
+                raise OutputError(f"{self.shown}: is no file")
+        self.force = force
         self.handle = -1
 
     def earlier(self, settings: str) -> dict[str, Kept]:
-        """What the file says of each input that was done, as these settings would do it again."""
+        """What the file says of each input that was done, as these settings would do it again.
+
+        Raises:
+            ArgumentError: the file is no manifest, or one of other settings, and is not to be replaced.
+            OutputError: it cannot be read.
+        """
         if self.path is None or not self.path.exists():
             return {}
         try:
             text = self.path.read_text("utf-8", "surrogateescape")
         except OSError as error:
             raise OutputError(f"{self.shown}: {error.strerror}") from error
-        lines = [
-            line for line in text.splitlines(keepends=True) if line.endswith("\n")
-        ]  # the last may be cut
-        rows: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-        for line, facts in _PARSERS[self.kind](lines):
-            rows.setdefault(facts.get("input", ""), []).append((line, facts))
+        whole = [line for line in text.split("\n")[:-1] if line]  # the last may be cut
+        rows: dict[str, list[_Said]] = {}
+        for said in _PARSERS[self.kind](whole):
+            rows.setdefault(said.input, []).append(said)
+        if not self.force:
+            self._check_earlier(text, whole, rows, settings)
         return {
-            name: Kept([line for line, _ in found], _is_done(name, [facts for _, facts in found], settings))
+            name: Kept([said.line for said in found], _is_done(name, found, settings))
             for name, found in rows.items()
         }
+
+    def _check_earlier(
+        self, text: str, whole: list[str], rows: dict[str, list[_Said]], settings: str
+    ) -> None:
+        """Refuse a file that this run would replace without going on with it."""
+        begun = (text if self.kind == "csv" else text[:1]) if not whole else ""
+        is_head = self.kind == "csv" and bool(whole) and set(_NAMES) <= set(_cells(whole[0]))
+        if text and not rows and not is_head and not (begun and (self._head or "{").startswith(begun)):
+            raise ArgumentError(f"{self.shown}: is no manifest of a batch, and is left as it is")
+        if rows and all(said.settings != settings for found in rows.values() for said in found):
+            raise ArgumentError(
+                f"{self.shown}: was written by other settings, or another version; "
+                "with --force everything is done again"
+            )
 
     def begin(self, kept: Sequence[str]) -> None:
         """Start the file with some lines; nobody else writes it until `close`."""
@@ -223,48 +247,83 @@ class Manifest:
             return
         if order is not None:
             text = self.path.read_text("utf-8", "surrogateescape")
-            found = list(_PARSERS[self.kind](text.splitlines(keepends=True)))
-            lines = [line for line, facts in sorted(found, key=lambda row: order(row[1]["input"]))]
+            found = sorted(_PARSERS[self.kind](text.split("\n")), key=lambda said: order(said.input))
+            lines = [said.line for said in found]
             write(self.path, (self._head + "".join(lines)).encode("utf-8", "surrogateescape"), force=True)
         if self.handle >= 0:
             os.close(self.handle)
             self.handle = -1
 
 
-def _is_done(name: str, rows: list[dict[str, Any]], settings: str) -> bool:
+@frozen
+class _Said:
+    """A row as a file has it: its line in our columns, and what it says of the input and the output."""
+
+    line: str
+    input: str
+    settings: str
+    failed: bool
+    part: int = 0
+    parts: int = 0
+    states: tuple[tuple[str, State], ...] = ()
+
+    @classmethod
+    def of(cls, line: str, facts: dict[str, Any]) -> _Said:
+        """What these facts mean.
+
+        Raises:
+            ValueError, TypeError, KeyError, OverflowError: they are none of a row.
+        """
+        name, settings = str(facts["input"]), str(facts["settings"])
+        if facts.get("error"):
+            return cls(line, name, settings, failed=True)
+        states = ((name, _state(facts, "input")), (str(facts["output"]), _state(facts, "output")))
+        return cls(line, name, settings, False, int(facts["part"]), int(facts["parts"]), states)
+
+
+def _state(facts: dict[str, Any], which: str) -> State:
+    return State(int(facts[f"{which}_bytes"]), int(facts[f"{which}_mtime_ns"]), str(facts[f"{which}_sha256"]))
+
+
+def _is_done(name: str, rows: list[_Said], settings: str) -> bool:
     """Whether an input and all that was made of it are as their rows say, by these settings."""
-    if any(row.get("error") or row.get("settings") != settings for row in rows):
+    if any(row.failed or row.settings != settings or row.parts != rows[0].parts for row in rows):
         return False
-    parts = {int(row["part"]) for row in rows}
-    if parts != set(range(int(rows[0]["parts"]))):
+    if sorted({row.part for row in rows}) != list(range(min(rows[0].parts, len(rows) + 1))):
         return False
-    inputs = {_state(row, "input") for row in rows}
-    outputs = {(str(row["output"]), _state(row, "output")) for row in rows}
-    return all(state.holds(name) for state in inputs) and all(state.holds(file) for file, state in outputs)
+    return all(state.holds(path) for path, state in {state for row in rows for state in row.states})
 
 
-def _state(row: dict[str, Any], which: str) -> State:
-    return State(int(row[f"{which}_bytes"]), int(row[f"{which}_mtime_ns"]), str(row[f"{which}_sha256"]))
+_BROKEN: Final = (ValueError, KeyError, TypeError, OverflowError, RecursionError, csv.Error)
+"""What a line raises that somebody else wrote, or that was damaged; it counts for none."""
 
 
-def _of_json(lines: list[str]) -> Iterable[tuple[str, dict[str, Any]]]:
+def _of_json(lines: list[str]) -> Iterator[_Said]:
     for line in lines:
-        with suppress(ValueError, KeyError, TypeError):
+        with suppress(*_BROKEN):
             row = json.loads(line)
             facts = {**row["batch"], "input": row["input"]["name"]}
             if "output" in row:
                 facts["output"] = row["output"]["name"]
-            yield line, facts
+            yield _Said.of(line + "\n", facts)
 
 
-def _of_csv(lines: list[str]) -> Iterable[tuple[str, dict[str, Any]]]:
+def _of_csv(lines: list[str]) -> Iterator[_Said]:
     """The rows; those of a file with other columns are put into ours."""
-    ours = lines[:1] == [_csv_line(_HEAD)]
-    for line, row in zip(lines[1:], csv.DictReader(lines), strict=False):
-        with suppress(ValueError, TypeError, KeyError):
-            facts: dict[str, Any] = {name: value for name, value in row.items() if value}
+    head = _cells(lines[0]) if lines else []
+    for line in lines[1:]:
+        with suppress(*_BROKEN):
+            row = dict(zip(head, _cells(line), strict=True))
             names = {key.removesuffix("_name"): json.loads(row[key]) for key in _NAMES}
-            yield line if ours else _csv_line(row.get(column) for column in _HEAD), {**facts, **names}
+            ours = line + "\n" if head == list(_HEAD) else _csv_line(row.get(column) for column in _HEAD)
+            yield _Said.of(ours, {**row, **names})
+
+
+def _cells(line: str) -> list[str]:
+    """Those of one line of CSV; none where it cannot be read."""
+    with suppress(csv.Error):
+        return next(csv.reader([line]), [])
+    return []
 
 
 _PARSERS: Final = {"jsonl": _of_json, "csv": _of_csv}

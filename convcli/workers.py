@@ -54,7 +54,7 @@ class Answer:
 
 @frozen
 class Death:
-    """A worker died of a task."""
+    """A worker died of a task, or lost it."""
 
     number: int
     reason: str
@@ -175,7 +175,7 @@ class Crew:
             else:
                 worker.finishing.remove(number)
                 del self.tasks[number]
-                yield Answer(number, value)
+                yield Answer(number, value) if word == "done" else Death(number, value)
         while self.again and self._free() is not None:
             number = self.again.pop()
             self.begin(number, self.repeated(self.tasks[number]))
@@ -256,11 +256,18 @@ def _loop(pipe: Connection, work: Work) -> None:
             pipe.send(words)
 
     def finish(number: int, finished: Callable[[], Any]) -> None:
-        send("done", number, finished())
+        try:
+            words = "done", number, finished()
+        except MemoryError:
+            words = "lost", number, "not enough memory"
+        send(*words)
 
     def finish_all() -> None:
-        for each in iter(waiting.get, None):
-            finish(*each)
+        try:
+            for each in iter(waiting.get, None):
+                finish(*each)
+        except BaseException:  # no memory, perhaps; what waits would wait for ever
+            os._exit(1)
 
     waiting = SimpleQueue[tuple[int, Callable[[], Any]] | None]()
     with Threads() as threads:

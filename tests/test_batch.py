@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -18,6 +19,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 
 from convcli import images, job
 from convcli.files import Input
@@ -718,3 +720,144 @@ def test_pictures_take_the_memory_that_was_planned(suffix, tmp_path):
     )
     taken = int(ran.stdout) * 1024 / 10**6
     assert 0.4 * planned < taken < 1.2 * planned + 15
+
+
+def mutated(path: Path, change) -> str:
+    """A manifest with something else in it."""
+    text = change(path.read_text())
+    path.write_text(text)
+    return text
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: re.sub(r"(output_sha256.*?)[0-9a-f]{9}", r"\1zzz", text, count=1),
+        lambda text: re.sub(r"\d{9,}", "1e999", text, count=1),
+        lambda text: re.sub(r"\d{9,}", "99999999999999999999", text, count=1),
+        lambda text: text.replace('"parts": 1', '"parts": 99999999999', 1).replace(
+            ",0,1,", ",0,99999999999,", 1
+        ),
+        lambda text: text.replace('"parts": 1', '"parts": null', 1).replace(",0,1,", ",0,,", 1),
+        lambda text: text.replace('"batch"', '"bitch"', 1).replace(",0,1,", ",x,y,", 1),
+        lambda text: text + "[" * 100_000 + "\n",
+        lambda text: text + '"' + "x" * 200_000 + '"\n',
+        lambda text: text + "\0\x80,,\n",
+        lambda text: text[:-3],
+    ],
+)
+def test_damaged_rows_are_rows_of_nothing(run, tmp_path, kind, change):
+    """What they were about is done again, and the manifest is whole at the end."""
+    log, out = tmp_path / f"log.{kind}", tmp_path / "out"
+    words = ["batch", SAMPLES / "scene.png", SAMPLES / "colour.png", out, "-k", "box3", "--report", log]
+    assert run(*words, "-q").code == 0
+    whole, results = len(log.read_text().splitlines()), made(out)
+    mutated(log, change)
+    ran = run(*words, "--resume")
+    assert ran.code == 0 and "0 failed" in ran.err, ran.err
+    assert len(log.read_text().splitlines()) == whole and made(out) == results
+    assert "0 done" in run(*words, "--resume").err
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "precious,data\n1,2\n"),
+        ("a.csv", "1,2,1"),
+        ("a.jsonl", '{"mine": 1}\n'),
+        ("a.jsonl", "\x89PNG"),
+    ],
+)
+def test_what_is_no_manifest_is_left_as_it_is(run, tmp_path, name, content):
+    """--resume goes on with manifests alone; an input, a list or an output is none, with --force too."""
+    (tmp_path / name).write_text(content)
+    words = ["batch", SAMPLES / "scene.png", tmp_path / "out", "-k", "box3", "--report", tmp_path / name]
+    ran = run(*words, "--resume")
+    assert (ran.code, "is no manifest of a batch" in ran.err, ran.err.count("\n")) == (2, True, 1)
+    assert (tmp_path / name).read_text() == content and not (tmp_path / "out").exists()
+    (tmp_path / name).write_text(f"{SAMPLES / 'scene.png'}\n")
+    for given in (["--from-file", tmp_path / name], [tmp_path / name]):
+        for how in ("--resume", "--force"):
+            ran = run("batch", *given, tmp_path / "out", "-k", "box3", "--report", tmp_path / name, how)
+            assert (ran.code, "the manifest is an input, a list or an output too" in ran.err) == (2, True)
+
+
+def test_a_manifest_of_other_settings_is_kept(run, tmp_path):
+    """Nothing could be gone on with; --force does all again."""
+    log = tmp_path / "log.jsonl"
+    words = [
+        "batch",
+        SAMPLES / "scene.png",
+        tmp_path / "out",
+        "-k",
+        "box3",
+        "--report",
+        log,
+        "--resume",
+        "-q",
+    ]
+    assert run(*words).code == 0
+    before = log.read_bytes()
+    ran = run(*words, "--bias", 3)
+    assert (ran.code, "was written by other settings" in ran.err) == (2, True)
+    assert log.read_bytes() == before
+    assert run(*words, "--bias", 3, "--force").code == 0 and log.read_bytes() != before
+
+
+def test_places_that_no_manifest_can_be_at(run, tmp_path):
+    """A folder and a pipe are refused at once."""
+    (tmp_path / "a.jsonl").mkdir()
+    os.mkfifo(tmp_path / "b.jsonl")
+    for name, told in (("a.jsonl", "is a folder"), ("b.jsonl", "is no file"), ("no/c.csv", "does not exist")):
+        for how in ("--resume", "--force"):
+            place = tmp_path / name
+            ran = run("batch", SAMPLES / "scene.png", tmp_path / "out", "-k", "box3", "--report", place, how)
+            assert (ran.code, told in ran.err) == (2, True), ran.err
+
+
+def test_a_dry_run_finds_results_that_would_meet(run, tmp_path):
+    """Two pictures whose formats cannot hold the result fall back to one name."""
+    pixels = np.zeros((9, 9), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pixels)
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(pixels))
+    ran = run(
+        "batch",
+        tmp_path / "a.tif",
+        tmp_path / "a.png",
+        tmp_path / "out",
+        "-k",
+        "box3",
+        "--depth",
+        "float",
+        "-n",
+    )
+    assert (ran.code, "a.box3.tif would also be made of" in ran.err) == (1, True)
+
+
+def test_what_cannot_be_finished_is_lost_alone():
+    """For want of memory, say; the others do not wait for it."""
+    from convcli import workers
+
+    def work(task: int):
+        def finish() -> int:
+            if task == 1:
+                raise MemoryError
+            return task
+
+        return finish
+
+    with workers.Crew(1, work, lambda task: task, 0) as crew:
+        found: list[workers.Answer | workers.Death] = []
+        for number in range(4):
+            while not crew.ready():
+                found += crew.events(0.1)
+            crew.begin(number, number)
+        while not crew.idle:
+            found += crew.events(0.1)
+    assert sorted((type(event).__name__, event.number) for event in found) == [
+        ("Answer", 0),
+        ("Answer", 2),
+        ("Answer", 3),
+        ("Death", 1),
+    ]

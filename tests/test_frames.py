@@ -199,6 +199,16 @@ def test_parts_of_an_apng_are_composed(mode, disposals, blends, hidden):
     assert open_bytes(data, LIMIT).header.metadata.timing.durations[2] == Fraction(3, 100)
 
 
+def test_frames_out_of_order_are_refused():
+    """One that is lost and another one doubled, which leaves their number as it is."""
+    data, _ = patchwork("RGB", (0,) * 5, (0,) * 5, hidden=False)
+    starts = [place - 4 for place in range(len(data)) if data[place : place + 4] == b"fcTL"]
+    second, third, fourth = starts[1:4]
+    twice = data[:second] + data[third:fourth] * 2 + data[fourth:]
+    with pytest.raises(ImageError, match="its frames are out of order, or piece 1 is missing"):
+        open_bytes(twice, LIMIT)
+
+
 def test_damaged_animations_are_refused():
     """Frames that are missing, too many or out of the picture, and a wrong check sum, are one line each."""
     data = encoded("png", film(3))

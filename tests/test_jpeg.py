@@ -12,6 +12,7 @@ from PIL import Image
 
 from convcli.errors import ImageError
 from convcli.images import open_bytes
+from convcli.images.jpeg import _from_cmyk
 
 RNG = np.random.default_rng(31)
 LIMIT = 10**9
@@ -119,3 +120,12 @@ def test_components_that_are_refused():
     data[data.index(b"\xff\xc0") + 9] = 2
     with pytest.raises(ImageError, match=r"16×16 pixels with 2 components; allowed: 1 \(gray\), 3"):
         open_bytes(bytes(data), LIMIT)
+
+
+def test_cmyk_of_many_rows_is_converted_alike():
+    """Some rows at a time, RGB is each ink times black, to the nearest integer."""
+    inks = np.random.default_rng(8).integers(0, 256, (150, 20, 4), np.uint8)
+    for inverted in (False, True):
+        found = _from_cmyk(inks, inverted).astype(int)
+        bright = (inks if inverted else 255 - inks).astype(int)
+        assert np.array_equal(found, (bright[..., :3] * bright[..., 3:] + 127) // 255)

@@ -318,3 +318,16 @@ def test_a_volume_in_one_page_is_refused():
     data = written(volume, photometric="minisblack", volumetric=True, tile=(5, 16, 16))
     with pytest.raises(ImageError, match="tiff of 5 layers in one page; allowed: 1, a volume as pages"):
         open_bytes(data, LIMIT)
+
+
+def test_a_palette_of_another_length_is_refused():
+    """Three values for each number that a pixel can hold; what is told is what there is."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture("uint8")[..., 0]).convert("P").save(buffer, "TIFF")
+    data = bytearray(buffer.getvalue())
+    entry = data.index(struct.pack("<HHI", 320, 3, 768))
+    for count in (767, 3):
+        data[entry + 4 : entry + 8] = struct.pack("<I", count)
+        with pytest.raises(ImageError, match=f"its palette has {count} values; allowed: 768"):
+            opened = open_bytes(bytes(data), LIMIT)
+            opened.reader().rows(0, 0, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Collection
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,7 @@ from convcli.files import STREAM
 
 if TYPE_CHECKING:
     from convcli.batch import Batch, Limits
-    from convcli.manifest import Manifest
+    from convcli.manifest import Kept
     from convcli.sources import Source
 
 _EVERY: Final = 5.0  # seconds between lines of progress where there is no terminal
@@ -99,17 +100,20 @@ def batch(sources: tuple[str, ...], **given: Any) -> None:
       find . -name '*.png' -print0 | convcli batch -0 - out/ -k gaussian5
     """
     from convcli.batch import Limits
+    from convcli.batchrun import skipped
     from convcli.manifest import Manifest
 
     found = _batch(sources, given, Limits.of(given["jobs"], given["max_memory"]))
     if given["resume"] and not given["report"]:
         raise ArgumentError("--resume needs the manifest of the earlier run: --report FILE")
     manifest = Manifest(given["report"], given["resume"], given["force"]) if given["report"] else None
-    found.check()
+    log = given["report"] if manifest is not None and manifest.path is not None else None
+    found.check(log, [given["from_file"]] if given["from_file"] else [])
+    kept = skipped(found, manifest)
     if given["dry_run"]:
-        _show(found, manifest)
+        _show(found, kept)
         return
-    _run(found, manifest, given)
+    _run(found, manifest, kept, given)
 
 
 def _batch(arguments: tuple[str, ...], given: dict[str, Any], limits: Limits) -> Batch:
@@ -164,22 +168,25 @@ def _sources(names: list[str], given: dict[str, Any], destination: Path | None) 
     return expanded(wanted, given["recursive"], suffixes, destination)
 
 
-def _show(batch: Batch, manifest: Manifest | None) -> None:
+def _show(batch: Batch, kept: Collection[str]) -> None:
     """Every input that is to be done with its outputs, as they would be; what would fail, with the reason."""
     from convcli import job
-    from convcli.batchrun import skipped
     from convcli.errors import ConvcliError
     from convcli.files import Input
 
-    failed, done = 0, skipped(batch, manifest)
+    failed, owners = 0, dict[Path, str]()
     for source in batch.sources:
-        if source.path in done:
+        if source.path in kept:
             continue
         try:
             with Input.open(source.path, pipes=False) as opened:
                 todo = job.decided(source.path, opened, batch.settings(source))
                 places = [target.path for _, tasks in todo for target in tasks[0].targets]
             for place in places:
+                if place is not None and owners.setdefault(place, source.path) != source.path:
+                    raise OutputError(
+                        f"{one_line(str(place))} would also be made of {one_line(owners[place])}"
+                    )
                 click.echo(f"{one_line(source.path)} → {one_line(str(place))}")
         except ConvcliError as error:
             failed += 1
@@ -188,14 +195,14 @@ def _show(batch: Batch, manifest: Manifest | None) -> None:
         click.get_current_context().exit(1)
 
 
-def _run(batch: Batch, manifest: Any, given: dict[str, Any]) -> None:
+def _run(batch: Batch, manifest: Any, kept: dict[str, Kept], given: dict[str, Any]) -> None:
     from convcli.batchrun import run
 
     progress = _Progress(len(batch.sources), given["quiet"])
     broken = False
     with ExitStack() as stack:
         stack.callback(progress.end)
-        going = stack.enter_context(closing(run(batch, manifest, given["on_error"] == "stop")))
+        going = stack.enter_context(closing(run(batch, manifest, kept, given["on_error"] == "stop")))
         try:
             for done in going:
                 progress.add(done)

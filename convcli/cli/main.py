@@ -171,6 +171,9 @@ def _nothing(number: int, frame: FrameType | None) -> None:
 
 def _report(error: Exception) -> int:
     """One line on standard error."""
+    decoding = sys.modules.get("convcli.images.decoding")
+    if decoding is not None:
+        decoding.QUIET.end()  # who ran out of memory may have left it silent
     if isinstance(error, click.NoSuchOption):
         near = suggest(error.option_name, error.possibilities or ())
         message = f"no option is called {error.option_name!r}{near}"

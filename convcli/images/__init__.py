@@ -194,7 +194,9 @@ def selected(runs: list[Opened], frames: slice) -> list[Opened]:
     count = sum(run.header.frames for run in runs)
     begin, end, _ = frames.indices(count)
     if begin >= end:
-        raise ImageError(f"it has {count} frames; --frames {_slice_text(frames)} takes none of them")
+        raise ImageError(
+            f"it has {count} frame{'s' * (count != 1)}; --frames {_slice_text(frames)} takes none of them"
+        )
     found, passed = [], 0
     for run in runs:
         first, last = max(begin - passed, 0), min(end - passed, run.header.frames)

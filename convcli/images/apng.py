@@ -23,6 +23,8 @@ _CLEARED, _RESTORED = 1, 2  # what becomes of a frame's place before the next on
 _OVER: Final = 1  # a frame lies over what was there, instead of replacing it
 _CONTROL: Final = struct.Struct(">IIIIIHHBB")
 _LARGEST_DELAY: Final = 65_535
+_NUMBERED: Final = (b"fcTL", b"fdAT")  # chunks that begin with their number
+_LENGTHS: Final = {b"acTL": 8, b"fcTL": _CONTROL.size}
 
 
 @frozen
@@ -48,8 +50,14 @@ def parts(chunks: Iterable[tuple[bytes, bytes]], rows: int, columns: int) -> tup
         ImageError: frames are missing, or lie outside the picture.
     """
     found: list[Part] = []
-    due = plays = 0
+    due = plays = number = 0
     for kind, body in chunks:
+        if kind in _NUMBERED:
+            if body[:4] != struct.pack(">I", number):
+                raise ImageError(f"damaged png: its frames are out of order, or piece {number} is missing")
+            number += 1
+        if len(body) != _LENGTHS.get(kind, len(body)):
+            raise ImageError(f"damaged png: {kind.decode()} has {len(body)} bytes; allowed: {_LENGTHS[kind]}")
         if kind == b"acTL":
             due, plays = struct.unpack(">II", body)
         elif kind == b"fcTL":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from convcli.errors import ImageError, one_line
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_PLACE: Final = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>")  # of an object, in a library's message
 _COPIED: Final = 2**18  # pixels that are copied at once
 _SHORT: Final = ("too small", "truncated", "not enough", "unexpected end", "premature end")
 """How decoders say that a file is cut off, in small letters."""
@@ -45,6 +47,11 @@ class _Silence:
                 os.dup2(self.kept, 2)
                 os.close(self.kept)
                 self.kept = None
+
+    def end(self) -> None:
+        """Give standard error back, whoever is inside, for the last words of a process."""
+        if self.kept is not None:
+            os.dup2(self.kept, 2)
 
 
 QUIET: Final = _Silence()
@@ -96,7 +103,7 @@ def sound(name: str) -> Iterator[None]:
     except ImageError:
         raise
     except Exception as error:
-        reason = one_line(str(error).strip().split("\n")[0]) or type(error).__name__
+        reason = one_line(_PLACE.sub("", str(error)).strip().split("\n")[0]) or type(error).__name__
         if isinstance(error, MemoryError) or "memory" in reason.casefold():
             raise ImageError(f"not enough memory to decode this {name}") from error
         if isinstance(error, ImportError) or getattr(error, "errno", None):  # the system's, not the file's

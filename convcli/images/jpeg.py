@@ -30,6 +30,7 @@ _END: Final = b"\xff\xd9"
 _ARITHMETIC: Final = 0xC8  # markers of frames from here on
 _MOST_PIXELS: Final = 1024  # that a byte stands for: a block of 64 takes a bit, of one component or another
 _COLOURS: Final = {1: 1, 3: 3, 4: 3}  # channels of a picture of so many components
+_CONVERTED: Final = 64  # rows of CMYK that are converted at once
 _UNCOLOURED: Final = "CMYK was turned into RGB by multiplying with black, without a colour profile"
 _MORE: Final = b"".join(bytes(range(250)) + bytes((0xFF, 0xD0 + count)) for count in range(8)) * 2
 """Data for missing pixels: a zero first, in case the last byte is 0xFF; every restart marker."""
@@ -61,6 +62,8 @@ class Jpeg:
 
     name = "jpeg"
     quality: int | None = 95
+    decoding = 4  # the channels of CMYK
+    encoding = 5
     band: int = ROWS
     suffixes: tuple[str, ...] = (".jpg", ".jpeg", ".jpe", ".jfif")
 
@@ -197,7 +200,11 @@ def _is_refined(data: bytes, frame: _Frame) -> bool:
 
 def _from_cmyk(values: Array, inverted: bool) -> Array:
     """RGB of (rows, columns, 4) 8-bit values; Adobe's files hold 255 where there is no ink."""
-    bright = (values if inverted else np.invert(values)).astype(np.uint16)
-    bright[..., :3] *= bright[..., 3:]
-    bright[..., :3] += 127
-    return (bright[..., :3] // 255).astype(np.uint8)
+    found: Array = np.empty((*values.shape[:2], 3), np.uint8)
+    for top in range(0, len(values), _CONVERTED):
+        part = values[top : top + _CONVERTED]
+        bright = (part if inverted else np.invert(part)).astype(np.uint16)
+        bright[..., :3] *= bright[..., 3:]
+        bright[..., :3] += 127
+        found[top : top + _CONVERTED] = bright[..., :3] // 255
+    return found

@@ -41,6 +41,8 @@ class Tiff:
 
     name = "tiff"
     mixed: bool = True
+    decoding = 8  # where a page cannot be read in parts
+    encoding = 0
     bands: bool = True
     suffixes: tuple[str, ...] = (".tif", ".tiff")
 
@@ -81,6 +83,7 @@ class Tiff:
         if channels not in (1, 2, 3, 4):
             raise ImageError(f"tiff with {channels} channels; allowed: 1 to 4")
         if page.photometric == _PALETTE:
+            _check_palette(page)
             kind = np.dtype(np.uint8)
         if kind.kind == "b":
             kind = np.dtype(np.uint8)
@@ -129,6 +132,15 @@ class Tiff:
                 "extratags": _tags(metadata),
             },
         )
+
+
+def _check_palette(page: Any) -> None:
+    """Refuse a palette that has not three values for each number that a pixel can hold."""
+    found = page.colormap
+    due = 3, 2**page.bitspersample
+    if getattr(found, "shape", None) != due:
+        count = getattr(found, "size", 0)
+        raise ImageError(f"damaged tiff: its palette has {count} values; allowed: {math.prod(due)}")
 
 
 def _pictures(file: Any) -> tuple[list[Any], tuple[str, ...]]:
