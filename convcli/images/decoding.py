@@ -6,6 +6,7 @@ import io
 import os
 import re
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
@@ -23,8 +24,8 @@ _SHORT: Final = ("too small", "truncated", "not enough", "unexpected end", "prem
 """How decoders say that a file is cut off, in small letters."""
 
 
-class _Silence:
-    """Standard error pointed at nothing, while anybody is inside; several threads may be."""
+class _WhileInside(ABC):
+    """Something that holds while anybody is inside; several threads may be."""
 
     def __init__(self) -> None:
         self.lock, self.inside = Lock(), 0
@@ -34,52 +35,57 @@ class _Silence:
         with self.lock:
             self.inside += 1
             if self.inside == 1:
-                with suppress(OSError):  # standard error is closed already
-                    self.kept = os.dup(2)
-                    null = os.open(os.devnull, os.O_WRONLY)
-                    os.dup2(null, 2)
-                    os.close(null)
+                self.begin()
 
     def __exit__(self, *_: object) -> None:
         with self.lock:
             self.inside -= 1
-            if not self.inside and self.kept is not None:
-                os.dup2(self.kept, 2)
-                os.close(self.kept)
-                self.kept = None
+            if not self.inside:
+                self.end()
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Somebody is inside."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Nobody is any more."""
+
+
+class _Silence(_WhileInside):
+    """Standard error pointed at nothing."""
+
+    def begin(self) -> None:
+        with suppress(OSError):  # standard error is closed already
+            self.kept = os.dup(2)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 2)
+            os.close(null)
 
     def end(self) -> None:
-        """Give standard error back, whoever is inside, for the last words of a process."""
         if self.kept is not None:
             os.dup2(self.kept, 2)
+            os.close(self.kept)
+            self.kept = None
 
 
 QUIET: Final = _Silence()
 """Keeps what libraries print off standard error, where one failure is one line."""
 
 
-class _AnySize:
-    """Pillow's limit of pixels lifted, while anybody is inside; sizes are checked elsewhere."""
+class _AnySize(_WhileInside):
+    """Pillow's limit of pixels lifted; sizes are checked elsewhere."""
 
-    def __init__(self) -> None:
-        self.lock, self.inside = Lock(), 0
-        self.kept: int | None = None
-
-    def __enter__(self) -> None:
+    def begin(self) -> None:
         from PIL import Image
 
-        with self.lock:
-            self.inside += 1
-            if self.inside == 1:
-                self.kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        self.kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
 
-    def __exit__(self, *_: object) -> None:
+    def end(self) -> None:
         from PIL import Image
 
-        with self.lock:
-            self.inside -= 1
-            if not self.inside and Image.MAX_IMAGE_PIXELS is None:  # nobody set another one meanwhile
-                Image.MAX_IMAGE_PIXELS = self.kept
+        if Image.MAX_IMAGE_PIXELS is None:  # nobody set another one meanwhile
+            Image.MAX_IMAGE_PIXELS = self.kept
 
 
 ANY_SIZE: Final = _AnySize()
