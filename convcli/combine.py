@@ -11,11 +11,15 @@ from convcli.dtypes import Affine, Array, DType, accumulator
 from convcli.plan import Arithmetic, Outcome
 from convcli.rational import exact_number
 
+_ROOTS: Final = 2**21
+"""The root of a whole number n is about 1/(8·√n) or more from any half, and in float32 within √n·2⁻²⁴ of the
+truth: below this, a root that is then rounded to a whole number is as good as rounded once."""
+
 NORMS: Final = ("l2", "l1", "linf")
 
 
-def outcome(arithmetic: Arithmetic) -> Outcome:
-    """The type, bounds and meaning of the sums once the filter's maps are combined."""
+def outcome(arithmetic: Arithmetic, double: bool) -> Outcome:
+    """The type, bounds and meaning of the sums once the filter's maps are combined, in float64 if wanted."""
     filter_, exact, dtype = arithmetic.filter, arithmetic.exact, arithmetic.dtype
     affines, how = filter_.affine, filter_.combine
     if how is None:
@@ -29,16 +33,18 @@ def outcome(arithmetic: Arithmetic) -> Outcome:
         return Outcome(dtype, ((pick(lows), pick(highs)),), affines[:1], exact)
     most = [max(map(abs, bounds)) for bounds in arithmetic.bounds]
     high = {"l2": sqrt(sum(m * m for m in most)), "l1": sum(most), "linf": max(most)}[how]
-    dtype = _dtype(how, arithmetic, most)
+    dtype = _dtype(how, arithmetic, most, double)
     if how == "l2" or not exact:
         affine = affines[0] if exact else affines[0].as_floats()
         return Outcome(dtype, ((0.0, high * (1 + 1e-6)),), (affine,), exact=False)
     return Outcome(dtype, ((0, int(high)),), affines[:1], exact)
 
 
-def _dtype(how: str, arithmetic: Arithmetic, most: list[float]) -> DType:
+def _dtype(how: str, arithmetic: Arithmetic, most: list[float], double: bool) -> DType:
     if how == "l2":
-        wide = arithmetic.dtype == np.float64 or arithmetic.exact  # a root in float32 is not rounded once
+        squares, plain = sum(m * m for m in most), arithmetic.filter.affine[0] == Affine()
+        rounded_once = not arithmetic.exact or (plain and squares < _ROOTS and not double)
+        wide = arithmetic.dtype == np.float64 or not rounded_once
         return np.dtype(np.float64 if wide else np.float32)
     if arithmetic.dtype.kind == "f":
         return arithmetic.dtype

@@ -100,7 +100,7 @@ def _decided(problem: Problem, method: str, workers: int, sharers: int | None) -
     return Plan(
         problem=problem,
         arithmetic=work.arithmetic,
-        outcome=outcome(work.arithmetic),
+        outcome=outcome(work.arithmetic, problem.double),
         method=chosen,
         height=height,
         width=width,

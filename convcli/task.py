@@ -384,7 +384,7 @@ def _problem(
         channels=summed,
         groups=settings.groups,
         lanes=colours // summed + (treatment.alpha == "filter"),
-        double=settings.double,
+        double=settings.double or (kernel.combine == "l2" and header.dtype.kind != "f"),  # to be mapped
     )
 
 

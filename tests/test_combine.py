@@ -185,3 +185,17 @@ def nearest_root(square: int, gain: Fraction) -> int:
     floor = isqrt(square * gain.numerator**2 // gain.denominator**2)
     beyond = 4 * square * gain.numerator**2 - (2 * floor + 1) ** 2 * gain.denominator**2
     return floor + (beyond > 0 or (beyond == 0 and floor % 2))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32, np.float64])
+def test_magnitudes_of_arrays_are_rounded_once(dtype):
+    """Roots of every square sum that Sobel's kernels make of some noise, as whole numbers and as floats."""
+    pixels = np.random.default_rng(9).integers(0, 256, (300, 400), np.uint8)
+    x, y = (convcli.conv(pixels, name, dtype=np.int32).astype(object) for name in ("sobel-x", "sobel-y"))
+    found = convcli.conv(pixels, "sobel", dtype=dtype)
+    if np.dtype(dtype).kind == "f":
+        wanted = np.sqrt((x * x + y * y).astype(dtype))  # exact below 2**24, and one rounding
+    else:
+        most = np.iinfo(dtype).max
+        wanted = np.array([min(nearest_root(n, Fraction(1)), most) for n in (x * x + y * y).ravel()])
+    assert np.array_equal(found.ravel(), wanted.ravel())
