@@ -20,13 +20,13 @@ from convcli.errors import ArgumentError, one_line
 from convcli.featuremap import feature_maps
 from convcli.files import STREAM, Input
 from convcli.images.base import Header
-from convcli.job import decided, report_of
+from convcli.job import report_of
 from convcli.kernelview import map_name
 from convcli.naming import Output
 from convcli.paper import AS_IT_IS, Scale, on_paper
 from convcli.picture import Mapping
 from convcli.report import Report
-from convcli.task import GRAY, Settings, Task
+from convcli.task import GRAY, Settings, Task, prepare
 from convcli.values import frozen, replace
 
 FEW: Final = 16
@@ -96,14 +96,15 @@ def exhibit(source: str, each: Sequence[Settings], common: bool = False) -> Exhi
         ConvcliError: of every kind.
     """
     with Input.open(source) as opened:
-        count = sum(run.header.frames for run in images.open_input(opened, each[0].max_pixels))
+        runs = images.open_input(opened, each[0].max_pixels)
+        count = sum(run.header.frames for run in runs)
         wanted = [_visible(settings, count) for settings in each]
-        found = _exhibited(source, opened, wanted)
+        found = _exhibited(source, runs, wanted)
         if common:
             mapping = _common(found, each[0])
-            found = _exhibited(source, opened, [replace(settings, mapping=mapping) for settings in wanted])
+            found = _exhibited(source, runs, [replace(settings, mapping=mapping) for settings in wanted])
         opened.check_unchanged()
-        first = decided(source, opened, wanted[:1])[0][1][0].opened
+        first = images.selected(runs, wanted[0].frames)[0]
         name = "standard input" if source == STREAM else one_line(Path(source).name)
         pixels = first.reader().rows(0, 0, first.header.rows)
         return Exhibit(name, first.header, on_paper(pixels, first.header.bands), tuple(found), _few(pixels))
@@ -134,10 +135,11 @@ def _visible(settings: Settings, count: int) -> Settings:
     return replace(settings, depth="8", frames=frames, output=Output(format="npy"), notes=notes)
 
 
-def _exhibited(source: str, opened: Input, each: Sequence[Settings]) -> list[Exhibited]:
+def _exhibited(source: str, runs: list[images.Opened], each: Sequence[Settings]) -> list[Exhibited]:
     return [
         map_
-        for settings, (task, *_) in decided(source, opened, each)
+        for settings in each
+        for task, *_ in prepare(source, runs, settings)
         for map_ in _maps(_uncoloured(task), settings)
     ]
 
