@@ -12,7 +12,7 @@ from PIL import Image
 
 from convcli.errors import ImageError
 from convcli.images import open_bytes
-from convcli.images.jpeg import _from_cmyk
+from convcli.images.decoding import from_cmyk
 
 RNG = np.random.default_rng(31)
 LIMIT = 10**9
@@ -42,7 +42,7 @@ def test_inks_become_colours(stored):
         expected = np.asarray(reference.convert("RGB")).astype(int)
     assert np.abs(opened.pixels() - expected).max() <= 1
     assert (opened.header.channels, opened.header.kind) == (3, "RGB, 8-bit")
-    assert "without a colour profile" in opened.header.notes[0]
+    assert "without a color profile" in opened.header.notes[0]
 
 
 def test_inks_without_adobe():
@@ -123,9 +123,8 @@ def test_components_that_are_refused():
 
 
 def test_cmyk_of_many_rows_is_converted_alike():
-    """Some rows at a time, RGB is each ink times black, to the nearest integer."""
-    inks = np.random.default_rng(8).integers(0, 256, (150, 20, 4), np.uint8)
-    for inverted in (False, True):
-        found = _from_cmyk(inks, inverted).astype(int)
-        bright = (inks if inverted else 255 - inks).astype(int)
-        assert np.array_equal(found, (bright[..., :3] * bright[..., 3:] + 127) // 255)
+    """Some rows at a time, RGB is each ink times black, to the nearest integer, for every depth."""
+    for kind, white in ((np.uint8, 255), (np.uint16, 65_535), (np.uint32, 2**32 - 1)):
+        bright = np.random.default_rng(8).integers(0, white, (150, 20, 4), kind, endpoint=True)
+        exact = bright.astype(object)
+        assert np.array_equal(from_cmyk(bright), (exact[..., :3] * exact[..., 3:] + white // 2) // white)

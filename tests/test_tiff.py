@@ -182,7 +182,7 @@ def test_alpha_that_was_multiplied_in_is_divided_out():
     opened = open_bytes(buffer.getvalue(), LIMIT)
     found = opened.pixels()
     assert found[:, 0].tolist() == [[7, 8, 9, 255], [0, 0, 0, 0], [199, 0, 128, 128], [199, 0, 128, 128]]
-    assert "its colours, multiplied by alpha already, were divided by it" in opened.header.notes
+    assert "its colors, multiplied by alpha already, were divided by it" in opened.header.notes
 
 
 def test_alpha_beside_white_that_is_zero():

@@ -176,31 +176,56 @@ def saved(image: Image, format_name: str, **options: Any) -> bytes:
 
 
 def full_range(values: Array, most: int) -> Array:
-    """Integers from 0 to ``most`` spread over the full range of 8 bits, or of 16 where ``most`` is above 255.
+    """Unsigned integers from 0 to ``most`` spread over the full range of the 8, 16 or 32 bits that hold it.
 
     Raises:
         ImageError: a value above ``most``.
     """
     import numpy as np
 
-    kind = np.dtype(np.uint8 if most < 256 else np.uint16)
-    top = 255 if most < 256 else 65_535
+    top = _top(most)
+    kind = np.dtype({255: np.uint8, 65_535: np.uint16}.get(top, np.uint32))
     if most == top and values.dtype == kind:
         return values
     largest = int(values.max())
     if largest > most:
         raise ImageError(f"damaged: a pixel holds {largest}; allowed: 0 to {most}")
+    if most > 65_535:
+        wide = values.astype(np.uint64) * np.uint64(top) + np.uint64(most // 2)
+        return (wide // np.uint64(most)).astype(kind)
     spread = (np.arange(most + 1, dtype=np.uint32) * np.uint32(top) + np.uint32(most // 2)) // np.uint32(most)
     table: Array = spread.astype(kind)
     return table[values]
 
 
+def _top(most: int) -> int:
+    """White of the 8, 16 or 32 bits that hold ``most``."""
+    return next(top for top in (255, 65_535, 2**32 - 1) if most <= top)
+
+
 def range_notes(most: int) -> tuple[str, ...]:
     """What `full_range` did, where it changed values of several bits."""
-    if most in (0, 1, 255, 65_535):
+    if most in (0, 1, _top(most)):
         return ()
-    top = 255 if most < 256 else 65_535
-    return (f"values of 0 to {most} were spread over 0 to {top}, rounded to nearest",)
+    return (f"values of 0 to {most} were spread over 0 to {_top(most)}, rounded to nearest",)
+
+
+CMYK_NOTE: Final = "CMYK was converted to RGB by multiplying with black, without a color profile"
+_CONVERTED: Final = 64  # rows of CMYK that are converted at once
+
+
+def from_cmyk(bright: Array) -> Array:
+    """RGB of (rows, columns, 4) unsigned integers that are 0 where ink is full: each times black."""
+    import numpy as np
+
+    found: Array = np.empty((*bright.shape[:2], 3), bright.dtype)
+    white = int(np.iinfo(bright.dtype).max)
+    wide = np.dtype(np.uint16 if white == 255 else np.uint64)
+    for top in range(0, len(bright), _CONVERTED):
+        part = bright[top : top + _CONVERTED].astype(wide)
+        products = part[..., :3] * part[..., 3:] + wide.type(white // 2)
+        found[top : top + _CONVERTED] = products // wide.type(white)
+    return found
 
 
 def brands(head: bytes) -> set[bytes]:

@@ -12,7 +12,7 @@ import numpy as np
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
 from convcli.images.base import Encoder, Header, Layout, Metadata, WholePictures
-from convcli.images.decoding import full_range, pillow, range_notes, saved, to_pillow
+from convcli.images.decoding import CMYK_NOTE, from_cmyk, full_range, pillow, range_notes, saved, to_pillow
 from convcli.images.jpegwriter import ROWS, JpegEncoder, can_join
 from convcli.images.metadata import COMMENT, LARGEST, UNITS, blocks_for, blocks_of, comment, described, inches
 from convcli.values import frozen, replace
@@ -30,8 +30,6 @@ _END: Final = b"\xff\xd9"
 _ARITHMETIC: Final = 0xC8  # markers of frames from here on
 _MOST_PIXELS: Final = 1024  # that a byte stands for: a block of 64 takes a bit, of one component or another
 _COLOURS: Final = {1: 1, 3: 3, 4: 3}  # channels of a picture of so many components
-_CONVERTED: Final = 64  # rows of CMYK that are converted at once
-_UNCOLOURED: Final = "CMYK was turned into RGB by multiplying with black, without a colour profile"
 _MORE: Final = b"".join(bytes(range(250)) + bytes((0xFF, 0xD0 + count)) for count in range(8)) * 2
 """Data for missing pixels: a zero first, in case the last byte is 0xFF; every restart marker."""
 
@@ -79,7 +77,7 @@ class Jpeg:
                 "allowed: 1 (gray), 3 (colours) or 4 (CMYK)"
             )
         kind = np.dtype(np.uint8 if frame.bits <= 8 else np.uint16)
-        notes = range_notes(2**frame.bits - 1) + ((_UNCOLOURED,) if frame.components == 4 else ())
+        notes = range_notes(2**frame.bits - 1) + ((CMYK_NOTE,) if frame.components == 4 else ())
         facts = Header(self.name, frame.rows, frame.columns, channels, kind, notes=notes)
         try:
             with pillow(data) as image:
@@ -103,7 +101,7 @@ class Jpeg:
                 raise ImageError("damaged jpeg: its data run out before its last pixel")
         pixels = full_range(values, 2**frame.bits - 1)
         if frame.components == 4:
-            pixels = _from_cmyk(pixels, inverted=frame.adobe)
+            pixels = from_cmyk(pixels if frame.adobe else np.invert(pixels))
         return pixels.reshape(header.rows, header.columns, header.channels)
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
@@ -196,15 +194,3 @@ def _is_refined(data: bytes, frame: _Frame) -> bool:
             bits_left[component, coefficient] = shifts & 15
         place = data.find(_SCAN, place + 2)
     return len(bits_left) >= 64 * frame.components and not any(bits_left.values())
-
-
-def _from_cmyk(values: Array, inverted: bool) -> Array:
-    """RGB of (rows, columns, 4) 8-bit values; Adobe's files hold 255 where there is no ink."""
-    found: Array = np.empty((*values.shape[:2], 3), np.uint8)
-    for top in range(0, len(values), _CONVERTED):
-        part = values[top : top + _CONVERTED]
-        bright = (part if inverted else np.invert(part)).astype(np.uint16)
-        bright[..., :3] *= bright[..., 3:]
-        bright[..., :3] += 127
-        found[top : top + _CONVERTED] = bright[..., :3] // 255
-    return found

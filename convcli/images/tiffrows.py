@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from threading import Condition
 from typing import Any, Final
 
@@ -14,11 +13,12 @@ from convcli.errors import ImageError
 from convcli.files import Input
 from convcli.images.base import Header
 from convcli.images.decoding import sound
+from convcli.images.tiffcolor import JPEG, SEPARATE, pixels, subsampling, unit_samples
+from convcli.images.tiffpages import Plane
 from convcli.values import frozen
 
-JPEG: Final = 7
-"""Tag 259, compression."""
-
+_UNCOMPRESSED: Final = 1  # tag 259
+_LEAST_FIRST: Final = 2  # tag 266, fill order
 END_OF_JPEG: Final = b"\xff\xd9"
 
 LARGEST_BAND: Final = 2**28
@@ -31,32 +31,40 @@ KEPT: Final = 48 * 2**20
 
 
 class TiffRows:
-    """Rows of a page whose pixels lie together (planar configuration 1).
+    """Rows of a plane of an open file, one of ``count`` that are read one after the other."""
 
-    Args:
-        page: tifffile's page of an open file, one of ``pages`` that are read one after the other.
-        finish: turns decoded values, (rows, columns, samples), into the header's.
-    """
-
-    def __init__(
-        self, source: Input, page: Any, header: Header, finish: Callable[[Array], Array], pages: int = 1
-    ) -> None:
-        self.source, self.page, self.header, self.finish = source, page, header, finish
+    def __init__(self, source: Input, plane: Plane, header: Header, count: int = 1) -> None:
+        page = plane.page
+        self.source, self.page, self.shift, self.header = source, page, plane.shift, header
         self.height = page.tilelength if page.is_tiled else page.rowsperstrip
-        self.across = -(-page.imagewidth // page.tilewidth) if page.is_tiled else 1
+        self.width = page.tilewidth if page.is_tiled else page.imagewidth
+        if self.height < 1 or self.width < 1:
+            raise ImageError(f"damaged tiff: strips or tiles of {self.width}×{self.height} pixels")
+        self.across = -(-page.imagewidth // self.width)
+        self.apart = page.samplesperpixel if page.planarconfig == SEPARATE else 1
         self.each = header.columns * self.height * header.channels * header.dtype.itemsize
-        self.most = max(KEPT // max(self.each, 1), 2)
-        due, there = self.across * -(-header.rows // max(self.height, 1)), len(page.dataoffsets)
-        if self.height < 1 or there < due or len(page.databytecounts) < due:
-            raise ImageError(f"damaged tiff: {there} of its {due} strips or tiles are there")
-        self.most = self.most if pages == 1 else 2
+        due, there = self._segments * self.apart, len(page.dataoffsets)
+        sized = page.compression == _UNCOMPRESSED or len(page.databytecounts) >= due
+        if there < due or not sized:
+            raise ImageError(
+                f"damaged tiff: {min(there, len(page.databytecounts))} of its {due} strips or tiles are there"
+            )
+        self.most = max(KEPT // max(self.each, 1), 2) if count == 1 else 2
         self.bands: OrderedDict[int, _Band] = OrderedDict()
         self.changed = Condition()
+        page.init_decode()
+
+    @property
+    def _segments(self) -> int:
+        """Strips or tiles of the page, or of each of its samples."""
+        return int(self.across * -(-self.header.rows // self.height))
 
     @property
     def memory(self) -> int:
-        """About how many bytes the decoded rows take that are kept."""
-        return int(self.each * min(self.most, -(-self.header.rows // self.height)))
+        """About how many bytes are taken: the decoded rows that are kept, and a segment on its way."""
+        page, kept = self.page, min(self.most, -(-self.header.rows // self.height))
+        samples = self.height * self.width * page.samplesperpixel
+        return int(self.each * kept + samples * page.dtype.itemsize + max(page.databytecounts, default=0))
 
     def rows(self, first: int, last: int) -> Array:
         """Rows ``first`` to ``last``, (rows, columns, channels).
@@ -113,22 +121,61 @@ class TiffRows:
             self.changed.notify_all()
 
     def _decode(self, index: int, column: int, into: Array) -> None:
-        page, place = self.page, index * self.across + column
-        offset, count = page.dataoffsets[place], page.databytecounts[place]
+        rows, left = into.shape[0], column * self.width
         with sound("tiff"):
-            data = bytes(self.source.part(offset, count)) if offset and count else b""
-            ended = page.compression != JPEG or END_OF_JPEG in data[-8:]
-            if not count or len(data) < count or not ended:
-                raise ImageError(f"damaged tiff: segment {place} is missing or cut off")
-            decoded = page.decode(data, place, jpegtables=page.jpegtables)[0]
-            if decoded is None:
-                raise ImageError(f"damaged tiff: segment {place} is missing")
-            part = self.finish(decoded[0])
-        left = column * page.tilewidth if page.is_tiled else 0
-        rows, columns = into.shape[0], min(part.shape[1], into.shape[1] - left)
-        if part.shape[0] < rows:
-            raise ImageError(f"damaged tiff: segment {place} has {part.shape[0]} of {rows} rows")
+            places = [index * self.across + column + plane * self._segments for plane in range(self.apart)]
+            part = pixels(
+                self.page, np.concatenate([self._segment(place, rows) for place in places], axis=-1)
+            )
+        columns = min(part.shape[1], into.shape[1] - left)
+        if part.shape[0] < rows or columns < min(self.width, into.shape[1] - left):
+            raise ImageError(f"damaged tiff: segment {places[0]} has {part.shape[0]} of {rows} rows")
         into[:, left : left + columns] = part[:rows, :columns]
+
+    def _segment(self, place: int, rows: int) -> Array:
+        """A decoded strip or tile, (rows, columns, samples)."""
+        page, shared = self.page, subsampling(self.page)
+        data = self._data(place, rows)
+        if page.compression == JPEG and END_OF_JPEG not in data[-8:]:
+            raise ImageError(f"damaged tiff: segment {place} is missing or cut off")
+        if shared != (1, 1):
+            size = (self.height if page.is_tiled else rows, self.width)
+            return unit_samples(_unpacked(page, data), size, shared)
+        decoded = page.decode(data, place, jpegtables=page.jpegtables)[0]
+        if decoded is None:
+            raise ImageError(f"damaged tiff: segment {place} is missing")
+        found: Array = decoded[0]
+        return found
+
+    def _data(self, place: int, rows: int) -> bytes:
+        """The bytes of a strip or tile.
+
+        Their number is known where nothing is compressed, and a single segment without one goes to the end of
+        the file, as libtiff has it; otherwise what the page says counts.
+        """
+        page = self.page
+        offset, counts = page.dataoffsets[place], page.databytecounts
+        count = counts[place] if place < len(counts) else 0
+        alone = self._segments * self.apart == 1
+        if page.compression == _UNCOMPRESSED:
+            due = self._size(rows)
+            count = due if alone or count > due or not counts else count
+        elif alone and not count:
+            count = max(self.source.size - offset, 0)
+        data = bytes(self.source.part(offset + self.shift, count)) if offset and count else b""
+        if not count or len(data) < count:
+            raise ImageError(f"damaged tiff: segment {place} is missing or cut off")
+        return data
+
+    def _size(self, rows: int) -> int:
+        """Bytes of an uncompressed segment of so many rows; each row ends with a byte."""
+        page, (wide, high) = self.page, subsampling(self.page)
+        rows = self.height if page.is_tiled else rows
+        if (wide, high) != (1, 1):
+            return int(-(-rows // high) * -(-self.width // wide) * (wide * high + 2))
+        bits = page.bitspersample
+        samples = 1 if self.apart > 1 else page.samplesperpixel
+        return int(rows * -(-self.width * (sum(bits) if isinstance(bits, tuple) else bits * samples) // 8))
 
     def forget(self) -> None:
         """Keep no decoded rows."""
@@ -161,3 +208,20 @@ class _Band:
         self.pixels = np.empty(shape, dtype)
         self.claimed = self.settled = 0
         self.failure: BaseException | None = None
+
+
+def _unpacked(page: Any, data: bytes) -> bytes:
+    """A segment as it was before it was compressed, in the usual order of bits."""
+    from tifffile import TIFF
+
+    if page.fillorder == _LEAST_FIRST:
+        data = _reversed(data)
+    if page.predictor != 1:
+        raise ImageError("tiff of subsampled YCbCr with a predictor, which is not read")
+    return data if page.compression == _UNCOMPRESSED else bytes(TIFF.DECOMPRESSORS[page.compression](data))
+
+
+def _reversed(data: bytes) -> bytes:
+    """The bits of every byte in the opposite order."""
+    bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
+    return np.packbits(bits).tobytes()
