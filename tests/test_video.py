@@ -44,6 +44,16 @@ def test_h264_is_near(run, tmp_path, rows):
     assert np.abs(found.astype(int) - pixels).mean() < 3
 
 
+@pytest.mark.parametrize("name", ["mkv", "mp4"])
+def test_the_same_frames_are_the_same_bytes(monkeypatch, name):
+    """Nothing random goes into a file, and the number of processors does not change it."""
+    pytest.importorskip("av")
+    pixels = film(3, rows=288, columns=352)
+    data = encoded(name, pixels)
+    assert encoded(name, pixels) == data
+    assert name == "mkv" or b"threads=4 " in data  # the encoder says how it was used
+
+
 def test_video_is_filtered_frame_by_frame(run, tmp_path):
     """Every frame of the result is what the plain loop makes of that frame."""
     pytest.importorskip("av")

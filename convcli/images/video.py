@@ -41,6 +41,9 @@ _ORIENTATIONS: Final = {
 
 _ODD: Final = "it is not turned as its display matrix says, which is no quarter turn"
 
+_THREADS: Final = 4  # of H.264, whose bytes depend on their number; else that is the processors'
+_REPRODUCIBLE: Final = {"fflags": "bitexact"}  # no random identifiers, no dates, no versions
+
 QUALITY: Final = 18  # of H.264's constant rate factor, 0 to 51: hardly to be told from the original
 
 
@@ -163,7 +166,7 @@ class VideoEncoder:
 
     def write(self, file: BinaryIO, pieces: Iterable[Array]) -> None:
         """The whole file."""
-        with _library().open(file, "w", format=self.container) as out:
+        with _library().open(file, "w", format=self.container, options=_REPRODUCIBLE) as out:
             stream = self._stream(out)
             ends = self.timing.ticks(_RATE, least=1)
             for start, length, pixels in zip(_starts(ends), ends, self._frames(iter(pieces)), strict=True):
@@ -182,6 +185,7 @@ class VideoEncoder:
         stream.pix_fmt = _EXACT[self._form] if exact else near
         stream.time_base = stream.codec_context.time_base = Fraction(1, _RATE)
         stream.options = {"level": "3"} if exact else {"crf": str(QUALITY)}
+        stream.codec_context.thread_count = _THREADS
         return stream
 
     @property
