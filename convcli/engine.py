@@ -8,9 +8,9 @@ serves as the planes; where the results are the sums, they are written to their 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from threading import Event
+from threading import Event, Lock
 from typing import Final, Protocol
 
 import numpy as np
@@ -68,20 +68,58 @@ class Consumer(Protocol):
         """Take sums that had no room; they are scratch and may be changed."""
 
 
-def run(plan: Plan, source: Source, consumer: Callable[[], Consumer]) -> None:
+class Holder(Protocol):
+    """Keeps what tasks read for as long as they are at work."""
+
+    def hold(self, batch: int) -> None:
+        """Keep a batch entry until it is released."""
+
+    def release(self, batch: int) -> None:
+        """Give up one hold on a batch entry."""
+
+
+class _Tasks:
+    """The tasks of a plan in order, for several workers.
+
+    A task is taken and its batch entry held in one step. So an entry before the last one taken is either held
+    or finished, and a worker that lags behind never asks for one that is gone.
+    """
+
+    def __init__(self, plan: Plan, holder: Holder | None) -> None:
+        self.lock, self.holder = Lock(), holder
+        self.left = deque(
+            Task(batch, depth, strip)
+            for batch in range(plan.problem.batch)
+            for depth in range(plan.problem.depth.output)
+            for strip in plan.strips()
+        )
+
+    def each(self) -> Iterator[Task]:
+        """Tasks until none are left; one is finished when the next is asked for."""
+        while (task := self._next()) is not None:
+            try:
+                yield task
+            finally:
+                if self.holder is not None:
+                    self.holder.release(task.batch)
+
+    def _next(self) -> Task | None:
+        with self.lock:
+            task = self.left.popleft() if self.left else None
+            if task is not None and self.holder is not None:
+                self.holder.hold(task.batch)
+            return task
+
+
+def run(plan: Plan, source: Source, consumer: Callable[[], Consumer], holder: Holder | None = None) -> None:
     """Compute every strip of ``source`` and hand it to a consumer.
 
     Args:
         source: values of the problem's type.
         consumer: makes one consumer for each worker. Tasks are begun in the order of the plan's strips.
+        holder: keeps the batch entries of ``source`` that are being read, where it does not keep all.
     """
-    problem = plan.problem
-    tasks = deque(
-        Task(batch, depth, strip)
-        for batch in range(problem.batch)
-        for depth in range(problem.depth.output)
-        for strip in plan.strips()
-    )
+    tasks = _Tasks(plan, holder)
     halt = Event()
     with Threads() as threads:
         try:  # a signal may come while the workers begin
@@ -97,17 +135,15 @@ def run(plan: Plan, source: Source, consumer: Callable[[], Consumer]) -> None:
             halt.set()
 
 
-def _work(plan: Plan, source: Source, tasks: deque[Task], consumer: Consumer, halt: Event) -> None:
+def _work(plan: Plan, source: Source, tasks: _Tasks, consumer: Consumer, halt: Event) -> None:
     """One worker: tasks until there are none; a failure, or an interrupt, ends the others' too."""
     try:
         # IEEE's answers to overflow and NaN are the answers.
         with np.errstate(all="ignore"), Arena() as arena:
             np.setbufsize(BUFFER)  # which errstate restores
             bench = _Bench(plan, arena, halt)
-            while not halt.is_set():
-                try:
-                    task = tasks.popleft()
-                except IndexError:
+            for task in tasks.each():
+                if halt.is_set():
                     return
                 room = bench.room(consumer.room(task))
                 if bench.compute(source, task, room) and room is None:

@@ -27,7 +27,7 @@ from convcli.colour import (
 from convcli.dtypes import Affine, Array, DType, Finish, span
 from convcli.errors import ImageError
 from convcli.geometry import Axis, Strip
-from convcli.images.base import Reader
+from convcli.images.base import Decoded, Held, Reader
 from convcli.picture import Mapping, ends
 from convcli.plan import Outcome, Plan, Problem
 from convcli.rational import Number
@@ -134,20 +134,23 @@ def feature_maps(
     quicker than keeping a map of full size. A ``table`` of (256, 3) colours colours maps of one channel.
     """
     source: Source = Colours(treatment.reader(reader), plan)
+    holder = reader if isinstance(reader, Held) else None
     if plan.problem.depth.size > 1:
-        source = _volume(source, plan.problem)
+        source, reader = _volume(source, plan.problem, reader, treatment.alpha == "keep")
+        holder = None
     outcome = outcome_of_seen(plan) if treatment.alpha == "filter" else plan.outcome
     seen_sums = [Seen() for _ in canvases]
     view = seen if treatment.alpha == "filter" else None
     opaque = partial(visible, half=plan.problem.filter.denominator / 2 if treatment.values.kind != "f" else 0)
     if mapping.needs_range:
-        _run(plan, source, seen_sums, lambda own: _Looker(own, view, opaque))
+        _run(plan, source, seen_sums, lambda own: _Looker(own, view, opaque), holder)
     mappings = [
         _ranged(plan, outcome, index, mapping, map_, treatment) for index, map_ in enumerate(seen_sums)
     ]
     palettes = _palettes(plan, outcome, treatment, mappings, canvases, reader)
     palettes = [replace(palette, table=table) for palette in palettes]
-    _run(plan, source, seen_sums, lambda own: _Painter(own, view, opaque, not mapping.needs_range, palettes))
+    noting = not mapping.needs_range
+    _run(plan, source, seen_sums, lambda own: _Painter(own, view, opaque, noting, palettes), holder)
     return [
         FeatureMap(*_range(outcome, index, map_), map_.below, map_.above, used)
         for index, (map_, used) in enumerate(zip(seen_sums, mappings, strict=True))
@@ -172,10 +175,19 @@ class Colours:
         return shaped
 
 
-def _volume(source: Source, problem: Problem) -> Whole:
-    """All frames as one array, because every depth of a volume's result reads several of them."""
-    frames = [source.rows(frame, 0, problem.rows.size) for frame in range(problem.depth.size)]
-    return Whole(np.concatenate(frames)[None])
+def _volume(source: Source, problem: Problem, reader: Reader, alpha: bool) -> tuple[Whole, Reader]:
+    """All frames as one array, and their alpha where it is wanted, each frame read once.
+
+    Every depth of a volume's result reads several of them.
+    """
+    frames, rows, columns = (axis.size for axis in problem.axes)
+    shape = frames, rows, columns, problem.channels, problem.lanes
+    values, planes = np.empty(shape, problem.dtype), []
+    for frame in range(frames):
+        values[frame] = source.rows(frame, 0, rows)[0]
+        if alpha:
+            planes.append(reader.rows(frame, 0, rows)[..., -1:].copy())
+    return Whole(values[None]), Decoded(planes)
 
 
 def _ranged(
@@ -344,7 +356,11 @@ class _Painter:
 
 
 def _run(
-    plan: Plan, source: Source, seen: list[Seen], consumer: Callable[[list[Seen]], engine.Consumer]
+    plan: Plan,
+    source: Source,
+    seen: list[Seen],
+    consumer: Callable[[list[Seen]], engine.Consumer],
+    holder: engine.Holder | None,
 ) -> None:
     """One pass of the engine, in which every worker has notes of its own."""
     workers: list[list[Seen]] = []
@@ -353,7 +369,7 @@ def _run(
         workers.append([Seen() for _ in seen])
         return consumer(workers[-1])
 
-    engine.run(plan, source, make)
+    engine.run(plan, source, make, holder)
     for own in workers:
         for map_, more in zip(seen, own, strict=True):
             map_.merge(more)

@@ -23,7 +23,7 @@ from convcli.images.metadata import listed
 from convcli.images.pnm import misnamed
 from convcli.naming import Target
 from convcli.report import File, Report
-from convcli.task import AHEAD, GRAY, Settings, Task, prepare
+from convcli.task import GRAY, Settings, Task, prepare
 from convcli.threads import Threads
 from convcli.values import frozen
 
@@ -140,7 +140,7 @@ def results(opened: Input, todo: Todo, ledger: Ledger, again: bool = False) -> I
 def _made(task: Task, drafts: list[Draft]) -> list[FeatureMap]:
     """Compute the maps and write them into the drafts."""
     plan, metadata = task.plan, task.said.metadata
-    reader = task.opened.reader(plan.threads + AHEAD)
+    reader = task.opened.reader()
     most = inf if task.pages > 1 else MOST_WAITING  # a page waits until those before it are written
     books = [[_canvas(task, target, metadata, most) for _ in range(task.pages)] for target in task.targets]
     canvases = [canvas for book in books for canvas in book]

@@ -12,7 +12,7 @@ from convcli.border import OUTSIDE, Indices, sources
 from convcli.dtypes import Array
 from convcli.featuremap import Colours
 from convcli.geometry import Geometry, Strip
-from convcli.images.base import Layout, Reader
+from convcli.images.base import Held, Layout, Reader
 from convcli.padding import Fill, Pair
 from convcli.plan import Plan
 from convcli.steps import number
@@ -119,7 +119,7 @@ class Kept:
 def engine_sums(plan: Plan, reader: Reader, frame: int, places: Sequence[Pair]) -> dict[Pair, Array]:
     """What the engine adds up at some places of a frame, maps combined: (maps, lanes) each."""
     keeper = _Keeper(frame, places)
-    engine.run(plan, Colours(reader, plan), lambda: keeper)
+    engine.run(plan, Colours(reader, plan), lambda: keeper, reader if isinstance(reader, Held) else None)
     return keeper.kept
 
 

@@ -34,9 +34,6 @@ LUMA: Final = tuple(Fraction(share, 1000) for share in (299, 587, 114))
 GRAY: Final = "gray"
 """The colour map that leaves pixels as they are."""
 
-AHEAD: Final = 2
-"""Decoded frames that are kept beyond one a worker."""
-
 SHARERS: Final = 8
 """Workers that a picture is cut for: a file's bytes follow its strips, and do not depend on the machine."""
 
@@ -110,9 +107,12 @@ class Task:
     def memory(self) -> int:
         """About how many bytes it takes: what is decoded or encoded whole, and the strips on their way."""
         plan, layout, problem = self.plan, self.layout, self.plan.problem
-        read = self.opened.memory(min(self.opened.header.frames, plan.threads + AHEAD))
-        if problem.depth.size > 1:  # the frames, and the volume that they become
-            read += 2 * prod(self.geometry.input) * problem.channels * problem.lanes * problem.dtype.itemsize
+        volume = problem.depth.size > 1
+        read = self.opened.memory(1 if volume else plan.threads)
+        if volume:
+            planes = problem.channels * problem.lanes * problem.dtype.itemsize
+            planes += self.treatment.stored.itemsize * (self.treatment.alpha == "keep")
+            read += prod(self.geometry.input) * planes
         formats = [target.format for target in self.targets]
         encoded = sum(images.encoder_memory(entry, layout) for entry in formats)
         waiting = prod(layout.shape) * layout.dtype.itemsize * layout.frames * (self.pages - 1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import struct
+import time
 import zlib
 from fractions import Fraction
 
@@ -15,15 +17,17 @@ import tifffile
 from PIL import Image, ImageSequence
 
 import convcli
-from convcli import images, job
+from convcli import images, job, planner
 from convcli.errors import ImageError
 from convcli.files import Input
 from convcli.images import format_named, open_bytes, open_input
 from convcli.images.base import Layout, Metadata, Timing
+from convcli.images.frames import Frames
 from convcli.naming import Output
 from convcli.padding import Padding
 from convcli.picture import Mapping
 from convcli.task import Settings
+from convcli.values import replace
 from tests.reference import correlate, rounded
 
 LIMIT = 10**9
@@ -435,9 +439,7 @@ def test_avif_sequences_keep_their_time(run, tmp_path):
 
 
 def test_frames_decoded_in_order_are_few_in_memory():
-    """Who reads on and on keeps only the last frames; who goes back begins anew."""
-    from convcli.images.frames import Frames
-
+    """Reading on and on keeps only the last frames and those that are held; going back starts over."""
     made = []
 
     def decode():
@@ -446,12 +448,72 @@ def test_frames_decoded_in_order_are_few_in_memory():
             yield np.full((2, 2, 1), index, np.uint8)
 
     reader = Frames(decode, 3)
-    for index in (*range(50), 2, 4):
+    reader.hold(7)
+    for index in (*range(50), 2, 7, 4):
         assert reader.rows(index, 0, 1)[0, 0, 0] == index
-        assert len(reader.kept) <= 3
+        assert len(reader.kept) <= 4
     assert len(made) == 55
+    reader.release(7)
+    assert len(reader.kept) == 3
     with pytest.raises(ImageError, match="it ends behind frame 50"):
         reader.rows(50, 0, 1)
+
+
+@functools.cache
+def moving(name: str) -> bytes:
+    """A file of 20 frames that can only be decoded in order."""
+    pixels = film(1 if name == "gif" else 3, frames=20, rows=32, columns=24)
+    if name != "avif":
+        return encoded(name, pixels, Timing.steady(20))
+    file, (first, *others) = io.BytesIO(), map(Image.fromarray, pixels)
+    first.save(file, "AVIF", save_all=True, append_images=others, duration=40, speed=10)
+    return file.getvalue()
+
+
+BLOCK = convcli.Kernel(np.ones((3, 3, 3)) / 16)
+PASSES = {
+    "one pass": (Settings(convcli.load_kernel("box3"), threads=4), 1),
+    "a range": (Settings(convcli.load_kernel("sobel-x"), threads=4), 2),
+    "a volume": (Settings(BLOCK, threads=4, mapping=Mapping.parse("clip")), 1),
+    "the range of a volume": (Settings(BLOCK, threads=4, mapping=Mapping.parse("stretch")), 1),
+    "some frames": (Settings(convcli.load_kernel("box3"), threads=4, frames=slice(10, 15)), 0.75),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "case", "small"),
+    [
+        *itertools.product(["gif", "png", "webp", "avif", "mkv"], PASSES, [False]),
+        *itertools.product(["gif"], PASSES, [True]),
+    ],
+)
+def test_every_frame_is_decoded_once_a_pass(name, case, small, tmp_path, monkeypatch):
+    """However far a worker lags behind; a second pass decodes again only where frames take much memory."""
+    if name == "mkv":
+        pytest.importorskip("av")
+    source, entry = tmp_path / f"in.{name}", format_named(name)
+    source.write_bytes(moving(name))
+    decoded, kept, genuine, read = [], [], type(entry).frames, Frames.rows
+
+    def frames(self, *given):
+        for frame in genuine(self, *given):
+            decoded.append(0)
+            yield frame
+
+    def rows(self, frame, first, last):
+        time.sleep(0.002 * (frame % 5 == 0))
+        kept.append(len(self.kept))
+        return read(self, frame, first, last)
+
+    monkeypatch.setattr(type(entry), "frames", frames)
+    monkeypatch.setattr(Frames, "rows", rows)
+    monkeypatch.setattr(images, "_KEPT", 10**9 if small else 0)
+    monkeypatch.setattr(planner, "THREAD_WORK", 1.0)  # as many threads as were asked for
+    monkeypatch.setattr(planner, "_remembered", planner._decided)
+    settings, passes = PASSES[case]
+    job.apply(str(source), replace(settings, output=Output(str(tmp_path / "out.tif"))))
+    assert len(decoded) == 20 * (min(passes, 1) if small else passes)
+    assert small or max(kept) <= settings.threads + 1
 
 
 def test_pages_that_are_cut_off_are_missed():

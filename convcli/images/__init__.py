@@ -62,6 +62,9 @@ FORMATS: Final[tuple[Format, ...]] = (
 MOST_AT_ONCE: Final = 4 * 10**9
 """Values of an animation that are kept in memory until its format encodes them."""
 
+_KEPT: Final = 2**25
+"""Bytes of decoded frames that are kept for a second pass, if all of them fit."""
+
 _FRAME: Final = 6
 """Bytes a pixel that Pillow keeps of each further frame of an animation that it encodes."""
 
@@ -94,26 +97,23 @@ class Opened:
         with strict(self.format.name):
             return self._upright(self.format.decode(self.source.read(), self.stored))
 
-    def reader(self, ahead: int = 1) -> Reader:
-        """The pictures for reading rows: in parts where format and file allow it, else decoded whole.
+    def reader(self) -> Reader:
+        """The images for reading rows: in parts where format and file allow it, else decoded whole.
 
-        All that takes some of the frames, and whoever asks again, has the same one.
-
-        Args:
-            ahead: how many frames are read at a time.
+        Every selection of the frames, and every later call, shares one reader.
 
         Raises:
             ImageError: the file is damaged.
         """
         if not self.kept:
-            self.kept.append(self._reader(ahead))
+            self.kept.append(self._reader())
         return Later(self.kept[0], self.skipped) if self.skipped else self.kept[0]
 
-    def _reader(self, ahead: int) -> Reader:
+    def _reader(self) -> Reader:
         if self.parts is not None:
             return self.parts
         if self.stored.frames > 1:
-            return Frames(self._frames, ahead)
+            return Frames(self._frames, self._spare)
         reader: Reader | None = None
         if self.header.orientation == 1 and isinstance(self.format, Progressive):
             with strict(self.format.name):
@@ -122,22 +122,35 @@ class Opened:
 
     def _frames(self) -> Iterator[Array]:
         assert isinstance(self.format, Moving)
-        with sound(self.format.name):
-            for stored in self.format.frames(self.source.read(), self.stored):
-                yield self._upright(stored)
+        coming = self.format.frames(self.source.read(), self.stored)
+        while True:
+            with sound(self.format.name):
+                stored = next(coming, None)
+            if stored is None:
+                return
+            yield self._upright(stored)
 
     def _upright(self, stored: Array) -> Array:
         turn = _TURNS.get(self.header.orientation)
         return stored if turn is None else np.ascontiguousarray(turn(stored))
 
-    def memory(self, frames: int) -> int:
-        """About how many bytes it takes to read rows of it, with so many decoded frames kept."""
+    @property
+    def _spare(self) -> int:
+        """Decoded frames that are kept though nobody holds them: all where they take little, so that a second
+        pass need not decode them again, else the last one.
+        """
+        frame = self.stored.rows * self.stored.columns * self.stored.channels * self.stored.dtype.itemsize
+        return self.stored.frames if self.stored.frames * frame <= _KEPT else 1
+
+    def memory(self, held: int) -> int:
+        """About how many bytes it takes to read rows of it, with so many decoded frames held."""
         if self.parts is not None:
             return self.parts.memory if isinstance(self.parts, Keeping) else 0
         header = self.header
         pixels = header.rows * header.columns * header.dtype.itemsize
         beside = self.format.decoding if isinstance(self.format, Heavy) else 0
         turned = header.channels if header.orientation != 1 else 0
+        frames = min(self.stored.frames, held + self._spare + 1)  # and one that is being decoded
         return self.source.size + pixels * (frames * header.channels + max(beside, turned))
 
     def forget(self) -> None:

@@ -159,6 +159,17 @@ class Reader(Protocol):
         """Some rows of one, (rows, columns, channels), which are only read."""
 
 
+@runtime_checkable
+class Held(Protocol):
+    """A reader that keeps a frame only while somebody holds it, because decoding it again is expensive."""
+
+    def hold(self, frame: int) -> None:
+        """Keep a frame until it is released."""
+
+    def release(self, frame: int) -> None:
+        """Give up one hold on a frame."""
+
+
 @frozen(eq=False)
 class Decoded:
     """Pictures in memory, (rows, columns, channels) each."""
