@@ -67,6 +67,13 @@ def _foretold(source: Source, settings: Settings) -> list[Path]:
     return output.foretold(source.path, settings.kernel.name, maps)
 
 
+def _clash(path: str, place: str, owner: str) -> str:
+    """Why an image is not made whose output is an earlier one's."""
+    apart = os.path.dirname(path) != os.path.dirname(owner)  # noqa: PTH120
+    hint = "; a DESTINATION with {dir} keeps their folders" if apart else ""
+    return f"{one_line(path)}: its output {one_line(place)} is that of {one_line(owner)} too{hint}"
+
+
 @frozen(eq=False)
 class Batch:
     """Pictures and what to do with each.
@@ -102,8 +109,21 @@ class Batch:
             for settings in self.each
         ]
 
+    @cached_property
+    def clashes(self) -> dict[str, str]:
+        """By its name, each image that is not made because an earlier one has its output, and the reason."""
+        resolved, owners = locator(follow=True), dict[str, str]()
+        found: dict[str, str] = {}
+        for source, places in zip(self.sources, self.places, strict=True):
+            taken = [place for place in places if resolved(place) in owners]
+            if taken:
+                found[source.path] = _clash(source.path, taken[0], owners[resolved(taken[0])])
+            else:
+                owners |= {resolved(place): source.path for place in places}
+        return found
+
     def check(self, manifest: str | None = None, lists: Sequence[str] = ()) -> None:
-        """Refuse, before anything is touched, outputs that are inputs, that two inputs share, or that exist.
+        """Refuse, before anything is touched, outputs that are inputs or that exist.
 
         A manifest is neither an input, nor a list of them, nor an output.
 
@@ -115,28 +135,23 @@ class Batch:
         """
         resolved = locator(follow=True)
         inputs = {resolved(source.path) for source in self.sources}
-        owners: dict[str, str] = {}
+        outputs: set[str] = set()
         there: list[str] = []
         for source, places in zip(self.sources, self.places, strict=True):
-            for place in places:
+            for place in places if source.path not in self.clashes else ():
                 name = resolved(place)
                 if name in inputs:
                     raise ArgumentError(
                         f"{one_line(source.path)}: its output {one_line(place)} is an input of this run"
                     )
-                other = owners.setdefault(name, source.path)
-                if other != source.path:
-                    raise ArgumentError(
-                        f"{one_line(other)} and {one_line(source.path)} would both be written to "
-                        f"{one_line(place)}; nothing was done"
-                    )
+                outputs.add(name)
                 if os.path.lexists(place):
                     there.append(place)
-        if manifest is not None and resolved(manifest) in inputs | owners.keys() | set(map(resolved, lists)):
+        if manifest is not None and resolved(manifest) in inputs | outputs | set(map(resolved, lists)):
             raise ArgumentError(f"{one_line(manifest)}: the manifest is an input, a list or an output too")
         if there and not (self.again or self.each[0].force):
             raise ArgumentError(
-                f"{len(there)} of {len(owners)} outputs exist already, such as {one_line(there[0])}; "
+                f"{len(there)} of {len(outputs)} outputs exist already, such as {one_line(there[0])}; "
                 "--resume goes on by a manifest, --force replaces them"
             )
 

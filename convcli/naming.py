@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import string
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +18,7 @@ from convcli.images import FORMATS, format_named, format_of_suffix, written
 from convcli.images.base import Format, Manifold, Mixed, Near, kind_text
 from convcli.values import frozen, replace
 
-FIELDS: Final = ("stem", "kernel", "index", "frame", "suffix")
+FIELDS: Final = ("dir", "stem", "kernel", "index", "frame", "suffix")
 _ARRAYS, _PAGES = "npy", "tiff"
 _DEFAULT: Final = "{stem}.{kernel}{suffix}"
 _DEFAULT_OF_BANK: Final = "{stem}.{kernel}.{index}{suffix}"
@@ -106,6 +108,12 @@ class Output:
         return self.spec is not None and not in_folder and "kernel" not in self._fields
 
     @property
+    def is_one_input(self) -> bool:
+        """Whether the results of every input would go to the same place."""
+        tells = not self._fields.isdisjoint(("dir", "stem")) or (self.spec or "").endswith("/")
+        return self.is_one_file or (self._is_template and not tells)
+
+    @property
     def is_one_frame(self) -> bool:
         """Whether every frame goes to a file of its own."""
         return "frame" in self._fields
@@ -120,8 +128,8 @@ class Output:
         )
 
     def inside(self, folder: str) -> Output:
-        """The same with a folder more in front of a result's name."""
-        if not folder:
+        """The same with a folder more in front of a result's name, unless the template places it by {dir}."""
+        if not folder or "dir" in self._fields:
             return self
         if self._is_template and not (self.spec or "").endswith("/"):
             place = Path(self.spec or "")
@@ -218,6 +226,7 @@ class Output:
         template = self.spec if self._is_template else _DEFAULT if maps == 1 else _DEFAULT_OF_BANK
         suffix = origin.suffix if origin.suffix.casefold() in chosen.suffixes else chosen.suffixes[0]
         values = {
+            "dir": self._folder(source),
             "stem": origin.stem,
             "kernel": safe(kernel),
             "index": index,
@@ -228,6 +237,24 @@ class Output:
         if self._is_template:
             return Path(name) / _DEFAULT.format_map(values) if name.endswith("/") else Path(name)
         return (Path(self.spec) if self.spec else origin.parent) / name
+
+    def _folder(self, source: str) -> str:
+        """``{dir}``: the input's folder as it was named, or `mirrored` where other folders precede it."""
+        if source == STREAM:
+            return "."
+        leads = (self.spec or "").startswith("{dir}")
+        return os.path.dirname(source if leads else mirrored(source)) or "."  # noqa: PTH120
+
+
+def mirrored(path: str) -> str:
+    """A path as it is repeated below another folder.
+
+    As with ``tar`` and ``rsync -R``, a leading ``/`` and every ``..`` are dropped, and ``/./`` marks where
+    the repeated part begins.
+    """
+    parts = Path(os.path.normpath(path.rpartition("/./")[2])).parts
+    kept = [part for part in parts if part not in (os.sep, "//", os.pardir)]
+    return str(Path(*kept)) if kept else ""
 
 
 def _escaped(folder: str) -> str:
@@ -288,10 +315,10 @@ def _replaced(wanted: Format, chosen: Format, picture: Picture) -> str:
 
 def _check_template(text: str) -> None:
     try:
-        fields = [(field, spec, how) for _, field, spec, how in string.Formatter().parse(text)]
+        parsed = list(string.Formatter().parse(text))
     except ValueError as error:
         raise ArgumentError(f"output template {shown(text)}: {error}") from error
-    for field, spec, how in fields:
+    for (_, field, spec, how), (behind, *_) in zip_longest(parsed, parsed[1:], fillvalue=("",) * 4):
         if field is None:
             continue
         if field not in FIELDS or how:
@@ -302,3 +329,5 @@ def _check_template(text: str) -> None:
                 f"output template {shown(text)}: {shown(spec)} cannot stand behind {field}; "
                 "allowed: a width of {index} or {frame}, as in {index:03}"
             )
+        if field == "dir" and not behind.startswith(os.sep):
+            raise ArgumentError(f"output template {shown(text)}: {{dir}} is a folder; put / after it")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from convcli.errors import ArgumentError, one_line
-from convcli.values import frozen
+from convcli.naming import mirrored
+from convcli.values import frozen, replace
 
 LARGEST_LIST: Final = 2**28
 """Bytes of a list of names."""
@@ -24,19 +25,27 @@ class Source:
     folder: str = ""
 
 
+@frozen
+class Named:
+    """A name that stands for images; the folders of one that comes from a list are kept in the results."""
+
+    text: str
+    listed: bool = False
+
+
 def expanded(
-    names: Iterable[str], recursive: bool, suffixes: Collection[str], apart: Path | None = None
+    names: Iterable[Named], recursive: bool, suffixes: Collection[str], apart: Path | None = None
 ) -> list[Source]:
     """The pictures that some names stand for, each once.
 
     Args:
-        names: files, folders, and patterns such as ``*.png`` that no shell has expanded.
+        names: of files, folders, and patterns such as ``*.png`` that no shell has expanded.
         recursive: whether the folders within folders count, whose tree is kept.
         suffixes: of the files of a folder that are pictures (``.png``); hidden ones are none.
         apart: a folder that is left out, the one of the results.
 
     Raises:
-        ArgumentError: a pattern that nothing fits, or a folder that cannot be read.
+        ArgumentError: a pattern that no file matches, or a folder that cannot be read.
     """
     found, located = dict[str, Source](), locator()
     outside = os.path.realpath(apart) if apart is not None else None
@@ -64,15 +73,19 @@ def locator(follow: bool = False) -> Callable[[str], str]:
     return located
 
 
-def _expanded(name: str, recursive: bool, suffixes: Collection[str], outside: str | None) -> Iterator[Source]:
+def _expanded(
+    named: Named, recursive: bool, suffixes: Collection[str], outside: str | None
+) -> Iterator[Source]:
+    name, place = named.text, mirrored(named.text) if named.listed else ""
     if os.path.isdir(name):  # noqa: PTH112 - a name with a NUL is none
-        yield from _within(name, recursive, suffixes, outside)
-    elif os.path.lexists(name) or not glob.has_magic(name):
-        yield Source(name)
+        for source in _within(name, recursive, suffixes, outside):
+            yield replace(source, folder=os.path.join(place, source.folder).rstrip(os.sep))  # noqa: PTH118
+    elif named.listed or os.path.lexists(name) or not glob.has_magic(name):
+        yield Source(name, os.path.dirname(place))  # noqa: PTH120
     else:
         fitting = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - names stay as they were written
         if not fitting:
-            raise ArgumentError(f"{one_line(name)}: nothing fits this pattern")
+            raise ArgumentError(f"{one_line(name)}: no file matches this pattern")
         for found in fitting:
             if not os.path.isdir(found):  # noqa: PTH112
                 yield Source(found)
@@ -98,7 +111,7 @@ def _refuse(error: OSError) -> None:
     raise ArgumentError(f"{one_line(str(error.filename))}: {error.strerror}") from error
 
 
-def listed(file: BinaryIO, null: bool) -> list[str]:
+def listed(file: BinaryIO, null: bool) -> list[Named]:
     """The names in a list, one a line, or behind each a NUL.
 
     Raises:
@@ -108,4 +121,4 @@ def listed(file: BinaryIO, null: bool) -> list[str]:
     if len(data) > LARGEST_LIST:
         raise ArgumentError(f"the list of names is longer than {LARGEST_LIST} bytes")
     parts = data.split(b"\0") if null else data.splitlines()
-    return [os.fsdecode(part) for part in parts if part]
+    return [Named(os.fsdecode(part), listed=True) for part in parts if part]

@@ -34,8 +34,8 @@ TERMINAL: Final = "term:"
     "-o",
     "--output",
     metavar="OUT",
-    help="A file, FOLDER/, a template of {stem} {kernel} {index} {frame} {suffix}, - for standard output, or "
-    "term: to look at it in the terminal. "
+    help="A file, FOLDER/, a template of {dir}/ {stem} {kernel} {index} {frame} {suffix}, - for standard "
+    "output, or term: to show it in the terminal. "
     "Default: {stem}.{kernel}{suffix} beside the input.",
 )
 @options.format_name

@@ -50,15 +50,11 @@ def _bytes(text: str) -> int:
 @options.frames
 @options.strip
 @options.force
+@click.option("-r", "--recursive", is_flag=True, help="Include subfolders, and keep their tree.")
 @click.option(
-    "-r", "--recursive", is_flag=True, help="Take the folders within folders too, and keep their tree."
+    "--from-file", type=click.Path(), metavar="LIST", help="Also read names from a file, one per line."
 )
-@click.option(
-    "--from-file", type=click.Path(), metavar="LIST", help="Take the names in a file too, one a line."
-)
-@click.option(
-    "-0", "--null", is_flag=True, help="Names in lists end with a NUL, as find -print0 writes them."
-)
+@click.option("-0", "--null", is_flag=True, help="Names in lists end with NUL, as find -print0 writes them.")
 @click.option("-n", "--dry-run", is_flag=True, help="Show every input with its outputs, and do nothing.")
 @click.option(
     "--report",
@@ -90,9 +86,9 @@ def _bytes(text: str) -> int:
 def batch(sources: tuple[str, ...], **given: Any) -> None:
     """Filter the pictures of each SOURCE, and put the results into the folder DESTINATION.
 
-    A SOURCE is a picture, a folder, a pattern such as 'in/*.png', or - for a list of names on standard input.
-    DESTINATION is a folder, which is made if it is missing, or a template such as out/{stem}{suffix}. With
-    several kernels, every picture is decoded once.
+    A SOURCE is an image, a folder, a pattern such as 'in/*.png', or - for a list of names on standard input.
+    DESTINATION is a folder, which is created if needed, or a template such as out/{stem}{suffix}. Names from
+    a list keep their folders there, as -r does. With several kernels, each image is decoded once.
 
     \b
       convcli batch photos/ edges/ -k sobel-x --map signed:1020
@@ -131,9 +127,11 @@ def _batch(arguments: tuple[str, ...], given: dict[str, Any], limits: Limits) ->
     if "{" not in destination and folder.exists() and not folder.is_dir():
         raise ArgumentError(f"{one_line(destination)}: is a file; the DESTINATION is a folder or a template")
     sources = _sources(names, given, None if "{" in destination else folder)
-    if not sources:
-        raise ArgumentError("there is no picture in any SOURCE")
     output = Output(spec, given["format_name"])
+    if len(sources) > 1 and output.is_one_input and len({source.folder for source in sources}) == 1:
+        raise ArgumentError(
+            f"{len(sources)} images would all be written to {one_line(spec)}; use {{stem}} or a folder"
+        )
     each = each_settings(given, given["kernels"], output)
     if len(each) > 1 and output.is_one_kernel:
         raise ArgumentError(
@@ -145,15 +143,15 @@ def _batch(arguments: tuple[str, ...], given: dict[str, Any], limits: Limits) ->
 
 def _sources(names: list[str], given: dict[str, Any], destination: Path | None) -> list[Source]:
     from convcli.images import FORMATS
-    from convcli.sources import expanded, listed
+    from convcli.sources import Named, expanded, listed
 
     lists = [given["from_file"]] if given["from_file"] else []
     if names.count(STREAM) + lists.count(STREAM) > 1:
         raise ArgumentError("standard input (-) stands twice")
-    wanted: list[str] = []
+    wanted: list[Named] = []
     for name in names:
         if name != STREAM:
-            wanted.append(name)
+            wanted.append(Named(name))
         elif sys.stdin is None:
             raise ArgumentError("standard input is closed")
         else:
@@ -165,7 +163,10 @@ def _sources(names: list[str], given: dict[str, Any], destination: Path | None) 
         except OSError as error:
             raise ArgumentError(f"{one_line(name)}: {error.strerror}") from error
     suffixes = {suffix for entry in FORMATS for suffix in entry.suffixes}
-    return expanded(wanted, given["recursive"], suffixes, destination)
+    found = expanded(wanted, given["recursive"], suffixes, destination)
+    if not found and any(name != STREAM for name in names):
+        raise ArgumentError("there is no image in any SOURCE")
+    return found
 
 
 def _show(batch: Batch, kept: Collection[str]) -> None:
@@ -263,6 +264,9 @@ class _Progress:
         if self.bar is not None:
             self.bar.__exit__(None, None, None)
         if self.quiet:
+            return
+        if not self.total:
+            click.echo("convcli: the list names no images; nothing to do", err=True)
             return
         seconds = time.monotonic() - self.begun
         left = self.total - self._count
