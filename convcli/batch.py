@@ -13,6 +13,7 @@ from typing import Final
 
 from convcli import __version__
 from convcli.errors import ArgumentError, one_line
+from convcli.naming import Output
 from convcli.planner import processors
 from convcli.sources import Source, locator
 from convcli.task import Settings
@@ -62,9 +63,16 @@ def _memory() -> int:
 
 
 def _foretold(source: Source, settings: Settings) -> list[Path]:
-    maps = 1 if settings.kernel.combine or settings.stack else settings.kernel.maps
-    output = settings.output.stacked(settings.kernel.maps) if settings.stack else settings.output
-    return output.foretold(source.path, settings.kernel.name, maps)
+    return _output(settings).foretold(source.path, settings.kernel.name, files_of(settings))
+
+
+def files_of(settings: Settings) -> int:
+    """Files that a picture or a frame becomes."""
+    return 1 if settings.kernel.combine or settings.stack else settings.kernel.maps
+
+
+def _output(settings: Settings) -> Output:
+    return settings.output.stacked(settings.kernel.maps) if settings.stack else settings.output
 
 
 def _clash(path: str, place: str, owner: str) -> str:
@@ -154,6 +162,14 @@ class Batch:
                 f"{len(there)} of {len(outputs)} outputs exist already, such as {one_line(there[0])}; "
                 "--resume goes on by a manifest, --force replaces them"
             )
+
+    def stems(self, source: Source) -> list[str]:
+        """What the names of an input's results are, whatever their formats and frames turn out to be."""
+        return [
+            stem
+            for settings in self.settings(source)
+            for stem in _output(settings).stems(source.path, settings.kernel.name, files_of(settings))
+        ]
 
     @cached_property
     def places(self) -> list[list[str]]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Final
 
 from convcli import job
 from convcli.batch import Batch
+from convcli.claims import Claims
 from convcli.drafts import Ledger
-from convcli.errors import ArgumentError, OutputError, one_line, told
+from convcli.errors import ArgumentError, told
 from convcli.files import Input
 from convcli.manifest import Row, State
 from convcli.report import Report
@@ -56,9 +55,7 @@ class Foreman:
     def __init__(self, batch: Batch, recording: bool) -> None:
         self.batch, self.recording = batch, recording
         self.ledger = Ledger([source.path for source in batch.sources])
-        self.begun = time.time_ns()
-        stems = Counter((source.folder, Path(source.path).stem) for source in batch.sources)
-        self.doubtful = {stem for stem, count in stems.items() if count > 1}
+        self.claims = Claims(batch)
 
     def __call__(self, order: Order) -> Callable[[], Outcome]:
         """Compute the maps of a picture; what is returned puts them in their places."""
@@ -75,6 +72,7 @@ class Foreman:
         each = batch.settings(source, order.threads)
         opened = stack.enter_context(Input.open(source.path, pipes=False))
         todo = job.decided(source.path, opened, each)
+        self.claims.check(source, [target.path for _, tasks in todo for target in tasks[0].targets])
         large = max(task.memory for _, tasks in todo for task in tasks)
         if not order.alone and large > batch.limits.memory // batch.limits.jobs:
             stack.close()
@@ -110,17 +108,8 @@ class Foreman:
 
         The reports are for the manifest, if there is one.
         """
-        if result.settings.force and (source.folder, Path(source.path).stem) in self.doubtful:
-            for target in result.tasks[0].targets:
-                self._check_older(target.path)
         sizes = result.commit(sync_folder=False)
         return result.reports(sizes) if self.recording else []
-
-    def _check_older(self, path: Path | None) -> None:
-        """Refuse to replace what this run made of another picture of the same name."""
-        with suppress(FileNotFoundError):
-            if path is not None and path.stat().st_ctime_ns >= self.begun:
-                raise OutputError(f"{one_line(str(path))}: is another output of this run")
 
     def _rows(self, source: Source, read: State | None, reports: list[Report]) -> list[Row]:
         if read is None:

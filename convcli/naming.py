@@ -20,6 +20,7 @@ from convcli.values import frozen, replace
 
 FIELDS: Final = ("dir", "stem", "kernel", "index", "frame", "suffix")
 _ARRAYS, _PAGES = "npy", "tiff"
+_ANY_FRAME, _ANY_SUFFIX = "\x01", "\x02"  # in names that a header decides
 _DEFAULT: Final = "{stem}.{kernel}{suffix}"
 _DEFAULT_OF_BANK: Final = "{stem}.{kernel}.{index}{suffix}"
 
@@ -48,6 +49,13 @@ class Picture:
         what = kind_text(self.channels, self.dtype, self.bands)
         sizes = " of several sizes or types" if self.mixed else ""
         return f"{self.frames} frames{sizes} ({what})" if self.frames > 1 else what
+
+
+class _AnyFrame:
+    """The number of any frame, in any width."""
+
+    def __format__(self, width: str) -> str:
+        return _ANY_FRAME
 
 
 @frozen
@@ -149,6 +157,11 @@ class Output:
             self._place(source, kernel, index, maps, chosen or FORMATS[0], picture) for index in range(maps)
         ]
 
+    def stems(self, source: str, kernel: str, maps: int) -> list[str]:
+        """The places of a picture's results without what its header decides: two that differ never meet."""
+        names = (self._named(source, kernel, index, maps, _AnyFrame(), _ANY_SUFFIX) for index in range(maps))
+        return [re.sub(rf"\d*{_ANY_FRAME}\d*", _ANY_FRAME, str(name)) for name in names]
+
     def targets(self, source: str, kernel: str, maps: int, came_as: Format, picture: Picture) -> list[Target]:
         """The place of each of ``maps`` results of this kind.
 
@@ -222,15 +235,19 @@ class Output:
     def _place(
         self, source: str, kernel: str, index: int, maps: int, chosen: Format, picture: Picture
     ) -> Path:
+        suffix = Path(source).suffix
+        suffix = suffix if suffix.casefold() in chosen.suffixes else chosen.suffixes[0]
+        return self._named(source, kernel, index, maps, picture.frame, suffix)
+
+    def _named(self, source: str, kernel: str, index: int, maps: int, frame: object, suffix: str) -> Path:
         origin = Path("stdin" if source == STREAM else source)
         template = self.spec if self._is_template else _DEFAULT if maps == 1 else _DEFAULT_OF_BANK
-        suffix = origin.suffix if origin.suffix.casefold() in chosen.suffixes else chosen.suffixes[0]
         values = {
             "dir": self._folder(source),
             "stem": origin.stem,
             "kernel": safe(kernel),
             "index": index,
-            "frame": picture.frame,
+            "frame": frame,
             "suffix": suffix,
         }
         name = (template or _DEFAULT).format_map(values)

@@ -18,13 +18,17 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
-import tifffile
+from PIL import Image
 
+from convcli import claims as claiming
 from convcli import images, job
+from convcli.batch import Batch, Limits
+from convcli.errors import OutputError
 from convcli.files import Input
 from convcli.images.base import Metadata
 from convcli.library import load_kernel
 from convcli.naming import Output
+from convcli.sources import Source
 from convcli.task import Settings
 from tests.conftest import SAMPLES
 
@@ -362,16 +366,93 @@ def test_results_may_lie_within_the_inputs(album):
     assert not (album / "out" / "out").exists()
 
 
-def test_formats_that_fall_back_on_one_name_do_not_meet(tmp_path):
-    """Two inputs whose results get the same name only because of their types: the second is refused."""
+def rival_folder(tmp_path: Path, pairs: int) -> Path:
+    """Pairs x.gif and x.png, both of which become x.box3.png, because a GIF cannot hold the result."""
     folder = tmp_path / "in"
     folder.mkdir()
-    (folder / "a.png").write_bytes(noise(1))
-    pixels = np.random.default_rng(0).integers(0, 4096, (20, 20), np.uint16)
-    (folder / "a.jpg").write_bytes(imagecodecs.jpeg8_encode(pixels, bitspersample=12))
-    ran = batch(folder, tmp_path / "out", "-k", "box3", "--force", "-j", 1)
-    assert ran.stderr.count("is another output of this run") == 1
-    assert "1 done, 0 skipped, 1 failed" in ran.stderr
+    for index in range(pairs):
+        pixels = np.random.default_rng(index).integers(0, 256, (24, 25, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.gif")
+        (folder / f"{index}.png").write_bytes(noise(index + 100))
+    return folder
+
+
+@pytest.mark.parametrize("words", [(), ("--force",), ("--force", "-j", 1), ("-j", 5, "--report", "-")])
+def test_of_two_inputs_with_one_output_the_first_wins(tmp_path, words):
+    """By the order of the inputs, whatever the number of workers, whoever is faster; the other is told."""
+    folder, out = rival_folder(tmp_path, 6), tmp_path / "out"
+    batch(*sorted(folder.glob("*.gif")), tmp_path / "gifs", "-k", "box3")
+    ran = batch(folder, out, "-k", "box3", *words)
+    assert made(out) == made(tmp_path / "gifs")
+    assert ran.returncode == 1 and "6 done, 0 skipped, 6 failed" in ran.stderr
+    for index in range(6):
+        told = f"{index}.png: its output {out}/{index}.box3.png is also that of {folder}/{index}.gif, which"
+        assert ran.stderr.count(told) == 1
+    names = [f"{index}.png" for index in range(6)] + [f"{index}.gif" for index in range(6)]
+    batch(*(folder / name for name in names), tmp_path / "other", "-k", "box3", *words)
+    assert made(tmp_path / "other") != made(out)
+    dry = batch(folder, tmp_path / "dry", "-k", "box3", *words, "-n")
+    assert (dry.returncode, dry.stderr.count("which comes first")) == (1, 6)
+
+
+def claims(places: dict[str, list[str]], template: str, folds: tuple[bool, bool], monkeypatch) -> list[str]:
+    """The inputs that are refused, of some whose headers lead to these places, in a folder that folds so."""
+    sources = [Source(name) for name in places]
+    wanted = Batch(sources, [Settings(load_kernel("box3"), output=Output(template))], Limits(1, 1, 2**30))
+    monkeypatch.setattr(claiming, "folding", lambda folder: folds)
+    found, refused = claiming.Claims(wanted), []
+    by_number = {
+        number: {found._key(Path(name)) for name in names} for number, names in enumerate(places.values())
+    }
+    monkeypatch.setattr(found, "_wanted", by_number.__getitem__)
+    for source in sources:
+        try:
+            found.check(source, map(Path, places[source.path]))
+        except OutputError:
+            refused.append(source.path)
+    return refused
+
+
+@pytest.mark.parametrize(
+    ("folds", "refused"),
+    [
+        ((False, False), []),
+        ((True, False), ["b/X.png", "b/E\u0301.png"]),
+        ((False, True), ["b/e\u0301.png"]),
+        ((True, True), ["b/X.png", "b/e\u0301.png", "b/E\u0301.png"]),
+    ],
+)
+def test_names_that_a_file_system_takes_for_one(folds, refused, monkeypatch):
+    """Names that differ in case or Unicode form alone meet where the file system folds them, only there."""
+    names = ["a/x.png", "b/X.png", "a/\u00e9.png", "b/e\u0301.png", "b/E\u0301.png", "a/y.png"]
+    places = {name: [f"out/{Path(name).stem}.box3.png"] for name in names}
+    assert claims(places, "out/", folds, monkeypatch) == refused
+
+
+@pytest.mark.parametrize(
+    ("template", "places", "refused"),
+    [
+        (
+            "o/{stem}{frame}.png",
+            {"a": ["o/a10.png", "o/a11.png"], "a1": ["o/a10.png"], "b": ["o/b0.png"]},
+            ["a1"],
+        ),
+        ("o/{stem}.{suffix}", {"x.gif": ["o/x.png"], "x.png": ["o/x.png"], "x.npy": ["o/x.npy"]}, ["x.png"]),
+        ("o/{stem}{suffix}", {"x.a": ["o/x.a"], "x.b": ["o/x.b", "o/x.a"], "x.c": ["o/x.b"]}, ["x.b"]),
+    ],
+)
+def test_what_an_input_that_fails_would_have_written_is_free(template, places, refused, monkeypatch):
+    """Frames and suffixes are known from headers; only an input that is not refused itself owns a place."""
+    assert claims(places, template, (False, False), monkeypatch) == refused
+
+
+def test_file_systems_are_asked_whether_they_fold(tmp_path):
+    """Here they do not; nothing is left of the question, and a folder that cannot be written answers no."""
+    (tmp_path / "x").touch()
+    folds = (tmp_path / "X").exists(), False
+    assert claiming.folding(str(tmp_path / "not" / "yet")) == folds
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert claiming.folding("/proc") == (False, False)
 
 
 def test_stop_at_the_first_error(tmp_path):
@@ -812,25 +893,6 @@ def test_places_that_no_manifest_can_be_at(run, tmp_path):
             place = tmp_path / name
             ran = run("batch", SAMPLES / "scene.png", tmp_path / "out", "-k", "box3", "--report", place, how)
             assert (ran.code, told in ran.err) == (2, True), ran.err
-
-
-def test_a_dry_run_finds_results_that_would_meet(run, tmp_path):
-    """Two pictures whose formats cannot hold the result fall back to one name."""
-    pixels = np.zeros((9, 9), np.uint8)
-    tifffile.imwrite(tmp_path / "a.tif", pixels)
-    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(pixels))
-    ran = run(
-        "batch",
-        tmp_path / "a.tif",
-        tmp_path / "a.png",
-        tmp_path / "out",
-        "-k",
-        "box3",
-        "--depth",
-        "float",
-        "-n",
-    )
-    assert (ran.code, "a.box3.tif would also be made of" in ran.err) == (1, True)
 
 
 def test_what_cannot_be_finished_is_lost_alone():

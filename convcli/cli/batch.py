@@ -172,10 +172,11 @@ def _sources(names: list[str], given: dict[str, Any], destination: Path | None) 
 def _show(batch: Batch, kept: Collection[str]) -> None:
     """Every input that is to be done with its outputs, as they would be; what would fail, with the reason."""
     from convcli import job
-    from convcli.errors import ConvcliError
+    from convcli.claims import Claims
+    from convcli.errors import ConvcliError, told
     from convcli.files import Input
 
-    failed, owners = 0, dict[Path, str]()
+    failed, claims = 0, Claims(batch)
     for source in batch.sources:
         if source.path in kept:
             continue
@@ -183,15 +184,12 @@ def _show(batch: Batch, kept: Collection[str]) -> None:
             with Input.open(source.path, pipes=False) as opened:
                 todo = job.decided(source.path, opened, batch.settings(source))
                 places = [target.path for _, tasks in todo for target in tasks[0].targets]
+            claims.check(source, places)
             for place in places:
-                if place is not None and owners.setdefault(place, source.path) != source.path:
-                    raise OutputError(
-                        f"{one_line(str(place))} would also be made of {one_line(owners[place])}"
-                    )
                 click.echo(f"{one_line(source.path)} → {one_line(str(place))}")
         except ConvcliError as error:
             failed += 1
-            click.echo(f"convcli: {one_line(source.path)}: {error}", err=True)
+            click.echo(f"convcli: {told(source.path, error)}", err=True)
     if failed:
         click.get_current_context().exit(1)
 
