@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from math import gcd, prod
 from operator import index
 from typing import Final
 
-from convcli.errors import ArgumentError, shown
+from convcli.errors import ArgumentError, cut, one_line, shown
 from convcli.padding import Padding, Pair
 from convcli.values import frozen
 
-LARGEST: Final = 2**40  # far above any picture, far below where integers of the machine end
+LARGEST: Final = 2**40  # far above any image, far below where integers of the machine end
+LONGEST_TEXT: Final = 100  # characters of sizes
 
 
 @frozen
@@ -61,18 +63,25 @@ class Axis:
 
     @property
     def uncovered(self) -> int:
-        """Positions of the picture itself that lie in no window."""
-        if self.stride <= self.extent:
-            return self.size - self._inside(self.reach((0, self.output)))
-        first = -(-self.before // self.stride)  # the windows from first to last lie inside whole
-        last = min((self.size - self.extent + self.before) // self.stride, self.output - 1)
-        whole = max(last - first + 1, 0) * self.extent
-        cut = {index for index in (first - 1, last + 1) if 0 <= index < self.output}
-        return self.size - whole - sum(self._inside(self.window(index)) for index in cut)
+        """Positions of the image itself that no window reads, also between the cells of a dilated one."""
+        return self.size - self._read(self.output, self.kernel, self.before)
 
-    def _inside(self, span: Pair) -> int:
-        """Positions of ``span`` that lie in the picture."""
-        return max(min(span[1], self.size) - max(span[0], 0), 0)
+    def _read(self, windows: int, cells: int, before: int) -> int:
+        """Different positions of the image that cells 0 to ``cells`` − 1 of so many windows read.
+
+        Cell i of window o reads o·stride + i·dilation. Each position is counted as often as it is read, less
+        its pairs of neighboring readings: o + dilation / g and i − stride / g, where g is the common divisor.
+        """
+        common = gcd(self.stride, self.dilation)
+        steps = self.stride // common, self.dilation // common
+        once = self._readings(windows, cells, before)
+        again = self._readings(windows - steps[1], cells - steps[0], before - common * prod(steps))
+        return once - again
+
+    def _readings(self, windows: int, cells: int, before: int) -> int:
+        """Pairs of a window and a cell that lie on the image, which begins at ``before``."""
+        box = windows, cells, self.stride, self.dilation
+        return _points_up_to(before + self.size - 1, *box) - _points_up_to(before - 1, *box)
 
     def window(self, index: int) -> Pair:
         """First position and the one past the last that output ``index`` reads; < 0 is padding."""
@@ -91,6 +100,27 @@ class Axis:
             f"{rounded}(({self.size} + {self.before} + {self.after} − {kernel}) / {self.stride}) + 1"
             f" = {self.output}"
         )
+
+
+def _points_up_to(limit: int, windows: int, cells: int, stride: int, dilation: int) -> int:
+    """How many pairs 0 ≤ o < windows, 0 ≤ i < cells have o·stride + i·dilation ≤ limit."""
+    windows = min(windows, limit // stride + 1)
+    if windows <= 0 or cells <= 0:
+        return 0
+    whole = min(max((limit - (cells - 1) * dilation) // stride + 1, 0), windows)
+    first = limit - (windows - 1) * stride
+    return whole * cells + windows - whole + _floor_sum(windows - whole, dilation, stride, first)
+
+
+def _floor_sum(count: int, divisor: int, step: int, first: int) -> int:
+    """The sum of floor((first + step·j) / divisor) over 0 ≤ j < count, by Euclid's algorithm."""
+    total = 0
+    while count > 0:
+        total += (step // divisor) * (count * (count - 1) // 2) + (first // divisor) * count
+        step, first = step % divisor, first % divisor
+        last = step * count + first
+        count, first, divisor, step = last // divisor, last % divisor, step, divisor
+    return total
 
 
 @frozen
@@ -117,7 +147,7 @@ class Geometry:
 
     @property
     def uncovered(self) -> int:
-        """Pixels of the picture that no window covers."""
+        """Pixels of the image that no window reads."""
         total = covered = 1
         for axis in self.axes:
             total *= axis.size
@@ -131,34 +161,38 @@ def geometry(
     stride: int | Sequence[int] = 1,
     padding: Padding | None = None,
     dilation: int | Sequence[int] = 1,
+    ceiling: bool = False,
 ) -> Geometry:
-    """The axes of a convolution of a picture of ``sizes`` with a kernel of sizes ``kernel``.
+    """The axes of a convolution of an image of ``sizes`` with a kernel of sizes ``kernel``.
+
+    Args:
+        ceiling: whether a last window that is cut off counts, as in pools with ``ceil_mode``.
 
     Raises:
         ArgumentError: a size, stride or dilation below 1, a wrong number of values, or a kernel that
-            is larger than the padded picture.
+            is larger than the padded image.
     """
     sizes, kernel = whole_numbers("size", sizes), whole_numbers("kernel", kernel)
     count = len(sizes)
     if not count:
         raise ArgumentError("size has no values; allowed: one for each axis")
     if len(kernel) != count:
-        raise ArgumentError(f"kernel has {len(kernel)} axes, the picture has {count}")
-    _at_least_one("size", sizes)
-    _at_least_one("kernel", kernel)
+        raise ArgumentError(f"kernel has {len(kernel)} axes, the image has {count}")
+    _check_range("size", sizes)
+    _check_range("kernel", kernel)
     strides = per_axis("stride", stride, count)
     dilations = per_axis("dilation", dilation, count)
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
     pairs = (padding or Padding()).pairs(sizes, extents, strides)
     axes = tuple(
-        Axis(*axis, *pair)
+        Axis(*axis, *pair, ceiling)
         for axis, pair in zip(zip(sizes, kernel, strides, dilations, strict=True), pairs, strict=True)
     )
-    if any(axis.padded < axis.extent for axis in axes):
+    if not all(axis.output for axis in axes):
         window = " × ".join(str(axis.extent) for axis in axes)
         padded = " × ".join(str(axis.padded) for axis in axes)
         raise ArgumentError(
-            f"the kernel covers {window}, which is larger than the padded picture, {padded}; "
+            f"the kernel covers {window}, which is larger than the padded image, {padded}; "
             "use a smaller kernel or dilation, or more padding"
         )
     return Geometry(axes)
@@ -171,7 +205,7 @@ def per_axis(name: str, value: int | Sequence[int], count: int) -> tuple[int, ..
         values *= count
     if len(values) != count:
         raise ArgumentError(f"{name} has {len(values)} values; allowed: 1 or {count}")
-    _at_least_one(name, values)
+    _check_range(name, values)
     return values
 
 
@@ -188,23 +222,30 @@ def whole_numbers(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
     try:
         return tuple(map(index, value))  # type: ignore[arg-type]
     except TypeError as error:
-        raise ArgumentError(f"{name} {value!r} is not a whole number, or one for each axis") from error
+        raise ArgumentError(
+            f"{name} {cut(one_line(repr(value)), 60)} is not a whole number, or one for each axis"
+        ) from error
 
 
-def _at_least_one(name: str, values: Sequence[int]) -> None:
+def _check_range(name: str, values: Sequence[int]) -> None:
     for value in values:
         if not 1 <= value <= LARGEST:
-            raise ArgumentError(f"{name} {value} is not allowed; it is at least 1")
+            raise ArgumentError(f"{name} {value} is not allowed (allowed: 1 to {LARGEST})")
 
 
 def parse_sizes(name: str, text: str, counts: Sequence[int], separator: str = ",") -> tuple[int, ...]:
-    """Whole numbers of an option, as many as one of ``counts``: ``2,1`` or ``512x512``."""
-    parts = [part.strip() for part in re.split(f"[{separator}]", text.casefold())] if len(text) < 99 else []
-    if len(parts) not in counts or not all(re.fullmatch(r"-?\d{1,12}", part) for part in parts):
-        allowed = " or ".join(separator[0].join("N" * count) for count in counts)
+    """Whole numbers of an option, as many as one of ``counts``: ``2,1`` and ``2x1`` mean the same.
+
+    Args:
+        separator: how the message for anything else writes them.
+    """
+    word = text.strip().casefold().replace("×", "x") if len(text) < LONGEST_TEXT else ""
+    found = re.fullmatch(r"-?\d+(?:\s*([,x])\s*-?\d+(?:\s*\1\s*-?\d+)*)?", word)
+    numbers = tuple(map(int, re.findall(r"-?\d+", word))) if found else ()
+    if len(numbers) not in counts:
+        allowed = " or ".join(separator.join("N" * count) for count in counts)
         raise ArgumentError(f"{name} {shown(text)} is not {allowed} (whole numbers)")
-    numbers = tuple(int(part) for part in parts)
-    _at_least_one(name, numbers)
+    _check_range(name, numbers)
     return numbers
 
 

@@ -79,12 +79,12 @@ class Layer:
 
 
 def _window(head: str, text: str) -> Layer:
-    found = re.fullmatch(r"([a-z]*)((?:\d+)(?:[x×]\d+)*)", head)
+    found = re.fullmatch(r"([a-z]*)((?:\d+)(?:[x×,]\s*\d+)*)", head)
     if not found or (found[1] or "conv") not in KINDS:
         near = suggest(re.sub(r"[^a-z].*", "", head), KINDS)
         raise ArgumentError(f"layer {shown(text)}: {shown(head)} is no layer{near}; {USAGE}")
     kind = KINDS[found[1] or "conv"]
-    numbers = parse_sizes("layer", found[2], (1, 2, 3), "x×")
+    numbers = parse_sizes("layer", found[2], (1, 2, 3), "x")
     if kind == "conv" and len(numbers) != 3:
         raise ArgumentError(f"layer {shown(text)}: a convolution is ROWSxCOLUMNSxMAPS, such as 3x3x16")
     if kind in ("maxpool", "avgpool") and len(numbers) == 3:
@@ -96,11 +96,11 @@ def _window(head: str, text: str) -> Layer:
 def _with(layer: Layer, key: str, value: str, text: str) -> Layer:
     """The layer with one more option."""
     if key in ("stride", "dilation"):
-        sizes = parse_sizes(key, value, (1, 2), ",x×")
+        sizes = parse_sizes(key, value, (1, 2))
         sizes = sizes * 2 if len(sizes) == 1 else sizes
         return replace(layer, stride=sizes) if key == "stride" else replace(layer, dilation=sizes)
     if key == "padding":
-        return replace(layer, padding=re.sub(r"(?<=\d)[x×](?=\d)", ",", value))
+        return replace(layer, padding=re.sub(r"(?<=\d)\s*[x×]\s*(?=\d)", ",", value))
     if key == "groups" and layer.kind == "conv":
         return replace(layer, groups=parse_sizes(key, value, (1,))[0])
     if key == "ceil" and layer.is_pool and value in SWITCHES:
@@ -205,9 +205,7 @@ def _placed(sizes: Sequence[int], layer: Layer, like: str | None) -> tuple[Paddi
         padding = Padding.parse(layer.padding or "valid")
     else:
         padding = padding_like(like, layer.padding, layer.kernel, stride, layer.dilation, layer.is_pool)
-    found = geometry(sizes, layer.kernel, stride, padding, layer.dilation)
-    if layer.ceiling:
-        found = Geometry(tuple(replace(axis, ceiling=True) for axis in found.axes))
+    found = geometry(sizes, layer.kernel, stride, padding, layer.dilation, layer.ceiling)
     reason = refusal(like, layer.kind, found.axes, padding.fill) if like else ""
     if reason:
         raise ArgumentError(f"{reason} (--like {like})")

@@ -13,6 +13,7 @@ Pair = tuple[int, int]
 
 AMOUNTS: Final = ("valid", "same", "same-lower", "full")
 LARGEST_FILL: Final = 1e30
+LARGEST_AMOUNT: Final = 999_999_999  # pixels
 FILLS: Final = ("zero", "edge", "reflect", "symmetric", "wrap")
 _ALIASES: Final = {
     "zeros": "zero",
@@ -121,10 +122,13 @@ def _parse_amount(text: str) -> str | tuple[Pair, ...]:
     if word in AMOUNTS:
         return word
     allowed = "valid, same, same-lower, full, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT"
-    if not re.fullmatch(r"\d{1,9}(\s*,\s*\d{1,9}){0,3}", word):
+    if not re.fullmatch(r"\d+(\s*[,x×]\s*\d+)*", word):
         hint = "; fills stand behind a colon, as in same:edge" if word in {*FILLS, *_ALIASES} else ""
         raise ArgumentError(f"padding {shown(text)} is none of {allowed}{hint}")
-    numbers = [int(part) for part in word.split(",")]
+    parts = re.findall(r"\d+", word)
+    if max(map(len, parts)) > len(str(LARGEST_AMOUNT)):
+        raise ArgumentError(f"padding {shown(text)} is too large (allowed: 0 to {LARGEST_AMOUNT} pixels)")
+    numbers = [int(part) for part in parts]
     match numbers:
         case [both]:
             return ((both, both),)

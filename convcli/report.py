@@ -253,7 +253,7 @@ def table(rows: list[tuple[str, str]]) -> str:
 
 
 def geometry_lines(geometry: Geometry, padding: str) -> list[tuple[str, str]]:
-    """Padding, stride, dilation, the formula of each axis, and what no window covers."""
+    """Padding, stride, dilation, the formula of each axis, and what no window reads."""
     count = len(geometry.axes)
     subjects = _SUBJECT[-count:]
     pads = ", ".join(
@@ -271,12 +271,12 @@ def geometry_lines(geometry: Geometry, padding: str) -> list[tuple[str, str]]:
         lines.append((name, f"{axis.formula()}, remainder {axis.remainder}"))
     uncovered = geometry.uncovered
     parts = [
-        f"{axis.uncovered} {name}"
+        counted(axis.uncovered, name.removesuffix("s"))
         for name, axis in zip(subjects, geometry.axes, strict=True)
         if axis.uncovered
     ]
     where = f" ({' and '.join(parts)})" if parts else ""
-    lines.append(("uncovered", f"{uncovered} pixels that no window covers{where}"))
+    lines.append(("uncovered", f"{counted(uncovered, 'input pixel')} that no window reads{where}"))
     return lines
 
 
@@ -383,6 +383,11 @@ def tame(value: Any) -> Any:
 
 def _size(count: int) -> str:
     return f"{count} bytes" if count < 10_000 else f"{grouped(round(count / 1000))} kB"
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: ``1 row``, ``2 rows``."""
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def grouped(count: int) -> str:

@@ -256,7 +256,7 @@ def shape_of(text: str) -> Pair | None:
     """
     if not re.fullmatch(r"\d{1,9}[x×]\d{1,9}", text.strip().casefold()):
         return None
-    rows, columns = parse_sizes("shape", text.strip(), (2,), "x×")
+    rows, columns = parse_sizes("shape", text.strip(), (2,), "x")
     if max(rows, columns) > LARGEST_SHAPE:
         raise ArgumentError(f"shape {shown(text)} is larger than {LARGEST_SHAPE}x{LARGEST_SHAPE}")
     return rows, columns

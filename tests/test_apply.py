@@ -332,7 +332,7 @@ def test_the_text_report(run, picture):
         "valid:zero: top 0, bottom 0, left 0, right 0",
         "floor((23 + 0 + 0 − 3) / 2) + 1 = 11",
         "floor((31 + 0 + 0 − 3) / 1) + 1 = 29",
-        "0 pixels that no window covers",
+        "0 input pixels that no window reads",
         "(1, 11, 29, 1) NHWC, (1, 1, 11, 29) NCHW",
         "before the mapping",
         "signed: 0 → 128, ±",

@@ -191,8 +191,8 @@ def test_shape_of_a_kernel_is_that_of_its_feature_map(size, kernel):
 @pytest.mark.parametrize(
     ("size", "kernel", "words"),
     [
-        ((8, 8), convcli.Kernel([1, 2, 1]), "kernel has 1 axes, the picture has 2"),
-        ((8, 8), convcli.load_kernel("box:3x3x3"), "kernel has 3 axes, the picture has 2"),
+        ((8, 8), convcli.Kernel([1, 2, 1]), "kernel has 1 axes, the image has 2"),
+        ((8, 8), convcli.load_kernel("box:3x3x3"), "kernel has 3 axes, the image has 2"),
         (5.5, 3, "size 5.5 is not a whole number"),
         (np.float64(5), 3, "is not a whole number"),
         (None, 3, "size None"),
@@ -203,7 +203,7 @@ def test_shape_of_a_kernel_is_that_of_its_feature_map(size, kernel):
         ((), 3, "size has no values"),
         (0, 1, "size 0"),
         (5, 0, "kernel 0"),
-        (3, 5, "larger than the padded picture"),
+        (3, 5, "larger than the padded image"),
     ],
 )
 def test_shape_names_what_is_wrong(size, kernel, words):
@@ -218,7 +218,7 @@ X = np.ones((6, 6), np.uint8)
 @pytest.mark.parametrize(
     ("arguments", "options", "words"),
     [
-        ((X, np.ones((7, 7))), {}, "larger than the padded picture"),
+        ((X, np.ones((7, 7))), {}, "larger than the padded image"),
         ((X, np.ones((3, 3))), {"stride": 0}, "stride 0"),
         ((X, np.ones((3, 3))), {"stride": (1, 2, 3)}, "stride has 3 values"),
         ((X, np.ones((3, 3))), {"stride": 1.5}, "stride 1.5 is not a whole number"),

@@ -13,13 +13,13 @@ from convcli.layers import Layer
 
 
 def test_shape_of_the_lesson(run):
-    """512×512, 3×3, strides (2, 1): 255×510, with the row that no window covers."""
+    """512×512, 3×3, strides (2, 1): 255×510, with the row that no window reads."""
     text = run("shape", "512x512", "--kernel", "3x3", "--stride", "2,1", "--padding", "valid").text
     for words in (
         "(1, 512, 512, 1) NHWC, (1, 1, 512, 512) NCHW",
         "floor((512 + 0 + 0 − 3) / 2) + 1 = 255",
         "floor((512 + 0 + 0 − 3) / 1) + 1 = 510",
-        "512 pixels that no window covers (1 rows)",
+        "512 input pixels that no window reads (1 row)",
         "(1, 255, 510, 1) NHWC, (1, 1, 255, 510) NCHW",
         "valid 255×510, same 256×512, full 257×514",
     ):
@@ -47,6 +47,17 @@ def test_shape_of_a_chain(run):
     assert report["parameters"] == 9472
 
 
+def test_uncovered_pixels_of_a_chain(run):
+    """Each layer counts the pixels of its own input that no window reads, for dilated and cut windows."""
+    layers = ["--layer", "3x3x1,stride=2,dilation=2", "--layer", "pool2x2,stride=3,ceil=yes"]
+    report = json.loads(run("shape", "65x65", *layers, "--report", "json").text)
+    assert [layer["uncovered"] for layer in report["layers"]] == [3136, 31 * 31 - 21 * 21]
+    assert (
+        "3136 input pixels that no window reads (32 rows and 32 columns)"
+        in run("shape", "65x65", *layers).text
+    )
+
+
 def test_shape_of_a_set_counts_every_kernel(run):
     """Both kernels of sobel are parameters, and every channel goes through both."""
     report = json.loads(run("shape", "64x64x3", "-k", "sobel", "--report", "json").text)
@@ -60,6 +71,8 @@ def test_shape_of_a_set_counts_every_kernel(run):
         ("3x3x8,stride=2,1,padding=1,2", "conv3×3x8, stride=2x1, padding=1x2"),
         ("3x3x8,padding=0,1,2,3:wrap,stride=2", "3x3x8,stride=2,padding=0x1x2x3:wrap"),
         ("pool3,stride=1", "maxpool3x3,stride=1x1"),
+        ("3,3,8,stride=2", "3x3x8,stride=2"),
+        ("avgpool3,2,padding=1x0", "avgpool3x2,padding=1,0"),
         ("depthwise5x5x2,bias=no", "DEPTHWISE5x5x2,bias=false"),
     ],
 )
@@ -85,6 +98,9 @@ def test_shape_default_is_that_of_apply(run):
         (["64x64", "-k", "random:3x3x1x8,seed=1"], [1, 64, 64, 8]),
         (["64x64", "-k", "sobel", "--dilation", "3", "--padding", "valid"], [1, 58, 58, 1]),
         (["9×9", "-k", "3×3", "--padding", "1,2,0,0"], [1, 10, 7, 1]),
+        (["9,9", "-k", "3,3", "--padding", "1x2x0x0"], [1, 10, 7, 1]),
+        (["12,9,3", "-k", "3,3,4", "--stride", "2x1", "--dilation", "1x2", "--padding", "0"], [1, 5, 5, 4]),
+        (["2x2", "--layer", "pool3x3,stride=2,ceil=yes"], [1, 1, 1, 1]),
     ],
 )
 def test_shape_as_json(run, arguments, output):

@@ -12,8 +12,10 @@ import pytest
 
 import convcli
 from convcli.errors import ArgumentError
+from convcli.geometry import geometry
 from convcli.layercode import codes
 from convcli.layers import Layer, Shape, chain
+from convcli.padding import Padding
 from convcli.values import replace
 from tests.conftest import decoded
 
@@ -221,6 +223,49 @@ def inferred(onnx: ModuleType, node: Any, size: tuple[int, ...]) -> tuple[int, .
     return tuple(axis.dim_value for axis in known.type.tensor_type.shape.dim)
 
 
+POOLED = [
+    (size, kernel, stride, dilation, pad, ceiling)
+    for size, kernel, stride, dilation in itertools.product(range(1, 7), (1, 2, 3, 5), (1, 2, 3, 4), (1, 2))
+    for pad, ceiling in itertools.product({0, kernel // 2}, (False, True))
+]
+"""Small images, where a last window that is cut off may be the only one."""
+
+
+def pooled(case: tuple[int, int, int, int, int, bool]) -> int:
+    """The output of one axis; 0 where it is refused."""
+    size, kernel, stride, dilation, pad, ceiling = case
+    try:
+        found = geometry((size,), (kernel,), stride, Padding(((pad, pad),)), dilation, ceiling)
+    except ArgumentError:
+        return 0
+    return found.output[0]
+
+
+def test_pools_of_small_images_as_torch(torch):
+    """Floor and ceil mode over a table of sizes: what PyTorch gives, or a refusal where it refuses."""
+    for case in POOLED:
+        size, *numbers, ceiling = case
+        try:
+            found = torch.nn.functional.max_pool2d(
+                torch.zeros(1, 1, size, size), numbers[0], numbers[1], numbers[3], numbers[2], ceiling
+            )
+            theirs = found.shape[-1]
+        except RuntimeError:
+            theirs = 0
+        assert pooled(case) == theirs, case
+
+
+def test_pools_of_small_images_as_onnx():
+    """The size that ONNX infers, wherever there is one."""
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    for case in POOLED[::3]:
+        size, kernel, stride, dilation, pad, ceiling = case
+        options = {"kernel_shape": [kernel], "strides": [stride], "dilations": [dilation], "pads": [pad] * 2}
+        node = onnx.helper.make_node("MaxPool", ["x"], ["y"], ceil_mode=int(ceiling), **options)
+        if pooled(case):
+            assert inferred(onnx, node, (1, 1, size)) == (1, 1, pooled(case)), case
+
+
 SIGNAL = ["", "full", "same", "valid", "same:wrap", "same:symm", "full:symm", "same:7", "full:wrap"]
 NDIMAGE = ["same:reflect", "same:mirror", "same:nearest"]
 BOUNDARIES = {"": "fill", "7": "fill", "wrap": "wrap", "symm": "symm"}
@@ -367,6 +412,7 @@ POOLS = [
     "pool2x2",
     "pool3x3,stride=2",
     "pool3x3,stride=2,ceil=yes",
+    "pool14x14,stride=8,ceil=yes",
     "avgpool3x3,padding=same,stride=1",
     "pool3x3,stride=2,padding=1",
     "pool2x2,padding=2",

@@ -29,7 +29,7 @@ MISTAKES = {
     "empty kernel": (["-k", ""], "no preset is called ''"),
     "missing file": (["-k", "none.yaml"], "none.yaml: no such file"),
     "large kernel": (["-k", "box999", "--padding", "valid"], "covers 999 × 999, which is larger than"),
-    "zero stride": (["-k", "box3", "--stride", "0"], "stride 0 is not allowed; it is at least 1"),
+    "zero stride": (["-k", "box3", "--stride", "0"], "stride 0 is not allowed (allowed: 1 to 1099511627776)"),
     "negative stride": (["-k", "box3", "--stride", "-1"], "stride -1 is not allowed"),
     "three strides": (["-k", "box3", "--stride", "1,2,3"], "stride '1,2,3' is not N or N,N"),
     "zero dilation": (["-k", "box3", "--dilation", "0"], "dilation 0 is not allowed"),

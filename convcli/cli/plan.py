@@ -40,7 +40,7 @@ def plan(size: str, **given: Any) -> None:
     from convcli.images.base import Header
     from convcli.report import plan_dict, to_json
 
-    rows, columns, channels = (*parse_sizes("size", size, (2, 3), "x×"), 1)[:3]
+    rows, columns, channels = (*parse_sizes("size", size, (2, 3), "x"), 1)[:3]
     dtype = np.dtype({"8": np.uint8, "16": np.uint16, "float": np.float32}[given["depth"]])
     settings = settings_of({**given, "depth": None}, given["kernel"])
     header = Header("", rows, columns, channels, dtype)

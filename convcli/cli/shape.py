@@ -55,7 +55,7 @@ def shape(size: str, kernel: str | None, layers: tuple[str, ...], **given: Any) 
 
     if (kernel is None) == (not layers):
         raise click.UsageError("--kernel or --layer is needed, and not both")
-    rows, columns, channels = (*parse_sizes("size", size, (2, 3), "x×"), 1)[:3]
+    rows, columns, channels = (*parse_sizes("size", size, (2, 3), "x"), 1)[:3]
     asked = _layers(layers) if kernel is None else [_layer(kernel, channels, given)]
     shapes = list(chain((rows, columns), channels, asked, given["like"]))
     if given["report"] == "json":
@@ -108,8 +108,8 @@ def _window(text: str) -> tuple[tuple[int, ...], int | None, int | None, int]:
 
     from convcli.geometry import parse_sizes
 
-    if re.fullmatch(r"-?\d+([x×]-?\d+)*", text.strip().casefold()):
-        numbers = parse_sizes("kernel", text, (1, 2, 3), "x×")
+    if re.fullmatch(r"-?\d+(\s*[,x×]\s*-?\d+)*", text.strip().casefold()):
+        numbers = parse_sizes("kernel", text, (1, 2, 3), "x")
         if len(numbers) == 1:
             return numbers * 2, None, None, 1
         return numbers[:2], None, numbers[2] if len(numbers) == 3 else None, 1
