@@ -75,13 +75,6 @@ def _output(settings: Settings) -> Output:
     return settings.output.stacked(settings.kernel.maps) if settings.stack else settings.output
 
 
-def _clash(path: str, place: str, owner: str) -> str:
-    """Why an image is not made whose output is an earlier one's."""
-    apart = os.path.dirname(path) != os.path.dirname(owner)  # noqa: PTH120
-    hint = "; a DESTINATION with {dir} keeps their folders" if apart else ""
-    return f"{one_line(path)}: its output {one_line(place)} is that of {one_line(owner)} too{hint}"
-
-
 @frozen(eq=False)
 class Batch:
     """Pictures and what to do with each.
@@ -89,12 +82,14 @@ class Batch:
     Attributes:
         each: settings, of several kernels perhaps; their outputs are the destination.
         again: take outputs that are there, where they have the same bytes.
+        reads: other files that the run reads, kernels and lists of names.
     """
 
     sources: Sequence[Source]
     each: Sequence[Settings]
     limits: Limits
     again: bool = False
+    reads: Sequence[str] = ()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -117,23 +112,11 @@ class Batch:
             for settings in self.each
         ]
 
-    @cached_property
-    def clashes(self) -> dict[str, str]:
-        """By its name, each image that is not made because an earlier one has its output, and the reason."""
-        resolved, owners = locator(follow=True), dict[str, str]()
-        found: dict[str, str] = {}
-        for source, places in zip(self.sources, self.places, strict=True):
-            taken = [place for place in places if resolved(place) in owners]
-            if taken:
-                found[source.path] = _clash(source.path, taken[0], owners[resolved(taken[0])])
-            else:
-                owners |= {resolved(place): source.path for place in places}
-        return found
+    def check(self, manifest: str | None = None) -> None:
+        """Refuse, before anything is touched, outputs that are read or that exist.
 
-    def check(self, manifest: str | None = None, lists: Sequence[str] = ()) -> None:
-        """Refuse, before anything is touched, outputs that are inputs or that exist.
-
-        A manifest is neither an input, nor a list of them, nor an output.
+        With force, a result may replace its own input where it is the only one. A manifest is neither read
+        otherwise nor an output.
 
         Names are foretold from names alone. A picture whose own format cannot hold its result has another
         suffix; what it may meet there is refused when it comes.
@@ -143,20 +126,21 @@ class Batch:
         """
         resolved = locator(follow=True)
         inputs = {resolved(source.path) for source in self.sources}
+        reads = {resolved(name) for name in self.reads}
         outputs: set[str] = set()
         there: list[str] = []
         for source, places in zip(self.sources, self.places, strict=True):
-            for place in places if source.path not in self.clashes else ():
+            for place in places:
                 name = resolved(place)
+                if name in reads:
+                    raise ArgumentError(f"{one_line(place)}: is read by this run, and would be an output too")
                 if name in inputs:
-                    raise ArgumentError(
-                        f"{one_line(source.path)}: its output {one_line(place)} is an input of this run"
-                    )
-                outputs.add(name)
-                if os.path.lexists(place):
+                    self._check_replacing(source, place, name == resolved(source.path), len(places))
+                if name not in outputs and os.path.lexists(place):
                     there.append(place)
-        if manifest is not None and resolved(manifest) in inputs | outputs | set(map(resolved, lists)):
-            raise ArgumentError(f"{one_line(manifest)}: the manifest is an input, a list or an output too")
+                outputs.add(name)
+        if manifest is not None and resolved(manifest) in inputs | outputs | reads:
+            raise ArgumentError(f"{one_line(manifest)}: the manifest is read by this run, or an output too")
         if there and not (self.again or self.each[0].force):
             raise ArgumentError(
                 f"{len(there)} of {len(outputs)} outputs exist already, such as {one_line(there[0])}; "
@@ -170,6 +154,21 @@ class Batch:
             for settings in self.settings(source)
             for stem in _output(settings).stems(source.path, settings.kernel.name, files_of(settings))
         ]
+
+    def _check_replacing(self, source: Source, place: str, own: bool, results: int) -> None:
+        """Refuse an output that is an input, unless it is its own, its single one, and forced."""
+        shown = f"{one_line(source.path)}: its output {one_line(place)}"
+        if not own:
+            raise ArgumentError(f"{shown} is an input of this run")
+        if results > 1:
+            raise ArgumentError(f"{shown} is the input itself, which only a single result may replace")
+        if self.again:
+            raise ArgumentError(
+                f"{shown} is the input itself; --resume cannot tell which images are filtered already, "
+                "so write them to another folder"
+            )
+        if not self.each[0].force:
+            raise ArgumentError(f"{shown} is the input itself (--force replaces it with the result)")
 
     @cached_property
     def places(self) -> list[list[str]]:

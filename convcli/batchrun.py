@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from itertools import chain
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -48,14 +47,13 @@ def run(
         manifest.begin([line for source in made for line in kept[source.path].lines])
     for source in made:
         yield Done(source, skipped=True)
-    due = [number for number, source in enumerate(batch.sources) if source.path not in kept]
-    rows = _Ordered(manifest, due)
-    todo = deque(number for number in due if batch.sources[number].path not in batch.clashes)
+    todo = deque(number for number, source in enumerate(batch.sources) if source.path not in kept)
+    rows = _Ordered(manifest, list(todo))
     numbers = {source.path: number for number, source in enumerate(batch.sources)}
     try:
         foreman, size = Foreman(batch, manifest is not None), min(batch.limits.jobs, len(todo))
         with Crew(size, foreman, _repeated, batch.limits.kept) as crew:
-            for number, outcome in chain(_clashing(batch, due), _worked(batch, crew, todo)):
+            for number, outcome in _worked(batch, crew, todo):
                 rows.add(number, outcome.rows)
                 yield Done(batch.sources[number], outcome.error)
                 if outcome.error and stop:
@@ -75,14 +73,6 @@ def skipped(batch: Batch, manifest: Manifest | None) -> dict[str, Kept]:
     """
     kept = manifest.earlier(batch.fingerprint) if manifest is not None and batch.again else {}
     return {name: found for name, found in kept.items() if found.done}
-
-
-def _clashing(batch: Batch, due: Iterable[int]) -> Iterator[tuple[int, Outcome]]:
-    """The failures of images whose output is that of an earlier one."""
-    for number in due:
-        source = batch.sources[number]
-        if words := batch.clashes.get(source.path):
-            yield number, Outcome([Row.failed(source.path, words, batch.fingerprint)], words)
 
 
 def _worked(batch: Batch, crew: Crew, todo: deque[int]) -> Iterator[tuple[int, Outcome]]:

@@ -46,10 +46,7 @@ class Claims:
         for place in places:
             owner = owners.get(self._key(place)) if place is not None else None
             if owner is not None:
-                raise OutputError(
-                    f"{one_line(source.path)}: its output {one_line(str(place))} is also that of "
-                    f"{one_line(self.batch.sources[owner].path)}, which comes first"
-                )
+                raise OutputError(_clash(source.path, str(place), self.batch.sources[owner].path))
 
     def _owners(self, number: int) -> dict[str, int]:
         """The places of the inputs that come first and could get in the way, with the input of each."""
@@ -74,6 +71,15 @@ class Claims:
         """One text for all names of a file, also where the file system folds case or Unicode forms."""
         found = self.located(str(place))
         return _folded(found, *self.folding(os.path.dirname(found)))  # noqa: PTH120
+
+
+def _clash(source: str, place: str, owner: str) -> str:
+    apart = os.path.dirname(source) != os.path.dirname(owner)  # noqa: PTH120
+    hint = "; a DESTINATION with {dir}/ keeps their folders" if apart else ""
+    return (
+        f"{one_line(source)}: its output {one_line(place)} is also that of "
+        f"{one_line(owner)}, which comes first{hint}"
+    )
 
 
 def rivals(names: Sequence[set[str]]) -> dict[int, list[int]]:

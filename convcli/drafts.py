@@ -5,43 +5,73 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import re
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Final, Self
 
 from convcli.errors import OutputError, cut, one_line
 from convcli.files import PIECE, STREAM
 
-_PREFIX, _SUFFIX = ".convcli-", ".tmp"
+_TEMPORARY: Final = re.compile(r"\.convcli-([0-9a-f]+)-[0-9a-f]{12}\.tmp")
+"""Name of a file in the making, with the number of its own inode: no file of somebody else's has that."""
+
+
+class Placed:
+    """Whether this process has put a result in its place, or written one to standard output."""
+
+    any = False
 
 
 class Ledger:
-    """The files of a run: no input is ever written, and no output twice.
+    """The files of a run: no output replaces a file that the run reads, nor another output.
 
     Args:
         inputs: the names of all inputs, those that come later too.
+        reads: other files that the run reads: kernels and lists of names.
     """
 
-    def __init__(self, inputs: Iterable[str] = ()) -> None:
+    def __init__(self, inputs: Iterable[str] = (), reads: Iterable[str] = ()) -> None:
         self.inputs = [name for name in inputs if name != STREAM]
+        self.reads = [name for name in reads if name != STREAM]
         self.outputs: set[str] = set()
         self.swept: set[Path] = set()
-        self.identities: set[tuple[int, int] | None] | None = None
 
-    def _is_input(self, target: Path) -> bool:
-        found = _identity(target)
-        if found is not None and self.identities is None:
-            self.identities = {_identity(name) for name in self.inputs}
-        return found is not None and found in (self.identities or ())
+    @cached_property
+    def _of_inputs(self) -> Kept:
+        return Kept(self.inputs)
 
-    def claim(self, target: Path, force: bool, make_folder: bool = False) -> None:
-        """Refuse, before any work, a target that is an input, was claimed, exists, or cannot be written.
+    @cached_property
+    def _of_reads(self) -> Kept:
+        return Kept(self.reads)
 
-        What a killed program left in its folder is removed. ``force`` allows a target that exists,
-        ``make_folder`` a folder that does not exist yet; `write` makes it.
+    def _check_kept(self, target: Path, shown: str, force: bool, own: str | None) -> None:
+        """Refuse a target that the run reads, unless it is the one input that the result is to replace."""
+        if self._of_reads.holds(target):
+            raise OutputError(f"{shown}: is read by this run (a kernel or a list), and is not overwritten")
+        if not self._of_inputs.holds(target):
+            return
+        if own is None or _entry(target) != _entry(own):
+            raise OutputError(f"{shown}: is an input of this run; only its own single result may replace it")
+        if target.is_symlink():
+            leads = one_line(str(target.resolve()))
+            raise OutputError(f"{shown}: is a symbolic link; to replace the image, name {leads}")
+        if not force:
+            raise OutputError(f"{shown}: is the input itself (--force replaces it with the result)")
+
+    def claim(self, target: Path, force: bool, make_folder: bool = False, own: str | None = None) -> None:
+        """Refuse, before any work, a target that is read, was claimed, exists, or cannot be written.
+
+        What a killed program left in its folder is removed.
+
+        Args:
+            force: allow a target that exists.
+            make_folder: allow a folder that does not exist yet; `write` creates it.
+            own: an input that this is the only result of, which it may replace if forced.
 
         Raises:
             OutputError: with what to do instead.
@@ -53,11 +83,11 @@ class Ledger:
                 raise OutputError(f"{shown}: is a folder")
             if _is_device(target):
                 return
-            place = str(target.parent.resolve() / target.name)
+            place = _entry(target)
             if place in self.outputs:
                 raise OutputError(f"{shown}: is another output of this run; use {{stem}} or a folder")
-            if self._is_input(target):
-                raise OutputError(f"{shown}: is an input of this run, which is never overwritten")
+            if os.path.lexists(target):
+                self._check_kept(target, shown, force, own)
             if os.path.lexists(target) and not force:
                 raise OutputError(f"{shown}: exists already (--force replaces it)")
         except (OSError, ValueError) as error:  # a name too long, or with a NUL
@@ -67,6 +97,25 @@ class Ledger:
         if target.parent not in self.swept:
             self.swept.add(target.parent)
             sweep(target.parent)
+
+
+class Kept:
+    """Files that are not to be replaced, told by what they are and by their names."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        names = list(names)
+        self.identities = {_identity(name) for name in names} - {None}
+        real = lru_cache(1024)(os.path.realpath)
+        self.entries = {_entry(name, real) for name in names}
+
+    def holds(self, target: Path) -> bool:
+        return _identity(target) in self.identities or _entry(target) in self.entries
+
+
+def _entry(name: str | Path, real: Callable[[str], str] = os.path.realpath) -> str:
+    """A name with its folder as it really is."""
+    folder, last = os.path.split(name)
+    return os.path.join(real(folder), last)  # noqa: PTH118
 
 
 def _identity(name: str | Path) -> tuple[int, int] | None:
@@ -136,9 +185,10 @@ class Draft:
         if handle >= 0:
             self.file = open(self.shown, "w+b", opener=lambda *_: handle)  # noqa: SIM115 - by handle
             return
-        self.temporary = _hidden(folder)
+        self.temporary = folder / f".convcli-{os.urandom(6).hex()}.tmp"
         self.file = self.temporary.open("x+b")
         _lock(self.file.fileno())
+        self.temporary = self.temporary.rename(_hidden(folder, self.file.fileno()))
 
     def __exit__(self, *_: object) -> None:
         with suppress(OSError):  # what is in its buffer has nowhere to go
@@ -168,6 +218,7 @@ class Draft:
         if isinstance(self.file, io.BytesIO):
             data = self.file.getvalue()
             self._send(data)
+            Placed.any = True
             return len(data)
         assert self.target
         with self.refusals():
@@ -175,6 +226,7 @@ class Draft:
             self.file.flush()
             os.fsync(self.file.fileno())
             self._place(self.target)
+        Placed.any = True
         if sync_folder:
             sync(self.target.parent)
         return size
@@ -182,7 +234,7 @@ class Draft:
     def _place(self, target: Path) -> None:
         if self.force:
             if self.temporary is None:
-                self.temporary = _hidden(target.parent)
+                self.temporary = _hidden(target.parent, self.file.fileno())
                 _lock(self.file.fileno())
                 self._link(self.temporary)
             os.replace(self.temporary, target)
@@ -233,8 +285,9 @@ def _mode(target: Path) -> int:
     return stat.S_IMODE(target.stat().st_mode) if target.is_file() else 0o666 & ~_umask()
 
 
-def _hidden(folder: Path) -> Path:
-    return folder / f"{_PREFIX}{os.urandom(6).hex()}{_SUFFIX}"
+def _hidden(folder: Path, handle: int) -> Path:
+    """The name of an open file in the making, as `_TEMPORARY` has it."""
+    return folder / f".convcli-{os.fstat(handle).st_ino:x}-{os.urandom(6).hex()}.tmp"
 
 
 def _lock(handle: int) -> None:
@@ -244,19 +297,21 @@ def _lock(handle: int) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed program left: hidden files of `Draft` that nobody writes any more."""
+    """Remove what a killed run left: files of `Draft`, known by their inode, that nobody writes any more."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX):
-                _remove_abandoned(entry.path)
+            if found := _TEMPORARY.fullmatch(entry.name):
+                _remove_abandoned(entry.path, int(found[1], 16))
 
 
-def _remove_abandoned(name: str) -> None:
+def _remove_abandoned(name: str, inode: int) -> None:
     with suppress(OSError):
         handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(name)
+            facts = os.fstat(handle)
+            if stat.S_ISREG(facts.st_mode) and facts.st_ino == inode:
+                os.unlink(name)
         finally:
             os.close(handle)
 
@@ -307,6 +362,7 @@ def write_stream(data: bytes) -> None:
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+        Placed.any = True
     except BrokenPipeError:
         silence_stdout()
     except OSError as error:

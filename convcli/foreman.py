@@ -54,7 +54,7 @@ class Foreman:
 
     def __init__(self, batch: Batch, recording: bool) -> None:
         self.batch, self.recording = batch, recording
-        self.ledger = Ledger([source.path for source in batch.sources])
+        self.ledger = Ledger([source.path for source in batch.sources], batch.reads)
         self.claims = Claims(batch)
 
     def __call__(self, order: Order) -> Callable[[], Outcome]:

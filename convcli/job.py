@@ -119,8 +119,9 @@ def results(opened: Input, todo: Todo, ledger: Ledger, again: bool = False) -> I
     Args:
         again: take outputs that are there for results, where they have the same bytes.
     """
+    single = sum(len(tasks[0].targets) for _, tasks in todo) == 1
     for settings, tasks in todo:
-        _claim(tasks[0], settings, ledger, again)
+        _claim(tasks[0], settings, ledger, again, single)
     for settings, tasks in todo:
         with ExitStack() as stack:
             drafts = [
@@ -203,12 +204,13 @@ def _canvas(task: Task, target: Target, metadata: Metadata, most: float) -> Canv
     return Canvas(task.layout, images.encoder(target.format, task.layout, metadata, height), height, most)
 
 
-def _claim(task: Task, settings: Settings, ledger: Ledger, again: bool) -> None:
+def _claim(task: Task, settings: Settings, ledger: Ledger, again: bool, single: bool) -> None:
+    own = task.source if single and not again else None
     for target in task.targets:
         if target.path is None:
             check_stream()
         else:
-            ledger.claim(target.path, settings.force or again, not settings.output.is_one_file)
+            ledger.claim(target.path, settings.force or again, not settings.output.is_one_file, own)
 
 
 def _write(target: Target, book: list[Canvas], draft: Draft) -> None:

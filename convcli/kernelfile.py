@@ -6,7 +6,9 @@ Numbers are read from their text, so that ``1/9`` and ``1e-3`` are exact.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -40,6 +42,26 @@ _WITH_NAME: Final = re.compile(
 )
 
 
+_SEEN: Final = ContextVar[list[str] | None]("kernel files", default=None)
+
+
+@contextmanager
+def recorded() -> Iterator[list[str]]:
+    """The names of the files that kernels are read from meanwhile."""
+    seen: list[str] = []
+    token = _SEEN.set(seen)
+    try:
+        yield seen
+    finally:
+        _SEEN.reset(token)
+
+
+def note(path: Path) -> None:
+    """Say that a kernel is read from this file."""
+    if (seen := _SEEN.get()) is not None:
+        seen.append(str(path))
+
+
 def split(text: str) -> tuple[Path, str | None] | None:
     """``FILE`` or ``FILE:NAME`` as a path and a name; None where ``text`` names no kernel file."""
     if text.lower().endswith(SUFFIXES) and exists(text):
@@ -64,6 +86,7 @@ def read(path: Path, member: str | None = None) -> Kernel | KernelSet:
     Raises:
         KernelError: with file, line and column, where it cannot be read or is no kernel.
     """
+    note(path)
     if path.suffix.lower() not in TREES:
         return _reader(path)(path, member)
     from convcli.kernelarrays import choose

@@ -213,6 +213,7 @@ def _own(folders: Sequence[Path], name: str) -> Kernel | KernelSet | None:
         for path in by_stem.values():
             for found in _readable(path):
                 if name in map(plain, (found.name, *found.about.aliases)):
+                    kernelfile.note(path)
                     return found
     return None
 

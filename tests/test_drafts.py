@@ -5,6 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -75,18 +78,38 @@ def test_links_are_replaced_never_written_through(system, tmp_path):
 
 
 def test_leftovers_are_swept_where_nobody_writes_them(tmp_path):
-    """The next claim of an output in a folder removes what a killed program left, and nothing else."""
-    dead, alive = tmp_path / ".convcli-0123456789ab.tmp", tmp_path / ".convcli-ba9876543210.tmp"
-    other = tmp_path / ".convcli-notes"
-    for path in (dead, alive, other):
-        path.write_bytes(b"part")
+    """The next claim of an output in a folder removes what a killed run left, and nothing else."""
+    foreign = (".convcli-notes", ".convcli-.tmp", ".convcli-0123456789ab.tmp", ".convcli-1-0123456789ab.tmp")
+    for name in foreign:
+        (tmp_path / name).write_bytes(b"someone's own")
+    dead, alive = left_behind(tmp_path, 1), left_behind(tmp_path, 2)
+    copy = dead.with_name(dead.name.replace("0001.tmp", "0003.tmp"))
+    copy.write_bytes(b"has the form, but the number of another file")
     with alive.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         Ledger().claim(tmp_path / "a.png", force=False)
-        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, other.name])
+        assert {path.name for path in tmp_path.iterdir()} == {*foreign, alive.name, copy.name}
     sweep(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [other.name]
+    assert {path.name for path in tmp_path.iterdir()} == {*foreign, copy.name}
     sweep(tmp_path / "nothing")
+
+
+def left_behind(folder: Path, number: int) -> Path:
+    """What a run killed in the middle of writing leaves, where files cannot be without a name."""
+    path = folder / f"new-{number}"
+    path.write_bytes(b"part")
+    return path.rename(folder / f".convcli-{path.stat().st_ino:x}-{number:012x}.tmp")
+
+
+def test_a_killed_run_leaves_what_the_next_one_removes(monkeypatch, tmp_path):
+    """The hidden file of a draft that nobody closes is found by its own name."""
+    monkeypatch.delattr(os, "O_TMPFILE")
+    code = "import os, sys; del os.O_TMPFILE; from pathlib import Path; from convcli.drafts import Draft;"
+    code += "draft = Draft(Path(sys.argv[1]), force=False).__enter__(); draft.file.write(b'x'); os._exit(9)"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.bin")], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_draft_in_the_making_is_not_swept(monkeypatch, tmp_path):

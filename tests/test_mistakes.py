@@ -220,12 +220,14 @@ def test_a_closed_pipe_is_no_error():
 
 
 def test_a_full_disk_and_a_folder_without_permission(tmp_path):
-    """The reason is said, and nothing is left."""
-    for command in (f"apply {QUOTED} -k box3 -o -", "kernels", f"apply {QUOTED} -k box3 -o {tmp_path}/a.png"):
+    """The reason is said, and nothing is left; exit 1 where results are in their places."""
+    both = f"apply {QUOTED} {shlex.quote(str(SAMPLES / 'colour.png'))} -k box3 -o {tmp_path}/out/"
+    for command, code in ((f"apply {QUOTED} -k box3 -o -", 2), ("kernels", 2), (both, 1)):
         script = f"{PROGRAM} {command} > /dev/full"
         full = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
-        assert full.returncode == 2
+        assert full.returncode == code
         assert full.stderr == "convcli: standard output: No space left on device\n"
+    assert len(list((tmp_path / "out").iterdir())) == 2
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     if not os.access(locked, os.W_OK):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -94,7 +96,9 @@ def test_names_in_a_list_are_no_patterns(run, tree):
 def test_two_results_of_one_name_cost_one_of_them(run, tree, jobs):
     """The first in the order of the inputs is made, the other fails; so say a dry run and the manifest."""
     words = ["batch", "in/b/x.png", "in/a/x.png", "in/y.png", "out", "-k", "box3"]
-    told = "in/a/x.png: its output out/x.box3.png is that of in/b/x.png too; a DESTINATION with {dir} keeps"
+    told = (
+        "in/a/x.png: its output out/x.box3.png is also that of in/b/x.png, which comes first; a DESTINATION"
+    )
     ran = run(*words, "-j", jobs, "--report", "log.jsonl")
     assert (ran.code, told in ran.err, files(tree / "out")) == (1, True, ["x.box3.png", "y.box3.png"])
     log = (tree / "log.jsonl").read_text().splitlines()
@@ -131,3 +135,158 @@ def test_a_folder_in_a_template_needs_a_slash():
     assert [str(place) for place in Output("o/{dir}/{stem}.png").foretold(f"/{source}", "k", 1)] == [
         "o/a/x.png"
     ]
+
+
+def filtered(run, name: str, *options: str) -> bytes:
+    """What apply makes of an image beside it."""
+    assert run("apply", name, "-k", "box3", "-q", "-o", "elsewhere.png", "-f", *options).code == 0
+    return Path("elsewhere.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["apply", "in/y.png", "-o", "in/y.png"],
+        ["apply", "in/y.png", "-o", "in/../in/y.png"],
+        ["apply", "in/y.png", "in/a/x.png", "-o", "{dir}/{stem}{suffix}"],
+        ["batch", "-r", "in", "{dir}/{stem}{suffix}"],
+        ["batch", "in/y.png", "in/{stem}.png"],
+    ],
+)
+def test_an_image_is_replaced_by_its_result(run, tree, words):
+    """With --force alone, whole, with its permissions; other names of the file keep what it was."""
+    image, before = tree / "in/y.png", (tree / "in/y.png").read_bytes()
+    after = filtered(run, "in/y.png")
+    os.link(image, tree / "hard.png")
+    image.chmod(0o640)
+    ran = run(*words, "-k", "box3", "-q")
+    assert (ran.code > 0, "is the input itself (--force replaces it" in ran.err) == (True, True)
+    assert image.read_bytes() == before
+    ran = run(*words, "-k", "box3", "-q", "--force")
+    assert (ran.code, ran.err, image.read_bytes()) == (0, "", after)
+    assert image.stat().st_mode & 0o777 == 0o640
+    assert (tree / "hard.png").read_bytes() == before
+    assert not list(tree.rglob(".convcli*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["apply", "in/y.png", "-k", "box3", "-o", "link.png"], "only its own single result"),
+        (
+            ["apply", "link.png", "-k", "box3", "-o", "link.png"],
+            "is a symbolic link; to replace the image, name",
+        ),
+        (
+            ["apply", "in/y.png", "in/a/x.png", "-k", "box3", "-o", "in/{kernel}.png"],
+            "another output of this",
+        ),
+        (["apply", "in/y.png", "-k", "box3", "--figure", "-o", "in/y.png"], "only its own single result"),
+        (
+            ["batch", "in/y.png", "in/{stem}.png", "-k", "box3", "--report", "m.csv", "--resume"],
+            "--resume cannot",
+        ),
+        (["batch", "link.png", "{dir}/{stem}.png", "-k", "box3"], "is a symbolic link"),
+    ],
+)
+def test_no_image_is_replaced_otherwise(run, tree, words, told):
+    """Not through another name, nor by what is not its single filtered result, nor where runs are resumed."""
+    (tree / "link.png").symlink_to("in/y.png")
+    before = {name: (tree / name).read_bytes() for name in PATHS}
+    ran = run(*words, "-q", "--force")
+    assert told in ran.err
+    assert {name: (tree / name).read_bytes() for name in PATHS} == before
+    assert (tree / "link.png").is_symlink()
+
+
+def test_one_of_several_results_replaces_no_input(run, tree):
+    """Two kernels or two maps, of which one is called as the input: refused by apply and batch."""
+    for name in ("box3.png", "0.png"):
+        (tree / name).write_bytes(noise(1))
+    for words in (
+        ["apply", "box3.png", "-k", "box3", "-k", "box5", "-o", "{kernel}.png"],
+        ["apply", "0.png", "-k", "sobel:stack", "-o", "{index}.png"],
+        ["batch", "box3.png", "{kernel}.png", "-k", "box3", "-k", "box5"],
+        ["batch", "0.png", "{index}.png", "-k", "sobel:stack"],
+    ):
+        ran = run(*words, "--force", "-q")
+        assert (ran.code, "single result may replace" in ran.err) == (2, True)
+    assert (tree / "box3.png").read_bytes() == (tree / "0.png").read_bytes() == noise(1)
+
+
+def test_a_result_in_place_is_recorded(run, tree):
+    """The manifest of such a batch says what was read and what is there now."""
+    assert (
+        run("batch", "in/y.png", "in/{stem}.png", "-k", "box3", "-f", "-q", "--report", "m.jsonl").code == 0
+    )
+    facts = json.loads((tree / "m.jsonl").read_text().splitlines()[-1])["batch"]
+    assert facts["input_sha256"] == hashlib.sha256(noise(3)).hexdigest()
+    assert facts["output_sha256"] == hashlib.sha256((tree / "in/y.png").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["apply", "in/y.png", "-k", "k.npy", "-o", "k.npy", "--map", "raw"],
+        ["apply", "in/y.png", "-k", "k.npy@90", "-o", "hard.npy"],
+        [
+            "apply",
+            "in/y.png",
+            "-k",
+            "box3",
+            "-k",
+            "k.npy",
+            "-o",
+            "{stem}{kernel}.png",
+            "--report-file",
+            "k.npy",
+        ],
+        [
+            "apply",
+            "in/y.png",
+            "-k",
+            "k",
+            "--kernel-path",
+            "own",
+            "-o",
+            "o.png",
+            "--report-file",
+            "own/k.yaml",
+        ],
+        [
+            "apply",
+            "in/y.png",
+            "-k",
+            "alias",
+            "--kernel-path",
+            "own",
+            "-o",
+            "o.png",
+            "--report-file",
+            "own/k.yaml",
+        ],
+        ["batch", "in/y.png", "{kernel}.npy", "-k", "k.npy", "--map", "raw"],
+        ["batch", "in/y.png", "out", "-k", "k.yaml.csv", "--report", "k.yaml.csv"],
+        ["batch", "--from-file", "list.csv", "{dir}/../l{kernel}.csv", "-k", "ist.npy", "--format", "npy"],
+        ["batch", "--from-file", "list.csv", "out", "-k", "box3", "--report", "list.csv"],
+        ["explore", "in/y.png", "-k", "k.npy", "-o", "k.npy"],
+        ["animate", "4x4", "-k", "pic.png", "-o", "pic.png"],
+        ["kernels", "preview", "in/y.png", "-k", "pic.png", "-o", "pic.png"],
+        ["kernels", "export", "k.npy", "-o", "k.npy"],
+    ],
+)
+def test_kernels_and_lists_are_never_replaced(run, tree, words):
+    """Whatever a run reads is kept, also from --force, a report and a manifest."""
+    np.save("k.npy", np.ones((3, 3)))
+    os.link("k.npy", "hard.npy")
+    (tree / "k.yaml.csv").write_text("1 2 1\n")
+    np.save("ist.npy", np.ones((3, 3)))
+    (tree / "list.csv").write_text("in/y.png\n")
+    (tree / "pic.png").write_bytes(imagecodecs.png_encode(np.ones((3, 3), np.uint8)))
+    (tree / "own").mkdir()
+    (tree / "own/k.yaml").write_text("name: k\naliases: [alias]\nweights: [[1, 2, 1]]\n")
+    before = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    ran = run(*words, "--force")
+    assert (ran.code, "read by this run" in ran.err) == (2, True), ran.err
+    assert {path: path.read_bytes() for path in before} == before
+    assert {path for path in tree.rglob("*") if path.is_file()} == set(before)

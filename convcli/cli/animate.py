@@ -100,6 +100,7 @@ def animate(image: str, **given: Any) -> None:
     from convcli.animate import Show
     from convcli.animate import animate as animated
     from convcli.cli.settings import settings_of
+    from convcli.drafts import Ledger
     from convcli.errors import ConvcliError, OutputError, told
     from convcli.geometry import per_axis
     from convcli.naming import Output
@@ -110,7 +111,8 @@ def animate(image: str, **given: Any) -> None:
     view = View((rows, columns) if given["every"] else None, given["most"], given["at"], given["frame"])
     show = Show(given["fps"], None if given["numbers"] < 0 else given["numbers"])
     try:
-        made = animated(image, settings, view, show, Output(given["output"], given["format_name"]))
+        ledger = Ledger([image], options.kernel_files())
+        made = animated(image, settings, view, show, Output(given["output"], given["format_name"]), ledger)
     except OutputError:
         raise
     except (ConvcliError, MemoryError) as error:

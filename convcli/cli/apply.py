@@ -11,7 +11,7 @@ import click
 
 from convcli.cli import options
 from convcli.drafts import Ledger, silence_stdout, write
-from convcli.errors import ArgumentError, ConvcliError, one_line, told
+from convcli.errors import ArgumentError, ConvcliError, OutputError, one_line, told
 from convcli.files import STREAM
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def apply(images: tuple[str, ...], **given: Any) -> None:
       convcli apply photo.png -k sobel-x --figure -o figure.svg
       cat a.png | convcli apply - -k gaussian5 -o - > b.png
     """
-    each, ledger = _settings(images, given), Ledger(images)
+    each, ledger = _settings(images, given), Ledger(images, options.kernel_files())
     sink = ReportSink(images, given["output"], given, ledger)
     make = _maker(each, given, ledger)
     failed = 0
@@ -71,9 +71,10 @@ def apply(images: tuple[str, ...], **given: Any) -> None:
                 raise ConvcliError(message) from error
             click.echo(f"convcli: {message}", err=True)
             failed += 1
+    if failed:
+        click.echo(f"convcli: {failed} of {len(images)} images failed", err=True)
     sink.close()
     if failed:
-        click.echo(f"convcli: {failed} of {len(images)} pictures failed", err=True)
         click.get_current_context().exit(1)
 
 
@@ -133,6 +134,7 @@ class ReportSink:
         self.parts: list[str] = []
         self.count = 0
         self.stream = sys.stderr if streams else sys.stdout
+        self.broken = ""
         if self.file == "-":
             raise ArgumentError("--report-file - is standard output, where the picture goes")
         if self.file:
@@ -148,14 +150,17 @@ class ReportSink:
             self._show(text)
 
     def _show(self, text: str) -> None:
-        """Print; when nobody reads any more, the pictures are still made."""
+        """Print; where that fails, the images are still made."""
         try:
             click.echo(text, file=self.stream, nl=False)
             if self.stream is not None:
                 self.stream.flush()
-        except BrokenPipeError:
-            silence_stdout()
+        except OSError as error:
             self.kind = "none"
+            if self.stream is sys.stderr:
+                return
+            silence_stdout()
+            self.broken = "" if isinstance(error, BrokenPipeError) else error.strerror or str(error)
 
     def _text(self, report: Report) -> str:
         match self.kind:
@@ -168,5 +173,12 @@ class ReportSink:
         return ""
 
     def close(self) -> None:
+        """Write the file.
+
+        Raises:
+            OutputError: it cannot be written, or reports could not be printed.
+        """
+        if self.broken:
+            raise OutputError(f"standard output: {self.broken}")
         if self.file:
             write(Path(self.file), "".join(self.parts).encode("utf-8", "surrogateescape"), self.force)

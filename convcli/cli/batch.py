@@ -104,7 +104,7 @@ def batch(sources: tuple[str, ...], **given: Any) -> None:
         raise ArgumentError("--resume needs the manifest of the earlier run: --report FILE")
     manifest = Manifest(given["report"], given["resume"], given["force"]) if given["report"] else None
     log = given["report"] if manifest is not None and manifest.path is not None else None
-    found.check(log, [given["from_file"]] if given["from_file"] else [])
+    found.check(log)
     kept = skipped(found, manifest)
     if given["dry_run"]:
         _show(found, kept)
@@ -138,7 +138,8 @@ def _batch(arguments: tuple[str, ...], given: dict[str, Any], limits: Limits) ->
             f"the maps of {len(each)} kernels would all be written to {one_line(spec)}; "
             "use a folder, {kernel} or --stack"
         )
-    return Batch(sources, each, limits, given["resume"])
+    lists = [given["from_file"]] if given["from_file"] else []
+    return Batch(sources, each, limits, given["resume"], [*lists, *options.kernel_files()])
 
 
 def _sources(names: list[str], given: dict[str, Any], destination: Path | None) -> list[Source]:

@@ -47,7 +47,7 @@ def explore(image: str, **given: Any) -> None:
     settings = settings_of(given, given["kernel"])
     beside = STREAM if image == STREAM else str(Path(image).with_suffix(".html"))
     target = given["output"] or beside
-    ledger = Ledger([image])
+    ledger = Ledger([image], options.kernel_files())
     if target != STREAM:
         ledger.claim(Path(target), given["force"])
     try:

@@ -172,7 +172,7 @@ def preview(image: str, tag: str | None, chosen: tuple[Kernel, ...], **given: An
     if target_format is None:
         known = ", ".join(entry.suffixes[0] for entry in images.written())
         raise OutputError(f"{one_line(str(target))}: unknown suffix; allowed: {known}")
-    drafts.Ledger([image]).claim(target, given["force"])
+    drafts.Ledger([image], options.kernel_files()).claim(target, given["force"])
     kernels_ = list(chosen) or _previewed(tag)
     try:
         sheet = contact_sheet(image, kernels_, given["tile"], given["columns"] or 0, given["max_pixels"])
@@ -222,5 +222,5 @@ def export(kernel: Kernel, form: str | None, output: str, force: bool) -> None:
     if output == STREAM:
         click.echo(data, nl=False)
         return
-    drafts.Ledger().claim(target, force)
+    drafts.Ledger([], options.kernel_files()).claim(target, force)
     drafts.write(target, data, force)

@@ -98,8 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 when all was done, 1 when some inputs failed, 2 when the command was wrong, 128 + the signal's
-        number when one ended it.
+        0 when all was done, 1 when something failed but results were written, 2 when nothing was, 128 + the
+        signal's number when one ended it.
     """
     if "_CONVCLI_COMPLETE" in os.environ:
         from convcli.cli.completion import answer
@@ -108,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     _prepare_process()
+    _set_placed(False)
     try:
         return _invoke([word for word in given if word != "--debug"] or ["--help"])
     except Stopped as stopped:
@@ -192,7 +193,18 @@ def _report(error: Exception) -> int:
         message = str(error)
     with suppress(OSError):  # nobody reads
         click.echo(f"convcli: {cut(one_line(message), 1000)}", err=True)
-    return 2
+    return 1 if _has_placed() else 2
+
+
+def _has_placed() -> bool:
+    """Whether results of this command are in their places."""
+    drafts = sys.modules.get("convcli.drafts")
+    return drafts is not None and drafts.Placed.any
+
+
+def _set_placed(value: bool) -> None:
+    if (drafts := sys.modules.get("convcli.drafts")) is not None:
+        drafts.Placed.any = value
 
 
 def _close_stdout() -> None:

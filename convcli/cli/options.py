@@ -68,9 +68,24 @@ KERNEL_PATH: Final = "convcli.kernel_path"
 """Where a context keeps the folders of ``--kernel-path``."""
 
 
+_KERNEL_FILES: Final = "convcli.kernel_files"
+
+
 def load(text: str) -> Any:
     """The kernel that an option names."""
-    return library().kernel(text)
+    from convcli.kernelfile import recorded
+
+    with recorded() as files:
+        found = library().kernel(text)
+    if context := click.get_current_context(silent=True):
+        context.meta.setdefault(_KERNEL_FILES, []).extend(files)
+    return found
+
+
+def kernel_files() -> list[str]:
+    """The files that the kernels of this command were read from."""
+    found: list[str] = click.get_current_context().meta.get(_KERNEL_FILES, [])
+    return found
 
 
 def library() -> Any:
