@@ -30,7 +30,9 @@ _FOOTER: Final = (
 )
 
 
-def contact_sheet(source: str, kernels: Sequence[Kernel], tile: int, columns: int, max_pixels: int) -> Array:
+def contact_sheet(
+    source: str, kernels: Sequence[Kernel], tile: int, columns: int, max_pixels: int | None
+) -> Array:
     """The picture, and what each kernel makes of it at this size, (rows, columns, 3) uint8.
 
     A kernel of several maps that are not combined has a panel for each. The picture is made smaller first, so
@@ -74,7 +76,7 @@ def _short(mapping: Mapping) -> str:
     return str(mapping) if mapping.kind == "signed" else mapping.kind
 
 
-def thumbnail(source: str, tile: int, max_pixels: int) -> Array:
+def thumbnail(source: str, tile: int, max_pixels: int | None) -> Array:
     """A picture of at most ``tile`` pixels a side, 8 bits, gray or RGB; what is transparent becomes white."""
     from PIL import Image
 

@@ -41,7 +41,6 @@ _SCRATCH: Final = 2**23  # bytes of a thread's buffers
 _PROGRAM: Final = 2**25  # bytes that a process takes beside its pictures
 
 PHOTOGRAPH: Final = Padding.parse("same:reflect")
-MAX_PIXELS: Final = 10**9
 
 
 @frozen(eq=False)
@@ -65,7 +64,7 @@ class Settings:
     double: bool = False
     method: str = "auto"
     threads: int | None = None
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int | None = None
     alpha: str | None = None
     linear: bool = False
     depth: str | None = None
@@ -161,7 +160,7 @@ def _prepared(
     """The decisions for pictures that are alike, of ``frames`` in a result."""
     header, kernel = opened.header, settings.kernel
     shape, channels, treatment, plan = planned(header, settings)
-    _check_size(shape, settings.max_pixels)
+    _check_size(shape, settings.max_pixels or images.MAX_PIXELS)
     floats = header.dtype.kind == "f" and settings.depth in (None, "float")
     mapping = _mapping(settings, plan.problem.filter, floats)
     dtype = _target_dtype(mapping, header.dtype, plan, _depth(settings, plan, treatment))

@@ -261,6 +261,44 @@ def test_absurd_sizes_are_refused_before_memory_is_taken():
         open_bytes(monster(), 10**12).pixels()
 
 
+def gif(columns: int, rows: int, frames: int = 1) -> bytes:
+    """A GIF of 43 bytes, and 23 for each further frame of one pixel on a canvas of any size."""
+    frame = b"\x21\xf9\x04\x04\0\0\0\0\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\0"
+    return b"GIF89a" + struct.pack("<HHBBB", columns, rows, 0x80, 0, 0) + bytes(6) + frame * frames + b";"
+
+
+def still_webp(columns: int, rows: int) -> bytes:
+    """A lossless WebP of one color, which takes no bits a pixel: a small one that says it is large."""
+    small = bytearray(imagecodecs.webp_encode(np.full((8, 8, 3), 9, np.uint8), lossless=True))
+    place = small.index(b"VP8L") + 9
+    rest = int.from_bytes(small[place : place + 4], "little") >> 28 << 28
+    small[place : place + 4] = struct.pack("<I", rest | (rows - 1) << 14 | (columns - 1))
+    return bytes(small)
+
+
+@pytest.mark.parametrize(
+    ("data", "most", "words"),
+    [
+        (gif(32768, 16385), None, "32768×16385 is 536903680 pixels in a file of 43 bytes; allowed: 50000000"),
+        (gif(65535, 65535), None, "65535×65535 is 4294836225 pixels in a file of 43 bytes"),
+        (gif(32768, 16385), 10**8, "32768×16385 is 536903680 pixels; allowed: 100000000 "),
+        (
+            gif(6000, 6000, 90),
+            None,
+            "90 frames of 6000×6000 are 3240000000 pixels in a file of 2090 bytes; allowed: 1000000000 ",
+        ),
+        (gif(60, 60, 90), 10**5, "90 frames of 60×60 are 324000 pixels; allowed: 100000 "),
+        (still_webp(8000, 8000), None, "8000×8000 is 64000000 pixels in a file of"),
+    ],
+    ids=["gif", "largest gif", "less allowed", "many frames", "fewer frames allowed", "webp"],
+)
+def test_small_files_of_many_pixels_are_refused(data, most, words):
+    """Before memory is taken: one image by its size, several by all of them, and how to raise the limit."""
+    with pytest.raises(ImageError, match=rf"{words}.*\(--max-pixels\)"):
+        open_bytes(data, most)
+    assert open_bytes(data, 10**10)
+
+
 def test_what_is_no_picture():
     """Empty, text, and a renamed archive."""
     for data, words in [

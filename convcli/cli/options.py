@@ -339,9 +339,8 @@ precision = click.option(
 max_pixels = click.option(
     "--max-pixels",
     type=Parsed("N", _count),
-    default="1e9",
-    show_default=True,
-    help="Refuse larger pictures before they are decoded; those that are read in parts may be larger.",
+    help="Refuse larger images before they are decoded, frames counted together. Default: 1e9, less for a "
+    "file of few bytes, more for a dense one.",
 )
 strip = click.option(
     "--strip",

@@ -17,7 +17,7 @@ from convcli.cli import options
     "environment says.",
 )
 @options.max_pixels
-def view(images: tuple[str, ...], way: str | None, max_pixels: int) -> None:
+def view(images: tuple[str, ...], way: str | None, max_pixels: int | None) -> None:
     """Show each IMAGE in the terminal, as large as it fits; of several frames the first.
 
     An IMAGE of - is standard input. Where standard output is no terminal, nothing is shown.

@@ -59,6 +59,15 @@ FORMATS: Final[tuple[Format, ...]] = (
     Matroska(),
     Mp4(),
 )
+MAX_PIXELS: Final = 10**9
+"""Pixels of a file, all frames together, unless another limit is given or the file is dense enough."""
+
+_PROVEN: Final = 10**4
+"""Pixels for which a file must have a byte; denser ones come of bombs rather than cameras or scanners."""
+
+_SMALL: Final = 5 * 10**7
+"""Pixels that are decoded at once of a file of any size."""
+
 MOST_AT_ONCE: Final = 4 * 10**9
 """Values of an animation that are kept in memory until its format encodes them."""
 
@@ -168,11 +177,15 @@ class Opened:
         return replace(self, header=header, skipped=self.skipped + first)
 
 
-def open_input(source: Input, max_pixels: int) -> list[Opened]:
-    """Recognise a picture and read its header, or those of every run of pictures in a file that are alike.
+def open_input(source: Input, max_pixels: int | None = None) -> list[Opened]:
+    """Recognize an image and read its header, or those of every run of images in a file that are alike.
+
+    Args:
+        max_pixels: of all frames together. None takes `MAX_PIXELS`, fewer at once for a file that has hardly
+            any bytes, more for frames in a file that has many. What is read in parts may have more.
 
     Raises:
-        ImageError: not a picture, damaged, or more than ``max_pixels`` pixels to be decoded at once.
+        ImageError: not an image, damaged, or too many pixels.
     """
     head = source.head(32)
     if not head:
@@ -186,16 +199,28 @@ def open_input(source: Input, max_pixels: int) -> list[Opened]:
     return [_opened(found, source, *run, max_pixels) for run in runs]
 
 
-def _opened(found: Format, source: Input, stored: Header, parts: Reader | None, most: int) -> Opened:
+def _opened(found: Format, source: Input, stored: Header, parts: Reader | None, most: int | None) -> Opened:
     header = stored
     if stored.orientation != 1:
         note = f"turned upright, as its orientation says ({header.orientation}, as Exif counts)"
         header = replace(_turned(header), notes=(*header.notes, note))
         parts = None
-    pixels = header.rows * header.columns
-    if parts is None and pixels > most:
-        raise ImageError(f"{header.columns}×{header.rows} is {pixels} pixels; allowed: {most} (--max-pixels)")
+    _check_pixels(header, source.size, parts is None, most)
     return Opened(found, header, source, stored, [], parts)
+
+
+def _check_pixels(header: Header, size: int, whole: bool, most: int | None) -> None:
+    """Refuse more pixels than are allowed, or than a file of ``size`` bytes is believed to hold."""
+    believed = _PROVEN * size
+    total = most if whole and most else max(most or MAX_PIXELS, believed)
+    single = most or min(MAX_PIXELS, max(_SMALL, believed)) if whole else total
+    for frames, allowed in ((1, single), (header.frames, total)):
+        pixels = frames * header.rows * header.columns
+        if pixels > allowed:
+            shape = f"{header.columns}×{header.rows}"
+            what = f"{frames} frames of {shape} are" if frames > 1 else f"{shape} is"
+            where = "" if most else f" in a file of {size} bytes"
+            raise ImageError(f"{what} {pixels} pixels{where}; allowed: {allowed} (--max-pixels)")
 
 
 def selected(runs: list[Opened], frames: slice) -> list[Opened]:
@@ -226,7 +251,7 @@ def _slice_text(frames: slice) -> str:
     return ":".join("" if end is None else str(end) for end in (first, end))
 
 
-def open_bytes(data: bytes, max_pixels: int) -> Opened:
+def open_bytes(data: bytes, max_pixels: int | None = None) -> Opened:
     """The first pictures of a file in memory, as `open_input` opens them."""
     return open_input(Input(data=data), max_pixels)[0]
 

@@ -39,6 +39,9 @@ _ORIENTATIONS: Final = {
 }
 """Exif's, by the signs of a display matrix: (column, row) lies at (a·column + c·row, b·column + d·row)."""
 
+_LARGEST: Final = 2**28
+"""Pixels of a frame: the first one is decoded to learn how it is turned, before any other limit is known."""
+
 _ODD: Final = "it is not turned as its display matrix says, which is no quarter turn"
 
 _THREADS: Final = 4  # of H.264, whose bytes depend on their number; else that is the processors'
@@ -62,6 +65,8 @@ class _Video:
                     f"damaged {self.name}: {len(frames)} of its {stream.frames} frames are there"
                 )
             form, columns, rows = stream.codec_context.format, stream.width, stream.height
+            if columns * rows > _LARGEST:
+                raise ImageError(f"frames of {columns}×{rows} pixels; allowed: {_LARGEST} pixels a frame")
             notes: tuple[str, ...] = ("its sound is left out",) if file.streams.audio else ()
             turn = _orientation(file, stream)
             notes += () if turn else (_ODD,)
