@@ -141,7 +141,10 @@ def flipped(kernel: Kernel) -> Kernel:
 
 
 def anchored(kernel: Kernel, anchor: tuple[int, int]) -> Kernel:
-    """The kernel whose cell (row, column) lies on the output's pixel: zeros around it make that its centre.
+    """The kernel whose cell (row, column) lies on the output's pixel: zeros around it make that its center.
+
+    Both sides are odd then, so the anchor turns with the weights, as for `cv2.flip` of a kernel whose new
+    anchor is (columns − 1 − x, rows − 1 − y).
 
     Raises:
         KernelError: the cell lies outside.
@@ -154,12 +157,12 @@ def anchored(kernel: Kernel, anchor: tuple[int, int]) -> Kernel:
         raise KernelError(
             f"anchor {row},{column} lies outside {rows}×{columns} weights; rows and columns count from 0"
         )
-    if anchor == ((rows - 1) // 2, (columns - 1) // 2):
-        return kernel
     pads = [
         (max(size - 1 - 2 * at, 0), max(2 * at - size + 1, 0))
         for size, at in ((rows, row), (columns, column))
     ]
+    if not np.any(pads):
+        return kernel
     return kernel.reshaped(lambda raw: np.pad(raw, [*pads, *((0, 0),) * (raw.ndim - 2)]))
 
 

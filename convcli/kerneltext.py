@@ -104,7 +104,11 @@ def _header(head: list[str], where: str) -> tuple[int, int, Fraction, Fraction]:
 
 
 def to_imagemagick(kernel: Kernel) -> str:
-    """ImageMagick's text, with its origin; fractions such as 1/9 to 17 digits, as it knows decimals alone."""
+    """ImageMagick's text; fractions such as 1/9 to 17 digits, as it knows decimals alone.
+
+    The origin of odd sizes is stated. Even sizes state none: both programs then take the upper left of the
+    middle, and a stated one would be an anchor, which turns with the kernel.
+    """
     rows, columns = kernel.size
     texts = (
         [map(decimal, row) for row in fractions_of(kernel.exact)]
@@ -112,7 +116,8 @@ def to_imagemagick(kernel: Kernel) -> str:
         else texts_of(kernel.weights)
     )
     lines = [",".join(row) for row in texts]
-    return f"{columns}x{rows}+{(columns - 1) // 2}+{(rows - 1) // 2}: {' '.join(lines)}\n"
+    origin = f"+{columns // 2}+{rows // 2}" if rows % 2 and columns % 2 else ""
+    return f"{columns}x{rows}{origin}: {' '.join(lines)}\n"
 
 
 def to_vips(kernel: Kernel) -> str:

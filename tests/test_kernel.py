@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 import convcli
 from convcli import Kernel
 from convcli.errors import KernelError
-from convcli.kernelbank import bank
+from convcli.kernelbank import anchored, bank, turned
 from convcli.rational import integer_factors, parse_number
+from tests.reference import correlate
 
 
 @pytest.mark.parametrize(
@@ -170,3 +171,55 @@ def test_bad_weights_are_refused(weights, options, words):
     """What was got, in one line."""
     with pytest.raises(KernelError, match=words):
         Kernel(weights, **options)
+
+
+ANCHORS = [
+    (rows, columns, row, column)
+    for rows, columns in [(1, 2), (2, 1), (2, 2), (2, 3), (3, 2), (3, 3), (4, 2), (4, 4)]
+    for row in range(rows)
+    for column in range(columns)
+]
+
+
+def placed(x, weights, anchor):
+    """The plain loop with the cell ``anchor`` of the weights on the output's pixel, zeros outside."""
+    pads = [(at, size - 1 - at) for at, size in zip(anchor, weights.shape, strict=True)]
+    return correlate(x, weights, (1, 1), pads, (1, 1)).astype(float)
+
+
+@pytest.mark.parametrize(("rows", "columns", "row", "column"), ANCHORS)
+def test_an_anchor_turns_with_its_kernel(rows, columns, row, column):
+    """By ``flip``, ``@90``, ``@180`` and ``@270``, for every size and every cell: the plain loop's values.
+
+    Turned by 180° the anchor is (rows − 1 − row, columns − 1 − column), as OpenCV's manual of filter2D says
+    and ImageMagick's Convolve does; a quarter turn counter-clockwise makes it (columns − 1 − column, row).
+    """
+    rng = np.random.default_rng(rows * 100 + columns * 10 + row)
+    x, weights = rng.integers(0, 99, (6, 7)), rng.integers(1, 9, (rows, columns))
+    kernel = anchored(Kernel(weights), (row, column))
+    assert np.array_equal(convcli.conv(x, kernel, padding="same"), placed(x, weights, (row, column)))
+    flipped = convcli.conv(x, kernel, padding="same", flip=True)
+    for quarters in (1, 2, 3):
+        row, column = columns - 1 - column, row
+        rows, columns = columns, rows
+        weights = np.rot90(weights)
+        truth = placed(x, weights, (row, column))
+        again = convcli.conv(x, turned(kernel, 90 * quarters, "turned"), padding="same")
+        assert np.array_equal(again, truth)
+        assert quarters != 2 or np.array_equal(flipped, truth)
+
+
+@pytest.mark.parametrize(("rows", "columns", "row", "column"), ANCHORS[::2])
+def test_anchors_as_opencv(rows, columns, row, column):
+    """filter2D with the anchor, and with the kernel flipped and the anchor that its manual gives for that."""
+    cv2 = pytest.importorskip("cv2")
+    rng = np.random.default_rng(3)
+    x, weights = rng.integers(0, 99, (6, 7)).astype(float), rng.integers(1, 9, (rows, columns)).astype(float)
+    kernel = anchored(Kernel(weights), (row, column))
+    theirs = cv2.filter2D(x, -1, weights, anchor=(column, row), borderType=cv2.BORDER_REFLECT_101)
+    assert np.array_equal(convcli.conv(x, kernel, padding="same:reflect"), theirs)
+    turned_anchor = (columns - column - 1, rows - row - 1)
+    theirs = cv2.filter2D(
+        x, -1, cv2.flip(weights, -1), anchor=turned_anchor, borderType=cv2.BORDER_REFLECT_101
+    )
+    assert np.array_equal(convcli.conv(x, kernel, padding="same:reflect", flip=True), theirs)

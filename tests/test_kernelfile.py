@@ -63,7 +63,11 @@ GOOD = {
     "plain.dat": (b"-1 0 1\n-2 0 2\n-1 0 1\n", EDGE),
     "flip.yaml": (b"weights: [[1, 2], [3, 4]]\nflip: true\n", [[4, 3], [2, 1]]),
     "anchor.yaml": (b"weights: [[1, 2, 3]]\nanchor: [0, 0]\n", [[0, 0, 1, 2, 3]]),
-    "centre.yaml": (b"weights: [[1, 2], [3, 4]]\nanchor: [0, 0]\n", [[1, 2], [3, 4]]),
+    "centre.yaml": (b"weights: [[1, 2, 3]]\nanchor: [0, 1]\n", [[1, 2, 3]]),
+    "upper-left-anchor.yaml": (
+        b"weights: [[1, 2], [3, 4]]\nanchor: [0, 0]\n",
+        [[0, 0, 0], [0, 1, 2], [0, 3, 4]],
+    ),
     "even-anchor.yaml": (
         b"weights: [[1, 2], [3, 4]]\nanchor: [1, 1]\n",
         [[1, 2, 0], [3, 4, 0], [0, 0, 0]],
@@ -84,7 +88,8 @@ GOOD = {
     "im-square.txt": (b"3: -1,0,1,-2,0,2,-1,0,1", EDGE),
     "im-holes.txt": (b"3x3: nan,1,- 1,1,1 NaN,1,-", [[0, 1, 0], [1, 1, 1], [0, 1, 0]]),
     "im-origin.txt": (b"3x1+0+0: 1,2,3", [[0, 0, 1, 2, 3]]),
-    "im-even.txt": (b"2x2+0+0: 1,2 3,4", [[1, 2], [3, 4]]),
+    "im-even.txt": (b"2x2: 1,2 3,4", [[1, 2], [3, 4]]),
+    "im-even-origin.txt": (b"2x2+0+0: 1,2 3,4", [[0, 0, 0], [0, 1, 2], [0, 3, 4]]),
     "ints.npy": (npy(np.array(EDGE)), EDGE),
     "floats.npy": (npy(np.array([[0.5, 0.25]])), [[Fraction(1, 2), Fraction(1, 4)]]),
     "row.npy": (npy(np.array([1, 2, 1], np.uint8)), [[1, 2, 1]]),
