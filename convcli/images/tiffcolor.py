@@ -15,6 +15,9 @@ from convcli.values import frozen
 JPEG: Final = 7
 """Tag 259, compression."""
 
+CCITT: Final = (2, 3, 4)
+"""Tag 259, fax compressions."""
+
 SEPARATE: Final = 2
 """Tag 284, planar configuration: each sample in strips or tiles of its own."""
 
@@ -24,7 +27,6 @@ MASK: Final = 4
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6  # tag 262
 _COLORS: Final = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}
 _CAMERA: Final = {32803: "an undeveloped color mosaic", 34892: "undeveloped camera data"}
-_CCITT: Final = (2, 3, 4, 32771)  # tag 259, compressions whose pages are white where they are 0
 _OLD_JPEG: Final = 6
 _UNSPECIFIED, _ASSOCIATED = 0, 1  # tag 338, extra samples
 _INKS_OF_CMYK: Final = 1  # tag 332, ink set
@@ -37,6 +39,10 @@ _PALETTE_NOTES: Final = {
     8: "its palette of 8-bit values was applied",
     16: "its palette was applied, with 8 bits a color",
 }
+_AS_STORED: Final = "white is zero in this tiff of signed numbers or floats; they are taken as stored"
+_NO_KIND: Final = (
+    "this tiff does not say what its samples mean; they are taken as gray with 0 for black, or RGB"
+)
 _NO_NAMES: Final = "its {} bands are not named as colors; they are taken as red, green and blue"
 
 
@@ -67,15 +73,22 @@ def color(page: Any) -> Color:
         raise ImageError(f"tiff with {channels} channels; allowed: 1 to 4")
     eight = kind == _PALETTE or page.dtype.kind == "b"
     bands = channels in (2, 4) and tuple(page.extrasamples or ())[-1:] == (_UNSPECIFIED,)
-    notes = range_notes(0 if kind == _PALETTE else _most(page))
-    notes += (_UNMULTIPLIED,) if _is_associated(page) else ()
-    notes += (CMYK_NOTE,) if kind == _CMYK else ()
-    notes += (_PALETTE_NOTES[_palette_bits(page)],) if kind == _PALETTE else ()
-    notes += ("YCbCr was converted to RGB",) if kind == _YCBCR and page.compression != JPEG else ()
-    notes += (
-        (_NO_NAMES.format(channels),) if _COLORS[kind] == 1 and extra in (2, 3) and kind != _PALETTE else ()
-    )
-    return Color(channels, np.dtype(np.uint8) if eight else page.dtype, bands, notes)
+    return Color(channels, np.dtype(np.uint8) if eight else page.dtype, bands, _notes(page, kind, channels))
+
+
+def _notes(page: Any, kind: int, channels: int) -> tuple[str, ...]:
+    """What a person should know of how the samples are read."""
+    bands = _COLORS[kind] == 1 and page.samplesperpixel > 2
+    said = {
+        _NO_KIND: 262 not in page.tags,
+        _AS_STORED: kind == _WHITE_IS_ZERO and page.dtype.kind in "if",
+        _UNMULTIPLIED: _is_associated(page),
+        CMYK_NOTE: kind == _CMYK,
+        "YCbCr was converted to RGB": kind == _YCBCR and page.compression != JPEG,
+        _NO_NAMES.format(channels): bands,
+    }
+    palette = (_PALETTE_NOTES[_palette_bits(page)],) if kind == _PALETTE else range_notes(_most(page))
+    return (*palette, *(note for note, holds in said.items() if holds))
 
 
 def photometric(page: Any) -> int:
@@ -84,7 +97,7 @@ def photometric(page: Any) -> int:
         return int(page.photometric)
     if page.samplesperpixel - len(page.extrasamples or ()) >= 3:
         return _RGB
-    return _WHITE_IS_ZERO if page.compression in _CCITT else _BLACK_IS_ZERO
+    return _WHITE_IS_ZERO if page.compression in CCITT else _BLACK_IS_ZERO
 
 
 def pixels(page: Any, stored: Array) -> Array:
@@ -94,8 +107,8 @@ def pixels(page: Any, stored: Array) -> Array:
         return _looked_up(page, stored)
     found = _divided(_full(page, stored)) if _is_associated(page) else _full(page, stored)
     colors, extra = found[..., : _COLORS[kind]], found[..., _COLORS[kind] :]
-    if kind == _WHITE_IS_ZERO:
-        colors = np.invert(colors) if colors.dtype.kind in "iu" else 1 - colors
+    if kind == _WHITE_IS_ZERO and colors.dtype.kind == "u":
+        colors = np.invert(colors)
     elif kind == _CMYK:
         colors = from_cmyk(np.invert(colors))
     elif kind == _YCBCR and page.compression != JPEG:
@@ -111,6 +124,27 @@ def subsampling(page: Any) -> tuple[int, int]:
         return 1, 1
     wide, high = page.subsampling or (2, 2)
     return int(wide), int(high)
+
+
+def odd_samples(page: Any, data: bytes, shape: tuple[int, int, int]) -> Array:
+    """Samples of 17 to 31 bits: 24 in the file's byte order, others packed from the top bit down.
+
+    Raises:
+        ImageError: the segment is too short.
+    """
+    import imagecodecs
+
+    rows, columns, samples = shape
+    bits, row = page.bitspersample, -(-columns * samples * page.bitspersample // 8)
+    if len(data) < rows * row:
+        raise ImageError(f"damaged tiff: a segment has {len(data)} of {rows * row} bytes")
+    if bits != 24:
+        packed = imagecodecs.packints_decode(data[: rows * row], np.uint32, bits, runlen=columns * samples)
+        return np.asarray(packed).reshape(shape)
+    three = np.frombuffer(data, np.uint8, rows * row).reshape(*shape, 3).astype(np.uint32)
+    low, middle, high = np.moveaxis(three if page.parent.byteorder == "<" else three[..., ::-1], -1, 0)
+    found: Array = low | middle << 8 | high << 16
+    return found
 
 
 def unit_samples(data: bytes, size: tuple[int, int], shared: tuple[int, int]) -> Array:
@@ -157,6 +191,8 @@ def _check_coding(page: Any) -> None:
         known = page.compression == 1 or TIFF.DECOMPRESSORS[page.compression] is not None
     except Exception:  # tifffile's words for a codec that is missing vary
         known = False
+    if page.predictor != 1 and page.bitspersample == 24 and getattr(page.dtype, "kind", "") == "f":
+        raise ImageError("tiff of 24-bit floats with a predictor, which is not read; save it without one")
     if not known:
         raise ImageError(
             f"tiff with compression {name}, which is not read; save it with another one, or none"

@@ -13,13 +13,16 @@ from convcli.errors import ImageError
 from convcli.files import Input
 from convcli.images.base import Header
 from convcli.images.decoding import sound
-from convcli.images.tiffcolor import JPEG, SEPARATE, pixels, subsampling, unit_samples
+from convcli.images.tiffcolor import CCITT, JPEG, SEPARATE, odd_samples, pixels, subsampling, unit_samples
 from convcli.images.tiffpages import Plane
 from convcli.values import frozen
 
 _UNCOMPRESSED: Final = 1  # tag 259
 _LEAST_FIRST: Final = 2  # tag 266, fill order
+_ODD: Final = range(17, 32)  # bits that tifffile unpacks in one byte order only
 END_OF_JPEG: Final = b"\xff\xd9"
+_MORE_FAX: Final = (b"\x35\x07" * 32, b"\xb5" * 64)
+"""Codes behind the end of fax data, by which data that ran out, unnoticed by the decoder, show other pixels."""
 
 LARGEST_BAND: Final = 2**28
 """Bytes of a row of tiles, or of a strip, above which a page is decoded whole, within the limits of that."""
@@ -138,12 +141,18 @@ class TiffRows:
         data = self._data(place, rows)
         if page.compression == JPEG and END_OF_JPEG not in data[-8:]:
             raise ImageError(f"damaged tiff: segment {place} is missing or cut off")
+        size = (self.height if page.is_tiled else rows, self.width)
         if shared != (1, 1):
-            size = (self.height if page.is_tiled else rows, self.width)
             return unit_samples(_unpacked(page, data), size, shared)
+        if page.dtype.kind == "u" and page.bitspersample in _ODD:
+            return odd_samples(page, _unpacked(page, data), (*size, self._samples))
         decoded = page.decode(data, place, jpegtables=page.jpegtables)[0]
         if decoded is None:
             raise ImageError(f"damaged tiff: segment {place} is missing")
+        if page.compression in CCITT and any(
+            not np.array_equal(page.decode(data + more, place)[0], decoded) for more in _MORE_FAX
+        ):
+            raise ImageError(f"damaged tiff: the data of segment {place} run out before its last pixel")
         found: Array = decoded[0]
         return found
 
@@ -174,8 +183,14 @@ class TiffRows:
         if (wide, high) != (1, 1):
             return int(-(-rows // high) * -(-self.width // wide) * (wide * high + 2))
         bits = page.bitspersample
-        samples = 1 if self.apart > 1 else page.samplesperpixel
-        return int(rows * -(-self.width * (sum(bits) if isinstance(bits, tuple) else bits * samples) // 8))
+        return int(
+            rows * -(-self.width * (sum(bits) if isinstance(bits, tuple) else bits * self._samples) // 8)
+        )
+
+    @property
+    def _samples(self) -> int:
+        """Samples of a pixel in one segment."""
+        return 1 if self.apart > 1 else int(self.page.samplesperpixel)
 
     def forget(self) -> None:
         """Keep no decoded rows."""
@@ -217,7 +232,7 @@ def _unpacked(page: Any, data: bytes) -> bytes:
     if page.fillorder == _LEAST_FIRST:
         data = _reversed(data)
     if page.predictor != 1:
-        raise ImageError("tiff of subsampled YCbCr with a predictor, which is not read")
+        raise ImageError("tiff of subsampled YCbCr or odd depth with a predictor, which is not read")
     return data if page.compression == _UNCOMPRESSED else bytes(TIFF.DECOMPRESSORS[page.compression](data))
 
 
