@@ -22,7 +22,7 @@ _LEAST_FIRST: Final = 2  # tag 266, fill order
 _ODD: Final = range(17, 32)  # bits that tifffile unpacks in one byte order only
 END_OF_JPEG: Final = b"\xff\xd9"
 _MORE_FAX: Final = (b"\x35\x07" * 32, b"\xb5" * 64)
-"""Codes behind the end of fax data, by which data that ran out, unnoticed by the decoder, show other pixels."""
+"""Codes behind the end of fax data: where the data ran out, which the decoder ignores, they change pixels."""
 
 LARGEST_BAND: Final = 2**28
 """Bytes of a row of tiles, or of a strip, above which a page is decoded whole, within the limits of that."""
