@@ -38,6 +38,7 @@ SHARERS: Final = 8
 """Workers that a picture is cut for: a file's bytes follow its strips, and do not depend on the machine."""
 
 _SCRATCH: Final = 2**23  # bytes of a thread's buffers
+_TALLER: Final = 2  # times a plan's strips, at most, for whole bands
 _PROGRAM: Final = 2**25  # bytes that a process takes beside its pictures
 
 PHOTOGRAPH: Final = Padding.parse("same:reflect")
@@ -174,7 +175,7 @@ def _prepared(
     layout = Layout(rows, columns, count, dtype, plan.problem.batch * plan.problem.depth.output, bands)
     picture = Picture(dtype, count, frames if mixed else layout.frames * pages, mixed, frame, bands)
     targets = output.targets(source, kernel.name, maps, opened.format, picture)
-    plan = _cut(plan, targets[0].format)
+    plan = _cut(plan, targets[0].format, layout, settings.coding)
     said = _said(_kept(header, settings, layout), targets[0].format, count, shape)
     return Task(
         source,
@@ -250,12 +251,14 @@ def _kept(header: Header, settings: Settings, layout: Layout) -> Metadata:
     return replace(metadata, coding=settings.coding)
 
 
-def _cut(plan: Plan, target: Format) -> Plan:
-    """The plan with strips of a height that suits the format, where its method rounds alike for them."""
+def _cut(plan: Plan, target: Format, layout: Layout, coding: Coding) -> Plan:
+    """The plan with strips of whole bands of the format, where its method can be cut there."""
     grain, _ = method_named(plan.method).grain(Work(plan.problem, plan.arithmetic))
-    step = lcm(target.band if isinstance(target, Banded) else 1, grain)
-    height = plan.height // step * step
-    return replace(plan, height=height) if height and plan.height < plan.problem.rows.output else plan
+    step = lcm(target.band(layout, coding) if isinstance(target, Banded) else 1, grain)
+    rows = plan.problem.rows.output
+    height = min(max(plan.height // step, 1) * step, rows)
+    near = height <= _TALLER * plan.height
+    return replace(plan, height=height) if near and plan.height < rows else plan
 
 
 def _said(metadata: Metadata, wanted: Format, channels: int, shape: Geometry) -> Said:

@@ -380,6 +380,30 @@ def test_a_thousand_bombs_cost_what_one_does():
     assert len(header.notes) < 100
 
 
+def test_many_texts_cost_what_they_weigh():
+    """Each is looked at once, however many there are; a note names a few of those that are left out."""
+    compared = 0
+
+    class Word(str):
+        """A text that counts how often it is compared."""
+
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    texts = tuple((f"Key{number}", Word(f"text {number}")) for number in range(2000))
+    for limits, kept in (({said.TEXTS: 100}, 2000), ({}, 0)):
+        found = said.fitted(Metadata(texts=texts), "x", limits, 3, (1, 1))
+        assert len(found.metadata.texts) == kept
+        assert all(len(note) < 300 for note in found.notes)
+    assert "text Key9, 1990 texts more" in found.notes[0]
+    assert compared == 0
+
+
 @pytest.mark.parametrize("name", ["png", "jpeg", "tiff", "webp"])
 def test_flipped_bits_never_raise_anything_else(name):
     """Random damage to a picture that says everything gives a picture or an `ImageError`."""

@@ -74,6 +74,36 @@ def test_strips_of_any_height_hold_the_same_picture(entry, dtype, channels, tmp_
                 assert rows.dtype == pixels.dtype and np.array_equal(rows, pixels[first:last])
 
 
+@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize("name", ["png", "jpeg", "tiff", "pnm", "pfm", "npy"])
+def test_bytes_do_not_depend_on_strips(name, small):
+    """Strips of any height, within bands and over them, make one file, and so does `encode`."""
+    entry, metadata = images.format_named(name), Metadata(coding=Coding(small=small))
+    pixels = picture(np.float32 if name == "pfm" else np.uint8, 3, 100, 1700)
+    made = set()
+    for height in (1, 7, 16, 33, 48, 64, 100):
+        maker, file = images.encoder(entry, Layout.of(pixels), metadata, height), io.BytesIO()
+        maker.write(file, [maker.strip(top, pixels[top : top + height]) for top in range(0, 100, height)])
+        made.add(file.getvalue())
+    assert len(made) == 1
+    if name != "jpeg":
+        assert made == {entry.encode(pixels, metadata)}
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "jpg"])
+def test_bytes_do_not_depend_on_the_method(run, tmp_path, suffix):
+    """Methods cut an image differently; its file is the same, for any number of threads."""
+    source, made = tmp_path / "in.png", set()
+    source.write_bytes(images.format_named("png").encode(picture(np.uint8, 3, 500, 700), Metadata()))
+    for method in ("shift", "separable", "toeplitz", "fft"):
+        for threads in (1, 3):
+            out = tmp_path / f"{method}{threads}.{suffix}"
+            words = ("-k", "gaussian5", "--method", method, "--threads", threads, "-o", out)
+            assert run("apply", source, *words).code == 0
+            made.add(out.read_bytes())
+    assert len(made) == 1
+
+
 @pytest.mark.parametrize("quality", [None, 1, 20, 24, 25, 50, 100])
 @pytest.mark.parametrize("subsampling", ["444", "422", "420"])
 @pytest.mark.parametrize("channels", [1, 3])
@@ -82,9 +112,7 @@ def test_joined_jpegs_decode_like_whole_ones(channels, subsampling, quality):
     jpeg, coding = images.format_named("jpeg"), Coding(quality)
     metadata = Metadata(subsampling=subsampling, coding=coding)
     for pixels in (picture(np.uint8, channels, 333, 217), np.full((333, 217, channels), 128, np.uint8)):
-        maker = images.encoder(jpeg, Layout.of(pixels), metadata, 48)
-        assert type(maker).__name__ == "JpegEncoder"
-        file = io.BytesIO()
+        maker, file = images.encoder(jpeg, Layout.of(pixels), metadata, 48), io.BytesIO()
         maker.write(file, [maker.strip(top, pixels[top : top + 48]) for top in range(0, 333, 48)])
         found = images.open_bytes(file.getvalue(), LIMIT)
         whole = images.open_bytes(jpeg.encode(pixels, metadata), LIMIT)

@@ -6,13 +6,17 @@ import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from typing import Any, BinaryIO, Final, Protocol, runtime_checkable
 
 from convcli.dtypes import Array, DType
 from convcli.files import Input
 from convcli.values import frozen
 
+BAND: Final = 2**16
+"""Bytes of a band that is encoded independently; files are at most 3 % larger than with 1 MB."""
+
+_FEWEST_ROWS: Final = 16
 _NAMES: Final = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
 _NAMES_OF_BANDS: Final = {**_NAMES, 2: "gray with a band more", 4: "RGB with a band more"}
 
@@ -208,6 +212,66 @@ def whole(encoder: Encoder, pixels: Array) -> bytes:
     return file.getvalue()
 
 
+@frozen
+class _Loose:
+    """Rows of a band that begins at ``top`` and lies in several strips."""
+
+    top: int
+    pixels: Array
+
+
+@frozen
+class Bands:
+    """Cuts strips of any height into bands of one, so that a file's bytes do not depend on its strips.
+
+    Bands within a strip are encoded by its worker, those that reach into the next one by the writer.
+    """
+
+    encoder: Encoder
+    layout: Layout
+    height: int
+
+    def room(self, frame: int, first: int, last: int) -> None:
+        return None
+
+    def strip(self, first: int, pixels: Array) -> list[Any]:
+        """The pieces of whole bands, and the rows of others."""
+        last, found = first + len(pixels), list[Any]()
+        for top in range(first // self.height * self.height, last, self.height):
+            begin, end = max(top, first), min(top + self.height, last)
+            part = pixels[begin - first : end - first]
+            whole = len(part) == self._due(top)
+            found.append(self.encoder.strip(top, part) if whole else _Loose(top, part.copy()))
+        return found
+
+    def write(self, file: BinaryIO, pieces: Iterable[list[Any]]) -> None:
+        """The whole file."""
+        self.encoder.write(file, self._joined(pieces))
+
+    def _joined(self, pieces: Iterable[list[Any]]) -> Iterator[Any]:
+        import numpy as np
+
+        rows: list[Array] = []
+        for piece in chain.from_iterable(pieces):
+            if not isinstance(piece, _Loose):
+                yield piece
+                continue
+            rows.append(piece.pixels)
+            if sum(map(len, rows)) == self._due(piece.top):
+                yield self.encoder.strip(piece.top, np.concatenate(rows))
+                rows = []
+
+    def _due(self, top: int) -> int:
+        """Rows of the band that begins at ``top``."""
+        return min(self.height, self.layout.rows - top)
+
+
+def rows_of_bands(layout: Layout, size: int) -> int:
+    """The power of two of rows that take about ``size`` bytes, at least 16."""
+    each = layout.columns * layout.channels * layout.dtype.itemsize
+    return max(1 << (size // each).bit_length() >> 1, _FEWEST_ROWS)
+
+
 class WholePictures:
     """The encoder of formats that need all pixels at once, (rows, columns, channels) of each frame."""
 
@@ -290,9 +354,10 @@ class Streaming(Protocol):
 
 @runtime_checkable
 class Banded(Protocol):
-    """A format that wants strips of so many rows, or a multiple."""
+    """A format whose files are made of bands that are encoded independently."""
 
-    band: int
+    def band(self, layout: Layout, coding: Coding) -> int:
+        """Rows of a band. Strips need not be multiples of it, but are encoded faster where they are."""
 
 
 @runtime_checkable

@@ -11,9 +11,19 @@ import numpy as np
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
-from convcli.images.base import Encoder, Header, Layout, Metadata, WholePictures
+from convcli.images.base import (
+    BAND,
+    Bands,
+    Coding,
+    Encoder,
+    Header,
+    Layout,
+    Metadata,
+    WholePictures,
+    rows_of_bands,
+)
 from convcli.images.decoding import CMYK_NOTE, from_cmyk, full_range, pillow, range_notes, saved, to_pillow
-from convcli.images.jpegwriter import ROWS, JpegEncoder, can_join
+from convcli.images.jpegwriter import LARGEST_SIDE, JpegEncoder
 from convcli.images.metadata import COMMENT, LARGEST, UNITS, blocks_for, blocks_of, comment, described, inches
 from convcli.values import frozen, replace
 
@@ -62,7 +72,6 @@ class Jpeg:
     quality: int | None = 95
     decoding = 4  # the channels of CMYK
     encoding = 5
-    band: int = ROWS
     suffixes: tuple[str, ...] = (".jpg", ".jpeg", ".jpe", ".jfif")
 
     def sniff(self, head: bytes) -> bool:
@@ -122,12 +131,15 @@ class Jpeg:
         text = dict(metadata.texts).get(COMMENT, "")
         return saved(to_pillow(pixels), "JPEG", comment=text.encode(), **options)
 
+    def band(self, layout: Layout, coding: Coding) -> int:
+        return rows_of_bands(layout, BAND)
+
     def encoder(self, layout: Layout, metadata: Metadata, height: int) -> Encoder:
-        if not can_join(layout, metadata.subsampling, height):
+        if max(layout.rows, layout.columns) > LARGEST_SIDE:
             return WholePictures(layout, lambda pictures: self.encode(pictures[0], metadata))
         sample = self.encode(np.zeros((16, 16, layout.channels), np.uint8), metadata)
-        quality = metadata.coding.quality or self.quality
-        return JpegEncoder(layout, height, quality, metadata.subsampling, sample)
+        quality, band = metadata.coding.quality or self.quality, self.band(layout, metadata.coding)
+        return Bands(JpegEncoder(layout, band, quality, metadata.subsampling, sample), layout, band)
 
 
 def _metadata(image: Image) -> Metadata:

@@ -1,4 +1,4 @@
-"""JPEG strip by strip: each band encoded by a worker, joined by restart markers.
+"""JPEG band by band: each encoded by itself, joined by restart markers.
 
 A restart marker makes the coder begin anew (ISO/IEC 10918-1, B.2.4.4), so that bands of whole rows of blocks
 can be encoded apart; the picture that comes out is that of one encoder, to the bit.
@@ -14,22 +14,11 @@ from convcli.dtypes import Array
 from convcli.images.base import Layout
 from convcli.values import frozen
 
-ROWS: Final = 16
-"""Rows that a band is a multiple of: two blocks, for chroma of half the height."""
-
 LARGEST_SIDE: Final = 65_500
-MOST_BLOCKS: Final = 65_535
 _SCAN: Final = b"\xff\xda"
 _END: Final = b"\xff\xd9"
 _STEPS: Final = {"444": (8, 8), "422": (8, 16), "420": (16, 16)}
 """Rows and columns of the blocks that are coded together."""
-
-
-def can_join(layout: Layout, subsampling: str, height: int) -> bool:
-    """Whether bands of ``height`` rows can be encoded apart."""
-    fits = max(layout.rows, layout.columns) <= LARGEST_SIDE
-    single = height >= layout.rows
-    return fits and (single or (height % ROWS == 0 and _blocks(layout, subsampling, height) <= MOST_BLOCKS))
 
 
 def _blocks(layout: Layout, subsampling: str, height: int) -> int:

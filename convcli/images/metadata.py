@@ -10,6 +10,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Mapping
+from itertools import compress, islice
 from typing import Any, Final
 
 from convcli.errors import one_line
@@ -38,6 +39,10 @@ COMMENT: Final = "Comment"
 TEXTS: Final = "texts"
 """In `Format.carries`, every text whatever its keyword."""
 
+Texts = tuple[tuple[str, str], ...]
+"""Keywords with their texts."""
+
+_MOST_NAMES: Final = 10  # of texts that are left out
 _EXIF_MARK: Final = b"Exif\0\0"
 _ORDERS: Final = {b"II*\0": "<", b"MM\0*": ">"}
 _SHORT, _LONG, _RATIONAL = 3, 4, 5  # types of an Exif entry
@@ -226,8 +231,8 @@ def fitted(
         notes.append("the ICC profile is left out: it is for {} pixels, the result's are {}".format(*names))
         metadata = replace(metadata, icc=None)
     dropped = _unsayable(metadata, limits)
-    texts = tuple(pair for pair in metadata.texts if len(pair[1].encode()) <= _most(limits, pair[0]))
-    words = [*dropped.values(), *(f"text {pair[0]}" for pair in metadata.texts if pair not in texts)]
+    texts, left = _fitting(metadata.texts, limits)
+    words = [*dropped.values(), *left]
     if words:
         notes.append(f"left out, because {format_name} cannot say it: {', '.join(words)}")
     nothing: dict[str, Any] = dict.fromkeys(dropped)
@@ -243,6 +248,14 @@ def _unsayable(metadata: Metadata, limits: Mapping[str, int]) -> dict[str, str]:
         if value is not None and size > limits.get(name, -1):
             dropped[name] = f"{words} of {size} bytes" if name in limits else words
     return dropped
+
+
+def _fitting(texts: Texts, limits: Mapping[str, int]) -> tuple[Texts, list[str]]:
+    """The texts that ``limits`` hold, and names of the others for people."""
+    fits = [len(text.encode()) <= _most(limits, keyword) for keyword, text in texts]
+    left = dict.fromkeys(f"text {keyword}" for (keyword, _), fit in zip(texts, fits, strict=True) if not fit)
+    more = [f"{len(left) - _MOST_NAMES} texts more"] if len(left) > _MOST_NAMES else []
+    return tuple(compress(texts, fits)), [*islice(left, _MOST_NAMES), *more]
 
 
 def _most(limits: Mapping[str, int], keyword: str) -> int:

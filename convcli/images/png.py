@@ -13,7 +13,17 @@ from convcli.dtypes import Array, DType
 from convcli.errors import ImageError, one_line, shown
 from convcli.files import Input
 from convcli.images import apng, pngchunks
-from convcli.images.base import Header, Layout, Metadata, Reader, whole
+from convcli.images.base import (
+    BAND,
+    Bands,
+    Coding,
+    Header,
+    Layout,
+    Metadata,
+    Reader,
+    rows_of_bands,
+    whole,
+)
 from convcli.images.metadata import LARGEST, TEXTS, described, inflated
 from convcli.images.pngchunks import LARGEST_SIDE, Bytes, Chunk, Structure, bodies, body, structure
 from convcli.images.pngrows import PngRows
@@ -23,6 +33,7 @@ from convcli.values import replace
 _XMP: Final = b"XML:com.adobe.xmp"
 _TEXT_COST: Final = 100  # bytes that a text counts for beside its own: there may be many
 _MOST_NOTES: Final = 10
+_SMALL_BAND: Final = 4 * BAND  # bytes, of small files
 _ANIMATION: Final = (b"acTL", b"fcTL", b"IDAT", b"fdAT")
 
 
@@ -83,11 +94,16 @@ class Png:
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         return whole(self.encoder(Layout.of(pixels), metadata, len(pixels)), pixels)
 
-    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> PngEncoder:
+    def band(self, layout: Layout, coding: Coding) -> int:
+        return rows_of_bands(layout, _SMALL_BAND if coding.small else BAND)
+
+    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> Bands:
         if max(layout.rows, layout.columns) > LARGEST_SIDE:
             shape = f"{layout.columns}×{layout.rows}"
             raise ImageError(f"few could read a png of {shape} pixels; allowed: {LARGEST_SIDE} a side")
-        return PngEncoder(layout, chunks(metadata), metadata.timing, metadata.coding.small)
+        coding = metadata.coding
+        bands = PngEncoder(layout, chunks(metadata), metadata.timing, coding.small)
+        return Bands(bands, layout, self.band(layout, coding))
 
 
 def _decoded(said: Structure, rows: int, columns: int, pixels: Sequence[bytes]) -> Array:

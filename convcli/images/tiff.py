@@ -10,7 +10,17 @@ from typing import Any, Final, TypeVar
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
 from convcli.files import Input
-from convcli.images.base import Header, Layout, Metadata, Reader, whole
+from convcli.images.base import (
+    BAND,
+    Bands,
+    Coding,
+    Header,
+    Layout,
+    Metadata,
+    Reader,
+    rows_of_bands,
+    whole,
+)
 from convcli.images.metadata import LARGEST, UNITS, described, inches
 from convcli.images.tiffcolor import color
 from convcli.images.tiffpages import Plane, planes
@@ -89,10 +99,14 @@ class Tiff:
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         return whole(self.encoder(Layout.of(pixels), metadata, len(pixels)), pixels)
 
-    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> TiffEncoder:
-        return TiffEncoder(
+    def band(self, layout: Layout, coding: Coding) -> int:
+        return rows_of_bands(layout, BAND)
+
+    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> Bands:
+        band = self.band(layout, metadata.coding)
+        strips = TiffEncoder(
             layout,
-            height,
+            band,
             {
                 "iccprofile": metadata.icc,
                 "resolution": metadata.resolution and inches(metadata.resolution),
@@ -100,6 +114,7 @@ class Tiff:
                 "extratags": _tags(metadata),
             },
         )
+        return Bands(strips, layout, band)
 
 
 def _look(page: Any) -> tuple[Any, ...]:
