@@ -26,6 +26,9 @@ class Placed:
 
     any = False
 
+OPEN_FILES = "/proc/self/fd"
+"""Where Linux shows the files of this process, unless /proc is not mounted."""
+
 
 class Ledger:
     """The files of a run: no output replaces a file that the run reads, nor another output.
@@ -178,11 +181,8 @@ class Draft:
 
     def _open(self, folder: Path) -> None:
         """Open a file to write and to read again, as TIFF wants it where more pages follow."""
-        try:
-            handle = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600)
-        except (OSError, AttributeError):  # a file system, or a system, that has no files without a name
-            handle = -1
-        if handle >= 0:
+        handle = _nameless(folder)
+        if handle is not None:
             self.file = open(self.shown, "w+b", opener=lambda *_: handle)  # noqa: SIM115 - by handle
             return
         self.temporary = folder / f".convcli-{os.urandom(6).hex()}.tmp"
@@ -260,7 +260,7 @@ class Draft:
             return
         handle = os.open(name.parent, os.O_RDONLY)  # with one, the link is followed
         try:
-            os.link(f"/proc/self/fd/{self.file.fileno()}", name, src_dir_fd=handle, follow_symlinks=True)
+            os.link(_open_file(self.file.fileno()), name, src_dir_fd=handle, follow_symlinks=True)
         finally:
             os.close(handle)
 
@@ -279,6 +279,23 @@ class Draft:
             return
         with self.refusals(), suppress(BrokenPipeError), self.target.open("wb") as device:
             device.write(data)
+
+
+def _open_file(handle: int) -> str:
+    """The name by which a file without a name is linked."""
+    return f"{OPEN_FILES}/{handle}"
+
+
+def _nameless(folder: Path) -> int | None:
+    """A new file without a name, which can be given one; None where a system or file system has no such."""
+    try:
+        handle = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600)
+    except (OSError, AttributeError):
+        return None
+    if os.path.lexists(_open_file(handle)):
+        return handle
+    os.close(handle)
+    return None
 
 
 def _mode(target: Path) -> int:

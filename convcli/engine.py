@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from threading import Event, Lock
 from typing import Final, Protocol
 
 import numpy as np
 
+from convcli.blas import ONE_THREAD
 from convcli.border import OUTSIDE, Indices, sources
 from convcli.combine import combine
 from convcli.dtypes import Array, DType
@@ -121,7 +123,10 @@ def run(plan: Plan, source: Source, consumer: Callable[[], Consumer], holder: Ho
     """
     tasks = _Tasks(plan, holder)
     halt = Event()
-    with Threads() as threads:
+    with ExitStack() as stack:
+        if method_named(plan.method).products:
+            stack.enter_context(ONE_THREAD)
+        threads = stack.enter_context(Threads())
         try:  # a signal may come while the workers begin
             wanted = plan.threads if plan.threads > 1 else 0
             while len(threads) < wanted and threads.begin(

@@ -7,6 +7,7 @@ threads are begun without it, and one that does not begin in time counts as refu
 from __future__ import annotations
 
 import _thread
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from threading import Lock
 from typing import Final, Self
@@ -83,3 +84,36 @@ class Threads:
         """Wait until all have ended, and raise what the first of them raised."""
         for error in self.wait():
             raise error
+
+
+class WhileInside(ABC):
+    """A state of the whole process that holds while any thread is inside."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside = Lock(), 0
+
+    def __enter__(self) -> None:
+        with self.lock:
+            self.inside += 1
+            if self.inside == 1:
+                self.begin()
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                self.end()
+
+    def leave(self) -> None:
+        """End the state in a forked process, in which nobody is inside any more."""
+        inside, self.lock, self.inside = self.inside, Lock(), 0
+        if inside:
+            self.end()
+
+    @abstractmethod
+    def begin(self) -> None:
+        """The first is inside."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Nobody is inside any more."""

@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any, Final
 
 from convcli.errors import ConvcliError
+from convcli.processes import end_with
 from convcli.threads import Threads
 from convcli.values import frozen
 
@@ -33,7 +34,6 @@ MOST_FINISHING: Final = 2
 
 _ENDING: Final = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _PATIENCE: Final = 5.0  # seconds that a worker has to end when it is asked to
-_DEATH_OF_PARENT: Final = 1  # prctl's number for the signal that it sends (PR_SET_PDEATHSIG)
 _TRIM, _MAPPED = -1, -3
 """glibc's numbers for what is freed and kept (M_TRIM_THRESHOLD), and for what is mapped apart, which is given
 back at once (M_MMAP_THRESHOLD), in bytes: to take fresh pages for each picture costs a tenth of its time."""
@@ -229,10 +229,7 @@ def _attend(parent: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-    with suppress(OSError, AttributeError):  # Linux alone has it
-        ctypes.CDLL(None).prctl(_DEATH_OF_PARENT, signal.SIGTERM)
-    if os.getppid() != parent:
-        raise _Ended
+    end_with(parent, signal.SIGTERM)
 
 
 def _keep_memory(most: int) -> None:

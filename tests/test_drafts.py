@@ -11,15 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from convcli import drafts
 from convcli.drafts import Draft, Ledger, sweep, write
 from convcli.errors import OutputError
 
 
-@pytest.fixture(params=["without a name", "with a hidden name", "without links"])
-def system(request, monkeypatch):
-    """A file system that makes files without names, one that does not, one that has no links either."""
-    if request.param != "without a name":
-        monkeypatch.delattr(os, "O_TMPFILE")
+@pytest.fixture(params=["without a name", "without /proc", "with a hidden name", "without links"])
+def system(request, monkeypatch, tmp_path):
+    """A file system that makes files without names, a system that cannot name them, others that have none."""
+    if request.param == "without /proc":
+        monkeypatch.setattr(drafts, "OPEN_FILES", str(tmp_path / "proc/self/fd"))
+    elif request.param != "without a name":
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     if request.param == "without links":
 
         def refuse(*_: object, **__: object) -> None:

@@ -6,14 +6,13 @@ import io
 import os
 import re
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from convcli.dtypes import Array
 from convcli.errors import ImageError, one_line
+from convcli.threads import WhileInside
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,36 +23,10 @@ _SHORT: Final = ("too small", "truncated", "not enough", "unexpected end", "prem
 """How decoders say that a file is cut off, in small letters."""
 
 
-class _WhileInside(ABC):
-    """Something that holds while anybody is inside; several threads may be."""
-
-    def __init__(self) -> None:
-        self.lock, self.inside = Lock(), 0
-        self.kept: int | None = None
-
-    def __enter__(self) -> None:
-        with self.lock:
-            self.inside += 1
-            if self.inside == 1:
-                self.begin()
-
-    def __exit__(self, *_: object) -> None:
-        with self.lock:
-            self.inside -= 1
-            if not self.inside:
-                self.end()
-
-    @abstractmethod
-    def begin(self) -> None:
-        """Somebody is inside."""
-
-    @abstractmethod
-    def end(self) -> None:
-        """Nobody is any more."""
-
-
-class _Silence(_WhileInside):
+class _Silence(WhileInside):
     """Standard error pointed at nothing."""
+
+    kept: int | None = None
 
     def begin(self) -> None:
         with suppress(OSError):  # standard error is closed already
@@ -73,8 +46,10 @@ QUIET: Final = _Silence()
 """Keeps what libraries print off standard error, where one failure is one line."""
 
 
-class _AnySize(_WhileInside):
+class _AnySize(WhileInside):
     """Pillow's limit of pixels lifted; sizes are checked elsewhere."""
+
+    kept: int | None = None
 
     def begin(self) -> None:
         from PIL import Image

@@ -132,6 +132,9 @@ class Method(ABC):
     edges: bool = True
     """Whether strips of a few columns cost no more than their share, so that border columns may be apart."""
 
+    products: bool = False
+    """Whether it calls BLAS, which would start threads of its own under ours."""
+
     @abstractmethod
     def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
         """The work in this method's number type, or why it refuses.
@@ -159,6 +162,13 @@ class Method(ABC):
     def scratch(self, work: Work) -> float:
         """The scratch among `buffers`."""
         return 1
+
+
+def parts(size: int, part: int) -> list[tuple[int, int, int]]:
+    """(start, size, count) of the parts of an axis: the whole ones, and the rest as one of its own."""
+    whole = size // part
+    found = [(0, part, whole)] if whole else []
+    return found + ([(whole * part, size % part, 1)] if size % part else [])
 
 
 Members = tuple[tuple[int, bool], ...]

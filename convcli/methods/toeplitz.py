@@ -1,8 +1,8 @@
 """Blocked Toeplitz: a few output rows at once as a product of a banded matrix with the rows they read.
 
 For each column tap j, ``out += T_j @ plane[:, j:]`` with ``T_j[b, b·stride + i·dilation] = w[i, j]``.
-Blocks of four rows keep the band dense, and tiles of columns keep each product below the size at which a
-BLAS would start threads of its own.
+Blocks of four rows keep the band dense, and tiles of columns keep each product in the cache. BLAS adds in an
+order that depends on a value's place in a product, so the place of every block follows from the problem.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from convcli.dtypes import Array
 from convcli.methods import rates
-from convcli.methods.base import Arena, Binder, Method, Step, Work
+from convcli.methods.base import Arena, Binder, Method, Step, Work, parts
 from convcli.methods.floats import in_floats
 from convcli.plan import Arithmetic, Problem
 from convcli.values import frozen
@@ -36,6 +36,7 @@ class Toeplitz(Method):
 
     name = "toeplitz"
     mixes = True
+    products = True
 
     def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
         weights = narrow.filter.weights
@@ -124,15 +125,15 @@ class _Part:
 
 def _steps(work: Work, taps: list[_Tap], planes: Array, sums: Array, arena: Arena) -> list[Step]:
     rows, columns = sums.shape[1:]
-    parts = [_Part(*down, *across) for down in _parts(rows, BLOCK) for across in _parts(columns, TILE)]
+    tiles = [_Part(*down, *across) for down in parts(rows, BLOCK) for across in parts(columns, TILE)]
     scratch = arena.empty((rows, columns), work.dtype)
-    between = [part.targets(scratch) for part in parts]
+    between = [tile.targets(scratch) for tile in tiles]
     steps: list[Step] = []
     for index, out in enumerate(sums):
-        targets, started = [part.targets(out) for part in parts], False
+        targets, started = [tile.targets(out) for tile in tiles], False
         for tap in taps:
             if tap.index == index:
-                steps += _products(tap, parts, tap.start(planes), between if started else targets)
+                steps += _products(tap, tiles, tap.start(planes), between if started else targets)
                 if started:
                     steps.append((np.add, (out, scratch, out)))
                 started = True
@@ -141,18 +142,11 @@ def _steps(work: Work, taps: list[_Tap], planes: Array, sums: Array, arena: Aren
     return steps
 
 
-def _products(tap: _Tap, parts: list[_Part], plane: Array, targets: list[Array]) -> list[Step]:
+def _products(tap: _Tap, tiles: list[_Part], plane: Array, targets: list[Array]) -> list[Step]:
     """The products of one column tap."""
     stride = tap.work.problem.rows.stride
     return [
         (np.matmul, (band, part.sources(plane, stride, band.shape[1]), target))
-        for part, target in zip(parts, targets, strict=True)
+        for part, target in zip(tiles, targets, strict=True)
         for band in [tap.bands[part.block]]
     ]
-
-
-def _parts(size: int, part: int) -> list[tuple[int, int, int]]:
-    """(start, part, count): the whole parts, and the rest as one of its own."""
-    whole = size // part
-    found = [(0, part, whole)] if whole else []
-    return found + ([(whole * part, size % part, 1)] if size % part else [])

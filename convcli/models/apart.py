@@ -16,8 +16,10 @@ import numpy as np
 from convcli.errors import KernelError
 from convcli.kernel import Layer
 from convcli.models.base import biases
+from convcli.processes import end_after, end_with
 
 LONGEST: Final = 60.0  # seconds
+_GRACE: Final = 5.0  # seconds after which a process that nobody waits for ends by itself
 _REFUSED: Final = 3
 Weights = tuple[Any, Layer, str]
 """Weights as a file keeps them, their layer and its name."""
@@ -29,7 +31,10 @@ def read_apart(module: str, path: Path, member: str | None, place: str, longest:
     Raises:
         KernelError: what ``extract`` refuses; the process crashed, or did not end in ``longest`` seconds.
     """
-    code = f"from {module} import extract; from convcli.models.apart import answer; answer(extract)"
+    code = (
+        f"from convcli.models.apart import answer, bounded; bounded({os.getpid()}, {longest}); "
+        f"from {module} import extract; answer(extract)"
+    )
     root = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     arguments = [str(path), *([] if member is None else [member])]
@@ -60,6 +65,12 @@ def read_apart(module: str, path: Path, member: str | None, place: str, longest:
             facts["layer"][key] = tuple(facts["layer"][key])
         layer = Layer(**facts["layer"], bias=biases(archive["bias"]))
         return archive["weights"], layer, facts["name"]
+
+
+def bounded(parent: int, longest: float) -> None:
+    """The other side's first step: whatever becomes of the process that asked, this one ends."""
+    end_with(parent)
+    end_after(longest + _GRACE)
 
 
 def answer(extract: Callable[[Path, str | None], Weights]) -> None:

@@ -1,0 +1,28 @@
+"""Processes that end with the one that started them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from contextlib import suppress
+from typing import Final
+
+_DEATH_OF_PARENT: Final = 1  # prctl's number for the signal that it sends (PR_SET_PDEATHSIG)
+
+
+def end_with(parent: int, number: int = signal.SIGKILL) -> None:
+    """Have the system send this process a signal when its parent dies, or at once if it is dead.
+
+    Linux alone sends it later; elsewhere, what should not outlive its parent also needs `end_after`.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_DEATH_OF_PARENT, number)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), number)
+
+
+def end_after(seconds: float) -> None:
+    """End this process after a time, also in the middle of a call into a library."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
