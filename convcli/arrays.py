@@ -57,7 +57,8 @@ def conv(  # noqa: PLR0913 - the signature of a layer
             with channels first as in PyTorch. A `Kernel`, or the name of one, keeps its own order,
             ([depth,] rows, columns[, in, out]). Arrays of one or two axes, and Kernels without (in, out),
             filter every channel by itself. Texts such as ``"1/9"`` in lists are exact numbers.
-        bias: one value for each map, or one for all; a Kernel's own where None.
+        bias: one value for each map, or one for all. None takes the Kernel's own: that of its file, or of
+            the trained layer that its weights belong to.
         stride, dilation: one number, or one for each spatial axis.
         padding: ``valid``, ``same``, ``same-lower``, ``full``, ``AMOUNT:FILL``, a number for all axes, one
             for each, or (before, after) for each.
@@ -224,7 +225,8 @@ def _filter(weights: Any, bias: Any, flip: bool, channels: str | None) -> tuple[
     if channels is None and not alike and kernel.tensor_shape[-2:] != (1, 1):
         raise ArgumentError(f"weights have {kernel.weights.ndim} axes; allowed: {_PLAIN_AXES}")
     maps = 1 if kernel.weights.ndim == spatial else kernel.shape[-1]
-    return Filter.of(kernel, spatial=spatial, flip=flip, bias=_bias(bias, maps)), spatial, alike
+    added = _bias(bias, maps) if bias is not None or kernel.layer is None else kernel.own_bias
+    return Filter.of(kernel, spatial=spatial, flip=flip, bias=added), spatial, alike
 
 
 def _of_array(weights: Any, channels: str | None) -> tuple[Kernel, int]:

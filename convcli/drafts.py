@@ -26,6 +26,7 @@ class Placed:
 
     any = False
 
+
 OPEN_FILES = "/proc/self/fd"
 """Where Linux shows the files of this process, unless /proc is not mounted."""
 

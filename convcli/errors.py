@@ -4,7 +4,8 @@ A message is one line that says what was got, what is allowed and, where there i
 ``sharpen.csv:2: row has 2 numbers, row 1 has 3``. The command line prints it behind ``convcli:``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class ConvcliError(Exception):
@@ -48,6 +49,25 @@ def told(name: str, error: Exception) -> str:
         case _:
             said = one_line(repr(error))
     return f"{'standard input' if name == '-' else one_line(name)}: {said}"
+
+
+@contextmanager
+def reading(place: str) -> Iterator[None]:
+    """Turn whatever goes wrong while a kernel file is read into a `KernelError` that starts with ``place``.
+
+    Libraries raise errors of every kind on damaged files; a list of them would never be complete.
+    """
+    try:
+        yield
+    except KernelError:
+        raise
+    except MemoryError as error:
+        raise KernelError(f"{place}: reading it takes more memory than there is") from error
+    except OSError as error:
+        raise KernelError(f"{place}: {error.strerror or one_line(cut(str(error)))}") from error
+    except Exception as error:
+        reason = cut(one_line(str(error).strip().split("\n", maxsplit=1)[0]))
+        raise KernelError(f"{place}: damaged: {reason or type(error).__name__}") from error
 
 
 def one_line(text: str) -> str:

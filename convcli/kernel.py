@@ -26,7 +26,7 @@ from convcli.values import frozen, replace
 
 COMBINES: Final = ("l2", "l1", "linf", "max", "min", "argmax")
 LARGEST_KERNEL: Final = 2**26  # weights
-ROUNDING: Final = 1e-9  # of the magnitudes: a sum of floats below it is meant as 0
+ROUNDING: Final = 1e-6  # of the magnitudes: a sum of floats below it is meant as 0
 LARGEST_BIAS: Final = 1e30  # pixel values
 TYPED: Final = "inline"
 """The name of kernels that are typed as numbers."""
@@ -39,6 +39,7 @@ class About:
     Attributes:
         gain: what the weights make of a slope of 1, for derivatives.
         members: names of the kernels that a set's maps are those of, in their order.
+        notes: what a reader should know of how the file was understood.
     """
 
     description: str = ""
@@ -47,6 +48,7 @@ class About:
     aliases: tuple[str, ...] = ()
     gain: Number | None = None
     members: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @frozen
@@ -213,6 +215,18 @@ class Kernel:
         """The bias of each feature map."""
         return self.bias if isinstance(self.bias, tuple) else (self.bias,) * self.maps
 
+    @property
+    def own_bias(self) -> tuple[Number, ...]:
+        """The bias of each map, that of the layer which the weights belong to included.
+
+        Raises:
+            KernelError: maps that are combined into one, where the layer has a bias for each.
+        """
+        trained = self.layer.bias if self.layer else ()
+        if trained and self.combine:
+            raise KernelError(f"maps with a bias of their own cannot be combined by {self.combine}")
+        return trained or self.biases
+
     @cached_property
     def sum(self) -> Number:
         return self.exact.total() if self.exact else float(self.weights.sum())
@@ -275,8 +289,9 @@ class Kernel:
         return self._rebuilt(1 / gain, about=replace(self.about, gain=Fraction(1))) if gain else self
 
     def biased(self, bias: Number | tuple[Number, ...]) -> Kernel:
-        """The same kernel with another bias."""
-        return self._rebuilt(bias=bias)
+        """The same kernel with another bias, a layer's trained one included."""
+        layer = replace(self.layer, bias=()) if self.layer else None
+        return self._rebuilt(bias=bias, layer=layer)
 
     def named(self, name: str, about: About | None = None) -> Kernel:
         """The same kernel under another name."""

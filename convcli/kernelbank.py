@@ -19,12 +19,13 @@ WAYS: Final = (*COMBINES, "sum", "stack")
 
 @frozen
 class KernelSet:
-    """A preset made of others: their names, and how their maps become one."""
+    """A preset made of others: their names, how their maps become one, and the folder of its file."""
 
     name: str
     members: tuple[str, ...]
     combine: str | None
     about: About
+    folder: str = ""
 
 
 def bank(kernels: Sequence[Kernel], name: str, combine: str | None, about: About | None = None) -> Kernel:
@@ -39,7 +40,8 @@ def bank(kernels: Sequence[Kernel], name: str, combine: str | None, about: About
         top, left = (rows - 1) // 2 - (height - 1) // 2, (columns - 1) // 2 - (width - 1) // 2
         stacked[top : top + height, left : left + width, 0, index] = _fractions(kernel)
     biases = [bias for kernel in kernels for bias in kernel.biases]
-    about = replace(about or About(), members=tuple(kernel.name for kernel in kernels))
+    notes = dict.fromkeys(note for kernel in kernels for note in kernel.about.notes)
+    about = replace(about or About(), members=tuple(kernel.name for kernel in kernels), notes=tuple(notes))
     return combined(Kernel(stacked, bias=biases, name=name, about=about), combine)
 
 
@@ -66,7 +68,7 @@ def planes(kernel: Kernel) -> list[Kernel]:
     single = kernel.maps == 1
     names = [kernel.name if single else f"{kernel.name} {index}" for index in range(kernel.maps)]
     return [
-        kernel.reshaped(partial(_plane, kernel, index), bias=bias, combine=None, name=name)
+        kernel.reshaped(partial(_plane, kernel, index), bias=bias, combine=None, name=name, layer=None)
         for index, (bias, name) in enumerate(zip(kernel.biases, names, strict=True))
     ]
 
@@ -91,7 +93,7 @@ def combined(kernel: Kernel, how: str | None) -> Kernel:
     axes, keep = ((-2, -1), False) if kernel.tensor_shape[-2] == 1 else ((-1,), True)
     about = replace(kernel.about, members=())
     return kernel.reshaped(
-        lambda raw: raw.sum(axis=axes, keepdims=keep), bias=bias, combine=None, about=about
+        lambda raw: raw.sum(axis=axes, keepdims=keep), bias=bias, combine=None, about=about, layer=None
     )
 
 
@@ -131,7 +133,14 @@ def _turned(kernel: Kernel, degrees: int) -> About:
     angle = min(degrees % 360, -degrees % 360)
     words = f"{kernel.name} turned by {angle}°" + (f" {way}" if angle != 180 else "")
     members = tuple(f"{member}@{degrees}" for member in about.members)
-    return About(words, about.source, about.tags, gain=None if angle % 90 else about.gain, members=members)
+    return About(
+        words,
+        about.source,
+        about.tags,
+        gain=None if angle % 90 else about.gain,
+        members=members,
+        notes=about.notes,
+    )
 
 
 def flipped(kernel: Kernel) -> Kernel:

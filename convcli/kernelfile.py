@@ -13,10 +13,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from convcli.errors import KernelError, one_line
-from convcli.kernel import Kernel
+from convcli.errors import KernelError, one_line, reading
+from convcli.kernel import TYPED, Kernel
 from convcli.kernelbank import KernelSet
 from convcli.kerneltable import parse_table
+from convcli.values import replace
 
 LARGEST_FILE: Final = 4 * 2**20  # bytes of text
 TREES: Final = (".yaml", ".yml", ".json")
@@ -35,6 +36,8 @@ PICTURES: Final = (
 )  # fmt: skip
 """Those of every format but NPY; names of kernels are looked at before the formats are imported."""
 
+_YAML: Final = re.compile(r"\s*(#.*\n\s*)*(- \[|[a-z$]+:(\s|$))")
+"""How a YAML text of a kernel begins, behind comments: with rows, or with a key."""
 SUFFIXES: Final = (*TREES, *TABLES, ".mat", ".npy", ".npz", *MODELS, *PICTURES)
 _WITH_NAME: Final = re.compile(
     rf"(?P<path>.*?(?:{'|'.join(re.escape(suffix) for suffix in SUFFIXES)})):(?P<member>.+)",
@@ -87,40 +90,49 @@ def read(path: Path, member: str | None = None) -> Kernel | KernelSet:
         KernelError: with file, line and column, where it cannot be read or is no kernel.
     """
     note(path)
-    if path.suffix.lower() not in TREES:
-        return _reader(path)(path, member)
-    from convcli.kernelarrays import choose
+    place = one_line(str(path))
+    with reading(place):
+        if path.suffix.lower() in TREES:
+            from convcli.kernelarrays import choose
 
-    found = kernels(path)
-    return found[choose(list(found), member, one_line(str(path)))]
+            found = kernels(path)
+            return found[choose(list(found), member, place)]
+        return _reader(path)(path, member)
 
 
 def kernels(path: Path) -> dict[str, Kernel | KernelSet]:
     """All kernels of a YAML or JSON file by their names; the one of another file by the file's."""
-    place = one_line(str(path))
     if path.suffix.lower() not in TREES:
         return {path.stem: read(path)}
-    text = text_of_file(path)
-    load = import_module(f"convcli.{'json' if path.suffix.lower() == '.json' else 'yaml'}nodes").load
-    from convcli.kernelkeys import parse  # only such files pay for their parsers
-
-    return parse(load(text, place), place, path.stem)
+    with reading(one_line(str(path))):
+        return _of_tree(text_of_file(path), path, path.stem, json=path.suffix.lower() == ".json")
 
 
-def _reader(path: Path) -> Callable[[Path, str | None], Kernel]:
+def _of_tree(text: str, path: Path, name: str, json: bool) -> dict[str, Kernel | KernelSet]:
+    """The kernels of a JSON or YAML text; only such files pay for their parsers."""
+    from convcli.kernelkeys import parse
+
+    place = one_line(str(path))
+    load = import_module(f"convcli.{'json' if json else 'yaml'}nodes").load
+    found = parse(load(text, place), place, name)
+    return {
+        key: replace(each, folder=str(path.parent)) if isinstance(each, KernelSet) else each
+        for key, each in found.items()
+    }
+
+
+def _reader(path: Path) -> Callable[[Path, str | None], Kernel | KernelSet]:
     suffix = path.suffix.lower()
     if suffix in MODELS:
         return _modelled(MODELS[suffix])
-    return {".npy": _npy, ".npz": _npz, ".mat": _mat}.get(suffix, _pictured if suffix in PICTURES else _text)
+    readers = {".npy": _npy, ".npz": _npz, ".mat": _mat, **dict.fromkeys(TABLES, _text)}
+    return readers.get(suffix, _pictured if suffix in PICTURES else _by_content)
 
 
 def _modelled(name: str) -> Callable[[Path, str | None], Kernel]:
     def read_model(path: Path, member: str | None) -> Kernel:
         _check(path)
-        try:
-            found = import_module(f"convcli.models.{name}").read(path, member)
-        except OSError as error:
-            raise KernelError(f"{one_line(str(path))}: {error.strerror or error}") from error
+        found = import_module(f"convcli.models.{name}").read(path, member)
         assert isinstance(found, Kernel)
         return found
 
@@ -142,10 +154,10 @@ def _npz(path: Path, member: str | None) -> Kernel:
 
 
 def _npy(path: Path, member: str | None) -> Kernel:
-    from convcli.kernelarrays import LARGEST_ARRAY, parse_npy
+    from convcli.kernelarrays import LARGEST_ARRAY, ORDERS, parse_npy
 
-    place = _alone(path, member)
-    return parse_npy(data_of_file(path, LARGEST_ARRAY), place, path.stem)
+    place = one_line(str(path)) if member in ORDERS else _alone(path, member)
+    return parse_npy(data_of_file(path, LARGEST_ARRAY), place, path.stem, member)
 
 
 def _mat(path: Path, member: str | None) -> Kernel:
@@ -159,13 +171,33 @@ def _mat(path: Path, member: str | None) -> Kernel:
 
 
 def _text(path: Path, member: str | None) -> Kernel:
+    place = _alone(path, member)
+    return _of_text(text_of_file(path), place, path.stem)
+
+
+def _of_text(text: str, place: str, name: str) -> Kernel:
     from convcli.kerneltext import is_imagemagick, parse_imagemagick
 
-    place = _alone(path, member)
-    text = text_of_file(path)
     if is_imagemagick(text):
-        return parse_imagemagick(text, place, path.stem)
-    return Kernel(parse_table(text, place), name=path.stem)
+        return parse_imagemagick(text, place, name)
+    return Kernel(parse_table(text, place), name=name)
+
+
+def _by_content(path: Path, member: str | None) -> Kernel | KernelSet:
+    """A file without a known suffix, or a pipe such as the shell's ``<(…)``, which is read once."""
+    from convcli.kernelarrays import choose, parse_npy
+
+    place, name = one_line(str(path)), TYPED if path.is_fifo() else path.stem
+    data = data_of_file(path, LARGEST_FILE, pipes=True)
+    if data.startswith(b"\x93NUMPY"):
+        return parse_npy(data, place, name, member)
+    text = decoded(data, place)
+    json = text.lstrip()[:1] in ("{", "[")
+    if json or _YAML.match(text):
+        found = _of_tree(text, path, name, json)
+        return found[choose(list(found), member, place)]
+    _alone(path, member)
+    return _of_text(text, place, name)
 
 
 def _alone(path: Path, member: str | None) -> str:
@@ -176,25 +208,23 @@ def _alone(path: Path, member: str | None) -> str:
     return place
 
 
-def _check(path: Path) -> None:
-    if not path.is_file():
+def _check(path: Path, pipes: bool = False) -> None:
+    if not path.is_file() and not (pipes and path.is_fifo()):
         reason = "is not a file" if path.exists() else "no such file"
         raise KernelError(f"{one_line(str(path))}: {reason}")
 
 
-def data_of_file(path: Path, most: int) -> bytes:
-    """The bytes of a file.
+def data_of_file(path: Path, most: int, pipes: bool = False) -> bytes:
+    """The bytes of a file, or of a pipe where ``pipes``.
 
     Raises:
         KernelError: no file, no permission, or more than ``most`` bytes.
     """
     place = one_line(str(path))
-    try:
-        _check(path)
+    with reading(place):
+        _check(path, pipes)
         with path.open("rb") as file:
             data = file.read(most + 1)
-    except OSError as error:
-        raise KernelError(f"{place}: {error.strerror}") from error
     if len(data) > most:
         raise KernelError(f"{place}: larger than {most // 2**20} MiB, which no kernel file is")
     return data

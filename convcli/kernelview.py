@@ -133,11 +133,12 @@ def facts(kernel: Kernel) -> list[tuple[str, str]]:
     if any(kernel.biases):
         found.append(("bias", bias_text(kernel)))
     if kernel.layer:
-        found.append(("layer", f"{layer_text(kernel.layer)}; apply --layer takes them over"))
+        found.append(("layer", layer_text(kernel.layer)))
     if kernel.combine:
         found.append(("combine", f"{kernel.combine} of {kernel.maps} maps"))
     if about.gain:
         found.append(("gain", f"{text_of(about.gain)} (divide by it for the derivative itself)"))
+    found += [("note", note) for note in about.notes]
     found += [("source", about.source)] if about.source else []
     found += [("tags", ", ".join(about.tags))] if about.tags else []
     found += [("aliases", ", ".join(about.aliases))] if about.aliases else []
@@ -222,9 +223,9 @@ def bias_text(kernel: Kernel) -> str:
 
 def layer_text(layer: Layer) -> str:
     """What a layer does beside its weights, as far as its file says it."""
-    words = []
+    words = ["stride and padding not stated"]
     if layer.padding:
-        words += [f"stride {layer.stride[0]},{layer.stride[1]}", f"padding {layer.padding}"]
+        words = [f"stride {layer.stride[0]},{layer.stride[1]}", f"padding {layer.padding}"]
     if layer.dilation != (1, 1):
         words.append(f"dilation {layer.dilation[0]},{layer.dilation[1]}")
     if layer.groups != 1:

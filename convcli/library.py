@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,8 @@ PROJECT: Final = Path("kernels")
 """Where a project keeps kernels of its own; never read unasked."""
 _KEPT: Final = (*kernelfile.TREES, *kernelfile.TABLES, ".mat", ".npy")
 _MOST_NAMED: Final = 8
-_TURNED: Final = re.compile(r"(.+)@(-?\d{1,6})", re.DOTALL)
+_TURNED: Final = re.compile(r"(.+?)((?:@-?\d{1,6})+)", re.DOTALL)
+_MOST_TURNS: Final = 8
 
 
 def load_kernel(
@@ -39,8 +41,14 @@ def load_kernel(
 
     Raises:
         KernelError: an unknown name (with the nearest known ones), or what is wrong in a file or text.
+
+    Warns:
+        UserWarning: weights of four axes that may be in another order than the one they were read in.
     """
-    return library(tuple(map(str, kernel_path))).kernel(text)
+    kernel = library(tuple(map(str, kernel_path))).kernel(text)
+    for note in kernel.about.notes:
+        warnings.warn(note, stacklevel=2)
+    return kernel
 
 
 @frozen
@@ -84,10 +92,12 @@ class Library:
 
     def find(self, text: str | os.PathLike[str]) -> Kernel | KernelSet:
         """The same, where a set stays a set."""
+        if not isinstance(text, (str, os.PathLike)):
+            raise KernelError(f"kernel {shown(text)} is not a name, a file or a text of numbers")
         if not isinstance(text, str):
             return kernelfile.read(Path(text))
         if "@" in text and (match := _TURNED.fullmatch(text)) and not kernelfile.exists(text):
-            return turned(self.kernel(match[1]), int(match[2]), text.strip())
+            return self._turned(match[1], re.findall(r"-?\d+", match[2]), text.strip())
         if ":" in text and text.lstrip()[:1].isdigit():
             from convcli.kerneltext import is_imagemagick, parse_imagemagick
 
@@ -99,11 +109,36 @@ class Library:
             return kernelfile.read(*place)
         return kernelfile.read(Path(text)) if os.sep in text else self._named(text)
 
+    def _turned(self, name: str, angles: list[str], called: str) -> Kernel:
+        """The kernel ``NAME`` of ``NAME@45@90``, turned by each angle."""
+        if len(angles) > _MOST_TURNS:
+            raise KernelError(f"{shown(called)}: {len(angles)} turns; allowed: up to {_MOST_TURNS}")
+        kernel, called = self.kernel(name), name.strip()
+        for angle in angles:
+            called = f"{called}@{angle}"
+            kernel = turned(kernel, int(angle), called)
+        return kernel
+
     def _joined(self, found: KernelSet) -> Kernel:
-        for member in found.members:
-            if isinstance(self.find(_unturned(member)), KernelSet):
-                raise KernelError(f"{found.name}: the member {shown(member)} is a set itself")
-        return bank([self.kernel(name) for name in found.members], found.name, found.combine, found.about)
+        members = [self._member(found, name) for name in found.members]
+        return bank(members, found.name, found.combine, found.about)
+
+    def _member(self, found: KernelSet, name: str) -> Kernel:
+        """A member of a set: a preset, numbers, or a file in the folder of the set's own."""
+        match = _TURNED.fullmatch(name)
+        base, turns = (match[1], match[2]) if match else (name, "")
+        place = None if kerneltable.is_table(base) else kernelfile.split(base)
+        if place is not None or os.sep in base:
+            path, _ = place or (Path(base), None)
+            file = (Path(found.folder) / path).resolve()
+            if not found.folder or not place or not file.is_relative_to(Path(found.folder).resolve()):
+                raise KernelError(
+                    f"{found.name}: the member {shown(name)} is no kernel file in the folder of the set's own"
+                )
+            base = str(Path(found.folder) / base)
+        if isinstance(self.find(base), KernelSet):
+            raise KernelError(f"{found.name}: the member {shown(name)} is a set itself")
+        return self.kernel(base + turns)
 
     def _named(self, text: str) -> Kernel | KernelSet:
         name, _, arguments = (part.strip() for part in text.partition(":"))
@@ -224,13 +259,6 @@ def _add(found: dict[str, Entry], entry: Entry) -> None:
         found[key] = replace(found[key], shadows=(*found[key].shadows, entry.place or "the shipped one"))
     else:
         found[key] = entry
-
-
-def _unturned(text: str) -> str:
-    """``NAME`` of ``NAME@45``."""
-    while match := _TURNED.fullmatch(text):
-        text = match[1]
-    return text
 
 
 def library(kernel_path: tuple[str, ...] = ()) -> Library:

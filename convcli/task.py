@@ -357,6 +357,7 @@ def _channels(asked: str | None, settings: Settings, header: Header) -> str:
         raise ArgumentError(
             f"kernel {kernel.name} takes {inputs} input channels, which needs --channels sum "
             f"and a picture of {inputs} colours; this one has {colours}"
+            + "".join(f" ({note})" for note in kernel.about.notes)
         )
     return chosen
 

@@ -46,7 +46,7 @@ def settings_of(given: dict[str, Any], kernel: Kernel, output: Output | None = N
         kernel=adjusted,
         padding=padding,
         flip=flip,
-        notes=tuple(text for text in (layered, note, convention) if text),
+        notes=tuple(text for text in (*kernel.about.notes, layered, note, convention) if text),
         stack=bool(given.get("stack")) or given.get("combine") == "stack",
         output=output or Output(),
         double=given.get("precision") == "double",
@@ -130,7 +130,13 @@ def _layered(given: dict[str, Any], kernel: Kernel) -> tuple[dict[str, Any], str
     from convcli.padding import Padding
 
     if not given.get("layer"):
-        return given, f"the weights belong to a layer with {layer_text(layer)}; --layer takes them over"
+        return given, f"the weights belong to a layer ({layer_text(layer)}), which --layer applies"
+    missing = [f"--{name}" for name in ("stride", "padding") if not (layer.padding or was_given(name))]
+    if missing:
+        raise ArgumentError(
+            f"kernel {kernel.name}: its file states no stride or padding, so --layer also takes "
+            f"{' and '.join(missing)} (such as --stride 1 --padding 1)"
+        )
     said: dict[str, Any] = {"dilation": layer.dilation, "groups": layer.groups}
     if layer.padding:
         said |= {"stride": layer.stride, "padding": Padding.parse(layer.padding)}

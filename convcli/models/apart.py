@@ -8,21 +8,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from convcli.errors import KernelError
-from convcli.kernel import Layer
-from convcli.models.base import biases
+from convcli.errors import KernelError, one_line, reading
+from convcli.models.base import Stated
 from convcli.processes import end_after, end_with
 
 LONGEST: Final = 60.0  # seconds
 _GRACE: Final = 5.0  # seconds after which a process that nobody waits for ends by itself
+MOST_MEMORY: Final = 2**32  # bytes that the process may take
 _REFUSED: Final = 3
-Weights = tuple[Any, Layer, str]
-"""Weights as a file keeps them, their layer and its name."""
+_FACTS: Final = ("order", "window", "strides", "dilations", "groups", "padding", "notes")
+Weights = tuple[Any, Stated, str]
+"""Weights as a file keeps them, what it states of their layer, and the layer's name."""
 
 
 def read_apart(module: str, path: Path, member: str | None, place: str, longest: float = LONGEST) -> Weights:
@@ -38,18 +40,13 @@ def read_apart(module: str, path: Path, member: str | None, place: str, longest:
     root = str(Path(__file__).resolve().parents[2])
     paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     arguments = [str(path), *([] if member is None else [member])]
+    isolated = "-P"  # nothing of the working directory is imported
     try:
         ran = subprocess.run(
-            [
-                sys.executable,
-                "-P",
-                "-c",
-                code,
-                *arguments,
-            ],  # -P: nothing of the working directory is imported
+            [sys.executable, isolated, "-c", code, *arguments],
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": paths},
+            env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
             timeout=longest,
             check=False,
         )
@@ -61,27 +58,37 @@ def read_apart(module: str, path: Path, member: str | None, place: str, longest:
         raise KernelError(f"{place}: damaged: the library that reads it ended with {ran.returncode}")
     with np.load(io.BytesIO(ran.stdout), allow_pickle=False) as archive:
         facts = json.loads(str(archive["facts"]))
-        for key in ("stride", "dilation"):
-            facts["layer"][key] = tuple(facts["layer"][key])
-        layer = Layer(**facts["layer"], bias=biases(archive["bias"]))
-        return archive["weights"], layer, facts["name"]
+        stated: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in facts["stated"].items()
+        }
+        bias = archive["bias"] if facts["bias"] else None
+        return archive["weights"], Stated(**stated, bias=bias), facts["name"]
 
 
 def bounded(parent: int, longest: float) -> None:
-    """The other side's first step: whatever becomes of the process that asked, this one ends."""
+    """The other side's first step: it ends with the process that asked, in time, and within its memory."""
+    import resource
+
     end_with(parent)
     end_after(longest + _GRACE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if soft == resource.RLIM_INFINITY or soft > MOST_MEMORY:  # a lower limit stays
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, hard))
 
 
 def answer(extract: Callable[[Path, str | None], Weights]) -> None:
     """The other side: read what the command line names, and write it to standard output."""
+    path = Path(sys.argv[1])
     try:
-        weights, layer, name = extract(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
+        with reading(one_line(str(path))):
+            weights, stated, name = extract(path, sys.argv[2] if len(sys.argv) > 2 else None)
+            facts = {"stated": {key: getattr(stated, key) for key in _FACTS}, "name": name}
+            text = json.dumps({**facts, "bias": stated.bias is not None})
+            bias = np.zeros(0) if stated.bias is None else stated.bias
+            buffer = io.BytesIO()
+            np.savez(buffer, weights=weights, bias=bias, facts=np.array(text))
     except KernelError as error:
         sys.stderr.buffer.write(str(error).encode())
         sys.exit(_REFUSED)
-    kept = {key: getattr(layer, key) for key in ("order", "stride", "padding", "dilation", "groups")}
-    facts = np.array(json.dumps({"layer": kept, "name": name}))
-    buffer = io.BytesIO()
-    np.savez(buffer, weights=weights, bias=np.array([float(value) for value in layer.bias]), facts=facts)
-    sys.stdout.buffer.write(buffer.getvalue())
+    sys.stdout.buffer.write(buffer.getbuffer())

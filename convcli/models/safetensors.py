@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 
 from convcli.errors import KernelError, one_line, shown
-from convcli.kernel import LARGEST_KERNEL, Kernel, Layer
-from convcli.kernelarrays import choose
-from convcli.models.base import CHANNELS_FIRST, biases, is_convolution, layer_kernel
+from convcli.kernel import Kernel
+from convcli.kernelarrays import choose, order_note, ordered
+from convcli.models.base import (
+    CHANNELS_FIRST,
+    CHANNELS_LAST,
+    LARGEST_TEXT,
+    NARROW,
+    Stated,
+    check_size,
+    is_convolution,
+    is_row,
+    layer_kernel,
+    widened,
+)
 
-LARGEST_HEADER: Final = 100_000_000  # bytes, as the format itself limits it
 _TYPES: Final = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", **NARROW,
     "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1", "BOOL": "|b1",
 }  # fmt: skip
@@ -30,23 +41,36 @@ def read(path: Path, member: str | None) -> Kernel:
     place = one_line(str(path))
     with path.open("rb") as file:
         tensors, begin = _header(file, place)
-        names = list(tensors)
-        if member is None:
-            names = [name for name in names if is_convolution(tuple(tensors[name]["shape"]))]
-        name = choose(names, member, place, "convolution" if member is None else "tensor")
+        member, order = ordered(member, tensors)
+        name = _named(tensors, member, place)
         weights = _tensor(file, tensors[name], begin, f"{place}:{one_line(name)}")
+        bias = None
         beside = name.removesuffix("weight") + "bias"
-        bias: tuple[Any, ...] = ()
         if beside != name and beside in tensors:
-            bias = biases(_tensor(file, tensors[beside], begin, f"{place}:{one_line(beside)}"))
-    return layer_kernel(weights, Layer(CHANNELS_FIRST, bias=bias), name, place)
+            bias = _tensor(file, tensors[beside], begin, f"{place}:{one_line(beside)}")
+    first = order != "hwio"
+    notes = () if order else order_note(weights.shape, first, f"{place}:{one_line(name)}")
+    stated = Stated(CHANNELS_FIRST if first else CHANNELS_LAST, bias=bias, notes=notes)
+    return layer_kernel(weights, stated, name, place)
+
+
+def _named(tensors: dict[str, Any], member: str | None, place: str) -> str:
+    """The tensor that is meant: the only convolution over images, or else over rows, where none is named."""
+    if member is not None:
+        return choose(list(tensors), member, place, "tensor")
+    shapes = {name: entry["shape"] for name, entry in tensors.items()}
+    names = [name for name, shape in shapes.items() if is_convolution(shape)]
+    names = names or [name for name, shape in shapes.items() if is_row(shape)]
+    return choose(names, None, place, "convolution")
 
 
 def _header(file: BinaryIO, place: str) -> tuple[dict[str, Any], int]:
     """The tensors by their names, and where their bytes begin."""
     length = int.from_bytes(file.read(8), "little")
-    if not 2 <= length <= LARGEST_HEADER:
-        raise KernelError(f"{place}: not a safetensors file: a header of {length} bytes")
+    if not 2 <= length <= LARGEST_TEXT:
+        raise KernelError(
+            f"{place}: not a safetensors file: a header of {length} bytes; allowed: up to {LARGEST_TEXT}"
+        )
     try:
         found = json.loads(file.read(length))
     except (ValueError, RecursionError) as error:
@@ -67,21 +91,20 @@ def _sound(entry: Any) -> bool:
     shape, ends = entry.get("shape"), entry.get("data_offsets")
     if not isinstance(shape, list) or not isinstance(ends, list) or len(ends) != 2:
         return False
-    return all(isinstance(value, int) and value >= 0 for value in (*shape, *ends)) and ends[0] <= ends[1]
+    return all(type(value) is int and 0 <= value < 2**63 for value in (*shape, *ends)) and ends[0] <= ends[1]
 
 
 def _tensor(file: BinaryIO, entry: dict[str, Any], begin: int, where: str) -> Any:
-    if entry["dtype"] not in _TYPES:
-        raise KernelError(f"{where}: type {shown(entry['dtype'])} is not one of {', '.join(_TYPES)}")
-    kind, (first, last) = np.dtype(_TYPES[entry["dtype"]]), entry["data_offsets"]
-    count = int(np.prod(entry["shape"], dtype=object))
-    if count > LARGEST_KERNEL or last - first != count * kind.itemsize:
-        raise KernelError(f"{where}: {count} values in {last - first} bytes; damaged, or no kernel")
+    kind, shape, (first, last) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if kind not in _TYPES:
+        raise KernelError(f"{where}: type {shown(kind)} is not one of {', '.join(_TYPES)}")
+    check_size(shape, where)
+    raw = np.dtype(_TYPES[kind])
+    if last - first != prod(shape) * raw.itemsize:
+        raise KernelError(f"{where}: damaged: {prod(shape)} values in {last - first} bytes")
     file.seek(begin + first)
     data = file.read(last - first)
     if len(data) != last - first:
         raise KernelError(f"{where}: the file ends before the tensor does")
-    values = np.frombuffer(data, kind)
-    if entry["dtype"] == "BF16":  # the upper half of a float32
-        values = (values.astype("<u4") << 16).view("<f4")
-    return values.reshape(entry["shape"])
+    values = np.frombuffer(data, raw)
+    return (widened(values, kind) if kind in NARROW else values).reshape(shape)
