@@ -58,7 +58,7 @@ def test_the_page_has_exit_codes_and_environment():
     text = PAGE.read_text()
     assert re.findall(r"\\fB([\d, ]+)\\fR\n", text) == ["0", "1", "2", "130, 143, 129"]
     code = "".join(path.read_text() for path in (ROOT / "convcli").rglob("*.py"))
-    read = set(re.findall(r"""(?:environ(?:\.get)?|getenv)[\[(]"([A-Z]\w+)\"""", code))
+    read = set(re.findall(r"""(?:environ(?:\.get)?|getenv)[\[(]"([A-Z]\w+)"(?!\] = )""", code))
     read = read - {"PYTHONPATH"} | {library.PATH_VARIABLE}  # Python's own, and one that has a name
     assert read == set(re.findall(r"\\fB(\w+)\\fR", text.split(".SH ENVIRONMENT")[1].split(".SH")[0]))
 
