@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import struct
 
 import imagecodecs
 import numpy as np
@@ -12,7 +13,8 @@ from PIL import Image
 
 from convcli.errors import ImageError
 from convcli.images import open_bytes
-from convcli.images.decoding import from_cmyk
+from convcli.images.decoding import from_cmyk, full_range
+from tests.test_metadata import ICC, XMP, exif_block
 
 RNG = np.random.default_rng(31)
 LIMIT = 10**9
@@ -46,16 +48,116 @@ def test_inks_become_colours(stored):
 
 
 def test_inks_without_adobe():
-    """Where no Adobe segment says otherwise, 255 is full ink."""
-    inks = noise(6, 9, 4)
-    data = by_pillow(255 - inks, "CMYK")
+    """Where no Adobe segment says that inks are inverted, they are, as other programs take them."""
+    data = by_pillow(255 - noise(6, 9, 4), "CMYK")
     start = data.index(b"\xff\xee")
     bare = data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4], "big") :]
-    expected = (255 - inks[..., :3].astype(int)) * (255 - inks[..., 3:].astype(int)) / 255
-    found = [open_bytes(file, LIMIT).pixels() for file in (bare, by_pillow(inks, "CMYK"))]
-    assert np.abs(found[0] - expected).max() <= 12
-    assert np.array_equal(found[0].shape, found[1].shape)
-    assert np.abs(found[1] - expected).max() <= 12
+    assert np.array_equal(open_bytes(bare, LIMIT).pixels(), open_bytes(data, LIMIT).pixels())
+    with Image.open(io.BytesIO(bare)) as reference:
+        expected = np.asarray(reference.convert("RGB")).astype(int)
+    assert np.abs(open_bytes(bare, LIMIT).pixels() - expected).max() <= 1
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return bytes((0xFF, marker)) + struct.pack(">H", len(body) + 2) + body
+
+
+STRAY = {
+    "zeros": b"\0\0\0",
+    "text": b"stray",
+    "escaped": b"\xff\0",
+    "fill": b"\xff\xff",
+    "restart": b"\xff\xd3",
+}
+
+
+@pytest.mark.parametrize("stray", STRAY)
+def test_bytes_between_segments(stray):
+    """Wherever they stand in front of the pixels, the image and its metadata are those without them."""
+    data = by_pillow(noise(2, 3, 3), comment=b"Hi", dpi=(300, 300))
+    plain, place = open_bytes(data, LIMIT), 2
+    while data[place + 1] != 0xDA:
+        odd = open_bytes(data[:place] + STRAY[stray] + data[place:], LIMIT)
+        assert odd.header == plain.header
+        assert np.array_equal(odd.pixels(), plain.pixels())
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    assert plain.header.metadata.texts == (("Comment", "Hi"),)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}], ids=str)
+def test_what_follows_the_image(options):
+    """A video, another image, markers without an image, or noise: none of it changes a pixel."""
+    data = by_pillow(noise(4, 5, 3), **options)
+    plain = open_bytes(data, LIMIT)
+    noises = [np.random.default_rng(seed).bytes(20_000) for seed in range(5)]
+    trailers = [b"\xff\xda", b"\xff\xda\0\0", b"\xff\xd9\xff\xda", b"\xff\xc0", data, data[:-2], *noises]
+    for trailer in trailers:
+        longer = open_bytes(data + trailer, LIMIT)
+        assert longer.header == plain.header
+        assert np.array_equal(longer.pixels(), plain.pixels())
+    with pytest.raises(ImageError, match="end-of-image marker"):
+        open_bytes(data[:-2] + b"\xff\xda", LIMIT).pixels()
+
+
+def of_every_coding() -> dict[str, bytes]:
+    """Small gray images as JPEG can code them; the arithmetic one has no data but a few zeros."""
+    pixels = noise(2, 3)
+    baseline = by_pillow(pixels)
+    frame, tables, scan = (baseline.index(bytes((0xFF, marker))) for marker in (0xC0, 0xC4, 0xDA))
+    arithmetic = baseline[:frame] + b"\xff\xc9" + baseline[frame + 2 : tables] + baseline[scan : scan + 10]
+    return {
+        "baseline": baseline,
+        "progressive": by_pillow(pixels, progressive=True),
+        "arithmetic": arithmetic + bytes(9) + END,
+        "12 bits": imagecodecs.jpeg8_encode(pixels.astype(np.uint16) * 16, bitspersample=12),
+        "lossless": imagecodecs.jpeg8_encode(pixels, lossless=True, predictor=1, bitspersample=8),
+        "lossless, 16 bits": imagecodecs.jpeg8_encode(
+            pixels.astype(np.uint16), lossless=True, predictor=1, bitspersample=16
+        ),
+    }
+
+
+@pytest.mark.parametrize("coding", of_every_coding())
+def test_every_coding_says_the_same(coding):
+    """Profile in parts and out of order, Exif with its orientation, XMP, comment and resolution."""
+    data = of_every_coding()[coding]
+    half = len(ICC) // 2
+    parts = [b"ICC_PROFILE\0" + bytes((1, 2)) + ICC[:half], b"ICC_PROFILE\0" + bytes((2, 2)) + ICC[half:]]
+    said = (
+        segment(0xE0, b"JFIF\0\1\2\1" + struct.pack(">HHBB", 300, 150, 0, 0)),
+        segment(0xE2, parts[1]),
+        segment(0xE1, b"Exif\0\0" + exif_block(6)),
+        segment(0xE2, parts[0]),
+        segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + XMP),
+        segment(0xFE, b"Hi"),
+    )
+    own = 4 + int.from_bytes(data[4:6], "big") if data[3] == 0xE0 else 2
+    opened = open_bytes(data[:2] + b"".join(said) + data[own:], LIMIT)
+    header = opened.header
+    metadata = header.metadata
+    assert (metadata.icc, metadata.exif, metadata.xmp) == (ICC, exif_block(1), XMP)
+    assert (header.orientation, header.rows, header.columns) == (6, 24, 16)
+    assert metadata.texts == (("Comment", "Hi"),)
+    assert metadata.resolution == pytest.approx((150 / 0.0254, 300 / 0.0254))
+    most = {"12 bits": 4095, "lossless, 16 bits": 65_535}.get(coding, 255)
+    stored = full_range(imagecodecs.jpeg8_decode(data), most)
+    assert np.array_equal(opened.pixels()[..., 0], np.rot90(stored, -1))
+
+
+def test_what_is_not_carried_over_is_named():
+    """Photoshop's data, further images, and XMP beyond one segment, to which nothing points then."""
+    packet = b'<rdf:Description xmpNote:HasExtendedXMP="0123" a="b"/>'
+    said = (
+        segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet),
+        segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + bytes(40) + b"<more/>"),
+        segment(0xED, b"Photoshop 3.0\x008BIM" + bytes(8)),
+        segment(0xED, b"Photoshop 3.0\x008BIM" + bytes(8)),
+        segment(0xE2, b"MPF\0II*\0" + bytes(8)),
+    )
+    data = by_pillow(noise(2, 3))
+    header = open_bytes(data[:2] + b"".join(said) + data[2:], LIMIT).header
+    assert header.notes == ("left out: extended XMP, Photoshop and IPTC data, further images",)
+    assert header.metadata.xmp == b'<rdf:Description a="b"/>'
 
 
 def test_twelve_bits():

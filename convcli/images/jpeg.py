@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import re
 import struct
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import numpy as np
 
@@ -27,35 +28,59 @@ from convcli.images.jpegwriter import LARGEST_SIDE, JpegEncoder
 from convcli.images.metadata import COMMENT, LARGEST, UNITS, blocks_for, blocks_of, comment, described, inches
 from convcli.values import frozen, replace
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 SAMPLINGS: Final = {"444": 0x11, "422": 0x21, "420": 0x22}
 """Chroma subsamplings by the sampling factors of luma, where those of chroma are 1."""
 
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2  # markers of frames
-_SCAN: Final = b"\xff\xda"
-_END: Final = b"\xff\xd9"
 _ARITHMETIC: Final = 0xC8  # markers of frames from here on
+_SCAN, _END, _COMMENT = 0xDA, 0xD9, 0xFE  # markers
+_APPLICATIONS: Final = range(0xE0, 0xF0)
+_BARE: Final = frozenset((0x01, 0xD8, *range(0xD0, 0xD8)))  # markers without a body
+_MARKER: Final = re.compile(rb"\xff[^\x00\xff]")  # whatever bytes stand in front of it
+_CODED: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # the marker behind coded data
+_LEAST_FRAME: Final = 6  # bytes of its body
+_BEGIN: Final = b"\xff\xd8"
+_DOT: Final = bytes.fromhex("ffc0 000b 08 0001 0001 01 011100 ffda 0008 01 0100 003f00 ffd9")
+"""A gray baseline image of one pixel behind its metadata; the pixel is never decoded."""
+
+_UNREAD: Final = {
+    b"Photoshop 3.0\0": "Photoshop and IPTC data",
+    b"http://ns.adobe.com/xmp/extension/\0": "extended XMP",
+    b"MPF\0": "further images",
+}
+"""What applications say that nothing here carries over, by how their segments begin."""
+
+_EXTENDED: Final = re.compile(rb"\s+xmpNote:HasExtendedXMP\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 _MOST_PIXELS: Final = 1024  # that a byte stands for: a block of 64 takes a bit, of one component or another
-_COLOURS: Final = {1: 1, 3: 3, 4: 3}  # channels of a picture of so many components
+_COLORS: Final = {1: 1, 3: 3, 4: 3}  # channels of an image of so many components
 _MORE: Final = b"".join(bytes(range(250)) + bytes((0xFF, 0xD0 + count)) for count in range(8)) * 2
 """Data for missing pixels: a zero first, in case the last byte is 0xFF; every restart marker."""
 
 
+Segment = tuple[int, int, int]
+"""Marker, place of the body, and where that ends."""
+
+
 @frozen
 class _Frame:
-    """What stands in front of the pixels: the frame's marker, sizes and place, and whether Adobe wrote it."""
+    """What stands in front of the pixels, and where the image ends.
+
+    Attributes:
+        kind: the marker of the frame.
+        factors: sampling factors of each component.
+        scans: the segments of the scans, each with coded data behind it.
+        end: place behind the marker that ends the image, 0 where there is none.
+    """
 
     kind: int
     bits: int
     rows: int
     columns: int
     components: int
-    adobe: bool
-    place: int
     factors: tuple[int, ...]
+    scans: tuple[Segment, ...]
+    end: int
 
     @property
     def subsampling(self) -> str:
@@ -75,42 +100,42 @@ class Jpeg:
     suffixes: tuple[str, ...] = (".jpg", ".jpeg", ".jpe", ".jfif")
 
     def sniff(self, head: bytes) -> bool:
-        return head.startswith(b"\xff\xd8\xff")
+        return head.startswith(_BEGIN)
 
     def header(self, data: bytes) -> Header:
-        frame = _frame(data)
-        channels = _COLOURS.get(frame.components)
+        segments = list(_segments(data))
+        frame = _frame(data, segments)
+        channels = _COLORS.get(frame.components)
         if channels is None or not frame.rows or not frame.columns:
             raise ImageError(
                 f"jpeg of {frame.columns}×{frame.rows} pixels with {frame.components} components; "
-                "allowed: 1 (gray), 3 (colours) or 4 (CMYK)"
+                "allowed: 1 (gray), 3 (colors) or 4 (CMYK)"
             )
         kind = np.dtype(np.uint8 if frame.bits <= 8 else np.uint16)
-        notes = range_notes(2**frame.bits - 1) + ((CMYK_NOTE,) if frame.components == 4 else ())
+        metadata, left = _metadata(data, segments)
+        notes = range_notes(2**frame.bits - 1) + ((CMYK_NOTE,) if frame.components == 4 else ()) + left
         facts = Header(self.name, frame.rows, frame.columns, channels, kind, notes=notes)
-        try:
-            with pillow(data) as image:
-                return described(facts, replace(_metadata(image), subsampling=frame.subsampling))
-        except OSError:  # Pillow knows 8 bits with losses only
-            return facts
+        return described(facts, replace(metadata, subsampling=frame.subsampling))
 
     def decode(self, data: bytes, header: Header) -> Array:
-        end = data.rfind(_END, max(data.rfind(_SCAN), 0))
-        if end < 0:
+        frame = _frame(data, list(_segments(data)))
+        if not frame.end:
             raise ImageError("damaged jpeg: it ends before its end-of-image marker")
-        frame = _frame(data)
+        data = data[: frame.end]  # a video, an archive or another image may follow
         if frame.kind < _ARITHMETIC and frame.rows * frame.columns > len(data) * _MOST_PIXELS:
             raise ImageError(
                 f"damaged jpeg: {len(data)} bytes cannot hold {frame.columns}×{frame.rows} pixels"
             )
         values = _values(data, frame)
         if _may_be_cut(data, frame, values):
-            longer = data[:end] + _MORE + data[end:]
+            longer = data[:-2] + _MORE + data[-2:]
             if not np.array_equal(_values(longer, frame), values):
                 raise ImageError("damaged jpeg: its data run out before its last pixel")
         pixels = full_range(values, 2**frame.bits - 1)
         if frame.components == 4:
-            pixels = from_cmyk(pixels if frame.adobe else np.invert(pixels))
+            # Inverted, as Adobe's programs store inks. Where no segment says so, Pillow, OpenCV, libvips,
+            # ImageMagick, GraphicsMagick and FFmpeg take them alike.
+            pixels = from_cmyk(pixels)
         return pixels.reshape(header.rows, header.columns, header.channels)
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
@@ -142,35 +167,63 @@ class Jpeg:
         return Bands(JpegEncoder(layout, band, quality, metadata.subsampling, sample), layout, band)
 
 
-def _metadata(image: Image) -> Metadata:
-    """What the segments say; Pillow joins those of a profile and of an Exif block."""
-    info = image.info
+def _segments(data: bytes) -> Iterator[Segment]:
+    """Every segment, the last of them the end of the image where it is there.
+
+    Bytes in front of a marker are passed over, as libjpeg does.
+    """
+    found = _MARKER.search(data, len(_BEGIN))
+    while found:
+        marker, place = data[found.end() - 1], found.end()
+        if marker == _END:
+            yield marker, place, place
+            return
+        end = place if marker in _BARE else place + int.from_bytes(data[place : place + 2], "big")
+        if end > len(data):
+            return
+        if end > place:
+            yield marker, place + 2, end
+        found = (_CODED if marker == _SCAN else _MARKER).search(data, end)
+
+
+def _frame(data: bytes, segments: list[Segment]) -> _Frame:
+    """What the segments say of the image.
+
+    Raises:
+        ImageError: they do not say its size.
+    """
+    marker, place, end = next((each for each in segments if each[0] in _FRAMES), (0, 0, 0))
+    if end - place < _LEAST_FRAME:
+        raise ImageError("damaged jpeg: no segment says its size")
+    bits, rows, columns, components = struct.unpack_from(">BHHB", data, place)
+    factors = tuple(data[place + 7 : place + 7 + 3 * components : 3])
+    scans = tuple(each for each in segments if each[0] == _SCAN)
+    last, _, behind = segments[-1]
+    return _Frame(marker, bits, rows, columns, components, factors, scans, behind if last == _END else 0)
+
+
+def _metadata(data: bytes, segments: list[Segment]) -> tuple[Metadata, tuple[str, ...]]:
+    """What the segments in front of the pixels say, and a note of what is left out.
+
+    Pillow joins those of a profile and of an Exif block, but reads no file of more than 8 bits, of lossless
+    or of arithmetic coding; so it is given the segments with an image that it reads, whatever the file's.
+    """
+    parts, left = [_BEGIN], dict[str, None]()
+    for marker, place, end in itertools.takewhile(lambda each: each[0] != _SCAN, segments):
+        if marker in _APPLICATIONS or marker == _COMMENT:
+            name = next((name for mark, name in _UNREAD.items() if data.startswith(mark, place)), None)
+            if name is None:
+                parts.append(data[place - 4 : end])
+            else:
+                left[name] = None
+    notes = (f"left out: {', '.join(left)}",) if left else ()
+    with pillow(b"".join((*parts, _DOT))) as image:
+        info, found = image.info, blocks_of(image)
     metres = UNITS.get(info.get("jfif_unit", 0) + 1)  # JFIF counts 1 for an inch, Exif and TIFF 2
     across, down = info.get("jfif_density", (0, 0))
     resolution = (across / metres, down / metres) if metres and across and down else None
-    return replace(blocks_of(image), resolution=resolution, texts=comment(info.get("comment")))
-
-
-def _frame(data: bytes) -> _Frame:
-    """Walk the segments up to the frame's.
-
-    Raises:
-        ImageError: there is none.
-    """
-    place, adobe = 2, False
-    while place + 10 <= len(data) and data[place] == 0xFF:
-        marker = data[place + 1]
-        if marker == 0xFF:  # a fill byte
-            place += 1
-            continue
-        length = int.from_bytes(data[place + 2 : place + 4], "big")
-        if marker in _FRAMES:
-            bits, rows, columns, components = struct.unpack_from(">BHHB", data, place + 4)
-            factors = tuple(data[place + 11 : place + 11 + 3 * components : 3])
-            return _Frame(marker, bits, rows, columns, components, adobe, place, factors)
-        adobe |= marker == 0xEE and data[place + 4 : place + 9] == b"Adobe"
-        place += 2 + length
-    raise ImageError("damaged jpeg: it ends before its size is said")
+    xmp = found.xmp and _EXTENDED.sub(b"", found.xmp)
+    return replace(found, xmp=xmp, resolution=resolution, texts=comment(info.get("comment"))), notes
 
 
 def _values(data: bytes, frame: _Frame) -> Array:
@@ -197,12 +250,10 @@ def _may_be_cut(data: bytes, frame: _Frame, values: Array) -> bool:
 def _is_refined(data: bytes, frame: _Frame) -> bool:
     """Whether the scans of a progressive file bring every coefficient to its last bit."""
     bits_left = {}
-    place = data.find(_SCAN, frame.place)
-    while 0 <= place < len(data) - 8:
-        count = data[place + 4]
-        named = data[place + 5 : place + 5 + 2 * count : 2]
-        first, last, shifts = (*data[place + 5 + 2 * count : place + 8 + 2 * count], 0, 0, 0)[:3]
+    for _, place, _ in frame.scans:
+        count = data[place]
+        named = data[place + 1 : place + 1 + 2 * count : 2]
+        first, last, shifts = (*data[place + 1 + 2 * count : place + 4 + 2 * count], 0, 0, 0)[:3]
         for component, coefficient in itertools.product(named, range(first, min(last, 63) + 1)):
             bits_left[component, coefficient] = shifts & 15
-        place = data.find(_SCAN, place + 2)
     return len(bits_left) >= 64 * frame.components and not any(bits_left.values())
