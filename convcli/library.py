@@ -145,6 +145,8 @@ class Library:
         values = "" if arguments.casefold() in WAYS else arguments
         found = _own(self.folders, plain(name)) or presets.shipped(name, values)
         found = found or _own(self.configured, plain(name))
+        if found is None and (instead := kerneltable.size_hint(text)):
+            raise KernelError(f"{shown(text)}{instead}")
         if found is None:
             raise KernelError(f"no preset is called {shown(text)}{self._hint(text)}")
         if arguments.casefold() not in WAYS:

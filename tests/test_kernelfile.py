@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -95,12 +96,48 @@ GOOD = {
     "row.npy": (npy(np.array([1, 2, 1], np.uint8)), [[1, 2, 1]]),
     "columns.npy": (npy(np.asfortranarray(EDGE)), EDGE),
     "one.npz": (npz(edge=np.array(EDGE)), EDGE),
+    "decimal-commas.csv": (
+        b"0,5;1,5;0,5\n1;2;1\n0,5;1,5;0,5\n",
+        [
+            [Fraction(1, 2), Fraction(3, 2), Fraction(1, 2)],
+            [1, 2, 1],
+            [Fraction(1, 2), Fraction(3, 2), Fraction(1, 2)],
+        ],
+    ),
+    "decimal-commas.tsv": (
+        b"0,5\t-1,5\r\n,25\t1,0e1\r\n",
+        [[Fraction(1, 2), Fraction(-3, 2)], [Fraction(1, 4), 10]],
+    ),
+    "decimal-comma-row.csv": (b"0,5;1;0,5\n", [[Fraction(1, 2), 1, Fraction(1, 2)]]),
+    "quoted-commas.csv": (b'"0,5","1,125"\n"2","-3"\n', [[Fraction(1, 2), Fraction(9, 8)], [2, -3]]),
+    "sep.csv": (b"sep=;\n1;0;-1\n2;0;-2\n", [[1, 0, -1], [2, 0, -2]]),
+    "sep-commas.csv": (b"\xef\xbb\xbfSEP=;\r\n0,5;1,5\r\n", [[Fraction(1, 2), Fraction(3, 2)]]),
+    "sep-comma.csv": (b"sep=,\n1,2\n", [[1, 2]]),
+    "padded.csv": (b"1,2,,\n3,4,,\n", [[1, 2], [3, 4]]),
+    "quoted-fractions.csv": (b'"1/9","1 / 9",\n', [[Fraction(1, 9)] * 2]),
     "comments.yaml": (b"# mine\nweights:\n  - [1, 2] # top\n  - [3, 4]\n", [[1, 2], [3, 4]]),
 }
 
 BAD = {
     "ragged.csv": (b"1,2,3\n4,5\n", "ragged.csv:2: row has 2 of 3 numbers"),
     "long.csv": (b"1,2,3\n4,5,6,7\n", "long.csv:2: row has 4 numbers, the first row has 3"),
+    "grouped.csv": (b'"1,000","2"\n', "grouped.csv:1: column 1: '1,000' may be a thousand or have a decimal"),
+    "grouped-semicolons.csv": (b"1,000;2,000\n1;2\n", "column 1: '1,000' may be a thousand"),
+    "millions.csv": (b'"1,000,000"\n', "millions.csv:1: column 1: '1,000,000': commas group or end digits"),
+    "both-marks.csv": (
+        b'"1,000.5","2"\n',
+        "column 1: '1,000.5': commas group or end digits; write numbers as",
+    ),
+    "german.csv": (b"1.000,5;2\n", "column 1: '1.000,5': commas group or end digits"),
+    "mixed-marks.csv": (b"0,5;0.5\n1;2\n", "mixed-marks.csv:1: column 1: '0,5' has a decimal comma, other"),
+    "one-line.csv": (b"1,2;3,4\n", "one-line.csv: commas and semicolons in one line: is the comma a decimal"),
+    "spaces-commas.csv": (
+        b"0,5 1,5\n",
+        "column 2: '5 1': commas and spaces both split here; write numbers as",
+    ),
+    "empty-cell.csv": (b"1,,3\n4,5,6\n", "empty-cell.csv:1: column 2: '': not a number"),
+    "half-trailing.csv": (b"1,2,\n3,4\n", "half-trailing.csv:1: column 3: '': not a number"),
+    "sep-only.csv": (b"sep=;\n", "sep-only.csv: holds no numbers"),
     "words.txt": (b"blur\n", "words.txt:1: column 1: 'blur': not a number"),
     "huge.csv": (b"1e999\n", "huge.csv:1: column 1: '1e999': out of range"),
     "header.mat": (
@@ -269,7 +306,7 @@ ROUND_TRIPS = {
     "1/3 0.1; -7 1e-5": tuple(FORMS),
     "emboss": tuple(FORMS),
     "roberts-1": tuple(FORMS),
-    "1": tuple(FORMS),
+    "[1]": tuple(FORMS),
     "1;2;1": tuple(FORMS),
     "freichen-x": tuple(FORMS),
     "emboss0": ("yaml", "json", "mat"),
@@ -491,3 +528,58 @@ def test_names_and_descriptions_are_one_printable_line(tmp_path):
     assert kernel.about.description.isprintable()
     path.write_bytes(write(kernel, "yaml"))
     assert convcli.load_kernel(path) == kernel
+
+
+TYPED_WEIGHTS = {
+    "1 0 -1; 2 0 -2": [[1, 0, -1], [2, 0, -2]],
+    "3 3": [[3, 3]],
+    "3, 3": None,
+    "1,2; 3,4": [[1, 2], [3, 4]],
+    "1,2;3,4": [[1, 2], [3, 4]],
+    "1/9 1 / 9": [[Fraction(1, 9)] * 2],
+    "[[1,2],[3,4]]": [[1, 2], [3, 4]],
+    "[[1, 2], [3, 4]]": [[1, 2], [3, 4]],
+    "[[1 2]\n [3 4]]": [[1, 2], [3, 4]],
+    "[1 2; 3 4]": [[1, 2], [3, 4]],
+    "[1, 2, 1]": [[1, 2, 1]],
+    "[3,3]": [[3, 3]],
+    "[3]": [[3]],
+    "0.5": [[Fraction(1, 2)]],
+    "-1": [[-1]],
+    "1/9": [[Fraction(1, 9)]],
+    "3": None,
+    "3,3": None,
+    "3x3": None,
+    "3×3": None,
+    "-1,0,1": None,
+}
+
+
+@pytest.mark.parametrize("text", TYPED_WEIGHTS)
+def test_a_notation_means_weights_or_a_size(run, text):
+    """Weights have a space, a semicolon or brackets; what is a size for ``shape`` is never weights."""
+    due = TYPED_WEIGHTS[text]
+    if due is None:
+        with pytest.raises(KernelError, match="weights need a space, a semicolon or brackets"):
+            convcli.load_kernel(text)
+        return
+    kernel = convcli.load_kernel(text)
+    assert (kernel.exact.numerators * Fraction(1, kernel.exact.denominator)).tolist() == due
+    if not set(text) & set(" ;["):
+        return
+    shown = run("shape", "9,9", "-k", text).text
+    assert f"kernel         {len(due)} × {len(due[0])}," in shown
+
+
+@pytest.mark.parametrize("text", ["3x3", "3,3", "3", "3×3"])
+def test_sizes_are_the_same_in_every_notation(run, text):
+    """As a kernel's size and as a stride."""
+    assert "3 × 3, covers 3 × 3" in run("shape", "9x9", "-k", text).text
+    assert "stride         (3, 3)" in run("shape", "9,9", "-k", "1 2", "--stride", text).text
+
+
+@pytest.mark.parametrize("text", ["[[1,2],[3,4]", "[[1,2],[3]]", "[[[1]]]", "[]", "[[a]]", "[", "[1]2]"])
+def test_brackets_that_are_no_matrix(text):
+    """One line that starts with what was typed."""
+    with pytest.raises(KernelError, match=re.escape(f"kernel {text!r}")):
+        convcli.load_kernel(text)

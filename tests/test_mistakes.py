@@ -124,7 +124,7 @@ def test_standard_input_may_be_closed_and_standard_error_full(tmp_path):
     "command",
     [
         ["shape", "100000000x3", "-k", "1", "--stride", "2", "--padding", "valid"],
-        ["apply", SCENE, "-k", "1", "--padding", "0,400000:edge", "-o", "/dev/null", "--format", "png"],
+        ["apply", SCENE, "-k", "[1]", "--padding", "0,400000:edge", "-o", "/dev/null", "--format", "png"],
         ["apply", SCENE, "-k", "1 1", "--dilation", "1000000", "-o", "/dev/null", "--format", "png"],
         ["apply", SCENE, "-k", "box:1000", "-o", "/dev/null", "--format", "png"],
         ["apply", SCENE, "-k", "1e300", "-o", "/dev/null", "--format", "png"],
