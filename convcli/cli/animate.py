@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from convcli.cli import options
+from convcli.cli.console import say, tell
 
 
 def _fps(text: str) -> Any:
@@ -119,8 +120,8 @@ def animate(image: str, **given: Any) -> None:
         raise ConvcliError(told(image, error)) from error
     for note in (made.target.note, *settings.notes):
         if note:
-            click.echo(f"convcli: {note}", err=True)
+            tell(note)
     if made.target.path is not None:
         plural = "frame" if made.frames == 1 else "frames"
         rows, columns = made.size
-        click.echo(f"written: {made.target}, {made.frames} {plural} of {columns}×{rows}")
+        say(f"written: {made.target}, {made.frames} {plural} of {columns}×{rows}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from convcli.cli import options
+from convcli.cli.console import escaped, say, tell
 from convcli.drafts import Ledger, silence_stdout, write
 from convcli.errors import ArgumentError, ConvcliError, OutputError, one_line, told
 from convcli.files import STREAM
@@ -69,10 +70,10 @@ def apply(images: tuple[str, ...], **given: Any) -> None:
             message = told(image, error)
             if len(images) == 1:
                 raise ConvcliError(message) from error
-            click.echo(f"convcli: {message}", err=True)
+            tell(message)
             failed += 1
     if failed:
-        click.echo(f"convcli: {failed} of {len(images)} images failed", err=True)
+        tell(f"{failed} of {len(images)} images failed")
     sink.close()
     if failed:
         click.get_current_context().exit(1)
@@ -145,14 +146,14 @@ class ReportSink:
         text = self._text(report)
         self.count += 1
         if self.file:
-            self.parts.append(text)
+            self.parts.append(escaped(text))
         elif text:
             self._show(text)
 
     def _show(self, text: str) -> None:
         """Print; where that fails, the images are still made."""
         try:
-            click.echo(text, file=self.stream, nl=False)
+            say(text, end="", file=self.stream)
             if self.stream is not None:
                 self.stream.flush()
         except OSError as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from convcli.cli import options
+from convcli.cli.console import clear_line, say, tell
 from convcli.errors import ArgumentError, OutputError, one_line
 from convcli.files import STREAM
 
@@ -187,10 +188,10 @@ def _show(batch: Batch, kept: Collection[str]) -> None:
                 places = [target.path for _, tasks in todo for target in tasks[0].targets]
             claims.check(source, places)
             for place in places:
-                click.echo(f"{one_line(source.path)} → {one_line(str(place))}")
+                say(f"{source.path} → {place}")
         except ConvcliError as error:
             failed += 1
-            click.echo(f"convcli: {told(source.path, error)}", err=True)
+            tell(told(source.path, error))
     if failed:
         click.get_current_context().exit(1)
 
@@ -207,7 +208,7 @@ def _run(batch: Batch, manifest: Any, kept: dict[str, Kept], given: dict[str, An
             for done in going:
                 progress.add(done)
         except OutputError as error:  # the manifest's disk is full; what is made is made
-            click.echo(f"convcli: {error}", err=True)
+            tell(error)
             broken = True
     if progress.failed or broken:
         click.get_current_context().exit(1)
@@ -232,8 +233,8 @@ class _Progress:
         if done.error:
             self.failed += 1
             if self.bar is not None:
-                click.echo("\r\033[K", err=True, nl=False)
-            click.echo(f"convcli: {done.error}", err=True)
+                clear_line()
+            tell(done.error)
         elif done.skipped:
             self.skipped += 1
         else:
@@ -242,7 +243,7 @@ class _Progress:
             self.bar.update(1, done)
         elif not self.quiet and time.monotonic() - self.shown > _EVERY:
             self.shown = time.monotonic()
-            click.echo(f"convcli: {self._count} of {self.total}, {self._rate()}{self._left()}", err=True)
+            tell(f"{self._count} of {self.total}, {self._rate()}{self._left()}")
 
     @property
     def _count(self) -> int:
@@ -265,13 +266,12 @@ class _Progress:
         if self.quiet:
             return
         if not self.total:
-            click.echo("convcli: the list names no images; nothing to do", err=True)
+            tell("the list names no images; nothing to do")
             return
         seconds = time.monotonic() - self.begun
         left = self.total - self._count
         ended = f", {left} not begun" if left else ""
-        click.echo(
-            f"convcli: {self.made} done, {self.skipped} skipped, {self.failed} failed{ended} "
-            f"in {seconds:.1f} s, {self._rate()}",
-            err=True,
+        tell(
+            f"{self.made} done, {self.skipped} skipped, {self.failed} failed{ended} "
+            f"in {seconds:.1f} s, {self._rate()}"
         )

@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem, ShellComplete, add_completion_class, shell_complete
 from click.shell_completion import split_arg_string as words_of
 
+from convcli.cli.console import send
 from convcli.cli.scripts import SCRIPTS
 from convcli.cli.words import FILLS, WORDS
 from convcli.errors import ConvcliError, cut
@@ -34,7 +35,7 @@ def completion(shell: str) -> None:
       convcli completion zsh > ~/.zfunc/_convcli
       convcli completion fish > ~/.config/fish/completions/convcli.fish
     """
-    click.echo(SCRIPTS[shell], nl=False)
+    send(SCRIPTS[shell])
 
 
 def answer(cli: click.Command, instruction: str) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from convcli.cli import options
+from convcli.cli.console import say
 
 
 @click.command()
@@ -46,6 +47,6 @@ def explain(image: str, **given: Any) -> None:
     except (ConvcliError, MemoryError) as error:
         raise ConvcliError(told(image, error)) from error
     if given["report"] == "json":
-        click.echo(to_json(as_dict(found)))
+        say(to_json(as_dict(found)))
     else:
-        click.echo(as_text(found), nl=False)
+        say(as_text(found), end="")

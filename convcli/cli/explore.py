@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from convcli.cli import options
+from convcli.cli.console import say, send, tell
 
 
 @click.command()
@@ -55,9 +56,9 @@ def explore(image: str, **given: Any) -> None:
     except (ConvcliError, MemoryError) as error:
         raise ConvcliError(told(image, error)) from error
     if target == STREAM:
-        click.echo(text, nl=False)
+        send(text)
         return
     write(Path(target), text.encode("utf-8"), given["force"])
     for note in settings.notes:
-        click.echo(note, err=True)
-    click.echo(f"written: {target}")
+        tell(note)
+    say(f"written: {target}")

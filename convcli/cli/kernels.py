@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from convcli.cli import options
+from convcli.cli.console import say, send, tell
 from convcli.errors import one_line
 from convcli.files import STREAM
 
@@ -54,17 +55,17 @@ def list_(tag: str | None = None, as_json: bool = False) -> None:
     if as_json:
         from convcli.report import to_json
 
-        click.echo(to_json(catalogue(library, found, families)))
+        say(to_json(catalogue(library, found, families)))
         return
     width = max((len(entry.name) for entry in found), default=0)
     for entry in found:
-        click.echo(f"{entry.name:<{width}}  {_line(entry)}")
+        say(f"{entry.name:<{width}}  {_line(entry)}")
     if families:
-        click.echo("\nWith numbers of your own:" if found else "With numbers of your own:")
+        say("\nWith numbers of your own:" if found else "With numbers of your own:")
     for family in families:
-        click.echo(f"  {family.usage}: {family.description}")
+        say(f"  {family.usage}: {family.description}")
     for line in library.places():
-        click.echo(line, err=True)
+        say(line, file=sys.stderr)
 
 
 def _line(entry: Entry) -> str:
@@ -102,19 +103,19 @@ def show(kernel: Kernel, heat: bool | None) -> None:
     from convcli.report import table
 
     title = f"{kernel.name}: {kernel.about.description}" if kernel.about.description else kernel.name
-    click.echo(title)
+    say(title)
     for heading, lines in matrices(kernel):
-        click.echo("")
+        say("")
         if heading:
-            click.echo(f"  {heading}")
+            say(f"  {heading}")
         for line in lines:
-            click.echo(f"    {line}")
+            say(f"    {line}")
     if heat or (heat is None and _shows_colours()):
         full = os.environ.get("COLORTERM", "") in ("truecolor", "24bit")
         for line in coloured(kernel, full):
-            click.echo(f"    {line}", color=True)
+            send(f"    {line}\n")
     rows = [*facts(kernel), *response(kernel), ("plan", _plan(kernel))]
-    click.echo("\n" + table(rows), nl=False)
+    say("\n" + table(rows), end="")
 
 
 def _shows_colours() -> bool:
@@ -179,7 +180,7 @@ def preview(image: str, tag: str | None, chosen: tuple[Kernel, ...], **given: An
     except ImageError as error:
         raise ConvcliError(str(error) if image in str(error) else f"{one_line(image)}: {error}") from error
     drafts.write(target, target_format.encode(sheet, Metadata()), given["force"])
-    click.echo(f"{one_line(str(target))}: {len(kernels_)} kernels, {sheet.shape[1]}×{sheet.shape[0]} pixels")
+    say(f"{one_line(str(target))}: {len(kernels_)} kernels, {sheet.shape[1]}×{sheet.shape[0]} pixels")
 
 
 def _previewed(tag: str | None) -> list[Kernel]:
@@ -218,9 +219,9 @@ def export(kernel: Kernel, form: str | None, output: str, force: bool) -> None:
         raise OutputError(f"{one_line(output)}: unknown suffix; allowed: {known}, or --format")
     data = kernelwriter.write(kernel, chosen)
     for note in kernelwriter.notes(kernel, chosen):
-        click.echo(f"convcli: {note}", err=True)
+        tell(note)
     if output == STREAM:
-        click.echo(data, nl=False)
+        send(data)
         return
     drafts.Ledger([], options.kernel_files()).claim(target, force)
     drafts.write(target, data, force)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-import click
-
 from convcli.cli.apply import TERMINAL
+from convcli.cli.console import say, send
 from convcli.cli.settings import coding_of
 from convcli.drafts import Ledger, check_stream, write, write_stream
 from convcli.errors import ArgumentError
@@ -95,18 +93,11 @@ class Looking:
             names = [map_.name + map_.number for map_ in found.maps]
             for name, pixels in zip(names, drawn, strict=False):
                 if len(drawn) > 1:
-                    click.echo(f"{found.name}, {name}")
-                show(text(pixels, terminal))
+                    say(f"{found.name}, {name}")
+                send(text(pixels, terminal))
         return [
             replace(map_.report, target=File("the terminal", "term", "RGB, 8-bit", 0)) for map_ in found.maps
         ]
-
-
-def show(picture: str) -> None:
-    """Write a picture to the terminal."""
-    click.echo(picture, nl=False, color=True)
-    if sys.stdout is not None:
-        sys.stdout.flush()
 
 
 def _located(report: Report, target: Plate, scene: Scene, size: int) -> Report:

@@ -16,7 +16,8 @@ from typing import Any, Final
 import click
 
 from convcli import __version__
-from convcli.errors import ConvcliError, cut, one_line, suggest
+from convcli.cli.console import tell
+from convcli.errors import ConvcliError, one_line, suggest
 
 COMMANDS: Final = {
     "apply": "Filter pictures with a kernel.",
@@ -192,7 +193,7 @@ def _report(error: Exception) -> int:
     else:
         message = str(error)
     with suppress(OSError):  # nobody reads
-        click.echo(f"convcli: {cut(one_line(message), 1000)}", err=True)
+        tell(message)
     return 1 if _has_placed() else 2
 
 

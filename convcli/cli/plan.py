@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from convcli.cli import options
+from convcli.cli.console import say
 
 
 @click.command()
@@ -45,4 +46,4 @@ def plan(size: str, **given: Any) -> None:
     settings = settings_of({**given, "depth": None}, given["kernel"])
     header = Header("", rows, columns, channels, dtype)
     found = task.planned(header, settings)[-1]
-    click.echo(to_json(plan_dict(found)) if given["report"] == "json" else str(found))
+    say(to_json(plan_dict(found)) if given["report"] == "json" else str(found))

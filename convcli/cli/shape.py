@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convcli.cli import options
+from convcli.cli.console import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,12 +60,12 @@ def shape(size: str, kernel: str | None, layers: tuple[str, ...], **given: Any) 
     asked = _layers(layers) if kernel is None else [_layer(kernel, channels, given)]
     shapes = list(chain((rows, columns), channels, asked, given["like"]))
     if given["report"] == "json":
-        click.echo(to_json(as_dict(shapes)))
+        say(to_json(as_dict(shapes)))
         return
     by_default = kernel is not None and not options.was_given("padding") and not given["like"]
     said = [f"{found.padding}{_DEFAULT if by_default else ''}" for found in shapes]
     others = _other_paddings(shapes[0]) if kernel is not None and not given["like"] else ""
-    click.echo(as_text(shapes, said, others), nl=False)
+    say(as_text(shapes, said, others), end="")
 
 
 _DEFAULT = " (the default; layers often use valid)"

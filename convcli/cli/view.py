@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from convcli.cli import options
+from convcli.cli.console import say, send, tell
 
 
 @click.command()
@@ -28,8 +29,7 @@ def view(images: tuple[str, ...], way: str | None, max_pixels: int | None) -> No
       convcli view --as blocks photo.png | less -R
     """
     from convcli import images as formats
-    from convcli.cli.looking import show
-    from convcli.errors import ConvcliError, one_line, told
+    from convcli.errors import ConvcliError, told
     from convcli.files import Input
     from convcli.paper import on_paper
     from convcli.terminal import screen, text
@@ -44,12 +44,12 @@ def view(images: tuple[str, ...], way: str | None, max_pixels: int | None) -> No
         except (ConvcliError, MemoryError) as error:
             if len(images) == 1:
                 raise ConvcliError(told(image, error)) from error
-            click.echo(f"convcli: {told(image, error)}", err=True)
+            tell(told(image, error))
             failed += 1
             continue
         if terminal is not None:
             if len(images) > 1:
-                click.echo(one_line(image))
-            show(text(pixels, terminal))
+                say(image)
+            send(text(pixels, terminal))
     if failed:
         click.get_current_context().exit(1)
