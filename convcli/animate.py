@@ -11,11 +11,12 @@ from typing import Any, Final
 import numpy as np
 
 from convcli import files, images
+from convcli.capacity import Picture
 from convcli.drafts import Draft, Ledger, check_stream
 from convcli.dtypes import Array
 from convcli.images.base import Layout, Metadata, Timing
 from convcli.job import encoding
-from convcli.naming import Output, Picture, Target
+from convcli.naming import Output, Target
 from convcli.slide import DIGITS, Slide, View, drawn_numbers, shape_of, slide
 from convcli.slidedrawing import frames, size
 from convcli.task import Settings
@@ -95,7 +96,9 @@ def _called(source: str, shape: tuple[int, int] | None, seed: int | None) -> str
 
 
 def _target(output: Output, found: Slide) -> Target:
-    picture = Picture(np.dtype(np.uint8), 3, len(found.moments), advice="or --most 1")
+    rows, columns = size(found)
+    picture = Picture(np.dtype(np.uint8), 3, len(found.moments), rows=rows, columns=columns)
+    picture = replace(picture, options=(("--most 1", replace(picture, frames=1)),))
     (target,) = output.targets("animation", "slide", 1, images.FORMATS[0], picture)
     return target
 

@@ -11,11 +11,11 @@ from typing import Final
 
 import numpy as np
 
-from convcli.dtypes import DType
+from convcli.capacity import Picture, check, holds, loss, sized
 from convcli.errors import ArgumentError, OutputError, one_line, shown
 from convcli.files import STREAM
-from convcli.images import FORMATS, format_named, format_of_suffix, written
-from convcli.images.base import Format, Manifold, Mixed, Near, kind_text
+from convcli.images import FORMATS, format_named, format_of_suffix, readable, written
+from convcli.images.base import Format, Near
 from convcli.values import frozen, replace
 
 FIELDS: Final = ("dir", "stem", "kernel", "index", "frame", "suffix")
@@ -23,32 +23,6 @@ _ARRAYS, _PAGES = "npy", "tiff"
 _ANY_FRAME, _ANY_SUFFIX = "\x01", "\x02"  # in names that a header decides
 _DEFAULT: Final = "{stem}.{kernel}{suffix}"
 _DEFAULT_OF_BANK: Final = "{stem}.{kernel}.{index}{suffix}"
-
-
-@frozen
-class Picture:
-    """What is to be written: how many frames, whether they differ in size or type, and which one it is.
-
-    ``bands`` is that of the `Layout`.
-    ``advice`` is for whoever asks for a format that does not hold several.
-    """
-
-    dtype: DType
-    channels: int
-    frames: int = 1
-    mixed: bool = False
-    frame: int = 0
-    bands: bool = False
-    advice: str = "or choose one with --frames N, or write them apart with {frame}"
-
-    @property
-    def kind(self) -> tuple[DType, int, int]:
-        return self.dtype, self.channels, self.frames
-
-    def __str__(self) -> str:
-        what = kind_text(self.channels, self.dtype, self.bands)
-        sizes = " of several sizes or types" if self.mixed else ""
-        return f"{self.frames} frames{sizes} ({what})" if self.frames > 1 else what
 
 
 class _AnyFrame:
@@ -229,7 +203,9 @@ class Output:
             return wanted
         if found is None:
             known = ", ".join(entry.suffixes[0] for entry in written())
-            raise OutputError(f"{one_line(str(path))}: unknown suffix; allowed: {known}, or --format")
+            read = readable().get(path.suffix.casefold())
+            reason = f"convcli reads {read} but does not write it" if read else "unknown suffix"
+            raise OutputError(f"{one_line(str(path))}: {reason}; allowed: {known}, or --format")
         return found
 
     def _place(
@@ -286,48 +262,18 @@ def safe(name: str) -> str:
 
 def _target(path: Path | None, chosen: Format, picture: Picture) -> Target:
     """A place in a format that was asked for, with a note of what it loses."""
-    near = isinstance(chosen, Near) and not picture.mixed and _says(chosen, picture)
-    lost = chosen.loses(*picture.kind) if isinstance(chosen, Near) and near else ""
-    if lost or _holds(chosen, picture):
-        return Target(path, chosen, lost)
-    able = ", ".join(entry.suffixes[0] for entry in FORMATS if _holds(entry, picture))
-    place = one_line(str(path)) if path else "standard output"
-    how = "" if path else " (--format)"
-    raise OutputError(
-        f"{place}: {chosen.name} cannot hold {picture}; these can: {able}{how}{_advice(chosen, picture)}"
-    )
-
-
-def _advice(chosen: Format, picture: Picture) -> str:
-    """What else makes a result that the format holds."""
-    if not _says(chosen, picture):
-        whole = ", or keep, for which it is alpha" if chosen.holds(*picture.kind) else ""
-        return f"; or take --alpha drop, without the last band{whole}"
-    if picture.frames > 1:
-        return f"; {picture.advice}"
-    if chosen.holds(np.dtype(np.uint8), picture.channels):
-        return "; or take --depth 8"
-    return "; or take --alpha drop" if chosen.holds(picture.dtype, picture.channels - 1) else ""
-
-
-def _holds(chosen: Format, picture: Picture) -> bool:
-    several = not picture.mixed or isinstance(chosen, Mixed)
-    return chosen.holds(*picture.kind) and several and _says(chosen, picture)
-
-
-def _says(chosen: Format, picture: Picture) -> bool:
-    """Whether what the format says of the channels is true of them."""
-    return not picture.bands or isinstance(chosen, Manifold)
+    check(chosen, picture, path)
+    return Target(path, chosen, loss(chosen, picture))
 
 
 def _keeper(wanted: Format, picture: Picture) -> Format:
     """``wanted`` where it holds the result, else the first format that does."""
-    return next(entry for entry in (wanted, *FORMATS) if _holds(entry, picture))
+    return next(entry for entry in (wanted, *FORMATS) if holds(entry, picture))
 
 
 def _replaced(wanted: Format, chosen: Format, picture: Picture) -> str:
-    loss = " without loss" if isinstance(wanted, Near) else ""
-    return f"written as {chosen.name}: {wanted.name} cannot hold {picture}{loss}"
+    exactly = " without loss" if isinstance(wanted, Near) else ""
+    return f"written as {chosen.name}: {wanted.name} cannot hold {sized(wanted, picture)}{exactly}"
 
 
 def _check_template(text: str) -> None:

@@ -7,16 +7,18 @@ from typing import Final
 
 import numpy as np
 
+from convcli.capacity import Picture, check
 from convcli.dtypes import Array
 from convcli.errors import OutputError, one_line
 from convcli.images import FORMATS
 from convcli.images.base import Coding, Format, Metadata
-from convcli.naming import Output, Picture
+from convcli.naming import Output
 from convcli.scene import Scene, raster, svg
 from convcli.values import frozen
 
 SVG: Final = "svg"
 _SUFFIX: Final = ".svg"
+_BYTES: Final = np.dtype(np.uint8)
 _COLOURS: Final = 3
 
 
@@ -36,6 +38,7 @@ class Plate:
         """The file."""
         if self.format is None:
             return svg(scene).encode("utf-8")
+        check(self.format, Picture(_BYTES, _COLOURS, rows=scene.height, columns=scene.width), self.path)
         pixels: Array = raster(scene)
         return self.format.encode(pixels, Metadata(coding=self.coding))
 
@@ -64,5 +67,5 @@ def plate(source: str, kind: str, spec: str | None, format_name: str | None) -> 
 
 
 def _of(output: Output, source: str, kind: str) -> Plate:
-    target = output.targets(source, kind, 1, FORMATS[0], Picture(np.dtype(np.uint8), _COLOURS))[0]
+    target = output.targets(source, kind, 1, FORMATS[0], Picture(_BYTES, _COLOURS))[0]
     return Plate(target.path, target.format)

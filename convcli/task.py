@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from math import lcm, prod
 from typing import Final
@@ -10,6 +11,7 @@ import numpy as np
 
 from convcli import images
 from convcli.canvas import MOST_WAITING
+from convcli.capacity import Picture
 from convcli.colour import decoded, products, white
 from convcli.dtypes import DType
 from convcli.errors import ArgumentError
@@ -20,7 +22,7 @@ from convcli.images.base import Banded, Coding, Format, Header, Layout, Metadata
 from convcli.images.metadata import Said, fitted
 from convcli.kernel import Kernel
 from convcli.methods.base import Work
-from convcli.naming import Output, Picture, Target
+from convcli.naming import Output, Target
 from convcli.padding import Fill, Padding
 from convcli.picture import Mapping
 from convcli.plan import Plan, Problem
@@ -173,7 +175,9 @@ def _prepared(
     rows, columns = shape.output[-2:]
     bands = header.bands and count == header.channels
     layout = Layout(rows, columns, count, dtype, plan.problem.batch * plan.problem.depth.output, bands)
-    picture = Picture(dtype, count, frames if mixed else layout.frames * pages, mixed, frame, bands)
+    frames = frames if mixed else layout.frames * pages
+    picture = Picture(dtype, count, frames, mixed, frame, bands, rows, columns)
+    picture = replace(picture, options=_options(picture, settings, mapping, header))
     targets = output.targets(source, kernel.name, maps, opened.format, picture)
     plan = _cut(plan, targets[0].format, layout, settings.coding)
     said = _said(_kept(header, settings, layout), targets[0].format, count, shape)
@@ -191,6 +195,51 @@ def _prepared(
         pages,
         settings.colormap,
     )
+
+
+def _options(
+    picture: Picture, settings: Settings, mapping: Mapping, header: Header
+) -> tuple[tuple[str, Picture], ...]:
+    """Other options that make other results of the same image, those that change least first."""
+    depths = [("", picture), *_depths(picture, settings, mapping, header)]
+    found = []
+    for depth, other in depths:
+        for alpha, whole in (("", other), *_alphas(other, settings)):
+            found.append((" ".join(words for words in (depth, alpha) if words), whole))
+    singles = [
+        (" ".join(f"{words} --frames N, or {{frame}} in -o".split()), replace(other, frames=1, mixed=False))
+        for words, other in found
+        if picture.frames > 1
+    ]
+    return (*found[1:], *singles)
+
+
+def _depths(
+    picture: Picture, settings: Settings, mapping: Mapping, header: Header
+) -> Iterator[tuple[str, Picture]]:
+    """Options for another type of values; negative ones and those of --map raw need another mapping too."""
+    if settings.colormap != GRAY:
+        return
+    kept = "" if settings.mapping.kind != "raw" else "--map stretch "
+    if header.dtype.kind == "i" and mapping.kind in ("clip", "abs"):
+        kept = "--map signed "
+    for depth, dtype in (("16", np.uint16), ("8", np.uint8)):
+        if picture.dtype != dtype:
+            yield f"{kept}--depth {depth}", replace(picture, dtype=np.dtype(dtype))
+    if picture.dtype.kind != "f":
+        double = header.dtype == np.float64 or settings.double
+        floats = np.dtype(np.float64 if double else np.float32)
+        yield "--depth float", replace(picture, dtype=floats)
+
+
+def _alphas(picture: Picture, settings: Settings) -> Iterator[tuple[str, Picture]]:
+    """Options for the last of two or four channels."""
+    if picture.channels not in (2, 4) or settings.stack:
+        return
+    last = ", without the last channel" if picture.bands else ""
+    yield f"--alpha drop{last}", replace(picture, channels=picture.channels - 1, bands=False)
+    if picture.bands:
+        yield "--alpha keep, which takes the last channel for alpha", replace(picture, bands=False)
 
 
 def _mapping(settings: Settings, filter_: Filter, floats: bool) -> Mapping:

@@ -108,8 +108,16 @@ def test_channels_gray_and_sum(run, tmp_path):
             ["-k", "kirsch", "-o", "k/{stem}.png"],
             "gives 8 feature maps; the template needs {index}",
         ),
-        ("depth16.png", ["-k", "box3", "-o", "x.jpg"], "or take --depth 8"),
-        ("transparent.png", ["-k", "box3", "-o", "x.jpg"], "or take --alpha drop"),
+        (
+            "depth16.png",
+            ["-k", "box3", "-o", "x.jpg"],
+            "at most 8 bits; these can: .png, .tif, .pnm, .npy; or use --depth 8",
+        ),
+        (
+            "transparent.png",
+            ["-k", "box3", "-o", "x.jpg"],
+            "no alpha; these can: .png, .tif, .webp, .pnm, .npy, .avif; or use --alpha drop",
+        ),
     ],
 )
 def test_refusals_say_what_would_do(run, tmp_path, monkeypatch, picture, options, words):
@@ -305,7 +313,7 @@ def test_a_format_that_cannot_hold_the_result(run, tmp_path, picture):
     assert "written as tiff: jpeg cannot hold gray, float32" in result.text
     result = run("apply", jpeg, "-k", "box3", "--map", "raw", "-o", tmp_path / "raw.png")
     assert result.code == 2
-    assert "png cannot hold gray, float32; these can: .tif" in result.err
+    assert "png cannot hold gray, float32: integers only; these can: .tif" in result.err
 
 
 def test_float_pictures_stay_floats(run, tmp_path):

@@ -334,7 +334,7 @@ def test_frames_can_be_chosen(run, tmp_path):
         assert done.code == 2
         assert words in done.err
     done = run("apply", source, "-k", "identity", "-o", tmp_path / "no.jpg")
-    assert "jpeg cannot hold 4 frames (RGB, 8-bit); these can: .png, .tif" in done.err
+    assert "jpeg cannot hold 4 frames (RGB, 8-bit): a single image; these can: .png, .tif" in done.err
     assert "choose one with --frames N, or write them apart with {frame}" in done.err
 
 

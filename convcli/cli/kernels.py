@@ -164,6 +164,7 @@ def preview(image: str, tag: str | None, chosen: tuple[Kernel, ...], **given: An
     from pathlib import Path
 
     from convcli import drafts, images
+    from convcli.capacity import Picture, check
     from convcli.errors import ConvcliError, ImageError, OutputError
     from convcli.images.base import Metadata
     from convcli.preview import contact_sheet
@@ -179,6 +180,8 @@ def preview(image: str, tag: str | None, chosen: tuple[Kernel, ...], **given: An
         sheet = contact_sheet(image, kernels_, given["tile"], given["columns"] or 0, given["max_pixels"])
     except ImageError as error:
         raise ConvcliError(str(error) if image in str(error) else f"{one_line(image)}: {error}") from error
+    rows, columns, colors = sheet.shape
+    check(target_format, Picture(sheet.dtype, colors, rows=rows, columns=columns), target)
     drafts.write(target, target_format.encode(sheet, Metadata()), given["force"])
     say(f"{one_line(str(target))}: {len(kernels_)} kernels, {sheet.shape[1]}×{sheet.shape[0]} pixels")
 

@@ -316,6 +316,15 @@ def format_of_suffix(suffix: str) -> Format | None:
     return next((entry for entry in written() if suffix.casefold() in entry.suffixes), None)
 
 
+_READ_ONLY: Final = {".webm": "WebM"}
+"""Suffixes of files that are read as another format's, with their names."""
+
+
+def readable() -> dict[str, str]:
+    """The suffixes of files that can be read, with the names of their formats."""
+    return {suffix: entry.name for entry in FORMATS for suffix in entry.suffixes} | _READ_ONLY
+
+
 def written() -> list[Format]:
     """The formats that can be written; gray of 8 bits or floats is the least that they hold, or of frames."""
     least = (np.dtype(np.uint8), 1, 1), (np.dtype(np.float32), 1, 1), (np.dtype(np.uint8), 1, 2)

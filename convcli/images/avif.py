@@ -33,6 +33,8 @@ class Avif:
     name = "avif"
     quality: int | None = None
     suffixes: tuple[str, ...] = (".avif",)
+    largest_side = 32_768
+    largest_pixels = 2**28  # both are what libavif reads unless told otherwise
     decoding = 4
     encoding = 36
 

@@ -129,8 +129,9 @@ def kind_text(channels: int, dtype: DType, bands: bool = False) -> str:
 
 
 def depth_text(dtype: DType) -> str:
-    """``8-bit``, ``16-bit``, ``float32``."""
-    return f"{dtype.itemsize * 8}-bit" if dtype.kind in "iu" else str(dtype)
+    """``8-bit``, ``signed 16-bit``, ``float32``."""
+    sign = "signed " if dtype.kind == "i" else ""
+    return f"{sign}{dtype.itemsize * 8}-bit" if dtype.kind in "iu" else str(dtype)
 
 
 @frozen
@@ -399,6 +400,14 @@ class Lossy(Protocol):
     """A format with a quality from 1 to 100, and its own where none is asked for: None loses nothing."""
 
     quality: int | None
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A format with a largest side and a largest number of pixels, of each image."""
+
+    largest_side: int
+    largest_pixels: int
 
 
 @runtime_checkable

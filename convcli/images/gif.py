@@ -151,6 +151,8 @@ class Gif:
 
     name = "gif"
     suffixes: tuple[str, ...] = (".gif",)
+    largest_side = 65_535
+    largest_pixels = 65_535**2
     decoding = 9
     encoding = 12
 

@@ -98,6 +98,8 @@ class Jpeg:
     decoding = 4  # the channels of CMYK
     encoding = 5
     suffixes: tuple[str, ...] = (".jpg", ".jpeg", ".jpe", ".jfif")
+    largest_side = LARGEST_SIDE
+    largest_pixels = LARGEST_SIDE**2
 
     def sniff(self, head: bytes) -> bool:
         return head.startswith(_BEGIN)

@@ -42,6 +42,8 @@ class Png:
 
     name = "png"
     suffixes: tuple[str, ...] = (".png", ".apng")
+    largest_side = LARGEST_SIDE
+    largest_pixels = LARGEST_SIDE**2
 
     def sniff(self, head: bytes) -> bool:
         return head.startswith(SIGNATURE)
@@ -100,7 +102,9 @@ class Png:
     def encoder(self, layout: Layout, metadata: Metadata, height: int) -> Bands:
         if max(layout.rows, layout.columns) > LARGEST_SIDE:
             shape = f"{layout.columns}×{layout.rows}"
-            raise ImageError(f"few could read a png of {shape} pixels; allowed: {LARGEST_SIDE} a side")
+            raise ImageError(
+                f"a PNG of {shape} pixels is not written: most decoders refuse sides over {LARGEST_SIDE}"
+            )
         coding = metadata.coding
         bands = PngEncoder(layout, chunks(metadata), metadata.timing, coding.small)
         return Bands(bands, layout, self.band(layout, coding))

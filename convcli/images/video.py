@@ -136,6 +136,8 @@ class Mp4(_Video):
     name = "mp4"
     container = "mp4"
     suffixes: tuple[str, ...] = (".mp4", ".mov", ".m4v")
+    largest_side = 16_384
+    largest_pixels = 16_384**2
 
     def sniff(self, head: bytes) -> bool:
         return not brands(head).isdisjoint(_MPEG)
@@ -149,8 +151,8 @@ class Mp4(_Video):
 
     def loses(self, dtype: DType, channels: int, frames: int) -> str:
         return (
-            f"H.264 loses a little: quality {QUALITY}, chroma 4:2:0 where sides are even"
-            if frames > 1
+            f"H.264 loses a little: quality {QUALITY}, 8 bits, chroma 4:2:0 where sides are even"
+            if self.holds(np.dtype(np.uint8), channels, frames) and dtype in (np.uint8, np.uint16)
             else ""
         )
 

@@ -36,6 +36,8 @@ class WebP:
     name = "webp"
     quality: int | None = None
     suffixes: tuple[str, ...] = (".webp",)
+    largest_side = LARGEST_SIDE
+    largest_pixels = LARGEST_SIDE**2
     decoding = 5
     encoding = 39
 
