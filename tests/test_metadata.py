@@ -349,7 +349,15 @@ PNG_DAMAGE = {
     "no zero": (png_chunk(b"tEXt", b"Title"), "tEXt chunk is left out: it ends too early"),
     "no keyword": (png_chunk(b"tEXt", b"\0Title"), "tEXt chunk is left out: its keyword is ''"),
     "control character": (png_chunk(b"tEXt", b"a\x1b\0Title"), "tEXt chunk is left out: its keyword"),
-    "raw profile": (png_chunk(b"tEXt", b"Raw profile type exif\0\nexif"), "a block in a form of its own"),
+    "raw profile": (png_chunk(b"tEXt", b"Raw profile type exif\0\nexif"), "its profile is damaged"),
+    "short raw profile": (
+        png_chunk(b"tEXt", b"Raw profile type icc\0\nicc\n   3\nabcd\n"),
+        "its profile is damaged",
+    ),
+    "raw profile of no block": (
+        png_chunk(b"tEXt", b"Raw profile type iptc\0\niptc\n   2\nabcd\n"),
+        "'Raw profile type iptc' is not carried over",
+    ),
     "no deflate": (png_chunk(b"zTXt", b"Title\0\0hello"), "zTXt chunk is left out: it cannot be inflated"),
     "no utf-8": (png_chunk(b"iTXt", b"Title" + bytes(5) + b"\xff"), "iTXt chunk is left out"),
     "short gamma": (png_chunk(b"gAMA", b"123"), "gAMA chunk is left out"),
@@ -445,6 +453,60 @@ def test_png_texts_of_every_kind_before_and_behind_the_pixels():
         with Image.open(io.BytesIO(written)) as image:
             image.load()
             assert image.text == dict(texts)
+
+
+def raw_profile(keyword: bytes, block: bytes) -> tuple[bytes, bytes]:
+    """The text that ImageMagick makes of a block: 36 bytes a line."""
+    digits = block.hex().encode()
+    lines = b"\n".join(digits[place : place + 72] for place in range(0, len(digits), 72))
+    return b"Raw profile type " + keyword + b"\0", b"\n%s\n%8d\n%s\n" % (keyword, len(block), lines)
+
+
+def texts_of(keyword: bytes, text: bytes) -> list[bytes]:
+    """A text in each kind of chunk."""
+    return [
+        png_chunk(b"tEXt", keyword + text),
+        png_chunk(b"zTXt", keyword + b"\0" + zlib.compress(text)),
+        png_chunk(b"iTXt", keyword + bytes(4) + text),
+        png_chunk(b"iTXt", keyword + b"\1\0\0\0" + zlib.compress(text)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "block", "field"),
+    [
+        (b"exif", b"Exif\0\0" + exif_block(6), "exif"),
+        (b"APP1", b"Exif\0\0" + exif_block(6), "exif"),
+        (b"APP1", b"http://ns.adobe.com/xap/1.0/\0" + XMP, "xmp"),
+        (b"xmp", XMP, "xmp"),
+        (b"icc", ICC, "icc"),
+        (b"icm", ICC, "icc"),
+    ],
+    ids=["exif", "APP1 exif", "APP1 xmp", "xmp", "icc", "icm"],
+)
+def test_blocks_as_texts_of_a_png(keyword, block, field):
+    """Raw profiles count as the chunks that came later, in every kind of text; those chunks go first."""
+    expected = {"exif": exif_block(1), "xmp": XMP, "icc": ICC}[field]
+    for text in texts_of(*raw_profile(keyword, block)):
+        header = open_bytes(png_with(text), LIMIT).header
+        assert header.metadata == Metadata(**{field: expected})
+        assert header.orientation == (6 if field == "exif" else 1)
+        assert not any("left out" in note for note in header.notes)
+    chunk = {
+        "exif": png_chunk(b"eXIf", exif_block(3)),
+        "xmp": png_chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + XMP + b" "),
+        "icc": png_chunk(b"iCCP", b"x\0\0" + zlib.compress(ICC[:-4] + b"abcd")),
+    }[field]
+    for chunks in ((chunk, text), (text, chunk)):
+        found = open_bytes(png_with(*chunks), LIMIT).header
+        alone = open_bytes(png_with(chunk), LIMIT).header
+        assert (found.metadata, found.orientation) == (alone.metadata, alone.orientation)
+
+
+def test_xmp_of_a_png_deflated_and_not():
+    """Both forms that an iTXt chunk has."""
+    for chunk in texts_of(b"XML:com.adobe.xmp\0", XMP)[2:]:
+        assert open_bytes(png_with(chunk), LIMIT).header.metadata == Metadata(xmp=XMP)
 
 
 def test_png_chunks_are_in_order_and_have_their_sums():

@@ -15,6 +15,7 @@ from PIL import Image
 
 from convcli.errors import ImageError
 from convcli.images import Opened, open_bytes, pngrows
+from convcli.images.decoding import PALETTE_NOTE
 
 RNG = np.random.default_rng(41)
 LIMIT = 10**9
@@ -318,8 +319,34 @@ def test_chunks_that_are_odd_but_make_one(front, parts, note):
     opened = open_bytes(SIGNATURE + front + b"".join(parts), LIMIT)
     assert np.array_equal(opened.reader().rows(0, 0, ROWS), wanted.pixels())
     assert np.array_equal(opened.pixels(), wanted.pixels())
-    assert wanted.header.notes == ()
-    assert any(note in told for told in opened.header.notes) if note else opened.header.notes == ()
+    told = (PALETTE_NOTE,) * (front != GRAY)
+    assert wanted.header.notes == told
+    assert any(note in each for each in opened.header.notes) if note else opened.header.notes == told
+
+
+@pytest.mark.parametrize("covers", [True, False])
+def test_an_animation_of_one_frame(covers):
+    """The frame is shown, not the default image that is none, and a note says so."""
+    default, frame = (np.full((ROWS, 20), value, np.uint8) for value in (50, 200))
+    stored = {
+        name: zlib.compress(np.pad(rows, ((0, 0), (1, 0))).tobytes())
+        for name, rows in (("default", default), ("frame", frame[:4, :6]))
+    }
+    left, top, columns, rows = (0, 0, 20, ROWS) if covers else (3, 1, 6, 4)
+    control = chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, columns, rows, left, top, 1, 10, 0, 0))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 20, ROWS, 8, 0, 0, 0, 0)) + chunk(
+        b"acTL", struct.pack(">II", 1, 0)
+    )
+    image, moved = chunk(b"IDAT", stored["default"]), chunk(b"fdAT", struct.pack(">I", 1) + stored["frame"])
+    data = SIGNATURE + head + (control + image if covers else image + control + moved) + END
+    opened = open_bytes(data, LIMIT)
+    expected = default.copy() if covers else np.zeros_like(default)
+    if not covers:
+        expected[1:5, 3:9] = 200
+    for found in (opened.pixels(), opened.reader().rows(0, 0, ROWS)):
+        assert np.array_equal(found[..., 0], expected)
+    told = () if covers else ("the default image is left out: it is no frame of the animation",)
+    assert (opened.header.frames, opened.header.notes) == (1, told)
 
 
 def test_sides_of_more_than_a_million(run, tmp_path):

@@ -143,7 +143,7 @@ MODES: Final = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 CHANNELS: Final = {mode: channels for channels, mode in MODES.items()}
 
 
-PALETTE_NOTE: Final = "palette colors were expanded to RGB"
+PALETTE_NOTE: Final = "its palette was applied"
 
 
 def saved(image: Image, format_name: str, **options: Any) -> bytes:

@@ -31,6 +31,9 @@ from convcli.images.pngwriter import SIGNATURE, PngEncoder, chunk
 from convcli.values import replace
 
 _XMP: Final = b"XML:com.adobe.xmp"
+_XMP_MARK: Final = b"http://ns.adobe.com/xap/1.0/\0"  # as JPEG has it
+_RAW: Final = "Raw profile type "
+_RAW_NAMES: Final = {"exif": "exif", "xmp": "xmp", "icc": "icc", "icm": "icc"}
 _TEXT_COST: Final = 100  # bytes that a text counts for beside its own: there may be many
 _MOST_NOTES: Final = 10
 _SMALL_BAND: Final = 4 * BAND  # bytes, of small files
@@ -66,10 +69,11 @@ class Png:
         return described(facts, metadata)
 
     def decode(self, data: bytes, header: Header) -> Array:
-        if header.frames > 1:
+        said = structure(data)
+        if header.frames > 1 or said.hidden:
             return next(self.frames(data, header))
         pixels = [inside for _, inside in bodies(data, (b"IDAT",))]
-        return _decoded(structure(data), header.rows, header.columns, pixels)
+        return _decoded(said, header.rows, header.columns, pixels)
 
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
         """Each frame of an animation as it is shown."""
@@ -126,7 +130,7 @@ def _metadata(data: Bytes, chunks: list[Chunk]) -> tuple[Metadata, tuple[str, ..
 
     The first of a kind counts, and one that says how to show the pixels counts only in front of them.
     """
-    found: dict[str, Any] = {}
+    found, raw = dict[str, Any](), dict[str, Any]()
     texts: list[tuple[str, str]] = []
     notes, room, behind = dict[str, None](), LARGEST, False
     for each in chunks:
@@ -145,9 +149,12 @@ def _metadata(data: Bytes, chunks: list[Chunk]) -> tuple[Metadata, tuple[str, ..
         if name == TEXTS:
             texts.append(value)
             room -= min(room, sum(map(len, value)) + _TEXT_COST)
+        elif name == _RAW:
+            raw.setdefault(*value)
+            room -= min(room, len(value[1]) + _TEXT_COST)
         elif name and value is not None:
             found.setdefault(name, value)
-    return Metadata(**found, texts=tuple(texts)), tuple(notes)
+    return Metadata(**{**raw, **found}, texts=tuple(texts)), tuple(notes)
 
 
 Found = tuple[str, Any]
@@ -197,15 +204,34 @@ def _international_text(body: bytes, room: int) -> Found:
 
 
 def _said(keyword: bytes, text: bytes, encoding: str, room: int) -> Found:
-    """One text; raw profiles are left out, because their orientation would be out of date."""
+    """One text, or a block that ImageMagick and others write as one."""
     words = keyword.decode("latin-1")
     if not 1 <= len(words) <= 79 or not words.isprintable():
         raise ValueError(f"its keyword is {shown(words)}")
-    if words.startswith("Raw profile"):
-        raise ValueError(f"{shown(words)} is a block in a form of its own")
+    if words.startswith(_RAW):
+        return _RAW, _raw_block(words, text)
     if len(text) + _TEXT_COST > room or b"\0" in text:
         raise ValueError("its text has zeros, or there is too much text")
     return TEXTS, (words, text.decode(encoding))
+
+
+def _raw_block(keyword: str, text: bytes) -> Found:
+    """A block by its name, its length, and hexadecimal digits, each on a line."""
+    kind = keyword.removeprefix(_RAW).casefold()
+    try:
+        length, _, digits = text.strip().partition(b"\n")[2].strip().partition(b"\n")
+        block = bytes.fromhex(digits.decode("ascii"))
+        whole = len(block) == int(length)
+    except ValueError:
+        whole = False
+    if not whole:
+        raise ValueError("its profile is damaged")
+    name = _RAW_NAMES.get(kind)
+    if kind == "app1":
+        name = "xmp" if block.startswith(_XMP_MARK) else "exif"
+    if name is None:
+        raise ValueError(f"{shown(keyword)} is not carried over")
+    return name, block.removeprefix(_XMP_MARK)
 
 
 def _split(body: bytes) -> tuple[bytes, bytes]:

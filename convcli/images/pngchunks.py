@@ -13,6 +13,7 @@ from typing import Final
 from convcli.errors import ImageError, one_line
 from convcli.files import Window
 from convcli.images import deflate
+from convcli.images.decoding import PALETTE_NOTE
 from convcli.images.pngwriter import SIGNATURE, chunk
 from convcli.values import frozen
 
@@ -31,6 +32,7 @@ _DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 
 _CRITICAL: Final = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _MOST_COLOURS: Final = 256
 _MOST_DEFLATED: Final = 1032  # bytes that one byte of deflate can stand for
+_HIDDEN: Final = "the default image is left out: it is no frame of the animation"
 _PIECE: Final = 2**18  # bytes of an IDAT chunk that are taken at once
 
 
@@ -43,6 +45,7 @@ class Structure:
         palette: body of the PLTE chunk, where colours are looked up.
         transparency: body of the tRNS chunk, empty where there is none that counts.
         moving: whether it says that it is an animation.
+        hidden: whether the image of the IDAT chunks is no frame of it.
     """
 
     rows: int
@@ -53,6 +56,7 @@ class Structure:
     palette: bytes
     transparency: bytes
     moving: bool
+    hidden: bool
     notes: tuple[str, ...]
 
     @property
@@ -65,7 +69,7 @@ class Structure:
     def is_plain(self) -> bool:
         """Whether pixels stand as they are, 8 or 16 bits each, from the top down."""
         stored = self.depth >= 8 and self.colour != _PALETTE and not self.transparency
-        return stored and not any(self.front[2:]) and self.columns <= LARGEST_SIDE
+        return stored and not (self.hidden or any(self.front[2:])) and self.columns <= LARGEST_SIDE
 
     def file(self, bodies: Iterable[bytes]) -> bytes:
         """A file of nothing but the picture, of these bodies of IDAT chunks."""
@@ -117,9 +121,11 @@ def structure(data: Bytes, chunks: Iterable[Chunk] | None = None) -> Structure:
     transparency, notes = b"", tuple[str, ...]()
     if b"tRNS" in in_front and colour in (0, 2, _PALETTE):
         transparency, notes = _transparency(data, in_front[b"tRNS"], colour, len(palette) // 3)
-    moving = b"acTL" in in_front
+    moving, hidden = b"acTL" in in_front, b"fcTL" not in in_front
+    notes += ((PALETTE_NOTE,) if palette else ()) + ((_HIDDEN,) if moving and hidden else ())
     notes += _ending(data, found[-1])
-    return Structure(rows, columns, depth, colour, front, palette, transparency, moving, notes)
+    sizes = rows, columns, depth, colour
+    return Structure(*sizes, front, palette, transparency, moving, moving and hidden, notes)
 
 
 def _check_order(kinds: list[bytes]) -> None:
