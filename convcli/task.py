@@ -19,6 +19,7 @@ from convcli.featuremap import Treatment
 from convcli.filter import UNIT, Filter
 from convcli.geometry import Axis, Geometry, geometry
 from convcli.images.base import Banded, Coding, Format, Header, Layout, Metadata
+from convcli.images.calibration import Sampling
 from convcli.images.metadata import Said, fitted
 from convcli.kernel import Kernel
 from convcli.methods.base import Work
@@ -180,7 +181,9 @@ def _prepared(
     picture = replace(picture, options=_options(picture, settings, mapping, header))
     targets = output.targets(source, kernel.name, maps, opened.format, picture)
     plan = _cut(plan, targets[0].format, layout, settings.coding)
-    said = _said(_kept(header, settings, layout), targets[0].format, count, shape)
+    said = _said(
+        _kept(header, settings, layout), targets[0].format, count, shape, layout.frames * (pages == 1)
+    )
     return Task(
         source,
         opened,
@@ -310,10 +313,10 @@ def _cut(plan: Plan, target: Format, layout: Layout, coding: Coding) -> Plan:
     return replace(plan, height=height) if near and plan.height < rows else plan
 
 
-def _said(metadata: Metadata, wanted: Format, channels: int, shape: Geometry) -> Said:
-    """What a result of so many channels says beside its pixels."""
-    rows, columns = shape.axes[-2:]
-    return fitted(metadata, wanted.name, wanted.carries(channels), channels, (rows.stride, columns.stride))
+def _said(metadata: Metadata, wanted: Format, channels: int, shape: Geometry, frames: int) -> Said:
+    """What a result of so many channels and frames says beside its pixels."""
+    samplings = [Sampling.of(axis) for axis in shape.axes]
+    return fitted(metadata, wanted.name, wanted.carries(channels), channels, samplings, frames)
 
 
 def planned(header: Header, settings: Settings) -> tuple[Geometry, str, Treatment, Plan]:

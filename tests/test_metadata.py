@@ -19,6 +19,7 @@ from convcli.errors import ImageError
 from convcli.images import metadata as said
 from convcli.images import open_bytes, png
 from convcli.images.base import Metadata
+from convcli.images.calibration import Sampling
 
 LIMIT = 10**9
 RGB = np.random.default_rng(4).integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -224,7 +225,7 @@ def test_a_turned_resolution_and_a_stride():
     exif = b"Exif\0\0" + exif_block(6)
     header = open_bytes(by_pillow(RGB, "jpeg", exif=exif, dpi=(300, 150)), LIMIT).header
     assert header.metadata.resolution == pytest.approx((150 / 0.0254, 300 / 0.0254))
-    kept = said.fitted(header.metadata, "png", {"resolution": 0}, 3, (3, 2)).metadata
+    kept = said.fitted(header.metadata, "png", {"resolution": 0}, 3, [Sampling(3), Sampling(2)], 1).metadata
     assert kept.resolution == pytest.approx((75 / 0.0254, 100 / 0.0254))
 
 
@@ -405,7 +406,7 @@ def test_many_texts_cost_what_they_weigh():
 
     texts = tuple((f"Key{number}", Word(f"text {number}")) for number in range(2000))
     for limits, kept in (({said.TEXTS: 100}, 2000), ({}, 0)):
-        found = said.fitted(Metadata(texts=texts), "x", limits, 3, (1, 1))
+        found = said.fitted(Metadata(texts=texts), "x", limits, 3, [Sampling()] * 2, 1)
         assert len(found.metadata.texts) == kept
         assert all(len(note) < 300 for note in found.notes)
     assert "text Key9, 1990 texts more" in found.notes[0]
@@ -633,7 +634,7 @@ def test_the_exif_of_a_tiff_is_left_out_with_a_note(run, tmp_path):
     exif[34665] = {}
     path: Path = tmp_path / "in.tif"
     image.save(path, exif=exif)
-    assert "the Exif of this tiff is left out" in run("apply", path, "-k", "box3").text
+    assert "left out of this tiff: Exif" in run("apply", path, "-k", "box3").text
 
 
 def by_pillow_heif(orientation: int) -> bytes:

@@ -172,8 +172,12 @@ class Opened:
         timing = self.header.metadata.timing
         if timing is not None:
             timing = timing.of(first, last) if last - first > 1 else None
-        metadata = replace(self.header.metadata, timing=timing)
-        header = replace(self.header, frames=last - first, metadata=metadata)
+        axes = self.header.metadata.axes
+        part, notes = axes and axes.part(first, last), self.header.notes
+        if axes and not part:
+            notes = (*notes, f"axes and pixel sizes are left out: the frames taken are no part of {axes}")
+        metadata = replace(self.header.metadata, timing=timing, axes=part)
+        header = replace(self.header, frames=last - first, metadata=metadata, notes=notes)
         return replace(self, header=header, skipped=self.skipped + first)
 
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final, Protocol, runtime_checkable
 
 from convcli.dtypes import Array, DType
 from convcli.files import Input
+from convcli.images.calibration import Axes, Ground
 from convcli.values import frozen
 
 BAND: Final = 2**16
@@ -70,6 +71,8 @@ class Metadata:
         texts: keywords with their texts, such as a title or a description.
         subsampling: of a JPEG's colours, ``444``, ``422`` or ``420``; no block, but kept with them.
         timing: of the frames of an animation.
+        axes: what the frames are, and what a step along each axis measures.
+        ground: which places pixels show.
         coding: asked for, never read from a file.
     """
 
@@ -82,6 +85,8 @@ class Metadata:
     texts: tuple[tuple[str, str], ...] = ()
     subsampling: str = "444"
     timing: Timing | None = None
+    axes: Axes | None = None
+    ground: Ground | None = None
     coding: Coding = Coding()
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress, islice
 from typing import Any, Final
 
 from convcli.errors import one_line
 from convcli.images.base import Header, Metadata
+from convcli.images.calibration import Axes, Sampling
 from convcli.values import frozen, replace
 
 LARGEST: Final = 16_000_000
@@ -24,6 +25,7 @@ INCH: Final = 0.0254
 """Metres an inch."""
 
 _RESOLUTIONS: Final = (20.0, 2_500_000.0)  # pixels a metre that every format can say: 1 to 63500 an inch
+_DPI: Final = "0.5 to 63500"
 _WORDS: Final = {
     "icc": "ICC profile",
     "exif": "Exif",
@@ -32,6 +34,8 @@ _WORDS: Final = {
     "gamma": "gamma",
     "srgb": "sRGB",
     "timing": "timing",
+    "axes": "axes and pixel sizes",
+    "ground": "georeference",
 }
 COMMENT: Final = "Comment"
 """Keyword of the one text that a JPEG or GIF holds."""
@@ -78,6 +82,12 @@ def described(header: Header, found: Metadata, orientation: int | None = None) -
     xmp = _sound("XMP packet", found.xmp, _checked_xmp, notes)
     turn = _turn(orientation, exif, xmp)
     resolution = found.resolution or (exif_resolution(exif) if exif else None)
+    if turn != 1 and (found.axes or found.ground):
+        notes.append("axes, pixel sizes and georeference are left out: they are those of the image as stored")
+        found = replace(found, axes=None, ground=None)
+    if resolution and not _spread(resolution, (1, 1)):
+        dpi = "×".join(f"{value:g}" for value in _dpi(resolution))
+        notes.append(f"the resolution is left out: {dpi} dpi; allowed: {_DPI}")
     metadata = replace(
         found,
         icc=icc,
@@ -213,7 +223,12 @@ def inflated(data: bytes, most: int = LARGEST) -> bytes:
 
 
 def fitted(
-    metadata: Metadata, format_name: str, limits: Mapping[str, int], channels: int, steps: tuple[int, int]
+    metadata: Metadata,
+    format_name: str,
+    limits: Mapping[str, int],
+    channels: int,
+    samplings: Sequence[Sampling],
+    frames: int,
 ) -> Said:
     """What a result can say of its source's metadata.
 
@@ -221,10 +236,19 @@ def fitted(
         metadata: the source's, checked by `described`.
         format_name: the result's format, and ``limits`` what that holds, as `Format.carries` says.
         channels: those of the result.
-        steps: source pixels a result's pixel, (down, across).
+        samplings: where its pixels lie in the source, along rows and columns, behind frames where those are
+            filtered too.
+        frames: those of the result, or 0 where they are not the source's.
     """
     notes = []
-    metadata = replace(metadata, resolution=_spread(metadata.resolution, steps))
+    down, across = samplings[-2:]
+    spread = _spread(metadata.resolution, (down.step, across.step))
+    if metadata.resolution and not spread:
+        notes.append("the resolution is left out: divided by the stride it is below 0.5 dpi")
+    axes, said = _placed(metadata.axes, samplings, frames)
+    notes += said
+    ground = metadata.ground and metadata.ground.sampled(down, across)
+    metadata = replace(metadata, resolution=spread, axes=axes, ground=ground)
     space, wanted = (metadata.icc or b"")[16:20], b"RGB " if channels > 2 else b"GRAY"
     if metadata.icc and space != wanted:
         names = [one_line(name.decode("latin-1").strip()) for name in (space, wanted)]
@@ -237,6 +261,23 @@ def fitted(
         notes.append(f"left out, because {format_name} cannot say it: {', '.join(words)}")
     nothing: dict[str, Any] = dict.fromkeys(dropped)
     return Said(replace(metadata, texts=texts, **nothing), tuple(notes))
+
+
+def _placed(axes: Axes | None, samplings: Sequence[Sampling], frames: int) -> tuple[Axes | None, list[str]]:
+    """The axes of a result, and notes of what they do not say."""
+    if axes is None:
+        return None, []
+    down, across = samplings[-2:]
+    found = axes.deepened(frames, samplings[0]) if len(samplings) == 3 else axes
+    if found is None or found.frames != frames:
+        return None, [f"axes and pixel sizes are left out: the result's frames are not those of {axes}"]
+    moved = [f"{float(one.start):g}" for one in (down, across)]
+    notes = []
+    if axes.writer == "ome" and moved != ["0", "0"] and (axes.step("X") or axes.step("Y")):
+        notes.append(
+            f"OME-XML cannot say that the first pixel is row {moved[0]}, column {moved[1]} of the input"
+        )
+    return found.sampled(down, across), notes
 
 
 def _unsayable(metadata: Metadata, limits: Mapping[str, int]) -> dict[str, str]:
@@ -274,10 +315,15 @@ def _spread(resolution: tuple[float, float] | None, steps: tuple[int, int]) -> t
 
 def inches(resolution: tuple[float, float]) -> tuple[float, float]:
     """Pixels an inch, (across, down): whole numbers where the metre's may have been rounded from them."""
-    values = [value * INCH for value in resolution]
+    values = _dpi(resolution)
     whole = [round(value) for value in values]
     across, down = (w if abs(w - v) <= INCH / 2 else v for v, w in zip(values, whole, strict=True))
     return across, down
+
+
+def _dpi(resolution: tuple[float, float]) -> tuple[float, float]:
+    """Pixels an inch, unrounded."""
+    return resolution[0] * INCH, resolution[1] * INCH
 
 
 def from_inches(values: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -320,4 +366,6 @@ def listed(metadata: Metadata) -> tuple[tuple[str, str], ...]:
     if metadata.timing:
         seconds = float(sum(metadata.timing.durations))
         words["timing"] = f"timing ({len(metadata.timing.durations)} frames, {seconds:g} s)"
+    if metadata.axes and str(metadata.axes):
+        words["axes"] = f"axes ({metadata.axes})"
     return tuple((name, text) for name, text in words.items() if getattr(metadata, name) not in (None, ()))

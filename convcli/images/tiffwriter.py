@@ -44,7 +44,7 @@ class TiffEncoder:
             file.seek(0)  # where the library looks for the pages that are there
         from tifffile import TiffWriter  # only such files pay for it
 
-        with TiffWriter(file, **options) as writer:
+        with TiffWriter(file, ome=False, imagej=False, shaped=False, **options) as writer:
             writer.write(
                 iter(pieces),
                 shape=shape if layout.frames == 1 else (layout.frames, *shape),
