@@ -10,6 +10,7 @@ import pytest
 
 from convcli.images import FORMATS
 from convcli.images.base import Metadata, Timing
+from convcli.images.calibration import Axes, Ground
 from convcli.images.metadata import listed
 from tests.conftest import ROOT, SAMPLES
 from tests.test_batch import batch
@@ -59,7 +60,9 @@ def test_the_page_lists_every_format_and_all_metadata():
     page = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
     cells = [row.split("|") for row in page.splitlines() if row.startswith("| `")]
     rows = {cell[1].strip(): set(re.findall(r"`(\w+)`", cell[3])) for cell in cells}
-    everything = Metadata(b"", b"", b"", (1.0, 1.0), 1.0, 0, (("Title", "A"),), timing=Timing.steady(2))
+    placed = {"axes": Axes("ome", "Z", (2,)), "ground": Ground()}
+    texts = (("Title", "A"),)
+    everything = Metadata(b"", b"", b"", (1.0, 1.0), 1.0, 0, texts, timing=Timing.steady(2), **placed)
     assert rows["`format`"] == {entry.name for entry in FORMATS}
     assert rows["`metadata`"] == {name for name, _ in listed(everything)}
 
