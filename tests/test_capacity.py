@@ -125,8 +125,8 @@ def test_a_format_that_becomes_too_small_is_replaced(run, tmp_path, monkeypatch)
     Path("a.jpg").write_bytes(
         images.format_of_suffix(".jpg").encode(np.zeros((1, 65_499, 1), np.uint8), Metadata())
     )
-    ran = run("apply", "a.jpg", "-k", "identity", "--padding", "0,1")
-    assert "written as png: jpeg cannot hold 65501×1 pixels (gray, 8-bit)" in ran.text
+    ran = run("apply", "a.jpg", "-k", "identity", "--padding", "1,2")
+    assert "written as png: jpeg cannot hold 65501×1 pixels (gray, 8-bit)" in ran.text, ran.err
     assert Path("a.identity.png").exists()
 
 
