@@ -14,6 +14,7 @@ from convcli.files import Input
 from convcli.images.avif import Avif
 from convcli.images.base import (
     Animated,
+    Composing,
     Decoded,
     Encoder,
     Format,
@@ -25,6 +26,7 @@ from convcli.images.base import (
     Moving,
     Partial,
     Progressive,
+    Queuing,
     Reader,
     Streaming,
     WholePictures,
@@ -74,7 +76,7 @@ MOST_AT_ONCE: Final = 4 * 10**9
 _KEPT: Final = 2**25
 """Bytes of decoded frames that are kept for a second pass, if all of them fit."""
 
-_FRAME: Final = 6
+_FRAME: Final = 8
 """Bytes a pixel that Pillow keeps of each further frame of an animation that it encodes."""
 
 _NICKNAMES: Final = {"jpg": "jpeg", "tif": "tiff", "heic": "heif"}
@@ -158,6 +160,8 @@ class Opened:
         header = self.header
         pixels = header.rows * header.columns * header.dtype.itemsize
         beside = self.format.decoding if isinstance(self.format, Heavy) else 0
+        if self.stored.frames > 1 and isinstance(self.format, Composing):
+            beside = self.format.moving
         turned = header.channels if header.orientation != 1 else 0
         frames = min(self.stored.frames, held + self._spare + 1)  # and one that is being decoded
         return self.source.size + pixels * (frames * header.channels + max(beside, turned))
@@ -280,7 +284,7 @@ def encoder(target: Format, layout: Layout, metadata: Metadata, height: int) -> 
 def encoder_memory(target: Format, layout: Layout) -> int:
     """About how many bytes an encoder takes beside the strips that it is given."""
     if isinstance(target, Streaming):
-        return 0
+        return target.queue(layout) if isinstance(target, Queuing) else 0
     pixels = layout.rows * layout.columns
     beside = target.encoding if isinstance(target, Heavy) else 0
     picture = pixels * layout.channels * layout.dtype.itemsize

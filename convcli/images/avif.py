@@ -37,6 +37,7 @@ class Avif:
     largest_pixels = 2**28  # both are what libavif reads unless told otherwise
     decoding = 4
     encoding = 36
+    moving = 24
 
     def sniff(self, head: bytes) -> bool:
         return not brands(head).isdisjoint((b"avif", b"avis"))

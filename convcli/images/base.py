@@ -401,6 +401,24 @@ class Heavy(Protocol):
 
 
 @runtime_checkable
+class Composing(Protocol):
+    """A format whose library takes memory for frames: about so many bytes a pixel and byte of a value.
+
+    Frames that are kept are not counted.
+    """
+
+    moving: int
+
+
+@runtime_checkable
+class Queuing(Protocol):
+    """A streaming format whose library holds frames until it has written them."""
+
+    def queue(self, layout: Layout) -> int:
+        """About how many bytes it takes to write a file of this layout."""
+
+
+@runtime_checkable
 class Lossy(Protocol):
     """A format with a quality from 1 to 100, and its own where none is asked for: None loses nothing."""
 

@@ -154,7 +154,8 @@ class Gif:
     largest_side = 65_535
     largest_pixels = 65_535**2
     decoding = 9
-    encoding = 12
+    encoding = 20
+    moving = 9
 
     def sniff(self, head: bytes) -> bool:
         return head[:6] in (b"GIF87a", b"GIF89a")

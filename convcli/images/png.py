@@ -47,6 +47,7 @@ class Png:
     suffixes: tuple[str, ...] = (".png", ".apng")
     largest_side = LARGEST_SIDE
     largest_pixels = LARGEST_SIDE**2
+    moving = 8
 
     def sniff(self, head: bytes) -> bool:
         return head.startswith(SIGNATURE)

@@ -47,6 +47,12 @@ _ODD: Final = "it is not turned as its display matrix says, which is no quarter 
 _THREADS: Final = 4  # of H.264, whose bytes depend on their number; else that is the processors'
 _REPRODUCIBLE: Final = {"fflags": "bitexact"}  # no random identifiers, no dates, no versions
 
+_QUEUED: Final = 50
+"""Frames that H.264 looks at before it writes the first."""
+
+_FIXED: Final = 2**24
+"""Bytes that FFmpeg takes whatever the size of frames."""
+
 QUALITY: Final = 18  # of H.264's constant rate factor, 0 to 51: hardly to be told from the original
 
 
@@ -55,6 +61,7 @@ class _Video:
 
     name = ""
     container = ""
+    moving = 14
 
     def header(self, data: bytes) -> Header:
         with _library().open(io.BytesIO(data)) as file:
@@ -126,6 +133,9 @@ class Matroska(_Video):
         _check_segment(data)
         return super().header(data)
 
+    def queue(self, layout: Layout) -> int:
+        return _library_memory(layout, 15 + 30 * layout.channels * layout.dtype.itemsize)
+
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return dtype in (np.uint8, np.uint16) and channels in (1, 3) and frames > 1
 
@@ -145,6 +155,10 @@ class Mp4(_Video):
     def header(self, data: bytes) -> Header:
         _check_boxes(data)
         return super().header(data)
+
+    def queue(self, layout: Layout) -> int:
+        odd = layout.rows % 2 or layout.columns % 2
+        return _library_memory(layout, 60 + (4.5 if odd else 3.6) * min(layout.frames, _QUEUED))
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return dtype == np.uint8 and channels in (1, 3) and frames > 1
@@ -213,6 +227,12 @@ class VideoEncoder:
         frame = _library().VideoFrame.from_ndarray(np.ascontiguousarray(squeezed), format=self._form)
         frame.pts, frame.duration, frame.time_base = start, length, Fraction(1, _RATE)
         return frame
+
+
+def _library_memory(layout: Layout, each: float) -> int:
+    """Bytes that FFmpeg takes, so many a pixel, and two whole frames made of their bands."""
+    pixels = layout.rows * layout.columns
+    return _FIXED + round(pixels * (each + 2 * layout.channels * layout.dtype.itemsize))
 
 
 def _check_segment(data: bytes) -> None:

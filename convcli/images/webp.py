@@ -40,6 +40,7 @@ class WebP:
     largest_pixels = LARGEST_SIDE**2
     decoding = 5
     encoding = 39
+    moving = 24
 
     def sniff(self, head: bytes) -> bool:
         return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
