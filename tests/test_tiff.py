@@ -18,6 +18,7 @@ from convcli.files import Input
 from convcli.images import open_bytes, open_input
 from convcli.images.base import Layout, Metadata, whole
 from convcli.values import replace
+from tests.tiffs import tiff
 
 RNG = np.random.default_rng(21)
 LIMIT = 10**9
@@ -327,3 +328,69 @@ def test_a_palette_of_another_length_is_refused():
         with pytest.raises(ImageError, match=f"its palette has {count} values; allowed: 768"):
             opened = open_bytes(bytes(data), LIMIT)
             opened.reader().rows(0, 0, 1)
+
+
+STACK = RNG.integers(0, 2**16, (4, 6, 5), np.uint16)
+
+
+def one_page(kind: str) -> bytes:
+    """The planes of a stack behind one page, as its writers store them."""
+    if kind == "MetaMorph":
+        tags = {
+            256: 5,
+            257: 6,
+            258: 16,
+            259: 1,
+            262: 1,
+            277: 1,
+            278: 6,
+            279: 60,
+            33628: [0, 0],
+            33629: [1] * 8,
+        }
+        return tiff(tags, [STACK.tobytes()], types={33628: 4, 33629: 5}, first=True)
+    buffer = io.BytesIO()
+    options = {"imagej": True} if kind == "ImageJ" else {"metadata": {"axes": "ZYX"}}
+    tifffile.imwrite(buffer, STACK, photometric="minisblack", truncate=True, **options)
+    with tifffile.TiffFile(io.BytesIO(buffer.getvalue())) as file:
+        assert len(file.pages) == 1
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["ImageJ", "tifffile", "MetaMorph"])
+def test_planes_that_share_a_page_are_frames(kind, tmp_path, run):
+    """All of them, in parts and in order; where the file ends before the last, the first one and a note."""
+    data = one_page(kind)
+    opened = open_bytes(data, LIMIT)
+    assert opened.header.frames == 4
+    reader = opened.reader()
+    assert all(np.array_equal(reader.rows(index, 1, 6)[..., 0], STACK[index, 1:6]) for index in range(4))
+    (tmp_path / "in.tif").write_bytes(data)
+    assert run("apply", tmp_path / "in.tif", "-k", "identity", "-o", tmp_path / "out.npy").code == 0
+    assert np.array_equal(np.load(tmp_path / "out.npy").squeeze(), STACK)
+    short = open_bytes(data[: data.index(STACK.tobytes()) + STACK.nbytes - 1], LIMIT)
+    assert short.header.frames == 1
+    assert any("announces 4 planes; the file holds 1" in note for note in short.header.notes)
+
+
+def test_a_description_of_other_planes_is_no_stack():
+    """A page that a program cut out of a stack, with the stack's description, is one image."""
+    text = "ImageJ=1.11a\nimages=4\nslices=4\n"
+    data = written(STACK[0], description=text, metadata=None, compression="lzw") + bytes(1000)
+    assert open_bytes(data, LIMIT).header.frames == 1
+
+
+def test_pages_that_are_no_images_of_their_own():
+    """Reduced versions and masks among frames are left out, in SubIFDs too, and a note says so."""
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        writer.write(STACK[0], metadata=None)
+        writer.write(STACK[0, ::2, ::2], subfiletype=1, metadata=None)
+        writer.write(STACK[0] > 9, subfiletype=4, metadata=None)
+        writer.write(STACK[1], metadata=None, subifds=1)
+        writer.write(STACK[1, ::2, ::2], subfiletype=1, metadata=None)
+    opened = open_bytes(buffer.getvalue(), LIMIT)
+    reader = opened.reader()
+    assert opened.header.frames == 2
+    assert all(np.array_equal(reader.rows(index, 0, 6)[..., 0], STACK[index]) for index in range(2))
+    assert "2 of 4 pages are left out: smaller versions or masks of others" in opened.header.notes
