@@ -11,22 +11,22 @@ from numpy.typing import ArrayLike
 
 from convcli import engine
 from convcli.dtypes import Array, DType, Finish, accumulator
-from convcli.errors import ArgumentError, shown
+from convcli.errors import ArgumentError, cut, literal, shown
 from convcli.filter import Filter
 from convcli.geometry import Axis, geometry, per_axis, whole_numbers
 from convcli.kernel import LARGEST_BIAS, Kernel, with_numbers
 from convcli.library import load_kernel
-from convcli.padding import Fill, Padding
+from convcli.padding import LARGEST_AMOUNT, Fill, Padding
 from convcli.plan import Plan, Problem
 from convcli.planner import choose, result_dtype
-from convcli.rational import Number, exact_number
+from convcli.rational import Number, exact_number, masked
 from convcli.source import Whole
 from convcli.values import frozen
 
 SOURCES: Final = "bool, int8 to int64, uint8 to uint64, float16, float32 or float64"
 LARGEST_RESULT: Final = 2**36
 _PLAIN_AXES: Final = "1 to 3 axes, or more with channels='last' or 'first'"
-_CHANNELS: Final = {"channels_last": "last", "channels_first": "first"}
+_CHANNELS: Final = {"last": "last", "first": "first", "channels_last": "last", "channels_first": "first"}
 PaddingLike = str | int | Sequence[int] | Sequence[tuple[int, int]] | Padding
 
 
@@ -52,7 +52,8 @@ def conv(  # noqa: PLR0913 - the signature of a layer
 
     Args:
         x: integers, floats or bool. Without ``channels``, 1 to 3 spatial axes, as many as ``weights``; with
-            ``"last"``, ([batch,] spatial…, in); with ``"first"``, ([batch,] in, spatial…).
+            ``"last"``, ([batch,] spatial…, in); with ``"first"``, ([batch,] in, spatial…). A batch may be
+            empty. Masked arrays that mask a value are refused: ``x.filled(0)`` says what it counts as.
         weights: (k…), or (k…, in / groups, out) with channels last as in Keras, or (out, in / groups, k…)
             with channels first as in PyTorch. A `Kernel`, or the name of one, keeps its own order,
             ([depth,] rows, columns[, in, out]). Arrays of one or two axes, and Kernels without (in, out),
@@ -81,10 +82,10 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         ArgumentError: an argument whose value, type or shape is not allowed, by name.
         KernelError: weights that are no full table of finite numbers, or a name that is none of a kernel.
     """
-    given, channels = _source(x), _CHANNELS.get(channels or "", channels)
+    given, channels, flip = _source(x), _layout(channels), _truth("flip", flip)
+    if not isinstance(groups, (int, np.integer)) or groups < 1:
+        raise ArgumentError(f"groups {literal(groups)} is not a whole number from 1")
     array = _narrowed(given)
-    if channels not in (None, "first", "last"):
-        raise ArgumentError(f"channels {shown(channels)} is not None, 'first' or 'last'")
     filter_, spatial, alike = _filter(weights, bias, flip, channels)
     view, batched = _batched(array, spatial, channels)
     each = alike and groups == 1
@@ -99,33 +100,47 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         filter=filter_,
         dtype=array.dtype,
         fill=asked.fill,
-        batch=view.shape[0],
+        batch=max(view.shape[0], 1),
         channels=summed,
-        lanes=lanes,
+        lanes=max(lanes, 1),
         groups=groups,
         double=target == np.float64,
     )
     if problem.values > LARGEST_RESULT:
-        raise ArgumentError(f"the result would have {problem.values} values; allowed: {LARGEST_RESULT}")
+        raise ArgumentError(f"the result would have {problem.values} values; allowed: up to {LARGEST_RESULT}")
     plan = choose(problem, method, threads)
     canonical = view.reshape(view.shape[0], *(1,) * (3 - spatial), *view.shape[1:-1], summed, lanes)
     result = _run(plan, canonical, target, channels == "first")
     if channels is None:
         return result[0, ..., 0].reshape(found.output)
-    axes = (*found.output, -1) if channels == "last" else (-1, *found.output)
+    maps = result.shape[1] if channels == "first" else result.shape[-1]
+    axes = (*found.output, maps) if channels == "last" else (maps, *found.output)
     return result.reshape((len(result), *axes) if batched else axes)
 
 
-def conv2d(image: ArrayLike, kernel: ArrayLike | Kernel | str, *, flip: bool = False) -> Array:
-    """The convolution of one picture (rows, columns) with one kernel (rows, columns), without padding.
+def conv2d(
+    image: ArrayLike,
+    kernel: ArrayLike | Kernel | str,
+    *,
+    stride: int | Sequence[int] = 1,
+    padding: PaddingLike = "valid",
+    dilation: int | Sequence[int] = 1,
+    fill: str | float = "zero",
+    flip: bool = False,
+) -> Array:
+    """The convolution of one image (rows, columns) with one kernel (rows, columns).
+
+    Args:
+        stride, padding, dilation, fill, flip: as for `conv`.
 
     Returns:
-        (R, C) with (k, l) gives (R − k + 1, C − l + 1): the dot product of the kernel with every window.
-        ``flip=False`` is the cross-correlation of deep learning; ``flip=True`` inverts the kernel as
-        (f*g)(i,j) = Σa Σb f(a,b) g(i−a, j−b) does.
+        Without padding, (R, C) with (k, l) gives (R − k + 1, C − l + 1): the dot product of the kernel with
+        every window. ``flip=False`` is the cross-correlation of deep learning; ``flip=True`` inverts the
+        kernel as (f*g)(i,j) = Σa Σb f(a,b) g(i−a, j−b) does.
 
     Raises:
-        ArgumentError: either has not two axes, or the kernel is larger than the image.
+        ArgumentError: either has not two axes, the kernel is larger than the padded image, or another
+            argument is not allowed.
         KernelError: as for `conv`.
     """
     known = _kernel(kernel)
@@ -133,7 +148,8 @@ def conv2d(image: ArrayLike, kernel: ArrayLike | Kernel | str, *, flip: bool = F
         axes = np.ndim(_asarray(name, value))
         if axes != 2:
             raise ArgumentError(f"{name} has {axes} axes; allowed: 2, (rows, columns)")
-    return conv(image, kernel if known is None else known, flip=flip)
+    weights = kernel if known is None else known
+    return conv(image, weights, stride=stride, padding=padding, dilation=dilation, fill=fill, flip=flip)
 
 
 def shape(
@@ -152,7 +168,7 @@ def shape(
             own spatial axes count, as in `conv`.
 
     Raises:
-        ArgumentError: an argument that is not allowed, or a kernel larger than the padded picture.
+        ArgumentError: an argument that is not allowed, or a kernel larger than the padded image.
         KernelError: a name that is none of a kernel.
     """
     sizes, known = whole_numbers("size", size), _kernel(kernel)
@@ -162,15 +178,16 @@ def shape(
 
 def as_padding(padding: PaddingLike, fill: str | float) -> Padding:
     """Any accepted form of padding as a `Padding`; ``fill`` serves where the form names none."""
-    default = Fill.parse(str(fill))
+    default = _fill(fill)
     if isinstance(padding, Padding):
         return padding
     if isinstance(padding, str):
         parsed = Padding.parse(padding)
         if ":" in padding and default not in (Fill(), parsed.fill):
-            raise ArgumentError(f"padding {padding!r} has a fill, and fill={fill!r} says another")
+            raise ArgumentError(f"padding {shown(padding)} has a fill, and fill={literal(fill)} says another")
         return parsed if ":" in padding else Padding(parsed.amount, default)
-    values = list(padding) if isinstance(padding, (Sequence, np.ndarray)) else [padding]
+    numbers = _asarray("padding", padding).tolist() if isinstance(padding, np.ndarray) else padding
+    values = list(numbers) if isinstance(numbers, Sequence) else [numbers]
     pairs = tuple(_pair(value) for value in values)
     if not pairs:
         raise ArgumentError("padding is empty; allowed: one number, or one or a pair for each axis")
@@ -184,34 +201,66 @@ def _kernel(weights: Any) -> Kernel | None:
     return weights if isinstance(weights, Kernel) else None
 
 
+def _fill(value: Any) -> Fill:
+    if not isinstance(value, (str, Real)):
+        raise ArgumentError(f"fill {literal(value)} is not a text or a number")
+    try:
+        text = str(value)
+    except ValueError:  # an integer of thousands of digits
+        text = literal(value)
+    return Fill.parse(text)
+
+
 def _pair(value: Any) -> tuple[int, int]:
-    if not isinstance(value, (int, np.integer, Sequence)):
-        raise ArgumentError(f"padding {value!r} is not a number from 0, or a pair of them")
-    both = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
-    if len(both) != 2 or not all(isinstance(v, (int, np.integer)) and v >= 0 for v in both):
-        raise ArgumentError(f"padding {value!r} is not a number from 0, or a pair of them")
-    return int(both[0]), int(both[1])
+    allowed = f"a whole number from 0 to {LARGEST_AMOUNT}, or a pair of them"
+    try:
+        both = whole_numbers("padding", value)
+    except ArgumentError as error:
+        raise ArgumentError(f"padding {literal(value)} is not {allowed}") from error
+    both = both * 2 if not np.ndim(value) else both
+    if len(both) != 2 or not all(0 <= number <= LARGEST_AMOUNT for number in both):
+        raise ArgumentError(f"padding {literal(value)} is not {allowed}")
+    return both[0], both[1]
 
 
 def _asarray(name: str, value: Any) -> Array:
+    if reason := masked(value):
+        raise ArgumentError(f"{name} {reason}")
     try:
         return np.asarray(value)
-    except ValueError as error:
-        raise ArgumentError(f"{name} has rows of different lengths") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a class of somebody else's raises
+        what = "has rows of different lengths" if isinstance(value, (list, tuple)) else "is no array"
+        raise ArgumentError(f"{name} {what}") from error
+
+
+def _layout(channels: Any) -> str | None:
+    """None, ``first`` or ``last``."""
+    if channels is None:
+        return None
+    found = _CHANNELS.get(channels) if isinstance(channels, str) else None
+    if found is None:
+        raise ArgumentError(f"channels {literal(channels)} is not None, 'first' or 'last'")
+    return found
+
+
+def _truth(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)) and not (isinstance(value, int) and value in (0, 1)):
+        raise ArgumentError(f"{name} {literal(value)} is not True or False")
+    return bool(value)
 
 
 def _source(x: Any) -> Array:
     array = _asarray("x", x)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        raise ArgumentError(f"x has type {array.dtype}; allowed: {SOURCES}")
-    if array.size == 0:
-        raise ArgumentError(f"x of shape {array.shape} is empty")
+        raise ArgumentError(f"x has type {cut(str(array.dtype), 60)}; allowed: {SOURCES}")
     return array
 
 
 def _narrowed(array: Array) -> Array:
     """64-bit integers, NumPy's own choice, in the narrowest type that holds their values."""
-    if array.dtype.kind not in "iu" or array.dtype.itemsize < 8:
+    if array.dtype.kind not in "iu" or array.dtype.itemsize < 8 or not array.size:
         return array
     found = accumulator(int(array.min()), int(array.max()))
     return array if found is None or found.itemsize == 8 else array.astype(found)
@@ -281,9 +330,9 @@ def _batched(x: Array, spatial: int, channels: str | None) -> tuple[Array, bool]
 
 
 def _check_groups(channels: int, filter_: Filter, groups: int) -> None:
-    if not isinstance(groups, (int, np.integer)) or groups < 1 or channels % groups or filter_.maps % groups:
+    if channels % groups or filter_.maps % groups:
         raise ArgumentError(
-            f"groups {groups} does not divide {channels} input channels and {filter_.maps} maps"
+            f"groups {literal(groups)} does not divide {channels} input channels and {filter_.maps} maps"
         )
     if channels // groups != filter_.inputs:
         raise ArgumentError(
@@ -297,10 +346,10 @@ def _target(dtype: Any, source: DType) -> DType:
         return result_dtype(source)
     try:
         target: DType = np.dtype(dtype)
-    except TypeError as error:
-        raise ArgumentError(f"dtype {shown(dtype)} is no number type") from error
+    except Exception as error:  # texts are parsed as Python, with its errors
+        raise ArgumentError(f"dtype {literal(dtype)} is no number type") from error
     if target.kind not in "iuf" or target.itemsize > 8:
-        raise ArgumentError(f"dtype {target} is not an integer or float type of up to 64 bits")
+        raise ArgumentError(f"dtype {cut(str(target), 60)} is not an integer or float type of up to 64 bits")
     return target
 
 
@@ -308,8 +357,11 @@ def _run(plan: Plan, source: Array, target: DType, first: bool) -> Array:
     """(batch, depth, rows, columns, maps or lanes), or with those behind the batch where ``first``."""
     problem, outcome = plan.problem, plan.outcome
     sizes = [axis.output for axis in problem.axes]
-    lanes, count = problem.lanes, outcome.maps * problem.lanes
-    result = np.empty((problem.batch, count, *sizes) if first else (problem.batch, *sizes, count), target)
+    batch, lanes = len(source), source.shape[-1]
+    count = outcome.maps * lanes
+    result = np.empty((batch, count, *sizes) if first else (batch, *sizes, count), target)
+    if not result.size:
+        return result
     last = np.moveaxis(result, 1, -1) if first else result
 
     finishes = [

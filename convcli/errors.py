@@ -90,6 +90,15 @@ def cut(text: str, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def literal(value: object, limit: int = 60) -> str:
+    """A Python value as it stands in a message: its repr on one line, cut to ``limit`` characters."""
+    try:
+        text = repr(value)
+    except Exception:  # a class of somebody else's, or an integer of too many digits
+        text = f"a value of type {type(value).__name__}"
+    return cut(one_line(" ".join(text.split())), limit)
+
+
 def shown(value: object, limit: int = 60) -> str:
     """A value as it stands in a message: quoted, escaped, cut to ``limit`` characters."""
     return repr(cut(one_line(str(value)), limit))

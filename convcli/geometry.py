@@ -14,7 +14,7 @@ from math import gcd, prod
 from operator import index
 from typing import Final
 
-from convcli.errors import ArgumentError, cut, one_line, shown
+from convcli.errors import ArgumentError, literal, shown
 from convcli.padding import Padding, Pair
 from convcli.values import frozen
 
@@ -222,15 +222,13 @@ def whole_numbers(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
     try:
         return tuple(map(index, value))  # type: ignore[arg-type]
     except TypeError as error:
-        raise ArgumentError(
-            f"{name} {cut(one_line(repr(value)), 60)} is not a whole number, or one for each axis"
-        ) from error
+        raise ArgumentError(f"{name} {literal(value)} is not a whole number, or one for each axis") from error
 
 
 def _check_range(name: str, values: Sequence[int]) -> None:
     for value in values:
         if not 1 <= value <= LARGEST:
-            raise ArgumentError(f"{name} {value} is not allowed (allowed: 1 to {LARGEST})")
+            raise ArgumentError(f"{name} {literal(value)} is not allowed (allowed: 1 to {LARGEST})")
 
 
 def parse_sizes(name: str, text: str, counts: Sequence[int], separator: str = ",") -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.errors import KernelError
+from convcli.errors import KernelError, cut, literal
 from convcli.rational import (
     FloatArray,
     Number,
@@ -19,6 +19,7 @@ from convcli.rational import (
     fitting,
     float_factors,
     integer_factors,
+    masked,
     parse_number,
     text_of,
 )
@@ -113,6 +114,7 @@ class Kernel:
         about: About | None = None,
         layer: Layer | None = None,
     ) -> None:
+        _check_types(combine, about, layer)
         array = _as_array(weights)
         factor = _as_number("scale", scale)
         try:
@@ -122,8 +124,6 @@ class Kernel:
             raise KernelError("kernel has a weight that is out of range (allowed: up to 1e300)") from error
         if not np.all(np.isfinite(floats)):
             raise KernelError("kernel has a weight that is not a finite number")
-        if combine not in (None, *COMBINES):
-            raise KernelError(f"combine {combine!r} is not one of {', '.join(COMBINES)}")
         floats.setflags(write=False)
         values = {
             "weights": floats,
@@ -321,16 +321,29 @@ def _both_forms(array: np.ndarray[Any, Any], scale: Number) -> tuple[Rational | 
     return None if tried else Rational.of(floats, Fraction(1)), floats
 
 
+def _check_types(combine: Any, about: Any, layer: Any) -> None:
+    if combine is not None and not (isinstance(combine, str) and combine in COMBINES):
+        raise KernelError(f"combine {literal(combine)} is not one of {', '.join(COMBINES)}")
+    for name, value, kind in (("about", about, About), ("layer", layer, Layer)):
+        if value is not None and not isinstance(value, kind):
+            raise KernelError(f"{name} {literal(value)} is not a {kind.__name__}")
+
+
 def _as_array(weights: Any) -> np.ndarray[Any, Any]:
+    if reason := masked(weights):
+        raise KernelError(f"kernel {reason}")
     weights = with_numbers(weights)
     try:
         array = np.asarray(weights)
-    except ValueError as error:
-        raise KernelError("kernel has rows of different lengths") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a class of somebody else's raises
+        what = "rows of different lengths" if isinstance(weights, (list, tuple)) else "no array of weights"
+        raise KernelError(f"kernel has {what}") from error
     if array.dtype.kind == "O":
         _check_numbers(array)
     elif array.dtype.kind not in "iubf":
-        raise KernelError(f"kernel has weights of type {array.dtype}; allowed: numbers")
+        raise KernelError(f"kernel has weights of type {cut(str(array.dtype), 60)}; allowed: numbers")
     if array.size == 0:
         raise KernelError(f"kernel of shape {array.shape} has no weights")
     if array.size > LARGEST_KERNEL:
@@ -347,7 +360,8 @@ def _check_numbers(array: np.ndarray[Any, Any]) -> None:
         except OverflowError:
             finite = False
         except (TypeError, ValueError) as error:
-            what = "rows of different lengths" if isinstance(value, (list, tuple)) else f"weight {value!r}"
+            ragged = isinstance(value, (list, tuple))
+            what = "rows of different lengths" if ragged else f"weight {literal(value)}"
             raise KernelError(f"kernel has {what}; allowed: a full table of numbers") from error
         if not finite:
             raise KernelError("kernel has a weight that is not a finite number")
@@ -373,8 +387,14 @@ def _parsed(value: Any) -> Any:
 
 def _as_bias(value: Any, maps: int) -> Number | tuple[Number, ...]:
     """One bias for all maps, or a tuple with one for each where they differ."""
-    several = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value]
-    numbers = tuple(fitting(_as_number("bias", one)) for one in several)
+    if reason := masked(value):
+        raise KernelError(f"bias {reason}")
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    several = list(value) if isinstance(value, (list, tuple)) else [value]
+    try:
+        numbers = tuple(fitting(_as_number("bias", one)) for one in several)
+    except OverflowError as error:
+        raise KernelError(f"bias is out of range (allowed: up to {LARGEST_BIAS:g})") from error
     if len(numbers) not in (1, maps):
         raise KernelError(f"bias has {len(numbers)} values; allowed: 1, or one for each of {maps} maps")
     for number in numbers:
@@ -388,11 +408,18 @@ def _typed(value: Number) -> str | float:
     return value if isinstance(value, float) else text_of(value)
 
 
+def _reason(value: Any, error: Exception) -> str:
+    """What a text's parser says; what Python says of other values names its own types."""
+    return f": {cut(str(error))}" if isinstance(value, str) else ""
+
+
 def _as_number(what: str, value: Any) -> Number:
+    if reason := masked(value):
+        raise KernelError(f"{what} {reason}")
     try:
         number = parse_number(value) if isinstance(value, str) else exact_number(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise KernelError(f"{what} {value!r} is not a number: {error}") from error
+        raise KernelError(f"{what} {literal(value)} is not a number{_reason(value, error)}") from error
     if isinstance(number, float) and not abs(number) < float("inf"):
-        raise KernelError(f"{what} {value!r} is not a finite number")
+        raise KernelError(f"{what} {literal(value)} is not a finite number")
     return number

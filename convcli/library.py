@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from convcli import kernelfile, kerneltable, presets
-from convcli.errors import KernelError, one_line, shown, suggest
+from convcli.errors import KernelError, cut, literal, one_line, shown, suggest
 from convcli.kernel import TYPED, Kernel
 from convcli.kernelbank import WAYS, KernelSet, bank, combined, turned
 from convcli.presets import plain
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PATH_VARIABLE: Final = "CONVCLI_KERNEL_PATH"
 PROJECT: Final = Path("kernels")
+Places = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """Where a project keeps kernels of its own; never read unasked."""
 _KEPT: Final = (*kernelfile.TREES, *kernelfile.TABLES, ".mat", ".npy")
 _MOST_NAMED: Final = 8
@@ -29,9 +30,7 @@ _TURNED: Final = re.compile(r"(.+?)((?:@-?\d{1,6})+)", re.DOTALL)
 _MOST_TURNS: Final = 8
 
 
-def load_kernel(
-    text: str | os.PathLike[str], *, kernel_path: Sequence[str | os.PathLike[str]] = ()
-) -> Kernel:
+def load_kernel(text: str | os.PathLike[str], *, kernel_path: Places = ()) -> Kernel:
     """The kernel that ``text`` names: a preset, a kernel file, or numbers.
 
     ``box3``, ``gaussian:1.5``, ``kirsch-e@90``, ``./mine.yaml``, ``mine.json:edge``,
@@ -45,7 +44,7 @@ def load_kernel(
     Warns:
         UserWarning: weights of four axes that may be in another order than the one they were read in.
     """
-    kernel = library(tuple(map(str, kernel_path))).kernel(text)
+    kernel = library(kernel_path).kernel(text)
     for note in kernel.about.notes:
         warnings.warn(note, stacklevel=2)
     return kernel
@@ -93,7 +92,7 @@ class Library:
     def find(self, text: str | os.PathLike[str]) -> Kernel | KernelSet:
         """The same, where a set stays a set."""
         if not isinstance(text, (str, os.PathLike)):
-            raise KernelError(f"kernel {shown(text)} is not a name, a file or a text of numbers")
+            raise KernelError(f"kernel {literal(text)} is not a name, a file or a text of numbers")
         if not isinstance(text, str):
             return kernelfile.read(Path(text))
         if "@" in text and (match := _TURNED.fullmatch(text)) and not kernelfile.exists(text):
@@ -263,18 +262,29 @@ def _add(found: dict[str, Entry], entry: Entry) -> None:
         found[key] = entry
 
 
-def library(kernel_path: tuple[str, ...] = ()) -> Library:
+def library(kernel_path: Places = ()) -> Library:
     """The folders that were given, and those of the environment; none of the working directory.
 
     Raises:
         KernelError: a folder that was given is none.
     """
-    given = [Path(folder) for folder in kernel_path]
+    folders = [kernel_path] if isinstance(kernel_path, (str, os.PathLike)) else kernel_path
+    try:
+        given = [Path(folder) for folder in folders]
+    except TypeError as error:
+        raise KernelError(f"kernel path {literal(kernel_path)} is not a folder, or several") from error
     for folder in given:
-        if not folder.is_dir():
-            raise KernelError(f"kernel path {one_line(str(folder))} is not a folder")
+        if not _is_folder(folder):
+            raise KernelError(f"kernel path {cut(one_line(str(folder)))} is not a folder")
     named = [Path(folder) for folder in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if folder]
     return Library(tuple(dict.fromkeys([*given, *named])))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that the system does not take
+        return False
 
 
 def _kept(folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from convcli.combine import outcome
 from convcli.dtypes import DType, accumulator
-from convcli.errors import ArgumentError, suggest
+from convcli.errors import ArgumentError, literal, shown, suggest
 from convcli.methods import rates
 from convcli.methods.base import Method, Work
 from convcli.methods.box import Box
@@ -78,7 +78,9 @@ def choose(
         ArgumentError: an unknown method, one that refuses this problem, or fewer than 1 thread.
     """
     if threads is not None and (not isinstance(threads, (int, np.integer)) or threads < 1):
-        raise ArgumentError(f"threads {threads!r} is not allowed; it is a whole number from 1")
+        raise ArgumentError(f"threads {literal(threads)} is not a whole number from 1")
+    if not isinstance(method, str):
+        raise ArgumentError(f"method {literal(method)} is not the name of one")
     workers = min(processors() if threads is None else int(threads), MOST_THREADS)
     small = problem.filter.weights.nbytes <= _REMEMBERED
     return (_remembered if small else _decided)(problem, method, workers, sharers)
@@ -189,7 +191,7 @@ def _pick(candidates: tuple[Candidate, ...], method: str) -> str:
     known = {candidate.method: candidate.refusal for candidate in candidates}
     if method not in known:
         raise ArgumentError(
-            f"method {method!r} is not one of auto, {', '.join(known)}{suggest(str(method), known)}"
+            f"method {shown(method)} is not one of auto, {', '.join(known)}{suggest(method, known)}"
         )
     if method not in able:
         raise ArgumentError(f"method {method} cannot do this: {known[method]}")

@@ -178,3 +178,11 @@ def float_factors(matrix: FloatArray) -> tuple[FloatArray, FloatArray] | None:
     heights, direction = matrix[:, column] / matrix[row, column], matrix[row].copy()
     worst = np.abs(np.multiply.outer(heights, direction) - matrix).max()
     return (heights, direction) if worst <= 4 * np.finfo(np.float64).eps * np.abs(matrix).max() else None
+
+
+def masked(value: object) -> str:
+    """Why a masked array cannot be taken for its numbers; empty where no value is masked."""
+    if not isinstance(value, np.ndarray) or type(value) is np.ndarray or not np.ma.is_masked(value):
+        return ""
+    count = int(np.ma.getmaskarray(value).sum())
+    return f"masks {count} of {value.size} values; use .filled(VALUE) to say what they count as"

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -231,8 +237,8 @@ X = np.ones((6, 6), np.uint8)
         ((X, np.ones((3, 3))), {"dilation": None}, "dilation None"),
         ((X, np.ones((3, 3))), {"padding": 1.5}, "padding 1.5"),
         ((X, np.ones((3, 3))), {"padding": None}, "padding None"),
-        ((X, np.ones((3, 3))), {"padding": 10**12}, "values; allowed"),
-        ((X, np.ones((3, 3))), {"groups": None}, "groups None"),
+        ((X, np.ones((3, 3))), {"padding": 10**12}, "padding 10+ is not a whole number from 0 to 999999999"),
+        ((X, np.ones((3, 3))), {"groups": None}, "groups None is not a whole number from 1"),
         ((X, np.ones((3, 3))), {"threads": "2"}, "threads '2'"),
         ((X, np.ones((3, 3))), {"method": None}, "method None"),
         ((X, np.ones((3, 3))), {"bias": "x"}, "bias 'x'"),
@@ -262,7 +268,12 @@ X = np.ones((6, 6), np.uint8)
         ((X, np.ones((3, 0))), {}, "no weights"),
         ((X, np.full((3, 3), np.nan)), {}, "not a finite number"),
         ((X.astype(complex), np.ones((3, 3))), {}, "x has type complex128"),
-        ((np.ones((0, 3)), np.ones((3, 3))), {}, "is empty"),
+        ((np.ones((0, 3)), np.ones((3, 3))), {}, "size 0 is not allowed"),
+        ((np.ones((2, 0, 6, 1)), np.ones((3, 3, 1, 2))), {"channels": "last"}, "size 0 is not allowed"),
+        ((np.ones((2, 6, 6, 0)), np.ones((3, 3, 1, 2))), {"channels": "last"}, "x has 0 in 1 group"),
+        ((np.ones((0, 2, 2, 1)), np.ones((3, 3, 1, 2))), {"channels": "last"}, "larger than the padded"),
+        ((X, np.ones((3, 3))), {"stride": 2**62}, "stride 4611686018427387904 is not allowed .allowed: 1 to"),
+        ((X, np.ones((3, 3))), {"flip": "no"}, "flip 'no' is not True or False"),
         ((np.ones((6, 6, 3)), np.ones((3, 3, 2, 4))), {"channels": "last"}, "take 2 input channels; x has 3"),
         ((np.ones((6, 6, 4)), np.ones((3, 3, 2, 3))), {"channels": "last", "groups": 2}, "groups 2 does not"),
         ((np.ones((6, 6, 4)), np.ones((3, 3, 4, 3))), {"channels": "last", "groups": 0}, "groups 0"),
@@ -273,6 +284,94 @@ def test_errors_name_the_argument(arguments, options, words):
     """One error that names the argument and what is allowed."""
     with pytest.raises(convcli.ConvcliError, match=words):
         convcli.conv(*arguments, **options)
+
+
+MASKED = np.ma.array([[1, 2], [3, 4]], mask=[[False, True], [False, False]])
+ODD: list[Any] = [
+    *(None, True, 1.5, -1, 0, np.nan, np.inf, 2**62, 10**400, 10**5000, 1j, Fraction(1, 3), Decimal("nan")),
+    *("", "x", "nan", "1/0", "9" * 5000, "\ud800", "same:edge:wrap", "full:", np.str_("same")),
+    *([], [[]], [None], ["a"], [1, None], [[1], [2, 3]], [10**400], ["1/0"], [1] * 40, {}, {1: 2}, {1}),
+    *(b"b", bytearray(b"x"), memoryview(b"abc"), object(), len, int, slice(1, 2), iter([1]), NotImplemented),
+    *(np.array(1), np.array([]), np.array([[]]), np.array([np.nan]), np.array("same"), np.array(["a", "b"])),
+    *(np.zeros((0, 3)), np.zeros((2, 3, 4)), np.array([[1, "a"]], object), np.array([(1, 2)], "i4,i4")),
+    *(np.datetime64("2020"), np.array([1], "m8[s]"), np.ma.masked, MASKED, Path("none.yaml"), Path("/")),
+    *(np.longdouble(1), np.float32(2), np.int8(-3), Ellipsis, Exception("x")),
+]
+"""What nobody means, and some that is allowed."""
+
+FUNCTIONS: list[tuple[Any, dict[str, Any]]] = [
+    (convcli.conv, {"x": X, "weights": np.ones((3, 3))}),
+    (convcli.conv, {"x": np.ones((2, 6, 6, 2)), "weights": np.ones((3, 3, 2, 2)), "channels": "last"}),
+    (convcli.conv2d, {"image": X, "kernel": np.ones((3, 3))}),
+    (convcli.shape, {"size": (6, 6), "kernel": (3, 3)}),
+    (convcli.Kernel, {"weights": [[1, 2], [3, 4]]}),
+    (convcli.load_kernel, {"text": "box3"}),
+]
+PARAMETERS = [
+    (function, given, name)
+    for function, given in FUNCTIONS
+    for name in inspect.signature(function).parameters
+]
+
+
+@pytest.mark.parametrize(("function", "given", "name"), PARAMETERS)
+def test_odd_arguments_are_told_in_one_line(function, given, name, tmp_path, monkeypatch):
+    """Every argument of every public function, given what nobody means: a result, or one line of ours."""
+    monkeypatch.chdir(tmp_path)
+    names = name in ("weights", "kernel") and function is not convcli.Kernel  # tried by load_kernel
+    for value in ODD:
+        if names and isinstance(value, str):
+            continue
+        try:
+            function(**{**given, name: value})
+        except convcli.ConvcliError as error:
+            text = str(error)
+            assert text.isprintable() and 0 < len(text) < 600, text
+            for word in ("NoneType", "object has no", "iterable", "subscriptable", "index out of range"):
+                assert word not in text
+
+
+def test_masked_values_are_no_numbers():
+    """A mask is never dropped: refused with what to do, and an array that masks nothing is its numbers."""
+    with pytest.raises(ArgumentError, match=r"x masks 1 of 4 values; use \.filled\(VALUE\)"):
+        convcli.conv(MASKED, [[1]])
+    with pytest.raises(ArgumentError, match="weights masks 1 of 4 values"):
+        convcli.conv(X, MASKED)
+    with pytest.raises(convcli.KernelError, match="kernel masks 1 of 4 values"):
+        convcli.Kernel(MASKED)
+    with pytest.raises(ArgumentError, match="bias masks"):
+        convcli.conv(X, np.ones((3, 3)), bias=np.ma.array([1], mask=True))
+    assert np.array_equal(convcli.conv(np.ma.array(X), np.ones((3, 3))), convcli.conv(X, np.ones((3, 3))))
+    assert np.array_equal(convcli.conv(MASKED.filled(0), [[2]]), [[2, 0], [6, 8]])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64"])
+def test_empty_batches(dtype):
+    """No entries in, none out, in the layout of x; no channels that are filtered alike, none out."""
+    weights = np.ones((3, 3, 3, 4))
+    assert convcli.conv(np.ones((0, 7, 5, 3), dtype), weights, channels="last").shape == (0, 5, 3, 4)
+    first = np.moveaxis(weights, (-1, -2), (0, 1))
+    found = convcli.conv(np.ones((0, 3, 7, 5), dtype), first, channels="first", dtype="int16")
+    assert (found.shape, found.dtype) == ((0, 4, 5, 3), np.int16)
+    grouped = convcli.conv(np.ones((0, 3, 7, 5), dtype), first[:3, :1], channels="first", groups=3, stride=2)
+    assert grouped.shape == (0, 3, 3, 2)
+    assert convcli.conv(np.ones((0, 7, 3), dtype), np.ones((3, 3, 2)), channels="last").shape == (0, 5, 2)
+    assert convcli.conv(np.ones((0, 7, 5, 2), dtype), np.ones((3, 3)), channels="last").shape == (0, 5, 3, 2)
+    assert convcli.conv(np.ones((2, 7, 5, 0), dtype), np.ones((3, 3)), channels="last").shape == (2, 5, 3, 0)
+
+
+def test_conv2d_takes_the_options_of_a_layer():
+    """stride, padding, dilation and fill, as in `conv`, against the plain loop."""
+    rng = np.random.default_rng(5)
+    image, kernel = rng.integers(0, 99, (9, 8)), rng.integers(-4, 5, (3, 2))
+    same = convcli.conv2d(image, kernel, padding="same")
+    assert np.array_equal(same, correlate(image, kernel, (1, 1), ((1, 1), (0, 1)), (1, 1)).astype(float))
+    found = convcli.conv2d(image, kernel, stride=(2, 1), padding=1, dilation=2, fill=7)
+    truth = correlate(image, kernel, (2, 1), ((1, 1), (1, 1)), (2, 2), fill=7)
+    assert np.array_equal(found, truth.astype(float))
+    edged = convcli.conv2d(image, kernel, padding=((0, 2), (1, 0)), fill="edge")
+    truth = correlate(image, kernel, (1, 1), ((0, 2), (1, 0)), (1, 1), mode="edge")
+    assert np.array_equal(edged, truth.astype(float))
 
 
 def test_errors_have_names():
