@@ -6,6 +6,10 @@ A message is one line that says what was got, what is allowed and, where there i
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Final
+
+_LONGEST_WORD: Final = 64
+_SHORTEST_PART: Final = 3
 
 
 class ConvcliError(Exception):
@@ -78,11 +82,41 @@ def one_line(text: str) -> str:
 
 
 def suggest(word: str, known: Iterable[str], count: int = 3) -> str:
-    """`` (did you mean …?)`` with the nearest known words, or nothing."""
-    from difflib import get_close_matches  # only a mistake pays for this import
-
-    near = get_close_matches(word.casefold(), list(known), n=count, cutoff=0.6)
+    """`` (did you mean …?)`` with the known words that are a slip of the keyboard away, or nothing."""
+    typed, ranked = word.casefold()[:_LONGEST_WORD], []
+    for place, name in enumerate(dict.fromkeys(known)):
+        slips = _slips(typed, name.casefold())
+        if slips is not None:
+            ranked.append((slips, place, name))
+    near = [name for _, _, name in sorted(ranked)[:count]]
     return f" (did you mean {', '.join(near)}?)" if near else ""
+
+
+def _slips(typed: str, name: str) -> int | None:
+    """Slips between two words: one letter in four may be wrong, and one of the words may go on."""
+    bare, other = typed.strip("-"), name.strip("-")
+    shorter = min(len(bare), len(other))
+    if shorter >= _SHORTEST_PART and (bare.startswith(other) or other.startswith(bare)):
+        return 1
+    most = (shorter + 2) // 4
+    if abs(len(typed) - len(name)) > most:
+        return None
+    found = edits(typed, name)
+    return found if found <= most else None
+
+
+def edits(one: str, other: str) -> int:
+    """Letters that were left out, put in, replaced or swapped (optimal string alignment)."""
+    before, last = [0] * (len(other) + 1), list(range(len(other) + 1))
+    for row, letter in enumerate(one, 1):
+        here = [row]
+        for column, wanted in enumerate(other, 1):
+            cost = min(last[column] + 1, here[-1] + 1, last[column - 1] + (letter != wanted))
+            if row > 1 < column and letter == other[column - 2] and one[row - 2] == wanted:
+                cost = min(cost, before[column - 2] + 1)
+            here.append(cost)
+        before, last = last, here
+    return last[-1]
 
 
 def cut(text: str, limit: int = 200) -> str:

@@ -164,7 +164,7 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except IsADirectoryError as error:
-        raise ImageError("is a folder; name the pictures in it") from error
+        raise ImageError("is a folder; name an image in it, or use convcli batch for all of them") from error
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from error
     except ValueError as error:  # a NUL in the name

@@ -45,6 +45,37 @@ _WITH_NAME: Final = re.compile(
 )
 
 
+_OF_TORCH: Final = (
+    "PyTorch's files hold code, which convcli does not run; in Python, "
+    "safetensors.torch.save_file(model.state_dict(), 'm.safetensors') or torch.onnx.export(...)"
+)
+_OF_PICKLE: Final = "pickles hold code, which convcli does not run; in Python, numpy.save('k.npy', weights)"
+_OF_TENSORFLOW: Final = "TensorFlow's graphs are not read; in Python, model.save('m.keras')"
+FOREIGN: Final = {
+    ".pt": _OF_TORCH,
+    ".pth": _OF_TORCH,
+    ".ckpt": _OF_TORCH,
+    ".pkl": _OF_PICKLE,
+    ".pickle": _OF_PICKLE,
+    ".joblib": _OF_PICKLE,
+    ".pb": _OF_TENSORFLOW,
+    ".tflite": _OF_TENSORFLOW,
+}
+"""Files of weights that are not read, and how theirs are exported."""
+
+
+def check_foreign(text: str) -> None:
+    """Refuse ``FILE`` or ``FILE:NAME`` of another program with the way to export its weights.
+
+    Raises:
+        KernelError: it has a suffix of `FOREIGN`.
+    """
+    for name in (text, text.partition(":")[0]):
+        advice = FOREIGN.get(Path(name).suffix.lower())
+        if advice is not None:
+            raise KernelError(f"{one_line(name)}: {advice}")
+
+
 _SEEN: Final = ContextVar[list[str] | None]("kernel files", default=None)
 
 

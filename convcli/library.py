@@ -104,6 +104,7 @@ class Library:
                 return parse_imagemagick(text, f"kernel {shown(text)}", TYPED)
         if kerneltable.is_table(text):
             return kerneltable.parse_text(text)
+        kernelfile.check_foreign(text)
         if place := kernelfile.split(text):
             return kernelfile.read(*place)
         return kernelfile.read(Path(text)) if os.sep in text else self._named(text)

@@ -96,6 +96,13 @@ class Output:
         return self.is_one_file or (self._is_template and not tells)
 
     @property
+    def stacks(self) -> bool:
+        """Whether its format holds any number of maps."""
+        suffix = "" if self.is_stream or self.is_folder else Path(self.spec or "").suffix
+        found = format_named(self.format) if self.format else format_of_suffix(suffix)
+        return found is not None and found.name in (_ARRAYS, _PAGES)
+
+    @property
     def is_one_frame(self) -> bool:
         """Whether every frame goes to a file of its own."""
         return "frame" in self._fields
@@ -144,9 +151,8 @@ class Output:
         """
         streams = self.is_stream or (self.spec is None and source == STREAM)
         if maps > 1 and (streams or self.is_one_file):
-            raise OutputError(
-                f"{kernel} gives {maps} feature maps, which one file cannot hold; use a folder or {{index}}"
-            )
+            ways = "--stack, a folder or {index}" if self.stacks else "a folder, {index} or --sheet"
+            raise OutputError(f"{kernel} gives {maps} feature maps, which one file cannot hold; use {ways}")
         self._check_index(kernel, maps)
         if streams:
             chosen = format_named(self.format) if self.format else FORMATS[0]
@@ -167,7 +173,8 @@ class Output:
         """Refuse a template that gives several maps one name."""
         tells = "index" in self._fields or not self._is_template or (self.spec or "").endswith("/")
         if maps > 1 and not tells:
-            raise OutputError(f"{kernel} gives {maps} feature maps; the template needs {{index}}")
+            also = " or --stack" if self.stacks else ""
+            raise OutputError(f"{kernel} gives {maps} feature maps; the template needs {{index}}{also}")
 
     def stacked(self, channels: int) -> Output:
         """The same output for a stack of maps: pages of a TIFF, or an array of so many channels.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -36,7 +37,7 @@ class Named:
 def expanded(
     names: Iterable[Named], recursive: bool, suffixes: Collection[str], apart: Path | None = None
 ) -> list[Source]:
-    """The pictures that some names stand for, each once.
+    """The images that some names stand for, each once.
 
     Args:
         names: of files, folders, and patterns such as ``*.png`` that no shell has expanded.
@@ -53,6 +54,15 @@ def expanded(
         for source in _expanded(name, recursive, suffixes, outside):
             found.setdefault(located(source.path), source)
     return list(found.values())
+
+
+def left_out(
+    names: Iterable[Named], recursive: bool, suffixes: Collection[str], apart: Path | None = None
+) -> str:
+    """The files of these suffixes in the folders of some names, counted: ``.psd (2), .svg (1)``."""
+    found = expanded([name for name in names if os.path.isdir(name.text)], recursive, suffixes, apart)  # noqa: PTH112
+    counts = Counter(os.path.splitext(source.path)[1].casefold() for source in found)  # noqa: PTH122
+    return ", ".join(f"{suffix} ({count})" for suffix, count in sorted(counts.items()))
 
 
 def locator(follow: bool = False) -> Callable[[str], str]:

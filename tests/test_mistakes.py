@@ -51,7 +51,7 @@ MISTAKES = {
     "max pixels": (["-k", "box3", "--max-pixels", "1e5"], "allowed: 100000 (--max-pixels)"),
     "option": (
         ["-k", "box3", "--stirde", "2"],
-        "no option is called '--stirde' (did you mean --stride, --tile, --strip?)",
+        "no option is called '--stirde' (did you mean --stride?)",
     ),
     "no kernel": ([], "Missing option '-k' / '--kernel'"),
     "channels": (["-k", "random:3x3x3x1,seed=1"], "takes 3 input channels"),

@@ -51,6 +51,13 @@ def _bytes(text: str) -> int:
 @options.frames
 @options.strip
 @options.force
+@click.option(
+    "-o",
+    "--output",
+    "destination",
+    metavar="DESTINATION",
+    help="The DESTINATION, wherever it stands; every argument is then a SOURCE, as xargs appends them.",
+)
 @click.option("-r", "--recursive", is_flag=True, help="Include subfolders, and keep their tree.")
 @click.option(
     "--from-file", type=click.Path(), metavar="LIST", help="Also read names from a file, one per line."
@@ -68,7 +75,7 @@ def _bytes(text: str) -> int:
 )
 @click.option(
     "--on-error",
-    type=click.Choice(["continue", "stop"], case_sensitive=False),
+    type=options.Choice(["continue", "stop"], case_sensitive=False),
     default="continue",
     show_default=True,
     help="After a picture that fails.",
@@ -118,15 +125,14 @@ def _batch(arguments: tuple[str, ...], given: dict[str, Any], limits: Limits) ->
     from convcli.cli.settings import each_settings
     from convcli.naming import Output
 
-    *names, destination = arguments or ("",)
+    names, destination = list(arguments), given["destination"]
+    if destination is None:
+        *names, destination = arguments or ("",)
     if not destination or not (names or given["from_file"]):
         raise ArgumentError("batch needs a SOURCE and a DESTINATION, which is the last")
-    if destination == STREAM:
-        raise ArgumentError("the DESTINATION of a batch is a folder or a template, not standard output")
+    _check_destination(destination)
     spec = destination if "{" in destination else f"{destination.rstrip('/') or '/'}/"
     folder = Path(spec)
-    if "{" not in destination and folder.exists() and not folder.is_dir():
-        raise ArgumentError(f"{one_line(destination)}: is a file; the DESTINATION is a folder or a template")
     sources = _sources(names, given, None if "{" in destination else folder)
     output = Output(spec, given["format_name"])
     if len(sources) > 1 and output.is_one_input and len({source.folder for source in sources}) == 1:
@@ -143,9 +149,26 @@ def _batch(arguments: tuple[str, ...], given: dict[str, Any], limits: Limits) ->
     return Batch(sources, each, limits, given["resume"], [*lists, *options.kernel_files()])
 
 
+def _check_destination(text: str) -> None:
+    """Refuse what is no folder, or looks like the name of a single image."""
+    from convcli.images import readable
+
+    if text == STREAM:
+        raise ArgumentError("the DESTINATION of a batch is a folder or a template, not standard output")
+    if "{" in text or text.endswith("/") or Path(text).is_dir():
+        return
+    if Path(text).exists():
+        raise ArgumentError(f"{one_line(text)}: is a file; the DESTINATION is a folder or a template")
+    if Path(text).suffix.casefold() in readable():
+        raise ArgumentError(
+            f"{one_line(text)}: the DESTINATION of a batch is a folder or a template; for one image, use "
+            f"convcli apply -o {one_line(text)}, for a folder of that name {one_line(text)}/"
+        )
+
+
 def _sources(names: list[str], given: dict[str, Any], destination: Path | None) -> list[Source]:
-    from convcli.images import FORMATS
-    from convcli.sources import Named, expanded, listed
+    from convcli.images import UNREAD, readable
+    from convcli.sources import Named, expanded, left_out, listed
 
     lists = [given["from_file"]] if given["from_file"] else []
     if names.count(STREAM) + lists.count(STREAM) > 1:
@@ -164,10 +187,14 @@ def _sources(names: list[str], given: dict[str, Any], destination: Path | None) 
                 wanted += listed(file, given["null"])
         except OSError as error:
             raise ArgumentError(f"{one_line(name)}: {error.strerror}") from error
-    suffixes = {suffix for entry in FORMATS for suffix in entry.suffixes}
-    found = expanded(wanted, given["recursive"], suffixes, destination)
+    found = expanded(wanted, given["recursive"], readable(), destination)
+    unread = left_out(wanted, given["recursive"], UNREAD, destination)
+    if unread and not given["quiet"]:
+        tell(f"left out, because convcli does not read them: {unread}")
     if not found and any(name != STREAM for name in names):
-        raise ArgumentError("there is no image in any SOURCE")
+        below = not given["recursive"] and expanded(wanted, True, readable(), destination)
+        hint = "; there are some in subfolders (-r includes them)" if below else ""
+        raise ArgumentError(f"there is no image in any SOURCE{hint}")
     return found
 
 

@@ -23,7 +23,7 @@ from convcli.cli.console import say
 @click.option(
     "--frame", type=click.IntRange(0), default=0, metavar="N", help="Of an animation or pages, from 0."
 )
-@click.option("--report", type=click.Choice(["text", "json"], case_sensitive=False), default="text")
+@click.option("--report", type=options.Choice(["text", "json"], case_sensitive=False), default="text")
 def explain(image: str, **given: Any) -> None:
     """One pixel of a feature map from its inputs: patch · kernel, sum, scale, bias, rounding.
 

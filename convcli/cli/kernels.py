@@ -202,7 +202,7 @@ def _previewed(tag: str | None) -> list[Kernel]:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["yaml", "json", "csv", "mat", "imagemagick", "npy"]),
+    type=options.Choice(["yaml", "json", "csv", "mat", "imagemagick", "npy"]),
     help="Default: OUT's suffix, or yaml.",
 )
 @click.option("-o", "--output", metavar="OUT", default="-", help="A file; standard output by default.")

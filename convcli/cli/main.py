@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.ClickException, ConvcliError, OSError, MemoryError, ImportError) as error:
         if debug:
             raise
-        return _report(error)
+        return _report(error, given)
 
 
 def _prepare_process() -> None:
@@ -171,14 +171,24 @@ def _nothing(number: int, frame: FrameType | None) -> None:
     """What further signals do."""
 
 
-def _report(error: Exception) -> int:
+def _unknown_option(error: click.NoSuchOption, given: Sequence[str]) -> str:
+    """An option that a command does not have, whole (``-blur`` is no ``-b``), and what to use instead."""
+    from convcli.cli.foreign import option_hint
+
+    name, command = error.option_name, error.ctx.command if error.ctx else cli
+    if not name.startswith("--"):
+        name = next((word for word in given if word.startswith(name) and not word.startswith("--")), name)
+    options = [option for parameter in command.params for option in parameter.opts]
+    return f"no option is called {name!r}{option_hint(name.partition('=')[0], options)}"
+
+
+def _report(error: Exception, given: Sequence[str]) -> int:
     """One line on standard error."""
     decoding = sys.modules.get("convcli.images.decoding")
     if decoding is not None:
         decoding.QUIET.end()  # who ran out of memory may have left it silent
     if isinstance(error, click.NoSuchOption):
-        near = suggest(error.option_name, error.possibilities or ())
-        message = f"no option is called {error.option_name!r}{near}"
+        message = _unknown_option(error, given)
     elif isinstance(error, click.ClickException):
         message = " ".join(error.format_message().split())  # lists of choices have lines of their own
     elif isinstance(error, MemoryError):

@@ -33,6 +33,16 @@ class Parsed(click.ParamType):  # type: ignore[type-arg]  # click 8.2 is not gen
             self.fail(str(error), param, ctx)
 
 
+class Choice(click.Choice[str]):
+    """One of some words; another one is met with the nearest."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        from convcli.cli.foreign import value_hint
+
+        words = list(self.choices)
+        return f"{value!r} is not one of {', '.join(words)}{value_hint(str(value), words)}"
+
+
 def _numbers(name: str) -> Callable[[str], tuple[int, ...]]:
     def parse(text: str) -> tuple[int, ...]:
         from convcli.geometry import parse_sizes
@@ -180,7 +190,7 @@ kernel_path = click.option(
 )
 like = click.option(
     "--like",
-    type=click.Choice(["keras", "torch", "onnx", "scipy", "opencv"], case_sensitive=False),
+    type=Choice(["keras", "torch", "onnx", "scipy", "opencv"], case_sensitive=False),
     is_eager=True,
     help="Read --padding in the words of this library, with its defaults, its direction and what it refuses.",
 )
@@ -217,7 +227,7 @@ flip = click.option(
 )
 channels = click.option(
     "--channels",
-    type=click.Choice(["each", "gray", "sum"], case_sensitive=False),
+    type=Choice(["each", "gray", "sum"], case_sensitive=False),
     help="Filter each colour by itself (the default), the brightness (0.299 R + 0.587 G + 0.114 B), or the "
     "sum over all as a layer does.",
 )
@@ -249,7 +259,7 @@ scale = click.option(
 )
 combine = click.option(
     "--combine",
-    type=click.Choice(["l2", "l1", "linf", "max", "min", "sum", "argmax", "stack"], case_sensitive=False),
+    type=Choice(["l2", "l1", "linf", "max", "min", "sum", "argmax", "stack"], case_sensitive=False),
     help="Make one map of several: the root of the sum of squares, the sum or the largest of magnitudes, the "
     "largest or smallest value, the sum, the index of the largest; stack is --stack.",
 )
@@ -266,7 +276,7 @@ stack = click.option(
 )
 colormap = click.option(
     "--colormap",
-    type=click.Choice(["gray", "viridis", "diverging"], case_sensitive=False),
+    type=Choice(["gray", "viridis", "diverging"], case_sensitive=False),
     default="gray",
     show_default=True,
     help="Colours for maps of one channel, of colour pictures the brightness. diverging has zero in its "
@@ -286,7 +296,7 @@ figure = click.option(
 common = click.option(
     "--range",
     "common",
-    type=click.Choice(["each", "common"], case_sensitive=False),
+    type=Choice(["each", "common"], case_sensitive=False),
     default="each",
     show_default=True,
     help="On a sheet or a figure: each map has its own range, or all have one.",
@@ -302,7 +312,7 @@ tile = click.option(
 )
 alpha = click.option(
     "--alpha",
-    type=click.Choice(["filter", "keep", "drop"], case_sensitive=False),
+    type=Choice(["filter", "keep", "drop"], case_sensitive=False),
     help="Filter transparency with the colours, keep it as it is, or drop it. Default: filter for weights "
     "that sum to 1, else keep.",
 )
@@ -311,7 +321,7 @@ linear = click.option(
 )
 depth = click.option(
     "--depth",
-    type=click.Choice(["8", "16", "float"], case_sensitive=False),
+    type=Choice(["8", "16", "float"], case_sensitive=False),
     help="Of the result: 8 or 16 bits, or floats with white at 1. Default: the input's.",
 )
 bias = click.option(
@@ -331,7 +341,7 @@ method = click.option(
 )
 precision = click.option(
     "--precision",
-    type=click.Choice(["single", "double"], case_sensitive=False),
+    type=Choice(["single", "double"], case_sensitive=False),
     default="single",
     show_default=True,
     help="Number type for kernels that are no fractions. Exact sums ignore it.",
@@ -369,7 +379,7 @@ quality = click.option(
 )
 png = click.option(
     "--png",
-    type=click.Choice(["fast", "small"], case_sensitive=False),
+    type=Choice(["fast", "small"], case_sensitive=False),
     default="fast",
     show_default=True,
     help="Write PNGs quickly, or some 5 to 30 % smaller in up to ten times the time.",
@@ -377,7 +387,7 @@ png = click.option(
 force = click.option("--force", "-f", is_flag=True, help="Replace files that exist.")
 report = click.option(
     "--report",
-    type=click.Choice(["text", "json", "csv", "none"], case_sensitive=False),
+    type=Choice(["text", "json", "csv", "none"], case_sensitive=False),
     help="The shape report on standard output: text unless the picture goes there; json is one line a map.",
 )
 report_file = click.option(

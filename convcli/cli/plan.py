@@ -14,10 +14,10 @@ from convcli.cli.console import say
 @click.argument("size", metavar="ROWSxCOLUMNS[xCHANNELS]")
 @options.kernel
 @options.convolution
-@click.option("--channels", type=click.Choice(["each", "gray", "sum"], case_sensitive=False))
+@click.option("--channels", type=options.Choice(["each", "gray", "sum"], case_sensitive=False))
 @click.option(
     "--depth",
-    type=click.Choice(["8", "16", "float"], case_sensitive=False),
+    type=options.Choice(["8", "16", "float"], case_sensitive=False),
     default="8",
     show_default=True,
     help="Of the picture: 8 or 16 bits, or floats.",
@@ -25,7 +25,7 @@ from convcli.cli.console import say
 @options.precision
 @options.method
 @options.threads
-@click.option("--report", type=click.Choice(["text", "json"], case_sensitive=False), default="text")
+@click.option("--report", type=options.Choice(["text", "json"], case_sensitive=False), default="text")
 def plan(size: str, **given: Any) -> None:
     """How a feature map would be computed, and why: every method with its cost or its refusal.
 

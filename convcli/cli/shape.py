@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @options.padding
 @options.dilation
 @options.flip
-@click.option("--report", type=click.Choice(["text", "json"], case_sensitive=False), default="text")
+@click.option("--report", type=options.Choice(["text", "json"], case_sensitive=False), default="text")
 def shape(size: str, kernel: str | None, layers: tuple[str, ...], **given: Any) -> None:
     """The shape of a feature map, with its formula, its cost and its code, without a picture.
 

@@ -13,7 +13,7 @@ from convcli.cli.console import say, send, tell
 @click.option(
     "--as",
     "way",
-    type=click.Choice(["blocks", "kitty", "iterm2"], case_sensitive=False),
+    type=options.Choice(["blocks", "kitty", "iterm2"], case_sensitive=False),
     help="Half blocks, or a terminal's own protocol, also where there is no terminal. Default: what the "
     "environment says.",
 )

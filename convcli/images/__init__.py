@@ -328,6 +328,16 @@ _READ_ONLY: Final = {".webm": "WebM"}
 """Suffixes of files that are read as another format's, with their names."""
 
 
+UNREAD: Final = (
+    ".svg", ".svgz", ".pdf", ".eps", ".ps", ".ai", ".psd", ".psb", ".xcf", ".kra", ".jp2", ".j2k", ".jpf",
+    ".jpx", ".jxl", ".jxr", ".exr", ".hdr", ".tga", ".ico", ".cur", ".icns", ".dds", ".qoi", ".pcx", ".xpm",
+    ".xbm", ".sgi", ".ras", ".flif", ".bpg", ".fits", ".fit", ".fts", ".dcm", ".nii", ".czi", ".lif", ".nd2",
+    ".vsi", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw",
+    ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv", ".3gp", ".vob",
+)  # fmt: skip
+"""Suffixes of images and videos that are not read; a folder says that it leaves them out."""
+
+
 def readable() -> dict[str, str]:
     """The suffixes of files that can be read, with the names of their formats."""
     return {suffix: entry.name for entry in FORMATS for suffix in entry.suffixes} | _READ_ONLY
