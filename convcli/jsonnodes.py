@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from convcli.errors import KernelError, one_line, shown
-from convcli.nodes import DEEPEST, Node
+from convcli.nodes import DEEPEST, MOST_VALUES, Node
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_VALUE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s{}\[\],:"]+')
 
 
 def load(text: str, place: str) -> Node:
@@ -28,6 +29,8 @@ def load(text: str, place: str) -> Node:
     except RecursionError as error:
         raise KernelError(f"{place}: not JSON: nested too deeply") from error
     tokens = _Tokens(text, place)
+    if len(_VALUE.findall(text)) > MOST_VALUES:
+        raise KernelError(f"{place}: more than {MOST_VALUES} values; use CSV or NPY")
     return tokens.value(*next(tokens.stream), 0)
 
 

@@ -23,6 +23,7 @@ KEYS: Final = (*_ABOUT_KEYS, *_NUMBER_KEYS, "members", "combine")
 FILE_WAYS: Final = tuple(way for way in WAYS if way != "stack")
 """What ``combine`` says in a file; maps stay apart where it is left out."""
 MOST_PRODUCTS: Final = 2**18
+MOST_MEMBERS: Final = 1024
 _FILE_KEYS: Final = ("kernels", "$schema")
 _TRUTHS: Final = {"true": True, "yes": True, "false": False, "no": False}
 
@@ -95,8 +96,9 @@ def _known(root: Node, allowed: tuple[str, ...]) -> None:
 def _set(entries: Entries, name: str, combine: str | None) -> KernelSet:
     _only(entries, "members", _NUMBER_KEYS)
     members = tuple(words(entries["members"]))
-    if not members:
-        raise KernelError(f"{entries['members'].where}: got an empty list; allowed: kernels")
+    if not 1 <= len(members) <= MOST_MEMBERS:
+        got = f"{len(members)} members" if members else "an empty list"
+        raise KernelError(f"{entries['members'].where}: got {got}; allowed: 1 to {MOST_MEMBERS} kernels")
     return KernelSet(name, members, combine, _about(entries))
 
 

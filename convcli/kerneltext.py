@@ -9,14 +9,15 @@ from typing import Any, Final
 import numpy as np
 
 from convcli.errors import KernelError, shown
-from convcli.kernel import LARGEST_KERNEL, Kernel
+from convcli.kernel import Kernel
 from convcli.kernelbank import anchored, bank
-from convcli.kerneltable import parse_cell
+from convcli.kerneltable import LARGEST_TABLE, parse_cell
 from convcli.rational import SMALLEST, FloatArray, Number, Rational, exact_number, float_text, text_of
 
 _IMAGEMAGICK: Final = re.compile(
     r"\s*(\d{1,6})(?:x(\d{1,6}))?(?:([+-]\d{1,6})([+-]\d{1,6}))?([@<>^]*)\s*:(.*)", re.DOTALL
 )
+MOST_PARTS: Final = 1024
 _LEFT_OUT: Final = ("-", "nan")
 _HEADER: Final = "the first line is WIDTH HEIGHT [SCALE [OFFSET]], such as 3 3 9 0"
 
@@ -36,6 +37,8 @@ def parse_imagemagick(text: str, place: str, name: str) -> Kernel:
         KernelError: another count of numbers than the size says, or flags of turned sets.
     """
     parts = [part for part in text.strip().split(";") if part.strip()]
+    if len(parts) > MOST_PARTS:
+        raise KernelError(f"{place}: {len(parts)} kernels; allowed: up to {MOST_PARTS}")
     kernels = [_one(part, place, name) for part in parts]
     return kernels[0] if len(kernels) == 1 else bank(kernels, name, None)
 
@@ -49,7 +52,7 @@ def _one(text: str, place: str, name: str) -> Kernel:
         raise KernelError(
             f"{place}: {shown(match[5])} behind the size asks for a set of turned kernels; use NAME@45"
         )
-    if not 1 <= width * height <= LARGEST_KERNEL:
+    if not 1 <= width * height <= LARGEST_TABLE:
         raise KernelError(f"{place}: {width}x{height} is no size of a kernel")
     cells = re.findall(r"[^\s,]+", match[6])
     if len(cells) != width * height:
@@ -94,7 +97,7 @@ def parse_vips(text: str, place: str, name: str) -> Kernel:
 
 def _header(head: list[str], where: str) -> tuple[int, int, Fraction, Fraction]:
     whole = [int(cell) for cell in head[:2] if re.fullmatch(r"\d{1,6}", cell)]
-    if not 2 <= len(head) <= 4 or len(whole) != 2 or not 1 <= whole[0] * whole[1] <= LARGEST_KERNEL:
+    if not 2 <= len(head) <= 4 or len(whole) != 2 or not 1 <= whole[0] * whole[1] <= LARGEST_TABLE:
         raise KernelError(f"{where}: {shown(' '.join(head))} is no size; {_HEADER}")
     numbers = [parse_cell(cell, f"{where}: column {column}") for column, cell in enumerate(head[2:], 3)]
     scale, offset = (*numbers, *(Fraction(1), Fraction(0))[len(numbers) :])

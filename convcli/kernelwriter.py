@@ -12,6 +12,7 @@ import numpy as np
 
 from convcli.errors import KernelError, one_line
 from convcli.kernel import Kernel
+from convcli.kerneltable import LARGEST_TABLE
 from convcli.kerneltext import fractions_of, texts_of, to_imagemagick, to_vips
 from convcli.rational import SMALLEST, Number, float_text, text_of
 from convcli.values import frozen
@@ -19,12 +20,16 @@ from convcli.values import frozen
 
 @frozen
 class Form:
-    """A form of kernel files: its suffix, how it is written, and what it has room for."""
+    """A form of kernel files: its suffix, how it is written, and what it has room for.
+
+    ``most`` is how many weights are read back, 0 where the file's size alone limits them.
+    """
 
     suffix: str
     write: Callable[[Kernel], str | bytes]
     bias: bool = False
     maps: bool = False
+    most: int = LARGEST_TABLE
 
 
 def write(kernel: Kernel, form: str) -> bytes:
@@ -44,6 +49,10 @@ def write(kernel: Kernel, form: str) -> bytes:
     if missing:
         raise KernelError(
             f"{kernel.name} has {' and '.join(missing)}, which {form} cannot hold; use yaml or json"
+        )
+    if wanted.most and kernel.weights.size > wanted.most:
+        raise KernelError(
+            f"{kernel.name} has {kernel.weights.size} weights; {form} files hold up to {wanted.most}; use npy"
         )
     content = wanted.write(kernel)
     return content if isinstance(content, bytes) else content.encode()
@@ -131,12 +140,12 @@ def to_npy(kernel: Kernel) -> bytes:
 
 
 FORMS: Final[dict[str, Form]] = {
-    "yaml": Form(".yaml", to_yaml, bias=True, maps=True),
+    "yaml": Form(".yaml", to_yaml, bias=True, maps=True, most=2**16),
     "json": Form(".json", to_json, bias=True, maps=True),
     "csv": Form(".csv", to_csv),
     "mat": Form(".mat", to_vips, bias=True),
     "imagemagick": Form(".txt", to_imagemagick),
-    "npy": Form(".npy", to_npy, maps=True),
+    "npy": Form(".npy", to_npy, maps=True, most=0),
 }
 
 

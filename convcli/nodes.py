@@ -8,6 +8,8 @@ from convcli.errors import KernelError
 from convcli.values import frozen
 
 DEEPEST: Final = 8  # brackets
+MOST_VALUES: Final = 2**18 + 2**10
+"""Of a file: a kernel's weights, and what is said of them."""
 
 
 @frozen

@@ -23,6 +23,7 @@ FloatArray = NDArray[np.float64]
 
 SMALLEST: Final = Fraction(1, 10**300)
 """Of the numbers other than 0 that are read."""
+_PLAIN: Final = re.compile(r"([+-]?)(\d*)\.?(\d*)", re.ASCII)
 _NUMBER: Final = re.compile(
     r"(?P<top>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?)"
     r"(?:\s*/\s*(?P<bottom>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?))?",
@@ -42,9 +43,13 @@ def parse_number(text: str) -> Fraction:
         ValueError: with the reason, for anything else (also NaN, infinity and a zero divisor).
     """
     word = text.strip().replace("−", "-")
-    if re.fullmatch(r"[+-]?\.?(nan|inf|infinity)", word, re.IGNORECASE):
+    short = word if len(word) <= _LONGEST else ""
+    plain = _PLAIN.fullmatch(short)
+    if plain and (plain[2] or plain[3]):
+        return Fraction(int(plain[1] + plain[2] + plain[3]), 10 ** len(plain[3]))
+    match = _NUMBER.fullmatch(short)
+    if match is None and re.fullmatch(r"[+-]?\.?(nan|inf|infinity)", short, re.IGNORECASE):
         raise ValueError(f"{word} is not a finite number")
-    match = _NUMBER.fullmatch(word) if len(word) <= _LONGEST else None
     if match is None:
         raise ValueError("not a number (allowed: 3, -0.5, 1e-3, 1/9)")
     top, bottom = Fraction(match["top"]), Fraction(match["bottom"] or 1)
@@ -109,12 +114,15 @@ class Rational:
             if not (np.all(steps == np.rint(steps)) and np.all(np.abs(steps) < _INTEGERS)):
                 return None
             return cls._fitted(steps, int(np.abs(steps).max()), scale / 2**_DYADIC_BITS)
-        fractions = [exact_number(value) for value in values.ravel().tolist()]
-        if any(isinstance(value, float) for value in fractions):
-            return None
-        exact = [Fraction(value) for value in fractions]
-        common = lcm(*(value.denominator for value in exact))
-        integers = [int(value * common) for value in exact]
+        exact = [exact_number(value) for value in values.ravel().tolist()]
+        common = 1
+        for value in exact:
+            if isinstance(value, float):
+                return None
+            common = lcm(common, value.denominator)
+            if common >= _INTEGERS:
+                return None
+        integers = [value.numerator * (common // value.denominator) for value in exact]
         if max(map(abs, integers)) >= _INTEGERS:
             return None
         array = np.array(integers, np.int64).reshape(values.shape)

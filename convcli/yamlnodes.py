@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from convcli.errors import KernelError, one_line, shown
 from convcli.nodes import DEEPEST, Node, word
 
+MOST_SCALARS: Final = 2**16 + 2**10
+"""Of a file; the parser takes 60 µs for each."""
+
 
 def load(text: str, place: str) -> Node:
     """The first and only document of a YAML text, as nodes."""
     try:
-        events = yaml.parse(text, Loader=yaml.SafeLoader)
+        events = _counted(yaml.parse(text, Loader=yaml.SafeLoader), place)
         found = [_build(event, events, place, 0) for event in _content(events, place)]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -22,11 +25,25 @@ def load(text: str, place: str) -> Node:
         raise KernelError(f"{where}: {one_line(error.problem or 'not YAML')}") from error
     except yaml.YAMLError as error:
         raise KernelError(f"{place}: not YAML: {one_line(str(error).splitlines()[0])}") from error
+    except KernelError:
+        raise
     except (ValueError, OverflowError, RecursionError) as error:  # an escape or a version out of range
         raise KernelError(f"{place}: not YAML: {one_line(str(error))}") from error
     if not found:
         raise KernelError(f"{place}: holds no kernel")
     return found[0]
+
+
+def _counted(events: Iterator[Any], place: str) -> Iterator[Any]:
+    """The events, up to as many values as a kernel file may have."""
+    count = 0
+    for event in events:
+        count += isinstance(event, yaml.ScalarEvent)
+        if count > MOST_SCALARS:
+            raise KernelError(
+                f"{_where(event, place)}: more than {MOST_SCALARS} values; use JSON, CSV or NPY"
+            )
+        yield event
 
 
 def _content(events: Iterator[Any], place: str) -> Iterator[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -583,3 +584,101 @@ def test_brackets_that_are_no_matrix(text):
     """One line that starts with what was typed."""
     with pytest.raises(KernelError, match=re.escape(f"kernel {text!r}")):
         convcli.load_kernel(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.csv", "1," * (2**18 + 1), "a.csv:1: more than 262144 weights"),
+        ("b.csv", "1\n" * (2**18 + 1), "b.csv:262145: more than 262144 weights"),
+        ("c.yaml", "[" + "1," * 2**17 + "1]", "more than 66560 values; use JSON, CSV or NPY"),
+        ("d.json", "[" + "1," * 2**19 + "1]", "d.json: more than 263168 values; use CSV or NPY"),
+        ("e.txt", "1x1:1;" * 2000, "e.txt: 2000 kernels; allowed: up to 1024"),
+        ("f.mat", "1000000 1\n", "f.mat:1: '1000000 1' is no size"),
+        ("g.yaml", "members: [" + "box3," * 2000 + "]", "got 2000 members; allowed: 1 to 1024 kernels"),
+    ],
+)
+def test_texts_are_limited(tmp_path, name, text, words):
+    """By the count of their numbers, before each of them is made a fraction; the limit is named."""
+    (tmp_path / name).write_text(text)
+    with pytest.raises(KernelError) as caught:
+        convcli.load_kernel(tmp_path / name)
+    assert words in str(caught.value)
+
+
+def test_denominators_without_a_common_one_are_floats(tmp_path):
+    """Fractions whose common denominator would have thousands of digits cost no more than others."""
+    path = tmp_path / "many.csv"
+    path.write_text(",".join(f"1/{1000003 + 2 * index}" for index in range(2**12)))
+    kernel = convcli.load_kernel(path)
+    assert kernel.exact is None
+    assert kernel.weights[0, -1] == 1 / (1000003 + 2 * (2**12 - 1))
+
+
+def test_what_is_exported_is_within_what_is_read():
+    """A form refuses more weights than its files are read with."""
+    kernel = convcli.Kernel(np.ones((600, 600)))
+    for form in FORMS:
+        if form != "npy":
+            with pytest.raises(KernelError, match=r"has 360000 weights; .* files hold up to .*; use npy"):
+                write(kernel, form)
+    assert len(write(kernel, "npy")) > 8 * 360000
+
+
+@pytest.mark.parametrize("name", ["box3" + "@45" * 2000, "box3@45@45@45@45@45@45@45@45@45"])
+def test_turns_are_limited(name):
+    """Each turn makes a kernel anew; none needs more than a few."""
+    with pytest.raises(KernelError, match="turns; allowed: up to 8"):
+        convcli.load_kernel(name)
+
+
+def test_members_stay_in_their_folder(tmp_path):
+    """A set names presets, numbers, and files beside its own; it shows nothing of any other file."""
+    inside, secret = tmp_path / "in", tmp_path / "secret.csv"
+    inside.mkdir()
+    secret.write_text("password")
+    (inside / "own.csv").write_text("1 0 -1")
+    (inside / "link.csv").symlink_to(secret)
+    path = inside / "set.yaml"
+    path.write_text("members: [own.csv, own.csv@90, '1 2', sobel-x@90]")
+    assert convcli.load_kernel(path).maps == 4
+    for member in (secret, "/etc/passwd", "../secret.csv", "link.csv", "../in/../secret.csv", "/dev/stdin"):
+        path.write_text(f"members: ['{member}']")
+        with pytest.raises(KernelError, match="is no kernel file in the folder of the set's own") as caught:
+            convcli.load_kernel(path)
+        assert "password" not in str(caught.value)
+
+
+@pytest.mark.parametrize("thing", [None, 3, b"box3", ["box3"]])
+def test_what_names_no_kernel(thing):
+    """One line instead of Python's words."""
+    with pytest.raises(KernelError, match="is not a name, a file or a text of numbers"):
+        convcli.load_kernel(thing)
+
+
+PIPED = {
+    "rows": (b"1 2 1\n", [[1, 2, 1]]),
+    "csv": (b"# edge\n1,0,-1\n2,0,-2\n", [[1, 0, -1], [2, 0, -2]]),
+    "yaml": (b"# mine\nname: edge\nweights: [[1, 2]]\n", [[1, 2]]),
+    "yaml rows": (b"- [1, 2]\n- [3, 4]\n", [[1, 2], [3, 4]]),
+    "json": (b'{"weights": [[1, 2]]}', [[1, 2]]),
+    "json rows": (b"[[1, 2]]", [[1, 2]]),
+    "imagemagick": (b"2x1: 1,2", [[1, 2]]),
+    "npy": (npy(np.array([[1, 2]])), [[1, 2]]),
+}
+
+
+@pytest.mark.parametrize("name", PIPED)
+def test_a_pipe_is_read_by_its_content(tmp_path, name):
+    """As the shell's ``<(…)`` gives it: once, without a suffix; a file without a suffix alike."""
+    content, weights = PIPED[name]
+    pipe, plain = tmp_path / "pipe", tmp_path / "plain"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+    writer.start()
+    kernel = convcli.load_kernel(f"{pipe}")
+    writer.join()
+    assert kernel.weights.tolist() == weights
+    assert kernel.name in ("inline", "edge")
+    plain.write_bytes(content)
+    assert convcli.load_kernel(plain).weights.tolist() == weights
