@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from fractions import Fraction
 from math import isfinite
 from pathlib import Path
 from typing import Final
@@ -23,11 +24,15 @@ from convcli.images.base import Header
 from convcli.job import report_of
 from convcli.kernelview import map_name
 from convcli.naming import Output
-from convcli.paper import AS_IT_IS, Scale, on_paper
+from convcli.paper import AS_IT_IS, Scale, drawn_range, on_paper
 from convcli.picture import Mapping
+from convcli.rational import Number
 from convcli.report import Report
 from convcli.task import GRAY, Settings, Task, prepare
 from convcli.values import frozen, replace
+
+MOST: Final = (Fraction(1, 4), Fraction(399, 4))
+"""Percentiles between which maps are drawn unless a mapping is asked for: the middle 99.5% of the values."""
 
 FEW: Final = 16
 """Rows and columns of pictures whose values are kept."""
@@ -74,12 +79,14 @@ class Exhibit:
     """A picture, as it is looked at, and its maps.
 
     Attributes:
+        drawn: the values that are black and white, where they are not those of its type.
         values: (rows, columns) as its file has them, where they are few and of one channel.
     """
 
     name: str
     header: Header
     picture: Array
+    drawn: tuple[int, int] | None
     maps: tuple[Exhibited, ...]
     values: Array | None = None
 
@@ -98,16 +105,31 @@ def exhibit(source: str, each: Sequence[Settings], common: bool = False) -> Exhi
     with Input.open(source) as opened:
         runs = images.open_input(opened, each[0].max_pixels)
         count = sum(run.header.frames for run in runs)
+        first = images.selected(runs, slice(*_first(each[0])))[0]
+        pixels = first.reader().rows(0, 0, first.header.rows)
+        drawn = drawn_range(_colors(pixels, first.header))
         wanted = [_visible(settings, count) for settings in each]
-        found = _exhibited(source, runs, wanted)
+        found = _exhibited(source, runs, wanted, drawn)
         if common:
             mapping = _common(found, each[0])
-            found = _exhibited(source, runs, [replace(settings, mapping=mapping) for settings in wanted])
+            found = _exhibited(
+                source, runs, [replace(settings, mapping=mapping) for settings in wanted], drawn
+            )
         opened.check_unchanged()
-        first = images.selected(runs, wanted[0].frames)[0]
         name = "standard input" if source == STREAM else one_line(Path(source).name)
-        pixels = first.reader().rows(0, 0, first.header.rows)
-        return Exhibit(name, first.header, on_paper(pixels, first.header.bands), tuple(found), _few(pixels))
+        picture = on_paper(pixels, first.header.bands)
+        return Exhibit(name, first.header, picture, drawn, tuple(found), _few(pixels))
+
+
+def _colors(pixels: Array, header: Header) -> Array:
+    """Without alpha, or a last band that is not drawn."""
+    return pixels[..., :-1] if header.channels in (2, 4) else pixels
+
+
+def _first(settings: Settings) -> tuple[int, int | None]:
+    """Begin and end of the one frame that is drawn."""
+    first = settings.frames.start or 0
+    return first, None if first == -1 else first + 1
 
 
 def _few(pixels: Array) -> Array | None:
@@ -128,20 +150,38 @@ def _visible(settings: Settings, count: int) -> Settings:
         )
     if settings.kernel.spatial == 3:
         raise ArgumentError(f"kernel {settings.kernel.name} has three axes; drawn are rows and columns")
-    first = settings.frames.start or 0
-    frames = slice(first, None if first == -1 else first + 1)
+    first, last = _first(settings)
+    frames = slice(first, last)
     chosen = f"frame {first} of {count} is shown (--frames N)"
     notes = (*settings.notes, chosen) if count > 1 else settings.notes
     return replace(settings, depth="8", frames=frames, output=Output(format="npy"), notes=notes)
 
 
-def _exhibited(source: str, runs: list[images.Opened], each: Sequence[Settings]) -> list[Exhibited]:
+def _exhibited(
+    source: str, runs: list[images.Opened], each: Sequence[Settings], drawn: tuple[int, int] | None
+) -> list[Exhibited]:
     return [
         map_
         for settings in each
         for task, *_ in prepare(source, runs, settings)
-        for map_ in _maps(_uncoloured(task), settings)
+        for map_ in _maps(_seen_well(_uncoloured(task), settings, drawn), settings)
     ]
+
+
+def _seen_well(task: Task, settings: Settings, drawn: tuple[int, int] | None) -> Task:
+    """The same task; where no mapping was asked for, one that shows what there is.
+
+    A few outliers would leave the rest of a map flat, so its range is that of most values; averages are drawn
+    on the scale of the input.
+    """
+    mapping = task.mapping
+    if settings.mapping.kind != "auto":
+        return task
+    if mapping.needs_range:
+        return replace(task, mapping=replace(mapping, percents=MOST))
+    if mapping.kind == "clip" and drawn is not None and not settings.linear:
+        return replace(task, mapping=Mapping("stretch", Fraction(drawn[0]), Fraction(drawn[1])))
+    return task
 
 
 def _uncoloured(task: Task) -> Task:
@@ -185,10 +225,18 @@ def _values(task: Task, count: int) -> list[Array | None]:
 def _common(found: Sequence[Exhibited], settings: Settings) -> Mapping:
     """One mapping for all: of the kind that was asked for, else ``signed`` where any value is below 0."""
     asked = settings.mapping
-    ends = [end for map_ in found for end in (map_.report.low, map_.report.high) if isfinite(end)]
+    ends = [end for map_ in found for end in _ends(map_.report) if isfinite(end)]
     if asked.kind in ("clip", "abs") or asked.high is not None or not ends:
         return asked
     kind = asked.kind
     if kind == "auto":
         kind = "signed" if settings.colormap == "diverging" or min(ends) < 0 else "stretch"
-    return Mapping(kind).over(min(ends), max(ends))
+    return Mapping(kind, asked.low, asked.high).over(min(ends), max(ends))
+
+
+def _ends(report: Report) -> tuple[Number, Number]:
+    """The values that a map is drawn from and to, or the lowest and the highest."""
+    mapping = report.mapping
+    if mapping.low is None or mapping.high is None:
+        return report.low, report.high
+    return mapping.low, mapping.high

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from math import inf, isfinite, nan
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -28,7 +29,8 @@ from convcli.dtypes import Affine, Array, DType, Finish, span
 from convcli.errors import ImageError
 from convcli.geometry import Axis, Strip
 from convcli.images.base import Decoded, Held, Reader
-from convcli.picture import Mapping, ends
+from convcli.percentiles import Counter, Search
+from convcli.picture import WHOLE, Mapping, ends
 from convcli.plan import Outcome, Plan, Problem
 from convcli.rational import Number
 from convcli.source import Source, Whole
@@ -36,6 +38,17 @@ from convcli.values import frozen, replace
 
 View = Callable[[Array], Array]
 """From (rows, columns, lanes) sums to the colours that are seen in them."""
+
+
+class Tally(Protocol):
+    """What one worker counts of one map's values."""
+
+    def note(self, values: Array, /) -> None: ...
+
+    def merge(self, other: Any, /) -> None: ...
+
+
+T = TypeVar("T", bound=Tally)
 
 
 @dataclass(slots=True)
@@ -139,18 +152,32 @@ def feature_maps(
         source, reader = _volume(source, plan.problem, reader, treatment.alpha == "keep")
         holder = None
     outcome = outcome_of_seen(plan) if treatment.alpha == "filter" else plan.outcome
-    seen_sums = [Seen() for _ in canvases]
+
+    def fresh_seen() -> list[Seen]:
+        return [Seen() for _ in canvases]
+
+    seen_sums = fresh_seen()
     view = seen if treatment.alpha == "filter" else None
     opaque = partial(visible, half=plan.problem.filter.denominator / 2 if treatment.values.kind != "f" else 0)
+
+    def look(tallies: list[T], fresh: Callable[[], list[T]]) -> None:
+        """One pass that only counts."""
+        _run(plan, source, tallies, fresh, lambda own: _Looker(own, view, opaque), holder)
+
+    searches = [Search(outcome.dtype, mapping.searched) for _ in canvases]
     if mapping.needs_range:
-        _run(plan, source, seen_sums, lambda own: _Looker(own, view, opaque), holder)
+        look(seen_sums, fresh_seen)
+        _search(searches, look)
     mappings = [
-        _ranged(plan, outcome, index, mapping, map_, treatment) for index, map_ in enumerate(seen_sums)
+        _ranged(plan, outcome, index, mapping, map_, search, treatment)
+        for index, (map_, search) in enumerate(zip(seen_sums, searches, strict=True))
     ]
     palettes = _palettes(plan, outcome, treatment, mappings, canvases, reader)
     palettes = [replace(palette, table=table) for palette in palettes]
     noting = not mapping.needs_range
-    _run(plan, source, seen_sums, lambda own: _Painter(own, view, opaque, noting, palettes), holder)
+    _run(
+        plan, source, seen_sums, fresh_seen, lambda own: _Painter(own, view, opaque, noting, palettes), holder
+    )
     return [
         FeatureMap(*_range(outcome, index, map_), map_.below, map_.above, used)
         for index, (map_, used) in enumerate(zip(seen_sums, mappings, strict=True))
@@ -190,21 +217,63 @@ def _volume(source: Source, problem: Problem, reader: Reader, alpha: bool) -> tu
     return Whole(values[None]), Decoded(planes)
 
 
+def _search(
+    searches: list[Search], look: Callable[[list[Counter], Callable[[], list[Counter]]], None]
+) -> None:
+    """Find the percentiles of every map, in as many passes as their type takes."""
+    while searches and not searches[0].is_done:
+        counters = [search.counter() for search in searches]
+        look(counters, lambda: [search.counter() for search in searches])
+        for search, counter in zip(searches, counters, strict=True):
+            search.advance(counter)
+
+
 def _ranged(
-    plan: Plan, outcome: Outcome, index: int, mapping: Mapping, seen: Seen, treatment: Treatment
+    plan: Plan,
+    outcome: Outcome,
+    index: int,
+    mapping: Mapping,
+    seen: Seen,
+    search: Search,
+    treatment: Treatment,
 ) -> Mapping:
-    """The mapping with the range that it needs; a range of nothing but rounding is none."""
+    """The mapping with the range that it needs; a range of nothing but rounding is none.
+
+    Percentiles that are equal, as where nearly all values are 0, give way to the whole range.
+    """
     if not mapping.needs_range:
         return mapping
     if seen.low > seen.high:
         raise ImageError("no value of the feature map is finite, so there is no range to map; use --map raw")
-    low, high = _range(outcome, index, seen)
     noise = _noise(plan, index, treatment)
-    if mapping.kind == "signed" and -noise <= low and high <= noise:
-        low = high = Fraction(0)
-    elif high - low <= noise:
-        high = low
+    low, high = _percentiles(outcome, index, mapping, seen, search)
+    if mapping.searched and _is_flat(mapping, low, high, noise):
+        mapping = replace(mapping, percents=WHOLE)
+        low, high = _range(outcome, index, seen)
+    if _is_flat(mapping, low, high, noise):
+        low, high = (Fraction(0),) * 2 if mapping.kind == "signed" else (low, low)
     return mapping.over(low, high)
+
+
+def _is_flat(mapping: Mapping, low: Number, high: Number, noise: float) -> bool:
+    """Whether a range is no more than rounding."""
+    return -noise <= low and high <= noise if mapping.kind == "signed" else high - low <= noise
+
+
+def _percentiles(
+    outcome: Outcome, index: int, mapping: Mapping, seen: Seen, search: Search
+) -> tuple[Number, Number]:
+    """The values at the mapping's percentiles; those of the whole range for ends that are given."""
+    low, high = _range(outcome, index, seen)
+    if not mapping.searched:
+        return low, high
+    meaning = outcome.affines[index]
+    found = {
+        percent: meaning.value(int(value) if outcome.exact else value)
+        for percent, value in zip(mapping.searched, search.values(), strict=True)
+    }
+    first, last = mapping.percents
+    return (found.get(first, low) if first else low), (found.get(last, high) if last else high)
 
 
 def _noise(plan: Plan, index: int, treatment: Treatment) -> float:
@@ -318,9 +387,9 @@ def _alpha(plan: Plan, index: int, treatment: Treatment, target: DType, raw: boo
 
 @frozen(eq=False)
 class _Looker:
-    """Notes the range of the sums, or of the colours that are ``seen`` in them."""
+    """Counts the sums, or the colors that are ``seen`` in them."""
 
-    seen: list[Seen]
+    seen: Sequence[Tally]
     view: View | None
     opaque: View
 
@@ -358,21 +427,22 @@ class _Painter:
 def _run(
     plan: Plan,
     source: Source,
-    seen: list[Seen],
-    consumer: Callable[[list[Seen]], engine.Consumer],
+    tallies: list[T],
+    fresh: Callable[[], list[T]],
+    consumer: Callable[[list[T]], engine.Consumer],
     holder: engine.Holder | None,
 ) -> None:
-    """One pass of the engine, in which every worker has notes of its own."""
-    workers: list[list[Seen]] = []
+    """One pass of the engine, in which every worker counts for itself."""
+    workers: list[list[T]] = []
 
     def make() -> engine.Consumer:
-        workers.append([Seen() for _ in seen])
+        workers.append(fresh())
         return consumer(workers[-1])
 
     engine.run(plan, source, make, holder)
     for own in workers:
-        for map_, more in zip(seen, own, strict=True):
-            map_.merge(more)
+        for tally, more in zip(tallies, own, strict=True):
+            tally.merge(more)
 
 
 class _Centres:

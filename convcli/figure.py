@@ -18,7 +18,7 @@ from convcli.exhibit import Exhibit, Exhibited
 from convcli.kernel import ROUNDING
 from convcli.kernelgrid import Grids, numbers, points
 from convcli.lettering import width
-from convcli.paper import Scale, as_bytes, flat
+from convcli.paper import NARROW, Scale, flat, stretched
 from convcli.rational import Number
 from convcli.scene import FAINT, INK, Item, Line, Scene, Shape, Text
 from convcli.values import frozen
@@ -35,7 +35,6 @@ _BESIDE: Final = 14  # from a map to its bar
 _LEAST: Final = 150  # of a column, for its words
 _ROWS: Final = 36  # between one map and the next
 _LEAST_BAR: Final = 64
-_FAINT: Final = 4  # times, by which few values may fall short of the range of their type
 _TITLE: Final = 17  # points
 _SMALL: Final = 12
 _TICK: Final = 4
@@ -82,13 +81,15 @@ def _lowered(high: int, middle: int) -> int:
 
 def _contrasted(exhibit: Exhibit) -> tuple[Array, str]:
     """The picture, and words on its shades: few values that are near each other go from black to white."""
-    values, dtype = exhibit.values, exhibit.header.dtype
-    if values is None or dtype.kind not in "iu":
+    values, drawn = exhibit.values, exhibit.drawn
+    if drawn is not None:
+        return exhibit.picture, f", drawn from {drawn[0]} to {drawn[1]}"
+    if values is None or values.dtype != np.uint8:
         return exhibit.picture, ""
     low, high = int(values.min()), int(values.max())
-    if low == high or _FAINT * (high - low) >= white(dtype):
+    if low == high or NARROW * (high - low) >= white(values.dtype):
         return exhibit.picture, ""
-    return as_bytes(values.astype(np.float64))[..., None], f", drawn from {low} to {high}"
+    return stretched(values, low, high)[..., None], f", drawn from {low} to {high}"
 
 
 def _input(exhibit: Exhibit, scale: Scale, place: tuple[int, int], wide: int) -> Iterator[Item]:

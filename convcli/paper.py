@@ -10,19 +10,42 @@ from convcli.colour import white
 from convcli.dtypes import Array
 from convcli.values import frozen
 
+NARROW: Final = 4
+"""How many times integers may fall short of the range of their type before they are stretched to be seen."""
+
 
 def on_paper(pixels: Array, bands: bool = False) -> Array:
-    """(rows, columns, 1 or 3) of uint8; what is transparent shows white, floats go from lowest to highest.
+    """(rows, columns, 1 or 3) of uint8; transparent pixels show white.
+
+    Floats are drawn from their lowest to their highest value, and so are integers of more than 8 bits that
+    fill only a small part of their type's range, such as 12 bits in 16.
 
     Args:
-        bands: whether the last of 2 or 4 channels is no alpha; it is not seen.
+        bands: whether the last of 2 or 4 channels is not alpha; it is not shown.
     """
-    shown = as_bytes(pixels[..., : pixels.shape[2] - 1] if bands else pixels)
-    if shown.shape[2] in (1, 3):
+    has_alpha = not bands and pixels.shape[2] in (2, 4)
+    colors = pixels[..., :-1] if bands or has_alpha else pixels
+    drawn = drawn_range(colors)
+    shown = as_bytes(colors) if drawn is None else stretched(colors, *drawn)
+    if not has_alpha:
         return shown
-    alpha = shown[..., -1:].astype(np.uint16)
-    mixed: Array = (shown[..., :-1] * alpha + 255 * (255 - alpha) + 127) // 255
+    alpha = as_bytes(pixels[..., -1:]).astype(np.uint16)
+    mixed: Array = (shown * alpha + 255 * (255 - alpha) + 127) // 255
     return mixed.astype(np.uint8)
+
+
+def drawn_range(pixels: Array) -> tuple[int, int] | None:
+    """The lowest and highest of integers that fill too little of their type to be told apart, else None."""
+    if pixels.dtype.kind not in "iu" or pixels.dtype.itemsize == 1 or not pixels.size:
+        return None
+    low, high = int(pixels.min()), int(pixels.max())
+    return (low, high) if low < high and NARROW * (high - low) < white(pixels.dtype) else None
+
+
+def stretched(pixels: Array, low: float, high: float) -> Array:
+    """Pixels as 8 bits, ``low`` black and ``high`` white."""
+    gain = 255 / ((high - low) or 1)
+    return np.clip((pixels.astype(np.float64) - low) * gain + 0.5, 0, 255).astype(np.uint8)
 
 
 def as_bytes(pixels: Array) -> Array:
@@ -34,8 +57,7 @@ def as_bytes(pixels: Array) -> Array:
         return np.clip(values * 255 / white(pixels.dtype) + 0.5, 0, 255).astype(np.uint8)
     finite = values[np.isfinite(values)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
-    stretched = (np.nan_to_num(values, nan=low) - low) * (255 / ((high - low) or 1))
-    return np.clip(stretched + 0.5, 0, 255).astype(np.uint8)
+    return stretched(np.nan_to_num(values, nan=low), low, high)
 
 
 def flat(pixels: Array) -> Array:

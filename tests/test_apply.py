@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import stat
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import imagecodecs
@@ -248,7 +250,7 @@ def test_several_inputs_go_on_after_a_failure(run, tmp_path, picture):
     assert [line.rsplit("/", 1)[-1] for line in result.err.splitlines()] == [
         "bad.png: damaged png: it ends too early",
         "none.png: No such file or directory",
-        "convcli: 2 of 3 pictures failed",
+        "convcli: 2 of 3 images failed",
     ]
 
 
@@ -534,3 +536,46 @@ def test_alpha_takes_a_fill_within_its_range(run, tmp_path):
         options = ["--padding", f"5:{fill}", "--alpha", "keep"]
         run("apply", SAMPLES / "transparent.png", "-k", "box3", *options, "-o", out)
         assert decoded(out)[0, 0, 3] == alpha
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(
+    ("mapping", "first", "last"),
+    [
+        ("signed:90%", 5, 95),
+        ("stretch:2%,75%", 2, 75),
+        ("stretch:0%,100%", 0, 100),
+        ("stretch:-40,99%", None, 99),
+    ],
+)
+@pytest.mark.parametrize("kernel", ["laplacian4", "gabor:5,30"])
+def test_percentile_ranges_are_those_of_the_sorted_values(
+    run, picture, tmp_path, kernel, mapping, first, last, threads
+):
+    """The ends of the range are values at their nearest ranks, for exact sums and floats."""
+    raw, out = tmp_path / "raw.npy", tmp_path / "out.png"
+    assert run("apply", picture, "-k", kernel, "--map", "raw", "-o", raw).code == 0
+    values = np.sort(np.load(raw), axis=None)
+    ends = [
+        -40.0 if percent is None else values[max(math.ceil(percent * values.size / 100), 1) - 1].item()
+        for percent in (first, last)
+    ]
+    if mapping.startswith("signed"):
+        ends = [-max(map(abs, ends)), max(map(abs, ends))]
+    ran = run(
+        "apply", picture, "-k", kernel, "--map", mapping, "-o", out, "--report", "json", "--threads", threads
+    )
+    kind, _, numbers = json.loads(ran.text)["mapping"].partition(":")
+    found = [float(Fraction(number)) for number in numbers.split(",")]
+    assert found == pytest.approx(ends if kind == "stretch" else ends[1:], rel=1e-5)
+
+
+def test_percentiles_that_are_equal_give_way_to_the_range(run, tmp_path):
+    """A map that is 0 nearly everywhere keeps its one edge."""
+    image = np.zeros((60, 60), np.uint8)
+    image[30, 30] = 200
+    path, out = tmp_path / "dot.png", tmp_path / "out.png"
+    path.write_bytes(imagecodecs.png_encode(image))
+    ran = run("apply", path, "-k", "laplacian4", "--map", "signed:99%", "-o", out, "--report", "json")
+    assert json.loads(ran.text)["mapping"] == "signed:800"
+    assert decoded(out).min() == 1

@@ -17,8 +17,10 @@ from convcli.figure import figure
 from convcli.kernelbank import joined
 from convcli.padding import Padding
 from convcli.paper import Scale
+from convcli.picture import Mapping
 from convcli.scene import Picture, Shape, Text, raster, svg
 from convcli.task import Settings
+from convcli.values import replace
 from tests.conftest import SAMPLES, decoded
 
 SCENE, COLOUR, CLEAR = (SAMPLES / name for name in ("scene.png", "colour.png", "transparent.png"))
@@ -53,7 +55,8 @@ def small(tmp_path, gray):
 @pytest.mark.parametrize("colormap", ["gray", "viridis", "diverging"])
 def test_maps_on_a_page_are_what_apply_writes(run, tmp_path, small, what, colormap):
     """Pixel by pixel, where no pixel is averaged or enlarged; in the same colours."""
-    options = ("-k", "sobel-x", "-k", "laws:stack", "--padding", "valid", "--colormap", colormap)
+    options = ("-k", "sobel-x", "-k", "laws:stack", "--padding", "valid", "--map", "signed")
+    options += ("--colormap", colormap)
     assert run("apply", small, *options, "-o", f"{tmp_path}/maps/").code == 0
     out = tmp_path / "page.png"
     kernels = options if what == "--sheet" else ("-k", "sobel-x", *options[4:])
@@ -65,6 +68,40 @@ def test_maps_on_a_page_are_what_apply_writes(run, tmp_path, small, what, colorm
     )
     places = {place_of(in_colours(decoded(path)), page) for path in written}
     assert len(places) == len(written) == (26 if what == "--sheet" else 1)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "mapping"),
+    [
+        ("sobel-x", "signed:99.5%"),
+        ("sobel", "stretch:0.25%,99.75%"),
+        ("box3", "clip"),
+        ("sobel-x --map signed", "signed"),
+        ("sobel --map stretch:0,200", "stretch:0,200"),
+    ],
+)
+def test_drawn_maps_show_most_values_unless_a_mapping_is_asked_for(run, tmp_path, small, kernel, mapping):
+    """Without --map, outliers do not set the range; the report says which percentiles did."""
+    name, *asked = kernel.split()
+    out, page = tmp_path / "map.png", tmp_path / "page.png"
+    written = run("apply", small, "-k", name, "--map", mapping, "-o", out, "--report", "json")
+    drawn = run("apply", small, "-k", name, *asked, "--sheet", "--tile", 31, "-o", page, "--report", "json")
+    place_of(in_colours(decoded(out)), decoded(page))
+    assert json.loads(written.text)["mapping"] == json.loads(drawn.text)["mapping"]
+
+
+def test_deep_images_that_fill_little_of_their_type_are_seen(run, tmp_path, gray):
+    """12 bits in 16: input and averages are drawn from the lowest to the highest value of the input."""
+    deep = gray.astype(np.uint16) * 16
+    path, page = tmp_path / "deep.png", tmp_path / "page.png"
+    path.write_bytes(imagecodecs.png_encode(deep))
+    low, high = int(deep.min()), int(deep.max())
+    assert run("apply", path, "-k", "identity", "--figure", "--tile", 31, "-o", page).code == 0
+    seen = np.floor((deep.astype(float) - low) * (255 / (high - low)) + 0.5).astype(np.uint8)
+    place_of(in_colours(seen), decoded(page))
+    found = exhibit(str(path), [Settings(convcli.load_kernel("box3"))])
+    assert found.drawn == (low, high)
+    assert str(found.maps[0].report.mapping) == f"stretch:{low},{high}"
 
 
 def test_pixels_of_small_maps_are_enlarged_and_of_large_ones_joined():
@@ -122,8 +159,10 @@ def test_one_frame_of_an_animation_is_drawn_and_named(run, tmp_path, words, told
 
 def test_one_range_for_all(run, small):
     """The lowest and highest value of all maps; signed where any is below zero; a zero is mid-gray then."""
-    each = [Settings(convcli.load_kernel(name)) for name in ("box3", "sobel-x", "identity")]
-    found = exhibit(str(small), each, common=True)
+    signed, stretch = Mapping("signed"), Mapping("stretch")
+    kinds = {"box3": stretch, "sobel-x": signed, "identity": stretch}
+    each = [Settings(convcli.load_kernel(name), mapping=mapping) for name, mapping in kinds.items()]
+    found = exhibit(str(small), [replace(one, mapping=signed) for one in each], common=True)
     (bar,) = {map_.bar for map_ in found.maps}
     values = [
         float(end) for map_ in exhibit(str(small), each).maps for end in (map_.report.low, map_.report.high)
@@ -144,7 +183,7 @@ def test_svg_is_sound(run, tmp_path, small, what):
     odd = tmp_path / "a<b>&\"'.png"
     odd.write_bytes(small.read_bytes())
     out = tmp_path / "page.svg"
-    ran = run("apply", odd, "-k", "sobel-x", "-k", "box3", what, "--tile", 155, "-o", out)
+    ran = run("apply", odd, "-k", "sobel-x", "-k", "box3", "--map", "signed", what, "--tile", 155, "-o", out)
     assert ran.code == 0, ran.err
     root = ElementTree.fromstring(out.read_text("utf-8"))
     assert root.tag == f"{SVG}svg"
@@ -152,7 +191,7 @@ def test_svg_is_sound(run, tmp_path, small, what):
     texts = [text.text for text in root.iter(f"{SVG}text")]
     assert "sobel-x" in texts
     data = [base64.b64decode(image.get("href").split(",")[1]) for image in root.iter(f"{SVG}image")]
-    assert run("apply", odd, "-k", "sobel-x", "-o", tmp_path / "map.png").code == 0
+    assert run("apply", odd, "-k", "sobel-x", "--map", "signed", "-o", tmp_path / "map.png").code == 0
     due = decoded(tmp_path / "map.png")
     assert any(np.array_equal(np.squeeze(decoded(each)), due) for each in data)
 

@@ -85,7 +85,10 @@ def test_a_flat_feature_map_divides_by_nothing():
         ("signd", "did you mean signed"),
         ("signed:0", "the limit must be above 0"),
         ("signed:-4", "the limit must be above 0"),
-        ("stretch:5", "allowed are signed:LIMIT and stretch:LOW,HIGH"),
+        ("stretch:5", "allowed are signed:LIMIT, stretch:LOW,HIGH"),
+        ("signed:0%", "must be above 0, at most 100"),
+        ("stretch:-1%,99%", "a percentage is from 0 to 100"),
+        ("stretch:99%,1%", "LOW must be below HIGH"),
         ("stretch:9,3", "LOW must be below HIGH"),
         ("stretch:a,b", "not a number"),
         ("clip:3", "allowed are"),
@@ -97,7 +100,9 @@ def test_mapping_mistakes(text, words):
         Mapping.parse(text)
 
 
-@pytest.mark.parametrize("text", ["auto", "signed:20", "stretch:-1,5/2", "raw"])
+@pytest.mark.parametrize(
+    "text", ["auto", "signed:20", "stretch:-1,5/2", "raw", "signed:99%", "stretch:1%,99%", "stretch:0,90%"]
+)
 def test_mappings_print_as_they_are_typed(text):
     """What the report says can be typed again."""
     assert str(Mapping.parse(text)) == text

@@ -158,7 +158,7 @@ def test_maps_in_the_terminal(run, tmp_path, gray, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     path, out = tmp_path / "x.png", tmp_path / "out" / "x.png"
     path.write_bytes(imagecodecs.png_encode(gray))
-    for options in (("-k", "box3"), ("-k", "sobel-x", "--colormap", "viridis")):
+    for options in (("-k", "box3"), ("-k", "sobel-x", "--map", "signed", "--colormap", "viridis")):
         out.parent.mkdir(exist_ok=True)
         assert run("apply", path, *options, "-o", out, "-f").code == 0
         due = decoded(out)

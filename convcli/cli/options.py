@@ -246,8 +246,9 @@ mapping = click.option(
     type=Parsed("MAP", _mapping),
     default="auto",
     show_default=True,
-    help="From values to pixels: clip, abs, signed[:LIMIT], stretch[:LOW,HIGH] or raw. auto looks at the "
-    "kernel: weights that sum to 1 clip, to 0 signed, others stretch.",
+    help="From values to pixels: clip, abs, signed[:LIMIT], stretch[:LOW,HIGH] or raw. Limits are numbers or "
+    "percentages, as in signed:99% or stretch:1%,99%. auto looks at the kernel: weights that sum to 1 clip, "
+    "to 0 signed, others stretch.",
 )
 scale = click.option(
     "--scale",
