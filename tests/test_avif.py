@@ -13,6 +13,7 @@ from PIL import Image
 from convcli.errors import ImageError
 from convcli.images import format_named, open_bytes
 from convcli.images.base import Metadata
+from tests.test_metadata import exif_block
 
 RNG = np.random.default_rng(12)
 LIMIT = 10**9
@@ -54,6 +55,33 @@ def test_avif_says_how_it_is_turned(orientation):
     assert (opened.header.columns, opened.header.rows) == size
     assert opened.header.orientation == orientation
     assert opened.pixels().shape == (*size[::-1], 3)
+
+
+def by_heif(pixels: np.ndarray, exif: bytes) -> bytes:
+    import pillow_heif
+
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(pixels)).save(buffer, quality=90, exif=exif)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["avif", "heif"])
+def test_boxes_that_turn_are_obeyed(name, orientation):
+    """The boxes irot and imir turn the image as Exif's orientation turns a PNG, and only once."""
+    if name == "heif":
+        pytest.importorskip("pillow_heif")
+    pixels, exif = np.zeros((32, 48, 3), np.uint8), exif_block(orientation)
+    pixels[:16, :24], pixels[:16, 24:], pixels[16:, :24] = (200, 30, 30), (30, 200, 30), (30, 30, 200)
+    plain, turned = io.BytesIO(), io.BytesIO()
+    Image.fromarray(pixels).save(plain, "PNG", exif=exif)
+    if name == "avif":
+        Image.fromarray(pixels).save(turned, "AVIF", quality=90, exif=exif)
+    data = turned.getvalue() or by_heif(pixels, exif)
+    assert (b"irot" in data or b"imir" in data) == (orientation > 1)
+    expected, found = (open_bytes(each, LIMIT).pixels() for each in (plain.getvalue(), data))
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected)[4:-4:8, 4:-4:8].max() < 30
 
 
 def test_the_first_frame_of_an_avif():

@@ -55,7 +55,7 @@ def exif_block(orientation: int | None, order: str = "<", **extra: str) -> bytes
 def by_pillow(pixels: np.ndarray, name: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     lossless = {"lossless": True} if name == "webp" else {}
-    Image.fromarray(pixels).save(buffer, name, **lossless, **options)
+    Image.fromarray(pixels).save(buffer, name, **{**lossless, **options})
     return buffer.getvalue()
 
 
@@ -277,6 +277,21 @@ def test_xmp_states_no_other_orientation():
         header = open_bytes(data, LIMIT).header
         assert header.orientation == expected
         assert header.metadata.xmp == packet.replace(b"6", b"1")
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+@pytest.mark.parametrize("lossless", [True, False])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_every_webp_says_the_same(alpha, lossless, frames):
+    """Lossy, lossless and animated, opaque and not: profile, Exif, XMP and orientation."""
+    pixels = np.dstack([RGB, RGB[..., :1]]) if alpha else RGB
+    more = {"save_all": True, "append_images": [Image.fromarray(255 - pixels)]} if frames > 1 else {}
+    blocks = {"icc_profile": ICC, "exif": exif_block(6), "xmp": XMP}
+    header = open_bytes(by_pillow(pixels, "webp", lossless=lossless, **blocks, **more), LIMIT).header
+    metadata = header.metadata
+    assert (metadata.icc, metadata.exif, metadata.xmp) == (ICC, exif_block(1), XMP)
+    assert (header.orientation, header.frames, header.channels) == (6, frames, 3 + alpha)
+    assert (header.rows, header.columns) == pixels.shape[1::-1]
 
 
 EXIF_DAMAGE = {
