@@ -97,6 +97,8 @@ class Bmp:
 
     name = "bmp"
     suffixes: tuple[str, ...] = (".bmp", ".dib")
+    largest_side = 2**31 - 1
+    largest_pixels = (2**32 - 2**12) // 4  # of three bytes and the ends of rows, in a file of 4 GiB
     decoding = 5
     encoding = 7
 
