@@ -6,6 +6,8 @@ import signal
 import sys
 from contextlib import suppress
 
+from convcli import monitor
+
 _YOUNG = 50_000
 """Objects made before the garbage collector looks for cycles; imports alone make some ten thousand."""
 
@@ -17,15 +19,38 @@ def entry() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing to clean up while importing
+    if "--debug" not in sys.argv:  # which shows what libraries print as it comes
+        monitor.begin()
     gc.set_threshold(_YOUNG)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # to start its own, which `blas` would stop, takes 60 ms
-    from convcli.cli.main import main
-
-    code = main()
+    code = _run()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):  # closed, or nobody reads
             stream.flush()
-    os._exit(code)
+    monitor.leave(code)
+
+
+def _run() -> int:
+    """Run one command; its exit code, also where there is no memory to say why it failed."""
+    try:
+        from convcli.cli import deadline
+        from convcli.cli.main import main
+
+        if "batch" not in sys.argv[1:2]:  # which forks, and ends its workers itself
+            deadline.begin()
+        return main()
+    except MemoryError:
+        os.write(_stderr(), b"convcli: not enough memory\n")
+        return 2
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        return 1
+
+
+def _stderr() -> int:
+    return 2 if sys.stderr is None else sys.stderr.fileno()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ calls ends.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 from collections.abc import Callable
 from functools import lru_cache
@@ -29,6 +30,12 @@ _NAMES: Final = [
 ]
 """What libraries call their number of threads."""
 
+_FIRST: Final = 2**26
+"""Bytes that have to be free for the first call: OpenBLAS takes 32 MB on most processors."""
+
+_EACH: Final = 2**28
+"""Bytes that have to be free for each of several threads: a buffer, a stack, malloc's arena and arrays."""
+
 Control = tuple[Callable[[], int], Callable[[int], object]]
 """Gets and sets the number of threads."""
 
@@ -45,6 +52,38 @@ def control() -> Control | None:
         if hasattr(library, get) and hasattr(library, set_):
             return getattr(library, get), getattr(library, set_)
     return None
+
+
+def callers(wanted: int) -> int:
+    """How many of ``wanted`` threads may call BLAS at once, as far as there is memory for each.
+
+    OpenBLAS takes a buffer for each thread that calls it, and ends the whole process, or hangs, where it gets
+    none. It keeps its buffers, so the first is taken here, before anything else can use the memory.
+
+    Raises:
+        MemoryError: not even one may.
+    """
+    count = next((count for count in range(wanted, 1, -1) if _is_free(count * _EACH)), 1)
+    _warm()
+    return count
+
+
+@lru_cache(1)
+def _warm() -> None:
+    """Have BLAS take its first buffer."""
+    if not _is_free(_FIRST):
+        raise MemoryError("not enough memory for products of matrices")
+    matrix = np.ones((128, 128), np.float32)
+    np.matmul(matrix, matrix)
+
+
+def _is_free(size: int) -> bool:
+    """Whether the system would give so many bytes; they are not touched."""
+    try:
+        mmap.mmap(-1, size).close()
+    except (OSError, ValueError, MemoryError):
+        return False
+    return True
 
 
 class _OneThread(WhileInside):

@@ -173,6 +173,7 @@ class Draft:
         if self.target is None or _is_device(self.target):
             self.file: BinaryIO = io.BytesIO()
             return self
+        _OPEN.add(self)
         with self.refusals():
             mode = _mode(self.target)
             self.target.parent.mkdir(parents=True, exist_ok=True)
@@ -194,6 +195,11 @@ class Draft:
     def __exit__(self, *_: object) -> None:
         with suppress(OSError):  # what is in its buffer has nowhere to go
             self.file.close()
+        self.remove()
+        _OPEN.discard(self)
+
+    def remove(self) -> None:
+        """Remove the hidden name, if there is one."""
         if self.temporary is not None:
             self.temporary.unlink(missing_ok=True)
 
@@ -280,6 +286,17 @@ class Draft:
             return
         with self.refusals(), suppress(BrokenPipeError), self.target.open("wb") as device:
             device.write(data)
+
+
+_OPEN: set[Draft] = set()
+"""Files in the making."""
+
+
+def abandon() -> None:
+    """Leave nothing of any file in the making, in a process that ends at once."""
+    for draft in list(_OPEN):
+        with suppress(OSError):
+            draft.remove()
 
 
 def _open_file(handle: int) -> str:

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from convcli.blas import ONE_THREAD
+from convcli.blas import ONE_THREAD, callers
 from convcli.border import OUTSIDE, Indices, sources
 from convcli.combine import combine
 from convcli.dtypes import Array, DType
@@ -124,11 +124,13 @@ def run(plan: Plan, source: Source, consumer: Callable[[], Consumer], holder: Ho
     tasks = _Tasks(plan, holder)
     halt = Event()
     with ExitStack() as stack:
+        count = plan.threads
         if method_named(plan.method).products:
             stack.enter_context(ONE_THREAD)
+            count = callers(count)
         threads = stack.enter_context(Threads())
         try:  # a signal may come while the workers begin
-            wanted = plan.threads if plan.threads > 1 else 0
+            wanted = count if count > 1 else 0
             while len(threads) < wanted and threads.begin(
                 partial(_work, plan, source, tasks, consumer(), halt)
             ):

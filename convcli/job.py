@@ -18,7 +18,6 @@ from convcli.errors import ConvcliError, Halted, OutputError, one_line
 from convcli.featuremap import FeatureMap, feature_maps
 from convcli.files import STREAM, Input
 from convcli.images.base import Format, Lossy, Metadata, Progressive, Reader, depth_text, kind_text
-from convcli.images.decoding import QUIET
 from convcli.images.metadata import listed
 from convcli.images.pnm import misnamed
 from convcli.naming import Target
@@ -224,7 +223,7 @@ def _write(target: Target, book: list[Canvas], draft: Draft) -> None:
 def encoding(target: Target, draft: Draft) -> Iterator[None]:
     """Turn whatever an encoder raises into one `OutputError`."""
     try:
-        with QUIET, draft.refusals():
+        with draft.refusals():
             yield
     except (ConvcliError, Halted, MemoryError):
         raise

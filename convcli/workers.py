@@ -10,6 +10,7 @@ import ctypes
 import gc
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from types import FrameType
 from typing import Any, Final
 
 from convcli.errors import ConvcliError
+from convcli.monitor import last_words
 from convcli.processes import end_with
 from convcli.threads import Threads
 from convcli.values import frozen
@@ -33,7 +35,9 @@ MOST_FINISHING: Final = 2
 """Results of a worker that wait for the disk, before it gets nothing more to compute."""
 
 _ENDING: Final = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-_PATIENCE: Final = 5.0  # seconds that a worker has to end when it is asked to
+_PATIENCE: Final = 0.7  # seconds that workers have to end when they are asked to
+_ERROR: Final = 2  # the descriptor of standard error
+_MOST_WORDS: Final = 2**13  # bytes that are read of what a worker's libraries printed
 _TRIM, _MAPPED = -1, -3
 """glibc's numbers for what is freed and kept (M_TRIM_THRESHOLD), and for what is mapped apart, which is given
 back at once (M_MMAP_THRESHOLD), in bytes: to take fresh pages for each picture costs a tenth of its time."""
@@ -64,6 +68,7 @@ class Death:
 class _Worker:
     process: Any
     pipe: Connection
+    words: int | None  # what its libraries print, as an open file
     computing: int | None = None
     retired: bool = False
     finishing: list[int] = field(default_factory=list)
@@ -91,11 +96,13 @@ class Crew:
             if kind is not None:
                 worker.process.terminate()
             worker.pipe.close()
+        end = time.monotonic() + _PATIENCE
         for worker in self.workers:
-            worker.process.join(_PATIENCE if kind is not None else None)
+            worker.process.join(max(end - time.monotonic(), 0) if kind is not None else None)
             if worker.process.exitcode is None:
                 worker.process.kill()
                 worker.process.join()
+            _said(worker.words)
 
     @property
     def idle(self) -> bool:
@@ -125,6 +132,7 @@ class Crew:
         for worker in others:
             worker.process.join()
             self.workers.remove(worker)
+            _said(worker.words)
 
     def _free(self) -> _Worker | None:
         for worker in self.workers:
@@ -146,7 +154,8 @@ class Crew:
         context = get_context("fork")
         ours, theirs = context.Pipe()
         others = [worker.pipe for worker in self.workers]
-        given = theirs, [ours, *others], self.work, os.getpid(), self.kept
+        words = _nameless_file()
+        given = theirs, [ours, *others], self.work, os.getpid(), self.kept, words
         process = context.Process(target=_serve, args=given)
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # until the worker can answer them
         try:
@@ -154,7 +163,7 @@ class Crew:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         theirs.close()
-        worker = _Worker(process, ours)
+        worker = _Worker(process, ours, words)
         self.workers.append(worker)
         return worker
 
@@ -185,6 +194,7 @@ class Crew:
         worker.pipe.close()
         worker.process.join()
         self.workers.remove(worker)
+        said = _said(worker.words)
         if worker.computing is not None:
             blamed, self.again = worker.computing, self.again + worker.finishing
         elif worker.finishing:
@@ -193,7 +203,24 @@ class Crew:
         else:
             return
         del self.tasks[blamed]
-        yield Death(blamed, _reason(worker.process.exitcode))
+        yield Death(blamed, _reason(worker.process.exitcode) + (f": {said}" if said else ""))
+
+
+def _nameless_file() -> int | None:
+    """A file in memory; None where a system has none, or none to spare."""
+    try:
+        return os.memfd_create("convcli")
+    except (OSError, AttributeError):
+        return None
+
+
+def _said(words: int | None) -> str:
+    """The last words of a worker that ended, whose file is closed."""
+    if words is None:
+        return ""
+    with os.fdopen(words, "rb") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - _MOST_WORDS, 0))
+        return last_words(file.read())
 
 
 def _reason(code: int) -> str:
@@ -208,9 +235,13 @@ class _Ended(BaseException):
     """Somebody asked the worker to end."""
 
 
-def _serve(pipe: Connection, others: list[Connection], work: Work, parent: int, kept: int) -> None:
+def _serve(
+    pipe: Connection, others: list[Connection], work: Work, parent: int, kept: int, words: int | None
+) -> None:
     """Work until the pipe is closed, and leave without the clean-up of the process that this is a copy of."""
     try:
+        if words is not None:
+            os.dup2(words, _ERROR)
         _attend(parent)
         _keep_memory(kept)
         for other in others:  # as long as a copy is open, nobody sees that the parent is gone

@@ -112,7 +112,10 @@ def test_fewer_processes_do_all_or_say_why_not(allowed, code, told, large, run, 
 @pytest.mark.parametrize("limit", range(225_000, 750_000, 75_000))
 @pytest.mark.parametrize("command", ["apply", "batch"])
 def test_little_memory_is_enough_or_one_line(limit, command, large):
-    """A limit of the address space, which threads fill with their stacks, ends in no traceback or waiting."""
+    """A limit of the address space, which stacks and buffers fill, ends in no traceback, waiting or silence.
+
+    What fits depends on the machine; that a failure has one line does not.
+    """
     words = [command, large, large.parent / "out/", "-k", "random:9x9,seed=1", "--threads", "8", "-q"]
     if command == "apply":
         words.insert(2, "-o")

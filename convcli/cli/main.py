@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import click
 
-from convcli import __version__
+from convcli import __version__, monitor
 from convcli.cli.console import tell
 from convcli.errors import ConvcliError, one_line, suggest
 
@@ -130,6 +130,7 @@ def _prepare_process() -> None:
     for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks for
             signal.signal(number, _stop)
+    monitor.arm()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show × shows ?
     while None in (sys.stdin, sys.stdout, sys.stderr) and os.open(os.devnull, os.O_RDWR) < STANDARD_STREAMS:
@@ -155,7 +156,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     An exception in the middle of an import can get lost; so that one ends the process as it is.
     """
     if _is_importing(frame):
-        os._exit(128 + number)
+        monitor.leave(128 + number)
     for other in ENDING:
         signal.signal(other, _nothing)  # one that came already and were ignored now would be a message
     raise Stopped(number)
@@ -184,9 +185,6 @@ def _unknown_option(error: click.NoSuchOption, given: Sequence[str]) -> str:
 
 def _report(error: Exception, given: Sequence[str]) -> int:
     """One line on standard error."""
-    decoding = sys.modules.get("convcli.images.decoding")
-    if decoding is not None:
-        decoding.QUIET.end()  # who ran out of memory may have left it silent
     if isinstance(error, click.NoSuchOption):
         message = _unknown_option(error, given)
     elif isinstance(error, click.ClickException):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from convcli.dtypes import Array
@@ -21,29 +20,6 @@ _PLACE: Final = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>")  # of an object, in a l
 _COPIED: Final = 2**18  # pixels that are copied at once
 _SHORT: Final = ("too small", "truncated", "not enough", "unexpected end", "premature end")
 """How decoders say that a file is cut off, in small letters."""
-
-
-class _Silence(WhileInside):
-    """Standard error pointed at nothing."""
-
-    kept: int | None = None
-
-    def begin(self) -> None:
-        with suppress(OSError):  # standard error is closed already
-            self.kept = os.dup(2)
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, 2)
-            os.close(null)
-
-    def end(self) -> None:
-        if self.kept is not None:
-            os.dup2(self.kept, 2)
-            os.close(self.kept)
-            self.kept = None
-
-
-QUIET: Final = _Silence()
-"""Keeps what libraries print off standard error, where one failure is one line."""
 
 
 class _AnySize(WhileInside):
@@ -79,8 +55,7 @@ def strict(name: str) -> Iterator[None]:
 def sound(name: str) -> Iterator[None]:
     """Turn whatever a decoder raises into one `ImageError`."""
     try:
-        with QUIET:
-            yield
+        yield
     except ImageError:
         raise
     except Exception as error:
