@@ -532,7 +532,7 @@ def test_a_worker_that_dies_costs_one_picture(tmp_path):
     log = tmp_path / "log.jsonl"
     process = started(folder, tmp_path / "out", *SLOWLY, "--report", log, "-j", 2, cwd=tmp_path)
     wait_for_results(process, tmp_path / "out")
-    os.kill(children(process.pid)[0], signal.SIGKILL)
+    os.kill(children(process.pid)[-1], signal.SIGKILL)  # behind the monitor
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1
     assert err.count(b"its worker was killed by SIGKILL") == 1
