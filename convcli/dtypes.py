@@ -135,6 +135,7 @@ class Finish:
         self.work = self._integer_type(source) or self._float_type(source)
         self.limits = self._limits()
         self.ends = self._ends() if self.limits else None
+        self.overflows = target.kind == "f" and not self.largest < float(np.finfo(target).max)
 
     def _integer_type(self, source: DType) -> DType | None:
         """The type for rounding in integers, or None where floats are quicker or nothing is exact."""
@@ -192,12 +193,14 @@ class Finish:
         """Write the results of ``sums`` to ``out`` (same size); ``sums`` may be changed.
 
         Returns:
-            How many values lay below and above the target's range; zeros unless ``count``.
+            How many values lay below and above the target's range; zeros unless ``count``. For floats those
+            are finite sums that became infinite.
         """
         if sums.dtype != self.work and sums.ndim > 1:
             return self._in_blocks(sums, out, count)
         work = sums if sums.dtype == self.work else sums.astype(self.work)
         kind = work.dtype.type
+        infinite = self._infinities(work, self.affine.magnitude) if count and self.overflows else (0, 0)
         if self.affine.gain != 1:
             work *= kind(self.affine.gain)
         if self.affine.offset != 0:
@@ -215,7 +218,18 @@ class Finish:
             out[work.reshape(out.shape) >= np.nextafter(2.0 ** (63 + (self.target.kind == "u")), 0)] = span(
                 self.target
             )[1]
+        if count and self.overflows:
+            found = self._infinities(out)
+            beyond = found[0] - infinite[0], found[1] - infinite[1]
         return beyond
+
+    @staticmethod
+    def _infinities(values: Array, magnitude: bool = False) -> tuple[int, int]:
+        """How many values are −∞ and ∞, as magnitudes if asked."""
+        if not values.size or (np.isfinite(values.min()) and np.isfinite(values.max())):
+            return 0, 0
+        low, high = (int(np.count_nonzero(values == end)) for end in (-np.inf, np.inf))
+        return (0, low + high) if magnitude else (low, high)
 
     def _in_blocks(self, sums: Array, out: Array, count: bool) -> tuple[int, int]:
         """Another type takes a copy; some rows at a time, it stays in the cache."""

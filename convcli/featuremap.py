@@ -53,20 +53,24 @@ T = TypeVar("T", bound=Tally)
 
 @dataclass(slots=True)
 class Seen:
-    """What was seen of one map's sums: their range, and how many values were cut off below and above."""
+    """What was seen of one map's sums: the range of the finite ones, and how many are not or were cut off."""
 
     low: float = inf
     high: float = -inf
     below: int = 0
     above: int = 0
+    nan: int = 0
+    infinite: int = 0
 
     def note(self, sums: Array) -> None:
-        """Widen the range by these sums; what is not finite does not count."""
+        """Widen the range by the sums that are finite, and count the others."""
         if not sums.size:
             return
         low, high = sums.min().item(), sums.max().item()
         if not (isfinite(low) and isfinite(high)):
-            finite = sums[np.isfinite(sums)]
+            finite, nan = sums[np.isfinite(sums)], int(np.count_nonzero(np.isnan(sums)))
+            self.nan += nan
+            self.infinite += sums.size - finite.size - nan
             low, high = (finite.min().item(), finite.max().item()) if finite.size else (inf, -inf)
         self.low, self.high = min(self.low, low), max(self.high, high)
 
@@ -75,6 +79,8 @@ class Seen:
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         self.below += other.below
         self.above += other.above
+        self.nan += other.nan
+        self.infinite += other.infinite
 
 
 @frozen(eq=False)
@@ -82,9 +88,10 @@ class FeatureMap:
     """What became of one map.
 
     Attributes:
-        low, high: the range of its values before the mapping.
-        below, above: values that the mapping cut off.
+        low, high: the range of its finite values before the mapping.
+        below, above: values that were cut off, by the mapping or because the result's type ends before them.
         mapping: with the range that it used.
+        nan, infinite: values before the mapping that are not finite.
     """
 
     low: Number
@@ -92,6 +99,8 @@ class FeatureMap:
     below: int
     above: int
     mapping: Mapping
+    nan: int = 0
+    infinite: int = 0
 
 
 @frozen
@@ -179,7 +188,7 @@ def feature_maps(
         plan, source, seen_sums, fresh_seen, lambda own: _Painter(own, view, opaque, noting, palettes), holder
     )
     return [
-        FeatureMap(*_range(outcome, index, map_), map_.below, map_.above, used)
+        FeatureMap(*_range(outcome, index, map_), map_.below, map_.above, used, map_.nan, map_.infinite)
         for index, (map_, used) in enumerate(zip(seen_sums, mappings, strict=True))
     ]
 

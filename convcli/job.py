@@ -13,7 +13,7 @@ from typing import Final, Self
 from convcli import images
 from convcli.canvas import MOST_WAITING, Canvas
 from convcli.drafts import Draft, Ledger, check_stream
-from convcli.dtypes import Array
+from convcli.dtypes import Array, DType
 from convcli.errors import ConvcliError, Halted, OutputError, one_line
 from convcli.featuremap import FeatureMap, feature_maps
 from convcli.files import STREAM, Input
@@ -21,7 +21,7 @@ from convcli.images.base import Format, Lossy, Metadata, Progressive, Reader, de
 from convcli.images.metadata import listed
 from convcli.images.pnm import misnamed
 from convcli.naming import Target
-from convcli.report import File, Report
+from convcli.report import File, Report, counted
 from convcli.task import GRAY, Settings, Task, prepare
 from convcli.threads import Threads
 from convcli.values import frozen
@@ -264,12 +264,29 @@ def report_of(
         mapping_text=_mapping_text(task, found),
         below=found.below,
         above=found.above,
+        nan=found.nan,
+        infinite=found.infinite,
         values=task.plan.problem.values // task.plan.problem.filter.maps,
         plan=task.plan,
         seconds=seconds,
         metadata=listed(task.said.metadata),
-        notes=_notes(task, target, settings),
+        notes=(*_value_notes(found, task.layout.dtype), *_notes(task, target, settings)),
     )
+
+
+def _value_notes(found: FeatureMap, dtype: DType) -> list[str]:
+    """What became of values that are no finite numbers, or of numbers that the result's type ends before."""
+    floats, notes = dtype.kind == "f", []
+    if found.nan:
+        notes.append(f"{counted(found.nan, 'NaN value')}: {'kept' if floats else 'written as 0'}")
+    if found.infinite:
+        fate = "kept" if floats else "written as the type's lowest or highest value, and counted as saturated"
+        words = "from infinite pixels, or sums that overflow"
+        notes.append(f"{counted(found.infinite, 'infinite value')}, {words}: {fate}")
+    if floats and found.below + found.above:
+        beyond = counted(found.below + found.above, "finite value")
+        notes.append(f"{beyond} beyond what {dtype} holds: written as infinity, and counted as saturated")
+    return notes
 
 
 def _mapping_text(task: Task, found: FeatureMap) -> str:

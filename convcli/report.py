@@ -60,6 +60,8 @@ class Report:
     plan: Plan
     seconds: float
     frames: int = 1
+    nan: int = 0
+    infinite: int = 0
     metadata: tuple[tuple[str, str], ...] = ()  # what was carried over: its name, and words for people
     notes: tuple[str, ...] = ()
 
@@ -106,6 +108,14 @@ class Report:
         return "convolution (the kernel turned by 180°)" if self.flip else "cross-correlation"
 
     @property
+    def _range_text(self) -> str:
+        """The range of the finite values; how many others there are is a note."""
+        if math.isnan(self.low):
+            return "no value is finite"
+        only = " of the finite values," if self.nan or self.infinite else ""
+        return f"{short(self.low)} … {short(self.high)}{only} before the mapping"
+
+    @property
     def _grouped(self) -> str:
         groups = self.plan.problem.groups
         return f" in {groups} groups" if groups > 1 else ""
@@ -135,6 +145,7 @@ class Report:
             "groups": self.plan.problem.groups,
             "output": {**_file_dict(self.target, self.output_shape), "map": self.index},
             "range": {"low": float(self.low), "high": float(self.high)},
+            "nonfinite": {"nan": self.nan, "infinite": self.infinite},
             "mapping": str(self.mapping),
             "saturated": {"below": self.below, "above": self.above, "of": self.values},
             "plan": plan_dict(self.plan),
@@ -175,7 +186,7 @@ class Report:
             ("output", layouts(self.output_shape)),
             ("receptive", receptive_text(self.receptive)),
             ("cost", f"{cost_text(self.parameters, self.multiply_adds)}"),
-            ("range", f"{short(self.low)} … {short(self.high)} before the mapping"),
+            ("range", self._range_text),
             ("mapping", self.mapping_text),
             ("saturated", f"{self.below} below and {self.above} above{of} values"),
             ("plan", f"{self.plan.summary}: {self.seconds * 1000:.1f} ms"),
@@ -223,6 +234,8 @@ _CELLS: Final[dict[str, Callable[[Report], Any]]] = {
     "mapping": lambda report: str(report.mapping),
     "below": lambda report: report.below,
     "above": lambda report: report.above,
+    "nan": lambda report: report.nan,
+    "infinite": lambda report: report.infinite,
     "method": lambda report: report.plan.method,
     "seconds": lambda report: round(report.seconds, 6),
 }

@@ -579,3 +579,67 @@ def test_percentiles_that_are_equal_give_way_to_the_range(run, tmp_path):
     ran = run("apply", path, "-k", "laplacian4", "--map", "signed:99%", "-o", out, "--report", "json")
     assert json.loads(ran.text)["mapping"] == "signed:800"
     assert decoded(out).min() == 1
+
+
+def spoiled(path):
+    """8 × 8 floats, 0 to 63, with a NaN in the middle and an infinity of each sign in two corners."""
+    pixels = np.arange(64, dtype=np.float32).reshape(8, 8)
+    pixels[3, 4], pixels[0, 0], pixels[7, 7] = np.nan, np.inf, -np.inf
+    np.save(path, pixels)
+    return path
+
+
+@pytest.mark.parametrize("mapping", ["clip", "stretch", "signed", "raw"])
+def test_values_that_are_not_finite_are_counted(run, tmp_path, mapping):
+    """Each map's own count, a range of the finite values, and what became of the others, in every form."""
+    source = spoiled(tmp_path / "in.npy")
+    suffix, depth = ("npy", "float") if mapping == "raw" else ("png", "8")
+    options = ["-k", "box3", "-k", "[1]", "--padding", "valid", "--map", mapping, "--depth", depth]
+    options += ["-o", tmp_path / f"{{kernel}}.{suffix}", "-f"]
+    box, one = (
+        json.loads(line) for line in run("apply", source, *options, "--report", "json").text.splitlines()
+    )
+    assert (box["nonfinite"], one["nonfinite"]) == ({"nan": 9, "infinite": 2}, {"nan": 1, "infinite": 2})
+    assert (one["range"]["low"], one["range"]["high"]) == (1, 62)
+    cut = {"clip": (1, 61), "stretch": (1, 1), "signed": (1, 1), "raw": (0, 0)}[mapping]
+    assert (one["saturated"]["below"], one["saturated"]["above"]) == cut
+    fates = (
+        ("kept", "kept") if mapping == "raw" else ("written as 0", "written as the type's lowest or highest")
+    )
+    assert one["notes"][0] == f"1 NaN value: {fates[0]}"
+    assert one["notes"][1].startswith(
+        "2 infinite values, from infinite pixels, or sums that overflow: " + fates[1]
+    )
+    rows = list(csv.DictReader(io.StringIO(run("apply", source, *options, "--report", "csv").text)))
+    assert [(row["nan"], row["infinite"]) for row in rows if row["nan"] != "nan"] == [("9", "2"), ("1", "2")]
+    text = run("apply", source, *options, "--report", "text").text
+    assert "1 … 62 of the finite values, before the mapping" in text
+    assert "9 NaN values: " + fates[0] in text
+
+
+def test_values_that_are_not_finite_are_counted_in_a_batch(run, tmp_path):
+    """The manifest's row says it too; a map without any finite value says that."""
+    (tmp_path / "in").mkdir()
+    spoiled(tmp_path / "in" / "a.npy")
+    np.save(tmp_path / "in" / "b.npy", np.full((4, 4), np.nan))
+    log = tmp_path / "log.jsonl"
+    ran = run("batch", tmp_path / "in", tmp_path / "out", "-k", "[1]", "--map", "raw", "--report", log)
+    assert ran.code == 0, ran.err
+    found = [json.loads(line) for line in log.read_text().splitlines()]
+    counts = [row["nonfinite"] for row in found if "nonfinite" in row]
+    assert counts == [{"nan": 1, "infinite": 2}, {"nan": 16, "infinite": 0}]
+    ran = run("apply", tmp_path / "in" / "b.npy", "-k", "[1]", "--map", "raw", "-o", tmp_path / "c.npy")
+    assert "no value is finite" in ran.text
+
+
+def test_results_beyond_a_float_are_counted(run, tmp_path):
+    """A weight of 1e300: finite sums that float32 holds as infinity are saturated, and a note says so."""
+    source, out = tmp_path / "in.npy", tmp_path / "out.npy"
+    np.save(source, np.arange(64, dtype=np.uint8).reshape(8, 8))
+    ran = run("apply", source, "-k", "1e300", "--map", "raw", "-o", out, "--report", "json")
+    report = json.loads(ran.text)
+    assert np.count_nonzero(np.isinf(np.load(out))) == 63
+    assert report["nonfinite"] == {"nan": 0, "infinite": 0}
+    assert (report["saturated"]["below"], report["saturated"]["above"]) == (0, 63)
+    assert report["notes"][0].startswith("63 finite values beyond what float32 holds: written as infinity")
+    assert report["range"]["high"] == pytest.approx(63e300)

@@ -159,3 +159,15 @@ def test_sums_become_the_nearest_floats(values, denominator, wide):
         affine = Affine(1, 0, denominator)
         Finish(np.dtype(np.int64), low, high, affine, np.dtype(target), exact=True)(np.array(sums), out)
         assert out.tolist() == [rounded(Fraction(value, denominator), target) for value in sums]
+
+
+def test_floats_that_become_infinite_are_counted():
+    """Finite sums beyond the range of the target, of each sign; not those that were infinite before."""
+    values = np.array([[1e39, -1e39, 1e38, np.inf, -np.inf, np.nan, 0]])
+    narrow = np.dtype(np.float32)
+    out = np.empty(values.shape, narrow)
+    for affine, cut in ((Affine(), (1, 1)), (Affine(magnitude=True), (0, 2))):
+        finish = Finish(values.dtype, -np.inf, np.inf, affine, narrow, False)
+        with np.errstate(over="ignore"):
+            assert finish(values.copy(), out, count=True) == cut
+        assert np.isinf(out).sum() == 4
