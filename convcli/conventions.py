@@ -6,6 +6,7 @@ every amount and fill has one meaning.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -28,8 +29,10 @@ class Convention:
         amounts: named amounts that it knows, with how they are to be read: an amount of this project's, or
             a function of the window's extents.
         fills: its words for what lies past the edge, with this project's.
-        explicit: what it says to explicit amounts: empty where it takes any, ``even`` where both sides of an
-            axis have to be alike, or else why it takes none.
+        fill: what lies past the edge where no word says it, in this project's words.
+        explicit: what it says to explicit amounts: empty where it takes any, ``even`` where it takes one for
+            each axis, ``begins`` where four are those before both axes and then those behind, or else why it
+            takes none.
         constants: whether any number can be a fill.
         turned: whether it turns the kernel.
         pools: whether it has pooling layers.
@@ -41,6 +44,7 @@ class Convention:
     default: str
     amounts: Mapping[str, str | Callable[[Sizes], Explicit]]
     fills: Mapping[str, str]
+    fill: str = "zero"
     explicit: str = ""
     constants: bool = False
     turned: bool = False
@@ -74,8 +78,16 @@ SCIPY_NDIMAGE: Final = Convention(
     "scipy.ndimage.convolve",
     "same:reflect",
     {"same": _turned_anchored},
-    {"reflect": "symmetric", "mirror": "reflect", "nearest": "edge"},
-    explicit="scipy.ndimage.convolve keeps the picture's size",
+    {
+        "reflect": "symmetric",
+        "grid-mirror": "symmetric",
+        "mirror": "reflect",
+        "nearest": "edge",
+        "constant": "zero",
+        "grid-constant": "zero",
+        "grid-wrap": "wrap",
+    },
+    explicit="scipy.ndimage.convolve keeps the image's size",
     turned=True,
     pools=False,
 )
@@ -98,8 +110,15 @@ CONVENTIONS: Final[Mapping[str, Convention]] = {
     "onnx": Convention(
         "Conv of ONNX",
         "0",
-        {"valid": "valid", "same": "same", "same-upper": "same", "same-lower": "same-lower"},
+        {
+            "valid": "valid",
+            "notset": "valid",
+            "same": "same",
+            "same-upper": "same",
+            "same-lower": "same-lower",
+        },
         _ZERO,
+        explicit="begins",
         pool_stride="one",
         ceiling=True,
     ),
@@ -116,7 +135,8 @@ CONVENTIONS: Final[Mapping[str, Convention]] = {
             "reflect-101": "reflect",
             "default": "reflect",
         },
-        explicit="cv2.filter2D keeps the picture's size; cv2.copyMakeBorder stands in front of it",
+        fill="reflect",
+        explicit="cv2.filter2D keeps the image's size; cv2.copyMakeBorder stands in front of it",
         pools=False,
     ),
 }
@@ -161,18 +181,22 @@ def _explicit(said: Convention, word: str, text: str) -> Explicit:
         raise ArgumentError(f"{said.operation} has no padding {shown(word)}; {known}{hint}")
     amount = Padding.parse(word).amount
     assert not isinstance(amount, str)
-    if said.explicit not in ("", "even"):
+    numbers = len(re.findall(r"\d+", word))
+    if said.explicit not in ("even", "begins"):
         raise ArgumentError(f"padding {shown(text)}: {said.explicit}; {known}")
-    if said.explicit == "even" and any(before != after for before, after in amount):
+    if said.explicit == "even" and numbers > 2:
         raise ArgumentError(
             f"padding {shown(text)}: {said.operation} pads both sides alike; allowed: N or ROWS,COLS"
         )
+    if said.explicit == "begins" and numbers == 4:
+        (top, left), (bottom, right) = amount
+        return (top, bottom), (left, right)
     return amount
 
 
 def _fill(said: Convention, word: str) -> Fill:
     if not word:
-        return Fill()
+        return Fill.parse(said.fill)
     if word in said.fills:
         return Fill.parse(said.fills[word])
     if said.constants and not word.isalpha():
@@ -205,7 +229,7 @@ def refusal(like: str, kind: str, axes: Sequence[Axis], fill: Fill) -> str:
         return "PyTorch pads a pool by half of its size at most"
     most = {"reflect": -1, "wrap": 0}
     if like == "torch" and fill.mode in most:
-        short = [axis for axis in axes if axis.before > axis.size + most[fill.mode]]
+        short = [axis for axis in axes if max(axis.before, axis.after) > axis.size + most[fill.mode]]
         if short:
             return f"PyTorch continues {short[0].size} pixels by {short[0].size + most[fill.mode]} at most"
     return ""

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 import convcli
+from convcli.conventions import CONVENTIONS, SCIPY_NDIMAGE
 from convcli.errors import ArgumentError
 from convcli.geometry import geometry
 from convcli.layercode import codes
 from convcli.layers import Layer, Shape, chain
-from convcli.padding import Padding
+from convcli.padding import Padding, normal_word
 from convcli.values import replace
 from tests.conftest import decoded
 
@@ -117,9 +118,10 @@ def test_like_keras(keras, text):
 
 
 TORCH_LAYERS = [
-    *convolutions(["", "0", "1", "2,1"]),
+    *convolutions(["", "0", "1", "2,1", "valid"]),
     *[f"{kernel}x6,padding=same{step}" for kernel, step in itertools.product(KERNELS, ("", ",dilation=2"))],
     *[f"3x4x6,padding=2:{fill}" for fill in ("zeros", "reflect", "replicate", "circular")],
+    *[f"4x2x6,padding=same:{fill}" for fill in ("zeros", "reflect", "replicate", "circular")],
     "3x3x6,groups=2,padding=1,stride=2",
     "depthwise3x3x2,padding=1",
     *[
@@ -139,7 +141,7 @@ def test_like_torch(torch, text):
     shape = one(text, "torch")
     layer, x = shape.layer, tensor(4)
     amount, _, mode = (layer.padding or "0").partition(":")
-    padding = amount if amount == "same" else tuple(map(int, amount.split(",")))
+    padding = amount if amount in ("same", "valid") else tuple(map(int, amount.split(",")))
     options: dict[str, Any] = {"stride": layer.stride} if layer.stride else {}
     options |= {"padding": padding[0] if len(padding) == 1 else padding}
     options |= {"dilation": layer.dilation} if max(layer.dilation) > 1 else {}
@@ -165,7 +167,7 @@ def test_like_torch(torch, text):
 
 
 ONNX_LAYERS = [
-    *convolutions(["", "valid", "same", "same-lower", "1", "0x1x2x0"]),
+    *convolutions(["", "valid", "notset", "same", "same-lower", "1", "0x1x2x0"]),
     "3x3x6,groups=2,padding=same_upper,stride=2",
     *[
         f"{kind}{kernel}{padding}{step}"
@@ -181,7 +183,13 @@ ONNX_LAYERS = [
     ],
     "pool3x3,dilation=2,stride=2",
 ]
-AUTO_PADS = {"valid": "VALID", "same": "SAME_UPPER", "same_upper": "SAME_UPPER", "same-lower": "SAME_LOWER"}
+AUTO_PADS = {
+    "valid": "VALID",
+    "notset": "NOTSET",
+    "same": "SAME_UPPER",
+    "same_upper": "SAME_UPPER",
+    "same-lower": "SAME_LOWER",
+}
 
 
 @pytest.mark.parametrize("text", ONNX_LAYERS)
@@ -196,8 +204,7 @@ def test_like_onnx(text):
         options["auto_pad"] = AUTO_PADS[layer.padding]
     elif layer.padding:
         numbers = [int(part) for part in layer.padding.split(",")]
-        top, bottom, left, right = numbers * 4 if len(numbers) == 1 else numbers
-        options["pads"] = [top, left, bottom, right]
+        options["pads"] = numbers * 4 if len(numbers) == 1 else numbers
     options |= {"strides": layer.stride} if layer.stride else {}
     options |= {"dilations": layer.dilation} if max(layer.dilation) > 1 else {}
     inputs = {"x": x.transpose(2, 0, 1)[None]}
@@ -267,7 +274,8 @@ def test_pools_of_small_images_as_onnx():
 
 
 SIGNAL = ["", "full", "same", "valid", "same:wrap", "same:symm", "full:symm", "same:7", "full:wrap"]
-NDIMAGE = ["same:reflect", "same:mirror", "same:nearest"]
+WORDS = ("reflect", "grid-mirror", "mirror", "nearest", "constant", "grid-constant", "grid-wrap")
+NDIMAGE = [f"same:{word}" for word in WORDS]
 BOUNDARIES = {"": "fill", "7": "fill", "wrap": "wrap", "symm": "symm"}
 
 
@@ -308,7 +316,9 @@ BORDERS = {
 }
 
 
-@pytest.mark.parametrize("text", convolutions(["", "valid", *(f"same:{b}" for b in BORDERS)], "x1", FEWER))
+@pytest.mark.parametrize(
+    "text", convolutions(["", "same", "valid", *(f"same:{b}" for b in BORDERS)], "x1", FEWER)
+)
 def test_like_opencv(text):
     """filter2D with its borders, its anchor and its default; strides are slices, valid is a crop."""
     cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
@@ -326,6 +336,24 @@ def test_like_opencv(text):
     theirs = theirs[:: steps[0], :: steps[1]]
     assert theirs.shape == shape.output[1:3]
     assert np.array_equal(ours(shape, x, w[..., None])[..., 0], theirs)
+
+
+@pytest.mark.parametrize("like", CONVENTIONS)
+def test_every_word_of_a_library_is_tried(like):
+    """Each amount and fill of a convention stands in the table of its library."""
+    said = [CONVENTIONS[like], *([SCIPY_NDIMAGE] if like == "scipy" else [])]
+    tables = {
+        "keras": KERAS_LAYERS,
+        "torch": TORCH_LAYERS,
+        "onnx": ONNX_LAYERS,
+        "scipy": test_like_scipy.pytestmark[0].args[1],
+        "opencv": test_like_opencv.pytestmark[0].args[1],
+    }
+    paddings = [Layer.parse(text).padding or "" for text in tables[like]]
+    tried = {normal_word(word) for padding in paddings for word in padding.split(":")}
+    synonyms = {"zero", "zeros", "fill", "same-upper", "constant"}  # of what is the default
+    wanted = {word for each in said for word in (*each.amounts, *each.fills)}
+    assert wanted - synonyms <= tried
 
 
 def test_every_table_holds_fifty_layers():
@@ -350,6 +378,8 @@ def test_every_table_holds_fifty_layers():
         ("keras", "pool3x3,ceil=yes", "Keras has no ceil mode"),
         ("torch", "3x3x4,padding=same,stride=2", "no padding 'same' for a stride above 1; allowed: numbers"),
         ("torch", "3x3x4,padding=1,0,1,1", "pads both sides alike"),
+        ("torch", "3x3x4,padding=1,1,2,2", "pads both sides alike; allowed: N or ROWS,COLS"),
+        ("torch", "3x20x4,padding=same:reflect", "continues 10 pixels by 9 at most"),
         ("torch", "pool3x3,padding=2", "pads a pool by half of its size at most"),
         ("torch", "avgpool3x3,dilation=2", "no dilation in this pool"),
         ("torch", "3x3x4,padding=13:reflect", "continues 13 pixels by 12 at most"),
@@ -360,7 +390,11 @@ def test_every_table_holds_fifty_layers():
         ("onnx", "pool3x3,padding=same,ceil=yes", "no ceil mode with auto_pad"),
         ("scipy", "3x3x1,padding=1", "has the modes full, same and valid"),
         ("scipy", "3x3x1,padding=full:mirror", "scipy.ndimage.convolve has no padding 'full'"),
-        ("scipy", "3x3x1,padding=same:replicate", "allowed: fill, zero, zeros, wrap, symm, reflect, mirror"),
+        (
+            "scipy",
+            "3x3x1,padding=same:replicate",
+            "allowed: fill, zero, zeros, wrap, symm, reflect, grid-mirror",
+        ),
         ("scipy", "3x3x1,padding=mirror", "fills stand behind a colon, as in same:mirror"),
         ("scipy", "pool2x2", "is no pool"),
         ("opencv", "3x3x1,padding=same:wrap", "cv2.filter2D has no padding with 'wrap'"),
@@ -496,6 +530,8 @@ def test_the_code_pools_to_the_shape(keras, torch, text):
         ("scipy", "same:reflect", "ndimage.convolve(x, w)"),
         ("scipy", "same:mirror", "ndimage.convolve(x, w, mode='mirror')"),
         ("opencv", None, "cv2.filter2D(x, -1, w)"),
+        ("opencv", "same", "cv2.filter2D(x, -1, w)"),
+        ("opencv", "same:constant", "cv2.filter2D(x, -1, w, borderType=cv2.BORDER_CONSTANT)"),
         ("opencv", "same:reflect", "cv2.filter2D(x, -1, w, borderType=cv2.BORDER_REFLECT)"),
         ("keras", None, "signal.correlate2d(x, w, 'valid')"),
         ("torch", "1:circular", "signal.correlate2d(x, w, 'same', 'wrap')"),

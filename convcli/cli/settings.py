@@ -90,7 +90,11 @@ def conventional(given: dict[str, Any], kernel: tuple[int, int]) -> tuple[Paddin
 
     stride, dilation = (per_axis(name, given[name], 2) for name in ("stride", "dilation"))
     text = given["padding"] if was_given("padding") else None
-    padding, said = padding_like(like, text, kernel, stride, dilation), convention(like, text)
+    said = convention(like, text)
+    if given.get("layer") and text is None:  # the layer's own
+        padding = given["padding"]
+    else:
+        padding = padding_like(like, text, kernel, stride, dilation)
     axes = [Axis(LARGEST, *axis) for axis in zip(kernel, stride, dilation, strict=True)]
     reason = refusal(like, "conv", axes, padding.fill)
     if reason:
