@@ -95,6 +95,8 @@ def suggest(word: str, known: Iterable[str], count: int = 3) -> str:
 def _slips(typed: str, name: str) -> int | None:
     """Slips between two words: one letter in four may be wrong, and one of the words may go on."""
     bare, other = typed.strip("-"), name.strip("-")
+    if bare == other:
+        return 0
     shorter = min(len(bare), len(other))
     if shorter >= _SHORTEST_PART and (bare.startswith(other) or other.startswith(bare)):
         return 1

@@ -26,6 +26,21 @@ Places = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """Where a project keeps kernels of its own; never read unasked."""
 _KEPT: Final = (*kernelfile.TREES, *kernelfile.TABLES, ".mat", ".npy")
 _MOST_NAMED: Final = 8
+_NO_CONVOLUTIONS: Final = frozenset(
+    (
+        "median",
+        "bilateral",
+        "canny",
+        "erode",
+        "erosion",
+        "dilate",
+        "morphology",
+        "threshold",
+        "nlmeans",
+        "despeckle",
+    )
+)
+"""Filters of other tools that no kernel makes."""
 _TURNED: Final = re.compile(r"(.+?)((?:@-?\d{1,6})+)", re.DOTALL)
 _MOST_TURNS: Final = 8
 
@@ -157,6 +172,8 @@ class Library:
         return combined(found, how)
 
     def _hint(self, text: str) -> str:
+        if plain(text) in _NO_CONVOLUTIONS:
+            return "; that is not a convolution, which is all that convcli computes"
         name, tag = plain(text), plain(text).removesuffix("s")
         alike = [entry.name for entry in self.entries(tag)]
         if alike:

@@ -212,7 +212,8 @@ class Output:
             known = ", ".join(entry.suffixes[0] for entry in written())
             read = readable().get(path.suffix.casefold())
             reason = f"convcli reads {read} but does not write it" if read else "unknown suffix"
-            raise OutputError(f"{one_line(str(path))}: {reason}; allowed: {known}, or --format")
+            folder = "" if path.suffix or self._is_template else f"; {one_line(str(path))}/ is a folder"
+            raise OutputError(f"{one_line(str(path))}: {reason}; allowed: {known}, or --format{folder}")
         return found
 
     def _place(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from convcli.errors import ArgumentError, shown
+from convcli.errors import ArgumentError, shown, suggest
 from convcli.values import frozen
 
 Pair = tuple[int, int]
@@ -57,8 +57,10 @@ class Fill:
             value = float("nan")
         if not abs(value) <= LARGEST_FILL:
             allowed = ", ".join(FILLS)
+            near = suggest(word, [*FILLS, *_ALIASES])
             raise ArgumentError(
-                f"padding fill {shown(text)} is not one of {allowed}, or a number up to {LARGEST_FILL:g}"
+                f"padding fill {shown(text)} is not one of {allowed}, "
+                f"or a number up to {LARGEST_FILL:g}{near}"
             )
         return cls("constant", int(value) if value.is_integer() else value)
 
@@ -124,6 +126,7 @@ def _parse_amount(text: str) -> str | tuple[Pair, ...]:
     allowed = "valid, same, same-lower, full, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT"
     if not re.fullmatch(r"\d+(\s*[,x×]\s*\d+)*", word):
         hint = "; fills stand behind a colon, as in same:edge" if word in {*FILLS, *_ALIASES} else ""
+        hint = hint or suggest(word, [*AMOUNTS, *FILLS, *_ALIASES])
         raise ArgumentError(f"padding {shown(text)} is none of {allowed}{hint}")
     parts = re.findall(r"\d+", word)
     if max(map(len, parts)) > len(str(LARGEST_AMOUNT)):

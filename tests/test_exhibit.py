@@ -355,7 +355,7 @@ def test_several_kernels_combine_as_a_set(run, tmp_path):
         (("--figure", "-k", "laws:stack"), "a figure of 26 maps; allowed: up to 12"),
         (("--sheet", "-o", "x.xyz"), "unknown suffix"),
         (("--stack", "-k", "random:3x3x3x2,seed=1"), "are no bank of planes"),
-        ((COLOUR, "--sheet", "-o", "x.png"), "2 pictures cannot all be written to x.png"),
+        ((COLOUR, "--sheet", "-o", "x.png"), "2 images cannot all be written to x.png"),
         (
             ("-k", "box3", "--figure", "-o", "x.svg", "--format", "bmp"),
             "x.svg: the suffix .svg says svg, --format says bmp",

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from convcli.errors import edits, suggest
+from tests.conftest import SAMPLES
 
 
 @pytest.fixture
@@ -43,6 +44,7 @@ def test_slips_of_the_keyboard(one, other, count):
         ("--stirde", ["--stride", "--tile", "--strip"], " (did you mean --stride?)"),
         ("--blur", ["--debug", "--bias", "--force"], ""),
         ("gry", ["gray", "each", "sum"], " (did you mean gray?)"),
+        ("--kernel-path", ["--kernel", "--kernel-path"], " (did you mean --kernel-path, --kernel?)"),
         ("x", ["a", "b"], ""),
         ("laplac", ["laplacian4", "laplacian8", "sobel"], " (did you mean laplacian4, laplacian8?)"),
         ("gaussian-blur", ["gaussian", "box"], " (did you mean gaussian?)"),
@@ -96,11 +98,15 @@ def test_advice_is_only_of_options_that_the_command_has(run):
         (["--combine", "magnitude"], "(did you mean l2?)"),
         (["--png", "whatever"], "'whatever' is not one of fast, small\n"),
         (["--map", "signde"], "(did you mean signed?)"),
+        (["--padding", "same:replicat"], "(did you mean replicate?)"),
+        (["--padding", "smae"], "(did you mean same?)"),
+        (["-k", "median"], "'median'; that is not a convolution, which is all that convcli computes"),
+        (["-o", "folder"], "or --format; folder/ is a folder\n"),
     ],
 )
 def test_values_of_other_tools(run, words, told):
     """The word that is meant, in one line that lists what is allowed."""
-    ran = run("apply", "a.png", "-k", "box3", *words)
+    ran = run("apply", SAMPLES / "scene.png", "-k", "box3", *words)
     assert (ran.code, told in ran.err, ran.err.count("\n")) == (2, True, 1), ran.err
 
 
@@ -111,7 +117,10 @@ def test_values_of_other_tools(run, words, told):
             ["batch", "a.png", "x.jpg"],
             "x.jpg: the DESTINATION of a batch is a folder or a template; for one image",
         ),
-        (["batch", "a.png", "b.png"], "b.png: is a file; the DESTINATION is a folder or a template"),
+        (
+            ["batch", "a.png", "b.png"],
+            "b.png: is a file; the DESTINATION (the last argument or -o) is a folder",
+        ),
         (["batch", "in", "out"], "no image in any SOURCE; there are some in subfolders (-r includes them)"),
         (["apply", "in"], "in: is a folder; name an image in it, or use convcli batch for all of them"),
         (["apply", "a.png", "-k", "laws", "-o", "f.npy"], "use --stack, a folder or {index}"),

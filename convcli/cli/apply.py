@@ -112,7 +112,7 @@ def _settings(images: tuple[str, ...], given: dict[str, Any]) -> list[Settings]:
         )
     if len(images) > 1 and (output.is_one_file or output.is_stream):
         raise ArgumentError(
-            f"{len(images)} pictures cannot all be written to {one_line(output.spec or '')}; "
+            f"{len(images)} images cannot all be written to {one_line(output.spec or '')}; "
             "use FOLDER/ or {stem}"
         )
     if images.count(STREAM) > 1:

@@ -158,7 +158,9 @@ def _check_destination(text: str) -> None:
     if "{" in text or text.endswith("/") or Path(text).is_dir():
         return
     if Path(text).exists():
-        raise ArgumentError(f"{one_line(text)}: is a file; the DESTINATION is a folder or a template")
+        raise ArgumentError(
+            f"{one_line(text)}: is a file; the DESTINATION (the last argument or -o) is a folder or template"
+        )
     if Path(text).suffix.casefold() in readable():
         raise ArgumentError(
             f"{one_line(text)}: the DESTINATION of a batch is a folder or a template; for one image, use "
