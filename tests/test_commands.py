@@ -6,10 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import convcli
 from convcli import presets
 from convcli.layers import Layer
+from tests.conftest import ROOT, SAMPLES, decoded
 
 
 def test_shape_of_the_lesson(run):
@@ -81,6 +83,32 @@ def test_layers_as_people_type_them(text, same):
     assert Layer.parse(text) == Layer.parse(same)
 
 
+@pytest.mark.parametrize(
+    ("name", "size"), [("scene.png", "512x512"), ("colour.png", None), ("transparent.png", None)]
+)
+def test_the_header_of_an_image_is_its_size(run, name, size, tmp_path):
+    """A file, without a suffix too, or standard input: what its size gives, for ``shape`` and ``plan``."""
+    path = SAMPLES / name
+    with Image.open(path) as opened:
+        typed = f"{opened.height}x{opened.width}x{len(opened.getbands())}"
+    bare = tmp_path / "image"
+    bare.write_bytes(path.read_bytes())
+    for command in ("shape", "plan"):
+        options = ["-k", "box5", "--stride", "2x1", "--report", "json"]
+        expected = json.loads(run(command, size or typed, *options).text)
+        assert json.loads(run(command, path, *options).text) == expected
+        assert json.loads(run(command, bare, *options).text) == expected
+        assert json.loads(run(command, "-", *options, stdin=path.read_bytes()).text) == expected
+
+
+def test_plan_takes_the_depth_of_a_file(run):
+    """16 bits where the file has them, unless --depth says otherwise."""
+    path, options = SAMPLES / "depth16.png", ("-k", "box3")
+    deep, typed = run("plan", path, *options).text, "x".join(map(str, decoded(path).shape))
+    assert deep == run("plan", typed, *options, "--depth", "16").text
+    assert run("plan", path, *options, "--depth", "8").text == run("plan", typed, *options).text != deep
+
+
 def test_shape_default_is_that_of_apply(run):
     """Without --padding the picture keeps its size, and the other amounts are shown beside it."""
     text = run("shape", "512x512", "--kernel", "3x3", "--stride", "2,1").text
@@ -115,6 +143,9 @@ def test_shape_as_json(run, arguments, output):
     [
         (["512", "-k", "3x3"], "size '512' is not NxN or NxNxN"),
         (["axb", "-k", "3x3"], "size 'axb' is not"),
+        (["5x5.0", "-k", "3x3"], "size '5x5.0' is not"),
+        (["none.png", "-k", "3x3"], "convcli: none.png: No such file"),
+        ([f"{ROOT}/README.md", "-k", "3x3"], "not a picture of a known format"),
         (["0x5", "-k", "3x3"], "size 0 is not allowed"),
         (["5x5", "-k", "7x7", "--padding", "valid"], "covers 7 × 7, which is larger"),
         (["5x5", "-k", "boxx"], "no preset is called 'boxx'"),

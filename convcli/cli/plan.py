@@ -11,16 +11,14 @@ from convcli.cli.console import say
 
 
 @click.command()
-@click.argument("size", metavar="ROWSxCOLUMNS[xCHANNELS]")
+@click.argument("size", metavar="ROWSxCOLUMNS[xCHANNELS]|IMAGE")
 @options.kernel
 @options.convolution
 @click.option("--channels", type=options.Choice(["each", "gray", "sum"], case_sensitive=False))
 @click.option(
     "--depth",
     type=options.Choice(["8", "16", "float"], case_sensitive=False),
-    default="8",
-    show_default=True,
-    help="Of the picture: 8 or 16 bits, or floats.",
+    help="Of the image's values: 8 or 16 bits, or floats (default: the file's, 8 for a size).",
 )
 @options.precision
 @options.method
@@ -32,18 +30,21 @@ def plan(size: str, **given: Any) -> None:
     \b
       convcli plan 4000x6000 --kernel gaussian5
       convcli plan 4000x6000x3 --kernel box31 --depth 16
+      convcli plan photo.png --kernel gaussian5
+
+    Of an image file, the header gives the size, the channels and the depth.
     """
     import numpy as np
 
     from convcli import task
-    from convcli.cli.settings import settings_of
-    from convcli.geometry import parse_sizes
-    from convcli.images.base import Header
+    from convcli.cli.settings import header_of, settings_of
     from convcli.report import plan_dict, to_json
+    from convcli.values import replace
 
-    rows, columns, channels = (*parse_sizes("size", size, (2, 3), "x"), 1)[:3]
-    dtype = np.dtype({"8": np.uint8, "16": np.uint16, "float": np.float32}[given["depth"]])
+    header = header_of(size)
+    if given["depth"]:
+        kind = {"8": np.uint8, "16": np.uint16, "float": np.float32}[given["depth"]]
+        header = replace(header, dtype=np.dtype(kind))
     settings = settings_of({**given, "depth": None}, given["kernel"])
-    header = Header("", rows, columns, channels, dtype)
     found = task.planned(header, settings)[-1]
     say(to_json(plan_dict(found)) if given["report"] == "json" else str(found))

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from itertools import chain, count
+from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
+from convcli import images
 from convcli.cli.options import was_given
-from convcli.errors import ArgumentError
-from convcli.geometry import LARGEST, Axis, per_axis
-from convcli.images.base import Coding
+from convcli.errors import ArgumentError, ConvcliError, told
+from convcli.files import STREAM, Input
+from convcli.geometry import LARGEST, Axis, parse_sizes, per_axis
+from convcli.images.base import Coding, Header
 from convcli.kernel import Kernel
 from convcli.kernelbank import combined, joined
+from convcli.kernelfile import exists
 from convcli.naming import Output
 from convcli.padding import Padding
 from convcli.task import Settings
@@ -53,6 +61,28 @@ def settings_of(given: dict[str, Any], kernel: Kernel, output: Output | None = N
         coding=coding_of(given),
         **same,
     )
+
+
+def header_of(size: str) -> Header:
+    """The header of an image file, or of an 8-bit image of a typed size: ROWSxCOLUMNS[xCHANNELS].
+
+    What looks like a size is one, also where a file has that name: ``./512x512`` is the file.
+
+    Raises:
+        ConvcliError: neither, or a file that is no image.
+    """
+    if size != STREAM and (re.fullmatch(r"[\d\s,x×X.+-]*", size) or not _names_file(size)):
+        rows, columns, channels = (*parse_sizes("size", size, (2, 3), "x"), 1)[:3]
+        return Header("", rows, columns, channels, np.dtype(np.uint8))
+    try:
+        with Input.open(size) as file:
+            return images.open_input(file, LARGEST)[0].header
+    except (ConvcliError, MemoryError) as error:
+        raise ConvcliError(told(size, error)) from error
+
+
+def _names_file(text: str) -> bool:
+    return os.sep in text or bool(Path(text).suffix) or exists(text)
 
 
 def coding_of(given: dict[str, Any]) -> Coding:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("size", metavar="ROWSxCOLUMNS[xCHANNELS]")
+@click.argument("size", metavar="ROWSxCOLUMNS[xCHANNELS]|IMAGE")
 @click.option(
     "-k",
     "--kernel",
@@ -39,26 +39,30 @@ if TYPE_CHECKING:
 @options.flip
 @click.option("--report", type=options.Choice(["text", "json"], case_sensitive=False), default="text")
 def shape(size: str, kernel: str | None, layers: tuple[str, ...], **given: Any) -> None:
-    """The shape of a feature map, with its formula, its cost and its code, without a picture.
+    """The shape of a feature map, with its formula, its cost and its code, without decoding an image.
 
     \b
       convcli shape 512x512 --kernel 3x3 --stride 2,1 --padding valid
       convcli shape 224x224x3 --layer 7x7x64,stride=2,padding=3 --layer pool3x3,stride=2
       convcli shape 224x224x3 --layer 3x3x32,padding=same --like torch
+      convcli shape photo.png --kernel 5x5 --stride 2
+
+    Of an image file, the header gives rows, columns and channels. Sizes and strides are 3x3 or 3,3 alike.
 
     --kernel has the options of apply and its padding, same:reflect. A --layer has its own behind commas; its
     padding is valid, and a pool's stride its size, unless --like says otherwise.
     """
-    from convcli.geometry import parse_sizes
+    from convcli.cli.settings import header_of
     from convcli.layerreport import as_dict, as_text
     from convcli.layers import chain
     from convcli.report import to_json
 
     if (kernel is None) == (not layers):
         raise click.UsageError("--kernel or --layer is needed, and not both")
-    rows, columns, channels = (*parse_sizes("size", size, (2, 3), "x"), 1)[:3]
+    header = header_of(size)
+    channels = header.channels
     asked = _layers(layers) if kernel is None else [_layer(kernel, channels, given)]
-    shapes = list(chain((rows, columns), channels, asked, given["like"]))
+    shapes = list(chain((header.rows, header.columns), channels, asked, given["like"]))
     if given["report"] == "json":
         say(to_json(as_dict(shapes)))
         return
