@@ -114,11 +114,12 @@ class Rational:
             if not (np.all(steps == np.rint(steps)) and np.all(np.abs(steps) < _INTEGERS)):
                 return None
             return cls._fitted(steps, int(np.abs(steps).max()), scale / 2**_DYADIC_BITS)
-        exact = [exact_number(value) for value in values.ravel().tolist()]
+        exact: list[Fraction] = []
         common = 1
-        for value in exact:
+        for value in map(exact_number, values.ravel().tolist()):
             if isinstance(value, float):
                 return None
+            exact.append(value)
             common = lcm(common, value.denominator)
             if common >= _INTEGERS:
                 return None
