@@ -63,8 +63,10 @@ def reading(place: str) -> Iterator[None]:
     """
     try:
         yield
-    except KernelError:
-        raise
+    except KernelError as error:
+        if str(error).startswith(place):
+            raise
+        raise KernelError(f"{place}: {error}") from error
     except MemoryError as error:
         raise KernelError(f"{place}: reading it takes more memory than there is") from error
     except OSError as error:

@@ -146,7 +146,7 @@ def _cells(line: str, separator: str) -> list[str]:
         found = next(csv.reader([line], delimiter=" " if spaced else separator, skipinitialspace=True))
     except csv.Error:  # a cell too long to be a number
         found = [line]
-    return [cell.strip() for cell in found if cell or not spaced]
+    return [cell.strip() for cell in found if cell or not spaced] or [""]
 
 
 def _even(rows: list[_Row]) -> list[_Row]:

@@ -16,6 +16,7 @@ MOST_FACTORS: Final = 7  # numbers of a factor
 _LONGEST: Final = 63  # numbers of a factor of a kernel that is not shown
 _ABREAST: Final = 9  # numbers of a line
 _SUMS: Final = 8
+_LEAST_SHOWN, _MOST_SHOWN = 0.001, 1e6  # weights of a matrix in decimals
 _PLANES: Final = 4  # maps, inputs and frames that are shown
 _FREQUENCIES: Final = np.linspace(0, 0.5, 17)  # cycles a pixel
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -66,7 +67,8 @@ def _aligned(matrix: Any, most: int) -> list[str]:
     rows, columns = matrix.shape
     if rows > most or columns > most:
         return [f"({rows}×{columns} weights, not shown)"]
-    cells = [[_cell(value) for value in row] for row in matrix]
+    written = _decimals if _are_short(matrix) else _digits
+    cells = [[written(value) for value in row] for row in matrix]
     width = max(len(cell) for row in cells for cell in row)
     return ["  ".join(cell.rjust(width) for cell in row) for row in cells]
 
@@ -104,11 +106,21 @@ def _lines(words: list[str]) -> list[str]:
     return ["  ".join(padded[at : at + _ABREAST]) for at in range(0, len(words), _ABREAST)]
 
 
-def _cell(value: Any) -> str:
+def _are_short(matrix: Any) -> bool:
+    """Whether four decimals show weights: none is too large for a column, and the largest is no 0."""
+    largest = float(np.abs(matrix).max(initial=0))
+    return matrix.dtype.kind != "f" or largest == 0 or _LEAST_SHOWN <= largest < _MOST_SHOWN
+
+
+def _decimals(value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
     text = f"{value:.4f}"
     return text if float(text) else "0"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.4g}"
 
 
 def facts(kernel: Kernel) -> list[tuple[str, str]]:

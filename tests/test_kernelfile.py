@@ -682,3 +682,36 @@ def test_a_pipe_is_read_by_its_content(tmp_path, name):
     assert kernel.name in ("inline", "edge")
     plain.write_bytes(content)
     assert convcli.load_kernel(plain).weights.tolist() == weights
+
+
+@pytest.mark.parametrize(
+    ("weights", "line"),
+    [
+        ("1e300 -2.5e299", "1e+300  -2.5e+299"),
+        ("1.2345678901234567890123e-9 2e-9", "1.235e-09      2e-09"),
+        ("0.12345678901234567890123 -1", "0.1235  -1.0000"),
+        ("1e-9 0.12345678901234567890123", "     0  0.1235"),
+    ],
+)
+def test_columns_of_weights_are_narrow(run, weights, line):
+    """Decimals where they show the weights, four digits and a power of ten elsewhere."""
+    assert f"    {line}\n" in run("kernels", "show", weights).text
+
+
+def test_what_overflows_is_noted(run, picture, tmp_path):
+    """Values beyond float32 are infinities in the file, and the report says so; pixels saturate as ever."""
+    out = tmp_path / "o.npy"
+    text = run("apply", picture, "-k", "1e300 0", "--map", "raw", "-o", out).text
+    assert "beyond what float32 holds: written as infinity, and counted as saturated" in text
+    assert np.isinf(np.load(out)).any()
+    text = run("apply", picture, "-k", "1e300 0", "--map", "clip", "-o", tmp_path / "o.png").text
+    assert "infinity" not in text
+    assert "saturated  0 below and 0 above" not in text
+
+
+def test_a_sum_of_rounding_is_zero(run, picture, tmp_path):
+    """``--scale sum`` leaves floats that sum to 0 but for rounding, as ``--map auto`` reads them."""
+    np.save(tmp_path / "k.npy", np.array([[-0.1, 0.3, -0.2]], np.float32))
+    text = run("apply", picture, "-k", tmp_path / "k.npy", "--scale", "sum", "-o", tmp_path / "o.png").text
+    assert "the weights sum to 0, so --scale changed nothing" in text
+    assert "mapping    signed" in text
