@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import resource
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -14,15 +12,14 @@ from typing import Final
 from convcli import __version__
 from convcli.errors import ArgumentError, one_line
 from convcli.naming import Output
-from convcli.planner import processors
+from convcli.planner import most_memory, processors
 from convcli.sources import Source, locator
 from convcli.task import Settings
 from convcli.values import contents, frozen, replace
 
-_SHARE: Final = 2  # of the machine's memory, one in so many may be taken
 _MOST_KEPT: Final = 2**26
 _SHARE_KEPT: Final = 16  # of a worker's share, one in so many
-_APART: Final = ("force", "threads", "max_pixels", "output", "notes")
+_APART: Final = ("force", "threads", "max_pixels", "max_memory", "output", "notes")
 """Settings that do not change a byte of a result, or that its name tells."""
 
 
@@ -50,16 +47,7 @@ class Limits:
         """What was asked for, or all processors and half of the memory."""
         cores = processors()
         jobs = jobs or cores
-        return cls(jobs, max(cores, jobs), memory or _memory() // _SHARE)
-
-
-def _memory() -> int:
-    """Bytes that this process could have: of the machine, of its group, of its own limit."""
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    with suppress(OSError, ValueError):
-        found.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return min(found if soft == resource.RLIM_INFINITY else [*found, soft])
+        return cls(jobs, max(cores, jobs), memory or most_memory())
 
 
 def _foretold(source: Source, settings: Settings) -> list[Path]:

@@ -28,7 +28,11 @@ def sources(fill: Fill, size: int, start: int, stop: int, step: int = 1) -> Indi
 
     Positions may lie any distance outside; `OUTSIDE` stands where a constant is meant.
     """
-    positions = np.arange(start, stop, step, dtype=np.intp)
+    return sources_at(fill, size, np.arange(start, stop, step, dtype=np.intp))
+
+
+def sources_at(fill: Fill, size: int, positions: Indices) -> Indices:
+    """The index that each of some positions reads, as `sources` says."""
     inside = (positions >= 0) & (positions < size)
     return np.where(inside, positions, _CONTINUE[fill.mode](positions, size))
 

@@ -11,20 +11,21 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from itertools import pairwise
 from threading import Event, Lock
 from typing import Final, Protocol
 
 import numpy as np
 
 from convcli.blas import ONE_THREAD, callers
-from convcli.border import OUTSIDE, Indices, sources
+from convcli.border import OUTSIDE, Indices, sources, sources_at
 from convcli.combine import combine
 from convcli.dtypes import Array, DType
-from convcli.geometry import Strip
+from convcli.geometry import Axis, Strip
 from convcli.methods.base import Arena, Step, Work
 from convcli.padding import Pair
 from convcli.plan import Plan, Problem
-from convcli.planner import PLAIN, method_named
+from convcli.planner import PLAIN, laid_out, method_named
 from convcli.source import Source
 from convcli.threads import Threads
 from convcli.values import frozen
@@ -174,11 +175,13 @@ class _Bench:
 
     def __init__(self, plan: Plan, arena: Arena, halt: Event) -> None:
         self.plan, self.arena, self.halt = plan, arena, halt
-        self.work = Work(plan.problem, plan.arithmetic)
-        self.mends = method_named(plan.method).mixes and plan.problem.dtype.kind == "f"
-        self.bind = method_named(plan.method).binder(self.work)
+        method = method_named(plan.method)
+        self.laid = laid_out(plan.problem, plan.arithmetic, method, plan.height, plan.width)
+        self.work = Work(self.laid, plan.arithmetic)
+        self.mends = method.mixes and plan.problem.dtype.kind == "f"
+        self.bind = method.binder(self.work)
         self.bound: dict[Pair, _Bound] = {}
-        self.columns: dict[Pair, Columns] = {}
+        self.columns: dict[tuple[int, int, int], Columns] = {}
         self.constant = _constant(plan.problem.outside or plan.problem.fill.value, self.work.loaded)
 
     def room(self, offered: Array | None) -> Array | None:
@@ -244,7 +247,7 @@ class _Bench:
     def _inside(self, source: Source, task: Task) -> Array | None:
         """The source's own values as planes, where they have the sums' type and the strip needs no others."""
         problem = self.plan.problem
-        if source.dtype != self.work.loaded or problem.columns.stride > 1:
+        if source.dtype != self.work.loaded or problem.columns.stride > 1 or self.laid is not problem:
             return None
         outputs = (task.depth, task.depth + 1), task.strip.rows, task.strip.columns
         reaches = [axis.reach(part) for axis, part in zip(problem.axes, outputs, strict=True)]
@@ -261,9 +264,9 @@ class _Bench:
         """Fill the planes with what the strip's windows read, border and all."""
         problem = self.plan.problem
         left = problem.columns.window(task.strip.columns[0])[0]
-        columns = [self._columns(left + phase, planes.shape[4]) for phase in self.work.phases]
+        columns = [self._columns(left, phase, planes.shape[4]) for phase in self.work.phases]
         depths = _tap_sources(problem, task.depth)
-        for first, origin, count in _row_sources(problem, task.strip.rows):
+        for first, origin, count in self._rows(task.strip.rows, planes.shape[3]):
             into = planes[:, :, :, first : first + count]
             if origin == OUTSIDE:
                 into[...] = self.constant
@@ -276,10 +279,39 @@ class _Bench:
                     part = block[depths[tap], :, :, channel]
                     _load_rows(part, columns[phase], into[tap, channel, phase], self.constant)
 
-    def _columns(self, left: int, width: int) -> Columns:
-        if (left, width) not in self.columns:
-            self.columns[left, width] = _column_sources(self.plan.problem, left, width)
-        return self.columns[left, width]
+    def _rows(self, outputs: Pair, height: int) -> list[Run]:
+        problem, laid = self.plan.problem, self.laid.rows
+        if laid is problem.rows:
+            return _row_sources(problem, outputs)
+        start = problem.rows.window(outputs[0])[0]
+        positions = start + _unfolded(problem.rows, laid, np.arange(height))
+        return _run_lengths(sources_at(problem.fill, problem.rows.size, positions))
+
+    def _columns(self, left: int, phase: int, width: int) -> Columns:
+        place = left, phase, width
+        if place not in self.columns:
+            problem, laid = self.plan.problem, self.laid.columns
+            if laid is problem.columns:
+                self.columns[place] = _column_sources(problem, left + phase, width)
+            else:
+                folded = phase + np.arange(width) * laid.stride
+                self.columns[place] = _apart(problem, left + _unfolded(problem.columns, laid, folded))
+        return self.columns[place]
+
+
+def _unfolded(axis: Axis, laid: Axis, positions: Indices) -> Indices:
+    """Where positions of a folded axis lie on the axis itself, both from the first tap on."""
+    found: Indices = positions // laid.dilation * axis.dilation + positions % laid.dilation
+    return found
+
+
+def _apart(problem: Problem, positions: Indices) -> Columns:
+    """Columns that are read at positions which do not follow each other."""
+    indices = sources_at(problem.fill, problem.columns.size, positions)
+    outside = indices == OUTSIDE
+    ends = [0, *(np.flatnonzero(outside[1:] != outside[:-1]) + 1).tolist(), len(indices)]
+    border = [(slice(first, last), indices[first:last]) for first, last in pairwise(ends)]
+    return Columns(0, 0, slice(0), tuple((part, None if at[0] == OUTSIDE else at) for part, at in border))
 
 
 def _constant(value: float | tuple[float, ...], dtype: DType) -> Array:

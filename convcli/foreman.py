@@ -16,6 +16,7 @@ from convcli.files import Input
 from convcli.manifest import Row, State
 from convcli.report import Report
 from convcli.sources import Source
+from convcli.task import too_large
 from convcli.values import frozen
 
 _MOST_OPEN: Final = 4  # results of one input that are open at once
@@ -78,10 +79,7 @@ class Foreman:
             stack.close()
             return lambda: Outcome([], large=large)
         if large > batch.limits.memory:
-            raise ArgumentError(
-                f"needs about {large // 10**6} MB of memory; "
-                f"allowed: {batch.limits.memory // 10**6} (--max-memory)"
-            )
+            raise ArgumentError(too_large(large, batch.limits.memory))
         done: list[Report] = []
         waiting: deque[job.Result] = deque()
         for result in job.results(opened, todo, self.ledger, order.again):

@@ -16,7 +16,7 @@ from typing import Final
 
 from convcli.errors import ArgumentError, literal, shown
 from convcli.padding import Padding, Pair
-from convcli.values import frozen
+from convcli.values import frozen, replace
 
 LARGEST: Final = 2**40  # far above any image, far below where integers of the machine end
 LONGEST_TEXT: Final = 100  # characters of sizes
@@ -91,6 +91,20 @@ class Axis:
     def reach(self, outputs: Pair) -> Pair:
         """The positions that the outputs ``[first, last)`` read together."""
         return self.window(outputs[0])[0], self.window(outputs[1] - 1)[1]
+
+    def folded(self, count: int) -> Axis:
+        """The axis as planes of ``count`` outputs hold it: taps as near as those outputs allow.
+
+        Between the positions that a tap reads and those of the next one lie others that none reads, where the
+        dilation is larger than what the outputs span. The taps keep their phases of the stride; the output
+        stays what it is.
+        """
+        span = (count - 1) * self.stride + 1
+        nearest = span + (self.dilation - span) % self.stride
+        if nearest >= self.dilation:
+            return self
+        less = (self.dilation - nearest) * (self.kernel - 1)
+        return replace(self, dilation=nearest, after=self.after - less)
 
     def formula(self) -> str:
         """The output size with its numbers filled in."""

@@ -8,8 +8,11 @@ fastest at worst (small kernels on 16-bit pictures, where a matrix product in fl
 from __future__ import annotations
 
 import os
+import resource
+from contextlib import suppress
 from functools import lru_cache
-from math import inf
+from math import inf, prod
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -27,6 +30,7 @@ from convcli.methods.shift import Shift
 from convcli.methods.toeplitz import Toeplitz
 from convcli.padding import Pair
 from convcli.plan import Arithmetic, Candidate, Plan, Problem
+from convcli.values import replace
 
 PLAIN: Final = Shift()
 METHODS: Final[tuple[Method, ...]] = (PLAIN, Separable(), Box(), Toeplitz(), Im2col(), Fft())
@@ -54,6 +58,12 @@ THREAD_WORK: Final = 2.5e6
 
 HALOS: Final = 2
 """Rows of a strip beside those that its windows reach past it, so that little is computed twice."""
+
+LARGEST_PLANES: Final = 2**26
+"""Bytes of a strip's planes, above which they are folded and strips made smaller."""
+
+WORTH_HALVING: Final = 0.7
+"""A strip is halved where its planes then have at most this share; the rest of them are the window's own."""
 
 LARGEST_SINGLE: Final = 1e15
 """Weights and fills above this are taken to float64, because float32 ends at 3.4e38."""
@@ -95,7 +105,9 @@ def _decided(problem: Problem, method: str, workers: int, sharers: int | None) -
     assert isinstance(work, Work)
     effort = problem.values * next(found.cost or 0 for found in candidates if found.method == chosen)
     workers = max(min(workers, int(effort / THREAD_WORK)), 1)
-    height, width = _strip(method_named(chosen), work, sharers or workers)
+    height, width = _fitted(
+        method_named(chosen), work, *_strip(method_named(chosen), work, sharers or workers)
+    )
     tasks = problem.batch * problem.depth.output * -(-problem.rows.output // height)
     tasks *= -(-problem.columns.output // width)
     workers = min(workers, tasks)
@@ -108,7 +120,7 @@ def _decided(problem: Problem, method: str, workers: int, sharers: int | None) -
         width=width,
         threads=workers,
         candidates=candidates,
-        borders=_borders(method_named(chosen), work),
+        borders=_borders(method_named(chosen), work, height, width),
     )
 
 
@@ -121,6 +133,15 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def most_memory() -> int:
+    """Bytes that a run may take unless it says otherwise: half of what this process could have."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    with suppress(OSError, ValueError):
+        found.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return min(found if soft == resource.RLIM_INFINITY else [*found, soft]) // 2
 
 
 def method_named(name: str) -> Method:
@@ -221,10 +242,59 @@ def _strip(method: Method, work: Work, workers: int) -> tuple[int, int]:
     return min(_multiple(-(-rows // count), down), rows), width
 
 
-def _borders(method: Method, work: Work) -> Pair:
+def laid_out(problem: Problem, arithmetic: Arithmetic, method: Method, height: int, width: int) -> Problem:
+    """The problem as the planes of strips of ``height`` × ``width`` hold it.
+
+    Where planes with all that lies between the first and the last tap would be large, they are folded.
+    """
+    work = Work(problem, arithmetic)
+    if not method.folds or _plane_bytes(work, height, width) <= LARGEST_PLANES:
+        return problem
+    return replace(problem, axes=(problem.depth, problem.rows.folded(height), problem.columns.folded(width)))
+
+
+def strip_bytes(plan: Plan) -> int:
+    """Bytes that a worker takes for a strip: its planes, its sums and the method's scratch."""
+    method = method_named(plan.method)
+    laid = laid_out(plan.problem, plan.arithmetic, method, plan.height, plan.width)
+    work = Work(laid, plan.arithmetic)
+    area = prod(work.plane_shape(plan.height, plan.width)[3:])
+    sums = work.filter.maps * plan.height * plan.width * laid.lanes
+    scratch = int(method.scratch(work) * area)
+    return _plane_bytes(work, plan.height, plan.width) + (sums + scratch) * work.dtype.itemsize
+
+
+def _plane_bytes(work: Work, height: int, width: int) -> int:
+    return prod(work.plane_shape(height, width)) * work.loaded.itemsize
+
+
+def _fitted(method: Method, work: Work, height: int, width: int) -> tuple[int, int]:
+    """(rows, columns) of strips that are made smaller for as long as that makes large planes smaller too."""
+    down, across = method.grain(work)
+
+    def size(strip: tuple[int, int]) -> int:
+        laid = laid_out(work.problem, work.arithmetic, method, *strip)
+        return _plane_bytes(Work(laid, work.arithmetic), *strip)
+
+    strip = height, width
+    while size(strip) > LARGEST_PLANES:
+        smaller = [
+            (_multiple(-(-strip[0] // 2), down), strip[1]),
+            (strip[0], _multiple(-(-strip[1] // 2), across)),
+        ]
+        best = min(smaller, key=size)
+        if size(best) > WORTH_HALVING * size(strip):
+            break
+        strip = best
+    return strip
+
+
+def _borders(method: Method, work: Work, height: int, width: int) -> Pair:
     """Left and right columns whose windows reach past the edge, where the others can be read in place."""
     axis = work.problem.columns
     reach = axis.before + axis.after
+    if laid_out(work.problem, work.arithmetic, method, height, width) is not work.problem:
+        return 0, 0
     if work.problem.dtype != work.loaded or axis.stride > 1 or not method.edges:
         return 0, 0
     return (axis.before, axis.after) if axis.output >= LEAST_INSIDE * reach else (0, 0)

@@ -27,7 +27,7 @@ from convcli.naming import Output, Target
 from convcli.padding import Fill, Padding
 from convcli.picture import Mapping
 from convcli.plan import Plan, Problem
-from convcli.planner import choose, method_named
+from convcli.planner import choose, method_named, strip_bytes
 from convcli.rational import exact_number
 from convcli.values import frozen, replace
 
@@ -69,6 +69,7 @@ class Settings:
     method: str = "auto"
     threads: int | None = None
     max_pixels: int | None = None
+    max_memory: int | None = None
     alpha: str | None = None
     linear: bool = False
     depth: str | None = None
@@ -120,7 +121,9 @@ class Task:
         encoded = sum(images.encoder_memory(entry, layout) for entry in formats)
         waiting = prod(layout.shape) * layout.dtype.itemsize * layout.frames * (self.pages - 1)
         band = plan.height * layout.columns * layout.channels * layout.dtype.itemsize
-        strips = plan.threads * (_SCRATCH + 4 * band) + MOST_WAITING * band * len(formats)
+        strips = plan.threads * (max(_SCRATCH, strip_bytes(plan)) + 4 * band) + MOST_WAITING * band * len(
+            formats
+        )
         return read + encoded + waiting + strips + _PROGRAM
 
 
@@ -184,7 +187,7 @@ def _prepared(
     said = _said(
         _kept(header, settings, layout), targets[0].format, count, shape, layout.frames * (pages == 1)
     )
-    return Task(
+    task = Task(
         source,
         opened,
         shape,
@@ -198,6 +201,8 @@ def _prepared(
         pages,
         settings.colormap,
     )
+    _check_memory(task, settings.max_memory)
+    return task
 
 
 def _options(
@@ -280,6 +285,16 @@ def _depth(settings: Settings, plan: Plan, treatment: Treatment) -> str | None:
     if settings.depth in ("16", "float"):
         raise ArgumentError(f"colormap {settings.colormap} has 8 bits; --depth {settings.depth} has no place")
     return "8"
+
+
+def _check_memory(task: Task, most: int | None) -> None:
+    if most is not None and task.memory > most:
+        raise ArgumentError(too_large(task.memory, most))
+
+
+def too_large(needed: int, most: int) -> str:
+    """What is told of a task that would take more memory than it may."""
+    return f"needs about {-(-needed // 10**6)} MB of memory; allowed: {most // 10**6} (--max-memory)"
 
 
 def _check_size(shape: Geometry, most: int) -> None:

@@ -44,6 +44,7 @@ TERMINAL: Final = "term:"
 @options.frames
 @options.strip
 @options.force
+@options.max_memory
 @options.work
 @options.reports
 def apply(images: tuple[str, ...], **given: Any) -> None:
@@ -98,11 +99,14 @@ def _looks(given: dict[str, Any]) -> bool:
 def _settings(images: tuple[str, ...], given: dict[str, Any]) -> list[Settings]:
     from convcli.cli.settings import each_settings
     from convcli.naming import Output
+    from convcli.planner import most_memory
+    from convcli.values import replace
 
     drawn, spec = _looks(given), given["output"]
     shown = (spec or "").startswith(TERMINAL)
     output = Output(None if shown else spec, None if drawn else given["format_name"])
     each = each_settings(given, given["kernels"], output)
+    each = [replace(settings, max_memory=given["max_memory"] or most_memory()) for settings in each]
     streams = output.spec is None and STREAM in images
     if len(each) > 1 and not drawn and (streams or output.is_one_kernel):
         place = one_line(output.spec or "standard output")

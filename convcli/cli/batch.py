@@ -22,20 +22,6 @@ if TYPE_CHECKING:
     from convcli.sources import Source
 
 _EVERY: Final = 5.0  # seconds between lines of progress where there is no terminal
-_UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-
-
-def _bytes(text: str) -> int:
-    """``2G``, ``500M``, ``1e9``."""
-    word = text.strip().casefold().removesuffix("b")
-    unit = word[-1:] if word[-1:] in _UNITS and not word[-1:].isdigit() else ""
-    try:
-        value = float(word.removesuffix(unit)) * _UNITS[unit]
-    except ValueError:
-        value = 0
-    if not 1 <= value < 2**63:
-        raise click.BadParameter(f"{text!r} is not a number of bytes, such as 500M or 2G")
-    return int(value)
 
 
 @click.command()
@@ -85,7 +71,7 @@ def _bytes(text: str) -> int:
 )
 @click.option(
     "--max-memory",
-    type=options.Parsed("BYTES", _bytes),
+    type=options.Parsed("BYTES", options.parse_bytes),
     help="What all workers together may take, such as 2G; half of the machine's. A picture that needs more "
     "than its share waits until it is alone.",
 )

@@ -11,6 +11,7 @@ import click
 
 from convcli.errors import ConvcliError
 
+_UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -128,6 +129,19 @@ def _count(text: str) -> int:
     value = float(_number(text))
     if not value.is_integer() or not 1 <= value < math.inf:
         raise click.BadParameter(f"{text!r} is not a whole number from 1")
+    return int(value)
+
+
+def parse_bytes(text: str) -> int:
+    """``2G``, ``500M``, ``1e9``."""
+    word = text.strip().casefold().removesuffix("b")
+    unit = word[-1:] if word[-1:] in _UNITS and not word[-1:].isdigit() else ""
+    try:
+        value = float(word.removesuffix(unit)) * _UNITS[unit]
+    except ValueError:
+        value = 0
+    if not 1 <= value < 2**63:
+        raise click.BadParameter(f"{text!r} is not a number of bytes, such as 500M or 2G")
     return int(value)
 
 
@@ -352,6 +366,11 @@ max_pixels = click.option(
     type=Parsed("N", _count),
     help="Refuse larger images before they are decoded, frames counted together. Default: 1e9, less for a "
     "file of few bytes, more for a dense one.",
+)
+max_memory = click.option(
+    "--max-memory",
+    type=Parsed("BYTES", parse_bytes),
+    help="Refuse what would take more memory, e.g. 2G (default: half of RAM).",
 )
 strip = click.option(
     "--strip",

@@ -132,6 +132,8 @@ class Method(ABC):
     edges: bool = True
     """Whether strips of a few columns cost no more than their share, so that border columns may be apart."""
 
+    folds: bool = True
+    """Whether planes may leave out what lies between taps that are far apart."""
     products: bool = False
     """Whether it calls BLAS, which would start threads of its own under ours."""
 

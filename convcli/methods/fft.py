@@ -44,6 +44,7 @@ class Fft(Method):
     name = "fft"
     mixes = True
     edges = False
+    folds = False
 
     def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
         if any(axis.stride > 1 for axis in problem.axes):
