@@ -49,7 +49,7 @@ def cases():
 def results(given) -> list[np.ndarray | str]:
     """What `conv` makes of every case, or why it refuses."""
     found: list[np.ndarray | str] = []
-    for (method, kernel, dilation, stride, fill, dtype), image, weights in given:
+    for (method, _, dilation, stride, fill, dtype), image, weights in given:
         try:
             options = {"dilation": dilation, "stride": stride, "padding": f"same:{fill}", "method": method}
             found.append(convcli.conv(image.astype(dtype), weights, channels="last", **options))
