@@ -394,3 +394,22 @@ def test_pages_that_are_no_images_of_their_own():
     assert opened.header.frames == 2
     assert all(np.array_equal(reader.rows(index, 0, 6)[..., 0], STACK[index]) for index in range(2))
     assert "2 of 4 pages are left out: smaller versions or masks of others" in opened.header.notes
+
+
+@pytest.mark.parametrize("compression", [1, 5, 8, 32773, 7])
+def test_a_file_that_cannot_hold_its_pixels_is_refused_at_once(compression):
+    """By its header, whatever the limit of pixels is, because no coding makes so much of so little."""
+    tags = {256: 60_000, 257: 60_000, 258: 8, 259: compression, 262: 1, 277: 1, 278: 60_000}
+    with pytest.raises(ImageError, match=r"damaged tiff: .* bytes cannot hold 60000×60000 pixels"):
+        open_bytes(tiff(tags, [bytes(1000)]), 10**10)
+
+
+@pytest.mark.parametrize("compression", ["deflate", "lzw", "packbits", "jpeg"])
+def test_the_densest_files_are_read(compression):
+    """An image of one value, which each coding makes as small as it can, is held possible."""
+    pixels = np.zeros((3000, 4000), np.uint8)
+    data = written(pixels, compression=compression, tile=None)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, compression=compression, rowsperstrip=3000, metadata=None)
+    for file in (data, buffer.getvalue()):
+        assert not open_bytes(file, LIMIT).pixels().any()

@@ -18,7 +18,11 @@ from convcli.images.tiffpages import Plane
 from convcli.values import frozen
 
 _UNCOMPRESSED: Final = 1  # tag 259
+_LARGEST_RATIOS: Final = {_UNCOMPRESSED: 1, 5: 2560, 8: 1032, 32946: 1032, 32773: 64, JPEG: 4096}
+"""Bytes that come of one at most, by compression; LZW's codes of 12 bits stand for 3,837 bytes at most."""
+
 _LEAST_FIRST: Final = 2  # tag 266, fill order
+_CONVERTED: Final = 2**18  # pixels that are converted at once
 _ODD: Final = range(17, 32)  # bits that tifffile unpacks in one byte order only
 END_OF_JPEG: Final = b"\xff\xd9"
 _MORE_FAX: Final = (b"\x35\x07" * 32, b"\xb5" * 64)
@@ -52,10 +56,22 @@ class TiffRows:
             raise ImageError(
                 f"damaged tiff: {min(there, len(page.databytecounts))} of its {due} strips or tiles are there"
             )
+        self._check_size()
         self.most = max(KEPT // max(self.each, 1), 2) if count == 1 else 2
         self.bands: OrderedDict[int, _Band] = OrderedDict()
         self.changed = Condition()
         page.init_decode()
+
+    def _check_size(self) -> None:
+        """Refuse a page whose pixels its file cannot hold, before room is made for them."""
+        page, (wide, high) = self.page, subsampling(self.page)
+        counts = page.databytecounts if page.compression != _UNCOMPRESSED and any(page.databytecounts) else ()
+        there = min(sum(counts), self.source.size) if counts else self.source.size
+        bits = page.bitspersample if isinstance(page.bitspersample, int) else 1
+        due = self.header.rows * self.header.columns * page.samplesperpixel * bits // (8 * wide * high)
+        if due > there * _LARGEST_RATIOS.get(page.compression, due):
+            shape = f"{self.header.columns}×{self.header.rows}"
+            raise ImageError(f"damaged tiff: {there} bytes cannot hold {shape} pixels")
 
     @property
     def _segments(self) -> int:
@@ -127,13 +143,16 @@ class TiffRows:
         rows, left = into.shape[0], column * self.width
         with sound("tiff"):
             places = [index * self.across + column + plane * self._segments for plane in range(self.apart)]
-            part = pixels(
-                self.page, np.concatenate([self._segment(place, rows) for place in places], axis=-1)
-            )
-        columns = min(part.shape[1], into.shape[1] - left)
-        if part.shape[0] < rows or columns < min(self.width, into.shape[1] - left):
-            raise ImageError(f"damaged tiff: segment {places[0]} has {part.shape[0]} of {rows} rows")
-        into[:, left : left + columns] = part[:rows, :columns]
+            parts = [self._segment(place, rows) for place in places]
+            columns, there = min(self.width, into.shape[1] - left), min(len(part) for part in parts)
+            if there < rows or min(part.shape[1] for part in parts) < columns:
+                raise ImageError(f"damaged tiff: segment {places[0]} has {there} of {rows} rows")
+            step = max(_CONVERTED // columns, 1)
+            for top in range(0, rows, step):
+                bottom = min(top + step, rows)
+                stored = [part[top:bottom, :columns] for part in parts]
+                together = stored[0] if len(stored) == 1 else np.concatenate(stored, axis=-1)
+                into[top:bottom, left : left + columns] = pixels(self.page, together)
 
     def _segment(self, place: int, rows: int) -> Array:
         """A decoded strip or tile, (rows, columns, samples)."""
