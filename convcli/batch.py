@@ -7,18 +7,21 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from convcli import __version__
 from convcli.errors import ArgumentError, one_line
 from convcli.naming import Output
 from convcli.planner import most_memory, processors
+from convcli.report import settings_dict
 from convcli.sources import Source, locator
 from convcli.task import Settings
 from convcli.values import contents, frozen, replace
 
 _MOST_KEPT: Final = 2**26
 _SHARE_KEPT: Final = 16  # of a worker's share, one in so many
+REVISION: Final = 2
+"""Raise this when the same input and options give other bytes; `--resume` then makes older results again."""
+
 _APART: Final = ("force", "threads", "max_pixels", "max_memory", "output", "notes")
 """Settings that do not change a byte of a result, or that its name tells."""
 
@@ -63,6 +66,27 @@ def _output(settings: Settings) -> Output:
     return settings.output.stacked(settings.kernel.maps) if settings.stack else settings.output
 
 
+def _sum(settings: Settings) -> str:
+    said = {name: repr(value) for name, value in _chosen(settings).items()}
+    text = repr((REVISION, settings.output.stated, said))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _chosen(settings: Settings) -> dict[str, Any]:
+    """The settings that decide over bytes and are not the default ones, so that new options change no sum."""
+    pairs = {name: (getattr(settings, name) * 2)[:2] for name in ("stride", "dilation")}
+    said = {name: value for name, value in {**contents(settings), **pairs}.items() if name not in _APART}
+    return {name: value for name, value in said.items() if value != getattr(Settings, name, None)}
+
+
+def _recipe(settings: Settings) -> dict[str, Any]:
+    """What a manifest says once of all results of some settings: their part of the report, and options."""
+    said = {name: str(value) for name, value in _chosen(settings).items() if name != "kernel"}
+    format_ = {"format": settings.output.stated} if settings.output.stated else {}
+    shared = settings_dict(settings.kernel, settings.flip, str(settings.padding), settings.groups)
+    return {**shared, "options": {**said, **format_}}
+
+
 @frozen(eq=False)
 class Batch:
     """Pictures and what to do with each.
@@ -80,14 +104,20 @@ class Batch:
     reads: Sequence[str] = ()
 
     @cached_property
-    def fingerprint(self) -> str:
-        """What of the program and the settings decides over a result's bytes."""
-        said = [
-            {name: repr(said) for name, said in contents(settings).items() if name not in _APART}
-            for settings in self.each
-        ]
-        text = repr((__version__, said, [settings.output.format for settings in self.each]))
-        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    def sums(self) -> list[str]:
+        """Of each settings, a sum of all that decides over the bytes of a result besides its input."""
+        return [_sum(settings) for settings in self.each]
+
+    @property
+    def recipes(self) -> dict[str, dict[str, Any]]:
+        """What the manifest says of each settings once."""
+        return {total: _recipe(settings) for total, settings in zip(self.sums, self.each, strict=True)}
+
+    def place(self, source: Source, settings: Settings, index: int, frame: int, suffix: str) -> Path:
+        """Where a map goes, by its index, the frame where each has its own file, and its format's suffix."""
+        files = files_of(settings)
+        index = min(index, files - 1)
+        return settings.output.named(source.path, settings.kernel.name, index, files, frame, suffix)
 
     def settings(self, source: Source, threads: int | None = None) -> list[Settings]:
         """The settings for one picture, with its place in the destination."""

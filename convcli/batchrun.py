@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,8 @@ from convcli.batch import Batch
 from convcli.drafts import sync
 from convcli.errors import one_line
 from convcli.foreman import Foreman, Order, Outcome
-from convcli.manifest import Kept, Manifest, Row
+from convcli.manifest import Manifest, Row, Said
+from convcli.resume import Work
 from convcli.sources import Source
 from convcli.values import frozen, replace
 from convcli.workers import Answer, Crew, Death
@@ -30,30 +31,29 @@ class Done:
 
 
 def run(
-    batch: Batch, manifest: Manifest | None, kept: dict[str, Kept], stop: bool = False
+    batch: Batch, manifest: Manifest | None, work: Work, stop: bool = False
 ) -> Generator[Done, None, None]:
     """Do it, and say of each picture when it is done with.
 
     Args:
         manifest: where the rows go.
-        kept: what is `skipped`.
+        work: what is to be done.
         stop: begin nothing new after a failure.
 
     Raises:
         ConvcliError: the manifest cannot be written.
     """
-    made = [source for source in batch.sources if source.path in kept]
     if manifest is not None:
-        manifest.begin([line for source in made for line in kept[source.path].lines])
-    for source in made:
+        manifest.begin(batch.recipes, work.earlier)
+    done = [source for number, source in enumerate(batch.sources) if number not in work.due]
+    for source in done:
         yield Done(source, skipped=True)
-    todo = deque(number for number, source in enumerate(batch.sources) if source.path not in kept)
-    rows = _Ordered(manifest, list(todo))
-    numbers = {source.path: number for number, source in enumerate(batch.sources)}
+    rows = _Ordered(manifest, list(work.due))
+    todo = deque(work.due)
     try:
-        foreman, size = Foreman(batch, manifest is not None), min(batch.limits.jobs, len(todo))
-        with Crew(size, foreman, _repeated, batch.limits.kept) as crew:
-            for number, outcome in _worked(batch, crew, todo):
+        foreman = Foreman(batch, manifest is not None, work.stale)
+        with Crew(min(batch.limits.jobs, len(todo)), foreman, _repeated, batch.limits.kept) as crew:
+            for number, outcome in _worked(batch, crew, todo, work.due):
                 rows.add(number, outcome.rows)
                 yield Done(batch.sources[number], outcome.error)
                 if outcome.error and stop:
@@ -62,35 +62,37 @@ def run(
         _sync(batch)
         rows.flush()
         if manifest is not None:
-            manifest.close((lambda name: numbers.get(name, len(numbers))) if made else None)
+            manifest.close(_order(batch) if work.earlier.known else None, {source.path for source in done})
 
 
-def skipped(batch: Batch, manifest: Manifest | None) -> dict[str, Kept]:
-    """What an earlier run has done and nobody has changed, by the inputs' names.
+def _order(batch: Batch) -> Callable[[Said], tuple[int, int, int]]:
+    """The place of a row: those of other inputs first, then by input, settings and map."""
+    numbers = {source.path: number for number, source in enumerate(batch.sources)}
+    sums = {total: number for number, total in enumerate(batch.sums)}
+    last = len(sums)
+    return lambda row: (
+        numbers.get(row.input, -1),
+        last if row.states is None else sums.get(row.settings, -1),
+        row.part,
+    )
 
-    Raises:
-        ConvcliError: the manifest is none that can be gone on with.
-    """
-    kept = manifest.earlier(batch.fingerprint) if manifest is not None and batch.again else {}
-    return {name: found for name, found in kept.items() if found.done}
 
-
-def _worked(batch: Batch, crew: Crew, todo: deque[int]) -> Iterator[tuple[int, Outcome]]:
+def _worked(
+    batch: Batch, crew: Crew, todo: deque[int], due: Mapping[int, Sequence[int]]
+) -> Iterator[tuple[int, Outcome]]:
     """Give out the work, and take what comes back; a picture that is large waits until it is alone."""
     large: deque[int] = deque()
     while todo or large or not crew.idle:
         if large and crew.idle:
             number = large.popleft()
             crew.shrink()
-            crew.begin(
-                number, Order(batch.sources[number], batch.limits.cores, alone=True, again=batch.again)
-            )
+            cores = batch.limits.cores
+            crew.begin(number, Order(batch.sources[number], due[number], cores, True, batch.again))
         while todo and not large and crew.ready():
             number = todo.popleft()
             busy = min(len(crew.tasks) + 1 + len(todo), batch.limits.jobs)
-            crew.begin(
-                number, Order(batch.sources[number], max(batch.limits.cores // busy, 1), False, batch.again)
-            )
+            cores = max(batch.limits.cores // busy, 1)
+            crew.begin(number, Order(batch.sources[number], due[number], cores, False, batch.again))
         for event in crew.events(_TICK):
             match event:
                 case Answer(number, value) if value.large:
@@ -100,7 +102,7 @@ def _worked(batch: Batch, crew: Crew, todo: deque[int]) -> Iterator[tuple[int, O
                 case Death(number, reason):
                     source = batch.sources[number]
                     words = f"{one_line(source.path)}: {reason}"
-                    yield number, Outcome([Row.failed(source.path, words, batch.fingerprint)], words)
+                    yield number, Outcome([Row.failed(source.path, words)], words)
 
 
 def _repeated(order: Order) -> Order:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Self
 
 from convcli.errors import OutputError, cut, one_line
-from convcli.files import PIECE, STREAM
+from convcli.files import PIECE, STREAM, checksum
 
 _TEMPORARY: Final = re.compile(r"\.convcli-([0-9a-f]+)-[0-9a-f]{12}\.tmp")
 """Name of a file in the making, with the number of its own inode: no file of somebody else's has that."""
@@ -162,10 +162,11 @@ class Draft:
     Args:
         force: replace a file that is there.
         again: take a file that is there for this one's, where it has the same bytes.
+        stale: SHA-256 of a file that may be replaced, because an earlier run is known to have written it.
     """
 
-    def __init__(self, target: Path | None, force: bool, again: bool = False) -> None:
-        self.target, self.force, self.again = target, force, again
+    def __init__(self, target: Path | None, force: bool, again: bool = False, stale: str = "") -> None:
+        self.target, self.force, self.again, self.stale = target, force, again, stale
         self.shown = one_line(str(target)) if target else "standard output"
         self.temporary: Path | None = None
 
@@ -240,18 +241,24 @@ class Draft:
 
     def _place(self, target: Path) -> None:
         if self.force:
-            if self.temporary is None:
-                self.temporary = _hidden(target.parent, self.file.fileno())
-                _lock(self.file.fileno())
-                self._link(self.temporary)
-            os.replace(self.temporary, target)
-            self.temporary = None
+            self._replace(target)
             return
         try:
             self._link(target)  # unlike a renaming, it fails where the target appeared meanwhile
         except FileExistsError:
-            if not (self.again and self._is_same(target)):
+            if self.again and self._is_same(target):
+                return
+            if not self.stale or checksum(str(target))[0] != self.stale:
                 raise
+            self._replace(target)
+
+    def _replace(self, target: Path) -> None:
+        if self.temporary is None:
+            self.temporary = _hidden(target.parent, self.file.fileno())
+            _lock(self.file.fileno())
+            self._link(self.temporary)
+        os.replace(self.temporary, target)
+        self.temporary = None
 
     def _link(self, name: Path) -> None:
         """Give the file a name that nobody has."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import io
 import os
 import stat
@@ -152,10 +154,29 @@ class Window:
         return self.kept[start - self.begin : stop - self.begin]
 
 
+def checksum(path: str) -> tuple[str, os.stat_result]:
+    """The SHA-256 of a regular file, and its facts; a pipe or a device is not waited for.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+    """
+    digest = hashlib.sha256()
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as file:  # noqa: PTH123
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        while piece := file.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest(), facts
+
+
 def _stamp(file: int | str) -> tuple[int, ...]:
-    """Which file it is, when it was changed, in nanoseconds, and its size."""
+    """Which file it is, when it was changed, in nanoseconds, and its size.
+
+    The time of the last change of any kind is one of them: who writes a file can put its other times back.
+    """
     facts = os.stat(file)  # noqa: PTH116 - of an open file too
-    return facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_size
+    return facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size
 
 
 @contextmanager

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from convcli import job
 from convcli.batch import Batch
 from convcli.claims import Claims
 from convcli.drafts import Ledger
-from convcli.errors import ArgumentError, told
+from convcli.errors import ArgumentError, OutputError, one_line, told
 from convcli.files import Input
-from convcli.manifest import Row, State
+from convcli.manifest import Row, State, absolute
 from convcli.report import Report
 from convcli.sources import Source
-from convcli.task import too_large
+from convcli.task import Settings, too_large
 from convcli.values import frozen
 
 _MOST_OPEN: Final = 4  # results of one input that are open at once
@@ -24,12 +26,16 @@ _MOST_OPEN: Final = 4  # results of one input that are open at once
 
 @frozen
 class Order:
-    """What a worker is asked: a picture, threads, and whether nobody else works meanwhile.
+    """What a worker is asked to do with an image.
 
-    ``again`` says that the outputs may be there already, with the same bytes.
+    Attributes:
+        due: numbers of the settings by which results are made.
+        alone: whether no other worker has anything to do meanwhile.
+        again: whether outputs may be there already, with the same bytes.
     """
 
     source: Source
+    due: Sequence[int]
     threads: int
     alone: bool
     again: bool
@@ -51,10 +57,15 @@ class Outcome:
 
 
 class Foreman:
-    """What a worker does with an order; it lives in the worker, and so do the outputs that it has claimed."""
+    """What a worker does with an order; it lives in the worker, and so do the outputs that it has claimed.
 
-    def __init__(self, batch: Batch, recording: bool) -> None:
-        self.batch, self.recording = batch, recording
+    Args:
+        recording: whether there is a manifest.
+        stale: sums of the files that may be replaced, because earlier runs wrote them, by absolute names.
+    """
+
+    def __init__(self, batch: Batch, recording: bool, stale: Mapping[str, str]) -> None:
+        self.batch, self.recording, self.stale = batch, recording, stale
         self.ledger = Ledger([source.path for source in batch.sources], batch.reads)
         self.claims = Claims(batch)
 
@@ -70,23 +81,26 @@ class Foreman:
 
     def _computed(self, order: Order, stack: ExitStack) -> Callable[[], Outcome]:
         batch, source = self.batch, order.source
-        each = batch.settings(source, order.threads)
+        settings = batch.settings(source, order.threads)
+        each = [settings[number] for number in order.due]
         opened = stack.enter_context(Input.open(source.path, pipes=False))
         todo = job.decided(source.path, opened, each)
-        self.claims.check(source, [target.path for _, tasks in todo for target in tasks[0].targets])
+        places = [target.path for _, tasks in todo for target in tasks[0].targets if target.path]
+        self.claims.check(source, places)
+        _check_regular(places)
         large = max(task.memory for _, tasks in todo for task in tasks)
         if not order.alone and large > batch.limits.memory // batch.limits.jobs:
             stack.close()
             return lambda: Outcome([], large=large)
         if large > batch.limits.memory:
             raise ArgumentError(too_large(large, batch.limits.memory))
-        done: list[Report] = []
+        done: list[tuple[Settings, list[Report]]] = []
         waiting: deque[job.Result] = deque()
-        for result in job.results(opened, todo, self.ledger, order.again):
+        for result in job.results(opened, todo, self.ledger, order.again, self._stale):
             waiting.append(result)
             stack.push(result)
             if len(waiting) > _MOST_OPEN:
-                done += self._committed(source, waiting.popleft())
+                done.append(self._committed(waiting.popleft()))
 
         def finish() -> Outcome:
             try:
@@ -94,29 +108,50 @@ class Foreman:
                 read = State.of(source.path) if self.recording else None
                 with stack:
                     for result in waiting:
-                        done.extend(self._committed(source, result))
-                return Outcome(self._rows(source, read, done))
+                        done.append(self._committed(result))
+                rows = _rows(source, read, done, dict(zip(map(id, settings), batch.sums, strict=True)))
+                return Outcome(rows)
             except Exception as error:
                 return self._failed(source, told(source.path, error))
 
         return finish
 
-    def _committed(self, source: Source, result: job.Result) -> list[Report]:
+    def _stale(self, target: Path) -> str:
+        return self.stale.get(absolute(str(target)), "")
+
+    def _committed(self, result: job.Result) -> tuple[Settings, list[Report]]:
         """Put a result in its places; their names are made durable once a folder, at the end.
 
         The reports are for the manifest, if there is one.
         """
         sizes = result.commit(sync_folder=False)
-        return result.reports(sizes) if self.recording else []
-
-    def _rows(self, source: Source, read: State | None, reports: list[Report]) -> list[Row]:
-        if read is None:
-            return []
-        settings = self.batch.fingerprint
-        return [
-            Row.made(source.path, read, report, part, len(reports), settings)
-            for part, report in enumerate(reports)
-        ]
+        return result.settings, result.reports(sizes) if self.recording else []
 
     def _failed(self, source: Source, words: str) -> Outcome:
-        return Outcome([Row.failed(source.path, words, self.batch.fingerprint)], error=words)
+        return Outcome([Row.failed(source.path, words)], error=words)
+
+
+def _check_regular(places: Sequence[Path]) -> None:
+    """Refuse pipes and devices, which nobody may ever read.
+
+    Raises:
+        OutputError: with the first of them.
+    """
+    for place in places:
+        if place.exists() and not (place.is_file() or place.is_dir()):
+            raise OutputError(f"{one_line(str(place))}: is not a regular file")
+
+
+def _rows(
+    source: Source, read: State | None, done: list[tuple[Settings, list[Report]]], sums: Mapping[int, str]
+) -> list[Row]:
+    """The rows of an input that was ``read``; ``sums`` are those of settings, by their identity."""
+    if read is None:
+        return []
+    found, written = [], lru_cache(State.of)
+    for each in {id(settings): settings for settings, _ in done}:
+        reports = [report for settings, some in done for report in some if id(settings) == each]
+        for part, report in enumerate(reports):
+            state = written(report.target.name)
+            found.append(Row.made(source.path, (read, state), report, part, len(reports), sums[each]))
+    return found

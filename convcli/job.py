@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import chain
 from math import inf
+from pathlib import Path
 from typing import Final, Self
 
 from convcli import images
@@ -110,13 +111,20 @@ def decided(source: str, opened: Input, each: Sequence[Settings]) -> Todo:
     return [(settings, tasks) for settings in each for tasks in prepare(source, runs, settings)]
 
 
-def results(opened: Input, todo: Todo, ledger: Ledger, again: bool = False) -> Iterator[Result]:
+def results(
+    opened: Input,
+    todo: Todo,
+    ledger: Ledger,
+    again: bool = False,
+    stale: Callable[[Path], str] = lambda target: "",
+) -> Iterator[Result]:
     """Convolve a picture, decoded once, for one result after the other; each is to be committed, or left.
 
     Every output is claimed before a pixel is decoded.
 
     Args:
         again: take outputs that are there for results, where they have the same bytes.
+        stale: SHA-256 of an output that may be replaced; empty where it may not.
     """
     single = sum(len(tasks[0].targets) for _, tasks in todo) == 1
     for settings, tasks in todo:
@@ -124,7 +132,10 @@ def results(opened: Input, todo: Todo, ledger: Ledger, again: bool = False) -> I
     for settings, tasks in todo:
         with ExitStack() as stack:
             drafts = [
-                stack.enter_context(Draft(target.path, settings.force, again)) for target in tasks[0].targets
+                stack.enter_context(
+                    Draft(target.path, settings.force, again, stale(target.path) if target.path else "")
+                )
+                for target in tasks[0].targets
             ]
             found = []
             for task in tasks:
@@ -251,6 +262,7 @@ def report_of(
         ),
         kernel=settings.kernel,
         index=index,
+        frame=task.frame,
         flip=settings.flip,
         geometry=task.geometry,
         padding=str(settings.padding),

@@ -1,53 +1,62 @@
-"""The manifest of a batch: a row for each feature map and each failure, by which a run can be resumed.
+"""The manifest of a batch: what each result was made of, so that a later run can tell what to do again.
 
-Rows are reports with what a resumed run needs to know: the sums of the input, the output and the settings.
+The first line of the JSON form says what is the same for all rows of the same settings. Then there is a row
+for each feature map and each failure: a report, the states of the input and the output, and a sum of the
+settings. Rows are only appended while a run goes on, so the last row about a file is the one that counts.
 """
 
 from __future__ import annotations
 
 import csv
 import fcntl
-import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
+from urllib.parse import unquote_to_bytes
 
-from convcli.drafts import Ledger, write, write_stream
+from convcli import __version__
+from convcli.drafts import Draft, Ledger, write_stream
 from convcli.errors import ArgumentError, OutputError, one_line
-from convcli.files import PIECE, STREAM
+from convcli.files import STREAM, checksum
 from convcli.report import COLUMNS, Report, tame, to_json
 from convcli.values import frozen
 
 KINDS: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 """Forms of a manifest by the suffix of its name."""
 
-_FACTS: Final = (
-    "input_bytes",
-    "input_mtime_ns",
-    "input_sha256",
-    "output_bytes",
-    "output_mtime_ns",
-    "output_sha256",
-)
-_MORE: Final = (*_FACTS, "part", "parts", "settings", "error")
-"""What a row says beside its report; ``part`` of ``parts`` rows about one input."""
+SCHEMA: Final = 2
+"""Version of the JSON form: 1 had no first line, and repeated in each row what it says."""
 
+LONGEST_LINE: Final = 2**24
+"""Bytes of a line; longer ones are no rows."""
+
+LARGEST: Final = 2**32
+"""Bytes of a manifest that can be resumed."""
+
+_SIDES: Final = ("input", "output")
+_STATE: Final = ("bytes", "mtime_ns", "ctime_ns", "sha256")
+_FACTS: Final = tuple(f"{side}_{key}" for side in _SIDES for key in _STATE)
+_MORE: Final = (*_FACTS, "part", "parts", "settings", "error")
+"""What a row says besides its report; ``part`` of ``parts`` rows about one input and one sum of settings."""
 
 _NAMES: Final = ("input_name", "output_name")
-"""Columns of the CSV form alone, as JSON, because the other cells are made harmless for spreadsheets."""
+"""Columns of the CSV form alone: names that can be read back, because other cells are made harmless."""
 _HEAD: Final = (*COLUMNS, *_MORE, *_NAMES)
 
 
 @frozen
 class State:
-    """A file as it was: bytes, nanoseconds of its last change, and SHA-256."""
+    """A regular file as it was: bytes, nanoseconds of its last changes, and SHA-256."""
 
     bytes: int
     mtime_ns: int
+    ctime_ns: int
     sha256: str
 
     @classmethod
@@ -55,22 +64,18 @@ class State:
         """The state of a file.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: it cannot be read, or is not a regular file.
         """
-        digest = hashlib.sha256()
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - names may be bytes that are no text
-            while piece := file.read(PIECE):
-                digest.update(piece)
-            facts = os.fstat(file.fileno())
-        return cls(facts.st_size, facts.st_mtime_ns, digest.hexdigest())
+        digest, facts = checksum(path)
+        return cls(facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, digest)
 
     def holds(self, path: str) -> bool:
-        """Whether a file is still so: by its time and size, or else by its bytes."""
-        with suppress(OSError):
-            facts = os.stat(path)  # noqa: PTH116
-            if (facts.st_size, facts.st_mtime_ns) == (self.bytes, self.mtime_ns):
-                return True
-            return facts.st_size == self.bytes and State.of(path).sha256 == self.sha256
+        """Whether a file is still so: by its size and both of its times, or else by its bytes."""
+        with suppress(OSError, ValueError):
+            facts = os.stat(path)  # noqa: PTH116 - names may be bytes that are no text
+            times = facts.st_mtime_ns, facts.st_ctime_ns
+            if facts.st_size == self.bytes:
+                return times == (self.mtime_ns, self.ctime_ns) or checksum(path)[0] == self.sha256
         return False
 
 
@@ -84,30 +89,49 @@ class Row:
     facts: dict[str, Any]
 
     @classmethod
-    def made(cls, source: str, read: State, report: Report, part: int, parts: int, settings: str) -> Row:
-        """The row of a feature map that was written, of an input as it was ``read``.
-
-        Raises:
-            OSError: the output cannot be read again.
-        """
-        states = read, State.of(report.target.name)
-        values = [value for state in states for value in (state.bytes, state.mtime_ns, state.sha256)]
+    def made(
+        cls, source: str, states: tuple[State, State], report: Report, part: int, parts: int, settings: str
+    ) -> Row:
+        """The row of a feature map that was written, with the states of the input and the output."""
+        values = [getattr(state, key) for state in states for key in _STATE]
         facts = {**dict(zip(_FACTS, values, strict=True)), "part": part, "parts": parts}
-        return cls(source, report.as_dict(), report.csv_row(), {**facts, "settings": settings, "error": None})
+        return cls(source, report.as_row(), report.csv_row(), {**facts, "settings": settings, "error": None})
 
     @classmethod
-    def failed(cls, source: str, error: str, settings: str) -> Row:
+    def failed(cls, source: str, error: str) -> Row:
         """The row of an input of which nothing, or not everything, was made."""
-        facts = {**dict.fromkeys(_MORE), "settings": settings, "error": error}
+        facts = {**dict.fromkeys(_MORE), "error": error}
         return cls(source, {"input": {"name": source}}, {"input": source}, facts)
 
     def text(self, kind: str) -> str:
         """As a line of JSON or CSV."""
         if kind == "jsonl":
             return to_json({**self.report, "batch": self.facts}) + "\n"
-        names = {"input_name": self.input, "output_name": self.report.get("output", {}).get("name")}
-        values = {**self.cells, **self.facts, **{key: json.dumps(name) for key, name in names.items()}}
-        return _csv_line([tame(values.get(column, "")) for column in _HEAD])
+        output = self.report.get("output", {}).get("name")
+        names = dict(zip(_NAMES, (escaped(self.input), escaped(output or "")), strict=True))
+        values = {**{key: tame(cell) for key, cell in {**self.cells, **self.facts}.items()}, **names}
+        return _csv_line(values.get(column, "") for column in _HEAD)
+
+
+def escaped(name: str) -> str:
+    """A file name as a cell that every program takes for text; `unescaped` takes it back.
+
+    What is not a letter, a digit or one of ``/._~ -`` is percent-encoded by its bytes, as in URLs (RFC 3986).
+    """
+    return re.sub(r"^[^\w/.]|[^\w/.~ -]", _percent, name)
+
+
+def _percent(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogateescape"))
+
+
+def unescaped(cell: str) -> str:
+    """The name in a cell; earlier versions wrote JSON.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return str(json.loads(cell)) if cell[:1] == '"' else os.fsdecode(unquote_to_bytes(os.fsencode(cell)))
 
 
 def _csv_line(cells: Iterable[Any]) -> str:
@@ -117,11 +141,119 @@ def _csv_line(cells: Iterable[Any]) -> str:
 
 
 @frozen
-class Kept:
-    """What an earlier manifest says of an input: its lines, and whether all of it was made."""
+class Said:
+    """A row as a file has it: where its line is, and what it says of the input and the output.
 
-    lines: list[str]
-    done: bool
+    Attributes:
+        place: bytes before the line.
+        settings: empty where the input failed.
+        frame: of an output that holds one frame of several.
+    """
+
+    place: int
+    input: str
+    settings: str = ""
+    output: str = ""
+    map: int = 0
+    frame: int = 0
+    part: int = 0
+    parts: int = 0
+    states: tuple[State, State] | None = None
+
+    @classmethod
+    def of(cls, place: int, facts: Mapping[str, Any]) -> Said:
+        """What these facts mean.
+
+        Raises:
+            ValueError, TypeError, KeyError, OverflowError: they are none of a row.
+        """
+        name = _name(facts["input"])
+        if facts.get("error"):
+            return cls(place, name)
+        index, frame, part = (int(facts.get(key) or 0) for key in ("map", "frame", "part"))
+        states = _state(facts, "input"), _state(facts, "output")
+        settings, output, parts = str(facts["settings"]), _name(facts["output"]), int(facts["parts"])
+        if not 0 <= part < parts:
+            raise ValueError("a part of nothing")
+        return cls(place, name, settings, output, index, frame, part, parts, states)
+
+
+def _name(value: Any) -> str:
+    """A file's name.
+
+    Raises:
+        ValueError: no file can have it.
+    """
+    os.fsencode(value)
+    if "\0" in value:
+        raise ValueError("a NUL in a name")
+    return str(value)
+
+
+def _state(facts: Mapping[str, Any], which: str) -> State:
+    size, changed = int(facts[f"{which}_bytes"]), int(facts[f"{which}_mtime_ns"])
+    return State(size, changed, int(facts.get(f"{which}_ctime_ns") or 0), str(facts[f"{which}_sha256"]))
+
+
+class Earlier:
+    """What a manifest says: the last rows about each file, and each failure that nothing followed.
+
+    Attributes:
+        outputs: the rows of each output, by its absolute name.
+        shared: what the first line says of each sum of settings.
+        known: whether there is a row or a first line at all.
+    """
+
+    def __init__(self, said: Iterable[Said], shared: Mapping[str, Any], known: bool = False) -> None:
+        self.outputs: dict[str, list[Said]] = {}
+        self.failures: dict[str, Said] = {}
+        self.shared = shared
+        for row in said:
+            known = True
+            self._add(row)
+        self.known = known
+
+    def _add(self, row: Said) -> None:
+        self.failures.pop(row.input, None)
+        if row.states is None:
+            self.failures[row.input] = row
+            return
+        rows = self.outputs.setdefault(absolute(row.output), [])
+        rows[:] = [other for other in rows if _go_together(other, row)]
+        rows.append(row)
+
+    @cached_property
+    def inputs(self) -> dict[str, list[Said]]:
+        """The rows of the outputs that were made of each input, by its name."""
+        found: dict[str, list[Said]] = {}
+        for rows in self.outputs.values():
+            for row in rows:
+                found.setdefault(row.input, []).append(row)
+        return found
+
+    @property
+    def rows(self) -> list[Said]:
+        """All of them, in the order of the file."""
+        found = [*self.failures.values(), *(row for rows in self.outputs.values() for row in rows)]
+        return sorted(found, key=lambda row: row.place)
+
+
+def _go_together(one: Said, other: Said) -> bool:
+    """Whether two rows, one behind the other, are about the maps of one output."""
+    same = (one.input, one.settings, one.parts, one.states) == (
+        other.input,
+        other.settings,
+        other.parts,
+        other.states,
+    )
+    return same and one.part < other.part
+
+
+def absolute(name: str) -> str:
+    """A name from the root on; where the working directory was deleted, as it is."""
+    with suppress(OSError):
+        return os.path.abspath(name)  # noqa: PTH100
+    return name
 
 
 class Manifest:
@@ -152,64 +284,82 @@ class Manifest:
             if self.path.exists() and not self.path.is_file():
                 raise OutputError(f"{self.shown}: is no file")
         self.force = force
+        self.recipes: dict[str, Any] = {}
         self.handle = -1
 
-    def earlier(self, settings: str) -> dict[str, Kept]:
-        """What the file says of each input that was done, as these settings would do it again.
+    def earlier(self, lock: bool = True) -> Earlier:
+        """What the file says; nobody else writes it until `close`.
 
         Raises:
-            ArgumentError: the file is no manifest, or one of other settings, and is not to be replaced.
-            OutputError: it cannot be read.
+            ArgumentError: the file is no manifest, or larger than `LARGEST`, and is not to be replaced.
+            OutputError: it cannot be read, or another run is writing it.
         """
         if self.path is None or not self.path.exists():
-            return {}
-        try:
-            text = self.path.read_text("utf-8", "surrogateescape")
-        except OSError as error:
-            raise OutputError(f"{self.shown}: {error.strerror}") from error
-        whole = [line for line in text.split("\n")[:-1] if line]  # the last may be cut
-        rows: dict[str, list[_Said]] = {}
-        for said in _PARSERS[self.kind](whole):
-            rows.setdefault(said.input, []).append(said)
-        if not self.force:
-            self._check_earlier(text, whole, rows, settings)
-        return {
-            name: Kept([said.line for said in found], _is_done(name, found, settings))
-            for name, found in rows.items()
-        }
-
-    def _check_earlier(
-        self, text: str, whole: list[str], rows: dict[str, list[_Said]], settings: str
-    ) -> None:
-        """Refuse a file that this run would replace without going on with it."""
-        begun = (text if self.kind == "csv" else text[:1]) if not whole else ""
-        is_head = self.kind == "csv" and bool(whole) and set(_NAMES) <= set(_cells(whole[0]))
-        if text and not rows and not is_head and not (begun and (self._head or "{").startswith(begun)):
-            raise ArgumentError(f"{self.shown}: is no manifest of a batch, and is left as it is")
-        if rows and all(said.settings != settings for found in rows.values() for said in found):
-            raise ArgumentError(
-                f"{self.shown}: was written by other settings, or another version; "
-                "with --force everything is done again"
-            )
-
-    def begin(self, kept: Sequence[str]) -> None:
-        """Start the file with some lines; nobody else writes it until `close`."""
-        if self.path is None:
-            self._send("".join(kept))
-            return
-        try:
-            if self.path.exists():
+            return Earlier((), {})
+        with self._refusals():
+            if lock:
                 self._lock()
-            write(self.path, (self._head + "".join(kept)).encode("utf-8", "surrogateescape"), force=True)
-            if self.handle >= 0:
-                os.close(self.handle)
-            self._lock()
-        except OSError as error:
-            raise OutputError(f"{self.shown}: {error.strerror}") from error
+            try:
+                with self.path.open("rb") as file:
+                    return self._read(file)
+            except BaseException:
+                self._unlock()
+                raise
 
-    @property
-    def _head(self) -> str:
-        return _csv_line(_HEAD) if self.kind == "csv" else ""
+    def _read(self, file: BinaryIO) -> Earlier:
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST and not self.force:
+            raise ArgumentError(f"{self.shown}: has {size} bytes; a manifest has up to {LARGEST}")
+        first = file.readline(LONGEST_LINE)
+        file.seek(0)
+        shared = _shared(first) if self.kind == "jsonl" else {}
+        is_head = self.kind == "csv" and set(_NAMES) <= set(_cells(_decoded(first)))
+        found = Earlier(_PARSERS[self.kind](file) if size <= LARGEST else (), shared, bool(shared) or is_head)
+        if not (self.force or found.known or self._is_begun(first)):
+            raise ArgumentError(f"{self.shown}: is not the manifest of a batch, and is left as it is")
+        return found
+
+    def _is_begun(self, line: bytes) -> bool:
+        """Whether a file was left, by whatever stopped the run, before its first line was whole."""
+        if line.endswith(b"\n") or len(line) == LONGEST_LINE:
+            return False
+        return self._head({}).startswith(_decoded(line)) if self.kind == "csv" else line[:1] in (b"", b"{")
+
+    def begin(self, recipes: Mapping[str, Any], earlier: Earlier | None = None) -> None:
+        """Start the file with what is the same for all rows, and with the rows of earlier runs."""
+        rows = earlier.rows if earlier is not None else []
+        old = earlier.shared if earlier is not None else {}
+        self.recipes = {**{row.settings: old[row.settings] for row in rows if row.settings in old}, **recipes}
+        if self.path is None:
+            self._send(self._head(self.recipes))
+            return
+        with self._refusals():
+            if self.handle < 0 and self.path.exists():
+                self._lock()
+            self._rewrite(self.path, rows)
+            self._unlock()
+            self._lock()
+
+    def _rewrite(self, path: Path, rows: Iterable[Said]) -> None:
+        """Put the file's own rows, in this order, behind what is the same for all of them."""
+        with Draft(path, force=True) as draft:
+            with draft.refusals():
+                draft.file.write(_encoded(self._head(self.recipes)))
+                if path.exists():
+                    with path.open("rb") as file:
+                        convert = _converter(self.kind, file)
+                        for row in rows:
+                            file.seek(row.place)
+                            draft.file.write(convert(file.readline(LONGEST_LINE + 1)))
+            draft.commit()
+
+    def _head(self, recipes: Mapping[str, Any]) -> str:
+        if self.kind == "csv":
+            return _csv_line(_HEAD)
+        return (
+            to_json({"schema": SCHEMA, "manifest": {"version": __version__, "settings": dict(recipes)}})
+            + "\n"
+        )
 
     def _lock(self) -> None:
         assert self.path is not None
@@ -221,6 +371,19 @@ class Manifest:
         except OSError:  # a file system without locks
             return
 
+    def _unlock(self) -> None:
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Turn the system's refusals into an `OutputError` that names the manifest."""
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(f"{self.shown}: {error.strerror}") from error
+
     def add(self, rows: Iterable[Row]) -> None:
         """Write some rows, so that they are there whatever comes next.
 
@@ -231,92 +394,100 @@ class Manifest:
         if self.path is None:
             self._send(text)
             return
-        data = text.encode("utf-8", "surrogateescape")
-        try:
+        data = _encoded(text)
+        with self._refusals():
             while data:
                 data = data[os.write(self.handle, data) :]
-        except OSError as error:
-            raise OutputError(f"{self.shown}: {error.strerror}") from error
 
     def _send(self, text: str) -> None:
-        write_stream(text.encode("utf-8", "surrogateescape"))
+        write_stream(_encoded(text))
 
-    def close(self, order: Callable[[str], int] | None = None) -> None:
-        """End the file, its rows put in the order of the inputs' numbers where one is given."""
+    def close(self, order: Callable[[Said], Any] | None = None, done: Collection[str] = ()) -> None:
+        """End the file.
+
+        Args:
+            order: a key by which the rows of a run that was resumed are sorted; then those that later ones
+                replaced are dropped.
+            done: inputs whose earlier failures are over.
+        """
         if self.path is None:
             return
         if order is not None:
-            text = self.path.read_text("utf-8", "surrogateescape")
-            found = sorted(_PARSERS[self.kind](text.split("\n")), key=lambda said: order(said.input))
-            lines = [said.line for said in found]
-            write(self.path, (self._head + "".join(lines)).encode("utf-8", "surrogateescape"), force=True)
-        if self.handle >= 0:
-            os.close(self.handle)
-            self.handle = -1
+            with self._refusals():
+                with self.path.open("rb") as file:
+                    rows = Earlier(_PARSERS[self.kind](file), {}).rows
+                kept = [row for row in rows if row.states is not None or row.input not in done]
+                self._rewrite(self.path, sorted(kept, key=order))
+        self._unlock()
 
 
-@frozen
-class _Said:
-    """A row as a file has it: its line in our columns, and what it says of the input and the output."""
-
-    line: str
-    input: str
-    settings: str
-    failed: bool
-    part: int = 0
-    parts: int = 0
-    states: tuple[tuple[str, State], ...] = ()
-
-    @classmethod
-    def of(cls, line: str, facts: dict[str, Any]) -> _Said:
-        """What these facts mean.
-
-        Raises:
-            ValueError, TypeError, KeyError, OverflowError: they are none of a row.
-        """
-        name, settings = str(facts["input"]), str(facts["settings"])
-        if facts.get("error"):
-            return cls(line, name, settings, failed=True)
-        states = ((name, _state(facts, "input")), (str(facts["output"]), _state(facts, "output")))
-        return cls(line, name, settings, False, int(facts["part"]), int(facts["parts"]), states)
-
-
-def _state(facts: dict[str, Any], which: str) -> State:
-    return State(int(facts[f"{which}_bytes"]), int(facts[f"{which}_mtime_ns"]), str(facts[f"{which}_sha256"]))
-
-
-def _is_done(name: str, rows: list[_Said], settings: str) -> bool:
-    """Whether an input and all that was made of it are as their rows say, by these settings."""
-    if any(row.failed or row.settings != settings or row.parts != rows[0].parts for row in rows):
-        return False
-    if sorted({row.part for row in rows}) != list(range(min(rows[0].parts, len(rows) + 1))):
-        return False
-    return all(state.holds(path) for path, state in {state for row in rows for state in row.states})
-
-
-_BROKEN: Final = (ValueError, KeyError, TypeError, OverflowError, RecursionError, csv.Error)
+_BROKEN: Final = (ValueError, KeyError, TypeError, OverflowError, RecursionError, AttributeError, csv.Error)
 """What a line raises that somebody else wrote, or that was damaged; it counts for none."""
 
 
-def _of_json(lines: list[str]) -> Iterator[_Said]:
-    for line in lines:
+def _lines(file: BinaryIO) -> Iterator[tuple[int, str]]:
+    """The whole lines of a file that are no longer than a row can be, and the bytes before each."""
+    place = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        begun, ended = place, len(line) <= LONGEST_LINE
+        place += len(line)
+        while not line.endswith(b"\n") and (line := file.readline(LONGEST_LINE)):
+            ended, place = False, place + len(line)
+        if ended and line:
+            yield begun, _decoded(line)
+
+
+def _decoded(line: bytes) -> str:
+    return line.decode("utf-8", "surrogateescape")
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _shared(line: bytes) -> dict[str, Any]:
+    """What a first line says of each sum of settings."""
+    with suppress(*_BROKEN):
+        found = json.loads(_decoded(line))["manifest"]["settings"]
+        return {key: entry for key, entry in found.items() if isinstance(entry, dict)}
+    return {}
+
+
+def _of_json(file: BinaryIO) -> Iterator[Said]:
+    for place, line in _lines(file):
         with suppress(*_BROKEN):
             row = json.loads(line)
-            facts = {**row["batch"], "input": row["input"]["name"]}
-            if "output" in row:
-                facts["output"] = row["output"]["name"]
-            yield _Said.of(line + "\n", facts)
+            output = row.get("output", {})
+            names = {"input": row["input"]["name"], "output": output.get("name")}
+            yield Said.of(
+                place, {**row["batch"], **names, "map": output.get("map"), "frame": output.get("frame")}
+            )
 
 
-def _of_csv(lines: list[str]) -> Iterator[_Said]:
-    """The rows; those of a file with other columns are put into ours."""
-    head = _cells(lines[0]) if lines else []
-    for line in lines[1:]:
+def _of_csv(file: BinaryIO) -> Iterator[Said]:
+    head: list[str] = []
+    for place, line in _lines(file):
+        if not place:
+            head = _cells(line)
+            continue
         with suppress(*_BROKEN):
             row = dict(zip(head, _cells(line), strict=True))
-            names = {key.removesuffix("_name"): json.loads(row[key]) for key in _NAMES}
-            ours = line + "\n" if head == list(_HEAD) else _csv_line(row.get(column) for column in _HEAD)
-            yield _Said.of(ours, {**row, **names})
+            names = {key.removesuffix("_name"): unescaped(row[key]) for key in _NAMES}
+            yield Said.of(place, {**row, **names})
+
+
+def _converter(kind: str, file: BinaryIO) -> Callable[[bytes], bytes]:
+    """What puts a line of a file under the columns of this version."""
+    head = _cells(_decoded(file.readline(LONGEST_LINE))) if kind == "csv" else []
+    if kind != "csv" or head == list(_HEAD):
+        return lambda line: line
+
+    def convert(line: bytes) -> bytes:
+        row = dict(zip(head, _cells(_decoded(line)), strict=True))
+        row |= {key: escaped(unescaped(row[key])) for key in _NAMES}
+        return _encoded(_csv_line(row.get(column) for column in _HEAD))
+
+    return convert
 
 
 def _cells(line: str) -> list[str]:

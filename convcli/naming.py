@@ -116,6 +116,13 @@ class Output:
             else set()
         )
 
+    @property
+    def stated(self) -> str:
+        """The format that was asked for, by its name or by a suffix; empty where it is the input's."""
+        suffix = Path(self.spec or "").suffix if self.is_one_file or self._is_template else ""
+        found = format_of_suffix(suffix)
+        return self.format or (found.name if found else "")
+
     def inside(self, folder: str) -> Output:
         """The same with a folder more in front of a result's name, unless the template places it by {dir}."""
         if not folder or "dir" in self._fields:
@@ -140,8 +147,25 @@ class Output:
 
     def stems(self, source: str, kernel: str, maps: int) -> list[str]:
         """The places of a picture's results without what its header decides: two that differ never meet."""
-        names = (self._named(source, kernel, index, maps, _AnyFrame(), _ANY_SUFFIX) for index in range(maps))
+        names = (self.named(source, kernel, index, maps, _AnyFrame(), _ANY_SUFFIX) for index in range(maps))
         return [re.sub(rf"\d*{_ANY_FRAME}\d*", _ANY_FRAME, str(name)) for name in names]
+
+    def named(self, source: str, kernel: str, index: int, maps: int, frame: object, suffix: str) -> Path:
+        """The place of one of ``maps`` results, of a frame, in a format that has this suffix."""
+        origin = Path("stdin" if source == STREAM else source)
+        template = self.spec if self._is_template else _DEFAULT if maps == 1 else _DEFAULT_OF_BANK
+        values = {
+            "dir": self._folder(source),
+            "stem": origin.stem,
+            "kernel": safe(kernel),
+            "index": index,
+            "frame": frame,
+            "suffix": suffix,
+        }
+        name = (template or _DEFAULT).format_map(values)
+        if self._is_template:
+            return Path(name) / _DEFAULT.format_map(values) if name.endswith("/") else Path(name)
+        return (Path(self.spec) if self.spec else origin.parent) / name
 
     def targets(self, source: str, kernel: str, maps: int, came_as: Format, picture: Picture) -> list[Target]:
         """The place of each of ``maps`` results of this kind.
@@ -221,23 +245,7 @@ class Output:
     ) -> Path:
         suffix = Path(source).suffix
         suffix = suffix if suffix.casefold() in chosen.suffixes else chosen.suffixes[0]
-        return self._named(source, kernel, index, maps, picture.frame, suffix)
-
-    def _named(self, source: str, kernel: str, index: int, maps: int, frame: object, suffix: str) -> Path:
-        origin = Path("stdin" if source == STREAM else source)
-        template = self.spec if self._is_template else _DEFAULT if maps == 1 else _DEFAULT_OF_BANK
-        values = {
-            "dir": self._folder(source),
-            "stem": origin.stem,
-            "kernel": safe(kernel),
-            "index": index,
-            "frame": frame,
-            "suffix": suffix,
-        }
-        name = (template or _DEFAULT).format_map(values)
-        if self._is_template:
-            return Path(name) / _DEFAULT.format_map(values) if name.endswith("/") else Path(name)
-        return (Path(self.spec) if self.spec else origin.parent) / name
+        return self.named(source, kernel, index, maps, picture.frame, suffix)
 
     def _folder(self, source: str) -> str:
         """``{dir}``: the input's folder as it was named, or `mirrored` where other folders precede it."""

@@ -62,6 +62,7 @@ class Report:
     frames: int = 1
     nan: int = 0
     infinite: int = 0
+    frame: int | None = None  # the number of one that has a file of its own
     metadata: tuple[tuple[str, str], ...] = ()  # what was carried over: its name, and words for people
     notes: tuple[str, ...] = ()
 
@@ -143,7 +144,7 @@ class Report:
             "multiply_adds": self.multiply_adds,
             "channels": self.channels,
             "groups": self.plan.problem.groups,
-            "output": {**_file_dict(self.target, self.output_shape), "map": self.index},
+            "output": {**_file_dict(self.target, self.output_shape), "map": self.index, "frame": self.frame},
             "range": {"low": float(self.low), "high": float(self.high)},
             "nonfinite": {"nan": self.nan, "infinite": self.infinite},
             "mapping": str(self.mapping),
@@ -153,6 +154,15 @@ class Report:
             "metadata": [name for name, _ in self.metadata],
             "notes": list(self.notes),
         }
+
+    def as_row(self) -> dict[str, Any]:
+        """The report without what `settings_dict` says of it, but for the kernel's name."""
+        shared = {"schema": SCHEMA, **settings_dict(self.kernel, self.flip, self.padding, 0)}
+        kernel = {
+            key: value for key, value in self.as_dict()["kernel"].items() if key not in shared["kernel"]
+        }
+        row = {key: value for key, value in self.as_dict().items() if key not in shared}
+        return {"input": row.pop("input"), "kernel": {"name": self.kernel.name, **kernel}, **row}
 
     def as_json(self) -> str:
         """One line."""
@@ -209,6 +219,7 @@ _CELLS: Final[dict[str, Callable[[Report], Any]]] = {
     "kernel": lambda report: report.kernel.name,
     "map": lambda report: report.index,
     "frames": lambda report: report.frames,
+    "frame": lambda report: report.frame,
     "input_rows": lambda report: report.rows.size,
     "input_columns": lambda report: report.columns.size,
     "input_channels": lambda report: report.batch_shape[0],
@@ -241,6 +252,22 @@ _CELLS: Final[dict[str, Callable[[Report], Any]]] = {
 }
 COLUMNS: Final = tuple(_CELLS)
 """Of the CSV form, of a batch's too."""
+
+
+def settings_dict(kernel: Kernel, flip: bool, padding: str, groups: int) -> dict[str, Any]:
+    """What a report says of the settings alone, and so is the same for every input."""
+    return {
+        "kernel": {
+            "name": kernel.name,
+            "shape": list(kernel.tensor_shape),
+            "weights": _listed(kernel),
+            "combine": kernel.combine,
+            "operation": "convolution" if flip else "cross-correlation",
+        },
+        "padding": padding,
+        "parameters": kernel.weights.size + (kernel.maps if kernel.bias else 0),
+        "groups": groups,
+    }
 
 
 def to_json(value: dict[str, Any]) -> str:

@@ -88,6 +88,7 @@ class Task:
     Attributes:
         pages: maps that stand behind each other in one file.
         colormap: of `colourmaps.COLOURMAPS`.
+        frame: the number of the one that goes to a file of its own.
     """
 
     source: str
@@ -102,6 +103,7 @@ class Task:
     said: Said
     pages: int = 1
     colormap: str = "gray"
+    frame: int | None = None
 
     def described(self, mapping: Mapping) -> str:
         """What a mapping does to this picture's values, in words."""
@@ -162,7 +164,7 @@ def _prepared(
     frames: int,
     *,
     mixed: bool = False,
-    frame: int = 0,
+    frame: int | None = None,
 ) -> Task:
     """The decisions for pictures that are alike, of ``frames`` in a result."""
     header, kernel = opened.header, settings.kernel
@@ -180,7 +182,7 @@ def _prepared(
     bands = header.bands and count == header.channels
     layout = Layout(rows, columns, count, dtype, plan.problem.batch * plan.problem.depth.output, bands)
     frames = frames if mixed else layout.frames * pages
-    picture = Picture(dtype, count, frames, mixed, frame, bands, rows, columns)
+    picture = Picture(dtype, count, frames, mixed, frame or 0, bands, rows, columns)
     picture = replace(picture, options=_options(picture, settings, mapping, header))
     targets = output.targets(source, kernel.name, maps, opened.format, picture)
     plan = _cut(plan, targets[0].format, layout, settings.coding)
@@ -200,6 +202,7 @@ def _prepared(
         said,
         pages,
         settings.colormap,
+        frame,
     )
     _check_memory(task, settings.max_memory)
     return task

@@ -74,11 +74,12 @@ def test_manifests_keep_to_the_schema(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no picture")
     inputs = SAMPLES / "scene.png", tmp_path / "bad.png"
     ran = batch(*inputs, tmp_path / "out", "-k", "box3", "--report", "-")
-    result, failure = (json.loads(line) for line in ran.stdout.splitlines())
-    for row, kind in ((result, "apply"), (failure, "failure")):
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    for row, kind in zip(lines, ("manifest", "row", "failure"), strict=True):
         jsonschema.validate(row, {**SCHEMA, "anyOf": [{"$ref": f"#/$defs/{kind}"}]})
+        jsonschema.validate(row, SCHEMA)
         assert undescribed(row, SCHEMA["$defs"][kind]) == set()
-        assert all(f"`{key}`" in page for key in row["batch"])
+        assert all(f"`{key}`" in page for key in {**row, **row.get("batch", {}), **row.get("manifest", {})})
 
 
 def test_the_schema_is_one_and_refuses_others():
@@ -97,13 +98,23 @@ def undescribed(value: Any, schema: dict[str, Any]) -> set[str]:
     if not isinstance(value, dict):
         return set()
     known = schema.get("properties", {})
-    inner = {key for name, item in value.items() for key in undescribed(item, known.get(name, {}))}
-    return inner | (set(value) - set(known))
+    others = schema.get("additionalProperties")
+    inner = {key for name, item in value.items() for key in undescribed(item, known.get(name, others or {}))}
+    return inner | (set(value) - set(known) if others is None else set())
+
+
+def referred(path: str) -> dict[str, Any]:
+    """What a reference within the schema leads to."""
+    found: Any = SCHEMA
+    for step in path.removeprefix("#/").split("/"):
+        found = found[step]
+    return dict(found)
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
     """A schema with what it refers to."""
-    parts = [schema, *schema.get("allOf", [])]
-    parts += [SCHEMA["$defs"][part["$ref"].split("/")[-1]] for part in parts if "$ref" in part]
-    merged = {key: value for part in parts for key, value in part.items()}
+    parts = [schema, *map(resolved, schema.get("allOf", []))]
+    if "$ref" in schema:
+        parts.append(resolved(referred(schema["$ref"])))
+    merged = {key: value for part in parts for key, value in part.items() if key not in ("$ref", "allOf")}
     return {**merged, "properties": {k: v for part in parts for k, v in part.get("properties", {}).items()}}

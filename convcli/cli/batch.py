@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +17,7 @@ from convcli.files import STREAM
 
 if TYPE_CHECKING:
     from convcli.batch import Batch, Limits
-    from convcli.manifest import Kept
+    from convcli.resume import Work
     from convcli.sources import Source
 
 _EVERY: Final = 5.0  # seconds between lines of progress where there is no terminal
@@ -57,7 +56,9 @@ _EVERY: Final = 5.0  # seconds between lines of progress where there is no termi
     "lines on standard output.",
 )
 @click.option(
-    "--resume", is_flag=True, help="Go on by the manifest: what is done and unchanged is left as it is."
+    "--resume",
+    is_flag=True,
+    help="Continue from the manifest, making only results whose input, settings or destination differ.",
 )
 @click.option(
     "--on-error",
@@ -90,8 +91,8 @@ def batch(sources: tuple[str, ...], **given: Any) -> None:
       find . -name '*.png' -print0 | convcli batch -0 - out/ -k gaussian5
     """
     from convcli.batch import Limits
-    from convcli.batchrun import skipped
     from convcli.manifest import Manifest
+    from convcli.resume import work
 
     found = _batch(sources, given, Limits.of(given["jobs"], given["max_memory"]))
     if given["resume"] and not given["report"]:
@@ -99,11 +100,13 @@ def batch(sources: tuple[str, ...], **given: Any) -> None:
     manifest = Manifest(given["report"], given["resume"], given["force"]) if given["report"] else None
     log = given["report"] if manifest is not None and manifest.path is not None else None
     found.check(log)
-    kept = skipped(found, manifest)
+    due = work(found, manifest, lock=not given["dry_run"])
+    if str(due) and not given["quiet"]:
+        tell(f"{one_line(given['report'])}: {due}")
     if given["dry_run"]:
-        _show(found, kept)
+        _show(found, due)
         return
-    _run(found, manifest, kept, given)
+    _run(found, manifest, due, given)
 
 
 def _batch(arguments: tuple[str, ...], given: dict[str, Any], limits: Limits) -> Batch:
@@ -186,7 +189,7 @@ def _sources(names: list[str], given: dict[str, Any], destination: Path | None) 
     return found
 
 
-def _show(batch: Batch, kept: Collection[str]) -> None:
+def _show(batch: Batch, due: Work) -> None:
     """Every input that is to be done with its outputs, as they would be; what would fail, with the reason."""
     from convcli import job
     from convcli.claims import Claims
@@ -194,12 +197,12 @@ def _show(batch: Batch, kept: Collection[str]) -> None:
     from convcli.files import Input
 
     failed, claims = 0, Claims(batch)
-    for source in batch.sources:
-        if source.path in kept:
-            continue
+    for number, wanted in due.due.items():
+        source = batch.sources[number]
         try:
             with Input.open(source.path, pipes=False) as opened:
-                todo = job.decided(source.path, opened, batch.settings(source))
+                each = batch.settings(source)
+                todo = job.decided(source.path, opened, [each[index] for index in wanted])
                 places = [target.path for _, tasks in todo for target in tasks[0].targets]
             claims.check(source, places)
             for place in places:
@@ -211,14 +214,14 @@ def _show(batch: Batch, kept: Collection[str]) -> None:
         click.get_current_context().exit(1)
 
 
-def _run(batch: Batch, manifest: Any, kept: dict[str, Kept], given: dict[str, Any]) -> None:
+def _run(batch: Batch, manifest: Any, due: Work, given: dict[str, Any]) -> None:
     from convcli.batchrun import run
 
     progress = _Progress(len(batch.sources), given["quiet"])
     broken = False
     with ExitStack() as stack:
         stack.callback(progress.end)
-        going = stack.enter_context(closing(run(batch, manifest, kept, given["on_error"] == "stop")))
+        going = stack.enter_context(closing(run(batch, manifest, due, given["on_error"] == "stop")))
         try:
             for done in going:
                 progress.add(done)
