@@ -13,7 +13,7 @@ import numpy as np
 from convcli.dtypes import DType
 from convcli.errors import OutputError, one_line
 from convcli.images import FORMATS, written
-from convcli.images.base import Bounded, Format, Manifold, Mixed, Near, kind_text
+from convcli.images.base import COLORS, Bounded, Format, Manifold, Mixed, Near, Tensors, kind_text
 from convcli.values import frozen, replace
 
 _MOST_REASONS: Final = 5
@@ -72,7 +72,8 @@ def _fits(chosen: Format, picture: Picture) -> bool:
     within = not isinstance(chosen, Bounded) or (
         side <= chosen.largest_side and pixels <= chosen.largest_pixels
     )
-    return within and (not picture.bands or isinstance(chosen, Manifold))
+    known = picture.channels <= (chosen.most_channels if isinstance(chosen, Tensors) else COLORS)
+    return within and known and (not picture.bands or isinstance(chosen, Manifold))
 
 
 def check(chosen: Format, picture: Picture, path: Path | None) -> None:
@@ -126,7 +127,10 @@ def _without(chosen: Format, picture: Picture) -> Iterator[tuple[str, Callable[[
         yield "animations only", lambda it: replace(it, frames=2)
     if picture.mixed:
         yield "frames of one size and type", lambda it: replace(it, mixed=False)
-    if picture.bands:
+    if picture.channels > COLORS:
+        most = chosen.most_channels if isinstance(chosen, Tensors) else COLORS
+        yield f"at most {most} channels", lambda it: replace(it, channels=3, bands=False)
+    elif picture.bands:
         yield "no band beside gray or RGB but alpha", lambda it: replace(it, bands=False)
     if picture.channels in (2, 4):
         yield "no alpha", lambda it: replace(it, channels=it.channels - 1)

@@ -24,7 +24,7 @@ from convcli.images.base import Header
 from convcli.job import report_of
 from convcli.kernelview import map_name
 from convcli.naming import Output
-from convcli.paper import AS_IT_IS, Scale, drawn_range, on_paper
+from convcli.paper import AS_IT_IS, Scale, check_seen, drawn_range, on_paper
 from convcli.picture import Mapping
 from convcli.rational import Number
 from convcli.report import Report
@@ -106,6 +106,7 @@ def exhibit(source: str, each: Sequence[Settings], common: bool = False) -> Exhi
         runs = images.open_input(opened, each[0].max_pixels)
         count = sum(run.header.frames for run in runs)
         first = images.selected(runs, slice(*_first(each[0])))[0]
+        check_seen(first.header.channels)
         pixels = first.reader().rows(0, 0, first.header.rows)
         drawn = drawn_range(_colors(pixels, first.header))
         wanted = [_visible(settings, count) for settings in each]

@@ -228,6 +228,8 @@ class _Pixel:
     @property
     def names(self) -> tuple[str, ...]:
         header = self.task.opened.header
+        if header.channels not in NAMES:
+            return tuple(f"channel {number}" for number in range(header.channels))
         names = NAMES[header.channels]
         return (*names[:-1], f"band {len(names)}") if header.bands else names
 

@@ -25,6 +25,7 @@ from convcli.errors import ArgumentError, KernelError, one_line
 from convcli.images.base import Header
 from convcli.kernel import Kernel
 from convcli.library import library, load_kernel
+from convcli.paper import check_seen
 from convcli.rational import text_of
 from convcli.steps import LARGEST_WEIGHT
 from convcli.task import Settings
@@ -59,6 +60,7 @@ def page(source: str, settings: Settings, side: int = SIDE) -> str:
         header = opened.header
         if header.dtype.kind not in "iu" or header.dtype.itemsize > 2:
             raise ArgumentError(f"the page shows pictures of 8 and 16 bits, this one holds {header.dtype}")
+        check_seen(header.channels)
         pixels = opened.pixels()
     pixels = pixels[..., : header.channels - _has_more(header)]
     small, box = _fitted(pixels, side)

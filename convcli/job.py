@@ -18,7 +18,17 @@ from convcli.dtypes import Array, DType
 from convcli.errors import ConvcliError, Halted, OutputError, one_line
 from convcli.featuremap import FeatureMap, feature_maps
 from convcli.files import STREAM, Input
-from convcli.images.base import Format, Lossy, Metadata, Progressive, Reader, depth_text, kind_text
+from convcli.images.base import (
+    Format,
+    Layout,
+    Lossy,
+    Metadata,
+    Progressive,
+    Reader,
+    Tensors,
+    depth_text,
+    kind_text,
+)
 from convcli.images.metadata import listed
 from convcli.images.pnm import misnamed
 from convcli.naming import Target
@@ -314,6 +324,11 @@ def _kind(task: Task, stack: bool) -> str:
     return f"{task.pages} pages, {kind}" if task.pages > 1 else kind
 
 
+def _looks_like_alpha(layout: Layout) -> bool:
+    """Whether the last channel of several frames is none, and nothing in their shape says so."""
+    return layout.bands and layout.frames > 1 and layout.channels in (2, 4)
+
+
 def _quality(target: Format, metadata: Metadata) -> list[str]:
     """What the format loses, or that it has no quality to choose."""
     asked = metadata.coding.quality
@@ -336,6 +351,8 @@ def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:
     notes += [odd] if odd else []
     if task.opened.header.bands:
         notes.append("the last channel is no alpha, as the file says, and is filtered as the others")
+    if _looks_like_alpha(task.layout) and isinstance(target.format, Tensors):
+        notes.append("read again as frames, the last channel of this file is taken for alpha")
     if task.treatment.alpha in ALPHA_NOTES:
         notes.append(ALPHA_NOTES[task.treatment.alpha])
     if task.treatment.linear:

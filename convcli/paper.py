@@ -8,6 +8,8 @@ import numpy as np
 
 from convcli.colour import white
 from convcli.dtypes import Array
+from convcli.errors import ArgumentError
+from convcli.images.base import COLORS
 from convcli.values import frozen
 
 NARROW: Final = 4
@@ -23,8 +25,9 @@ def on_paper(pixels: Array, bands: bool = False) -> Array:
     Args:
         bands: whether the last of 2 or 4 channels is not alpha; it is not shown.
     """
+    check_seen(pixels.shape[2])
     has_alpha = not bands and pixels.shape[2] in (2, 4)
-    colors = pixels[..., :-1] if bands or has_alpha else pixels
+    colors = pixels[..., :-1] if pixels.shape[2] in (2, 4) else pixels
     drawn = drawn_range(colors)
     shown = as_bytes(colors) if drawn is None else stretched(colors, *drawn)
     if not has_alpha:
@@ -46,6 +49,18 @@ def stretched(pixels: Array, low: float, high: float) -> Array:
     """Pixels as 8 bits, ``low`` black and ``high`` white."""
     gain = 255 / ((high - low) or 1)
     return np.clip((pixels.astype(np.float64) - low) * gain + 0.5, 0, 255).astype(np.uint8)
+
+
+def check_seen(channels: int) -> None:
+    """Refuse channels that are no colors.
+
+    Raises:
+        ArgumentError: there are too many.
+    """
+    if channels > COLORS:
+        raise ArgumentError(
+            f"an array of {channels} channels cannot be shown as one image; allowed: up to {COLORS} channels"
+        )
 
 
 def as_bytes(pixels: Array) -> Array:

@@ -59,7 +59,7 @@ class Search:
         self.shift = max(_width(dtype) - _BITS, 0)
         self.prefixes = [0] * len(percents)
         self.ranks: list[int] = []
-        self.is_done = False
+        self.is_done = not percents
 
     def counter(self) -> Counter:
         """An empty count for one worker's next pass."""

@@ -176,10 +176,11 @@ def _prepared(
     count, maps = plan.problem.lanes + (treatment.alpha == "keep"), plan.outcome.maps
     count += 2 if settings.colormap != GRAY else 0
     output, pages = settings.output.stacked(count * maps) if settings.stack else settings.output, 1
+    tensor = settings.stack and not output.is_paged
     if settings.stack:
-        count, maps, pages = (count, 1, maps) if output.is_paged else (count * maps, 1, 1)
+        count, maps, pages = (count * maps, 1, 1) if tensor else (count, 1, maps)
     rows, columns = shape.output[-2:]
-    bands = header.bands and count == header.channels
+    bands = tensor or (header.bands and count == header.channels)
     layout = Layout(rows, columns, count, dtype, plan.problem.batch * plan.problem.depth.output, bands)
     frames = frames if mixed else layout.frames * pages
     picture = Picture(dtype, count, frames, mixed, frame or 0, bands, rows, columns)
@@ -418,7 +419,7 @@ def _channels(asked: str | None, settings: Settings, header: Header) -> str:
         _check_groups(asked, settings, colours)
         return "sum"
     chosen = asked or ("each" if inputs == 1 else "sum")
-    if chosen == "gray" and header.bands:
+    if chosen == "gray" and (header.bands or colours > 3):
         raise ArgumentError(
             f"brightness (--channels gray) is that of gray or RGB, this picture is {header.kind}; "
             "allowed: --channels each or sum, or --alpha drop, without the last band"

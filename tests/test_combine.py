@@ -91,7 +91,7 @@ def test_a_stack_is_one_array(run, tmp_path):
     colour = SAMPLES / "colour.png"
     text = run("apply", colour, "-k", "sobel", "--combine", "stack", "--map", "raw", "-o", out).text
     assert "npy, 6 channels, float32" in text
-    stacked, pixels = np.load(out), decoded(colour)
+    (stacked,), pixels = np.load(out), decoded(colour)
     for index, name in enumerate(("sobel-x", "sobel-y")):
         due = np.stack([convcli.conv2d(pixels[..., colour], name) for colour in range(3)], -1)
         assert np.array_equal(stacked[1:-1, 1:-1, 3 * index : 3 * index + 3], due)

@@ -308,7 +308,7 @@ def test_a_stack_of_pages(run, tmp_path, source):
     assert run("apply", source, *options, "-o", tmp_path / "x.npy").code == 0
     with tifffile.TiffFile(tmp_path / "x.tif") as file:
         pages = [page.asarray() for page in file.pages]
-    array, colours = np.load(tmp_path / "x.npy"), decoded(source)
+    (array,), colours = np.load(tmp_path / "x.npy"), decoded(source)
     channels = 1 if colours.ndim == 2 else 3
     assert array.shape == (*colours.shape[:2], 3 * channels)
     for index, name in enumerate(("sobel-x", "sobel-y", "box5")):

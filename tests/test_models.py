@@ -370,7 +370,7 @@ def test_a_trained_network_on_a_photograph(run, tmp_path):
         ran = run("apply", photograph, "-k", tmp_path / kernel, *options, "-o", tmp_path / "maps.npy", "-f")
         assert ran.code == 0, ran.err
         due = layer if bias_option else layer - torch.tensor(bias)[:, None, None]
-        found = np.load(tmp_path / "maps.npy").transpose(2, 0, 1)
+        found = np.load(tmp_path / "maps.npy")[0].transpose(2, 0, 1)
         assert found.shape == (10, 255, 255)
         assert np.abs(found - due.numpy()).max() < 1e-4
 

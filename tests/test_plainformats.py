@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import convcli
 from convcli.errors import ImageError
 from convcli.images import format_named, npy, open_bytes
 from convcli.images.base import Metadata
@@ -203,6 +204,88 @@ def test_wide_integers_that_fit(monkeypatch, stored, order, low, high, kind):
         assert np.array_equal(opened.reader().rows(0, 3, 7)[..., 0], values[3:7])
 
 
+FRAMES = "shape {} is taken as {} frames of {}; {} would be {} channels"
+
+
+@pytest.mark.parametrize(
+    ("shape", "frames", "channels", "alpha", "note"),
+    [
+        ((5, 7), 1, 1, False, ""),
+        ((5, 7, 1), 1, 1, False, ""),
+        ((5, 7, 2), 1, 2, True, ""),
+        ((5, 7, 3), 1, 3, False, ""),
+        ((5, 7, 4), 1, 4, True, ""),
+        ((2, 5, 7), 2, 1, False, FRAMES.format((2, 5, 7), 2, "7×5", (1, 2, 5, 7), 7)),
+        ((5, 7, 8), 5, 1, False, FRAMES.format((5, 7, 8), 5, "8×7", (1, 5, 7, 8), 8)),
+        ((1, 5, 7, 2), 1, 2, False, "no channel is taken for alpha, as in every array of one frame"),
+        ((1, 5, 7, 3), 1, 3, False, ""),
+        ((1, 5, 7, 8), 1, 8, False, ""),
+        ((3, 5, 7, 4), 3, 4, True, "the last channel is taken for alpha"),
+        ((3, 5, 7, 8), 3, 8, False, ""),
+    ],
+)
+def test_the_shape_of_an_array_says_what_its_axes_are(shape, frames, channels, alpha, note):
+    """One reading for every shape, and a note where another one would make sense."""
+    values = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    header = open_bytes(saved(values), LIMIT).header
+    assert (header.frames, header.channels, header.alpha) == (frames, channels, alpha)
+    assert note in " ".join(header.notes) and bool(header.notes) == bool(note)
+    opened = open_bytes(saved(values), LIMIT)
+    found = [opened.reader().rows(frame, 0, header.rows) for frame in range(frames)]
+    assert np.array_equal(np.ravel(found), values.ravel())
+
+
+@pytest.mark.parametrize("kernel", ["ones3", "sobel", "random:3x3x1x3", "random:3x3x1x4", "kirsch"])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_stack_is_read_back_as_it_was_written(kernel, frames, tmp_path, run):
+    """1, 2, 3, 4 and 8 maps are as many channels, none of them alpha, which a layer then sums."""
+    first, again, out = tmp_path / "a.npy", tmp_path / "b.npy", tmp_path / "c.npy"
+    pixels = np.random.default_rng(2).integers(0, 255, (frames, 9, 11, 1), np.uint8)
+    np.save(first, pixels)
+    done = run("apply", first, "-k", kernel, "--stack", "--map", "raw", "-o", again)
+    assert done.code == 0, done.err
+    maps = convcli.load_kernel(kernel).maps
+    written = np.load(again)
+    assert written.shape == (frames, 9, 11, maps)
+    warned = "the last channel of this file is taken for alpha" in done.text
+    header = open_bytes(again.read_bytes(), LIMIT).header
+    assert header.alpha == warned == (frames > 1 and maps in (2, 4))
+    assert (header.frames, header.rows, header.columns, header.channels) == written.shape
+    if not header.alpha:
+        done = run("apply", again, "-k", "identity", "-o", out)
+        assert done.code == 0, done.err
+        assert np.array_equal(np.load(out).reshape(written.shape), written)
+        layer = np.random.default_rng(3).normal(size=(3, 3, maps, 2)).astype(np.float32)
+        np.save(tmp_path / "layer.npy", layer)
+        options = ("--padding", "valid", "--stack", "--map", "raw", "--channels", "sum")
+        done = run("apply", again, "-k", tmp_path / "layer.npy", *options, "-o", out, "-f")
+        assert done.code == 0, done.err
+        due = convcli.conv(written, layer, channels="last")
+        assert np.abs(np.load(out) - due).max() < 1e-3
+
+
+@pytest.mark.parametrize("command", ["view", "explore", "apply-png", "apply-figure", "explain"])
+def test_more_channels_than_colors_are_refused_where_they_cannot_be_shown(command, tmp_path, run):
+    """One line that says how many there are; `explain` tells each by its number."""
+    source = tmp_path / "a.npy"
+    np.save(source, np.arange(1 * 9 * 11 * 6, dtype=np.uint8).reshape(1, 9, 11, 6))
+    words = {
+        "view": ("view", source, "--as", "blocks"),
+        "explore": ("explore", source, "-k", "box3", "-o", tmp_path / "x.html"),
+        "apply-png": ("apply", source, "-k", "box3", "-o", tmp_path / "x.png"),
+        "apply-figure": ("apply", source, "-k", "box3", "--figure", "-o", tmp_path / "x.png"),
+        "explain": ("explain", source, "-k", "box3", "--at", "4,4"),
+    }[command]
+    done = run(*words)
+    assert "Traceback" not in done.err
+    if command == "explain":
+        assert done.code == 0 and "channel 5" in done.text
+    elif command == "apply-png":
+        assert done.code == 2 and "png cannot hold 6 channels, 8-bit: at most 4 channels" in done.err
+    else:
+        assert done.code != 0 and "6 channels cannot be shown as one image" in done.err
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -214,7 +297,7 @@ def test_wide_integers_that_fit(monkeypatch, stored, order, low, high, kind):
         (saved(np.zeros((2, 2), "u1,f4")), "npy of type"),
         (saved(np.array([[None]])), "npy of type 'object'"),
         (saved(np.zeros(4)), r"npy of shape '\(4,\)'; allowed: \(rows, columns\)"),
-        (saved(np.zeros((2, 2, 2, 5))), "allowed: .* 1 to 4 channels"),
+        (saved(np.zeros((2, 2, 2, 4097), np.uint8)), "allowed: .* 1 to 4096 channels"),
         (saved(np.zeros((1, 1, 2, 2, 3))), "npy of shape"),
         (saved(np.zeros((0, 2))), "npy of shape"),
         (saved(np.zeros((2, 2)))[:-1], "31 bytes of pixels where 32 are due"),

@@ -287,7 +287,8 @@ layer = click.option(
 stack = click.option(
     "--stack",
     is_flag=True,
-    help="All maps in one file, those of sets apart: the pages of a .tif, or the channels of an .npy.",
+    help="Write all maps to one file: the pages of a .tif, or the channels of an .npy "
+    "(frames, rows, columns, maps).",
 )
 colormap = click.option(
     "--colormap",

@@ -18,6 +18,9 @@ BAND: Final = 2**16
 """Bytes of a band that is encoded independently; files are at most 3 % larger than with 1 MB."""
 
 _FEWEST_ROWS: Final = 16
+COLORS: Final = 4
+"""Most channels of an image; feature maps may have more."""
+
 _NAMES: Final = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
 _NAMES_OF_BANDS: Final = {**_NAMES, 2: "gray with a band more", 4: "RGB with a band more"}
 
@@ -96,9 +99,9 @@ class Header:
 
     Attributes:
         format: name of the format, as ``--format`` takes it.
-        channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+        channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha; more where the format has them.
         dtype: type of the decoded values.
-        bands: whether the last of 2 or 4 channels is a band as the others, such as infrared, and no alpha.
+        bands: whether no channel is alpha: the last of 2 or 4 is a band such as infrared.
         frames: pictures of this size and type: the frames of an animation, or pages that follow each other.
         first: how many pictures of the file stand before these.
         orientation: how the stored picture is to be turned, 1 to 8 as Exif counts (tag 274). A format reads
@@ -129,8 +132,9 @@ class Header:
 
 
 def kind_text(channels: int, dtype: DType, bands: bool = False) -> str:
-    """``gray with alpha, 16-bit``; ``RGB with a band more, 16-bit``."""
-    return f"{(_NAMES_OF_BANDS if bands else _NAMES)[channels]}, {depth_text(dtype)}"
+    """``gray with alpha, 16-bit``; ``RGB with a band more, 16-bit``; ``8 channels, float32``."""
+    name = (_NAMES_OF_BANDS if bands else _NAMES).get(channels, f"{channels} channels")
+    return f"{name}, {depth_text(dtype)}"
 
 
 def depth_text(dtype: DType) -> str:
@@ -378,6 +382,13 @@ class Manifold(Protocol):
     """A format whose second or fourth channel may be any band; in the others it is alpha."""
 
     bands: bool
+
+
+@runtime_checkable
+class Tensors(Protocol):
+    """A format that holds more than `COLORS` channels."""
+
+    most_channels: int
 
 
 @runtime_checkable

@@ -1,6 +1,15 @@
-"""NPY: NumPy's own arrays of every type that pixels have here, with up to 4 channels on the last axis.
+"""NPY: NumPy's own arrays of every type that pixels have here.
 
-Of three axes, the last is that of channels where it is that short; else the first is that of frames.
+The shape alone says what the axes are:
+
+- (rows, columns);
+- (rows, columns, channels) with 1 to 4 channels, of 2 and 4 the last is alpha;
+- (frames, rows, columns) with more than 4 columns;
+- (frames, rows, columns, channels) with any number of channels; no channel is alpha if there are more than
+  4 of them, or one frame, as in a tensor of feature maps.
+
+Images of more than 4 channels, and those of 2 or 4 without alpha, are written with four axes, so that they
+come back as they are.
 """
 
 from __future__ import annotations
@@ -17,7 +26,7 @@ from numpy.lib import format as npy
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError, shown
 from convcli.files import Input
-from convcli.images.base import Header, Layout, Metadata, Reader, whole
+from convcli.images.base import COLORS, Header, Layout, Metadata, Reader, whole
 from convcli.images.raw import HEAD, RawEncoder, RawRows
 
 _TYPES: Final = (
@@ -36,7 +45,7 @@ _NARROW: Final = (np.dtype(np.int32), np.dtype(np.uint32))
 """What values of the wide types are held by, if they fit."""
 
 _PART: Final = 2**23  # bytes whose range is found at once
-_CHANNELS: Final = 4
+_MOST_CHANNELS: Final = 4096
 
 
 class Npy:
@@ -44,6 +53,7 @@ class Npy:
 
     name = "npy"
     bands: bool = True
+    most_channels: int = _MOST_CHANNELS
     suffixes: tuple[str, ...] = (".npy",)
 
     def sniff(self, head: bytes) -> bool:
@@ -57,7 +67,7 @@ class Npy:
 
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
         """Each picture, whatever the order of the axes."""
-        shape, by_columns, kind, begin = _layout(data)
+        shape, by_columns, kind, begin, _ = _layout(data)
         count = prod(shape)
         if len(data) - begin != count * kind.itemsize:
             raise ImageError(
@@ -69,10 +79,12 @@ class Npy:
             yield np.require(picture, header.dtype, ["C", "A"])
 
     def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
-        (frames, rows, columns, channels), by_columns, kind, begin = _layout(source.head(HEAD))
+        (frames, rows, columns, channels), by_columns, kind, begin, axes = _layout(source.head(HEAD))
         due = frames * rows * columns * channels * kind.itemsize
         pixel, notes = _pixel_type(source, kind, begin, due)
-        header = Header(self.name, rows, columns, channels, pixel, frames, notes=notes)
+        bands = channels > COLORS or (len(axes) == 4 and frames == 1 and channels in (2, 4))
+        notes += _reading(axes)
+        header = Header(self.name, rows, columns, channels, pixel, frames, notes=notes, bands=bands)
         if by_columns or source.size - begin != due:
             return [(header, None)]
         stored = np.dtype(np.uint8) if kind.kind == "b" else kind
@@ -90,11 +102,23 @@ class Npy:
     def encoder(self, layout: Layout, metadata: Metadata, height: int) -> RawEncoder:
         head = io.BytesIO()
         shape: tuple[int, ...] = layout.shape if layout.channels > 1 else layout.shape[:2]
-        if layout.frames > 1:
+        if layout.frames > 1 or layout.bands or layout.channels > COLORS:
             shape = layout.frames, *layout.shape
         facts = {"descr": npy.dtype_to_descr(layout.dtype), "fortran_order": False, "shape": shape}
         npy.write_array_header_1_0(head, facts)
         return RawEncoder(layout, head.getvalue(), layout.dtype)
+
+
+def _reading(axes: tuple[int, ...]) -> tuple[str, ...]:
+    """How a shape was read that could mean something else."""
+    frames, last = axes[0], axes[-1]
+    if len(axes) == 3 and last > COLORS:
+        many = f"{frames} frame{'s' * (frames > 1)} of {last}×{axes[1]}"
+        return (f"shape {axes} is taken as {many}; {(1, *axes)} would be {last} channels",)
+    if len(axes) == 4 and last in (2, 4):
+        alpha = "no channel is taken for alpha" if frames == 1 else "the last channel is taken for alpha"
+        return (f"{alpha}, as in every array of {'one frame' if frames == 1 else 'several frames'}",)
+    return ()
 
 
 def _pixel_type(source: Input, kind: DType, begin: int, due: int) -> tuple[DType, tuple[str, ...]]:
@@ -134,8 +158,8 @@ def _plain(kind: DType, pixel: DType, values: Array) -> Array:
     return values.astype(pixel, copy=False)
 
 
-def _layout(data: bytes) -> tuple[tuple[int, int, int, int], bool, DType, int]:
-    """(frames, rows, columns, channels), whether columns come first, the type, the values' start.
+def _layout(data: bytes) -> tuple[tuple[int, int, int, int], bool, DType, int, tuple[int, ...]]:
+    """(frames, rows, columns, channels), whether columns come first, the type, the values' start, its shape.
 
     Raises:
         ImageError: another version, or an array that is no picture.
@@ -150,11 +174,11 @@ def _layout(data: bytes) -> tuple[tuple[int, int, int, int], bool, DType, int]:
     if kind.name not in (*_TYPES, *_WIDE, "bool") or kind.subdtype:
         allowed = ", ".join((*_TYPES, *_WIDE))
         raise ImageError(f"npy of type {shown(kind)}; allowed: bool, {allowed}")
-    if len(shape) not in (2, 3, 4) or min(shape) < 1 or (len(shape) == 4 and shape[3] > _CHANNELS):
+    if len(shape) not in (2, 3, 4) or min(shape) < 1 or (len(shape) == 4 and shape[3] > _MOST_CHANNELS):
         raise ImageError(
             f"npy of shape {shown(shape)}; allowed: (rows, columns), (rows, columns, 1 to 4 channels), "
-            "(frames, rows, columns), (frames, rows, columns, 1 to 4 channels)"
+            f"(frames, rows, columns), (frames, rows, columns, 1 to {_MOST_CHANNELS} channels)"
         )
-    single = len(shape) == 2 or (len(shape) == 3 and shape[2] <= _CHANNELS)
+    single = len(shape) == 2 or (len(shape) == 3 and shape[2] <= COLORS)
     frames, rows, columns, channels = (*((1,) * single), *shape, 1)[:4]
-    return (frames, rows, columns, channels), by_columns, kind, file.tell()
+    return (frames, rows, columns, channels), by_columns, kind, file.tell(), shape
