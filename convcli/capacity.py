@@ -72,8 +72,12 @@ def _fits(chosen: Format, picture: Picture) -> bool:
     within = not isinstance(chosen, Bounded) or (
         side <= chosen.largest_side and pixels <= chosen.largest_pixels
     )
-    known = picture.channels <= (chosen.most_channels if isinstance(chosen, Tensors) else COLORS)
-    return within and known and (not picture.bands or isinstance(chosen, Manifold))
+    few = picture.channels <= _most_channels(chosen)
+    return within and few and (not picture.bands or isinstance(chosen, Manifold))
+
+
+def _most_channels(chosen: Format) -> int:
+    return chosen.most_channels if isinstance(chosen, Tensors) else COLORS
 
 
 def check(chosen: Format, picture: Picture, path: Path | None) -> None:
@@ -128,8 +132,7 @@ def _without(chosen: Format, picture: Picture) -> Iterator[tuple[str, Callable[[
     if picture.mixed:
         yield "frames of one size and type", lambda it: replace(it, mixed=False)
     if picture.channels > COLORS:
-        most = chosen.most_channels if isinstance(chosen, Tensors) else COLORS
-        yield f"at most {most} channels", lambda it: replace(it, channels=3, bands=False)
+        yield f"at most {_most_channels(chosen)} channels", lambda it: replace(it, channels=3, bands=False)
     elif picture.bands:
         yield "no band beside gray or RGB but alpha", lambda it: replace(it, bands=False)
     if picture.channels in (2, 4):

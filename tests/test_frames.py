@@ -473,7 +473,8 @@ def moving(name: str) -> bytes:
 BLOCK = convcli.Kernel(np.ones((3, 3, 3)) / 16)
 PASSES = {
     "one pass": (Settings(convcli.load_kernel("box3"), threads=4), 1),
-    "a range": (Settings(convcli.load_kernel("sobel-x"), threads=4), 2),
+    "a range": (Settings(convcli.load_kernel("sobel-x"), threads=4, mapping=Mapping.parse("stretch")), 2),
+    "percentiles": (Settings(convcli.load_kernel("sobel-x"), threads=4, mapping=Mapping.parse("signed:99%")), 3),
     "a volume": (Settings(BLOCK, threads=4, mapping=Mapping.parse("clip")), 1),
     "the range of a volume": (Settings(BLOCK, threads=4, mapping=Mapping.parse("stretch")), 1),
     "some frames": (Settings(convcli.load_kernel("box3"), threads=4, frames=slice(10, 15)), 0.75),
