@@ -335,7 +335,7 @@ def test_frames_can_be_chosen(run, tmp_path):
         assert words in done.err
     done = run("apply", source, "-k", "identity", "-o", tmp_path / "no.jpg")
     assert "jpeg cannot hold 4 frames (RGB, 8-bit): a single image; these can: .png, .tif" in done.err
-    assert "choose one with --frames N, or write them apart with {frame}" in done.err
+    assert "or use --frames N, or {frame} in -o" in done.err
 
 
 def test_pages_of_several_sizes_stay_in_one_file(run, tmp_path):
@@ -473,8 +473,14 @@ def moving(name: str) -> bytes:
 BLOCK = convcli.Kernel(np.ones((3, 3, 3)) / 16)
 PASSES = {
     "one pass": (Settings(convcli.load_kernel("box3"), threads=4), 1),
-    "a range": (Settings(convcli.load_kernel("sobel-x"), threads=4, mapping=Mapping.parse("stretch")), 2),
-    "percentiles": (Settings(convcli.load_kernel("sobel-x"), threads=4, mapping=Mapping.parse("signed:99%")), 3),
+    "a range": (
+        Settings(convcli.load_kernel("sobel-x"), threads=4, mapping=Mapping.parse("stretch:0%,100%")),
+        2,
+    ),
+    "percentiles": (
+        Settings(convcli.load_kernel("sobel-x"), threads=4, mapping=Mapping.parse("signed:99%")),
+        3,
+    ),
     "a volume": (Settings(BLOCK, threads=4, mapping=Mapping.parse("clip")), 1),
     "the range of a volume": (Settings(BLOCK, threads=4, mapping=Mapping.parse("stretch")), 1),
     "some frames": (Settings(convcli.load_kernel("box3"), threads=4, frames=slice(10, 15)), 0.75),
