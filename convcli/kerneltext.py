@@ -10,7 +10,7 @@ import numpy as np
 
 from convcli.errors import KernelError, shown
 from convcli.kernel import Kernel
-from convcli.kernelbank import anchored, bank
+from convcli.kernelbank import anchored, bank, planes
 from convcli.kerneltable import LARGEST_TABLE, parse_cell
 from convcli.rational import SMALLEST, FloatArray, Number, Rational, exact_number, float_text, text_of
 
@@ -112,6 +112,8 @@ def to_imagemagick(kernel: Kernel) -> str:
     The origin of odd sizes is stated. Even sizes state none: both programs then take the upper left of the
     middle, and a stated one would be an anchor, which turns with the kernel.
     """
+    if kernel.weights.ndim != 2:
+        return "; ".join(map(to_imagemagick, planes(kernel))).replace("\n;", ";")
     rows, columns = kernel.size
     texts = (
         [map(decimal, row) for row in fractions_of(kernel.exact)]

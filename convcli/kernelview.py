@@ -35,30 +35,31 @@ def map_name(kernel: Kernel, index: int) -> tuple[str, str]:
     return name, "" if kernel.combine or kernel.maps == 1 else f", map {index}"
 
 
-def matrices(kernel: Kernel, most: int = MOST_SHOWN) -> list[tuple[str, list[str]]]:
+def matrices(
+    kernel: Kernel, most: int = MOST_SHOWN, planes: int | None = None
+) -> list[tuple[str, list[str]]]:
     """(title, lines) for each plane of weights; rational ones as integers behind their common factor.
 
     A plane of more than ``most`` rows or columns is its factors where it is separable, else only named; of
-    many planes the last title says how many are left out.
+    many planes, more than ``planes`` of an axis, the last title says how many are left out.
     """
     raw: Any = kernel.exact.numerators if kernel.exact else kernel.weights
     factor = f"1/{kernel.exact.denominator} ×" if kernel.exact and kernel.exact.denominator != 1 else ""
     if raw.ndim < 3:
         return _factors(kernel, most) or [(factor, _aligned(raw.reshape(kernel.size), most))]
-    planes = raw.reshape(kernel.depth, *kernel.size, *kernel.tensor_shape[-2:])
-    depths, _, _, inputs, maps = planes.shape
+    shown = planes or _PLANES
+    stacked = raw.reshape(kernel.depth, *kernel.size, *kernel.tensor_shape[-2:])
+    depths, _, _, inputs, maps = stacked.shape
     found = []
-    for index, channel, depth in np.ndindex(*(min(count, _PLANES) for count in (maps, inputs, depths))):
+    for index, channel, depth in np.ndindex(*(min(count, shown) for count in (maps, inputs, depths))):
         name, number = map_name(kernel.combined(None), index)
         words = [f"map {index}"] * (maps > 1) + [name] * (maps > 1 and not number)
         words += [f"input {channel}"] * (inputs > 1) + [f"frame {depth}"] * (depths > 1)
         title = f"{', '.join(words)} {factor}".strip()
-        found.append((title, _aligned(planes[depth, :, :, channel, index], most)))
+        found.append((title, _aligned(stacked[depth, :, :, channel, index], most)))
     counts = ((maps, "map"), (inputs, "input"), (depths, "frame"))
     left = [
-        f"{count - _PLANES} more {noun}{'s' * (count > _PLANES + 1)}"
-        for count, noun in counts
-        if count > _PLANES
+        f"{count - shown} more {noun}{'s' * (count > shown + 1)}" for count, noun in counts if count > shown
     ]
     return [*found, (f"and {', '.join(left)}", [])] if left else found
 

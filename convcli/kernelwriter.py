@@ -22,13 +22,15 @@ from convcli.values import frozen
 class Form:
     """A form of kernel files: its suffix, how it is written, and what it has room for.
 
-    ``most`` is how many weights are read back, 0 where the file's size alone limits them.
+    ``most`` is how many weights are read back, 0 where the file's size alone limits them;
+    ``planes`` are maps of one input channel each.
     """
 
     suffix: str
     write: Callable[[Kernel], str | bytes]
     bias: bool = False
     maps: bool = False
+    planes: bool = False
     most: int = LARGEST_TABLE
 
 
@@ -40,7 +42,8 @@ def write(kernel: Kernel, form: str) -> bytes:
     """
     wanted = FORMS[form]
     missing = []
-    if kernel.weights.ndim != 2 and not wanted.maps:
+    plain = kernel.spatial == 2 and kernel.tensor_shape[-2] == 1
+    if kernel.weights.ndim != 2 and not (wanted.maps or (wanted.planes and plain)):
         missing.append(f"weights of shape {kernel.shape}")
     if any(kernel.biases) and not wanted.bias:
         missing.append("a bias")
@@ -144,7 +147,7 @@ FORMS: Final[dict[str, Form]] = {
     "json": Form(".json", to_json, bias=True, maps=True),
     "csv": Form(".csv", to_csv),
     "mat": Form(".mat", to_vips, bias=True),
-    "imagemagick": Form(".txt", to_imagemagick),
+    "imagemagick": Form(".txt", to_imagemagick, planes=True),
     "npy": Form(".npy", to_npy, maps=True, most=0),
 }
 

@@ -236,6 +236,12 @@ def catalogue(found: Library, entries: Sequence[Entry], families: Sequence[Famil
     }
 
 
+def has_words(texts: Sequence[str], words: Sequence[str]) -> bool:
+    """Whether each of the words stands in one of the texts, without regard to case."""
+    searched = "\n".join(texts).casefold()
+    return all(word.casefold() in searched for word in words)
+
+
 def _facts(entry: Entry) -> dict[str, Any]:
     own = {"name": entry.name, "folder": entry.place or None, "hides": list(entry.shadows)}
     kernel = entry.kernel

@@ -170,15 +170,36 @@ def test_shape_mistakes(run, arguments, words):
 
 
 def test_kernels_lists_every_preset(run):
-    """Each preset on a line with its size, sum and description; families below."""
+    """Each preset on a line with its size, sum and description, under its tags; families below."""
     for arguments in ((), ("list",)):
         lines = run("kernels", *arguments).text.splitlines()
-        assert [line.split()[0] for line in lines[: len(presets.names())]] == presets.names()
+        named = [line.split()[0] for line in lines if " sum " in line or " of " in line]
+        assert set(presets.names()) <= set(named)
+        assert lines[0] == "edge, compass:"
         assert any("gaussian:SIGMA" in line for line in lines)
     edges = run("kernels", "list", "--tag", "edge").text
     assert "sobel-x" in edges
     assert "box3" not in edges
-    assert run("kernels", "list", "--tag", "nothing").code == 2
+    ran = run("kernels", "list", "--tag", "nothing")
+    assert (ran.code, "tags: basis, blur, compass" in ran.err) == (2, True)
+
+
+def test_kernels_are_searched(run):
+    """Every word has to stand in a name, an alias, a tag or the description."""
+    found = run("kernels", "list", "Vertical", "SLOPE").text
+    assert "sobel-x" in found
+    assert "sobel-y" not in found
+    assert "(also blur, box)" in run("kernels", "list", "blur").text
+    ran = run("kernels", "list", "no", "such", "kernel")
+    assert (ran.code, "no preset has the words 'no such kernel'" in ran.err) == (2, True)
+
+
+def test_every_map_is_shown(run):
+    """A bank's first maps, or all of them."""
+    assert "and 4 more maps" in run("kernels", "show", "kirsch:stack").text
+    text = run("kernels", "show", "kirsch:stack", "--all").text
+    assert "more maps" not in text
+    assert all(f"map {index}" in text for index in range(8))
 
 
 def test_kernels_show(run):

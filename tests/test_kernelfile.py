@@ -312,7 +312,7 @@ ROUND_TRIPS = {
     "freichen-x": tuple(FORMS),
     "emboss0": ("yaml", "json", "mat"),
     "random:3x3x2x4": ("yaml", "json", "npy"),
-    "kirsch": ("yaml", "json", "npy"),
+    "kirsch": ("yaml", "json", "npy", "imagemagick"),
     "sobel": ("yaml", "json"),
 }
 

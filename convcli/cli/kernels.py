@@ -14,6 +14,8 @@ from convcli.errors import one_line
 from convcli.files import STREAM
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from convcli.kernel import Kernel
     from convcli.library import Entry
 
@@ -39,27 +41,44 @@ def kernels(context: click.Context) -> None:
 
 
 @kernels.command("list", short_help="Every preset and family.")
+@click.argument("words", metavar="[WORD]...", nargs=-1)
 @click.option("--tag", metavar="TAG", help="Only presets with this tag, such as edge or blur.")
 @click.option("--json", "as_json", is_flag=True, help="Every fact, as one JSON object.")
 @options.kernel_path
-def list_(tag: str | None = None, as_json: bool = False) -> None:
-    """Every preset, with its size and its sum, and where a person's own come from."""
+def list_(words: tuple[str, ...] = (), tag: str | None = None, as_json: bool = False) -> None:
+    """List the presets by their tags, with sizes, sums and other names; with WORDs, those that have them all.
+
+    \b
+      convcli kernels list vertical
+      convcli kernels list --tag blur
+    """
     from convcli.families import FAMILIES
-    from convcli.library import catalogue
+    from convcli.library import catalogue, has_words
 
     library = options.library()
-    found = library.entries(tag)
-    families = [family for family in FAMILIES.values() if tag is None or tag in family.tags]
+    found = [entry for entry in library.entries(tag) if has_words(_searched(entry), words)]
+    families = [
+        family
+        for family in FAMILIES.values()
+        if (tag is None or tag in family.tags)
+        and has_words((family.name, family.usage, family.description, *family.tags), words)
+    ]
     if not found and not families:
-        raise click.BadParameter(f"no preset has the tag {tag!r}", param_hint="--tag")
+        if words:
+            raise click.BadParameter(f"no preset has the words {' '.join(words)!r}", param_hint="WORD")
+        raise click.BadParameter(
+            f"no preset has the tag {tag!r}; tags: {', '.join(_tags(library.entries()))}", param_hint="--tag"
+        )
     if as_json:
         from convcli.report import to_json
 
         say(to_json(catalogue(library, found, families)))
         return
     width = max((len(entry.name) for entry in found), default=0)
-    for entry in found:
-        say(f"{entry.name:<{width}}  {_line(entry)}")
+    for index, (tags, group) in enumerate(_groups(found).items()):
+        say(f"{chr(10) * (index > 0)}{tags}:")
+        for entry in group:
+            say(f"{entry.name:<{width}}  {_line(entry)}")
     if families:
         say("\nWith numbers of your own:" if found else "With numbers of your own:")
     for family in families:
@@ -68,12 +87,40 @@ def list_(tag: str | None = None, as_json: bool = False) -> None:
         say(line, file=sys.stderr)
 
 
+def _searched(entry: Entry) -> tuple[str, ...]:
+    """The texts of a preset that words are looked for in."""
+    about = entry.kernel.about if entry.kernel else None
+    return (entry.name, *((about.description, *about.tags, *_also(entry)) if about else ()))
+
+
+def _groups(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Presets by their tags, the largest group first; those without tags last."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        tags = entry.kernel.about.tags if entry.kernel else ()
+        found.setdefault(", ".join(tags) or "no tag", []).append(entry)
+    order = sorted(found, key=lambda tags: (tags == "no tag", -len(found[tags]), tags))
+    return {tags: found[tags] for tags in order}
+
+
+def _tags(entries: Sequence[Entry]) -> list[str]:
+    return sorted({tag for entry in entries if entry.kernel for tag in entry.kernel.about.tags})
+
+
+def _also(entry: Entry) -> tuple[str, ...]:
+    """Other names of a preset."""
+    from convcli.presets import SHORT
+
+    own = entry.kernel.about.aliases if entry.kernel else ()
+    return (*own, *(short for short, name in SHORT.items() if name == entry.name and not entry.place))
+
+
 def _line(entry: Entry) -> str:
     """A preset's size, sum and words; where it comes from, and what it hides."""
     from convcli.kernelview import sum_text
 
     kernel = entry.kernel
-    words = f"cannot be read: {entry.problem}" if kernel is None else _words(kernel)
+    words = f"cannot be read: {entry.problem}" if kernel is None else _words(entry, kernel)
     if kernel is not None:
         size, total = f"{kernel.size[0]}×{kernel.size[1]}", f"sum {sum_text(kernel)}"
         if kernel.maps > 1:
@@ -84,8 +131,8 @@ def _line(entry: Entry) -> str:
     return words + where + hides
 
 
-def _words(kernel: Kernel) -> str:
-    also = f" (also {', '.join(kernel.about.aliases)})" if kernel.about.aliases else ""
+def _words(entry: Entry, kernel: Kernel) -> str:
+    also = f" (also {', '.join(_also(entry))})" if _also(entry) else ""
     return kernel.about.description + also
 
 
@@ -96,15 +143,16 @@ def _words(kernel: Kernel) -> str:
     default=None,
     help="Draw the weights in colours. Default: on a terminal that shows them.",
 )
+@click.option("--all", "whole", is_flag=True, help="Show every map of a bank, and every input channel.")
 @options.kernel_path
-def show(kernel: Kernel, heat: bool | None) -> None:
+def show(kernel: Kernel, heat: bool | None, whole: bool) -> None:
     """The matrix of KERNEL, its facts, its frequency response, and the plan that it would get."""
     from convcli.kernelview import coloured, facts, matrices, response
     from convcli.report import table
 
     title = f"{kernel.name}: {kernel.about.description}" if kernel.about.description else kernel.name
     say(title)
-    for heading, lines in matrices(kernel):
+    for heading, lines in matrices(kernel, planes=kernel.weights.size if whole else None):
         say("")
         if heading:
             say(f"  {heading}")
