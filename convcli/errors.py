@@ -4,6 +4,7 @@ A message is one line that says what was got, what is allowed and, where there i
 ``sharpen.csv:2: row has 2 numbers, row 1 has 3``. The command line prints it behind ``convcli:``.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -72,8 +73,34 @@ def reading(place: str) -> Iterator[None]:
     except OSError as error:
         raise KernelError(f"{place}: {error.strerror or one_line(cut(str(error)))}") from error
     except Exception as error:
-        reason = cut(one_line(str(error).strip().split("\n", maxsplit=1)[0]))
-        raise KernelError(f"{place}: damaged: {reason or type(error).__name__}") from error
+        raise KernelError(f"{place}: damaged: {cut(reason_of(error))}") from error
+
+
+_OF_CODE: Final = (
+    AttributeError,
+    LookupError,
+    TypeError,
+    AssertionError,
+    NameError,
+    ArithmeticError,
+    RecursionError,
+    StopIteration,
+)
+_WORDS_OF_CODE: Final = re.compile(
+    r"NoneType|object has no|to unpack|invalid literal|(index|range|arg\w*) out of range|subscriptable"
+    r"|broadcast|codec can't|embedded null|reshape array|positional argument|math domain"
+)
+_PLACE: Final = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>")  # of an object
+
+
+def reason_of(error: BaseException, otherwise: str = "its parts do not fit together") -> str:
+    """What a library says of a file, in one line; ``otherwise`` where Python speaks of the library's code."""
+    said = one_line(_PLACE.sub("", str(error)).strip().split("\n", maxsplit=1)[0])
+    if type(error).__module__ == "struct" or isinstance(error, EOFError):
+        return "it ends too early"
+    if not said or isinstance(error, _OF_CODE) or _WORDS_OF_CODE.search(said):
+        return otherwise
+    return said
 
 
 def one_line(text: str) -> str:

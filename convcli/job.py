@@ -15,7 +15,7 @@ from convcli import images
 from convcli.canvas import MOST_WAITING, Canvas
 from convcli.drafts import Draft, Ledger, check_stream
 from convcli.dtypes import Array, DType
-from convcli.errors import ConvcliError, Halted, OutputError, one_line
+from convcli.errors import ConvcliError, Halted, OutputError, reason_of
 from convcli.featuremap import FeatureMap, feature_maps
 from convcli.files import STREAM, Input
 from convcli.images.base import (
@@ -249,7 +249,7 @@ def encoding(target: Target, draft: Draft) -> Iterator[None]:
     except (ConvcliError, Halted, MemoryError):
         raise
     except Exception as error:  # an encoder's limit, such as WebP's largest side
-        reason = one_line(str(error)) or type(error).__name__
+        reason = reason_of(error, "its encoder failed")
         raise OutputError(f"{target}: {target.format.name} cannot be written: {reason}") from error
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import io
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from convcli.dtypes import Array
-from convcli.errors import ImageError, one_line
+from convcli.errors import ImageError, reason_of
 from convcli.threads import WhileInside
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_PLACE: Final = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>")  # of an object, in a library's message
 _COPIED: Final = 2**18  # pixels that are copied at once
 _SHORT: Final = ("too small", "truncated", "not enough", "unexpected end", "premature end")
 """How decoders say that a file is cut off, in small letters."""
@@ -59,7 +57,7 @@ def sound(name: str) -> Iterator[None]:
     except ImageError:
         raise
     except Exception as error:
-        reason = one_line(_PLACE.sub("", str(error)).strip().split("\n")[0]) or type(error).__name__
+        reason = reason_of(error)
         if isinstance(error, MemoryError) or "memory" in reason.casefold():
             raise ImageError(f"not enough memory to decode this {name}") from error
         if isinstance(error, ImportError) or getattr(error, "errno", None):  # the system's, not the file's
