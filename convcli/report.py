@@ -186,8 +186,12 @@ class Report:
 
     def as_text(self, verbose: bool = False) -> str:
         """For people; ``verbose`` adds every candidate of the plan."""
+        return f"{one_line(self.source.name)}\n" + table(self.text_rows(verbose))
+
+    def text_rows(self, verbose: bool = False) -> list[tuple[str, str]]:
+        """The lines of the text form, labels and words."""
         of = "" if not self.values else f" of {self.values}"
-        rows = [
+        return [
             ("input", f"{self.source.format}, {self.source.kind}: {self.input_shape} {self.dtype}"),
             ("kernel", _kernel_line(self.kernel)),
             *(("", line) for line in _matrix_lines(self.kernel)),
@@ -210,7 +214,6 @@ class Report:
             *((("metadata", ", ".join(words for _, words in self.metadata)),) if self.metadata else ()),
             *(("note", note) for note in self.notes),
         ]
-        return f"{one_line(self.source.name)}\n" + table(rows)
 
 
 _CELLS: Final[dict[str, Callable[[Report], Any]]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,8 +65,7 @@ def apply(images: tuple[str, ...], **given: Any) -> None:
     failed = 0
     for image in images:
         try:
-            for report in make(image):
-                sink.add(report)
+            sink.add(make(image))
         except (ConvcliError, MemoryError) as error:
             message = told(image, error)
             if len(images) == 1:
@@ -124,15 +123,22 @@ def _settings(images: tuple[str, ...], given: dict[str, Any]) -> list[Settings]:
     return each
 
 
+_KINDS: Final = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}
+"""Forms of a report by the suffix of its file."""
+
+
 class ReportSink:
-    """Where reports go, as they come: standard output or a file, as text, JSON lines or CSV."""
+    """Where reports go, as they come: standard output or a file, as text, lines, JSON lines or CSV."""
 
     def __init__(
         self, images: tuple[str, ...], output: str | None, given: dict[str, Any], ledger: Ledger
     ) -> None:
         streams = output == "-" or (output or "").startswith(TERMINAL) or (output is None and "-" in images)
-        default = "none" if given["quiet"] or streams else "text"
-        self.kind = given["report"] or ("text" if given["report_file"] else default)
+        text = "line" if len(images) > 1 and not given["verbose"] else "text"
+        default = "none" if given["quiet"] or streams else text
+        suffix = Path(given["report_file"] or "").suffix.casefold()
+        of_file = _KINDS.get(suffix, text) if given["report_file"] else default
+        self.kind = given["report"] or of_file
         self.verbose = given["verbose"]
         self.file = None if given["report_file"] == "-" and not streams else given["report_file"]
         self.force = given["force"]
@@ -145,9 +151,9 @@ class ReportSink:
         if self.file:
             ledger.claim(Path(self.file), self.force)
 
-    def add(self, report: Report) -> None:
-        """Show one map's report at once; a file is written at the end, whole."""
-        text = self._text(report)
+    def add(self, reports: Sequence[Report]) -> None:
+        """Show one image's reports at once; a file is written at the end, whole."""
+        text = self._text(reports) if reports else ""
         self.count += 1
         if self.file:
             self.parts.append(escaped(text))
@@ -167,14 +173,19 @@ class ReportSink:
             silence_stdout()
             self.broken = "" if isinstance(error, BrokenPipeError) else error.strerror or str(error)
 
-    def _text(self, report: Report) -> str:
+    def _text(self, reports: Sequence[Report]) -> str:
+        from convcli.reporttext import as_block, as_lines
+
         match self.kind:
             case "text":
-                return ("\n" if self.count else "") + report.as_text(self.verbose)
+                return ("\n" if self.count else "") + as_block(reports, self.verbose)
+            case "line":
+                return as_lines(reports)
             case "json":
-                return report.as_json() + "\n"
+                return "".join(report.as_json() + "\n" for report in reports)
             case "csv":
-                return report.as_csv(header=not self.count)
+                first = not self.count
+                return "".join(each.as_csv(first and not place) for place, each in enumerate(reports))
         return ""
 
     def close(self) -> None:

@@ -408,11 +408,15 @@ png = click.option(
 force = click.option("--force", "-f", is_flag=True, help="Replace files that exist.")
 report = click.option(
     "--report",
-    type=Choice(["text", "json", "csv", "none"], case_sensitive=False),
-    help="The shape report on standard output: text unless the picture goes there; json is one line a map.",
+    type=Choice(["text", "line", "json", "csv", "none"], case_sensitive=False),
+    help="Report on standard output: text (default for one image), line (one per kernel; default for "
+    "several), json (one line per map) or csv.",
 )
 report_file = click.option(
-    "--report-file", type=click.Path(), metavar="FILE", help="Write the report to FILE instead."
+    "--report-file",
+    type=click.Path(),
+    metavar="FILE",
+    help="Write the report to FILE instead; .json and .csv choose its form.",
 )
 verbose = click.option("-v", "--verbose", is_flag=True, help="Report every candidate of the plan.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No report and no messages but errors.")
