@@ -36,7 +36,8 @@ def _run() -> int:
         from convcli.cli import deadline
         from convcli.cli.main import main
 
-        if "batch" not in sys.argv[1:2]:  # which forks, and ends its workers itself
+        words = [word for word in sys.argv[1:] if not word.startswith("-")]
+        if words[:1] != ["batch"]:  # which forks, and ends its workers itself
             deadline.begin()
         return main()
     except MemoryError:
