@@ -26,7 +26,7 @@ from convcli.rational import (
 from convcli.values import frozen, replace
 
 COMBINES: Final = ("l2", "l1", "linf", "max", "min", "argmax")
-LARGEST_KERNEL: Final = 2**26  # weights
+LARGEST_KERNEL: Final = 2**25  # weights
 ROUNDING: Final = 1e-6  # of the magnitudes: a sum of floats below it is meant as 0
 LARGEST_BIAS: Final = 1e30  # pixel values
 TYPED: Final = "inline"

@@ -7,6 +7,7 @@ are integers too, so that nothing is rounded before the very end.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from math import gcd, lcm
@@ -30,6 +31,7 @@ _NUMBER: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _GCD: Final[Any] = np.gcd  # some versions of its stubs leave out reduce
+_PART: Final = 2**16  # values
 _LONGEST: Final = 80
 _INTEGERS: Final = 2**62  # numerators and denominators stay below this
 _FLOAT64_EXACT: Final = 2**53
@@ -110,10 +112,12 @@ class Rational:
             largest = max((abs(int(values.max())), abs(int(values.min()))), default=0)
             return cls._fitted(values, largest, scale)
         if values.dtype.kind == "f":
-            steps = values.astype(np.float64) * 2.0**_DYADIC_BITS
-            if not (np.all(steps == np.rint(steps)) and np.all(np.abs(steps) < _INTEGERS)):
+            steps = values.astype(np.float64)
+            steps *= 2.0**_DYADIC_BITS
+            most = float(max(steps.max(), -steps.min()))
+            if not most < _INTEGERS or not all(_are_whole(part) for part in _parts(steps)):
                 return None
-            return cls._fitted(steps, int(np.abs(steps).max()), scale / 2**_DYADIC_BITS)
+            return cls._fitted(steps, int(most), scale / 2**_DYADIC_BITS)
         exact: list[Fraction] = []
         common = 1
         for value in map(exact_number, values.ravel().tolist()):
@@ -139,19 +143,32 @@ class Rational:
         factor = scale * shared
         if largest // shared * abs(factor.numerator) >= _INTEGERS or factor.denominator >= _INTEGERS:
             return None
-        reduced = numerators // shared * factor.numerator
-        reduced.setflags(write=False)
-        return cls(reduced, factor.denominator)
+        numerators //= shared
+        numerators *= factor.numerator
+        numerators.setflags(write=False)
+        return cls(numerators, factor.denominator)
 
     def floats(self) -> FloatArray:
         """Each fraction as the nearest float64."""
-        if max(self.denominator, int(np.abs(self.numerators).max())) <= _FLOAT64_EXACT:
+        largest = max(int(self.numerators.max()), -int(self.numerators.min()))
+        if max(self.denominator, largest) <= _FLOAT64_EXACT:
             return self.numerators / self.denominator
         quotients: FloatArray = (self.numerators.astype(object) / self.denominator).astype(np.float64)
         return quotients  # Python's integers are divided with one rounding
 
     def total(self) -> Fraction:
         return Fraction(exact_sum(self.numerators), self.denominator)
+
+
+def _parts(values: FloatArray) -> Iterator[FloatArray]:
+    """An array in parts of a size that takes little memory beside it."""
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, _PART):
+        yield flat[start : start + _PART]
+
+
+def _are_whole(values: FloatArray) -> bool:
+    return bool(np.all(values == np.rint(values)))
 
 
 def exact_sum(integers: IntArray) -> int:
