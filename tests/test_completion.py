@@ -82,7 +82,7 @@ ANSWERS = {
     "convcli apply a --format p": ["png", "pnm", "pfm"],
     "convcli kernels export box3 --format c": ["csv"],
     "convcli kernels list --tag bl": ["blur"],
-    "convcli apply a --report ": ["text", "json", "csv", "none"],
+    "convcli apply a --report ": ["text", "line", "json", "csv", "none"],
     "convcli apply a --scale ": ["none", "sum", "abs", "gain"],
     "convcli apply a --frames ": ["all"],
     "convcli apply a --stride ": [],
