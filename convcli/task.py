@@ -421,8 +421,8 @@ def _channels(asked: str | None, settings: Settings, header: Header) -> str:
     chosen = asked or ("each" if inputs == 1 else "sum")
     if chosen == "gray" and (header.bands or colours > 3):
         raise ArgumentError(
-            f"brightness (--channels gray) is that of gray or RGB, this picture is {header.kind}; "
-            "allowed: --channels each or sum, or --alpha drop, without the last band"
+            f"brightness (--channels gray) is that of gray or RGB, this image is {header.kind}; "
+            f"allowed: --channels each or sum{', or --alpha drop, without the last band' * (colours <= 4)}"
         )
     if inputs > 1 and (chosen != "sum" or inputs != colours):
         raise ArgumentError(

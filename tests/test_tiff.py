@@ -280,7 +280,7 @@ def test_every_band_is_filtered_alike(run, tmp_path, channels, suffix):
         (
             ["-o", "out.tif", "--colormap", "viridis"],
             2,
-            "is that of gray or RGB, this picture",
+            "is that of gray or RGB, this image",
         ),
         (["-o", "out.tif", "--channels", "sum"], 0, "no alpha"),
         (["-o", "out.png", "--alpha", "keep"], 0, "alpha is the input's"),
