@@ -127,7 +127,8 @@ class Rational:
             common = lcm(common, value.denominator)
             if common >= _INTEGERS:
                 return None
-        integers = [value.numerator * (common // value.denominator) for value in exact]
+        fractions = [value for value in exact if isinstance(value, Fraction)]
+        integers = [value.numerator * (common // value.denominator) for value in fractions]
         if max(map(abs, integers)) >= _INTEGERS:
             return None
         array = np.array(integers, np.int64).reshape(values.shape)

@@ -89,7 +89,12 @@ def added(terms: Sequence[Number], names: Sequence[str] = ()) -> str:
         sign = ("− " if index else "−") if term < 0 else "+ " if index else ""
         words.append(f"{sign}{text(magnitude(term))}" + (f" ({name})" if name else ""))
     written = " ".join(words)
-    return written if len(written) <= LONGEST_SUM else f"of {len(used)} products; the others are 0"
+    if len(written) <= LONGEST_SUM:
+        return written
+    zeros = len(terms) - len(used)
+    return f"of {len(used)} products" + (
+        f"; the other {zeros} {'is' if zeros == 1 else 'are'} 0" if zeros else ""
+    )
 
 
 def combined(how: str, totals: Sequence[Number]) -> Step:

@@ -47,6 +47,9 @@ class Screen:
     lines: int = 24
 
 
+NOTHING_SHOWN: Final = "nothing is shown, because standard output is not a terminal that can"
+
+
 def screen(way: str = "") -> Screen | None:
     """The terminal at standard output, by what the environment says of it, or None where there is none.
 

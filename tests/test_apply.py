@@ -337,7 +337,7 @@ def test_the_text_report(run, picture):
     for words in (
         "png, gray, 8-bit: (1, 23, 31, 1) uint8",
         "sobel-x: weights (3, 3, 1, 1), sum 0",
-        "-2   0   2",
+        "−2   0   2",
         "cross-correlation, channels each",
         "valid:zero: top 0, bottom 0, left 0, right 0",
         "floor((23 + 0 + 0 − 3) / 2) + 1 = 11",

@@ -228,7 +228,7 @@ def test_kernels_show(run):
         ("laws", ["and 21 more maps", "256, 0, 0, 0, 0, 0, 0, 0 and 17 more (one a map)"]),
         ("random:2x2x5x6", ["map 3, input 3\n", "and 2 more maps, 1 more input\n"]),
         ("box:31", ["(31×31 weights, all 1/961)"]),
-        ("gaussian:2", ["17×17 weights = vᵀ × v, where v is\n    6.692e-05  0.0004363", "0.1995\n"]),
+        ("gaussian:2", ["17×17 weights = vᵀ × v, where v is\n    6.692e−05  0.0004363", "0.1995\n"]),
         ("gaussian-dx:2", ["17×17 weights = uᵀ × v, where u is\n", "and v is\n"]),
         ("gabor:8,45", ["(41×41 weights, not shown)", "along 45°, clockwise, under"]),
     ],

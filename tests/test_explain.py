@@ -120,7 +120,7 @@ def test_what_it_prints(run):
     [
         (["-k", "sharpen", "--flip"], ["kernel, turned", "convolution (the kernel turned by 180°)"]),
         (["-k", "1/2 1/2"], ["to the nearest integer"]),
-        (["-k", "9", "--map", "clip"], ["saturated  255 is the most that a pixel of 8 bits holds"]),
+        (["-k", "[9]", "--map", "clip"], ["saturated  255 is the most that a pixel of 8 bits holds"]),
         (["-k", "sobel", "--channels", "gray"], ["brightness, map 1", "combined", "√("]),
         (["-k", "sobel-x", "--map", "signed:800"], ["signed: 128 + 127 · v / 800"]),
         (["-k", "box3", "--linear"], ["light", "the curve is put back"]),

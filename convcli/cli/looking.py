@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from convcli.cli.apply import TERMINAL
-from convcli.cli.console import say, send
+from convcli.cli.console import say, send, tell
 from convcli.cli.settings import coding_of
 from convcli.drafts import Ledger, check_stream, write, write_stream
 from convcli.errors import ArgumentError
@@ -15,7 +15,7 @@ from convcli.plate import Plate, plate
 from convcli.report import File, Report
 from convcli.scene import Scene, raster
 from convcli.task import Settings
-from convcli.terminal import screen, text
+from convcli.terminal import NOTHING_SHOWN, screen, text
 from convcli.values import frozen, replace
 
 
@@ -86,6 +86,8 @@ class Looking:
     def _shown(self, source: str, way: str) -> list[Report]:
         """Show them where there is a terminal."""
         found, terminal = self._exhibit(source), screen(way)
+        if terminal is None:
+            tell(f"{NOTHING_SHOWN}; -o term:blocks draws with characters anyway")
         if terminal is not None:
             drawn = (
                 [map_.pixels() for map_ in found.maps] if self.kind == "map" else [raster(self._scene(found))]

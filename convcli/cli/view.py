@@ -21,7 +21,8 @@ from convcli.cli.console import say, send, tell
 def view(images: tuple[str, ...], way: str | None, max_pixels: int | None) -> None:
     """Show each IMAGE in the terminal, as large as it fits; of several frames the first.
 
-    An IMAGE of - is standard input. Where standard output is no terminal, nothing is shown.
+    An IMAGE of - is standard input. Nothing is shown where standard output is not a terminal,
+    unless --as says how.
 
     \b
       convcli view photo.png
@@ -32,7 +33,7 @@ def view(images: tuple[str, ...], way: str | None, max_pixels: int | None) -> No
     from convcli.errors import ConvcliError, told
     from convcli.files import Input
     from convcli.paper import on_paper
-    from convcli.terminal import screen, text
+    from convcli.terminal import NOTHING_SHOWN, screen, text
 
     terminal = screen(way or "")
     failed = 0
@@ -51,5 +52,7 @@ def view(images: tuple[str, ...], way: str | None, max_pixels: int | None) -> No
             if len(images) > 1:
                 say(image)
             send(text(pixels, terminal))
+    if terminal is None and failed < len(images):
+        tell(f"{NOTHING_SHOWN}; --as blocks draws with characters anyway")
     if failed:
         click.get_current_context().exit(1)

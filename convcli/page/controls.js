@@ -119,17 +119,17 @@ function kernelCell(i, j) {
   const place = () =>
     state.flip ? state.rows * state.columns - 1 - (i * state.columns + j) : i * state.columns + j;
   const take = (weight) => {
-    if (!weight) return field.setAttribute("aria-invalid", "true");
+    if (!weight) return refuse(field, Exact.problem(field.value));
     const maps = state.maps.map((map) => [...map]);
     maps[state.map][place()] = weight;
-    return set({ maps }, true);
+    return set({ maps, held: found.kind }, true); // half a number must not change the mapping
   };
   field.addEventListener("focus", () => field.select());
   field.addEventListener("input", () => {
     fitKernel();
     take(Exact.parse(field.value));
   });
-  field.addEventListener("blur", showControls);
+  field.addEventListener("blur", leave);
   field.addEventListener("keydown", (event) => {
     const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
     if (!step) return;
@@ -139,6 +139,19 @@ function kernelCell(i, j) {
   });
   cell.append(field);
   return cell;
+}
+
+/** Mark a field whose text cannot be used, and say why. */
+function refuse(field, reason) {
+  field.setAttribute("aria-invalid", "true");
+  return say(reason);
+}
+
+/** Behind the last change of a field: what is used is what it shows, and `auto` decides anew. */
+function leave() {
+  say("");
+  if ((pending ?? state).held) set({});
+  else if (found) showControls();
 }
 
 /** Another size of the window, its middle kept. */
@@ -158,8 +171,10 @@ function resized(rows, columns) {
 function whole(field) {
   const value = Number(field.value);
   const good = field.value !== "" && Number.isInteger(value) && field.validity.valid;
-  if (!good) field.setAttribute("aria-invalid", "true");
-  return good ? value : null;
+  if (good) return value;
+  const [low, high] = [field.min, field.max];
+  refuse(field, `${field.value || "Nothing"} is not a whole number${low && high ? ` from ${low} to ${high}` : ""}.`);
+  return null;
 }
 
 function onWhole(ids, take) {
@@ -168,17 +183,34 @@ function onWhole(ids, take) {
       const values = ids.map((other) => whole(el(other)));
       if (!values.includes(null)) take(values);
     });
-    el(id).addEventListener("blur", showControls);
+    el(id).addEventListener("blur", leave);
   }
 }
 
-function onText(id, parse, take) {
+function onText(id, parse, take, problem = Exact.problem) {
   el(id).addEventListener("input", () => {
-    const value = parse(el(id).value.trim());
-    if (value === undefined || value === null) el(id).setAttribute("aria-invalid", "true");
+    const text = el(id).value.trim();
+    const value = parse(text);
+    if (value === undefined || value === null) refuse(el(id), problem(text));
     else take(value);
   });
-  el(id).addEventListener("blur", showControls);
+  el(id).addEventListener("blur", leave);
+}
+
+const nonzero = (text) => {
+  const value = Exact.parse(text);
+  return value && Exact.isZero(value) ? null : value;
+};
+const nonzeroProblem = (text) =>
+  Exact.parse(text) ? "A scale of 0 would make every value 0." : Exact.problem(text);
+
+/** Why `parsedLimits` gives null. */
+function limitsProblem(text) {
+  const wrong = text.split(",").find((part) => !Exact.parse(part));
+  if (wrong !== undefined) return Exact.problem(wrong);
+  return state.mapping === "signed"
+    ? "The range of signed is one number above 0."
+    : "The range of stretch is LOW,HIGH, with LOW below HIGH.";
 }
 
 /** [low, high] of a typed range, `false` for the map's own, or null. */
@@ -209,20 +241,21 @@ function connect() {
   onWhole(["dilation-rows", "dilation-columns"], (dilation) => set({ dilation }));
   onWhole(["constant"], ([constant]) => set({ constant }));
   onWhole(["row", "column"], (at) => moveTo(at));
-  onText("scale", Exact.parse, (scale) => !Exact.isZero(scale) && set({ scale }));
+  onText("scale", nonzero, (scale) => set({ scale }), nonzeroProblem);
   onText("bias", Exact.parse, (bias) => set({ bias }));
   onText(
     "pixels",
     (text) => (isAmount(text) ? text : null),
     (amount) => set({ amount }),
+    (text) => `${text || "Nothing"} is not N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT in whole pixels.`,
   );
-  onText("limits", parsedLimits, (limits) => set({ limits: limits || null }));
+  onText("limits", parsedLimits, (limits) => set({ limits: limits || null }), limitsProblem);
   choose("amount", (amount) => set({ amount: amount === "pixels" ? el("pixels").value || "1" : amount }));
   choose("fill", (fill) => set({ fill }));
   choose("channels", (channels) => set({ channels }));
   choose("mapping", (mapping) => set({ mapping, limits: null }));
   choose("which", (map) => set({ map: Number(map) }));
-  choose("channel", () => show());
+  choose("channel", show);
   el("flip").addEventListener("change", () => set({ flip: el("flip").checked }));
   el("reset").addEventListener("click", () => set(initial()));
   el("play").addEventListener("click", play);

@@ -117,18 +117,19 @@ function prepared(state, picture) {
   return { weights, denominator, exact, totals };
 }
 
-/** The sums of one lane and one map: every window's weights times what it reads, over all inputs. */
-function correlate(planes, weights, axes, width) {
+/** The sums of one lane and one map: every window's weights times what it reads, over all inputs; pauses at each tap. */
+function* correlate(planes, weights, axes, width) {
   const [rows, columns] = axes;
   const sums = new Float64Array(rows.output * columns.output);
-  planes.forEach((plane, input) => {
-    weights[input].forEach((weight, tap) => {
-      if (weight === 0) return;
+  for (const [input, plane] of planes.entries()) {
+    for (const [tap, weight] of weights[input].entries()) {
+      yield;
+      if (weight === 0) continue;
       const i = Math.floor(tap / columns.kernel) * rows.dilation;
       const j = (tap % columns.kernel) * columns.dilation;
       addShifted(sums, plane, weight, i * width + j, rows, columns, width);
-    });
-  });
+    }
+  }
   return sums;
 }
 
@@ -161,23 +162,33 @@ function combined(how, maps) {
   return first;
 }
 
+/** How many times `convolving` pauses, and how many products it adds between two of them. */
+function workOf(state, picture) {
+  const [rows, columns] = geometry(state, picture);
+  const maps = state.combine ? state.maps.length : 1;
+  const taps = state.rows * state.columns * maps * picture.planes.length;
+  return { taps, products: rows.output * columns.output };
+}
+
 /**
- * The feature map and its pixels.
+ * The feature map and its pixels, in pieces that a page can stop between.
  *
  * Returns axes, lanes of sums, each sum's meaning (`denominator`, bias), the range, the mapping with its numbers,
  * pixels by lane, how many were cut off, and whether all of it is exact.
  */
-function convolve(state, picture) {
+function* convolving(state, picture) {
   const axes = geometry(state, picture);
   if (axes.some((one) => one.output < 1)) return { axes, empty: true };
   const filter = prepared(state, picture);
   const planes = picture.planes.map((plane) => padded(plane, picture, axes, state));
   const width = axes[1].size + axes[1].before + axes[1].after;
   const groups = state.channels === "each" ? planes.map((plane) => [plane]) : [planes];
-  const lanes = groups.map((group) => {
-    const maps = filter.weights.map((weights) => correlate(group, weights, axes, width));
-    return state.combine ? combined(state.combine, maps) : maps[0];
-  });
+  const lanes = [];
+  for (const group of groups) {
+    const maps = [];
+    for (const weights of filter.weights) maps.push(yield* correlate(group, weights, axes, width));
+    lanes.push(state.combine ? combined(state.combine, maps) : maps[0]);
+  }
   const exact = filter.exact && state.combine !== "l2" && Number.isInteger(state.constant);
   const found = {
     axes,

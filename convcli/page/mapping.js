@@ -2,9 +2,10 @@
 
 const UNIT = 1e-6; // how far a sum of weights may be from a whole number and still be meant as it
 
-/** The kind of mapping that `auto` takes for these weights. */
+/** The kind of mapping that `auto` takes for these weights; while a weight is being typed, the one it took before. */
 function mappingKind(state, totals) {
   if (state.mapping !== "auto") return state.mapping;
+  if (state.held) return state.held;
   if (!state.combine) {
     if (totals.every((total) => Math.abs(total - 1) < UNIT)) return "clip";
     if (totals.every((total) => Math.abs(total) < UNIT)) return Exact.isZero(state.bias) ? "signed" : "clip";

@@ -25,6 +25,14 @@ const Exact = {
     return top && bottom && bottom.n !== 0n ? Exact.of(top.n * bottom.d, top.d * bottom.n) : null;
   },
 
+  /** Why `parse` gives null for a text. */
+  problem(text) {
+    const words = text.trim();
+    if (!words) return "A number is missing.";
+    if (/^[^/]*\/\s*[+−-]?0*\.?0*$/.test(words)) return `${words} divides by 0.`;
+    return `${words} is not a number: allowed are 3, −0.5, 1e-3 and 1/9.`;
+  },
+
   _decimal(text) {
     const found = /^\s*([+-]?)(\d*)\.?(\d*)(?:e([+-]?\d{1,3}))?\s*$/i.exec(text);
     if (!found || !(found[2] || found[3]) || text.length > 40) return null;

@@ -7,6 +7,10 @@ let picture; // planes of values, and what black and white are
 let state; // what the fields say
 let found; // what `convolve` made of it
 let images; // both pictures, drawn once
+let pending; // what the fields say while it is still being computed
+
+const AT_ONCE = 3e7; // products that take a few hundredths of a second
+const SLICE = 30; // milliseconds of computing between two chances to react
 
 /** Undo the differences between rows and the compression. */
 async function unpacked({ rows, columns, channels, type, pixels }) {
@@ -44,13 +48,39 @@ function initial() {
   return copied({ ...kernelState(kernel), ...rest, limits: parsed });
 }
 
-/** Take changes that make sense, compute, and show all of it; says what is wrong with others. */
+/**
+ * Take changes that make sense, compute, and show all of it; says what is wrong with others.
+ *
+ * Large kernels are computed in slices, between which the page reacts; further changes start over.
+ */
 function set(changes, kernelIsOwn = false) {
-  const next = copied({ ...state, ...changes });
+  const next = copied({ ...(pending ?? state), held: null, ...changes });
   if (kernelIsOwn) next.kernel = "";
   if (next.map >= next.maps.length) next.map = 0;
+  const { taps, products } = workOf(next, picture);
+  const work = { next, taps, done: 0, pieces: convolving(next, picture), milliseconds: 0 };
+  pending = next;
+  return compute(work, taps * products <= AT_ONCE ? Infinity : SLICE);
+}
+
+/** Compute for so many milliseconds, go on later if that was not enough, unless something else is wanted by then. */
+function compute(work, slice) {
+  if (pending !== work.next) return false;
   const begun = performance.now();
-  const result = convolve(next, picture);
+  let piece;
+  do {
+    piece = work.pieces.next();
+    work.done += 1;
+  } while (!piece.done && performance.now() - begun < slice);
+  work.milliseconds += performance.now() - begun;
+  if (piece.done) return take(work.next, piece.value, work.milliseconds);
+  el("map-size").textContent = `computing: ${Math.floor((100 * work.done) / work.taps)} %`;
+  setTimeout(() => compute(work, slice));
+  return true;
+}
+
+function take(next, result, milliseconds) {
+  pending = undefined;
   if (result.empty) {
     const [rows, columns] = result.axes;
     return say(
@@ -59,7 +89,7 @@ function set(changes, kernelIsOwn = false) {
   }
   say("");
   [state, found] = [next, result];
-  found.milliseconds = performance.now() - begun;
+  found.milliseconds = milliseconds;
   state.at = state.at.map((place, i) => Math.min(Math.max(place, 0), found.axes[i].output - 1));
   images = undefined;
   showControls();
@@ -74,6 +104,7 @@ function say(words) {
 
 /** Draw everything that depends on the place of the window. */
 function show() {
+  if (!found) return;
   const [rows, columns] = found.axes;
   images ??= [
     native(found.planes, rows.size + rows.before + rows.after, found.width, picture),
@@ -86,6 +117,7 @@ function show() {
 }
 
 function moveTo(at) {
+  if (!found) return;
   state.at = at.map((place, i) => Math.min(Math.max(place, 0), found.axes[i].output - 1));
   show();
 }
@@ -166,7 +198,6 @@ async function start() {
   picture = await unpacked(data);
   state = initial();
   connect();
-  convolve(state, picture); // the first run is slower: it compiles
   set({});
   window.explorer = {
     set,
@@ -175,6 +206,7 @@ async function start() {
     kernelState,
     state: () => state,
     found: () => found,
+    busy: () => pending !== undefined,
     ready: true,
   };
 }

@@ -185,7 +185,8 @@ function command() {
   if (state.flip) words.push("--flip");
   if (state.channels !== "each" && NAMES.length > 1) words.push("--channels", state.channels);
   const limits = limitsText();
-  if (state.mapping !== "auto") words.push("--map", limits ? `${state.mapping}:${limits}` : state.mapping);
+  const mapping = state.mapping === "auto" && state.held ? state.held : state.mapping;
+  if (mapping !== "auto") words.push("--map", limits ? `${mapping}:${limits}` : mapping);
   if (data.alpha) words.push("--alpha", "drop");
   if (data.frames > 1) words.push("--frames", "0");
   return words.join(" ");
