@@ -222,7 +222,7 @@ def test_keras(run, tmp_path, name):
         "apply", SAMPLES / "colour.png", "-k", f"{path}:deep", "--layer", "--stack", "--map", "raw", "-o", out
     )
     assert "channels sum in 3 groups" in ran.text, ran.err
-    assert np.load(out).shape[2] == 12
+    assert np.load(out).shape[-1] == 12
     with pytest.raises(KernelError, match="a Conv2DTranspose; allowed: Conv2D"):
         convcli.load_kernel(f"{path}:back")
     with pytest.raises(KernelError, match="holds 3 convolutions, name one as FILE:NAME"):
