@@ -9,12 +9,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.errors import KernelError, shown
+from convcli.errors import KernelError, cut, shown
 from convcli.kernel import TYPED, Kernel
 from convcli.rational import parse_number
 from convcli.values import frozen
 
 LARGEST_TABLE: Final = 2**18  # weights of a text
+_LONGEST_HINT: Final = 60  # characters of a suggested text
 _COMMENT: Final = re.compile(r"#.*")
 _NUMERIC: Final = re.compile(r"[+−-]?(\d|\.\d)[\d.eE+−/-]*|[+-]?(nan|inf(inity)?)", re.IGNORECASE)
 _SIZE: Final = re.compile(r"\d+(\s*[x×,]\s*\d+)*", re.IGNORECASE)
@@ -49,13 +50,13 @@ def is_table(text: str) -> bool:
 
 def size_hint(text: str) -> str:
     """What to write instead of a size, or of numbers split by commas alone, where a kernel is due."""
-    word = text.strip()
-    if is_size(word):
+    word = cut(text.strip(), _LONGEST_HINT)
+    if is_size(text):
         sides = "x".join(re.findall(r"\d+", word))
         return (
             f" is a size; weights need a space, a semicolon or brackets ([{word}]), box:{sides} is an average"
         )
-    words = word.split(",")
+    words = text.strip().split(",")
     numbers = len(words) > 1 and all(map(_NUMERIC.fullmatch, map(str.strip, words)))
     return f"; weights need a space, a semicolon or brackets: [{word}]" if numbers else ""
 

@@ -874,7 +874,7 @@ def test_what_is_no_manifest_is_left_as_it_is(run, tmp_path, name, content):
     for given in (["--from-file", tmp_path / name], [tmp_path / name]):
         for how in ("--resume", "--force"):
             ran = run("batch", *given, tmp_path / "out", "-k", "box3", "--report", tmp_path / name, how)
-            assert (ran.code, "the manifest is an input, a list or an output too" in ran.err) == (2, True)
+            assert (ran.code, "the manifest is read by this run, or an output too" in ran.err) == (2, True)
 
 
 def test_places_that_no_manifest_can_be_at(run, tmp_path):

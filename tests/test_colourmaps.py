@@ -103,7 +103,7 @@ def test_colour_pictures_show_their_brightness(run, tmp_path):
         ),
         (("--colormap", "viridis", "--depth", "16"), "colormap viridis has 8 bits; --depth 16"),
         (("--colormap", "viridis", "--stack"), "a stack holds values"),
-        (("--colormap", "jet"), "'jet' is not one of 'gray', 'viridis', 'diverging'"),
+        (("--colormap", "jet"), "'jet' is not one of gray, viridis, diverging"),
     ],
 )
 def test_mistakes(run, tmp_path, options, words):

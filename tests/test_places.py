@@ -77,7 +77,7 @@ def test_an_empty_list_is_nothing_to_do(run, tree, options):
     ran = run("batch", *options, "out/", "-k", "box3")
     assert (ran.code, ran.err) == (0, "convcli: the list names no images; nothing to do\n")
     assert run("batch", *options, "out/", "-k", "box3", "-q", "--report", "log.jsonl").err == ""
-    assert (tree / "log.jsonl").read_text() == ""
+    assert len((tree / "log.jsonl").read_text().splitlines()) == 1  # what all rows share
     assert run("batch", *options, "out/", "-k", "nonsense").code == 2
     assert not (tree / "out").exists()
 
@@ -102,7 +102,7 @@ def test_two_results_of_one_name_cost_one_of_them(run, tree, jobs):
     ran = run(*words, "-j", jobs, "--report", "log.jsonl")
     assert (ran.code, told in ran.err, files(tree / "out")) == (1, True, ["x.box3.png", "y.box3.png"])
     log = (tree / "log.jsonl").read_text().splitlines()
-    assert [('"error": null' in row or '"error":null' in row) for row in log] == [True, False, True]
+    assert [('"error": null' in row or '"error":null' in row) for row in log[1:]] == [True, False, True]
     run("apply", "in/b/x.png", "-k", "box3", "-o", "b.png")
     assert (tree / "out/x.box3.png").read_bytes() == (tree / "b.png").read_bytes()
     dry = run(*words[:-3], "dry", "-k", "box3", "-n")

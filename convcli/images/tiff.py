@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from itertools import groupby
-from typing import Any, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError
@@ -78,9 +78,7 @@ class Tiff:
         return self.open(Input(data=data))[0][0]
 
     def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
-        from tifffile import TiffFile  # only such files pay for it
-
-        found, notes = planes(TiffFile(source.handle()))
+        found, notes = planes(_opened(source.handle()))
         runs = [list(run) for _, run in groupby(enumerate(found), lambda entry: _look(entry[1].page))]
         alone = len(runs) == 1
         opened = [self._run(source, run[0][0], [plane for _, plane in run], alone) for run in runs]
@@ -113,9 +111,7 @@ class Tiff:
 
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
         """The planes of a run."""
-        from tifffile import TiffFile
-
-        with TiffFile(io.BytesIO(data)) as file:
+        with _opened(io.BytesIO(data)) as file:
             found, _ = planes(file)
             for plane in found[header.first : header.first + header.frames]:
                 yield TiffRows(Input(data=data), plane, header).rows(0, header.rows)
@@ -147,6 +143,18 @@ class Tiff:
             },
         )
         return Bands(strips, layout, band)
+
+
+def _opened(handle: BinaryIO) -> Any:
+    """A file as tifffile sees it; its logger prints nothing unless the program has set up logging."""
+    import logging  # only such files pay for both imports
+
+    from tifffile import TiffFile
+
+    logger = logging.getLogger("tifffile")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    return TiffFile(handle)
 
 
 def _look(page: Any) -> tuple[Any, ...]:
