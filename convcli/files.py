@@ -86,11 +86,17 @@ class Input:
         if self.file is None:
             return
         try:
-            same = _stamp(self.file.fileno()) == self.stamp == _stamp(self.name or self.file.fileno())
+            same = all(self._is_as_it_was(file) for file in (self.file.fileno(), self.name) if file is not None)
         except OSError:
             same = False
         if not same:
             raise ImageError("it changed while it was read")
+
+    def _is_as_it_was(self, file: int | str) -> bool:
+        """Whether a file is this one and unchanged; a link that came or went sets a time too."""
+        assert self.stamp
+        (*facts, changed, links), (*now, changed_now, links_now) = self.stamp, _stamp(file)
+        return facts == now and (changed == changed_now or links != links_now)
 
     @property
     def size(self) -> int:
@@ -171,12 +177,12 @@ def checksum(path: str) -> tuple[str, os.stat_result]:
 
 
 def _stamp(file: int | str) -> tuple[int, ...]:
-    """Which file it is, when it was changed, in nanoseconds, and its size.
+    """Which file it is, its size, when it was changed, in nanoseconds, and how many names it has.
 
     The time of the last change of any kind is one of them: who writes a file can put its other times back.
     """
     facts = os.stat(file)  # noqa: PTH116 - of an open file too
-    return facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_nlink
 
 
 @contextmanager

@@ -247,6 +247,23 @@ def test_an_input_that_changes_while_it_is_read(tmp_path):
             opened.check_unchanged()
 
 
+def test_an_input_whose_other_links_are_replaced_while_it_is_read(tmp_path):
+    """In place, each of several hard links is filtered; that changes the times of the others."""
+    from convcli.errors import ImageError
+    from convcli.files import Input
+
+    path, other = tmp_path / "a.png", tmp_path / "b.png"
+    path.write_bytes(pixels(1))
+    other.hardlink_to(path)
+    with Input.open(str(path)) as opened:
+        time.sleep(0.02)
+        other.unlink()
+        opened.check_unchanged()
+        path.write_bytes(pixels(2))
+        with pytest.raises(ImageError, match="changed while it was read"):
+            opened.check_unchanged()
+
+
 def test_touched_and_moved_files_are_not_made_again(place, resume):
     """Other times, same bytes."""
     resume("in", "out/", "-k", "box3")
