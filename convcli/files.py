@@ -86,7 +86,8 @@ class Input:
         if self.file is None:
             return
         try:
-            same = all(self._is_as_it_was(file) for file in (self.file.fileno(), self.name) if file is not None)
+            here = self.file.fileno()
+            same = self._is_as_it_was(here) and self._is_as_it_was(self.name or here)
         except OSError:
             same = False
         if not same:
