@@ -218,7 +218,8 @@ def per_axis(name: str, value: int | Sequence[int], count: int) -> tuple[int, ..
     if len(values) == 1:
         values *= count
     if len(values) != count:
-        raise ArgumentError(f"{name} has {len(values)} values; allowed: 1 or {count}")
+        allowed = "1" if count == 1 else f"1 or {count}"
+        raise ArgumentError(f"{name} has {len(values)} values; allowed: {allowed}")
     _check_range(name, values)
     return values
 

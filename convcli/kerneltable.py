@@ -139,8 +139,12 @@ def _may_be_rows(line: str) -> bool:
 def _cells(line: str, separator: str) -> list[str]:
     """The cells of a row without their quotes; an empty one between two separators stays, to be refused."""
     spaced = not separator or separator not in line
+    if '"' not in line and spaced:
+        joined = _CELL.findall(line)
+        apart = any(map(re.compile(r"\s").search, joined)) and not all("/" in cell for cell in joined)
+        return re.findall(r"[^\s,;]+", line) if apart else joined  # "1 1 1 / 9" may mean all of them
     if '"' not in line:
-        return _CELL.findall(line) if spaced else [cell.strip() for cell in line.split(separator)]
+        return [cell.strip() for cell in line.split(separator)]
     import csv  # only quotes need it
 
     try:
@@ -190,6 +194,11 @@ def parse_cell(text: str, where: str) -> Fraction:
     try:
         return parse_number(text)
     except ValueError as error:
+        if text.startswith("/") or text.endswith("/"):
+            raise KernelError(
+                f"{where}: {shown(text)}: a fraction between spaces has none inside, as 1/9; "
+                "for all weights, --scale 1/9"
+            ) from error
         if re.search(r"\d\s+[\d.+−-]", text):
             raise KernelError(
                 f"{where}: {shown(text)}: commas and spaces both split here; {_ALLOWED}"

@@ -184,6 +184,7 @@ class Library:
         known = [entry.name for entry in self.entries()]
         near = suggest(name, dict.fromkeys([*known, *FAMILIES]))
         near = near or suggest(name, [*presets.aliases(), *presets.SHORT])
+        near = near or suggest(text.partition(":")[0].strip(), known)  # sobl-x, with its hyphen
         return (near or "; `convcli kernels` lists them") + _elsewhere(text)
 
     def entries(self, tag: str | None = None) -> list[Entry]:

@@ -206,6 +206,7 @@ def test_shape_of_a_kernel_is_that_of_its_feature_map(size, kernel):
         (5, None, "kernel None"),
         ((5, 5), 2.0, "kernel 2.0"),
         ((5, 5), (3, 3, 3), "kernel has 3 values; allowed: 1 or 2"),
+        (5, (3, 3), "kernel has 2 values; allowed: 1$"),
         ((), 3, "size has no values"),
         (0, 1, "size 0"),
         (5, 0, "kernel 0"),

@@ -69,6 +69,9 @@ OPTIONS = {
     "--workers": "; use --threads",
     "--nonsense": "'--nonsense'\n",
     "-Q": "'-Q'\n",
+    "-1": "'-1' (a kernel of several numbers is one word: quote it)",
+    "-.5": "'-.5' (a kernel of several numbers is one word: quote it)",
+    "-1 0 1": "'-1 0 1'; write [-1 0 1], in brackets",
 }
 
 

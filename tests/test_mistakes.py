@@ -23,6 +23,7 @@ PROGRAM = f"{shlex.quote(sys.executable)} -m convcli"
 
 MISTAKES = {
     "unknown preset": (["-k", "sobl"], "no preset is called 'sobl' (did you mean sobel"),
+    "hyphenated preset": (["-k", "sobl-x"], "no preset is called 'sobl-x' (did you mean sobel-x"),
     "ragged kernel": (["-k", "1 2; 3"], "row 2: row has 1 of 2 numbers"),
     "word in kernel": (["-k", "1 2 x"], "column 3: 'x': not a number"),
     "nan kernel": (["-k", "nan 1"], "nan is not a finite number"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -61,6 +62,12 @@ _OPTIONS: Final = {
 def option_hint(word: str, options: Iterable[str]) -> str:
     """What to use instead of an option that a command with these options does not have, or nothing."""
     known = list(options)
+    if re.match(r"-\.?\d", word):
+        return (
+            " (a kernel of several numbers is one word: quote it)"
+            if word.split() == [word]
+            else f"; write [{word}], in brackets"
+        )
     plain = word.strip("-").casefold().replace("_", "-")
     for words, (needed, advice) in _OPTIONS.items():
         if plain in words.split() and (needed in known or not needed):

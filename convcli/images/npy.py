@@ -115,6 +115,12 @@ def _reading(axes: tuple[int, ...]) -> tuple[str, ...]:
     if len(axes) == 3 and last > COLORS:
         many = f"{frames} frame{'s' * (frames > 1)} of {last}×{axes[1]}"
         return (f"shape {axes} is taken as {many}; {(1, *axes)} would be {last} channels",)
+    if len(axes) == 4 and axes[1] <= COLORS < last:
+        moved = (frames, axes[2], last, axes[1])
+        return (
+            f"shape {axes} is taken as {last} channels of {axes[2]}×{axes[1]}; "
+            f"channels first are {moved} after transpose(0, 2, 3, 1)",
+        )
     if len(axes) == 4 and last in (2, 4):
         alpha = "no channel is taken for alpha" if frames == 1 else "the last channel is taken for alpha"
         return (f"{alpha}, as in every array of {'one frame' if frames == 1 else 'several frames'}",)
