@@ -177,7 +177,10 @@ class Batch:
         """Refuse an output that is an input, unless it is its own, its single one, and forced."""
         shown = f"{one_line(source.path)}: its output {one_line(place)}"
         if not own:
-            raise ArgumentError(f"{shown} is an input of this run")
+            raise ArgumentError(
+                f"{shown} is an input of this run; if an earlier run made it, leave it out by a list or a "
+                "pattern, or write to another folder"
+            )
         if results > 1:
             raise ArgumentError(f"{shown} is the input itself, which only a single result may replace")
         if self.again:

@@ -125,10 +125,12 @@ def listed(file: BinaryIO, null: bool) -> list[Named]:
     """The names in a list, one a line, or behind each a NUL.
 
     Raises:
-        ArgumentError: the list is too long.
+        ArgumentError: the list is too long, or has NULs where it has one name a line.
     """
     data = file.read(LARGEST_LIST + 1)
     if len(data) > LARGEST_LIST:
         raise ArgumentError(f"the list of names is longer than {LARGEST_LIST} bytes")
+    if b"\0" in data and not null:
+        raise ArgumentError("the list has NUL bytes, as find -print0 writes them; -0 reads such a list")
     parts = data.split(b"\0") if null else data.splitlines()
     return [Named(os.fsdecode(part), listed=True) for part in parts if part]

@@ -583,6 +583,25 @@ def test_names_of_every_kind(tmp_path):
     assert sorted(made(tmp_path / "two")) == ["-k.box3.png", "a\nb.box3.png"]
 
 
+def test_a_list_of_another_kind(tmp_path):
+    """A list with NULs that is not said to have them is refused, whether its names have folders or not."""
+    for text in ("in/a.png\0in/b.png\0", "in/a.png\0", "a.png\0b.png\0"):
+        ran = batch("-", tmp_path / "out", "-k", "box3", input=text, cwd=tmp_path)
+        told = "convcli: the list has NUL bytes, as find -print0 writes them; -0 reads such a list\n"
+        assert (ran.returncode, ran.stderr) == (2, told)
+
+
+def test_results_of_an_earlier_run_beside_the_images(tmp_path):
+    """They are in the folder, so they count as images; a list that leaves them out goes on."""
+    (tmp_path / "a.png").write_bytes(noise(1))
+    words = ["{dir}/{stem}-new{suffix}", "-k", "box3", "--report", "log.jsonl"]
+    assert batch(".", *words, cwd=tmp_path).returncode == 0
+    ran = batch(".", *words, "--resume", cwd=tmp_path)
+    assert (ran.returncode, "leave it out by a list or a pattern" in ran.stderr) == (2, True)
+    ran = batch("-", *words, "--resume", cwd=tmp_path, input="./a.png\n")
+    assert (ran.returncode, "0 done, 1 skipped" in ran.stderr) == (0, True)
+
+
 def test_links(tmp_path):
     """Links to folders are not followed within a tree, so that a loop ends; broken links are failures."""
     folder = tmp_path / "in"
