@@ -112,7 +112,7 @@ def _picture(place: tuple[int, int], pixels: Array, scale: Scale, values: Array 
 
 def _meant(value: Any) -> Number:
     """A value of an array: whole numbers as such, 0 without a sign."""
-    return Fraction(int(value)) if value == int(value) else float(value)
+    return Fraction(int(value)) if np.isfinite(value) and value == int(value) else float(value)
 
 
 @frozen(eq=False)

@@ -48,7 +48,8 @@ def drawn_range(pixels: Array) -> tuple[int, int] | None:
 def stretched(pixels: Array, low: float, high: float) -> Array:
     """Pixels as 8 bits, ``low`` black and ``high`` white."""
     gain = 255 / ((high - low) or 1)
-    return np.clip((pixels.astype(np.float64) - low) * gain + 0.5, 0, 255).astype(np.uint8)
+    with np.errstate(over="ignore"):  # what was infinite is white or black
+        return np.clip((pixels.astype(np.float64) - low) * gain + 0.5, 0, 255).astype(np.uint8)
 
 
 def check_seen(channels: int) -> None:

@@ -16,7 +16,7 @@ from convcli.exhibit import exhibit
 from convcli.figure import figure
 from convcli.kernelbank import joined
 from convcli.padding import Padding
-from convcli.paper import Scale
+from convcli.paper import Scale, as_bytes
 from convcli.picture import Mapping
 from convcli.scene import Picture, Shape, Text, raster, svg
 from convcli.task import Settings
@@ -102,6 +102,16 @@ def test_deep_images_that_fill_little_of_their_type_are_seen(run, tmp_path, gray
     found = exhibit(str(path), [Settings(convcli.load_kernel("box3"))])
     assert found.drawn == (low, high)
     assert str(found.maps[0].report.mapping) == f"stretch:{low},{high}"
+
+
+def test_pixels_that_are_no_finite_numbers_are_drawn(run, tmp_path):
+    """White and black, also where pixels show their numbers; a warning of NumPy's is an error here."""
+    pixels = np.random.default_rng(0).normal(size=(5, 6))
+    pixels[2, 3], pixels[1, 5], pixels[4, 1] = np.inf, -np.inf, np.nan
+    np.save(tmp_path / "floats.npy", pixels)
+    assert run("apply", tmp_path / "floats.npy", "-k", "box3", "--figure", "-o", tmp_path / "f.png").code == 0
+    shown = as_bytes(pixels[..., None])
+    assert (shown[2, 3, 0], shown[1, 5, 0], shown[4, 1, 0]) == (255, 0, 0)
 
 
 def test_pixels_of_small_maps_are_enlarged_and_of_large_ones_joined():
