@@ -561,6 +561,22 @@ def test_keras_conv1d(tmp_path):
         assert (layer.stride, layer.padding, layer.dilation) == ((1, 2), "0,0,12,0", (1, 3))
 
 
+def test_layers_over_volumes(tmp_path):
+    """They are refused as what they are, not denied; one over images beside them needs no name."""
+    volume = np.zeros((2, 1, 3, 3, 3), np.float32)
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(safetensors({"c.weight": volume}))
+    with pytest.raises(KernelError, match=r"net\.safetensors:c\.weight has shape \(2, 1, 3, 3, 3\)"):
+        convcli.load_kernel(path)
+    path.write_bytes(safetensors({"c.weight": volume, "d.weight": volume[..., 0]}))
+    assert convcli.load_kernel(path).weights.shape == (3, 3, 1, 2)
+    path = tmp_path / "net.keras"
+    keras_layer(path, volume.transpose(2, 3, 4, 1, 0), {"class_name": "Conv3D", "kernel_size": [3, 3, 3]})
+    for name in ("", ":c"):
+        with pytest.raises(KernelError, match=r"net\.keras:c: a Conv3D; allowed: Conv2D"):
+            convcli.load_kernel(f"{path}{name}")
+
+
 def test_keras_opaque_bytes(tmp_path):
     """Keras stores bfloat16 as two bytes without a type, and says which type they are."""
     path = tmp_path / "net.keras"

@@ -119,6 +119,11 @@ def is_row(shape: Sequence[int]) -> bool:
     return len(shape) == 3
 
 
+def is_volume(shape: Sequence[int]) -> bool:
+    """Whether weights of this shape are those of a convolution over volumes, which no reader here takes."""
+    return len(shape) == 5
+
+
 def _turned(weights: Any, first: bool) -> Any:
     match weights.ndim:
         case 2:

@@ -19,6 +19,7 @@ from convcli.models.base import (
     Stated,
     is_convolution,
     is_row,
+    is_volume,
     layer_kernel,
     needed,
     widened,
@@ -153,13 +154,15 @@ def _extracted(
 
 def _convolutions(datasets: dict[str, Any], layers: dict[str, dict[str, Any]]) -> dict[str, str]:
     """Paths of the weights of layers, by the layers' names."""
-    found = {}
+    found, volumes = {}, {}
     for path, item in datasets.items():
         name = _layer_name(path, item)
         row = is_row(item.shape) and (name in layers or "conv1d" in path.casefold())
         if path.rsplit("/", 1)[-1] in _KERNELS and (is_convolution(item.shape) or row):
             found[name] = path
-    return found
+        elif path.rsplit("/", 1)[-1] in _KERNELS and is_volume(item.shape):
+            volumes[name] = path  # refused by its class or its shape
+    return found or volumes
 
 
 def _own(item: Any) -> bool:

@@ -21,6 +21,7 @@ from convcli.models.base import (
     check_size,
     is_convolution,
     is_row,
+    is_volume,
     layer_kernel,
     widened,
 )
@@ -61,6 +62,7 @@ def _named(tensors: dict[str, Any], member: str | None, place: str) -> str:
     shapes = {name: entry["shape"] for name, entry in tensors.items()}
     names = [name for name, shape in shapes.items() if is_convolution(shape)]
     names = names or [name for name, shape in shapes.items() if is_row(shape)]
+    names = names or [name for name, shape in shapes.items() if is_volume(shape)]  # refused by its shape
     return choose(names, None, place, "convolution")
 
 
