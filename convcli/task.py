@@ -397,9 +397,10 @@ def _wanted_channels(header: Header, settings: Settings) -> str | None:
     return "gray" if own and settings.channels is None else settings.channels
 
 
-def _check_groups(asked: str | None, settings: Settings, colours: int) -> None:
+def _check_groups(asked: str | None, settings: Settings, header: Header) -> None:
     """Refuse groups that the kernel or the picture does not have."""
     kernel, groups = settings.kernel, settings.groups
+    colours = header.channels - header.alpha
     inputs, maps = kernel.tensor_shape[-2:]
     if asked not in (None, "sum"):
         raise ArgumentError(f"--channels {asked} has no groups of channels; allowed: sum")
@@ -408,15 +409,25 @@ def _check_groups(asked: str | None, settings: Settings, colours: int) -> None:
     if inputs * groups != colours:
         raise ArgumentError(
             f"kernel {kernel.name} takes {inputs * groups} channels in {groups} groups; "
-            f"this picture has {colours}"
+            f"this picture has {colours}{_beside_alpha(inputs * groups, header)}"
         )
+
+
+def _beside_alpha(inputs: int, header: Header) -> str:
+    """What to do where the channel that is missing is the one taken for alpha."""
+    if not header.alpha or inputs != header.channels:
+        return ""
+    return (
+        " and alpha, which is no input; an .npy of one frame, of shape "
+        f"(1, {header.rows}, {header.columns}, {inputs}), has no alpha"
+    )
 
 
 def _channels(asked: str | None, settings: Settings, header: Header) -> str:
     kernel, inputs = settings.kernel, settings.kernel.tensor_shape[-2]
     colours = header.channels - header.alpha
     if settings.groups > 1:
-        _check_groups(asked, settings, colours)
+        _check_groups(asked, settings, header)
         return "sum"
     chosen = asked or ("each" if inputs == 1 else "sum")
     if chosen == "gray" and (header.bands or colours > 3):
@@ -428,6 +439,7 @@ def _channels(asked: str | None, settings: Settings, header: Header) -> str:
         raise ArgumentError(
             f"kernel {kernel.name} takes {inputs} input channels, which needs --channels sum "
             f"and a picture of {inputs} colours; this one has {colours}"
+            + _beside_alpha(inputs, header)
             + "".join(f" ({note})" for note in kernel.about.notes)
         )
     return chosen

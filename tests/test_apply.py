@@ -191,6 +191,18 @@ def test_groups_that_there_are_not(run, tmp_path, picture, options, words):
     assert words in run("apply", SAMPLES / picture, *options, "-o", f"{tmp_path}/").err
 
 
+@pytest.mark.parametrize("options", [["-k", "random:3x3x4x2"], ["-k", "random:3x3x1x4", "--groups", 4]])
+def test_a_layer_that_misses_the_channel_taken_for_alpha(run, tmp_path, options):
+    """Where to put the channels is said, and there they are all inputs."""
+    maps = np.random.default_rng(0).random((2, 6, 7, 4))
+    np.save(tmp_path / "maps.npy", maps)
+    options = [*options, "--channels", "sum", "--stack", "-o", tmp_path / "out.npy"]
+    said = run("apply", tmp_path / "maps.npy", *options).err
+    assert "has 3 and alpha, which is no input; an .npy of one frame, of shape (1, 6, 7, 4), has no" in said
+    np.save(tmp_path / "maps.npy", maps[:1])
+    assert run("apply", tmp_path / "maps.npy", *options).code == 0
+
+
 def test_scale_by_sum_and_number(run, tmp_path, picture, gray):
     """`--scale sum` makes a mean of a window of ones; a number multiplies."""
     for scale in ("sum", "1/9"):
