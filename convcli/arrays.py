@@ -172,6 +172,10 @@ def shape(
         KernelError: a name that is none of a kernel.
     """
     sizes, known = whole_numbers("size", size), _kernel(kernel)
+    if len(sizes) > 3:
+        raise ArgumentError(
+            f"size has {len(sizes)} axes; allowed: 1 to 3, those that the kernel slides along"
+        )
     window = known.window if known else per_axis("kernel", kernel, len(sizes))  # type: ignore[arg-type]
     return geometry(sizes, window, stride, as_padding(padding, "zero"), dilation).output
 

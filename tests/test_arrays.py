@@ -208,6 +208,7 @@ def test_shape_of_a_kernel_is_that_of_its_feature_map(size, kernel):
         ((5, 5), (3, 3, 3), "kernel has 3 values; allowed: 1 or 2"),
         (5, (3, 3), "kernel has 2 values; allowed: 1$"),
         ((), 3, "size has no values"),
+        ((1, 512, 512, 1), (1, 3, 3, 1), "size has 4 axes; allowed: 1 to 3, those"),
         (0, 1, "size 0"),
         (5, 0, "kernel 0"),
         (3, 5, "larger than the padded image"),
