@@ -88,7 +88,7 @@ _OF_CODE: Final = (
 )
 _WORDS_OF_CODE: Final = re.compile(
     r"NoneType|object has no|to unpack|invalid literal|(index|range|arg\w*) out of range|subscriptable"
-    r"|broadcast|codec can't|embedded null|reshape array|positional argument|math domain"
+    r"|broadcast|codec can't|embedded null|reshape|truth value|positional argument|math domain"
 )
 _PLACE: Final = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>")  # of an object
 

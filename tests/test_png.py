@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -15,7 +17,7 @@ from PIL import Image
 
 from convcli.errors import ImageError
 from convcli.images import Opened, open_bytes, pngrows
-from convcli.images.decoding import PALETTE_NOTE
+from convcli.images.decoding import PALETTE_NOTE, strict
 
 RNG = np.random.default_rng(41)
 LIMIT = 10**9
@@ -367,3 +369,29 @@ def test_sides_of_more_than_a_million(run, tmp_path):
         else:
             with pytest.raises(ImageError, match="png of 1000001×1 pixels; allowed: 1000000 a side"):
                 opened.reader()
+
+
+def test_wrong_sums_are_found_where_a_picture_is_decoded_whole():
+    """Libpng only warns of some of them."""
+    pixels = zlib.compress(bytes(ROWS * (COLUMNS + 1)))
+    for place in range(8 * len(pixels)):
+        flipped = bytearray(pixels)
+        flipped[place // 8] ^= 1 << place % 8
+        try:
+            zlib.decompress(flipped)
+        except zlib.error:
+            data = SIGNATURE + head_of(8, 0) + chunk(b"IDAT", bytes(flipped)) + chunk(b"IEND", b"")
+            with pytest.raises(ImageError, match="damaged png"):
+                opened = open_bytes(data, LIMIT)
+                with strict("png"):
+                    opened.format.decode(data, opened.header)
+
+
+def test_an_interlaced_picture_says_nothing(tmp_path):
+    """What libpng says of every one is not shown."""
+    passes = zlib.compress(b"\0\7")
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 1))
+    (tmp_path / "in.png").write_bytes(SIGNATURE + head + chunk(b"IDAT", passes) + chunk(b"IEND", b""))
+    code = "from convcli.cli.main import main; main(['apply', 'in.png', '-k', 'identity', '-q'])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")

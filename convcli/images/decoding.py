@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from convcli.dtypes import Array
-from convcli.errors import ImageError, reason_of
+from convcli.errors import ImageError, one_line, reason_of
 from convcli.threads import WhileInside
 
 if TYPE_CHECKING:
@@ -59,16 +59,26 @@ def sound(name: str) -> Iterator[None]:
     except ImageError:
         raise
     except Exception as error:
-        reason = reason_of(error)
+        reason = one_line(getattr(error, "strerror", None) or "") or reason_of(error)
         if isinstance(error, MemoryError) or "memory" in reason.casefold():
             raise ImageError(f"not enough memory to decode this {name}") from error
-        if isinstance(error, ImportError) or getattr(error, "errno", None):  # the system's, not the file's
+        foreign = getattr(error, "errno", None) and not isinstance(error, ValueError)  # as PyAV's on bad data
+        if isinstance(error, ImportError) or foreign:  # the system's, not the file's
             raise ImageError(f"{name} cannot be decoded here: {reason}") from error
         if any(word in reason.casefold() for word in _SHORT):
             reason = "it ends too early"
         elif isinstance(error, _OF_PYTHON) or reason.startswith("invalid literal"):
             reason = "a value is missing, or of another type"
         raise ImageError(f"damaged {name}: {reason}") from error
+
+
+def hush(name: str) -> None:
+    """Let a library's logger print nothing unless the program has set up logging."""
+    import logging  # only files that need it pay for it
+
+    logger = logging.getLogger(name)
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
 
 
 def pillow(data: bytes) -> Image:

@@ -24,9 +24,10 @@ from convcli.images.base import (
     rows_of_bands,
     whole,
 )
+from convcli.images.decoding import hush
 from convcli.images.metadata import LARGEST, TEXTS, described, inflated
 from convcli.images.pngchunks import LARGEST_SIDE, Bytes, Chunk, Structure, bodies, body, structure
-from convcli.images.pngrows import PngRows
+from convcli.images.pngrows import PIECE, PngRows, unpacked
 from convcli.images.pngwriter import SIGNATURE, PngEncoder, chunk
 from convcli.values import replace
 
@@ -119,9 +120,12 @@ def _decoded(said: Structure, rows: int, columns: int, pixels: Sequence[bytes]) 
     """(rows, columns, channels) of the bodies of IDAT chunks."""
     import imagecodecs
 
+    hush("imagecodecs")  # which speaks of every interlaced picture
     said = replace(said, rows=rows, columns=columns)
     data = said.file(pixels)
     said.check_room(len(data))
+    for _ in unpacked(iter(pixels), PIECE):  # of a wrong sum libpng may only warn
+        pass
     decoded: Array = imagecodecs.png_decode(data)
     return decoded.reshape(rows, columns, said.channels)
 

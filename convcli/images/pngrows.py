@@ -47,7 +47,7 @@ class PngRows:
         self.height = max(PIECE // self.width, 1)
         self.pixels = np.empty((header.rows, header.columns, header.channels), header.dtype)
         self.done = 0
-        self.inflated = _inflated(bodies, self.height * self.width)
+        self.inflated = unpacked(bodies, self.height * self.width)
         self.ahead = deque[bytes | Exception]()
         self.failure: Exception | None = None
         self.inflating, self.unfiltering = Lock(), Lock()
@@ -134,7 +134,7 @@ class PngRows:
         return _UNFILTERED + stored
 
 
-def _inflated(bodies: Iterator[bytes], count: int) -> Iterator[bytes]:
+def unpacked(bodies: Iterator[bytes], count: int) -> Iterator[bytes]:
     """What the bodies stand for, ``count`` bytes at a time.
 
     Raises:

@@ -21,6 +21,7 @@ from convcli.images.base import (
     rows_of_bands,
     whole,
 )
+from convcli.images.decoding import hush
 from convcli.images.metadata import LARGEST, UNITS, described, inches
 from convcli.images.tiffaxes import described_axes, description, ground, ground_tags, resolution
 from convcli.images.tiffcolor import color
@@ -147,13 +148,9 @@ class Tiff:
 
 def _opened(handle: BinaryIO) -> Any:
     """A file as tifffile sees it; its logger prints nothing unless the program has set up logging."""
-    import logging  # only such files pay for both imports
+    from tifffile import TiffFile  # only such files pay for it
 
-    from tifffile import TiffFile
-
-    logger = logging.getLogger("tifffile")
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
+    hush("tifffile")
     return TiffFile(handle)
 
 

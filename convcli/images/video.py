@@ -13,7 +13,7 @@ import numpy as np
 from convcli.dtypes import Array, DType
 from convcli.errors import ImageError, one_line
 from convcli.images.base import Header, Layout, Metadata, Timing
-from convcli.images.decoding import brands
+from convcli.images.decoding import brands, hush
 from convcli.values import frozen, replace
 
 _MATROSKA: Final = b"\x1a\x45\xdf\xa3"
@@ -279,6 +279,7 @@ def _library() -> Any:
     except ImportError as error:
         raise ImageError("video needs one more package: pip install 'convcli[video]'") from error
     av.logging.set_level(None)
+    hush("libav")
     return av
 
 
