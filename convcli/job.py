@@ -350,7 +350,7 @@ def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:
     )
     notes += [odd] if odd else []
     if task.opened.header.bands:
-        notes.append("the last channel is no alpha, as the file says, and is filtered as the others")
+        notes.append("the last channel is not alpha; it is filtered like the others")
     if _looks_like_alpha(task.layout) and isinstance(target.format, Tensors):
         notes.append("read again as frames, the last channel of this file is taken for alpha")
     if task.treatment.alpha in ALPHA_NOTES:

@@ -138,8 +138,7 @@ def prepare(source: str, runs: list[images.Opened], settings: Settings) -> list[
     Raises:
         ConvcliError: nothing can be done as the settings say.
     """
-    if settings.alpha is not None:
-        runs = [replace(run, header=replace(run.header, bands=False)) for run in runs]
+    runs = [replace(run, header=_with_inputs(run.header, settings)) for run in runs]
     begin, _, _ = settings.frames.indices(sum(run.header.frames for run in runs))
     runs = images.selected(runs, settings.frames)
     count = sum(run.header.frames for run in runs)
@@ -155,6 +154,14 @@ def prepare(source: str, runs: list[images.Opened], settings: Settings) -> list[
             [_prepared(source, run, settings, 1, frame=number)] for number, run in enumerate(singles, begin)
         ]
     return [[_prepared(source, run, settings, count, mixed=len(runs) > 1) for run in runs]]
+
+
+def _with_inputs(header: Header, settings: Settings) -> Header:
+    """The header; a last channel that the kernel takes as an input is data, unless --alpha says otherwise."""
+    if settings.alpha is not None:
+        return replace(header, bands=False)
+    inputs = settings.kernel.tensor_shape[-2] * settings.groups
+    return replace(header, bands=True) if header.alpha and inputs == header.channels else header
 
 
 def _prepared(
@@ -409,18 +416,8 @@ def _check_groups(asked: str | None, settings: Settings, header: Header) -> None
     if inputs * groups != colours:
         raise ArgumentError(
             f"kernel {kernel.name} takes {inputs * groups} channels in {groups} groups; "
-            f"this picture has {colours}{_beside_alpha(inputs * groups, header)}"
+            f"this picture has {colours}"
         )
-
-
-def _beside_alpha(inputs: int, header: Header) -> str:
-    """What to do where the channel that is missing is the one taken for alpha."""
-    if not header.alpha or inputs != header.channels:
-        return ""
-    return (
-        " and alpha, which is no input; an .npy of one frame, of shape "
-        f"(1, {header.rows}, {header.columns}, {inputs}), has no alpha"
-    )
 
 
 def _channels(asked: str | None, settings: Settings, header: Header) -> str:
@@ -439,7 +436,6 @@ def _channels(asked: str | None, settings: Settings, header: Header) -> str:
         raise ArgumentError(
             f"kernel {kernel.name} takes {inputs} input channels, which needs --channels sum "
             f"and a picture of {inputs} colours; this one has {colours}"
-            + _beside_alpha(inputs, header)
             + "".join(f" ({note})" for note in kernel.about.notes)
         )
     return chosen

@@ -192,15 +192,19 @@ def test_groups_that_there_are_not(run, tmp_path, picture, options, words):
 
 
 @pytest.mark.parametrize("options", [["-k", "random:3x3x4x2"], ["-k", "random:3x3x1x4", "--groups", 4]])
-def test_a_layer_that_misses_the_channel_taken_for_alpha(run, tmp_path, options):
-    """Where to put the channels is said, and there they are all inputs."""
-    maps = np.random.default_rng(0).random((2, 6, 7, 4))
+def test_a_layer_of_four_inputs_takes_the_fourth_channel(run, tmp_path, options):
+    """The last of four channels is data where the kernel takes four, in several frames too."""
+    maps = np.random.default_rng(0).random((2, 6, 7, 4)).astype(np.float32)
     np.save(tmp_path / "maps.npy", maps)
-    options = [*options, "--channels", "sum", "--stack", "-o", tmp_path / "out.npy"]
-    said = run("apply", tmp_path / "maps.npy", *options).err
-    assert "has 3 and alpha, which is no input; an .npy of one frame, of shape (1, 6, 7, 4), has no" in said
-    np.save(tmp_path / "maps.npy", maps[:1])
-    assert run("apply", tmp_path / "maps.npy", *options).code == 0
+    out = tmp_path / "out.npy"
+    words = [*options, "--map", "raw", "--padding", "valid", "--stack", "-o", out]
+    ran = run("apply", tmp_path / "maps.npy", *words)
+    assert ran.code == 0, ran.err
+    kernel, groups = convcli.load_kernel(options[1]), options[3] if len(options) > 2 else 1
+    due = convcli.conv(maps, kernel, channels="last", groups=groups)
+    assert np.allclose(np.load(out), due, atol=1e-5)
+    refused = run("apply", tmp_path / "maps.npy", *words, "--force", "--alpha", "drop")
+    assert "this" in refused.err and "has 3" in refused.err
 
 
 def test_scale_by_sum_and_number(run, tmp_path, picture, gray):
