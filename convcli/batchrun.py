@@ -12,7 +12,7 @@ from convcli.batch import Batch
 from convcli.drafts import sync
 from convcli.errors import one_line
 from convcli.foreman import Foreman, Order, Outcome
-from convcli.manifest import Manifest, Row, Said
+from convcli.manifest import Manifest, Row, Said, absolute
 from convcli.resume import Work
 from convcli.sources import Source
 from convcli.values import frozen, replace
@@ -62,16 +62,18 @@ def run(
         _sync(batch)
         rows.flush()
         if manifest is not None:
-            manifest.close(_order(batch) if work.earlier.known else None, {source.path for source in done})
+            manifest.close(
+                _order(batch) if work.earlier.known else None, {absolute(source.path) for source in done}
+            )
 
 
 def _order(batch: Batch) -> Callable[[Said], tuple[int, int, int]]:
     """The place of a row: those of other inputs first, then by input, settings and map."""
-    numbers = {source.path: number for number, source in enumerate(batch.sources)}
+    numbers = {absolute(source.path): number for number, source in enumerate(batch.sources)}
     sums = {total: number for number, total in enumerate(batch.sums)}
     last = len(sums)
     return lambda row: (
-        numbers.get(row.input, -1),
+        numbers.get(absolute(row.input), -1),
         last if row.states is None else sums.get(row.settings, -1),
         row.part,
     )

@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -175,17 +176,31 @@ class Library:
         if plain(text) in _NO_CONVOLUTIONS:
             return "; that is not a convolution, which is all that convcli computes"
         name, tag = plain(text), plain(text).removesuffix("s")
-        alike = [entry.name for entry in self.entries(tag)]
+        alike = self._names(tag)
         if alike:
             more = f", … (`convcli kernels list --tag {tag}`)" if len(alike) > _MOST_NAMED else ""
             return f"; presets with that tag: {', '.join(alike[:_MOST_NAMED])}{more}"
         from convcli.families import FAMILIES
 
-        known = [entry.name for entry in self.entries()]
+        known = self._names()
         near = suggest(name, dict.fromkeys([*known, *FAMILIES]))
         near = near or suggest(name, [*presets.aliases(), *presets.SHORT])
         near = near or suggest(text.partition(":")[0].strip(), known)  # sobl-x, with its hyphen
         return (near or "; `convcli kernels` lists them") + _elsewhere(text)
+
+    def _names(self, tag: str | None = None) -> list[str]:
+        """Names of presets, or of those with a tag.
+
+        Members of sets are not looked up: the hint for a missing one would ask for it again.
+        """
+        found: dict[str, Kernel | KernelSet | None]
+        found = {name: presets.shipped(name, "") for name in presets.names()}
+        for path in (path for folder in (*self.folders, *self.configured) for path in _kept(folder)):
+            with suppress(KernelError):
+                found.update(kernelfile.kernels(path))
+        return sorted(
+            name for name, each in found.items() if tag is None or (each and tag in each.about.tags)
+        )
 
     def entries(self, tag: str | None = None) -> list[Entry]:
         """Every preset that has a name of its own, by name, or those with a tag."""

@@ -214,9 +214,10 @@ class Earlier:
         self.known = known
 
     def _add(self, row: Said) -> None:
-        self.failures.pop(row.input, None)
+        name = absolute(row.input)
+        self.failures.pop(name, None)
         if row.states is None:
-            self.failures[row.input] = row
+            self.failures[name] = row
             return
         rows = self.outputs.setdefault(absolute(row.output), [])
         rows[:] = [other for other in rows if _go_together(other, row)]
@@ -224,11 +225,11 @@ class Earlier:
 
     @cached_property
     def inputs(self) -> dict[str, list[Said]]:
-        """The rows of the outputs that were made of each input, by its name."""
+        """The rows of the outputs that were made of each input, by its absolute name."""
         found: dict[str, list[Said]] = {}
         for rows in self.outputs.values():
             for row in rows:
-                found.setdefault(row.input, []).append(row)
+                found.setdefault(absolute(row.input), []).append(row)
         return found
 
     @property
@@ -408,7 +409,7 @@ class Manifest:
         Args:
             order: a key by which the rows of a run that was resumed are sorted; then those that later ones
                 replaced are dropped.
-            done: inputs whose earlier failures are over.
+            done: absolute names of inputs whose earlier failures are over.
         """
         if self.path is None:
             return
@@ -416,7 +417,7 @@ class Manifest:
             with self._refusals():
                 with self.path.open("rb") as file:
                     rows = Earlier(_PARSERS[self.kind](file), {}).rows
-                kept = [row for row in rows if row.states is not None or row.input not in done]
+                kept = [row for row in rows if row.states is not None or absolute(row.input) not in done]
                 self._rewrite(self.path, sorted(kept, key=order))
         self._unlock()
 

@@ -64,7 +64,9 @@ def work(batch: Batch, manifest: Manifest | None = None, lock: bool = True) -> W
 
 def _reason(batch: Batch, earlier: Earlier, source: Source, index: int, settings: Settings) -> str:
     """Why results of an input are to be made; empty where they are up to date."""
-    rows = [row for row in earlier.inputs.get(source.path, ()) if _is_at(batch, source, settings, row)]
+    rows = [
+        row for row in earlier.inputs.get(absolute(source.path), ()) if _is_at(batch, source, settings, row)
+    ]
     made = [row for row in rows if row.settings == batch.sums[index]]
     if not made:
         return "made by other settings or another version" if rows else NEW

@@ -86,6 +86,17 @@ def test_sets_of_ones_own(home):
     assert (kernel.maps, kernel.combine) == (2, "max")
 
 
+def test_a_set_of_unknown_members_is_one_line(home, run):
+    """The hint for a missing member looks at names only, not at the set that misses it."""
+    own = folder(home / "own", pair_yaml="members: [nope, sobel-x]\ncombine: l2\n", mine_csv="1 2 1\n")
+    listed = run("kernels", "list", "--kernel-path", own)
+    assert listed.code == 0
+    assert "cannot be read: no preset is called 'nope'" in listed.text
+    shown = run("kernels", "show", "pair", "--kernel-path", own)
+    assert (shown.code, shown.err.count("\n")) == (2, 1)
+    assert "sobel-x" in run("kernels", "show", "sobl-x", "--kernel-path", own).err
+
+
 def test_every_fact_as_json(home, run):
     """One object: kernels, families and folders; tags choose."""
     found = json.loads(run("kernels", "list", "--json", "--tag", "compass").text)

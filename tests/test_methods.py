@@ -199,6 +199,18 @@ def test_large_dense_integers_are_exact(method):
         assert got[row, column] == int((x[row : row + 21, column : column + 19].astype(int) * weights).sum())
 
 
+@pytest.mark.parametrize("method", NAMES)
+def test_exact_results_have_no_negative_zero(method):
+    """A sum of integers that is 0 is positive zero, whichever method added it, so that bytes are the same."""
+    pixels = np.random.default_rng(2).integers(0, 3, (40, 40), np.uint16)
+    try:
+        found = convcli.conv(pixels, [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], dilation=2, method=method)
+    except convcli.ArgumentError:
+        pytest.skip("the method refuses this kernel")
+    assert (found == 0).any()
+    assert not np.signbit(found[found == 0]).any()
+
+
 def test_an_unknown_method_names_the_known_ones():
     """A typo is answered with the list and a suggestion."""
     with pytest.raises(ArgumentError, match=r"not one of auto, shift, .* \(did you mean shift\?\)"):

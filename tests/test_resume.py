@@ -76,6 +76,7 @@ CHANGES: list[tuple[tuple[str, ...], tuple[str, ...], str, int]] = [
     (("in", "out/", "-k", "box3"), ("in", "out/", "-k", "box3"), "0 done, 2 skipped", 2),
     (("in", "out/", "-k", "box3"), ("in", "./out", "-k", "box3"), "0 done, 2 skipped", 2),
     (("in", "out/", "-k", "box3"), ("in", "out/", "-k", "box3", "--stride", "1,1"), "0 done, 2 skipped", 2),
+    (("in", "out/", "-k", "box3"), ("./in/../in", "out/", "-k", "box3"), "0 done, 2 skipped", 2),
     (("in", "out/", "-k", "box3"), ("in", "other/", "-k", "box3"), "2 done, 0 skipped", 4),
     (("in", "out/", "-k", "box3"), ("in", "out/{stem}{suffix}", "-k", "box3"), "2 done, 0 skipped", 4),
     (("in", "out/", "-k", "box3"), ("in", "out/{stem}.{kernel}.tif", "-k", "box3"), "2 done, 0 skipped", 4),

@@ -168,6 +168,7 @@ class _Tiles:
             np.fft.irfft(self.total[:rows], n=self.shape[1], axis=1, out=part, norm="ortho")
             if work.arithmetic.exact:
                 np.rint(part, out=part)
+                part += 0.0  # rounding leaves negative zeros, which no sum of integers has
             sums[index, :rows, :columns] = part[:, :columns]
 
     def _transform(self, plane: Array, out: Array) -> None:
