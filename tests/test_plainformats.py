@@ -312,7 +312,8 @@ def test_more_channels_than_colors_are_refused_where_they_cannot_be_shown(comman
         (saved(np.zeros((2, 2))) + b"\0", "33 bytes of pixels where 32 are due"),
         (saved(np.zeros((2, 2)))[:40], "damaged npy"),
         (b"\x93NUMPY\x03\x00" + bytes(99), "version 3.0; allowed: 1.0 and 2.0"),
-        (saved(np.zeros((2, 2))).replace(b"(2, 2)", b"9**999"), "damaged npy"),
+        (saved(np.zeros((2, 2))).replace(b"(2, 2)", b"9**999"), "damaged npy: its header cannot be read"),
+        (saved(np.zeros((2, 2))).replace(b"(2, 2)", b"((2, 2"), "damaged npy: its header cannot be read"),
     ],
 )
 def test_arrays_that_are_no_pictures(data, words):

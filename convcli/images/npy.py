@@ -169,14 +169,19 @@ def _layout(data: bytes) -> tuple[tuple[int, int, int, int], bool, DType, int, t
 
     Raises:
         ImageError: another version, or an array that is no picture.
-        ValueError: the header is malformed.
+        ValueError: the file ends in its header.
     """
     file = io.BytesIO(data)
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ImageError(f"npy of version {version[0]}.{version[1]}; allowed: 1.0 and 2.0")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, by_columns, kind = read(file)
+    try:
+        shape, by_columns, kind = read(file)
+    except Exception as error:  # of every kind, with the header in it
+        if "EOF: reading" in str(error):
+            raise
+        raise ImageError("damaged npy: its header cannot be read") from error
     if kind.name not in (*_TYPES, *_WIDE, "bool") or kind.subdtype:
         allowed = ", ".join((*_TYPES, *_WIDE))
         raise ImageError(f"npy of type {shown(kind)}; allowed: bool, {allowed}")

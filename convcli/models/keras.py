@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, Final
 
-from convcli.errors import KernelError, one_line
+from convcli.errors import KernelError, one_line, reason_of
 from convcli.kernel import LARGEST_KERNEL, Kernel
 from convcli.kernelarrays import choose
 from convcli.models.apart import Weights, read_apart
@@ -64,7 +64,7 @@ def extract(path: Path, member: str | None) -> Weights:
     except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
         if isinstance(error, KernelError):
             raise
-        raise KernelError(f"{place}: not a file of Keras: {one_line(str(error))}") from error
+        raise KernelError(f"{place}: not a file of Keras: {reason_of(error)}") from error
 
 
 def _opened(path: Path, place: str) -> tuple[Any, Any]:
