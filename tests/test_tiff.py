@@ -257,7 +257,7 @@ def test_every_band_is_filtered_alike(run, tmp_path, channels, suffix):
     ran = run("apply", source, "-k", "box3", "-o", tmp_path / f"out{suffix}", "--report", "json")
     report = json.loads(ran.text)
     assert "with a band more" in report["input"]["kind"] and "with a band more" in report["output"]["kind"]
-    assert any("no alpha" in note for note in report["notes"])
+    assert any("not alpha" in note for note in report["notes"])
     out = tmp_path / f"out{suffix}"
     found = np.load(out) if suffix == ".npy" else tifffile.imread(out)
     padded = np.pad(pixels.astype(int), ((1, 1), (1, 1), (0, 0)), "reflect")
@@ -275,18 +275,18 @@ def test_every_band_is_filtered_alike(run, tmp_path, channels, suffix):
         (["-o", "out.jpg"], 2, ".npy; or use --alpha drop, without the last channel\n"),
         (["-o", "out.gif"], 2, "gif cannot hold RGB with a band more, 8-bit: no band"),
         (["-o", "-"], 2, "these can: .tif, .npy (--format)"),
-        (["-o", "-", "--format", "tiff"], 0, "no alpha"),
+        (["-o", "-", "--format", "tiff"], 0, "not alpha"),
         (["-o", "out.tif", "--channels", "gray"], 2, "allowed: --channels each or sum"),
         (
             ["-o", "out.tif", "--colormap", "viridis"],
             2,
             "is that of gray or RGB, this image",
         ),
-        (["-o", "out.tif", "--channels", "sum"], 0, "no alpha"),
+        (["-o", "out.tif", "--channels", "sum"], 0, "not alpha"),
         (["-o", "out.png", "--alpha", "keep"], 0, "alpha is the input's"),
         (["-o", "out.png", "--alpha", "drop"], 0, "alpha was dropped"),
-        (["-o", "maps.npy", "--stack"], 0, "no alpha"),
-        (["-o", "figure.png", "--figure"], 0, "no alpha"),
+        (["-o", "maps.npy", "--stack"], 0, "not alpha"),
+        (["-o", "figure.png", "--figure"], 0, "not alpha"),
     ],
 )
 def test_a_band_becomes_alpha_only_on_demand(run, tmp_path, monkeypatch, options, code, words):
