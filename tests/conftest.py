@@ -17,8 +17,9 @@ from hypothesis import settings
 
 from convcli.cli.main import main
 
-settings.register_profile("convcli", max_examples=200, deadline=None)
-settings.load_profile("convcli")
+settings.register_profile("quick", max_examples=50, deadline=None)
+settings.register_profile("thorough", max_examples=200, deadline=None)
+settings.load_profile("quick")
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "samples"

@@ -52,7 +52,7 @@ COMMANDS = {
     "unknown-kernel": "apply {image} -k {image}y",
     "unknown-option": "apply {image} --{image}",
     "unknown-command": "{image}",
-    "animate": "animate {image} -k {kernel} -o {out}.gif",
+    "animate": "animate {image} -k {kernel} --most 3 -o {out}.gif",
     "explore": "explore {image} -k {kernel}",
     "view": "view {image} {image}x",
     "preview": "kernels preview {image} -k {kernel} -o {out}.png",

@@ -51,7 +51,7 @@ _UNREAD: Final = {
 }
 """What applications say that nothing here carries over, by how their segments begin."""
 
-_EXTENDED: Final = re.compile(rb"\s+xmpNote:HasExtendedXMP\s*=\s*(?:\"[^\"]*\"|'[^']*')")
+_EXTENDED: Final = re.compile(rb"(?<!\s)\s+xmpNote:HasExtendedXMP\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 _MOST_PIXELS: Final = 1024  # that a byte stands for: a block of 64 takes a bit, of one component or another
 _COLORS: Final = {1: 1, 3: 3, 4: 3}  # channels of an image of so many components
 _MORE: Final = b"".join(bytes(range(250)) + bytes((0xFF, 0xD0 + count)) for count in range(8)) * 2
