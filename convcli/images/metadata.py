@@ -326,11 +326,6 @@ def _dpi(resolution: tuple[float, float]) -> tuple[float, float]:
     return resolution[0] * INCH, resolution[1] * INCH
 
 
-def from_inches(values: tuple[float, float] | None) -> tuple[float, float] | None:
-    """Pixels a metre from pixels an inch, whole numbers as PNG and BMP count them, or None for none."""
-    return (round(values[0] / INCH), round(values[1] / INCH)) if values else None
-
-
 def blocks_of(image: Any) -> Metadata:
     """The profile, Exif block and XMP packet that Pillow, or pillow-heif, found, unchecked."""
     info = image.info
