@@ -190,14 +190,21 @@ def response(kernel: Kernel) -> list[tuple[str, str]]:
     """What waves along x, along y and along the diagonal are multiplied by, from 0 to 1/2 cycle a pixel."""
     if kernel.weights.ndim != 2:
         return []
-    y, x = np.mgrid[: kernel.size[0], : kernel.size[1]]
-    rows = []
-    for label, phase in (("waves → x", x), ("waves ↓ y", y), ("waves ↘", x + y)):
-        turns = np.exp(-2j * np.pi * _FREQUENCIES[:, None, None] * phase)
-        gains = np.abs((kernel.weights * turns).sum(axis=(1, 2)))
-        rows.append((label, gains))
-    most = max(float(gains.max()) for _, gains in rows) or 1.0
-    return [(label, _bars(gains, most)) for label, gains in rows]
+    weights = kernel.weights.astype(np.float64, copy=False)
+    rows, columns = kernel.size
+    diagonals = np.zeros(rows + columns - 1)
+    for at, row in enumerate(weights):
+        diagonals[at : at + columns] += row
+    sums = (("waves → x", weights.sum(axis=0)), ("waves ↓ y", weights.sum(axis=1)), ("waves ↘", diagonals))
+    found = [(label, _gains(along)) for label, along in sums]
+    most = max(float(gains.max()) for _, gains in found) or 1.0
+    return [(label, _bars(gains, most)) for label, gains in found]
+
+
+def _gains(weights: FloatArray) -> FloatArray:
+    """What waves are multiplied by, from the sums of weights at each phase."""
+    turns = [np.exp(-2j * np.pi * frequency * np.arange(len(weights))) for frequency in _FREQUENCIES]
+    return np.array([abs(weights @ turn) for turn in turns])
 
 
 def _bars(gains: FloatArray, most: float) -> str:

@@ -43,6 +43,7 @@ SHARERS: Final = 8
 _SCRATCH: Final = 2**23  # bytes of a thread's buffers
 _TALLER: Final = 2  # times a plan's strips, at most, for whole bands
 _PROGRAM: Final = 2**25  # bytes that a process takes beside its pictures
+_WEIGHT: Final = 64  # bytes for each weight, as floats, as integers and as a method lays them out
 
 PHOTOGRAPH: Final = Padding.parse("same:reflect")
 
@@ -126,7 +127,8 @@ class Task:
         strips = plan.threads * (max(_SCRATCH, strip_bytes(plan)) + 4 * band) + MOST_WAITING * band * len(
             formats
         )
-        return read + encoded + waiting + strips + _PROGRAM
+        weights = _WEIGHT * problem.filter.weights.size
+        return read + encoded + waiting + strips + weights + _PROGRAM
 
 
 def prepare(source: str, runs: list[images.Opened], settings: Settings) -> list[list[Task]]:

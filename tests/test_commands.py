@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +14,11 @@ from PIL import Image
 
 import convcli
 from convcli import presets
+from convcli.kernelview import response
 from convcli.layers import Layer
 from tests.conftest import ROOT, SAMPLES, decoded
+
+STATUS = Path("/proc/self/status")
 
 
 def test_shape_of_the_lesson(run):
@@ -270,6 +277,51 @@ def test_kernels_show_what_waves_become(run):
     assert "\x1b[" not in text
     assert run("kernels", "show", "sobel-x", "--heat").text.count("\x1b[48;") == 9
     assert "none: kernel" in run("kernels", "show", "random:3x3x7x2").text
+
+
+@pytest.mark.parametrize("name", ["sobel-x", "gaussian:1.1", "motion:9,30", "1 2 3"])
+def test_waves_are_multiplied_by_the_sum_of_weights_at_their_phases(name):
+    """The bars and numbers are the magnitude of the discrete-time Fourier transform."""
+    kernel = convcli.load_kernel(name)
+    y, x = np.indices(kernel.size)
+    for (_, shown), phase in zip(response(kernel), (x, y, x + y), strict=True):
+        numbers = shown.replace("−", "-").split("  ")[1].replace(" cycles a pixel", "").split(", ")
+        for value, frequency in (number.split(" at ") for number in numbers):
+            turns = np.exp(-2j * np.pi * float(Fraction(frequency)) * phase)
+            assert float(value) == pytest.approx(abs((kernel.weights * turns).sum()), rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells the most memory that was taken")
+def test_showing_a_large_kernel_takes_memory_for_its_weights_only(tmp_path):
+    """A few copies of 2²² weights, not one for every frequency; what an image takes counts them too."""
+    np.savez_compressed(tmp_path / "large.npz", np.zeros((2**11, 2**11)))
+    code = (
+        "import resource; from convcli.cli.main import main\n"
+        "try: main(['kernels', 'show', 'large.npz'])\n"
+        "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert "0 at 1/2 cycles a pixel" in ran.stdout
+    assert int(ran.stdout.split()[-1]) < 500_000
+
+
+def test_weights_count_as_memory(run, tmp_path):
+    """``--max-memory`` is held to the kernel's weights as well as to the image's pixels."""
+    np.savez_compressed(tmp_path / "large.npz", np.zeros((2**11, 2**11)))
+    ran = run(
+        "apply",
+        SAMPLES / "scene.png",
+        "-k",
+        tmp_path / "large.npz",
+        "--max-memory",
+        "200M",
+        "-o",
+        tmp_path / "o.png",
+    )
+    assert ran.code == 2
+    assert "allowed: 200 (--max-memory)" in ran.err
 
 
 @pytest.mark.parametrize("suffix", ["yaml", "json", "csv", "mat", "npy"])

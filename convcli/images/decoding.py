@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 _COPIED: Final = 2**18  # pixels that are copied at once
 _SHORT: Final = ("too small", "truncated", "not enough", "unexpected end", "premature end")
 """How decoders say that a file is cut off, in small letters."""
-_OF_PYTHON: Final = (TypeError, LookupError, AttributeError, AssertionError, ArithmeticError)
-"""Errors whose texts name the program's parts rather than the file's."""
 
 
 class _AnySize(WhileInside):
@@ -67,8 +65,6 @@ def sound(name: str) -> Iterator[None]:
             raise ImageError(f"{name} cannot be decoded here: {reason}") from error
         if any(word in reason.casefold() for word in _SHORT):
             reason = "it ends too early"
-        elif isinstance(error, _OF_PYTHON) or reason.startswith("invalid literal"):
-            reason = "a value is missing, or of another type"
         raise ImageError(f"damaged {name}: {reason}") from error
 
 
