@@ -156,8 +156,8 @@ def own(x: np.ndarray, kernel: convcli.Kernel, threads: int, **options: object) 
 
 def method(x: np.ndarray, kernel: convcli.Kernel) -> str:
     """The way that the planner chooses."""
-    from convcli import task
-    from convcli.images.base import Header
+    from convcli.formats.base import Header
+    from convcli.pipeline import task
 
     header = Header("", *x.shape[:2], x.shape[2] if x.ndim == 3 else 1, x.dtype)
     return task.planned(header, task.Settings(kernel))[-1].method

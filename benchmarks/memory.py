@@ -18,8 +18,8 @@ import numpy as np
 from batch import JOBS, ROOT, resident
 from pictures import photograph
 
-from convcli import images
-from convcli.images.base import Metadata
+from convcli.formats import registry
+from convcli.formats.base import Metadata
 
 FORMATS = ("png", "jpeg", "tiff", "npy", "bmp", "gif", "webp", "avif")
 SIDES = (1000, 1700, 2200, 2700, 3000)
@@ -29,7 +29,7 @@ def fill(folder: Path, name: str) -> None:
     """Pictures of one format, RGB."""
     folder.mkdir()
     whole = photograph(max(SIDES), max(SIDES), 3)
-    entry = images.format_named(name)
+    entry = registry.format_named(name)
     for side in SIDES:
         part = np.ascontiguousarray(whole[:side, :side])
         path = folder / f"{side}{entry.suffixes[0]}"

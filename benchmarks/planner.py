@@ -17,9 +17,10 @@ from unittest import mock
 import numpy as np
 
 import convcli
-from convcli import arrays, planner
-from convcli.errors import ArgumentError
-from convcli.planner import METHODS
+from convcli import api
+from convcli.core.errors import ArgumentError
+from convcli.engine import planner
+from convcli.engine.planner import METHODS
 
 RNG = np.random.default_rng(0)
 
@@ -67,7 +68,7 @@ def choice(call: Callable[[], object]) -> str:
         seen.append(planner.choose(*arguments))
         return seen[-1]
 
-    with mock.patch.object(arrays, "choose", watched):
+    with mock.patch.object(api, "choose", watched):
         call()
     return seen[0].method
 

@@ -9,26 +9,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convcli.arrays import conv as conv
-    from convcli.arrays import conv2d as conv2d
-    from convcli.arrays import shape as shape
-    from convcli.errors import ArgumentError as ArgumentError
-    from convcli.errors import ConvcliError as ConvcliError
-    from convcli.errors import KernelError as KernelError
-    from convcli.kernel import Kernel as Kernel
-    from convcli.library import load_kernel as load_kernel
+    from convcli.api import conv as conv
+    from convcli.api import conv2d as conv2d
+    from convcli.api import shape as shape
+    from convcli.core.errors import ArgumentError as ArgumentError
+    from convcli.core.errors import ConvcliError as ConvcliError
+    from convcli.core.errors import KernelError as KernelError
+    from convcli.kernels.kernel import Kernel as Kernel
+    from convcli.kernels.library import load_kernel as load_kernel
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "conv": "arrays",
-    "conv2d": "arrays",
-    "shape": "arrays",
-    "ArgumentError": "errors",
-    "ConvcliError": "errors",
-    "KernelError": "errors",
-    "Kernel": "kernel",
-    "load_kernel": "library",
+    "conv": "api",
+    "conv2d": "api",
+    "shape": "api",
+    "ArgumentError": "core.errors",
+    "ConvcliError": "core.errors",
+    "KernelError": "core.errors",
+    "Kernel": "kernels.kernel",
+    "load_kernel": "kernels.library",
 }
 __all__ = ["ArgumentError", "ConvcliError", "Kernel", "KernelError", "conv", "conv2d", "load_kernel", "shape"]
 

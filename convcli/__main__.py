@@ -6,7 +6,7 @@ import signal
 import sys
 from contextlib import suppress
 
-from convcli import monitor
+from convcli.core import monitor
 
 _YOUNG = 50_000
 """Objects made before the garbage collector looks for cycles; imports alone make some ten thousand."""

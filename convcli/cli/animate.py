@@ -11,8 +11,8 @@ from convcli.cli.console import say, tell
 
 
 def _fps(text: str) -> Any:
-    from convcli.animate import FASTEST
-    from convcli.rational import parse_number
+    from convcli.core.rational import parse_number
+    from convcli.visualize.animate.movie import FASTEST
 
     try:
         found = parse_number(text)
@@ -33,7 +33,7 @@ def _seed(text: str) -> int:
 
 
 def _steps(text: str) -> tuple[int, ...]:
-    from convcli.geometry import parse_sizes
+    from convcli.geometry.axes import parse_sizes
 
     return parse_sizes("every", text, (1, 2))
 
@@ -98,14 +98,14 @@ def animate(image: str, **given: Any) -> None:
       convcli animate photo.png --kernel sobel-x -o slide.mp4
       convcli animate photo.png --kernel sobel-x --at 120,80 -o slide.webp
     """
-    from convcli.animate import Show
-    from convcli.animate import animate as animated
     from convcli.cli.settings import settings_of
-    from convcli.drafts import Ledger
-    from convcli.errors import ConvcliError, OutputError, told
-    from convcli.geometry import per_axis
-    from convcli.naming import Output
-    from convcli.slide import View
+    from convcli.core.errors import ConvcliError, OutputError, told
+    from convcli.files.output import Ledger
+    from convcli.geometry.axes import per_axis
+    from convcli.pipeline.naming import Output
+    from convcli.visualize.animate.moments import View
+    from convcli.visualize.animate.movie import Show
+    from convcli.visualize.animate.movie import animate as animated
 
     settings = settings_of(given, given["kernel"])
     rows, columns = per_axis("every", given["every"] or 1, 2)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from convcli.cli import options
-from convcli.cli.console import escaped, say, tell
-from convcli.drafts import Ledger, silence_stdout, write
-from convcli.errors import ArgumentError, ConvcliError, OutputError, one_line, told
-from convcli.files import STREAM
+from convcli.cli.console import tell
+from convcli.cli.report_sink import TERMINAL, ReportSink
+from convcli.core.errors import ArgumentError, ConvcliError, one_line, told
+from convcli.files.input import STREAM
+from convcli.files.output import Ledger
 
 if TYPE_CHECKING:
-    from convcli.report import Report
-    from convcli.task import Settings
-
-TERMINAL: Final = "term:"
-"""What ``-o`` begins with where maps are looked at in the terminal."""
+    from convcli.pipeline.report import Report
+    from convcli.pipeline.task import Settings
 
 
 @click.command()
@@ -82,10 +78,10 @@ def apply(images: tuple[str, ...], **given: Any) -> None:
 def _maker(each: list[Settings], given: dict[str, Any], ledger: Ledger) -> Callable[[str], list[Report]]:
     """What is done with one picture."""
     if _looks(given):
-        from convcli.cli.looking import Looking
+        from convcli.cli.render import Looking
 
         return Looking.of(given, each, ledger).apply
-    from convcli import job
+    from convcli.pipeline import job
 
     return lambda image: job.apply(image, *each, ledger=ledger)
 
@@ -97,9 +93,9 @@ def _looks(given: dict[str, Any]) -> bool:
 
 def _settings(images: tuple[str, ...], given: dict[str, Any]) -> list[Settings]:
     from convcli.cli.settings import each_settings
-    from convcli.naming import Output
-    from convcli.planner import most_memory
-    from convcli.values import replace
+    from convcli.core.frozen import replace
+    from convcli.engine.planner import most_memory
+    from convcli.pipeline.naming import Output
 
     drawn, spec = _looks(given), given["output"]
     shown = (spec or "").startswith(TERMINAL)
@@ -121,80 +117,3 @@ def _settings(images: tuple[str, ...], given: dict[str, Any]) -> list[Settings]:
     if images.count(STREAM) > 1:
         raise ArgumentError("standard input (-) stands twice")
     return each
-
-
-_KINDS: Final = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}
-"""Forms of a report by the suffix of its file."""
-
-
-class ReportSink:
-    """Where reports go, as they come: standard output or a file, as text, lines, JSON lines or CSV."""
-
-    def __init__(
-        self, images: tuple[str, ...], output: str | None, given: dict[str, Any], ledger: Ledger
-    ) -> None:
-        streams = output == "-" or (output or "").startswith(TERMINAL) or (output is None and "-" in images)
-        text = "line" if len(images) > 1 and not given["verbose"] else "text"
-        default = "none" if given["quiet"] or streams else text
-        suffix = Path(given["report_file"] or "").suffix.casefold()
-        of_file = _KINDS.get(suffix, text) if given["report_file"] else default
-        self.kind = given["report"] or of_file
-        self.verbose = given["verbose"]
-        self.file = None if given["report_file"] == "-" and not streams else given["report_file"]
-        self.force = given["force"]
-        self.parts: list[str] = []
-        self.count = 0
-        self.stream = sys.stderr if streams else sys.stdout
-        self.broken = ""
-        if self.file == "-":
-            raise ArgumentError("--report-file - is standard output, where the picture goes")
-        if self.file:
-            ledger.claim(Path(self.file), self.force)
-
-    def add(self, reports: Sequence[Report]) -> None:
-        """Show one image's reports at once; a file is written at the end, whole."""
-        text = self._text(reports) if reports else ""
-        self.count += 1
-        if self.file:
-            self.parts.append(escaped(text))
-        elif text:
-            self._show(text)
-
-    def _show(self, text: str) -> None:
-        """Print; where that fails, the images are still made."""
-        try:
-            say(text, end="", file=self.stream)
-            if self.stream is not None:
-                self.stream.flush()
-        except OSError as error:
-            self.kind = "none"
-            if self.stream is sys.stderr:
-                return
-            silence_stdout()
-            self.broken = "" if isinstance(error, BrokenPipeError) else error.strerror or str(error)
-
-    def _text(self, reports: Sequence[Report]) -> str:
-        from convcli.reporttext import as_block, as_lines
-
-        match self.kind:
-            case "text":
-                return ("\n" if self.count else "") + as_block(reports, self.verbose)
-            case "line":
-                return as_lines(reports)
-            case "json":
-                return "".join(report.as_json() + "\n" for report in reports)
-            case "csv":
-                first = not self.count
-                return "".join(each.as_csv(first and not place) for place, each in enumerate(reports))
-        return ""
-
-    def close(self) -> None:
-        """Write the file.
-
-        Raises:
-            OutputError: it cannot be written, or reports could not be printed.
-        """
-        if self.broken:
-            raise OutputError(f"standard output: {self.broken}")
-        if self.file:
-            write(Path(self.file), "".join(self.parts).encode("utf-8", "surrogateescape"), self.force)

@@ -12,13 +12,13 @@ import click
 
 from convcli.cli import options
 from convcli.cli.console import clear_line, say, tell
-from convcli.errors import ArgumentError, OutputError, one_line
-from convcli.files import STREAM
+from convcli.core.errors import ArgumentError, OutputError, one_line
+from convcli.files.input import STREAM
 
 if TYPE_CHECKING:
-    from convcli.batch import Batch, Limits
-    from convcli.resume import Work
-    from convcli.sources import Source
+    from convcli.batch.batch import Batch, Limits
+    from convcli.batch.inputs import Source
+    from convcli.batch.resume import Work
 
 _EVERY: Final = 5.0  # seconds between lines of progress where there is no terminal
 
@@ -90,9 +90,9 @@ def batch(sources: tuple[str, ...], **given: Any) -> None:
       convcli batch -r album/ out/ -k box3 -k sharpen --report out.jsonl
       find . -name '*.png' -print0 | convcli batch -0 - out/ -k gaussian5
     """
-    from convcli.batch import Limits
-    from convcli.manifest import Manifest
-    from convcli.resume import work
+    from convcli.batch.batch import Limits
+    from convcli.batch.manifest import Manifest
+    from convcli.batch.resume import work
 
     found = _batch(sources, given, Limits.of(given["jobs"], given["max_memory"]))
     if given["resume"] and not given["report"]:
@@ -110,9 +110,9 @@ def batch(sources: tuple[str, ...], **given: Any) -> None:
 
 
 def _batch(arguments: tuple[str, ...], given: dict[str, Any], limits: Limits) -> Batch:
-    from convcli.batch import Batch
+    from convcli.batch.batch import Batch
     from convcli.cli.settings import each_settings
-    from convcli.naming import Output
+    from convcli.pipeline.naming import Output
 
     names, destination = list(arguments), given["destination"]
     if destination is None:
@@ -140,7 +140,7 @@ def _batch(arguments: tuple[str, ...], given: dict[str, Any], limits: Limits) ->
 
 def _check_destination(text: str) -> None:
     """Refuse what is no folder, or looks like the name of a single image."""
-    from convcli.images import readable
+    from convcli.formats.registry import readable
 
     if text == STREAM:
         raise ArgumentError("the DESTINATION of a batch is a folder or a template, not standard output")
@@ -158,8 +158,8 @@ def _check_destination(text: str) -> None:
 
 
 def _sources(names: list[str], given: dict[str, Any], destination: Path | None) -> list[Source]:
-    from convcli.images import UNREAD, readable
-    from convcli.sources import Named, expanded, left_out, listed
+    from convcli.batch.inputs import Named, expanded, left_out, listed
+    from convcli.formats.registry import UNREAD, readable
 
     lists = [given["from_file"]] if given["from_file"] else []
     if names.count(STREAM) + lists.count(STREAM) > 1:
@@ -191,10 +191,10 @@ def _sources(names: list[str], given: dict[str, Any], destination: Path | None) 
 
 def _show(batch: Batch, due: Work) -> None:
     """Every input that is to be done with its outputs, as they would be; what would fail, with the reason."""
-    from convcli import job
-    from convcli.claims import Claims
-    from convcli.errors import ConvcliError, told
-    from convcli.files import Input
+    from convcli.batch.claims import Claims
+    from convcli.core.errors import ConvcliError, told
+    from convcli.files.input import Input
+    from convcli.pipeline import job
 
     failed, claims = 0, Claims(batch)
     for number, wanted in due.due.items():
@@ -215,7 +215,7 @@ def _show(batch: Batch, due: Work) -> None:
 
 
 def _run(batch: Batch, manifest: Any, due: Work, given: dict[str, Any]) -> None:
-    from convcli.batchrun import run
+    from convcli.batch.run import run
 
     progress = _Progress(len(batch.sources), given["quiet"])
     broken = False

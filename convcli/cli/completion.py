@@ -12,9 +12,9 @@ from click.shell_completion import CompletionItem, ShellComplete, add_completion
 from click.shell_completion import split_arg_string as words_of
 
 from convcli.cli.console import send
-from convcli.cli.scripts import SCRIPTS
-from convcli.cli.words import FILLS, WORDS
-from convcli.errors import ConvcliError, cut
+from convcli.cli.shells import SCRIPTS
+from convcli.cli.vocabulary import FILLS, WORDS
+from convcli.core.errors import ConvcliError, cut
 
 VARIABLE: Final = "_CONVCLI_COMPLETE"
 """Set by the scripts, as click names and reads it: ``bash_complete``."""
@@ -49,7 +49,7 @@ def answer(cli: click.Command, instruction: str) -> int:
 
 
 class Answers(ShellComplete):
-    """What click knows of commands, options and choices, and the words of `convcli.cli.words`."""
+    """What click knows of commands, options and choices, and the words of `convcli.cli.vocabulary`."""
 
     def source(self) -> str:
         return SCRIPTS[os.environ[VARIABLE].partition("_")[0]]

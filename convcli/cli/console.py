@@ -11,7 +11,7 @@ from typing import TextIO
 
 import click
 
-from convcli.errors import cut, one_line
+from convcli.core.errors import cut, one_line
 
 _LONGEST_MESSAGE = 1000  # characters
 

@@ -14,8 +14,8 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from convcli import monitor
 from convcli.cli.main import ENDING
+from convcli.core import monitor
 
 _PATIENCE: Final = 0.7  # seconds for the handler
 _STACK: Final = 2**18  # bytes
@@ -36,7 +36,7 @@ def _watch(reads: int) -> None:
     while (number := os.read(reads, 1)[0]) not in ENDING:
         pass
     time.sleep(_PATIENCE)
-    drafts = sys.modules.get("convcli.drafts")
+    drafts = sys.modules.get("convcli.files.output")
     if drafts is not None:
         drafts.abandon()
     monitor.leave(128 + number)

@@ -35,11 +35,11 @@ def explain(image: str, **given: Any) -> None:
       convcli explain photo.png -k sobel-x --stride 2,1 --padding valid --at 10,20
     """
     from convcli.cli.settings import settings_of
-    from convcli.errors import ConvcliError, told
-    from convcli.explain import explain as explained
-    from convcli.explaintext import as_dict, as_text
-    from convcli.naming import Output
-    from convcli.report import to_json
+    from convcli.core.errors import ConvcliError, told
+    from convcli.core.tables import to_json
+    from convcli.pipeline.naming import Output
+    from convcli.visualize.explain.pixel import explain as explained
+    from convcli.visualize.explain.text import as_dict, as_text
 
     settings = settings_of(given, given["kernel"], Output("./"))  # any folder holds several maps
     try:

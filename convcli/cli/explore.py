@@ -40,10 +40,10 @@ def explore(image: str, **given: Any) -> None:
       convcli explore photo.png --kernel sobel-x -o page.html
     """
     from convcli.cli.settings import settings_of
-    from convcli.drafts import Ledger, write
-    from convcli.errors import ConvcliError, told
-    from convcli.explore import page
-    from convcli.files import STREAM
+    from convcli.core.errors import ConvcliError, told
+    from convcli.files.input import STREAM
+    from convcli.files.output import Ledger, write
+    from convcli.visualize.explore.page import page
 
     settings = settings_of(given, given["kernel"])
     beside = STREAM if image == STREAM else str(Path(image).with_suffix(".html"))

@@ -10,14 +10,14 @@ import click
 
 from convcli.cli import options
 from convcli.cli.console import say, send, tell
-from convcli.errors import one_line
-from convcli.files import STREAM
+from convcli.core.errors import one_line
+from convcli.files.input import STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convcli.kernel import Kernel
-    from convcli.library import Entry
+    from convcli.kernels.kernel import Kernel
+    from convcli.kernels.library import Entry
 
 _PLAN_SIZE: Final = (4000, 6000)
 _TOTAL_WIDTH: Final = 10
@@ -52,8 +52,8 @@ def list_(words: tuple[str, ...] = (), tag: str | None = None, as_json: bool = F
       convcli kernels list vertical
       convcli kernels list --tag blur
     """
-    from convcli.families import FAMILIES
-    from convcli.library import catalogue, has_words
+    from convcli.kernels.families.registry import FAMILIES
+    from convcli.kernels.library import catalogue, has_words
 
     library = options.library()
     found = [entry for entry in library.entries(tag) if has_words(_searched(entry), words)]
@@ -70,7 +70,7 @@ def list_(words: tuple[str, ...] = (), tag: str | None = None, as_json: bool = F
             f"no preset has the tag {tag!r}; tags: {', '.join(_tags(library.entries()))}", param_hint="--tag"
         )
     if as_json:
-        from convcli.report import to_json
+        from convcli.core.tables import to_json
 
         say(to_json(catalogue(library, found, families)))
         return
@@ -109,7 +109,7 @@ def _tags(entries: Sequence[Entry]) -> list[str]:
 
 def _also(entry: Entry) -> tuple[str, ...]:
     """Other names of a preset."""
-    from convcli.presets import SHORT
+    from convcli.kernels.presets import SHORT
 
     own = entry.kernel.about.aliases if entry.kernel else ()
     return (*own, *(short for short, name in SHORT.items() if name == entry.name and not entry.place))
@@ -117,7 +117,7 @@ def _also(entry: Entry) -> tuple[str, ...]:
 
 def _line(entry: Entry) -> str:
     """A preset's size, sum and words; where it comes from, and what it hides."""
-    from convcli.kernelview import sum_text
+    from convcli.kernels.describe import sum_text
 
     kernel = entry.kernel
     words = f"cannot be read: {entry.problem}" if kernel is None else _words(entry, kernel)
@@ -147,8 +147,9 @@ def _words(entry: Entry, kernel: Kernel) -> str:
 @options.kernel_path
 def show(kernel: Kernel, heat: bool | None, whole: bool) -> None:
     """The matrix of KERNEL, its facts, its frequency response, and the plan that it would get."""
-    from convcli.kernelview import coloured, facts, matrices, response
-    from convcli.report import table
+    from convcli.core.tables import table
+    from convcli.kernels.describe import facts, matrices, response
+    from convcli.visualize.terminal import coloured
 
     title = f"{kernel.name}: {kernel.about.description}" if kernel.about.description else kernel.name
     say(title)
@@ -175,9 +176,9 @@ def _plan(kernel: Kernel) -> str:
     """How a picture of 24 megapixels would be computed, or why it would not."""
     import numpy as np
 
-    from convcli import task
-    from convcli.errors import ConvcliError
-    from convcli.images.base import Header
+    from convcli.core.errors import ConvcliError
+    from convcli.formats.base import Header
+    from convcli.pipeline import task
 
     inputs = kernel.tensor_shape[-2]
     header = Header("", *_PLAN_SIZE, 1 if inputs == 1 else 3, np.dtype(np.uint8), kernel.depth)
@@ -211,16 +212,17 @@ def preview(image: str, tag: str | None, chosen: tuple[Kernel, ...], **given: An
     """Draw what the presets make of IMAGE on a sheet of labelled panels."""
     from pathlib import Path
 
-    from convcli import drafts, images
-    from convcli.capacity import Picture, check
-    from convcli.errors import ConvcliError, ImageError, OutputError
-    from convcli.images.base import Metadata
-    from convcli.preview import contact_sheet
+    from convcli.core.errors import ConvcliError, ImageError, OutputError
+    from convcli.files import output as drafts
+    from convcli.formats import registry
+    from convcli.formats.base import Metadata
+    from convcli.formats.capacity import Picture, check
+    from convcli.visualize.preview import contact_sheet
 
     target = Path(given["output"])
-    target_format = images.format_of_suffix(target.suffix)
+    target_format = registry.format_of_suffix(target.suffix)
     if target_format is None:
-        known = ", ".join(entry.suffixes[0] for entry in images.written())
+        known = ", ".join(entry.suffixes[0] for entry in registry.written())
         raise OutputError(f"{one_line(str(target))}: unknown suffix; allowed: {known}")
     drafts.Ledger([image], options.kernel_files()).claim(target, given["force"])
     kernels_ = list(chosen) or _previewed(tag)
@@ -260,16 +262,17 @@ def export(kernel: Kernel, form: str | None, output: str, force: bool) -> None:
     """Write KERNEL as a file that --kernel reads back: the same weights, and what else the form can say."""
     from pathlib import Path
 
-    from convcli import drafts, kernelwriter
-    from convcli.errors import OutputError
+    from convcli.core.errors import OutputError
+    from convcli.files import output as drafts
+    from convcli.kernels import writers
 
     target = Path(output)
-    chosen = form or (kernelwriter.form_of(target.suffix) if output != STREAM else "yaml")
+    chosen = form or (writers.form_of(target.suffix) if output != STREAM else "yaml")
     if chosen is None:
-        known = ", ".join(each.suffix for each in kernelwriter.FORMS.values())
+        known = ", ".join(each.suffix for each in writers.FORMS.values())
         raise OutputError(f"{one_line(output)}: unknown suffix; allowed: {known}, or --format")
-    data = kernelwriter.write(kernel, chosen)
-    for note in kernelwriter.notes(kernel, chosen):
+    data = writers.write(kernel, chosen)
+    for note in writers.notes(kernel, chosen):
         tell(note)
     if output == STREAM:
         send(data)

@@ -15,9 +15,10 @@ from typing import Any, Final
 
 import click
 
-from convcli import __version__, monitor
+from convcli import __version__
 from convcli.cli.console import tell
-from convcli.errors import ConvcliError, one_line, suggest
+from convcli.core import monitor
+from convcli.core.errors import ConvcliError, one_line, suggest
 
 COMMANDS: Final = {
     "apply": "Filter pictures with a kernel.",
@@ -174,7 +175,7 @@ def _nothing(number: int, frame: FrameType | None) -> None:
 
 def _unknown_option(error: click.NoSuchOption, given: Sequence[str]) -> str:
     """An option that a command does not have, whole (``-blur`` is no ``-b``), and what to use instead."""
-    from convcli.cli.foreign import option_hint
+    from convcli.cli.suggestions import option_hint
 
     name, command = error.option_name, error.ctx.command if error.ctx else cli
     if not name.startswith("--"):
@@ -207,16 +208,16 @@ def _report(error: Exception, given: Sequence[str]) -> int:
 
 def _has_placed() -> bool:
     """Whether results of this command are in their places."""
-    drafts = sys.modules.get("convcli.drafts")
+    drafts = sys.modules.get("convcli.files.output")
     return drafts is not None and drafts.Placed.any
 
 
 def _set_placed(value: bool) -> None:
-    if (drafts := sys.modules.get("convcli.drafts")) is not None:
+    if (drafts := sys.modules.get("convcli.files.output")) is not None:
         drafts.Placed.any = value
 
 
 def _close_stdout() -> None:
-    from convcli.drafts import silence_stdout
+    from convcli.files.output import silence_stdout
 
     silence_stdout()

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from convcli.errors import ConvcliError
+from convcli.core.errors import ConvcliError
 
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,7 +38,7 @@ class Choice(click.Choice[str]):
     """One of some words; another one is met with the nearest."""
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
-        from convcli.cli.foreign import value_hint
+        from convcli.cli.suggestions import value_hint
 
         words = list(self.choices)
         return f"{value!r} is not one of {', '.join(words)}{value_hint(str(value), words)}"
@@ -46,7 +46,7 @@ class Choice(click.Choice[str]):
 
 def _numbers(name: str) -> Callable[[str], tuple[int, ...]]:
     def parse(text: str) -> tuple[int, ...]:
-        from convcli.geometry import parse_sizes
+        from convcli.geometry.axes import parse_sizes
 
         return parse_sizes(name, text, (1, 2))
 
@@ -58,7 +58,7 @@ def _padding(text: str) -> Any:
     context = click.get_current_context(silent=True)
     if context and isinstance(context.params.get("like"), str):
         return text
-    from convcli.padding import Padding
+    from convcli.geometry.padding import Padding
 
     return Padding.parse(text)
 
@@ -70,7 +70,7 @@ def was_given(name: str) -> bool:
 
 
 def _mapping(text: str) -> Any:
-    from convcli.picture import Mapping
+    from convcli.pipeline.mapping import Mapping
 
     return Mapping.parse(text)
 
@@ -84,7 +84,7 @@ _KERNEL_FILES: Final = "convcli.kernel_files"
 
 def load(text: str) -> Any:
     """The kernel that an option names."""
-    from convcli.kernelfile import recorded
+    from convcli.kernels.readers.registry import recorded
 
     with recorded() as files:
         found = library().kernel(text)
@@ -101,7 +101,7 @@ def kernel_files() -> list[str]:
 
 def library() -> Any:
     """Where this command looks kernels up."""
-    from convcli.library import library as of_folders
+    from convcli.kernels.library import library as of_folders
 
     context = click.get_current_context(silent=True)
     return of_folders(context.meta.get(KERNEL_PATH, ()) if context else ())
@@ -112,7 +112,7 @@ def _keep_path(context: click.Context, parameter: click.Parameter, value: tuple[
 
 
 def _number(text: str) -> Any:
-    from convcli.rational import parse_number
+    from convcli.core.rational import parse_number
 
     try:
         return parse_number(text)

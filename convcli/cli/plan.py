@@ -36,10 +36,11 @@ def plan(size: str, **given: Any) -> None:
     """
     import numpy as np
 
-    from convcli import task
     from convcli.cli.settings import header_of, settings_of
-    from convcli.report import plan_dict, to_json
-    from convcli.values import replace
+    from convcli.core.frozen import replace
+    from convcli.core.tables import to_json
+    from convcli.pipeline import task
+    from convcli.pipeline.report import plan_dict
 
     header = header_of(size)
     if given["depth"]:

@@ -11,18 +11,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli import images
 from convcli.cli.options import was_given
-from convcli.errors import ArgumentError, ConvcliError, told
-from convcli.files import STREAM, Input
-from convcli.geometry import LARGEST, Axis, parse_sizes, per_axis
-from convcli.images.base import Coding, Header
-from convcli.kernel import Kernel
-from convcli.kernelbank import combined, joined
-from convcli.kernelfile import exists
-from convcli.naming import Output
-from convcli.padding import Padding
-from convcli.task import Settings
+from convcli.core.errors import ArgumentError, ConvcliError, told
+from convcli.files.input import STREAM, Input
+from convcli.formats import registry
+from convcli.formats.base import Coding, Header
+from convcli.geometry.axes import LARGEST, Axis, parse_sizes, per_axis
+from convcli.geometry.padding import Padding
+from convcli.kernels.bank import combined, joined
+from convcli.kernels.kernel import Kernel
+from convcli.kernels.readers.registry import exists
+from convcli.pipeline.naming import Output
+from convcli.pipeline.task import Settings
 
 SHARED: Final = (
     "stride",
@@ -76,7 +76,7 @@ def header_of(size: str) -> Header:
         return Header("", rows, columns, channels, np.dtype(np.uint8))
     try:
         with Input.open(size) as file:
-            return images.open_input(file, LARGEST)[0].header
+            return registry.open_input(file, LARGEST)[0].header
     except (ConvcliError, MemoryError) as error:
         raise ConvcliError(told(size, error)) from error
 
@@ -116,7 +116,7 @@ def conventional(given: dict[str, Any], kernel: tuple[int, int]) -> tuple[Paddin
     like = given["like"]
     if not like:
         return given["padding"], given["flip"], ""
-    from convcli.conventions import convention, padding_like, refusal
+    from convcli.geometry.conventions import convention, padding_like, refusal
 
     stride, dilation = (per_axis(name, given[name], 2) for name in ("stride", "dilation"))
     text = given["padding"] if was_given("padding") else None
@@ -160,8 +160,8 @@ def _layered(given: dict[str, Any], kernel: Kernel) -> tuple[dict[str, Any], str
                 f"kernel {kernel.name} comes from no layer, so --layer has nothing to take over"
             )
         return given, ""
-    from convcli.kernelview import layer_text
-    from convcli.padding import Padding
+    from convcli.geometry.padding import Padding
+    from convcli.kernels.describe import layer_text
 
     if not given.get("layer"):
         return given, f"the weights belong to a layer ({layer_text(layer)}), which --layer applies"

@@ -12,7 +12,7 @@ from convcli.cli.console import say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convcli.layers import Layer, Shape
+    from convcli.layers.chain import Layer, Shape
 
 
 @click.command()
@@ -53,9 +53,9 @@ def shape(size: str, kernel: str | None, layers: tuple[str, ...], **given: Any) 
     padding is valid, and a pool's stride its size, unless --like says otherwise.
     """
     from convcli.cli.settings import header_of
-    from convcli.layerreport import as_dict, as_text
-    from convcli.layers import chain
-    from convcli.report import to_json
+    from convcli.core.tables import to_json
+    from convcli.layers.chain import chain
+    from convcli.layers.report import as_dict, as_text
 
     if (kernel is None) == (not layers):
         raise click.UsageError("--kernel or --layer is needed, and not both")
@@ -76,7 +76,7 @@ _DEFAULT = " (the default; layers often use valid)"
 
 
 def _layers(texts: Sequence[str]) -> list[Layer]:
-    from convcli.layers import Layer
+    from convcli.layers.chain import Layer
 
     for name in ("stride", "padding", "dilation", "flip"):
         if options.was_given(name):
@@ -86,7 +86,7 @@ def _layers(texts: Sequence[str]) -> list[Layer]:
 
 def _layer(kernel: str, channels: int, given: dict[str, Any]) -> Layer:
     """The layer that --kernel and the options beside it mean."""
-    from convcli.layers import Layer
+    from convcli.layers.chain import Layer
 
     window, inputs, maps, combined = _window(kernel)
     if inputs not in (None, channels):
@@ -111,7 +111,7 @@ def _window(text: str) -> tuple[tuple[int, ...], int | None, int | None, int]:
     """(rows, columns) of ``3x3`` or of a kernel, channels in and out if it says them, kernels of a set."""
     import re
 
-    from convcli.geometry import parse_sizes
+    from convcli.geometry.axes import parse_sizes
 
     if re.fullmatch(r"-?\d+(\s*[,x×]\s*-?\d+)*", text.strip().casefold()):
         numbers = parse_sizes("kernel", text, (1, 2, 3), "x")
@@ -128,8 +128,8 @@ def _window(text: str) -> tuple[tuple[int, ...], int | None, int | None, int]:
 
 def _other_paddings(found: Shape) -> str:
     """What the named amounts of padding would give."""
-    from convcli.geometry import geometry
-    from convcli.padding import Padding
+    from convcli.geometry.axes import geometry
+    from convcli.geometry.padding import Padding
 
     shape, layer, parts = found.geometry, found.layer, []
     for amount in ("valid", "same", "full"):

@@ -29,11 +29,11 @@ def view(images: tuple[str, ...], way: str | None, max_pixels: int | None) -> No
       convcli apply photo.png -k sobel-x -o - | convcli view -
       convcli view --as blocks photo.png | less -R
     """
-    from convcli import images as formats
-    from convcli.errors import ConvcliError, told
-    from convcli.files import Input
-    from convcli.paper import on_paper
-    from convcli.terminal import NOTHING_SHOWN, screen, text
+    from convcli.core.errors import ConvcliError, told
+    from convcli.files.input import Input
+    from convcli.formats import registry as formats
+    from convcli.visualize.display import on_paper
+    from convcli.visualize.terminal import NOTHING_SHOWN, screen, text
 
     terminal = screen(way or "")
     failed = 0

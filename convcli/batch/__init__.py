@@ -1,0 +1,1 @@
+"""Many images: inputs, worker processes, the manifest, resuming."""

@@ -1,0 +1,1 @@
+"""What every package stands on: errors, frozen values, exact numbers, number types, threads."""

@@ -1,0 +1,198 @@
+"""Exact numbers: reading them, and the integer form of whole arrays.
+
+A kernel is exact when its weights are integers over one denominator. Integer pictures times such a kernel
+are integers too, so that nothing is rounded before the very end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from math import gcd, lcm
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.core.frozen import frozen
+
+Number = Fraction | float
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+SMALLEST: Final = Fraction(1, 10**300)
+"""Of the numbers other than 0 that are read."""
+_PLAIN: Final = re.compile(r"([+-]?)(\d*)\.?(\d*)", re.ASCII)
+_NUMBER: Final = re.compile(
+    r"(?P<top>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?)"
+    r"(?:\s*/\s*(?P<bottom>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?))?",
+    re.IGNORECASE | re.ASCII,
+)
+_GCD: Final[Any] = np.gcd  # some versions of its stubs leave out reduce
+_PART: Final = 2**16  # values
+_LONGEST: Final = 80
+_INTEGERS: Final = 2**62  # numerators and denominators stay below this
+_FLOAT64_EXACT: Final = 2**53
+_DYADIC_BITS: Final = 24  # a float with more fractional bits than these was not meant as a fraction
+
+
+def parse_number(text: str) -> Fraction:
+    """``3``, ``-0.5``, ``1e-3`` or ``1/9``, exactly.
+
+    Raises:
+        ValueError: with the reason, for anything else (also NaN, infinity and a zero divisor).
+    """
+    word = text.strip().replace("−", "-")
+    short = word if len(word) <= _LONGEST else ""
+    plain = _PLAIN.fullmatch(short)
+    if plain and (plain[2] or plain[3]):
+        return Fraction(int(plain[1] + plain[2] + plain[3]), 10 ** len(plain[3]))
+    match = _NUMBER.fullmatch(short)
+    if match is None and re.fullmatch(r"[+-]?\.?(nan|inf|infinity)", short, re.IGNORECASE):
+        raise ValueError(f"{word} is not a finite number")
+    if match is None:
+        raise ValueError("not a number (allowed: 3, -0.5, 1e-3, 1/9)")
+    top, bottom = Fraction(match["top"]), Fraction(match["bottom"] or 1)
+    if bottom == 0:
+        raise ValueError("divisor is zero")
+    value = top / bottom
+    if abs(value) > 10**300 or (value and abs(value) < SMALLEST):
+        raise ValueError("out of range (allowed: 1e-300 to 1e300)")
+    return value
+
+
+def exact_number(value: Any) -> Number:
+    """An integer or fraction as it is; a float as a fraction where it has few fractional bits."""
+    if isinstance(value, (Fraction, int, np.integer)):
+        return Fraction(int(value)) if not isinstance(value, Fraction) else value
+    number = float(value)
+    if abs(number) < 2**38 and number * 2**_DYADIC_BITS == round(number * 2**_DYADIC_BITS):
+        return Fraction(number)
+    return number
+
+
+def fitting(value: Number) -> Number:
+    """A number as it is, or the nearest float where 62 bits do not hold it, as for weights."""
+    if isinstance(value, float) or max(abs(value.numerator), value.denominator) < _INTEGERS:
+        return value
+    return float(value)
+
+
+@frozen(eq=False)
+class Rational:
+    """An array of fractions: ``numerators`` (int64, any shape) over one ``denominator``."""
+
+    numerators: IntArray
+    denominator: int
+
+    @classmethod
+    def of(cls, values: NDArray[Any], scale: Number) -> Rational | None:
+        """The exact form of ``values`` × ``scale``, or None where there is none that fits 62 bits."""
+        if isinstance(scale, float):
+            return None
+        if values.dtype.kind in "iub":
+            largest = max((abs(int(values.max())), abs(int(values.min()))), default=0)
+            return cls._fitted(values, largest, scale)
+        if values.dtype.kind == "f":
+            steps = values.astype(np.float64)
+            steps *= 2.0**_DYADIC_BITS
+            most = float(max(steps.max(), -steps.min()))
+            if not most < _INTEGERS or not all(_are_whole(part) for part in _parts(steps)):
+                return None
+            return cls._fitted(steps, int(most), scale / 2**_DYADIC_BITS)
+        exact: list[Fraction] = []
+        common = 1
+        for value in map(exact_number, values.ravel().tolist()):
+            if isinstance(value, float):
+                return None
+            exact.append(value)
+            common = lcm(common, value.denominator)
+            if common >= _INTEGERS:
+                return None
+        fractions = [value for value in exact if isinstance(value, Fraction)]
+        integers = [value.numerator * (common // value.denominator) for value in fractions]
+        if max(map(abs, integers)) >= _INTEGERS:
+            return None
+        array = np.array(integers, np.int64).reshape(values.shape)
+        return cls._fitted(array, max(map(abs, integers)), scale / common)
+
+    @classmethod
+    def _fitted(cls, integers: NDArray[Any], largest: int, scale: Fraction) -> Rational | None:
+        """``integers`` × ``scale``, reduced to lowest terms."""
+        if largest >= _INTEGERS:
+            return None
+        numerators = integers.astype(np.int64)
+        shared = int(_GCD.reduce(numerators, axis=None)) or 1
+        factor = scale * shared
+        if largest // shared * abs(factor.numerator) >= _INTEGERS or factor.denominator >= _INTEGERS:
+            return None
+        numerators //= shared
+        numerators *= factor.numerator
+        numerators.setflags(write=False)
+        return cls(numerators, factor.denominator)
+
+    def floats(self) -> FloatArray:
+        """Each fraction as the nearest float64."""
+        largest = max(int(self.numerators.max()), -int(self.numerators.min()))
+        if max(self.denominator, largest) <= _FLOAT64_EXACT:
+            return self.numerators / self.denominator
+        quotients: FloatArray = (self.numerators.astype(object) / self.denominator).astype(np.float64)
+        return quotients  # Python's integers are divided with one rounding
+
+    def total(self) -> Fraction:
+        return Fraction(exact_sum(self.numerators), self.denominator)
+
+
+def _parts(values: FloatArray) -> Iterator[FloatArray]:
+    """An array in parts of a size that takes little memory beside it."""
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, _PART):
+        yield flat[start : start + _PART]
+
+
+def _are_whole(values: FloatArray) -> bool:
+    return bool(np.all(values == np.rint(values)))
+
+
+def exact_sum(integers: IntArray) -> int:
+    """The sum without overflow."""
+    if float(np.abs(integers.astype(np.float64)).sum()) < _INTEGERS:
+        return int(integers.sum())
+    return sum(map(int, integers.ravel()))
+
+
+def integer_factors(matrix: IntArray) -> tuple[IntArray, IntArray] | None:
+    """Integer vectors ``u``, ``v`` with ``matrix == outer(u, v)``, or None where the rank is above 1.
+
+    ``v`` is the first non-zero row in lowest terms; every row of a rank-1 integer matrix is a whole
+    multiple of it (Gauss's lemma).
+    """
+    rows = [row for row in matrix if row.any()]
+    if not rows:
+        return None
+    shared = gcd(*map(int, rows[0]))
+    direction = rows[0] // shared
+    pivot = int(np.flatnonzero(direction)[0])
+    heights = matrix[:, pivot] // direction[pivot]
+    if not np.array_equal(np.multiply.outer(heights, direction), matrix):
+        return None
+    return heights, direction
+
+
+def float_factors(matrix: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+    """Float vectors whose outer product is ``matrix`` within 4 units of its largest weight's last place."""
+    row, column = divmod(int(np.argmax(np.abs(matrix))), matrix.shape[1])
+    if matrix[row, column] == 0:
+        return None
+    heights, direction = matrix[:, column] / matrix[row, column], matrix[row].copy()
+    worst = np.abs(np.multiply.outer(heights, direction) - matrix).max()
+    return (heights, direction) if worst <= 4 * np.finfo(np.float64).eps * np.abs(matrix).max() else None
+
+
+def masked(value: object) -> str:
+    """Why a masked array cannot be taken for its numbers; empty where no value is masked."""
+    if not isinstance(value, np.ndarray) or type(value) is np.ndarray or not np.ma.is_masked(value):
+        return ""
+    count = int(np.ma.getmaskarray(value).sum())
+    return f"masks {count} of {value.size} values; use .filled(VALUE) to say what they count as"

@@ -1,0 +1,109 @@
+"""One thread for BLAS while our own threads call it.
+
+A BLAS that starts threads under ours has more of them than there are processors, and adds in an order that
+depends on how many there are. The setting belongs to the whole process; it is restored when the last of our
+calls ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import product
+from typing import Final
+
+import numpy as np
+
+from convcli.core.threads import WhileInside
+
+_OPENBLAS: Final = [
+    tuple(f"{prefix}openblas_{word}_num_threads{suffix}" for word in ("get", "set"))
+    for prefix, suffix in product(("scipy_", ""), ("64_", "", "_64"))
+]
+_NAMES: Final = [
+    *_OPENBLAS,
+    ("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),
+    ("bli_thread_get_num_threads", "bli_thread_set_num_threads"),
+]
+"""What libraries call their number of threads."""
+
+_FIRST: Final = 2**26
+"""Bytes that have to be free for the first call: OpenBLAS takes 32 MB on most processors."""
+
+_EACH: Final = 2**28
+"""Bytes that have to be free for each of several threads: a buffer, a stack, malloc's arena and arrays."""
+
+Control = tuple[Callable[[], int], Callable[[int], object]]
+"""Gets and sets the number of threads."""
+
+
+@lru_cache(1)
+def control() -> Control | None:
+    """The control of the BLAS that NumPy is linked to; None where there is none that is known."""
+    try:
+        # A symbol is looked for in what the extension is linked to as well, and there alone.
+        library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
+    except (AttributeError, OSError):
+        return None
+    for get, set_ in _NAMES:
+        if hasattr(library, get) and hasattr(library, set_):
+            return getattr(library, get), getattr(library, set_)
+    return None
+
+
+def callers(wanted: int) -> int:
+    """How many of ``wanted`` threads may call BLAS at once, as far as there is memory for each.
+
+    OpenBLAS takes a buffer for each thread that calls it, and ends the whole process, or hangs, where it gets
+    none. It keeps its buffers, so the first is taken here, before anything else can use the memory.
+
+    Raises:
+        MemoryError: not even one may.
+    """
+    count = next((count for count in range(wanted, 1, -1) if _is_free(count * _EACH)), 1)
+    _warm()
+    return count
+
+
+@lru_cache(1)
+def _warm() -> None:
+    """Have BLAS take its first buffer."""
+    if not _is_free(_FIRST):
+        raise MemoryError("not enough memory for products of matrices")
+    matrix = np.ones((128, 128), np.float32)
+    np.matmul(matrix, matrix)
+
+
+def _is_free(size: int) -> bool:
+    """Whether the system would give so many bytes; they are not touched."""
+    try:
+        mmap.mmap(-1, size).close()
+    except (OSError, ValueError, MemoryError):
+        return False
+    return True
+
+
+class _OneThread(WhileInside):
+    """BLAS limited to one thread."""
+
+    before = 1
+
+    def begin(self) -> None:
+        found = control()
+        self.before = found[0]() if found else 1
+        if found and self.before != 1:
+            found[1](1)
+
+    def end(self) -> None:
+        found = control()
+        if found and self.before != 1:
+            found[1](self.before)
+
+
+ONE_THREAD: Final = _OneThread()
+"""Limits BLAS while anybody is inside."""
+
+os.register_at_fork(after_in_child=ONE_THREAD.leave)

@@ -1,0 +1,159 @@
+"""A kernel prepared for computing: turned if asked, laid out on five axes, integers where it is exact.
+
+This is the one place where a kernel is turned by 180°; whatever stands below computes cross-correlation.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from convcli.core.dtypes import Affine, Array
+from convcli.core.errors import ArgumentError
+from convcli.core.frozen import frozen
+from convcli.core.rational import Number, Rational, exact_number, float_factors, integer_factors
+from convcli.kernels.kernel import Kernel
+
+UNIT: Final = 1e-6
+"""How far a sum of weights may be from a whole number and still be meant as it."""
+
+Factors = tuple[Array, Array]
+
+
+@frozen
+class Filter:
+    """What the engine multiplies with; equal to another where all numbers are, to the bit and in type.
+
+    Attributes:
+        weights: (depth, rows, columns, in, out); int64 numerators where ``exact``, else float64.
+        denominator: of every numerator; 1 for floats.
+        bias: one value for each map.
+        combine: how the maps become one, or None (`Kernel`).
+    """
+
+    weights: Array
+    denominator: int
+    bias: tuple[Number, ...]
+    combine: str | None = None
+
+    @classmethod
+    def of(
+        cls, kernel: Kernel, *, spatial: int = 2, flip: bool = False, bias: tuple[Number, ...] | None = None
+    ) -> Filter:
+        """``kernel`` for a picture of ``spatial`` axes; weights of (k…) or (k…, in, out).
+
+        Raises:
+            ArgumentError: the kernel has neither ``spatial`` nor ``spatial + 2`` axes.
+        """
+        raw: Array = kernel.exact.numerators if kernel.exact else kernel.weights
+        if raw.ndim == spatial:
+            raw = raw[..., None, None]
+        if raw.ndim != spatial + 2:
+            raise ArgumentError(
+                f"weights of shape {kernel.shape} have {kernel.weights.ndim} axes; "
+                f"allowed: {spatial}, or {spatial + 2} with (in, out) last"
+            )
+        if flip:
+            raw = np.flip(raw, tuple(range(spatial)))
+        weights = raw.reshape((1,) * (3 - spatial) + raw.shape)
+        denominator = kernel.exact.denominator if kernel.exact else 1
+        own = kernel.bias if isinstance(kernel.bias, tuple) else (kernel.bias,) * weights.shape[4]
+        return cls(weights, denominator, bias or own, kernel.combine)
+
+    def per_input(self, shares: tuple[Number, ...]) -> Filter:
+        """The same weights for each input channel, multiplied by the channel's share."""
+        exact = Rational.of(np.array(shares, object), exact_number(1)) if self.exact else None
+        factors = exact.numerators if exact else np.array(shares, np.float64)
+        weights = np.repeat(self.weights, len(shares), axis=3) * factors[:, None]
+        if exact is None:
+            weights = weights / self.denominator
+        denominator = self.denominator * exact.denominator if exact else 1
+        return Filter(weights, denominator, self.bias, self.combine)
+
+    @cached_property
+    def _facts(self) -> tuple[Any, ...]:
+        weights = self.weights
+        stored = weights.shape, weights.dtype, weights.tobytes()
+        return *stored, self.denominator, repr(self.bias), self.combine
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Filter) and self._facts == other._facts
+
+    def __hash__(self) -> int:
+        return hash(self._facts)
+
+    @property
+    def exact(self) -> bool:
+        return self.weights.dtype.kind == "i"
+
+    @property
+    def kernel(self) -> tuple[int, int, int]:
+        """(depth, rows, columns) of the window."""
+        depth, rows, columns = self.weights.shape[:3]
+        return depth, rows, columns
+
+    @property
+    def inputs(self) -> int:
+        """Input channels of a group."""
+        return int(self.weights.shape[3])
+
+    @property
+    def maps(self) -> int:
+        return int(self.weights.shape[4])
+
+    @property
+    def affine(self) -> tuple[Affine, ...]:
+        """From each map's sums to its values: the denominator and the bias."""
+        share = exact_number(1) / self.denominator
+        return tuple(Affine.of(share, bias) for bias in self.bias)
+
+    @property
+    def totals(self) -> tuple[float, ...]:
+        """The sum of the weights of each map."""
+        flat = self.weights.reshape(-1, self.maps).astype(np.float64)
+        return tuple((flat.sum(axis=0) / self.denominator).tolist())
+
+    @property
+    def is_average(self) -> bool:
+        """Whether the weights of every map sum to 1."""
+        return all(abs(total - 1) < UNIT for total in self.totals)
+
+    def as_floats(self) -> Filter:
+        """The same filter in float64; exact weights stay integers over their denominator."""
+        return Filter(self.weights.astype(np.float64), self.denominator, self.bias, self.combine)
+
+    def bounds(self, low: float, high: float) -> list[tuple[float, float]]:
+        """Per map, the range of the sums over inputs from ``low`` to ``high``.
+
+        Integers for an exact filter over integer inputs; computed without overflow.
+        """
+        flat = self.weights.reshape(-1, self.maps)
+        summed: Any = _integer_sums if self.exact else _float_sums
+        positive, negative = summed(np.maximum(flat, 0)), summed(np.minimum(flat, 0))
+        return [(p * low + n * high, p * high + n * low) for p, n in zip(positive, negative, strict=True)]
+
+    @cached_property
+    def factors(self) -> dict[tuple[int, int, int], Factors | None]:
+        """Column and row vectors of each non-zero plane (depth, in, out), None where its rank is above 1."""
+        whole = self.exact or bool(np.all(self.weights == np.rint(self.weights)))
+        whole = whole and float(np.abs(self.weights).max()) < 2**53
+        found = {}
+        for depth, channel, index in np.ndindex(self.kernel[0], self.inputs, self.maps):
+            plane = self.weights[depth, :, :, channel, index]
+            if plane.any():
+                found[depth, channel, index] = (
+                    integer_factors(plane.astype(np.int64)) if whole else float_factors(plane)
+                )
+        return found
+
+
+def _integer_sums(columns: Array) -> list[int]:
+    if float(np.abs(columns.astype(np.float64)).sum(axis=0).max()) < 2**62:
+        return [int(value) for value in columns.sum(axis=0)]
+    return [sum(map(int, column)) for column in columns.T]
+
+
+def _float_sums(columns: Array) -> list[float]:
+    return [float(value) for value in columns.sum(axis=0)]

@@ -1,0 +1,270 @@
+"""The ground that every method stands on: what it is given, what it answers, and the sum of views.
+
+Before a method runs, the engine has loaded a strip's input, border and all, into planes of the sums' type:
+``planes[depth tap, channel, phase, row, column × lanes]``. A phase holds every stride-th column, so that
+a tap is always a plain slice with contiguous columns, whatever the stride, the dilation and the lanes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import cached_property
+from math import prod
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+
+from convcli.core.dtypes import Array, DType
+from convcli.core.frozen import frozen
+from convcli.engine.filter import Filter
+from convcli.engine.methods import rates
+from convcli.engine.plan import Arithmetic, Problem
+
+Step = tuple[Callable[..., Any], tuple[Any, ...]]
+"""One NumPy call with its arguments: views of the planes, of scratch and of the sums."""
+
+Binder = Callable[[Array, Array, "Arena"], list[Step]]
+"""Given planes (only read), sums (maps, rows, columns × lanes) and an arena for scratch, the calls that turn
+the one into the other. They can be run again and again, while the planes are loaded anew, and cost little
+more than the arithmetic."""
+
+
+@frozen(eq=False)
+class Work:
+    """One method's share of a problem: the same for every strip."""
+
+    problem: Problem
+    arithmetic: Arithmetic
+
+    @property
+    def filter(self) -> Filter:
+        """The filter in the arithmetic's number type."""
+        return self.arithmetic.filter
+
+    @property
+    def dtype(self) -> DType:
+        """Type of the sums."""
+        return self.arithmetic.dtype
+
+    @property
+    def loaded(self) -> DType:
+        """Type of the planes."""
+        return self.arithmetic.loaded or self.arithmetic.dtype
+
+    @cached_property
+    def phases(self) -> tuple[int, ...]:
+        """The column phases that some tap reads."""
+        columns = self.problem.columns
+        return tuple(sorted({k * columns.dilation % columns.stride for k in range(columns.kernel)}))
+
+    def plane_shape(self, rows: int, columns: int) -> tuple[int, ...]:
+        """Shape of the planes for ``rows`` × ``columns`` outputs, lanes apart."""
+        axis = self.problem.rows
+        height = (rows - 1) * axis.stride + axis.extent
+        width = columns + (self.problem.columns.extent - 1) // self.problem.columns.stride
+        depth = self.filter.kernel[0]
+        return depth, self.problem.channels, len(self.phases), height, width, self.problem.lanes
+
+    def row_window(self, row: int, count: int) -> slice:
+        """The plane rows that tap row ``row`` reads for ``count`` outputs."""
+        axis = self.problem.rows
+        first = row * axis.dilation
+        return slice(first, first + (count - 1) * axis.stride + 1, axis.stride)
+
+    def column_window(self, column: int, width: int) -> tuple[int, slice]:
+        """(phase, plane columns) that tap column ``column`` reads; ``width`` counts columns × lanes."""
+        axis = self.problem.columns
+        shift, phase = divmod(column * axis.dilation, axis.stride)
+        first = shift * self.problem.lanes
+        return self.phases.index(phase), slice(first, first + width)
+
+
+class Arena:
+    """One worker's scratch, handed out anew for each shape of strip.
+
+    The first touch of a page costs about as much as twenty passes over it, so memory is kept and shared by
+    the shapes, of which only one is at work at a time; blocks are large enough for the system's huge pages.
+    An arena's first block outlives its worker and serves the next one.
+    """
+
+    BLOCK: Final = 6 * 2**20
+    MOST_IDLE: Final = 2
+    idle: ClassVar[list[Array]] = []
+
+    def __init__(self) -> None:
+        self.blocks: list[Array] = []
+        self.restart()
+
+    def __enter__(self) -> Self:
+        with suppress(IndexError):
+            self.blocks.append(Arena.idle.pop())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.blocks and self.blocks[0].size == Arena.BLOCK and len(Arena.idle) < Arena.MOST_IDLE:
+            Arena.idle.append(self.blocks[0])
+        self.blocks = []
+
+    def restart(self) -> None:
+        """Hand out everything again, from the start."""
+        self.block, self.used = 0, 0
+
+    def empty(self, shape: tuple[int, ...], dtype: DType) -> Array:
+        """An array whose content is whatever was there, aligned to a cache line."""
+        needed = -(-prod(shape) * dtype.itemsize // 64) * 64
+        while self.block < len(self.blocks) and self.used + needed > self.blocks[self.block].size:
+            self.block, self.used = self.block + 1, 0
+        if self.block == len(self.blocks):
+            self.blocks.append(np.empty(max(needed, self.BLOCK), np.uint8))
+        part = self.blocks[self.block][self.used : self.used + prod(shape) * dtype.itemsize]
+        self.used += needed
+        return part.view(dtype).reshape(shape)
+
+
+class Method(ABC):
+    """One way of computing; a file of this folder each, registered in `convcli.engine.planner`."""
+
+    name: str
+    mixes: bool = False
+    """Whether values outside a window take part in its sum with weight 0: then 0 · inf must be mended."""
+    edges: bool = True
+    """Whether strips of a few columns cost no more than their share, so that border columns may be apart."""
+
+    folds: bool = True
+    """Whether planes may leave out what lies between taps that are far apart."""
+    products: bool = False
+    """Whether it calls BLAS, which would start threads of its own under ours."""
+
+    @abstractmethod
+    def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
+        """The work in this method's number type, or why it refuses.
+
+        ``narrow`` is the arithmetic of plain sums; a method may take another that is as exact.
+        """
+
+    @abstractmethod
+    def cost(self, work: Work) -> float:
+        """Nanoseconds a value of one map, on one thread, once the planes are loaded."""
+
+    @abstractmethod
+    def binder(self, work: Work) -> Binder:
+        """What all strips share is made here, once a worker; views are bound later, strip by strip."""
+
+    def grain(self, work: Work) -> tuple[int, int]:
+        """Rows and columns that a strip is to be a multiple of, so that every cut rounds alike."""
+        return 1, 1
+
+    def buffers(self, work: Work) -> float:
+        """Values of the sums' type that a strip keeps, scratch and all, for each of its rows × columns."""
+        depth, channels, phases, *_ = work.plane_shape(1, 1)
+        return depth * channels * phases + work.filter.maps + self.scratch(work)
+
+    def scratch(self, work: Work) -> float:
+        """The scratch among `buffers`."""
+        return 1
+
+
+def parts(size: int, part: int) -> list[tuple[int, int, int]]:
+    """(start, size, count) of the parts of an axis: the whole ones, and the rest as one of its own."""
+    whole = size // part
+    found = [(0, part, whole)] if whole else []
+    return found + ([(whole * part, size % part, 1)] if size % part else [])
+
+
+Members = tuple[tuple[int, bool], ...]
+"""(term, whether it is subtracted)."""
+
+
+@frozen
+class Group:
+    """Terms that share a weight up to its sign."""
+
+    factors: tuple[Any, Any] | None  # the magnitude and its negative, or None for 1
+    members: Members
+
+
+class WeightedSum:
+    """``out = Σ weight · view``: terms of equal weight are added first and multiplied once.
+
+    Groups with a weight other than 1 come first, so that the first of them needs no scratch; within a group
+    the terms keep their order. The order depends on the weights alone, so every strip rounds alike.
+    """
+
+    def __init__(self, weights: Iterable[Any], dtype: DType) -> None:
+        groups: dict[Any, list[tuple[int, bool]]] = {}
+        for term, weight in enumerate(weights):
+            if weight:
+                groups.setdefault(abs(weight), []).append((term, bool(weight < 0)))
+        ordered = sorted(groups.items(), key=lambda item: item[0] == 1)
+        self.groups = [
+            Group(_factors(magnitude, dtype), tuple(sorted(members, key=lambda member: member[1])))
+            for magnitude, members in ordered
+        ]
+        self.terms = [term for group in self.groups for term, _ in group.members]
+
+    @property
+    def spare(self) -> bool:
+        """Whether the steps need scratch: for groups behind the first that are multiplied."""
+        return any(group.factors is not None for group in self.groups[1:])
+
+    def cost(self, dtype: DType) -> float:
+        """Nanoseconds a value."""
+        return summing(len(self.terms), sum(group.factors is not None for group in self.groups), dtype)
+
+    def steps(self, views: Sequence[Array], out: Array, scratch: Array | None) -> list[Step]:
+        """The calls that write the sum to ``out``; ``scratch`` has its shape."""
+        if not self.groups:
+            return [(np.copyto, (out, out.dtype.type(0)))]
+        steps: list[Step] = []
+        for group in self.groups:
+            if not steps:
+                steps += _started(views, group.members, out, group.factors)
+            elif group.factors is None:
+                steps += _added(views, group.members, out)
+            else:
+                assert scratch is not None
+                subtract = group.members[0][1]
+                members = tuple((term, minus != subtract) for term, minus in group.members)
+                steps += _started(views, members, scratch, group.factors)
+                steps.append((np.subtract if subtract else np.add, (out, scratch, out)))
+        return steps
+
+
+def summing(terms: int, multiplications: int, dtype: DType) -> float:
+    """Nanoseconds a value of a weighted sum: the first addition writes elsewhere, the others in place."""
+    additions = min(max(terms - 1, 0), 1) + rates.IN_PLACE * max(terms - 2, 0)
+    return (additions + rates.IN_PLACE * multiplications + rates.IN_PLACE * (terms == 1)) * rates.add(dtype)
+
+
+def _factors(magnitude: Any, dtype: DType) -> tuple[Any, Any] | None:
+    """A weight and its negative as scalars of ``dtype`` (unsigned types wrap); None for 1."""
+    if magnitude == 1:
+        return None
+    both = np.asarray([magnitude, -magnitude]).astype(dtype)
+    return both[0], both[1]
+
+
+def _added(views: Sequence[Array], members: Members, out: Array) -> list[Step]:
+    """Add the members to ``out``."""
+    return [(np.subtract if minus else np.add, (out, views[term], out)) for term, minus in members]
+
+
+def _started(
+    views: Sequence[Array], members: Members, out: Array, factors: tuple[Any, Any] | None
+) -> list[Step]:
+    """Write the sum of the members to ``out``, times the first of ``factors``."""
+    (term, minus), *rest = members
+    first = views[term]
+    if factors is not None and not rest:
+        return [(np.multiply, (first, factors[minus], out))]
+    if rest and not minus:
+        (other, subtract), *rest = rest
+        steps: list[Step] = [(np.subtract if subtract else np.add, (first, views[other], out))]
+    else:
+        steps = [(np.negative, (first, out))] if minus else [(np.copyto, (out, first))]
+    steps += _added(views, tuple(rest), out)
+    if factors is not None:
+        steps.append((np.multiply, (out, factors[0], out)))
+    return steps

@@ -1,0 +1,163 @@
+"""Boxes of any size: sums along the rows by doubling, then running sums down the columns.
+
+Sums of 2, 4, 8, … neighbours are put together by the size's binary digits: 2·log₂ k additions instead of
+k − 1. Integers of a row's sums take the narrowest type that holds them. Down the columns each row of sums is
+the one above it plus the row that enters the window minus the row that leaves it: two passes for any size.
+Floats double along both axes instead, so that every sum is made of the same terms in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from convcli.core.dtypes import Array, accumulator
+from convcli.core.frozen import replace
+from convcli.engine.methods import rates
+from convcli.engine.methods.base import Arena, Binder, Method, Step, Work, summing
+from convcli.engine.plan import Arithmetic, Problem
+
+DOUBLING: Final = 1.3
+"""A doubling beside a plain addition: it also covers the rows and columns of the halo."""
+
+RUNNING: Final = 6
+"""Rows of the window from which on running sums take fewer passes than doubling."""
+
+
+class Box(Method):
+    """Kernels whose weights are all equal."""
+
+    name = "box"
+
+    def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
+        weights = narrow.filter.weights
+        if weights.shape[0] * weights.shape[3] * weights.shape[4] != 1:
+            return "more than one plane of weights"
+        if not (weights == weights.flat[0]).all() or not weights.any():
+            return "the weights are not all equal"
+        if problem.columns.stride > 1:
+            return "a stride across the columns skips most of what doubling shares"
+        if not narrow.exact:
+            return Work(problem, narrow)
+        low, high = (end * problem.columns.kernel for end in problem.span)
+        loaded = accumulator(low, high)
+        narrower = loaded is not None and loaded.itemsize < narrow.dtype.itemsize
+        return Work(problem, replace(narrow, loaded=loaded) if narrower else narrow)
+
+    def cost(self, work: Work) -> float:
+        _, rows, columns = work.filter.kernel
+        across = _doubling(columns, 1) * rates.add(work.loaded) + summing(columns.bit_count(), 0, work.loaded)
+        if _runs(work):
+            down = (1 + rates.IN_PLACE) * rates.add(work.dtype)
+        else:
+            down = _doubling(rows, work.problem.rows.stride) * rates.add(work.dtype)
+            down += summing(rows.bit_count(), 0, work.dtype)
+        widening = rates.LOAD[work.dtype.itemsize] * (work.loaded != work.dtype)
+        scale = summing(1, 0, work.dtype) * (work.filter.weights.flat[0] != 1)
+        return float(across + widening + down + scale)
+
+    def scratch(self, work: Work) -> float:
+        share = work.loaded.itemsize / work.dtype.itemsize
+        return 4 * share + 2
+
+    def binder(self, work: Work) -> Binder:
+        return partial(_steps, work)
+
+
+def _doubling(size: int, each: int) -> float:
+    """Doublings for ``size`` neighbours, in additions."""
+    return DOUBLING * each * (size.bit_length() - 1)
+
+
+def _runs(work: Work) -> bool:
+    """Whether sums run down the columns, which only integers do without rounding."""
+    rows = work.problem.rows
+    return work.dtype.kind in "iu" and rows.stride == 1 and rows.kernel >= RUNNING
+
+
+def _steps(work: Work, planes: Array, sums: Array, arena: Arena) -> list[Step]:
+    source, out = planes[0, 0, 0], sums[0]
+    rows, columns, lanes = work.problem.rows, work.problem.columns, work.problem.lanes
+    count, width = out.shape
+    across = arena.empty((len(source), width), work.loaded)
+
+    def by_column(array: Array, first: int) -> Array:
+        return array[:, first : first + width]
+
+    def by_row(array: Array, first: int) -> Array:
+        return array[first : first + (count - 1) * rows.stride + 1 : rows.stride]
+
+    steps = _doubled(source, columns.kernel, columns.dilation * lanes, 1, by_column, across, arena)
+    if work.loaded != work.dtype:
+        wide = arena.empty(across.shape, work.dtype)
+        steps.append((np.copyto, (wide, across)))
+        across = wide
+    if _runs(work):
+        steps += _running(across, rows.kernel, rows.dilation, out, arena)
+    else:
+        steps += _doubled(across, rows.kernel, rows.dilation, 0, by_row, out, arena)
+    weight = work.filter.weights.flat[0]
+    if weight != 1:
+        steps.append((np.multiply, (out, np.asarray(weight).astype(work.dtype)[()], out)))
+    return steps
+
+
+def _running(source: Array, size: int, apart: int, out: Array, arena: Arena) -> list[Step]:
+    """The sums of ``size`` rows, ``apart``: the first ones whole, each other from the one ``apart`` above."""
+    count = len(out)
+    steps: list[Step] = [
+        (np.add.reduce, (source[row : row + (size - 1) * apart + 1 : apart], 0, out.dtype, out[row]))
+        for row in range(min(apart, count))
+    ]
+    if count > apart:
+        change = arena.empty((count - apart, out.shape[1]), out.dtype)
+        entering = source[size * apart : size * apart + len(change)]
+        steps.append((np.subtract, (entering, source[: len(change)], change)))
+        steps += [(np.add, (out[row], change[row], out[row + apart])) for row in range(len(change))]
+    return steps
+
+
+def _doubled(
+    source: Array,
+    size: int,
+    apart: int,
+    axis: int,
+    window: Callable[[Array, int], Array],
+    out: Array,
+    arena: Arena,
+) -> list[Step]:
+    """The sums of ``size`` values, ``apart`` along ``axis``; ``window`` cuts what starts at an offset.
+
+    ``level`` holds the sums of 2ᵇ values; each digit b of ``size`` adds one of them, behind what is covered.
+    """
+    steps: list[Step] = []
+    level, spare = source, [arena.empty(source.shape, source.dtype) for _ in range(2)]
+    covered, terms = 0, 0
+    first: Array | None = None
+    for bit in range(size.bit_length()):
+        if size >> bit & 1:
+            term = window(level, covered * apart)
+            if first is None:
+                first = term if size.bit_count() > 1 else None
+                if first is None:
+                    steps.append((np.copyto, (out, term)))
+                elif bit:
+                    kept = arena.empty(out.shape, out.dtype)
+                    steps.append((np.copyto, (kept, term)))
+                    first = kept
+            else:
+                steps.append((np.add, (first if terms == 1 else out, term, out)))
+            terms += 1
+            covered += 1 << bit
+        if size >> (bit + 1):
+            step = apart << bit
+            head = [slice(None)] * 2
+            tail = [slice(None)] * 2
+            head[axis], tail[axis] = slice(None, -step), slice(step, None)
+            target = spare[bit % 2]
+            steps.append((np.add, (level[tuple(head)], level[tuple(tail)], target[tuple(head)])))
+            level = target
+    return steps

@@ -1,0 +1,39 @@
+"""Float arithmetic for methods that only floats can do: as it is, or holding exact integers.
+
+A float of p bits adds and multiplies integers without rounding while every partial sum stays within 2^p,
+whatever the order; the sum of the magnitudes of all products bounds them all.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from convcli.core.dtypes import DType
+from convcli.core.frozen import replace
+from convcli.engine.plan import Arithmetic, Problem
+
+_EXACT: Final[tuple[tuple[DType, int], ...]] = (
+    (np.dtype(np.float32), 2**24),
+    (np.dtype(np.float64), 2**53),
+)
+
+
+def in_floats(problem: Problem, narrow: Arithmetic) -> Arithmetic | str:
+    """``narrow`` in the narrowest float type that is as exact, or why there is none."""
+    if not narrow.exact:
+        return narrow
+    largest = magnitude(problem, narrow)
+    for dtype, limit in _EXACT:
+        if largest <= limit:
+            reason = f"products of up to {largest:.3g} in all, which {dtype} adds exactly"
+            return replace(narrow, dtype=dtype, reason=reason)
+    return f"products of up to {largest:.3g} in all, more than float64 adds exactly"
+
+
+def magnitude(problem: Problem, narrow: Arithmetic) -> int:
+    """The largest sum of magnitudes of a window's products."""
+    most = max(map(abs, problem.span))
+    weights = np.abs(narrow.filter.weights.astype(np.float64)).reshape(-1, narrow.filter.maps).sum(axis=0)
+    return int(weights.max()) * most

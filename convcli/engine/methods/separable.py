@@ -1,0 +1,91 @@
+"""Separable passes: a rank-1 kernel as a column of sums down the rows, then a row of sums across."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from convcli.core.dtypes import Array
+from convcli.engine.methods import rates
+from convcli.engine.methods.base import Arena, Binder, Method, Step, WeightedSum, Work
+from convcli.engine.plan import Arithmetic, Problem
+
+MOST_PLANES: Final = 64
+"""Planes (depth × in × out) above which factors are not looked for: layers are rarely separable."""
+
+Pass = tuple[int, int, WeightedSum, WeightedSum]  # depth, channel, down, across
+
+
+class Separable(Method):
+    """Kernels whose every plane has rank 1, from exact factors where the weights are exact."""
+
+    name = "separable"
+
+    def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
+        work = Work(problem, narrow)
+        depth, rows, columns = work.filter.kernel
+        if rows == 1 or columns == 1:
+            return "one row or one column: nothing to separate"
+        planes = depth * work.filter.inputs * work.filter.maps
+        if planes > MOST_PLANES:
+            return f"{planes} planes of weights; factors are looked for in up to {MOST_PLANES}"
+        missing = [place for place, factors in work.filter.factors.items() if factors is None]
+        return f"the kernel has a rank above 1 (map {missing[0][2]})" if missing else work
+
+    def cost(self, work: Work) -> float:
+        cost = 0.0
+        for _, passes in _passes(work):
+            downs = sum(down.cost(work.dtype) for _, _, down, _ in passes)
+            acrosses = sum(across.cost(work.dtype) for _, _, _, across in passes)
+            cost += downs * len(work.phases) + acrosses + rates.add(work.dtype) * max(len(passes) - 1, 0)
+        return cost / work.filter.maps
+
+    def scratch(self, work: Work) -> float:
+        found = [one for _, passes in _passes(work) for one in passes]
+        spares = any(down.spare for *_, down, _ in found) * len(work.phases) + any(a.spare for *_, a in found)
+        return len(work.phases) + spares + (len(found) > work.filter.maps)
+
+    def binder(self, work: Work) -> Binder:
+        return partial(_steps, work, list(_passes(work)))
+
+
+def _steps(
+    work: Work, maps: list[tuple[int, list[Pass]]], planes: Array, sums: Array, arena: Arena
+) -> list[Step]:
+    rows, columns = sums.shape[1:]
+    kernel_rows, kernel_columns = work.filter.kernel[1:]
+    full, part = (len(work.phases), rows, planes.shape[-1]), (rows, columns)
+    found = [one for _, passes in maps for one in passes]
+    down_sums = arena.empty(full, work.dtype)
+    down_spare = arena.empty(full, work.dtype) if any(down.spare for *_, down, _ in found) else None
+    across_spare = arena.empty(part, work.dtype) if any(across.spare for *_, across in found) else None
+    partial_sums = arena.empty(part, work.dtype) if len(found) > len(maps) else None
+    down_windows = [work.row_window(row, rows) for row in range(kernel_rows)]
+    across_windows = [work.column_window(column, columns) for column in range(kernel_columns)]
+    across_views = [down_sums[phase, :, window] for phase, window in across_windows]
+    steps: list[Step] = []
+    for index, passes in maps:
+        for number, (depth, channel, down, across) in enumerate(passes):
+            source = planes[depth, work.problem.channel(index, channel)]
+            target = sums[index] if partial_sums is None or not number else partial_sums
+            steps += down.steps([source[:, window] for window in down_windows], down_sums, down_spare)
+            steps += across.steps(across_views, target, across_spare)
+            if number:
+                steps.append((np.add, (sums[index], partial_sums, sums[index])))
+        if not passes:
+            steps.append((np.copyto, (sums[index], work.dtype.type(0))))
+    return steps
+
+
+def _passes(work: Work) -> Iterator[tuple[int, list[Pass]]]:
+    """For each map, the two sums of every non-zero plane."""
+    for index in range(work.filter.maps):
+        passes = []
+        for (depth, channel, owner), factors in work.filter.factors.items():
+            if owner == index and factors is not None:
+                down, across = (WeightedSum(vector.tolist(), work.dtype) for vector in factors)
+                passes.append((depth, channel, down, across))
+        yield index, passes

@@ -1,0 +1,239 @@
+"""Shift and add: the sum over the non-zero taps of the shifted picture times the tap's weight.
+
+Taps of equal weight often lie in pairs that are each other's translation: the four arms of a cross are
+(up, right) and (left, down). Such a pair's sum is computed once and read at each of its places, and the
+sums of pairs may pair again, so that a disk of n equal taps costs little more than log₂ n additions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from typing import Final
+
+import numpy as np
+
+from convcli.core.dtypes import Array, DType
+from convcli.core.frozen import frozen
+from convcli.engine.filter import Filter
+from convcli.engine.methods import rates
+from convcli.engine.methods.base import Arena, Binder, Method, Step, WeightedSum, Work, summing
+from convcli.engine.plan import Arithmetic, Problem
+
+CANDIDATES: Final = {64: 12, 1024: 2}
+"""Of up to so many taps of a map, how many translations are tried to find pairs: those from the first tap to
+its nearest. More taps are not paired."""
+
+MOST_PAIRED: Final = 2**13
+"""Taps of all maps together, above which none are paired: only to find pairs would take long."""
+
+Place = tuple[int, int]
+"""Row and column of a tap."""
+
+
+@frozen
+class Term:
+    """A tap of the planes (depth, channel), or of the shared sums of that index."""
+
+    place: Place
+    depth: int = 0
+    channel: int = 0
+    shared: int | None = None
+
+
+@frozen
+class Shared:
+    """Sums of pairs: ``source[p] ± source[p + apart]``, for the places of ``box``."""
+
+    source: int | None  # the shared sums that are paired, or None for the plane itself
+    apart: Place
+    minus: bool
+    box: tuple[Place, Place]  # first and last place at which the pairs are read
+
+
+@dataclass(slots=True)
+class Sum:
+    """One map: what is shared, and the terms with their weights."""
+
+    shared: list[Shared] = field(default_factory=list)
+    terms: list[Term] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+
+
+class Shift(Method):
+    """Every kernel, every type: the method that never refuses."""
+
+    name = "shift"
+
+    def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
+        return Work(problem, narrow)
+
+    def cost(self, work: Work) -> float:
+        sums = _pairs_of(work)
+        if sums is None:
+            maps = np.moveaxis(work.filter.weights, -1, 0)
+            return sum(_counted(weights, work.dtype) for weights in maps) / len(maps)
+        shared = sum(len(found.shared) for found in sums) * rates.add(work.dtype)
+        return (
+            shared + sum(WeightedSum(found.weights, work.dtype).cost(work.dtype) for found in sums)
+        ) / len(sums)
+
+    def scratch(self, work: Work) -> float:
+        return max(len(found.shared) for found in _pairs_of(work) or [Sum()]) + 1
+
+    def binder(self, work: Work) -> Binder:
+        return partial(
+            _steps, work, [(found, WeightedSum(found.weights, work.dtype)) for found in _sums(work)]
+        )
+
+
+def _steps(
+    work: Work, found: list[tuple[Sum, WeightedSum]], planes: Array, sums: Array, arena: Arena
+) -> list[Step]:
+    rows, columns = sums.shape[1:]
+    scratch = arena.empty(sums.shape[1:], work.dtype)
+    steps: list[Step] = []
+    for index, (described, weighted) in enumerate(found):
+        kept: list[Array] = []
+        for shared in described.shared:
+            target, step = _share(work, shared, planes, kept, (rows, columns), arena)
+            kept.append(target)
+            steps.append(step)
+        views = [_view(work, index, term, planes, kept, (rows, columns)) for term in described.terms]
+        steps += weighted.steps(views, sums[index], scratch)
+    return steps
+
+
+def _share(
+    work: Work, shared: Shared, planes: Array, kept: list[Array], size: Place, arena: Arena
+) -> tuple[Array, Step]:
+    """Sums of pairs in an array laid out as the plane, and the call that fills what is read of it."""
+    source = planes[0, 0, 0] if shared.source is None else kept[shared.source]
+    target = arena.empty(source.shape, work.dtype)
+    first = _region(work, shared.box, size, (0, 0))
+    second = _region(work, shared.box, size, shared.apart)
+    return target, (np.subtract if shared.minus else np.add, (source[first], source[second], target[first]))
+
+
+def _region(work: Work, box: tuple[Place, Place], size: Place, apart: Place) -> tuple[slice, slice]:
+    """The part of a plane that windows read whose tap lies in ``box``, moved by ``apart``."""
+    (top, left), (bottom, right) = box
+    down, across = work.problem.rows.dilation, work.problem.columns.dilation * work.problem.lanes
+    return (
+        slice((top + apart[0]) * down, (bottom + apart[0]) * down + size[0]),
+        slice((left + apart[1]) * across, (right + apart[1]) * across + size[1]),
+    )
+
+
+def _view(work: Work, index: int, term: Term, planes: Array, kept: list[Array], size: Place) -> Array:
+    """What a term of map ``index`` reads for ``size`` sums (lanes included)."""
+    row, column = term.place
+    if term.shared is not None:
+        return kept[term.shared][_region(work, (term.place, term.place), size, (0, 0))]
+    phase, across = work.column_window(column, size[1])
+    channel = work.problem.channel(index, term.channel)
+    return planes[term.depth, channel, phase, work.row_window(row, size[0]), across]
+
+
+def _sums(work: Work) -> list[Sum]:
+    """For each map, its terms, with pairs where there are any to be found."""
+    weights = work.filter.weights
+    return _pairs_of(work) or [_plain(weights[..., index]) for index in range(work.filter.maps)]
+
+
+def _pairs_of(work: Work) -> list[Sum] | None:
+    """For each map, its terms in pairs, where one plane is read whole and taps are not too many."""
+    depth, *_ = work.filter.kernel
+    single = depth * work.filter.inputs == 1 and work.problem.channels == 1
+    whole = single and work.problem.rows.stride == work.problem.columns.stride == 1
+    return _paired(work.filter) if whole and work.filter.weights.size <= MOST_PAIRED else None
+
+
+def _counted(weights: Array, dtype: DType) -> float:
+    """Nanoseconds a value of a map whose terms are not paired."""
+    taps = weights[weights != 0]
+    magnitudes = np.unique(np.abs(taps))
+    return summing(taps.size, int(np.count_nonzero(magnitudes != 1)), dtype)
+
+
+def _plain(weights: Array) -> Sum:
+    """The non-zero taps of one map, row by row."""
+    found = Sum()
+    for depth, row, column, channel in np.argwhere(weights).tolist():
+        found.terms.append(Term((row, column), depth, channel))
+        found.weights.append(weights[depth, row, column, channel].item())
+    return found
+
+
+@lru_cache(maxsize=8)
+def _paired(filter_: Filter) -> list[Sum] | None:
+    """The terms of each map, those of equal magnitude paired as far as that saves additions."""
+    planes = [filter_.weights[0, :, :, 0, index] for index in range(filter_.maps)]
+    if max(map(np.count_nonzero, planes)) > max(CANDIDATES):
+        return None
+    return [_paired_plane(plane) for plane in planes]
+
+
+def _paired_plane(weights: Array) -> Sum:
+    groups: dict[float, dict[Place, bool]] = {}
+    for row, column in np.argwhere(weights).tolist():
+        weight = weights[row, column].item()
+        groups.setdefault(abs(weight), {})[row, column] = weight < 0
+    found = Sum()
+    for magnitude, signs in groups.items():
+        _pair(found, magnitude, signs)
+    return found
+
+
+def _pair(found: Sum, magnitude: float, signs: dict[Place, bool]) -> None:
+    """Add the terms of a group to ``found``; pairs of pairs follow pairs."""
+    source: int | None = None
+    while signs:
+        apart, minus, firsts = _best(signs) if len(signs) > 3 else ((0, 0), False, [])
+        if len(firsts) < 2:
+            firsts = []
+        taken = {*firsts, *(_moved(place, apart) for place in firsts)}
+        for place, sign in signs.items():
+            if place not in taken:
+                found.terms.append(Term(place, shared=source))
+                found.weights.append(-magnitude if sign else magnitude)
+        if firsts:
+            found.shared.append(Shared(source, apart, minus, _box(firsts)))
+            source = len(found.shared) - 1
+        signs = {place: signs[place] for place in firsts}
+
+
+def _best(signs: dict[Place, bool]) -> tuple[Place, bool, list[Place]]:
+    """The translation that pairs most taps, whether it pairs opposite signs, and the pairs' first taps."""
+    first, *others = signs
+    near = sorted(others, key=lambda place: place[0] - first[0] + abs(place[1] - first[1]))
+    best: tuple[Place, bool, list[Place]] = (0, 0), False, []
+    count = next(count for most, count in CANDIDATES.items() if len(signs) <= most)
+    for other in near[:count]:
+        apart = other[0] - first[0], other[1] - first[1]
+        for minus in range(len(set(signs.values()))):
+            firsts = _pairs(signs, apart, bool(minus))
+            if len(firsts) > len(best[2]):
+                best = apart, bool(minus), firsts
+    return best
+
+
+def _pairs(signs: dict[Place, bool], apart: Place, minus: bool) -> list[Place]:
+    """The first taps of disjoint pairs that lie ``apart``, of equal or opposite signs."""
+    free = set(signs)
+    firsts = []
+    for place, sign in signs.items():
+        other = _moved(place, apart)
+        if place in free and other in free and other != place and (signs[other] != sign) == minus:
+            free -= {place, other}
+            firsts.append(place)
+    return firsts
+
+
+def _moved(place: Place, apart: Place) -> Place:
+    return place[0] + apart[0], place[1] + apart[1]
+
+
+def _box(places: list[Place]) -> tuple[Place, Place]:
+    rows, columns = zip(*places, strict=True)
+    return (min(rows), min(columns)), (max(rows), max(columns))

@@ -1,0 +1,158 @@
+"""The question and the decision, as values: a Problem, and the Plan that answers it.
+
+Both are made from shapes, types and the kernel alone, never from pixels, so that a plan can be printed
+before anything is read.
+"""
+
+from __future__ import annotations
+
+from convcli.core.dtypes import Affine, DType, span
+from convcli.core.frozen import frozen
+from convcli.engine.filter import Filter
+from convcli.geometry.axes import Axis, Strip, strips
+from convcli.geometry.padding import Fill, Pair
+
+
+@frozen
+class Problem:
+    """One convolution of an array (batch, depth, rows, columns, channels, lanes).
+
+    ``channels`` are summed, as a layer does, in ``groups``; ``lanes`` are filtered alike, each by itself,
+    as the colours of a picture are. The result is (batch, depth, rows, columns, maps, lanes).
+    """
+
+    axes: tuple[Axis, Axis, Axis]
+    filter: Filter
+    dtype: DType
+    fill: Fill = Fill()
+    batch: int = 1
+    channels: int = 1
+    lanes: int = 1
+    groups: int = 1
+    double: bool = False
+    outside: tuple[float, ...] = ()
+    """What a constant fill is in each lane, where they differ."""
+
+    @property
+    def depth(self) -> Axis:
+        return self.axes[0]
+
+    @property
+    def rows(self) -> Axis:
+        return self.axes[1]
+
+    @property
+    def columns(self) -> Axis:
+        return self.axes[2]
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Lowest and highest value that a window of integers can hold, padding included."""
+        low, high = span(self.dtype)
+        if self.fill.mode == "constant" and any(axis.before or axis.after for axis in self.axes):
+            fills = [int(value) for value in self.outside or (self.fill.value,)]
+            low, high = min(low, *fills), max(high, *fills)
+        return low, high
+
+    def channel(self, index: int, channel: int) -> int:
+        """The input channel that map ``index`` reads as its ``channel``-th."""
+        group = index // (self.filter.maps // self.groups)
+        return group * self.filter.inputs + channel
+
+    @property
+    def values(self) -> int:
+        """Values of the result, all maps together."""
+        depth, rows, columns = (axis.output for axis in self.axes)
+        return self.batch * depth * rows * columns * self.filter.maps * self.lanes
+
+
+@frozen(eq=False)
+class Arithmetic:
+    """The number type of the sums, and what is known of them.
+
+    Attributes:
+        dtype: type of the sums and the weights, and of the loaded pixels unless ``loaded`` says otherwise.
+        filter: the filter in that arithmetic: integers, or floats.
+        bounds: per map, the range that the sums can have; infinite where unknown.
+        exact: whether the sums are exact integers (over the filter's denominator), in whatever type.
+        reason: why this type.
+        loaded: a narrower type for the pixels, where a method's first sums need no more.
+    """
+
+    dtype: DType
+    filter: Filter
+    bounds: tuple[tuple[float, float], ...]
+    exact: bool
+    reason: str
+    loaded: DType | None = None
+
+
+@frozen(eq=False)
+class Outcome:
+    """What the engine hands on, once maps are combined: per map, its bounds and its meaning as a value."""
+
+    dtype: DType
+    bounds: tuple[tuple[float, float], ...]
+    affines: tuple[Affine, ...]
+    exact: bool
+
+    @property
+    def maps(self) -> int:
+        return len(self.bounds)
+
+
+@frozen
+class Candidate:
+    """A method that was considered: its cost in nanoseconds a value and thread, or why it refused."""
+
+    method: str
+    cost: float | None = None
+    refusal: str = ""
+
+    def __str__(self) -> str:
+        answer = f"refused: {self.refusal}" if self.cost is None else f"{self.cost:.2f} ns a value"
+        return f"{self.method:<10} {answer}"
+
+
+@frozen(eq=False)
+class Plan:
+    """How a feature map will be computed; the engine only obeys."""
+
+    problem: Problem
+    arithmetic: Arithmetic
+    outcome: Outcome
+    method: str
+    height: int
+    width: int
+    threads: int
+    candidates: tuple[Candidate, ...]
+    borders: Pair = (0, 0)
+    """Columns at the left and right that are strips of their own, so that the others need no copy."""
+
+    def strips(self) -> list[Strip]:
+        """The output of one depth position, cut; border columns, where they are apart, in tall strips."""
+        rows, columns = (0, self.problem.rows.output), self.problem.columns.output
+        left, right = self.borders
+        found = list(strips(rows, (left, columns - right), self.height, self.width))
+        for edge in ((0, left), (columns - right, columns)):
+            if edge[0] < edge[1]:
+                height = self.height * max(self.width // (edge[1] - edge[0]), 1)
+                found += strips(rows, edge, height, self.width)
+        return found
+
+    @property
+    def summary(self) -> str:
+        """One line: method, number type, strips and threads."""
+        kind = "exact" if self.arithmetic.exact else "rounded"
+        threads = f"{self.threads} thread{'s' * (self.threads != 1)}"
+        cut = f"strips of {self.height} rows"
+        if self.width < self.problem.columns.output:
+            cut += f" × {self.width} columns"
+        return f"{self.method} in {self.arithmetic.dtype} ({kind}), {cut}, {threads}"
+
+    def __str__(self) -> str:
+        rows = [self.summary, f"  {self.arithmetic.reason}"]
+        for candidate in self.candidates:
+            mark = "→" if candidate.method == self.method else " "
+            rows.append(f"  {mark} {candidate}")
+        return "\n".join(rows)

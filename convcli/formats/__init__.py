@@ -1,0 +1,1 @@
+"""Image formats: one module each, recognized by content, chosen by suffix."""

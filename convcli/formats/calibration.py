@@ -1,0 +1,182 @@
+"""Where pixels lie: axes of frames, pixel sizes, the ground below; and where those of a result lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from math import prod
+from typing import Final, Self
+
+from convcli.core.frozen import frozen, replace
+from convcli.geometry.axes import Axis
+
+_POINT: Final = 2  # of key 1025, raster type: coordinates are those of the centers of pixels
+_RASTER_TYPE: Final = 1025
+UNNAMED: Final = "Q"
+"""The name of an axis that has none."""
+
+
+@frozen
+class Sampling:
+    """Output pixel ``i`` has its center at input pixel ``step · i + start``.
+
+    With stride s, dilation d, k weights and p pixels of padding in front, the window of output ``i`` begins
+    at ``s·i − p`` and covers ``d·(k − 1) + 1`` pixels: step = s, start = d·(k − 1)/2 − p.
+    """
+
+    step: int = 1
+    start: Fraction = Fraction(0)
+
+    @classmethod
+    def of(cls, axis: Axis) -> Self:
+        return cls(axis.stride, Fraction(axis.extent - 1, 2) - axis.before)
+
+    @property
+    def edge(self) -> Fraction:
+        """Where the edge of output pixel 0 lies, counted from the edge of input pixel 0."""
+        return self.start + Fraction(1 - self.step, 2)
+
+
+@frozen
+class Axes:
+    """What the frames of a file are, and what a step along each axis measures.
+
+    Attributes:
+        writer: ``ome``, ``imagej`` or ``shaped``: in whose words it was said.
+        names: of the axes of frames, such as ``TZC``, the slowest first.
+        sizes: of those axes.
+        steps: (axis, size, unit) of a step along an axis, X and Y included.
+        origins: (axis, pixel) at which coordinates are 0, where that is not pixel 0.
+        channels: attributes of each channel.
+        words: other names with values that stay true.
+    """
+
+    writer: str
+    names: str = ""
+    sizes: tuple[int, ...] = ()
+    steps: tuple[tuple[str, float, str], ...] = ()
+    origins: tuple[tuple[str, float], ...] = ()
+    channels: tuple[tuple[tuple[str, str], ...], ...] = ()
+    words: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def frames(self) -> int:
+        return prod(self.sizes)
+
+    def step(self, axis: str) -> tuple[float, str] | None:
+        """(size, unit) of a step along an axis, or None."""
+        return next(((size, unit) for name, size, unit in self.steps if name == axis), None)
+
+    def origin(self, axis: str) -> float:
+        return dict(self.origins).get(axis, 0.0)
+
+    def part(self, first: int, last: int) -> Axes | None:
+        """The axes of frames ``first`` to ``last``, or None where they are no box within the axes."""
+        if (first, last) == (0, self.frames):
+            return self
+        block, count = self.frames, last - first
+        for place, size in enumerate(self.sizes):
+            inner = block // size
+            if first % inner == count % inner == 0 and first // block == (last - 1) // block:
+                sizes = ((1,) * place, (count // inner,), self.sizes[place + 1 :])
+                chosen = self._chosen(place, first % block // inner, count // inner)
+                return replace(chosen, sizes=sum(sizes, ()))
+            block = inner
+        return None
+
+    def _chosen(self, place: int, first: int, count: int) -> Axes:
+        """With the channels and the origin that are left where ``count`` steps of an axis are taken."""
+        name = self.names[place]
+        if name == "C":
+            return replace(self, channels=self.channels[first : first + count])
+        return self._shifted(name, Sampling(1, Fraction(first)))
+
+    def sampled(self, down: Sampling, across: Sampling) -> Axes:
+        """Those of a result."""
+        return self._shifted("Y", down)._shifted("X", across)
+
+    def deepened(self, frames: int, along: Sampling) -> Axes | None:
+        """Those of a result of a kernel that slides over frames, or None where frames have several axes."""
+        long = [place for place, size in enumerate(self.sizes) if size > 1]
+        if len(long) > 1 or (long and self.names[long[0]] == "C"):
+            return None
+        if not long:
+            return self if frames == 1 else None
+        place = long[0]
+        sizes = (*self.sizes[:place], frames, *self.sizes[place + 1 :])
+        return replace(self._shifted(self.names[place], along), sizes=sizes)
+
+    def _shifted(self, name: str, along: Sampling) -> Axes:
+        steps = tuple(
+            (axis, size * (along.step if axis == name else 1), unit) for axis, size, unit in self.steps
+        )
+        origin = (self.origin(name) - float(along.start)) / along.step
+        origins = dict(self.origins) | {name: origin}
+        return replace(self, steps=steps, origins=tuple((axis, at) for axis, at in origins.items() if at))
+
+    def __str__(self) -> str:
+        """``TZC 2×3×2, 0.1×0.1 µm a pixel``."""
+        known = [(name, size) for name, size in zip(self.names, self.sizes, strict=True) if size > 1]
+        order = "".join(name for name, _ in known), "×".join(str(size) for _, size in known)
+        across, down = self.step("X"), self.step("Y")
+        text = [" ".join(order)] if known else []
+        if across and down:
+            text.append(f"{across[0]:g}×{down[0]:g} {across[1]} a pixel".replace("  ", " "))
+        return ", ".join(text)
+
+
+@frozen
+class Ground:
+    """The tags by which GeoTIFF ties pixels to places.
+
+    Attributes:
+        scale: tag 33550, the size of a pixel in model units, across and down.
+        ties: tag 33922, (i, j, k, x, y, z) of points that are known in both spaces.
+        matrix: tag 34264, 4 × 4 numbers from a pixel to a place, by rows.
+        keys, numbers, text: tags 34735 to 34737, the coordinate system, which stays.
+    """
+
+    scale: tuple[float, ...] = ()
+    ties: tuple[float, ...] = ()
+    matrix: tuple[float, ...] = ()
+    keys: tuple[int, ...] = ()
+    numbers: tuple[float, ...] = ()
+    text: str = ""
+
+    @property
+    def is_point(self) -> bool:
+        """Whether coordinates count from the centers of pixels, not from their edges."""
+        return (_RASTER_TYPE, 0, 1, _POINT) in zip(*(self.keys[start::4] for start in range(4)), strict=False)
+
+    def sampled(self, down: Sampling, across: Sampling) -> Ground:
+        """The tags of a result: pixel ``(u, v)`` of it is where ``(s·u + b, s'·v + b')`` of the input was.
+
+        A single tie with a scale keeps its pixel and moves its place, because many readers look at the place
+        only; several ties keep their places and move their pixels.
+        """
+        steps = (across.step, down.step)
+        shifts = [float(one.start if self.is_point else one.edge) for one in (across, down)]
+        if steps == (1, 1) and not any(shifts):
+            return self
+        scale = (*(size * step for size, step in zip(self.scale, steps, strict=False)), *self.scale[2:])
+        return replace(self, scale=scale, ties=self._ties(steps, shifts), matrix=self._matrix(steps, shifts))
+
+    def _ties(self, steps: Sequence[int], shifts: Sequence[float]) -> tuple[float, ...]:
+        moved: list[float] = []
+        for start in range(0, len(self.ties), 6):
+            i, j, k, x, y, z = self.ties[start : start + 6]
+            if self.scale and len(self.ties) == 6:
+                x += (steps[0] * i + shifts[0] - i) * self.scale[0]
+                y -= (steps[1] * j + shifts[1] - j) * self.scale[1]
+            else:
+                i, j = (i - shifts[0]) / steps[0], (j - shifts[1]) / steps[1]
+            moved += (i, j, k, x, y, z)
+        return tuple(moved)
+
+    def _matrix(self, steps: Sequence[int], shifts: Sequence[float]) -> tuple[float, ...]:
+        rows = (self.matrix[start : start + 4] for start in range(0, len(self.matrix), 4))
+        return tuple(
+            value
+            for a, b, c, d in rows
+            for value in (a * steps[0], b * steps[1], c, a * shifts[0] + b * shifts[1] + d)
+        )

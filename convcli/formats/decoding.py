@@ -1,0 +1,197 @@
+"""What the formats share: strict decoding, Pillow's pictures, values spread over their range."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from convcli.core.dtypes import Array
+from convcli.core.errors import ImageError, one_line, reason_of
+from convcli.core.threads import WhileInside
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_COPIED: Final = 2**18  # pixels that are copied at once
+_SHORT: Final = ("too small", "truncated", "not enough", "unexpected end", "premature end")
+"""How decoders say that a file is cut off, in small letters."""
+
+
+class _AnySize(WhileInside):
+    """Pillow's limit of pixels lifted; sizes are checked elsewhere."""
+
+    kept: int | None = None
+
+    def begin(self) -> None:
+        from PIL import Image
+
+        self.kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+
+    def end(self) -> None:
+        from PIL import Image
+
+        if Image.MAX_IMAGE_PIXELS is None:  # nobody set another one meanwhile
+            Image.MAX_IMAGE_PIXELS = self.kept
+
+
+ANY_SIZE: Final = _AnySize()
+"""Lets Pillow open, crop and seek in pictures that it would call decompression bombs."""
+
+
+@contextmanager
+def strict(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises or warns of into one `ImageError`; not for several threads at once."""
+    with warnings.catch_warnings(), sound(name):
+        warnings.simplefilter("error")
+        yield
+
+
+@contextmanager
+def sound(name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into one `ImageError`."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except Exception as error:
+        reason = one_line(getattr(error, "strerror", None) or "") or reason_of(error)
+        if isinstance(error, MemoryError) or "memory" in reason.casefold():
+            raise ImageError(f"not enough memory to decode this {name}") from error
+        foreign = getattr(error, "errno", None) and not isinstance(error, ValueError)  # as PyAV's on bad data
+        if isinstance(error, ImportError) or foreign:  # the system's, not the file's
+            raise ImageError(f"{name} cannot be decoded here: {reason}") from error
+        if any(word in reason.casefold() for word in _SHORT):
+            reason = "it ends too early"
+        raise ImageError(f"damaged {name}: {reason}") from error
+
+
+def hush(name: str) -> None:
+    """Let a library's logger print nothing unless the program has set up logging."""
+    import logging  # only files that need it pay for it
+
+    logger = logging.getLogger(name)
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+
+
+def pillow(data: bytes) -> Image:
+    """The file as Pillow sees it; pixels are not decoded yet, sizes are checked elsewhere."""
+    from PIL import Image
+
+    with ANY_SIZE, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of damaged metadata, which are no reason to refuse a picture
+        return Image.open(io.BytesIO(data))
+
+
+def from_pillow(image: Image, mode: str) -> Array:
+    """(rows, columns, channels) of an 8-bit Pillow image in ``mode``.
+
+    Some rows at a time, because Pillow makes two copies on its way to an array.
+    """
+    import numpy as np
+
+    image = image if image.mode == mode else image.convert(mode)
+    columns, rows = image.size
+    height = max(_COPIED // max(columns, 1), 1)
+    array: Array = np.empty((rows, columns, len(image.getbands())), np.uint8)
+    with ANY_SIZE:
+        for top in range(0, rows, height):
+            bottom = min(top + height, rows)
+            part = np.asarray(image.crop((0, top, columns, bottom)))
+            array[top:bottom] = part.reshape(bottom - top, columns, -1)
+    return array
+
+
+def pillow_frames(data: bytes, mode: str) -> Iterator[Array]:
+    """(rows, columns, channels) of each frame of a file, as Pillow shows it."""
+    from PIL import ImageSequence
+
+    with pillow(data) as image:
+        for frame in ImageSequence.Iterator(image):
+            yield from_pillow(frame, mode)
+
+
+def to_pillow(pixels: Array) -> Image:
+    """8-bit pixels as a Pillow image."""
+    from PIL import Image
+
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+MODES: Final = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+"""Pillow's mode for so many 8-bit channels."""
+CHANNELS: Final = {mode: channels for channels, mode in MODES.items()}
+
+
+PALETTE_NOTE: Final = "its palette was applied"
+
+
+def saved(image: Image, format_name: str, **options: Any) -> bytes:
+    """The bytes that Pillow writes."""
+    buffer = io.BytesIO()
+    image.save(buffer, format_name, **options)
+    return buffer.getvalue()
+
+
+def full_range(values: Array, most: int) -> Array:
+    """Unsigned integers from 0 to ``most`` spread over the full range of the 8, 16 or 32 bits that hold it.
+
+    Raises:
+        ImageError: a value above ``most``.
+    """
+    import numpy as np
+
+    top = _top(most)
+    kind = np.dtype({255: np.uint8, 65_535: np.uint16}.get(top, np.uint32))
+    if most == top and values.dtype == kind:
+        return values
+    largest = int(values.max())
+    if largest > most:
+        raise ImageError(f"damaged: a pixel holds {largest}; allowed: 0 to {most}")
+    if most > 65_535:
+        wide = values.astype(np.uint64) * np.uint64(top) + np.uint64(most // 2)
+        return (wide // np.uint64(most)).astype(kind)
+    spread = (np.arange(most + 1, dtype=np.uint32) * np.uint32(top) + np.uint32(most // 2)) // np.uint32(most)
+    table: Array = spread.astype(kind)
+    return table[values]
+
+
+def _top(most: int) -> int:
+    """White of the 8, 16 or 32 bits that hold ``most``."""
+    return next(top for top in (255, 65_535, 2**32 - 1) if most <= top)
+
+
+def range_notes(most: int) -> tuple[str, ...]:
+    """What `full_range` did, where it changed values of several bits."""
+    if most in (0, 1, _top(most)):
+        return ()
+    return (f"values of 0 to {most} were spread over 0 to {_top(most)}, rounded to nearest",)
+
+
+CMYK_NOTE: Final = "CMYK was converted to RGB by multiplying with black, without a color profile"
+_CONVERTED: Final = 64  # rows of CMYK that are converted at once
+
+
+def from_cmyk(bright: Array) -> Array:
+    """RGB of (rows, columns, 4) unsigned integers that are 0 where ink is full: each times black."""
+    import numpy as np
+
+    found: Array = np.empty((*bright.shape[:2], 3), bright.dtype)
+    white = int(np.iinfo(bright.dtype).max)
+    wide = np.dtype(np.uint16 if white == 255 else np.uint64)
+    for top in range(0, len(bright), _CONVERTED):
+        part = bright[top : top + _CONVERTED].astype(wide)
+        products = part[..., :3] * part[..., 3:] + wide.type(white // 2)
+        found[top : top + _CONVERTED] = products // wide.type(white)
+    return found
+
+
+def brands(head: bytes) -> set[bytes]:
+    """The first brands of an ISO media file (``ftyp``), its own and those it agrees with; else none."""
+    if head[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return {head[8:12], *(head[place : place + 4] for place in range(16, end - 3, 4))}

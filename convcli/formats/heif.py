@@ -1,0 +1,70 @@
+"""HEIC: read by pillow-heif, which is an extra; never written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from convcli.core.dtypes import Array, DType
+from convcli.core.errors import ImageError
+from convcli.formats.base import Header, Metadata
+from convcli.formats.decoding import CHANNELS, brands, full_range, range_notes
+from convcli.formats.metadata import blocks_of, described
+
+_UPRIGHT: Final = 1
+"""The orientation of what the library decodes, whatever an Exif block says (ISO/IEC 23008-12, 6.5.10)."""
+
+_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+class Heif:
+    """High Efficiency Image File Format, 8 to 12 bits; turned upright as the file says while it is read."""
+
+    name = "heif"
+    suffixes: tuple[str, ...] = (".heic", ".heif", ".hif")
+    decoding = 5
+    encoding = 0
+
+    def sniff(self, head: bytes) -> bool:
+        return not brands(head).isdisjoint(_BRANDS)
+
+    def header(self, data: bytes) -> Header:
+        file = _opened(data)
+        columns, rows = file.size
+        most = 2 ** int(file.info["bit_depth"]) - 1
+        kind = np.dtype(np.uint8 if most < 256 else np.uint16)
+        channels = CHANNELS[file.mode.partition(";")[0].replace("I", "L")]
+        notes = range_notes(most)
+        if len(file) > 1:
+            notes += (f"the first of {len(file)} pictures; the others are left out",)
+        facts = Header(self.name, rows, columns, channels, kind, notes=notes)
+        return described(facts, blocks_of(file), _UPRIGHT)
+
+    def decode(self, data: bytes, header: Header) -> Array:
+        file = _opened(data)
+        pixels = full_range(np.asarray(file), 2 ** int(file.info["bit_depth"]) - 1)
+        return pixels.reshape(header.rows, header.columns, header.channels)
+
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
+        return False
+
+    def carries(self, channels: int) -> Mapping[str, int]:
+        return {}
+
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
+        raise NotImplementedError
+
+
+def _opened(data: bytes) -> Any:
+    """The file's primary picture as pillow-heif sees it, values as they are stored.
+
+    Raises:
+        ImageError: pillow-heif is not installed.
+    """
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise ImageError("reading heif needs one more package: pip install 'convcli[heif]'") from error
+    return pillow_heif.open_heif(data, convert_hdr_to_8bit=False, hdr_to_16bit=False)

@@ -1,0 +1,366 @@
+"""What a file says beside its pixels: what of it is sound, and what of it a result may say too.
+
+A format gathers a `Metadata` as the file has it, `described` checks it, and `fitted` takes from it what is
+untrue of a result or cannot be said in its format. Whatever is left out is a note, never an error.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from itertools import compress, islice
+from typing import Any, Final
+
+from convcli.core.errors import one_line
+from convcli.core.frozen import frozen, replace
+from convcli.formats.base import Header, Metadata
+from convcli.formats.calibration import Axes, Sampling
+
+LARGEST: Final = 16_000_000
+"""Bytes of the largest block that is read; a JPEG holds an ICC profile of 16.7 MB at most."""
+
+INCH: Final = 0.0254
+"""Metres an inch."""
+
+_RESOLUTIONS: Final = (20.0, 2_500_000.0)  # pixels a metre that every format can say: 1 to 63500 an inch
+_DPI: Final = "0.5 to 63500"
+_WORDS: Final = {
+    "icc": "ICC profile",
+    "exif": "Exif",
+    "xmp": "XMP",
+    "resolution": "resolution",
+    "gamma": "gamma",
+    "srgb": "sRGB",
+    "timing": "timing",
+    "axes": "axes and pixel sizes",
+    "ground": "georeference",
+}
+COMMENT: Final = "Comment"
+"""Keyword of the one text that a JPEG or GIF holds."""
+
+TEXTS: Final = "texts"
+"""In `Format.carries`, every text whatever its keyword."""
+
+Texts = tuple[tuple[str, str], ...]
+"""Keywords with their texts."""
+
+_MOST_NAMES: Final = 10  # of texts that are left out
+_EXIF_MARK: Final = b"Exif\0\0"
+_ORDERS: Final = {b"II*\0": "<", b"MM\0*": ">"}
+_SHORT, _LONG, _RATIONAL = 3, 4, 5  # types of an Exif entry
+_WHOLE: Final = {_SHORT: "H", _LONG: "I"}
+_ORIENTATION, _ACROSS, _DOWN, _UNIT = 274, 282, 283, 296  # tags of Exif and TIFF
+UNITS: Final = {2: INCH, 3: 0.01}
+"""Metres of TIFF's resolution units, tag 296."""
+_XMP_ORIENTATION: Final = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)([1-8])(?!\d)")
+
+
+@frozen
+class Said:
+    """What a result says beside its pixels, and notes of what it does not say."""
+
+    metadata: Metadata
+    notes: tuple[str, ...] = ()
+
+
+def described(header: Header, found: Metadata, orientation: int | None = None) -> Header:
+    """``header`` with what of ``found`` is sound, and a note of each block that is not.
+
+    Args:
+        header: the facts of the stored picture.
+        found: what the file says, unchecked; an Exif block with or without its ``Exif`` mark.
+        orientation: 1 to 8 where the format itself says it, else that of Exif, or else of XMP, counts.
+
+    Returns:
+        A header whose metadata is that of the upright picture; its rows and columns are the stored ones.
+    """
+    notes = list(header.notes)
+    icc = _sound("ICC profile", found.icc, _checked_icc, notes)
+    exif = _sound("Exif block", found.exif, _checked_exif, notes)
+    xmp = _sound("XMP packet", found.xmp, _checked_xmp, notes)
+    turn = _turn(orientation, exif, xmp)
+    resolution = found.resolution or (exif_resolution(exif) if exif else None)
+    if turn != 1 and (found.axes or found.ground):
+        notes.append("axes, pixel sizes and georeference are left out: they are those of the image as stored")
+        found = replace(found, axes=None, ground=None)
+    if resolution and not _spread(resolution, (1, 1)):
+        dpi = "×".join(f"{value:g}" for value in _dpi(resolution))
+        notes.append(f"the resolution is left out: {dpi} dpi; allowed: {_DPI}")
+    metadata = replace(
+        found,
+        icc=icc,
+        exif=exif and upright(exif),
+        xmp=xmp and _XMP_ORIENTATION.sub(rb"\g<1>1", xmp),
+        resolution=_spread(resolution[::-1] if resolution and turn > 4 else resolution, (1, 1)),
+        texts=tuple((keyword, text.replace("\0", " ")) for keyword, text in found.texts),
+        srgb=None if icc else found.srgb,  # a file may hold one of them, and the profile says more
+    )
+    return replace(header, orientation=turn, metadata=metadata, notes=tuple(notes))
+
+
+def _turn(orientation: int | None, exif: bytes | None, xmp: bytes | None) -> int:
+    """The first orientation that is stated, 1 where that is none of 1 to 8."""
+    stated = orientation or (exif and exif_orientation(exif)) or (xmp and _xmp_orientation(xmp)) or 1
+    return int(stated) if 1 <= stated <= 8 else 1
+
+
+def _sound(name: str, block: bytes | None, check: Callable[[bytes], bytes], notes: list[str]) -> bytes | None:
+    """What ``check`` makes of a block, or None and a note."""
+    if not block:
+        return None
+    try:
+        if len(block) > LARGEST:
+            raise ValueError(f"it has {len(block)} bytes, allowed: {LARGEST}")
+        return check(block)
+    except ValueError as error:
+        notes.append(f"the {name} is damaged and left out: {error}")
+        return None
+
+
+def _checked_icc(block: bytes) -> bytes:
+    """The profile without what follows it."""
+    size = int.from_bytes(block[:4], "big")
+    if not 132 <= size <= len(block) or block[36:40] != b"acsp":
+        raise ValueError(f"{len(block)} bytes that are no profile")
+    return block[:size]
+
+
+def _checked_exif(block: bytes) -> bytes:
+    """The block in TIFF form, its first directory whole and its orientation a whole number."""
+    block = block.removeprefix(_EXIF_MARK)
+    for tag, kind, count, _ in _entries(block):
+        if tag == _ORIENTATION and (kind not in _WHOLE or count != 1):
+            raise ValueError(f"its orientation is {count} of type {kind}, not one whole number")
+    return block
+
+
+def _checked_xmp(block: bytes) -> bytes:
+    """The packet without the zeros that pad it."""
+    block = block.rstrip(b"\0")
+    block.decode()
+    if b"\0" in block:
+        raise ValueError("it is not UTF-8")
+    return block
+
+
+def _entries(exif: bytes) -> list[tuple[int, int, int, int]]:
+    """(tag, type, count, place of the four bytes of its value) of the first directory's entries.
+
+    Raises:
+        ValueError: the block is no TIFF, or ends within its first directory.
+    """
+    order = _ORDERS.get(exif[:4])
+    if order is None or len(exif) < 8:
+        raise ValueError(f"it starts with {exif[:4]!r}, allowed: {' or '.join(map(repr, _ORDERS))}")
+    (start,) = struct.unpack_from(order + "I", exif, 4)
+    places = range(start + 2, start + 2, 12)
+    if start + 2 <= len(exif):
+        (count,) = struct.unpack_from(order + "H", exif, start)
+        places = range(start + 2, start + 2 + 12 * count, 12)
+    if start < 8 or places.stop > len(exif):
+        raise ValueError("its directory does not lie within it")
+    return [(*struct.unpack_from(order + "HHI", exif, place), place + 8) for place in places]
+
+
+def _number(exif: bytes, wanted: int) -> float | None:
+    """The first entry of tag ``wanted`` that holds one whole number or one fraction, or None."""
+    order = _ORDERS[exif[:4]]
+    for tag, kind, count, place in _entries(exif):
+        if tag != wanted or count != 1:
+            continue
+        if kind in _WHOLE:
+            return float(struct.unpack_from(order + _WHOLE[kind], exif, place)[0])
+        (at,) = struct.unpack_from(order + "I", exif, place)
+        if kind == _RATIONAL and at + 8 <= len(exif):
+            upper, lower = struct.unpack_from(order + "II", exif, at)
+            return float(upper / lower) if lower else None
+    return None
+
+
+def exif_orientation(exif: bytes) -> int | None:
+    """The orientation that a sound Exif block states, or None."""
+    value = _number(exif, _ORIENTATION)
+    return None if value is None else int(value)
+
+
+def exif_resolution(exif: bytes) -> tuple[float, float] | None:
+    """Pixels a metre, (across, down), that a sound Exif block states, or None."""
+    across, down, unit = (_number(exif, tag) for tag in (_ACROSS, _DOWN, _UNIT))
+    metres = UNITS.get(2 if unit is None else int(unit))
+    return (across / metres, down / metres) if across and down and metres else None
+
+
+def upright(exif: bytes) -> bytes:
+    """A sound Exif block whose orientation is 1, every other byte as it was."""
+    order, changed = _ORDERS[exif[:4]], bytearray(exif)
+    for tag, kind, _, place in _entries(exif):
+        if tag == _ORIENTATION:
+            struct.pack_into(order + _WHOLE[kind], changed, place, 1)
+    return bytes(changed)
+
+
+def _xmp_orientation(xmp: bytes) -> int | None:
+    found = _XMP_ORIENTATION.search(xmp)
+    return int(found[2]) if found else None
+
+
+def inflated(data: bytes, most: int = LARGEST) -> bytes:
+    """What zlib made ``data`` of.
+
+    Raises:
+        ValueError: damaged, or more than ``most`` bytes.
+    """
+    stream = zlib.decompressobj()
+    try:
+        plain = stream.decompress(data, most + 1)
+    except zlib.error as error:
+        raise ValueError(f"it cannot be inflated: {error}") from error
+    if len(plain) > most or not stream.eof:
+        raise ValueError(f"it inflates to more than {most} bytes, or is cut off")
+    return plain
+
+
+def fitted(
+    metadata: Metadata,
+    format_name: str,
+    limits: Mapping[str, int],
+    channels: int,
+    samplings: Sequence[Sampling],
+    frames: int,
+) -> Said:
+    """What a result can say of its source's metadata.
+
+    Args:
+        metadata: the source's, checked by `described`.
+        format_name: the result's format, and ``limits`` what that holds, as `Format.carries` says.
+        channels: those of the result.
+        samplings: where its pixels lie in the source, along rows and columns, behind frames where those are
+            filtered too.
+        frames: those of the result, or 0 where they are not the source's.
+    """
+    notes = []
+    down, across = samplings[-2:]
+    spread = _spread(metadata.resolution, (down.step, across.step))
+    if metadata.resolution and not spread:
+        notes.append("the resolution is left out: divided by the stride it is below 0.5 dpi")
+    axes, said = _placed(metadata.axes, samplings, frames)
+    notes += said
+    ground = metadata.ground and metadata.ground.sampled(down, across)
+    metadata = replace(metadata, resolution=spread, axes=axes, ground=ground)
+    space, wanted = (metadata.icc or b"")[16:20], b"RGB " if channels > 2 else b"GRAY"
+    if metadata.icc and space != wanted:
+        names = [one_line(name.decode("latin-1").strip()) for name in (space, wanted)]
+        notes.append("the ICC profile is left out: it is for {} pixels, the result's are {}".format(*names))
+        metadata = replace(metadata, icc=None)
+    dropped = _unsayable(metadata, limits)
+    texts, left = _fitting(metadata.texts, limits)
+    words = [*dropped.values(), *left]
+    if words:
+        notes.append(f"left out, because {format_name} cannot say it: {', '.join(words)}")
+    nothing: dict[str, Any] = dict.fromkeys(dropped)
+    return Said(replace(metadata, texts=texts, **nothing), tuple(notes))
+
+
+def _placed(axes: Axes | None, samplings: Sequence[Sampling], frames: int) -> tuple[Axes | None, list[str]]:
+    """The axes of a result, and notes of what they do not say."""
+    if axes is None:
+        return None, []
+    down, across = samplings[-2:]
+    found = axes.deepened(frames, samplings[0]) if len(samplings) == 3 else axes
+    if found is None or found.frames != frames:
+        return None, [f"axes and pixel sizes are left out: the result's frames are not those of {axes}"]
+    moved = [f"{float(one.start):g}" for one in (down, across)]
+    notes = []
+    if axes.writer == "ome" and moved != ["0", "0"] and (axes.step("X") or axes.step("Y")):
+        notes.append(
+            f"OME-XML cannot say that the first pixel is row {moved[0]}, column {moved[1]} of the input"
+        )
+    return found.sampled(down, across), notes
+
+
+def _unsayable(metadata: Metadata, limits: Mapping[str, int]) -> dict[str, str]:
+    """The fields that ``limits`` do not hold, texts aside, with their names for people."""
+    dropped = {}
+    for name, words in _WORDS.items():
+        value = getattr(metadata, name)
+        size = len(value) if isinstance(value, bytes) else 0
+        if value is not None and size > limits.get(name, -1):
+            dropped[name] = f"{words} of {size} bytes" if name in limits else words
+    return dropped
+
+
+def _fitting(texts: Texts, limits: Mapping[str, int]) -> tuple[Texts, list[str]]:
+    """The texts that ``limits`` hold, and names of the others for people."""
+    fits = [len(text.encode()) <= _most(limits, keyword) for keyword, text in texts]
+    left = dict.fromkeys(f"text {keyword}" for (keyword, _), fit in zip(texts, fits, strict=True) if not fit)
+    more = [f"{len(left) - _MOST_NAMES} texts more"] if len(left) > _MOST_NAMES else []
+    return tuple(compress(texts, fits)), [*islice(left, _MOST_NAMES), *more]
+
+
+def _most(limits: Mapping[str, int], keyword: str) -> int:
+    """Bytes of the largest text of this keyword, or -1."""
+    return limits.get(TEXTS, limits.get(keyword, -1))
+
+
+def _spread(resolution: tuple[float, float] | None, steps: tuple[int, int]) -> tuple[float, float] | None:
+    """The resolution where each step is one pixel, or None where not every format can say it."""
+    if resolution is None:
+        return None
+    across, down = resolution[0] / steps[1], resolution[1] / steps[0]
+    least, most = _RESOLUTIONS
+    return (across, down) if least <= across <= most and least <= down <= most else None
+
+
+def inches(resolution: tuple[float, float]) -> tuple[float, float]:
+    """Pixels an inch, (across, down): whole numbers where the metre's may have been rounded from them."""
+    values = _dpi(resolution)
+    whole = [round(value) for value in values]
+    across, down = (w if abs(w - v) <= INCH / 2 else v for v, w in zip(values, whole, strict=True))
+    return across, down
+
+
+def _dpi(resolution: tuple[float, float]) -> tuple[float, float]:
+    """Pixels an inch, unrounded."""
+    return resolution[0] * INCH, resolution[1] * INCH
+
+
+def blocks_of(image: Any) -> Metadata:
+    """The profile, Exif block and XMP packet that Pillow, or pillow-heif, found, unchecked."""
+    info = image.info
+    return Metadata(icc=info.get("icc_profile"), exif=info.get("exif"), xmp=info.get("xmp"))
+
+
+def blocks_for(metadata: Metadata) -> dict[str, Any]:
+    """Pillow's options that write the profile, Exif block and XMP packet, where there are any."""
+    exif = metadata.exif and _EXIF_MARK + metadata.exif
+    options = {"icc_profile": metadata.icc, "exif": exif, "xmp": metadata.xmp}
+    return {name: block for name, block in options.items() if block}
+
+
+def comment(block: bytes | None) -> tuple[tuple[str, str], ...]:
+    """A comment in UTF-8 or Latin-1 as the one text of a file."""
+    if not block or len(block) > LARGEST:
+        return ()
+    try:
+        text = block.decode()
+    except ValueError:
+        text = block.decode("latin-1")
+    return ((COMMENT, text.rstrip("\0")),)
+
+
+def listed(metadata: Metadata) -> tuple[tuple[str, str], ...]:
+    """The name of each field that says something, with words for people."""
+    size = len(metadata.icc or b"")
+    words = {**_WORDS, "icc": f"ICC profile ({size} bytes)", TEXTS: f"texts ({len(metadata.texts)})"}
+    if metadata.resolution:
+        words["resolution"] = "{:g}×{:g} dpi".format(*(round(v, 2) for v in inches(metadata.resolution)))
+    if metadata.gamma:
+        words["gamma"] = f"gamma {metadata.gamma:g}"
+    if metadata.timing:
+        seconds = float(sum(metadata.timing.durations))
+        words["timing"] = f"timing ({len(metadata.timing.durations)} frames, {seconds:g} s)"
+    if metadata.axes and str(metadata.axes):
+        words["axes"] = f"axes ({metadata.axes})"
+    return tuple((name, text) for name, text in words.items() if getattr(metadata, name) not in (None, ()))

@@ -1,0 +1,195 @@
+"""NPY: NumPy's own arrays of every type that pixels have here.
+
+The shape alone says what the axes are:
+
+- (rows, columns);
+- (rows, columns, channels) with 1 to 4 channels, of 2 and 4 the last is alpha;
+- (frames, rows, columns) with more than 4 columns;
+- (frames, rows, columns, channels) with any number of channels; no channel is alpha if there are more than
+  4 of them, or one frame, as in a tensor of feature maps.
+
+Images of more than 4 channels, and those of 2 or 4 without alpha, are written with four axes, so that they
+come back as they are.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from functools import partial
+from math import prod
+from typing import Final
+
+import numpy as np
+from numpy.lib import format as npy
+
+from convcli.core.dtypes import Array, DType
+from convcli.core.errors import ImageError, shown
+from convcli.files.input import Input
+from convcli.formats.base import COLORS, Header, Layout, Metadata, Reader, whole
+from convcli.formats.raw import HEAD, RawEncoder, RawRows
+
+_TYPES: Final = (
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "float16",
+    "float32",
+    "float64",
+)
+_WIDE: Final = ("int64", "uint64")
+_NARROW: Final = (np.dtype(np.int32), np.dtype(np.uint32))
+"""What values of the wide types are held by, if they fit."""
+
+_PART: Final = 2**23  # bytes whose range is found at once
+_MOST_CHANNELS: Final = 4096
+
+
+class Npy:
+    """NumPy's file of one array (versions 1.0 and 2.0), either order of axes and of bytes; never a pickle."""
+
+    name = "npy"
+    bands: bool = True
+    most_channels: int = _MOST_CHANNELS
+    suffixes: tuple[str, ...] = (".npy",)
+
+    def sniff(self, head: bytes) -> bool:
+        return head.startswith(npy.MAGIC_PREFIX)
+
+    def header(self, data: bytes) -> Header:
+        return self.open(Input(data=data))[0][0]
+
+    def decode(self, data: bytes, header: Header) -> Array:
+        return next(self.frames(data, header))
+
+    def frames(self, data: bytes, header: Header) -> Iterator[Array]:
+        """Each picture, whatever the order of the axes."""
+        shape, by_columns, kind, begin, _ = _layout(data)
+        count = prod(shape)
+        if len(data) - begin != count * kind.itemsize:
+            raise ImageError(
+                f"damaged npy: {len(data) - begin} bytes of pixels where {count * kind.itemsize} are due"
+            )
+        values = np.frombuffer(data, np.uint8 if kind.kind == "b" else kind, count, begin)
+        values = _plain(kind, header.dtype, values)
+        for picture in values.reshape(shape, order="F" if by_columns else "C"):
+            yield np.require(picture, header.dtype, ["C", "A"])
+
+    def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
+        (frames, rows, columns, channels), by_columns, kind, begin, axes = _layout(source.head(HEAD))
+        due = frames * rows * columns * channels * kind.itemsize
+        pixel, notes = _pixel_type(source, kind, begin, due)
+        bands = channels > COLORS or (len(axes) == 4 and frames == 1 and channels in (2, 4))
+        notes += _reading(axes)
+        header = Header(self.name, rows, columns, channels, pixel, frames, notes=notes, bands=bands)
+        if by_columns or source.size - begin != due:
+            return [(header, None)]
+        stored = np.dtype(np.uint8) if kind.kind == "b" else kind
+        return [(header, RawRows(source, begin, header, stored, partial(_plain, kind, pixel)))]
+
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
+        return dtype.name in _TYPES
+
+    def carries(self, channels: int) -> Mapping[str, int]:
+        return {}
+
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
+        return whole(self.encoder(Layout.of(pixels), metadata, len(pixels)), pixels)
+
+    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> RawEncoder:
+        head = io.BytesIO()
+        shape: tuple[int, ...] = layout.shape if layout.channels > 1 else layout.shape[:2]
+        if layout.frames > 1 or layout.bands or layout.channels > COLORS:
+            shape = layout.frames, *layout.shape
+        facts = {"descr": npy.dtype_to_descr(layout.dtype), "fortran_order": False, "shape": shape}
+        npy.write_array_header_1_0(head, facts)
+        return RawEncoder(layout, head.getvalue(), layout.dtype)
+
+
+def _reading(axes: tuple[int, ...]) -> tuple[str, ...]:
+    """How a shape was read that could mean something else."""
+    frames, last = axes[0], axes[-1]
+    if len(axes) == 3 and last > COLORS:
+        many = f"{frames} frame{'s' * (frames > 1)} of {last}×{axes[1]}"
+        return (f"shape {axes} is taken as {many}; {(1, *axes)} would be {last} channels",)
+    if len(axes) == 4 and axes[1] <= COLORS < last:
+        moved = (frames, axes[2], last, axes[1])
+        return (
+            f"shape {axes} is taken as {last} channels of {axes[2]}×{axes[1]}; "
+            f"channels first are {moved} after transpose(0, 2, 3, 1)",
+        )
+    if len(axes) == 4 and last in (2, 4):
+        alpha = "no channel is taken for alpha" if frames == 1 else "the last channel is taken for alpha"
+        return (f"{alpha}, as in every array of {'one frame' if frames == 1 else 'several frames'}",)
+    return ()
+
+
+def _pixel_type(source: Input, kind: DType, begin: int, due: int) -> tuple[DType, tuple[str, ...]]:
+    """The type of the pixels, and a note where it is a narrower one that holds every value all the same.
+
+    Raises:
+        ImageError: there is none.
+    """
+    if kind.name not in _WIDE:
+        return np.dtype(np.uint8) if kind.kind == "b" else kind.newbyteorder("="), ()
+    low, high = _range(source, kind, begin, due)
+    fits = (dtype for dtype in _NARROW if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max)
+    found = next(fits, None)
+    if found is None:
+        raise ImageError(
+            f"npy of type {kind.name} with values from {low} to {high}; allowed: those of int32 or uint32; "
+            "save it as float64 (array.astype('float64')), which is exact up to 2⁵³"
+        )
+    return found, (f"its {kind.name} values, {low} to {high}, are taken as {found}",)
+
+
+def _range(source: Input, kind: DType, begin: int, due: int) -> tuple[int, int]:
+    """The lowest and the highest value, found in parts; of a file that is cut off, those that are there."""
+    lows, highs = [], []
+    for place in range(begin, min(begin + due, source.size - kind.itemsize + 1), _PART):
+        data = source.part(place, min(_PART, begin + due - place))
+        values = np.frombuffer(data, kind, len(data) // kind.itemsize)
+        lows.append(int(values.min()))
+        highs.append(int(values.max()))
+    return min(lows, default=0), max(highs, default=0)
+
+
+def _plain(kind: DType, pixel: DType, values: Array) -> Array:
+    """Stored values as those of pixels: truths as white."""
+    if kind.kind == "b":
+        return np.where(values, np.uint8(255), np.uint8(0))
+    return values.astype(pixel, copy=False)
+
+
+def _layout(data: bytes) -> tuple[tuple[int, int, int, int], bool, DType, int, tuple[int, ...]]:
+    """(frames, rows, columns, channels), whether columns come first, the type, the values' start, its shape.
+
+    Raises:
+        ImageError: another version, or an array that is no picture.
+        ValueError: the file ends in its header.
+    """
+    file = io.BytesIO(data)
+    version = npy.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ImageError(f"npy of version {version[0]}.{version[1]}; allowed: 1.0 and 2.0")
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    try:
+        shape, by_columns, kind = read(file)
+    except Exception as error:  # of every kind, with the header in it
+        if "EOF: reading" in str(error):
+            raise
+        raise ImageError("damaged npy: its header cannot be read") from error
+    if kind.name not in (*_TYPES, *_WIDE, "bool") or kind.subdtype:
+        allowed = ", ".join((*_TYPES, *_WIDE))
+        raise ImageError(f"npy of type {shown(kind)}; allowed: bool, {allowed}")
+    if len(shape) not in (2, 3, 4) or min(shape) < 1 or (len(shape) == 4 and shape[3] > _MOST_CHANNELS):
+        raise ImageError(
+            f"npy of shape {shown(shape)}; allowed: (rows, columns), (rows, columns, 1 to 4 channels), "
+            f"(frames, rows, columns), (frames, rows, columns, 1 to {_MOST_CHANNELS} channels)"
+        )
+    single = len(shape) == 2 or (len(shape) == 3 and shape[2] <= COLORS)
+    frames, rows, columns, channels = (*((1,) * single), *shape, 1)[:4]
+    return (frames, rows, columns, channels), by_columns, kind, file.tell(), shape

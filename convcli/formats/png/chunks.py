@@ -1,0 +1,245 @@
+"""The chunks of a PNG, and whether they make a picture (ISO/IEC 15948, clauses 5 and 11).
+
+libpng says of a file that it does not take what happens to stand in its memory; so what it gets has been
+found in order here, and holds nothing that it would stumble over.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from convcli.core.errors import ImageError, one_line
+from convcli.core.frozen import frozen
+from convcli.files.input import Window
+from convcli.formats import deflate
+from convcli.formats.decoding import PALETTE_NOTE
+from convcli.formats.png.writer import SIGNATURE, chunk
+
+Bytes = bytes | Window
+"""A file, whole or as it is read."""
+
+Chunk = tuple[bytes, int, int]
+"""Kind, place of the body, and its length."""
+
+LARGEST_SIDE: Final = 10**6
+"""Rows or columns that libpng takes, and with it most programs."""
+
+_PALETTE: Final = 3  # a colour type
+_SAMPLES: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+_DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_CRITICAL: Final = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_MOST_COLOURS: Final = 256
+_MOST_DEFLATED: Final = 1032  # bytes that one byte of deflate can stand for
+_HIDDEN: Final = "the default image is left out: it is no frame of the animation"
+_PIECE: Final = 2**18  # bytes of an IDAT chunk that are taken at once
+
+
+@frozen
+class Structure:
+    """What says how the pixels are stored.
+
+    Attributes:
+        front: body of the IHDR chunk behind the sizes.
+        palette: body of the PLTE chunk, where colours are looked up.
+        transparency: body of the tRNS chunk, empty where there is none that counts.
+        moving: whether it says that it is an animation.
+        hidden: whether the image of the IDAT chunks is no frame of it.
+    """
+
+    rows: int
+    columns: int
+    depth: int
+    colour: int
+    front: bytes
+    palette: bytes
+    transparency: bytes
+    moving: bool
+    hidden: bool
+    notes: tuple[str, ...]
+
+    @property
+    def channels(self) -> int:
+        """1 to 4: gray or colours, and alpha."""
+        colours = 3 if self.colour == _PALETTE else _SAMPLES[self.colour]
+        return colours + bool(self.transparency)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether pixels stand as they are, 8 or 16 bits each, from the top down."""
+        stored = self.depth >= 8 and self.colour != _PALETTE and not self.transparency
+        return stored and not (self.hidden or any(self.front[2:])) and self.columns <= LARGEST_SIDE
+
+    def file(self, bodies: Iterable[bytes]) -> bytes:
+        """A file of nothing but the picture, of these bodies of IDAT chunks."""
+        parts = [SIGNATURE, chunk(b"IHDR", struct.pack(">II", self.columns, self.rows), self.front)]
+        parts += [chunk(b"PLTE", self.palette)] if self.palette else []
+        parts += [chunk(b"tRNS", self.transparency)] if self.transparency else []
+        parts += [chunk(b"IDAT", body) for body in bodies]
+        return b"".join((*parts, chunk(b"IEND")))
+
+    def check_room(self, size: int) -> None:
+        """Refuse sizes that a file of so many bytes cannot be inflated to, before memory is taken."""
+        each = self.columns * _SAMPLES[self.colour] * self.depth
+        shape = f"{self.columns}×{self.rows}"
+        if self.rows * ((each + 7) // 8 + 1) > size * _MOST_DEFLATED:
+            raise ImageError(f"damaged png: {size} bytes cannot hold {shape} pixels")
+        if not self.is_plain and max(self.rows, self.columns) > LARGEST_SIDE:
+            raise ImageError(f"png of {shape} pixels; allowed: {LARGEST_SIDE} a side")
+
+
+def walk(data: Bytes) -> Iterator[Chunk]:
+    """Every chunk but the last, ``IEND``; what stands behind that is none of the picture."""
+    place = len(SIGNATURE)
+    while place + 8 <= len(data):
+        length, kind = struct.unpack(">I4s", data[place : place + 8])
+        if kind == b"IEND":
+            return
+        yield kind, place + 8, length
+        place += length + 12
+
+
+def structure(data: Bytes, chunks: Iterable[Chunk] | None = None) -> Structure:
+    """What the chunks say of the pixels.
+
+    Args:
+        chunks: those of `walk`, for who has them already.
+
+    Raises:
+        ImageError: they are damaged, or mean nothing here and are said to be needed.
+    """
+    found = list(walk(data) if chunks is None else chunks)
+    _check_order([kind for kind, _, _ in found])
+    columns, rows, depth, colour, front = _front(data, found[0])
+    in_front: dict[bytes, Chunk] = {}
+    for each in found:
+        if each[0] == b"IDAT":
+            break
+        in_front.setdefault(each[0], each)
+    palette = _palette(data, in_front.get(b"PLTE")) if colour == _PALETTE else b""
+    transparency, notes = b"", tuple[str, ...]()
+    if b"tRNS" in in_front and colour in (0, 2, _PALETTE):
+        transparency, notes = _transparency(data, in_front[b"tRNS"], colour, len(palette) // 3)
+    moving, hidden = b"acTL" in in_front, b"fcTL" not in in_front
+    notes += ((PALETTE_NOTE,) if palette else ()) + ((_HIDDEN,) if moving and hidden else ())
+    notes += _ending(data, found[-1])
+    sizes = rows, columns, depth, colour
+    return Structure(*sizes, front, palette, transparency, moving, moving and hidden, notes)
+
+
+def _check_order(kinds: list[bytes]) -> None:
+    """Refuse chunks that make no picture, whatever is in them."""
+    if kinds[:1] != [b"IHDR"]:
+        raise ImageError("damaged png: it does not start with an IHDR chunk")
+    for kind in dict.fromkeys(kinds):
+        shown = repr(one_line(kind.decode("latin-1")))
+        if not kind.isalpha():
+            raise ImageError(f"damaged png: {shown} is not a kind of chunk")
+        if not kind[0] & 0x20 and kind not in _CRITICAL:
+            raise ImageError(f"png with a chunk of the unknown kind {shown}, which its pixels depend on")
+    if b"IDAT" not in kinds:
+        raise ImageError("damaged png: it ends before its pixels")
+    first, count = kinds.index(b"IDAT"), kinds.count(b"IDAT")
+    if kinds[first : first + count] != [b"IDAT"] * count:
+        raise ImageError("damaged png: other chunks stand between its IDAT chunks")
+    for single in ("IHDR", "PLTE"):
+        if kinds.count(single.encode()) > 1:
+            raise ImageError(f"damaged png: it has more than one {single} chunk")
+
+
+def _front(data: Bytes, first: Chunk) -> tuple[int, int, int, int, bytes]:
+    """Columns, rows, depth, colour type, and the body behind the sizes."""
+    front = _required(data, first)
+    if len(front) != 13:
+        raise ImageError(f"damaged png: IHDR has {len(front)} bytes; allowed: 13")
+    columns, rows, depth, colour, *methods = struct.unpack(">IIBBBBB", front)
+    if not columns or not rows or max(columns, rows) >= 2**31:
+        raise ImageError(f"damaged png: {columns}×{rows} pixels")
+    if depth not in _DEPTHS.get(colour, ()):
+        raise ImageError(f"damaged png: {depth} bits of colour type {colour}")
+    if methods[:2] != [0, 0] or methods[2] > 1:
+        raise ImageError(f"damaged png: compression, filter and interlace methods {methods}")
+    return columns, rows, depth, colour, front[8:]
+
+
+def _palette(data: Bytes, found: Chunk | None) -> bytes:
+    if found is None:
+        raise ImageError("damaged png: it has no palette in front of its pixels")
+    colours, odd = divmod(found[2], 3)
+    if odd or not 1 <= colours <= _MOST_COLOURS:
+        raise ImageError(f"damaged png: PLTE has {found[2]} bytes; allowed: 3 to 768, three a colour")
+    return _required(data, found)
+
+
+def _transparency(data: Bytes, found: Chunk, colour: int, entries: int) -> tuple[bytes, tuple[str, ...]]:
+    """The body of a tRNS chunk; one that cannot be meant is nothing and a note, as libpng takes it."""
+    most = entries if colour == _PALETTE else 2 * _SAMPLES[colour]
+    least = 1 if colour == _PALETTE else most
+    if least <= found[2] <= most:
+        return _required(data, found), ()
+    allowed = f"{least} to {most}" if least < most else most
+    return b"", (f"the tRNS chunk is left out: it has {found[2]} bytes; allowed: {allowed}",)
+
+
+def _ending(data: Bytes, last: Chunk) -> tuple[str, ...]:
+    """A note where the file is cut off behind its pixels."""
+    _, place, length = last
+    return () if data[place + length + 8 : place + length + 12] == b"IEND" else ("the file has no end",)
+
+
+def body(data: Bytes, found: Chunk) -> bytes:
+    """A chunk's body.
+
+    Raises:
+        ValueError: it is not whole, or not as its check sum says.
+    """
+    kind, place, length = found
+    inside, crc = data[place : place + length], data[place + length : place + length + 4]
+    if len(crc) < 4:
+        raise ValueError("it ends too early")
+    if deflate.crc32(inside, deflate.crc32(kind)) != int.from_bytes(crc, "big"):
+        raise ValueError("its check sum is wrong")
+    return inside
+
+
+def _required(data: Bytes, found: Chunk) -> bytes:
+    """The body of a chunk without which there is no picture."""
+    try:
+        return body(data, found)
+    except ValueError as error:
+        raise ImageError(f"damaged png: {found[0].decode()}: {error}") from error
+
+
+def bodies(data: Bytes, kinds: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes]]:
+    """(kind, body) of the chunks of some kinds, in the order of the file.
+
+    Raises:
+        ImageError: one of them is damaged.
+    """
+    for found in walk(data):
+        if found[0] in kinds:
+            yield found[0], _required(data, found)
+
+
+def pixels(data: Bytes) -> Iterator[bytes]:
+    """The bodies of the IDAT chunks, large ones in pieces and small ones together, each found sound.
+
+    Raises:
+        ImageError: one is cut off, or its check sum is wrong.
+    """
+    kept: list[bytes] = []
+    for kind, place, length in walk(data):
+        if kind == b"IDAT":
+            end, crc = place + length, deflate.crc32(kind)
+            for start in range(place, min(end, len(data)), _PIECE):
+                kept.append(data[start : min(start + _PIECE, end)])
+                crc = deflate.crc32(kept[-1], crc)
+                if len(kept) * len(kept[-1]) >= _PIECE:
+                    yield b"".join(kept)
+                    kept = []
+            if end + 4 > len(data):
+                raise ImageError("damaged png: it ends too early")
+            if crc != int.from_bytes(data[end : end + 4], "big"):
+                raise ImageError("damaged png: IDAT: its check sum is wrong")
+    yield b"".join(kept)

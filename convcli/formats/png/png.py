@@ -1,0 +1,286 @@
+"""PNG: 1 to 16 bits, gray, RGB, palette, alpha; decoded by imagecodecs, exact for every type."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from convcli.core.dtypes import Array, DType
+from convcli.core.errors import ImageError, one_line, shown
+from convcli.core.frozen import replace
+from convcli.files.input import Input
+from convcli.formats.base import BAND, Bands, Coding, Header, Layout, Metadata, Reader, rows_of_bands, whole
+from convcli.formats.decoding import hush
+from convcli.formats.metadata import LARGEST, TEXTS, described, inflated
+from convcli.formats.png import apng
+from convcli.formats.png import chunks as pngchunks
+from convcli.formats.png.chunks import LARGEST_SIDE, Bytes, Chunk, Structure, bodies, body, structure
+from convcli.formats.png.rows import PIECE, PngRows, unpacked
+from convcli.formats.png.writer import SIGNATURE, PngEncoder, chunk
+
+_XMP: Final = b"XML:com.adobe.xmp"
+_XMP_MARK: Final = b"http://ns.adobe.com/xap/1.0/\0"  # as JPEG has it
+_RAW: Final = "Raw profile type "
+_RAW_NAMES: Final = {"exif": "exif", "xmp": "xmp", "icc": "icc", "icm": "icc"}
+_TEXT_COST: Final = 100  # bytes that a text counts for beside its own: there may be many
+_MOST_NOTES: Final = 10
+_SMALL_BAND: Final = 4 * BAND  # bytes, of small files
+_ANIMATION: Final = (b"acTL", b"fcTL", b"IDAT", b"fdAT")
+
+
+class Png:
+    """Portable Network Graphics (ISO/IEC 15948)."""
+
+    name = "png"
+    suffixes: tuple[str, ...] = (".png", ".apng")
+    largest_side = LARGEST_SIDE
+    largest_pixels = LARGEST_SIDE**2
+    moving = 8
+
+    def sniff(self, head: bytes) -> bool:
+        return head.startswith(SIGNATURE)
+
+    def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
+        return [(self.header(source.window()), None)]
+
+    def header(self, data: Bytes) -> Header:
+        found = list(pngchunks.walk(data))
+        said = structure(data, found)
+        kept = np.dtype(np.uint16 if said.depth == 16 else np.uint8)
+        metadata, notes = _metadata(data, found)
+        frames = 1
+        if said.moving:
+            parts, plays = apng.parts(bodies(data, _ANIMATION), said.rows, said.columns)
+            if len(parts) > 1:
+                frames, metadata = len(parts), replace(metadata, timing=apng.timing(parts, plays))
+        notes = (*said.notes, *notes)
+        facts = Header(self.name, said.rows, said.columns, said.channels, kept, frames, notes=notes)
+        return described(facts, metadata)
+
+    def decode(self, data: bytes, header: Header) -> Array:
+        said = structure(data)
+        if header.frames > 1 or said.hidden:
+            return next(self.frames(data, header))
+        pixels = [inside for _, inside in bodies(data, (b"IDAT",))]
+        return _decoded(said, header.rows, header.columns, pixels)
+
+    def frames(self, data: bytes, header: Header) -> Iterator[Array]:
+        """Each frame of an animation as it is shown."""
+        found, _ = apng.parts(bodies(data, _ANIMATION), header.rows, header.columns)
+        said = structure(data)
+        blank = np.zeros((header.rows, header.columns, header.channels), header.dtype)
+        return apng.composed(found, blank, lambda part: _decoded(said, *part.shape, part.bodies))
+
+    def progressive(self, source: Input, header: Header) -> Reader | None:
+        data = source.window()
+        said = structure(data)
+        if not said.is_plain:
+            return None
+        said.check_room(len(data))
+        return PngRows(pngchunks.pixels(data), header, said.front)
+
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
+        return dtype in (np.uint8, np.uint16)
+
+    def carries(self, channels: int) -> Mapping[str, int]:
+        said = "icc", "exif", "xmp", "resolution", "gamma", "srgb", "timing", TEXTS
+        return dict.fromkeys(said, LARGEST)
+
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
+        return whole(self.encoder(Layout.of(pixels), metadata, len(pixels)), pixels)
+
+    def band(self, layout: Layout, coding: Coding) -> int:
+        return rows_of_bands(layout, _SMALL_BAND if coding.small else BAND)
+
+    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> Bands:
+        if max(layout.rows, layout.columns) > LARGEST_SIDE:
+            shape = f"{layout.columns}×{layout.rows}"
+            raise ImageError(
+                f"a PNG of {shape} pixels is not written: most decoders refuse sides over {LARGEST_SIDE}"
+            )
+        coding = metadata.coding
+        bands = PngEncoder(layout, chunks(metadata), metadata.timing, coding.small)
+        return Bands(bands, layout, self.band(layout, coding))
+
+
+def _decoded(said: Structure, rows: int, columns: int, pixels: Sequence[bytes]) -> Array:
+    """(rows, columns, channels) of the bodies of IDAT chunks."""
+    import imagecodecs
+
+    hush("imagecodecs")  # which speaks of every interlaced picture
+    said = replace(said, rows=rows, columns=columns)
+    data = said.file(pixels)
+    said.check_room(len(data))
+    for _ in unpacked(iter(pixels), PIECE):  # of a wrong sum libpng may only warn
+        pass
+    decoded: Array = imagecodecs.png_decode(data)
+    return decoded.reshape(rows, columns, said.channels)
+
+
+def _metadata(data: Bytes, chunks: list[Chunk]) -> tuple[Metadata, tuple[str, ...]]:
+    """What the chunks before and behind the pixels say, unchecked, and notes of what is left out.
+
+    The first of a kind counts, and one that says how to show the pixels counts only in front of them.
+    """
+    found, raw = dict[str, Any](), dict[str, Any]()
+    texts: list[tuple[str, str]] = []
+    notes, room, behind = dict[str, None](), LARGEST, False
+    for each in chunks:
+        kind, _, length = each
+        behind |= kind == b"IDAT"
+        known = kind in _READERS
+        if kind in _PIXELS or (behind and kind in _IN_FRONT) or (length > LARGEST and not known):
+            continue
+        try:
+            name, value = _READERS.get(kind, _unknown)(body(data, each), room)
+        except (ValueError, struct.error) as error:
+            room //= 2  # so that many texts that inflate without end cost no more than one
+            if len(notes) < _MOST_NOTES:
+                notes[f"the {one_line(kind.decode('latin-1'))} chunk is left out: {error}"] = None
+            continue
+        if name == TEXTS:
+            texts.append(value)
+            room -= min(room, sum(map(len, value)) + _TEXT_COST)
+        elif name == _RAW:
+            raw.setdefault(*value)
+            room -= min(room, len(value[1]) + _TEXT_COST)
+        elif name and value is not None:
+            found.setdefault(name, value)
+    return Metadata(**{**raw, **found}, texts=tuple(texts)), tuple(notes)
+
+
+Found = tuple[str, Any]
+"""A field of `Metadata` and its value."""
+
+
+def _profile(body: bytes, room: int) -> Found:
+    _, rest = _split(body)
+    return "icc", inflated(rest[1:])
+
+
+def _gamma(body: bytes, room: int) -> Found:
+    (value,) = struct.unpack(">I", body)
+    return "gamma", value / 100_000 or None
+
+
+def _intent(body: bytes, room: int) -> Found:
+    (value,) = struct.unpack("B", body)
+    return "srgb", value if value < 4 else None
+
+
+def _resolution(body: bytes, room: int) -> Found:
+    across, down, unit = struct.unpack(">IIB", body)
+    return "resolution", (across, down) if unit == 1 else None
+
+
+def _exif(body: bytes, room: int) -> Found:
+    return "exif", body
+
+
+def _text(body: bytes, room: int) -> Found:
+    keyword, text = _split(body)
+    return _said(keyword, text, "latin-1", room)
+
+
+def _deflated_text(body: bytes, room: int) -> Found:
+    keyword, rest = _split(body)
+    return _said(keyword, inflated(rest[1:], room), "latin-1", room)
+
+
+def _international_text(body: bytes, room: int) -> Found:
+    keyword, rest = _split(body)
+    deflated, (_, text) = rest[:1] == b"\1", _split(_split(rest[2:])[1])
+    if keyword == _XMP:
+        return "xmp", inflated(text) if deflated else text
+    return _said(keyword, inflated(text, room) if deflated else text, "utf-8", room)
+
+
+def _said(keyword: bytes, text: bytes, encoding: str, room: int) -> Found:
+    """One text, or a block that ImageMagick and others write as one."""
+    words = keyword.decode("latin-1")
+    if not 1 <= len(words) <= 79 or not words.isprintable():
+        raise ValueError(f"its keyword is {shown(words)}")
+    if words.startswith(_RAW):
+        return _RAW, _raw_block(words, text)
+    if len(text) + _TEXT_COST > room or b"\0" in text:
+        raise ValueError("its text has zeros, or there is too much text")
+    return TEXTS, (words, text.decode(encoding))
+
+
+def _raw_block(keyword: str, text: bytes) -> Found:
+    """A block by its name, its length, and hexadecimal digits, each on a line."""
+    kind = keyword.removeprefix(_RAW).casefold()
+    try:
+        length, _, digits = text.strip().partition(b"\n")[2].strip().partition(b"\n")
+        block = bytes.fromhex(digits.decode("ascii"))
+        whole = len(block) == int(length)
+    except ValueError:
+        whole = False
+    if not whole:
+        raise ValueError("its profile is damaged")
+    name = _RAW_NAMES.get(kind)
+    if kind == "app1":
+        name = "xmp" if block.startswith(_XMP_MARK) else "exif"
+    if name is None:
+        raise ValueError(f"{shown(keyword)} is not carried over")
+    return name, block.removeprefix(_XMP_MARK)
+
+
+def _split(body: bytes) -> tuple[bytes, bytes]:
+    """What stands before the first zero, and behind it."""
+    before, zero, behind = body.partition(b"\0")
+    if not zero:
+        raise ValueError("it ends too early")
+    return before, behind
+
+
+def _unknown(body: bytes, room: int) -> Found:
+    """What means nothing here; that it is whole was seen."""
+    return "", None
+
+
+_READERS: Final[dict[bytes, Callable[[bytes, int], Found]]] = {
+    b"iCCP": _profile,
+    b"gAMA": _gamma,
+    b"sRGB": _intent,
+    b"pHYs": _resolution,
+    b"eXIf": _exif,
+    b"tEXt": _text,
+    b"zTXt": _deflated_text,
+    b"iTXt": _international_text,
+}
+_PIXELS: Final = (b"IHDR", b"PLTE", b"tRNS", *_ANIMATION)
+"""Chunks that are looked at where pixels are decoded."""
+
+_IN_FRONT: Final = (b"iCCP", b"gAMA", b"sRGB", b"pHYs")
+
+
+def chunks(metadata: Metadata) -> bytes:
+    """The chunks between IHDR and IDAT that say what ``metadata`` does, in an order that PNG allows."""
+    parts = []
+    if metadata.gamma:
+        parts.append(chunk(b"gAMA", struct.pack(">I", min(round(metadata.gamma * 100_000), 2**31 - 1))))
+    if metadata.icc:
+        parts.append(chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)))
+    elif metadata.srgb is not None:
+        parts.append(chunk(b"sRGB", bytes([metadata.srgb])))
+    if metadata.resolution:
+        parts.append(chunk(b"pHYs", struct.pack(">IIB", *map(round, metadata.resolution), 1)))
+    if metadata.exif:
+        parts.append(chunk(b"eXIf", metadata.exif))
+    if metadata.xmp:
+        parts.append(chunk(b"iTXt", _XMP + bytes(5) + metadata.xmp))
+    return b"".join(parts) + b"".join(_text_chunk(*pair) for pair in metadata.texts)
+
+
+def _text_chunk(keyword: str, text: str) -> bytes:
+    """A tEXt chunk where the text is Latin-1, else iTXt."""
+    name = keyword.encode("latin-1")
+    try:
+        return chunk(b"tEXt", name + b"\0" + text.encode("latin-1"))
+    except UnicodeEncodeError:
+        return chunk(b"iTXt", name + bytes(5) + text.encode())

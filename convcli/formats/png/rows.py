@@ -1,0 +1,159 @@
+"""PNG rows as they are asked for: inflated by ISA-L, their filters undone by libpng.
+
+A library decodes a picture whole, in one thread, while nothing else goes on. Here the next rows are inflated
+and handed to it as a small picture of their own, whose first row, unfiltered, is the last one before them, so
+that one worker undoes filters while another inflates or computes; and ISA-L inflates about twice as quickly
+as zlib.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Final
+
+import numpy as np
+
+from convcli.core.dtypes import Array
+from convcli.core.errors import ImageError
+from convcli.formats import deflate
+from convcli.formats.base import Header
+from convcli.formats.decoding import sound
+from convcli.formats.png.writer import SIGNATURE, chunk, framed
+
+PIECE: Final = 2**18
+"""Bytes of unfiltered rows that are decoded at once, at least one row."""
+
+_MOST_AHEAD: Final = 2
+"""Pieces that are inflated and wait for those before them."""
+
+_UNFILTERED: Final = b"\0"
+
+
+class PngRows:
+    """Rows of a picture of 8 or 16 bits a channel, not interlaced and without a palette.
+
+    Args:
+        bodies: those of the IDAT chunks, in order, each checked when it is taken.
+        front: the IHDR chunk's body behind the sizes.
+    """
+
+    def __init__(self, bodies: Iterator[bytes], header: Header, front: bytes) -> None:
+        self.header, self.front = header, front
+        self.width = header.columns * header.channels * header.dtype.itemsize + 1  # a row, its filter first
+        self.height = max(PIECE // self.width, 1)
+        self.pixels = np.empty((header.rows, header.columns, header.channels), header.dtype)
+        self.done = 0
+        self.inflated = unpacked(bodies, self.height * self.width)
+        self.ahead = deque[bytes | Exception]()
+        self.failure: Exception | None = None
+        self.inflating, self.unfiltering = Lock(), Lock()
+
+    def rows(self, frame: int, first: int, last: int) -> Array:
+        """Rows ``first`` to ``last``, (rows, columns, channels); who comes first decodes them.
+
+        Raises:
+            ImageError: the file is damaged.
+        """
+        while self.done < last:
+            with sound("png"):
+                if self.unfiltering.acquire(blocking=False):
+                    try:
+                        if self.done < last:
+                            with self._remembered():
+                                self._unfilter_next()
+                    finally:
+                        self.unfiltering.release()
+                elif not self._inflate_ahead():
+                    with self.unfiltering:  # wait for whoever has it
+                        pass
+        return self.pixels[first:last]
+
+    def _inflate_ahead(self) -> bool:
+        """Inflate what is unfiltered next; whether there was room for it, and something left.
+
+        A failure waits for its turn too, because one of the filters may come before it.
+        """
+        with self.inflating:
+            if len(self.ahead) >= _MOST_AHEAD:
+                return False
+            try:
+                piece: bytes | Exception = next(self.inflated, b"")
+            except Exception as error:
+                piece = error
+            if piece:
+                self.ahead.append(piece)
+            return bool(piece)
+
+    def _piece(self) -> bytes:
+        """The next filtered rows, empty behind the last."""
+        with self.inflating:
+            piece = self.ahead.popleft() if self.ahead else next(self.inflated, b"")
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+    @contextmanager
+    def _remembered(self) -> Iterator[None]:
+        """Who comes after a failure meets the same one."""
+        if self.failure is not None:
+            raise self.failure
+        try:
+            yield
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def _unfilter_next(self) -> None:
+        import imagecodecs
+
+        begin = self.done
+        end = min(begin + self.height, self.header.rows)
+        filtered = self._piece()
+        if len(filtered) < (end - begin) * self.width:
+            raise ImageError("damaged png: it ends too early")
+        filtered = filtered[: (end - begin) * self.width]
+        while end == self.header.rows and self._piece():  # its sum is that of all, also of what is too much
+            pass
+        first = max(begin - 1, 0)
+        size = struct.pack(">II", self.header.columns, end - first)
+        stored = deflate.stored(b"".join((self._row(first), filtered)) if begin else filtered)
+        front = chunk(b"IHDR", size, self.front)
+        picture = b"".join((SIGNATURE, front, *framed(b"IDAT", *stored), chunk(b"IEND")))
+        decoded = imagecodecs.png_decode(picture)  # not in place: others read the row before these
+        self.pixels[begin:end] = decoded.reshape(-1, *self.pixels.shape[1:])[begin - first :]
+        self.done = end
+
+    def _row(self, index: int) -> bytes:
+        """A decoded row as PNG stores it, unfiltered."""
+        row = self.pixels[index]
+        stored: bytes = (row if row.dtype == np.uint8 else row.astype(">u2")).tobytes()
+        return _UNFILTERED + stored
+
+
+def unpacked(bodies: Iterator[bytes], count: int) -> Iterator[bytes]:
+    """What the bodies stand for, ``count`` bytes at a time.
+
+    Raises:
+        ImageError: the stream is cut off, or its sum is wrong.
+    """
+    stream = deflate.inflater()
+    kept: list[bytes] = []
+    missing = count
+    for body in bodies:
+        rest, part = body, b"-"
+        while (rest or part) and not stream.eof:
+            part = stream.decompress(rest, missing)
+            rest = stream.unconsumed_tail
+            kept.append(part)
+            missing -= len(part)
+            if not missing:
+                yield b"".join(kept)
+                kept, missing = [], count
+    if not stream.eof:
+        raise ImageError("damaged png: it ends too early")
+    if missing < count:
+        yield b"".join(kept)

@@ -1,0 +1,238 @@
+"""Netpbm: PBM, PGM, PPM (P1 to P6) and PAM (P7), 8 and 16 bits; written as P5, P6 or P7."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from convcli.core.dtypes import Array, DType
+from convcli.core.errors import ImageError, shown
+from convcli.core.frozen import frozen, replace
+from convcli.files.input import Input
+from convcli.formats.base import Header, Layout, Metadata, Reader, whole
+from convcli.formats.decoding import full_range, range_notes
+from convcli.formats.raw import HEAD, RawEncoder, RawRows
+
+_GAP: Final = rb"(?:\s|#[^\r\n]*[\r\n])+"
+_NUMBER: Final = rb"(\d{1,9})"
+_END: Final = rb"(?:\s|#[^\r\n]*[\r\n])"
+_BITMAP: Final = re.compile(rb"P([14])" + _GAP + _NUMBER + _GAP + _NUMBER + _END)
+_MAP: Final = re.compile(rb"P([2356])" + _GAP + _NUMBER + _GAP + _NUMBER + _GAP + _NUMBER + _END)
+_ANYMAP: Final = re.compile(rb"P7\s*?\n(.{0,10000}?\n)?ENDHDR[ \t\r]*\n", re.DOTALL)
+_TUPLES: Final = {"BLACKANDWHITE": 1, "GRAYSCALE": 1, "GRAYSCALE_ALPHA": 2, "RGB": 3, "RGB_ALPHA": 4}
+_DEEPEST: Final = 65_535
+_MORE: Final = "what follows the first picture is left out"
+
+
+@frozen
+class _Layout:
+    """What stands in front of the values: their form (1 to 7), counts, the largest, and where they begin."""
+
+    form: int
+    columns: int
+    rows: int
+    channels: int
+    most: int
+    begin: int
+
+    @property
+    def count(self) -> int:
+        return self.rows * self.columns * self.channels
+
+    @property
+    def stored(self) -> DType:
+        """Type of the values of forms 5 to 7, and of the bytes of form 4."""
+        return np.dtype(np.uint8 if self.most < 256 else ">u2")
+
+    @property
+    def row(self) -> int:
+        """Bytes of a row of form 4."""
+        return (self.columns + 7) // 8
+
+    @property
+    def length(self) -> int:
+        """Bytes of the values; in text, the fewest they can take."""
+        if self.form == 4:
+            return self.rows * self.row
+        if self.form < 4:
+            return self.count if self.form == 1 else 2 * self.count - 1
+        return self.count * (1 if self.most < 256 else 2)
+
+
+class Pnm:
+    """Netpbm's portable maps, one or several in a row; pictures with alpha are written as PAM."""
+
+    name = "pnm"
+    suffixes: tuple[str, ...] = (".pnm", ".pbm", ".pgm", ".ppm", ".pam")
+
+    def sniff(self, head: bytes) -> bool:
+        return re.match(rb"P[1-7][\s#]", head) is not None
+
+    def header(self, data: bytes) -> Header:
+        layout = _layout(data)
+        kind = np.dtype(np.uint8 if layout.most < 256 else np.uint16)
+        notes = range_notes(layout.most)
+        return Header(self.name, layout.rows, layout.columns, layout.channels, kind, notes=notes)
+
+    def decode(self, data: bytes, header: Header) -> Array:
+        layout = _layout(data)
+        if len(data) < layout.begin + layout.length:
+            raise ImageError(
+                f"damaged pnm: it ends too early, with {len(data) - layout.begin} bytes of pixels "
+                f"where {layout.length} are due"
+            )
+        values = _written_out(data, layout) if layout.form < 4 else _binary(data, layout)
+        pixels = full_range(values, layout.most)
+        return pixels.reshape(header.rows, header.columns, header.channels)
+
+    def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
+        head = source.head(HEAD)
+        header, layout = self.header(head), _layout(head)
+        if layout.form < 4 or source.size < layout.begin + layout.length:
+            return [(header, None)]
+        frames = _frames(source, head[: layout.begin], layout.begin + layout.length)
+        if source.size > frames * (layout.begin + layout.length):
+            _check_rest(source, head[:2], frames * (layout.begin + layout.length))
+            notes = (*header.notes, f"what follows picture {frames} is left out" if frames > 1 else _MORE)
+            header = replace(header, notes=notes)
+        header = replace(header, frames=frames)
+        stored = replace(header, columns=layout.row) if layout.form == 4 else header  # bytes of eight pixels
+        finish = partial(_spread, layout)
+        return [(header, RawRows(source, layout.begin, stored, layout.stored, finish, gap=layout.begin))]
+
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
+        return dtype in (np.uint8, np.uint16)
+
+    def carries(self, channels: int) -> Mapping[str, int]:
+        return {}
+
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
+        return whole(self.encoder(Layout.of(pixels), metadata, len(pixels)), pixels)
+
+    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> RawEncoder:
+        rows, columns, channels = layout.shape
+        most = np.iinfo(layout.dtype).max
+        if channels in (1, 3):
+            head = f"P{5 if channels == 1 else 6}\n{columns} {rows}\n{most}\n"
+        else:
+            kind = "GRAYSCALE_ALPHA" if channels == 2 else "RGB_ALPHA"
+            size = f"WIDTH {columns}\nHEIGHT {rows}\nDEPTH {channels}\nMAXVAL {most}"
+            head = f"P7\n{size}\nTUPLTYPE {kind}\nENDHDR\n"
+        return RawEncoder(layout, b"", layout.dtype.newbyteorder(">"), each=head.encode("ascii"))
+
+
+def _check_rest(source: Input, magic: bytes, place: int) -> None:
+    """Refuse what follows the last whole picture where it is the beginning of one more."""
+    rest = bytes(source.part(place, HEAD))
+    if not rest.startswith(magic):
+        return
+    try:
+        layout = _layout(rest)
+    except ImageError:
+        raise ImageError("damaged pnm: its last picture is cut off") from None
+    if source.size - place < layout.begin + layout.length:
+        raise ImageError("damaged pnm: its last picture is cut off")
+
+
+def _frames(source: Input, head: bytes, length: int) -> int:
+    """How many pictures of this head, ``length`` bytes each, follow each other."""
+    most, count = source.size // length, 1
+    while count < most and source.part(count * length, len(head)) == head:
+        count += 1
+    return count
+
+
+def _bits(layout: _Layout, packed: Array) -> Array:
+    """(rows, columns, 1) of 0 and 1 from form 4, (rows, bytes[, 1]); a set bit is black."""
+    bits = np.unpackbits(packed.reshape(len(packed), -1), axis=1, count=layout.columns)
+    return bits[..., None] ^ np.uint8(1)
+
+
+def _spread(layout: _Layout, stored: Array) -> Array:
+    """Binary values, in the byte order of the machine, over the full range of their type."""
+    values = _bits(layout, stored) if layout.form == 4 else stored
+    return full_range(values.astype(values.dtype.newbyteorder("="), copy=False), layout.most)
+
+
+def _layout(data: bytes) -> _Layout:
+    """Read what stands in front of the values.
+
+    Raises:
+        ImageError: it is malformed, or says sizes or types that are not allowed.
+    """
+    if data.startswith(b"P7"):
+        found = _layout_of_anymap(data)
+    elif match := (_BITMAP if data[1:2] in b"14" else _MAP).match(data):
+        form, columns, rows, most = (int(word) for word in (*match.groups(), b"1")[:4])
+        found = _Layout(form, columns, rows, 3 if form in (3, 6) else 1, most, match.end())
+    else:
+        raise ImageError("damaged pnm: no width, height and largest value after its first two letters")
+    if not found.rows or not found.columns:
+        raise ImageError(f"damaged pnm: {found.columns}×{found.rows} pixels")
+    if not 1 <= found.most <= _DEEPEST:
+        raise ImageError(f"pnm with values up to {found.most}; allowed: 1 to {_DEEPEST}")
+    return found
+
+
+def _layout_of_anymap(data: bytes) -> _Layout:
+    """PAM's lines of a word and a value each, up to ENDHDR."""
+    match = _ANYMAP.match(data)
+    if match is None:
+        raise ImageError("damaged pnm: a P7 header without ENDHDR")
+    lines = (line.split(None, 1) for line in (match[1] or b"").split(b"\n") if not line.startswith(b"#"))
+    facts = {line[0]: line[1].strip() for line in lines if len(line) == 2}
+    columns, rows, depth, most = (_fact(facts, name) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
+    kind = facts.get(b"TUPLTYPE", b"").decode("latin-1")
+    if kind and kind not in _TUPLES:
+        raise ImageError(f"pnm of tuple type {shown(kind)}; allowed: {', '.join(_TUPLES)}")
+    if not 1 <= depth <= 4 or depth != _TUPLES.get(kind, depth):
+        raise ImageError(
+            f"pnm of {depth} channels and tuple type {shown(kind)}; allowed: 1 to 4, as many as the type has"
+        )
+    return _Layout(7, columns, rows, depth, most, match.end())
+
+
+def _fact(facts: dict[bytes, bytes], name: bytes) -> int:
+    """The whole number that a line of PAM's header gives."""
+    word = facts.get(name, b"")
+    if not re.fullmatch(_NUMBER, word):
+        raise ImageError(f"damaged pnm: no whole number for {name.decode()} in its header")
+    return int(word)
+
+
+def _binary(data: bytes, layout: _Layout) -> Array:
+    """The values of forms 4 to 7, as integers of 8 or 16 bits; a set bit of form 4 is black."""
+    if layout.form == 4:
+        return _bits(
+            layout, np.frombuffer(data, np.uint8, layout.length, layout.begin).reshape(layout.rows, -1)
+        )
+    kind = layout.stored
+    return np.frombuffer(data, kind, layout.count, layout.begin).astype(kind.newbyteorder("="), copy=False)
+
+
+def _written_out(data: bytes, layout: _Layout) -> Array:
+    """The values of forms 1 to 3, which stand in digits; comments may stand between them."""
+    text = re.sub(rb"#[^\r\n]*", b"", data[layout.begin :])
+    allowed = b" \t\r\n\v\f" + (b"01" if layout.form == 1 else b"0123456789")
+    if strange := text.translate(None, allowed):
+        raise ImageError(f"damaged pnm: {shown(chr(strange[0]))} between its numbers")
+    if layout.form == 1:
+        values = np.uint8(ord("1")) - np.frombuffer(text.translate(None, b" \t\r\n\v\f"), np.uint8)
+    else:
+        values = np.fromstring(text, np.int64, sep=" ")
+    values = values[: layout.count]
+    if values.size < layout.count:
+        raise ImageError(f"damaged pnm: it ends too early, with {values.size} of {layout.count} values")
+    return values
+
+
+def misnamed(suffix: str, channels: int) -> str:
+    """What a file of so many channels is, where its suffix says something else; else nothing."""
+    actual = {1: ".pgm", 3: ".ppm"}.get(channels, ".pam")
+    if suffix.casefold() in (actual, ".pnm"):
+        return ""
+    return f"it is a {actual[1:].upper()} file, whatever its suffix says"

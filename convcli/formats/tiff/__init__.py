@@ -1,0 +1,1 @@
+"""TIFF: pages, tiles and strips, colors, axes."""

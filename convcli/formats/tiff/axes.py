@@ -1,0 +1,282 @@
+"""What descriptions and tags of a TIFF say of axes and places ⇄ `Axes` and `Ground`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+from xml.sax.saxutils import quoteattr
+
+from convcli.formats.base import Layout
+from convcli.formats.calibration import UNNAMED, Axes, Ground
+from convcli.formats.metadata import LARGEST
+
+_SCALE, _TIES, _MATRIX, _KEYS, _NUMBERS, _TEXT = 33550, 33922, 34264, 34735, 34736, 34737
+_SHORT, _DOUBLE, _ASCII = 3, 12, 2  # types of tags
+_ORDERS: Final = {"czt": "TZC", "ctz": "ZTC", "zct": "TCZ", "ztc": "CTZ", "tcz": "ZCT", "tzc": "CZT"}
+_COUNTS: Final = {"T": "frames", "Z": "slices", "C": "channels"}  # ImageJ's names for sizes
+_ORIGINS: Final = {"X": "xorigin", "Y": "yorigin", "Z": "zorigin"}
+_KEPT: Final = ("mode", "loop", "tunit", "yunit", "zunit", "fps", "order")
+_STATED: Final = ("ImageJ", "SCIFIO", "images", "hyperstack", "unit", "spacing", "finterval", "min", "max")
+_OME_TYPES: Final = {"float32": "float", "float64": "double"}
+_OME: Final = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+_OME_READ: Final = ("OME", "Image", "Pixels", "Channel", "TiffData", "UUID", "LightPath")
+_CHANNEL_IDS: Final = ("ID", "SamplesPerPixel")
+
+Found = tuple[Axes | None, tuple[str, ...]]
+"""What was said of axes, with notes of what is left out."""
+
+
+def described_axes(page: Any, samples: int, frames: int) -> Found:
+    """What the description of the first page says of a file of so many frames, each of so many samples."""
+    if len(page.description) > LARGEST:
+        return None, ("its description is too long and left out",)
+    found = _reader(page, samples, frames)
+    if found is None:
+        return None, ()
+    name, read = found
+    try:
+        axes, notes = read()
+    except Exception as error:  # whatever a text that anybody may have edited leads to
+        return None, (f"its {name} is damaged and left out ({type(error).__name__})",)
+    if axes is not None and axes.frames != frames:
+        return None, (*notes, f"its {name} is left out: it counts {axes.frames} planes, not {frames}")
+    return axes, notes
+
+
+def _reader(page: Any, samples: int, frames: int) -> tuple[str, Callable[[], Found]] | None:
+    """In whose words the description is, and what reads it."""
+    if page.is_ome:
+        return "OME-XML", partial(_from_ome, page.description, samples)
+    if page.is_imagej:
+        return "ImageJ description", partial(_from_imagej, page, samples, frames)
+    if page.is_shaped:
+        return "description of axes", partial(_from_shape, page.shaped_description, frames)
+    return None
+
+
+def _from_ome(text: str, samples: int) -> Found:
+    from xml.etree import ElementTree  # only such files pay for it
+
+    if "<!" in text.replace("<!--", ""):
+        return None, ("its OME-XML is left out: it declares entities",)
+    root = ElementTree.fromstring(text)
+    images = [element for element in root.iter() if _name(element) == "Pixels"]
+    if len(images) != 1:
+        return None, (f"its OME-XML is left out: it describes {len(images)} images",)
+    pixels = images[0]
+    names = pixels.get("DimensionOrder", "XYCZT")[:1:-1]
+    sizes = {name: int(pixels.get(f"Size{name}", 1)) for name in "XYTZC"}
+    sizes["C"] //= samples if sizes["C"] % samples == 0 else 1
+    lengths = tuple(sizes[name] for name in names)
+    others = sorted({_name(element) for element in root.iter()} - set(_OME_READ))
+    notes = (f"left out of its OME-XML: {', '.join(others)}",) if others else ()
+    if sorted(names) != sorted("TZC") or not _is_in_order(pixels, names, sizes, samples):
+        return None, (*notes, "its OME-XML is left out: its planes are in another order, or in other files")
+    image = next(element for element in root.iter() if _name(element) == "Image")
+    channels = [element for element in pixels if _name(element) == "Channel"]
+    return Axes(
+        "ome",
+        names,
+        lengths,
+        _ome_steps(pixels),
+        channels=tuple(
+            tuple((key, value) for key, value in channel.items() if key not in _CHANNEL_IDS)
+            for channel in channels
+        ),
+        words=(("Name", image.get("Name", "")),) if image.get("Name") else (),
+    ), notes
+
+
+def _name(element: Any) -> str:
+    """An element's name without its namespace."""
+    return str(element.tag).rpartition("}")[2]
+
+
+def _ome_steps(pixels: Any) -> tuple[tuple[str, float, str], ...]:
+    """The sizes of a step that Pixels states."""
+    keys = {**{axis: f"PhysicalSize{axis}" for axis in "XYZ"}, "T": "TimeIncrement"}
+    found = (
+        (axis, pixels.get(key), pixels.get(f"{key}Unit", "s" if axis == "T" else "µm"))
+        for axis, key in keys.items()
+    )
+    return tuple((axis, float(size), unit) for axis, size, unit in found if size and float(size) > 0)
+
+
+def _is_in_order(pixels: Any, names: str, sizes: Mapping[str, int], samples: int) -> bool:
+    """Whether the directories of the file are the planes in the order of the axes, as TiffData says."""
+    for block in (element for element in pixels if _name(element) == "TiffData"):
+        place = 0
+        for name in names:
+            first = int(block.get(f"First{name}", 0)) // (samples if name == "C" else 1)
+            place = place * sizes[name] + first
+        if place != int(block.get("IFD", 0)):
+            return False
+    return True
+
+
+def _from_imagej(page: Any, samples: int, frames: int) -> Found:
+    from tifffile.tifffile import imagej_description_metadata
+
+    said = imagej_description_metadata(page.imagej_description)
+    names = _ORDERS[str(said.get("order", "czt")).casefold().replace("default", "czt")]
+    sizes = {name: int(said.get(key, 1)) for name, key in _COUNTS.items()}
+    if sizes["C"] == samples > 1 and sizes["T"] * sizes["Z"] == frames:
+        sizes["C"] = 1  # the samples of a pixel are counted as channels
+    if (sizes["T"], sizes["Z"], sizes["C"]) == (1, 1, 1):
+        sizes["Z"] = int(said.get("images", 1)) if frames > 1 else 1
+    unit = str(said.get("unit", ""))
+    steps = [(axis, size, unit) for axis, size in zip("XY", _pixel(page, unit), strict=False)]
+    steps += [("Z", float(said["spacing"]), unit)] if "spacing" in said else []
+    steps += [("T", float(said["finterval"]), str(said.get("tunit", "sec")))] if "finterval" in said else []
+    known = {*_STATED, *_KEPT, *_COUNTS.values(), *_ORIGINS.values()}
+    others = sorted(key for key in said if key not in known)
+    notes = (f"left out of its ImageJ description: {', '.join(others)}",) if others else ()
+    return Axes(
+        "imagej",
+        names,
+        tuple(sizes[name] for name in names),
+        tuple(steps),
+        tuple((axis, float(said[key])) for axis, key in _ORIGINS.items() if said.get(key)),
+        words=tuple((key, str(said[key]).lower()) for key in _KEPT if key in said and key != "order"),
+    ), notes
+
+
+def _pixel(page: Any, unit: str) -> tuple[float, ...]:
+    """The size of a pixel, (across, down), where the tags of the resolution state it in ImageJ's unit."""
+    values = [page.tags.valueof(tag) for tag in (282, 283)]
+    if not unit or not all(isinstance(value, tuple) and all(value) for value in values):
+        return ()
+    return tuple(bottom / top for top, bottom in values)
+
+
+def _from_shape(text: str, frames: int) -> Found:
+    """What tifffile says of an array; without names, only how frames are nested is worth keeping."""
+    said = json.loads(text) if text.startswith("{") else {"shape": _shape_numbers(text)}
+    shape, names = tuple(int(size) for size in said["shape"]), str(said.get("axes", ""))
+    others = sorted(key for key in said if key not in ("shape", "axes", "truncated"))
+    notes = (f"left out of its description: {', '.join(map(str, others))}",) if others else ()
+    place = names.find("YX") if names else -1
+    if place < 0 or len(names) != len(shape):
+        count, product = 0, 1
+        while product < frames and count < len(shape):
+            product, count = product * shape[count], count + 1
+        return (
+            Axes("shaped", UNNAMED * count, shape[:count]) if count > 1 and product == frames else None
+        ), notes
+    behind = place - (names[place - 1 : place] == "S" and shape[place - 1] in (1, 2, 3, 4))
+    return Axes("shaped", names[:behind], shape[:behind]), notes
+
+
+def _shape_numbers(text: str) -> list[int]:
+    """The numbers of ``shape=(2, 3)``."""
+    return [int(part) for part in text.partition("(")[2].partition(")")[0].split(",") if part.strip()]
+
+
+def description(axes: Axes, layout: Layout) -> str:
+    """The text that says the axes of a result, of as many frames as they have."""
+    return {"ome": _to_ome, "imagej": _to_imagej, "shaped": _to_shape}[axes.writer](axes, layout)
+
+
+def _to_ome(axes: Axes, layout: Layout) -> str:
+    sizes = dict(zip(axes.names, axes.sizes, strict=True))
+    kind = _OME_TYPES.get(str(layout.dtype), str(layout.dtype))
+    facts: dict[str, Any] = {
+        "DimensionOrder": "XY" + axes.names[::-1],
+        "Type": kind,
+        "SizeX": layout.columns,
+        "SizeY": layout.rows,
+        "SizeC": sizes["C"] * layout.channels,
+        "SizeZ": sizes["Z"],
+        "SizeT": sizes["T"],
+        **({"Interleaved": "true"} if layout.channels > 1 else {}),
+    }
+    for axis, size, unit in axes.steps:
+        key = "TimeIncrement" if axis == "T" else f"PhysicalSize{axis}"
+        facts |= {key: repr(size), f"{key}Unit": unit}
+    channels = axes.channels if len(axes.channels) == sizes["C"] else ((),) * sizes["C"]
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        f'<OME xmlns="{_OME}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+        f'xsi:schemaLocation="{_OME} {_OME}/ome.xsd" Creator="convcli">'
+        f'<Image ID="Image:0"{_attributes(dict(axes.words))}><Pixels ID="Pixels:0"{_attributes(facts)}>'
+        + "".join(
+            f'<Channel ID="Channel:0:{index}" SamplesPerPixel="{layout.channels}"{_attributes(dict(said))}/>'
+            for index, said in enumerate(channels)
+        )
+        + f'<TiffData IFD="0" PlaneCount="{axes.frames}"/></Pixels></Image></OME>'
+    )
+
+
+def _attributes(values: Mapping[str, Any]) -> str:
+    return "".join(f" {key}={quoteattr(str(value))}" for key, value in values.items())
+
+
+def _to_imagej(axes: Axes, layout: Layout) -> str:
+    sizes = {_COUNTS[name]: size for name, size in zip(axes.names, axes.sizes, strict=True) if size > 1}
+    order = next(key for key, names in _ORDERS.items() if names == axes.names)
+    unit = next((unit for axis, _, unit in axes.steps if axis in "XYZ" and unit), "")
+    lines = {"ImageJ": "1.11a", "images": axes.frames, **sizes, "hyperstack": "true"}
+    lines |= {"order": order} if order != "czt" else {}
+    lines |= {"unit": unit} if unit else {}
+    lines |= {
+        key: repr(step[0])
+        for axis, key in (("Z", "spacing"), ("T", "finterval"))
+        if (step := axes.step(axis))
+    }
+    lines |= {_ORIGINS[axis]: repr(at) for axis, at in axes.origins if axis in _ORIGINS}
+    lines |= dict(axes.words)
+    return "".join(f"{key}={value}\n" for key, value in lines.items())
+
+
+def _to_shape(axes: Axes, layout: Layout) -> str:
+    plane = (layout.rows, layout.columns, *((layout.channels,) if layout.channels > 1 else ()))
+    said: dict[str, Any] = {"shape": [*axes.sizes, *plane]}
+    if UNNAMED not in axes.names:
+        said["axes"] = axes.names + "YXS"[: len(plane)]
+    return json.dumps(said)
+
+
+def resolution(axes: Axes | None) -> dict[str, Any]:
+    """Options of tifffile for the size of a pixel in ImageJ's unit; none where it is said otherwise."""
+    across, down = (axes.step(axis) for axis in "XY") if axes and axes.writer == "imagej" else (None, None)
+    if not across or not down:
+        return {}
+    unit = {"cm": "centimeter", "inch": "inch"}.get(across[1], "none")
+    return {"resolution": (1 / across[0], 1 / down[0]), "resolutionunit": unit}
+
+
+def ground(page: Any) -> Ground | None:
+    """What the tags of GeoTIFF say, or None where they tie no pixel to a place."""
+    numbers = {tag: _floats(page.tags.valueof(tag)) for tag in (_SCALE, _TIES, _MATRIX, _NUMBERS)}
+    keys, text = page.tags.valueof(_KEYS), page.tags.valueof(_TEXT)
+    sizes = len(numbers[_SCALE]), len(numbers[_TIES]) % 6, len(numbers[_MATRIX])
+    if sizes[0] not in (0, 2, 3) or sizes[1] or sizes[2] not in (0, 16):
+        return None
+    if not any((numbers[_SCALE], numbers[_TIES], numbers[_MATRIX], keys)):
+        return None
+    return Ground(
+        numbers[_SCALE],
+        numbers[_TIES],
+        numbers[_MATRIX],
+        tuple(int(key) for key in keys) if isinstance(keys, tuple) else (),
+        numbers[_NUMBERS],
+        text if isinstance(text, str) else "",
+    )
+
+
+def _floats(value: Any) -> tuple[float, ...]:
+    return tuple(float(number) for number in value) if isinstance(value, tuple) else ()
+
+
+def ground_tags(place: Ground | None) -> list[tuple[int, int, int, Any, bool]]:
+    """Extra tags as tifffile takes them, in the first page only."""
+    if place is None:
+        return []
+    doubles = {_SCALE: place.scale, _TIES: place.ties, _MATRIX: place.matrix, _NUMBERS: place.numbers}
+    tags: list[tuple[int, int, int, Any, bool]] = [
+        (tag, _DOUBLE, len(values), values, True) for tag, values in doubles.items() if values
+    ]
+    tags += [(_KEYS, _SHORT, len(place.keys), place.keys, True)] if place.keys else []
+    return tags + ([(_TEXT, _ASCII, 0, place.text, True)] if place.text else [])

@@ -1,0 +1,105 @@
+"""Which images a TIFF holds: pages, and the planes of a stack that share one page."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+from typing import Any, Final
+
+from convcli.core.errors import ImageError
+from convcli.core.frozen import frozen
+from convcli.formats.tiff.color import MASK, photometric
+
+_REDUCED, _TRANSPARENCY = 1, 4  # bits of tag 254, subfile type
+_STK_PLANES: Final = 33629  # a MetaMorph tag with one value for each plane
+_MOST_PLANES: Final = 2**24
+
+
+@frozen(eq=False)
+class Plane:
+    """One image: a page, whose pixels lie ``shift`` bytes behind the places that it names."""
+
+    page: Any
+    shift: int = 0
+
+
+def planes(file: Any) -> tuple[list[Plane], tuple[str, ...]]:
+    """The images of an open file, with notes of the pages that are none and the planes that are missing.
+
+    Raises:
+        ImageError: it has no page, or ends before its last one.
+    """
+    pages = list(file.pages)
+    if not pages:
+        raise ImageError("damaged tiff: it has no page")
+    _check_chain(file, [page.offset for page in pages])
+    found = [page for page in pages if not _is_auxiliary(page)] or pages[:1]
+    left = len(pages) - len(found)
+    notes = (
+        [f"{left} of {len(pages)} pages are left out: smaller versions or masks of others"] if left else []
+    )
+    if len(found) > 1:
+        return [Plane(page) for page in found], tuple(notes)
+    stack, note = _stacked(file, found[0])
+    return stack, (*notes, *note)
+
+
+def _is_auxiliary(page: Any) -> bool:
+    """Whether a page is a smaller version or a mask of another one."""
+    return bool(page.subfiletype & (_REDUCED | _TRANSPARENCY)) or photometric(page) == MASK
+
+
+def _stacked(file: Any, page: Any) -> tuple[list[Plane], tuple[str, ...]]:
+    """The planes that follow each other behind a single page, as some writers store stacks above 4 GB."""
+    count = min(max((count for _, count in _counts(page)), default=1), _MOST_PLANES)
+    if count <= 1:
+        return [Plane(page)], ()
+    first, size = (page.dataoffsets or (0,))[0], page.nbytes
+    lies_inside = first < page.offset < first + count * size
+    there = (file.filehandle.size - first) // max(size, 1) if page.is_final and first else 1
+    if there < count or lies_inside:
+        writer = next(name for name, found in _counts(page) if found == count)
+        return [Plane(page)], (f"{writer} announces {count} planes; the file holds 1",)
+    return [Plane(page, index * size) for index in range(count)], ()
+
+
+def _counts(page: Any) -> Iterator[tuple[str, int]]:
+    """How many planes a page says that it has, and where it says so."""
+    from tifffile.tifffile import imagej_description_metadata, shaped_description_metadata
+
+    try:
+        if _STK_PLANES in page.tags:
+            yield "its MetaMorph tag", page.tags[_STK_PLANES].count
+        if page.is_imagej:
+            yield (
+                "its ImageJ description",
+                _imagej_planes(imagej_description_metadata(page.imagej_description)),
+            )
+        if page.is_shaped:
+            shape = shaped_description_metadata(page.shaped_description)["shape"]
+            yield "its description", math.prod(shape) // max(math.prod(page.shape), 1)
+    except Exception:  # a description that only looks like one, in ways that tifffile does not foresee
+        return
+
+
+def _imagej_planes(said: dict[str, Any]) -> int:
+    """Planes of an ImageJ stack: all that it counts, or the product of its axes."""
+    axes = (int(said.get(name, 1)) for name in ("channels", "slices", "frames"))
+    return max(int(said.get("images", 1)), math.prod(axes))
+
+
+def _check_chain(file: Any, offsets: list[int]) -> None:
+    """Refuse a file whose last page names another one, which tifffile could not read and leaves out."""
+    form, handle = file.tiff, file.filehandle
+
+    def number(kind: str, size: int, place: int) -> int:
+        if place + size > handle.size:
+            raise ImageError("damaged tiff: it ends within its last page")
+        return int(struct.unpack(kind, handle.read_array("u1", size, place).tobytes())[0])
+
+    last = offsets[-1]
+    count = number(form.tagnoformat, form.tagnosize, last)
+    place = last + form.tagnosize + count * form.tagsize
+    if number(form.offsetformat, form.offsetsize, place) not in (0, *offsets):
+        raise ImageError("damaged tiff: it ends before its last page")

@@ -1,0 +1,199 @@
+"""TIFF: pages of integers of 8 to 32 bits and floats, by tifffile; written with deflate."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import Any, BinaryIO, Final, TypeVar
+
+from convcli.core.dtypes import Array, DType
+from convcli.core.errors import ImageError
+from convcli.core.frozen import replace
+from convcli.files.input import Input
+from convcli.formats.base import BAND, Bands, Coding, Header, Layout, Metadata, Reader, rows_of_bands, whole
+from convcli.formats.decoding import hush
+from convcli.formats.metadata import LARGEST, UNITS, described, inches
+from convcli.formats.tiff.axes import described_axes, description, ground, ground_tags, resolution
+from convcli.formats.tiff.color import color
+from convcli.formats.tiff.pages import Plane, planes
+from convcli.formats.tiff.rows import LARGEST_BAND, TiffPages, TiffRows
+from convcli.formats.tiff.writer import TiffEncoder
+
+T = TypeVar("T")
+
+_UNREAD: Final = {
+    "Exif": (34665,),
+    "GPS": (34853,),
+    "smaller versions in directories of their own": (330,),
+    "ImageJ labels, overlays and lookup tables": (50838, 50839),
+    "GDAL metadata": (42112,),
+    "the value for missing data (GDAL), which is filtered as any other": (42113,),
+    "rational polynomial coefficients": (50844,),
+    "IPTC": (33723,),
+    "Photoshop resources": (34377,),
+    "MetaMorph tags": (33628, 33629, 33630, 33631),
+    "Zeiss LSM tags": (34412,),
+    "FluoView tags": (34361,),
+    "Micro-Manager tags": (51123,),
+    "Zeiss SEM tags": (34118,),
+    "FEI tags": (34680, 34682),
+}
+"""Tags of which a note is given."""
+
+_TEXTS: Final = {"Title": 269, "Description": 270, "Creation Time": 306, "Author": 315, "Copyright": 33432}
+_MACHINES: Final = (
+    "{",
+    "<",
+    "ImageJ=",
+    "SCIFIO=",
+    "shape=",
+    "Aperio ",
+)  # how descriptions begin that a program reads, not a person
+
+
+class Tiff:
+    """Tag Image File Format (6.0), BigTIFF included."""
+
+    name = "tiff"
+    mixed: bool = True
+    decoding = 8  # where a page cannot be read in parts
+    encoding = 0
+    bands: bool = True
+    suffixes: tuple[str, ...] = (".tif", ".tiff")
+
+    def sniff(self, head: bytes) -> bool:
+        return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+    def header(self, data: bytes) -> Header:
+        return self.open(Input(data=data))[0][0]
+
+    def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
+        found, notes = planes(_opened(source.handle()))
+        runs = [list(run) for _, run in groupby(enumerate(found), lambda entry: _look(entry[1].page))]
+        alone = len(runs) == 1
+        opened = [self._run(source, run[0][0], [plane for _, plane in run], alone) for run in runs]
+        header, reader = opened[0]
+        return [(replace(header, notes=(*header.notes, *notes)), reader), *opened[1:]]
+
+    def _run(self, source: Input, first: int, run: list[Plane], alone: bool) -> tuple[Header, Reader | None]:
+        """The header and the reader of planes that are alike, and all that the file has or not."""
+        header = replace(self._facts(run[0].page, len(run), alone), first=first)
+        parts = [TiffRows(source, plane, header, len(run)) for plane in run]
+        whole = max(part.each for part in parts) > LARGEST_BAND
+        return header, None if whole else TiffPages(parts)
+
+    def _facts(self, page: Any, frames: int, alone: bool) -> Header:
+        if page.imagedepth != 1:
+            raise ImageError(f"tiff of {page.imagedepth} layers in one page; allowed: 1, a volume as pages")
+        rows, columns = int(page.imagelength), int(page.imagewidth)
+        if rows < 1 or columns < 1:
+            raise ImageError(f"damaged tiff: {columns}×{rows} pixels")
+        seen = color(page)
+        axes, said = described_axes(page, page.samplesperpixel, frames)
+        if not alone and axes:
+            axes, said = None, (*said, f"axes and pixel sizes are left out: {axes} of pages that differ")
+        facts = Header(self.name, rows, columns, seen.channels, seen.dtype, frames=frames, bands=seen.bands)
+        facts = replace(facts, notes=(*seen.notes, *said, *_left_out(page)))
+        return described(facts, replace(_metadata(page), axes=axes), _value(page, 274, int))
+
+    def decode(self, data: bytes, header: Header) -> Array:
+        return next(self.frames(data, header))
+
+    def frames(self, data: bytes, header: Header) -> Iterator[Array]:
+        """The planes of a run."""
+        with _opened(io.BytesIO(data)) as file:
+            found, _ = planes(file)
+            for plane in found[header.first : header.first + header.frames]:
+                yield TiffRows(Input(data=data), plane, header).rows(0, header.rows)
+
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
+        return True
+
+    def carries(self, channels: int) -> Mapping[str, int]:
+        known = dict.fromkeys(("resolution", "axes", "ground"), 0)
+        return {"icc": LARGEST, "xmp": LARGEST, **known, **dict.fromkeys(_TEXTS, LARGEST)}
+
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
+        return whole(self.encoder(Layout.of(pixels), metadata, len(pixels)), pixels)
+
+    def band(self, layout: Layout, coding: Coding) -> int:
+        return rows_of_bands(layout, BAND)
+
+    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> Bands:
+        band = self.band(layout, metadata.coding)
+        strips = TiffEncoder(
+            layout,
+            band,
+            {
+                "iccprofile": metadata.icc,
+                "resolution": metadata.resolution and inches(metadata.resolution),
+                "resolutionunit": "inch" if metadata.resolution else None,
+                "extratags": _tags(metadata, layout),
+                **resolution(metadata.axes),
+            },
+        )
+        return Bands(strips, layout, band)
+
+
+def _opened(handle: BinaryIO) -> Any:
+    """A file as tifffile sees it; its logger prints nothing unless the program has set up logging."""
+    from tifffile import TiffFile  # only such files pay for it
+
+    hush("tifffile")
+    return TiffFile(handle)
+
+
+def _look(page: Any) -> tuple[Any, ...]:
+    """What pages that are filtered as one have in common."""
+    extra, turn = tuple(page.extrasamples or ()), _value(page, 274, int)
+    kind = page.dtype, page.photometric, page.bitspersample, extra, turn
+    return page.imagelength, page.imagewidth, page.samplesperpixel, *kind
+
+
+def _metadata(page: Any) -> Metadata:
+    """What the tags say; a description that a program made of the shape is none of the picture's."""
+    across, down = (_value(page, tag, tuple) or (0, 1) for tag in (282, 283))
+    unit = _value(page, 296, int)
+    metres = UNITS.get(2 if unit is None else unit)
+    known = metres and all((*across, *down))
+    texts = [(keyword, _value(page, tag, str) or "") for keyword, tag in _TEXTS.items()]
+    known = known and not page.is_imagej  # whose axes say it, in any unit
+    return Metadata(
+        icc=_value(page, 34675, bytes),
+        xmp=_value(page, 700, bytes),
+        resolution=(across[0] / across[1] / metres, down[0] / down[1] / metres) if metres and known else None,
+        texts=tuple((keyword, text) for keyword, text in texts if text and not text.startswith(_MACHINES)),
+        ground=ground(page),
+    )
+
+
+def _left_out(page: Any) -> tuple[str, ...]:
+    """A note of the tags that say something and are not handed on."""
+    names = [name for name, tags in _UNREAD.items() if any(tag in page.tags for tag in tags)]
+    text = page.description
+    read = page.is_ome or page.is_imagej or page.is_shaped
+    names += ["a description for programs"] if text.startswith(_MACHINES) and not read else []
+    return (f"left out of this tiff: {', '.join(names)}",) if names else ()
+
+
+def _value(page: Any, tag: int, kind: type[T]) -> T | None:
+    """A tag's value where it is there, sound and of this kind, else None."""
+    try:
+        value = page.tags.valueof(tag)
+    except Exception:  # tifffile reads long values when asked, and damage shows in many ways
+        return None
+    return value if isinstance(value, kind) else None
+
+
+def _tags(metadata: Metadata, layout: Layout) -> list[tuple[int, int, int, Any, bool]]:
+    """Extra tags as tifffile takes them: (tag, type, count, value, in the first page only)."""
+    texts = dict(metadata.texts)  # a tag stands once
+    tags: list[tuple[int, int, int, Any, bool]] = [
+        (_TEXTS[keyword], 2, 0, text.encode(), True) for keyword, text in texts.items() if text
+    ]
+    if metadata.axes:  # last, because readers look for it behind a text for people too
+        tags.append((_TEXTS["Description"], 2, 0, description(metadata.axes, layout).encode(), True))
+    if metadata.xmp:
+        tags.append((700, 1, len(metadata.xmp), metadata.xmp, True))
+    return tags + ground_tags(metadata.ground)

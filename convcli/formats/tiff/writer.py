@@ -1,0 +1,85 @@
+"""TIFF strip by strip: differences of neighbours, deflated by workers, put in order by tifffile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+
+from convcli.core.dtypes import Array
+from convcli.core.frozen import frozen
+from convcli.formats import deflate
+from convcli.formats.base import Layout
+
+_HORIZONTAL, _FLOATING = 2, 3  # tag 317, predictor
+_CLASSIC: Final = 2**32 - 2**25  # bytes that a file with 32-bit offsets may have, less its tags
+
+
+@frozen
+class TiffEncoder:
+    """Writes integers and floats of any width; ``options`` are tifffile's, for the tags."""
+
+    layout: Layout
+    height: int
+    options: dict[str, Any]
+
+    def room(self, frame: int, first: int, last: int) -> None:
+        return None
+
+    def strip(self, first: int, pixels: Array) -> bytes:
+        """A TIFF strip: the deflated differences of (rows, columns, channels) pixels."""
+        return deflate.stream(_differences(pixels))
+
+    def write(self, file: BinaryIO, pieces: Iterable[bytes]) -> None:
+        """The whole file, with 64-bit offsets where it might need them."""
+        layout, channels = self.layout, self.layout.channels
+        values = layout.frames * layout.rows * layout.columns * channels
+        first = file.tell() == 0
+        options: dict[str, Any] = (
+            {"bigtiff": values * layout.dtype.itemsize > _CLASSIC} if first else {"append": True}
+        )
+        shape: tuple[int, ...] = layout.shape if channels > 1 else layout.shape[:2]
+        if not first:
+            file.seek(0)  # where the library looks for the pages that are there
+        from tifffile import TiffWriter  # only such files pay for it
+
+        with TiffWriter(file, ome=False, imagej=False, shaped=False, **options) as writer:
+            writer.write(
+                iter(pieces),
+                shape=shape if layout.frames == 1 else (layout.frames, *shape),
+                dtype=layout.dtype,
+                rowsperstrip=min(self.height, layout.rows),
+                photometric="rgb" if channels > 2 else "minisblack",
+                planarconfig="contig" if channels > 1 else None,
+                extrasamples=_extra(layout),
+                compression="deflate",
+                predictor=_FLOATING if layout.dtype.kind == "f" else _HORIZONTAL,
+                software="convcli",
+                metadata=None,
+                **self.options,
+            )
+
+
+def _extra(layout: Layout) -> tuple[str, ...] | None:
+    """What the second or fourth channel is."""
+    if layout.channels not in (2, 4):
+        return None
+    return ("unspecified",) if layout.bands else ("unassalpha",)
+
+
+def _differences(pixels: Array) -> Array:
+    """What the predictors leave of (rows, columns, channels): each value less its left neighbour's.
+
+    Those of floats are of their bytes, sorted by significance (Adobe Photoshop TIFF Technical Note 3).
+    """
+    if pixels.dtype.kind != "f":
+        out = np.array(pixels, order="C")
+        np.subtract(pixels[:, 1:], pixels[:, :-1], out[:, 1:])
+        return out
+    rows, columns, channels = pixels.shape
+    raw = np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder(">"))).view(np.uint8)
+    planes = raw.reshape(rows, columns * channels, -1).swapaxes(1, 2).reshape(rows, -1)
+    out = planes.copy()
+    np.subtract(planes[:, channels:], planes[:, :-channels], out[:, channels:])
+    return out

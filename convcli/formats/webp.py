@@ -1,0 +1,109 @@
+"""WebP: 8-bit RGB and RGBA; lossless, colours under transparency kept, unless a quality is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from convcli.core.dtypes import Array, DType
+from convcli.core.frozen import replace
+from convcli.formats.base import Header, Metadata, Timing
+from convcli.formats.decoding import CHANNELS, MODES, pillow, pillow_frames, saved, to_pillow
+from convcli.formats.metadata import LARGEST, blocks_for, blocks_of, described
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LARGEST_SIDE: Final = 16_383
+_EXACT: Final[dict[str, Any]] = {"lossless": True, "exact": True}
+_MOVING: Final = 1  # effort; Pillow takes 0, which makes files of nine times the size
+_RATE: Final = 1000  # ticks a second
+
+
+class WebP:
+    """WebP (RFC 9649)."""
+
+    name = "webp"
+    quality: int | None = None
+    suffixes: tuple[str, ...] = (".webp",)
+    largest_side = LARGEST_SIDE
+    largest_pixels = LARGEST_SIDE**2
+    decoding = 5
+    encoding = 39
+    moving = 24
+
+    def sniff(self, head: bytes) -> bool:
+        return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+
+    def header(self, data: bytes) -> Header:
+        with pillow(data) as image:
+            channels, frames = CHANNELS[image.mode], int(getattr(image, "n_frames", 1))
+            facts = Header(self.name, image.height, image.width, channels, np.dtype(np.uint8), frames)
+            timing = _timing(data) if frames > 1 else None
+            return described(facts, replace(blocks_of(image), timing=timing))
+
+    def decode(self, data: bytes, header: Header) -> Array:
+        import imagecodecs
+
+        if _is_moving(data):
+            return next(self.frames(data, header))
+        pixels: Array = imagecodecs.webp_decode(data, hasalpha=header.channels == 4)
+        return pixels.reshape(header.rows, header.columns, header.channels)
+
+    def frames(self, data: bytes, header: Header) -> Iterator[Array]:
+        """Each frame as it is shown."""
+        return pillow_frames(data, MODES[header.channels])
+
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
+        return dtype == np.uint8 and (frames == 1 or channels in (1, 3))
+
+    def loses(self, dtype: DType, channels: int, frames: int) -> str:
+        hides = dtype == np.uint8 and frames > 1 and channels in (2, 4)
+        return "an animated WebP keeps no colours under full transparency" if hides else ""
+
+    def carries(self, channels: int) -> Mapping[str, int]:
+        blocks = ("exif", "xmp") if channels < 3 else ("icc", "exif", "xmp")  # gray is written as RGB
+        return {"timing": 0, **dict.fromkeys(blocks, LARGEST)}
+
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
+        return saved(_coloured(pixels), "WEBP", **_options(metadata))
+
+    def animate(self, pictures: Array, metadata: Metadata) -> bytes:
+        first, *others = map(_coloured, pictures)
+        timing = metadata.timing or Timing.steady(len(pictures))
+        times = {"duration": timing.ticks(_RATE, least=1), "loop": timing.loops, "method": _MOVING}
+        return saved(first, "WEBP", save_all=True, append_images=others, **times, **_options(metadata))
+
+
+def _options(metadata: Metadata) -> dict[str, Any]:
+    """Pillow's words for how pixels are coded, and for what stands beside them."""
+    quality = metadata.coding.quality
+    return {**(_EXACT if quality is None else {"quality": quality}), **blocks_for(metadata)}
+
+
+def _coloured(pixels: Array) -> Image:
+    """Pixels as Pillow's RGB or RGBA: the format knows no gray."""
+    image = to_pillow(pixels)
+    return image if pixels.shape[2] > 2 else image.convert("RGB" if pixels.shape[2] == 1 else "RGBA")
+
+
+def _is_moving(data: bytes) -> bool:
+    """Whether the file says that it is an animation, of one frame perhaps (RFC 9649, 2.7)."""
+    return data[12:16] == b"VP8X" and len(data) > 20 and bool(data[20] & 2)
+
+
+def _timing(data: bytes) -> Timing:
+    """What the ANIM and ANMF chunks say (RFC 9649, 2.7)."""
+    durations, loops, place = [], 0, 12
+    while place + 8 <= len(data):
+        kind, body = data[place : place + 4], place + 8
+        if kind == b"ANIM":
+            loops = int.from_bytes(data[body + 4 : body + 6], "little")
+        elif kind == b"ANMF":
+            durations.append(Fraction(int.from_bytes(data[body + 12 : body + 15], "little"), _RATE))
+        size = int.from_bytes(data[place + 4 : place + 8], "little")
+        place = body + size + size % 2
+    return Timing(tuple(durations), loops)

@@ -1,0 +1,1 @@
+"""Sizes and positions in integers: axes, padding, borders, conventions of other libraries."""

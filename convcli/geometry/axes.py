@@ -1,0 +1,281 @@
+"""Sizes and positions, in integers only: output sizes, strips and the input they need.
+
+Along one axis a kernel of ``kernel`` cells, ``dilation`` apart, covers
+``extent = dilation·(kernel − 1) + 1`` positions, and the output has
+``floor((size + before + after − extent) / stride) + 1`` values: the formula of Keras, PyTorch and ONNX
+(Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from math import gcd, prod
+from operator import index
+from typing import Final
+
+from convcli.core.errors import ArgumentError, literal, shown
+from convcli.core.frozen import frozen, replace
+from convcli.geometry.padding import Padding, Pair
+
+LARGEST: Final = 2**40  # far above any image, far below where integers of the machine end
+LONGEST_TEXT: Final = 100  # characters of sizes
+
+
+@frozen
+class Axis:
+    """One axis of a convolution: sizes in pixels, stride and dilation in pixels a step."""
+
+    size: int
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    before: int = 0
+    after: int = 0
+    ceiling: bool = False
+    """Whether a last window that is cut off counts, as in pools with ``ceil_mode``."""
+
+    @property
+    def extent(self) -> int:
+        """Positions from a window's first cell to its last."""
+        return self.dilation * (self.kernel - 1) + 1
+
+    @property
+    def padded(self) -> int:
+        return self.size + self.before + self.after
+
+    @property
+    def output(self) -> int:
+        """Windows that fit; 0 where the kernel is larger than the padded axis."""
+        return max((self.padded - self.extent) // self.stride + 1 + self.cut_off, 0)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether one more window counts: it is asked for, and starts before the padding behind."""
+        next_one = (self.padded - self.extent) // self.stride + 1
+        starts = next_one * self.stride < self.size + self.before
+        return self.ceiling and (self.padded - self.extent) % self.stride != 0 and starts
+
+    @property
+    def remainder(self) -> int:
+        """Padded positions behind the last window."""
+        return 0 if self.cut_off else (self.padded - self.extent) % self.stride
+
+    @property
+    def uncovered(self) -> int:
+        """Positions of the image itself that no window reads, also between the cells of a dilated one."""
+        return self.size - self._read(self.output, self.kernel, self.before)
+
+    def _read(self, windows: int, cells: int, before: int) -> int:
+        """Different positions of the image that cells 0 to ``cells`` − 1 of so many windows read.
+
+        Cell i of window o reads o·stride + i·dilation. Each position is counted as often as it is read, less
+        its pairs of neighboring readings: o + dilation / g and i − stride / g, where g is the common divisor.
+        """
+        common = gcd(self.stride, self.dilation)
+        steps = self.stride // common, self.dilation // common
+        once = self._readings(windows, cells, before)
+        again = self._readings(windows - steps[1], cells - steps[0], before - common * prod(steps))
+        return once - again
+
+    def _readings(self, windows: int, cells: int, before: int) -> int:
+        """Pairs of a window and a cell that lie on the image, which begins at ``before``."""
+        box = windows, cells, self.stride, self.dilation
+        return _points_up_to(before + self.size - 1, *box) - _points_up_to(before - 1, *box)
+
+    def window(self, index: int) -> Pair:
+        """First position and the one past the last that output ``index`` reads; < 0 is padding."""
+        start = index * self.stride - self.before
+        return start, start + self.extent
+
+    def reach(self, outputs: Pair) -> Pair:
+        """The positions that the outputs ``[first, last)`` read together."""
+        return self.window(outputs[0])[0], self.window(outputs[1] - 1)[1]
+
+    def folded(self, count: int) -> Axis:
+        """The axis as planes of ``count`` outputs hold it: taps as near as those outputs allow.
+
+        Between the positions that a tap reads and those of the next one lie others that none reads, where the
+        dilation is larger than what the outputs span. The taps keep their phases of the stride; the output
+        stays what it is.
+        """
+        span = (count - 1) * self.stride + 1
+        nearest = span + (self.dilation - span) % self.stride
+        if nearest >= self.dilation:
+            return self
+        less = (self.dilation - nearest) * (self.kernel - 1)
+        return replace(self, dilation=nearest, after=self.after - less)
+
+    def formula(self) -> str:
+        """The output size with its numbers filled in."""
+        kernel = f"{self.extent}" if self.dilation == 1 else f"({self.dilation}·({self.kernel} − 1) + 1)"
+        rounded = "ceil" if self.cut_off else "floor"
+        return (
+            f"{rounded}(({self.size} + {self.before} + {self.after} − {kernel}) / {self.stride}) + 1"
+            f" = {self.output}"
+        )
+
+
+def _points_up_to(limit: int, windows: int, cells: int, stride: int, dilation: int) -> int:
+    """How many pairs 0 ≤ o < windows, 0 ≤ i < cells have o·stride + i·dilation ≤ limit."""
+    windows = min(windows, limit // stride + 1)
+    if windows <= 0 or cells <= 0:
+        return 0
+    whole = min(max((limit - (cells - 1) * dilation) // stride + 1, 0), windows)
+    first = limit - (windows - 1) * stride
+    return whole * cells + windows - whole + _floor_sum(windows - whole, dilation, stride, first)
+
+
+def _floor_sum(count: int, divisor: int, step: int, first: int) -> int:
+    """The sum of floor((first + step·j) / divisor) over 0 ≤ j < count, by Euclid's algorithm."""
+    total = 0
+    while count > 0:
+        total += (step // divisor) * (count * (count - 1) // 2) + (first // divisor) * count
+        step, first = step % divisor, first % divisor
+        last = step * count + first
+        count, first, divisor, step = last // divisor, last % divisor, step, divisor
+    return total
+
+
+@frozen
+class Geometry:
+    """The axes of one convolution, (rows, columns) for pictures, up to three for arrays."""
+
+    axes: tuple[Axis, ...]
+
+    @property
+    def input(self) -> tuple[int, ...]:
+        return tuple(axis.size for axis in self.axes)
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        return tuple(axis.kernel for axis in self.axes)
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        return tuple(axis.output for axis in self.axes)
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        return tuple((axis.before, axis.after) for axis in self.axes)
+
+    @property
+    def uncovered(self) -> int:
+        """Pixels of the image that no window reads."""
+        total = covered = 1
+        for axis in self.axes:
+            total *= axis.size
+            covered *= axis.size - axis.uncovered
+        return total - covered
+
+
+def geometry(
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    stride: int | Sequence[int] = 1,
+    padding: Padding | None = None,
+    dilation: int | Sequence[int] = 1,
+    ceiling: bool = False,
+) -> Geometry:
+    """The axes of a convolution of an image of ``sizes`` with a kernel of sizes ``kernel``.
+
+    Args:
+        ceiling: whether a last window that is cut off counts, as in pools with ``ceil_mode``.
+
+    Raises:
+        ArgumentError: a size, stride or dilation below 1, a wrong number of values, or a kernel that
+            is larger than the padded image.
+    """
+    sizes, kernel = whole_numbers("size", sizes), whole_numbers("kernel", kernel)
+    count = len(sizes)
+    if not count:
+        raise ArgumentError("size has no values; allowed: one for each axis")
+    if len(kernel) != count:
+        raise ArgumentError(f"kernel has {len(kernel)} axes, the image has {count}")
+    _check_range("size", sizes)
+    _check_range("kernel", kernel)
+    strides = per_axis("stride", stride, count)
+    dilations = per_axis("dilation", dilation, count)
+    extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
+    pairs = (padding or Padding()).pairs(sizes, extents, strides)
+    axes = tuple(
+        Axis(*axis, *pair, ceiling)
+        for axis, pair in zip(zip(sizes, kernel, strides, dilations, strict=True), pairs, strict=True)
+    )
+    if not all(axis.output for axis in axes):
+        window = " × ".join(str(axis.extent) for axis in axes)
+        padded = " × ".join(str(axis.padded) for axis in axes)
+        raise ArgumentError(
+            f"the kernel covers {window}, which is larger than the padded image, {padded}; "
+            "use a smaller kernel or dilation, or more padding"
+        )
+    return Geometry(axes)
+
+
+def per_axis(name: str, value: int | Sequence[int], count: int) -> tuple[int, ...]:
+    """One number for each of ``count`` axes; a single number serves all of them."""
+    values = whole_numbers(name, value)
+    if len(values) == 1:
+        values *= count
+    if len(values) != count:
+        allowed = "1" if count == 1 else f"1 or {count}"
+        raise ArgumentError(f"{name} has {len(values)} values; allowed: {allowed}")
+    _check_range(name, values)
+    return values
+
+
+def whole_numbers(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
+    """One whole number or several, Python's or NumPy's, as a tuple.
+
+    Raises:
+        ArgumentError: anything else.
+    """
+    try:
+        return (index(value),)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    try:
+        return tuple(map(index, value))  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ArgumentError(f"{name} {literal(value)} is not a whole number, or one for each axis") from error
+
+
+def _check_range(name: str, values: Sequence[int]) -> None:
+    for value in values:
+        if not 1 <= value <= LARGEST:
+            raise ArgumentError(f"{name} {literal(value)} is not allowed (allowed: 1 to {LARGEST})")
+
+
+def parse_sizes(name: str, text: str, counts: Sequence[int], separator: str = ",") -> tuple[int, ...]:
+    """Whole numbers of an option, as many as one of ``counts``: ``2,1`` and ``2x1`` mean the same.
+
+    Args:
+        separator: how the message for anything else writes them.
+    """
+    word = text.strip().casefold().replace("×", "x") if len(text) < LONGEST_TEXT else ""
+    found = re.fullmatch(r"-?\d+(?:\s*([,x])\s*-?\d+(?:\s*\1\s*-?\d+)*)?", word)
+    numbers = tuple(map(int, re.findall(r"-?\d+", word))) if found else ()
+    if len(numbers) not in counts:
+        allowed = " or ".join(separator.join("N" * count) for count in counts)
+        raise ArgumentError(f"{name} {shown(text)} is not {allowed} (whole numbers)")
+    _check_range(name, numbers)
+    return numbers
+
+
+@frozen
+class Strip:
+    """A rectangle of the output: the unit of work."""
+
+    rows: Pair
+    columns: Pair
+
+    @property
+    def shape(self) -> Pair:
+        return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
+
+
+def strips(rows: Pair, columns: Pair, height: int, width: int) -> Iterator[Strip]:
+    """The strips that cut the output's ``rows`` × ``columns``, (first, past the last) each, row by row."""
+    for top in range(*rows, height):
+        for left in range(*columns, width):
+            yield Strip((top, min(top + height, rows[1])), (left, min(left + width, columns[1])))

@@ -1,0 +1,57 @@
+"""What lies past the edge: for every position of an axis, the index it is read from.
+
+The fills carry NumPy's names. With the picture ``a b c d``::
+
+    zero        0 0 | a b c d | 0 0
+    edge        a a | a b c d | d d
+    reflect     c b | a b c d | c b
+    symmetric   b a | a b c d | d c
+    wrap        c d | a b c d | a b
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convcli.geometry.padding import Fill
+
+OUTSIDE: Final = -1
+Indices = NDArray[np.intp]
+
+
+def sources(fill: Fill, size: int, start: int, stop: int, step: int = 1) -> Indices:
+    """The index (0 to ``size`` − 1) that each of the positions ``start, start + step, …`` reads.
+
+    Positions may lie any distance outside; `OUTSIDE` stands where a constant is meant.
+    """
+    return sources_at(fill, size, np.arange(start, stop, step, dtype=np.intp))
+
+
+def sources_at(fill: Fill, size: int, positions: Indices) -> Indices:
+    """The index that each of some positions reads, as `sources` says."""
+    inside = (positions >= 0) & (positions < size)
+    return np.where(inside, positions, _CONTINUE[fill.mode](positions, size))
+
+
+def _symmetric(positions: Indices, size: int) -> Indices:
+    phase = positions % (2 * size)
+    return np.minimum(phase, 2 * size - 1 - phase)
+
+
+def _reflect(positions: Indices, size: int) -> Indices:
+    period = max(2 * (size - 1), 1)
+    phase = positions % period
+    return np.minimum(phase, period - phase) % size
+
+
+_CONTINUE: Final[dict[str, Callable[[Indices, int], Any]]] = {
+    "constant": lambda positions, size: OUTSIDE,
+    "edge": lambda positions, size: positions.clip(0, size - 1),
+    "reflect": _reflect,
+    "symmetric": _symmetric,
+    "wrap": lambda positions, size: positions % size,
+}

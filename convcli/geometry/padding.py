@@ -1,0 +1,155 @@
+"""Padding as people write it, ``AMOUNT[:FILL]``, and how far each named amount continues a picture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from convcli.core.errors import ArgumentError, shown, suggest
+from convcli.core.frozen import frozen
+
+Pair = tuple[int, int]
+
+AMOUNTS: Final = ("valid", "same", "same-lower", "full")
+LARGEST_FILL: Final = 1e30
+LARGEST_AMOUNT: Final = 999_999_999  # pixels
+FILLS: Final = ("zero", "edge", "reflect", "symmetric", "wrap")
+_ALIASES: Final = {
+    "zeros": "zero",
+    "constant": "zero",
+    "replicate": "edge",
+    "nearest": "edge",
+    "copy": "edge",
+    "reflect101": "reflect",
+    "circular": "wrap",
+    "tile": "wrap",
+    "repeat": "wrap",
+    "same-upper": "same",
+}
+_AMBIGUOUS: Final = (
+    "'mirror' means two things: 'reflect' does not repeat the edge (c b | a b c d | c b), "
+    "'symmetric' does (b a | a b c d | d c)"
+)
+
+
+@frozen
+class Fill:
+    """What lies past the edge: a constant, or the picture continued by NumPy's rule of that name."""
+
+    mode: str = "constant"
+    value: float = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Fill:
+        """``zero``, a number, ``edge``, ``reflect``, ``symmetric``, ``wrap`` or a known alias."""
+        word = normal_word(text)
+        word = _ALIASES.get(word, word)
+        if word == "zero":
+            return cls()
+        if word in FILLS:
+            return cls(word)
+        if word == "mirror":
+            raise ArgumentError(_AMBIGUOUS)
+        try:
+            value = float(word)
+        except ValueError:
+            value = float("nan")
+        if not abs(value) <= LARGEST_FILL:
+            allowed = ", ".join(FILLS)
+            near = suggest(word, [*FILLS, *_ALIASES])
+            raise ArgumentError(
+                f"padding fill {shown(text)} is not one of {allowed}, "
+                f"or a number up to {LARGEST_FILL:g}{near}"
+            )
+        return cls("constant", int(value) if value.is_integer() else value)
+
+    def __str__(self) -> str:
+        if self.mode != "constant":
+            return self.mode
+        return "zero" if self.value == 0 else f"{self.value:g}"
+
+
+@frozen
+class Padding:
+    """How far the picture is continued, and with what: ``AMOUNT[:FILL]``.
+
+    ``amount`` is one of `AMOUNTS`, or explicit ``(before, after)`` pairs, one an axis (one pair alone
+    serves every axis).
+    """
+
+    amount: str | tuple[Pair, ...] = "valid"
+    fill: Fill = Fill()
+
+    @classmethod
+    def parse(cls, text: str) -> Padding:
+        """``same``, ``full:edge``, ``1``, ``2,1:wrap`` or ``TOP,BOTTOM,LEFT,RIGHT[:FILL]``."""
+        amount, _, fill = text.strip().partition(":")
+        if ":" in text and not fill.strip():
+            raise ArgumentError(f"padding {shown(text)} has nothing behind the colon")
+        return cls(_parse_amount(amount), Fill.parse(fill) if fill else Fill())
+
+    def pairs(self, sizes: Sequence[int], extents: Sequence[int], strides: Sequence[int]) -> tuple[Pair, ...]:
+        """(before, after) for every axis of a picture of ``sizes``."""
+        if isinstance(self.amount, str):
+            rule = _AMOUNT_RULES[self.amount]
+            return tuple(rule(*axis) for axis in zip(sizes, extents, strides, strict=True))
+        if len(self.amount) == 1:
+            return self.amount * len(sizes)
+        if len(self.amount) != len(sizes):
+            raise ArgumentError(f"padding has {len(self.amount)} pairs, the picture has {len(sizes)} axes")
+        return self.amount
+
+    def __str__(self) -> str:
+        return f"{amount_text(self.amount)}:{self.fill}"
+
+
+def amount_text(amount: str | tuple[Pair, ...]) -> str:
+    """An amount as `Padding.parse` reads it."""
+    if isinstance(amount, str):
+        return amount
+    if all(before == after for before, after in amount):
+        return ",".join(str(before) for before, _ in amount)
+    return ",".join(f"{before},{after}" for before, after in amount)
+
+
+def normal_word(text: str) -> str:
+    """A word as it is compared: without regard to case, and ``_`` is ``-``."""
+    return text.strip().casefold().replace("_", "-")
+
+
+def _parse_amount(text: str) -> str | tuple[Pair, ...]:
+    word = normal_word(text)
+    word = _ALIASES.get(word, word)
+    if word in AMOUNTS:
+        return word
+    allowed = "valid, same, same-lower, full, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT"
+    if not re.fullmatch(r"\d+(\s*[,x×]\s*\d+)*", word):
+        hint = "; fills stand behind a colon, as in same:edge" if word in {*FILLS, *_ALIASES} else ""
+        hint = hint or suggest(word, [*AMOUNTS, *FILLS, *_ALIASES])
+        raise ArgumentError(f"padding {shown(text)} is none of {allowed}{hint}")
+    parts = re.findall(r"\d+", word)
+    if max(map(len, parts)) > len(str(LARGEST_AMOUNT)):
+        raise ArgumentError(f"padding {shown(text)} is too large (allowed: 0 to {LARGEST_AMOUNT} pixels)")
+    numbers = [int(part) for part in parts]
+    match numbers:
+        case [both]:
+            return ((both, both),)
+        case [rows, columns]:
+            return ((rows, rows), (columns, columns))
+        case [top, bottom, left, right]:
+            return ((top, bottom), (left, right))
+    raise ArgumentError(f"padding {shown(text)} has {len(numbers)} numbers; allowed: {allowed}")
+
+
+def _same(size: int, extent: int, stride: int) -> Pair:
+    total = max((-(-size // stride) - 1) * stride + extent - size, 0)
+    return total // 2, total - total // 2
+
+
+_AMOUNT_RULES: Final[dict[str, Callable[[int, int, int], Pair]]] = {
+    "valid": lambda size, extent, stride: (0, 0),
+    "same": _same,
+    "same-lower": lambda size, extent, stride: _same(size, extent, stride)[::-1],
+    "full": lambda size, extent, stride: (extent - 1, extent - 1),
+}

@@ -1,0 +1,1 @@
+"""Kernels: values, named presets, parametric families, readers and writers of kernel files."""

@@ -1,0 +1,1 @@
+"""Presets with parameters, such as ``gaussian:1.5``."""

@@ -1,0 +1,425 @@
+"""The kernel: weights with a name, exact where they are rational, and the facts that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from convcli.core.errors import KernelError, cut, literal
+from convcli.core.frozen import frozen, replace
+from convcli.core.numerals import text_of
+from convcli.core.rational import (
+    FloatArray,
+    Number,
+    Rational,
+    exact_number,
+    fitting,
+    float_factors,
+    integer_factors,
+    masked,
+    parse_number,
+)
+
+COMBINES: Final = ("l2", "l1", "linf", "max", "min", "argmax")
+LARGEST_KERNEL: Final = 2**25  # weights
+ROUNDING: Final = 1e-6  # of the magnitudes: a sum of floats below it is meant as 0
+LARGEST_BIAS: Final = 1e30  # pixel values
+TYPED: Final = "inline"
+"""The name of kernels that are typed as numbers."""
+
+
+@frozen
+class About:
+    """What a kernel's file says of it besides numbers.
+
+    Attributes:
+        gain: what the weights make of a slope of 1, for derivatives.
+        members: names of the kernels that a set's maps are those of, in their order.
+        notes: what a reader should know of how the file was understood.
+    """
+
+    description: str = ""
+    source: str = ""
+    tags: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    gain: Number | None = None
+    members: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@frozen
+class Layer:
+    """The layer of a trained network that weights were taken from: what it does beside them.
+
+    Attributes:
+        stride, dilation: (rows, columns).
+        padding: as ``--padding`` takes it; empty where the file does not say it.
+        groups: of channels; weights are (rows, columns, in / groups, out).
+        bias: one value for each map, or none.
+        order: how the file keeps its weights, such as ``out, in, rows, columns``.
+    """
+
+    order: str
+    stride: tuple[int, int] = (1, 1)
+    padding: str = ""
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    bias: tuple[Number, ...] = ()
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class Kernel:
+    """Weights that slide over a picture.
+
+    Args:
+        weights: numbers of shape (rows, columns) or, as in Keras, (rows, columns, in, out); 1 to 5 axes
+            for arrays that are no pictures. Integers, fractions, texts such as ``"1/9"`` and floats with
+            few fractional bits stay exact.
+        scale: multiplies every weight; a Fraction or integer keeps them exact.
+        bias: added to every value of the feature map, in pixel values; one for all maps, or one for each.
+        combine: how several maps (the out axis) become one: ``l2`` (the root of the sum of squares),
+            ``l1`` (the sum of magnitudes), ``linf`` (the largest magnitude), ``max`` and ``min`` (the largest
+            and smallest value), ``argmax`` (the index of the map whose value is largest), or None.
+        layer: what the layer of a network does that the weights belong to.
+
+    Attributes:
+        weights: float64, read-only, scale included.
+        exact: the same as integers over one denominator, or None.
+
+    Raises:
+        KernelError: no weights, ragged rows, a weight that is not a finite number, or too many axes.
+    """
+
+    weights: FloatArray
+    exact: Rational | None
+    name: str
+    bias: Number | tuple[Number, ...]
+    combine: str | None
+    about: About = field(default=About())
+    layer: Layer | None = None
+
+    def __init__(
+        self,
+        weights: Any,
+        *,
+        scale: Any = 1,
+        bias: Any = 0,
+        name: str = "kernel",
+        combine: str | None = None,
+        about: About | None = None,
+        layer: Layer | None = None,
+    ) -> None:
+        _check_types(combine, about, layer)
+        array = _as_array(weights)
+        factor = _as_number("scale", scale)
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                exact, floats = _both_forms(array, factor)
+        except OverflowError as error:
+            raise KernelError("kernel has a weight that is out of range (allowed: up to 1e300)") from error
+        if not np.all(np.isfinite(floats)):
+            raise KernelError("kernel has a weight that is not a finite number")
+        floats.setflags(write=False)
+        values = {
+            "weights": floats,
+            "exact": exact,
+            "name": name,
+            "bias": _as_bias(bias, array.shape[-1] if array.ndim > 3 else 1),
+            "combine": combine,
+            "about": about or About(),
+            "layer": layer,
+        }
+        if combine and isinstance(values["bias"], tuple):
+            raise KernelError(f"maps with a bias of their own cannot be combined by {combine}")
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the weights, their exactness, the bias, the way to combine and the name are the same."""
+        if not isinstance(other, Kernel):
+            return NotImplemented
+        return self._facts == other._facts and bool(np.array_equal(self._raw, other._raw))
+
+    def __hash__(self) -> int:
+        return hash((*self._facts, (self._raw + 0).tobytes()))  # -0.0 equals 0.0
+
+    @property
+    def _facts(self) -> tuple[Any, ...]:
+        """What two equal kernels have in common beside their numbers."""
+        denominator = self.exact.denominator if self.exact else None
+        return self.name, self.bias, self.combine, self.shape, denominator
+
+    @property
+    def _raw(self) -> Any:
+        """Numerators where the weights are exact, else the weights."""
+        return self.exact.numerators if self.exact else self.weights
+
+    def __repr__(self) -> str:
+        parts = [str(self._raw.tolist())]
+        if self.exact and self.exact.denominator != 1:
+            parts.append(f"scale='1/{self.exact.denominator}'")
+        if isinstance(self.bias, tuple):
+            parts.append(f"bias={list(map(_typed, self.bias))}")
+        elif self.bias:
+            parts.append(f"bias={_typed(self.bias)!r}")
+        parts.append(f"name={self.name!r}")
+        if self.combine:
+            parts.append(f"combine={self.combine!r}")
+        return f"Kernel({', '.join(parts)})"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.weights.shape
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(rows, columns) of the window."""
+        if self.spatial == 3:
+            return self.shape[1], self.shape[2]
+        return (1, self.shape[0]) if self.weights.ndim == 1 else (self.shape[0], self.shape[1])
+
+    @property
+    def window(self) -> tuple[int, ...]:
+        """The axes that slide over an array: (length,), (rows, columns) or (depth, rows, columns)."""
+        return self.shape[: min(self.weights.ndim, self.spatial)]
+
+    @property
+    def spatial(self) -> int:
+        """Axes that it slides over as a picture's kernel: 2, or 3 with frames or pages first."""
+        return 3 if self.weights.ndim in (3, 5) else 2
+
+    @property
+    def depth(self) -> int:
+        """Frames or pages of the window."""
+        return self.shape[0] if self.spatial == 3 else 1
+
+    @property
+    def tensor_shape(self) -> tuple[int, ...]:
+        """([depth,] rows, columns, in, out), as Keras keeps a layer's weights."""
+        if self.weights.ndim > 3:
+            return self.shape
+        return (*self.shape, 1, 1) if self.spatial == 3 else (*self.size, 1, 1)
+
+    @property
+    def maps(self) -> int:
+        """Feature maps that the kernel gives, before they are combined."""
+        return self.tensor_shape[-1]
+
+    @property
+    def biases(self) -> tuple[Number, ...]:
+        """The bias of each feature map."""
+        return self.bias if isinstance(self.bias, tuple) else (self.bias,) * self.maps
+
+    @property
+    def own_bias(self) -> tuple[Number, ...]:
+        """The bias of each map, that of the layer which the weights belong to included.
+
+        Raises:
+            KernelError: maps that are combined into one, where the layer has a bias for each.
+        """
+        trained = self.layer.bias if self.layer else ()
+        if trained and self.combine:
+            raise KernelError(f"maps with a bias of their own cannot be combined by {self.combine}")
+        return trained or self.biases
+
+    @cached_property
+    def sum(self) -> Number:
+        return self.exact.total() if self.exact else float(self.weights.sum())
+
+    @cached_property
+    def map_sums(self) -> tuple[float, ...]:
+        """The sum of the weights of each feature map."""
+        return tuple(self.weights.reshape(-1, self.maps).sum(axis=0).tolist())
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether every map is the centre pixel itself."""
+        window = self.tensor_shape[:-2]
+        centre = self.weights.reshape(self.tensor_shape)[tuple((size - 1) // 2 for size in window)]
+        return bool((centre == 1).all()) and np.count_nonzero(self.weights) == centre.size
+
+    @cached_property
+    def bounds(self) -> tuple[float, float]:
+        """Lowest and highest value of a feature map whose input lies between 0 and 1."""
+        flat = self.weights.reshape(-1, self.maps)
+        biases = np.array([float(bias) for bias in self.biases])
+        low = (np.minimum(flat, 0).sum(axis=0) + biases).min()
+        high = (np.maximum(flat, 0).sum(axis=0) + biases).max()
+        return float(low), float(high)
+
+    @cached_property
+    def factors(self) -> tuple[list[Number], list[Number]] | None:
+        """(column of rows, row of columns) whose outer product is a (rows, columns) kernel, or None."""
+        if self.weights.ndim != 2:
+            return None
+        if self.exact:
+            integers = integer_factors(self.exact.numerators)
+            if integers is None:
+                return None
+            scale = exact_number(1) / self.exact.denominator
+            return [int(v) * scale for v in integers[0]], [exact_number(v) for v in integers[1]]
+        floats = float_factors(self.weights)
+        return None if floats is None else (floats[0].tolist(), floats[1].tolist())
+
+    def scaled(self, scale: Number) -> Kernel:
+        """The same kernel with every weight multiplied."""
+        return self._rebuilt(scale)
+
+    def normalised(self, by: str) -> Kernel:
+        """The same kernel divided by its ``sum``, or that of its magnitudes (``abs``), unless that is 0.
+
+        A sum of floats is 0 where it is no more than rounding.
+        """
+        if self.exact:
+            numerators = self.exact.numerators if by == "sum" else np.abs(self.exact.numerators)
+            total: Number = Rational(numerators, self.exact.denominator).total()
+            return self if total == 0 else self._rebuilt(1 / total)
+        magnitude = float(np.abs(self.weights).sum())
+        total = float(self.weights.sum()) if by == "sum" else magnitude
+        return self if abs(total) <= ROUNDING * magnitude else self._rebuilt(1 / total)
+
+    def per_gain(self) -> Kernel:
+        """The same kernel divided by its stated gain, which is then 1; unchanged where it states none."""
+        gain = self.about.gain
+        return self._rebuilt(1 / gain, about=replace(self.about, gain=Fraction(1))) if gain else self
+
+    def biased(self, bias: Number | tuple[Number, ...]) -> Kernel:
+        """The same kernel with another bias, a layer's trained one included."""
+        layer = replace(self.layer, bias=()) if self.layer else None
+        return self._rebuilt(bias=bias, layer=layer)
+
+    def named(self, name: str, about: About | None = None) -> Kernel:
+        """The same kernel under another name."""
+        return self._rebuilt(name=name, about=about or self.about)
+
+    def combined(self, how: str | None) -> Kernel:
+        """The same kernel whose maps become one in another way, or stay apart (None)."""
+        return self._rebuilt(combine=how)
+
+    def reshaped(self, change: Callable[[Any], Any], scale: Number = Fraction(1), **changes: Any) -> Kernel:
+        """The kernel of the weights that ``change`` makes of these, times ``scale``; exact where they are."""
+        scale = scale / self.exact.denominator if self.exact else scale
+        kept = {key: getattr(self, key) for key in ("bias", "name", "combine", "about", "layer")}
+        return Kernel(change(self._raw), scale=scale, **{**kept, **changes})
+
+    def _rebuilt(self, scale: Number = Fraction(1), **changes: Any) -> Kernel:
+        return self.reshaped(lambda raw: raw, scale, **changes)
+
+
+def _both_forms(array: np.ndarray[Any, Any], scale: Number) -> tuple[Rational | None, FloatArray]:
+    """``array`` × ``scale`` as fractions, or None, and as floats; floats of few bits are both."""
+    exact = Rational.of(array, scale)
+    if exact:
+        return exact, exact.floats()
+    floats = array.astype(np.float64) * float(scale)
+    tried = array.dtype.kind == "f" and scale == 1
+    return None if tried else Rational.of(floats, Fraction(1)), floats
+
+
+def _check_types(combine: Any, about: Any, layer: Any) -> None:
+    if combine is not None and not (isinstance(combine, str) and combine in COMBINES):
+        raise KernelError(f"combine {literal(combine)} is not one of {', '.join(COMBINES)}")
+    for name, value, kind in (("about", about, About), ("layer", layer, Layer)):
+        if value is not None and not isinstance(value, kind):
+            raise KernelError(f"{name} {literal(value)} is not a {kind.__name__}")
+
+
+def _as_array(weights: Any) -> np.ndarray[Any, Any]:
+    if reason := masked(weights):
+        raise KernelError(f"kernel {reason}")
+    weights = with_numbers(weights)
+    try:
+        array = np.asarray(weights)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a class of somebody else's raises
+        what = "rows of different lengths" if isinstance(weights, (list, tuple)) else "no array of weights"
+        raise KernelError(f"kernel has {what}") from error
+    if array.dtype.kind == "O":
+        _check_numbers(array)
+    elif array.dtype.kind not in "iubf":
+        raise KernelError(f"kernel has weights of type {cut(str(array.dtype), 60)}; allowed: numbers")
+    if array.size == 0:
+        raise KernelError(f"kernel of shape {array.shape} has no weights")
+    if array.size > LARGEST_KERNEL:
+        raise KernelError(f"kernel has {array.size} weights; allowed: up to {LARGEST_KERNEL}")
+    if not 1 <= array.ndim <= 5:
+        raise KernelError(f"kernel has {array.ndim} axes; allowed: 1 to 5")
+    return array
+
+
+def _check_numbers(array: np.ndarray[Any, Any]) -> None:
+    for value in array.ravel():
+        try:
+            finite = abs(float(value)) < float("inf")
+        except OverflowError:
+            finite = False
+        except (TypeError, ValueError) as error:
+            ragged = isinstance(value, (list, tuple))
+            what = "rows of different lengths" if ragged else f"weight {literal(value)}"
+            raise KernelError(f"kernel has {what}; allowed: a full table of numbers") from error
+        if not finite:
+            raise KernelError("kernel has a weight that is not a finite number")
+
+
+def with_numbers(weights: Any) -> Any:
+    """Nested lists with texts such as ``1/9`` as lists of numbers; anything else as it is."""
+    nested = isinstance(weights, (list, tuple)) and _has_text(weights)
+    return _parsed(weights) if nested else weights
+
+
+def _has_text(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_text, value))
+    return isinstance(value, str)
+
+
+def _parsed(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_parsed(item) for item in value]
+    return _as_number("weight", value)
+
+
+def _as_bias(value: Any, maps: int) -> Number | tuple[Number, ...]:
+    """One bias for all maps, or a tuple with one for each where they differ."""
+    if reason := masked(value):
+        raise KernelError(f"bias {reason}")
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    several = list(value) if isinstance(value, (list, tuple)) else [value]
+    try:
+        numbers = tuple(fitting(_as_number("bias", one)) for one in several)
+    except OverflowError as error:
+        raise KernelError(f"bias is out of range (allowed: up to {LARGEST_BIAS:g})") from error
+    if len(numbers) not in (1, maps):
+        raise KernelError(f"bias has {len(numbers)} values; allowed: 1, or one for each of {maps} maps")
+    for number in numbers:
+        if not -LARGEST_BIAS <= number <= LARGEST_BIAS:
+            raise KernelError(f"bias {number} is not between -{LARGEST_BIAS:g} and {LARGEST_BIAS:g}")
+    return numbers[0] if len(set(numbers)) == 1 else numbers
+
+
+def _typed(value: Number) -> str | float:
+    """A number that Kernel takes for the same: a float as it is, a fraction as its text."""
+    return value if isinstance(value, float) else text_of(value)
+
+
+def _reason(value: Any, error: Exception) -> str:
+    """What a text's parser says; what Python says of other values names its own types."""
+    return f": {cut(str(error))}" if isinstance(value, str) else ""
+
+
+def _as_number(what: str, value: Any) -> Number:
+    if reason := masked(value):
+        raise KernelError(f"{what} {reason}")
+    try:
+        number = parse_number(value) if isinstance(value, str) else exact_number(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise KernelError(f"{what} {literal(value)} is not a number{_reason(value, error)}") from error
+    if isinstance(number, float) and not abs(number) < float("inf"):
+        raise KernelError(f"{what} {literal(value)} is not a finite number")
+    return number

@@ -1,0 +1,92 @@
+"""The shipped presets: the files of ``kernels/``, and the families with numbers of one's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from convcli.kernels.bank import KernelSet
+from convcli.kernels.kernel import Kernel
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+USUAL: Final = ("box3", "box5", "triangle5", "gaussian3", "gaussian5", "gaussian7", "ones3")
+"""Members of families that lists show with the fixed presets."""
+SHORT: Final = {"blur": "box3", "box": "box3", "ones": "ones3"}
+_SPELLINGS: Final = {"gauss": "gaussian", "boxblur": "box", "mean": "box", "average": "box"}
+
+
+def shipped(name: str, arguments: str) -> Kernel | KernelSet | None:
+    """A fixed preset, a family's kernel, or what an alias stands for."""
+    word = plain(name)
+    for spelling, proper in _SPELLINGS.items():
+        if re.fullmatch(rf"{spelling}\d*", word):
+            word = word.replace(spelling, proper, 1)
+    word = word if arguments else SHORT.get(word, word)
+    by_name = {plain(stem): stem for stem in files()}
+    if word in by_name and not arguments:
+        return _from_file(by_name[word])
+    from convcli.kernels.families.registry import FAMILIES  # fixed presets do without this import
+
+    families = {plain(family): family for family in FAMILIES}
+    stem = word.rstrip("0123456789")
+    size = word[len(stem) :]
+    if size and not arguments and stem in families:
+        family = FAMILIES["binomial" if stem == "gaussian" else families[stem]]
+        if family.sized:
+            return family.build(f"{families[stem]}{size}", [size])
+    if not arguments and word in aliases():
+        return _from_file(aliases()[word])
+    if word in families:
+        called = families[word] + (f":{arguments}" if arguments else "")
+        return FAMILIES[families[word]].build(called, arguments.split(",") if arguments else [])
+    return None
+
+
+@cache
+def files() -> Mapping[str, Path | Traversable]:
+    """The preset files by their plain names: in the installed package, or else in the checkout."""
+    package = Path(__file__).resolve().parent
+    root: Path | Traversable = package / "shipped"
+    if not root.is_dir():
+        root = package.parents[1] / "kernels"
+    if not root.is_dir():  # in a zipped wheel
+        from importlib import resources
+
+        root = resources.files("convcli.kernels").joinpath("shipped")
+    found = {Path(entry.name).stem: entry for entry in root.iterdir() if entry.name.endswith(".yaml")}
+    return dict(sorted(found.items()))
+
+
+@cache
+def aliases() -> Mapping[str, str]:
+    """Plain aliases of the shipped files, found without parsing each of them."""
+    found: dict[str, str] = {}
+    for stem, entry in files().items():
+        for line in re.findall(r"^aliases: \[(.*)\]$", entry.read_text(encoding="utf-8"), re.MULTILINE):
+            found |= {plain(alias): stem for alias in line.split(",")}
+    return found
+
+
+@cache
+def _from_file(stem: str) -> Kernel | KernelSet:
+    from convcli.kernels.readers.document import parse
+    from convcli.kernels.readers.yaml_nodes import load
+
+    place = f"kernels/{stem}.yaml"
+    (found,) = parse(load(files()[stem].read_text(encoding="utf-8"), place), place, stem).values()
+    return found
+
+
+def names() -> list[str]:
+    """Every fixed preset, aliases apart, and the parametric families' usual sizes."""
+    return sorted({*files(), *USUAL})
+
+
+def plain(name: str) -> str:
+    """A name as names are compared: without regard to case, spaces, ``-`` and ``_``."""
+    return re.sub(r"[\s_-]", "", name.strip().casefold())

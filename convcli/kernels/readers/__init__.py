@@ -1,0 +1,1 @@
+"""Kernel files: one module for each form."""

@@ -1,0 +1,1 @@
+"""Weights of trained layers, one module for each file format."""

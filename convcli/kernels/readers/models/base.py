@@ -1,0 +1,234 @@
+"""From what a model's file says of a layer to a Kernel: every attribute of every format is checked here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from math import prod
+from typing import Any, Final
+
+import numpy as np
+
+from convcli.core.errors import KernelError, one_line, shown
+from convcli.core.frozen import frozen
+from convcli.core.rational import Number, exact_number
+from convcli.geometry.axes import LARGEST
+from convcli.kernels.kernel import LARGEST_BIAS, LARGEST_KERNEL, About, Kernel, Layer
+
+CHANNELS_FIRST: Final = "out, in, rows, columns"
+"""The order of PyTorch and ONNX."""
+CHANNELS_LAST: Final = "rows, columns, in, out"
+"""The order of Keras."""
+LARGEST_TEXT: Final = 2**24  # bytes of JSON that describe a model
+_FLOAT_TYPES: Final = tuple(map(np.dtype, ("f2", "f4", "f8")))
+_WORDS: Final = ("valid", "same", "same-lower", "causal")
+
+
+@frozen(eq=False)
+class Stated:
+    """What a file states of a layer, unchecked; None where it states nothing.
+
+    Attributes:
+        order: of the weights' axes, `CHANNELS_FIRST` or `CHANNELS_LAST`.
+        window: sizes of the kernel.
+        strides, dilations: one number, or one for each spatial axis.
+        padding: a word of ``--padding``, ``causal``, or numbers: the starts of all axes, then their ends.
+        bias: an array with one value for each map.
+        through: nodes between the stored weights and the layer, which are applied.
+        notes: what a reader should know of how the weights were understood.
+    """
+
+    order: str
+    window: Any = None
+    strides: Any = None
+    dilations: Any = None
+    groups: Any = None
+    padding: Any = None
+    bias: Any = None
+    through: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def needed(module: str, place: str) -> Any:
+    """A library that reads a format, or the command that installs it.
+
+    Raises:
+        KernelError: it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise KernelError(
+            f"{place}: reading it takes {module}; install it with: pip install 'convcli[models]'"
+        ) from error
+
+
+def layer_kernel(weights: Any, stated: Stated, name: str, place: str) -> Kernel:
+    """Weights in the order that ``stated`` gives as a kernel of (rows, columns, in, out), with their layer.
+
+    The kernel of a one-dimensional convolution is one row high. Weights of two axes are (rows, columns)
+    themselves.
+
+    Raises:
+        KernelError: other axes, values that are not finite numbers, or attributes that no layer can have.
+    """
+    where = f"{place}:{one_line(name)}"
+    check_size(weights.shape, where)
+    turned = _turned(plain(weights, where), stated.order == CHANNELS_FIRST)
+    if turned is None:
+        raise KernelError(
+            f"{where} has shape {weights.shape}; a convolution over images has 4 axes ({stated.order})"
+        )
+    layer = _layer(stated, turned, weights.ndim - 2, where)
+    source = f"{where}, kept as ({stated.order})"
+    source += f", through {', '.join(map(one_line, stated.through))}" if stated.through else ""
+    about = About("Weights of a trained layer", source, ("layer",), notes=stated.notes)
+    try:
+        return Kernel(turned, name=name, layer=layer, about=about)
+    except KernelError as error:
+        raise KernelError(f"{where}: {error}") from error
+
+
+def check_size(shape: Sequence[int], where: str) -> None:
+    """Refuse more weights than a kernel may have, before they are read."""
+    if prod(shape) > LARGEST_KERNEL:
+        raise KernelError(f"{where}: {prod(shape)} weights; allowed: up to {LARGEST_KERNEL}")
+
+
+def plain(values: Any, where: str) -> Any:
+    """An array of numbers; those of bfloat16 and other narrow types as floats that hold them.
+
+    Raises:
+        KernelError: no numbers.
+    """
+    if values.dtype.kind in "biu" or values.dtype in _FLOAT_TYPES:
+        return values
+    try:
+        return values.astype(np.float32)
+    except (TypeError, ValueError) as error:
+        raise KernelError(f"{where}: has values of type {values.dtype}; allowed: numbers") from error
+
+
+def is_convolution(shape: Sequence[int]) -> bool:
+    """Whether weights of this shape can slide over an image."""
+    return len(shape) == 4
+
+
+def is_row(shape: Sequence[int]) -> bool:
+    """Whether weights of this shape can be those of a one-dimensional convolution."""
+    return len(shape) == 3
+
+
+def is_volume(shape: Sequence[int]) -> bool:
+    """Whether weights of this shape are those of a convolution over volumes, which no reader here takes."""
+    return len(shape) == 5
+
+
+def _turned(weights: Any, first: bool) -> Any:
+    match weights.ndim:
+        case 2:
+            return weights
+        case 3:
+            return (weights.transpose(2, 1, 0) if first else weights)[None]
+        case 4:
+            return weights.transpose(2, 3, 1, 0) if first else weights
+    return None
+
+
+def _layer(stated: Stated, weights: Any, axes: int, where: str) -> Layer:
+    """The layer of weights (rows, columns, in, out), whose window has ``axes`` spatial axes."""
+    if axes < 1:
+        return Layer(stated.order)
+    sizes, maps = weights.shape[2 - axes : 2], weights.shape[3]
+    if stated.window is not None and _numbers("kernel size", stated.window, axes, 1, where) != sizes:
+        raise KernelError(f"{where}: kernel size {shown(stated.window)} is not that of its weights, {sizes}")
+    dilations = _steps("dilation", stated.dilations, axes, where)
+    (groups,) = _numbers("groups", 1 if stated.groups is None else stated.groups, 1, 1, where)
+    if maps % groups:
+        raise KernelError(f"{where}: groups {groups} does not divide its {maps} maps")
+    return Layer(
+        stated.order,
+        stride=_steps("stride", stated.strides, axes, where),
+        padding=_padding(stated.padding, axes, sizes, dilations, where),
+        dilation=dilations,
+        groups=groups,
+        bias=_bias(stated.bias, maps, where),
+    )
+
+
+def _steps(name: str, value: Any, axes: int, where: str) -> tuple[int, int]:
+    """A stride or dilation as (rows, columns)."""
+    numbers = _numbers(name, 1 if value is None else value, axes, 1, where)
+    return (numbers[0], numbers[1]) if axes == 2 else (1, numbers[0])
+
+
+def _numbers(name: str, value: Any, count: int, least: int, where: str) -> tuple[int, ...]:
+    """So many whole numbers; one serves all."""
+    values = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value] * count
+    if len(values) != count:
+        raise KernelError(f"{where}: {name} has {len(values)} values; allowed: {count}")
+    for each in values:
+        if not isinstance(each, (int, np.integer)) or isinstance(each, bool) or not least <= each <= LARGEST:
+            raise KernelError(f"{where}: {name} {shown(value)}; allowed: whole numbers from {least}")
+    return tuple(int(each) for each in values)
+
+
+def _padding(value: Any, axes: int, sizes: Sequence[int], dilations: Sequence[int], where: str) -> str:
+    """The padding as ``--padding`` takes it; empty where the file states none."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        if value not in _WORDS or (value == "causal" and axes != 1):
+            raise KernelError(f"{where}: padding {shown(value)}; allowed: {', '.join(_WORDS)} or numbers")
+        return value if value != "causal" else f"0,0,{dilations[1] * (sizes[0] - 1)},0"
+    pads = _numbers("padding", value, 2 * axes, 0, where)
+    top, left, bottom, right = pads if axes == 2 else (0, pads[0], 0, pads[1])
+    return f"{top},{bottom},{left},{right}" if any(pads) else "valid"
+
+
+def _bias(values: Any, maps: int, where: str) -> tuple[Number, ...]:
+    """One number for each map, or none."""
+    if values is None:
+        return ()
+    array = plain(values, f"{where}: its bias")
+    if array.shape != (maps,):
+        raise KernelError(f"{where}: a bias of shape {array.shape} for {maps} maps; damaged, or transposed")
+    if not bool(np.all(np.abs(array.astype(np.float64)) <= LARGEST_BIAS)):  # NaN is not either
+        raise KernelError(f"{where}: its bias holds values that are no numbers up to {LARGEST_BIAS:g}")
+    return tuple(exact_number(value) for value in array.tolist())
+
+
+def narrow_floats(bits: Any, exponent: int, mantissa: int, infinite: bool) -> Any:
+    """Bytes of an 8-bit float as float32.
+
+    Args:
+        exponent, mantissa: their bits.
+        infinite: whether the highest exponent is infinity and NaN, as IEEE 754 has it (float8_e5m2), or only
+            the last pattern is NaN (float8_e4m3fn).
+    """
+    code = np.arange(256)
+    high, low = code >> mantissa & (1 << exponent) - 1, code & (1 << mantissa) - 1
+    shift = (1 << exponent - 1) - 1
+    value = np.where(high > 0, 1 + low / 2.0**mantissa, low / 2.0**mantissa) * 2.0 ** (
+        np.maximum(high, 1) - shift
+    )
+    if infinite:
+        value = np.where(high == (1 << exponent) - 1, np.where(low == 0, np.inf, np.nan), value)
+    else:
+        value = np.where(code & 127 == 127, np.nan, value)
+    return np.where(code & 128, -value, value).astype(np.float32)[bits]
+
+
+def widened(values: Any, kind: str) -> Any:
+    """Raw bits of a narrow float type as float32: ``BF16``, ``F8_E4M3`` or ``F8_E5M2``."""
+    if kind == "BF16":  # the upper half of a float32
+        return (values.astype("<u4") << 16).view("<f4")
+    return narrow_floats(values, **_FLOATS[kind])
+
+
+_FLOATS: Final[Mapping[str, Any]] = {
+    "F8_E4M3": {"exponent": 4, "mantissa": 3, "infinite": False},
+    "F8_E5M2": {"exponent": 5, "mantissa": 2, "infinite": True},
+}
+NARROW: Final = {"BF16": "<u2", **dict.fromkeys(_FLOATS, "|u1")}
+"""Types that `widened` knows, with those of their bits."""

@@ -1,0 +1,1 @@
+"""Layers as people type them: chains, code for other libraries, reports."""

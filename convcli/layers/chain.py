@@ -1,0 +1,231 @@
+"""Layers as people type them, and what a chain of them makes of a picture's shape."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from math import prod
+from typing import Final
+
+from convcli.core.errors import ArgumentError, shown, suggest
+from convcli.core.frozen import frozen, replace
+from convcli.geometry.axes import Geometry, geometry, parse_sizes
+from convcli.geometry.conventions import CONVENTIONS, convention, padding_like, refusal
+from convcli.geometry.padding import Padding, Pair
+
+KINDS: Final = {
+    "conv": "conv",
+    "depthwise": "depthwise",
+    "pool": "maxpool",
+    "maxpool": "maxpool",
+    "avgpool": "avgpool",
+}
+OPTIONS: Final = ("stride", "padding", "dilation", "groups", "bias", "ceil")
+SWITCHES: Final = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
+USAGE: Final = (
+    "allowed: [conv]ROWSxCOLUMNSxMAPS, depthwise3x3, pool2x2 or avgpool2x2, and "
+    "stride=, padding=, dilation=, groups=, bias=no, ceil=yes behind commas"
+)
+
+
+@frozen
+class Layer:
+    """One layer as it was asked for.
+
+    Attributes:
+        kind: ``conv``, ``depthwise``, ``maxpool``, ``avgpool``, or ``each``: one kernel for every channel.
+        maps: maps of a convolution; of each channel where it is depthwise.
+        stride: None for the default: 1, and for pools that of the convention.
+        padding: text as the convention reads it; None for its default.
+        ceiling: whether a pool's last window counts where it is cut off.
+        flip: whether the kernel is turned; None for the default of the convention.
+        combined: kernels of a set, whose maps become one.
+    """
+
+    kind: str
+    kernel: tuple[int, ...]
+    maps: int = 1
+    stride: tuple[int, ...] | None = None
+    padding: str | None = None
+    dilation: tuple[int, ...] = (1, 1)
+    groups: int = 1
+    bias: bool = True
+    ceiling: bool = False
+    flip: bool | None = None
+    combined: int = 1
+
+    @property
+    def is_pool(self) -> bool:
+        return self.kind.endswith("pool")
+
+    @classmethod
+    def parse(cls, text: str) -> Layer:
+        """``7x7x64,stride=2,padding=3``, ``depthwise3x3,padding=same``, ``pool3x3,stride=2,ceil=yes``.
+
+        A comma that is followed by a number goes on with the values before it: ``stride=2,1``.
+        """
+        head, *parts = re.split(r",(?!\s*\d+\s*(?:,|:|$))", text.strip())
+        layer = _window(head.strip().casefold(), text)
+        seen: set[str] = set()
+        for part in parts:
+            key, equals, value = (piece.strip().casefold() for piece in part.partition("="))
+            if not equals or key not in OPTIONS:
+                raise ArgumentError(f"layer {shown(text)}: {shown(part)} is not understood; {USAGE}")
+            if key in seen:
+                raise ArgumentError(f"layer {shown(text)}: {key} stands twice")
+            seen.add(key)
+            layer = _with(layer, key, value, text)
+        return layer
+
+
+def _window(head: str, text: str) -> Layer:
+    found = re.fullmatch(r"([a-z]*)((?:\d+)(?:[x×,]\s*\d+)*)", head)
+    if not found or (found[1] or "conv") not in KINDS:
+        near = suggest(re.sub(r"[^a-z].*", "", head), KINDS)
+        raise ArgumentError(f"layer {shown(text)}: {shown(head)} is no layer{near}; {USAGE}")
+    kind = KINDS[found[1] or "conv"]
+    numbers = parse_sizes("layer", found[2], (1, 2, 3), "x")
+    if kind == "conv" and len(numbers) != 3:
+        raise ArgumentError(f"layer {shown(text)}: a convolution is ROWSxCOLUMNSxMAPS, such as 3x3x16")
+    if kind in ("maxpool", "avgpool") and len(numbers) == 3:
+        raise ArgumentError(f"layer {shown(text)}: a pool is ROWSxCOLUMNS, such as 2x2")
+    sides = numbers * 2 if len(numbers) == 1 else numbers[:2]
+    return Layer(kind, sides, numbers[2] if len(numbers) == 3 else 1, bias=not kind.endswith("pool"))
+
+
+def _with(layer: Layer, key: str, value: str, text: str) -> Layer:
+    """The layer with one more option."""
+    if key in ("stride", "dilation"):
+        sizes = parse_sizes(key, value, (1, 2))
+        sizes = sizes * 2 if len(sizes) == 1 else sizes
+        return replace(layer, stride=sizes) if key == "stride" else replace(layer, dilation=sizes)
+    if key == "padding":
+        return replace(layer, padding=re.sub(r"(?<=\d)\s*[x×]\s*(?=\d)", ",", value))
+    if key == "groups" and layer.kind == "conv":
+        return replace(layer, groups=parse_sizes(key, value, (1,))[0])
+    if key == "ceil" and layer.is_pool and value in SWITCHES:
+        return replace(layer, ceiling=SWITCHES[value])
+    if key == "bias" and not layer.is_pool and value in SWITCHES:
+        return replace(layer, bias=SWITCHES[value])
+    raise ArgumentError(f"layer {shown(text)}: {key}={value} is not allowed for {layer.kind}; {USAGE}")
+
+
+@frozen(eq=False)
+class Shape:
+    """What one layer of a chain does to the shape.
+
+    Attributes:
+        padding: as it is read.
+        channels: in and out.
+        receptive: pixels of the chain's input, (rows, columns), that one output value depends on.
+        jump: pixels of the chain's input between neighbouring output values, (rows, columns).
+    """
+
+    layer: Layer
+    geometry: Geometry
+    padding: Padding
+    channels: Pair
+    receptive: tuple[int, ...]
+    jump: tuple[int, ...]
+    like: str | None = None
+
+    @property
+    def input(self) -> tuple[int, ...]:
+        """(batch, rows, columns, channels)."""
+        return 1, *self.geometry.input, self.channels[0]
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        """(batch, rows, columns, channels)."""
+        return 1, *self.geometry.output, self.channels[1]
+
+    @property
+    def flip(self) -> bool:
+        """Whether the kernel is turned: as asked, or as the library does."""
+        if self.layer.flip is not None:
+            return self.layer.flip
+        return bool(self.like and convention(self.like, self.layer.padding).turned)
+
+    @property
+    def groups(self) -> int:
+        return self.channels[0] if self.layer.kind == "depthwise" else self.layer.groups
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """(rows, columns, in / groups, out) as Keras keeps them; empty for a pool."""
+        if self.layer.is_pool:
+            return ()
+        if self.layer.kind == "each":
+            return (*self.layer.kernel, 1, 1)
+        return *self.layer.kernel, self.channels[0] // self.groups, self.channels[1]
+
+    @property
+    def biases(self) -> int:
+        return self.weights[3] if self.weights and self.layer.bias else 0
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases."""
+        return prod(self.weights) * self.layer.combined + self.biases if self.weights else 0
+
+    @property
+    def multiply_adds(self) -> int:
+        """Products that are added: every weight that an output value reads, for each of them."""
+        each = prod(self.weights[:3]) * self.layer.combined if self.weights else 0
+        return prod(self.output) * each
+
+
+def chain(sizes: Sequence[int], channels: int, layers: Sequence[Layer], like: str | None) -> Iterator[Shape]:
+    """The shapes of a picture of ``sizes`` behind each layer.
+
+    Args:
+        like: whose words and defaults the layers use: a key of `CONVENTIONS`, or None for this project's
+            (padding ``valid``, a pool's stride its size).
+
+    Raises:
+        ArgumentError: a layer that does not fit, with its place in the chain; or that the library refuses.
+    """
+    receptive, jump = (1,) * len(sizes), (1,) * len(sizes)
+    for place, layer in enumerate(layers, 1):
+        try:
+            padding, shape = _placed(sizes, layer, like)
+            out = _channels(layer, channels)
+        except ArgumentError as error:
+            raise ArgumentError(f"layer {place}: {error}" if len(layers) > 1 else str(error)) from error
+        axes = shape.axes
+        receptive = tuple(r + (a.extent - 1) * j for r, a, j in zip(receptive, axes, jump, strict=True))
+        jump = tuple(j * a.stride for j, a in zip(jump, axes, strict=True))
+        yield Shape(layer, shape, padding, (channels, out), receptive, jump, like)
+        sizes, channels = shape.output, out
+
+
+def _placed(sizes: Sequence[int], layer: Layer, like: str | None) -> tuple[Padding, Geometry]:
+    stride = layer.stride or default_stride(layer, like)
+    if like is None:
+        padding = Padding.parse(layer.padding or "valid")
+    else:
+        padding = padding_like(like, layer.padding, layer.kernel, stride, layer.dilation, layer.is_pool)
+    found = geometry(sizes, layer.kernel, stride, padding, layer.dilation, layer.ceiling)
+    reason = refusal(like, layer.kind, found.axes, padding.fill) if like else ""
+    if reason:
+        raise ArgumentError(f"{reason} (--like {like})")
+    if like == "onnx" and layer.ceiling and (layer.padding or "").startswith("same"):
+        raise ArgumentError("ONNX has no ceil mode with auto_pad (--like onnx)")
+    return padding, found
+
+
+def default_stride(layer: Layer, like: str | None) -> tuple[int, ...]:
+    """1, and a pool's own size where the convention says so."""
+    own = like is None or CONVENTIONS[like].pool_stride == "kernel"
+    return layer.kernel if layer.is_pool and own else (1, 1)
+
+
+def _channels(layer: Layer, channels: int) -> int:
+    """Channels behind the layer."""
+    if layer.kind == "conv":
+        if channels % layer.groups or layer.maps % layer.groups:
+            raise ArgumentError(
+                f"groups {layer.groups} does not divide {channels} channels and {layer.maps} maps"
+            )
+        return layer.maps
+    return channels * layer.maps

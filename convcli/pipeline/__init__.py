@@ -1,0 +1,1 @@
+"""One image from file to file: settings, task, feature map, mapping, report."""

@@ -1,0 +1,1 @@
+"""Everything that is drawn: figures, sheets, explanations, animations, the explorer page."""

@@ -1,0 +1,1 @@
+"""A kernel sliding over an image, as an animation."""

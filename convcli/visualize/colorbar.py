@@ -1,0 +1,201 @@
+"""Which value has which colour: a bar beside a feature map, with numbers."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from convcli.core.dtypes import Array
+from convcli.core.frozen import frozen
+from convcli.core.numerals import short
+from convcli.core.rational import Number
+from convcli.pipeline.colormaps import MIDDLE, table
+from convcli.pipeline.mapping import Mapping
+from convcli.visualize.scene import FAINT, FRAME, Box, Item, Line, Picture, Text, ascent
+from convcli.visualize.text import width
+
+BAR: Final = 32
+"""Pixels that a level bar takes with its numbers, and those in which an upright one is broad."""
+
+_THICK: Final = 12
+_TICK: Final = 4
+_SMALL: Final = 12  # points
+_SPACE: Final = 10  # pixels between numbers, at least
+_MOST: Final = 7  # numbers at a bar or an axis
+_WHITE: Final = 255
+_PLAIN: Final = 10**7  # values from here on have exponents
+_EXPONENT: Final = re.compile(r"e\+?(−?)0*(?=\d)")
+
+
+@frozen
+class Bar:
+    """What the pixels of 8 bits mean.
+
+    Attributes:
+        mapping: with the range that it used.
+        white: the value that is white where the mapping is ``clip`` or ``abs``.
+        colormap: of `colourmaps.COLOURMAPS`.
+    """
+
+    mapping: Mapping
+    white: float
+    colormap: str
+
+    @property
+    def ends(self) -> tuple[Number, Number]:
+        """The lowest and the highest value."""
+        if self.mapping.low is None or self.mapping.high is None:
+            return Fraction(0), exact(self.white)
+        return self.mapping.low, self.mapping.high
+
+    def pixels(self, values: Array) -> Array:
+        """What values of that range are mapped to, 0 to 255."""
+        low, high = map(float, self.ends)
+        if self.mapping.kind == "signed":
+            gain, offset = (MIDDLE - 1) / (high or 1), float(MIDDLE)
+        else:
+            gain = _WHITE / ((high - low) or 1)
+            offset = -gain * low
+        return np.rint(values * gain + offset).clip(0, _WHITE).astype(np.uint8)
+
+    def colours(self, length: int) -> Array:
+        """(length, 3): those of evenly spaced values, the lowest first."""
+        low, high = map(float, self.ends)
+        return table(self.colormap)[self.pixels(np.linspace(low, high, length))]
+
+    def numbers(self, length: int, size: Callable[[str], float], end: float = 1) -> list[tuple[int, str]]:
+        """Pixels from the lowest value, and what stands there: both ends, and round numbers between them.
+
+        They are multiples of one step, the smallest at which all keep clear of each other; the one next to an
+        end gives way to it.
+
+        Args:
+            size: pixels along the bar that a number takes.
+            end: the share of a number at an end that lies within the bar.
+        """
+        low, high = map(float, self.ends)
+        first, last = map(short_number, self.ends)
+        if low == high:
+            return [(0, first)]
+        wanted = _signed(size) if low == -high else size
+        free = end * wanted(first) + _SPACE / 2, length - 1 - end * wanted(last) - _SPACE / 2
+        for most in range(_MOST, 0, -1):
+            values = round_numbers(low, high, most)
+            inner = [_Tick.of(value, low, high, length, wanted) for value in values if low < value < high]
+            if kept := _regular(inner, free, (low not in values, high not in values)):
+                return [(0, first), *((tick.place, tick.text) for tick in kept), (length - 1, last)]
+        return [(0, first), (length - 1, last)]
+
+
+@frozen
+class _Tick:
+    """A number at a bar, and how many pixels to both sides it takes with the space beside it."""
+
+    place: int
+    text: str
+    half: float
+
+    @classmethod
+    def of(cls, value: float, low: float, high: float, length: int, size: Callable[[str], float]) -> _Tick:
+        plain = max(abs(low), abs(high)) < _PLAIN
+        text = short_number(exact(value)) if plain else _rounded(value, 4)
+        return cls(round((value - low) / (high - low) * (length - 1)), text, (size(text) + _SPACE) / 2)
+
+
+def _signed(size: Callable[[str], float]) -> Callable[[str], float]:
+    """As if all numbers had a sign, so that what gives way below 0 gives way above it."""
+    return lambda text: size("−" + text.removeprefix("−"))
+
+
+def _regular(
+    ticks: list[_Tick], free: tuple[float, float], may_lose: tuple[bool, bool]
+) -> list[_Tick] | None:
+    """Those within ``free``, where they keep clear of each other and at most the outermost ones are lost."""
+    kept = [tick for tick in ticks if free[0] <= tick.place - tick.half and tick.place + tick.half <= free[1]]
+    close = any(after.place - before.place < before.half + after.half for before, after in pairwise(kept))
+    if close or not kept:
+        return None
+    lost = ticks.index(kept[0]), len(ticks) - 1 - ticks.index(kept[-1])
+    return kept if lost[0] <= may_lose[0] and lost[1] <= may_lose[1] else None
+
+
+def across(text: str) -> float:
+    """Pixels that a number at a level bar takes."""
+    return width(text, _SMALL)
+
+
+def least(bar: Bar) -> int:
+    """Pixels of a level bar whose ends have room for their numbers."""
+    return math.ceil(sum(across(short_number(end)) for end in bar.ends)) + 2 * _SPACE
+
+
+def level(bar: Bar, place: tuple[int, int], length: int) -> Iterator[Item]:
+    """A bar from left to right, its numbers below it, of `BAR` pixels in all."""
+    left, top = place
+    colours = np.repeat(bar.colours(length)[None], _THICK, 0)
+    yield Box((left - 1, top - 1), length + 2, _THICK + 2, outline=FRAME)
+    yield Picture(place, colours)
+    base = top + _THICK + _TICK + ascent(_SMALL)
+    for at, text in bar.numbers(length, across):
+        anchor = "start" if at == 0 else "end" if at == length - 1 else "middle"
+        yield Line((left + at, top + _THICK + 1), (left + at, top + _THICK + _TICK))
+        yield Text((left + at, base), text, _SMALL, FAINT, anchor)
+
+
+def upright(bar: Bar, place: tuple[int, int], length: int) -> Iterator[Item]:
+    """A bar from the bottom up, its numbers at its right."""
+    left, top = place
+    colours = np.repeat(bar.colours(length)[::-1, None], _THICK, 1)
+    yield Box((left - 1, top - 1), _THICK + 2, length + 2, outline=FRAME)
+    yield Picture(place, colours)
+    for at, text in _upright_numbers(bar, length):
+        height = top + length - 1 - at
+        yield Line((left + _THICK + 1, height), (left + _THICK + _TICK, height))
+        yield Text((left + _THICK + _TICK + 4, height + 4), text, _SMALL, FAINT)
+
+
+def _upright_numbers(bar: Bar, length: int) -> list[tuple[int, str]]:
+    return bar.numbers(length, lambda _: _SMALL, end=0.5)
+
+
+def room(bar: Bar, length: int) -> int:
+    """Pixels across that `upright` takes."""
+    widest = max(width(text, _SMALL) for _, text in _upright_numbers(bar, length))
+    return _THICK + _TICK + 4 + math.ceil(widest)
+
+
+def round_numbers(low: float, high: float, most: int) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten within a range, at most so many."""
+    if not low < high:
+        return []
+    least = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
+
+
+def exact(value: float) -> Fraction:
+    """The fraction that a decimal number is meant as."""
+    return Fraction(f"{value:.12g}")
+
+
+def short_number(value: Number, digits: int = 4) -> str:
+    """A value at a bar: integers and what is above 1000 without an exponent, others to so many digits."""
+    if isinstance(value, Fraction) and value.denominator == 1 and abs(float(value)) < _PLAIN:
+        return short(value)
+    if float(f"1e{digits}") <= abs(float(value)) < _PLAIN:
+        return f"{float(value):.0f}".replace("-", "−")
+    return _rounded(value, digits)
+
+
+def _rounded(value: Number, digits: int) -> str:
+    """With an exponent where it has more digits, or is small."""
+    text = f"{float(value):.{digits}g}".replace("-", "−")
+    return _EXPONENT.sub(r"e\1", text)

@@ -1,0 +1,1 @@
+"""One pixel of a feature map, step by step."""

@@ -1,0 +1,172 @@
+"""Plain arithmetic in fractions, step by step and in words: from products to a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from math import inf, isfinite, isnan
+from typing import Any, Final
+
+import numpy as np
+
+from convcli.core.dtypes import Affine, Array, DType, span
+from convcli.core.frozen import frozen
+from convcli.core.numerals import short, text_of
+from convcli.core.rational import Number
+from convcli.pipeline.mapping import Mapping, ends
+
+LONGEST_SUM: Final = 84  # characters of a sum that is written out
+LONGEST: Final = 9  # characters of a fraction or decimal
+LARGEST_WEIGHT: Final = 9999  # kernels of larger integers over a denominator are shown as fractions
+
+
+@frozen
+class Step:
+    """One step from products to the pixel: its name, how it is done, and what it gives."""
+
+    name: str
+    how: str
+    value: Number
+
+
+def number(value: Any) -> Number:
+    """A value as an exact fraction; NaN and infinity stay floats."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return Fraction(plain) if not isinstance(plain, float) or isfinite(plain) else plain
+
+
+def numbers(values: Array) -> Array:
+    """An array of `number`."""
+    cells = [number(value) for value in values.ravel().tolist()]
+    return np.array(cells, object).reshape(values.shape)
+
+
+def multiplied(weights: Array, patch: Array) -> Array:
+    """The product of every cell; a weight of 0 takes no part, whatever it meets."""
+    used = patch.copy()
+    used[weights == 0] = Fraction(0)
+    products: Array = weights * used
+    return products
+
+
+def magnitude(value: Number) -> Number:
+    return value if value >= 0 else -value
+
+
+def total(values: Iterable[Number]) -> Number:
+    return sum(values, start=Fraction(0))
+
+
+def text(value: Number) -> str:
+    """A number in a formula: integers, short decimals and fractions in full, others to six digits."""
+    if isinstance(value, Fraction) and value.denominator != 1:
+        written = decimal(value) or text_of(value).replace("-", "−")
+        return written if len(written) <= LONGEST else short(as_float(value))
+    return short(value)
+
+
+def decimal(value: Fraction) -> str:
+    """All digits of a fraction that ends soon as a decimal; empty for others."""
+    ends_soon = 10**6 % value.denominator == 0 and abs(value) < 10**9
+    return f"{float(value):.15g}".replace("-", "−") if ends_soon else ""
+
+
+def as_float(value: Number) -> float:
+    """The nearest float, infinite beyond their range."""
+    try:
+        return float(value)
+    except OverflowError:
+        return inf if value > 0 else -inf
+
+
+def added(terms: Sequence[Number], names: Sequence[str] = ()) -> str:
+    """A sum written out while it is short, each term with its name if there is one."""
+    every = zip(terms, names or [""] * len(terms), strict=True)
+    used = [(term, name) for term, name in every if term or name]
+    if not used:
+        return "every product is 0"
+    words = []
+    for index, (term, name) in enumerate(used):
+        sign = ("− " if index else "−") if term < 0 else "+ " if index else ""
+        words.append(f"{sign}{text(magnitude(term))}" + (f" ({name})" if name else ""))
+    written = " ".join(words)
+    if len(written) <= LONGEST_SUM:
+        return written
+    zeros = len(terms) - len(used)
+    return f"of {len(used)} products" + (
+        f"; the other {zeros} {'is' if zeros == 1 else 'are'} 0" if zeros else ""
+    )
+
+
+def combined(how: str, totals: Sequence[Number]) -> Step:
+    """The sums of several maps as one."""
+    sizes = [magnitude(value) for value in totals]
+    if how == "l2":
+        squares = " + ".join(f"({text(value)})²" if value < 0 else f"{text(value)}²" for value in totals)
+        root = as_float(total(size * size for size in sizes)) ** 0.5
+        return Step("combined", f"√({squares})", number(root))
+    bars = [f"|{text(value)}|" for value in totals]
+    if how == "l1":
+        return Step("combined", " + ".join(bars), total(sizes))
+    if how == "linf":
+        return Step("combined", f"the largest of {' '.join(bars)}", max(sizes))
+    words = ", ".join(map(text, totals))
+    if how == "argmax":
+        return Step("combined", f"which of {words} is the largest", Fraction(totals.index(max(totals))))
+    largest = how == "max"
+    return Step("combined", f"the {how}imum of {words}", max(totals) if largest else min(totals))
+
+
+def mapped(value: Number, affine: Affine, how: str) -> Step:
+    """A value through an affine function."""
+    if isinstance(value, Fraction) and affine.is_exact:
+        result: Number = (int(affine.gain) * value + int(affine.offset)) / affine.denominator
+    else:
+        result = number((affine.gain * as_float(value) + affine.offset) / affine.denominator)
+    return Step("mapping", how, magnitude(result) if affine.magnitude else result)
+
+
+def mapping_text(mapping: Mapping, target: DType, own: int) -> str:
+    """The mapping's formula with its numbers; v is the value, ``own`` white among the values."""
+    black, top = ends(target)
+    if mapping.kind in ("clip", "abs"):
+        scaled = "" if own == top else f" × {text(Fraction(top, own))}"
+        return f"{mapping.kind}: {'|v|' if mapping.kind == 'abs' else 'v'}{scaled}"
+    low, high = mapping.low or Fraction(0), mapping.high or Fraction(0)
+    if mapping.kind == "signed":
+        middle = Fraction((black + top + 1) // 2) if target.kind in "iu" else Fraction(1, 2)
+        return f"signed: {text(middle)} + {text(top - middle)} · v / {_factor(high)}"
+    less = "v" if low == 0 else f"(v − {text(low)})" if low > 0 else f"(v + {text(-low)})"
+    return f"stretch: {f'{black} + ' if black else ''}{top - black} · {less} / {_factor(high - low)}"
+
+
+def _factor(value: Number) -> str:
+    """A number behind a sign of division: a fraction in parentheses."""
+    shown = text(value)
+    return f"({shown})" if "/" in shown else shown
+
+
+def ended(value: Number, target: DType) -> tuple[Number, list[Step]]:
+    """The pixel of a mapped value, and the steps of rounding and saturation that it took."""
+    if target.kind == "f":
+        return number(target.type(as_float(value))), []
+    steps = []
+    nearest = value
+    if isinstance(value, Fraction):
+        nearest = Fraction(round(value))
+        tie = "; a tie, so to the even one" if value.denominator == 2 else ""
+        steps += [Step("rounded", f"to the nearest integer{tie}", nearest)] if nearest != value else []
+    elif isnan(value):
+        nearest = Fraction(0)
+        steps.append(Step("rounded", "not a number becomes 0", nearest))
+    low, high = span(target)
+    pixel = min(max(nearest, Fraction(low)), Fraction(high))
+    if pixel != nearest:
+        most = f"{high} is the most" if pixel == high else f"{low} is the least"
+        steps.append(Step("saturated", f"{most} that a pixel of {target.itemsize * 8} bits holds", pixel))
+    return pixel, steps
+
+
+def same(first: Number, second: Number) -> bool:
+    """Whether two pixels are the same; NaN is NaN."""
+    return first == second or (isnan(first) and isnan(second))

@@ -1,0 +1,401 @@
+"""One pixel of a feature map from its inputs: the window's patch, the weights, every product and every step.
+
+The steps are plain arithmetic in fractions, apart from the engine. The pixel is the engine's own, computed as
+``apply`` computes it, with the mapping's range found over the whole picture. Where sums are exact, both are
+the same number; where the engine adds floats, its sum is a step of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+
+from convcli.core.dtypes import Affine, Array
+from convcli.core.errors import ArgumentError
+from convcli.core.frozen import frozen, replace
+from convcli.core.rational import Number
+from convcli.engine.filter import Filter
+from convcli.files import input as files
+from convcli.formats import registry
+from convcli.formats.base import Reader
+from convcli.geometry.padding import Pair
+from convcli.pipeline.color import encoded, white
+from convcli.pipeline.feature_map import feature_maps
+from convcli.pipeline.mapping import Mapping, ends
+from convcli.pipeline.task import LUMA, Settings, Task, prepare
+from convcli.visualize.explain.arithmetic import (
+    LARGEST_WEIGHT,
+    Step,
+    added,
+    as_float,
+    combined,
+    ended,
+    magnitude,
+    mapped,
+    mapping_text,
+    multiplied,
+    number,
+    numbers,
+    same,
+    text,
+    total,
+)
+from convcli.visualize.explain.window import Pin, Spot, engine_sums
+
+_RGB: Final = ("red", "green", "blue")
+NAMES: Final = {1: ("gray",), 2: ("gray", "alpha"), 3: _RGB, 4: (*_RGB, "alpha")}
+"""Channels by their number."""
+
+
+@frozen(eq=False)
+class Plane:
+    """One channel of the patch under its weights, cell by cell, all of them exact numbers.
+
+    Attributes:
+        name: of the channel, and of the map where several are combined.
+        parts: (title, cells) of what is multiplied, and before it of what it was made of.
+        weights: as multiplied, turned where --flip says so; integers where the kernel is a fraction, unless
+            they would have more than four digits.
+        products: of every cell.
+        sum: of the products.
+    """
+
+    name: str
+    parts: tuple[tuple[str, Array], ...]
+    weights: Array
+    products: Array
+    sum: Number
+
+
+@frozen(eq=False)
+class Channel:
+    """One channel of the pixel.
+
+    Attributes:
+        valued: how many steps lead to the feature map's value, before it is mapped to a pixel.
+        reckoned: the pixel as the steps give it.
+        pixel: as ``apply`` writes it; the same unless floats were rounded on the way.
+    """
+
+    name: str
+    planes: tuple[Plane, ...]
+    steps: tuple[Step, ...]
+    valued: int
+    reckoned: Number
+    pixel: Number
+
+    @property
+    def value(self) -> Number:
+        """The feature map's, before it is mapped to a pixel."""
+        return self.steps[self.valued - 1].value
+
+
+@frozen(eq=False)
+class Explanation:
+    """One pixel: its channels for each map, and the mapping of each with the range that it used."""
+
+    source: str
+    task: Task
+    settings: Settings
+    spot: Spot
+    maps: tuple[tuple[Channel, ...], ...]
+    mappings: tuple[Mapping, ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing but the pixel itself is rounded."""
+        return self.task.plan.outcome.exact and not self.task.treatment.linear
+
+
+def explain(source: str, settings: Settings, at: Pair, frame: int = 0) -> Explanation:
+    """The pixel at (row, column) of the feature map that `job.apply` would write.
+
+    Args:
+        source: a file, or ``-`` for standard input.
+        settings: as `job.apply` takes them.
+        frame: which of several frames or pages.
+
+    Raises:
+        ArgumentError: a place outside the feature map, a frame that there is not, or a kernel of three axes.
+        ConvcliError: whatever `job.apply` raises before it writes.
+    """
+    with files.Input.open(source) as file:
+        task, own = decided(source, file, settings, frame)
+        check_place(task, at)
+        pins = [Pin(task.layout, own, [at]) for _ in range(task.plan.outcome.maps)]
+        return explained(source, task, settings, own, [at], pins)[0]
+
+
+def decided(source: str, file: files.Input, settings: Settings, frame: int) -> tuple[Task, int]:
+    """What is to be done with a frame of an opened file, and its place among those that are done alike.
+
+    Raises:
+        ArgumentError: a frame that there is not, or a kernel of three axes.
+        ConvcliError: whatever `job.apply` raises before it writes.
+    """
+    if settings.kernel.spatial != 2:
+        raise ArgumentError(f"kernel {settings.kernel.name} has three axes; explained are rows and columns")
+    runs = registry.open_input(file, settings.max_pixels)
+    return _frame([task for tasks in prepare(source, runs, settings) for task in tasks], frame)
+
+
+def check_place(task: Task, at: Pair) -> None:
+    """Refuse a place outside the feature map."""
+    rows, columns = task.geometry.output
+    if not (0 <= at[0] < rows and 0 <= at[1] < columns):
+        raise ArgumentError(
+            f"{at[0]},{at[1]} lies outside the feature map of {rows} × {columns}; "
+            f"allowed: 0,0 to {rows - 1},{columns - 1}"
+        )
+
+
+def explained(
+    source: str, task: Task, settings: Settings, frame: int, places: Sequence[Pair], surfaces: Sequence[Any]
+) -> list[Explanation]:
+    """Some pixels of one frame, from one run of the engine.
+
+    Args:
+        surfaces: one a map, on which it is painted; `Pin` or `Kept`.
+    """
+    found = feature_maps(task.plan, task.opened.reader(), task.treatment, task.mapping, surfaces)
+    mappings = tuple(map_.mapping for map_ in found)
+    sums: dict[Pair, Array] = {}
+    if not task.plan.outcome.exact:
+        reader = task.treatment.reader(task.opened.reader())
+        sums = engine_sums(task.plan, reader, frame, places)
+    explanations = []
+    for at in places:
+        spot = Spot.of(task.geometry, task.plan.problem.fill, at)
+        pixel = _Pixel.of(task, settings, frame, spot, mappings, sums.get(at))
+        maps = tuple(tuple(pixel.channels(i, surface.pixel(at))) for i, surface in enumerate(surfaces))
+        explanations.append(Explanation(source, task, settings, spot, maps, mappings))
+    return explanations
+
+
+def multiplicands(task: Task, settings: Settings, frame: int, spot: Spot) -> Array:
+    """What the first channel's weights meet at the positions of ``spot``, (rows, columns), exactly."""
+    return _Pixel.of(task, settings, frame, spot, (), None).parts(0)[-1][1]
+
+
+def _frame(tasks: list[Task], frame: int) -> tuple[Task, int]:
+    """The task that a frame belongs to, and its place in it."""
+    count = sum(task.layout.frames for task in tasks)
+    if not 0 <= frame < count:
+        raise ArgumentError(f"frame {frame} is not between 0 and {count - 1}")
+    for task in tasks:
+        if frame < task.layout.frames:
+            break
+        frame -= task.layout.frames
+    return task, frame
+
+
+@frozen(eq=False)
+class _Pixel:
+    """What the channels of one pixel share.
+
+    Attributes:
+        stored: reads the pixel's own frame.
+        filter: the weights as they are shown: brightness is one input, made of three colours.
+        sums: the engine's, (maps, lanes), where it adds floats.
+    """
+
+    task: Task
+    settings: Settings
+    spot: Spot
+    stored: Reader
+    filter: Filter
+    mappings: tuple[Mapping, ...]
+    sums: Array | None
+
+    @classmethod
+    def of(
+        cls,
+        task: Task,
+        settings: Settings,
+        frame: int,
+        spot: Spot,
+        mappings: tuple[Mapping, ...],
+        sums: Array | None,
+    ) -> _Pixel:
+        filter_ = task.plan.problem.filter
+        if is_luma(task):
+            filter_ = Filter.of(settings.kernel, flip=settings.flip)
+        stored = task.opened.only(frame, frame + 1).reader()
+        return cls(task, settings, spot, stored, filter_, mappings, sums)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        header = self.task.opened.header
+        if header.channels not in NAMES:
+            return tuple(f"channel {number}" for number in range(header.channels))
+        names = NAMES[header.channels]
+        return (*names[:-1], f"band {len(names)}") if header.bands else names
+
+    @property
+    def divisor(self) -> int:
+        """What the sum is divided by; 1 where the weights that are shown are fractions themselves."""
+        denominator = self.filter.denominator
+        large = denominator > 1 and np.abs(self.filter.weights).max() > LARGEST_WEIGHT
+        return 1 if large else denominator
+
+    def channels(self, index: int, pixel: list[Number]) -> Iterator[Channel]:
+        """The channels of one map's pixel."""
+        treatment, lanes = self.task.treatment, self.task.plan.problem.lanes
+        colours = lanes - (treatment.alpha == "filter")
+        for lane in range(colours):
+            yield self._colour(self._named(index, lane, colours), index, lane, pixel[lane])
+        if treatment.alpha == "filter":
+            yield self._alpha(index, lanes - 1, pixel[-1])
+        elif treatment.alpha == "keep":
+            kept = Step("kept", "alpha of the input at the centre of the window", pixel[-1])
+            yield Channel("alpha", (), (kept,), 1, pixel[-1], pixel[-1])
+
+    def _named(self, index: int, lane: int, colours: int) -> str:
+        """The colour that a lane is, or that a group of one channel is; a sum is gray."""
+        problem = self.task.plan.problem
+        if problem.groups > 1 and self.filter.inputs == 1:
+            return self.names[problem.channel(index, 0)]
+        return self.names[lane] if colours > 1 or len(self.names) < len(_RGB) else "gray"
+
+    def _colour(self, name: str, index: int, lane: int, pixel: Number) -> Channel:
+        task, mapping, target = self.task, self.mappings[index], self.task.layout.dtype
+        planes, steps = self._summed(index, lane)
+        steps += self._valued(index, steps[-1].value)
+        valued = len(steps)
+        if task.treatment.curved(mapping, task.plan):
+            curve = encoded(np.asarray(as_float(steps[-1].value))).item()
+            steps.append(Step("sRGB", "the curve is put back", number(curve)))
+        own = white(task.treatment.values)
+        affine = mapping.affine(Affine(), target, own)
+        if affine != Affine():
+            steps.append(mapped(steps[-1].value, affine, mapping_text(mapping, target, own)))
+        return self._ended(name, planes, steps, valued, pixel)
+
+    def _alpha(self, index: int, lane: int, pixel: Number) -> Channel:
+        planes, steps = self._summed(index, lane)
+        steps += self._scaled(steps[-1].value)
+        valued = len(steps)
+        own, target = white(self.task.treatment.values), self.task.layout.dtype
+        top = own if self.mappings[index].kind == "raw" else ends(target)[1]
+        if top != own:
+            gain = Fraction(top, own)
+            steps.append(Step("mapping", f"× {text(gain)}", steps[-1].value * gain))
+        return self._ended("alpha", planes, steps, valued, pixel)
+
+    def _ended(
+        self, name: str, planes: list[Plane], steps: list[Step], valued: int, pixel: Number
+    ) -> Channel:
+        reckoned, last = ended(steps[-1].value, self.task.layout.dtype)
+        steps += last
+        if not same(reckoned, pixel):
+            steps.append(Step("as written", "apply's floats are rounded on the way", pixel))
+        return Channel(name, tuple(planes), tuple(steps), valued, reckoned, pixel)
+
+    def _summed(self, index: int, lane: int) -> tuple[list[Plane], list[Step]]:
+        """The planes of a lane, and the steps to its sum, maps combined."""
+        planes: list[Plane] = []
+        steps: list[Step] = []
+        how = self.filter.combine
+        for map_ in range(self.filter.maps) if how else [index]:
+            own = [self._plane(map_, channel, lane) for channel in range(self.filter.inputs)]
+            alone = len(own) == 1
+            terms = own[0].products.ravel().tolist() if alone else [plane.sum for plane in own]
+            words = added(terms, () if alone else [plane.name for plane in own])
+            steps.append(Step(f"sum {map_}" if how else "sum", words, total(plane.sum for plane in own)))
+            planes += own
+        if how:
+            steps.append(combined(how, [step.value for step in steps]))
+        if self.sums is not None:
+            plan = self.task.plan
+            engine = self._engine(index, lane)
+            if engine != steps[-1].value:
+                steps.append(Step(str(plan.outcome.dtype), "rounded on the way, as apply adds", engine))
+        return planes, steps
+
+    def _engine(self, index: int, lane: int) -> Number:
+        """The engine's sum, over the denominator of the weights that are shown."""
+        assert self.sums is not None
+        found = number(self.sums[index, lane])
+        if self.filter.combine == "argmax":
+            return found
+        return found * Fraction(self.divisor, self.task.plan.problem.filter.denominator)
+
+    def _valued(self, index: int, sum_: Number) -> list[Step]:
+        """The steps from a colour's sum to its value before the mapping."""
+        if self.task.treatment.alpha == "filter":
+            alpha = self._alpha_sum(index)
+            steps = [Step("colour", "nothing is seen where every alpha is 0", Fraction(0))]
+            if alpha > 0:
+                steps = [Step("colour", f"÷ {text(alpha)}, the sum of alpha · kernel", sum_ / alpha)]
+        else:
+            steps = self._scaled(sum_)
+        bias = self.task.plan.problem.filter.bias[index]
+        if bias and self.filter.combine != "argmax":
+            value = steps[-1].value if steps else sum_
+            steps.append(Step("bias", f"{'+' if bias > 0 else '−'} {text(magnitude(bias))}", value + bias))
+        return steps
+
+    def _scaled(self, sum_: Number) -> list[Step]:
+        denominator = 1 if self.filter.combine == "argmax" else self.divisor
+        return [Step("scale", f"÷ {denominator}", sum_ / denominator)] if denominator != 1 else []
+
+    def _alpha_sum(self, index: int) -> Number:
+        lane = self.task.plan.problem.lanes - 1
+        return self._plane(index, 0, lane).sum if self.sums is None else self._engine(index, lane)
+
+    def _plane(self, map_: int, channel: int, lane: int) -> Plane:
+        """One channel under one map's weights."""
+        weights = numbers(self.filter.weights[0, :, :, channel, map_])
+        weights = weights * Fraction(self.divisor, self.filter.denominator)
+        problem = self.task.plan.problem
+        index = lane if problem.channels == 1 else problem.channel(map_, channel)
+        if lane and lane == problem.lanes - 1 and self.task.treatment.alpha == "filter":
+            index = -1
+        name = "brightness" if is_luma(self.task) else self.names[index]
+        parts = self.parts(index)
+        products = multiplied(weights, parts[-1][1])
+        title = f"{name}, map {map_}" if self.filter.combine else name
+        return Plane(title, tuple(parts), weights, products, total(products.ravel().tolist()))
+
+    def parts(self, index: int) -> list[tuple[str, Array]]:
+        """What is multiplied with the weights, behind what it was made of."""
+        treatment = self.task.treatment
+        stored = self.stored
+        if is_luma(self.task):
+            return self._brightness()
+        fill = self.settings.padding.fill.value
+        if index == -1 and fill and treatment.alpha == "filter":
+            fill = white(treatment.stored)
+        parts = [("patch", self.spot.patch(stored, index, fill))]
+        if treatment.linear and index != -1:
+            plain = replace(treatment, alpha="none" if treatment.alpha == "none" else "keep")
+            parts.append(("light", self._patch(plain.reader(stored), index)))
+        if treatment.alpha == "filter" and (index != -1 or treatment.linear):
+            parts += self._premultiplied(index)
+        return parts
+
+    def _premultiplied(self, index: int) -> list[tuple[str, Array]]:
+        source = self.task.treatment.reader(self.stored)
+        alpha = "alpha", self._patch(source, -1)
+        return [alpha] if index == -1 else [alpha, ("times alpha", self._patch(source, index))]
+
+    def _brightness(self) -> list[tuple[str, Array]]:
+        """The three colours, and their brightness: the sum of their shares."""
+        stored, fill = self.stored, self.settings.padding.fill.value
+        source = self.task.treatment.reader(stored)
+        shares: Any = sum(share * self._patch(source, i) for i, share in enumerate(LUMA))
+        shown = [(name, self.spot.patch(stored, i, fill)) for i, name in enumerate(_RGB)]
+        return [*shown, ("brightness", shares)]
+
+    def _patch(self, source: Any, index: int) -> Array:
+        """One channel of what the engine reads."""
+        problem = self.task.plan.problem
+        return self.spot.patch(source, index, (problem.outside or (problem.fill.value,) * 4)[index])
+
+
+def is_luma(task: Task) -> bool:
+    """Whether the kernel meets the brightness of colours, not each of them."""
+    return task.channels == "gray" and task.plan.problem.channels == len(LUMA)

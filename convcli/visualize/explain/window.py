@@ -1,0 +1,151 @@
+"""One place of a feature map: what its window reads, what the engine adds up there, what is painted there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from convcli.core.dtypes import Array
+from convcli.core.frozen import frozen
+from convcli.engine import engine
+from convcli.engine.plan import Plan
+from convcli.formats.base import Held, Layout, Reader
+from convcli.geometry.axes import Geometry, Strip
+from convcli.geometry.border import OUTSIDE, Indices, sources
+from convcli.geometry.padding import Fill, Pair
+from convcli.pipeline.feature_map import Colours
+from convcli.visualize.explain.arithmetic import number
+
+
+@frozen(eq=False)
+class Spot:
+    """A place (row, column) of a feature map, and what its window covers.
+
+    Attributes:
+        rows, columns: positions in the picture, past its edges too.
+        sources: the row and column indices that are read for them, `OUTSIDE` for a constant.
+    """
+
+    at: Pair
+    rows: Indices
+    columns: Indices
+    sources: tuple[Indices, Indices]
+
+    @classmethod
+    def of(cls, shape: Geometry, fill: Fill, at: Pair) -> Spot:
+        """The place ``at`` in the result of a convolution."""
+        windows = [axis.window(index) for axis, index in zip(shape.axes, at, strict=True)]
+        return cls.over(shape, fill, at, windows, [axis.dilation for axis in shape.axes])
+
+    @classmethod
+    def over(
+        cls, shape: Geometry, fill: Fill, at: Pair, spans: Sequence[Pair], steps: Sequence[int] = (1, 1)
+    ) -> Spot:
+        """What lies at the positions ``spans`` of the padded picture, (rows, columns), ``steps`` apart."""
+        places, read = [], []
+        for axis, span, step in zip(shape.axes, spans, steps, strict=True):
+            places.append(np.arange(*span, step))
+            read.append(sources(fill, axis.size, *span, step))
+        return cls(at, places[0], places[1], (read[0], read[1]))
+
+    def outside(self, size: Sequence[int]) -> Array:
+        """Which cells of the window are padding, (rows, columns) of bool."""
+        rows, columns = (
+            (places < 0) | (places >= count)
+            for places, count in zip((self.rows, self.columns), size, strict=True)
+        )
+        marked: Array = rows[:, None] | columns[None]
+        return marked
+
+    def patch(self, reader: Reader, channel: int, constant: float) -> Array:
+        """One channel of what the window reads, (rows, columns) of exact numbers."""
+        rows, columns = (indices.tolist() for indices in self.sources)
+        lines = {row: reader.rows(0, row, row + 1)[0, :, channel] for row in set(rows) - {OUTSIDE}}
+        outside = number(constant)
+        cells = [
+            [outside if OUTSIDE in (row, column) else number(lines[row][column]) for column in columns]
+            for row in rows
+        ]
+        return np.array(cells, object)
+
+
+class Pin:
+    """A surface that keeps some pixels of one frame of all that is painted on it."""
+
+    def __init__(self, layout: Layout, frame: int, places: Sequence[Pair]) -> None:
+        self.layout, self.frame, self.places = layout, frame, places
+        self.kept: list[tuple[Strip, Array]] = []
+
+    def place(self, frame: int, strip: Strip) -> Array:
+        """Scratch; it is kept where it holds one of the pixels."""
+        pixels = np.empty((*strip.shape, self.layout.channels), self.layout.dtype)
+        if frame == self.frame and any(_holds(strip, at) for at in self.places):
+            self.kept.append((strip, pixels))
+        return pixels
+
+    def done(self, frame: int, strip: Strip) -> None:
+        """Nothing is left to do."""
+
+    def pixel(self, at: Pair) -> list[Any]:
+        """The channels of one of the pixels, as exact numbers."""
+        strip, pixels = next(kept for kept in self.kept if _holds(kept[0], at))
+        return [number(value) for value in _at(strip, pixels, at)]
+
+
+class Kept:
+    """A surface that keeps the whole feature map of one frame, ``pixels`` (rows, columns, channels)."""
+
+    def __init__(self, layout: Layout, frame: int) -> None:
+        self.layout, self.frame = layout, frame
+        self.pixels: Array = np.empty(layout.shape, layout.dtype)
+
+    def place(self, frame: int, strip: Strip) -> Array:
+        """Its part of the map; scratch for other frames."""
+        if frame != self.frame:
+            return np.empty((*strip.shape, self.layout.channels), self.layout.dtype)
+        part: Array = self.pixels[slice(*strip.rows), slice(*strip.columns)]
+        return part
+
+    def done(self, frame: int, strip: Strip) -> None:
+        """Nothing is left to do."""
+
+    def pixel(self, at: Pair) -> list[Any]:
+        """The channels of a pixel, as exact numbers."""
+        return [number(value) for value in self.pixels[at]]
+
+
+def engine_sums(plan: Plan, reader: Reader, frame: int, places: Sequence[Pair]) -> dict[Pair, Array]:
+    """What the engine adds up at some places of a frame, maps combined: (maps, lanes) each."""
+    keeper = _Keeper(frame, places)
+    engine.run(plan, Colours(reader, plan), lambda: keeper, reader if isinstance(reader, Held) else None)
+    return keeper.kept
+
+
+class _Keeper:
+    """Keeps the sums of some places."""
+
+    def __init__(self, frame: int, places: Sequence[Pair]) -> None:
+        self.frame, self.places = frame, places
+        self.kept: dict[Pair, Array] = {}
+
+    def room(self, task: engine.Task) -> None:
+        return None
+
+    def take(self, task: engine.Task, sums: Array) -> None:
+        if task.batch != self.frame:
+            return
+        for at in self.places:
+            if _holds(task.strip, at):
+                self.kept[at] = _at(task.strip, sums.transpose(1, 2, 0, 3), at).copy()
+
+
+def _holds(strip: Strip, at: Pair) -> bool:
+    spans = strip.rows, strip.columns
+    return all(first <= place < last for (first, last), place in zip(spans, at, strict=True))
+
+
+def _at(strip: Strip, values: Array, at: Pair) -> Array:
+    found: Array = values[at[0] - strip.rows[0], at[1] - strip.columns[0]]
+    return found

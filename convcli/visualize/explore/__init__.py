@@ -1,0 +1,1 @@
+"""One self-contained page on which a kernel slides over an image."""

@@ -1,0 +1,231 @@
+"""The input, each kernel and its feature map side by side, with axes, sizes and ranges."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+
+from convcli.core.dtypes import Array
+from convcli.core.errors import ArgumentError
+from convcli.core.frozen import frozen
+from convcli.core.rational import Number
+from convcli.kernels.kernel import ROUNDING
+from convcli.pipeline.color import white
+from convcli.visualize.colorbar import exact, room, round_numbers, short_number, upright
+from convcli.visualize.display import NARROW, Scale, flat, stretched
+from convcli.visualize.kernel_grid import Grids, numbers, points
+from convcli.visualize.maps import Exhibit, Exhibited
+from convcli.visualize.panels import framed, line
+from convcli.visualize.scene import FAINT, INK, Item, Line, Scene, Shape, Text
+from convcli.visualize.text import width
+
+MOST: Final = 12
+"""Maps of one figure."""
+
+_MARGIN: Final = 28
+_ARROW: Final = 36  # between the columns
+_AXIS: Final = 40  # left of a picture, for the numbers of its rows
+_UNDER: Final = 24  # below it, for those of its columns
+_HEAD: Final = 50  # above it: a name and a line of facts
+_BESIDE: Final = 14  # from a map to its bar
+_LEAST: Final = 150  # of a column, for its words
+_ROWS: Final = 36  # between one map and the next
+_LEAST_BAR: Final = 64
+_TITLE: Final = 17  # points
+_SMALL: Final = 12
+_TICK: Final = 4
+_TICKS: Final = 6
+_APART, _CLOSE = 36, 20  # pixels between round numbers, and between those of every pixel
+
+
+def figure(exhibit: Exhibit, tile: int) -> Scene:
+    """A row for each map; input and maps are drawn at one scale, at which the largest takes ``tile`` pixels.
+
+    Raises:
+        ArgumentError: more than `MOST` maps.
+    """
+    if len(exhibit.maps) > MOST:
+        raise ArgumentError(
+            f"a figure of {len(exhibit.maps)} maps; allowed: up to {MOST}, --sheet draws more"
+        )
+    longest = max(exhibit.picture.shape[:2] + tuple(n for m in exhibit.maps for n in m.shades.shape[:2]))
+    scale = Scale.of(longest, tile)
+    rows = [_Row(map_, scale, tile) for map_ in exhibit.maps]
+    first, shown = _MARGIN + _AXIS, scale.drawn(exhibit.picture)
+    high, wide = (size * scale.zoom for size in shown.shape[:2])
+    second = first + max(wide, _LEAST) + _ARROW
+    third = second + max(row.kernel_width for row in rows) + _ARROW + _AXIS
+    top = _MARGIN + _HEAD
+    first_top = top + _lowered(high, rows[0].middle)
+    items: list[Item] = list(_input(exhibit, scale, (first, first_top), max(wide, _LEAST)))
+    items += _arrow(second - _ARROW + 8, top + rows[0].middle)
+    bottom = first_top + high + _UNDER
+    for row in rows:
+        items += row.items((second, third), top)
+        items += _arrow(third - _AXIS - _ARROW + 8, top + row.middle)
+        bottom = max(bottom, top + row.bottom)
+        top = bottom + _ROWS + _HEAD
+    across = third + max(row.map_width for row in rows) + _MARGIN
+    title = f"{exhibit.name}: {', '.join(map_.name + map_.number for map_ in exhibit.maps)}"
+    return Scene(across, bottom + _MARGIN // 2, tuple(items), title)
+
+
+def _lowered(high: int, middle: int) -> int:
+    """Pixels by which a picture is lowered so that an arrow at ``middle`` meets it."""
+    return 0 if middle <= high - _ARROW // 2 else max(middle - high // 2, 0)
+
+
+def _contrasted(exhibit: Exhibit) -> tuple[Array, str]:
+    """The picture, and words on its shades: few values that are near each other go from black to white."""
+    values, drawn = exhibit.values, exhibit.drawn
+    if drawn is not None:
+        return exhibit.picture, f", drawn from {drawn[0]} to {drawn[1]}"
+    if values is None or values.dtype != np.uint8:
+        return exhibit.picture, ""
+    low, high = int(values.min()), int(values.max())
+    if low == high or NARROW * (high - low) >= white(values.dtype):
+        return exhibit.picture, ""
+    return stretched(values, low, high)[..., None], f", drawn from {low} to {high}"
+
+
+def _input(exhibit: Exhibit, scale: Scale, place: tuple[int, int], wide: int) -> Iterator[Item]:
+    header, (picture, words) = exhibit.header, _contrasted(exhibit)
+    facts = f"{header.rows} × {header.columns}, {header.kind}{words}"
+    yield from _heading(place, exhibit.name, facts, wide)
+    yield from _picture(place, flat(scale.drawn(picture)), scale, exhibit.values)
+    yield from _axes(place, (header.rows, header.columns), scale)
+
+
+def _picture(place: tuple[int, int], pixels: Array, scale: Scale, values: Array | None) -> Iterator[Item]:
+    """Framed, with a number in each pixel where there are values and room."""
+    yield from framed(place, pixels, scale.zoom)
+    if values is not None and scale.box == 1:
+        colours = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
+        texts = np.array([short_number(_meant(value)) for value in values.flat], object)
+        size = points(texts.flat, scale.zoom)
+        yield from numbers(place, texts.reshape(values.shape), colours, scale.zoom, size)
+
+
+def _meant(value: Any) -> Number:
+    """A value of an array: whole numbers as such, 0 without a sign."""
+    return Fraction(int(value)) if np.isfinite(value) and value == int(value) else float(value)
+
+
+@frozen(eq=False)
+class _Row:
+    """A kernel, and the map that it makes."""
+
+    map_: Exhibited
+    scale: Scale
+    tile: int
+
+    @property
+    def pixels(self) -> Array:
+        return self.map_.pixels(self.scale)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(rows, columns) of the map as it is drawn."""
+        rows, columns = self.pixels.shape[:2]
+        return rows * self.scale.zoom, columns * self.scale.zoom
+
+    @property
+    def grids(self) -> Grids:
+        return Grids.of(self.map_, self.tile)
+
+    @property
+    def middle(self) -> int:
+        """Pixels down to the middle of the kernel, where the arrows are."""
+        return self.grids.middle
+
+    @property
+    def lowered(self) -> int:
+        """Pixels down to the map."""
+        return _lowered(self.size[0], self.middle)
+
+    @property
+    def bar(self) -> int:
+        """Pixels of the colour bar."""
+        return max(self.size[0], _LEAST_BAR)
+
+    @property
+    def bottom(self) -> int:
+        """Of the map with its axis and its bar, or of the kernel, whichever is lowest."""
+        return max(self.lowered + max(self.size[0] + _UNDER, self.bar), self.grids.height)
+
+    @property
+    def kernel_width(self) -> int:
+        return max(self.grids.width, _LEAST)
+
+    @property
+    def map_width(self) -> int:
+        beside = self.size[1] + _BESIDE + room(self.map_.bar, self.bar)
+        return math.ceil(max(beside, width(_facts_of_map(self.map_), _SMALL)))
+
+    def items(self, lefts: tuple[int, int], top: int) -> Iterator[Item]:
+        """What is drawn, the kernel's top at ``top``."""
+        map_, (kernel, right) = self.map_, lefts
+        facts = _facts_of_kernel(map_)
+        yield from _heading((kernel, top), map_.name, facts, self.kernel_width + _ARROW, map_.number)
+        yield from self.grids.items((kernel, top))
+        top += self.lowered
+        yield from _heading((right, top), "feature map", _facts_of_map(map_), self.map_width)
+        yield from _picture((right, top), self.pixels, self.scale, map_.values)
+        yield from _axes((right, top), map_.shades.shape[:2], self.scale)
+        yield from upright(map_.bar, (right + self.size[1] + _BESIDE, top), self.bar)
+
+
+def _facts_of_kernel(map_: Exhibited) -> str:
+    kernel = map_.settings.kernel
+    (rows, columns), inputs = kernel.size, kernel.tensor_shape[-2]
+    size = f"{rows} × {columns}{f' × {inputs}' if inputs > 1 else ''} weights"
+    if kernel.combine:
+        return size
+    weights = kernel.weights.reshape(-1, kernel.maps)[:, map_.report.index]
+    total = kernel.map_sums[map_.report.index]
+    meant = 0.0 if abs(total) <= ROUNDING * float(np.abs(weights).sum()) else total
+    return f"{size}, sum {short_number(exact(meant))}"
+
+
+def _facts_of_map(map_: Exhibited) -> str:
+    rows, columns = map_.shades.shape[:2]
+    low, high = (short_number(value) for value in (map_.report.low, map_.report.high))
+    return f"{rows} × {columns}, values {low} … {high}"
+
+
+def _heading(place: tuple[int, int], title: str, facts: str, room: int, number: str = "") -> Iterator[Item]:
+    left, top = place
+    yield from line((left, top - _HEAD), title, _TITLE, INK, room, number)
+    yield from line((left, top - _HEAD + _TITLE + 6), facts, _SMALL, FAINT, room + 24)
+
+
+def _axes(place: tuple[int, int], size: tuple[int, int], scale: Scale) -> Iterator[Item]:
+    """Numbers of rows at the left and of columns below, at the middles of their pixels, from 0."""
+    (left, top), (rows, columns) = place, size
+    bottom = top + math.ceil(-(-rows // scale.box) * scale.zoom)
+    for row in _ticks(rows, bottom - top):
+        at = top + int(scale.place(row))
+        yield Line((left - 1 - _TICK, at), (left - 2, at))
+        yield Text((left - _TICK - 5, at + 4), str(row), _SMALL, FAINT, "end")
+    for column in _ticks(columns, math.ceil(-(-columns // scale.box) * scale.zoom)):
+        at = left + int(scale.place(column))
+        yield Line((at, bottom + 1), (at, bottom + _TICK))
+        yield Text((at, bottom + _TICK + 13), str(column), _SMALL, FAINT, "middle")
+
+
+def _ticks(size: int, length: int) -> list[int]:
+    """Round rows or columns, as many as have room in so many pixels."""
+    most = max(min(length // _APART, _TICKS), 1)
+    if size <= length // _CLOSE:
+        return list(range(size))
+    return [int(value) for value in round_numbers(0, size - 1, most) if value == int(value)]
+
+
+def _arrow(left: int, middle: int) -> Iterator[Item]:
+    right = left + _ARROW - 16
+    yield Line((left, middle), (right - 6, middle))
+    yield Shape(((right - 7, middle - 4), (right - 7, middle + 4), (right, middle)))

@@ -1,0 +1,243 @@
+"""The feature maps of one picture to look at: the pixels that `job.apply` writes, and their reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from fractions import Fraction
+from math import isfinite
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from convcli.core.dtypes import Array
+from convcli.core.errors import ArgumentError, one_line
+from convcli.core.frozen import frozen, replace
+from convcli.core.rational import Number
+from convcli.files.input import STREAM, Input
+from convcli.formats import registry
+from convcli.formats.base import Header
+from convcli.kernels.describe import map_name
+from convcli.pipeline.canvas import Kept
+from convcli.pipeline.color import white
+from convcli.pipeline.colormaps import MIDDLE, table
+from convcli.pipeline.feature_map import feature_maps
+from convcli.pipeline.job import report_of
+from convcli.pipeline.mapping import Mapping
+from convcli.pipeline.naming import Output
+from convcli.pipeline.report import Report
+from convcli.pipeline.task import GRAY, Settings, Task, prepare
+from convcli.visualize.colorbar import Bar
+from convcli.visualize.display import AS_IT_IS, Scale, check_seen, drawn_range, on_paper
+
+MOST: Final = (Fraction(1, 4), Fraction(399, 4))
+"""Percentiles between which maps are drawn unless a mapping is asked for: the middle 99.5% of the values."""
+
+FEW: Final = 16
+"""Rows and columns of pictures whose values are kept."""
+
+
+@frozen(eq=False)
+class Exhibited:
+    """One map.
+
+    Attributes:
+        settings: of its kernel.
+        shades: (rows, columns, 1 or 3) of uint8, before they are coloured.
+        report: as ``apply`` makes it; its target is the map's pixels.
+        bar: which value has which colour.
+        values: (rows, columns) of float64 before the mapping, where they are few and of one channel.
+    """
+
+    settings: Settings
+    shades: Array
+    report: Report
+    bar: Bar
+    values: Array | None = None
+
+    @property
+    def name(self) -> str:
+        """The kernel's, or that of the member of a set that made the map."""
+        return one_line(map_name(self.settings.kernel, self.report.index)[0])
+
+    @property
+    def number(self) -> str:
+        """What stands behind the name where several maps have it."""
+        return map_name(self.settings.kernel, self.report.index)[1]
+
+    def pixels(self, scale: Scale = AS_IT_IS) -> Array:
+        """(rows, columns[, 3]) of uint8 in the colours of the map; smaller ones by values, not by colours."""
+        drawn = scale.drawn(self.shades, MIDDLE if self.bar.mapping.kind == "signed" else None)
+        if drawn.shape[2] == 3:
+            return drawn
+        return drawn[..., 0] if self.bar.colormap == GRAY else table(self.bar.colormap)[drawn[..., 0]]
+
+
+@frozen(eq=False)
+class Exhibit:
+    """A picture, as it is looked at, and its maps.
+
+    Attributes:
+        drawn: the values that are black and white, where they are not those of its type.
+        values: (rows, columns) as its file has them, where they are few and of one channel.
+    """
+
+    name: str
+    header: Header
+    picture: Array
+    drawn: tuple[int, int] | None
+    maps: tuple[Exhibited, ...]
+    values: Array | None = None
+
+
+def exhibit(source: str, each: Sequence[Settings], common: bool = False) -> Exhibit:
+    """The maps of one picture, of several frames those of the first.
+
+    Args:
+        source: a file, or ``-`` for standard input.
+        each: what to do with it, one kernel behind the other.
+        common: whether all maps have one range.
+
+    Raises:
+        ConvcliError: of every kind.
+    """
+    with Input.open(source) as opened:
+        runs = registry.open_input(opened, each[0].max_pixels)
+        count = sum(run.header.frames for run in runs)
+        first = registry.selected(runs, slice(*_first(each[0])))[0]
+        check_seen(first.header.channels)
+        pixels = first.reader().rows(0, 0, first.header.rows)
+        drawn = drawn_range(_colors(pixels, first.header))
+        wanted = [_visible(settings, count) for settings in each]
+        found = _exhibited(source, runs, wanted, drawn)
+        if common:
+            mapping = _common(found, each[0])
+            found = _exhibited(
+                source, runs, [replace(settings, mapping=mapping) for settings in wanted], drawn
+            )
+        opened.check_unchanged()
+        name = "standard input" if source == STREAM else one_line(Path(source).name)
+        picture = on_paper(pixels, first.header.bands)
+        return Exhibit(name, first.header, picture, drawn, tuple(found), _few(pixels))
+
+
+def _colors(pixels: Array, header: Header) -> Array:
+    """Without alpha, or a last band that is not drawn."""
+    return pixels[..., :-1] if header.channels in (2, 4) else pixels
+
+
+def _first(settings: Settings) -> tuple[int, int | None]:
+    """Begin and end of the one frame that is drawn."""
+    first = settings.frames.start or 0
+    return first, None if first == -1 else first + 1
+
+
+def _few(pixels: Array) -> Array | None:
+    """(rows, columns) of a picture whose values can be read one by one."""
+    rows, columns, channels = pixels.shape
+    return pixels[..., 0] if channels == 1 and max(rows, columns) <= FEW else None
+
+
+def _visible(settings: Settings, count: int) -> Settings:
+    """8 bits of the first frame of so many, in memory."""
+    if settings.mapping.kind == "raw":
+        raise ArgumentError("map raw makes no picture to look at; allowed: auto, clip, abs, signed, stretch")
+    if settings.depth in ("16", "float"):
+        raise ArgumentError(f"what is drawn has 8 bits; --depth {settings.depth} has no place")
+    if settings.stack:
+        raise ArgumentError(
+            "a stack is a file of all maps; it has no place with --sheet, --figure and -o term:"
+        )
+    if settings.kernel.spatial == 3:
+        raise ArgumentError(f"kernel {settings.kernel.name} has three axes; drawn are rows and columns")
+    first, last = _first(settings)
+    frames = slice(first, last)
+    chosen = f"frame {first} of {count} is shown (--frames N)"
+    notes = (*settings.notes, chosen) if count > 1 else settings.notes
+    return replace(settings, depth="8", frames=frames, output=Output(format="npy"), notes=notes)
+
+
+def _exhibited(
+    source: str, runs: list[registry.Opened], each: Sequence[Settings], drawn: tuple[int, int] | None
+) -> list[Exhibited]:
+    return [
+        map_
+        for settings in each
+        for task, *_ in prepare(source, runs, settings)
+        for map_ in _maps(_seen_well(_uncoloured(task), settings, drawn), settings)
+    ]
+
+
+def _seen_well(task: Task, settings: Settings, drawn: tuple[int, int] | None) -> Task:
+    """The same task; where no mapping was asked for, one that shows what there is.
+
+    A few outliers would leave the rest of a map flat, so its range is that of most values; averages are drawn
+    on the scale of the input.
+    """
+    mapping = task.mapping
+    if settings.mapping.kind != "auto":
+        return task
+    if mapping.needs_range:
+        return replace(task, mapping=replace(mapping, percents=MOST))
+    if mapping.kind == "clip" and drawn is not None and not settings.linear:
+        return replace(task, mapping=Mapping("stretch", Fraction(drawn[0]), Fraction(drawn[1])))
+    return task
+
+
+def _uncoloured(task: Task) -> Task:
+    """The same task whose maps stay gray, because means are those of values, not of colours."""
+    if task.colormap == GRAY:
+        return task
+    layout = replace(task.layout, channels=task.layout.channels - 2)
+    return replace(task, colormap=GRAY, layout=layout)
+
+
+def _maps(task: Task, settings: Settings) -> list[Exhibited]:
+    begun = time.perf_counter()
+    surfaces = [Kept(task.layout) for _ in range(task.plan.outcome.maps)]
+    found = feature_maps(task.plan, task.opened.reader(), task.treatment, task.mapping, surfaces)
+    seconds = (time.perf_counter() - begun) / len(found)
+    values = _values(task, len(found))
+    targets = task.targets[:1] * len(found)
+    task = replace(task, targets=targets)
+    return [
+        Exhibited(
+            settings,
+            on_paper(surface.pictures[0], task.layout.bands),
+            report_of(task, settings, index, map_, 0, seconds),
+            Bar(map_.mapping, white(task.treatment.stored), settings.colormap),
+            values[index],
+        )
+        for index, (surface, map_) in enumerate(zip(surfaces, found, strict=True))
+    ]
+
+
+def _values(task: Task, count: int) -> list[Array | None]:
+    """Those of each map before the mapping, where they are few."""
+    layout = replace(task.layout, dtype=np.dtype(np.float64))
+    if layout.channels != 1 or max(layout.rows, layout.columns) > FEW:
+        return [None] * count
+    surfaces = [Kept(layout) for _ in range(count)]
+    feature_maps(task.plan, task.opened.reader(), task.treatment, Mapping("raw"), surfaces)
+    return [surface.pictures[0, ..., 0] for surface in surfaces]
+
+
+def _common(found: Sequence[Exhibited], settings: Settings) -> Mapping:
+    """One mapping for all: of the kind that was asked for, else ``signed`` where any value is below 0."""
+    asked = settings.mapping
+    ends = [end for map_ in found for end in _ends(map_.report) if isfinite(end)]
+    if asked.kind in ("clip", "abs") or asked.high is not None or not ends:
+        return asked
+    kind = asked.kind
+    if kind == "auto":
+        kind = "signed" if settings.colormap == "diverging" or min(ends) < 0 else "stretch"
+    return Mapping(kind, asked.low, asked.high).over(min(ends), max(ends))
+
+
+def _ends(report: Report) -> tuple[Number, Number]:
+    """The values that a map is drawn from and to, or the lowest and the highest."""
+    mapping = report.mapping
+    if mapping.low is None or mapping.high is None:
+        return report.low, report.high
+    return mapping.low, mapping.high

@@ -1,0 +1,45 @@
+"""All feature maps of a picture on one sheet, each with its kernel and what its colours mean."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from convcli.visualize.colorbar import short_number
+from convcli.visualize.display import Scale
+from convcli.visualize.maps import Exhibit, Exhibited
+from convcli.visualize.panels import Panel, kernel_badges, page
+from convcli.visualize.scene import Scene
+
+_ABREAST: Final = 3  # panels in one row
+
+
+def contact_sheet(exhibit: Exhibit, tile: int, common: bool) -> Scene:
+    """A panel for each map, drawn at the scale at which the largest takes ``tile`` pixels.
+
+    Args:
+        common: whether all maps have one range, which one bar below them then tells.
+    """
+    maps = exhibit.maps
+    scale = Scale.of(max(max(map_.shades.shape[:2]) for map_ in maps), tile)
+    bars = {map_.bar for map_ in maps}
+    bar = maps[0].bar if common and len(bars) == 1 else None
+    sizes = {_size(map_) for map_ in maps}
+    panels = [_panel(map_, scale, bar is None, len(sizes) > 1) for map_ in maps]
+    count = "1 feature map" if len(maps) == 1 else f"{len(maps)} feature maps"
+    count += f", {sizes.pop()}" if len(sizes) == 1 else ""
+    columns = len(panels) if len(panels) <= _ABREAST else 0
+    return page(panels, f"{exhibit.name}, {count}", columns, bar=bar)
+
+
+def _size(map_: Exhibited) -> str:
+    rows, columns = map_.shades.shape[:2]
+    return f"{rows} × {columns}"
+
+
+def _panel(map_: Exhibited, scale: Scale, barred: bool, sized: bool) -> Panel:
+    """A map with its range, and with its size where others have another."""
+    low, high = (short_number(value) for value in (map_.report.low, map_.report.high))
+    note = f"{_size(map_)}, {low} … {high}" if sized else f"{low} … {high}"
+    bar = map_.bar if barred else None
+    drawn, unseen = kernel_badges(map_.settings.kernel, map_.report.index)
+    return Panel(map_.name, map_.pixels(scale), note, drawn, scale.zoom, bar, map_.number, unseen)

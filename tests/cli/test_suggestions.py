@@ -1,0 +1,171 @@
+"""What to do instead: suggestions that fit the command, or none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+
+from convcli.core.errors import edits, suggest
+from tests.conftest import SAMPLES
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with an image of its own and one in a subfolder."""
+    (tmp_path / "in/sub").mkdir(parents=True)
+    for name in ("a.png", "b.png", "in/sub/c.png"):
+        (tmp_path / name).write_bytes(imagecodecs.png_encode(np.zeros((4, 5), np.uint8)))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "count"),
+    [
+        ("", "", 0),
+        ("stirde", "stride", 1),
+        ("blur", "debug", 4),
+        ("sobl", "sobel", 1),
+        ("ab", "ba", 1),
+        ("a", "", 1),
+    ],
+)
+def test_slips_of_the_keyboard(one, other, count):
+    """Letters left out, put in, replaced or swapped."""
+    assert edits(one, other) == edits(other, one) == count
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "told"),
+    [
+        ("--stirde", ["--stride", "--tile", "--strip"], " (did you mean --stride?)"),
+        ("--blur", ["--debug", "--bias", "--force"], ""),
+        ("gry", ["gray", "each", "sum"], " (did you mean gray?)"),
+        ("--kernel-path", ["--kernel", "--kernel-path"], " (did you mean --kernel-path, --kernel?)"),
+        ("x", ["a", "b"], ""),
+        ("laplac", ["laplacian4", "laplacian8", "sobel"], " (did you mean laplacian4, laplacian8?)"),
+        ("gaussian-blur", ["gaussian", "box"], " (did you mean gaussian?)"),
+        ("x" * 100_000, ["box3"], ""),
+    ],
+)
+def test_a_suggestion_is_near_or_there_is_none(word, known, told):
+    """No word is suggested that shares a few letters with what was typed."""
+    assert suggest(word, known) == told
+
+
+OPTIONS = {
+    "--blur": "(-k gaussian:SIGMA blurs)",
+    "-blur": "'-blur' (-k gaussian:SIGMA blurs)",
+    "--border": "(--padding AMOUNT:FILL)",
+    "--overwrite": "; use --force",
+    "--out": "(-o OUT)",
+    "--in_place": "(-o '{dir}/{stem}{suffix}' --force)",
+    "--grayscale": "(--channels gray)",
+    "--recursive": "(for folders, convcli batch -r)",
+    "--kernal": "(did you mean --kernel?)",
+    "--workers": "; use --threads",
+    "--nonsense": "'--nonsense'\n",
+    "-Q": "'-Q'\n",
+    "-1": "'-1' (a kernel of several numbers is one word: quote it)",
+    "-.5": "'-.5' (a kernel of several numbers is one word: quote it)",
+    "-1 0 1": "'-1 0 1'; write [-1 0 1], in brackets",
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_options_of_other_tools(run, option):
+    """What the command has instead, else a near name, else nothing."""
+    ran = run("apply", "a.png", "-k", "box3", option, "2")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert ran.err.startswith("convcli: no option is called ")
+    assert OPTIONS[option] in ran.err
+
+
+def test_advice_is_only_of_options_that_the_command_has(run):
+    """The command shape writes nothing and looks at no folder; batch has jobs, apply has threads."""
+    assert "--force" not in run("shape", "5x5", "--overwrite", "-k", "3x3").err
+    assert run("batch", "a", "b", "--workers", "2", "-k", "box3").err.endswith("; use --jobs\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--channels", "grayscale"], "'grayscale' is not one of each, gray, sum (did you mean gray?)"),
+        (["--channels", "grey"], "(did you mean gray?)"),
+        (["--colormap", "jet"], "(did you mean viridis?)"),
+        (["--depth", "32"], "(did you mean float?)"),
+        (["--like", "pytorch"], "(did you mean torch?)"),
+        (["--combine", "magnitude"], "(did you mean l2?)"),
+        (["--png", "whatever"], "'whatever' is not one of fast, small\n"),
+        (["--map", "signde"], "(did you mean signed?)"),
+        (["--padding", "same:replicat"], "(did you mean replicate?)"),
+        (["--padding", "smae"], "(did you mean same?)"),
+        (["-k", "median"], "'median'; that is not a convolution, which is all that convcli computes"),
+        (["-o", "folder"], "or --format; folder/ is a folder\n"),
+    ],
+)
+def test_values_of_other_tools(run, words, told):
+    """The word that is meant, in one line that lists what is allowed."""
+    ran = run("apply", SAMPLES / "scene.png", "-k", "box3", *words)
+    assert (ran.code, told in ran.err, ran.err.count("\n")) == (2, True, 1), ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["batch", "a.png", "x.jpg"],
+            "x.jpg: the DESTINATION of a batch is a folder or a template; for one image",
+        ),
+        (
+            ["batch", "a.png", "b.png"],
+            "b.png: is a file; the DESTINATION (the last argument or -o) is a folder",
+        ),
+        (["batch", "in", "out"], "no image in any SOURCE; there are some in subfolders (-r includes them)"),
+        (["apply", "in"], "in: is a folder; name an image in it, or use convcli batch for all of them"),
+        (["apply", "a.png", "-k", "laws", "-o", "f.npy"], "use --stack, a folder or {index}"),
+        (["apply", "a.png", "-k", "laws", "-o", "f.png"], "use a folder, {index} or --sheet"),
+        (["apply", "a.png", "-k", "laws", "-o", "{stem}.tif"], "needs {index} or --stack"),
+        (["apply", "a.png", "-k", "box5", "-o", "f.tif"], "use FOLDER/, {kernel}, --stack"),
+        (["apply", "a.png", "-k", "box5", "-o", "f.jpg"], "use FOLDER/, {kernel}, --sheet"),
+        (
+            ["apply", "a.png", "-k", "m.pt"],
+            "m.pt: PyTorch's files hold code, which convcli does not run; in Python",
+        ),
+        (["apply", "a.png", "-k", "m.PTH:conv.weight"], "safetensors.torch.save_file(model.state_dict(), "),
+        (["apply", "a.png", "-k", "w.pkl"], "numpy.save('k.npy', weights)"),
+        (["apply", "a.png", "-k", "m.tflite"], "model.save('m.keras')"),
+    ],
+)
+def test_what_to_do_instead(run, folder, words, told):
+    """The next step, in the same line; nothing is made."""
+    ran = run(*words, *([] if "laws" in words else ["-k", "box3"]), "-q")
+    assert (ran.code, told in ran.err, ran.err.count("\n")) == (2, True, 1), ran.err
+    assert len(list(folder.rglob("*"))) == 5
+
+
+def test_a_batch_takes_its_destination_as_an_option(run, folder):
+    """-o DESTINATION in any place, as xargs wants it; one file for several is still refused."""
+    ran = run("batch", "-o", "out/", "-k", "box3", "-q", "a.png", "b.png")
+    assert (ran.code, sorted(path.name for path in (folder / "out").iterdir())) == (
+        0,
+        ["a.box3.png", "b.box3.png"],
+    )
+    assert "needs a SOURCE" in run("batch", "-o", "out/", "-k", "box3").err
+    assert run("batch", "a.png", "-k", "box3", "-q", "-o", "photos.jpg/").code == 0
+    assert (folder / "photos.jpg" / "a.box3.png").exists()
+
+
+def test_what_a_folder_leaves_out_is_said(run, folder):
+    """Images of kinds that are not read, counted; what an extra reads is tried; other files are not."""
+    for name in ("x.psd", "y.PSD", "z.svg", "notes.txt", ".hidden.psd", "sub/deep.jp2"):
+        (folder / "in" / name).write_bytes(b"?")
+    (folder / "in/film.webm").write_bytes(b"\x1a\x45\xdf\xa3")
+    ran = run("batch", "in", "out", "-k", "box3")
+    assert "convcli: left out, because convcli does not read them: .psd (2), .svg (1)\n" in ran.err
+    assert (ran.code, "convcli: in/film.webm: " in ran.err) == (1, True)
+    assert "left out" not in run("batch", "in", "out", "-k", "box3", "-q").err
+    assert ".jp2 (1), .psd (2)" in run("batch", "-r", "in", "out", "-k", "box3").err

@@ -1,0 +1,59 @@
+"""What is told of a failure inside a library."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from convcli.core.errors import ImageError, reason_of
+from convcli.formats.decoding import sound
+
+
+def raised(code: str) -> Exception:
+    try:
+        exec(code, {"struct": struct})
+    except Exception as error:
+        return error
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "()[0]",
+        "{}['key']",
+        "None.size",
+        "None[0]",
+        "int('x')",
+        "a, b = [1]",
+        "1 // 0",
+        "assert False",
+        "b'\\xff'.decode()",
+        "raise ValueError",
+        "missing",
+        "len(1)",
+        "raise ValueError('The truth value of an array is ambiguous')",
+        "raise ValueError('corrupted strip cannot be reshaped from (958,) to (1, 8, 40, 3)')",
+    ],
+)
+def test_words_of_python_are_not_told(code):
+    """What Python says of a library's code is no reason that a person can act on."""
+    assert reason_of(raised(code)) == "its parts do not fit together"
+    told = r"^damaged png: its parts do not fit together$"
+    with pytest.raises(ImageError, match=told), sound("png"):
+        raise raised(code)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("bad Huffman code\nat byte 7"), "bad Huffman code"),
+        (RuntimeError("cannot read <_io.BytesIO object at 0x7f12ab>"), "cannot read"),
+        (raised("struct.unpack('<I', b'12')"), "it ends too early"),
+        (EOFError(), "it ends too early"),
+    ],
+)
+def test_a_librarys_own_words_are_told(error, told):
+    """In one line, without places in memory; short data by its own name."""
+    assert reason_of(error) == told

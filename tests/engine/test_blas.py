@@ -1,0 +1,163 @@
+"""Products of matrices: one BLAS thread, and the same bytes for any cut, threads and environment."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import convcli
+from convcli import api
+from convcli.core.frozen import replace
+from convcli.engine import blas, engine
+from convcli.engine.methods.base import Work
+from tests.conftest import ROOT
+
+RANDOM = np.random.default_rng(3)
+
+
+def floats(*shape: int) -> np.ndarray:
+    return RANDOM.standard_normal(shape).astype(np.float32)
+
+
+LAYERS = [
+    (floats(1, 61, 47, 8), floats(3, 3, 8, 16), {}),
+    (floats(1, 40, 300, 3), floats(5, 3, 3, 5), {"stride": 2}),
+    (floats(1, 90, 70, 6), floats(3, 3, 3, 8), {"groups": 2}),
+    (floats(1, 70, 290, 2), floats(7, 7, 2, 1), {"dilation": (1, 2)}),
+    (floats(1, 30, 700, 4), floats(1, 1, 4, 9), {}),
+]
+
+
+@pytest.mark.parametrize("method", ["im2col", "toeplitz"])
+@pytest.mark.parametrize("number", range(len(LAYERS)))
+def test_bytes_do_not_depend_on_the_cut(number, method, monkeypatch):
+    """Strips of several multiples of the grain give the same bits, by products that round."""
+    x, weights, options = LAYERS[number]
+    if method == "toeplitz" and weights[0, 0].size > 64:
+        pytest.skip("toeplitz takes up to 64 planes")
+    choose, found = api.choose, set()
+    for times in (1, 2, 3, 7, 100):
+
+        def cut(*given, times=times):
+            plan = choose(*given)
+            down, across = engine.method_named(plan.method).grain(Work(plan.problem, plan.arithmetic))
+            return replace(plan, height=down * times, width=across * times)
+
+        monkeypatch.setattr(api, "choose", cut)
+        result = convcli.conv(x, weights, padding="same", channels="last", method=method, **options)
+        found.add(result.tobytes())
+    assert len(found) == 1
+
+
+LAYER = """
+import hashlib, numpy as np, convcli
+random = np.random.default_rng(3)
+x, w = (random.standard_normal(s).astype(np.float32) for s in ((1, 150, 150, 16), (3, 3, 16, 32)))
+for threads in (1, 2, 5, 8):
+    y = convcli.conv(x, w, channels="last", padding="same", method="im2col", threads=threads)
+    print(hashlib.sha256(y.tobytes()).hexdigest())
+"""
+
+
+def test_bytes_do_not_depend_on_the_environment():
+    """Library calls in processes whose OpenBLAS is told different numbers of threads give the same bits."""
+    found = set()
+    for told in ("1", "3"):
+        ran = subprocess.run(
+            [sys.executable, "-c", LAYER],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": told},
+        )
+        found |= set(ran.stdout.split())
+    assert len(found) == 1
+
+
+@pytest.fixture
+def several(monkeypatch):
+    """A BLAS of several threads, as a number that can be looked at; whoever sets it is seen."""
+    state = [4]
+
+    def set_threads(count: int) -> None:
+        state[0] = count
+
+    monkeypatch.setattr(blas, "control", lambda: (lambda: state[0], set_threads))
+    return state
+
+
+def layer() -> np.ndarray:
+    return convcli.conv(*LAYERS[0][:2], padding="same", channels="last", method="im2col", threads=2)
+
+
+def test_blas_is_limited_during_a_call_and_restored(several, monkeypatch):
+    """One thread while products are computed, the caller's number afterwards, also after a failure."""
+    seen, load = set(), engine._Bench._load
+
+    def look(self, *given):
+        seen.add(several[0])
+        load(self, *given)
+
+    monkeypatch.setattr(engine._Bench, "_load", look)
+    layer()
+    assert (seen, several[0]) == ({1}, 4)
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(engine._Bench, "_load", fail)
+    with pytest.raises(MemoryError):
+        layer()
+    assert several[0] == 4
+
+
+def test_calls_that_overlap_are_counted(several):
+    """Eight threads at once get the right values; the limit ends with the last of them."""
+    wanted = layer()
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: layer(), range(40)))
+    assert all(np.array_equal(found, wanted) for found in results)
+    assert several[0] == 4
+    with blas.ONE_THREAD:
+        layer()
+        assert several[0] == 1
+
+
+def _in_child(pipe, wanted: bytes) -> None:
+    inside = blas.ONE_THREAD.inside, blas.control()[0]()
+    pipe.send((*inside, layer().tobytes() == wanted, blas.control()[0]()))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_in_the_middle_of_a_call_leaves_the_limit(several):
+    """The child, in which nobody computes, has the caller's number of threads, and computes as before."""
+    wanted = layer().tobytes()
+    ours, theirs = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=_in_child, args=(theirs, wanted))
+    with blas.ONE_THREAD:
+        child.start()
+        assert ours.poll(60)
+        assert ours.recv() == (0, 4, True, 4)
+        assert several[0] == 1
+    child.join()
+    assert several[0] == 4
+
+
+def test_the_blas_of_numpy_is_found():
+    """The number of threads of NumPy's own BLAS can be read and set, where it is one that is known."""
+    name = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
+    if not any(known in name for known in ("openblas", "mkl", "blis")):
+        pytest.skip(f"NumPy is linked to {name}")
+    get, set_threads = blas.control()
+    before = get()
+    set_threads(1)
+    assert get() == 1
+    set_threads(before)
+    assert get() == before

@@ -1,0 +1,185 @@
+"""Colour maps: the tables, maps in their colours, and what they have no place in."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+
+import imagecodecs
+import numpy as np
+import pytest
+
+import convcli
+from convcli.pipeline.colormaps import COLOURMAPS, MIDDLE, diverging, table
+from convcli.pipeline.mapping import Mapping
+from convcli.visualize.colorbar import Bar, across, least, round_numbers, short_number
+from tests.conftest import SAMPLES, decoded
+
+SCENE, COLOUR = SAMPLES / "scene.png", SAMPLES / "colour.png"
+
+
+@pytest.mark.parametrize("name", COLOURMAPS)
+def test_a_table_is_256_colours(name):
+    """Of 8 bits each, and nobody changes them."""
+    colours = table(name)
+    assert (colours.shape, colours.dtype, colours.flags.writeable) == ((256, 3), np.uint8, False)
+
+
+def test_viridis_is_the_published_one():
+    """Its ends and its middle as published, and brightness (CIE 1931 luminance) that rises."""
+    colours = table("viridis")
+    assert ["".join(f"{c:02x}" for c in colours[at]) for at in (0, 128, 255)] == [
+        "440154",
+        "21918c",
+        "fde725",
+    ]
+    light = np.where(
+        colours / 255 <= 0.04045, colours / 255 / 12.92, ((colours / 255 + 0.055) / 1.055) ** 2.4
+    )
+    assert (np.diff((light @ [0.2126, 0.7152, 0.0722])[::4]) > 0).all()
+
+
+def test_diverging_has_its_middle_at_zero():
+    """The pixel of zero is neutral, its sides are blue and red, and as far from the middle on both."""
+    colours = table("diverging").astype(int)
+    assert colours[MIDDLE].tolist() == [247, 247, 247]
+    assert (colours[1:MIDDLE, 2] > colours[1:MIDDLE, 0]).all()
+    assert (colours[MIDDLE + 1 :, 0] > colours[MIDDLE + 1 :, 2]).all()
+    assert colours[1].tolist() == [0x21, 0x66, 0xAC]
+    assert colours[255].tolist() == [0xB2, 0x18, 0x2B]
+    values = np.array([-9.0, -4, 0, 4, 9])
+    assert np.array_equal(diverging(values, 4), table("diverging")[[1, 1, 128, 255, 255]])
+
+
+@pytest.mark.parametrize("colormap", ["viridis", "diverging"])
+@pytest.mark.parametrize("kernel", ["sobel-x", "laplacian4"])
+def test_colours_are_those_of_the_gray_map(run, tmp_path, colormap, kernel):
+    """A map in colours is the table at each pixel of the map in gray, and the report says so."""
+    gray, coloured = tmp_path / "gray.png", tmp_path / "coloured.png"
+    options = ("apply", SCENE, "-k", kernel, "--stride", "2,3")
+    assert run(*options, "-o", gray).code == 0
+    ran = run(*options, "--colormap", colormap, "-o", coloured)
+    assert f"in the colours of {colormap}" in ran.text
+    assert "(1, 256, 171, 1) NHWC" in ran.text
+    assert np.array_equal(decoded(coloured), table(colormap)[decoded(gray)])
+
+
+def test_zero_is_neutral_in_a_file(run, tmp_path):
+    """Where nothing changes, a derivative in diverging colours is the middle colour, whatever the type."""
+    for kind in (np.uint8, np.uint16, np.float32):
+        flat = np.full((9, 9), 0.5 if kind is np.float32 else 77, kind)
+        flat[:, 6:] = 0.75 if kind is np.float32 else 99
+        np.save(tmp_path / "x.npy", flat)
+        out = tmp_path / f"{np.dtype(kind)}.png"
+        ran = run("apply", tmp_path / "x.npy", "-k", "sobel-x", "--colormap", "diverging", "-o", out)
+        assert ran.code == 0, ran.err
+        pixels = decoded(out)
+        assert (pixels[:, :5] == 247).all()
+        assert (pixels[:, 5:7] == (0xB2, 0x18, 0x2B)).all()
+
+
+def test_colour_pictures_show_their_brightness(run, tmp_path):
+    """--channels gray is the default then, and alpha is kept."""
+    out, gray = tmp_path / "out.png", tmp_path / "gray.png"
+    assert "channels gray" in run("apply", COLOUR, "-k", "box3", "--colormap", "viridis", "-o", out).text
+    assert run("apply", COLOUR, "-k", "box3", "--channels", "gray", "-o", gray).code == 0
+    assert np.array_equal(decoded(out), table("viridis")[decoded(gray)])
+    clear = SAMPLES / "transparent.png"
+    assert run("apply", clear, "-k", "sobel-x", "--colormap", "diverging", "-o", out, "-f").code == 0
+    assert np.array_equal(decoded(out)[..., 3], decoded(clear)[..., 3])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ("--colormap", "diverging", "--map", "clip"),
+            "colormap diverging has 0 in its middle, map clip has not",
+        ),
+        (("--colormap", "viridis", "--map", "raw"), "map raw keeps values"),
+        (
+            ("--colormap", "viridis", "--channels", "each"),
+            "the feature map has 3; allowed: --channels gray or sum",
+        ),
+        (("--colormap", "viridis", "--depth", "16"), "colormap viridis has 8 bits; --depth 16"),
+        (("--colormap", "viridis", "--stack"), "a stack holds values"),
+        (("--colormap", "jet"), "'jet' is not one of gray, viridis, diverging"),
+    ],
+)
+def test_mistakes(run, tmp_path, options, words):
+    """One line that says what has no place."""
+    ran = run("apply", COLOUR, "-k", "sobel-x", *options, "-o", f"{tmp_path}/")
+    assert (ran.code, words in ran.err) == (2, True), ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"), [("signed:800", -800, 800), ("stretch:-3,17", -3, 17), ("clip", 0, 255)]
+)
+def test_a_bar_is_what_values_become(text, low, high):
+    """Every value of a bar has the pixel of the mapping, and its numbers stand where it is."""
+    bar = Bar(Mapping.parse(text), 255, "viridis")
+    values = np.linspace(low, high, 777)
+    mapping = bar.mapping
+    due = {
+        "signed": 128 + 127 * values / 800,
+        "stretch": 255 * (values + 3) / 20,
+        "clip": values,
+    }[mapping.kind]
+    assert np.array_equal(bar.pixels(values), np.rint(due))
+    assert np.array_equal(bar.colours(777), table("viridis")[bar.pixels(values)])
+    for place, words in bar.numbers(777, across):
+        assert abs(values[place] - float(words.replace("−", "-"))) <= (high - low) / 776
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-800, 800), (0.001, 0.0042), (5, 5), (-3e9, 1e9)])
+def test_round_numbers(low, high):
+    """At most so many, within the range, in even steps."""
+    found = round_numbers(low, high, 7)
+    assert len(found) <= 8
+    assert all(low <= value <= high for value in found)
+    assert len({round(float(step), 9) for step in np.diff(found) / (high - low or 1)}) <= 1
+    assert bool(found) == (low < high)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(0, 255), (0, 65535), (-3375, 3375), (-739, 739), (330.5, 65204), (-976, 976), (0, 241.5)],
+)
+@pytest.mark.parametrize("length", [0, 60, 150, 200, 400, 1000])
+def test_numbers_at_a_bar_are_regular_and_apart(low, high, length):
+    """Both ends, and between them multiples of one step, those of 0 on both sides; none touches another."""
+    bar = Bar(Mapping("stretch", Fraction(low), Fraction(high)), 255, "gray")
+    length = max(length, least(bar))
+    first, *inner, last = bar.numbers(length, across)
+    assert [(0, short_number(Fraction(low))), (length - 1, short_number(Fraction(high)))] == [first, last]
+    values = [float(text.replace("−", "-")) for _, text in inner]
+    assert len({round(step, 6) for step in np.diff(values)}) <= 1
+    assert low != -high or values == [-value for value in reversed(values)]
+    spans = [(place - across(text) / 2, place + across(text) / 2) for place, text in inner]
+    spans = [(0, across(first[1])), *spans, (length - 1 - across(last[1]), length - 1)]
+    assert all(before[1] + 9 <= after[0] for before, after in pairwise(spans))
+    assert length < 400 or len(inner) >= 3
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Fraction(65535), "65535"), (50893.7, "50894"), (-1132.4, "−1132"), (0.123456, "0.1235"),
+        (Fraction(10**8), "1e8"), (1e-5, "1e−5"), (Fraction(-3, 7), "−0.4286"),
+    ],
+)  # fmt: skip
+def test_numbers_are_short(value, text):
+    """Digits in full up to seven of them, exponents only beyond."""
+    assert short_number(value) == text
+
+
+def test_a_flat_map_has_a_bar_of_one_value(run, tmp_path):
+    """No range, one number, and no division by zero."""
+    (tmp_path / "x.png").write_bytes(imagecodecs.png_encode(np.full((8, 8), 9, np.uint8)))
+    for what in ("--sheet", "--figure"):
+        ran = run("apply", tmp_path / "x.png", "-k", "laplacian4", what, "-o", tmp_path / f"{what}.png")
+        assert ran.code == 0, ran.err
+    bar = Bar(Mapping.parse("stretch").over(0, 0), 255, "gray")
+    assert bar.numbers(100, across) == [(0, "0")]
+    assert convcli.load_kernel("laplacian4").sum == 0

@@ -1,0 +1,226 @@
+"""``convcli explain``: one pixel from its inputs, and the pixel that apply writes."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+
+from convcli.core.frozen import replace
+from convcli.geometry.padding import Padding
+from convcli.kernels.kernel import Kernel
+from convcli.kernels.library import load_kernel
+from convcli.pipeline import job
+from convcli.pipeline.mapping import Mapping
+from convcli.pipeline.naming import Output
+from convcli.pipeline.task import Settings
+from convcli.visualize.explain.pixel import explain
+from convcli.visualize.explain.text import as_dict, as_text
+from tests.conftest import SAMPLES
+
+PICTURES, PLACES = 250, 4
+MAPS = ["auto", "clip", "abs", "signed", "stretch", "signed:300", "stretch:-90,700"]
+FILLS = ["zero", "7", "edge", "reflect", "symmetric", "wrap"]
+SETS = ["sobel", "scharr:max", "prewitt:min", "sobel:linf", "sobel:l1", "kirsch:argmax"]
+DTYPES = [np.uint8, np.uint8, np.uint8, np.uint16, np.int16, np.float32]
+
+
+def random_kernel(rng: np.random.Generator) -> Kernel:
+    """Integers over a denominator, floats, or maps that are combined."""
+    rows, columns = rng.integers(1, 5, 2)
+    match rng.integers(6):
+        case 0:
+            return load_kernel(str(rng.choice(SETS)))
+        case 1:
+            return Kernel(rng.normal(size=(rows, columns)))
+        case 2:
+            return Kernel(np.ones((rows, columns), int), scale=Fraction(1, int(rows * columns)))
+    scale = Fraction(1, int(rng.integers(1, 12)))
+    return Kernel(rng.integers(-4, 6, (rows, columns)), scale=scale, bias=Fraction(int(rng.integers(9)), 2))
+
+
+def random_settings(rng: np.random.Generator, floats: bool, colours: int) -> Settings:
+    """Any of apply's options; floats keep to the mappings that they have."""
+    groups = 3 if colours == 3 and rng.random() < 0.1 else 1
+    amount = str(rng.choice(["valid", "same", "same-lower", "full", "1", "2,1", "0,2,1,0"]))
+    mapping = str(rng.choice(["raw", "signed", "stretch", "auto"] if floats else MAPS))
+    kernel = random_kernel(rng) if groups == 1 else Kernel(rng.integers(-4, 6, (2, 3, 1, groups)))
+    return Settings(
+        kernel,
+        stride=tuple(rng.integers(1, 4, 2).tolist()),
+        padding=Padding.parse(f"{amount}:{rng.choice(FILLS)}"),
+        dilation=tuple(rng.integers(1, 3, 2).tolist()),
+        flip=bool(rng.integers(2)),
+        channels=None if groups > 1 else str(rng.choice(["each", "each", "gray", "sum"])),
+        groups=groups,
+        mapping=Mapping.parse(mapping),
+        linear=rng.random() < 0.1,
+        depth=None if floats or rng.random() < 0.7 else str(rng.choice(["8", "16", "float"])),
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_pixel_is_the_one_that_apply_writes(tmp_path, seed, monkeypatch):
+    """1,000 places: random pixels, kernels, strides, fills, channels, maps, types; exact steps end at it."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+    rng, exact = np.random.default_rng(seed), 0
+    source, target = str(tmp_path / "in.npy"), str(tmp_path / "out.npy")
+    for _ in range(PICTURES // 5):
+        dtype = DTYPES[rng.integers(len(DTYPES))]
+        shape = *rng.integers(8, 14, 2), rng.integers(1, 5)
+        pixels = rng.normal(size=shape) if dtype is np.float32 else rng.integers(0, 256, shape)
+        np.save(source, pixels.astype(dtype))
+        settings = random_settings(rng, dtype is np.float32, shape[2])
+        job.apply(source, replace(settings, output=Output(target), force=True, stack=settings.groups > 1))
+        written = np.load(target)
+        written = written[0] if written.ndim == 4 else written.reshape(*written.shape[:2], -1)
+        for _ in range(PLACES):
+            at = tuple(int(rng.integers(size)) for size in written.shape[:2])
+            found = explain(source, settings, at)
+            channels = [channel for map_ in found.maps for channel in map_]
+            assert [channel.pixel for channel in channels] == written[at].tolist(), as_text(found)
+            if found.exact and written.dtype.kind in "iu" and found.task.treatment.alpha != "filter":
+                assert [channel.reckoned for channel in channels] == written[at].tolist(), as_text(found)
+                exact += 1
+            off = max(abs(float(channel.reckoned - channel.pixel)) for channel in channels)
+            assert off <= (1 if written.dtype.kind in "iu" else 1e-4), as_text(found)
+    assert exact > 50
+
+
+def test_what_it_prints(run):
+    """Patch with padding marked, kernel, products, sum, scale, rounding, pixel; as it stands."""
+    text = run("explain", SAMPLES / "scene.png", "-k", "box3", "--at", "0,3", "--padding", "same").text
+    assert text.splitlines()[1:] == [
+        "  place    row 0, column 3 of the feature map, 512 × 512, counted from 0",
+        "  window   rows −1 to 1 and columns 2 to 4 of the input",
+        "  kernel   box3, cross-correlation, channels each",
+        "  padding  same:zero",
+        "  mapping  clip: rounded to nearest, saturated at 0 and 255",
+        "",
+        "   patch                kernel      products",
+        "    (0)   (0)   (0)     1  1  1       0    0    0",
+        "   164   164   164      1  1  1     164  164  164",
+        "   164   164   164      1  1  1     164  164  164",
+        "",
+        "  sum      164 + 164 + 164 + 164 + 164 + 164  = 984",
+        "  scale    ÷ 9                                = 328/3 ≈ 109.333",
+        "  rounded  to the nearest integer             = 109",
+        "  pixel                                       = 109",
+        "",
+        "  ( ) is padding: filled with zero",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (["-k", "sharpen", "--flip"], ["kernel, turned", "convolution (the kernel turned by 180°)"]),
+        (["-k", "1/2 1/2"], ["to the nearest integer"]),
+        (["-k", "[9]", "--map", "clip"], ["saturated  255 is the most that a pixel of 8 bits holds"]),
+        (["-k", "sobel", "--channels", "gray"], ["brightness, map 1", "combined", "√("]),
+        (["-k", "sobel-x", "--map", "signed:800"], ["signed: 128 + 127 · v / 800"]),
+        (["-k", "box3", "--linear"], ["light", "the curve is put back"]),
+        (["-k", "1/3 0 -1/3", "--map", "signed:2/3"], ["128 + 127 · v / (2/3)"]),
+        (["-k", "box3", "--map", "stretch:1/3,200"], ["255 · (v − 1/3) / (599/3)"]),
+        (["-k", "box3", "--channels", "gray"], ["brightness is 0.299 · red + 0.587 · green + 0.114 · blue"]),
+        (["-k", "random:3x3x3x2"], ["map 0, gray", "map 1, gray", "(red)"]),
+        (["-k", "random:3x3x1x3", "--groups", "3"], ["map 0, red", "map 1, green", "map 2, blue"]),
+        (["-k", "box31"], ["31 × 31 cells, which --report json lists"]),
+    ],
+)
+def test_what_is_said_of_special_cases(run, arguments, lines):
+    """Turned kernels, ties, saturation, several maps, light, and grids too large for a screen."""
+    text = run("explain", SAMPLES / "colour.png", "--at", "100,20", *arguments).text
+    assert all(line in text for line in lines), text
+    assert max(map(len, text.splitlines())) <= 130
+
+
+def test_alpha_that_is_filtered_divides_by_its_sum(run, tmp_path):
+    """Colours count by alpha: (200·255 + 0·51) / (255 + 51)."""
+    path = tmp_path / "in.png"
+    path.write_bytes(imagecodecs.png_encode(np.array([[[200, 255], [0, 51]]], np.uint8)))
+    text = run("explain", path, "-k", "1/2 1/2", "--padding", "valid", "--at", "0,0").text
+    assert "times alpha" in text
+    assert "÷ 306, the sum of alpha · kernel" in text
+    assert "= 167" in text
+    assert "= 153" in text
+
+
+def test_json_has_every_number(run):
+    """Patch, padding, weights, products and steps, exactly."""
+    arguments = ["-k", "gaussian3", "--at", "0,0", "--report", "json"]
+    report = json.loads(run("explain", SAMPLES / "scene.png", *arguments).text)
+    assert report["at"] == [0, 0]
+    assert report["window"] == {"rows": [-1, 0, 1], "columns": [-1, 0, 1]}
+    assert report["outside"] == [[True] * 3, [True, False, False], [True, False, False]]
+    (channel,) = report["maps"][0]["channels"]
+    (plane,) = channel["planes"]
+    patch, weights = (np.array(plane["parts"][-1]["values"]), np.array(plane["weights"]))
+    assert np.array_equal(patch * weights, plane["products"])
+    assert plane["sum"] == (patch * weights).sum()
+    assert Fraction(channel["steps"][1]["exact"]) == Fraction(plane["sum"], 16)
+    assert report["maps"][0]["pixel"] == [channel["pixel"]]
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        ("512,0", "512,0 lies outside the feature map of 512 × 512; allowed: 0,0 to 511,511"),
+        ("-1,0", "is not ROW,COL"),
+        ("3", "is not ROW,COL"),
+        ("1,2,3", "is not ROW,COL"),
+    ],
+)
+def test_places_that_there_are_not(run, at, words):
+    """One line that says what is allowed."""
+    ran = run("explain", SAMPLES / "scene.png", "-k", "box3", f"--at={at}")
+    assert ran.code == 2
+    assert words in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_a_picture_that_there_is_not(run):
+    """The file is named."""
+    for command in (("explain", "--at", "0,0"), ("explore",)):
+        ran = run(*command, "none.png", "-k", "box3")
+        assert (ran.code, ran.err) == (2, "convcli: none.png: No such file or directory\n")
+
+
+def test_not_a_number_is_shown_as_it_is(tmp_path):
+    """A NaN in the window makes the value NaN; a weight of 0 hides it."""
+    path = tmp_path / "in.npy"
+    np.save(path, np.array([[1.5, np.nan, 2.5]], np.float32))
+    settings = Settings(load_kernel("1 1"), padding=Padding.parse("valid"))
+    assert np.isnan(explain(str(path), settings, (0, 0)).maps[0][0].pixel)
+    hidden = Settings(load_kernel("1 0"), padding=Padding.parse("valid"))
+    found = explain(str(path), hidden, (0, 0))
+    assert found.maps[0][0].pixel == 1.5
+    assert as_dict(found)["maps"][0]["pixel"] == [1.5]
+
+
+def test_a_frame_of_several(run, tmp_path):
+    """The pixel of any page, with the range that all of them share; and pages that there are not."""
+    pages = np.random.default_rng(3).integers(0, 256, (3, 9, 8), dtype=np.uint8)
+    path, out = tmp_path / "in.tif", tmp_path / "out.tif"
+    tifffile.imwrite(path, pages, photometric="minisblack")
+    assert run("apply", path, "-k", "sobel-x", "-o", out).code == 0
+    for frame, written in enumerate(tifffile.imread(out)):
+        found = explain(str(path), Settings(load_kernel("sobel-x")), (4, 5), frame)
+        assert found.maps[0][0].reckoned == found.maps[0][0].pixel == written[4, 5]
+    ran = run("explain", path, "-k", "box3", "--at", "0,0", "--frame", 3)
+    assert "frame 3 is not between 0 and 2" in ran.err
+
+
+def test_small_weights_beside_large_ones(run, tmp_path):
+    """Weights that would be long integers over a denominator are decimals, and none is rounded to 0."""
+    np.save(tmp_path / "in.npy", np.array([[1, 2], [3, 1]], np.uint8))
+    kernel = "1000 -1000; 123.456 -0.001"
+    ran = run("explain", tmp_path / "in.npy", "-k", kernel, "--padding", "valid", "--at", "0,0")
+    assert "1000.00  −1000.00" in ran.text
+    assert "123.46    −0.001" in ran.text
+    assert "1000 − 2000 + 370.368 − 0.001" in ran.text
+    assert "scale" not in ran.text

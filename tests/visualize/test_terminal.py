@@ -1,0 +1,179 @@
+"""Pictures in a terminal, decoded back to pixels."""
+
+from __future__ import annotations
+
+import base64
+import re
+import sys
+
+import imagecodecs
+import numpy as np
+import pytest
+
+from convcli.visualize.display import Scale
+from convcli.visualize.terminal import Screen, nearest, screen, text
+from tests.conftest import SAMPLES, decoded
+
+NAMES = ("TERM", "TERM_PROGRAM", "LC_TERMINAL", "KITTY_WINDOW_ID", "TMUX", "COLORTERM", "COLUMNS", "LINES")
+
+
+def pixels_of(shown: str) -> np.ndarray:
+    """The pixels of half blocks in 24-bit colours; the lower ones of a last odd row are left out."""
+    rows: list[list[list[int]]] = []
+    for line in shown.splitlines():
+        upper, lower, now = [], [], ([], [])
+        for numbers, block in re.findall(r"\033\[([\d;]*)m|(▀)", line):
+            if block:
+                upper.append(now[0])
+                lower.append(now[1])
+            elif numbers != "0":
+                parts = [int(number) for number in numbers.split(";")]
+                assert parts[:2] == [38, 2]
+                now = parts[2:5], parts[7:10]
+        rows += [upper] if lower == [[]] * len(lower) else [upper, lower]
+    return np.array(rows, np.uint8)
+
+
+def palette() -> np.ndarray:
+    """Xterm's colours from 16 on."""
+    steps = [0, 95, 135, 175, 215, 255]
+    cube = [[red, green, blue] for red in steps for green in steps for blue in steps]
+    return np.array(cube + [[8 + 10 * gray] * 3 for gray in range(24)])
+
+
+@pytest.mark.parametrize("shape", [(70, 66, 3), (71, 65, 3), (66, 64, 1), (1, 65, 3)])
+def test_half_blocks_are_the_pixels(shape):
+    """Two pixels a letter, none lost, also of odd heights and of gray."""
+    pixels = np.random.default_rng(7).integers(0, 256, shape, dtype=np.uint8)
+    pixels[3:9, 4:9] = 50  # equal neighbours share their codes
+    shown = text(pixels, Screen("blocks", True, 80, 40))
+    assert np.array_equal(pixels_of(shown), np.broadcast_to(pixels, (*shape[:2], 3)))
+    assert all(line.endswith("\033[0m") for line in shown.splitlines())
+
+
+def test_pictures_fit_the_terminal():
+    """Larger ones are averaged in boxes, small ones enlarged; a line is left for the prompt."""
+    large = np.random.default_rng(7).integers(0, 256, (300, 500, 3), dtype=np.uint8)
+    shown = pixels_of(text(large, Screen("blocks", True, 80, 24)))
+    assert np.array_equal(shown, Scale(box=7).drawn(large))
+    assert shown.shape[1] <= 80
+    assert shown.shape[0] <= 2 * 23
+    small = large[:4, :5]
+    assert np.array_equal(pixels_of(text(small, Screen("blocks", True, 80, 24)))[::11, ::11], small)
+
+
+def test_256_colours_are_the_nearest():
+    """No other of the 240 is nearer, up to ties."""
+    colours = np.random.default_rng(1).integers(0, 256, (500, 3), dtype=np.uint8)
+    found = palette()[nearest(colours) - 16]
+    due = ((colours[:, None].astype(int) - palette()) ** 2).sum(-1).min(-1)
+    assert np.array_equal(((colours.astype(int) - found) ** 2).sum(-1), due)
+    assert "38;5;" in text(colours.reshape(20, 25, 3), Screen("blocks", False))
+
+
+def test_protocols_carry_the_picture():
+    """Kitty's pieces and iTerm2's file are a PNG of the same pixels."""
+    pixels = np.random.default_rng(7).integers(0, 256, (90, 80, 3), dtype=np.uint8)
+    shown = text(pixels, Screen("kitty", True, 80, 24))
+    pieces = re.findall(r"\033_G([^;]*);([^\033]*)\033\\", shown)
+    assert pieces[0][0] == "a=T,f=100,m=1"
+    assert [keys for keys, _ in pieces[1:]] == ["m=1"] * (len(pieces) - 2) + ["m=0"]
+    assert all(len(data) <= 4096 for _, data in pieces)
+    sent = [decoded(base64.b64decode("".join(data for _, data in pieces)))]
+    shown = text(pixels, Screen("iterm2", True, 80, 24))
+    (found,) = re.findall(r"\033\]1337;File=inline=1;size=(\d+):([^\a]*)\a\n", shown)
+    file = base64.b64decode(found[1])
+    assert len(file) == int(found[0])
+    sent.append(decoded(file))
+    for drawn in sent:
+        assert np.array_equal(drawn[::4, ::4], pixels)
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Standard output as a terminal of 80 columns that says nothing of itself."""
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+
+    def become(is_one: bool = True, **variables: str) -> None:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: is_one, raising=False)
+        for name, value in {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24", **variables}.items():
+            monkeypatch.setenv(name, value)
+
+    return become
+
+
+@pytest.mark.parametrize(
+    ("variables", "way", "full"),
+    [
+        ({}, "blocks", False),
+        ({"COLORTERM": "truecolor"}, "blocks", True),
+        ({"TERM": "xterm-kitty"}, "kitty", False),
+        ({"KITTY_WINDOW_ID": "1", "COLORTERM": "truecolor"}, "kitty", True),
+        ({"TERM_PROGRAM": "ghostty"}, "kitty", False),
+        ({"TERM_PROGRAM": "iTerm.app"}, "iterm2", False),
+        ({"TERM_PROGRAM": "WezTerm"}, "iterm2", False),
+        ({"LC_TERMINAL": "iTerm2"}, "iterm2", False),
+        ({"TERM_PROGRAM": "iTerm.app", "TMUX": "/tmp/x"}, "blocks", False),
+        ({"KITTY_WINDOW_ID": "1", "TERM": "screen-256color"}, "blocks", False),
+    ],
+)
+def test_what_the_environment_says(terminal, variables, way, full):
+    """The way that the terminal is known to understand; blocks inside a multiplexer."""
+    terminal(**variables)
+    assert screen() == Screen(way, full, 80, 24)
+
+
+def test_where_there_is_no_terminal(terminal):
+    """Nothing in a pipe and on a dumb terminal, unless a way is asked for."""
+    terminal(is_one=False)
+    assert screen() is None
+    assert screen("blocks") == Screen("blocks", True, 80, 24)
+    terminal(TERM="dumb")
+    assert screen() is None
+
+
+def test_view(run, tmp_path, gray, monkeypatch):
+    """The picture's pixels as blocks; nothing without a terminal; mistakes are one line each."""
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "x.png"
+    path.write_bytes(imagecodecs.png_encode(gray))
+    shown = run("view", path, "--as", "blocks")
+    assert np.array_equal(pixels_of(shown.text)[::2, ::2, 0], gray)
+    assert run("view", "-", "--as", "blocks", stdin=path.read_bytes()).out == shown.out
+    assert run("view", path) == run("view", "-", stdin=path.read_bytes())
+    assert run("view", path).out == b""
+    for name in ("transparent.png", "depth16.png", "colour.png"):
+        assert "▀" in run("view", SAMPLES / name, "--as", "blocks").text
+    ran = run("view", tmp_path / "none.png", path, "--as", "blocks")
+    assert (ran.code, len(ran.err.splitlines())) == (1, 1)
+    assert str(path) in ran.text
+    assert run("view", tmp_path / "none.png").code == 2
+
+
+def test_maps_in_the_terminal(run, tmp_path, gray, monkeypatch):
+    """-o term: shows the pixels that apply writes, in colours too, and writes no file."""
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    path, out = tmp_path / "x.png", tmp_path / "out" / "x.png"
+    path.write_bytes(imagecodecs.png_encode(gray))
+    for options in (("-k", "box3"), ("-k", "sobel-x", "--map", "signed", "--colormap", "viridis")):
+        out.parent.mkdir(exist_ok=True)
+        assert run("apply", path, *options, "-o", out, "-f").code == 0
+        due = decoded(out)
+        shown = pixels_of(run("apply", path, *options, "-o", "term:blocks").text)
+        assert np.array_equal(shown[::2, ::2], due if due.ndim == 3 else np.repeat(due[..., None], 3, -1))
+    several = run("apply", path, "-k", "box3", "-k", "sobel:stack", "-o", "term:blocks").text
+    assert [line for line in several.splitlines() if "x.png" in line] == [
+        "x.png, box3",
+        "x.png, sobel-x",
+        "x.png, sobel-y",
+    ]
+    assert "▀" in run("apply", path, "-k", "box3", "--sheet", "-o", "term:blocks").text
+    ran = run("apply", path, "-k", "box3", "-o", "term:")
+    assert (ran.code, ran.out) == (0, b"")
+    assert (
+        "written    the terminal" in run("apply", path, "-k", "box3", "-o", "term:", "--report", "text").err
+    )
+    assert sorted(tmp_path.iterdir()) == [out.parent, path]

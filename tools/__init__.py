@@ -1,0 +1,1 @@
+"""What writes the generated files: the man page, completions, docs/kernels.md and the lesson."""

@@ -1,0 +1,34 @@
+"""Writes what is made from the commands and presets: ``python -m tools.generate``.
+
+The man page and the completion scripts lie in ``share/`` as they are installed under ``share/`` of a system;
+``convcli/cli/vocabulary.py`` has the words that complete, so that completing imports none of what knows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from convcli.cli.shells import SCRIPTS
+from tools import man_page, vocabulary
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+SHARE: Final = ROOT / "share"
+
+
+def made() -> Iterator[tuple[Path, str]]:
+    """Every generated file with its text; the words first, because a command imports them."""
+    readme, changes = ((ROOT / name).read_text("utf-8") for name in ("README.md", "CHANGELOG.md"))
+    yield ROOT / "convcli" / "cli" / "vocabulary.py", vocabulary.module()
+    yield SHARE / "bash-completion" / "completions" / "convcli", SCRIPTS["bash"]
+    yield SHARE / "zsh" / "site-functions" / "_convcli", SCRIPTS["zsh"]
+    yield SHARE / "fish" / "vendor_completions.d" / "convcli.fish", SCRIPTS["fish"]
+    yield SHARE / "man" / "man1" / "convcli.1", man_page.page(readme, changes)
+
+
+if __name__ == "__main__":
+    for path, text in made():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        print(path.relative_to(ROOT))

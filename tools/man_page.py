@@ -1,0 +1,187 @@
+"""The man page, from click's own commands and the tables of README.md."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from itertools import chain
+from typing import Final
+
+import click
+
+from convcli import __version__
+from convcli.cli.main import COMMANDS, cli
+from convcli.formats.registry import FORMATS, written
+from convcli.kernels.readers.registry import SUFFIXES
+from tools.roff import bold, example, filled, italic, literal, prose
+from tools.vocabulary import families, presets
+
+ENVIRONMENT: Final = {
+    "CONVCLI_KERNEL_PATH": "Folders of kernel files, joined by colons, behind those of --kernel-path.",
+    "COLORTERM": "Says whether a terminal shows 24-bit colours, in pictures and in `convcli kernels show`.",
+    "TERM": "Says which terminal it is; dumb ones show no pictures.",
+    "TERM_PROGRAM": "Says the same of iTerm2, WezTerm and Ghostty, which show pictures in their own way.",
+    "LC_TERMINAL": "Says the same of iTerm2, also through ssh.",
+    "KITTY_WINDOW_ID": "Says that the terminal is kitty.",
+    "TMUX": "Where it is set, pictures are half blocks, because tmux passes on no others.",
+    "NO_COLOR": "Where it is set, nothing is coloured.",
+}
+_WORD: Final = re.compile(r"--?[\w-]+")
+
+
+def page(readme: str, changes: str) -> str:
+    """``convcli.1``.
+
+    Args:
+        readme: has the exit codes and a kernel file.
+        changes: begins with the last version, and its date where it has one.
+    """
+    root = click.Context(cli, info_name="convcli", **cli.context_settings)
+    title = _texts(cli)[0].rstrip(".")
+    sections = {
+        "NAME": [f"convcli \\- {prose(title[0].lower() + title[1:])}"],
+        "SYNOPSIS": _synopsis(),
+        "DESCRIPTION": _description(cli),
+        "OPTIONS": _parameters(root),
+        "COMMANDS": list(chain.from_iterable(map(_command, _contexts(root)))),
+        "KERNELS": _kernels(),
+        "FILES": _files(readme),
+        "ENVIRONMENT": [line for name, text in ENVIRONMENT.items() for line in _item(bold(name), text)],
+        "EXIT STATUS": _exit_codes(readme),
+        "EXAMPLES": list(chain.from_iterable(map(_examples, _contexts(root))))[1:],
+    }
+    date = re.search(r"^## .*?(\d{4}-\d\d-\d\d|$)", changes, re.MULTILINE)
+    head = [
+        '.\\" Written by `python -m tools.generate`.',
+        f'.TH CONVCLI 1 "{date[1] if date else ""}" "convcli {__version__}" "User Commands"',
+        ".nh",
+        ".ad l",
+    ]
+    body = [line for name, lines in sections.items() for line in (f".SH {name}", *lines)]
+    return "\n".join([*head, *body]) + "\n"
+
+
+def _contexts(context: click.Context) -> Iterator[click.Context]:
+    """Every command below, depth first, in the order of the help pages."""
+    group = context.command
+    if not isinstance(group, click.Group):
+        return
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is not None and not command.hidden:
+            inner = click.Context(command, info_name=name, parent=context)
+            yield inner
+            yield from _contexts(inner)
+
+
+def _synopsis() -> list[str]:
+    name = bold("convcli")
+    return [
+        f"{name} {italic('COMMAND')} [{italic('OPTIONS')}] {italic('ARGUMENTS')}",
+        ".br",
+        f"{name} [{italic('COMMAND')}] {bold('--help')}",
+        ".br",
+        f"{name} {bold('--version')}",
+    ]
+
+
+def _command(context: click.Context) -> list[str]:
+    usage = context.command.collect_usage_pieces(context)
+    heading = f"{bold(context.command_path)} {' '.join(map(_metavar, usage))}"
+    return [f".SS {heading}", *_description(context.command), *_parameters(context)]
+
+
+def _texts(command: click.Command, verbatim: bool = False) -> list[str]:
+    """The paragraphs of a help text, or those that click shows as they stand."""
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    return [text.removeprefix("\b\n") for text in paragraphs if text.startswith("\b") == verbatim]
+
+
+def _is_example(block: str) -> bool:
+    return "convcli " in block
+
+
+def _description(command: click.Command) -> list[str]:
+    """The help text; examples have a section of their own."""
+    lines = [line for text in _texts(command) for line in (".PP", prose(text))][1:]
+    others = [block for block in _texts(command, verbatim=True) if not _is_example(block)]
+    return lines + [line for block in others for line in example(inspect.cleandoc(block).splitlines())]
+
+
+def _parameters(context: click.Context) -> list[str]:
+    """A paragraph for each option, and for each argument that has a help text; --help is said once."""
+    lines: list[str] = []
+    for parameter in context.command.get_params(context):
+        record = parameter.get_help_record(context)
+        told = parameter.name == "help" and context.parent is not None
+        if record and not told and (record[1] or isinstance(parameter, click.Option)):
+            lines += _item(_term(record[0]), record[1])
+    return lines
+
+
+def _term(text: str) -> str:
+    """``-k, --kernel KERNEL`` with its names in bold and its value in italics."""
+    names, _, value = text.rpartition(" ")
+    if not names or _WORD.fullmatch(value):
+        names, value = text, ""
+    shown = _WORD.sub(lambda found: bold(found[0]), names)
+    return f"{shown} {_metavar(value)}" if value else shown
+
+
+def _metavar(text: str) -> str:
+    """Capitals stand for a value, small letters for themselves."""
+    words = re.split(r"([A-Z][A-Z0-9]*(?![a-z]))", text)
+    return "".join(italic(word) if place % 2 else literal(word) for place, word in enumerate(words))
+
+
+def _item(term: str, text: str) -> list[str]:
+    return [".TP", term, prose(text)]
+
+
+def _kernels() -> list[str]:
+    names = ", ".join(bold(kernel.name) for kernel in presets())
+    lines = [
+        prose("Presets; names match without regard to case, - and _:"),
+        ".PP",
+        filled(f"{names}."),
+        ".PP",
+    ]
+    lines.append(prose("With numbers of your own:"))
+    for family in families().values():
+        usage = literal(family.usage).replace("[,", "\\:[,")  # where a line may break
+        lines += _item(usage, f"{family.description[0].upper()}{family.description[1:]}.")
+    return lines
+
+
+def _files(readme: str) -> list[str]:
+    block = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)[0]
+    both = written()
+    only = [entry for entry in FORMATS if entry not in both]
+    named = {"read and written": both, "read": only}
+    suffixes = ", ".join(f"`*{suffix}`" for suffix in SUFFIXES)
+    lines = _item(italic("FILE"), f"A kernel of your own ({suffixes}), such as:")
+    lines += [".RS", *example(block.splitlines()), ".RE"]
+    for kind, formats in named.items():
+        for entry in formats:
+            lines += _item(
+                literal(", ".join(f"*{suffix}" for suffix in entry.suffixes)), f"{entry.name}, {kind}."
+            )
+    return lines
+
+
+def _exit_codes(readme: str) -> list[str]:
+    table = readme.split("| exit code | meaning |\n|---|---|\n")[1].split("\n\n", maxsplit=1)[0]
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()]
+    return [line for code, text in rows for line in _item(bold(code), f"{text[0].upper()}{text[1:]}.")]
+
+
+def _examples(context: click.Context) -> list[str]:
+    """What a command is for, and the examples of its help."""
+    command = context.command
+    blocks = [block for block in _texts(command, verbatim=True) if _is_example(block)]
+    if not blocks:
+        return []
+    about = COMMANDS.get(context.info_name or "", _texts(command)[0])
+    lines = [line for block in blocks for line in inspect.cleandoc(block).splitlines()]
+    return [".PP", prose(about), *example(lines)]

@@ -1,0 +1,65 @@
+"""The words that options complete, as a Python file, from what knows them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from convcli.core.errors import cut
+from convcli.engine.planner import METHODS
+from convcli.formats.registry import written
+from convcli.geometry import padding
+from convcli.kernels.families.registry import FAMILIES, Family
+from convcli.kernels.kernel import Kernel
+from convcli.kernels.library import Library
+from convcli.pipeline import mapping
+
+HEAD = '''"""Words that options complete, by the option's name; written by `python -m tools.generate`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+'''
+
+
+def module() -> str:
+    """``convcli/cli/vocabulary.py``."""
+    kernels = {kernel.name: kernel.about.description for kernel in presets()}
+    tags = {tag for kernel in presets() for tag in kernel.about.tags}
+    words = {
+        "kernel": kernels | {f"{name}:": family.usage for name, family in families().items()},
+        "padding": _plain(padding.AMOUNTS),
+        "map": _plain(mapping.KINDS),
+        "method": _plain(["auto", *(entry.name for entry in METHODS)]),
+        "format": _plain(entry.name for entry in written()),
+        "tag": _plain(sorted(tags)),
+    }
+    fills = ", ".join(json.dumps(fill) for fill in padding.FILLS)
+    lists = "".join(f'    "{name}": {{\n{_entries(list_)}    }},\n' for name, list_ in words.items())
+    return (
+        f"{HEAD}WORDS: Final = {{\n{lists}}}\n"
+        f'FILLS: Final = ({fills})\n"""What stands behind the colon of a padding."""\n'
+    )
+
+
+def presets() -> list[Kernel]:
+    """Every preset that is shipped."""
+    return [entry.kernel for entry in Library(()).entries() if entry.kernel is not None]
+
+
+def families() -> Mapping[str, Family]:
+    """The presets with numbers of one's own."""
+    return FAMILIES
+
+
+def _plain(words: Iterable[str]) -> dict[str, str]:
+    return dict.fromkeys(words, "")
+
+
+def _entries(words: Mapping[str, str]) -> str:
+    short = {word: cut(help_, 70) for word, help_ in words.items()}
+    return "".join(
+        f"        {json.dumps(word)}: {json.dumps(help_, ensure_ascii=False)},\n"
+        for word, help_ in short.items()
+    )
