@@ -46,7 +46,7 @@ def grainy(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
 
 
 def photograph(rows: int, columns: int, channels: int) -> np.ndarray:
-    """A scene, tinted where there are colours, with other grain in each channel."""
+    """A scene, tinted where there are colors, with other grain in each channel."""
     rng = np.random.default_rng(0)
     light = scene(rng, rows, columns)
     found = np.empty((rows, columns, channels), np.uint8)

@@ -33,12 +33,12 @@ def entry() -> None:
 def _run() -> int:
     """Run one command; its exit code, also where there is no memory to say why it failed."""
     try:
-        from convcli.cli import deadline
+        from convcli.cli import signals
         from convcli.cli.main import main
 
         words = [word for word in sys.argv[1:] if not word.startswith("-")]
         if words[:1] != ["batch"]:  # which forks, and ends its workers itself
-            deadline.begin()
+            signals.begin()
         return main()
     except MemoryError:
         os.write(_stderr(), b"convcli: not enough memory\n")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convcli.core.dtypes import Array, DType, Finish, accumulator
-from convcli.core.errors import ArgumentError, cut, literal, shown
+from convcli.core.errors import ArgumentError, cut, literal, quoted
 from convcli.core.frozen import frozen
 from convcli.core.rational import Number, exact_number, masked
 from convcli.engine import engine
@@ -188,7 +188,9 @@ def as_padding(padding: PaddingLike, fill: str | float) -> Padding:
     if isinstance(padding, str):
         parsed = Padding.parse(padding)
         if ":" in padding and default not in (Fill(), parsed.fill):
-            raise ArgumentError(f"padding {shown(padding)} has a fill, and fill={literal(fill)} says another")
+            raise ArgumentError(
+                f"padding {quoted(padding)} has a fill, and fill={literal(fill)} says another"
+            )
         return parsed if ":" in padding else Padding(parsed.amount, default)
     numbers = _asarray("padding", padding).tolist() if isinstance(padding, np.ndarray) else padding
     values = list(numbers) if isinstance(numbers, Sequence) else [numbers]
@@ -303,7 +305,7 @@ def _bias(bias: Any, maps: int) -> tuple[Number, ...] | None:
     if array.dtype.kind not in "iubfO" or not all(
         isinstance(value, Real) for value in array.ravel().tolist()
     ):
-        raise ArgumentError(f"bias {shown(bias)} is no number, or one for each map")
+        raise ArgumentError(f"bias {quoted(bias)} is no number, or one for each map")
     values = array.ravel().tolist()
     if len(values) == 1:
         values *= maps
@@ -385,14 +387,14 @@ class _Writer:
     result: Array
     finishes: list[Finish]
 
-    def room(self, task: engine.Task) -> Array | None:
+    def room(self, task: engine.StripTask) -> Array | None:
         return self._place(task) if all(finish.idle for finish in self.finishes) else None
 
-    def take(self, task: engine.Task, sums: Array) -> None:
+    def take(self, task: engine.StripTask, sums: Array) -> None:
         for finish, values, part in zip(self.finishes, sums, self._place(task), strict=True):
             finish(values, part)
 
-    def _place(self, task: engine.Task) -> Array:
+    def _place(self, task: engine.StripTask) -> Array:
         """(maps, rows, columns, lanes)."""
         (top, bottom), (left, right) = task.strip.rows, task.strip.columns
         return self.result[task.batch, task.depth, top:bottom, left:right].transpose(2, 0, 1, 3)

@@ -1,7 +1,7 @@
 """Draws the sample pictures: ``python samples/draw.py`` writes them beside this file.
 
 - scene.png: 512×512 gray, 8 bits; edges, corners, circles, a zone plate, texture, a gradient and text.
-- colour.png: 384×512 RGB; hues, discs that overlap, stripes and text.
+- color.png: 384×512 RGB; hues, discs that overlap, stripes and text.
 - transparent.png: 256×256 RGBA; a soft disc and a star over nothing.
 - depth16.png: 256×256 gray, 16 bits; a slope whose steps 8 bits cannot show, and faint discs.
 """
@@ -57,19 +57,19 @@ def scene() -> np.ndarray:
     return np.rint(small).clip(0, 255).astype(np.uint8)
 
 
-def colour() -> np.ndarray:
-    """The colour scene."""
+def color() -> np.ndarray:
+    """The color scene."""
     rows, columns = np.mgrid[:384, :512]
     waves = [np.sin(columns / 512 * 2 * np.pi + phase) for phase in (0, 2.1, 4.2)]
     field = np.stack([128 + 90 * wave * (1 - rows / 500) for wave in waves], -1)
     image = Image.fromarray(np.rint(field).astype(np.uint8))
     draw = ImageDraw.Draw(image)
-    for centre, fill in (
+    for center, fill in (
         ((150, 150), (230, 40, 50)),
         ((220, 150), (40, 190, 70)),
         ((185, 210), (40, 80, 220)),
     ):
-        x, y = centre
+        x, y = center
         draw.ellipse([x - 62, y - 62, x + 62, y + 62], fill=fill, outline=(250, 250, 250), width=3)
     for index in range(16):
         shade = (255, 220, 40) if index % 2 else (30, 30, 60)
@@ -79,7 +79,7 @@ def colour() -> np.ndarray:
 
 
 def transparent() -> np.ndarray:
-    """Two shapes over transparency whose hidden colour is green."""
+    """Two shapes over transparency whose hidden color is green."""
     rows, columns = np.mgrid[:256, :256].astype(np.float64)
     pixels = np.zeros((256, 256, 4))
     pixels[..., 1] = 255
@@ -104,7 +104,7 @@ def depth16() -> np.ndarray:
 
 def main() -> None:
     """Write every sample."""
-    for draw in (scene, colour, transparent, depth16):
+    for draw in (scene, color, transparent, depth16):
         path = HERE / f"{draw.__name__}.png"
         path.write_bytes(imagecodecs.png_encode(draw(), level=9))
         print(path.name, draw().shape, path.stat().st_size)

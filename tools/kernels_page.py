@@ -12,7 +12,7 @@ from convcli.core.numerals import short, text_of
 from convcli.kernels.families.registry import FAMILIES
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import Library, load_kernel
-from convcli.pipeline.task import Settings
+from convcli.pipeline.settings import Settings
 from convcli.visualize.figure import figure as drawn
 from convcli.visualize.maps import exhibit
 from convcli.visualize.preview import contact_sheet

@@ -19,13 +19,13 @@ from tools.vocabulary import families, presets
 
 ENVIRONMENT: Final = {
     "CONVCLI_KERNEL_PATH": "Folders of kernel files, joined by colons, behind those of --kernel-path.",
-    "COLORTERM": "Says whether a terminal shows 24-bit colours, in pictures and in `convcli kernels show`.",
+    "COLORTERM": "Says whether a terminal shows 24-bit colors, in pictures and in `convcli kernels show`.",
     "TERM": "Says which terminal it is; dumb ones show no pictures.",
     "TERM_PROGRAM": "Says the same of iTerm2, WezTerm and Ghostty, which show pictures in their own way.",
     "LC_TERMINAL": "Says the same of iTerm2, also through ssh.",
     "KITTY_WINDOW_ID": "Says that the terminal is kitty.",
     "TMUX": "Where it is set, pictures are half blocks, because tmux passes on no others.",
-    "NO_COLOR": "Where it is set, nothing is coloured.",
+    "NO_COLOR": "Where it is set, nothing is colored.",
 }
 _WORD: Final = re.compile(r"--?[\w-]+")
 

@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from convcli.batch.inputs import Source, locator
+from convcli.batch.inputs import InputFile, locator
 from convcli.core.errors import ArgumentError, one_line
 from convcli.core.frozen import contents, frozen, replace
 from convcli.engine.planner import most_memory, processors
 from convcli.pipeline.naming import Output
 from convcli.pipeline.report import settings_dict
-from convcli.pipeline.task import Settings
+from convcli.pipeline.settings import Settings
 
 _MOST_KEPT: Final = 2**26
 _SHARE_KEPT: Final = 16  # of a worker's share, one in so many
@@ -53,8 +53,8 @@ class Limits:
         return cls(jobs, max(cores, jobs), memory or most_memory())
 
 
-def _foretold(source: Source, settings: Settings) -> list[Path]:
-    return _output(settings).foretold(source.path, settings.kernel.name, files_of(settings))
+def _expected(source: InputFile, settings: Settings) -> list[Path]:
+    return _output(settings).expected(source.path, settings.kernel.name, files_of(settings))
 
 
 def files_of(settings: Settings) -> int:
@@ -93,14 +93,14 @@ class Batch:
 
     Attributes:
         each: settings, of several kernels perhaps; their outputs are the destination.
-        again: take outputs that are there, where they have the same bytes.
+        resume: take outputs that are there, where they have the same bytes.
         reads: other files that the run reads, kernels and lists of names.
     """
 
-    sources: Sequence[Source]
+    sources: Sequence[InputFile]
     each: Sequence[Settings]
     limits: Limits
-    again: bool = False
+    resume: bool = False
     reads: Sequence[str] = ()
 
     @cached_property
@@ -113,13 +113,13 @@ class Batch:
         """What the manifest says of each settings once."""
         return {total: _recipe(settings) for total, settings in zip(self.sums, self.each, strict=True)}
 
-    def place(self, source: Source, settings: Settings, index: int, frame: int, suffix: str) -> Path:
+    def place(self, source: InputFile, settings: Settings, index: int, frame: int, suffix: str) -> Path:
         """Where a map goes, by its index, the frame where each has its own file, and its format's suffix."""
         files = files_of(settings)
         index = min(index, files - 1)
         return settings.output.named(source.path, settings.kernel.name, index, files, frame, suffix)
 
-    def settings(self, source: Source, threads: int | None = None) -> list[Settings]:
+    def settings(self, source: InputFile, threads: int | None = None) -> list[Settings]:
         """The settings for one picture, with its place in the destination."""
         return [
             replace(
@@ -136,7 +136,7 @@ class Batch:
         With force, a result may replace its own input where it is the only one. A manifest is neither read
         otherwise nor an output.
 
-        Names are foretold from names alone. A picture whose own format cannot hold its result has another
+        Names are expected from names alone. A picture whose own format cannot hold its result has another
         suffix; what it may meet there is refused when it comes.
 
         Raises:
@@ -159,13 +159,13 @@ class Batch:
                 outputs.add(name)
         if manifest is not None and resolved(manifest) in inputs | outputs | reads:
             raise ArgumentError(f"{one_line(manifest)}: the manifest is read by this run, or an output too")
-        if there and not (self.again or self.each[0].force):
+        if there and not (self.resume or self.each[0].force):
             raise ArgumentError(
                 f"{len(there)} of {len(outputs)} outputs exist already, such as {one_line(there[0])}; "
                 "--resume goes on by a manifest, --force replaces them"
             )
 
-    def stems(self, source: Source) -> list[str]:
+    def stems(self, source: InputFile) -> list[str]:
         """What the names of an input's results are, whatever their formats and frames turn out to be."""
         return [
             stem
@@ -173,7 +173,7 @@ class Batch:
             for stem in _output(settings).stems(source.path, settings.kernel.name, files_of(settings))
         ]
 
-    def _check_replacing(self, source: Source, place: str, own: bool, results: int) -> None:
+    def _check_replacing(self, source: InputFile, place: str, own: bool, results: int) -> None:
         """Refuse an output that is an input, unless it is its own, its single one, and forced."""
         shown = f"{one_line(source.path)}: its output {one_line(place)}"
         if not own:
@@ -183,7 +183,7 @@ class Batch:
             )
         if results > 1:
             raise ArgumentError(f"{shown} is the input itself, which only a single result may replace")
-        if self.again:
+        if self.resume:
             raise ArgumentError(
                 f"{shown} is the input itself; --resume cannot tell which images are filtered already, "
                 "so write them to another folder"
@@ -195,6 +195,6 @@ class Batch:
     def places(self) -> list[list[str]]:
         """Where the results of each picture go, where its own format holds them."""
         return [
-            [str(place) for settings in self.settings(source) for place in _foretold(source, settings)]
+            [str(place) for settings in self.settings(source) for place in _expected(source, settings)]
             for source in self.sources
         ]

@@ -15,7 +15,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from convcli.batch.batch import Batch
-from convcli.batch.inputs import Source, locator
+from convcli.batch.inputs import InputFile, locator
 from convcli.core.errors import ConvcliError, OutputError, one_line
 from convcli.files.input import Input
 from convcli.pipeline import job
@@ -33,7 +33,7 @@ class Claims:
         for folder in {os.path.dirname(stem) for number in self.rivals for stem in stems[number]}:  # noqa: PTH120
             self.folding(folder)  # once, before there are workers
 
-    def check(self, source: Source, places: Iterable[Path | None]) -> None:
+    def check(self, source: InputFile, places: Iterable[Path | None]) -> None:
         """Refuse the places of an input where one of them belongs to an earlier input.
 
         Raises:

@@ -19,7 +19,7 @@ LARGEST_LIST: Final = 2**28
 
 
 @frozen
-class Source:
+class InputFile:
     """One picture, and the folder, seen from the one that was named, in which its results go."""
 
     path: str
@@ -36,7 +36,7 @@ class Named:
 
 def expanded(
     names: Iterable[Named], recursive: bool, suffixes: Collection[str], apart: Path | None = None
-) -> list[Source]:
+) -> list[InputFile]:
     """The images that some names stand for, each once.
 
     Args:
@@ -48,7 +48,7 @@ def expanded(
     Raises:
         ArgumentError: a pattern that no file matches, or a folder that cannot be read.
     """
-    found, located = dict[str, Source](), locator()
+    found, located = dict[str, InputFile](), locator()
     outside = os.path.realpath(apart) if apart is not None else None
     for name in names:
         for source in _expanded(name, recursive, suffixes, outside):
@@ -85,29 +85,29 @@ def locator(follow: bool = False) -> Callable[[str], str]:
 
 def _expanded(
     named: Named, recursive: bool, suffixes: Collection[str], outside: str | None
-) -> Iterator[Source]:
+) -> Iterator[InputFile]:
     name, place = named.text, mirrored(named.text) if named.listed else ""
     if os.path.isdir(name):  # noqa: PTH112 - a name with a NUL is none
         for source in _within(name, recursive, suffixes, outside):
             yield replace(source, folder=os.path.join(place, source.folder).rstrip(os.sep))  # noqa: PTH118
     elif named.listed or os.path.lexists(name) or not glob.has_magic(name):
-        yield Source(name, os.path.dirname(place))  # noqa: PTH120
+        yield InputFile(name, os.path.dirname(place))  # noqa: PTH120
     else:
         fitting = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - names stay as they were written
         if not fitting:
             raise ArgumentError(f"{one_line(name)}: no file matches this pattern")
         for found in fitting:
             if not os.path.isdir(found):  # noqa: PTH112
-                yield Source(found)
+                yield InputFile(found)
 
 
-def _within(top: str, recursive: bool, suffixes: Collection[str], outside: str | None) -> Iterator[Source]:
+def _within(top: str, recursive: bool, suffixes: Collection[str], outside: str | None) -> Iterator[InputFile]:
     """The pictures of a folder; links to folders are not followed, so that no tree is without end."""
     for place, folders, files in os.walk(top, onerror=_refuse):
         inside = os.path.relpath(place, top)
         for name in sorted(files):
             if not name.startswith(".") and os.path.splitext(name)[1].casefold() in suffixes:  # noqa: PTH122
-                yield Source(os.path.join(place, name), "" if inside == "." else inside)  # noqa: PTH118
+                yield InputFile(os.path.join(place, name), "" if inside == "." else inside)  # noqa: PTH118
         if not recursive:
             return
         folders[:] = sorted(

@@ -25,7 +25,7 @@ from convcli.core.errors import ArgumentError, OutputError, one_line
 from convcli.core.frozen import frozen
 from convcli.core.tables import tame, to_json
 from convcli.files.input import STREAM, checksum
-from convcli.files.output import Draft, Ledger, write_stream
+from convcli.files.output import AtomicFile, OutputLedger, write_stream
 from convcli.pipeline.report import COLUMNS, Report
 
 KINDS: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
@@ -282,7 +282,7 @@ class Manifest:
         if self.path is not None and os.path.lexists(self.path) and not (resume or force):
             raise OutputError(f"{self.shown}: exists already (--resume goes on, --force replaces it)")
         if self.path is not None:
-            Ledger().claim(self.path, force=True)
+            OutputLedger().claim(self.path, force=True)
             if self.path.exists() and not self.path.is_file():
                 raise OutputError(f"{self.shown}: is no file")
         self.force = force
@@ -344,7 +344,7 @@ class Manifest:
 
     def _rewrite(self, path: Path, rows: Iterable[Said]) -> None:
         """Put the file's own rows, in this order, behind what is the same for all of them."""
-        with Draft(path, force=True) as draft:
+        with AtomicFile(path, force=True) as draft:
             with draft.refusals():
                 draft.file.write(_encoded(self._head(self.recipes)))
                 if path.exists():

@@ -74,7 +74,7 @@ class _Worker:
     finishing: list[int] = field(default_factory=list)
 
 
-class Crew:
+class ProcessPool:
     """Up to ``size`` workers; use it as a context, which ends them all.
 
     Args:
@@ -88,7 +88,7 @@ class Crew:
         self.tasks: dict[int, Any] = {}
         self.again: list[int] = []
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> ProcessPool:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Final
 
 from convcli.batch.batch import Batch
-from convcli.batch.inputs import Source
+from convcli.batch.inputs import InputFile
 from convcli.batch.manifest import Earlier, Manifest, Said, absolute
 from convcli.core.frozen import frozen
-from convcli.pipeline.task import Settings
+from convcli.pipeline.settings import Settings
 
 NEW: Final = "not made yet"
 
 
 @frozen
-class Work:
+class RemainingWork:
     """What a run has to do.
 
     Attributes:
@@ -43,15 +43,15 @@ class Work:
         return f"{total} result{'s' if total > 1 else ''} to redo: {parts}" if parts else ""
 
 
-def work(batch: Batch, manifest: Manifest | None = None, lock: bool = True) -> Work:
+def work(batch: Batch, manifest: Manifest | None = None, lock: bool = True) -> RemainingWork:
     """What a batch has to do, as far as its manifest says what earlier runs did.
 
     Raises:
         ConvcliError: the manifest is none that can be resumed.
     """
     everything = tuple(range(len(batch.each)))
-    if manifest is None or not batch.again:
-        return Work(dict.fromkeys(range(len(batch.sources)), everything), {}, {}, Earlier((), {}))
+    if manifest is None or not batch.resume:
+        return RemainingWork(dict.fromkeys(range(len(batch.sources)), everything), {}, {}, Earlier((), {}))
     earlier, due, reasons = manifest.earlier(lock), dict[int, tuple[int, ...]](), Counter[str]()
     for number, source in enumerate(batch.sources):
         found = [_reason(batch, earlier, source, *each) for each in enumerate(batch.settings(source))]
@@ -59,10 +59,10 @@ def work(batch: Batch, manifest: Manifest | None = None, lock: bool = True) -> W
         if any(found):
             due[number] = tuple(index for index, reason in enumerate(found) if reason)
     stale = {place: rows[0].states[1].sha256 for place, rows in earlier.outputs.items() if rows[0].states}
-    return Work(due, reasons, stale, earlier)
+    return RemainingWork(due, reasons, stale, earlier)
 
 
-def _reason(batch: Batch, earlier: Earlier, source: Source, index: int, settings: Settings) -> str:
+def _reason(batch: Batch, earlier: Earlier, source: InputFile, index: int, settings: Settings) -> str:
     """Why results of an input are to be made; empty where they are up to date."""
     rows = [
         row for row in earlier.inputs.get(absolute(source.path), ()) if _is_at(batch, source, settings, row)
@@ -81,7 +81,7 @@ def _reason(batch: Batch, earlier: Earlier, source: Source, index: int, settings
     return "" if all(state.holds(name) for name, state in outputs) else "whose file is gone or was changed"
 
 
-def _is_at(batch: Batch, source: Source, settings: Settings, row: Said) -> bool:
+def _is_at(batch: Batch, source: InputFile, settings: Settings, row: Said) -> bool:
     """Whether a row's output is where these settings put it."""
     place = batch.place(source, settings, row.map, row.frame, Path(row.output).suffix)
     return absolute(str(place)) == absolute(row.output)

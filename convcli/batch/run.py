@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from convcli.batch.batch import Batch
-from convcli.batch.inputs import Source
+from convcli.batch.inputs import InputFile
 from convcli.batch.manifest import Manifest, Row, Said, absolute
-from convcli.batch.processes import Answer, Crew, Death
-from convcli.batch.resume import Work
-from convcli.batch.worker import Foreman, Order, Outcome
+from convcli.batch.processes import Answer, Death, ProcessPool
+from convcli.batch.resume import RemainingWork
+from convcli.batch.worker import ImageOutcome, ImageWorker, Order
 from convcli.core.errors import one_line
 from convcli.core.frozen import frozen, replace
 from convcli.files.output import sync
@@ -25,13 +25,13 @@ _TICK: Final = 0.2  # seconds between looks at what goes on
 class Done:
     """One picture is done with: skipped, because an earlier run did it, made, or failed with an error."""
 
-    source: Source
+    source: InputFile
     error: str = ""
     skipped: bool = False
 
 
 def run(
-    batch: Batch, manifest: Manifest | None, work: Work, stop: bool = False
+    batch: Batch, manifest: Manifest | None, work: RemainingWork, stop: bool = False
 ) -> Generator[Done, None, None]:
     """Do it, and say of each picture when it is done with.
 
@@ -51,8 +51,8 @@ def run(
     rows = _Ordered(manifest, list(work.due))
     todo = deque(work.due)
     try:
-        foreman = Foreman(batch, manifest is not None, work.stale)
-        with Crew(min(batch.limits.jobs, len(todo)), foreman, _repeated, batch.limits.kept) as crew:
+        foreman = ImageWorker(batch, manifest is not None, work.stale)
+        with ProcessPool(min(batch.limits.jobs, len(todo)), foreman, _repeated, batch.limits.kept) as crew:
             for number, outcome in _worked(batch, crew, todo, work.due):
                 rows.add(number, outcome.rows)
                 yield Done(batch.sources[number], outcome.error)
@@ -80,8 +80,8 @@ def _order(batch: Batch) -> Callable[[Said], tuple[int, int, int]]:
 
 
 def _worked(
-    batch: Batch, crew: Crew, todo: deque[int], due: Mapping[int, Sequence[int]]
-) -> Iterator[tuple[int, Outcome]]:
+    batch: Batch, crew: ProcessPool, todo: deque[int], due: Mapping[int, Sequence[int]]
+) -> Iterator[tuple[int, ImageOutcome]]:
     """Give out the work, and take what comes back; a picture that is large waits until it is alone."""
     large: deque[int] = deque()
     while todo or large or not crew.idle:
@@ -89,12 +89,12 @@ def _worked(
             number = large.popleft()
             crew.shrink()
             cores = batch.limits.cores
-            crew.begin(number, Order(batch.sources[number], due[number], cores, True, batch.again))
+            crew.begin(number, Order(batch.sources[number], due[number], cores, True, batch.resume))
         while todo and not large and crew.ready():
             number = todo.popleft()
             busy = min(len(crew.tasks) + 1 + len(todo), batch.limits.jobs)
             cores = max(batch.limits.cores // busy, 1)
-            crew.begin(number, Order(batch.sources[number], due[number], cores, False, batch.again))
+            crew.begin(number, Order(batch.sources[number], due[number], cores, False, batch.resume))
         for event in crew.events(_TICK):
             match event:
                 case Answer(number, value) if value.large:
@@ -104,11 +104,11 @@ def _worked(
                 case Death(number, reason):
                     source = batch.sources[number]
                     words = f"{one_line(source.path)}: {reason}"
-                    yield number, Outcome([Row.failed(source.path, words)], words)
+                    yield number, ImageOutcome([Row.failed(source.path, words)], words)
 
 
 def _repeated(order: Order) -> Order:
-    return replace(order, again=True)
+    return replace(order, resume=True)
 
 
 class _Ordered:

@@ -11,15 +11,16 @@ from typing import Final
 
 from convcli.batch.batch import Batch
 from convcli.batch.claims import Claims
-from convcli.batch.inputs import Source
+from convcli.batch.inputs import InputFile
 from convcli.batch.manifest import Row, State, absolute
-from convcli.core.errors import ArgumentError, OutputError, one_line, told
+from convcli.core.errors import ArgumentError, OutputError, failure_message, one_line
 from convcli.core.frozen import frozen
 from convcli.files.input import Input
-from convcli.files.output import Ledger
+from convcli.files.output import OutputLedger
 from convcli.pipeline import job
 from convcli.pipeline.report import Report
-from convcli.pipeline.task import Settings, too_large
+from convcli.pipeline.settings import Settings
+from convcli.pipeline.task import too_large
 
 _MOST_OPEN: Final = 4  # results of one input that are open at once
 
@@ -31,18 +32,18 @@ class Order:
     Attributes:
         due: numbers of the settings by which results are made.
         alone: whether no other worker has anything to do meanwhile.
-        again: whether outputs may be there already, with the same bytes.
+        resume: whether outputs may be there already, with the same bytes.
     """
 
-    source: Source
+    source: InputFile
     due: Sequence[int]
     threads: int
     alone: bool
-    again: bool
+    resume: bool
 
 
 @frozen
-class Outcome:
+class ImageOutcome:
     """What became of a picture.
 
     Attributes:
@@ -56,7 +57,7 @@ class Outcome:
     large: int = 0
 
 
-class Foreman:
+class ImageWorker:
     """What a worker does with an order; it lives in the worker, and so do the outputs that it has claimed.
 
     Args:
@@ -66,20 +67,20 @@ class Foreman:
 
     def __init__(self, batch: Batch, recording: bool, stale: Mapping[str, str]) -> None:
         self.batch, self.recording, self.stale = batch, recording, stale
-        self.ledger = Ledger([source.path for source in batch.sources], batch.reads)
+        self.ledger = OutputLedger([source.path for source in batch.sources], batch.reads)
         self.claims = Claims(batch)
 
-    def __call__(self, order: Order) -> Callable[[], Outcome]:
+    def __call__(self, order: Order) -> Callable[[], ImageOutcome]:
         """Compute the maps of a picture; what is returned puts them in their places."""
         stack = ExitStack()
         try:
             return self._computed(order, stack)
         except Exception as error:
             stack.close()
-            outcome = self._failed(order.source, told(order.source.path, error))
+            outcome = self._failed(order.source, failure_message(order.source.path, error))
             return lambda: outcome
 
-    def _computed(self, order: Order, stack: ExitStack) -> Callable[[], Outcome]:
+    def _computed(self, order: Order, stack: ExitStack) -> Callable[[], ImageOutcome]:
         batch, source = self.batch, order.source
         settings = batch.settings(source, order.threads)
         each = [settings[number] for number in order.due]
@@ -91,18 +92,18 @@ class Foreman:
         large = max(task.memory for _, tasks in todo for task in tasks)
         if not order.alone and large > batch.limits.memory // batch.limits.jobs:
             stack.close()
-            return lambda: Outcome([], large=large)
+            return lambda: ImageOutcome([], large=large)
         if large > batch.limits.memory:
             raise ArgumentError(too_large(large, batch.limits.memory))
         done: list[tuple[Settings, list[Report]]] = []
         waiting: deque[job.Result] = deque()
-        for result in job.results(opened, todo, self.ledger, order.again, self._stale):
+        for result in job.results(opened, todo, self.ledger, order.resume, self._stale):
             waiting.append(result)
             stack.push(result)
             if len(waiting) > _MOST_OPEN:
                 done.append(self._committed(waiting.popleft()))
 
-        def finish() -> Outcome:
+        def finish() -> ImageOutcome:
             try:
                 # Before the results are in their places, which refuses an input that changed until then.
                 read = State.of(source.path) if self.recording else None
@@ -110,9 +111,9 @@ class Foreman:
                     for result in waiting:
                         done.append(self._committed(result))
                 rows = _rows(source, read, done, dict(zip(map(id, settings), batch.sums, strict=True)))
-                return Outcome(rows)
+                return ImageOutcome(rows)
             except Exception as error:
-                return self._failed(source, told(source.path, error))
+                return self._failed(source, failure_message(source.path, error))
 
         return finish
 
@@ -127,8 +128,8 @@ class Foreman:
         sizes = result.commit(sync_folder=False)
         return result.settings, result.reports(sizes) if self.recording else []
 
-    def _failed(self, source: Source, words: str) -> Outcome:
-        return Outcome([Row.failed(source.path, words)], error=words)
+    def _failed(self, source: InputFile, words: str) -> ImageOutcome:
+        return ImageOutcome([Row.failed(source.path, words)], error=words)
 
 
 def _check_regular(places: Sequence[Path]) -> None:
@@ -143,7 +144,7 @@ def _check_regular(places: Sequence[Path]) -> None:
 
 
 def _rows(
-    source: Source, read: State | None, done: list[tuple[Settings, list[Report]]], sums: Mapping[int, str]
+    source: InputFile, read: State | None, done: list[tuple[Settings, list[Report]]], sums: Mapping[int, str]
 ) -> list[Row]:
     """The rows of an input that was ``read``; ``sums`` are those of settings, by their identity."""
     if read is None:

@@ -91,7 +91,7 @@ def animate(image: str, **given: Any) -> None:
     """Slide the kernel over IMAGE, or over numbers of a SHAPE such as 4x4: patch · kernel, sum, feature map.
 
     Up to 14 × 14 values, padding included, are shown as a grid of numbers, a larger picture as it is, with
-    the window and what it reads. Of colours it is the brightness. Every number is one that explain prints.
+    the window and what it reads. Of colors it is the brightness. Every number is one that explain prints.
 
     \b
       convcli animate 4x4 --kernel '1 2; 0 1' --padding valid -o slide.gif
@@ -99,8 +99,8 @@ def animate(image: str, **given: Any) -> None:
       convcli animate photo.png --kernel sobel-x --at 120,80 -o slide.webp
     """
     from convcli.cli.settings import settings_of
-    from convcli.core.errors import ConvcliError, OutputError, told
-    from convcli.files.output import Ledger
+    from convcli.core.errors import ConvcliError, OutputError, failure_message
+    from convcli.files.output import OutputLedger
     from convcli.geometry.axes import per_axis
     from convcli.pipeline.naming import Output
     from convcli.visualize.animate.moments import View
@@ -112,12 +112,12 @@ def animate(image: str, **given: Any) -> None:
     view = View((rows, columns) if given["every"] else None, given["most"], given["at"], given["frame"])
     show = Show(given["fps"], None if given["numbers"] < 0 else given["numbers"])
     try:
-        ledger = Ledger([image], options.kernel_files())
+        ledger = OutputLedger([image], options.kernel_files())
         made = animated(image, settings, view, show, Output(given["output"], given["format_name"]), ledger)
     except OutputError:
         raise
     except (ConvcliError, MemoryError) as error:
-        raise ConvcliError(told(image, error)) from error
+        raise ConvcliError(failure_message(image, error)) from error
     for note in (made.target.note, *settings.notes):
         if note:
             tell(note)

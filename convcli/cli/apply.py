@@ -10,13 +10,13 @@ import click
 from convcli.cli import options
 from convcli.cli.console import tell
 from convcli.cli.report_sink import TERMINAL, ReportSink
-from convcli.core.errors import ArgumentError, ConvcliError, one_line, told
+from convcli.core.errors import ArgumentError, ConvcliError, failure_message, one_line
 from convcli.files.input import STREAM
-from convcli.files.output import Ledger
+from convcli.files.output import OutputLedger
 
 if TYPE_CHECKING:
     from convcli.pipeline.report import Report
-    from convcli.pipeline.task import Settings
+    from convcli.pipeline.settings import Settings
 
 
 @click.command()
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @options.kernels
 @options.convolution
 @options.values
-@options.colours
+@options.colors
 @options.stack
 @options.drawn
 @click.option(
@@ -55,7 +55,7 @@ def apply(images: tuple[str, ...], **given: Any) -> None:
       convcli apply photo.png -k sobel-x --figure -o figure.svg
       cat a.png | convcli apply - -k gaussian5 -o - > b.png
     """
-    each, ledger = _settings(images, given), Ledger(images, options.kernel_files())
+    each, ledger = _settings(images, given), OutputLedger(images, options.kernel_files())
     sink = ReportSink(images, given["output"], given, ledger)
     make = _maker(each, given, ledger)
     failed = 0
@@ -63,7 +63,7 @@ def apply(images: tuple[str, ...], **given: Any) -> None:
         try:
             sink.add(make(image))
         except (ConvcliError, MemoryError) as error:
-            message = told(image, error)
+            message = failure_message(image, error)
             if len(images) == 1:
                 raise ConvcliError(message) from error
             tell(message)
@@ -75,12 +75,14 @@ def apply(images: tuple[str, ...], **given: Any) -> None:
         click.get_current_context().exit(1)
 
 
-def _maker(each: list[Settings], given: dict[str, Any], ledger: Ledger) -> Callable[[str], list[Report]]:
+def _maker(
+    each: list[Settings], given: dict[str, Any], ledger: OutputLedger
+) -> Callable[[str], list[Report]]:
     """What is done with one picture."""
     if _looks(given):
-        from convcli.cli.render import Looking
+        from convcli.cli.render import MapRenderer
 
-        return Looking.of(given, each, ledger).apply
+        return MapRenderer.of(given, each, ledger).apply
     from convcli.pipeline import job
 
     return lambda image: job.apply(image, *each, ledger=ledger)

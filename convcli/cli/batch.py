@@ -17,8 +17,8 @@ from convcli.files.input import STREAM
 
 if TYPE_CHECKING:
     from convcli.batch.batch import Batch, Limits
-    from convcli.batch.inputs import Source
-    from convcli.batch.resume import Work
+    from convcli.batch.inputs import InputFile
+    from convcli.batch.resume import RemainingWork
 
 _EVERY: Final = 5.0  # seconds between lines of progress where there is no terminal
 
@@ -28,7 +28,7 @@ _EVERY: Final = 5.0  # seconds between lines of progress where there is no termi
 @options.kernels
 @options.convolution
 @options.values
-@options.colours
+@options.colors
 @options.stack
 @options.colormap
 @options.format_name
@@ -157,7 +157,7 @@ def _check_destination(text: str) -> None:
         )
 
 
-def _sources(names: list[str], given: dict[str, Any], destination: Path | None) -> list[Source]:
+def _sources(names: list[str], given: dict[str, Any], destination: Path | None) -> list[InputFile]:
     from convcli.batch.inputs import Named, expanded, left_out, listed
     from convcli.formats.registry import UNREAD, readable
 
@@ -189,10 +189,10 @@ def _sources(names: list[str], given: dict[str, Any], destination: Path | None) 
     return found
 
 
-def _show(batch: Batch, due: Work) -> None:
+def _show(batch: Batch, due: RemainingWork) -> None:
     """Every input that is to be done with its outputs, as they would be; what would fail, with the reason."""
     from convcli.batch.claims import Claims
-    from convcli.core.errors import ConvcliError, told
+    from convcli.core.errors import ConvcliError, failure_message
     from convcli.files.input import Input
     from convcli.pipeline import job
 
@@ -209,12 +209,12 @@ def _show(batch: Batch, due: Work) -> None:
                 say(f"{source.path} → {place}")
         except ConvcliError as error:
             failed += 1
-            tell(told(source.path, error))
+            tell(failure_message(source.path, error))
     if failed:
         click.get_current_context().exit(1)
 
 
-def _run(batch: Batch, manifest: Any, due: Work, given: dict[str, Any]) -> None:
+def _run(batch: Batch, manifest: Any, due: RemainingWork, given: dict[str, Any]) -> None:
     from convcli.batch.run import run
 
     progress = _Progress(len(batch.sources), given["quiet"])

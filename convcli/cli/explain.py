@@ -16,7 +16,7 @@ from convcli.cli.console import say
 @options.place
 @options.convolution
 @options.values
-@options.colours
+@options.colors
 @options.precision
 @options.method
 @options.max_pixels
@@ -35,7 +35,7 @@ def explain(image: str, **given: Any) -> None:
       convcli explain photo.png -k sobel-x --stride 2,1 --padding valid --at 10,20
     """
     from convcli.cli.settings import settings_of
-    from convcli.core.errors import ConvcliError, told
+    from convcli.core.errors import ConvcliError, failure_message
     from convcli.core.tables import to_json
     from convcli.pipeline.naming import Output
     from convcli.visualize.explain.pixel import explain as explained
@@ -45,7 +45,7 @@ def explain(image: str, **given: Any) -> None:
     try:
         found = explained(image, settings, given["at"], given["frame"])
     except (ConvcliError, MemoryError) as error:
-        raise ConvcliError(told(image, error)) from error
+        raise ConvcliError(failure_message(image, error)) from error
     if given["report"] == "json":
         say(to_json(as_dict(found)))
     else:

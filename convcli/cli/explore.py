@@ -40,21 +40,21 @@ def explore(image: str, **given: Any) -> None:
       convcli explore photo.png --kernel sobel-x -o page.html
     """
     from convcli.cli.settings import settings_of
-    from convcli.core.errors import ConvcliError, told
+    from convcli.core.errors import ConvcliError, failure_message
     from convcli.files.input import STREAM
-    from convcli.files.output import Ledger, write
+    from convcli.files.output import OutputLedger, write
     from convcli.visualize.explore.page import page
 
     settings = settings_of(given, given["kernel"])
     beside = STREAM if image == STREAM else str(Path(image).with_suffix(".html"))
     target = given["output"] or beside
-    ledger = Ledger([image], options.kernel_files())
+    ledger = OutputLedger([image], options.kernel_files())
     if target != STREAM:
         ledger.claim(Path(target), given["force"])
     try:
         text = page(image, settings, given["side"])
     except (ConvcliError, MemoryError) as error:
-        raise ConvcliError(told(image, error)) from error
+        raise ConvcliError(failure_message(image, error)) from error
     if target == STREAM:
         send(text)
         return

@@ -53,7 +53,7 @@ def list_(words: tuple[str, ...] = (), tag: str | None = None, as_json: bool = F
       convcli kernels list --tag blur
     """
     from convcli.kernels.families.registry import FAMILIES
-    from convcli.kernels.library import catalogue, has_words
+    from convcli.kernels.library import catalog, has_words
 
     library = options.library()
     found = [entry for entry in library.entries(tag) if has_words(_searched(entry), words)]
@@ -72,7 +72,7 @@ def list_(words: tuple[str, ...] = (), tag: str | None = None, as_json: bool = F
     if as_json:
         from convcli.core.tables import to_json
 
-        say(to_json(catalogue(library, found, families)))
+        say(to_json(catalog(library, found, families)))
         return
     width = max((len(entry.name) for entry in found), default=0)
     for index, (tags, group) in enumerate(_groups(found).items()):
@@ -141,7 +141,7 @@ def _words(entry: Entry, kernel: Kernel) -> str:
 @click.option(
     "--heat/--no-heat",
     default=None,
-    help="Draw the weights in colours. Default: on a terminal that shows them.",
+    help="Draw the weights in colors. Default: on a terminal that shows them.",
 )
 @click.option("--all", "whole", is_flag=True, help="Show every map of a bank, and every input channel.")
 @options.kernel_path
@@ -149,7 +149,7 @@ def show(kernel: Kernel, heat: bool | None, whole: bool) -> None:
     """The matrix of KERNEL, its facts, its frequency response, and the plan that it would get."""
     from convcli.core.tables import table
     from convcli.kernels.describe import facts, matrices, response
-    from convcli.visualize.terminal import coloured
+    from convcli.visualize.terminal import colored
 
     title = f"{kernel.name}: {kernel.about.description}" if kernel.about.description else kernel.name
     say(title)
@@ -159,15 +159,15 @@ def show(kernel: Kernel, heat: bool | None, whole: bool) -> None:
             say(f"  {heading}")
         for line in lines:
             say(f"    {line}")
-    if heat or (heat is None and _shows_colours()):
+    if heat or (heat is None and _shows_colors()):
         full = os.environ.get("COLORTERM", "") in ("truecolor", "24bit")
-        for line in coloured(kernel, full):
+        for line in colored(kernel, full):
             send(f"    {line}\n")
     rows = [*facts(kernel), *response(kernel), ("plan", _plan(kernel))]
     say("\n" + table(rows), end="")
 
 
-def _shows_colours() -> bool:
+def _shows_colors() -> bool:
     dumb = os.environ.get("TERM", "dumb") == "dumb" or bool(os.environ.get("NO_COLOR"))
     return sys.stdout.isatty() and not dumb
 
@@ -179,11 +179,12 @@ def _plan(kernel: Kernel) -> str:
     from convcli.core.errors import ConvcliError
     from convcli.formats.base import Header
     from convcli.pipeline import task
+    from convcli.pipeline.settings import Settings
 
     inputs = kernel.tensor_shape[-2]
     header = Header("", *_PLAN_SIZE, 1 if inputs == 1 else 3, np.dtype(np.uint8), kernel.depth)
     try:
-        found = task.planned(header, task.Settings(kernel))[-1]
+        found = task.planned(header, Settings(kernel))[-1]
     except ConvcliError as error:
         return f"none: {error}"
     return f"{found.summary}, for 24 megapixels of 8-bit {'gray' if inputs == 1 else 'RGB'}"
@@ -209,14 +210,14 @@ def _plan(kernel: Kernel) -> str:
 @options.max_pixels
 @options.force
 def preview(image: str, tag: str | None, chosen: tuple[Kernel, ...], **given: Any) -> None:
-    """Draw what the presets make of IMAGE on a sheet of labelled panels."""
+    """Draw what the presets make of IMAGE on a sheet of labeled panels."""
     from pathlib import Path
 
     from convcli.core.errors import ConvcliError, ImageError, OutputError
     from convcli.files import output as drafts
     from convcli.formats import registry
     from convcli.formats.base import Metadata
-    from convcli.formats.capacity import Picture, check
+    from convcli.formats.capacity import OutputKind, check
     from convcli.visualize.preview import contact_sheet
 
     target = Path(given["output"])
@@ -224,14 +225,14 @@ def preview(image: str, tag: str | None, chosen: tuple[Kernel, ...], **given: An
     if target_format is None:
         known = ", ".join(entry.suffixes[0] for entry in registry.written())
         raise OutputError(f"{one_line(str(target))}: unknown suffix; allowed: {known}")
-    drafts.Ledger([image], options.kernel_files()).claim(target, given["force"])
+    drafts.OutputLedger([image], options.kernel_files()).claim(target, given["force"])
     kernels_ = list(chosen) or _previewed(tag)
     try:
         sheet = contact_sheet(image, kernels_, given["tile"], given["columns"] or 0, given["max_pixels"])
     except ImageError as error:
         raise ConvcliError(str(error) if image in str(error) else f"{one_line(image)}: {error}") from error
     rows, columns, colors = sheet.shape
-    check(target_format, Picture(sheet.dtype, colors, rows=rows, columns=columns), target)
+    check(target_format, OutputKind(sheet.dtype, colors, rows=rows, columns=columns), target)
     drafts.write(target, target_format.encode(sheet, Metadata()), given["force"])
     say(f"{one_line(str(target))}: {len(kernels_)} kernels, {sheet.shape[1]}×{sheet.shape[0]} pixels")
 
@@ -277,5 +278,5 @@ def export(kernel: Kernel, form: str | None, output: str, force: bool) -> None:
     if output == STREAM:
         send(data)
         return
-    drafts.Ledger([], options.kernel_files()).claim(target, force)
+    drafts.OutputLedger([], options.kernel_files()).claim(target, force)
     drafts.write(target, data, force)

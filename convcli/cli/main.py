@@ -139,9 +139,9 @@ def _prepare_process() -> None:
 
 
 def _invoke(given: list[str]) -> int:
-    colour = False if os.environ.get("NO_COLOR") else None
+    color = False if os.environ.get("NO_COLOR") else None
     try:
-        with cli.make_context("convcli", given, color=colour) as context:
+        with cli.make_context("convcli", given, color=color) as context:
             cli.invoke(context)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code

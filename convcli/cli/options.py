@@ -242,7 +242,7 @@ flip = click.option(
 channels = click.option(
     "--channels",
     type=Choice(["each", "gray", "sum"], case_sensitive=False),
-    help="Filter each colour by itself (the default), the brightness (0.299 R + 0.587 G + 0.114 B), or the "
+    help="Filter each color by itself (the default), the brightness (0.299 R + 0.587 G + 0.114 B), or the "
     "sum over all as a layer does.",
 )
 groups = click.option(
@@ -295,13 +295,13 @@ colormap = click.option(
     type=Choice(["gray", "viridis", "diverging"], case_sensitive=False),
     default="gray",
     show_default=True,
-    help="Colours for maps of one channel, of colour pictures the brightness. diverging has zero in its "
+    help="Colors for maps of one channel, of color pictures the brightness. diverging has zero in its "
     "middle: blue below, red above.",
 )
 sheet = click.option(
     "--sheet",
     is_flag=True,
-    help="All maps on one labelled sheet, each with its kernel and a colour bar: a picture or an .svg.",
+    help="All maps on one labeled sheet, each with its kernel and a color bar: a picture or an .svg.",
 )
 figure = click.option(
     "--figure",
@@ -329,7 +329,7 @@ tile = click.option(
 alpha = click.option(
     "--alpha",
     type=Choice(["filter", "keep", "drop"], case_sensitive=False),
-    help="Filter transparency with the colours, keep it as it is, or drop it. Default: filter for weights "
+    help="Filter transparency with the colors, keep it as it is, or drop it. Default: filter for weights "
     "that sum to 1, else keep.",
 )
 linear = click.option(
@@ -376,7 +376,7 @@ max_memory = click.option(
 strip = click.option(
     "--strip",
     is_flag=True,
-    help="Write no metadata: no colour profile, Exif, XMP, resolution or texts.",
+    help="Write no metadata: no color profile, Exif, XMP, resolution or texts.",
 )
 frames = click.option(
     "--frames",
@@ -438,7 +438,7 @@ kernel = together(_kernel, kernel_path)
 kernels = together(_kernels, kernel_path)
 convolution = together(like, stride, padding, dilation, flip)
 values = together(combine, channels, groups, scale, bias, layer, mapping)
-colours = together(alpha, linear, depth)
+colors = together(alpha, linear, depth)
 coding = together(quality, png)
 work = together(precision, method, threads, max_pixels)
 reports = together(report, report_file, verbose, quiet)

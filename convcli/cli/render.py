@@ -10,17 +10,17 @@ from convcli.cli.report_sink import TERMINAL
 from convcli.cli.settings import coding_of
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
-from convcli.files.output import Ledger, check_stream, write, write_stream
+from convcli.files.output import OutputLedger, check_stream, write, write_stream
 from convcli.pipeline.report import File, Report
-from convcli.pipeline.task import Settings
+from convcli.pipeline.settings import Settings
 from convcli.visualize.maps import Exhibit, exhibit
-from convcli.visualize.page_file import Plate, plate
+from convcli.visualize.page_file import PageFile, plate
 from convcli.visualize.scene import Scene, raster
 from convcli.visualize.terminal import NOTHING_SHOWN, screen, text
 
 
 @frozen
-class Looking:
+class MapRenderer:
     """How the maps of a run's pictures are looked at.
 
     Attributes:
@@ -31,11 +31,11 @@ class Looking:
     kind: str
     given: dict[str, Any]
     each: Sequence[Settings]
-    ledger: Ledger
+    ledger: OutputLedger
     way: str | None
 
     @classmethod
-    def of(cls, given: dict[str, Any], each: Sequence[Settings], ledger: Ledger) -> Looking:
+    def of(cls, given: dict[str, Any], each: Sequence[Settings], ledger: OutputLedger) -> MapRenderer:
         """What the options ask for.
 
         Raises:
@@ -102,7 +102,7 @@ class Looking:
         ]
 
 
-def _located(report: Report, target: Plate, scene: Scene, size: int) -> Report:
+def _located(report: Report, target: PageFile, scene: Scene, size: int) -> Report:
     name = str(target.path) if target.path else "standard output"
     kind = f"RGB, 8-bit, {scene.width} × {scene.height}"
     return replace(report, target=File(name, target.format_name, kind, size))

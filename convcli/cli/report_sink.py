@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convcli.cli.console import escaped, say
 from convcli.core.errors import ArgumentError, OutputError
-from convcli.files.output import Ledger, silence_stdout, write
+from convcli.files.output import OutputLedger, silence_stdout, write
 
 if TYPE_CHECKING:
     from convcli.pipeline.report import Report
@@ -25,7 +25,7 @@ class ReportSink:
     """Where reports go, as they come: standard output or a file, as text, lines, JSON lines or CSV."""
 
     def __init__(
-        self, images: tuple[str, ...], output: str | None, given: dict[str, Any], ledger: Ledger
+        self, images: tuple[str, ...], output: str | None, given: dict[str, Any], ledger: OutputLedger
     ) -> None:
         streams = output == "-" or (output or "").startswith(TERMINAL) or (output is None and "-" in images)
         text = "line" if len(images) > 1 and not given["verbose"] else "text"

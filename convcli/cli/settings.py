@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from convcli.cli.options import was_given
-from convcli.core.errors import ArgumentError, ConvcliError, told
+from convcli.core.errors import ArgumentError, ConvcliError, failure_message
 from convcli.files.input import STREAM, Input
 from convcli.formats import registry
 from convcli.formats.base import Coding, Header
@@ -22,7 +22,7 @@ from convcli.kernels.bank import combined, joined
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.readers.registry import exists
 from convcli.pipeline.naming import Output
-from convcli.pipeline.task import Settings
+from convcli.pipeline.settings import Settings
 
 SHARED: Final = (
     "stride",
@@ -78,7 +78,7 @@ def header_of(size: str) -> Header:
         with Input.open(size) as file:
             return registry.open_input(file, LARGEST)[0].header
     except (ConvcliError, MemoryError) as error:
-        raise ConvcliError(told(size, error)) from error
+        raise ConvcliError(failure_message(size, error)) from error
 
 
 def _names_file(text: str) -> bool:
@@ -142,7 +142,7 @@ def _adjusted(given: dict[str, Any], kernel: Kernel) -> tuple[Kernel, str]:
     kernel = combined(kernel, how) if how else kernel
     note = ""
     if scale in ("sum", "abs", "gain"):
-        scaled = kernel.per_gain() if scale == "gain" else kernel.normalised(scale)
+        scaled = kernel.per_gain() if scale == "gain" else kernel.normalized(scale)
         reason = "the kernel states no gain" if scale == "gain" else "the weights sum to 0"
         note = f"{reason}, so --scale changed nothing" if scaled is kernel else ""
         kernel = scaled

@@ -12,7 +12,7 @@ from convcli.cli.console import say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convcli.layers.chain import Layer, Shape
+    from convcli.layers.chain import LayerSpec, Shape
 
 
 @click.command()
@@ -75,18 +75,18 @@ def shape(size: str, kernel: str | None, layers: tuple[str, ...], **given: Any) 
 _DEFAULT = " (the default; layers often use valid)"
 
 
-def _layers(texts: Sequence[str]) -> list[Layer]:
-    from convcli.layers.chain import Layer
+def _layers(texts: Sequence[str]) -> list[LayerSpec]:
+    from convcli.layers.chain import LayerSpec
 
     for name in ("stride", "padding", "dilation", "flip"):
         if options.was_given(name):
             raise click.UsageError(f"--{name} goes with --kernel; a --layer says it behind a comma: {name}=…")
-    return [Layer.parse(text) for text in texts]
+    return [LayerSpec.parse(text) for text in texts]
 
 
-def _layer(kernel: str, channels: int, given: dict[str, Any]) -> Layer:
+def _layer(kernel: str, channels: int, given: dict[str, Any]) -> LayerSpec:
     """The layer that --kernel and the options beside it mean."""
-    from convcli.layers.chain import Layer
+    from convcli.layers.chain import LayerSpec
 
     window, inputs, maps, combined = _window(kernel)
     if inputs not in (None, channels):
@@ -94,7 +94,7 @@ def _layer(kernel: str, channels: int, given: dict[str, Any]) -> Layer:
             f"it takes {inputs} input channels, the picture has {channels}", param_hint="--kernel"
         )
     strides = given["stride"] * 2 if len(given["stride"]) == 1 else given["stride"]
-    return Layer(
+    return LayerSpec(
         "conv" if maps or (channels == 1 and combined == 1) else "each",
         window,
         maps or 1,

@@ -50,7 +50,7 @@ _OPTIONS: Final = {
     "gamma linear-light": ("--linear", "--linear"),
     "no-metadata strip-metadata noexif no-exif": ("--strip", "--strip"),
     "page pages": ("--frames", "--frames"),
-    "cmap palette color-map colour-map": ("--colormap", "--colormap"),
+    "cmap palette color-map colour-map colourmap": ("--colormap", "--colormap"),
     "montage contact-sheet grid": ("--sheet", "--sheet"),
     "plot show": ("--figure", "--figure"),
     "rotate angle": ("--kernel", "-k NAME@DEGREES turns the kernel"),
@@ -78,6 +78,8 @@ def option_hint(word: str, options: Iterable[str]) -> str:
 _VALUES: Final = {
     "grayscale": "gray",
     "greyscale": "gray",
+    "grey": "gray",
+    "colour": "each",
     "luma": "gray",
     "luminance": "gray",
     "rgb": "each",

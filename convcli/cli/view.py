@@ -29,7 +29,7 @@ def view(images: tuple[str, ...], way: str | None, max_pixels: int | None) -> No
       convcli apply photo.png -k sobel-x -o - | convcli view -
       convcli view --as blocks photo.png | less -R
     """
-    from convcli.core.errors import ConvcliError, told
+    from convcli.core.errors import ConvcliError, failure_message
     from convcli.files.input import Input
     from convcli.formats import registry as formats
     from convcli.visualize.display import on_paper
@@ -44,8 +44,8 @@ def view(images: tuple[str, ...], way: str | None, max_pixels: int | None) -> No
                 pixels = on_paper(picture.pixels(), picture.header.bands)
         except (ConvcliError, MemoryError) as error:
             if len(images) == 1:
-                raise ConvcliError(told(image, error)) from error
-            tell(told(image, error))
+                raise ConvcliError(failure_message(image, error)) from error
+            tell(failure_message(image, error))
             failed += 1
             continue
         if terminal is not None:

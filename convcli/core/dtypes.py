@@ -289,7 +289,7 @@ def _leave_midpoints(quotients: Array, d: int, target: DType) -> None:
 
 
 def _halfway(values: Array, target: DType) -> tuple[Array, ...]:
-    """Where values lie half-way between two neighbours of a narrower float type."""
+    """Where values lie half-way between two neighbors of a narrower float type."""
     if values.dtype == np.float64 and target == np.float32:  # none is so small that float32 would lose digits
         return np.nonzero((values.view(np.int64) & 0x1FFF_FFFF) == 0x1000_0000)
     near = values.astype(target)

@@ -37,7 +37,7 @@ class Halted(Exception):  # noqa: N818 - it tells of another's failure
     """A part of the work ended because another part failed; that one's error is the one to be told."""
 
 
-def told(name: str, error: Exception) -> str:
+def failure_message(name: str, error: Exception) -> str:
     """The message of a failure: behind the input's name (``-`` is a stream), unless it is about the output.
 
     A fault of the program's own is shown as it is.
@@ -164,6 +164,6 @@ def literal(value: object, limit: int = 60) -> str:
     return cut(one_line(" ".join(text.split())), limit)
 
 
-def shown(value: object, limit: int = 60) -> str:
+def quoted(value: object, limit: int = 60) -> str:
     """A value as it stands in a message: quoted, escaped, cut to ``limit`` characters."""
     return repr(cut(one_line(str(value)), limit))

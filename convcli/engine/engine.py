@@ -36,7 +36,7 @@ additions of rows of 500 to 2500 values twice as slow."""
 
 
 @frozen
-class Task:
+class StripTask:
     """One strip of one depth position of one batch entry."""
 
     batch: int
@@ -64,10 +64,10 @@ class Columns:
 class Consumer(Protocol):
     """Takes the sums of tasks."""
 
-    def room(self, task: Task) -> Array | None:
+    def room(self, task: StripTask) -> Array | None:
         """Where the sums of a task may be written at once, (maps, rows, columns, lanes), or None."""
 
-    def take(self, task: Task, sums: Array) -> None:
+    def take(self, task: StripTask, sums: Array) -> None:
         """Take sums that had no room; they are scratch and may be changed."""
 
 
@@ -91,13 +91,13 @@ class _Tasks:
     def __init__(self, plan: Plan, holder: Holder | None) -> None:
         self.lock, self.holder = Lock(), holder
         self.left = deque(
-            Task(batch, depth, strip)
+            StripTask(batch, depth, strip)
             for batch in range(plan.problem.batch)
             for depth in range(plan.problem.depth.output)
             for strip in plan.strips()
         )
 
-    def each(self) -> Iterator[Task]:
+    def each(self) -> Iterator[StripTask]:
         """Tasks until none are left; one is finished when the next is asked for."""
         while (task := self._next()) is not None:
             try:
@@ -106,7 +106,7 @@ class _Tasks:
                 if self.holder is not None:
                     self.holder.release(task.batch)
 
-    def _next(self) -> Task | None:
+    def _next(self) -> StripTask | None:
         with self.lock:
             task = self.left.popleft() if self.left else None
             if task is not None and self.holder is not None:
@@ -190,7 +190,7 @@ class _Bench:
             return None
         return _lanes_joined(offered)
 
-    def compute(self, source: Source, task: Task, room: Array | None) -> bool:
+    def compute(self, source: Source, task: StripTask, room: Array | None) -> bool:
         """Compute one task, into ``room`` if given; False where it was halted."""
         planes = self._inside(source, task)
         bound = self._bound(task.strip.shape, planes, room)
@@ -244,7 +244,7 @@ class _Bench:
             self.bound[shape] = self.latest
         return self.latest
 
-    def _inside(self, source: Source, task: Task) -> Array | None:
+    def _inside(self, source: Source, task: StripTask) -> Array | None:
         """The source's own values as planes, where they have the sums' type and the strip needs no others."""
         problem = self.plan.problem
         if source.dtype != self.work.loaded or problem.columns.stride > 1 or self.laid is not problem:
@@ -260,7 +260,7 @@ class _Bench:
         planes = part.transpose(0, 3, 1, 2, 4)[:, :, None]
         return planes if _lanes_joined(planes) is not None else None
 
-    def _load(self, source: Source, task: Task, planes: Array) -> None:
+    def _load(self, source: Source, task: StripTask, planes: Array) -> None:
         """Fill the planes with what the strip's windows read, border and all."""
         problem = self.plan.problem
         left = problem.columns.window(task.strip.columns[0])[0]

@@ -18,7 +18,7 @@ class Problem:
     """One convolution of an array (batch, depth, rows, columns, channels, lanes).
 
     ``channels`` are summed, as a layer does, in ``groups``; ``lanes`` are filtered alike, each by itself,
-    as the colours of a picture are. The result is (batch, depth, rows, columns, maps, lanes).
+    as the colors of a picture are. The result is (batch, depth, rows, columns, maps, lanes).
     """
 
     axes: tuple[Axis, Axis, Axis]

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from convcli.core.dtypes import DType, accumulator
-from convcli.core.errors import ArgumentError, literal, shown, suggest
+from convcli.core.errors import ArgumentError, literal, quoted, suggest
 from convcli.core.frozen import replace
 from convcli.engine.combine import outcome
 from convcli.engine.methods import rates
@@ -212,7 +212,7 @@ def _pick(candidates: tuple[Candidate, ...], method: str) -> str:
     known = {candidate.method: candidate.refusal for candidate in candidates}
     if method not in known:
         raise ArgumentError(
-            f"method {shown(method)} is not one of auto, {', '.join(known)}{suggest(method, known)}"
+            f"method {quoted(method)} is not one of auto, {', '.join(known)}{suggest(method, known)}"
         )
     if method not in able:
         raise ArgumentError(f"method {method} cannot do this: {known[method]}")

@@ -31,7 +31,7 @@ OPEN_FILES = "/proc/self/fd"
 """Where Linux shows the files of this process, unless /proc is not mounted."""
 
 
-class Ledger:
+class OutputLedger:
     """The files of a run: no output replaces a file that the run reads, nor another output.
 
     Args:
@@ -150,7 +150,7 @@ def _is_device(target: Path) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
 
 
-class Draft:
+class AtomicFile:
     """A file in the making, which has no name until it is whole.
 
     Where the system cannot make files without a name, it has a hidden one beside its target, locked for as
@@ -161,12 +161,12 @@ class Draft:
 
     Args:
         force: replace a file that is there.
-        again: take a file that is there for this one's, where it has the same bytes.
+        resume: take a file that is there for this one's, where it has the same bytes.
         stale: SHA-256 of a file that may be replaced, because an earlier run is known to have written it.
     """
 
-    def __init__(self, target: Path | None, force: bool, again: bool = False, stale: str = "") -> None:
-        self.target, self.force, self.again, self.stale = target, force, again, stale
+    def __init__(self, target: Path | None, force: bool, resume: bool = False, stale: str = "") -> None:
+        self.target, self.force, self.resume, self.stale = target, force, resume, stale
         self.shown = one_line(str(target)) if target else "standard output"
         self.temporary: Path | None = None
 
@@ -246,7 +246,7 @@ class Draft:
         try:
             self._link(target)  # unlike a renaming, it fails where the target appeared meanwhile
         except FileExistsError:
-            if self.again and self._is_same(target):
+            if self.resume and self._is_same(target):
                 return
             if not self.stale or checksum(str(target))[0] != self.stale:
                 raise
@@ -295,7 +295,7 @@ class Draft:
             device.write(data)
 
 
-_OPEN: set[Draft] = set()
+_OPEN: set[AtomicFile] = set()
 """Files in the making."""
 
 
@@ -339,7 +339,7 @@ def _lock(handle: int) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed run left: files of `Draft`, known by their inode, that nobody writes any more."""
+    """Remove what a killed run left: files of `AtomicFile`, known by their inode, that nobody writes now."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if found := _TEMPORARY.fullmatch(entry.name):
@@ -359,12 +359,12 @@ def _remove_abandoned(name: str, inode: int) -> None:
 
 
 def write(target: Path, data: bytes, force: bool) -> None:
-    """Write a file whole, as `Draft` does.
+    """Write a file whole, as `AtomicFile` does.
 
     Raises:
         OutputError: ``target`` exists and ``force`` is off, or the system refuses; nothing is left behind.
     """
-    with Draft(target, force) as draft:
+    with AtomicFile(target, force) as draft:
         with draft.refusals():
             draft.file.write(data)
         draft.commit()

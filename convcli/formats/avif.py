@@ -21,7 +21,7 @@ _TWELVE, _HIGH, _GRAY = 0x20, 0x40, 0x10  # flags in the third byte of an av1C b
 
 
 class Avif:
-    """AV1 Image File Format; lossless, colours under transparency kept, unless a quality is asked for."""
+    """AV1 Image File Format; lossless, colors under transparency kept, unless a quality is asked for."""
 
     name = "avif"
     quality: int | None = None

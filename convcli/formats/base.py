@@ -68,11 +68,11 @@ class Metadata:
         icc: an ICC profile.
         exif: an Exif block in TIFF form (``II*`` or ``MM`` first), its orientation 1.
         xmp: an XMP packet.
-        resolution: pixels a metre, (across, down).
+        resolution: pixels a meter, (across, down).
         gamma: the encoding exponent, as PNG's gAMA states it (0.45455).
         srgb: the rendering intent of PNG's sRGB chunk.
         texts: keywords with their texts, such as a title or a description.
-        subsampling: of a JPEG's colours, ``444``, ``422`` or ``420``; no block, but kept with them.
+        subsampling: of a JPEG's colors, ``444``, ``422`` or ``420``; no block, but kept with them.
         timing: of the frames of an animation.
         axes: what the frames are, and what a step along each axis measures.
         ground: which places pixels show.

@@ -20,7 +20,7 @@ _MOST_REASONS: Final = 5
 
 
 @frozen
-class Picture:
+class OutputKind:
     """What is to be written: how many frames, whether they differ in size or type, and which one it is.
 
     Attributes:
@@ -36,7 +36,7 @@ class Picture:
     bands: bool = False
     rows: int = 1
     columns: int = 1
-    options: tuple[tuple[str, Picture], ...] = ()
+    options: tuple[tuple[str, OutputKind], ...] = ()
 
     @property
     def kind(self) -> tuple[DType, int, int]:
@@ -48,24 +48,24 @@ class Picture:
         return f"{self.frames} frames{sizes} ({what})" if self.frames > 1 else what
 
 
-def holds(chosen: Format, picture: Picture) -> bool:
+def holds(chosen: Format, picture: OutputKind) -> bool:
     """Whether the format keeps every value of the image."""
     several = not picture.mixed or isinstance(chosen, Mixed)
     return chosen.holds(*picture.kind) and several and _fits(chosen, picture)
 
 
-def takes(chosen: Format, picture: Picture) -> bool:
+def takes(chosen: Format, picture: OutputKind) -> bool:
     """Whether the format can be asked to hold the image, and lose something."""
     return holds(chosen, picture) or bool(loss(chosen, picture))
 
 
-def loss(chosen: Format, picture: Picture) -> str:
+def loss(chosen: Format, picture: OutputKind) -> str:
     """What an image loses in a format that does not hold all of it, in words; empty where nothing."""
     near = isinstance(chosen, Near) and not picture.mixed and _fits(chosen, picture)
     return chosen.loses(*picture.kind) if isinstance(chosen, Near) and near else ""
 
 
-def _fits(chosen: Format, picture: Picture) -> bool:
+def _fits(chosen: Format, picture: OutputKind) -> bool:
     """Whether sizes are within the format's limits, and what it says of the channels is true of them."""
     pixels = picture.rows * picture.columns
     side = max(picture.rows, picture.columns)
@@ -80,7 +80,7 @@ def _most_channels(chosen: Format) -> int:
     return chosen.most_channels if isinstance(chosen, Tensors) else COLORS
 
 
-def check(chosen: Format, picture: Picture, path: Path | None) -> None:
+def check(chosen: Format, picture: OutputKind, path: Path | None) -> None:
     """Refuse a format that cannot hold an image: why, which ones can, and what else can be asked for.
 
     Raises:
@@ -102,14 +102,14 @@ def check(chosen: Format, picture: Picture, path: Path | None) -> None:
     )
 
 
-def sized(chosen: Format, picture: Picture) -> str:
+def sized(chosen: Format, picture: OutputKind) -> str:
     """The image in words, with its size where that is what the format cannot hold."""
     small = replace(picture, rows=1, columns=1)
     oversize = holds(chosen, small) and not holds(chosen, picture)
     return f"{picture.columns}×{picture.rows} pixels ({picture})" if oversize else str(picture)
 
 
-def _reason(chosen: Format, picture: Picture) -> str:
+def _reason(chosen: Format, picture: OutputKind) -> str:
     """The fewest properties of the image without which the format would take it."""
     ways = list(_without(chosen, picture))
     for count in range(1, _MOST_REASONS + 1):
@@ -119,7 +119,7 @@ def _reason(chosen: Format, picture: Picture) -> str:
     return ""
 
 
-def _without(chosen: Format, picture: Picture) -> Iterator[tuple[str, Callable[[Picture], Picture]]]:
+def _without(chosen: Format, picture: OutputKind) -> Iterator[tuple[str, Callable[[OutputKind], OutputKind]]]:
     """What a format may lack, and the image without that."""
     if isinstance(chosen, Bounded):
         long = max(picture.rows, picture.columns) > chosen.largest_side
@@ -140,7 +140,7 @@ def _without(chosen: Format, picture: Picture) -> Iterator[tuple[str, Callable[[
     yield from _without_type(picture.dtype)
 
 
-def _without_type(dtype: DType) -> Iterator[tuple[str, Callable[[Picture], Picture]]]:
+def _without_type(dtype: DType) -> Iterator[tuple[str, Callable[[OutputKind], OutputKind]]]:
     if dtype.kind == "i":
         yield "no negative values", lambda it: replace(it, dtype=np.dtype(f"u{it.dtype.itemsize}"))
     if dtype.kind == "f":
@@ -152,5 +152,5 @@ def _without_type(dtype: DType) -> Iterator[tuple[str, Callable[[Picture], Pictu
         yield "floats only", lambda it: replace(it, dtype=np.dtype(np.float32))
 
 
-def _narrowed(picture: Picture, size: int) -> Picture:
+def _narrowed(picture: OutputKind, size: int) -> OutputKind:
     return replace(picture, dtype=np.dtype(f"{picture.dtype.kind}{size}"))

@@ -195,7 +195,7 @@ class Gif:
     def loses(self, dtype: DType, channels: int, frames: int) -> str:
         if dtype != np.uint8 or channels in (1, 2):
             return ""
-        return "a GIF has 256 colours a frame: the nearest were taken" + (
+        return "a GIF has 256 colors a frame: the nearest were taken" + (
             ", and pixels are seen or not" if channels == 4 else ""
         )
 

@@ -22,9 +22,9 @@ LARGEST: Final = 16_000_000
 """Bytes of the largest block that is read; a JPEG holds an ICC profile of 16.7 MB at most."""
 
 INCH: Final = 0.0254
-"""Metres an inch."""
+"""Meters an inch."""
 
-_RESOLUTIONS: Final = (20.0, 2_500_000.0)  # pixels a metre that every format can say: 1 to 63500 an inch
+_RESOLUTIONS: Final = (20.0, 2_500_000.0)  # pixels a meter that every format can say: 1 to 63500 an inch
 _DPI: Final = "0.5 to 63500"
 _WORDS: Final = {
     "icc": "ICC profile",
@@ -53,7 +53,7 @@ _SHORT, _LONG, _RATIONAL = 3, 4, 5  # types of an Exif entry
 _WHOLE: Final = {_SHORT: "H", _LONG: "I"}
 _ORIENTATION, _ACROSS, _DOWN, _UNIT = 274, 282, 283, 296  # tags of Exif and TIFF
 UNITS: Final = {2: INCH, 3: 0.01}
-"""Metres of TIFF's resolution units, tag 296."""
+"""Meters of TIFF's resolution units, tag 296."""
 _XMP_ORIENTATION: Final = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)([1-8])(?!\d)")
 
 
@@ -186,10 +186,10 @@ def exif_orientation(exif: bytes) -> int | None:
 
 
 def exif_resolution(exif: bytes) -> tuple[float, float] | None:
-    """Pixels a metre, (across, down), that a sound Exif block states, or None."""
+    """Pixels a meter, (across, down), that a sound Exif block states, or None."""
     across, down, unit = (_number(exif, tag) for tag in (_ACROSS, _DOWN, _UNIT))
-    metres = UNITS.get(2 if unit is None else int(unit))
-    return (across / metres, down / metres) if across and down and metres else None
+    meters = UNITS.get(2 if unit is None else int(unit))
+    return (across / meters, down / meters) if across and down and meters else None
 
 
 def upright(exif: bytes) -> bytes:
@@ -314,7 +314,7 @@ def _spread(resolution: tuple[float, float] | None, steps: tuple[int, int]) -> t
 
 
 def inches(resolution: tuple[float, float]) -> tuple[float, float]:
-    """Pixels an inch, (across, down): whole numbers where the metre's may have been rounded from them."""
+    """Pixels an inch, (across, down): whole numbers where the meter's may have been rounded from them."""
     values = _dpi(resolution)
     whole = [round(value) for value in values]
     across, down = (w if abs(w - v) <= INCH / 2 else v for v, w in zip(values, whole, strict=True))

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from convcli.core.dtypes import Array, DType
-from convcli.core.errors import ImageError, shown
+from convcli.core.errors import ImageError, quoted
 from convcli.files.input import Input
 from convcli.formats.base import COLORS, Header, Layout, Metadata, Reader, whole
 from convcli.formats.raw import HEAD, RawEncoder, RawRows
@@ -184,10 +184,10 @@ def _layout(data: bytes) -> tuple[tuple[int, int, int, int], bool, DType, int, t
         raise ImageError("damaged npy: its header cannot be read") from error
     if kind.name not in (*_TYPES, *_WIDE, "bool") or kind.subdtype:
         allowed = ", ".join((*_TYPES, *_WIDE))
-        raise ImageError(f"npy of type {shown(kind)}; allowed: bool, {allowed}")
+        raise ImageError(f"npy of type {quoted(kind)}; allowed: bool, {allowed}")
     if len(shape) not in (2, 3, 4) or min(shape) < 1 or (len(shape) == 4 and shape[3] > _MOST_CHANNELS):
         raise ImageError(
-            f"npy of shape {shown(shape)}; allowed: (rows, columns), (rows, columns, 1 to 4 channels), "
+            f"npy of shape {quoted(shape)}; allowed: (rows, columns), (rows, columns, 1 to 4 channels), "
             f"(frames, rows, columns), (frames, rows, columns, 1 to {_MOST_CHANNELS} channels)"
         )
     single = len(shape) == 2 or (len(shape) == 3 and shape[2] <= COLORS)

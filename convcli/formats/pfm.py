@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from convcli.core.dtypes import Array, DType
-from convcli.core.errors import ImageError, shown
+from convcli.core.errors import ImageError, quoted
 from convcli.files.input import Input
 from convcli.formats.base import Header, Layout, Metadata, Reader, whole
 from convcli.formats.raw import HEAD, RawEncoder, RawRows
@@ -85,7 +85,7 @@ def _layout(data: bytes) -> tuple[int, int, int, float, int]:
     try:
         scale = float(match[4])
     except ValueError as error:
-        raise ImageError(f"damaged pfm: its scale is {shown(match[4].decode())}, no number") from error
+        raise ImageError(f"damaged pfm: its scale is {quoted(match[4].decode())}, no number") from error
     if not columns or not rows or not 0 < abs(scale) < np.inf:
         raise ImageError(f"damaged pfm: {columns}×{rows} pixels of scale {scale:g}")
     return columns, rows, 1 if match[1] == b"f" else 3, scale, match.end()

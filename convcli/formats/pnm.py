@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from convcli.core.dtypes import Array, DType
-from convcli.core.errors import ImageError, shown
+from convcli.core.errors import ImageError, quoted
 from convcli.core.frozen import frozen, replace
 from convcli.files.input import Input
 from convcli.formats.base import Header, Layout, Metadata, Reader, whole
@@ -188,10 +188,10 @@ def _layout_of_anymap(data: bytes) -> _Layout:
     columns, rows, depth, most = (_fact(facts, name) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
     kind = facts.get(b"TUPLTYPE", b"").decode("latin-1")
     if kind and kind not in _TUPLES:
-        raise ImageError(f"pnm of tuple type {shown(kind)}; allowed: {', '.join(_TUPLES)}")
+        raise ImageError(f"pnm of tuple type {quoted(kind)}; allowed: {', '.join(_TUPLES)}")
     if not 1 <= depth <= 4 or depth != _TUPLES.get(kind, depth):
         raise ImageError(
-            f"pnm of {depth} channels and tuple type {shown(kind)}; allowed: 1 to 4, as many as the type has"
+            f"pnm of {depth} channels and tuple type {quoted(kind)}; allowed: 1 to 4, as many as the type has"
         )
     return _Layout(7, columns, rows, depth, most, match.end())
 
@@ -219,7 +219,7 @@ def _written_out(data: bytes, layout: _Layout) -> Array:
     text = re.sub(rb"#[^\r\n]*", b"", data[layout.begin :])
     allowed = b" \t\r\n\v\f" + (b"01" if layout.form == 1 else b"0123456789")
     if strange := text.translate(None, allowed):
-        raise ImageError(f"damaged pnm: {shown(chr(strange[0]))} between its numbers")
+        raise ImageError(f"damaged pnm: {quoted(chr(strange[0]))} between its numbers")
     if layout.form == 1:
         values = np.uint8(ord("1")) - np.frombuffer(text.translate(None, b" \t\r\n\v\f"), np.uint8)
     else:

@@ -1,4 +1,4 @@
-"""Pictures in and out: formats are recognised by content on the way in, by suffix or name on the way out."""
+"""Pictures in and out: formats are recognized by content on the way in, by suffix or name on the way out."""
 
 from __future__ import annotations
 

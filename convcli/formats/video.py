@@ -90,7 +90,7 @@ class _Video:
         return next(self.frames(data, header))
 
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
-        """Each frame, its colours turned into RGB by FFmpeg."""
+        """Each frame, its colors turned into RGB by FFmpeg."""
         form = _PIXELS[header.channels, header.dtype.itemsize]
         shape = header.rows, header.columns, header.channels
         library = _library()

@@ -1,4 +1,4 @@
-"""WebP: 8-bit RGB and RGBA; lossless, colours under transparency kept, unless a quality is asked for."""
+"""WebP: 8-bit RGB and RGBA; lossless, colors under transparency kept, unless a quality is asked for."""
 
 from __future__ import annotations
 
@@ -62,17 +62,17 @@ class WebP:
 
     def loses(self, dtype: DType, channels: int, frames: int) -> str:
         hides = dtype == np.uint8 and frames > 1 and channels in (2, 4)
-        return "an animated WebP keeps no colours under full transparency" if hides else ""
+        return "an animated WebP keeps no colors under full transparency" if hides else ""
 
     def carries(self, channels: int) -> Mapping[str, int]:
         blocks = ("exif", "xmp") if channels < 3 else ("icc", "exif", "xmp")  # gray is written as RGB
         return {"timing": 0, **dict.fromkeys(blocks, LARGEST)}
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        return saved(_coloured(pixels), "WEBP", **_options(metadata))
+        return saved(_colored(pixels), "WEBP", **_options(metadata))
 
     def animate(self, pictures: Array, metadata: Metadata) -> bytes:
-        first, *others = map(_coloured, pictures)
+        first, *others = map(_colored, pictures)
         timing = metadata.timing or Timing.steady(len(pictures))
         times = {"duration": timing.ticks(_RATE, least=1), "loop": timing.loops, "method": _MOVING}
         return saved(first, "WEBP", save_all=True, append_images=others, **times, **_options(metadata))
@@ -84,7 +84,7 @@ def _options(metadata: Metadata) -> dict[str, Any]:
     return {**(_EXACT if quality is None else {"quality": quality}), **blocks_for(metadata)}
 
 
-def _coloured(pixels: Array) -> Image:
+def _colored(pixels: Array) -> Image:
     """Pixels as Pillow's RGB or RGBA: the format knows no gray."""
     image = to_pillow(pixels)
     return image if pixels.shape[2] > 2 else image.convert("RGB" if pixels.shape[2] == 1 else "RGBA")

@@ -14,7 +14,7 @@ from math import gcd, prod
 from operator import index
 from typing import Final
 
-from convcli.core.errors import ArgumentError, literal, shown
+from convcli.core.errors import ArgumentError, literal, quoted
 from convcli.core.frozen import frozen, replace
 from convcli.geometry.padding import Padding, Pair
 
@@ -257,7 +257,7 @@ def parse_sizes(name: str, text: str, counts: Sequence[int], separator: str = ",
     numbers = tuple(map(int, re.findall(r"-?\d+", word))) if found else ()
     if len(numbers) not in counts:
         allowed = " or ".join(separator.join("N" * count) for count in counts)
-        raise ArgumentError(f"{name} {shown(text)} is not {allowed} (whole numbers)")
+        raise ArgumentError(f"{name} {quoted(text)} is not {allowed} (whole numbers)")
     _check_range(name, numbers)
     return numbers
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from convcli.core.errors import ArgumentError, shown
+from convcli.core.errors import ArgumentError, quoted
 from convcli.core.frozen import frozen
 from convcli.geometry.axes import Axis
 from convcli.geometry.padding import AMOUNTS, Fill, Padding, Pair, normal_word
@@ -54,7 +54,7 @@ class Convention:
 
 
 def _anchored(extents: Sizes) -> Explicit:
-    """The window's centre at extent // 2: an even window reaches further up and to the left."""
+    """The window's center at extent // 2: an even window reaches further up and to the left."""
     return tuple((extent // 2, (extent - 1) // 2) for extent in extents)
 
 
@@ -178,15 +178,15 @@ def _explicit(said: Convention, word: str, text: str) -> Explicit:
     known = f"allowed: {', '.join(said.amounts)}"
     if word in AMOUNTS or not word[:1].isdigit():
         hint = f"; fills stand behind a colon, as in same:{word}" if word in said.fills else ""
-        raise ArgumentError(f"{said.operation} has no padding {shown(word)}; {known}{hint}")
+        raise ArgumentError(f"{said.operation} has no padding {quoted(word)}; {known}{hint}")
     amount = Padding.parse(word).amount
     assert not isinstance(amount, str)
     numbers = len(re.findall(r"\d+", word))
     if said.explicit not in ("even", "begins"):
-        raise ArgumentError(f"padding {shown(text)}: {said.explicit}; {known}")
+        raise ArgumentError(f"padding {quoted(text)}: {said.explicit}; {known}")
     if said.explicit == "even" and numbers > 2:
         raise ArgumentError(
-            f"padding {shown(text)}: {said.operation} pads both sides alike; allowed: N or ROWS,COLS"
+            f"padding {quoted(text)}: {said.operation} pads both sides alike; allowed: N or ROWS,COLS"
         )
     if said.explicit == "begins" and numbers == 4:
         (top, left), (bottom, right) = amount
@@ -204,7 +204,7 @@ def _fill(said: Convention, word: str) -> Fill:
     known = [*said.fills, *(SCIPY_NDIMAGE.fills if said is SCIPY_SIGNAL else ())]
     more = ", or a number" if said.constants else ""
     raise ArgumentError(
-        f"{said.operation} has no padding with {shown(word)}; allowed: {', '.join(known)}{more}"
+        f"{said.operation} has no padding with {quoted(word)}; allowed: {', '.join(known)}{more}"
     )
 
 

@@ -42,8 +42,8 @@ def geometry_lines(geometry: Geometry, padding: str) -> list[tuple[str, str]]:
 
 
 def receptive_text(size: tuple[int, ...], jump: tuple[int, ...] | None = None) -> str:
-    """What one output value sees, and how far apart neighbours look."""
-    apart = f", neighbours {' × '.join(map(str, jump))} apart" if jump and max(jump) > 1 else ""
+    """What one output value sees, and how far apart neighbors look."""
+    apart = f", neighbors {' × '.join(map(str, jump))} apart" if jump and max(jump) > 1 else ""
     return f"{' × '.join(map(str, size))} pixels for one value{apart}"
 
 

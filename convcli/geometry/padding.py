@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from convcli.core.errors import ArgumentError, shown, suggest
+from convcli.core.errors import ArgumentError, quoted, suggest
 from convcli.core.frozen import frozen
 
 Pair = tuple[int, int]
@@ -59,7 +59,7 @@ class Fill:
             allowed = ", ".join(FILLS)
             near = suggest(word, [*FILLS, *_ALIASES])
             raise ArgumentError(
-                f"padding fill {shown(text)} is not one of {allowed}, "
+                f"padding fill {quoted(text)} is not one of {allowed}, "
                 f"or a number up to {LARGEST_FILL:g}{near}"
             )
         return cls("constant", int(value) if value.is_integer() else value)
@@ -86,7 +86,7 @@ class Padding:
         """``same``, ``full:edge``, ``1``, ``2,1:wrap`` or ``TOP,BOTTOM,LEFT,RIGHT[:FILL]``."""
         amount, _, fill = text.strip().partition(":")
         if ":" in text and not fill.strip():
-            raise ArgumentError(f"padding {shown(text)} has nothing behind the colon")
+            raise ArgumentError(f"padding {quoted(text)} has nothing behind the colon")
         return cls(_parse_amount(amount), Fill.parse(fill) if fill else Fill())
 
     def pairs(self, sizes: Sequence[int], extents: Sequence[int], strides: Sequence[int]) -> tuple[Pair, ...]:
@@ -127,10 +127,10 @@ def _parse_amount(text: str) -> str | tuple[Pair, ...]:
     if not re.fullmatch(r"\d+(\s*[,x×]\s*\d+)*", word):
         hint = "; fills stand behind a colon, as in same:edge" if word in {*FILLS, *_ALIASES} else ""
         hint = hint or suggest(word, [*AMOUNTS, *FILLS, *_ALIASES])
-        raise ArgumentError(f"padding {shown(text)} is none of {allowed}{hint}")
+        raise ArgumentError(f"padding {quoted(text)} is none of {allowed}{hint}")
     parts = re.findall(r"\d+", word)
     if max(map(len, parts)) > len(str(LARGEST_AMOUNT)):
-        raise ArgumentError(f"padding {shown(text)} is too large (allowed: 0 to {LARGEST_AMOUNT} pixels)")
+        raise ArgumentError(f"padding {quoted(text)} is too large (allowed: 0 to {LARGEST_AMOUNT} pixels)")
     numbers = [int(part) for part in parts]
     match numbers:
         case [both]:
@@ -139,7 +139,7 @@ def _parse_amount(text: str) -> str | tuple[Pair, ...]:
             return ((rows, rows), (columns, columns))
         case [top, bottom, left, right]:
             return ((top, bottom), (left, right))
-    raise ArgumentError(f"padding {shown(text)} has {len(numbers)} numbers; allowed: {allowed}")
+    raise ArgumentError(f"padding {quoted(text)} has {len(numbers)} numbers; allowed: {allowed}")
 
 
 def _same(size: int, extent: int, stride: int) -> Pair:

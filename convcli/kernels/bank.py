@@ -29,7 +29,7 @@ class KernelSet:
 
 
 def bank(kernels: Sequence[Kernel], name: str, combine: str | None, about: About | None = None) -> Kernel:
-    """Kernels of (rows, columns) as one of (rows, columns, 1, out), centred in the largest window."""
+    """Kernels of (rows, columns) as one of (rows, columns, 1, out), centerd in the largest window."""
     rows = max(kernel.size[0] for kernel in kernels)
     columns = max(kernel.size[1] for kernel in kernels)
     stacked = np.zeros((rows, columns, 1, len(kernels)), object)
@@ -97,10 +97,10 @@ def combined(kernel: Kernel, how: str | None) -> Kernel:
     )
 
 
-def turned(kernel: Kernel, degrees: int, name: str) -> Kernel:
+def rotated(kernel: Kernel, degrees: int, name: str) -> Kernel:
     """The kernel turned counter-clockwise by a multiple of 45°.
 
-    Odd multiples turn each ring of cells around the centre by an eighth of its length, as compass kernels do.
+    Odd multiples turn each ring of cells around the center by an eighth of its length, as compass kernels do.
 
     Raises:
         KernelError: another angle, or one that needs an odd square.

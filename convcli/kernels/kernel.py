@@ -238,10 +238,10 @@ class Kernel:
 
     @property
     def is_identity(self) -> bool:
-        """Whether every map is the centre pixel itself."""
+        """Whether every map is the center pixel itself."""
         window = self.tensor_shape[:-2]
-        centre = self.weights.reshape(self.tensor_shape)[tuple((size - 1) // 2 for size in window)]
-        return bool((centre == 1).all()) and np.count_nonzero(self.weights) == centre.size
+        center = self.weights.reshape(self.tensor_shape)[tuple((size - 1) // 2 for size in window)]
+        return bool((center == 1).all()) and np.count_nonzero(self.weights) == center.size
 
     @cached_property
     def bounds(self) -> tuple[float, float]:
@@ -270,7 +270,7 @@ class Kernel:
         """The same kernel with every weight multiplied."""
         return self._rebuilt(scale)
 
-    def normalised(self, by: str) -> Kernel:
+    def normalized(self, by: str) -> Kernel:
         """The same kernel divided by its ``sum``, or that of its magnitudes (``abs``), unless that is 0.
 
         A sum of floats is 0 where it is no more than rounding.

@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from convcli.core.errors import KernelError, cut, literal, one_line, shown, suggest
+from convcli.core.errors import KernelError, cut, literal, one_line, quoted, suggest
 from convcli.core.frozen import frozen, replace
 from convcli.kernels import presets
-from convcli.kernels.bank import WAYS, KernelSet, bank, combined, turned
+from convcli.kernels.bank import WAYS, KernelSet, bank, combined, rotated
 from convcli.kernels.kernel import TYPED, Kernel
 from convcli.kernels.presets import plain
 from convcli.kernels.readers import registry, rows
@@ -118,7 +118,7 @@ class Library:
             from convcli.kernels.readers.foreign_text import is_imagemagick, parse_imagemagick
 
             if is_imagemagick(text):
-                return parse_imagemagick(text, f"kernel {shown(text)}", TYPED)
+                return parse_imagemagick(text, f"kernel {quoted(text)}", TYPED)
         if rows.is_table(text):
             return rows.parse_text(text)
         registry.check_foreign(text)
@@ -129,11 +129,11 @@ class Library:
     def _turned(self, name: str, angles: list[str], called: str) -> Kernel:
         """The kernel ``NAME`` of ``NAME@45@90``, turned by each angle."""
         if len(angles) > _MOST_TURNS:
-            raise KernelError(f"{shown(called)}: {len(angles)} turns; allowed: up to {_MOST_TURNS}")
+            raise KernelError(f"{quoted(called)}: {len(angles)} turns; allowed: up to {_MOST_TURNS}")
         kernel, called = self.kernel(name), name.strip()
         for angle in angles:
             called = f"{called}@{angle}"
-            kernel = turned(kernel, int(angle), called)
+            kernel = rotated(kernel, int(angle), called)
         return kernel
 
     def _joined(self, found: KernelSet) -> Kernel:
@@ -150,11 +150,11 @@ class Library:
             file = (Path(found.folder) / path).resolve()
             if not found.folder or not place or not file.is_relative_to(Path(found.folder).resolve()):
                 raise KernelError(
-                    f"{found.name}: the member {shown(name)} is no kernel file in the folder of the set's own"
+                    f"{found.name}: the member {quoted(name)} is not a kernel file in the set's own folder"
                 )
             base = str(Path(found.folder) / base)
         if isinstance(self.find(base), KernelSet):
-            raise KernelError(f"{found.name}: the member {shown(name)} is a set itself")
+            raise KernelError(f"{found.name}: the member {quoted(name)} is a set itself")
         return self.kernel(base + turns)
 
     def _named(self, text: str) -> Kernel | KernelSet:
@@ -163,9 +163,9 @@ class Library:
         found = _own(self.folders, plain(name)) or presets.shipped(name, values)
         found = found or _own(self.configured, plain(name))
         if found is None and (instead := rows.size_hint(text)):
-            raise KernelError(f"{shown(text)}{instead}")
+            raise KernelError(f"{quoted(text)}{instead}")
         if found is None:
-            raise KernelError(f"no preset is called {shown(text)}{self._hint(text)}")
+            raise KernelError(f"no preset is called {quoted(text)}{self._hint(text)}")
         if arguments.casefold() not in WAYS:
             return found
         how = None if arguments.casefold() == "stack" else arguments.casefold()
@@ -241,7 +241,7 @@ class Library:
         return lines
 
 
-def catalogue(found: Library, entries: Sequence[Entry], families: Sequence[Family]) -> dict[str, Any]:
+def catalog(found: Library, entries: Sequence[Entry], families: Sequence[Family]) -> dict[str, Any]:
     """Every fact of a list, as JSON types."""
     return {
         "kernels": [_facts(entry) for entry in entries],

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Final
 
-from convcli.core.errors import ArgumentError, shown, suggest
+from convcli.core.errors import ArgumentError, quoted, suggest
 from convcli.core.frozen import frozen, replace
 from convcli.geometry.axes import Geometry, geometry, parse_sizes
 from convcli.geometry.conventions import CONVENTIONS, convention, padding_like, refusal
@@ -29,7 +29,7 @@ USAGE: Final = (
 
 
 @frozen
-class Layer:
+class LayerSpec:
     """One layer as it was asked for.
 
     Attributes:
@@ -59,7 +59,7 @@ class Layer:
         return self.kind.endswith("pool")
 
     @classmethod
-    def parse(cls, text: str) -> Layer:
+    def parse(cls, text: str) -> LayerSpec:
         """``7x7x64,stride=2,padding=3``, ``depthwise3x3,padding=same``, ``pool3x3,stride=2,ceil=yes``.
 
         A comma that is followed by a number goes on with the values before it: ``stride=2,1``.
@@ -70,30 +70,30 @@ class Layer:
         for part in parts:
             key, equals, value = (piece.strip().casefold() for piece in part.partition("="))
             if not equals or key not in OPTIONS:
-                raise ArgumentError(f"layer {shown(text)}: {shown(part)} is not understood; {USAGE}")
+                raise ArgumentError(f"layer {quoted(text)}: {quoted(part)} is not understood; {USAGE}")
             if key in seen:
-                raise ArgumentError(f"layer {shown(text)}: {key} stands twice")
+                raise ArgumentError(f"layer {quoted(text)}: {key} stands twice")
             seen.add(key)
             layer = _with(layer, key, value, text)
         return layer
 
 
-def _window(head: str, text: str) -> Layer:
+def _window(head: str, text: str) -> LayerSpec:
     found = re.fullmatch(r"([a-z]*)((?:\d+)(?:[x×,]\s*\d+)*)", head)
     if not found or (found[1] or "conv") not in KINDS:
         near = suggest(re.sub(r"[^a-z].*", "", head), KINDS)
-        raise ArgumentError(f"layer {shown(text)}: {shown(head)} is no layer{near}; {USAGE}")
+        raise ArgumentError(f"layer {quoted(text)}: {quoted(head)} is no layer{near}; {USAGE}")
     kind = KINDS[found[1] or "conv"]
     numbers = parse_sizes("layer", found[2], (1, 2, 3), "x")
     if kind == "conv" and len(numbers) != 3:
-        raise ArgumentError(f"layer {shown(text)}: a convolution is ROWSxCOLUMNSxMAPS, such as 3x3x16")
+        raise ArgumentError(f"layer {quoted(text)}: a convolution is ROWSxCOLUMNSxMAPS, such as 3x3x16")
     if kind in ("maxpool", "avgpool") and len(numbers) == 3:
-        raise ArgumentError(f"layer {shown(text)}: a pool is ROWSxCOLUMNS, such as 2x2")
+        raise ArgumentError(f"layer {quoted(text)}: a pool is ROWSxCOLUMNS, such as 2x2")
     sides = numbers * 2 if len(numbers) == 1 else numbers[:2]
-    return Layer(kind, sides, numbers[2] if len(numbers) == 3 else 1, bias=not kind.endswith("pool"))
+    return LayerSpec(kind, sides, numbers[2] if len(numbers) == 3 else 1, bias=not kind.endswith("pool"))
 
 
-def _with(layer: Layer, key: str, value: str, text: str) -> Layer:
+def _with(layer: LayerSpec, key: str, value: str, text: str) -> LayerSpec:
     """The layer with one more option."""
     if key in ("stride", "dilation"):
         sizes = parse_sizes(key, value, (1, 2))
@@ -107,7 +107,7 @@ def _with(layer: Layer, key: str, value: str, text: str) -> Layer:
         return replace(layer, ceiling=SWITCHES[value])
     if key == "bias" and not layer.is_pool and value in SWITCHES:
         return replace(layer, bias=SWITCHES[value])
-    raise ArgumentError(f"layer {shown(text)}: {key}={value} is not allowed for {layer.kind}; {USAGE}")
+    raise ArgumentError(f"layer {quoted(text)}: {key}={value} is not allowed for {layer.kind}; {USAGE}")
 
 
 @frozen(eq=False)
@@ -118,10 +118,10 @@ class Shape:
         padding: as it is read.
         channels: in and out.
         receptive: pixels of the chain's input, (rows, columns), that one output value depends on.
-        jump: pixels of the chain's input between neighbouring output values, (rows, columns).
+        jump: pixels of the chain's input between neighboring output values, (rows, columns).
     """
 
-    layer: Layer
+    layer: LayerSpec
     geometry: Geometry
     padding: Padding
     channels: Pair
@@ -175,7 +175,9 @@ class Shape:
         return prod(self.output) * each
 
 
-def chain(sizes: Sequence[int], channels: int, layers: Sequence[Layer], like: str | None) -> Iterator[Shape]:
+def chain(
+    sizes: Sequence[int], channels: int, layers: Sequence[LayerSpec], like: str | None
+) -> Iterator[Shape]:
     """The shapes of a picture of ``sizes`` behind each layer.
 
     Args:
@@ -199,7 +201,7 @@ def chain(sizes: Sequence[int], channels: int, layers: Sequence[Layer], like: st
         sizes, channels = shape.output, out
 
 
-def _placed(sizes: Sequence[int], layer: Layer, like: str | None) -> tuple[Padding, Geometry]:
+def _placed(sizes: Sequence[int], layer: LayerSpec, like: str | None) -> tuple[Padding, Geometry]:
     stride = layer.stride or default_stride(layer, like)
     if like is None:
         padding = Padding.parse(layer.padding or "valid")
@@ -214,13 +216,13 @@ def _placed(sizes: Sequence[int], layer: Layer, like: str | None) -> tuple[Paddi
     return padding, found
 
 
-def default_stride(layer: Layer, like: str | None) -> tuple[int, ...]:
+def default_stride(layer: LayerSpec, like: str | None) -> tuple[int, ...]:
     """1, and a pool's own size where the convention says so."""
     own = like is None or CONVENTIONS[like].pool_stride == "kernel"
     return layer.kernel if layer.is_pool and own else (1, 1)
 
 
-def _channels(layer: Layer, channels: int) -> int:
+def _channels(layer: LayerSpec, channels: int) -> int:
     """Channels behind the layer."""
     if layer.kind == "conv":
         if channels % layer.groups or layer.maps % layer.groups:

@@ -42,7 +42,7 @@ class Surface(Protocol):
         """They are there."""
 
 
-class Kept:
+class InMemory:
     """A surface that stays in memory: ``pictures``, (frames, rows, columns, channels)."""
 
     def __init__(self, layout: Layout) -> None:

@@ -1,8 +1,8 @@
-"""Light and transparency around the convolution: the sRGB curve, and colours multiplied by their alpha.
+"""Light and transparency around the convolution: the sRGB curve, and colors multiplied by their alpha.
 
-A picture's colours count by how much of them is seen: a filter of average colours must weigh them by their
-alpha, or the hidden colours of transparent pixels leak out (Porter and Duff, "Compositing digital images",
-1984). So colours are multiplied by alpha, filtered together with it, and divided by what became of it.
+A picture's colors count by how much of them is seen: a filter of average colors must weigh them by their
+alpha, or the hidden colors of transparent pixels leak out (Porter and Duff, "Compositing digital images",
+1984). So colors are multiplied by alpha, filtered together with it, and divided by what became of it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def white(dtype: DType) -> int:
 
 
 def products(dtype: DType) -> DType | None:
-    """The type of colour times alpha, or None where no type of the engine's holds it exactly."""
+    """The type of color times alpha, or None where no type of the engine's holds it exactly."""
     if dtype.kind == "f":
         return np.dtype(np.float64 if dtype.itemsize == 8 else np.float32)
     return _PRODUCTS.get(dtype.itemsize) if dtype.kind == "u" else None
@@ -78,7 +78,7 @@ def encoded(light: Array) -> Array:
 
 @frozen(eq=False)
 class Premultiplied:
-    """Colours times alpha, and alpha last, in a type that holds the products."""
+    """Colors times alpha, and alpha last, in a type that holds the products."""
 
     reader: Reader
     dtype: DType
@@ -90,11 +90,11 @@ class Premultiplied:
 
 
 def seen(sums: Array) -> Array:
-    """The colours of (rows, columns, colours and alpha) sums: divided by alpha, 0 where nothing is seen."""
+    """The colors of (rows, columns, colors and alpha) sums: divided by alpha, 0 where nothing is seen."""
     wide = sums.astype(np.float64)
     alpha = wide[..., -1:]
-    colours: Array = np.divide(wide[..., :-1], alpha, out=np.zeros_like(wide[..., :-1]), where=alpha > 0)
-    return colours
+    colors: Array = np.divide(wide[..., :-1], alpha, out=np.zeros_like(wide[..., :-1]), where=alpha > 0)
+    return colors
 
 
 def visible(sums: Array, half: float) -> Array:
@@ -104,7 +104,7 @@ def visible(sums: Array, half: float) -> Array:
 
 
 def outcome_of_seen(plan: Plan) -> Outcome:
-    """What `seen` gives: colours as float64, with the maps' biases.
+    """What `seen` gives: colors as float64, with the maps' biases.
 
     Sums below 2⁵³ are exact, and a quotient of integers is rounded once: a value that is no tie between two
     integers is further from it than that rounding.

@@ -1,9 +1,9 @@
-"""Colour maps: 256 colours, by the pixel that a feature map was mapped to.
+"""Color maps: 256 colors, by the pixel that a feature map was mapped to.
 
 - ``viridis``: by Nathaniel Smith, Stéfan van der Walt and Eric Firing for matplotlib 1.5 (2015), in the
-  public domain (CC0); the 256 colours of matplotlib's table, rounded to 8 bits. Brightness rises evenly.
+  public domain (CC0); the 256 colors of matplotlib's table, rounded to 8 bits. Brightness rises evenly.
 - ``diverging``: the nine classes of RdBu by Cynthia Brewer (ColorBrewer 2.0, 2002), reversed, with straight
-  lines between them in sRGB. Pixel 128, which is 0 under the mapping ``signed``, is its middle colour; 1 and
+  lines between them in sRGB. Pixel 128, which is 0 under the mapping ``signed``, is its middle color; 1 and
   255 are its ends.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.rational import FloatArray
 
-COLOURMAPS: Final = ("gray", "viridis", "diverging")
+COLORMAPS: Final = ("gray", "viridis", "diverging")
 MIDDLE: Final = 128
 """Of ``diverging``: the pixel that ``signed`` makes of 0."""
 
@@ -44,7 +44,7 @@ _VIRIDIS: Final = (
 
 @cache
 def table(name: str) -> Array:
-    """The colours of a map of `COLOURMAPS`, (256, 3) of uint8, read-only."""
+    """The colors of a map of `COLORMAPS`, (256, 3) of uint8, read-only."""
     made = {"gray": _gray, "viridis": _viridis, "diverging": _diverging}[name]()
     made.setflags(write=False)
     return made
@@ -61,12 +61,12 @@ def _viridis() -> Array:
 def _diverging() -> Array:
     classes = np.frombuffer(bytes.fromhex(_RDBU), np.uint8).reshape(-1, 3)
     share = (np.arange(256).clip(1) - 1) / 254 * (len(classes) - 1)
-    colours = [np.interp(share, np.arange(len(classes)), channel) for channel in classes.T]
-    return np.rint(np.stack(colours, -1)).astype(np.uint8)
+    colors = [np.interp(share, np.arange(len(classes)), channel) for channel in classes.T]
+    return np.rint(np.stack(colors, -1)).astype(np.uint8)
 
 
 def diverging(values: FloatArray, limit: float) -> Array:
-    """Values as colours of ``diverging``, (…, 3) uint8; 0 is in its middle, ±``limit`` are its ends."""
+    """Values as colors of ``diverging``, (…, 3) uint8; 0 is in its middle, ±``limit`` are its ends."""
     return table("diverging")[shades(values, limit)]
 
 

@@ -37,7 +37,7 @@ from convcli.pipeline.mapping import WHOLE, Mapping, ends
 from convcli.pipeline.percentiles import Counter, Search
 
 View = Callable[[Array], Array]
-"""From (rows, columns, lanes) sums to the colours that are seen in them."""
+"""From (rows, columns, lanes) sums to the colors that are seen in them."""
 
 
 class Tally(Protocol):
@@ -52,7 +52,7 @@ T = TypeVar("T", bound=Tally)
 
 
 @dataclass(slots=True)
-class Seen:
+class RangeCounter:
     """What was seen of one map's sums: the range of the finite ones, and how many are not or were cut off."""
 
     low: float = inf
@@ -74,7 +74,7 @@ class Seen:
             low, high = (finite.min().item(), finite.max().item()) if finite.size else (inf, -inf)
         self.low, self.high = min(self.low, low), max(self.high, high)
 
-    def merge(self, other: Seen) -> None:
+    def merge(self, other: RangeCounter) -> None:
         """Add what another worker saw."""
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         self.below += other.below
@@ -104,11 +104,11 @@ class FeatureMap:
 
 
 @frozen
-class Treatment:
-    """What is done to colours around the convolution.
+class ColorHandling:
+    """What is done to colors around the convolution.
 
     Attributes:
-        alpha: ``filter`` (with the colours, premultiplied), ``keep`` (as sampled at the windows' centres),
+        alpha: ``filter`` (with the colors, premultiplied), ``keep`` (as sampled at the windows' centers),
             ``drop``, or ``none`` where the picture has none.
         linear: whether light is filtered, not the values of the sRGB curve.
         stored: type of the picture's values.
@@ -127,7 +127,7 @@ class Treatment:
 
     @property
     def values(self) -> DType:
-        """Type of the values that are filtered, before colours are multiplied by alpha."""
+        """Type of the values that are filtered, before colors are multiplied by alpha."""
         return np.dtype(np.float32) if self.linear else self.stored
 
     @property
@@ -145,7 +145,7 @@ class Treatment:
 def feature_maps(
     plan: Plan,
     reader: Reader,
-    treatment: Treatment,
+    treatment: ColorHandling,
     mapping: Mapping,
     canvases: Sequence[Surface],
     table: Array | None = None,
@@ -153,17 +153,17 @@ def feature_maps(
     """Convolve a picture and map every map to the pixels of a canvas; maps may share one, as its channels.
 
     A mapping that needs the feature map's own range makes a first pass to find it, because computing twice is
-    quicker than keeping a map of full size. A ``table`` of (256, 3) colours colours maps of one channel.
+    quicker than keeping a map of full size. A ``table`` of (256, 3) colors colors maps of one channel.
     """
-    source: Source = Colours(treatment.reader(reader), plan)
+    source: Source = Colors(treatment.reader(reader), plan)
     holder = reader if isinstance(reader, Held) else None
     if plan.problem.depth.size > 1:
         source, reader = _volume(source, plan.problem, reader, treatment.alpha == "keep")
         holder = None
     outcome = outcome_of_seen(plan) if treatment.alpha == "filter" else plan.outcome
 
-    def fresh_seen() -> list[Seen]:
-        return [Seen() for _ in canvases]
+    def fresh_seen() -> list[RangeCounter]:
+        return [RangeCounter() for _ in canvases]
 
     seen_sums = fresh_seen()
     view = seen if treatment.alpha == "filter" else None
@@ -171,7 +171,7 @@ def feature_maps(
 
     def look(tallies: list[T], fresh: Callable[[], list[T]]) -> None:
         """One pass that only counts."""
-        _run(plan, source, tallies, fresh, lambda own: _Looker(own, view, opaque), holder)
+        _run(plan, source, tallies, fresh, lambda own: RangeFinder(own, view, opaque), holder)
 
     searches = [Search(outcome.dtype, mapping.searched) for _ in canvases]
     if mapping.needs_range:
@@ -194,7 +194,7 @@ def feature_maps(
 
 
 @frozen(eq=False)
-class Colours:
+class Colors:
     """The channels of pictures as the engine reads them, summed, or each a lane; each frame a batch entry."""
 
     reader: Reader
@@ -206,8 +206,8 @@ class Colours:
 
     def rows(self, batch: int, first: int, last: int) -> Array:
         problem = self.plan.problem
-        colours = self.reader.rows(batch, first, last)[..., : problem.channels * problem.lanes]
-        shaped: Array = colours.reshape(1, *colours.shape[:2], problem.channels, problem.lanes)
+        colors = self.reader.rows(batch, first, last)[..., : problem.channels * problem.lanes]
+        shaped: Array = colors.reshape(1, *colors.shape[:2], problem.channels, problem.lanes)
         return shaped
 
 
@@ -242,9 +242,9 @@ def _ranged(
     outcome: Outcome,
     index: int,
     mapping: Mapping,
-    seen: Seen,
+    seen: RangeCounter,
     search: Search,
-    treatment: Treatment,
+    treatment: ColorHandling,
 ) -> Mapping:
     """The mapping with the range that it needs; a range of nothing but rounding is none.
 
@@ -270,7 +270,7 @@ def _is_flat(mapping: Mapping, low: Number, high: Number, noise: float) -> bool:
 
 
 def _percentiles(
-    outcome: Outcome, index: int, mapping: Mapping, seen: Seen, search: Search
+    outcome: Outcome, index: int, mapping: Mapping, seen: RangeCounter, search: Search
 ) -> tuple[Number, Number]:
     """The values at the mapping's percentiles; those of the whole range for ends that are given."""
     low, high = _range(outcome, index, seen)
@@ -285,7 +285,7 @@ def _percentiles(
     return (found.get(first, low) if first else low), (found.get(last, high) if last else high)
 
 
-def _noise(plan: Plan, index: int, treatment: Treatment) -> float:
+def _noise(plan: Plan, index: int, treatment: ColorHandling) -> float:
     """How far float sums over a picture of known range may be from exact ones; 0 for exact sums."""
     if plan.outcome.exact or (treatment.values.kind == "f" and not treatment.linear):
         return 0.0
@@ -295,7 +295,7 @@ def _noise(plan: Plan, index: int, treatment: Treatment) -> float:
     return weights.size * epsilon * float(weights.sum()) / filter_.denominator * white(treatment.values)
 
 
-def _range(outcome: Outcome, index: int, seen: Seen) -> tuple[Number, Number]:
+def _range(outcome: Outcome, index: int, seen: RangeCounter) -> tuple[Number, Number]:
     """The values of the lowest and highest sum, NaN where none is finite.
 
     Exact sums are integers, whatever type held them.
@@ -313,40 +313,40 @@ class _Palette:
 
     Attributes:
         light: from sums to light, where the sRGB curve is put back.
-        alpha: for alpha that was filtered, the last lane of the sums, or sampled by ``centres``.
+        alpha: for alpha that was filtered, the last lane of the sums, or sampled by ``centers``.
         first: the channel of the canvas where the map begins.
         last: whether no other map comes behind it on its canvas.
-        table: colours for the pixels of a map of one channel.
+        table: colors for the pixels of a map of one channel.
     """
 
     canvas: Surface
     finish: Finish
     light: Affine | None
     alpha: Finish | None
-    centres: _Centres | None
+    centers: _Centers | None
     first: int = 0
     last: bool = True
     table: Array | None = None
 
-    def paint(self, frame: int, strip: Strip, sums: Array, colours: Array) -> tuple[int, int]:
+    def paint(self, frame: int, strip: Strip, sums: Array, colors: Array) -> tuple[int, int]:
         """Fill a strip; how many values lay below and above what a pixel holds."""
         pixels = self.canvas.place(frame, strip)
         if self.light is not None:
-            colours = encoded(colours * self.light.gain + self.light.offset)
-        cut = self._finished(colours, pixels)
+            colors = encoded(colors * self.light.gain + self.light.offset)
+        cut = self._finished(colors, pixels)
         if self.alpha is not None:
-            alpha = sums[..., -1] if self.centres is None else self.centres.alpha(frame, strip)
+            alpha = sums[..., -1] if self.centers is None else self.centers.alpha(frame, strip)
             self.alpha(np.ascontiguousarray(alpha), pixels[..., -1])
         if self.last:
             self.canvas.done(frame, strip)
         return cut
 
-    def _finished(self, colours: Array, pixels: Array) -> tuple[int, int]:
-        """Turn sums into pixels of the canvas, in its colours where there is a table."""
+    def _finished(self, colors: Array, pixels: Array) -> tuple[int, int]:
+        """Turn sums into pixels of the canvas, in its colors where there is a table."""
         if self.table is None:
-            return self.finish(colours, pixels[..., self.first : self.first + colours.shape[2]], count=True)
-        shades = np.empty(colours.shape, self.table.dtype)
-        cut = self.finish(colours, shades, count=True)
+            return self.finish(colors, pixels[..., self.first : self.first + colors.shape[2]], count=True)
+        shades = np.empty(colors.shape, self.table.dtype)
+        cut = self.finish(colors, shades, count=True)
         pixels[..., :3] = self.table[shades[..., 0]]
         return cut
 
@@ -354,13 +354,13 @@ class _Palette:
 def _palettes(
     plan: Plan,
     outcome: Outcome,
-    treatment: Treatment,
+    treatment: ColorHandling,
     mappings: Sequence[Mapping],
     canvases: Sequence[Surface],
     reader: Reader,
 ) -> list[_Palette]:
     target, own = canvases[0].layout.dtype, white(treatment.values)
-    centres = _Centres(plan, reader, treatment) if treatment.alpha == "keep" else None
+    centers = _Centers(plan, reader, treatment) if treatment.alpha == "keep" else None
     shared = len(canvases) > 1 and canvases[0] is canvases[-1]
     palettes = []
     for index, (mapping, canvas) in enumerate(zip(mappings, canvases, strict=True)):
@@ -375,11 +375,11 @@ def _palettes(
         light = value.as_floats() if curved else None
         first = index * plan.problem.lanes if shared else 0
         last = not shared or index == len(canvases) - 1
-        palettes.append(_Palette(canvas, finish, light, alpha, centres, first, last))
+        palettes.append(_Palette(canvas, finish, light, alpha, centers, first, last))
     return palettes
 
 
-def _alpha(plan: Plan, index: int, treatment: Treatment, target: DType, raw: bool) -> Finish | None:
+def _alpha(plan: Plan, index: int, treatment: ColorHandling, target: DType, raw: bool) -> Finish | None:
     """From alpha, filtered or sampled, to alpha in the target's units; those of ``raw`` are its own."""
     if treatment.alpha not in ("filter", "keep"):
         return None
@@ -395,17 +395,17 @@ def _alpha(plan: Plan, index: int, treatment: Treatment, target: DType, raw: boo
 
 
 @frozen(eq=False)
-class _Looker:
+class RangeFinder:
     """Counts the sums, or the colors that are ``seen`` in them."""
 
     seen: Sequence[Tally]
     view: View | None
     opaque: View
 
-    def room(self, task: engine.Task) -> None:
+    def room(self, task: engine.StripTask) -> None:
         return None
 
-    def take(self, task: engine.Task, sums: Array) -> None:
+    def take(self, task: engine.StripTask, sums: Array) -> None:
         for map_, values in zip(self.seen, sums, strict=True):
             map_.note(values if self.view is None else self.view(values)[self.opaque(values)])
 
@@ -414,21 +414,21 @@ class _Looker:
 class _Painter:
     """Maps sums to pixels, and notes what it sees of them."""
 
-    seen: list[Seen]
+    seen: list[RangeCounter]
     view: View | None
     opaque: View
     noting: bool
     palettes: list[_Palette]
 
-    def room(self, task: engine.Task) -> None:
+    def room(self, task: engine.StripTask) -> None:
         return None
 
-    def take(self, task: engine.Task, sums: Array) -> None:
+    def take(self, task: engine.StripTask, sums: Array) -> None:
         for map_, values, palette in zip(self.seen, sums, self.palettes, strict=True):
-            colours = values if self.view is None else self.view(values)
+            colors = values if self.view is None else self.view(values)
             if self.noting:
-                map_.note(colours if self.view is None else colours[self.opaque(values)])
-            below, above = palette.paint(task.batch + task.depth, task.strip, values, colours)
+                map_.note(colors if self.view is None else colors[self.opaque(values)])
+            below, above = palette.paint(task.batch + task.depth, task.strip, values, colors)
             map_.below += below
             map_.above += above
 
@@ -454,14 +454,14 @@ def _run(
             tally.merge(more)
 
 
-class _Centres:
-    """Alpha as it is at the centre of each window."""
+class _Centers:
+    """Alpha as it is at the center of each window."""
 
-    def __init__(self, plan: Plan, reader: Reader, treatment: Treatment) -> None:
+    def __init__(self, plan: Plan, reader: Reader, treatment: ColorHandling) -> None:
         self.reader = reader
-        self.frames = _centre_sources(plan, plan.problem.depth) if plan.problem.depth.size > 1 else None
+        self.frames = _center_sources(plan, plan.problem.depth) if plan.problem.depth.size > 1 else None
         self.rows, self.columns = (
-            _centre_sources(plan, axis) for axis in (plan.problem.rows, plan.problem.columns)
+            _center_sources(plan, axis) for axis in (plan.problem.rows, plan.problem.columns)
         )
         self.stored = treatment.stored
         self.constant = _saturated(treatment.fill, treatment.stored)
@@ -490,6 +490,6 @@ def _saturated(value: float, dtype: DType) -> float:
     return min(max(round(value), low), high)
 
 
-def _centre_sources(plan: Plan, axis: Axis) -> Array:
+def _center_sources(plan: Plan, axis: Axis) -> Array:
     middle = (axis.extent - 1) // 2 - axis.before
     return sources(plan.problem.fill, axis.size, middle, middle + axis.output * axis.stride, axis.stride)

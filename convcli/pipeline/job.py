@@ -17,7 +17,7 @@ from convcli.core.frozen import frozen
 from convcli.core.numerals import counted
 from convcli.core.threads import Threads
 from convcli.files.input import STREAM, Input
-from convcli.files.output import Draft, Ledger, check_stream
+from convcli.files.output import AtomicFile, OutputLedger, check_stream
 from convcli.formats import registry
 from convcli.formats.base import (
     Format,
@@ -36,11 +36,12 @@ from convcli.pipeline.canvas import MOST_WAITING, Canvas
 from convcli.pipeline.feature_map import FeatureMap, feature_maps
 from convcli.pipeline.naming import Target
 from convcli.pipeline.report import File, Report
-from convcli.pipeline.task import GRAY, Settings, Task, prepare
+from convcli.pipeline.settings import GRAY, Settings
+from convcli.pipeline.task import Task, prepare
 
 ALPHA_NOTES: Final = {
-    "filter": "alpha was filtered with the colours, which count by how much of them is seen",
-    "keep": "alpha is the input's, at the centre of each window",
+    "filter": "alpha was filtered with the colors, which count by how much of them is seen",
+    "keep": "alpha is the input's, at the center of each window",
     "drop": "alpha was dropped",
 }
 
@@ -55,7 +56,7 @@ class Result:
     """
 
     tasks: list[Task]
-    drafts: list[Draft]
+    drafts: list[AtomicFile]
     found: list[tuple[list[FeatureMap], float]]
     settings: Settings
     opened: Input
@@ -92,7 +93,7 @@ Todo = list[tuple[Settings, list[Task]]]
 """The results that are wanted of one input: by which settings, and the tasks of each."""
 
 
-def apply(source: str, *each: Settings, ledger: Ledger | None = None) -> list[Report]:
+def apply(source: str, *each: Settings, ledger: OutputLedger | None = None) -> list[Report]:
     """Convolve one picture, or every frame of a file, and write the feature maps.
 
     Args:
@@ -108,7 +109,7 @@ def apply(source: str, *each: Settings, ledger: Ledger | None = None) -> list[Re
     """
     with Input.open(source) as opened:
         todo = decided(source, opened, each)
-        made = results(opened, todo, ledger or Ledger([source]))
+        made = results(opened, todo, ledger or OutputLedger([source]))
         return [report for result in made for report in result.reports(result.commit())]
 
 
@@ -125,8 +126,8 @@ def decided(source: str, opened: Input, each: Sequence[Settings]) -> Todo:
 def results(
     opened: Input,
     todo: Todo,
-    ledger: Ledger,
-    again: bool = False,
+    ledger: OutputLedger,
+    resume: bool = False,
     stale: Callable[[Path], str] = lambda target: "",
 ) -> Iterator[Result]:
     """Convolve a picture, decoded once, for one result after the other; each is to be committed, or left.
@@ -134,17 +135,17 @@ def results(
     Every output is claimed before a pixel is decoded.
 
     Args:
-        again: take outputs that are there for results, where they have the same bytes.
+        resume: take outputs that are there for results, where they have the same bytes.
         stale: SHA-256 of an output that may be replaced; empty where it may not.
     """
     single = sum(len(tasks[0].targets) for _, tasks in todo) == 1
     for settings, tasks in todo:
-        _claim(tasks[0], settings, ledger, again, single)
+        _claim(tasks[0], settings, ledger, resume, single)
     for settings, tasks in todo:
         with ExitStack() as stack:
             drafts = [
                 stack.enter_context(
-                    Draft(target.path, settings.force, again, stale(target.path) if target.path else "")
+                    AtomicFile(target.path, settings.force, resume, stale(target.path) if target.path else "")
                 )
                 for target in tasks[0].targets
             ]
@@ -159,7 +160,7 @@ def results(
         task.opened.forget()
 
 
-def _made(task: Task, drafts: list[Draft]) -> list[FeatureMap]:
+def _made(task: Task, drafts: list[AtomicFile]) -> list[FeatureMap]:
     """Compute the maps and write them into the drafts."""
     plan, metadata = task.plan, task.said.metadata
     reader = task.opened.reader()
@@ -167,14 +168,14 @@ def _made(task: Task, drafts: list[Draft]) -> list[FeatureMap]:
     books = [[_canvas(task, target, metadata, most) for _ in range(task.pages)] for target in task.targets]
     canvases = [canvas for book in books for canvas in book]
     shared = canvases * (plan.outcome.maps // len(canvases))  # an array is one canvas for all maps
-    compute = partial(_computed, task, reader, shared, _colours(task.colormap))
+    compute = partial(_computed, task, reader, shared, _colors(task.colormap))
     writers = [partial(_write, *each) for each in zip(task.targets, books, drafts, strict=True)]
     return _written(compute, list(zip(writers, books, strict=True)))
 
 
-def _computed(task: Task, reader: Reader, surfaces: list[Canvas], colours: Array | None) -> list[FeatureMap]:
+def _computed(task: Task, reader: Reader, surfaces: list[Canvas], colors: Array | None) -> list[FeatureMap]:
     """The maps, of a picture that is sound to its end, also behind the last row that a window reads."""
-    maps = feature_maps(task.plan, reader, task.treatment, task.mapping, surfaces, colours)
+    maps = feature_maps(task.plan, reader, task.treatment, task.mapping, surfaces, colors)
     header = task.opened.header
     if header.frames == 1 and isinstance(task.opened.format, Progressive):
         reader.rows(0, header.rows - 1, header.rows)
@@ -212,10 +213,10 @@ def _written(
     return maps
 
 
-def _colours(colormap: str) -> Array | None:
+def _colors(colormap: str) -> Array | None:
     if colormap == GRAY:
         return None
-    from convcli.pipeline.colormaps import table  # only who asks for colours pays for this import
+    from convcli.pipeline.colormaps import table  # only who asks for colors pays for this import
 
     return table(colormap)
 
@@ -225,16 +226,16 @@ def _canvas(task: Task, target: Target, metadata: Metadata, most: float) -> Canv
     return Canvas(task.layout, registry.encoder(target.format, task.layout, metadata, height), height, most)
 
 
-def _claim(task: Task, settings: Settings, ledger: Ledger, again: bool, single: bool) -> None:
-    own = task.source if single and not again else None
+def _claim(task: Task, settings: Settings, ledger: OutputLedger, resume: bool, single: bool) -> None:
+    own = task.source if single and not resume else None
     for target in task.targets:
         if target.path is None:
             check_stream()
         else:
-            ledger.claim(target.path, settings.force or again, not settings.output.is_one_file, own)
+            ledger.claim(target.path, settings.force or resume, not settings.output.is_one_file, own)
 
 
-def _write(target: Target, book: list[Canvas], draft: Draft) -> None:
+def _write(target: Target, book: list[Canvas], draft: AtomicFile) -> None:
     """Write the canvases of a file, one behind the other."""
     with encoding(target, draft):
         for canvas in book:
@@ -242,7 +243,7 @@ def _write(target: Target, book: list[Canvas], draft: Draft) -> None:
 
 
 @contextmanager
-def encoding(target: Target, draft: Draft) -> Iterator[None]:
+def encoding(target: Target, draft: AtomicFile) -> Iterator[None]:
     """Turn whatever an encoder raises into one `OutputError`."""
     try:
         with draft.refusals():
@@ -314,7 +315,7 @@ def _value_notes(found: FeatureMap, dtype: DType) -> list[str]:
 
 def _mapping_text(task: Task, found: FeatureMap) -> str:
     text = task.described(found.mapping)
-    return text if task.colormap == GRAY else f"{text}; in the colours of {task.colormap}"
+    return text if task.colormap == GRAY else f"{text}; in the colors of {task.colormap}"
 
 
 def _kind(task: Task, stack: bool) -> str:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Final
 
 from convcli.core.dtypes import Affine, DType, span
-from convcli.core.errors import ArgumentError, shown, suggest
+from convcli.core.errors import ArgumentError, quoted, suggest
 from convcli.core.frozen import frozen, replace
 from convcli.core.numerals import short, text_of
 from convcli.core.rational import Number, parse_number
@@ -45,7 +45,7 @@ class Mapping:
         """
         kind, _, arguments = text.strip().casefold().partition(":")
         if kind not in KINDS:
-            raise ArgumentError(f"map {shown(text)} is not one of {', '.join(KINDS)}{suggest(kind, KINDS)}")
+            raise ArgumentError(f"map {quoted(text)} is not one of {', '.join(KINDS)}{suggest(kind, KINDS)}")
         limits = _limits(text, arguments)
         match kind, limits:
             case _, []:
@@ -55,7 +55,7 @@ class Mapping:
             case "stretch", [low, high]:
                 return _stretched(text, low, high)
         raise ArgumentError(
-            f"map {shown(text)}: allowed are signed:LIMIT, stretch:LOW,HIGH, with numbers or percentages "
+            f"map {quoted(text)}: allowed are signed:LIMIT, stretch:LOW,HIGH, with numbers or percentages "
             "(signed:99%, stretch:1%,99%)"
         )
 
@@ -176,25 +176,25 @@ def _limits(text: str, arguments: str) -> list[_Limit]:
         parts = [part.strip() for part in arguments.split(",")] if arguments else []
         return [(parse_number(part.removesuffix("%")), part.endswith("%")) for part in parts]
     except ValueError as error:
-        raise ArgumentError(f"map {shown(text)}: {error}") from error
+        raise ArgumentError(f"map {quoted(text)}: {error}") from error
 
 
 def _signed(text: str, limit: _Limit) -> Mapping:
     number, is_percentage = limit
     if is_percentage:
         if not 0 < number <= 100:
-            raise ArgumentError(f"map {shown(text)}: the percentage must be above 0, at most 100")
+            raise ArgumentError(f"map {quoted(text)}: the percentage must be above 0, at most 100")
         return Mapping("signed", percents=((100 - number) / 2, (100 + number) / 2))
     if number <= 0:
-        raise ArgumentError(f"map {shown(text)}: the limit must be above 0")
+        raise ArgumentError(f"map {quoted(text)}: the limit must be above 0")
     return Mapping("signed", -number, number)
 
 
 def _stretched(text: str, low: _Limit, high: _Limit) -> Mapping:
     if any(is_percentage and not 0 <= number <= 100 for number, is_percentage in (low, high)):
-        raise ArgumentError(f"map {shown(text)}: a percentage is from 0 to 100")
+        raise ArgumentError(f"map {quoted(text)}: a percentage is from 0 to 100")
     if low[1] == high[1] and low[0] >= high[0]:
-        raise ArgumentError(f"map {shown(text)}: LOW must be below HIGH")
+        raise ArgumentError(f"map {quoted(text)}: LOW must be below HIGH")
     (first, last), (starts, stops) = ((None if end[1] else end[0] for end in (low, high)), (low[1], high[1]))
     percents = (low[0] if starts else None, high[0] if stops else None)
     return Mapping("stretch", first, last, percents if starts or stops else WHOLE)

@@ -11,11 +11,11 @@ from typing import Final
 
 import numpy as np
 
-from convcli.core.errors import ArgumentError, OutputError, one_line, shown
+from convcli.core.errors import ArgumentError, OutputError, one_line, quoted
 from convcli.core.frozen import frozen, replace
 from convcli.files.input import STREAM
 from convcli.formats.base import Format, Near
-from convcli.formats.capacity import Picture, check, holds, loss, sized
+from convcli.formats.capacity import OutputKind, check, holds, loss, sized
 from convcli.formats.registry import FORMATS, format_named, format_of_suffix, readable, written
 
 FIELDS: Final = ("dir", "stem", "kernel", "index", "frame", "suffix")
@@ -132,7 +132,7 @@ class Output:
             return replace(self, spec=str(place.parent / _escaped(folder) / place.name))
         return replace(self, spec=f"{self.spec}/{_escaped(folder) if self._is_template else folder}/")
 
-    def foretold(self, source: str, kernel: str, maps: int) -> list[Path]:
+    def expected(self, source: str, kernel: str, maps: int) -> list[Path]:
         """The places of the results of a picture whose own format holds them, told from its name alone.
 
         Raises:
@@ -140,7 +140,7 @@ class Output:
         """
         self._check_index(kernel, maps)
         chosen = format_named(self.format) if self.format else format_of_suffix(Path(source).suffix)
-        picture = Picture(np.dtype(np.uint8), 1)
+        picture = OutputKind(np.dtype(np.uint8), 1)
         return [
             self._place(source, kernel, index, maps, chosen or FORMATS[0], picture) for index in range(maps)
         ]
@@ -167,7 +167,9 @@ class Output:
             return Path(name) / _DEFAULT.format_map(values) if name.endswith("/") else Path(name)
         return (Path(self.spec) if self.spec else origin.parent) / name
 
-    def targets(self, source: str, kernel: str, maps: int, came_as: Format, picture: Picture) -> list[Target]:
+    def targets(
+        self, source: str, kernel: str, maps: int, came_as: Format, picture: OutputKind
+    ) -> list[Target]:
         """The place of each of ``maps`` results of this kind.
 
         Raises:
@@ -241,7 +243,7 @@ class Output:
         return found
 
     def _place(
-        self, source: str, kernel: str, index: int, maps: int, chosen: Format, picture: Picture
+        self, source: str, kernel: str, index: int, maps: int, chosen: Format, picture: OutputKind
     ) -> Path:
         suffix = Path(source).suffix
         suffix = suffix if suffix.casefold() in chosen.suffixes else chosen.suffixes[0]
@@ -276,18 +278,18 @@ def safe(name: str) -> str:
     return re.sub(r"[^\w.@+=-]+", "-", name).strip("-.") or "kernel"
 
 
-def _target(path: Path | None, chosen: Format, picture: Picture) -> Target:
+def _target(path: Path | None, chosen: Format, picture: OutputKind) -> Target:
     """A place in a format that was asked for, with a note of what it loses."""
     check(chosen, picture, path)
     return Target(path, chosen, loss(chosen, picture))
 
 
-def _keeper(wanted: Format, picture: Picture) -> Format:
+def _keeper(wanted: Format, picture: OutputKind) -> Format:
     """``wanted`` where it holds the result, else the first format that does."""
     return next(entry for entry in (wanted, *FORMATS) if holds(entry, picture))
 
 
-def _replaced(wanted: Format, chosen: Format, picture: Picture) -> str:
+def _replaced(wanted: Format, chosen: Format, picture: OutputKind) -> str:
     exactly = " without loss" if isinstance(wanted, Near) else ""
     return f"written as {chosen.name}: {wanted.name} cannot hold {sized(wanted, picture)}{exactly}"
 
@@ -296,17 +298,17 @@ def _check_template(text: str) -> None:
     try:
         parsed = list(string.Formatter().parse(text))
     except ValueError as error:
-        raise ArgumentError(f"output template {shown(text)}: {error}") from error
+        raise ArgumentError(f"output template {quoted(text)}: {error}") from error
     for (_, field, spec, how), (behind, *_) in zip_longest(parsed, parsed[1:], fillvalue=("",) * 4):
         if field is None:
             continue
         if field not in FIELDS or how:
             allowed = ", ".join(f"{{{name}}}" for name in FIELDS)
-            raise ArgumentError(f"output template {shown(text)}: {{{field}}} is not one of {allowed}")
+            raise ArgumentError(f"output template {quoted(text)}: {{{field}}} is not one of {allowed}")
         if spec and not (field in ("index", "frame") and re.fullmatch(r"0\d", spec)):
             raise ArgumentError(
-                f"output template {shown(text)}: {shown(spec)} cannot stand behind {field}; "
+                f"output template {quoted(text)}: {quoted(spec)} cannot stand behind {field}; "
                 "allowed: a width of {index} or {frame}, as in {index:03}"
             )
         if field == "dir" and not behind.startswith(os.sep):
-            raise ArgumentError(f"output template {shown(text)}: {{dir}} is a folder; put / after it")
+            raise ArgumentError(f"output template {quoted(text)}: {{dir}} is a folder; put / after it")

@@ -20,22 +20,21 @@ from convcli.engine.planner import choose, method_named, strip_bytes
 from convcli.formats import registry
 from convcli.formats.base import Banded, Coding, Format, Header, Layout, Metadata
 from convcli.formats.calibration import Sampling
-from convcli.formats.capacity import Picture
+from convcli.formats.capacity import OutputKind
 from convcli.formats.metadata import Said, fitted
 from convcli.geometry.axes import Axis, Geometry, geometry
-from convcli.geometry.padding import Fill, Padding
+from convcli.geometry.padding import Fill
 from convcli.kernels.kernel import Kernel
 from convcli.pipeline.canvas import MOST_WAITING
 from convcli.pipeline.color import decoded, products, white
-from convcli.pipeline.feature_map import Treatment
+from convcli.pipeline.feature_map import ColorHandling
 from convcli.pipeline.mapping import Mapping
-from convcli.pipeline.naming import Output, Target
+from convcli.pipeline.naming import Target
+from convcli.pipeline.settings import GRAY, Settings
 
 LUMA: Final = tuple(Fraction(share, 1000) for share in (299, 587, 114))
 """Shares of red, green and blue in brightness: ITU-R BT.601."""
 
-GRAY: Final = "gray"
-"""The colour map that leaves pixels as they are."""
 
 SHARERS: Final = 8
 """Workers that a picture is cut for: a file's bytes follow its strips, and do not depend on the machine."""
@@ -45,42 +44,6 @@ _TALLER: Final = 2  # times a plan's strips, at most, for whole bands
 _PROGRAM: Final = 2**25  # bytes that a process takes beside its pictures
 _WEIGHT: Final = 64  # bytes for each weight, as floats, as integers and as a method lays them out
 
-PHOTOGRAPH: Final = Padding.parse("same:reflect")
-
-
-@frozen(eq=False)
-class Settings:
-    """What to do with every picture of a run; the words are those of the command line.
-
-    ``frames`` are those of a file of several, ``stack`` puts all maps into one file, as pages of a TIFF
-    or channels of an array, ``colormap`` colours maps of one channel, and ``notes`` go into every report.
-    """
-
-    kernel: Kernel
-    stride: tuple[int, ...] = (1, 1)
-    padding: Padding = PHOTOGRAPH
-    dilation: tuple[int, ...] = (1, 1)
-    flip: bool = False
-    channels: str | None = None
-    groups: int = 1
-    mapping: Mapping = Mapping()
-    output: Output = Output()
-    force: bool = False
-    double: bool = False
-    method: str = "auto"
-    threads: int | None = None
-    max_pixels: int | None = None
-    max_memory: int | None = None
-    alpha: str | None = None
-    linear: bool = False
-    depth: str | None = None
-    strip: bool = False
-    frames: slice = slice(None)
-    stack: bool = False
-    colormap: str = "gray"
-    coding: Coding = Coding()
-    notes: tuple[str, ...] = ()
-
 
 @frozen(eq=False)
 class Task:
@@ -88,7 +51,7 @@ class Task:
 
     Attributes:
         pages: maps that stand behind each other in one file.
-        colormap: of `colourmaps.COLOURMAPS`.
+        colormap: of `colormaps.COLORMAPS`.
         frame: the number of the one that goes to a file of its own.
     """
 
@@ -97,7 +60,7 @@ class Task:
     geometry: Geometry
     channels: str
     plan: Plan
-    treatment: Treatment
+    treatment: ColorHandling
     mapping: Mapping
     layout: Layout
     targets: tuple[Target, ...]
@@ -192,7 +155,7 @@ def _prepared(
     bands = tensor or (header.bands and count == header.channels)
     layout = Layout(rows, columns, count, dtype, plan.problem.batch * plan.problem.depth.output, bands)
     frames = frames if mixed else layout.frames * pages
-    picture = Picture(dtype, count, frames, mixed, frame or 0, bands, rows, columns)
+    picture = OutputKind(dtype, count, frames, mixed, frame or 0, bands, rows, columns)
     picture = replace(picture, options=_options(picture, settings, mapping, header))
     targets = output.targets(source, kernel.name, maps, opened.format, picture)
     plan = _cut(plan, targets[0].format, layout, settings.coding)
@@ -219,8 +182,8 @@ def _prepared(
 
 
 def _options(
-    picture: Picture, settings: Settings, mapping: Mapping, header: Header
-) -> tuple[tuple[str, Picture], ...]:
+    picture: OutputKind, settings: Settings, mapping: Mapping, header: Header
+) -> tuple[tuple[str, OutputKind], ...]:
     """Other options that make other results of the same image, those that change least first."""
     depths = [("", picture), *_depths(picture, settings, mapping, header)]
     found = []
@@ -236,8 +199,8 @@ def _options(
 
 
 def _depths(
-    picture: Picture, settings: Settings, mapping: Mapping, header: Header
-) -> Iterator[tuple[str, Picture]]:
+    picture: OutputKind, settings: Settings, mapping: Mapping, header: Header
+) -> Iterator[tuple[str, OutputKind]]:
     """Options for another type of values; negative ones and those of --map raw need another mapping too."""
     if settings.colormap != GRAY:
         return
@@ -253,7 +216,7 @@ def _depths(
         yield "--depth float", replace(picture, dtype=floats)
 
 
-def _alphas(picture: Picture, settings: Settings) -> Iterator[tuple[str, Picture]]:
+def _alphas(picture: OutputKind, settings: Settings) -> Iterator[tuple[str, OutputKind]]:
     """Options for the last of two or four channels."""
     if picture.channels not in (2, 4) or settings.stack:
         return
@@ -264,7 +227,7 @@ def _alphas(picture: Picture, settings: Settings) -> Iterator[tuple[str, Picture
 
 
 def _mapping(settings: Settings, filter_: Filter, floats: bool) -> Mapping:
-    """The mapping, which a colour map with a middle wants to have 0 there."""
+    """The mapping, which a color map with a middle wants to have 0 there."""
     asked = settings.mapping
     if settings.colormap == GRAY:
         return asked.resolved(filter_, floats)
@@ -277,22 +240,22 @@ def _mapping(settings: Settings, filter_: Filter, floats: bool) -> Mapping:
         return Mapping("signed", asked.low, asked.high)
     if asked.kind == "raw":
         raise ArgumentError(
-            "map raw keeps values, a colormap colours pixels; use clip, abs, signed or stretch"
+            "map raw keeps values, a colormap colors pixels; use clip, abs, signed or stretch"
         )
     found = asked.resolved(filter_, False)
     return Mapping("stretch") if floats and asked.kind == "auto" and found.kind == "clip" else found
 
 
-def _depth(settings: Settings, plan: Plan, treatment: Treatment) -> str | None:
-    """--depth; 8 bits where a colour map says so, which one channel can have."""
+def _depth(settings: Settings, plan: Plan, treatment: ColorHandling) -> str | None:
+    """--depth; 8 bits where a color map says so, which one channel can have."""
     if settings.colormap == GRAY:
         return settings.depth
     lanes = plan.problem.lanes - (treatment.alpha == "filter")
     if settings.stack:
-        raise ArgumentError("a stack holds values, which no colormap colours; use --sheet, or leave --stack")
+        raise ArgumentError("a stack holds values, which no colormap colors; use --sheet, or leave --stack")
     if lanes > 1:
         raise ArgumentError(
-            f"colormap {settings.colormap} colours one channel, the feature map has {lanes}; "
+            f"colormap {settings.colormap} colors one channel, the feature map has {lanes}; "
             "allowed: --channels gray or sum"
         )
     if settings.depth in ("16", "float"):
@@ -324,7 +287,7 @@ def _kept(header: Header, settings: Settings, layout: Layout) -> Metadata:
     metadata = header.metadata
     if layout.frames != header.frames:
         metadata = replace(metadata, timing=None)
-    if settings.colormap != GRAY:  # its colours are those of sRGB
+    if settings.colormap != GRAY:  # its colors are those of sRGB
         metadata = replace(metadata, icc=None, gamma=None, srgb=None)
     if settings.strip:
         metadata = Metadata(subsampling=metadata.subsampling, timing=metadata.timing)
@@ -347,8 +310,8 @@ def _said(metadata: Metadata, wanted: Format, channels: int, shape: Geometry, fr
     return fitted(metadata, wanted.name, wanted.carries(channels), channels, samplings, frames)
 
 
-def planned(header: Header, settings: Settings) -> tuple[Geometry, str, Treatment, Plan]:
-    """The sizes, what happens to channels and colours, and the plan for a picture of this header."""
+def planned(header: Header, settings: Settings) -> tuple[Geometry, str, ColorHandling, Plan]:
+    """The sizes, what happens to channels and colors, and the plan for a picture of this header."""
     shape = _sizes(header, settings)
     channels = _channels(_wanted_channels(header, settings), settings, header)
     treatment = _treatment(header, channels, settings)
@@ -369,39 +332,39 @@ def _sizes(header: Header, settings: Settings) -> Geometry:
     return geometry((header.frames, *size), (kernel.depth, *kernel.size), steps[0], padding, steps[1])
 
 
-def _treatment(header: Header, channels: str, settings: Settings) -> Treatment:
-    """What happens to alpha, by default filtered with the colours by averages and kept by other kernels."""
+def _treatment(header: Header, channels: str, settings: Settings) -> ColorHandling:
+    """What happens to alpha, by default filtered with the colors by averages and kept by other kernels."""
     asked = "drop" if settings.stack and settings.alpha is None else settings.alpha
     if settings.stack and asked != "drop":
         raise ArgumentError(f"alpha {asked} has no place in a stack of maps; allowed: drop")
-    none = Treatment("none", settings.linear, header.dtype)
+    none = ColorHandling("none", settings.linear, header.dtype)
     if not header.alpha:
         return none
     reason = _unfilterable(settings.kernel, channels, none.values)
     if asked == "filter" and reason:
         raise ArgumentError(f"alpha filter cannot be done: {reason}; allowed: keep, drop")
     chosen = asked or ("keep" if reason else "filter")
-    return Treatment(chosen, settings.linear, header.dtype, settings.padding.fill.value)
+    return ColorHandling(chosen, settings.linear, header.dtype, settings.padding.fill.value)
 
 
 def _unfilterable(kernel: Kernel, channels: str, values: DType) -> str:
-    """Why alpha cannot be filtered with the colours; empty where it can."""
+    """Why alpha cannot be filtered with the colors; empty where it can."""
     if kernel.combine or any(abs(float(total) - 1) > UNIT for total in kernel.map_sums):
         return "the weights do not sum to 1"
     if kernel.is_identity:
         return "the kernel leaves every pixel as it is"
     if channels != "each":
-        return f"the colours are combined (--channels {channels})"
+        return f"the colors are combined (--channels {channels})"
     if products(values) is None:
         return f"{values} times {values} needs a wider type than there is"
     return ""
 
 
 def _wanted_channels(header: Header, settings: Settings) -> str | None:
-    """--channels; a colour map colours the brightness of a picture in colours."""
-    colours = header.channels - header.alpha
+    """--channels; a color map colors the brightness of a picture in colors."""
+    colors = header.channels - header.alpha
     own = (
-        settings.colormap != GRAY and colours > 1 and settings.kernel.tensor_shape[-2] == settings.groups == 1
+        settings.colormap != GRAY and colors > 1 and settings.kernel.tensor_shape[-2] == settings.groups == 1
     )
     return "gray" if own and settings.channels is None else settings.channels
 
@@ -409,51 +372,51 @@ def _wanted_channels(header: Header, settings: Settings) -> str | None:
 def _check_groups(asked: str | None, settings: Settings, header: Header) -> None:
     """Refuse groups that the kernel or the picture does not have."""
     kernel, groups = settings.kernel, settings.groups
-    colours = header.channels - header.alpha
+    colors = header.channels - header.alpha
     inputs, maps = kernel.tensor_shape[-2:]
     if asked not in (None, "sum"):
         raise ArgumentError(f"--channels {asked} has no groups of channels; allowed: sum")
     if maps % groups:
         raise ArgumentError(f"{groups} groups do not divide the {maps} maps of kernel {kernel.name}")
-    if inputs * groups != colours:
+    if inputs * groups != colors:
         raise ArgumentError(
             f"kernel {kernel.name} takes {inputs * groups} channels in {groups} groups; "
-            f"this picture has {colours}"
+            f"this picture has {colors}"
         )
 
 
 def _channels(asked: str | None, settings: Settings, header: Header) -> str:
     kernel, inputs = settings.kernel, settings.kernel.tensor_shape[-2]
-    colours = header.channels - header.alpha
+    colors = header.channels - header.alpha
     if settings.groups > 1:
         _check_groups(asked, settings, header)
         return "sum"
     chosen = asked or ("each" if inputs == 1 else "sum")
-    if chosen == "gray" and (header.bands or colours > 3):
+    if chosen == "gray" and (header.bands or colors > 3):
         raise ArgumentError(
             f"brightness (--channels gray) is that of gray or RGB, this image is {header.kind}; "
-            f"allowed: --channels each or sum{', or --alpha drop, without the last band' * (colours <= 4)}"
+            f"allowed: --channels each or sum{', or --alpha drop, without the last band' * (colors <= 4)}"
         )
-    if inputs > 1 and (chosen != "sum" or inputs != colours):
+    if inputs > 1 and (chosen != "sum" or inputs != colors):
         raise ArgumentError(
             f"kernel {kernel.name} takes {inputs} input channels, which needs --channels sum "
-            f"and a picture of {inputs} colours; this one has {colours}"
+            f"and a picture of {inputs} colors; this one has {colors}"
             + "".join(f" ({note})" for note in kernel.about.notes)
         )
     return chosen
 
 
 def _problem(
-    header: Header, shape: Geometry, channels: str, treatment: Treatment, settings: Settings
+    header: Header, shape: Geometry, channels: str, treatment: ColorHandling, settings: Settings
 ) -> Problem:
     kernel, fill = settings.kernel, settings.padding.fill
     if treatment.linear:  # its values are light, from 0 to 1
         kernel = kernel.biased(tuple(bias / white(header.dtype) for bias in kernel.biases))
         fill = _lit(fill, header.dtype)
     filter_ = Filter.of(kernel, spatial=kernel.spatial, flip=settings.flip)
-    colours = header.channels - header.alpha
-    summed = 1 if channels == "each" else colours
-    if channels == "gray" and colours == 3:
+    colors = header.channels - header.alpha
+    summed = 1 if channels == "each" else colors
+    if channels == "gray" and colors == 3:
         filter_ = filter_.per_input(LUMA)
     elif summed > 1 and filter_.inputs == settings.groups == 1:
         filter_ = filter_.per_input((exact_number(1),) * summed)
@@ -464,10 +427,10 @@ def _problem(
         filter=filter_,
         dtype=treatment.dtype,
         fill=fill,
-        outside=_outside(fill, treatment, colours),
+        outside=_outside(fill, treatment, colors),
         channels=summed,
         groups=settings.groups,
-        lanes=colours // summed + (treatment.alpha == "filter"),
+        lanes=colors // summed + (treatment.alpha == "filter"),
         double=settings.double or (kernel.combine == "l2" and header.dtype.kind != "f"),  # to be mapped
     )
 
@@ -478,12 +441,12 @@ def _lit(fill: Fill, dtype: DType) -> Fill:
     return replace(fill, value=light)
 
 
-def _outside(fill: Fill, treatment: Treatment, colours: int) -> tuple[float, ...]:
-    """A constant fill by lanes where alpha is filtered: 0 is nothing, another value an opaque colour."""
+def _outside(fill: Fill, treatment: ColorHandling, colors: int) -> tuple[float, ...]:
+    """A constant fill by lanes where alpha is filtered: 0 is nothing, another value an opaque color."""
     if treatment.alpha != "filter" or fill.mode != "constant" or not fill.value:
         return ()
     opaque = white(treatment.values)
-    return (fill.value * opaque,) * colours + (opaque,)
+    return (fill.value * opaque,) * colors + (opaque,)
 
 
 def _target_dtype(mapping: Mapping, source: DType, plan: Plan, depth: str | None) -> DType:

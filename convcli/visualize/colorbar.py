@@ -1,4 +1,4 @@
-"""Which value has which colour: a bar beside a feature map, with numbers."""
+"""Which value has which color: a bar beside a feature map, with numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from convcli.core.numerals import short
 from convcli.core.rational import Number
 from convcli.pipeline.colormaps import MIDDLE, table
 from convcli.pipeline.mapping import Mapping
-from convcli.visualize.scene import FAINT, FRAME, Box, Item, Line, Picture, Text, ascent
+from convcli.visualize.scene import FAINT, FRAME, Box, Item, Line, PlacedImage, Text, ascent
 from convcli.visualize.text import width
 
 BAR: Final = 32
@@ -40,7 +40,7 @@ class Bar:
     Attributes:
         mapping: with the range that it used.
         white: the value that is white where the mapping is ``clip`` or ``abs``.
-        colormap: of `colourmaps.COLOURMAPS`.
+        colormap: of `colormaps.COLORMAPS`.
     """
 
     mapping: Mapping
@@ -64,7 +64,7 @@ class Bar:
             offset = -gain * low
         return np.rint(values * gain + offset).clip(0, _WHITE).astype(np.uint8)
 
-    def colours(self, length: int) -> Array:
+    def colors(self, length: int) -> Array:
         """(length, 3): those of evenly spaced values, the lowest first."""
         low, high = map(float, self.ends)
         return table(self.colormap)[self.pixels(np.linspace(low, high, length))]
@@ -138,9 +138,9 @@ def least(bar: Bar) -> int:
 def level(bar: Bar, place: tuple[int, int], length: int) -> Iterator[Item]:
     """A bar from left to right, its numbers below it, of `BAR` pixels in all."""
     left, top = place
-    colours = np.repeat(bar.colours(length)[None], _THICK, 0)
+    colors = np.repeat(bar.colors(length)[None], _THICK, 0)
     yield Box((left - 1, top - 1), length + 2, _THICK + 2, outline=FRAME)
-    yield Picture(place, colours)
+    yield PlacedImage(place, colors)
     base = top + _THICK + _TICK + ascent(_SMALL)
     for at, text in bar.numbers(length, across):
         anchor = "start" if at == 0 else "end" if at == length - 1 else "middle"
@@ -151,9 +151,9 @@ def level(bar: Bar, place: tuple[int, int], length: int) -> Iterator[Item]:
 def upright(bar: Bar, place: tuple[int, int], length: int) -> Iterator[Item]:
     """A bar from the bottom up, its numbers at its right."""
     left, top = place
-    colours = np.repeat(bar.colours(length)[::-1, None], _THICK, 1)
+    colors = np.repeat(bar.colors(length)[::-1, None], _THICK, 1)
     yield Box((left - 1, top - 1), _THICK + 2, length + 2, outline=FRAME)
-    yield Picture(place, colours)
+    yield PlacedImage(place, colors)
     for at, text in _upright_numbers(bar, length):
         height = top + length - 1 - at
         yield Line((left + _THICK + 1, height), (left + _THICK + _TICK, height))

@@ -104,10 +104,10 @@ def _picture(place: tuple[int, int], pixels: Array, scale: Scale, values: Array 
     """Framed, with a number in each pixel where there are values and room."""
     yield from framed(place, pixels, scale.zoom)
     if values is not None and scale.box == 1:
-        colours = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
+        colors = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
         texts = np.array([short_number(_meant(value)) for value in values.flat], object)
         size = points(texts.flat, scale.zoom)
-        yield from numbers(place, texts.reshape(values.shape), colours, scale.zoom, size)
+        yield from numbers(place, texts.reshape(values.shape), colors, scale.zoom, size)
 
 
 def _meant(value: Any) -> Number:
@@ -149,7 +149,7 @@ class _Row:
 
     @property
     def bar(self) -> int:
-        """Pixels of the colour bar."""
+        """Pixels of the color bar."""
         return max(self.size[0], _LEAST_BAR)
 
     @property

@@ -1,4 +1,4 @@
-"""The weights behind a feature map as squares in colours, with numbers where they fit, and words below."""
+"""The weights behind a feature map as squares in colors, with numbers where they fit, and words below."""
 
 from __future__ import annotations
 
@@ -95,25 +95,25 @@ class Grids:
             yield from line((left, top), words, _SMALL, FAINT, 1e9)
             top += 16
 
-    def _plane(self, colours: Array, texts: Array, place: tuple[int, int], size: int) -> Iterator[Item]:
+    def _plane(self, colors: Array, texts: Array, place: tuple[int, int], size: int) -> Iterator[Item]:
         if self.cell < _JOINTED:
-            yield from framed(place, colours, self.cell)
+            yield from framed(place, colors, self.cell)
             return
         left, top = place
         for row, column in np.ndindex(texts.shape):
             corner = left + column * self.cell, top + row * self.cell
-            red, green, blue = (int(part) for part in colours[row, column])
+            red, green, blue = (int(part) for part in colors[row, column])
             yield Box(corner, self.cell + 1, self.cell + 1, (red, green, blue), FRAME)
-        yield from numbers(place, texts, colours, self.cell, size)
+        yield from numbers(place, texts, colors, self.cell, size)
 
 
-def numbers(place: tuple[int, int], texts: Array, colours: Array, cell: int, size: int) -> Iterator[Item]:
-    """A text of so many points in each cell of a grid of these colours, (rows, columns, 3); none for 0."""
+def numbers(place: tuple[int, int], texts: Array, colors: Array, cell: int, size: int) -> Iterator[Item]:
+    """A text of so many points in each cell of a grid of these colors, (rows, columns, 3); none for 0."""
     left, top = place
     if not size:
         return
     for row, column in np.ndindex(texts.shape):
-        ink = _WHITE if float(colours[row, column] @ _LUMA) < _DARK else INK
+        ink = _WHITE if float(colors[row, column] @ _LUMA) < _DARK else INK
         middle = left + (column + 0.5) * cell, top + row * cell + round(cell / 2 + size * 0.36)
         yield Text(middle, str(texts[row, column]), size, ink, "middle")
 

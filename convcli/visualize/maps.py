@@ -19,7 +19,7 @@ from convcli.files.input import STREAM, Input
 from convcli.formats import registry
 from convcli.formats.base import Header
 from convcli.kernels.describe import map_name
-from convcli.pipeline.canvas import Kept
+from convcli.pipeline.canvas import InMemory
 from convcli.pipeline.color import white
 from convcli.pipeline.colormaps import MIDDLE, table
 from convcli.pipeline.feature_map import feature_maps
@@ -27,7 +27,8 @@ from convcli.pipeline.job import report_of
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import Output
 from convcli.pipeline.report import Report
-from convcli.pipeline.task import GRAY, Settings, Task, prepare
+from convcli.pipeline.settings import GRAY, Settings
+from convcli.pipeline.task import Task, prepare
 from convcli.visualize.colorbar import Bar
 from convcli.visualize.display import AS_IT_IS, Scale, check_seen, drawn_range, on_paper
 
@@ -44,9 +45,9 @@ class Exhibited:
 
     Attributes:
         settings: of its kernel.
-        shades: (rows, columns, 1 or 3) of uint8, before they are coloured.
+        shades: (rows, columns, 1 or 3) of uint8, before they are colored.
         report: as ``apply`` makes it; its target is the map's pixels.
-        bar: which value has which colour.
+        bar: which value has which color.
         values: (rows, columns) of float64 before the mapping, where they are few and of one channel.
     """
 
@@ -67,7 +68,7 @@ class Exhibited:
         return map_name(self.settings.kernel, self.report.index)[1]
 
     def pixels(self, scale: Scale = AS_IT_IS) -> Array:
-        """(rows, columns[, 3]) of uint8 in the colours of the map; smaller ones by values, not by colours."""
+        """(rows, columns[, 3]) of uint8 in the colors of the map; smaller ones by values, not by colors."""
         drawn = scale.drawn(self.shades, MIDDLE if self.bar.mapping.kind == "signed" else None)
         if drawn.shape[2] == 3:
             return drawn
@@ -165,7 +166,7 @@ def _exhibited(
         map_
         for settings in each
         for task, *_ in prepare(source, runs, settings)
-        for map_ in _maps(_seen_well(_uncoloured(task), settings, drawn), settings)
+        for map_ in _maps(_seen_well(_uncolored(task), settings, drawn), settings)
     ]
 
 
@@ -185,8 +186,8 @@ def _seen_well(task: Task, settings: Settings, drawn: tuple[int, int] | None) ->
     return task
 
 
-def _uncoloured(task: Task) -> Task:
-    """The same task whose maps stay gray, because means are those of values, not of colours."""
+def _uncolored(task: Task) -> Task:
+    """The same task whose maps stay gray, because means are those of values, not of colors."""
     if task.colormap == GRAY:
         return task
     layout = replace(task.layout, channels=task.layout.channels - 2)
@@ -195,7 +196,7 @@ def _uncoloured(task: Task) -> Task:
 
 def _maps(task: Task, settings: Settings) -> list[Exhibited]:
     begun = time.perf_counter()
-    surfaces = [Kept(task.layout) for _ in range(task.plan.outcome.maps)]
+    surfaces = [InMemory(task.layout) for _ in range(task.plan.outcome.maps)]
     found = feature_maps(task.plan, task.opened.reader(), task.treatment, task.mapping, surfaces)
     seconds = (time.perf_counter() - begun) / len(found)
     values = _values(task, len(found))
@@ -218,7 +219,7 @@ def _values(task: Task, count: int) -> list[Array | None]:
     layout = replace(task.layout, dtype=np.dtype(np.float64))
     if layout.channels != 1 or max(layout.rows, layout.columns) > FEW:
         return [None] * count
-    surfaces = [Kept(layout) for _ in range(count)]
+    surfaces = [InMemory(layout) for _ in range(count)]
     feature_maps(task.plan, task.opened.reader(), task.treatment, Mapping("raw"), surfaces)
     return [surface.pictures[0, ..., 0] for surface in surfaces]
 

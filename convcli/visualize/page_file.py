@@ -11,7 +11,7 @@ from convcli.core.dtypes import Array
 from convcli.core.errors import OutputError, one_line
 from convcli.core.frozen import frozen
 from convcli.formats.base import Coding, Format, Metadata
-from convcli.formats.capacity import Picture, check
+from convcli.formats.capacity import OutputKind, check
 from convcli.formats.registry import FORMATS
 from convcli.pipeline.naming import Output
 from convcli.visualize.scene import Scene, raster, svg
@@ -19,11 +19,11 @@ from convcli.visualize.scene import Scene, raster, svg
 SVG: Final = "svg"
 _SUFFIX: Final = ".svg"
 _BYTES: Final = np.dtype(np.uint8)
-_COLOURS: Final = 3
+_COLORS: Final = 3
 
 
 @frozen
-class Plate:
+class PageFile:
     """Where a page goes: ``path`` is None for standard output, ``format`` None for SVG."""
 
     path: Path | None
@@ -38,12 +38,12 @@ class Plate:
         """The file."""
         if self.format is None:
             return svg(scene).encode("utf-8")
-        check(self.format, Picture(_BYTES, _COLOURS, rows=scene.height, columns=scene.width), self.path)
+        check(self.format, OutputKind(_BYTES, _COLORS, rows=scene.height, columns=scene.width), self.path)
         pixels: Array = raster(scene)
         return self.format.encode(pixels, Metadata(coding=self.coding))
 
 
-def plate(source: str, kind: str, spec: str | None, format_name: str | None) -> Plate:
+def plate(source: str, kind: str, spec: str | None, format_name: str | None) -> PageFile:
     """The place of a page of one input, by default ``{stem}.{kind}.png`` beside it.
 
     Args:
@@ -51,7 +51,7 @@ def plate(source: str, kind: str, spec: str | None, format_name: str | None) -> 
         spec, format_name: as `Output` takes them; ``svg`` is one format more.
 
     Raises:
-        OutputError: an unknown suffix, or a format that holds no colours.
+        OutputError: an unknown suffix, or a format that holds no colors.
     """
     named = spec is not None and spec.casefold().endswith(_SUFFIX)
     wanted = (format_name or SVG * named).casefold()
@@ -63,9 +63,9 @@ def plate(source: str, kind: str, spec: str | None, format_name: str | None) -> 
         return _of(Output(spec, format_name), source, kind)
     spec = f"{spec[: -len(_SUFFIX)]}.png" if spec is not None and named else spec
     found = _of(Output(spec), source, kind)
-    return Plate(found.path and found.path.with_suffix(_SUFFIX), None)
+    return PageFile(found.path and found.path.with_suffix(_SUFFIX), None)
 
 
-def _of(output: Output, source: str, kind: str) -> Plate:
-    target = output.targets(source, kind, 1, FORMATS[0], Picture(_BYTES, _COLOURS))[0]
-    return Plate(target.path, target.format)
+def _of(output: Output, source: str, kind: str) -> PageFile:
+    target = output.targets(source, kind, 1, FORMATS[0], OutputKind(_BYTES, _COLORS))[0]
+    return PageFile(target.path, target.format)

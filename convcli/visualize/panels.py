@@ -1,4 +1,4 @@
-"""Labelled pictures on a sheet: a panel for each, its name above it, on a light ground."""
+"""Labeled pictures on a sheet: a panel for each, its name above it, on a light ground."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from convcli.visualize.scene import (
     Box,
     Item,
     Line,
-    Picture,
+    PlacedImage,
     Scene,
     Text,
     ascent,
@@ -61,7 +61,7 @@ class Panel:
         note: smaller, below the title.
         badges: at the right of the title, planes of a kernel, a pixel for each weight, (rows, columns, 3).
         zoom: pixels that each pixel is wide and high.
-        bar: what its colours mean, below the picture.
+        bar: what its colors mean, below the picture.
         number: the end of the title, which is never cut.
         unseen: planes of the kernel that no badge shows.
     """
@@ -114,7 +114,7 @@ def page(
 
     Args:
         columns: panels beside each other; for 0, a sheet that is a little taller than wide.
-        bar: what the colours of all panels mean.
+        bar: what the colors of all panels mean.
     """
     high = max(panel.size[0] for panel in panels)
     head = _LABEL + 6 + (_SMALL + 6 if any(panel.note for panel in panels) else 0)
@@ -201,7 +201,7 @@ def framed(place: tuple[int, int], pixels: Array, zoom: int = 1) -> Iterator[Ite
     """A picture in a thin frame."""
     (left, top), (rows, columns) = place, pixels.shape[:2]
     yield Box((left - 1, top - 1), columns * zoom + 2, rows * zoom + 2, outline=FRAME)
-    yield Picture(place, pixels, zoom)
+    yield PlacedImage(place, pixels, zoom)
 
 
 def line(
@@ -220,7 +220,7 @@ def kernel_badges(kernel: Kernel, index: int) -> tuple[tuple[Array, ...], int]:
 
 
 def badges(weights: Sequence[Array]) -> tuple[Array, ...]:
-    """Planes of weights as small pictures in common colours, a pixel for each weight, (rows, columns, 3).
+    """Planes of weights as small pictures in common colors, a pixel for each weight, (rows, columns, 3).
 
     Of a plane larger than `LARGEST_BADGE`, a pixel shows of several weights the one farthest from zero.
     """

@@ -1,4 +1,4 @@
-"""What kernels do to one picture, side by side: a labelled contact sheet."""
+"""What kernels do to one picture, side by side: a labeled contact sheet."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from convcli.formats import registry
 from convcli.formats.base import Decoded, Header, Layout
 from convcli.kernels.describe import map_name
 from convcli.kernels.kernel import Kernel
-from convcli.pipeline.canvas import Kept
+from convcli.pipeline.canvas import InMemory
 from convcli.pipeline.feature_map import FeatureMap, feature_maps
 from convcli.pipeline.mapping import Mapping
-from convcli.pipeline.task import Settings, planned
+from convcli.pipeline.settings import Settings
+from convcli.pipeline.task import planned
 from convcli.visualize.display import flat, on_paper
 from convcli.visualize.panels import Panel, kernel_badges, sheet
 
@@ -97,6 +98,6 @@ def feature_pictures(pixels: Array, settings: Settings) -> list[tuple[Array, Fea
     mapping = settings.mapping.resolved(plan.problem.filter, floats=False)
     dtype = np.dtype(np.float32) if mapping.kind == "raw" else pixels.dtype
     layout = Layout(plan.problem.rows.output, plan.problem.columns.output, plan.problem.lanes, dtype)
-    surfaces = [Kept(layout) for _ in range(plan.outcome.maps)]
+    surfaces = [InMemory(layout) for _ in range(plan.outcome.maps)]
     found = feature_maps(plan, Decoded([pixels]), treatment, mapping, surfaces)
     return [(surface.pictures[0], map_) for surface, map_ in zip(surfaces, found, strict=True)]

@@ -69,7 +69,7 @@ class Box:
 
 
 @frozen(eq=False)
-class Picture:
+class PlacedImage:
     """Pixels, (rows, columns) or (rows, columns, 3) of uint8, each drawn ``zoom`` pixels wide and high."""
 
     place: Place
@@ -77,7 +77,7 @@ class Picture:
     zoom: int = 1
 
 
-Item = Text | Line | Shape | Box | Picture
+Item = Text | Line | Shape | Box | PlacedImage
 
 
 @frozen(eq=False)
@@ -97,7 +97,7 @@ def raster(scene: Scene) -> Array:
     image = Image.new("RGB", (scene.width, scene.height), GROUND)
     draw = ImageDraw.Draw(image)
     for item in scene.items:
-        if isinstance(item, Picture):
+        if isinstance(item, PlacedImage):
             pixels = item.pixels.repeat(item.zoom, 0).repeat(item.zoom, 1)
             image.paste(Image.fromarray(pixels), _whole(item.place))
         elif isinstance(item, Text):
@@ -174,7 +174,7 @@ def _box(item: Box) -> str:
     return f"<rect {where}{outline}/>"
 
 
-def _picture(item: Picture) -> str:
+def _picture(item: PlacedImage) -> str:
     rows, columns = item.pixels.shape[:2]
     pixels = item.pixels if item.pixels.ndim == 3 else item.pixels[..., None]
     data = base64.b64encode(Png().encode(np.ascontiguousarray(pixels), Metadata())).decode("ascii")
@@ -188,7 +188,7 @@ _ELEMENTS: Final[dict[type, Callable[[Any], str]]] = {
     Line: _line,
     Shape: _shape,
     Box: _box,
-    Picture: _picture,
+    PlacedImage: _picture,
 }
 
 

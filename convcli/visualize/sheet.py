@@ -1,4 +1,4 @@
-"""All feature maps of a picture on one sheet, each with its kernel and what its colours mean."""
+"""All feature maps of a picture on one sheet, each with its kernel and what its colors mean."""
 
 from __future__ import annotations
 

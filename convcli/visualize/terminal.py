@@ -2,7 +2,7 @@
 
 - Kitty: "Terminal graphics protocol" (kitty's documentation), PNG in pieces of 4096 letters of base64.
 - iTerm2: "Images" (iTerm2's documentation), ``OSC 1337 ; File``.
-- 256 colours: xterm's cube of 6 × 6 × 6 with the steps 0, 95, 135, 175, 215, 255, and 24 grays from 8 by 10.
+- 256 colors: xterm's cube of 6 × 6 × 6 with the steps 0, 95, 135, 175, 215, 255, and 24 grays from 8 by 10.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from convcli.core.dtypes import Array
-from convcli.core.errors import ArgumentError, shown, suggest
+from convcli.core.errors import ArgumentError, quoted, suggest
 from convcli.core.frozen import frozen
 from convcli.formats.base import Metadata
 from convcli.formats.png.png import Png
@@ -39,7 +39,7 @@ class Screen:
 
     Attributes:
         way: of `WAYS`.
-        full: whether it has 24-bit colours, else 256.
+        full: whether it has 24-bit colors, else 256.
         columns, lines: letters.
     """
 
@@ -63,7 +63,7 @@ def screen(way: str = "") -> Screen | None:
     """
     if way and way not in WAYS:
         raise ArgumentError(
-            f"{shown(way)} is no way to show a picture; allowed: {', '.join(WAYS)}{suggest(way, WAYS)}"
+            f"{quoted(way)} is no way to show a picture; allowed: {', '.join(WAYS)}{suggest(way, WAYS)}"
         )
     terminal = sys.stdout is not None and sys.stdout.isatty()
     if not way and (not terminal or os.environ.get("TERM") == "dumb"):
@@ -110,8 +110,8 @@ def _fitted(pixels: Array, screen: Screen) -> Array:
 
 def _blocks(pixels: Array, full: bool) -> Iterator[str]:
     """Lines of upper half blocks: the upper pixel in front, the lower behind, where there is one."""
-    colours = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
-    codes = _codes(colours, full)
+    colors = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+    codes = _codes(colors, full)
     for row in range(0, len(codes), 2):
         below = codes[row + 1] if row + 1 < len(codes) else [""] * len(codes[row])
         line, last = [], ("", "")
@@ -123,16 +123,16 @@ def _blocks(pixels: Array, full: bool) -> Iterator[str]:
         yield "".join(line)
 
 
-def _codes(colours: Array, full: bool) -> list[list[str]]:
+def _codes(colors: Array, full: bool) -> list[list[str]]:
     """What stands behind 38 and 48 for each pixel."""
     if full:
-        return [[f"2;{red};{green};{blue}" for red, green, blue in row] for row in colours.tolist()]
-    return [[f"5;{index}" for index in row] for row in nearest(colours).tolist()]
+        return [[f"2;{red};{green};{blue}" for red, green, blue in row] for row in colors.tolist()]
+    return [[f"5;{index}" for index in row] for row in nearest(colors).tolist()]
 
 
-def nearest(colours: Array) -> Array:
-    """The nearest of xterm's 256 colours, less the 16 that users choose, for (…, 3) of uint8."""
-    wide = colours.astype(np.int32)
+def nearest(colors: Array) -> Array:
+    """The nearest of xterm's 256 colors, less the 16 that users choose, for (…, 3) of uint8."""
+    wide = colors.astype(np.int32)
     steps = np.abs(wide[..., None] - _STEPS).argmin(-1)
     cube = _STEPS[steps]
     gray = np.rint((wide.mean(-1) - 8) / 10).clip(0, 23).astype(np.int32)
@@ -150,8 +150,8 @@ def _kitty(data: str) -> Iterator[str]:
         yield f"{_ESC}_G{first}m={more};{data[begin : begin + _PIECE]}{_ESC}\\"
 
 
-def coloured(kernel: Kernel, full: bool) -> list[str]:
-    """A plane of weights as coloured cells for a terminal, of 24-bit colours where ``full``, else of 256."""
+def colored(kernel: Kernel, full: bool) -> list[str]:
+    """A plane of weights as colored cells for a terminal, of 24-bit colors where ``full``, else of 256."""
     from convcli.pipeline.colormaps import diverging  # only terminals pay for this import
 
     rows, columns = kernel.size

@@ -22,7 +22,7 @@ from PIL import Image
 
 from convcli.batch import claims as claiming
 from convcli.batch.batch import Batch, Limits
-from convcli.batch.inputs import Source
+from convcli.batch.inputs import InputFile
 from convcli.core.errors import OutputError
 from convcli.files.input import Input
 from convcli.formats import registry
@@ -30,7 +30,7 @@ from convcli.formats.base import Metadata
 from convcli.kernels.library import load_kernel
 from convcli.pipeline import job
 from convcli.pipeline.naming import Output
-from convcli.pipeline.task import Settings
+from convcli.pipeline.settings import Settings
 from tests.conftest import SAMPLES
 
 PROGRAM = shlex.quote(sys.executable)
@@ -129,7 +129,7 @@ def test_any_number_of_workers_makes_the_same(album, tmp_path):
 
 
 def test_options_mean_what_they_do_for_one_picture(album, tmp_path):
-    """Maps that are combined, stacked or coloured, of several kernels too: the files that apply writes."""
+    """Maps that are combined, stacked or colored, of several kernels too: the files that apply writes."""
     two = ["-k", "sobel-x", "-k", "sobel-y"]
     for number, options in enumerate(
         (
@@ -398,7 +398,7 @@ def test_of_two_inputs_with_one_output_the_first_wins(tmp_path, words):
 
 def claims(places: dict[str, list[str]], template: str, folds: tuple[bool, bool], monkeypatch) -> list[str]:
     """The inputs that are refused, of some whose headers lead to these places, in a folder that folds so."""
-    sources = [Source(name) for name in places]
+    sources = [InputFile(name) for name in places]
     wanted = Batch(sources, [Settings(load_kernel("box3"), output=Output(template))], Limits(1, 1, 2**30))
     monkeypatch.setattr(claiming, "folding", lambda folder: folds)
     found, refused = claiming.Claims(wanted), []
@@ -766,7 +766,7 @@ def test_workers_are_replaced_after_many_tasks(tmp_path, monkeypatch):
     from convcli.batch import processes
 
     monkeypatch.setattr(processes, "MOST_TASKS", 3)
-    with processes.Crew(2, lambda task: lambda: (task, os.getpid()), lambda task: task, 0) as crew:
+    with processes.ProcessPool(2, lambda task: lambda: (task, os.getpid()), lambda task: task, 0) as crew:
         found: list[processes.Answer | processes.Death] = []
         for number in range(20):
             while not crew.ready():
@@ -787,7 +787,7 @@ def test_idle_workers_end_for_a_large_task():
         time.sleep(0.05)
         return os.getpid
 
-    with processes.Crew(3, work, lambda task: task, 0) as crew:
+    with processes.ProcessPool(3, work, lambda task: task, 0) as crew:
         found: list[processes.Answer | processes.Death] = []
         for number in range(6):
             while not crew.ready():
@@ -865,7 +865,7 @@ def mutated(path: Path, change) -> str:
 def test_damaged_rows_are_rows_of_nothing(run, tmp_path, kind, change):
     """What they were about is done again, and the manifest is whole at the end."""
     log, out = tmp_path / f"log.{kind}", tmp_path / "out"
-    words = ["batch", SAMPLES / "scene.png", SAMPLES / "colour.png", out, "-k", "box3", "--report", log]
+    words = ["batch", SAMPLES / "scene.png", SAMPLES / "color.png", out, "-k", "box3", "--report", log]
     assert run(*words, "-q").code == 0
     whole, results = len(log.read_text().splitlines()), made(out)
     mutated(log, change)
@@ -921,7 +921,7 @@ def test_what_cannot_be_finished_is_lost_alone():
 
         return finish
 
-    with processes.Crew(1, work, lambda task: task, 0) as crew:
+    with processes.ProcessPool(1, work, lambda task: task, 0) as crew:
         found: list[processes.Answer | processes.Death] = []
         for number in range(4):
             while not crew.ready():

@@ -132,7 +132,7 @@ def test_a_folder_in_a_template_needs_a_slash():
     with pytest.raises(ArgumentError, match=r"\{dir\} is a folder; put / after it"):
         Output("{dir}-{stem}.png")
     source = os.path.join("a", "x.png")  # noqa: PTH118
-    assert [str(place) for place in Output("o/{dir}/{stem}.png").foretold(f"/{source}", "k", 1)] == [
+    assert [str(place) for place in Output("o/{dir}/{stem}.png").expected(f"/{source}", "k", 1)] == [
         "o/a/x.png"
     ]
 

@@ -22,19 +22,20 @@ from PIL import Image
 import convcli
 from convcli.engine import planner
 from convcli.pipeline.naming import Output
-from convcli.pipeline.task import Settings, prepare
+from convcli.pipeline.settings import Settings
+from convcli.pipeline.task import prepare
 from tests.conftest import SAMPLES, decoded
 
 
 def expected(pixels: np.ndarray, kernel: str, **options: object) -> np.ndarray:
-    """Each colour filtered by itself, through the array function."""
+    """Each color filtered by itself, through the array function."""
     options = {"padding": "same:reflect", "dtype": pixels.dtype, **options}
     if pixels.ndim == 2:
         return convcli.conv(pixels, convcli.load_kernel(kernel), **options)
     return np.stack([expected(pixels[..., i], kernel, **options) for i in range(pixels.shape[2])], -1)
 
 
-@pytest.mark.parametrize("sample", ["scene", "colour", "depth16"])
+@pytest.mark.parametrize("sample", ["scene", "color", "depth16"])
 @pytest.mark.parametrize("kernel", ["box3", "gaussian:1.5", "sharpen"])
 def test_the_picture_is_the_convolution(run, tmp_path, sample, kernel):
     """Gray, RGB and 16-bit samples: the file holds the convolution, in its own depth."""
@@ -58,8 +59,8 @@ def test_sobel_has_zero_at_mid_gray_and_no_frame(run, tmp_path):
     assert np.median(edges) == 128
 
 
-def test_alpha_is_sampled_at_the_centre(run, tmp_path):
-    """Colours are filtered, alpha stays what it was where the window's centre lies."""
+def test_alpha_is_sampled_at_the_center(run, tmp_path):
+    """Colors are filtered, alpha stays what it was where the window's center lies."""
     out = tmp_path / "out.png"
     run("apply", SAMPLES / "transparent.png", "-k", "box3", "--stride", "2,3", "--alpha", "keep", "-o", out)
     source = decoded(SAMPLES / "transparent.png")
@@ -91,12 +92,12 @@ def test_options_mean_what_the_function_means(run, tmp_path, picture, gray, opti
 
 
 def test_channels_gray_and_sum(run, tmp_path):
-    """`gray` is the luma of BT.601, exactly; `sum` adds the colours up as a layer does."""
-    source = decoded(SAMPLES / "colour.png").astype(np.int64)
+    """`gray` is the luma of BT.601, exactly; `sum` adds the colors up as a layer does."""
+    source = decoded(SAMPLES / "color.png").astype(np.int64)
     for channels, shares in (("gray", (299, 587, 114)), ("sum", (1000, 1000, 1000))):
         out = tmp_path / f"{channels}.tif"
         options = ["--channels", channels, "--map", "raw", "--padding", "valid", "-o", out]
-        assert run("apply", SAMPLES / "colour.png", "-k", "box3", *options).code == 0
+        assert run("apply", SAMPLES / "color.png", "-k", "box3", *options).code == 0
         mixed = (source * shares).sum(-1)
         total = sum(mixed[i : i - 2 or None, j : j - 2 or None] for i in range(3) for j in range(3))
         assert np.array_equal(tifffile.imread(out), (total / 9000).astype(np.float32))
@@ -149,8 +150,8 @@ def test_the_mapping_tells_of_another_depth(run, tmp_path):
     [
         ("scene.png", "pgm", ""),
         ("scene.png", "pbm", "PGM"),
-        ("colour.png", "pgm", "PPM"),
-        ("colour.png", "pnm", ""),
+        ("color.png", "pgm", "PPM"),
+        ("color.png", "pnm", ""),
         ("transparent.png", "ppm", "PAM"),
     ],
 )
@@ -167,9 +168,9 @@ def test_groups_of_channels(run, tmp_path, groups, inputs, maps, method):
     out = tmp_path / "out.npy"
     name = f"random:3x3x{inputs}x{maps},seed=2"
     options = ["--groups", groups, "--map", "raw", "--stack", "--method", method, "-o", out]
-    text = run("apply", SAMPLES / "colour.png", "-k", name, *options).text
+    text = run("apply", SAMPLES / "color.png", "-k", name, *options).text
     assert ("channels sum in 3 groups" in text) == (groups == 3)
-    pixels, kernel = decoded(SAMPLES / "colour.png"), convcli.load_kernel(name)
+    pixels, kernel = decoded(SAMPLES / "color.png"), convcli.load_kernel(name)
     due = convcli.conv(pixels, kernel, groups=groups, padding="same:reflect", channels="last", method=method)
     assert np.array_equal(np.load(out)[0], due)
 
@@ -177,13 +178,13 @@ def test_groups_of_channels(run, tmp_path, groups, inputs, maps, method):
 @pytest.mark.parametrize(
     ("picture", "options", "words"),
     [
-        ("colour.png", ["-k", "box3", "--groups", 3], "3 groups do not divide the 1 maps of kernel box3"),
+        ("color.png", ["-k", "box3", "--groups", 3], "3 groups do not divide the 1 maps of kernel box3"),
         (
             "scene.png",
             ["-k", "random:3x3x1x6", "--groups", 3],
             "takes 3 channels in 3 groups; this picture has 1",
         ),
-        ("colour.png", ["-k", "random:3x3x1x3", "--groups", 3, "--channels", "each"], "each has no groups"),
+        ("color.png", ["-k", "random:3x3x1x3", "--groups", 3, "--channels", "each"], "each has no groups"),
     ],
 )
 def test_groups_that_there_are_not(run, tmp_path, picture, options, words):
@@ -458,7 +459,7 @@ def test_the_same_bytes_for_any_threads(run, tmp_path):
     """Threads change nothing in the file."""
     outs = [tmp_path / f"{threads}.png" for threads in (1, 2, 5)]
     for threads, out in zip((1, 2, 5), outs, strict=True):
-        run("apply", SAMPLES / "colour.png", "-k", "gaussian:2.5", "--threads", threads, "-o", out)
+        run("apply", SAMPLES / "color.png", "-k", "gaussian:2.5", "--threads", threads, "-o", out)
     assert len({Path(out).read_bytes() for out in outs}) == 1
 
 
@@ -482,7 +483,7 @@ def test_notes_and_contradictions(run, picture, tmp_path):
     result = run("apply", picture, "-k", "box3", "-o", tmp_path / "a.png", "--format", "jpeg")
     assert "the suffix .png says png, --format says jpeg" in result.err
     assert "the output has no name" in run("apply", picture, "-k", "box3", "-o", "").err
-    summed = run("apply", SAMPLES / "colour.png", "-k", "box3", "--channels", "sum", "-o", tmp_path / "s.png")
+    summed = run("apply", SAMPLES / "color.png", "-k", "box3", "--channels", "sum", "-o", tmp_path / "s.png")
     assert "stretch:" in summed.text
 
 

@@ -83,7 +83,7 @@ def test_one_line_and_exit_2(run, name, tmp_path, monkeypatch):
 
 def broken_pictures() -> dict[str, tuple[bytes, str]]:
     """Contents that are no sound picture, and what is said of each."""
-    png = (SAMPLES / "colour.png").read_bytes()
+    png = (SAMPLES / "color.png").read_bytes()
     flipped = bytearray(png)
     flipped[len(png) // 2] ^= 255
     return {
@@ -221,7 +221,7 @@ def test_a_closed_pipe_is_no_error():
 
 def test_a_full_disk_and_a_folder_without_permission(tmp_path):
     """The reason is said, and nothing is left; exit 1 where results are in their places."""
-    both = f"apply {QUOTED} {shlex.quote(str(SAMPLES / 'colour.png'))} -k box3 -o {tmp_path}/out/"
+    both = f"apply {QUOTED} {shlex.quote(str(SAMPLES / 'color.png'))} -k box3 -o {tmp_path}/out/"
     for command, code in ((f"apply {QUOTED} -k box3 -o -", 2), ("kernels", 2), (both, 1)):
         script = f"{PROGRAM} {command} > /dev/full"
         full = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)

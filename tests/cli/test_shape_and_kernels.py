@@ -15,7 +15,7 @@ from PIL import Image
 import convcli
 from convcli.kernels import presets
 from convcli.kernels.describe import response
-from convcli.layers.chain import Layer
+from convcli.layers.chain import LayerSpec
 from tests.conftest import ROOT, SAMPLES, decoded
 
 STATUS = Path("/proc/self/status")
@@ -44,7 +44,7 @@ def test_shape_of_a_chain(run):
         "7 · 7 · 3 · 64 + 64 = 9472",
         "112 · 112 · 64 values · 7 · 7 · 3 = 118 013 952",
         "layer 2: max pool 3×3, 64 → 64 channels",
-        "11 × 11 pixels for one value, neighbours 4 × 4 apart",
+        "11 × 11 pixels for one value, neighbors 4 × 4 apart",
         "(1, 56, 56, 64) NHWC, (1, 64, 56, 56) NCHW",
         "torch.nn.MaxPool2d((3, 3), stride=(2, 2), padding=(1, 1))",
         "padding        1:−∞: top 1, bottom 1, left 1, right 1",
@@ -87,11 +87,11 @@ def test_shape_of_a_set_counts_every_kernel(run):
 )
 def test_layers_as_people_type_them(text, same):
     """Commas or × between numbers, in any order, in any case."""
-    assert Layer.parse(text) == Layer.parse(same)
+    assert LayerSpec.parse(text) == LayerSpec.parse(same)
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("scene.png", "512x512"), ("colour.png", None), ("transparent.png", None)]
+    ("name", "size"), [("scene.png", "512x512"), ("color.png", None), ("transparent.png", None)]
 )
 def test_the_header_of_an_image_is_its_size(run, name, size, tmp_path):
     """A file, without a suffix too, or standard input: what its size gives, for ``shape`` and ``plan``."""
@@ -265,7 +265,7 @@ def test_turned_kernels_are_described_as_such(name, words, gain):
 
 
 def test_kernels_show_what_waves_become(run):
-    """Symmetry, frequency response, the plan and, on request, a heat map in colours."""
+    """Symmetry, frequency response, the plan and, on request, a heat map in colors."""
     text = run("kernels", "show", "gaussian3").text
     assert "even left to right, even top to bottom" in text
     assert "waves → x" in text

@@ -119,7 +119,7 @@ def test_wide_integers_saturate_without_wrapping(target):
 
 
 def rounded(exact: Fraction, kind: type) -> float:
-    """The nearest value of a float type, of two the even one, found among the neighbours of a guess."""
+    """The nearest value of a float type, of two the even one, found among the neighbors of a guess."""
     guess = kind(float(exact))
     near = {float(np.nextafter(guess, kind(end))) for end in (-np.inf, np.inf)} | {float(guess)}
     ranked = sorted(

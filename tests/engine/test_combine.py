@@ -86,14 +86,14 @@ def test_apply_combines(run, tmp_path):
 
 
 def test_a_stack_is_one_array(run, tmp_path):
-    """All maps of all colours as the channels of one .npy; formats of pictures are refused."""
+    """All maps of all colors as the channels of one .npy; formats of pictures are refused."""
     out = tmp_path / "stack.npy"
-    colour = SAMPLES / "colour.png"
-    text = run("apply", colour, "-k", "sobel", "--combine", "stack", "--map", "raw", "-o", out).text
+    color = SAMPLES / "color.png"
+    text = run("apply", color, "-k", "sobel", "--combine", "stack", "--map", "raw", "-o", out).text
     assert "npy, 6 channels, float32" in text
-    (stacked,), pixels = np.load(out), decoded(colour)
+    (stacked,), pixels = np.load(out), decoded(color)
     for index, name in enumerate(("sobel-x", "sobel-y")):
-        due = np.stack([convcli.conv2d(pixels[..., colour], name) for colour in range(3)], -1)
+        due = np.stack([convcli.conv2d(pixels[..., color], name) for color in range(3)], -1)
         assert np.array_equal(stacked[1:-1, 1:-1, 3 * index : 3 * index + 3], due)
     for options, words in [
         (

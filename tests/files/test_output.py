@@ -13,7 +13,7 @@ import pytest
 
 from convcli.core.errors import OutputError
 from convcli.files import output as drafts
-from convcli.files.output import Draft, Ledger, sweep, write
+from convcli.files.output import AtomicFile, OutputLedger, sweep, write
 
 
 @pytest.fixture(params=["without a name", "without /proc", "with a hidden name", "without links"])
@@ -35,13 +35,13 @@ def system(request, monkeypatch, tmp_path):
 def test_a_file_has_no_name_until_it_is_whole(system, tmp_path):
     """Nothing to be seen before, nothing but the file afterwards, nothing where it is given up."""
     target = tmp_path / "a.bin"
-    with Draft(target, force=False) as draft:
+    with AtomicFile(target, force=False) as draft:
         draft.file.write(b"abc")
         assert not target.exists()
         assert len(list(tmp_path.iterdir())) == (0 if system == "without a name" else 1)
         assert draft.commit() == 3
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
-    with pytest.raises(ZeroDivisionError), Draft(tmp_path / "b.bin", force=False):
+    with pytest.raises(ZeroDivisionError), AtomicFile(tmp_path / "b.bin", force=False):
         raise ZeroDivisionError
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
 
@@ -57,7 +57,7 @@ def test_what_is_there_is_kept_unless_asked(system, tmp_path):
     write(target, b"new", force=True)
     assert (target.read_bytes(), stat.S_IMODE(target.stat().st_mode)) == (b"new", 0o640)
     for data, same in ((b"new", True), (b"newer", False), (b"ne", False), (b"now", False)):
-        with Draft(target, force=False, again=True) as draft:
+        with AtomicFile(target, force=False, resume=True) as draft:
             draft.file.write(data)
             if same:
                 draft.commit()
@@ -90,7 +90,7 @@ def test_leftovers_are_swept_where_nobody_writes_them(tmp_path):
     copy.write_bytes(b"has the form, but the number of another file")
     with alive.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        Ledger().claim(tmp_path / "a.png", force=False)
+        OutputLedger().claim(tmp_path / "a.png", force=False)
         assert {path.name for path in tmp_path.iterdir()} == {*foreign, alive.name, copy.name}
     sweep(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {*foreign, copy.name}
@@ -107,10 +107,11 @@ def left_behind(folder: Path, number: int) -> Path:
 def test_a_killed_run_leaves_what_the_next_one_removes(monkeypatch, tmp_path):
     """The hidden file of a draft that nobody closes is found by its own name."""
     monkeypatch.delattr(os, "O_TMPFILE")
-    code = (
-        "import os, sys; del os.O_TMPFILE; from pathlib import Path; from convcli.files.output import Draft;"
+    code = "import os, sys; del os.O_TMPFILE; from pathlib import Path; "
+    code += "from convcli.files.output import AtomicFile; "
+    code += (
+        "draft = AtomicFile(Path(sys.argv[1]), force=False).__enter__(); draft.file.write(b'x'); os._exit(9)"
     )
-    code += "draft = Draft(Path(sys.argv[1]), force=False).__enter__(); draft.file.write(b'x'); os._exit(9)"
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.bin")], check=False)
     assert len(list(tmp_path.iterdir())) == 1
     sweep(tmp_path)
@@ -120,7 +121,7 @@ def test_a_killed_run_leaves_what_the_next_one_removes(monkeypatch, tmp_path):
 def test_a_draft_in_the_making_is_not_swept(monkeypatch, tmp_path):
     """Another run that begins meanwhile leaves it alone."""
     monkeypatch.delattr(os, "O_TMPFILE")
-    with Draft(tmp_path / "a.bin", force=False) as draft:
+    with AtomicFile(tmp_path / "a.bin", force=False) as draft:
         draft.file.write(b"abc")
         sweep(tmp_path)
         draft.commit()
@@ -136,7 +137,7 @@ def test_an_input_that_changes_is_refused(tmp_path):
     from convcli.files.input import Input
     from convcli.pipeline import job
     from convcli.pipeline.naming import Output
-    from convcli.pipeline.task import Settings
+    from convcli.pipeline.settings import Settings
     from tests.conftest import SAMPLES
 
     source, out = tmp_path / "a.png", tmp_path / "b.png"
@@ -144,7 +145,7 @@ def test_an_input_that_changes_is_refused(tmp_path):
     settings = Settings(load_kernel("box3"), output=Output(str(out)))
     with Input.open(str(source)) as opened:
         todo = job.decided(str(source), opened, [settings])
-        (result,) = job.results(opened, todo, Ledger([str(source)]))
+        (result,) = job.results(opened, todo, OutputLedger([str(source)]))
         os.utime(source, ns=(1, 1))
         with pytest.raises(ImageError, match="it changed while it was read"):
             result.commit()

@@ -35,7 +35,7 @@ def test_avif_of_every_depth(bits, channels):
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_avif_is_written_without_loss(channels):
-    """Every value, also of colours under full transparency, as Pillow reads them."""
+    """Every value, also of colors under full transparency, as Pillow reads them."""
     pixels = RNG.integers(0, 256, (9, 14, channels), np.uint8)
     data = format_named("avif").encode(pixels, Metadata())
     assert np.array_equal(open_bytes(data, LIMIT).pixels(), pixels)
@@ -86,7 +86,7 @@ def test_boxes_that_turn_are_obeyed(name, orientation):
 
 def test_the_first_frame_of_an_avif():
     """A sequence gives its first picture and says how many there are."""
-    frames = [Image.new("RGB", (16, 10), colour) for colour in ("white", "black", "black")]
+    frames = [Image.new("RGB", (16, 10), color) for color in ("white", "black", "black")]
     buffer = io.BytesIO()
     frames[0].save(buffer, "AVIF", save_all=True, append_images=frames[1:], quality=100)
     opened = open_bytes(buffer.getvalue(), LIMIT)

@@ -14,7 +14,7 @@ import tifffile
 from convcli.core.errors import OutputError
 from convcli.formats import registry
 from convcli.formats.base import Metadata
-from convcli.formats.capacity import Picture, takes
+from convcli.formats.capacity import OutputKind, takes
 from convcli.pipeline.naming import Output
 
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
@@ -111,7 +111,7 @@ def test_a_largest_side_is_named_before_anything_is_computed(run, tmp_path, monk
 def test_a_number_of_pixels_is_limited_too():
     """AVIF's library reads no more than 2**28, a BMP counts its bytes in 32 bits."""
     for suffix, side in ((".avif", 20_000), (".bmp", 40_000)):
-        picture = Picture(np.dtype(np.uint8), 3, rows=side, columns=side)
+        picture = OutputKind(np.dtype(np.uint8), 3, rows=side, columns=side)
         with pytest.raises(
             OutputError, match=rf"{side}×{side} pixels .RGB, 8-bit.: at most \d+ pixels; these"
         ):

@@ -32,7 +32,7 @@ OPENCV = {("png", 1), ("png", 3), ("png", 4), ("pnm", 1), ("pnm", 3)}
 
 
 def values(dtype: str, channels: int) -> np.ndarray:
-    """Every kind of value: both ends of the type, NaN and infinity, colours under full transparency."""
+    """Every kind of value: both ends of the type, NaN and infinity, colors under full transparency."""
     rng = np.random.default_rng(7)
     kind = np.dtype(dtype)
     if kind.kind == "f":
@@ -47,7 +47,7 @@ def values(dtype: str, channels: int) -> np.ndarray:
 
 
 def as_written(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """Gray repeated for each colour, where a format has colours only."""
+    """Gray repeated for each color, where a format has colors only."""
     own = pixels.shape[2]
     if own == channels:
         return pixels
@@ -98,7 +98,7 @@ def by_opencv(data: bytes) -> np.ndarray | None:
 
 @pytest.mark.parametrize(("name", "dtype", "channels"), HELD)
 def test_what_a_format_holds_survives(name, dtype, channels):
-    """Encoded, recognised and decoded bit for bit, and an independent decoder agrees."""
+    """Encoded, recognized and decoded bit for bit, and an independent decoder agrees."""
     pixels = values(dtype, channels)
     data = format_named(name).encode(pixels, Metadata())
     opened = open_bytes(data, LIMIT)

@@ -29,7 +29,7 @@ from convcli.geometry.padding import Padding
 from convcli.pipeline import job
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import Output
-from convcli.pipeline.task import Settings
+from convcli.pipeline.settings import Settings
 from tests.reference import correlate, rounded
 
 LIMIT = 10**9
@@ -158,8 +158,8 @@ def patchwork(
     rng, number, drawn = np.random.default_rng(3), itertools.count(), []
     channels = {"RGB": 3, "RGBA": 4}[mode]
     places = [(0, 0, 12, 9), (2, 1, 5, 4), (6, 3, 6, 6), (0, 0, 12, 9), (3, 3, 4, 2)]
-    colour = {"RGB": 2, "RGBA": 6}[mode]
-    parts = [chunk(b"IHDR", struct.pack(">IIBBBBB", 12, 9, 8, colour, 0, 0, 0))]
+    color = {"RGB": 2, "RGBA": 6}[mode]
+    parts = [chunk(b"IHDR", struct.pack(">IIBBBBB", 12, 9, 8, color, 0, 0, 0))]
     parts.append(chunk(b"acTL", struct.pack(">II", len(places), 0)))
     if hidden:
         parts.append(chunk(b"IDAT", zlib.compress(bytes(9 * (12 * channels + 1)))))
@@ -280,8 +280,8 @@ def test_gif_parts_are_composed():
     assert found[1, 0, :2, 3].tolist() == [255, 0]
 
 
-def test_a_gif_of_colours_is_written_on_demand(run, tmp_path):
-    """By default it becomes an animated PNG that loses nothing; -o x.gif takes the nearest colours."""
+def test_a_gif_of_colors_is_written_on_demand(run, tmp_path):
+    """By default it becomes an animated PNG that loses nothing; -o x.gif takes the nearest colors."""
     source = tmp_path / "in.gif"
     frames = [Image.fromarray(frame).quantize(64) for frame in film(3)]
     frames[0].save(source, save_all=True, append_images=frames[1:], duration=[40, 100, 2000, 100], loop=2)
@@ -292,7 +292,7 @@ def test_a_gif_of_colours_is_written_on_demand(run, tmp_path):
     assert np.array_equal(read(png), before)
     assert open_bytes(png, LIMIT).header.metadata.timing == Timing(DURATIONS, 3)
     done = run("apply", source, "-k", "identity", "-o", tmp_path / "out.gif")
-    assert "a GIF has 256 colours a frame: the nearest were taken" in done.text
+    assert "a GIF has 256 colors a frame: the nearest were taken" in done.text
     again = (tmp_path / "out.gif").read_bytes()
     assert np.abs(read(again).astype(int) - before).max() <= 8
     assert open_bytes(again, LIMIT).header.metadata.timing == Timing(DURATIONS, 3)
@@ -401,12 +401,12 @@ def test_pages_are_a_volume_for_a_kernel_of_three_axes(tmp_path, channels, paddi
     )
     (report,) = job.apply(str(source), settings)
     found = tifffile.imread(out)
-    colours = pixels[..., :3] if channels == 4 else pixels
+    colors = pixels[..., :3] if channels == 4 else pixels
     amounts = ((0, 0), (1, 1), (1, 1)) if padding == "1:edge" else padding.partition(":")[0]
     fill = padding.partition(":")[2] or "zero"
     planes = [
         convcli.conv(plane, weights, padding=amounts, fill=fill, flip=flip)
-        for plane in np.moveaxis(colours, -1, 0)
+        for plane in np.moveaxis(colors, -1, 0)
     ]
     assert np.array_equal(found.reshape(*found.shape[:3], -1), np.stack(planes, -1))
     assert report.input_shape == (1, 5, 12, 11, channels)
@@ -415,8 +415,8 @@ def test_pages_are_a_volume_for_a_kernel_of_three_axes(tmp_path, channels, paddi
     assert "frames" in report.as_dict()["axes"]
 
 
-def test_alpha_of_a_volume_is_that_of_the_centre(tmp_path):
-    """Alpha that is kept comes from the page and the pixel at the centre of each window."""
+def test_alpha_of_a_volume_is_that_of_the_center(tmp_path):
+    """Alpha that is kept comes from the page and the pixel at the center of each window."""
     pixels = film(4, frames=5, rows=8, columns=7)
     source, out = tmp_path / "in.tif", tmp_path / "out.tif"
     source.write_bytes(encoded("tiff", pixels, None))

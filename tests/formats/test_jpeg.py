@@ -35,7 +35,7 @@ def noise(*shape: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("stored", ["CMYK", "YCCK"])
-def test_inks_become_colours(stored):
+def test_inks_become_colors(stored):
     """Inverted inks, as Adobe writes them, as Pillow turns them into RGB; a note says how."""
     inks = noise(6, 9, 4)
     data = imagecodecs.jpeg8_encode(255 - inks, level=95, colorspace="CMYK", outcolorspace=stored)
@@ -217,7 +217,7 @@ def test_gray_pictures_are_whole(shape):
 
 
 def test_components_that_are_refused():
-    """Two components are no colours."""
+    """Two components are no colors."""
     data = bytearray(by_pillow(noise(2, 2, 3)))
     data[data.index(b"\xff\xc0") + 9] = 2
     with pytest.raises(ImageError, match=r"16×16 pixels with 2 components; allowed: 1 \(gray\), 3"):

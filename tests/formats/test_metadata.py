@@ -251,7 +251,7 @@ def test_stride_halves_the_resolution(run, tmp_path):
     ],
 )
 def test_a_profile_fits_the_result(run, tmp_path, profile, options, suffix, kept):
-    """A profile of another colour space than the result's pixels is left out, with a note."""
+    """A profile of another color space than the result's pixels is left out, with a note."""
     path, out = tmp_path / "in.tif", tmp_path / f"out{suffix}"
     path.write_bytes(by_tifffile(RGB, iccprofile=profile))
     ran = run("apply", path, "-k", "box3", *options, "-o", out, "--report", "json")
@@ -529,7 +529,7 @@ def test_xmp_of_a_png_deflated_and_not():
 def test_png_chunks_are_in_order_and_have_their_sums():
     """All stand between IHDR and IDAT, none twice, a profile or sRGB; libpng reads the pixels."""
     everything = Metadata(ICC, exif_block(1), XMP, (11811.02, 5905.5), 0.45455, 0, (("Title", "a"),))
-    for metadata, colour in ((everything, b"iCCP"), (Metadata(srgb=0, gamma=0.45455), b"sRGB")):
+    for metadata, color in ((everything, b"iCCP"), (Metadata(srgb=0, gamma=0.45455), b"sRGB")):
         data = png.Png().encode(RGB, metadata)
         place, kinds = 8, []
         while place < len(data):
@@ -539,14 +539,14 @@ def test_png_chunks_are_in_order_and_have_their_sums():
             kinds.append(kind)
             place += length + 12
         before = kinds[: kinds.index(b"IDAT")]
-        assert before[:3] == [b"IHDR", b"gAMA", colour]
+        assert before[:3] == [b"IHDR", b"gAMA", color]
         assert len({b"iCCP", b"sRGB"} & set(kinds)) == 1
         assert not {*before} & {*kinds[len(before) :]}
         assert np.array_equal(imagecodecs.png_decode(data), RGB)
     assert png.chunks(Metadata()) == b""
 
 
-def test_a_colour_chunk_behind_the_pixels_does_not_count():
+def test_a_color_chunk_behind_the_pixels_does_not_count():
     """Where libpng ignores it, too."""
     header = open_bytes(png_with(png_chunk(b"sRGB", b"\0"), behind=True), LIMIT).header
     assert header.metadata == Metadata()
@@ -587,7 +587,7 @@ def test_the_largest_blocks_a_jpeg_holds():
     ],
 )
 def test_tiff_resolutions(options, expected):
-    """Inches, centimetres, none, and what is no resolution."""
+    """Inches, centimeters, none, and what is no resolution."""
     found = open_bytes(by_tifffile(RGB, **options), LIMIT).header.metadata.resolution
     assert found == (expected and pytest.approx(expected))
 
@@ -624,7 +624,7 @@ def test_descriptions_that_programs_made_are_not_carried_over():
 
 
 def test_resolutions_as_people_know_them():
-    """Whole inches survive PNG's whole metres; others are kept as they are."""
+    """Whole inches survive PNG's whole meters; others are kept as they are."""
     for dpi in (72, 96, 150, 300, 600, 2400):
         assert said.inches((round(dpi / 0.0254), dpi / 0.0254)) == (dpi, dpi)
     assert said.inches((5000, 5000)) == (127, 127)

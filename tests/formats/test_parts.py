@@ -142,8 +142,8 @@ def test_tiff_rows_by_several_threads(channels, compression, tile, tmp_path):
     pixels, path = picture(np.uint16, channels, 200, 150), tmp_path / "a.tif"
     stored = pixels[..., 0] if channels == 1 else pixels
     how = {"tile": tile} if tile else {"rowsperstrip": 23}
-    colours = {"photometric": "rgb" if channels == 3 else "minisblack"}
-    tifffile.imwrite(path, stored, compression=compression, **colours, **how)
+    colors = {"photometric": "rgb" if channels == 3 else "minisblack"}
+    tifffile.imwrite(path, stored, compression=compression, **colors, **how)
     found, source = opened(path)
     with source, ThreadPoolExecutor(4) as pool:
         reader = found.reader()
@@ -322,7 +322,7 @@ def test_pieces_that_wait_are_few():
 
 
 def test_written_png_passes_other_decoders(run, tmp_path):
-    """16-bit colour and alpha, many strips: OpenCV and Pillow read what was written."""
+    """16-bit color and alpha, many strips: OpenCV and Pillow read what was written."""
     cv2 = pytest.importorskip("cv2")
     pixels, source, out = picture(np.uint16, 4, 900, 700), tmp_path / "a.npy", tmp_path / "b.png"
     np.save(source, pixels)
@@ -334,11 +334,11 @@ def test_written_png_passes_other_decoders(run, tmp_path):
 @pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif"])
 def test_quality_is_what_is_asked_for(suffix, run, tmp_path):
     """Less of it makes smaller files that differ more, on one picture as in folders; the report says it."""
-    wanted = decoded(SAMPLES / "colour.png").astype(int)
+    wanted = decoded(SAMPLES / "color.png").astype(int)
     sizes, errors = [], []
     for quality in (10, 60, 100):
         out = tmp_path / f"{quality}{suffix}"
-        ran = run("apply", SAMPLES / "colour.png", "-k", "identity", "--quality", quality, "-o", out)
+        ran = run("apply", SAMPLES / "color.png", "-k", "identity", "--quality", quality, "-o", out)
         assert f"loses detail: quality {quality}" in ran.text
         sizes.append(out.stat().st_size)
         found = registry.open_bytes(out.read_bytes(), LIMIT).pixels()
@@ -346,7 +346,7 @@ def test_quality_is_what_is_asked_for(suffix, run, tmp_path):
     assert sizes == sorted(sizes) and errors == sorted(errors, reverse=True)
     assert errors[0] > 2 * errors[-1] and errors[-1] < 3
     options = ["-k", "identity", "--quality", 10, "--format", suffix[1:], "-q"]
-    assert run("batch", SAMPLES / "colour.png", tmp_path / "out", *options).code == 0
+    assert run("batch", SAMPLES / "color.png", tmp_path / "out", *options).code == 0
     assert next((tmp_path / "out").iterdir()).read_bytes() == (tmp_path / f"10{suffix}").read_bytes()
 
 
@@ -377,7 +377,7 @@ def test_small_pngs_hold_the_same_pixels(channels, dtype):
 
 def test_small_pngs_are_as_small_as_libraries_make_them(run, tmp_path):
     """Within 4 % of libpng at its best, however many strips there are."""
-    for name in ("scene.png", "colour.png"):
+    for name in ("scene.png", "color.png"):
         run("apply", SAMPLES / name, "-k", "identity", "--png", "small", "-o", tmp_path / name)
         best = len(imagecodecs.png_encode(decoded(SAMPLES / name), level=9))
         assert (tmp_path / name).stat().st_size < 1.04 * best

@@ -1,4 +1,4 @@
-"""PNG of every depth and colour type, against values built by hand and Pillow."""
+"""PNG of every depth and color type, against values built by hand and Pillow."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def packed(stored: np.ndarray, depth: int) -> bytes:
     return b"".join(lines)
 
 
-def file(stored: np.ndarray, depth: int, colour: int, **chunks: bytes) -> bytes:
+def file(stored: np.ndarray, depth: int, color: int, **chunks: bytes) -> bytes:
     """A PNG of these samples; ``chunks`` stand in front of the pixels."""
     between = b"".join(chunk(kind.encode(), body) for kind, body in chunks.items())
     pixels = chunk(b"IDAT", zlib.compress(packed(stored, depth)))
-    return SIGNATURE + head_of(depth, colour) + between + pixels + chunk(b"IEND", b"")
+    return SIGNATURE + head_of(depth, color) + between + pixels + chunk(b"IEND", b"")
 
 
-def head_of(depth: int, colour: int, interlace: int = 0) -> bytes:
+def head_of(depth: int, color: int, interlace: int = 0) -> bytes:
     """An IHDR chunk."""
-    return chunk(b"IHDR", struct.pack(">IIBBBBB", COLUMNS, ROWS, depth, colour, 0, 0, interlace))
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", COLUMNS, ROWS, depth, color, 0, 0, interlace))
 
 
 def samples(depth: int, count: int) -> np.ndarray:
@@ -72,13 +72,13 @@ def white(depth: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("colour", "depth"), [(0, 1), (0, 2), (0, 4), *((c, d) for c in (0, 2, 4, 6) for d in (8, 16))]
+    ("color", "depth"), [(0, 1), (0, 2), (0, 4), *((c, d) for c in (0, 2, 4, 6) for d in (8, 16))]
 )
-def test_every_depth_and_colour_type(colour, depth):
+def test_every_depth_and_color_type(color, depth):
     """Samples of less than 8 bits are spread over the full range; the others are as they are."""
-    stored = samples(depth, SAMPLES[colour])
+    stored = samples(depth, SAMPLES[color])
     share = white(depth) // (2**depth - 1)
-    assert np.array_equal(read(file(stored, depth, colour), SAMPLES[colour], depth), stored * share)
+    assert np.array_equal(read(file(stored, depth, color), SAMPLES[color], depth), stored * share)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
@@ -94,8 +94,8 @@ def test_a_transparent_gray(depth):
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_a_transparent_colour(depth):
-    """The colour that tRNS names, all three of it, has alpha 0."""
+def test_a_transparent_color(depth):
+    """The color that tRNS names, all three of it, has alpha 0."""
     stored = samples(depth, 3)
     key = stored[1, 4].copy()
     stored[0, 0] = key ^ (0, 0, 1)
@@ -107,7 +107,7 @@ def test_a_transparent_colour(depth):
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
 @pytest.mark.parametrize("transparent", [0, 1, 2])
 def test_palettes(transparent, depth):
-    """Colours looked up, with the alpha of the entries that tRNS lists and 255 for the others."""
+    """Colors looked up, with the alpha of the entries that tRNS lists and 255 for the others."""
     stored = samples(depth, 1)
     palette = RNG.integers(0, 256, (2**depth, 3), np.uint8)
     alphas = np.full(2**depth, 255, np.uint8)
@@ -251,7 +251,7 @@ def test_streams_that_do_not_fit(change, words):
         open_bytes(broken, LIMIT).reader().rows(0, 0, 90)
 
 
-GRAY, COLOURS = (head_of(8, colour) for colour in (0, 3))
+GRAY, COLORS = (head_of(8, color) for color in (0, 3))
 PALETTE = chunk(b"PLTE", bytes(range(30)))
 ZIPPED = zlib.compress(b"".join(b"\0" + bytes(range(row, row + COLUMNS)) for row in range(ROWS)))
 PIXELS, END = chunk(b"IDAT", ZIPPED), chunk(b"IEND", b"")
@@ -273,18 +273,18 @@ WRONG = b"\0\0\0\0"  # a check sum
         ([GRAY, PIXELS[:-4] + WRONG, END], "IDAT: its check sum is wrong"),
         ([GRAY, PIXELS[:-6]], "it ends too early"),
         ([GRAY, chunk(b"tRNS", b"\0\1")[:-4] + WRONG, PIXELS, END], "tRNS: its check sum is wrong"),
-        ([head_of(3, 0), PIXELS, END], "3 bits of colour type 0"),
-        ([head_of(4, 2), PIXELS, END], "4 bits of colour type 2"),
-        ([head_of(8, 5), PIXELS, END], "8 bits of colour type 5"),
+        ([head_of(3, 0), PIXELS, END], "3 bits of color type 0"),
+        ([head_of(4, 2), PIXELS, END], "4 bits of color type 2"),
+        ([head_of(8, 5), PIXELS, END], "8 bits of color type 5"),
         ([head_of(8, 0, 2), PIXELS, END], "interlace methods [0, 0, 2]"),
         ([chunk(b"IHDR", bytes(12)), PIXELS, END], "IHDR has 12 bytes; allowed: 13"),
-        ([COLOURS, PIXELS, END], "no palette in front of its pixels"),
-        ([COLOURS, PIXELS, PALETTE, END], "no palette in front of its pixels"),
-        ([COLOURS, PALETTE, PALETTE, PIXELS, END], "more than one PLTE chunk"),
-        ([COLOURS, chunk(b"PLTE", bytes(31)), PIXELS, END], "PLTE has 31 bytes; allowed: 3 to 768"),
-        ([COLOURS, PALETTE[:-4] + WRONG, PIXELS, END], "PLTE: its check sum is wrong"),
-        ([COLOURS, PALETTE, chunk(b"IDAT", ZIPPED[:-9]), END], "it ends too early"),
-        ([COLOURS, PALETTE, PIXELS[:-4] + WRONG, END], "IDAT: its check sum is wrong"),
+        ([COLORS, PIXELS, END], "no palette in front of its pixels"),
+        ([COLORS, PIXELS, PALETTE, END], "no palette in front of its pixels"),
+        ([COLORS, PALETTE, PALETTE, PIXELS, END], "more than one PLTE chunk"),
+        ([COLORS, chunk(b"PLTE", bytes(31)), PIXELS, END], "PLTE has 31 bytes; allowed: 3 to 768"),
+        ([COLORS, PALETTE[:-4] + WRONG, PIXELS, END], "PLTE: its check sum is wrong"),
+        ([COLORS, PALETTE, chunk(b"IDAT", ZIPPED[:-9]), END], "it ends too early"),
+        ([COLORS, PALETTE, PIXELS[:-4] + WRONG, END], "IDAT: its check sum is wrong"),
     ],
 )
 def test_chunks_that_make_no_picture(parts, told):
@@ -315,7 +315,7 @@ LONGER = zlib.compress(zlib.decompress(ZIPPED) + bytes(700))
         ([PIXELS, chunk(b"tEXt", b"a\0b")[:-3]], "the file has no end"),
     ],
 )
-@pytest.mark.parametrize("front", [GRAY, COLOURS + PALETTE], ids=["gray", "palette"])
+@pytest.mark.parametrize("front", [GRAY, COLORS + PALETTE], ids=["gray", "palette"])
 def test_chunks_that_are_odd_but_make_one(front, parts, note):
     """The pixels are those of the plain file, and what is left out is told."""
     wanted = open_bytes(SIGNATURE + front + PIXELS + END, LIMIT)
@@ -362,8 +362,8 @@ def test_sides_of_more_than_a_million(run, tmp_path):
         assert (ran.code, "at most 1000000 pixels a side" in ran.err) == (2, True)
         assert not (tmp_path / f"{name}.png").exists()
     zipped = chunk(b"IDAT", zlib.compress(bytes(2_000_002))) + END
-    for shape, colour, fits in [((1_000_001, 1), 0, False), ((1, 1_000_001), 0, True)]:
-        head = chunk(b"IHDR", struct.pack(">IIBBBBB", *shape, 8, colour, 0, 0, 0))
+    for shape, color, fits in [((1_000_001, 1), 0, False), ((1, 1_000_001), 0, True)]:
+        head = chunk(b"IHDR", struct.pack(">IIBBBBB", *shape, 8, color, 0, 0, 0))
         opened = open_bytes(SIGNATURE + head + zipped, LIMIT)
         if fits:
             assert not opened.reader().rows(0, 0, 1_000_001).any()

@@ -155,7 +155,7 @@ def test_jpeg(channels):
 
 
 def test_palette_and_low_depth_png():
-    """Palettes, 1-bit gray and transparent colours become RGB, gray and alpha."""
+    """Palettes, 1-bit gray and transparent colors become RGB, gray and alpha."""
     gray = Image.fromarray(picture(1, "uint8")[..., 0])
     for image, options, mode in [
         (gray.convert("1"), {}, "L"),
@@ -172,8 +172,8 @@ def test_palette_and_low_depth_png():
 
 
 def test_the_first_frame_of_a_gif():
-    """An animated GIF gives its first frame, in colour where it has any."""
-    frames = [Image.new("RGB", (8, 6), colour) for colour in ("red", "blue")]
+    """An animated GIF gives its first frame, in color where it has any."""
+    frames = [Image.new("RGB", (8, 6), color) for color in ("red", "blue")]
     buffer = io.BytesIO()
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
     pixels = open_bytes(buffer.getvalue(), LIMIT).pixels()
@@ -191,7 +191,7 @@ def by_av(rgb: np.ndarray, name: str) -> bytes:
 
 def sample_files() -> dict[str, bytes]:
     """One small valid file of each format."""
-    rgb = np.asarray(Image.open(SAMPLES / "colour.png"))[:64, :80]
+    rgb = np.asarray(Image.open(SAMPLES / "color.png"))[:64, :80]
     return {
         "png": imagecodecs.png_encode(rgb),
         "jpeg": by_pillow(rgb, "JPEG"),

@@ -173,7 +173,7 @@ def test_missing_pieces(damage, compression, tile):
 
 
 def test_alpha_that_was_multiplied_in_is_divided_out():
-    """Associated alpha: colours as they are seen, and a note; opaque pixels stay as they are."""
+    """Associated alpha: colors as they are seen, and a note; opaque pixels stay as they are."""
     pixels = np.zeros((4, 5, 4), np.uint8)
     pixels[...] = (100, 0, 64, 128)
     pixels[0] = (7, 8, 9, 255)
@@ -235,13 +235,13 @@ def test_what_the_last_band_is(channels, extra, bands):
 
 
 def extra_samples(file: Path | io.BytesIO) -> list[str]:
-    """What the first page of a TIFF says of the channels behind its colours."""
+    """What the first page of a TIFF says of the channels behind its colors."""
     with tifffile.TiffFile(file) as read:
         return [value.name for value in read.pages.first.extrasamples]
 
 
 def infrared(folder: Path, channels: int = 4) -> tuple[Path, np.ndarray]:
-    """A TIFF of colours and a band that is 0 here and there, where no colour would be seen through it."""
+    """A TIFF of colors and a band that is 0 here and there, where no color would be seen through it."""
     pixels = RNG.integers(0, 256, (40, 50, channels), np.uint8)
     pixels[10:20, ..., -1] = 0
     options = {"photometric": "rgb" if channels > 2 else "minisblack", "planarconfig": "contig"}
@@ -252,7 +252,7 @@ def infrared(folder: Path, channels: int = 4) -> tuple[Path, np.ndarray]:
 @pytest.mark.parametrize("channels", [2, 4])
 @pytest.mark.parametrize("suffix", [".tif", ".npy"])
 def test_every_band_is_filtered_alike(run, tmp_path, channels, suffix):
-    """RGB and infrared are means of their own, and infrared is no weight of colours; the report says so."""
+    """RGB and infrared are means of their own, and infrared is no weight of colors; the report says so."""
     source, pixels = infrared(tmp_path, channels)
     ran = run("apply", source, "-k", "box3", "-o", tmp_path / f"out{suffix}", "--report", "json")
     report = json.loads(ran.text)
@@ -298,7 +298,7 @@ def test_a_band_becomes_alpha_only_on_demand(run, tmp_path, monkeypatch, options
 
 
 def test_a_band_is_explained_as_one(run, tmp_path):
-    """Each colour and the band by itself, and the first colours on the page."""
+    """Each color and the band by itself, and the first colors on the page."""
     source, pixels = infrared(tmp_path)
     ran = run("explain", source, "-k", "box3", "--at", "15,20", "--report", "json")
     channels = json.loads(ran.text)["maps"][0]["channels"]

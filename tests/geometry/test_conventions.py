@@ -16,7 +16,7 @@ from convcli.core.frozen import replace
 from convcli.geometry.axes import geometry
 from convcli.geometry.conventions import CONVENTIONS, SCIPY_NDIMAGE
 from convcli.geometry.padding import Padding, normal_word
-from convcli.layers.chain import Layer, Shape, chain
+from convcli.layers.chain import LayerSpec, Shape, chain
 from convcli.layers.code import codes
 from tests.conftest import decoded
 
@@ -32,7 +32,7 @@ STEPS = ["", ",stride=2", ",stride=3x2", ",dilation=2", ",dilation=1x3"]
 
 def one(text: str, like: str | None, channels: int = 4, size: tuple[int, int] = SIZE) -> Shape:
     """The shape behind one layer."""
-    return next(chain(size, channels, [Layer.parse(text)], like))
+    return next(chain(size, channels, [LayerSpec.parse(text)], like))
 
 
 def tensor(channels: int, size: tuple[int, int] = SIZE) -> np.ndarray:
@@ -349,7 +349,7 @@ def test_every_word_of_a_library_is_tried(like):
         "scipy": test_like_scipy.pytestmark[0].args[1],
         "opencv": test_like_opencv.pytestmark[0].args[1],
     }
-    paddings = [Layer.parse(text).padding or "" for text in tables[like]]
+    paddings = [LayerSpec.parse(text).padding or "" for text in tables[like]]
     tried = {normal_word(word) for padding in paddings for word in padding.split(":")}
     synonyms = {"zero", "zeros", "fill", "same-upper", "constant"}  # of what is the default
     wanted = {word for each in said for word in (*each.amounts, *each.fills)}
@@ -474,7 +474,7 @@ def test_the_code_computes_the_layer(keras, torch, text, channels, flip):
         text = text.replace("groups=2,", "").replace("groups=4,", "")
     cv2, scipy = pytest.importorskip("cv2"), pytest.importorskip("scipy")
     pytest.importorskip("scipy.signal")
-    layer = Layer.parse(text)
+    layer = LayerSpec.parse(text)
     shape = next(chain(SIZE, channels, [replace(layer, flip=flip)], None))
     x, w = tensor(channels), tensor(int(np.prod(shape.weights[2:])), shape.weights[:2]).reshape(shape.weights)
     b = np.arange(shape.weights[3], dtype=np.float32) * layer.bias

@@ -165,7 +165,7 @@ def test_motion():
 
 @pytest.mark.parametrize(("size", "order"), [(5, 2), (7, 3), (9, 4), (5, 0)])
 def test_savgol_is_the_least_squares_fit(size, order):
-    """The value at the centre of the fitted polynomial, as NumPy fits it; polynomials pass unchanged."""
+    """The value at the center of the fitted polynomial, as NumPy fits it; polynomials pass unchanged."""
     half = size // 2
     y, x = (axis.ravel() for axis in np.mgrid[-half : half + 1, -half : half + 1].astype(float))
     powers = [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]

@@ -13,7 +13,7 @@ import convcli
 from convcli import Kernel
 from convcli.core.errors import KernelError
 from convcli.core.rational import integer_factors, parse_number
-from convcli.kernels.bank import anchored, bank, turned
+from convcli.kernels.bank import anchored, bank, rotated
 from tests.reference import correlate
 
 
@@ -134,14 +134,14 @@ def test_derived_facts():
     assert convcli.load_kernel("box3").factors == ([Fraction(1, 9)] * 3, [1, 1, 1])
 
 
-def test_normalised_by_sum_or_magnitude():
+def test_normalized_by_sum_or_magnitude():
     """Dividing by the sum; by 1 where the sum is 0, so that nothing turns into NaN."""
-    assert convcli.load_kernel("ones3").normalised("sum").sum == 1
-    assert convcli.load_kernel("sobel-x").normalised("abs").bounds == (-0.5, 0.5)
-    assert convcli.load_kernel("sobel-x").normalised("sum").bounds == (-4, 4)
+    assert convcli.load_kernel("ones3").normalized("sum").sum == 1
+    assert convcli.load_kernel("sobel-x").normalized("abs").bounds == (-0.5, 0.5)
+    assert convcli.load_kernel("sobel-x").normalized("sum").bounds == (-4, 4)
 
 
-def test_a_bank_centres_its_members():
+def test_a_bank_centers_its_members():
     """Kernels of different sizes share the largest window."""
     both = bank([Kernel([[1]]), Kernel(np.ones((3, 5), int))], "both", None)
     assert both.shape == (3, 5, 1, 2)
@@ -204,7 +204,7 @@ def test_an_anchor_turns_with_its_kernel(rows, columns, row, column):
         rows, columns = columns, rows
         weights = np.rot90(weights)
         truth = placed(x, weights, (row, column))
-        again = convcli.conv(x, turned(kernel, 90 * quarters, "turned"), padding="same")
+        again = convcli.conv(x, rotated(kernel, 90 * quarters, "turned"), padding="same")
         assert np.array_equal(again, truth)
         assert quarters != 2 or np.array_equal(flipped, truth)
 

@@ -114,7 +114,7 @@ def test_a_signalling_nan_is_refused_quietly(tmp_path):
 
 
 def onnx_model(constant: bool = False, **attributes: object) -> bytes:
-    """A model of one convolution, its weights an initialiser or a constant node, as exporters keep them."""
+    """A model of one convolution, its weights an initializer or a constant node, as exporters keep them."""
     onnx = pytest.importorskip("onnx", reason="ONNX is not installed: pip install -e '.[models]'")
     helper, as_tensor = onnx.helper, onnx.numpy_helper.from_array
     tensors = [as_tensor(WEIGHTS, "first.weight"), as_tensor(BIAS, "first.bias")]
@@ -133,7 +133,7 @@ def onnx_model(constant: bool = False, **attributes: object) -> bytes:
 
 @pytest.mark.parametrize("constant", [False, True])
 def test_onnx(tmp_path, constant):
-    """Initialisers and constants, by the tensor's or the node's name, with what the node says."""
+    """Initializers and constants, by the tensor's or the node's name, with what the node says."""
     path = tmp_path / "net.onnx"
     path.write_bytes(onnx_model(constant, strides=[2, 1], pads=[1, 2, 1, 2], dilations=[1, 2]))
     for name in ("", ":first.weight", ":/first/Conv"):
@@ -219,7 +219,7 @@ def test_keras(run, tmp_path, name):
     assert deep.layer.groups == 3
     out = tmp_path / "deep.npy"
     ran = run(
-        "apply", SAMPLES / "colour.png", "-k", f"{path}:deep", "--layer", "--stack", "--map", "raw", "-o", out
+        "apply", SAMPLES / "color.png", "-k", f"{path}:deep", "--layer", "--stack", "--map", "raw", "-o", out
     )
     assert "channels sum in 3 groups" in ran.text, ran.err
     assert np.load(out).shape[-1] == 12
@@ -307,25 +307,25 @@ def test_apply_takes_the_layer_over(run, tmp_path, tensors):
     """``--layer`` brings stride, padding and bias; given options win; without it the report offers it."""
     path = tmp_path / "net.onnx"
     path.write_bytes(onnx_model(strides=[2, 1], pads=[1, 2, 1, 2]))
-    colour, out = SAMPLES / "colour.png", tmp_path / "out.npy"
+    color, out = SAMPLES / "color.png", tmp_path / "out.npy"
     common = ("--combine", "stack", "--map", "raw", "-o", out, "-f")
-    text = run("apply", colour, "-k", path, *common).text
+    text = run("apply", color, "-k", path, *common).text
     assert "which --layer applies" in text
-    text = run("apply", colour, "-k", path, "--layer", "--scale", "1/255", *common).text
+    text = run("apply", color, "-k", path, "--layer", "--scale", "1/255", *common).text
     assert "as the layer does it: stride 2,1, padding 1,1,2,2, a bias for each of 4 maps" in text
     import imagecodecs
 
-    x = imagecodecs.png_decode(colour.read_bytes()).astype(np.float64) / 255
+    x = imagecodecs.png_decode(color.read_bytes()).astype(np.float64) / 255
     kernel, pads = convcli.load_kernel(path), [(1, 1), (2, 2)]
     due = convcli.conv(x, kernel, stride=(2, 1), padding=pads, bias=BIAS, channels="last")
     assert np.allclose(np.load(out), due, atol=1e-4)
-    text = run("apply", colour, "-k", path, "--layer", "--combine", "sum", *common[2:]).text
+    text = run("apply", color, "-k", path, "--layer", "--combine", "sum", *common[2:]).text
     assert "bias 7/4" in text
-    ran = run("apply", colour, "-k", path, "--layer", "--combine", "max", *common[2:])
+    ran = run("apply", color, "-k", path, "--layer", "--combine", "max", *common[2:])
     assert "maps with a bias of their own cannot be combined by max" in ran.err
-    text = run("apply", colour, "-k", path, "--layer", "--stride", "4", *common).text
+    text = run("apply", color, "-k", path, "--layer", "--stride", "4", *common).text
     assert "stride     (4, 4)" in text
-    assert run("apply", colour, "-k", "box3", "--layer", "-o", out).err.startswith(
+    assert run("apply", color, "-k", "box3", "--layer", "-o", out).err.startswith(
         "convcli: kernel box3 comes from no"
     )
 
@@ -652,7 +652,7 @@ def test_conv_adds_the_trained_bias(tensors):
 
 def test_a_layer_without_stride_and_padding_is_not_guessed(run, tmp_path, tensors):
     """Files of safetensors state neither, so ``--layer`` takes both from the command line."""
-    common = ("apply", SAMPLES / "colour.png", "-k", f"{tensors}:conv1.weight", "--stack", "--map", "raw")
+    common = ("apply", SAMPLES / "color.png", "-k", f"{tensors}:conv1.weight", "--stack", "--map", "raw")
     out = ("-o", tmp_path / "o.npy", "-f")
     ran = run(*common, "--layer", *out)
     assert ran.code == 2
@@ -700,5 +700,5 @@ def test_a_report_says_the_order_of_axes(run, tmp_path):
     np.save(tmp_path / "w.npy", np.ones((3, 3, 3, 3)))
     common = ("-k", tmp_path / "w.npy", "--stack", "--map", "raw", "-o", tmp_path / "o.npy")
     words = "w.npy:oihw reads them as (out, in, rows, columns)"
-    assert words in run("apply", SAMPLES / "colour.png", *common).text
+    assert words in run("apply", SAMPLES / "color.png", *common).text
     assert words in run("apply", SAMPLES / "scene.png", *common).err

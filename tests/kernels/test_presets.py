@@ -209,7 +209,7 @@ def test_turning():
     big = convcli.load_kernel("random:7x7")
     turned = big
     for _ in range(8):
-        turned = kernelbank.turned(turned, 45, "turned")
+        turned = kernelbank.rotated(turned, 45, "turned")
     assert np.array_equal(turned.weights, big.weights)
     assert np.array_equal(
         convcli.load_kernel("random:7x7@45@45").weights, convcli.load_kernel("random:7x7@90").weights

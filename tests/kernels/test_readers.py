@@ -65,7 +65,7 @@ GOOD = {
     "plain.dat": (b"-1 0 1\n-2 0 2\n-1 0 1\n", EDGE),
     "flip.yaml": (b"weights: [[1, 2], [3, 4]]\nflip: true\n", [[4, 3], [2, 1]]),
     "anchor.yaml": (b"weights: [[1, 2, 3]]\nanchor: [0, 0]\n", [[0, 0, 1, 2, 3]]),
-    "centre.yaml": (b"weights: [[1, 2, 3]]\nanchor: [0, 1]\n", [[1, 2, 3]]),
+    "center.yaml": (b"weights: [[1, 2, 3]]\nanchor: [0, 1]\n", [[1, 2, 3]]),
     "upper-left-anchor.yaml": (
         b"weights: [[1, 2], [3, 4]]\nanchor: [0, 0]\n",
         [[0, 0, 0], [0, 1, 2], [0, 3, 4]],
@@ -475,18 +475,18 @@ def test_imagemagick_texts_typed():
 
 
 def test_a_picture_as_a_template(tmp_path, gray):
-    """White is 1, exactly; ``zero-mean`` takes the mean away, of each colour; transparency is refused."""
+    """White is 1, exactly; ``zero-mean`` takes the mean away, of each color; transparency is refused."""
     (tmp_path / "patch.png").write_bytes(imagecodecs.png_encode(gray[3:10, 4:12]))
     kernel = convcli.load_kernel(f"{tmp_path}/patch.png")
     assert kernel.exact is not None
     assert np.allclose(kernel.weights, gray[3:10, 4:12] / 255)
-    centred = convcli.load_kernel(f"{tmp_path}/patch.png:zero-mean")
-    assert centred.sum == 0
-    scores = convcli.conv2d(gray, centred)
+    centerd = convcli.load_kernel(f"{tmp_path}/patch.png:zero-mean")
+    assert centerd.sum == 0
+    scores = convcli.conv2d(gray, centerd)
     assert np.unravel_index(scores.argmax(), scores.shape) == (3, 4)
-    colours = np.stack([gray[:5, :6], gray[5:10, :6], gray[10:15, :6]], -1)
-    (tmp_path / "colour.png").write_bytes(imagecodecs.png_encode(colours))
-    found = convcli.load_kernel(f"{tmp_path}/colour.png:zero-mean")
+    colors = np.stack([gray[:5, :6], gray[5:10, :6], gray[10:15, :6]], -1)
+    (tmp_path / "color.png").write_bytes(imagecodecs.png_encode(colors))
+    found = convcli.load_kernel(f"{tmp_path}/color.png:zero-mean")
     assert found.tensor_shape == (5, 6, 3, 1)
     assert np.allclose(found.weights.sum((0, 1)), 0)
     (tmp_path / "alpha.png").write_bytes(imagecodecs.png_encode(np.zeros((4, 4, 4), np.uint8)))
@@ -647,7 +647,7 @@ def test_members_stay_in_their_folder(tmp_path):
     assert convcli.load_kernel(path).maps == 4
     for member in (secret, "/etc/passwd", "../secret.csv", "link.csv", "../in/../secret.csv", "/dev/stdin"):
         path.write_text(f"members: ['{member}']")
-        with pytest.raises(KernelError, match="is no kernel file in the folder of the set's own") as caught:
+        with pytest.raises(KernelError, match="is not a kernel file in the set's own folder") as caught:
             convcli.load_kernel(path)
         assert "password" not in str(caught.value)
 

@@ -18,7 +18,8 @@ from convcli.formats.base import Coding, Layout, Metadata, Timing
 from convcli.formats.registry import format_named
 from convcli.pipeline import job
 from convcli.pipeline.naming import Output
-from convcli.pipeline.task import _PROGRAM, Settings
+from convcli.pipeline.settings import Settings
+from convcli.pipeline.task import _PROGRAM
 
 ROWS, COLUMNS = 700, 800
 QUICK = Coding(quality=80)  # lossless WebP takes a second an image

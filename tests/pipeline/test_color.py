@@ -1,4 +1,4 @@
-"""Alpha, light and depth: what happens to colours around the convolution."""
+"""Alpha, light and depth: what happens to colors around the convolution."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from convcli.pipeline.color import decoded as light_of
 from convcli.pipeline.color import encoded
 from convcli.pipeline.feature_map import feature_maps
 from convcli.pipeline.mapping import Mapping
-from convcli.pipeline.task import Settings, prepare
+from convcli.pipeline.settings import Settings
+from convcli.pipeline.task import prepare
 from tests.conftest import SAMPLES, decoded
 from tests.reference import correlate, rounded
 
@@ -56,8 +57,8 @@ def tiff(pixels: np.ndarray) -> bytes:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("name", ["box3", "gaussian5", "sharpen"])
 @given(seed=st.integers(0, 2**32))
-def test_colours_count_by_how_much_is_seen(dtype, name, seed):
-    """Σ w·c·a / Σ w·a for colours and Σ w·a for alpha, exact and rounded once, against the plain loop."""
+def test_colors_count_by_how_much_is_seen(dtype, name, seed):
+    """Σ w·c·a / Σ w·a for colors and Σ w·a for alpha, exact and rounded once, against the plain loop."""
     rng = np.random.default_rng(seed)
     most = np.iinfo(dtype).max
     pixels = rng.integers(0, most, (5, 6, 4), dtype, endpoint=True)
@@ -72,16 +73,16 @@ def test_colours_count_by_how_much_is_seen(dtype, name, seed):
     alpha = pixels[..., 3].astype(object)
     below = summed(alpha)
     assert np.array_equal(got[..., 3], rounded(below * Fraction(1, kernel.exact.denominator), dtype))
-    for colour in range(3):
-        above = summed(pixels[..., colour].astype(object) * alpha)
+    for color in range(3):
+        above = summed(pixels[..., color].astype(object) * alpha)
         truth = [
             [Fraction(int(n), int(d)) if d > 0 else 0 for n, d in zip(*row, strict=True)]
             for row in zip(above, below, strict=True)
         ]
-        assert np.array_equal(got[..., colour], rounded(np.array(truth, object), dtype))
+        assert np.array_equal(got[..., color], rounded(np.array(truth, object), dtype))
 
 
-def test_no_hidden_colour_leaks(run, tmp_path):
+def test_no_hidden_color_leaks(run, tmp_path):
     """A red pixel beside a fully transparent green one stays red; only its alpha spreads."""
     pixels = np.zeros((3, 4, 4), np.uint8)
     pixels[:, :2] = (255, 0, 0, 255)
@@ -89,7 +90,7 @@ def test_no_hidden_colour_leaks(run, tmp_path):
     source, out = tmp_path / "a.png", tmp_path / "b.png"
     source.write_bytes(imagecodecs.png_encode(pixels))
     result = run("apply", source, "-k", "box3", "-o", out)
-    assert "alpha was filtered with the colours" in result.text
+    assert "alpha was filtered with the colors" in result.text
     got = decoded(out)
     assert not got[..., 1].any()
     assert got[1, :, 3].tolist() == [255, 170, 85, 0]
@@ -101,7 +102,7 @@ def test_no_hidden_colour_leaks(run, tmp_path):
     [("zero", (200, 100, 50, 113)), ("0", (200, 100, 50, 113)), ("40", (111, 67, 44, 255))],
 )
 def test_what_lies_outside_is_nothing_or_opaque(fill, corner):
-    """Zeros outside are transparent, another number is a colour that is seen."""
+    """Zeros outside are transparent, another number is a color that is seen."""
     pixels = np.full((4, 4, 4), (200, 100, 50, 255), np.uint8)
     got = filtered(pixels, convcli.load_kernel("box3"), padding=Padding.parse(f"same:{fill}"))
     assert tuple(got[0, 0]) == corner
@@ -127,7 +128,7 @@ def test_alpha_can_be_kept_or_dropped(run, tmp_path):
     ("options", "words"),
     [
         (["-k", "sobel-x"], "the weights do not sum to 1"),
-        (["-k", "box3", "--channels", "gray"], "the colours are combined (--channels gray)"),
+        (["-k", "box3", "--channels", "gray"], "the colors are combined (--channels gray)"),
     ],
 )
 def test_alpha_that_cannot_be_filtered(run, options, words):
@@ -204,7 +205,7 @@ def test_light_of_every_type(dtype):
 
 
 def test_alpha_outside_is_the_fill_that_was_asked_for():
-    """Also where colours are light: the number is one of the picture's."""
+    """Also where colors are light: the number is one of the picture's."""
     pixels = np.full((3, 3, 4), 200, np.uint8)
     settings = {"padding": Padding.parse("3:208"), "linear": True, "alpha": "keep"}
     assert filtered(pixels, convcli.load_kernel("sobel-x"), **settings)[0, 0, 3] == 208
@@ -219,7 +220,7 @@ def test_a_flat_picture_has_no_edges_in_light(mapping, pixel):
 
 
 def test_what_is_not_seen_has_no_range():
-    """A range is that of visible colours: hidden ones are neither black nor amplified."""
+    """A range is that of visible colors: hidden ones are neither black nor amplified."""
     pixels = np.full((20, 30, 4), 200, np.uint8)
     pixels[..., :3] = np.linspace(150, 250, 30).astype(np.uint8)[:, None]
     pixels[:, 15:, 3] = 0
@@ -229,7 +230,7 @@ def test_what_is_not_seen_has_no_range():
 
 
 def test_raw_light_has_alpha_from_0_to_1():
-    """Filtered or kept, alpha has the units of the colours beside it."""
+    """Filtered or kept, alpha has the units of the colors beside it."""
     pixels = np.full((5, 5, 4), 255, np.uint8)
     for alpha in ("filter", "keep"):
         got = filtered(

@@ -1,4 +1,4 @@
-"""Colour maps: the tables, maps in their colours, and what they have no place in."""
+"""Color maps: the tables, maps in their colors, and what they have no place in."""
 
 from __future__ import annotations
 
@@ -10,62 +10,60 @@ import numpy as np
 import pytest
 
 import convcli
-from convcli.pipeline.colormaps import COLOURMAPS, MIDDLE, diverging, table
+from convcli.pipeline.colormaps import COLORMAPS, MIDDLE, diverging, table
 from convcli.pipeline.mapping import Mapping
 from convcli.visualize.colorbar import Bar, across, least, round_numbers, short_number
 from tests.conftest import SAMPLES, decoded
 
-SCENE, COLOUR = SAMPLES / "scene.png", SAMPLES / "colour.png"
+SCENE, COLOR = SAMPLES / "scene.png", SAMPLES / "color.png"
 
 
-@pytest.mark.parametrize("name", COLOURMAPS)
-def test_a_table_is_256_colours(name):
+@pytest.mark.parametrize("name", COLORMAPS)
+def test_a_table_is_256_colors(name):
     """Of 8 bits each, and nobody changes them."""
-    colours = table(name)
-    assert (colours.shape, colours.dtype, colours.flags.writeable) == ((256, 3), np.uint8, False)
+    colors = table(name)
+    assert (colors.shape, colors.dtype, colors.flags.writeable) == ((256, 3), np.uint8, False)
 
 
 def test_viridis_is_the_published_one():
     """Its ends and its middle as published, and brightness (CIE 1931 luminance) that rises."""
-    colours = table("viridis")
-    assert ["".join(f"{c:02x}" for c in colours[at]) for at in (0, 128, 255)] == [
+    colors = table("viridis")
+    assert ["".join(f"{c:02x}" for c in colors[at]) for at in (0, 128, 255)] == [
         "440154",
         "21918c",
         "fde725",
     ]
-    light = np.where(
-        colours / 255 <= 0.04045, colours / 255 / 12.92, ((colours / 255 + 0.055) / 1.055) ** 2.4
-    )
+    light = np.where(colors / 255 <= 0.04045, colors / 255 / 12.92, ((colors / 255 + 0.055) / 1.055) ** 2.4)
     assert (np.diff((light @ [0.2126, 0.7152, 0.0722])[::4]) > 0).all()
 
 
 def test_diverging_has_its_middle_at_zero():
     """The pixel of zero is neutral, its sides are blue and red, and as far from the middle on both."""
-    colours = table("diverging").astype(int)
-    assert colours[MIDDLE].tolist() == [247, 247, 247]
-    assert (colours[1:MIDDLE, 2] > colours[1:MIDDLE, 0]).all()
-    assert (colours[MIDDLE + 1 :, 0] > colours[MIDDLE + 1 :, 2]).all()
-    assert colours[1].tolist() == [0x21, 0x66, 0xAC]
-    assert colours[255].tolist() == [0xB2, 0x18, 0x2B]
+    colors = table("diverging").astype(int)
+    assert colors[MIDDLE].tolist() == [247, 247, 247]
+    assert (colors[1:MIDDLE, 2] > colors[1:MIDDLE, 0]).all()
+    assert (colors[MIDDLE + 1 :, 0] > colors[MIDDLE + 1 :, 2]).all()
+    assert colors[1].tolist() == [0x21, 0x66, 0xAC]
+    assert colors[255].tolist() == [0xB2, 0x18, 0x2B]
     values = np.array([-9.0, -4, 0, 4, 9])
     assert np.array_equal(diverging(values, 4), table("diverging")[[1, 1, 128, 255, 255]])
 
 
 @pytest.mark.parametrize("colormap", ["viridis", "diverging"])
 @pytest.mark.parametrize("kernel", ["sobel-x", "laplacian4"])
-def test_colours_are_those_of_the_gray_map(run, tmp_path, colormap, kernel):
-    """A map in colours is the table at each pixel of the map in gray, and the report says so."""
-    gray, coloured = tmp_path / "gray.png", tmp_path / "coloured.png"
+def test_colors_are_those_of_the_gray_map(run, tmp_path, colormap, kernel):
+    """A map in colors is the table at each pixel of the map in gray, and the report says so."""
+    gray, colored = tmp_path / "gray.png", tmp_path / "colored.png"
     options = ("apply", SCENE, "-k", kernel, "--stride", "2,3")
     assert run(*options, "-o", gray).code == 0
-    ran = run(*options, "--colormap", colormap, "-o", coloured)
-    assert f"in the colours of {colormap}" in ran.text
+    ran = run(*options, "--colormap", colormap, "-o", colored)
+    assert f"in the colors of {colormap}" in ran.text
     assert "(1, 256, 171, 1) NHWC" in ran.text
-    assert np.array_equal(decoded(coloured), table(colormap)[decoded(gray)])
+    assert np.array_equal(decoded(colored), table(colormap)[decoded(gray)])
 
 
 def test_zero_is_neutral_in_a_file(run, tmp_path):
-    """Where nothing changes, a derivative in diverging colours is the middle colour, whatever the type."""
+    """Where nothing changes, a derivative in diverging colors is the middle color, whatever the type."""
     for kind in (np.uint8, np.uint16, np.float32):
         flat = np.full((9, 9), 0.5 if kind is np.float32 else 77, kind)
         flat[:, 6:] = 0.75 if kind is np.float32 else 99
@@ -78,11 +76,11 @@ def test_zero_is_neutral_in_a_file(run, tmp_path):
         assert (pixels[:, 5:7] == (0xB2, 0x18, 0x2B)).all()
 
 
-def test_colour_pictures_show_their_brightness(run, tmp_path):
+def test_color_pictures_show_their_brightness(run, tmp_path):
     """--channels gray is the default then, and alpha is kept."""
     out, gray = tmp_path / "out.png", tmp_path / "gray.png"
-    assert "channels gray" in run("apply", COLOUR, "-k", "box3", "--colormap", "viridis", "-o", out).text
-    assert run("apply", COLOUR, "-k", "box3", "--channels", "gray", "-o", gray).code == 0
+    assert "channels gray" in run("apply", COLOR, "-k", "box3", "--colormap", "viridis", "-o", out).text
+    assert run("apply", COLOR, "-k", "box3", "--channels", "gray", "-o", gray).code == 0
     assert np.array_equal(decoded(out), table("viridis")[decoded(gray)])
     clear = SAMPLES / "transparent.png"
     assert run("apply", clear, "-k", "sobel-x", "--colormap", "diverging", "-o", out, "-f").code == 0
@@ -108,7 +106,7 @@ def test_colour_pictures_show_their_brightness(run, tmp_path):
 )
 def test_mistakes(run, tmp_path, options, words):
     """One line that says what has no place."""
-    ran = run("apply", COLOUR, "-k", "sobel-x", *options, "-o", f"{tmp_path}/")
+    ran = run("apply", COLOR, "-k", "sobel-x", *options, "-o", f"{tmp_path}/")
     assert (ran.code, words in ran.err) == (2, True), ran.err
     assert len(ran.err.splitlines()) == 1
 
@@ -127,7 +125,7 @@ def test_a_bar_is_what_values_become(text, low, high):
         "clip": values,
     }[mapping.kind]
     assert np.array_equal(bar.pixels(values), np.rint(due))
-    assert np.array_equal(bar.colours(777), table("viridis")[bar.pixels(values)])
+    assert np.array_equal(bar.colors(777), table("viridis")[bar.pixels(values)])
     for place, words in bar.numbers(777, across):
         assert abs(values[place] - float(words.replace("−", "-"))) <= (high - low) / 776
 

@@ -35,7 +35,7 @@ def test_auto_looks_at_the_kernel(kernel, kind):
 
 
 def test_auto_with_a_bias_or_floats():
-    """A bias moves zero itself, so nothing is centred again; float pictures stay floats."""
+    """A bias moves zero itself, so nothing is centerd again; float pictures stay floats."""
     kernel = convcli.load_kernel("sobel-x")
     assert Mapping().resolved(Filter.of(kernel.biased(Fraction(128))), False).kind == "clip"
     assert Mapping().resolved(Filter.of(kernel), True).kind == "raw"

@@ -18,10 +18,10 @@ from tests.conftest import ROOT, SAMPLES
 SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
 APPLY: list[tuple[str, ...]] = [
     ("scene.png", "-k", "sobel-x"),
-    ("colour.png", "-k", "sobel", "--channels", "gray", "--stride", "2,3", "--padding", "valid"),
+    ("color.png", "-k", "sobel", "--channels", "gray", "--stride", "2,3", "--padding", "valid"),
     ("transparent.png", "-k", "box31", "--flip", "--linear"),
     ("depth16.png", "-k", "box51", "--padding", "full:edge", "--map", "raw"),
-    ("colour.png", "-k", "random:3x3x3x2"),
+    ("color.png", "-k", "random:3x3x3x2"),
 ]
 OTHERS: list[tuple[str, ...]] = [
     ("shape", "64x64", "-k", "3x3"),
@@ -29,9 +29,9 @@ OTHERS: list[tuple[str, ...]] = [
     ("shape", "64x64x3", "--layer", "3x3x8,dilation=2,stride=2"),
     ("shape", "64x64x3", "--layer", "3x3x8,padding=same", "--layer", "pool2x2", "--layer", "depthwise3x3"),
     ("explain", "scene.png", "-k", "gaussian5", "--at", "0,0"),
-    ("explain", "colour.png", "-k", "sobel", "--channels", "gray", "--at", "3,4"),
+    ("explain", "color.png", "-k", "sobel", "--channels", "gray", "--at", "3,4"),
     ("explain", "transparent.png", "-k", "box3", "--at", "3,4", "--linear"),
-    ("explain", "colour.png", "-k", "random:3x3x3x2", "--at", "9,9"),
+    ("explain", "color.png", "-k", "random:3x3x3x2", "--at", "9,9"),
 ]
 
 

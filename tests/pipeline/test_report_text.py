@@ -47,7 +47,7 @@ def test_frames_in_files_of_their_own_are_lines(run, tmp_path):
 
 def test_several_images_are_a_line_each(run, tmp_path):
     """Unless a block is asked for."""
-    images = [SCENE, SAMPLES / "colour.png"]
+    images = [SCENE, SAMPLES / "color.png"]
     ran = run("apply", *images, "-k", "box3", "-k", "kirsch", "-o", f"{tmp_path}/")
     lines = ran.text.splitlines()
     assert len(lines) == 4

@@ -158,7 +158,7 @@ def test_the_samples_are_what_the_script_draws():
     from samples import draw
     from tests.conftest import SAMPLES, decoded
 
-    for function in (draw.scene, draw.colour, draw.transparent, draw.depth16):
+    for function in (draw.scene, draw.color, draw.transparent, draw.depth16):
         drawn, kept = function().astype(int), decoded(SAMPLES / f"{function.__name__}.png").astype(int)
         assert drawn.shape == kept.shape
         assert (abs(drawn - kept) > 2).mean() < 0.02  # fonts differ a little between Pillow's versions

@@ -16,13 +16,13 @@ from convcli.geometry.border import OUTSIDE, sources
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import load_kernel
-from convcli.pipeline.task import Settings
+from convcli.pipeline.settings import Settings
 from convcli.visualize import text as lettering
 from convcli.visualize.animate import cells, painter
 from convcli.visualize.animate.cells import brief
 from convcli.visualize.animate.layout import Stage
 from convcli.visualize.animate.moments import View, drawn_numbers, slide
-from convcli.visualize.animate.movie import few_colours
+from convcli.visualize.animate.movie import few_colors
 from convcli.visualize.animate.painter import frames, size
 from convcli.visualize.explain.arithmetic import as_float
 from convcli.visualize.explain.pixel import explain
@@ -98,8 +98,8 @@ def options(settings):
 
 @pytest.mark.parametrize("kernel", ["sobel-x", "sobel", "gaussian:2", "random:3x3,seed=1"])
 def test_every_moment_is_what_explain_says(kernel):
-    """Patch, weights, products and steps, in a picture of colours too; its feature map is apply's."""
-    for name in ("scene.png", "colour.png"):
+    """Patch, weights, products and steps, in a picture of colors too; its feature map is apply's."""
+    for name in ("scene.png", "color.png"):
         source, settings = str(SAMPLES / name), Settings(load_kernel(kernel), channels="gray", stride=(2, 1))
         found = made(source, settings, View(every=(128, 256)))
         assert len(found.moments) == 4
@@ -295,11 +295,11 @@ def test_formats_and_time(run, tmp_path, suffix):
     assert run(*arguments, "-o", out).err == f"convcli: {out}: exists already (--force replaces it)\n"
 
 
-def test_few_colours():
-    """A GIF's frames share their colours, and what stands still is the same in all of them."""
+def test_few_colors():
+    """A GIF's frames share their colors, and what stands still is the same in all of them."""
     with drawn_numbers((3, 4), 1) as numbers:
         found = list(frames(slide("x", numbers, Settings(load_kernel("sharpen")), View())))
-    reduced = list(few_colours(found))
+    reduced = list(few_colors(found))
     codes = np.concatenate(reduced).astype(np.uint32) @ np.array([1, 256, 65536], np.uint32)
     assert len(np.unique(codes)) <= 255
     still = (np.stack(found) == found[0]).all(axis=(0, -1))

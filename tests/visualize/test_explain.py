@@ -17,7 +17,7 @@ from convcli.kernels.library import load_kernel
 from convcli.pipeline import job
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import Output
-from convcli.pipeline.task import Settings
+from convcli.pipeline.settings import Settings
 from convcli.visualize.explain.pixel import explain
 from convcli.visualize.explain.text import as_dict, as_text
 from tests.conftest import SAMPLES
@@ -43,9 +43,9 @@ def random_kernel(rng: np.random.Generator) -> Kernel:
     return Kernel(rng.integers(-4, 6, (rows, columns)), scale=scale, bias=Fraction(int(rng.integers(9)), 2))
 
 
-def random_settings(rng: np.random.Generator, floats: bool, colours: int) -> Settings:
+def random_settings(rng: np.random.Generator, floats: bool, colors: int) -> Settings:
     """Any of apply's options; floats keep to the mappings that they have."""
-    groups = 3 if colours == 3 and rng.random() < 0.1 else 1
+    groups = 3 if colors == 3 and rng.random() < 0.1 else 1
     amount = str(rng.choice(["valid", "same", "same-lower", "full", "1", "2,1", "0,2,1,0"]))
     mapping = str(rng.choice(["raw", "signed", "stretch", "auto"] if floats else MAPS))
     kernel = random_kernel(rng) if groups == 1 else Kernel(rng.integers(-4, 6, (2, 3, 1, groups)))
@@ -84,9 +84,9 @@ def test_the_pixel_is_the_one_that_apply_writes(tmp_path, seed, monkeypatch):
             channels = [channel for map_ in found.maps for channel in map_]
             assert [channel.pixel for channel in channels] == written[at].tolist(), as_text(found)
             if found.exact and written.dtype.kind in "iu" and found.task.treatment.alpha != "filter":
-                assert [channel.reckoned for channel in channels] == written[at].tolist(), as_text(found)
+                assert [channel.computed for channel in channels] == written[at].tolist(), as_text(found)
                 exact += 1
-            off = max(abs(float(channel.reckoned - channel.pixel)) for channel in channels)
+            off = max(abs(float(channel.computed - channel.pixel)) for channel in channels)
             assert off <= (1 if written.dtype.kind in "iu" else 1e-4), as_text(found)
     assert exact > 50
 
@@ -134,13 +134,13 @@ def test_what_it_prints(run):
 )
 def test_what_is_said_of_special_cases(run, arguments, lines):
     """Turned kernels, ties, saturation, several maps, light, and grids too large for a screen."""
-    text = run("explain", SAMPLES / "colour.png", "--at", "100,20", *arguments).text
+    text = run("explain", SAMPLES / "color.png", "--at", "100,20", *arguments).text
     assert all(line in text for line in lines), text
     assert max(map(len, text.splitlines())) <= 130
 
 
 def test_alpha_that_is_filtered_divides_by_its_sum(run, tmp_path):
-    """Colours count by alpha: (200·255 + 0·51) / (255 + 51)."""
+    """Colors count by alpha: (200·255 + 0·51) / (255 + 51)."""
     path = tmp_path / "in.png"
     path.write_bytes(imagecodecs.png_encode(np.array([[[200, 255], [0, 51]]], np.uint8)))
     text = run("explain", path, "-k", "1/2 1/2", "--padding", "valid", "--at", "0,0").text
@@ -210,7 +210,7 @@ def test_a_frame_of_several(run, tmp_path):
     assert run("apply", path, "-k", "sobel-x", "-o", out).code == 0
     for frame, written in enumerate(tifffile.imread(out)):
         found = explain(str(path), Settings(load_kernel("sobel-x")), (4, 5), frame)
-        assert found.maps[0][0].reckoned == found.maps[0][0].pixel == written[4, 5]
+        assert found.maps[0][0].computed == found.maps[0][0].pixel == written[4, 5]
     ran = run("explain", path, "-k", "box3", "--at", "0,0", "--frame", 3)
     assert "frame 3 is not between 0 and 2" in ran.err
 

@@ -24,7 +24,7 @@ from convcli.kernels.library import load_kernel
 from convcli.pipeline import job
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import Output
-from convcli.pipeline.task import Settings
+from convcli.pipeline.settings import Settings
 from convcli.visualize.explore.page import page
 from tests.conftest import SAMPLES
 
@@ -64,11 +64,11 @@ def browser() -> Iterator[Any]:
 
 
 def pictures() -> dict[str, np.ndarray]:
-    """Small ones without symmetry: gray, colour, 16 bits."""
+    """Small ones without symmetry: gray, color, 16 bits."""
     rng = np.random.default_rng(8)
     return {
         "gray": rng.integers(0, 256, (14, 17), dtype=np.uint8),
-        "colour": rng.integers(0, 256, (11, 13, 3), dtype=np.uint8),
+        "color": rng.integers(0, 256, (11, 13, 3), dtype=np.uint8),
         "deep": rng.integers(0, 65536, (12, 9), dtype=np.uint16),
     }
 
@@ -191,7 +191,7 @@ def written(source: Path, combination: dict[str, Any]) -> tuple[np.ndarray, Any]
     return pixels.reshape(*pixels.shape[:2], -1), report
 
 
-@pytest.mark.parametrize("name", ["gray", "colour", "deep"])
+@pytest.mark.parametrize("name", ["gray", "color", "deep"])
 def test_the_page_computes_what_apply_writes(browser, tmp_path, name, monkeypatch):
     """52 settings a picture, bit for bit: presets, strides, padding, fills, dilation, direction, mappings."""
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
@@ -302,7 +302,7 @@ def test_the_window_moves_by_keys_and_by_dragging(browser, tmp_path):
 
 def test_a_finger_drags_the_window_and_scrolls_the_page(browser, tmp_path):
     """On the window it moves the window, elsewhere it scrolls, and a tap places the window."""
-    opened(browser, tmp_path, "colour", "sobel-x")
+    opened(browser, tmp_path, "color", "sobel-x")
     metrics = {"width": 390, "height": 600, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -345,7 +345,7 @@ def errors(browser: Any) -> list[str]:
 
 def test_it_asks_for_nothing_and_everything_has_a_name(browser, tmp_path):
     """No request, no error, and a name for whatever can be focused, as screen readers hear it."""
-    opened(browser, tmp_path, "colour", "sobel")
+    opened(browser, tmp_path, "color", "sobel")
     assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
     assert not errors(browser)
     nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
@@ -453,7 +453,7 @@ def test_what_is_wrong_is_said(browser, tmp_path, field, text, words):
 @pytest.mark.parametrize("width", [390, 768, 1280])
 def test_it_fits_the_screen(browser, tmp_path, width):
     """Nothing is wider than a telephone's screen, or than any other."""
-    opened(browser, tmp_path, "colour")
+    opened(browser, tmp_path, "color")
     metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     try:
@@ -573,7 +573,7 @@ def embedded(text: str) -> dict[str, Any]:
 def test_what_the_page_does_not_show(run, tmp_path, arguments, words):
     """One line, exit 2, no page."""
     out = tmp_path / "page.html"
-    ran = run("explore", SAMPLES / "colour.png", *arguments, "-o", out)
+    ran = run("explore", SAMPLES / "color.png", *arguments, "-o", out)
     assert (ran.code, ran.err.count("\n"), words in ran.err) == (2, 1, True), ran.err
     assert not out.exists()
 

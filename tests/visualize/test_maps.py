@@ -16,14 +16,14 @@ from convcli.core.frozen import replace
 from convcli.geometry.padding import Padding
 from convcli.kernels.bank import joined
 from convcli.pipeline.mapping import Mapping
-from convcli.pipeline.task import Settings
+from convcli.pipeline.settings import Settings
 from convcli.visualize.display import Scale, as_bytes
 from convcli.visualize.figure import figure
 from convcli.visualize.maps import exhibit
-from convcli.visualize.scene import Picture, Shape, Text, raster, svg
+from convcli.visualize.scene import PlacedImage, Shape, Text, raster, svg
 from tests.conftest import SAMPLES, decoded
 
-SCENE, COLOUR, CLEAR = (SAMPLES / name for name in ("scene.png", "colour.png", "transparent.png"))
+SCENE, COLOR, CLEAR = (SAMPLES / name for name in ("scene.png", "color.png", "transparent.png"))
 RNG = np.random.default_rng(7)
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -40,7 +40,7 @@ def place_of(area: np.ndarray, page: np.ndarray) -> tuple[int, int]:
     raise AssertionError("the map is not on the page as it is")
 
 
-def in_colours(pixels: np.ndarray) -> np.ndarray:
+def in_colors(pixels: np.ndarray) -> np.ndarray:
     return np.repeat(pixels[..., None], 3, -1) if pixels.ndim == 2 else pixels
 
 
@@ -54,7 +54,7 @@ def small(tmp_path, gray):
 @pytest.mark.parametrize("what", ["--sheet", "--figure"])
 @pytest.mark.parametrize("colormap", ["gray", "viridis", "diverging"])
 def test_maps_on_a_page_are_what_apply_writes(run, tmp_path, small, what, colormap):
-    """Pixel by pixel, where no pixel is averaged or enlarged; in the same colours."""
+    """Pixel by pixel, where no pixel is averaged or enlarged; in the same colors."""
     options = ("-k", "sobel-x", "-k", "laws:stack", "--padding", "valid", "--map", "signed")
     options += ("--colormap", colormap)
     assert run("apply", small, *options, "-o", f"{tmp_path}/maps/").code == 0
@@ -66,7 +66,7 @@ def test_maps_on_a_page_are_what_apply_writes(run, tmp_path, small, what, colorm
     written = (
         sorted((tmp_path / "maps").iterdir()) if what == "--sheet" else [tmp_path / "maps/small.sobel-x.png"]
     )
-    places = {place_of(in_colours(decoded(path)), page) for path in written}
+    places = {place_of(in_colors(decoded(path)), page) for path in written}
     assert len(places) == len(written) == (26 if what == "--sheet" else 1)
 
 
@@ -86,7 +86,7 @@ def test_drawn_maps_show_most_values_unless_a_mapping_is_asked_for(run, tmp_path
     out, page = tmp_path / "map.png", tmp_path / "page.png"
     written = run("apply", small, "-k", name, "--map", mapping, "-o", out, "--report", "json")
     drawn = run("apply", small, "-k", name, *asked, "--sheet", "--tile", 31, "-o", page, "--report", "json")
-    place_of(in_colours(decoded(out)), decoded(page))
+    place_of(in_colors(decoded(out)), decoded(page))
     assert json.loads(written.text)["mapping"] == json.loads(drawn.text)["mapping"]
 
 
@@ -98,7 +98,7 @@ def test_deep_images_that_fill_little_of_their_type_are_seen(run, tmp_path, gray
     low, high = int(deep.min()), int(deep.max())
     assert run("apply", path, "-k", "identity", "--figure", "--tile", 31, "-o", page).code == 0
     seen = np.floor((deep.astype(float) - low) * (255 / (high - low)) + 0.5).astype(np.uint8)
-    place_of(in_colours(seen), decoded(page))
+    place_of(in_colors(seen), decoded(page))
     found = exhibit(str(path), [Settings(convcli.load_kernel("box3"))])
     assert found.drawn == (low, high)
     assert str(found.maps[0].report.mapping) == f"stretch:{low},{high}"
@@ -128,18 +128,18 @@ def test_pixels_of_small_maps_are_enlarged_and_of_large_ones_joined():
         assert all(far[row, column, each] in part[:, each] for each in range(3))
 
 
-@pytest.mark.parametrize("source", [SCENE, COLOUR, CLEAR, SAMPLES / "depth16.png"])
+@pytest.mark.parametrize("source", [SCENE, COLOR, CLEAR, SAMPLES / "depth16.png"])
 @pytest.mark.parametrize("what", ["--sheet", "--figure"])
 def test_pictures_of_every_kind_are_drawn(run, tmp_path, source, what):
-    """Gray, colours, transparency and 16 bits, with kernels, sets and layers of several channels."""
+    """Gray, colors, transparency and 16 bits, with kernels, sets and layers of several channels."""
     out = tmp_path / "page.png"
     kernels = ["gaussian5", "sobel", "gabor:8,45", "box3@90"]
-    kernels += ["random:3x3x3x2,seed=1"] if source in (COLOUR, CLEAR) else []
+    kernels += ["random:3x3x3x2,seed=1"] if source in (COLOR, CLEAR) else []
     options = [word for kernel in kernels for word in ("-k", kernel)]
     ran = run("apply", source, *options, what, "--tile", 64, "-o", out, "--report", "json")
     assert ran.code == 0, ran.err
     reports = [json.loads(line) for line in ran.text.splitlines()]
-    assert len(reports) == len(kernels) + (source in (COLOUR, CLEAR))
+    assert len(reports) == len(kernels) + (source in (COLOR, CLEAR))
     assert {report["output"]["name"] for report in reports} == {str(out)}
     assert {report["output"]["bytes"] for report in reports} == {out.stat().st_size}
     assert decoded(out).shape[2] == 3
@@ -164,7 +164,7 @@ def test_one_frame_of_an_animation_is_drawn_and_named(run, tmp_path, words, told
     options = ("-k", "identity", "--figure", "--tile", 50)
     ran = run("apply", tmp_path / "in.tif", *options, *words, "-o", tmp_path / "page.png")
     assert told in ran.text
-    place_of(in_colours(pages[shown]), decoded(tmp_path / "page.png"))
+    place_of(in_colors(pages[shown]), decoded(tmp_path / "page.png"))
 
 
 def test_one_range_for_all(run, small):
@@ -210,7 +210,7 @@ def test_a_scene_is_alike_in_both_forms(small):
     """As many pictures and texts in the SVG as in the scene, and pixels of the stated size."""
     scene = figure(exhibit(str(small), [Settings(convcli.load_kernel("sobel"))]), 62)
     root = ElementTree.fromstring(svg(scene))
-    for kind, tag in ((Picture, "image"), (Text, "text")):
+    for kind, tag in ((PlacedImage, "image"), (Text, "text")):
         assert len(list(root.iter(SVG + tag))) == sum(isinstance(item, kind) for item in scene.items)
     assert raster(scene).shape == (scene.height, scene.width, 3)
     assert (root.get("width"), root.get("height")) == (str(scene.width), str(scene.height))
@@ -256,7 +256,7 @@ def test_small_pictures_show_their_numbers(tmp_path, top):
         assert f"{value:g}".replace("-", "−") in texts
     assert "a kernel of 2 × 2" in texts
     assert ("4 × 4, gray, 8-bit, drawn from 0 to 4" in texts) == (top == 4)
-    drawn = next(item for item in scene.items if isinstance(item, Picture)).pixels
+    drawn = next(item for item in scene.items if isinstance(item, PlacedImage)).pixels
     assert (drawn.min(), drawn.max()) == (0, 255 if top == 4 else 200)
     assert str(values[0, 3]) not in words_of(figure(exhibit(str(path), [settings]), 31))[4:]
 
@@ -288,7 +288,7 @@ def test_arrows_point_from_pictures_to_kernels(tmp_path, shape, kernel):
     heights = {item.corners[2][1] for item in scene.items if isinstance(item, Shape)}
     assert len(heights) == 1
     (height,) = heights
-    source, shown, bar = (item for item in scene.items if isinstance(item, Picture))
+    source, shown, bar = (item for item in scene.items if isinstance(item, PlacedImage))
     for picture in (source, shown):
         assert picture.place[1] <= height <= picture.place[1] + picture.pixels.shape[0] * picture.zoom
     assert bar.pixels.shape[0] >= 64
@@ -309,7 +309,7 @@ def test_several_kernels_write_several_files(run, tmp_path):
     assert (ran.code, "the maps of 3 kernels cannot all be written to" in ran.err) == (2, True)
 
 
-@pytest.mark.parametrize("source", [SCENE, COLOUR])
+@pytest.mark.parametrize("source", [SCENE, COLOR])
 def test_a_stack_of_pages(run, tmp_path, source):
     """Every map of kernels and sets as a page of a TIFF, or as channels of an array; those of sets apart."""
     options = ("-k", "sobel", "-k", "box5", "--map", "raw", "--stack", "--threads", 2)
@@ -318,14 +318,14 @@ def test_a_stack_of_pages(run, tmp_path, source):
     assert run("apply", source, *options, "-o", tmp_path / "x.npy").code == 0
     with tifffile.TiffFile(tmp_path / "x.tif") as file:
         pages = [page.asarray() for page in file.pages]
-    (array,), colours = np.load(tmp_path / "x.npy"), decoded(source)
-    channels = 1 if colours.ndim == 2 else 3
-    assert array.shape == (*colours.shape[:2], 3 * channels)
+    (array,), colors = np.load(tmp_path / "x.npy"), decoded(source)
+    channels = 1 if colors.ndim == 2 else 3
+    assert array.shape == (*colors.shape[:2], 3 * channels)
     for index, name in enumerate(("sobel-x", "sobel-y", "box5")):
-        page = pages[index].reshape(*colours.shape[:2], channels)
+        page = pages[index].reshape(*colors.shape[:2], channels)
         assert np.array_equal(page, array[..., channels * index : channels * (index + 1)])
         for channel in range(channels):
-            plane = colours.reshape(*colours.shape[:2], channels)[..., channel]
+            plane = colors.reshape(*colors.shape[:2], channels)[..., channel]
             due = convcli.conv2d(plane, name).astype(np.float32)
             inset = 2 if name == "box5" else 1
             assert np.allclose(page[inset:-inset, inset:-inset, channel], due, rtol=1e-6)
@@ -365,7 +365,7 @@ def test_several_kernels_combine_as_a_set(run, tmp_path):
         (("--figure", "-k", "laws:stack"), "a figure of 26 maps; allowed: up to 12"),
         (("--sheet", "-o", "x.xyz"), "unknown suffix"),
         (("--stack", "-k", "random:3x3x3x2,seed=1"), "are no bank of planes"),
-        ((COLOUR, "--sheet", "-o", "x.png"), "2 images cannot all be written to x.png"),
+        ((COLOR, "--sheet", "-o", "x.png"), "2 images cannot all be written to x.png"),
         (
             ("-k", "box3", "--figure", "-o", "x.svg", "--format", "bmp"),
             "x.svg: the suffix .svg says svg, --format says bmp",

@@ -1,4 +1,4 @@
-"""Sheets of labelled panels, colours for weights, and the preview of what kernels do."""
+"""Sheets of labeled panels, colors for weights, and the preview of what kernels do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import convcli
 from convcli.kernels.library import library
 from convcli.pipeline.colormaps import diverging
 from convcli.pipeline.mapping import Mapping
-from convcli.pipeline.task import Settings
+from convcli.pipeline.settings import Settings
 from convcli.visualize.colorbar import Bar
 from convcli.visualize.panels import (
     GROUND,
@@ -26,7 +26,7 @@ from convcli.visualize.panels import (
     sheet,
 )
 from convcli.visualize.preview import contact_sheet, feature_pictures, thumbnail
-from convcli.visualize.scene import Picture, Text
+from convcli.visualize.scene import PlacedImage, Text
 from convcli.visualize.text import width, wrapped
 from tests.conftest import SAMPLES, decoded
 
@@ -73,7 +73,7 @@ def test_panels_of_any_shape_have_room_for_their_words(shape, planes):
     assert len({text.size for text in titles}) == 1
     for (one_left, one_right, one), (left, right, other) in combinations(texts, 2):
         assert one.place[1] != other.place[1] or one_right <= left or right <= one_left
-    for badge in (item for item in scene.items if isinstance(item, Picture) and item.zoom > 1):
+    for badge in (item for item in scene.items if isinstance(item, PlacedImage) and item.zoom > 1):
         first, top = badge.place
         for left, right, text in texts:
             beside = right <= first or first + 3 * badge.zoom <= left
@@ -90,7 +90,7 @@ def test_kernels_have_the_badges_of_all_their_planes(name):
     assert (len(drawn), unseen) == (min(planes, MOST_PLANES), max(planes - MOST_PLANES, 0))
 
 
-def test_colours_of_weights():
+def test_colors_of_weights():
     """Near white at 0, blue below, red above, alike for both signs' magnitudes."""
     low, zero, high = diverging(np.array([-2.0, 0, 2]), 2).astype(int)
     assert low[2] > low[0] + 100
@@ -100,14 +100,14 @@ def test_colours_of_weights():
 
 
 def test_badges_of_kernels_of_any_size():
-    """A pixel for each weight; of a large kernel the weights farthest from zero, in common colours."""
+    """A pixel for each weight; of a large kernel the weights farthest from zero, in common colors."""
     small, large = np.eye(3), np.zeros((90, 70))
     large[45, 35], large[0, 0] = -2, 1
     first, second = badges([small, large])
     assert first.shape == (3, 3, 3)
     assert max(second.shape[:2]) <= LARGEST_BADGE
-    colours = {tuple(colour) for colour in second.reshape(-1, 3).tolist()}
-    assert colours == {tuple(diverging(np.array(value), 2).tolist()) for value in (-2.0, 0.0, 1.0)}
+    colors = {tuple(color) for color in second.reshape(-1, 3).tolist()}
+    assert colors == {tuple(diverging(np.array(value), 2).tolist()) for value in (-2.0, 0.0, 1.0)}
 
 
 def test_lines_of_a_footer_fit():
@@ -131,9 +131,9 @@ def test_previews_are_what_apply_writes(run, tmp_path, name):
         assert np.array_equal(pixels[..., 0], due)
 
 
-@pytest.mark.parametrize("name", ["scene.png", "colour.png", "transparent.png", "depth16.png"])
+@pytest.mark.parametrize("name", ["scene.png", "color.png", "transparent.png", "depth16.png"])
 def test_pictures_of_every_kind(name):
-    """Gray, colours, transparency and 16 bits become 8 bits of gray or RGB at the panel's size."""
+    """Gray, colors, transparency and 16 bits become 8 bits of gray or RGB at the panel's size."""
     small = thumbnail(str(SAMPLES / name), 64, 10**6)
     assert small.dtype == np.uint8
     assert max(small.shape[:2]) == 64

@@ -18,7 +18,7 @@ NAMES = ("TERM", "TERM_PROGRAM", "LC_TERMINAL", "KITTY_WINDOW_ID", "TMUX", "COLO
 
 
 def pixels_of(shown: str) -> np.ndarray:
-    """The pixels of half blocks in 24-bit colours; the lower ones of a last odd row are left out."""
+    """The pixels of half blocks in 24-bit colors; the lower ones of a last odd row are left out."""
     rows: list[list[list[int]]] = []
     for line in shown.splitlines():
         upper, lower, now = [], [], ([], [])
@@ -35,7 +35,7 @@ def pixels_of(shown: str) -> np.ndarray:
 
 
 def palette() -> np.ndarray:
-    """Xterm's colours from 16 on."""
+    """Xterm's colors from 16 on."""
     steps = [0, 95, 135, 175, 215, 255]
     cube = [[red, green, blue] for red in steps for green in steps for blue in steps]
     return np.array(cube + [[8 + 10 * gray] * 3 for gray in range(24)])
@@ -45,7 +45,7 @@ def palette() -> np.ndarray:
 def test_half_blocks_are_the_pixels(shape):
     """Two pixels a letter, none lost, also of odd heights and of gray."""
     pixels = np.random.default_rng(7).integers(0, 256, shape, dtype=np.uint8)
-    pixels[3:9, 4:9] = 50  # equal neighbours share their codes
+    pixels[3:9, 4:9] = 50  # equal neighbors share their codes
     shown = text(pixels, Screen("blocks", True, 80, 40))
     assert np.array_equal(pixels_of(shown), np.broadcast_to(pixels, (*shape[:2], 3)))
     assert all(line.endswith("\033[0m") for line in shown.splitlines())
@@ -62,13 +62,13 @@ def test_pictures_fit_the_terminal():
     assert np.array_equal(pixels_of(text(small, Screen("blocks", True, 80, 24)))[::11, ::11], small)
 
 
-def test_256_colours_are_the_nearest():
+def test_256_colors_are_the_nearest():
     """No other of the 240 is nearer, up to ties."""
-    colours = np.random.default_rng(1).integers(0, 256, (500, 3), dtype=np.uint8)
-    found = palette()[nearest(colours) - 16]
-    due = ((colours[:, None].astype(int) - palette()) ** 2).sum(-1).min(-1)
-    assert np.array_equal(((colours.astype(int) - found) ** 2).sum(-1), due)
-    assert "38;5;" in text(colours.reshape(20, 25, 3), Screen("blocks", False))
+    colors = np.random.default_rng(1).integers(0, 256, (500, 3), dtype=np.uint8)
+    found = palette()[nearest(colors) - 16]
+    due = ((colors[:, None].astype(int) - palette()) ** 2).sum(-1).min(-1)
+    assert np.array_equal(((colors.astype(int) - found) ** 2).sum(-1), due)
+    assert "38;5;" in text(colors.reshape(20, 25, 3), Screen("blocks", False))
 
 
 def test_protocols_carry_the_picture():
@@ -144,7 +144,7 @@ def test_view(run, tmp_path, gray, monkeypatch):
     assert run("view", "-", "--as", "blocks", stdin=path.read_bytes()).out == shown.out
     assert run("view", path) == run("view", "-", stdin=path.read_bytes())
     assert run("view", path).out == b""
-    for name in ("transparent.png", "depth16.png", "colour.png"):
+    for name in ("transparent.png", "depth16.png", "color.png"):
         assert "▀" in run("view", SAMPLES / name, "--as", "blocks").text
     ran = run("view", tmp_path / "none.png", path, "--as", "blocks")
     assert (ran.code, len(ran.err.splitlines())) == (1, 1)
@@ -153,7 +153,7 @@ def test_view(run, tmp_path, gray, monkeypatch):
 
 
 def test_maps_in_the_terminal(run, tmp_path, gray, monkeypatch):
-    """-o term: shows the pixels that apply writes, in colours too, and writes no file."""
+    """-o term: shows the pixels that apply writes, in colors too, and writes no file."""
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     path, out = tmp_path / "x.png", tmp_path / "out" / "x.png"

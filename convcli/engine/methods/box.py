@@ -1,6 +1,6 @@
 """Boxes of any size: sums along the rows by doubling, then running sums down the columns.
 
-Sums of 2, 4, 8, … neighbours are put together by the size's binary digits: 2·log₂ k additions instead of
+Sums of 2, 4, 8, … neighbors are put together by the size's binary digits: 2·log₂ k additions instead of
 k − 1. Integers of a row's sums take the narrowest type that holds them. Down the columns each row of sums is
 the one above it plus the row that enters the window minus the row that leaves it: two passes for any size.
 Floats double along both axes instead, so that every sum is made of the same terms in the same order.
@@ -68,7 +68,7 @@ class Box(Method):
 
 
 def _doubling(size: int, each: int) -> float:
-    """Doublings for ``size`` neighbours, in additions."""
+    """Doublings for ``size`` neighbors, in additions."""
     return DOUBLING * each * (size.bit_length() - 1)
 
 

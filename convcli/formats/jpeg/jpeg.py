@@ -230,9 +230,9 @@ def _metadata(data: bytes, segments: list[Segment]) -> tuple[Metadata, tuple[str
     notes = (f"left out: {', '.join(left)}",) if left else ()
     with pillow(b"".join((*parts, _DOT))) as image:
         info, found = image.info, blocks_of(image)
-    metres = UNITS.get(info.get("jfif_unit", 0) + 1)  # JFIF counts 1 for an inch, Exif and TIFF 2
+    meters = UNITS.get(info.get("jfif_unit", 0) + 1)  # JFIF counts 1 for an inch, Exif and TIFF 2
     across, down = info.get("jfif_density", (0, 0))
-    resolution = (across / metres, down / metres) if metres and across and down else None
+    resolution = (across / meters, down / meters) if meters and across and down else None
     xmp = found.xmp and _EXTENDED.sub(b"", found.xmp)
     return replace(found, xmp=xmp, resolution=resolution, texts=comment(info.get("comment"))), notes
 
@@ -241,8 +241,8 @@ def _values(data: bytes, frame: _Frame) -> Array:
     """Decoded gray, RGB or CMYK values, as many bits as the file has."""
     import imagecodecs
 
-    colour = {1: "GRAYSCALE", 3: "RGB", 4: "CMYK"}[frame.components]
-    values: Array = imagecodecs.jpeg8_decode(data, outcolorspace=colour)
+    color = {1: "GRAYSCALE", 3: "RGB", 4: "CMYK"}[frame.components]
+    values: Array = imagecodecs.jpeg8_decode(data, outcolorspace=color)
     return values
 
 

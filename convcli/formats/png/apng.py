@@ -102,8 +102,8 @@ def _over(front: Array, behind: Array) -> Array:
     share = wide[..., -1:] * most
     rest = (most - wide[..., -1:]) * below[..., -1:]
     total = share + rest
-    colours = (wide[..., :-1] * share + below[..., :-1] * rest + total // 2) // np.maximum(total, 1)
-    mixed = np.concatenate((colours, (total + most // 2) // most), axis=-1)
+    colors = (wide[..., :-1] * share + below[..., :-1] * rest + total // 2) // np.maximum(total, 1)
+    mixed = np.concatenate((colors, (total + most // 2) // most), axis=-1)
     return mixed.astype(front.dtype)
 
 

@@ -26,11 +26,11 @@ Chunk = tuple[bytes, int, int]
 LARGEST_SIDE: Final = 10**6
 """Rows or columns that libpng takes, and with it most programs."""
 
-_PALETTE: Final = 3  # a colour type
-_SAMPLES: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+_PALETTE: Final = 3  # a color type
+_SAMPLES: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by color type
 _DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _CRITICAL: Final = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-_MOST_COLOURS: Final = 256
+_MOST_COLORS: Final = 256
 _MOST_DEFLATED: Final = 1032  # bytes that one byte of deflate can stand for
 _HIDDEN: Final = "the default image is left out: it is no frame of the animation"
 _PIECE: Final = 2**18  # bytes of an IDAT chunk that are taken at once
@@ -42,7 +42,7 @@ class Structure:
 
     Attributes:
         front: body of the IHDR chunk behind the sizes.
-        palette: body of the PLTE chunk, where colours are looked up.
+        palette: body of the PLTE chunk, where colors are looked up.
         transparency: body of the tRNS chunk, empty where there is none that counts.
         moving: whether it says that it is an animation.
         hidden: whether the image of the IDAT chunks is no frame of it.
@@ -51,7 +51,7 @@ class Structure:
     rows: int
     columns: int
     depth: int
-    colour: int
+    color: int
     front: bytes
     palette: bytes
     transparency: bytes
@@ -61,14 +61,14 @@ class Structure:
 
     @property
     def channels(self) -> int:
-        """1 to 4: gray or colours, and alpha."""
-        colours = 3 if self.colour == _PALETTE else _SAMPLES[self.colour]
-        return colours + bool(self.transparency)
+        """1 to 4: gray or colors, and alpha."""
+        colors = 3 if self.color == _PALETTE else _SAMPLES[self.color]
+        return colors + bool(self.transparency)
 
     @property
     def is_plain(self) -> bool:
         """Whether pixels stand as they are, 8 or 16 bits each, from the top down."""
-        stored = self.depth >= 8 and self.colour != _PALETTE and not self.transparency
+        stored = self.depth >= 8 and self.color != _PALETTE and not self.transparency
         return stored and not (self.hidden or any(self.front[2:])) and self.columns <= LARGEST_SIDE
 
     def file(self, bodies: Iterable[bytes]) -> bytes:
@@ -81,7 +81,7 @@ class Structure:
 
     def check_room(self, size: int) -> None:
         """Refuse sizes that a file of so many bytes cannot be inflated to, before memory is taken."""
-        each = self.columns * _SAMPLES[self.colour] * self.depth
+        each = self.columns * _SAMPLES[self.color] * self.depth
         shape = f"{self.columns}×{self.rows}"
         if self.rows * ((each + 7) // 8 + 1) > size * _MOST_DEFLATED:
             raise ImageError(f"damaged png: {size} bytes cannot hold {shape} pixels")
@@ -111,20 +111,20 @@ def structure(data: Bytes, chunks: Iterable[Chunk] | None = None) -> Structure:
     """
     found = list(walk(data) if chunks is None else chunks)
     _check_order([kind for kind, _, _ in found])
-    columns, rows, depth, colour, front = _front(data, found[0])
+    columns, rows, depth, color, front = _front(data, found[0])
     in_front: dict[bytes, Chunk] = {}
     for each in found:
         if each[0] == b"IDAT":
             break
         in_front.setdefault(each[0], each)
-    palette = _palette(data, in_front.get(b"PLTE")) if colour == _PALETTE else b""
+    palette = _palette(data, in_front.get(b"PLTE")) if color == _PALETTE else b""
     transparency, notes = b"", tuple[str, ...]()
-    if b"tRNS" in in_front and colour in (0, 2, _PALETTE):
-        transparency, notes = _transparency(data, in_front[b"tRNS"], colour, len(palette) // 3)
+    if b"tRNS" in in_front and color in (0, 2, _PALETTE):
+        transparency, notes = _transparency(data, in_front[b"tRNS"], color, len(palette) // 3)
     moving, hidden = b"acTL" in in_front, b"fcTL" not in in_front
     notes += ((PALETTE_NOTE,) if palette else ()) + ((_HIDDEN,) if moving and hidden else ())
     notes += _ending(data, found[-1])
-    sizes = rows, columns, depth, colour
+    sizes = rows, columns, depth, color
     return Structure(*sizes, front, palette, transparency, moving, moving and hidden, notes)
 
 
@@ -149,33 +149,33 @@ def _check_order(kinds: list[bytes]) -> None:
 
 
 def _front(data: Bytes, first: Chunk) -> tuple[int, int, int, int, bytes]:
-    """Columns, rows, depth, colour type, and the body behind the sizes."""
+    """Columns, rows, depth, color type, and the body behind the sizes."""
     front = _required(data, first)
     if len(front) != 13:
         raise ImageError(f"damaged png: IHDR has {len(front)} bytes; allowed: 13")
-    columns, rows, depth, colour, *methods = struct.unpack(">IIBBBBB", front)
+    columns, rows, depth, color, *methods = struct.unpack(">IIBBBBB", front)
     if not columns or not rows or max(columns, rows) >= 2**31:
         raise ImageError(f"damaged png: {columns}×{rows} pixels")
-    if depth not in _DEPTHS.get(colour, ()):
-        raise ImageError(f"damaged png: {depth} bits of colour type {colour}")
+    if depth not in _DEPTHS.get(color, ()):
+        raise ImageError(f"damaged png: {depth} bits of color type {color}")
     if methods[:2] != [0, 0] or methods[2] > 1:
         raise ImageError(f"damaged png: compression, filter and interlace methods {methods}")
-    return columns, rows, depth, colour, front[8:]
+    return columns, rows, depth, color, front[8:]
 
 
 def _palette(data: Bytes, found: Chunk | None) -> bytes:
     if found is None:
         raise ImageError("damaged png: it has no palette in front of its pixels")
-    colours, odd = divmod(found[2], 3)
-    if odd or not 1 <= colours <= _MOST_COLOURS:
-        raise ImageError(f"damaged png: PLTE has {found[2]} bytes; allowed: 3 to 768, three a colour")
+    colors, odd = divmod(found[2], 3)
+    if odd or not 1 <= colors <= _MOST_COLORS:
+        raise ImageError(f"damaged png: PLTE has {found[2]} bytes; allowed: 3 to 768, three a color")
     return _required(data, found)
 
 
-def _transparency(data: Bytes, found: Chunk, colour: int, entries: int) -> tuple[bytes, tuple[str, ...]]:
+def _transparency(data: Bytes, found: Chunk, color: int, entries: int) -> tuple[bytes, tuple[str, ...]]:
     """The body of a tRNS chunk; one that cannot be meant is nothing and a note, as libpng takes it."""
-    most = entries if colour == _PALETTE else 2 * _SAMPLES[colour]
-    least = 1 if colour == _PALETTE else most
+    most = entries if color == _PALETTE else 2 * _SAMPLES[color]
+    least = 1 if color == _PALETTE else most
     if least <= found[2] <= most:
         return _required(data, found), ()
     allowed = f"{least} to {most}" if least < most else most

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from convcli.core.dtypes import Array, DType
-from convcli.core.errors import ImageError, one_line, shown
+from convcli.core.errors import ImageError, one_line, quoted
 from convcli.core.frozen import replace
 from convcli.files.input import Input
 from convcli.formats.base import BAND, Bands, Coding, Header, Layout, Metadata, Reader, rows_of_bands, whole
@@ -203,7 +203,7 @@ def _said(keyword: bytes, text: bytes, encoding: str, room: int) -> Found:
     """One text, or a block that ImageMagick and others write as one."""
     words = keyword.decode("latin-1")
     if not 1 <= len(words) <= 79 or not words.isprintable():
-        raise ValueError(f"its keyword is {shown(words)}")
+        raise ValueError(f"its keyword is {quoted(words)}")
     if words.startswith(_RAW):
         return _RAW, _raw_block(words, text)
     if len(text) + _TEXT_COST > room or b"\0" in text:
@@ -226,7 +226,7 @@ def _raw_block(keyword: str, text: bytes) -> Found:
     if kind == "app1":
         name = "xmp" if block.startswith(_XMP_MARK) else "exif"
     if name is None:
-        raise ValueError(f"{shown(keyword)} is not carried over")
+        raise ValueError(f"{quoted(keyword)} is not carried over")
     return name, block.removeprefix(_XMP_MARK)
 
 

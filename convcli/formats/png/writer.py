@@ -1,7 +1,7 @@
 """PNG strip by strip: filtered and deflated by workers, in order by a writer.
 
 Libraries filter and deflate a whole picture in one thread. The filter is "up", which NumPy computes in one
-pass; the first row of a strip, whose upper neighbour is another worker's, takes "sub" (ISO/IEC 15948, 9.2).
+pass; the first row of a strip, whose upper neighbor is another worker's, takes "sub" (ISO/IEC 15948, 9.2).
 For small files each row takes the filter whose outcomes, as signed bytes, have the smallest sum (12.7),
 unless a strip is smaller with the quick filters, or without any, as drawings are.
 """
@@ -22,7 +22,7 @@ from convcli.formats.base import Layout, Timing
 from convcli.formats.png.apng import Sequence
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-_COLOURS: Final = {1: 0, 2: 4, 3: 2, 4: 6}  # colour types by channels
+_COLORS: Final = {1: 0, 2: 4, 3: 2, 4: 6}  # color types by channels
 _SUB, _UP = 1, 2
 _FILTERED: Final = 2**17  # bytes whose filters are chosen at once, at least one row
 
@@ -55,10 +55,10 @@ class PngEncoder:
     def write(self, file: BinaryIO, pieces: Iterable[deflate.Block]) -> None:
         """The whole file."""
         layout = self.layout
-        depth, colour = layout.dtype.itemsize * 8, _COLOURS[layout.channels]
+        depth, color = layout.dtype.itemsize * 8, _COLORS[layout.channels]
         file.write(SIGNATURE)
         file.write(
-            chunk(b"IHDR", struct.pack(">IIBBBBB", layout.columns, layout.rows, depth, colour, 0, 0, 0))
+            chunk(b"IHDR", struct.pack(">IIBBBBB", layout.columns, layout.rows, depth, color, 0, 0, 0))
         )
         file.write(self.ancillary)
         if layout.frames > 1:
@@ -140,7 +140,7 @@ def _chosen(raw: Array, each: int) -> Array:
 
 
 def _candidates(row: Array, left: Array, above: Array, corner: Array) -> Array:
-    """(5, rows, bytes): rows by each filter, from those and their neighbours."""
+    """(5, rows, bytes): rows by each filter, from those and their neighbors."""
     a, b, c = (part.astype(np.int16) for part in (left, above, corner))
     estimate = a + b - c
     far_left, far_above, far_corner = (np.abs(estimate - part) for part in (a, b, c))

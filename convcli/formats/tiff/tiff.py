@@ -155,14 +155,14 @@ def _metadata(page: Any) -> Metadata:
     """What the tags say; a description that a program made of the shape is none of the picture's."""
     across, down = (_value(page, tag, tuple) or (0, 1) for tag in (282, 283))
     unit = _value(page, 296, int)
-    metres = UNITS.get(2 if unit is None else unit)
-    known = metres and all((*across, *down))
+    meters = UNITS.get(2 if unit is None else unit)
+    known = meters and all((*across, *down))
     texts = [(keyword, _value(page, tag, str) or "") for keyword, tag in _TEXTS.items()]
     known = known and not page.is_imagej  # whose axes say it, in any unit
     return Metadata(
         icc=_value(page, 34675, bytes),
         xmp=_value(page, 700, bytes),
-        resolution=(across[0] / across[1] / metres, down[0] / down[1] / metres) if metres and known else None,
+        resolution=(across[0] / across[1] / meters, down[0] / down[1] / meters) if meters and known else None,
         texts=tuple((keyword, text) for keyword, text in texts if text and not text.startswith(_MACHINES)),
         ground=ground(page),
     )

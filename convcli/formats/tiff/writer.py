@@ -1,4 +1,4 @@
-"""TIFF strip by strip: differences of neighbours, deflated by workers, put in order by tifffile."""
+"""TIFF strip by strip: differences of neighbors, deflated by workers, put in order by tifffile."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _extra(layout: Layout) -> tuple[str, ...] | None:
 
 
 def _differences(pixels: Array) -> Array:
-    """What the predictors leave of (rows, columns, channels): each value less its left neighbour's.
+    """What the predictors leave of (rows, columns, channels): each value less its left neighbor's.
 
     Those of floats are of their bytes, sorted by significance (Adobe Photoshop TIFF Technical Note 3).
     """

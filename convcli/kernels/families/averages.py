@@ -41,7 +41,7 @@ SIZE: Final = Parameter("size", whole("size", 1, LARGEST_SIDE, odd=True), "")
 
 
 def _box(name: str, size: tuple[int, ...]) -> Kernel:
-    about = About(f"Mean of {'×'.join(map(str, size))} neighbours", "the arithmetic mean", _BLUR)
+    about = About(f"Mean of {'×'.join(map(str, size))} neighbors", "the arithmetic mean", _BLUR)
     return Kernel(np.ones(size, np.int64), scale=Fraction(1, prod(size)), name=name, about=about)
 
 
@@ -96,7 +96,7 @@ def _disk(name: str, radius: Fraction) -> Kernel:
 
 
 def disk_areas(radius: float) -> FloatArray:
-    """The part of each pixel that lies inside a circle around the centre of the middle one.
+    """The part of each pixel that lies inside a circle around the center of the middle one.
 
     Over one quadrant it is ∫ min(h, √(r² − x²)) dx between the pixel's sides, for its upper edge h less its
     lower one.
@@ -153,7 +153,7 @@ def _savgol(name: str, size: int, order: int) -> Kernel:
 
 
 def _least_squares(size: int, order: int) -> Any:
-    """Exact weights whose sum with the pixels is the fitted polynomial's value at the centre.
+    """Exact weights whose sum with the pixels is the fitted polynomial's value at the center.
 
     With a design matrix A of the monomials xⁱyʲ, i + j ≤ order, they are A(AᵀA)⁻¹e₀.
     """
@@ -185,7 +185,7 @@ def _solved(rows: list[list[Fraction]]) -> list[Fraction]:
 
 
 AVERAGES: Final = (
-    Family("box", "mean of the neighbours", (Parameter("size", sides(2, 3)),), _box, _BLUR, sized=True),
+    Family("box", "mean of the neighbors", (Parameter("size", sides(2, 3)),), _box, _BLUR, sized=True),
     Family(
         "triangle",
         "a tent, two boxes after each other",

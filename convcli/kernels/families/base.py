@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import prod
 from typing import Any, Final
 
-from convcli.core.errors import KernelError, cut, shown, suggest
+from convcli.core.errors import KernelError, cut, quoted, suggest
 from convcli.core.frozen import frozen
 from convcli.core.rational import parse_number
 from convcli.kernels.bank import KernelSet
@@ -80,7 +80,7 @@ class Family:
         except (ValueError, TypeError) as error:
             if isinstance(error, KernelError):
                 raise
-            raise KernelError(f"preset {shown(text)}: {error}; usage: {self.usage}") from error
+            raise KernelError(f"preset {quoted(text)}: {error}; usage: {self.usage}") from error
 
     def _values(self, arguments: Sequence[str]) -> dict[str, Any]:
         given: dict[str, str] = {}
@@ -91,12 +91,12 @@ class Family:
                 key, value = self._placed(key, free, given)
             key = _GREEK.get(key, key.casefold())
             if equals and not key:
-                raise ValueError(f"{shown(part)} has nothing before =")
+                raise ValueError(f"{quoted(part)} has nothing before =")
             if key in given:
                 raise ValueError(f"{key} stands twice")
             if key not in {parameter.name for parameter in self.parameters}:
                 names = [parameter.name for parameter in self.parameters]
-                raise ValueError(f"{shown(part)} is not understood{suggest(key, names)}")
+                raise ValueError(f"{quoted(part)} is not understood{suggest(key, names)}")
             given[key] = value
         return {parameter.name: _value(parameter, given.get(parameter.name)) for parameter in self.parameters}
 
@@ -108,7 +108,7 @@ class Family:
             parameter = free.pop(0)
             if parameter.name not in given:
                 return parameter.name, word
-        raise ValueError(f"{shown(word)} is not understood")
+        raise ValueError(f"{quoted(word)} is not understood")
 
 
 def _value(parameter: Parameter, text: str | None) -> Any:
@@ -147,7 +147,7 @@ def whole(name: str, low: int, high: int, odd: bool = False) -> Read:
             or (odd and int(text) % 2 == 0)
         ):
             kind = "odd" if odd else "whole"
-            raise ValueError(f"{name} {shown(text)} is not {kind} and between {low} and {high}")
+            raise ValueError(f"{name} {quoted(text)} is not {kind} and between {low} and {high}")
         return int(text)
 
     return read
@@ -159,12 +159,12 @@ def sides(*counts: int) -> Read:
     def read(text: str) -> tuple[int, ...]:
         parts = text.casefold().replace("×", "x").split("x")
         if not all(re.fullmatch(r"\d{1,6}", part) for part in parts):
-            raise ValueError(f"{shown(text)} is no size such as 3 or 5x3")
+            raise ValueError(f"{quoted(text)} is no size such as 3 or 5x3")
         found = tuple(int(part) for part in parts)
         if prod(found) > LARGEST_KERNEL // (1 if len(found) > 2 else 16):
-            raise ValueError(f"{shown(text)} has too many weights")
+            raise ValueError(f"{quoted(text)} has too many weights")
         if not all(1 <= side <= LARGEST_SIDE for side in found):
-            raise ValueError(f"size {shown(text)} is not between 1 and {LARGEST_SIDE}")
+            raise ValueError(f"size {quoted(text)} is not between 1 and {LARGEST_SIDE}")
         found = found * 2 if len(found) == 1 else found
         if len(found) not in counts:
             allowed = " or ".join(str(count) for count in (1, *counts))

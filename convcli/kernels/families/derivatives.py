@@ -98,7 +98,7 @@ def _derived(sigma: float, radius: int, order: int) -> FloatArray:
 def _laplacian(name: str, alpha: Fraction) -> Kernel:
     cross, corner = (1 - alpha) / (1 + alpha), alpha / (1 + alpha)
     about = About(
-        f"Curvature, α = {plain(alpha)}; negative centre",
+        f"Curvature, α = {plain(alpha)}; negative center",
         "MATLAB's fspecial('laplacian')",
         _LAPLACIAN,
         gain=Fraction(1),
@@ -114,7 +114,7 @@ def _log(name: str, sigma: Fraction, size: int | None, positive: bool) -> Kernel
     weights = (squares - 2 * float(sigma) ** 2) / float(sigma) ** 4 * np.multiply.outer(bell, bell)
     weights -= weights.mean()
     about = About(
-        f"Laplacian of a Gaussian of σ = {plain(sigma)}; {'positive' if positive else 'negative'} centre",
+        f"Laplacian of a Gaussian of σ = {plain(sigma)}; {'positive' if positive else 'negative'} center",
         "Marr and Hildreth 1980; (x² + y² − 2σ²) / σ⁴ · G, less its mean",
         _LAPLACIAN,
     )
@@ -128,7 +128,7 @@ def _dog(name: str, sigma1: Fraction, sigma2: Fraction | None) -> Kernel:
     radius = radius_of(wide, None)
     inner, outer = (curve(float(sigma), radius)[1] for sigma in (sigma1, wide))
     about = About(
-        f"Gaussian of σ = {plain(sigma1)} minus one of {plain(wide)}; positive centre",
+        f"Gaussian of σ = {plain(sigma1)} minus one of {plain(wide)}; positive center",
         "Marr and Hildreth 1980; a ratio of 1.6 comes close to log, with the other sign",
         _LAPLACIAN,
     )

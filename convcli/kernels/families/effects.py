@@ -101,7 +101,7 @@ def _gabor_radius(sigma: float, ratio: float, angle: float) -> int:
 
 
 def _ones(name: str, size: tuple[int, ...]) -> Kernel:
-    about = About("A window of ones: the sum of the neighbours", "the lesson's window of ones", _LESSON)
+    about = About("A window of ones: the sum of the neighbors", "the lesson's window of ones", _LESSON)
     return Kernel(np.ones(size, np.int64), name=name, about=about)
 
 
@@ -174,7 +174,7 @@ EFFECTS: Final = (
         _gabor,
         ("texture",),
     ),
-    Family("ones", "sum of the neighbours", (Parameter("size", sides(2, 3, 4)),), _ones, _LESSON, sized=True),
+    Family("ones", "sum of the neighbors", (Parameter("size", sides(2, 3, 4)),), _ones, _LESSON, sized=True),
     Family(
         "random",
         "a layer's weights before training",

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.core.errors import KernelError, one_line, shown, suggest
+from convcli.core.errors import KernelError, one_line, quoted, suggest
 from convcli.core.rational import Number
 from convcli.kernels.bank import WAYS, KernelSet, anchored, combined, flipped
 from convcli.kernels.kernel import About, Kernel
@@ -53,7 +53,7 @@ def _several(node: Node, place: str) -> dict[str, Kernel | KernelSet]:
                 raise KernelError(f"{entry.where}: a kernel of a list needs a name")
             kernel = _one(entry, place, "")
             if kernel.name in found:
-                raise KernelError(f"{entry.where}: the name {shown(kernel.name)} stands twice")
+                raise KernelError(f"{entry.where}: the name {quoted(kernel.name)} stands twice")
             found[kernel.name] = kernel
     if not found:
         raise KernelError(
@@ -90,7 +90,7 @@ def _known(root: Node, allowed: tuple[str, ...]) -> None:
     for key, (key_node, _) in root.value.items():
         if key not in allowed:
             hint = suggest(key, allowed) or f"; allowed: {', '.join(allowed)}"
-            raise KernelError(f"{key_node.where}: unknown key {shown(key)}{hint}")
+            raise KernelError(f"{key_node.where}: unknown key {quoted(key)}{hint}")
 
 
 def _set(entries: Entries, name: str, combine: str | None) -> KernelSet:
@@ -173,7 +173,7 @@ def _bias(node: Node) -> Number | list[Fraction]:
 def _truth(node: Node) -> bool:
     text = word(node).casefold()
     if text not in _TRUTHS:
-        raise KernelError(f"{node.where}: {shown(text)} is not true or false")
+        raise KernelError(f"{node.where}: {quoted(text)} is not true or false")
     return _TRUTHS[text]
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.core.errors import KernelError, shown
+from convcli.core.errors import KernelError, quoted
 from convcli.core.numerals import float_text, text_of
 from convcli.core.rational import SMALLEST, FloatArray, Number, Rational, exact_number
 from convcli.kernels.bank import anchored, bank, planes
@@ -47,11 +47,11 @@ def parse_imagemagick(text: str, place: str, name: str) -> Kernel:
 def _one(text: str, place: str, name: str) -> Kernel:
     match = _IMAGEMAGICK.match(text)
     if match is None:
-        raise KernelError(f"{place}: {shown(text)} has no size; allowed: 3x3: and then 9 numbers")
+        raise KernelError(f"{place}: {quoted(text)} has no size; allowed: 3x3: and then 9 numbers")
     width, height = int(match[1]), int(match[2] or match[1])
     if match[5]:
         raise KernelError(
-            f"{place}: {shown(match[5])} behind the size asks for a set of turned kernels; use NAME@45"
+            f"{place}: {quoted(match[5])} behind the size asks for a set of turned kernels; use NAME@45"
         )
     if not 1 <= width * height <= LARGEST_TABLE:
         raise KernelError(f"{place}: {width}x{height} is no size of a kernel")
@@ -99,7 +99,7 @@ def parse_vips(text: str, place: str, name: str) -> Kernel:
 def _header(head: list[str], where: str) -> tuple[int, int, Fraction, Fraction]:
     whole = [int(cell) for cell in head[:2] if re.fullmatch(r"\d{1,6}", cell)]
     if not 2 <= len(head) <= 4 or len(whole) != 2 or not 1 <= whole[0] * whole[1] <= LARGEST_TABLE:
-        raise KernelError(f"{where}: {shown(' '.join(head))} is no size; {_HEADER}")
+        raise KernelError(f"{where}: {quoted(' '.join(head))} is no size; {_HEADER}")
     numbers = [parse_cell(cell, f"{where}: column {column}") for column, cell in enumerate(head[2:], 3)]
     scale, offset = (*numbers, *(Fraction(1), Fraction(0))[len(numbers) :])
     if scale == 0:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from convcli.core.errors import KernelError, one_line, shown
+from convcli.core.errors import KernelError, one_line, quoted
 from convcli.kernels.readers.nodes import DEEPEST, MOST_VALUES, Node
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
@@ -80,7 +80,7 @@ class _Tokens:
                 continue
             key = self.value(token, offset, depth + 1)
             if key.value in entries:
-                raise KernelError(f"{key.where}: the key {shown(key.value)} stands twice")
+                raise KernelError(f"{key.where}: the key {quoted(key.value)} stands twice")
             next(self.stream)  # the colon
             entries[key.value] = key, self.value(*next(self.stream), depth + 1)
         return entries

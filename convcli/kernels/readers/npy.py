@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.lib import format as npy
 
-from convcli.core.errors import KernelError, one_line, shown, suggest
+from convcli.core.errors import KernelError, one_line, quoted, suggest
 from convcli.kernels.kernel import LARGEST_KERNEL, About, Kernel
 
 LARGEST_ARRAY: Final = LARGEST_KERNEL * 8 + 1024  # bytes, with the head in front
@@ -39,7 +39,7 @@ def parse_npy(data: bytes, place: str, name: str, order: str | None = None) -> K
 def from_array(array: Any, place: str, name: str, order: str | None = None) -> Kernel:
     """The kernel of a numeric array."""
     if array.dtype.kind not in "biuf":
-        raise KernelError(f"{place}: holds values of type {shown(array.dtype)}; allowed: numbers")
+        raise KernelError(f"{place}: holds values of type {quoted(array.dtype)}; allowed: numbers")
     if not 1 <= array.ndim <= 5 or (order == "oihw" and array.ndim < 3):
         raise KernelError(
             f"{place}: array of shape {array.shape}; allowed: (rows, columns) or (rows, columns, in, out), "
@@ -69,7 +69,7 @@ def parse_npz(path: Path, place: str, member: str | None) -> Kernel:
             entry = archive.getinfo(f"{name}.npy")
             if entry.file_size > LARGEST_ARRAY:
                 raise KernelError(
-                    f"{place}: {shown(name)} has {entry.file_size} bytes; allowed: up to {LARGEST_ARRAY}"
+                    f"{place}: {quoted(name)} has {entry.file_size} bytes; allowed: up to {LARGEST_ARRAY}"
                 )
             data = archive.read(entry)
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError) as error:
@@ -119,7 +119,7 @@ def choose(names: Sequence[str], member: str | None, place: str, what: str = "ke
         return member
     if member is not None:
         near = suggest(member, names) or f"; it holds {_listed(names) or f'no {what} at all'}"
-        raise KernelError(f"{place} holds no {what} {shown(member)}{near}")
+        raise KernelError(f"{place} holds no {what} {quoted(member)}{near}")
     if len(names) == 1:
         return names[0]
     if not names:

@@ -155,12 +155,12 @@ def _of_tree(text: str, path: Path, name: str, json: bool) -> dict[str, Kernel |
 def _reader(path: Path) -> Callable[[Path, str | None], Kernel | KernelSet]:
     suffix = path.suffix.lower()
     if suffix in MODELS:
-        return _modelled(MODELS[suffix])
+        return _modeled(MODELS[suffix])
     readers = {".npy": _npy, ".npz": _npz, ".mat": _mat, **dict.fromkeys(TABLES, _text)}
     return readers.get(suffix, _pictured if suffix in PICTURES else _by_content)
 
 
-def _modelled(name: str) -> Callable[[Path, str | None], Kernel]:
+def _modeled(name: str) -> Callable[[Path, str | None], Kernel]:
     def read_model(path: Path, member: str | None) -> Kernel:
         _check(path)
         found = import_module(f"convcli.kernels.readers.models.{name}").read(path, member)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.core.errors import KernelError, cut, shown
+from convcli.core.errors import KernelError, cut, quoted
 from convcli.core.frozen import frozen
 from convcli.core.rational import parse_number
 from convcli.kernels.kernel import TYPED, Kernel
@@ -29,7 +29,7 @@ _ALLOWED: Final = "write numbers as 1000 and 0.5"
 
 def parse_text(text: str) -> Kernel:
     """A kernel typed on the command line: ``1 0 -1; 2 0 -2; 1 0 -1`` or ``[[1, 0, -1], [2, 0, -2]]``."""
-    place = f"kernel {shown(text)}"
+    place = f"kernel {quoted(text)}"
     rows = text
     if text.lstrip().startswith("["):
         if not _BRACKETS.fullmatch(text.strip()):
@@ -173,12 +173,12 @@ def _decimal_commas(rows: list[_Row]) -> bool:
         return False
     for where, cell in commas:
         if not _DECIMAL_COMMA.fullmatch(cell):
-            raise KernelError(f"{where}: {shown(cell)}: commas group or end digits; {_ALLOWED}")
+            raise KernelError(f"{where}: {quoted(cell)}: commas group or end digits; {_ALLOWED}")
     where, cell = commas[0]
     if any(_POINTED.fullmatch(other) for _, other in cells):
-        raise KernelError(f"{where}: {shown(cell)} has a decimal comma, other cells a point; {_ALLOWED}")
+        raise KernelError(f"{where}: {quoted(cell)} has a decimal comma, other cells a point; {_ALLOWED}")
     if all(_GROUPED.fullmatch(cell) for _, cell in commas):
-        raise KernelError(f"{where}: {shown(cell)} may be a thousand or have a decimal comma; {_ALLOWED}")
+        raise KernelError(f"{where}: {quoted(cell)} may be a thousand or have a decimal comma; {_ALLOWED}")
     return True
 
 
@@ -196,11 +196,11 @@ def parse_cell(text: str, where: str) -> Fraction:
     except ValueError as error:
         if text.startswith("/") or text.endswith("/"):
             raise KernelError(
-                f"{where}: {shown(text)}: a fraction between spaces has none inside, as 1/9; "
+                f"{where}: {quoted(text)}: a fraction between spaces has none inside, as 1/9; "
                 "for all weights, --scale 1/9"
             ) from error
         if re.search(r"\d\s+[\d.+−-]", text):
             raise KernelError(
-                f"{where}: {shown(text)}: commas and spaces both split here; {_ALLOWED}"
+                f"{where}: {quoted(text)}: commas and spaces both split here; {_ALLOWED}"
             ) from error
-        raise KernelError(f"{where}: {shown(text)}: {error}") from error
+        raise KernelError(f"{where}: {quoted(text)}: {error}") from error

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-from convcli.core.errors import KernelError, one_line, shown
+from convcli.core.errors import KernelError, one_line, quoted
 from convcli.kernels.readers.nodes import DEEPEST, Node, word
 
 MOST_SCALARS: Final = 2**16 + 2**10
@@ -66,7 +66,7 @@ def _build(event: Any, events: Iterator[Any], place: str, depth: int) -> Node:
     if isinstance(event, yaml.AliasEvent) or event.anchor:
         raise KernelError(f"{where}: anchors (&) and aliases (*) are not allowed in kernel files")
     if event.tag and event.tag != "!":
-        raise KernelError(f"{where}: the tag {shown(event.tag)} is not allowed in kernel files")
+        raise KernelError(f"{where}: the tag {quoted(event.tag)} is not allowed in kernel files")
     if depth > DEEPEST:
         raise KernelError(f"{where}: brackets nested deeper than {DEEPEST}")
     if isinstance(event, yaml.ScalarEvent):
@@ -85,6 +85,6 @@ def _mapping(events: Iterator[Any], place: str, depth: int) -> dict[str, tuple[N
         key = _build(event, events, place, depth + 1)
         name = word(key)
         if name in entries:
-            raise KernelError(f"{key.where}: the key {shown(name)} stands twice")
+            raise KernelError(f"{key.where}: the key {quoted(name)} stands twice")
         entries[name] = key, _build(next(events), events, place, depth + 1)
     return entries

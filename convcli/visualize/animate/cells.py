@@ -1,4 +1,4 @@
-"""Cells with numbers, their colours, and what marks them: the parts of a drawn grid."""
+"""Cells with numbers, their colors, and what marks them: the parts of a drawn grid."""
 
 from __future__ import annotations
 
@@ -192,6 +192,6 @@ def gray(value: Number, black: float, white: float) -> Ink:
 
 
 def mixed(one: Ink, other: Ink) -> Ink:
-    """The colour between two."""
+    """The color between two."""
     red, green, blue = ((a + b) // 2 for a, b in zip(one, other, strict=True))
     return red, green, blue

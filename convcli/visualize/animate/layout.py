@@ -26,10 +26,10 @@ _PANEL: Final = 430  # pixels, the longest side of a grid or a picture
 _LEAST_PANEL: Final = 112
 _CELLS: Final = (32, 46)
 _SIDES: Final = {1: 46, 2: 46, 3: 46, 4: 42, 5: 38, 6: 34, 7: 34, 8: 32, 9: 32, 10: 32, 11: 32}
-"""Pixels of a cell below, by the longer side of the kernel; larger ones are colours without numbers."""
+"""Pixels of a cell below, by the longer side of the kernel; larger ones are colors without numbers."""
 _WIDE_CELL: Final = 72
 _WIDE_PANEL: Final = 540  # pixels of a grid whose numbers need them
-_COLOURED: Final = 190  # pixels of such a kernel
+_COLORED: Final = 190  # pixels of such a kernel
 _WIDEST: Final = 1180
 _BESIDE: Final = 44  # between the products and the steps
 _SWATCH: Final = 28
@@ -69,7 +69,7 @@ class Stage:
         """Pixels of a cell below, where every product can be read."""
         least = _SIDES.get(max(self.kernel))
         if least is None:
-            return max(_COLOURED // max(self.kernel), 2)
+            return max(_COLORED // max(self.kernel), 2)
         most = (_WIDEST - 2 * SIGN) // (3 * int(self.kernel[1]))
         values = (value for grids in self._grids().values() for grid in grids for value in grid.flat)
         return _roomy(values, least, min(most, _WIDE_CELL))

@@ -15,14 +15,15 @@ from typing import Any, Final
 import numpy as np
 
 from convcli.core.dtypes import Array
-from convcli.core.errors import ArgumentError, shown
+from convcli.core.errors import ArgumentError, quoted
 from convcli.core.frozen import frozen, replace
 from convcli.files.input import Input
 from convcli.geometry.axes import parse_sizes
 from convcli.geometry.padding import Pair
 from convcli.pipeline.mapping import Mapping, ends
 from convcli.pipeline.naming import Output
-from convcli.pipeline.task import Settings, Task
+from convcli.pipeline.settings import Settings
+from convcli.pipeline.task import Task
 from convcli.visualize.explain.arithmetic import as_float
 from convcli.visualize.explain.pixel import (
     Channel,
@@ -32,7 +33,7 @@ from convcli.visualize.explain.pixel import (
     explained,
     multiplicands,
 )
-from convcli.visualize.explain.window import Kept, Pin, Spot
+from convcli.visualize.explain.window import Kept, PixelProbe, Spot
 
 MOST: Final = 100  # frames
 MOST_CELLS: Final = 14  # a side of a grid of numbers
@@ -111,7 +112,7 @@ class Slide:
 
 
 def slide(source: str, file: Input, settings: Settings, view: View) -> Slide:
-    """Everything that an animation of one picture shows; of colours, their brightness without transparency.
+    """Everything that an animation of one picture shows; of colors, their brightness without transparency.
 
     Args:
         source: what the picture is called.
@@ -164,7 +165,9 @@ def _grid(slide: Slide, frame: int, blocks: Sequence[Block], view: View) -> Slid
     """A feature map, or a part of it, as numbers: all of its outputs are explained."""
     task, region = slide.task, slide.region
     places = list(product(range(*region[0]), range(*region[1])))
-    found = explained(slide.source, task, slide.settings, frame, places, [Pin(task.layout, frame, places)])
+    found = explained(
+        slide.source, task, slide.settings, frame, places, [PixelProbe(task.layout, frame, places)]
+    )
     by_place = dict(zip(places, found, strict=True))
     rows, columns = slide.spans
     if view.at:
@@ -265,7 +268,7 @@ def shape_of(text: str) -> Pair | None:
         return None
     rows, columns = parse_sizes("shape", text.strip(), (2,), "x")
     if max(rows, columns) > LARGEST_SHAPE:
-        raise ArgumentError(f"shape {shown(text)} is larger than {LARGEST_SHAPE}x{LARGEST_SHAPE}")
+        raise ArgumentError(f"shape {quoted(text)} is larger than {LARGEST_SHAPE}x{LARGEST_SHAPE}")
     return rows, columns
 
 

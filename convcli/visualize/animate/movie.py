@@ -13,24 +13,24 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen, replace
 from convcli.files import input as files
-from convcli.files.output import Draft, Ledger, check_stream
+from convcli.files.output import AtomicFile, OutputLedger, check_stream
 from convcli.formats import registry
 from convcli.formats.base import Layout, Metadata, Timing
-from convcli.formats.capacity import Picture
+from convcli.formats.capacity import OutputKind
 from convcli.pipeline.job import encoding
 from convcli.pipeline.naming import Output, Target
-from convcli.pipeline.task import Settings
+from convcli.pipeline.settings import Settings
 from convcli.visualize.animate.moments import DIGITS, Slide, View, drawn_numbers, shape_of, slide
 from convcli.visualize.animate.painter import frames, size
 
-MOST_COLOURS: Final = 255  # a GIF's, less one for what stays as it was
+MOST_COLORS: Final = 255  # a GIF's, less one for what stays as it was
 FASTEST: Final = 50  # frames a second
 _AS_NUMBERS, _AS_PICTURE = Fraction(2), Fraction(8)  # frames a second
 _VIDEO: Final = ("mkv", "mp4")
 _LAST: Final = Fraction(2)  # seconds that the last frame stays at least
 _CODE: Final = np.array([1, 2**8, 2**16], np.int32)
-_COMMON: Final = 64  # colours of a GIF that are kept as they are
-_SAMPLES: Final = 8  # frames from which the colours of a GIF are taken
+_COMMON: Final = 64  # colors of a GIF that are kept as they are
+_SAMPLES: Final = 8  # frames from which the colors of a GIF are taken
 _NUMBERS: Final = 2**16  # all that a SHAPE may hold
 
 
@@ -58,7 +58,12 @@ class Animated:
 
 
 def animate(
-    source: str, settings: Settings, view: View, show: Show, output: Output, ledger: Ledger | None = None
+    source: str,
+    settings: Settings,
+    view: View,
+    show: Show,
+    output: Output,
+    ledger: OutputLedger | None = None,
 ) -> Animated:
     """Write the animation of a kernel that slides over a picture, or over the numbers of a SHAPE.
 
@@ -76,8 +81,8 @@ def animate(
     if target.path is None:
         check_stream()
     else:
-        (ledger or Ledger([] if shape else [source])).claim(target.path, settings.force)
-    with Draft(target.path, settings.force) as draft:
+        (ledger or OutputLedger([] if shape else [source])).claim(target.path, settings.force)
+    with AtomicFile(target.path, settings.force) as draft:
         _write(draft, target, found, timing(found, show.fps, target.format.name not in _VIDEO))
         return Animated(target, len(found.moments), size(found), draft.commit())
 
@@ -98,7 +103,7 @@ def _called(source: str, shape: tuple[int, int] | None, seed: int | None) -> str
 
 def _target(output: Output, found: Slide) -> Target:
     rows, columns = size(found)
-    picture = Picture(np.dtype(np.uint8), 3, len(found.moments), rows=rows, columns=columns)
+    picture = OutputKind(np.dtype(np.uint8), 3, len(found.moments), rows=rows, columns=columns)
     picture = replace(picture, options=(("--most 1", replace(picture, frames=1)),))
     (target,) = output.targets("animation", "slide", 1, registry.FORMATS[0], picture)
     return target
@@ -111,7 +116,7 @@ def timing(found: Slide, fps: Fraction | None, loops: bool) -> Timing:
     return Timing((each,) * (len(found.moments) - 1) + (max(each, _LAST) if loops else each,))
 
 
-def _write(draft: Draft, target: Target, found: Slide, timing: Timing) -> None:
+def _write(draft: AtomicFile, target: Target, found: Slide, timing: Timing) -> None:
     """Encode one frame after the other."""
     rows, columns = size(found)
     layout = Layout(rows, columns, 3, np.dtype(np.uint8), len(found.moments))
@@ -119,7 +124,7 @@ def _write(draft: Draft, target: Target, found: Slide, timing: Timing) -> None:
     encoder = registry.encoder(target.format, layout, metadata, rows)
 
     def pieces() -> Iterator[Any]:
-        drawn = few_colours(list(frames(found))) if target.format.name == "gif" else frames(found)
+        drawn = few_colors(list(frames(found))) if target.format.name == "gif" else frames(found)
         for index, pixels in enumerate(drawn):
             yield encoder.strip(0, _placed(encoder.room(index, 0, rows), pixels))
 
@@ -127,32 +132,32 @@ def _write(draft: Draft, target: Target, found: Slide, timing: Timing) -> None:
         encoder.write(draft.file, pieces())
 
 
-def few_colours(pictures: Sequence[Array]) -> Iterator[Array]:
-    """The same pictures in colours that all of them share, so that what stands still stays as it is."""
+def few_colors(pictures: Sequence[Array]) -> Iterator[Array]:
+    """The same pictures in colors that all of them share, so that what stands still stays as it is."""
     palette = _palette(np.concatenate([*pictures[:: -(-len(pictures) // _SAMPLES)], pictures[-1]]))
-    nearest = np.zeros(2**24, np.uint8)  # by colour, as one number
+    nearest = np.zeros(2**24, np.uint8)  # by color, as one number
     known = np.zeros(2**24, bool)
     for pixels in pictures:
         codes = pixels.astype(np.int32) @ _CODE
         new = np.unique(codes[~known[codes]])
-        colours = new[:, None] // _CODE % 256
+        colors = new[:, None] // _CODE % 256
         for first in range(0, len(new), 4096):
-            part = colours[first : first + 4096, None] - palette[None]
+            part = colors[first : first + 4096, None] - palette[None]
             nearest[new[first : first + 4096]] = np.argmin((part * part).sum(axis=-1), axis=1)
         known[new] = True
         yield palette[nearest[codes]].astype(np.uint8)
 
 
 def _palette(pixels: Array) -> Array:
-    """At most `MOST_COLOURS`, (colours, 3): the commonest as they are, and means of the others."""
+    """At most `MOST_COLORS`, (colors, 3): the commonest as they are, and means of the others."""
     from PIL import Image
 
     shown = Image.fromarray(pixels)
     counts = sorted(shown.getcolors(pixels.shape[0] * pixels.shape[1]) or [], reverse=True)
-    common: list[Any] = [colour for _, colour in counts[:_COMMON]]
-    others = shown.quantize(MOST_COLOURS - len(common), Image.Quantize.MEDIANCUT).getpalette() or []
+    common: list[Any] = [color for _, color in counts[:_COMMON]]
+    others = shown.quantize(MOST_COLORS - len(common), Image.Quantize.MEDIANCUT).getpalette() or []
     found: Array = np.array([*common, *zip(*[iter(others)] * 3, strict=True)], np.int32)
-    return found[:MOST_COLOURS]
+    return found[:MOST_COLORS]
 
 
 def _placed(room: Array | None, pixels: Array) -> Array:

@@ -102,7 +102,7 @@ class _Painter(Stage):
             write(image, place, "crossed out: no window reads it", SMALL, FAINT)
 
     def _ground(self, value: Number, row: int, column: int) -> Ink:
-        """The colour below an input's number."""
+        """The color below an input's number."""
         size = self.geometry.input
         if not (0 <= row < size[0] and 0 <= column < size[1]):
             return PADDING
@@ -230,7 +230,7 @@ class _Painter(Stage):
         edge(ImageDraw.Draw(image), box, WINDOW_EDGE)
 
     def _read(self, patch: Array, outside: Array) -> Array:
-        """Colours below the patch, (rows, columns, 3): grays where there are no numbers on them."""
+        """Colors below the patch, (rows, columns, 3): grays where there are no numbers on them."""
         shown = self.slide.shaded or not self.numbered
         inks = [
             PADDING if out and self.numbered else gray(value, *self.slide.shades[0]) if shown else WINDOW
@@ -239,7 +239,7 @@ class _Painter(Stage):
         return np.array(inks, np.uint8).reshape(*patch.shape, 3)
 
     def _multiplied(self, products: Array) -> Array:
-        """White below products that are written, colours for those that are not."""
+        """White below products that are written, colors for those that are not."""
         if self.numbered:
             return np.full((*products.shape, 3), EMPTY, np.uint8)
         return weighed(products)
@@ -256,7 +256,7 @@ class _Painter(Stage):
             put(image, box, tuple(inks[i, j].tolist()), value, self.types[name])
 
     def _lines(self, image: Any, lines: Sequence[tuple[str, str]], moment: Moment) -> None:
-        """The steps; that of the value in the colour of its cell, that of the pixel beside its gray."""
+        """The steps; that of the value in the color of its cell, that of the pixel beside its gray."""
         room = self.size[0] - MARGIN - self.steps[0] - self.names
         valued = moment.channel.valued
         for index, (name, how) in enumerate(lines):

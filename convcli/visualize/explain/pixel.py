@@ -25,7 +25,8 @@ from convcli.geometry.padding import Pair
 from convcli.pipeline.color import encoded, white
 from convcli.pipeline.feature_map import feature_maps
 from convcli.pipeline.mapping import Mapping, ends
-from convcli.pipeline.task import LUMA, Settings, Task, prepare
+from convcli.pipeline.settings import Settings
+from convcli.pipeline.task import LUMA, Task, prepare
 from convcli.visualize.explain.arithmetic import (
     LARGEST_WEIGHT,
     Step,
@@ -43,7 +44,7 @@ from convcli.visualize.explain.arithmetic import (
     text,
     total,
 )
-from convcli.visualize.explain.window import Pin, Spot, engine_sums
+from convcli.visualize.explain.window import PixelProbe, Spot, engine_sums
 
 _RGB: Final = ("red", "green", "blue")
 NAMES: Final = {1: ("gray",), 2: ("gray", "alpha"), 3: _RGB, 4: (*_RGB, "alpha")}
@@ -76,7 +77,7 @@ class Channel:
 
     Attributes:
         valued: how many steps lead to the feature map's value, before it is mapped to a pixel.
-        reckoned: the pixel as the steps give it.
+        computed: the pixel as the steps give it.
         pixel: as ``apply`` writes it; the same unless floats were rounded on the way.
     """
 
@@ -84,7 +85,7 @@ class Channel:
     planes: tuple[Plane, ...]
     steps: tuple[Step, ...]
     valued: int
-    reckoned: Number
+    computed: Number
     pixel: Number
 
     @property
@@ -125,7 +126,7 @@ def explain(source: str, settings: Settings, at: Pair, frame: int = 0) -> Explan
     with files.Input.open(source) as file:
         task, own = decided(source, file, settings, frame)
         check_place(task, at)
-        pins = [Pin(task.layout, own, [at]) for _ in range(task.plan.outcome.maps)]
+        pins = [PixelProbe(task.layout, own, [at]) for _ in range(task.plan.outcome.maps)]
         return explained(source, task, settings, own, [at], pins)[0]
 
 
@@ -158,7 +159,7 @@ def explained(
     """Some pixels of one frame, from one run of the engine.
 
     Args:
-        surfaces: one a map, on which it is painted; `Pin` or `Kept`.
+        surfaces: one a map, on which it is painted; `PixelProbe` or `Kept`.
     """
     found = feature_maps(task.plan, task.opened.reader(), task.treatment, task.mapping, surfaces)
     mappings = tuple(map_.mapping for map_ in found)
@@ -198,7 +199,7 @@ class _Pixel:
 
     Attributes:
         stored: reads the pixel's own frame.
-        filter: the weights as they are shown: brightness is one input, made of three colours.
+        filter: the weights as they are shown: brightness is one input, made of three colors.
         sums: the engine's, (maps, lanes), where it adds floats.
     """
 
@@ -244,23 +245,23 @@ class _Pixel:
     def channels(self, index: int, pixel: list[Number]) -> Iterator[Channel]:
         """The channels of one map's pixel."""
         treatment, lanes = self.task.treatment, self.task.plan.problem.lanes
-        colours = lanes - (treatment.alpha == "filter")
-        for lane in range(colours):
-            yield self._colour(self._named(index, lane, colours), index, lane, pixel[lane])
+        colors = lanes - (treatment.alpha == "filter")
+        for lane in range(colors):
+            yield self._color(self._named(index, lane, colors), index, lane, pixel[lane])
         if treatment.alpha == "filter":
             yield self._alpha(index, lanes - 1, pixel[-1])
         elif treatment.alpha == "keep":
-            kept = Step("kept", "alpha of the input at the centre of the window", pixel[-1])
+            kept = Step("kept", "alpha of the input at the center of the window", pixel[-1])
             yield Channel("alpha", (), (kept,), 1, pixel[-1], pixel[-1])
 
-    def _named(self, index: int, lane: int, colours: int) -> str:
-        """The colour that a lane is, or that a group of one channel is; a sum is gray."""
+    def _named(self, index: int, lane: int, colors: int) -> str:
+        """The color that a lane is, or that a group of one channel is; a sum is gray."""
         problem = self.task.plan.problem
         if problem.groups > 1 and self.filter.inputs == 1:
             return self.names[problem.channel(index, 0)]
-        return self.names[lane] if colours > 1 or len(self.names) < len(_RGB) else "gray"
+        return self.names[lane] if colors > 1 or len(self.names) < len(_RGB) else "gray"
 
-    def _colour(self, name: str, index: int, lane: int, pixel: Number) -> Channel:
+    def _color(self, name: str, index: int, lane: int, pixel: Number) -> Channel:
         task, mapping, target = self.task, self.mappings[index], self.task.layout.dtype
         planes, steps = self._summed(index, lane)
         steps += self._valued(index, steps[-1].value)
@@ -288,11 +289,11 @@ class _Pixel:
     def _ended(
         self, name: str, planes: list[Plane], steps: list[Step], valued: int, pixel: Number
     ) -> Channel:
-        reckoned, last = ended(steps[-1].value, self.task.layout.dtype)
+        computed, last = ended(steps[-1].value, self.task.layout.dtype)
         steps += last
-        if not same(reckoned, pixel):
+        if not same(computed, pixel):
             steps.append(Step("as written", "apply's floats are rounded on the way", pixel))
-        return Channel(name, tuple(planes), tuple(steps), valued, reckoned, pixel)
+        return Channel(name, tuple(planes), tuple(steps), valued, computed, pixel)
 
     def _summed(self, index: int, lane: int) -> tuple[list[Plane], list[Step]]:
         """The planes of a lane, and the steps to its sum, maps combined."""
@@ -324,12 +325,12 @@ class _Pixel:
         return found * Fraction(self.divisor, self.task.plan.problem.filter.denominator)
 
     def _valued(self, index: int, sum_: Number) -> list[Step]:
-        """The steps from a colour's sum to its value before the mapping."""
+        """The steps from a color's sum to its value before the mapping."""
         if self.task.treatment.alpha == "filter":
             alpha = self._alpha_sum(index)
-            steps = [Step("colour", "nothing is seen where every alpha is 0", Fraction(0))]
+            steps = [Step("color", "nothing is seen where every alpha is 0", Fraction(0))]
             if alpha > 0:
-                steps = [Step("colour", f"÷ {text(alpha)}, the sum of alpha · kernel", sum_ / alpha)]
+                steps = [Step("color", f"÷ {text(alpha)}, the sum of alpha · kernel", sum_ / alpha)]
         else:
             steps = self._scaled(sum_)
         bias = self.task.plan.problem.filter.bias[index]
@@ -383,7 +384,7 @@ class _Pixel:
         return [alpha] if index == -1 else [alpha, ("times alpha", self._patch(source, index))]
 
     def _brightness(self) -> list[tuple[str, Array]]:
-        """The three colours, and their brightness: the sum of their shares."""
+        """The three colors, and their brightness: the sum of their shares."""
         stored, fill = self.stored, self.settings.padding.fill.value
         source = self.task.treatment.reader(stored)
         shares: Any = sum(share * self._patch(source, i) for i, share in enumerate(LUMA))
@@ -397,5 +398,5 @@ class _Pixel:
 
 
 def is_luma(task: Task) -> bool:
-    """Whether the kernel meets the brightness of colours, not each of them."""
+    """Whether the kernel meets the brightness of colors, not each of them."""
     return task.channels == "gray" and task.plan.problem.channels == len(LUMA)

@@ -15,7 +15,7 @@ from convcli.formats.base import Held, Layout, Reader
 from convcli.geometry.axes import Geometry, Strip
 from convcli.geometry.border import OUTSIDE, Indices, sources
 from convcli.geometry.padding import Fill, Pair
-from convcli.pipeline.feature_map import Colours
+from convcli.pipeline.feature_map import Colors
 from convcli.visualize.explain.arithmetic import number
 
 
@@ -71,7 +71,7 @@ class Spot:
         return np.array(cells, object)
 
 
-class Pin:
+class PixelProbe:
     """A surface that keeps some pixels of one frame of all that is painted on it."""
 
     def __init__(self, layout: Layout, frame: int, places: Sequence[Pair]) -> None:
@@ -119,7 +119,7 @@ class Kept:
 def engine_sums(plan: Plan, reader: Reader, frame: int, places: Sequence[Pair]) -> dict[Pair, Array]:
     """What the engine adds up at some places of a frame, maps combined: (maps, lanes) each."""
     keeper = _Keeper(frame, places)
-    engine.run(plan, Colours(reader, plan), lambda: keeper, reader if isinstance(reader, Held) else None)
+    engine.run(plan, Colors(reader, plan), lambda: keeper, reader if isinstance(reader, Held) else None)
     return keeper.kept
 
 
@@ -130,10 +130,10 @@ class _Keeper:
         self.frame, self.places = frame, places
         self.kept: dict[Pair, Array] = {}
 
-    def room(self, task: engine.Task) -> None:
+    def room(self, task: engine.StripTask) -> None:
         return None
 
-    def take(self, task: engine.Task, sums: Array) -> None:
+    def take(self, task: engine.StripTask, sums: Array) -> None:
         if task.batch != self.frame:
             return
         for at in self.places:

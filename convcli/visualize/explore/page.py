@@ -27,7 +27,7 @@ from convcli.formats import registry
 from convcli.formats.base import Header
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import library, load_kernel
-from convcli.pipeline.task import Settings
+from convcli.pipeline.settings import Settings
 from convcli.visualize.display import check_seen
 from convcli.visualize.explain.arithmetic import LARGEST_WEIGHT
 
@@ -84,7 +84,7 @@ def _fitted(pixels: Array, side: int) -> tuple[Array, int]:
 
 
 def _has_more(header: Header) -> bool:
-    """Whether there is a channel behind the colours, which the page leaves out, and its command drops."""
+    """Whether there is a channel behind the colors, which the page leaves out, and its command drops."""
     return header.alpha or header.bands
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.core.errors import KernelError, one_line, shown
+from convcli.core.errors import KernelError, one_line, quoted
 from convcli.core.frozen import frozen
 from convcli.core.rational import Number, exact_number
 from convcli.geometry.axes import LARGEST
@@ -141,7 +141,7 @@ def _layer(stated: Stated, weights: Any, axes: int, where: str) -> Layer:
         return Layer(stated.order)
     sizes, maps = weights.shape[2 - axes : 2], weights.shape[3]
     if stated.window is not None and _numbers("kernel size", stated.window, axes, 1, where) != sizes:
-        raise KernelError(f"{where}: kernel size {shown(stated.window)} is not that of its weights, {sizes}")
+        raise KernelError(f"{where}: kernel size {quoted(stated.window)} is not that of its weights, {sizes}")
     dilations = _steps("dilation", stated.dilations, axes, where)
     (groups,) = _numbers("groups", 1 if stated.groups is None else stated.groups, 1, 1, where)
     if maps % groups:
@@ -169,7 +169,7 @@ def _numbers(name: str, value: Any, count: int, least: int, where: str) -> tuple
         raise KernelError(f"{where}: {name} has {len(values)} values; allowed: {count}")
     for each in values:
         if not isinstance(each, (int, np.integer)) or isinstance(each, bool) or not least <= each <= LARGEST:
-            raise KernelError(f"{where}: {name} {shown(value)}; allowed: whole numbers from {least}")
+            raise KernelError(f"{where}: {name} {quoted(value)}; allowed: whole numbers from {least}")
     return tuple(int(each) for each in values)
 
 
@@ -179,7 +179,7 @@ def _padding(value: Any, axes: int, sizes: Sequence[int], dilations: Sequence[in
         return ""
     if isinstance(value, str):
         if value not in _WORDS or (value == "causal" and axes != 1):
-            raise KernelError(f"{where}: padding {shown(value)}; allowed: {', '.join(_WORDS)} or numbers")
+            raise KernelError(f"{where}: padding {quoted(value)}; allowed: {', '.join(_WORDS)} or numbers")
         return value if value != "causal" else f"0,0,{dilations[1] * (sizes[0] - 1)},0"
     pads = _numbers("padding", value, 2 * axes, 0, where)
     top, left, bottom, right = pads if axes == 2 else (0, pads[0], 0, pads[1])

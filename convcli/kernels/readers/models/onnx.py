@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.core.errors import KernelError, one_line, shown
+from convcli.core.errors import KernelError, one_line, quoted
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.readers.models.base import (
     CHANNELS_FIRST,
@@ -100,7 +100,7 @@ class _Graph:
         if automatic != "NOTSET":
             allowed = ", ".join(("NOTSET", *_AUTOMATIC))
             raise KernelError(
-                f"{self.place}:{one_line(name)}: auto_pad {shown(automatic)}; allowed: {allowed}"
+                f"{self.place}:{one_line(name)}: auto_pad {quoted(automatic)}; allowed: {allowed}"
             )
         return said.get("pads", "valid")
 
@@ -119,7 +119,7 @@ class _Graph:
         where = f"{self.place}:{one_line(asked)}"
         node = self.makers.get(name)
         if node is None:
-            raise KernelError(f"{where}: {shown(name)} is an input of the model, not a constant")
+            raise KernelError(f"{where}: {quoted(name)} is an input of the model, not a constant")
         if node.op_type not in _FOLDED or depth > _DEEPEST:
             raise KernelError(f"{where}: comes out of a {one_line(node.op_type)} node, which is not followed")
         inputs = [self._value(entry, asked, depth + 1) for entry in node.input if entry]

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from convcli.core.errors import KernelError, one_line, shown
+from convcli.core.errors import KernelError, one_line, quoted
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.readers.models.base import (
     CHANNELS_FIRST,
@@ -82,7 +82,7 @@ def _header(file: BinaryIO, place: str) -> tuple[dict[str, Any], int]:
     found.pop("__metadata__", None)
     for name, entry in found.items():
         if not _sound(entry):
-            raise KernelError(f"{place}:{one_line(name)}: damaged: {shown(entry)} describes no tensor")
+            raise KernelError(f"{place}:{one_line(name)}: damaged: {quoted(entry)} describes no tensor")
     return found, 8 + length
 
 
@@ -99,7 +99,7 @@ def _sound(entry: Any) -> bool:
 def _tensor(file: BinaryIO, entry: dict[str, Any], begin: int, where: str) -> Any:
     kind, shape, (first, last) = entry["dtype"], entry["shape"], entry["data_offsets"]
     if kind not in _TYPES:
-        raise KernelError(f"{where}: type {shown(kind)} is not one of {', '.join(_TYPES)}")
+        raise KernelError(f"{where}: type {quoted(kind)} is not one of {', '.join(_TYPES)}")
     check_size(shape, where)
     raw = np.dtype(_TYPES[kind])
     if last - first != prod(shape) * raw.itemsize:

@@ -121,12 +121,12 @@ function mappingText(kind) {
 
 function facts() {
   const [rows, columns] = found.axes;
-  const colours = found.lanes.length;
+  const colors = found.lanes.length;
   const [height, width] = [rows.output, columns.output];
   const { below, above, low, high, kind, exact } = found;
   const inputs = found.filter.weights[0].length;
   const products =
-    height * width * colours * state.rows * state.columns * inputs * found.filter.weights.length;
+    height * width * colors * state.rows * state.columns * inputs * found.filter.weights.length;
   return [
     [
       "operation",
@@ -134,10 +134,10 @@ function facts() {
     ],
     ["rows", formula(rows)],
     ["columns", formula(columns)],
-    ["shape", `(1, ${height}, ${width}, ${colours}) NHWC, (1, ${colours}, ${height}, ${width}) NCHW`],
+    ["shape", `(1, ${height}, ${width}, ${colors}) NHWC, (1, ${colors}, ${height}, ${width}) NCHW`],
     ["range", `${shown(number(low))} … ${shown(number(high))} before the mapping`],
     ["mapping", `${kind}: ${mappingText(kind)}`],
-    ["saturated", `${below} below and ${above} above of ${height * width * colours} values`],
+    ["saturated", `${below} below and ${above} above of ${height * width * colors} values`],
     ["arithmetic", exact ? "exact: whole numbers, rounded once" : "floating point: rounded on the way"],
     [
       "cost",

@@ -3,7 +3,7 @@
 const el = (id) => document.getElementById(id);
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** A canvas of native size that holds lanes of values as grays or colours. */
+/** A canvas of native size that holds lanes of values as grays or colors. */
 function native(lanes, rows, columns, { black, white }) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [columns, rows];
