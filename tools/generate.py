@@ -19,12 +19,13 @@ SHARE: Final = ROOT / "share"
 
 def made() -> Iterator[tuple[Path, str]]:
     """Every generated file with its text; the words first, because a command imports them."""
-    readme, changes = ((ROOT / name).read_text("utf-8") for name in ("README.md", "CHANGELOG.md"))
+    sources = ("docs/exit-codes.md", "docs/kernel-files.md", "CHANGELOG.md")
+    exit_codes, kernel_files, changes = ((ROOT / name).read_text("utf-8") for name in sources)
     yield ROOT / "convcli" / "cli" / "vocabulary.py", vocabulary.module()
     yield SHARE / "bash-completion" / "completions" / "convcli", SCRIPTS["bash"]
     yield SHARE / "zsh" / "site-functions" / "_convcli", SCRIPTS["zsh"]
     yield SHARE / "fish" / "vendor_completions.d" / "convcli.fish", SCRIPTS["fish"]
-    yield SHARE / "man" / "man1" / "convcli.1", man_page.page(readme, changes)
+    yield SHARE / "man" / "man1" / "convcli.1", man_page.page(exit_codes, kernel_files, changes)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The man page, from click's own commands and the tables of README.md."""
+"""The man page, from click's own commands, docs/exit-codes.md and docs/kernel-files.md."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ ENVIRONMENT: Final = {
 _WORD: Final = re.compile(r"--?[\w-]+")
 
 
-def page(readme: str, changes: str) -> str:
+def page(exit_codes: str, kernel_files: str, changes: str) -> str:
     """``convcli.1``.
 
     Args:
-        readme: has the exit codes and a kernel file.
-        changes: begins with the last version, and its date where it has one.
+        exit_codes: docs/exit-codes.md; its first table becomes EXIT STATUS.
+        kernel_files: docs/kernel-files.md; its first YAML block is the example in FILES.
+        changes: CHANGELOG.md; its first heading states the version and, if released, its date.
     """
     root = click.Context(cli, info_name="convcli", **cli.context_settings)
     title = _texts(cli)[0].rstrip(".")
@@ -46,9 +47,9 @@ def page(readme: str, changes: str) -> str:
         "OPTIONS": _parameters(root),
         "COMMANDS": list(chain.from_iterable(map(_command, _contexts(root)))),
         "KERNELS": _kernels(),
-        "FILES": _files(readme),
+        "FILES": _files(kernel_files),
         "ENVIRONMENT": [line for name, text in ENVIRONMENT.items() for line in _item(bold(name), text)],
-        "EXIT STATUS": _exit_codes(readme),
+        "EXIT STATUS": _exit_codes(exit_codes),
         "EXAMPLES": list(chain.from_iterable(map(_examples, _contexts(root))))[1:],
     }
     date = re.search(r"^## .*?(\d{4}-\d\d-\d\d|$)", changes, re.MULTILINE)
@@ -154,8 +155,8 @@ def _kernels() -> list[str]:
     return lines
 
 
-def _files(readme: str) -> list[str]:
-    block = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)[0]
+def _files(kernel_files: str) -> list[str]:
+    block = re.findall(r"```yaml\n(.*?)```", kernel_files, re.DOTALL)[0]
     both = written()
     only = [entry for entry in FORMATS if entry not in both]
     named = {"read and written": both, "read": only}
@@ -170,8 +171,8 @@ def _files(readme: str) -> list[str]:
     return lines
 
 
-def _exit_codes(readme: str) -> list[str]:
-    table = readme.split("| exit code | meaning |\n|---|---|\n")[1].split("\n\n", maxsplit=1)[0]
+def _exit_codes(page: str) -> list[str]:
+    table = page.split("| exit code | meaning |\n|---|---|\n")[1].split("\n\n", maxsplit=1)[0]
     rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()]
     return [line for code, text in rows for line in _item(bold(code), f"{text[0].upper()}{text[1:]}.")]
 

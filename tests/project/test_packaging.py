@@ -54,7 +54,7 @@ def test_the_page_has_every_command_and_option():
 
 
 def test_the_page_has_exit_codes_and_environment():
-    """The codes of README.md, and every variable that the package reads."""
+    """The codes of docs/exit-codes.md, and every variable that the package reads."""
     text = PAGE.read_text()
     assert re.findall(r"\\fB([\d, ]+)\\fR\n", text) == ["0", "1", "2", "130, 143, 129"]
     code = "".join(path.read_text() for path in (ROOT / "convcli").rglob("*.py"))

@@ -97,13 +97,13 @@ def test_the_session_is_what_happens(folder):
             assert times.sub("", ran.stdout) == times.sub("", expected), command
 
 
-def test_the_kernel_file_is_one(folder):
-    """The YAML block is a kernel."""
-    Path("mine.yaml").write_text(next(text for kind, text in BLOCKS if kind == "yaml"))
-    assert "1/8 ×" in shell("convcli kernels show mine.yaml")
+def test_the_kernel_files_are_valid(folder):
+    """The YAML blocks of docs/kernel-files.md are kernels."""
     page = (ROOT / "docs" / "kernel-files.md").read_text()
-    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    Path("many.yaml").write_text(block)
+    single, several = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    Path("soft-edge.yaml").write_text(single)
+    assert "1/8 ×" in shell("convcli kernels show soft-edge.yaml")
+    Path("many.yaml").write_text(several)
     assert "1/8 ×" in shell("convcli kernels show many.yaml:soft-edge")
     assert "l2 of 2 maps" in shell("convcli kernels show many.yaml:both")
 
