@@ -156,7 +156,7 @@ def own(x: np.ndarray, kernel: convcli.Kernel, threads: int, **options: object) 
 
 def method(x: np.ndarray, kernel: convcli.Kernel) -> str:
     """The way that the planner chooses."""
-    from convcli.formats.base import Header
+    from convcli.formats.header import Header
     from convcli.pipeline import task
 
     header = Header("", *x.shape[:2], x.shape[2] if x.ndim == 3 else 1, x.dtype)

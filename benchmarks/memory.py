@@ -19,7 +19,7 @@ from batch import JOBS, ROOT, resident
 from pictures import photograph
 
 from convcli.formats import registry
-from convcli.formats.base import Metadata
+from convcli.formats.header import Metadata
 
 FORMATS = ("png", "jpeg", "tiff", "npy", "bmp", "gif", "webp", "avif")
 SIDES = (1000, 1700, 2200, 2700, 3000)

@@ -177,7 +177,7 @@ def _plan(kernel: Kernel) -> str:
     import numpy as np
 
     from convcli.core.errors import ConvcliError
-    from convcli.formats.base import Header
+    from convcli.formats.header import Header
     from convcli.pipeline import task
     from convcli.pipeline.settings import Settings
 
@@ -216,8 +216,8 @@ def preview(image: str, tag: str | None, chosen: tuple[Kernel, ...], **given: An
     from convcli.core.errors import ConvcliError, ImageError, OutputError
     from convcli.files import output as drafts
     from convcli.formats import registry
-    from convcli.formats.base import Metadata
     from convcli.formats.capacity import OutputKind, check
+    from convcli.formats.header import Metadata
     from convcli.visualize.preview import contact_sheet
 
     target = Path(given["output"])

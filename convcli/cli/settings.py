@@ -15,7 +15,7 @@ from convcli.cli.options import was_given
 from convcli.core.errors import ArgumentError, ConvcliError, failure_message
 from convcli.files.input import STREAM, Input
 from convcli.formats import registry
-from convcli.formats.base import Coding, Header
+from convcli.formats.header import Coding, Header
 from convcli.geometry.axes import LARGEST, Axis, parse_sizes, per_axis
 from convcli.geometry.padding import Padding
 from convcli.kernels.bank import combined, joined

@@ -12,8 +12,8 @@ import numpy as np
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import replace
-from convcli.formats.base import Header, Metadata, Timing
 from convcli.formats.decoding import MODES, brands, full_range, pillow, pillow_frames, range_notes
+from convcli.formats.header import Header, Metadata, Timing
 from convcli.formats.metadata import blocks_of, described
 
 SPEED: Final = 10  # of 0 to 10: 5% larger than 0, and more than a hundred times as quick

@@ -16,8 +16,8 @@ import numpy as np
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen
-from convcli.formats.base import Header, Metadata
 from convcli.formats.decoding import PALETTE_NOTE, saved, to_pillow
+from convcli.formats.header import Header, Metadata
 from convcli.formats.metadata import described, inches
 
 _FILE: Final = 14  # bytes of the file's header, in front of the image's

@@ -13,7 +13,8 @@ import numpy as np
 from convcli.core.dtypes import DType
 from convcli.core.errors import OutputError, one_line
 from convcli.core.frozen import frozen, replace
-from convcli.formats.base import COLORS, Bounded, Format, Manifold, Mixed, Near, Tensors, kind_text
+from convcli.formats.base import Bounded, Format, Manifold, Mixed, Near, Tensors
+from convcli.formats.header import COLORS, kind_text
 from convcli.formats.registry import FORMATS, written
 
 _MOST_REASONS: Final = 5

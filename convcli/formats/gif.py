@@ -17,8 +17,8 @@ import numpy as np
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen
-from convcli.formats.base import Header, Metadata, Timing
 from convcli.formats.decoding import PALETTE_NOTE, saved, to_pillow
+from convcli.formats.header import Header, Metadata, Timing
 from convcli.formats.metadata import COMMENT, LARGEST, comment, described
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
-from convcli.formats.base import Header, Metadata
 from convcli.formats.decoding import CHANNELS, brands, full_range, range_notes
+from convcli.formats.header import Header, Metadata
 from convcli.formats.metadata import blocks_of, described
 
 _UPRIGHT: Final = 1

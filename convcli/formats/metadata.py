@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from convcli.core.errors import one_line
 from convcli.core.frozen import frozen, replace
-from convcli.formats.base import Header, Metadata
 from convcli.formats.calibration import Axes, Sampling
+from convcli.formats.header import Header, Metadata
 
 LARGEST: Final = 16_000_000
 """Bytes of the largest block that is read; a JPEG holds an ICC profile of 16.7 MB at most."""

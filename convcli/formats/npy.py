@@ -26,7 +26,8 @@ from numpy.lib import format as npy
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError, quoted
 from convcli.files.input import Input
-from convcli.formats.base import COLORS, Header, Layout, Metadata, Reader, whole
+from convcli.formats.base import Reader, whole
+from convcli.formats.header import COLORS, Header, Layout, Metadata
 from convcli.formats.raw import HEAD, RawEncoder, RawRows
 
 _TYPES: Final = (

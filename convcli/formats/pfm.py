@@ -11,7 +11,8 @@ import numpy as np
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError, quoted
 from convcli.files.input import Input
-from convcli.formats.base import Header, Layout, Metadata, Reader, whole
+from convcli.formats.base import Reader, whole
+from convcli.formats.header import Header, Layout, Metadata
 from convcli.formats.raw import HEAD, RawEncoder, RawRows
 
 _HEAD: Final = re.compile(rb"P([fF])\s+(\d{1,9})\s+(\d{1,9})\s+([-+.0-9eE]{1,40})\s")

@@ -13,8 +13,9 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError, quoted
 from convcli.core.frozen import frozen, replace
 from convcli.files.input import Input
-from convcli.formats.base import Header, Layout, Metadata, Reader, whole
+from convcli.formats.base import Reader, whole
 from convcli.formats.decoding import full_range, range_notes
+from convcli.formats.header import Header, Layout, Metadata
 from convcli.formats.raw import HEAD, RawEncoder, RawRows
 
 _GAP: Final = rb"(?:\s|#[^\r\n]*[\r\n])+"

@@ -11,7 +11,7 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen
 from convcli.files.input import Input
-from convcli.formats.base import Header, Layout
+from convcli.formats.header import Header, Layout
 
 HEAD: Final = 2**20
 """Bytes in which the header of such a file is looked for."""

@@ -19,11 +19,8 @@ from convcli.formats.base import (
     Decoded,
     Encoder,
     Format,
-    Header,
     Heavy,
     Keeping,
-    Layout,
-    Metadata,
     Moving,
     Partial,
     Progressive,
@@ -36,6 +33,7 @@ from convcli.formats.bmp import Bmp
 from convcli.formats.decoding import sound, strict
 from convcli.formats.frames import Frames, Later
 from convcli.formats.gif import Gif
+from convcli.formats.header import Header, Layout, Metadata
 from convcli.formats.heif import Heif
 from convcli.formats.jpeg.jpeg import Jpeg
 from convcli.formats.npy import Npy

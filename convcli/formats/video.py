@@ -13,8 +13,8 @@ import numpy as np
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError, one_line
 from convcli.core.frozen import frozen, replace
-from convcli.formats.base import Header, Layout, Metadata, Timing
 from convcli.formats.decoding import brands, hush
+from convcli.formats.header import Header, Layout, Metadata, Timing
 
 _MATROSKA: Final = b"\x1a\x45\xdf\xa3"
 _MPEG: Final = frozenset(

@@ -10,8 +10,8 @@ import numpy as np
 
 from convcli.core.dtypes import Array, DType
 from convcli.core.frozen import replace
-from convcli.formats.base import Header, Metadata, Timing
 from convcli.formats.decoding import CHANNELS, MODES, pillow, pillow_frames, saved, to_pillow
+from convcli.formats.header import Header, Metadata, Timing
 from convcli.formats.metadata import LARGEST, blocks_for, blocks_of, described
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.errors import Halted
-from convcli.formats.base import Encoder, Layout
+from convcli.formats.base import Encoder
+from convcli.formats.header import Layout
 from convcli.geometry.axes import Strip
 
 MOST_WAITING: Final = 16

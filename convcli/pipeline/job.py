@@ -19,17 +19,8 @@ from convcli.core.threads import Threads
 from convcli.files.input import STREAM, Input
 from convcli.files.output import AtomicFile, OutputLedger, check_stream
 from convcli.formats import registry
-from convcli.formats.base import (
-    Format,
-    Layout,
-    Lossy,
-    Metadata,
-    Progressive,
-    Reader,
-    Tensors,
-    depth_text,
-    kind_text,
-)
+from convcli.formats.base import Format, Lossy, Progressive, Reader, Tensors
+from convcli.formats.header import Layout, Metadata, depth_text, kind_text
 from convcli.formats.metadata import listed
 from convcli.formats.pnm import misnamed
 from convcli.pipeline.canvas import MOST_WAITING, Canvas

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from convcli.core.frozen import frozen
-from convcli.formats.base import Coding
+from convcli.formats.header import Coding
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
 from convcli.pipeline.mapping import Mapping

@@ -18,9 +18,10 @@ from convcli.engine.methods.base import Work
 from convcli.engine.plan import Plan, Problem
 from convcli.engine.planner import choose, method_named, strip_bytes
 from convcli.formats import registry
-from convcli.formats.base import Banded, Coding, Format, Header, Layout, Metadata
+from convcli.formats.base import Banded, Format
 from convcli.formats.calibration import Sampling
 from convcli.formats.capacity import OutputKind
+from convcli.formats.header import Coding, Header, Layout, Metadata
 from convcli.formats.metadata import Said, fitted
 from convcli.geometry.axes import Axis, Geometry, geometry
 from convcli.geometry.padding import Fill

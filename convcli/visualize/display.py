@@ -9,7 +9,7 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen
-from convcli.formats.base import COLORS
+from convcli.formats.header import COLORS
 from convcli.pipeline.color import white
 
 NARROW: Final = 4

@@ -17,7 +17,7 @@ from convcli.core.frozen import frozen, replace
 from convcli.core.rational import Number
 from convcli.files.input import STREAM, Input
 from convcli.formats import registry
-from convcli.formats.base import Header
+from convcli.formats.header import Header
 from convcli.kernels.describe import map_name
 from convcli.pipeline.canvas import InMemory
 from convcli.pipeline.color import white

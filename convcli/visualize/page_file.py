@@ -10,8 +10,9 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.errors import OutputError, one_line
 from convcli.core.frozen import frozen
-from convcli.formats.base import Coding, Format, Metadata
+from convcli.formats.base import Format
 from convcli.formats.capacity import OutputKind, check
+from convcli.formats.header import Coding, Metadata
 from convcli.formats.registry import FORMATS
 from convcli.pipeline.naming import Output
 from convcli.visualize.scene import Scene, raster, svg

@@ -13,7 +13,8 @@ from convcli.core.errors import one_line
 from convcli.core.frozen import replace
 from convcli.files import input as files
 from convcli.formats import registry
-from convcli.formats.base import Decoded, Header, Layout
+from convcli.formats.base import Decoded
+from convcli.formats.header import Header, Layout
 from convcli.kernels.describe import map_name
 from convcli.kernels.kernel import Kernel
 from convcli.pipeline.canvas import InMemory

@@ -12,7 +12,7 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.errors import one_line
 from convcli.core.frozen import frozen
-from convcli.formats.base import Metadata
+from convcli.formats.header import Metadata
 from convcli.formats.png.png import Png
 from convcli.visualize import text as lettering
 from convcli.visualize.text import Ink

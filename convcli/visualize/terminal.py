@@ -19,7 +19,7 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.errors import ArgumentError, quoted, suggest
 from convcli.core.frozen import frozen
-from convcli.formats.base import Metadata
+from convcli.formats.header import Metadata
 from convcli.formats.png.png import Png
 from convcli.kernels.describe import MOST_SHOWN
 from convcli.kernels.kernel import Kernel

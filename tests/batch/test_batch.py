@@ -26,7 +26,7 @@ from convcli.batch.inputs import InputFile
 from convcli.core.errors import OutputError
 from convcli.files.input import Input
 from convcli.formats import registry
-from convcli.formats.base import Metadata
+from convcli.formats.header import Metadata
 from convcli.kernels.library import load_kernel
 from convcli.pipeline import job
 from convcli.pipeline.naming import Output

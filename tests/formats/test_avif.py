@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from convcli.core.errors import ImageError
-from convcli.formats.base import Metadata
+from convcli.formats.header import Metadata
 from convcli.formats.registry import format_named, open_bytes
 from tests.formats.test_metadata import exif_block
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from convcli.core.errors import ImageError
-from convcli.formats.base import Metadata
 from convcli.formats.decoding import PALETTE_NOTE
+from convcli.formats.header import Metadata
 from convcli.formats.registry import open_bytes
 from tests.formats.test_metadata import ICC
 

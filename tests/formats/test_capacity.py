@@ -13,8 +13,8 @@ import tifffile
 
 from convcli.core.errors import OutputError
 from convcli.formats import registry
-from convcli.formats.base import Metadata
 from convcli.formats.capacity import OutputKind, takes
+from convcli.formats.header import Metadata
 from convcli.pipeline.naming import Output
 
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")

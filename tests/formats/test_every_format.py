@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 
 from convcli.core.errors import ImageError
-from convcli.formats.base import Metadata
+from convcli.formats.header import Metadata
 from convcli.formats.registry import FORMATS, format_named, open_bytes
 from tests.formats.test_registry import NAMES, sample_files
 

@@ -22,8 +22,8 @@ from convcli.core.frozen import replace
 from convcli.engine import planner
 from convcli.files.input import Input
 from convcli.formats import registry
-from convcli.formats.base import Layout, Metadata, Timing
 from convcli.formats.frames import Frames
+from convcli.formats.header import Layout, Metadata, Timing
 from convcli.formats.registry import format_named, open_bytes, open_input
 from convcli.geometry.padding import Padding
 from convcli.pipeline import job

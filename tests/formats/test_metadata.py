@@ -17,8 +17,8 @@ from PIL import Image, ImageCms, ImageOps
 from convcli.core.errors import ImageError
 from convcli.formats import metadata as said
 from convcli.formats import registry
-from convcli.formats.base import Metadata
 from convcli.formats.calibration import Sampling
+from convcli.formats.header import Metadata
 from convcli.formats.png import png
 from convcli.formats.registry import open_bytes
 

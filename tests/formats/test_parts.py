@@ -18,7 +18,8 @@ import convcli
 from convcli.core.errors import Halted, ImageError
 from convcli.files.input import Input
 from convcli.formats import deflate, registry
-from convcli.formats.base import Coding, Decoded, Layout, Metadata, Streaming
+from convcli.formats.base import Decoded, Streaming
+from convcli.formats.header import Coding, Layout, Metadata
 from convcli.geometry.axes import Strip
 from convcli.pipeline.canvas import MOST_WAITING, Canvas
 from tests.conftest import ROOT, SAMPLES, decoded

@@ -11,7 +11,7 @@ from PIL import Image
 import convcli
 from convcli.core.errors import ImageError
 from convcli.formats import npy
-from convcli.formats.base import Metadata
+from convcli.formats.header import Metadata
 from convcli.formats.registry import format_named, open_bytes
 
 LIMIT = 10**9

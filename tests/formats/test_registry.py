@@ -20,8 +20,8 @@ from PIL import Image
 
 from convcli.core.errors import ImageError
 from convcli.formats import registry
-from convcli.formats.base import Layout, Metadata
 from convcli.formats.decoding import ANY_SIZE
+from convcli.formats.header import Layout, Metadata
 from convcli.formats.registry import FORMATS, open_bytes
 from tests.conftest import SAMPLES
 

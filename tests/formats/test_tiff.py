@@ -16,7 +16,8 @@ from PIL import Image
 from convcli.core.errors import ImageError
 from convcli.core.frozen import replace
 from convcli.files.input import Input
-from convcli.formats.base import Layout, Metadata, whole
+from convcli.formats.base import whole
+from convcli.formats.header import Layout, Metadata
 from convcli.formats.registry import open_bytes, open_input
 from tests.formats.tiffs import tiff
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from convcli.core.errors import ImageError
-from convcli.formats.base import Layout, Metadata, Timing
+from convcli.formats.header import Layout, Metadata, Timing
 from convcli.formats.registry import format_named, open_bytes
 from tests.formats.test_frames import convolved, encoded, film, read
 

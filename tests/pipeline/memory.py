@@ -14,7 +14,7 @@ from PIL import Image
 from convcli import load_kernel
 from convcli.files.input import Input
 from convcli.formats import registry
-from convcli.formats.base import Coding, Layout, Metadata, Timing
+from convcli.formats.header import Coding, Layout, Metadata, Timing
 from convcli.formats.registry import format_named
 from convcli.pipeline import job
 from convcli.pipeline.naming import Output

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import convcli
 from convcli.files.input import Input
-from convcli.formats.base import Decoded, Layout, WholePictures
+from convcli.formats.base import Decoded, WholePictures
+from convcli.formats.header import Layout
 from convcli.formats.registry import open_input
 from convcli.geometry.padding import Padding
 from convcli.pipeline.canvas import Canvas

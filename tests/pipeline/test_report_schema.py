@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from convcli.formats.base import Metadata, Timing
 from convcli.formats.calibration import Axes, Ground
+from convcli.formats.header import Metadata, Timing
 from convcli.formats.metadata import listed
 from convcli.formats.registry import FORMATS
 from tests.batch.test_batch import batch

@@ -13,18 +13,9 @@ import numpy as np
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen, replace
-from convcli.formats.base import (
-    BAND,
-    Bands,
-    Coding,
-    Encoder,
-    Header,
-    Layout,
-    Metadata,
-    WholePictures,
-    rows_of_bands,
-)
+from convcli.formats.base import BAND, Bands, Encoder, WholePictures, rows_of_bands
 from convcli.formats.decoding import CMYK_NOTE, from_cmyk, full_range, pillow, range_notes, saved, to_pillow
+from convcli.formats.header import Coding, Header, Layout, Metadata
 from convcli.formats.jpeg.writer import LARGEST_SIDE, JpegEncoder
 from convcli.formats.metadata import (
     COMMENT,

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
-from convcli.formats.base import Layout
+from convcli.formats.header import Layout
 
 LARGEST_SIDE: Final = 65_500
 _SCAN: Final = b"\xff\xda"

@@ -17,7 +17,7 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen, replace
-from convcli.formats.base import Timing
+from convcli.formats.header import Timing
 
 _CLEARED, _RESTORED = 1, 2  # what becomes of a frame's place before the next one
 _OVER: Final = 1  # a frame lies over what was there, instead of replacing it

@@ -13,8 +13,9 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError, one_line, quoted
 from convcli.core.frozen import replace
 from convcli.files.input import Input
-from convcli.formats.base import BAND, Bands, Coding, Header, Layout, Metadata, Reader, rows_of_bands, whole
+from convcli.formats.base import BAND, Bands, Reader, rows_of_bands, whole
 from convcli.formats.decoding import hush
+from convcli.formats.header import Coding, Header, Layout, Metadata
 from convcli.formats.metadata import LARGEST, TEXTS, described, inflated
 from convcli.formats.png import apng
 from convcli.formats.png import chunks as pngchunks

@@ -20,8 +20,8 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.errors import ImageError
 from convcli.formats import deflate
-from convcli.formats.base import Header
 from convcli.formats.decoding import sound
+from convcli.formats.header import Header
 from convcli.formats.png.writer import SIGNATURE, chunk, framed
 
 PIECE: Final = 2**18

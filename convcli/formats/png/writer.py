@@ -18,7 +18,7 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.formats import deflate
-from convcli.formats.base import Layout, Timing
+from convcli.formats.header import Layout, Timing
 from convcli.formats.png.apng import Sequence
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, Final
 from xml.sax.saxutils import quoteattr
 
-from convcli.formats.base import Layout
 from convcli.formats.calibration import UNNAMED, Axes, Ground
+from convcli.formats.header import Layout
 from convcli.formats.metadata import LARGEST
 
 _SCALE, _TIES, _MATRIX, _KEYS, _NUMBERS, _TEXT = 33550, 33922, 34264, 34735, 34736, 34737

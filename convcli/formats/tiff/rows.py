@@ -12,8 +12,8 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen
 from convcli.files.input import Input
-from convcli.formats.base import Header
 from convcli.formats.decoding import sound
+from convcli.formats.header import Header
 from convcli.formats.tiff.color import CCITT, JPEG, SEPARATE, odd_samples, pixels, subsampling, unit_samples
 from convcli.formats.tiff.pages import Plane
 

@@ -11,8 +11,9 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import replace
 from convcli.files.input import Input
-from convcli.formats.base import BAND, Bands, Coding, Header, Layout, Metadata, Reader, rows_of_bands, whole
+from convcli.formats.base import BAND, Bands, Reader, rows_of_bands, whole
 from convcli.formats.decoding import hush
+from convcli.formats.header import Coding, Header, Layout, Metadata
 from convcli.formats.metadata import LARGEST, UNITS, described, inches
 from convcli.formats.tiff.axes import described_axes, description, ground, ground_tags, resolution
 from convcli.formats.tiff.color import color

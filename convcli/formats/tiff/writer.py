@@ -10,7 +10,7 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.formats import deflate
-from convcli.formats.base import Layout
+from convcli.formats.header import Layout
 
 _HORIZONTAL, _FLOATING = 2, 3  # tag 317, predictor
 _CLASSIC: Final = 2**32 - 2**25  # bytes that a file with 32-bit offsets may have, less its tags

@@ -15,8 +15,8 @@ from convcli.core.frozen import frozen, replace
 from convcli.files import input as files
 from convcli.files.output import AtomicFile, OutputLedger, check_stream
 from convcli.formats import registry
-from convcli.formats.base import Layout, Metadata, Timing
 from convcli.formats.capacity import OutputKind
+from convcli.formats.header import Layout, Metadata, Timing
 from convcli.pipeline.job import encoding
 from convcli.pipeline.naming import Output, Target
 from convcli.pipeline.settings import Settings

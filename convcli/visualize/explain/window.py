@@ -11,7 +11,8 @@ from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.engine import engine
 from convcli.engine.plan import Plan
-from convcli.formats.base import Held, Layout, Reader
+from convcli.formats.base import Held, Reader
+from convcli.formats.header import Layout
 from convcli.geometry.axes import Geometry, Strip
 from convcli.geometry.border import OUTSIDE, Indices, sources
 from convcli.geometry.padding import Fill, Pair

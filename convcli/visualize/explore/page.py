@@ -24,7 +24,7 @@ from convcli.core.errors import ArgumentError, KernelError, one_line
 from convcli.core.numerals import text_of
 from convcli.files import input as files
 from convcli.formats import registry
-from convcli.formats.base import Header
+from convcli.formats.header import Header
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import library, load_kernel
 from convcli.pipeline.settings import Settings
