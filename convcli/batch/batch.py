@@ -161,7 +161,7 @@ class Batch:
             raise ArgumentError(f"{one_line(manifest)}: the manifest is read by this run, or an output too")
         if there and not (self.resume or self.each[0].force):
             raise ArgumentError(
-                f"{len(there)} of {len(outputs)} outputs exist already, such as {one_line(there[0])}; "
+                f"{len(there)} of {len(outputs)} outputs already exist, such as {one_line(there[0])}; "
                 "--resume goes on by a manifest, --force replaces them"
             )
 

@@ -24,8 +24,10 @@ from convcli import __version__
 from convcli.core.errors import ArgumentError, OutputError, one_line
 from convcli.core.frozen import frozen
 from convcli.core.tables import tame, to_json
+from convcli.files.atomic import AtomicFile
 from convcli.files.input import STREAM, checksum
-from convcli.files.output import AtomicFile, OutputLedger, write_stream
+from convcli.files.ledger import OutputLedger
+from convcli.files.stdout import write_stream
 from convcli.pipeline.report import COLUMNS, Report
 
 KINDS: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
@@ -280,7 +282,7 @@ class Manifest:
         if self.path is None and resume:
             raise ArgumentError("--resume needs the manifest of the earlier run: --report FILE")
         if self.path is not None and os.path.lexists(self.path) and not (resume or force):
-            raise OutputError(f"{self.shown}: exists already (--resume goes on, --force replaces it)")
+            raise OutputError(f"{self.shown}: already exists (--resume goes on, --force replaces it)")
         if self.path is not None:
             OutputLedger().claim(self.path, force=True)
             if self.path.exists() and not self.path.is_file():

@@ -16,7 +16,7 @@ from convcli.batch.resume import RemainingWork
 from convcli.batch.worker import ImageOutcome, ImageWorker, Order
 from convcli.core.errors import one_line
 from convcli.core.frozen import frozen, replace
-from convcli.files.output import sync
+from convcli.files.atomic import sync
 
 _TICK: Final = 0.2  # seconds between looks at what goes on
 

@@ -16,7 +16,7 @@ from convcli.batch.manifest import Row, State, absolute
 from convcli.core.errors import ArgumentError, OutputError, failure_message, one_line
 from convcli.core.frozen import frozen
 from convcli.files.input import Input
-from convcli.files.output import OutputLedger
+from convcli.files.ledger import OutputLedger
 from convcli.pipeline import job
 from convcli.pipeline.report import Report
 from convcli.pipeline.settings import Settings

@@ -100,7 +100,7 @@ def animate(image: str, **given: Any) -> None:
     """
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, OutputError, failure_message
-    from convcli.files.output import OutputLedger
+    from convcli.files.ledger import OutputLedger
     from convcli.geometry.axes import per_axis
     from convcli.pipeline.naming import Output
     from convcli.visualize.animate.moments import View

@@ -12,7 +12,7 @@ from convcli.cli.console import tell
 from convcli.cli.report_sink import TERMINAL, ReportSink
 from convcli.core.errors import ArgumentError, ConvcliError, failure_message, one_line
 from convcli.files.input import STREAM
-from convcli.files.output import OutputLedger
+from convcli.files.ledger import OutputLedger
 
 if TYPE_CHECKING:
     from convcli.pipeline.report import Report

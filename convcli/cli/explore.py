@@ -41,8 +41,9 @@ def explore(image: str, **given: Any) -> None:
     """
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, failure_message
+    from convcli.files.atomic import write
     from convcli.files.input import STREAM
-    from convcli.files.output import OutputLedger, write
+    from convcli.files.ledger import OutputLedger
     from convcli.visualize.explore.page import page
 
     settings = settings_of(given, given["kernel"])

@@ -214,7 +214,8 @@ def preview(image: str, tag: str | None, chosen: tuple[Kernel, ...], **given: An
     from pathlib import Path
 
     from convcli.core.errors import ConvcliError, ImageError, OutputError
-    from convcli.files import output as drafts
+    from convcli.files.atomic import write
+    from convcli.files.ledger import OutputLedger
     from convcli.formats import registry
     from convcli.formats.capacity import OutputKind, check
     from convcli.formats.header import Metadata
@@ -225,7 +226,7 @@ def preview(image: str, tag: str | None, chosen: tuple[Kernel, ...], **given: An
     if target_format is None:
         known = ", ".join(entry.suffixes[0] for entry in registry.written())
         raise OutputError(f"{one_line(str(target))}: unknown suffix; allowed: {known}")
-    drafts.OutputLedger([image], options.kernel_files()).claim(target, given["force"])
+    OutputLedger([image], options.kernel_files()).claim(target, given["force"])
     kernels_ = list(chosen) or _previewed(tag)
     try:
         sheet = contact_sheet(image, kernels_, given["tile"], given["columns"] or 0, given["max_pixels"])
@@ -233,7 +234,7 @@ def preview(image: str, tag: str | None, chosen: tuple[Kernel, ...], **given: An
         raise ConvcliError(str(error) if image in str(error) else f"{one_line(image)}: {error}") from error
     rows, columns, colors = sheet.shape
     check(target_format, OutputKind(sheet.dtype, colors, rows=rows, columns=columns), target)
-    drafts.write(target, target_format.encode(sheet, Metadata()), given["force"])
+    write(target, target_format.encode(sheet, Metadata()), given["force"])
     say(f"{one_line(str(target))}: {len(kernels_)} kernels, {sheet.shape[1]}×{sheet.shape[0]} pixels")
 
 
@@ -264,7 +265,8 @@ def export(kernel: Kernel, form: str | None, output: str, force: bool) -> None:
     from pathlib import Path
 
     from convcli.core.errors import OutputError
-    from convcli.files import output as drafts
+    from convcli.files.atomic import write
+    from convcli.files.ledger import OutputLedger
     from convcli.kernels import writers
 
     target = Path(output)
@@ -278,5 +280,5 @@ def export(kernel: Kernel, form: str | None, output: str, force: bool) -> None:
     if output == STREAM:
         send(data)
         return
-    drafts.OutputLedger([], options.kernel_files()).claim(target, force)
-    drafts.write(target, data, force)
+    OutputLedger([], options.kernel_files()).claim(target, force)
+    write(target, data, force)

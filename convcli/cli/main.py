@@ -19,6 +19,7 @@ from convcli import __version__
 from convcli.cli.console import tell
 from convcli.core import monitor
 from convcli.core.errors import ConvcliError, one_line, suggest
+from convcli.files import pending
 
 COMMANDS: Final = {
     "apply": "Filter pictures with a kernel.",
@@ -110,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     _prepare_process()
-    _set_placed(False)
+    pending.begin()
     try:
         return _invoke([word for word in given if word != "--debug"] or ["--help"])
     except Stopped as stopped:
@@ -203,21 +204,10 @@ def _report(error: Exception, given: Sequence[str]) -> int:
         message = str(error)
     with suppress(OSError):  # nobody reads
         tell(message)
-    return 1 if _has_placed() else 2
-
-
-def _has_placed() -> bool:
-    """Whether results of this command are in their places."""
-    drafts = sys.modules.get("convcli.files.output")
-    return drafts is not None and drafts.Placed.any
-
-
-def _set_placed(value: bool) -> None:
-    if (drafts := sys.modules.get("convcli.files.output")) is not None:
-        drafts.Placed.any = value
+    return 1 if pending.has_results() else 2
 
 
 def _close_stdout() -> None:
-    from convcli.files.output import silence_stdout
+    from convcli.files.stdout import silence_stdout
 
     silence_stdout()

@@ -10,7 +10,9 @@ from convcli.cli.report_sink import TERMINAL
 from convcli.cli.settings import coding_of
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
-from convcli.files.output import OutputLedger, check_stream, write, write_stream
+from convcli.files.atomic import write
+from convcli.files.ledger import OutputLedger
+from convcli.files.stdout import check_stream, write_stream
 from convcli.pipeline.report import File, Report
 from convcli.pipeline.settings import Settings
 from convcli.visualize.maps import Exhibit, exhibit

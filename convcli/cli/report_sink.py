@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convcli.cli.console import escaped, say
 from convcli.core.errors import ArgumentError, OutputError
-from convcli.files.output import OutputLedger, silence_stdout, write
+from convcli.files.atomic import write
+from convcli.files.ledger import OutputLedger
+from convcli.files.stdout import silence_stdout
 
 if TYPE_CHECKING:
     from convcli.pipeline.report import Report

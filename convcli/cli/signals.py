@@ -9,13 +9,13 @@ from __future__ import annotations
 import _thread
 import os
 import signal
-import sys
 import time
 from contextlib import suppress
 from typing import Final
 
 from convcli.cli.main import ENDING
 from convcli.core import monitor
+from convcli.files import pending
 
 _PATIENCE: Final = 0.7  # seconds for the handler
 _STACK: Final = 2**18  # bytes
@@ -36,7 +36,5 @@ def _watch(reads: int) -> None:
     while (number := os.read(reads, 1)[0]) not in ENDING:
         pass
     time.sleep(_PATIENCE)
-    drafts = sys.modules.get("convcli.files.output")
-    if drafts is not None:
-        drafts.abandon()
+    pending.remove_all()
     monitor.leave(128 + number)

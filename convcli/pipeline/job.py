@@ -16,8 +16,10 @@ from convcli.core.errors import ConvcliError, Halted, OutputError, reason_of
 from convcli.core.frozen import frozen
 from convcli.core.numerals import counted
 from convcli.core.threads import Threads
+from convcli.files.atomic import AtomicFile
 from convcli.files.input import STREAM, Input
-from convcli.files.output import AtomicFile, OutputLedger, check_stream
+from convcli.files.ledger import OutputLedger
+from convcli.files.stdout import check_stream
 from convcli.formats import registry
 from convcli.formats.base import Format, Lossy, Progressive, Reader, Tensors
 from convcli.formats.header import Layout, Metadata, depth_text, kind_text

@@ -146,7 +146,7 @@ def test_options_mean_what_they_do_for_one_picture(album, tmp_path):
         assert made(batched) == made(single)
         assert len(made(batched)) == 2
         again = batch(album / "0.png", album / "1.png", batched, *options)
-        assert "2 of 2 outputs exist already" in again.stderr
+        assert "2 of 2 outputs already exist" in again.stderr
 
 
 def test_trees_patterns_and_lists(album, tmp_path):
@@ -275,7 +275,7 @@ def test_resume_does_what_is_not_done(album, tmp_path, kind):
     (out / "2.box5.png").unlink()
     (out / "3.box3.png").write_bytes(b"spoilt")
     ran = batch(*words, "--resume")
-    assert "3.box3.png: exists already" in ran.stderr, "a file with other bytes is nobody's to replace"
+    assert "3.box3.png: already exists" in ran.stderr, "a file with other bytes is nobody's to replace"
     (out / "3.box3.png").unlink()
     untouched = (out / "0.box3.png").stat().st_mtime_ns
     ran = batch(*words, "--resume")
@@ -356,7 +356,7 @@ def test_refusals_before_anything_is_touched(album, tmp_path):
         assert not (tmp_path / "out").exists()
     batch(album / "0.png", tmp_path / "out", "-k", "box3")
     ran = batch(album / "0.png", tmp_path / "out", "-k", "box3")
-    assert (ran.returncode, "1 of 1 outputs exist already" in ran.stderr) == (2, True)
+    assert (ran.returncode, "1 of 1 outputs already exist" in ran.stderr) == (2, True)
 
 
 def test_results_may_lie_within_the_inputs(album):

@@ -159,7 +159,7 @@ def test_only_what_an_earlier_run_wrote_is_replaced(place, resume, log):
     Path("out/0.box3.png").write_bytes(b"precious")
     Path("out/1.sharpen.png").write_bytes(b"mine")
     said = resume("in", "out/", "-k", "box3", "-k", "sharpen", "--bias", "1", code=1)
-    assert said.count("exists already") == 2
+    assert said.count("already exists") == 2
     assert Path("out/0.box3.png").read_bytes() == b"precious"
     assert Path("out/1.sharpen.png").read_bytes() == b"mine"
     resume("in", "out/", "-k", "box3", "-k", "sharpen", "--bias", "1", "--force")

@@ -438,7 +438,7 @@ def test_where_reports_go(run, picture, tmp_path):
     assert run("apply", picture, "-k", "box3", "-f", "--report-file", report).code == 0
     result = run("apply", picture, "-k", "box3", "--report-file", report)
     assert result.code == 2
-    assert "report.txt: exists already" in result.err
+    assert "report.txt: already exists" in result.err
     result = run("apply", picture, "-k", "box3", "-o", "-", "--report", "json")
     assert json.loads(result.err)["output"]["name"] == "standard output"
     assert imagecodecs.png_decode(result.out).shape == (23, 31)
@@ -496,7 +496,7 @@ def test_no_picture_is_poured_onto_a_terminal(tmp_path):
     os.close(master)
     assert (ran.returncode, ran.stderr) == (
         2,
-        "convcli: standard output is a terminal, which shows no picture; use -o FILE\n",
+        "convcli: standard output is a terminal; use -o FILE\n",
     )
 
 

@@ -104,7 +104,7 @@ def test_escaped_keeps_lines_and_printable_text():
 
 
 def test_there_is_one_way_out():
-    """Only the console writes text; drafts writes images, and a helper process writes to its parent."""
+    """Only the console writes text; files.stdout writes images, and a helper process writes to its parent."""
     writes = re.compile(r"\becho\(|\bprint\(|(?<!\w)sys\.std(?:out|err)\.(?:buffer\.)?write\(")
     found = [
         str(path.relative_to(ROOT))
@@ -113,7 +113,7 @@ def test_there_is_one_way_out():
     ]
     assert found == [
         "convcli/cli/console.py",
-        "convcli/files/output.py",
+        "convcli/files/stdout.py",
         "convcli/kernels/readers/models/isolated.py",
     ]
 

@@ -331,7 +331,7 @@ def test_kernels_export(run, tmp_path, suffix):
     assert run("kernels", "export", "box3", "-o", path).code == 0
     assert np.array_equal(convcli.load_kernel(path).weights, convcli.load_kernel("box3").weights)
     assert run("kernels", "export", "box3", "--format", suffix).out == path.read_bytes()
-    assert "exists already" in run("kernels", "export", "box3", "-o", path).err
+    assert "already exists" in run("kernels", "export", "box3", "-o", path).err
     ran = run("kernels", "export", "box3", "-o", tmp_path / "kernel.png")
     assert (ran.code, "unknown suffix; allowed: .yaml, .json" in ran.err) == (2, True)
 

@@ -292,7 +292,7 @@ def test_formats_and_time(run, tmp_path, suffix):
         for index, pixels in enumerate(due):
             got = reader.rows(index, 0, 490)[..., :3].astype(int)
             assert np.abs(got - pixels).mean() < (2 if suffix in (".gif", ".mp4") else 1e-9)
-    assert run(*arguments, "-o", out).err == f"convcli: {out}: exists already (--force replaces it)\n"
+    assert run(*arguments, "-o", out).err == f"convcli: {out}: already exists (--force replaces it)\n"
 
 
 def test_few_colors():

@@ -387,7 +387,7 @@ def test_where_pages_go(run, tmp_path, monkeypatch, small):
     base = ("apply", small, "-k", "box3", "--tile", 31)
     assert run(*base, "--sheet").code == 0
     assert decoded(tmp_path / "small.sheet.png").shape[2] == 3
-    assert "exists already" in run(*base, "--sheet").err
+    assert "already exists" in run(*base, "--sheet").err
     assert run(*base, "--figure", "-o", f"{tmp_path}/{{stem}}-{{kernel}}.svg").code == 0
     assert (tmp_path / "small-figure.svg").read_text("utf-8").startswith("<svg")
     assert run(*base, "--figure", "--format", "svg", "-o", f"{tmp_path}/folder/").code == 0

@@ -152,7 +152,7 @@ def test_kernels_preview(run, tmp_path):
     out, scene = tmp_path / "sheet.png", SAMPLES / "scene.png"
     assert f": {drawn()} kernels" in run("kernels", "preview", scene, "-o", out).text
     assert decoded(out).shape[2] == 3
-    assert "exists already" in run("kernels", "preview", scene, "-o", out).err
+    assert "already exists" in run("kernels", "preview", scene, "-o", out).err
     assert (
         f": {drawn('blur')} kernels"
         in run("kernels", "preview", scene, "-o", out, "-f", "--tag", "blur").text

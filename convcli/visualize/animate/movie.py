@@ -13,7 +13,9 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen, replace
 from convcli.files import input as files
-from convcli.files.output import AtomicFile, OutputLedger, check_stream
+from convcli.files.atomic import AtomicFile
+from convcli.files.ledger import OutputLedger
+from convcli.files.stdout import check_stream
 from convcli.formats import registry
 from convcli.formats.capacity import OutputKind
 from convcli.formats.header import Layout, Metadata, Timing

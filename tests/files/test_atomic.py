@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 
 from convcli.core.errors import OutputError
-from convcli.files import output as drafts
-from convcli.files.output import AtomicFile, OutputLedger, sweep, write
+from convcli.files import atomic
+from convcli.files.atomic import AtomicFile, sweep, write
+from convcli.files.ledger import OutputLedger
 
 
 @pytest.fixture(params=["without a name", "without /proc", "with a hidden name", "without links"])
 def system(request, monkeypatch, tmp_path):
     """A file system that makes files without names, a system that cannot name them, others that have none."""
     if request.param == "without /proc":
-        monkeypatch.setattr(drafts, "OPEN_FILES", str(tmp_path / "proc/self/fd"))
+        monkeypatch.setattr(atomic, "OPEN_FILES", str(tmp_path / "proc/self/fd"))
     elif request.param != "without a name":
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     if request.param == "without links":
@@ -51,7 +52,7 @@ def test_what_is_there_is_kept_unless_asked(system, tmp_path):
     target = tmp_path / "a.bin"
     target.write_bytes(b"old")
     target.chmod(0o640)
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         write(target, b"new", force=False)
     assert target.read_bytes() == b"old"
     write(target, b"new", force=True)
@@ -62,7 +63,7 @@ def test_what_is_there_is_kept_unless_asked(system, tmp_path):
             if same:
                 draft.commit()
             else:
-                with pytest.raises(OutputError, match="exists already"):
+                with pytest.raises(OutputError, match="already exists"):
                     draft.commit()
         assert target.read_bytes() == b"new"
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
@@ -108,7 +109,7 @@ def test_a_killed_run_leaves_what_the_next_one_removes(monkeypatch, tmp_path):
     """The hidden file of a draft that nobody closes is found by its own name."""
     monkeypatch.delattr(os, "O_TMPFILE")
     code = "import os, sys; del os.O_TMPFILE; from pathlib import Path; "
-    code += "from convcli.files.output import AtomicFile; "
+    code += "from convcli.files.atomic import AtomicFile; "
     code += (
         "draft = AtomicFile(Path(sys.argv[1]), force=False).__enter__(); draft.file.write(b'x'); os._exit(9)"
     )
@@ -150,3 +151,13 @@ def test_an_input_that_changes_is_refused(tmp_path):
         with pytest.raises(ImageError, match="it changed while it was read"):
             result.commit()
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_broken_link_is_no_place_for_an_output(tmp_path, force):
+    """As with cp: what it leads to may be a disk that is not mounted, so that neither end is written."""
+    link = tmp_path / "a.png"
+    link.symlink_to(tmp_path / "unmounted" / "a.png")
+    with pytest.raises(OutputError, match="a broken symbolic link" if force else "already exists"):
+        OutputLedger().claim(link, force)
+    assert link.is_symlink() and len(list(tmp_path.iterdir())) == 1

@@ -1,0 +1,266 @@
+"""Files that appear under their name complete or not at all, and replace nothing without permission."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final, Self
+
+from convcli.core.errors import OutputError, one_line
+from convcli.files import pending
+from convcli.files.input import PIECE, checksum
+from convcli.files.stdout import write_stream
+
+_TEMPORARY: Final = re.compile(r"\.convcli-([0-9a-f]+)-[0-9a-f]{12}\.tmp")
+"""Name of an unfinished file. It contains the file's own inode, which no file of somebody else's does."""
+
+OPEN_FILES = "/proc/self/fd"
+"""Where Linux lists the open files of this process, if /proc is mounted."""
+
+
+class AtomicFile:
+    """A file that has no name until it is complete.
+
+    Where the system cannot create unnamed files (``O_TMPFILE``), it has a hidden name beside its target and
+    is locked while it is being written. A symlink or hard link at the target is replaced, never written
+    through. A replaced file's permissions are kept; a new file's follow the umask. Data for a pipe, a device
+    or standard output (None) is buffered until complete. Leaving the context without `commit` discards
+    everything.
+
+    Args:
+        target: where the file goes, or None for standard output.
+        force: replace an existing file.
+        resume: accept an existing file that has the same bytes.
+        stale: SHA-256 of an existing file that may be replaced because an earlier run wrote it.
+    """
+
+    def __init__(self, target: Path | None, force: bool, resume: bool = False, stale: str = "") -> None:
+        self.target, self.force, self.resume, self.stale = target, force, resume, stale
+        self.shown = one_line(str(target)) if target else "standard output"
+        self.temporary: Path | None = None
+
+    def __enter__(self) -> Self:
+        if self.target is None or is_device(self.target):
+            self.file: BinaryIO = io.BytesIO()
+            return self
+        pending.add(self)
+        with self.refusals():
+            mode = _mode(self.target)
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            self._open(self.target.parent)
+            os.fchmod(self.file.fileno(), mode)
+        return self
+
+    def _open(self, folder: Path) -> None:
+        """Open the file for writing and reading: TIFF reads back what precedes a further page."""
+        handle = _open_unnamed(folder)
+        if handle is not None:
+            self.file = open(self.shown, "w+b", opener=lambda *_: handle)  # noqa: SIM115 - by handle
+            return
+        self.temporary = folder / f".convcli-{os.urandom(6).hex()}.tmp"
+        self.file = self.temporary.open("x+b")
+        _lock(self.file.fileno())
+        self.temporary = self.temporary.rename(_temporary_name(folder, self.file.fileno()))
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # what is buffered has nowhere to go
+            self.file.close()
+        self.remove()
+        pending.discard(self)
+
+    def remove(self) -> None:
+        """Remove the hidden name, if the file has one."""
+        if self.temporary is not None:
+            self.temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Turn an OSError into an `OutputError` that names the target."""
+        try:
+            yield
+        except FileExistsError as error:
+            raise OutputError(f"{self.shown}: already exists (--force replaces it)") from error
+        except OSError as error:
+            raise OutputError(f"{self.shown}: {error.strerror or error}") from error
+
+    def commit(self, sync_folder: bool = True) -> int:
+        """Put the complete file in its place.
+
+        Args:
+            sync_folder: also make its name durable at once; else call `sync` later.
+
+        Returns:
+            The size in bytes.
+
+        Raises:
+            OutputError: the target exists and ``force`` is off, or the system refuses.
+        """
+        if isinstance(self.file, io.BytesIO):
+            data = self.file.getvalue()
+            self._send(data)
+            pending.record_result()
+            return len(data)
+        assert self.target
+        with self.refusals():
+            size = self.file.seek(0, os.SEEK_END)
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            self._place(self.target)
+        pending.record_result()
+        if sync_folder:
+            sync(self.target.parent)
+        return size
+
+    def _place(self, target: Path) -> None:
+        if self.force:
+            self._replace(target)
+            return
+        try:
+            self._link(target)  # unlike a rename, it fails if the target has appeared meanwhile
+        except FileExistsError:
+            if self.resume and self._has_same_bytes(target):
+                return
+            if not self.stale or checksum(str(target))[0] != self.stale:
+                raise
+            self._replace(target)
+
+    def _replace(self, target: Path) -> None:
+        if self.temporary is None:
+            self.temporary = _temporary_name(target.parent, self.file.fileno())
+            _lock(self.file.fileno())
+            self._link(self.temporary)
+        os.replace(self.temporary, target)
+        self.temporary = None
+
+    def _link(self, name: Path) -> None:
+        """Give the file a name, which must not exist."""
+        if self.temporary is None or name == self.temporary:
+            _link_open_file(self.file.fileno(), name)
+            return
+        try:
+            os.link(self.temporary, name)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            if os.path.lexists(name):
+                raise FileExistsError from None
+            self.temporary.rename(name)
+
+    def _has_same_bytes(self, target: Path) -> bool:
+        self.file.seek(0)
+        with target.open("rb") as existing:
+            while (piece := self.file.read(PIECE)) == existing.read(PIECE):
+                if not piece:
+                    return True
+        return False
+
+    def _send(self, data: bytes) -> None:
+        if self.target is None:
+            write_stream(data)
+            return
+        with self.refusals(), suppress(BrokenPipeError), self.target.open("wb") as device:
+            device.write(data)
+
+
+def write(target: Path, data: bytes, force: bool) -> None:
+    """Write a whole file, as `AtomicFile` does.
+
+    Raises:
+        OutputError: ``target`` exists and ``force`` is off, or the system refuses; nothing is left behind.
+    """
+    with AtomicFile(target, force) as file:
+        with file.refusals():
+            file.file.write(data)
+        file.commit()
+
+
+def sync(folder: Path) -> None:
+    """Make the names in a folder durable, where the system can sync a folder."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Remove unfinished files of killed processes: those named by their inode that nobody has locked."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if name := _TEMPORARY.fullmatch(entry.name):
+                _remove_abandoned(entry.path, int(name[1], 16))
+
+
+def _remove_abandoned(path: str, inode: int) -> None:
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            status = os.fstat(handle)
+            if stat.S_ISREG(status.st_mode) and status.st_ino == inode:
+                os.unlink(path)
+        finally:
+            os.close(handle)
+
+
+def is_device(target: Path) -> bool:
+    """Whether a target is a pipe, socket or device such as /dev/null, which is written to, not replaced."""
+    try:
+        mode = target.stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
+
+
+def _open_unnamed(folder: Path) -> int | None:
+    """A new unnamed file that can be linked later; None where the system cannot do that."""
+    try:
+        handle = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600)
+    except (OSError, AttributeError):
+        return None
+    if os.path.lexists(_open_file_path(handle)):
+        return handle
+    os.close(handle)
+    return None
+
+
+def _open_file_path(handle: int) -> str:
+    """The path by which an unnamed file is linked."""
+    return f"{OPEN_FILES}/{handle}"
+
+
+def _link_open_file(handle: int, name: Path) -> None:
+    folder = os.open(name.parent, os.O_RDONLY)  # given a folder, link() follows the symlink in /proc
+    try:
+        os.link(_open_file_path(handle), name, src_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(folder)
+
+
+def _temporary_name(folder: Path, handle: int) -> Path:
+    """The hidden name of an open file; `_TEMPORARY` matches it."""
+    return folder / f".convcli-{os.fstat(handle).st_ino:x}-{os.urandom(6).hex()}.tmp"
+
+
+def _lock(handle: int) -> None:
+    """Lock a file that is being written, so that `sweep` skips it; some file systems have no locks."""
+    with suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _mode(target: Path) -> int:
+    """Permissions for the new file: those of the file it replaces, or else the umask's."""
+    return stat.S_IMODE(target.stat().st_mode) if target.is_file() else 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

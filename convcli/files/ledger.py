@@ -1,0 +1,128 @@
+"""The files of a run: no output may replace a file that the run reads, or another output."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from convcli.core.errors import OutputError, cut, one_line
+from convcli.files.atomic import is_device, sweep
+from convcli.files.input import STREAM
+
+
+class OutputLedger:
+    """Checks and records the outputs of a run.
+
+    Args:
+        inputs: names of all inputs of the run, including those that are read later.
+        reads: other files that the run reads: kernels and lists of names.
+    """
+
+    def __init__(self, inputs: Iterable[str] = (), reads: Iterable[str] = ()) -> None:
+        self.inputs = [name for name in inputs if name != STREAM]
+        self.reads = [name for name in reads if name != STREAM]
+        self.outputs: set[str] = set()
+        self.swept: set[Path] = set()
+
+    @cached_property
+    def _input_files(self) -> _FileSet:
+        return _FileSet(self.inputs)
+
+    @cached_property
+    def _read_files(self) -> _FileSet:
+        return _FileSet(self.reads)
+
+    def claim(self, target: Path, force: bool, make_folder: bool = False, own: str | None = None) -> None:
+        """Record an output, or refuse it before any work is done.
+
+        Also removes temporary files that a killed process left in the target's folder.
+
+        Args:
+            force: allow a target that exists.
+            make_folder: allow a folder that does not exist yet; `AtomicFile` creates it.
+            own: the input that this is the only result of, which it may replace with ``force``.
+
+        Raises:
+            OutputError: the target is read by the run, is claimed already, exists, or cannot be written.
+        """
+        shown = one_line(str(target))
+        try:
+            _check_folder(target, shown, make_folder)
+            if target.is_dir():
+                raise OutputError(f"{shown}: is a folder")
+            if is_device(target):
+                return
+            entry = _entry(target)
+            if entry in self.outputs:
+                raise OutputError(f"{shown}: is another output of this run; use {{stem}} or a folder")
+            if os.path.lexists(target):
+                self._check_existing(target, shown, force, own)
+        except (OSError, ValueError) as error:  # a name too long, or with a NUL
+            reason = getattr(error, "strerror", None) or error
+            raise OutputError(f"{cut(shown)}: {reason}") from error
+        self.outputs.add(entry)
+        if target.parent not in self.swept:
+            self.swept.add(target.parent)
+            sweep(target.parent)
+
+    def _check_existing(self, target: Path, shown: str, force: bool, own: str | None) -> None:
+        if target in self._read_files:
+            raise OutputError(f"{shown}: is read by this run (a kernel or list) and cannot be an output")
+        if target in self._input_files:
+            _check_replacing_input(target, shown, force, own)
+        if not force:
+            raise OutputError(f"{shown}: already exists (--force replaces it)")
+        if not target.exists():
+            raise OutputError(f"{shown}: is a broken symbolic link; remove it, or choose another output")
+
+
+def _check_replacing_input(target: Path, shown: str, force: bool, own: str | None) -> None:
+    """Refuse an input as an output, unless ``own`` is that input and ``force`` is on."""
+    if own is None or _entry(target) != _entry(own):
+        raise OutputError(f"{shown}: is an input of this run; only its own single result may replace it")
+    if target.is_symlink():
+        original = one_line(str(target.resolve()))
+        raise OutputError(f"{shown}: is a symbolic link; to replace the image, use {original}")
+    if not force:
+        raise OutputError(f"{shown}: is the input itself (--force replaces it with the result)")
+
+
+class _FileSet:
+    """Files, recognized by their inodes and by their names."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        names = list(names)
+        self.inodes = {_inode(name) for name in names} - {None}
+        real = lru_cache(1024)(os.path.realpath)
+        self.entries = {_entry(name, real) for name in names}
+
+    def __contains__(self, target: Path) -> bool:
+        return _inode(target) in self.inodes or _entry(target) in self.entries
+
+
+def _entry(name: str | Path, real: Callable[[str], str] = os.path.realpath) -> str:
+    """The path of a directory entry: its folder resolved, its last part as it is."""
+    folder, last = os.path.split(name)
+    return os.path.join(real(folder), last)  # noqa: PTH118
+
+
+def _inode(name: str | Path) -> tuple[int, int] | None:
+    """Device and inode of a file, which all its names share; None where there is no file."""
+    with suppress(OSError, ValueError):
+        status = Path(name).stat()
+        return status.st_dev, status.st_ino
+    return None
+
+
+def _check_folder(target: Path, shown: str, make_folder: bool) -> None:
+    folder = target.parent
+    while make_folder and not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        problem = "is not a folder" if folder.exists() else "does not exist"
+        raise OutputError(f"{shown}: the folder {one_line(str(folder))} {problem}")
+    if not os.access(folder, os.W_OK | os.X_OK) and not is_device(target):
+        raise OutputError(f"{shown}: no permission to write in {one_line(str(folder))}")
