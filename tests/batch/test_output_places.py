@@ -175,7 +175,7 @@ def test_an_image_is_replaced_by_its_result(run, tree, words):
         (["apply", "in/y.png", "-k", "box3", "-o", "link.png"], "only its own single result"),
         (
             ["apply", "link.png", "-k", "box3", "-o", "link.png"],
-            "is a symbolic link; to replace the image, name",
+            "is a symbolic link; to replace the image, use",
         ),
         (
             ["apply", "in/y.png", "in/a/x.png", "-k", "box3", "-o", "in/{kernel}.png"],
