@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from convcli.cli.shells import SCRIPTS
-from tools import man_page, vocabulary
+from tools import man_page, reference, vocabulary
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 SHARE: Final = ROOT / "share"
@@ -26,6 +26,7 @@ def made() -> Iterator[tuple[Path, str]]:
     yield SHARE / "zsh" / "site-functions" / "_convcli", SCRIPTS["zsh"]
     yield SHARE / "fish" / "vendor_completions.d" / "convcli.fish", SCRIPTS["fish"]
     yield SHARE / "man" / "man1" / "convcli.1", man_page.page(exit_codes, kernel_files, changes)
+    yield from reference.pages()
 
 
 if __name__ == "__main__":
