@@ -157,10 +157,11 @@ def own(x: np.ndarray, kernel: convcli.Kernel, threads: int, **options: object) 
 def method(x: np.ndarray, kernel: convcli.Kernel) -> str:
     """The way that the planner chooses."""
     from convcli.formats.header import Header
-    from convcli.pipeline import task
+    from convcli.pipeline.convolution import convolution_of
+    from convcli.pipeline.settings import Settings
 
     header = Header("", *x.shape[:2], x.shape[2] if x.ndim == 3 else 1, x.dtype)
-    return task.planned(header, task.Settings(kernel))[-1].method
+    return convolution_of(header, Settings(kernel)).plan.method
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from convcli.batch.inputs import InputFile, locator
 from convcli.core.errors import ArgumentError, one_line
 from convcli.core.frozen import contents, frozen, replace
 from convcli.engine.planner import most_memory, processors
-from convcli.pipeline.naming import Output
+from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.report import settings_dict
 from convcli.pipeline.settings import Settings
 
@@ -62,7 +62,7 @@ def files_of(settings: Settings) -> int:
     return 1 if settings.kernel.combine or settings.stack else settings.kernel.maps
 
 
-def _output(settings: Settings) -> Output:
+def _output(settings: Settings) -> OutputSpec:
     return settings.output.stacked(settings.kernel.maps) if settings.stack else settings.output
 
 

@@ -18,9 +18,9 @@ from convcli.core.frozen import frozen
 from convcli.files.input import Input
 from convcli.files.ledger import OutputLedger
 from convcli.pipeline import job
+from convcli.pipeline.memory import over_limit
 from convcli.pipeline.report import Report
 from convcli.pipeline.settings import Settings
-from convcli.pipeline.task import too_large
 
 _MOST_OPEN: Final = 4  # results of one input that are open at once
 
@@ -94,7 +94,7 @@ class ImageWorker:
             stack.close()
             return lambda: ImageOutcome([], large=large)
         if large > batch.limits.memory:
-            raise ArgumentError(too_large(large, batch.limits.memory))
+            raise ArgumentError(over_limit(large, batch.limits.memory))
         done: list[tuple[Settings, list[Report]]] = []
         waiting: deque[job.Result] = deque()
         for result in job.results(opened, todo, self.ledger, order.resume, self._stale):

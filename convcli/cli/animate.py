@@ -102,7 +102,7 @@ def animate(image: str, **given: Any) -> None:
     from convcli.core.errors import ConvcliError, OutputError, failure_message
     from convcli.files.ledger import OutputLedger
     from convcli.geometry.axes import per_axis
-    from convcli.pipeline.naming import Output
+    from convcli.pipeline.naming import OutputSpec
     from convcli.visualize.animate.moments import View
     from convcli.visualize.animate.movie import Show
     from convcli.visualize.animate.movie import animate as animated
@@ -113,7 +113,9 @@ def animate(image: str, **given: Any) -> None:
     show = Show(given["fps"], None if given["numbers"] < 0 else given["numbers"])
     try:
         ledger = OutputLedger([image], options.kernel_files())
-        made = animated(image, settings, view, show, Output(given["output"], given["format_name"]), ledger)
+        made = animated(
+            image, settings, view, show, OutputSpec(given["output"], given["format_name"]), ledger
+        )
     except OutputError:
         raise
     except (ConvcliError, MemoryError) as error:

@@ -97,11 +97,11 @@ def _settings(images: tuple[str, ...], given: dict[str, Any]) -> list[Settings]:
     from convcli.cli.settings import each_settings
     from convcli.core.frozen import replace
     from convcli.engine.planner import most_memory
-    from convcli.pipeline.naming import Output
+    from convcli.pipeline.naming import OutputSpec
 
     drawn, spec = _looks(given), given["output"]
     shown = (spec or "").startswith(TERMINAL)
-    output = Output(None if shown else spec, None if drawn else given["format_name"])
+    output = OutputSpec(None if shown else spec, None if drawn else given["format_name"])
     each = each_settings(given, given["kernels"], output)
     each = [replace(settings, max_memory=given["max_memory"] or most_memory()) for settings in each]
     streams = output.spec is None and STREAM in images

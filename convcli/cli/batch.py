@@ -112,7 +112,7 @@ def batch(sources: tuple[str, ...], **given: Any) -> None:
 def _batch(arguments: tuple[str, ...], given: dict[str, Any], limits: Limits) -> Batch:
     from convcli.batch.batch import Batch
     from convcli.cli.settings import each_settings
-    from convcli.pipeline.naming import Output
+    from convcli.pipeline.naming import OutputSpec
 
     names, destination = list(arguments), given["destination"]
     if destination is None:
@@ -123,7 +123,7 @@ def _batch(arguments: tuple[str, ...], given: dict[str, Any], limits: Limits) ->
     spec = destination if "{" in destination else f"{destination.rstrip('/') or '/'}/"
     folder = Path(spec)
     sources = _sources(names, given, None if "{" in destination else folder)
-    output = Output(spec, given["format_name"])
+    output = OutputSpec(spec, given["format_name"])
     if len(sources) > 1 and output.is_one_input and len({source.folder for source in sources}) == 1:
         raise ArgumentError(
             f"{len(sources)} images would all be written to {one_line(spec)}; use {{stem}} or a folder"

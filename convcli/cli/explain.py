@@ -37,11 +37,11 @@ def explain(image: str, **given: Any) -> None:
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, failure_message
     from convcli.core.tables import to_json
-    from convcli.pipeline.naming import Output
+    from convcli.pipeline.naming import OutputSpec
     from convcli.visualize.explain.pixel import explain as explained
     from convcli.visualize.explain.text import as_dict, as_text
 
-    settings = settings_of(given, given["kernel"], Output("./"))  # any folder holds several maps
+    settings = settings_of(given, given["kernel"], OutputSpec("./"))  # any folder holds several maps
     try:
         found = explained(image, settings, given["at"], given["frame"])
     except (ConvcliError, MemoryError) as error:

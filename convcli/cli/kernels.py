@@ -178,13 +178,13 @@ def _plan(kernel: Kernel) -> str:
 
     from convcli.core.errors import ConvcliError
     from convcli.formats.header import Header
-    from convcli.pipeline import task
+    from convcli.pipeline.convolution import convolution_of
     from convcli.pipeline.settings import Settings
 
     inputs = kernel.tensor_shape[-2]
     header = Header("", *_PLAN_SIZE, 1 if inputs == 1 else 3, np.dtype(np.uint8), kernel.depth)
     try:
-        found = task.planned(header, Settings(kernel))[-1]
+        found = convolution_of(header, Settings(kernel)).plan
     except ConvcliError as error:
         return f"none: {error}"
     return f"{found.summary}, for 24 megapixels of 8-bit {'gray' if inputs == 1 else 'RGB'}"

@@ -39,7 +39,7 @@ def plan(size: str, **given: Any) -> None:
     from convcli.cli.settings import header_of, settings_of
     from convcli.core.frozen import replace
     from convcli.core.tables import to_json
-    from convcli.pipeline import task
+    from convcli.pipeline.convolution import convolution_of
     from convcli.pipeline.report import plan_dict
 
     header = header_of(size)
@@ -47,5 +47,5 @@ def plan(size: str, **given: Any) -> None:
         kind = {"8": np.uint8, "16": np.uint16, "float": np.float32}[given["depth"]]
         header = replace(header, dtype=np.dtype(kind))
     settings = settings_of({**given, "depth": None}, given["kernel"])
-    found = task.planned(header, settings)[-1]
+    found = convolution_of(header, settings).plan
     say(to_json(plan_dict(found)) if given["report"] == "json" else str(found))

@@ -21,7 +21,7 @@ from convcli.geometry.padding import Padding
 from convcli.kernels.bank import combined, joined
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.readers.registry import exists
-from convcli.pipeline.naming import Output
+from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
 
 SHARED: Final = (
@@ -44,7 +44,7 @@ SHARED: Final = (
 """Options that are settings of the same name."""
 
 
-def settings_of(given: dict[str, Any], kernel: Kernel, output: Output | None = None) -> Settings:
+def settings_of(given: dict[str, Any], kernel: Kernel, output: OutputSpec | None = None) -> Settings:
     """What a command's options say of one kernel's results; those that it has not are the defaults."""
     given, layered = _layered(given, kernel)
     adjusted, note = _adjusted(given, kernel)
@@ -56,7 +56,7 @@ def settings_of(given: dict[str, Any], kernel: Kernel, output: Output | None = N
         flip=flip,
         notes=tuple(text for text in (*kernel.about.notes, layered, note, convention) if text),
         stack=bool(given.get("stack")) or given.get("combine") == "stack",
-        output=output or Output(),
+        output=output or OutputSpec(),
         double=given.get("precision") == "double",
         coding=coding_of(given),
         **same,
@@ -91,7 +91,7 @@ def coding_of(given: dict[str, Any]) -> Coding:
 
 
 def each_settings(
-    given: dict[str, Any], kernels: Sequence[Kernel], output: Output | None = None
+    given: dict[str, Any], kernels: Sequence[Kernel], output: OutputSpec | None = None
 ) -> list[Settings]:
     """What a command's options say of several kernels: results of each, or of all as one bank."""
     if given.get("stack") and given.get("combine") not in (None, "stack"):

@@ -28,7 +28,7 @@ def white(dtype: DType) -> int:
     return span(dtype)[1] if dtype.kind in "iu" else 1
 
 
-def products(dtype: DType) -> DType | None:
+def product_dtype(dtype: DType) -> DType | None:
     """The type of color times alpha, or None where no type of the engine's holds it exactly."""
     if dtype.kind == "f":
         return np.dtype(np.float64 if dtype.itemsize == 8 else np.float32)
@@ -36,7 +36,7 @@ def products(dtype: DType) -> DType | None:
 
 
 @frozen(eq=False)
-class Linear:
+class LinearReader:
     """A picture's light: the sRGB curve (IEC 61966-2-1) undone, as float32 from 0 to 1; alpha as it is."""
 
     reader: Reader
@@ -46,7 +46,7 @@ class Linear:
         stored = self.reader.rows(frame, first, last)
         if stored.dtype.kind == "f" or stored.dtype.itemsize > 2:
             wide = np.promote_types(stored.dtype, np.float32)
-            light = decoded(stored.astype(wide) / white(stored.dtype)).astype(np.float32)
+            light = srgb_to_light(stored.astype(wide) / white(stored.dtype)).astype(np.float32)
         else:
             light = _table(stored.dtype).take(stored.view(stored.dtype.str.replace("i", "u")))
         if self.alpha:
@@ -59,17 +59,17 @@ def _table(dtype: DType) -> Array:
     """The light of every value of an 8-bit or 16-bit type, by its bits."""
     low, high = span(dtype)
     values = np.arange(low, high + 1)
-    return np.roll(decoded(values / white(dtype)), low).astype(np.float32)
+    return np.roll(srgb_to_light(values / white(dtype)), low).astype(np.float32)
 
 
-def decoded(values: Array) -> Array:
+def srgb_to_light(values: Array) -> Array:
     """SRGB values, 0 to 1, as light."""
     bright = ((np.maximum(values, 0.04045) + 0.055) / 1.055) ** 2.4
     light: Array = np.where(values <= 0.04045, values / 12.92, bright)
     return light
 
 
-def encoded(light: Array) -> Array:
+def light_to_srgb(light: Array) -> Array:
     """Light as sRGB values."""
     bright = 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055
     values: Array = np.where(light <= 0.0031308, light * 12.92, bright)
@@ -77,7 +77,7 @@ def encoded(light: Array) -> Array:
 
 
 @frozen(eq=False)
-class Premultiplied:
+class PremultipliedReader:
     """Colors times alpha, and alpha last, in a type that holds the products."""
 
     reader: Reader
@@ -89,7 +89,7 @@ class Premultiplied:
         return pixels
 
 
-def seen(sums: Array) -> Array:
+def unpremultiplied(sums: Array) -> Array:
     """The colors of (rows, columns, colors and alpha) sums: divided by alpha, 0 where nothing is seen."""
     wide = sums.astype(np.float64)
     alpha = wide[..., -1:]
@@ -97,13 +97,13 @@ def seen(sums: Array) -> Array:
     return colors
 
 
-def visible(sums: Array, half: float) -> Array:
+def is_visible(sums: Array, half: float) -> Array:
     """Where alpha, the last lane of the sums, is more than ``half`` a level: (rows, columns)."""
     found: Array = sums[..., -1] > half
     return found
 
 
-def outcome_of_seen(plan: Plan) -> Outcome:
+def unpremultiplied_outcome(plan: Plan) -> Outcome:
     """What `seen` gives: colors as float64, with the maps' biases.
 
     Sums below 2⁵³ are exact, and a quotient of integers is rounded once: a value that is no tie between two

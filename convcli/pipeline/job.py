@@ -155,7 +155,7 @@ def results(
 
 def _made(task: Task, drafts: list[AtomicFile]) -> list[FeatureMap]:
     """Compute the maps and write them into the drafts."""
-    plan, metadata = task.plan, task.said.metadata
+    plan, metadata = task.plan, task.metadata.metadata
     reader = task.opened.reader()
     most = inf if task.pages > 1 else MOST_WAITING  # a page waits until those before it are written
     books = [[_canvas(task, target, metadata, most) for _ in range(task.pages)] for target in task.targets]
@@ -168,7 +168,7 @@ def _made(task: Task, drafts: list[AtomicFile]) -> list[FeatureMap]:
 
 def _computed(task: Task, reader: Reader, surfaces: list[Canvas], colors: Array | None) -> list[FeatureMap]:
     """The maps, of a picture that is sound to its end, also behind the last row that a window reads."""
-    maps = feature_maps(task.plan, reader, task.treatment, task.mapping, surfaces, colors)
+    maps = feature_maps(task.plan, reader, task.color_handling, task.mapping, surfaces, colors)
     header = task.opened.header
     if header.frames == 1 and isinstance(task.opened.format, Progressive):
         reader.rows(0, header.rows - 1, header.rows)
@@ -286,7 +286,7 @@ def report_of(
         values=task.plan.problem.values // task.plan.problem.filter.maps,
         plan=task.plan,
         seconds=seconds,
-        metadata=listed(task.said.metadata),
+        metadata=listed(task.metadata.metadata),
         notes=(*_value_notes(found, task.layout.dtype), *_notes(task, target, settings)),
     )
 
@@ -307,7 +307,7 @@ def _value_notes(found: FeatureMap, dtype: DType) -> list[str]:
 
 
 def _mapping_text(task: Task, found: FeatureMap) -> str:
-    text = task.described(found.mapping)
+    text = task.mapping_text(found.mapping)
     return text if task.colormap == GRAY else f"{text}; in the colors of {task.colormap}"
 
 
@@ -336,8 +336,8 @@ def _quality(target: Format, metadata: Metadata) -> list[str]:
 
 def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:
     notes = [target.note] if target.note else []
-    notes += (*task.opened.header.notes, *task.said.notes)
-    notes += _quality(target.format, task.said.metadata)
+    notes += (*task.opened.header.notes, *task.metadata.notes)
+    notes += _quality(target.format, task.metadata.metadata)
     odd = (
         misnamed(target.path.suffix, task.layout.channels)
         if target.format.name == "pnm" and target.path
@@ -348,10 +348,10 @@ def _notes(task: Task, target: Target, settings: Settings) -> tuple[str, ...]:
         notes.append("the last channel is not alpha; it is filtered like the others")
     if _looks_like_alpha(task.layout) and isinstance(target.format, Tensors):
         notes.append("read again as frames, the last channel of this file is taken for alpha")
-    if task.treatment.alpha in ALPHA_NOTES:
-        notes.append(ALPHA_NOTES[task.treatment.alpha])
-    if task.treatment.linear:
-        after = "put back after" if task.treatment.curved(task.mapping, task.plan) else "not put back"
+    if task.color_handling.alpha in ALPHA_NOTES:
+        notes.append(ALPHA_NOTES[task.color_handling.alpha])
+    if task.color_handling.linear:
+        after = "put back after" if task.color_handling.curved(task.mapping, task.plan) else "not put back"
         notes.append(f"light was filtered: the sRGB curve was undone before and {after}")
     if task.opened.header.dtype != task.layout.dtype and task.mapping.kind != "raw":
         notes.append(f"values were mapped to {depth_text(task.layout.dtype)}")

@@ -45,7 +45,7 @@ class Target:
 
 
 @frozen
-class Output:
+class OutputSpec:
     """``-o`` and ``--format``.
 
     Attributes:
@@ -123,7 +123,7 @@ class Output:
         found = format_of_suffix(suffix)
         return self.format or (found.name if found else "")
 
-    def inside(self, folder: str) -> Output:
+    def inside(self, folder: str) -> OutputSpec:
         """The same with a folder more in front of a result's name, unless the template places it by {dir}."""
         if not folder or "dir" in self._fields:
             return self
@@ -202,7 +202,7 @@ class Output:
             also = " or --stack" if self.stacks else ""
             raise OutputError(f"{kernel} gives {maps} feature maps; the template needs {{index}}{also}")
 
-    def stacked(self, channels: int) -> Output:
+    def stacked(self, channels: int) -> OutputSpec:
         """The same output for a stack of maps: pages of a TIFF, or an array of so many channels.
 
         Raises:

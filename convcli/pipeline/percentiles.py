@@ -25,6 +25,10 @@ class Counter:
         self.prefixes, self.shift = sorted(set(prefixes)), shift
         self.counts = np.zeros((len(self.prefixes), 1 << _BITS), np.int64)
 
+    def empty(self) -> Counter:
+        """A counter for a worker to fill."""
+        return Counter(self.prefixes, self.shift)
+
     def note(self, values: Array) -> None:
         """Count finite values of any shape."""
         if values.dtype.kind == "f":

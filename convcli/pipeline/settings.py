@@ -9,7 +9,7 @@ from convcli.formats.header import Coding
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
 from convcli.pipeline.mapping import Mapping
-from convcli.pipeline.naming import Output
+from convcli.pipeline.naming import OutputSpec
 
 GRAY: Final = "gray"
 """The colour map that leaves pixels as they are."""
@@ -34,7 +34,7 @@ class Settings:
     channels: str | None = None
     groups: int = 1
     mapping: Mapping = Mapping()
-    output: Output = Output()
+    output: OutputSpec = OutputSpec()
     force: bool = False
     double: bool = False
     method: str = "auto"

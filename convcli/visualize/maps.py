@@ -25,7 +25,7 @@ from convcli.pipeline.colormaps import MIDDLE, table
 from convcli.pipeline.feature_map import feature_maps
 from convcli.pipeline.job import report_of
 from convcli.pipeline.mapping import Mapping
-from convcli.pipeline.naming import Output
+from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.report import Report
 from convcli.pipeline.settings import GRAY, Settings
 from convcli.pipeline.task import Task, prepare
@@ -156,7 +156,7 @@ def _visible(settings: Settings, count: int) -> Settings:
     frames = slice(first, last)
     chosen = f"frame {first} of {count} is shown (--frames N)"
     notes = (*settings.notes, chosen) if count > 1 else settings.notes
-    return replace(settings, depth="8", frames=frames, output=Output(format="npy"), notes=notes)
+    return replace(settings, depth="8", frames=frames, output=OutputSpec(format="npy"), notes=notes)
 
 
 def _exhibited(
@@ -197,7 +197,7 @@ def _uncolored(task: Task) -> Task:
 def _maps(task: Task, settings: Settings) -> list[Exhibited]:
     begun = time.perf_counter()
     surfaces = [InMemory(task.layout) for _ in range(task.plan.outcome.maps)]
-    found = feature_maps(task.plan, task.opened.reader(), task.treatment, task.mapping, surfaces)
+    found = feature_maps(task.plan, task.opened.reader(), task.color_handling, task.mapping, surfaces)
     seconds = (time.perf_counter() - begun) / len(found)
     values = _values(task, len(found))
     targets = task.targets[:1] * len(found)
@@ -207,7 +207,7 @@ def _maps(task: Task, settings: Settings) -> list[Exhibited]:
             settings,
             on_paper(surface.pictures[0], task.layout.bands),
             report_of(task, settings, index, map_, 0, seconds),
-            Bar(map_.mapping, white(task.treatment.stored), settings.colormap),
+            Bar(map_.mapping, white(task.color_handling.stored), settings.colormap),
             values[index],
         )
         for index, (surface, map_) in enumerate(zip(surfaces, found, strict=True))
@@ -220,7 +220,7 @@ def _values(task: Task, count: int) -> list[Array | None]:
     if layout.channels != 1 or max(layout.rows, layout.columns) > FEW:
         return [None] * count
     surfaces = [InMemory(layout) for _ in range(count)]
-    feature_maps(task.plan, task.opened.reader(), task.treatment, Mapping("raw"), surfaces)
+    feature_maps(task.plan, task.opened.reader(), task.color_handling, Mapping("raw"), surfaces)
     return [surface.pictures[0, ..., 0] for surface in surfaces]
 
 

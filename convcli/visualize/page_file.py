@@ -14,7 +14,7 @@ from convcli.formats.base import Format
 from convcli.formats.capacity import OutputKind, check
 from convcli.formats.header import Coding, Metadata
 from convcli.formats.registry import FORMATS
-from convcli.pipeline.naming import Output
+from convcli.pipeline.naming import OutputSpec
 from convcli.visualize.scene import Scene, raster, svg
 
 SVG: Final = "svg"
@@ -49,7 +49,7 @@ def plate(source: str, kind: str, spec: str | None, format_name: str | None) -> 
 
     Args:
         kind: what stands for ``{kernel}`` in names, such as ``sheet``.
-        spec, format_name: as `Output` takes them; ``svg`` is one format more.
+        spec, format_name: as `OutputSpec` takes them; ``svg`` is one format more.
 
     Raises:
         OutputError: an unknown suffix, or a format that holds no colors.
@@ -61,12 +61,12 @@ def plate(source: str, kind: str, spec: str | None, format_name: str | None) -> 
             raise OutputError(
                 f"{one_line(spec or '')}: the suffix {_SUFFIX} says svg, --format says {wanted}"
             )
-        return _of(Output(spec, format_name), source, kind)
+        return _of(OutputSpec(spec, format_name), source, kind)
     spec = f"{spec[: -len(_SUFFIX)]}.png" if spec is not None and named else spec
-    found = _of(Output(spec), source, kind)
+    found = _of(OutputSpec(spec), source, kind)
     return PageFile(found.path and found.path.with_suffix(_SUFFIX), None)
 
 
-def _of(output: Output, source: str, kind: str) -> PageFile:
+def _of(output: OutputSpec, source: str, kind: str) -> PageFile:
     target = output.targets(source, kind, 1, FORMATS[0], OutputKind(_BYTES, _COLORS))[0]
     return PageFile(target.path, target.format)

@@ -18,10 +18,10 @@ from convcli.formats.header import Header, Layout
 from convcli.kernels.describe import map_name
 from convcli.kernels.kernel import Kernel
 from convcli.pipeline.canvas import InMemory
+from convcli.pipeline.convolution import convolution_of
 from convcli.pipeline.feature_map import FeatureMap, feature_maps
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.settings import Settings
-from convcli.pipeline.task import planned
 from convcli.visualize.display import flat, on_paper
 from convcli.visualize.panels import Panel, kernel_badges, sheet
 
@@ -95,10 +95,11 @@ def feature_pictures(pixels: Array, settings: Settings) -> list[tuple[Array, Fea
     """The feature maps of integers (rows, columns, channels), gray or RGB, as ``convcli apply`` has them."""
     rows, columns, channels = pixels.shape
     header = Header("", rows, columns, channels, pixels.dtype)
-    _, _, treatment, plan = planned(header, replace(settings, threads=1))
+    convolution = convolution_of(header, replace(settings, threads=1))
+    plan = convolution.plan
     mapping = settings.mapping.resolved(plan.problem.filter, floats=False)
     dtype = np.dtype(np.float32) if mapping.kind == "raw" else pixels.dtype
     layout = Layout(plan.problem.rows.output, plan.problem.columns.output, plan.problem.lanes, dtype)
     surfaces = [InMemory(layout) for _ in range(plan.outcome.maps)]
-    found = feature_maps(plan, Decoded([pixels]), treatment, mapping, surfaces)
+    found = feature_maps(plan, Decoded([pixels]), convolution.color_handling, mapping, surfaces)
     return [(surface.pictures[0], map_) for surface, map_ in zip(surfaces, found, strict=True)]

@@ -29,7 +29,7 @@ from convcli.formats import registry
 from convcli.formats.header import Metadata
 from convcli.kernels.library import load_kernel
 from convcli.pipeline import job
-from convcli.pipeline.naming import Output
+from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
 from tests.conftest import SAMPLES
 
@@ -399,7 +399,7 @@ def test_of_two_inputs_with_one_output_the_first_wins(tmp_path, words):
 def claims(places: dict[str, list[str]], template: str, folds: tuple[bool, bool], monkeypatch) -> list[str]:
     """The inputs that are refused, of some whose headers lead to these places, in a folder that folds so."""
     sources = [InputFile(name) for name in places]
-    wanted = Batch(sources, [Settings(load_kernel("box3"), output=Output(template))], Limits(1, 1, 2**30))
+    wanted = Batch(sources, [Settings(load_kernel("box3"), output=OutputSpec(template))], Limits(1, 1, 2**30))
     monkeypatch.setattr(claiming, "folding", lambda folder: folds)
     found, refused = claiming.Claims(wanted), []
     by_number = {
@@ -820,7 +820,7 @@ def test_pictures_take_the_memory_that_was_planned(suffix, tmp_path):
     path = tmp_path / f"large.{suffix}"
     wanted = registry.format_of_suffix(path.suffix)
     path.write_bytes(wanted.encode(pixels, Metadata(subsampling="420")))
-    settings = Settings(load_kernel("box3"), threads=1, output=Output(f"{tmp_path}/out/"))
+    settings = Settings(load_kernel("box3"), threads=1, output=OutputSpec(f"{tmp_path}/out/"))
     with Input.open(str(path)) as opened:
         ((_, [task]),) = job.decided(str(path), opened, [settings])
         planned = task.memory / 10**6

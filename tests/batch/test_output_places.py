@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from convcli.core.errors import ArgumentError
-from convcli.pipeline.naming import Output, mirrored
+from convcli.pipeline.naming import OutputSpec, mirrored
 
 
 def noise(seed: int) -> bytes:
@@ -130,9 +130,9 @@ def test_the_folder_of_an_input_in_a_template(run, tree, command, template, made
 def test_a_folder_in_a_template_needs_a_slash():
     """{dir}{stem} would be another name."""
     with pytest.raises(ArgumentError, match=r"\{dir\} is a folder; put / after it"):
-        Output("{dir}-{stem}.png")
+        OutputSpec("{dir}-{stem}.png")
     source = os.path.join("a", "x.png")  # noqa: PTH118
-    assert [str(place) for place in Output("o/{dir}/{stem}.png").expected(f"/{source}", "k", 1)] == [
+    assert [str(place) for place in OutputSpec("o/{dir}/{stem}.png").expected(f"/{source}", "k", 1)] == [
         "o/a/x.png"
     ]
 

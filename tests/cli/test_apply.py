@@ -21,7 +21,7 @@ from PIL import Image
 
 import convcli
 from convcli.engine import planner
-from convcli.pipeline.naming import Output
+from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
 from convcli.pipeline.task import prepare
 from tests.conftest import SAMPLES, decoded
@@ -403,7 +403,7 @@ def test_the_json_report_keeps_to_its_page():
     from convcli.pipeline import job
 
     page = (SAMPLES.parent / "docs" / "report.md").read_text()
-    settings = Settings(convcli.load_kernel("box3"), output=Output("-"))
+    settings = Settings(convcli.load_kernel("box3"), output=OutputSpec("-"))
     file = files.Input(data=(SAMPLES / "scene.png").read_bytes())
     ((task,),) = prepare("scene.png", registry.open_input(file, 10**9), settings)
     found = featuremap.FeatureMap(0, 255, 0, 0, task.mapping)

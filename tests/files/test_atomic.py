@@ -137,13 +137,13 @@ def test_an_input_that_changes_is_refused(tmp_path):
     from convcli.core.errors import ImageError
     from convcli.files.input import Input
     from convcli.pipeline import job
-    from convcli.pipeline.naming import Output
+    from convcli.pipeline.naming import OutputSpec
     from convcli.pipeline.settings import Settings
     from tests.conftest import SAMPLES
 
     source, out = tmp_path / "a.png", tmp_path / "b.png"
     shutil.copy(SAMPLES / "scene.png", source)
-    settings = Settings(load_kernel("box3"), output=Output(str(out)))
+    settings = Settings(load_kernel("box3"), output=OutputSpec(str(out)))
     with Input.open(str(source)) as opened:
         todo = job.decided(str(source), opened, [settings])
         (result,) = job.results(opened, todo, OutputLedger([str(source)]))

@@ -15,7 +15,7 @@ from convcli.core.errors import OutputError
 from convcli.formats import registry
 from convcli.formats.capacity import OutputKind, takes
 from convcli.formats.header import Metadata
-from convcli.pipeline.naming import Output
+from convcli.pipeline.naming import OutputSpec
 
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
 SHAPES = {"gray": (4, 5), "rgba": (4, 5, 4), "frames": (2, 4, 5, 2)}
@@ -115,7 +115,7 @@ def test_a_number_of_pixels_is_limited_too():
         with pytest.raises(
             OutputError, match=rf"{side}×{side} pixels .RGB, 8-bit.: at most \d+ pixels; these"
         ):
-            Output(f"out{suffix}").targets("a.png", "k", 1, registry.FORMATS[0], picture)
+            OutputSpec(f"out{suffix}").targets("a.png", "k", 1, registry.FORMATS[0], picture)
     assert takes(registry.format_of_suffix(".tif"), picture)
 
 

@@ -28,7 +28,7 @@ from convcli.formats.registry import format_named, open_bytes, open_input
 from convcli.geometry.padding import Padding
 from convcli.pipeline import job
 from convcli.pipeline.mapping import Mapping
-from convcli.pipeline.naming import Output
+from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
 from tests.reference import correlate, rounded
 
@@ -397,7 +397,7 @@ def test_pages_are_a_volume_for_a_kernel_of_three_axes(tmp_path, channels, paddi
         flip=flip,
         mapping=Mapping.parse("raw"),
         alpha="drop" if channels == 4 else None,
-        output=Output(str(out)),
+        output=OutputSpec(str(out)),
     )
     (report,) = job.apply(str(source), settings)
     found = tifffile.imread(out)
@@ -421,7 +421,7 @@ def test_alpha_of_a_volume_is_that_of_the_center(tmp_path):
     source, out = tmp_path / "in.tif", tmp_path / "out.tif"
     source.write_bytes(encoded("tiff", pixels, None))
     kernel = convcli.Kernel(np.arange(27).reshape(3, 3, 3) - 13)
-    settings = Settings(kernel, padding=Padding.parse("valid"), alpha="keep", output=Output(str(out)))
+    settings = Settings(kernel, padding=Padding.parse("valid"), alpha="keep", output=OutputSpec(str(out)))
     job.apply(str(source), settings)
     assert np.array_equal(read(out.read_bytes())[..., 3], pixels[1:-1, 1:-1, 1:-1, 3])
 
@@ -520,7 +520,7 @@ def test_every_frame_is_decoded_once_a_pass(name, case, small, tmp_path, monkeyp
     monkeypatch.setattr(planner, "THREAD_WORK", 1.0)  # as many threads as were asked for
     monkeypatch.setattr(planner, "_remembered", planner._decided)
     settings, passes = PASSES[case]
-    job.apply(str(source), replace(settings, output=Output(str(tmp_path / "out.tif"))))
+    job.apply(str(source), replace(settings, output=OutputSpec(str(tmp_path / "out.tif"))))
     assert len(decoded) == 20 * (min(passes, 1) if small else passes)
     assert small or max(kept) <= settings.threads + 1
 

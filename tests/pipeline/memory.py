@@ -17,9 +17,9 @@ from convcli.formats import registry
 from convcli.formats.header import Coding, Layout, Metadata, Timing
 from convcli.formats.registry import format_named
 from convcli.pipeline import job
-from convcli.pipeline.naming import Output
+from convcli.pipeline.memory import PROCESS
+from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
-from convcli.pipeline.task import _PROGRAM
 
 ROWS, COLUMNS = 700, 800
 QUICK = Coding(quality=80)  # lossless WebP takes a second an image
@@ -66,7 +66,7 @@ def measure(path: Path, case: tuple[str, str, int]) -> None:
     settings = settings_for(path, case[1])
     with Input.open(str(path)) as opened:
         ((_, [task]),) = job.decided(str(path), opened, [settings])
-        planned = task.memory - _PROGRAM
+        planned = task.memory - PROCESS
     Path("/proc/self/clear_refs").write_text("5")  # the most is that from now on
     before = status("VmRSS")
     job.apply(str(path), settings)
@@ -75,7 +75,7 @@ def measure(path: Path, case: tuple[str, str, int]) -> None:
 
 def settings_for(path: Path, name: str) -> Settings:
     """A blur of that file in another format."""
-    output = Output(str(path.with_name(f"out.{name}")))
+    output = OutputSpec(str(path.with_name(f"out.{name}")))
     return Settings(load_kernel("box3"), threads=2, output=output, force=True)
 
 

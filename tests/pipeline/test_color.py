@@ -18,8 +18,8 @@ from convcli.formats.header import Layout
 from convcli.formats.registry import open_input
 from convcli.geometry.padding import Padding
 from convcli.pipeline.canvas import Canvas
-from convcli.pipeline.color import decoded as light_of
-from convcli.pipeline.color import encoded
+from convcli.pipeline.color import light_to_srgb
+from convcli.pipeline.color import srgb_to_light as light_of
 from convcli.pipeline.feature_map import feature_maps
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.settings import Settings
@@ -35,7 +35,7 @@ def filtered(pixels: np.ndarray, kernel: convcli.Kernel, **settings: object) -> 
     layout: Layout = task.layout
     maker = WholePictures(layout, bytes)
     canvas = Canvas(layout, maker, task.plan.height)
-    feature_maps(task.plan, Decoded([pixels]), task.treatment, task.mapping, [canvas])
+    feature_maps(task.plan, Decoded([pixels]), task.color_handling, task.mapping, [canvas])
     return maker.pictures[0]
 
 
@@ -159,15 +159,15 @@ def test_linear_light(dtype):
     got = filtered(pixels, convcli.load_kernel("box3"), linear=True).astype(int)
     light = light_of(pixels / most)
     mean = convcli.conv(light, np.ones((3, 3)), padding="same:reflect", channels="last") / 9
-    assert np.abs(got - np.rint(encoded(mean) * most)).max() <= 1
-    assert np.mean(got == np.rint(encoded(mean) * most)) > 0.99
+    assert np.abs(got - np.rint(light_to_srgb(mean) * most)).max() <= 1
+    assert np.mean(got == np.rint(light_to_srgb(mean) * most)) > 0.99
 
 
 def test_the_curve_is_that_of_the_standard():
     """Known points of IEC 61966-2-1, and the inverse."""
     assert np.allclose(light_of(np.array([0.0, 0.04045, 0.5, 1.0])), [0, 0.0031308, 0.21404114, 1], atol=1e-7)
     values = np.linspace(-0.2, 1.2, 1001)
-    assert np.allclose(encoded(light_of(values)), values, atol=1e-6)
+    assert np.allclose(light_to_srgb(light_of(values)), values, atol=1e-6)
 
 
 @pytest.mark.parametrize("depth", ["8", "16", "float"])
@@ -202,7 +202,7 @@ def test_light_of_every_type(dtype):
     got = filtered(pixels, convcli.load_kernel("box3"), linear=True, depth="float")
     light = light_of(pixels[..., 0].astype(np.float64) / most)
     mean = convcli.conv(light, np.ones((3, 3)), padding="same:reflect") / 9
-    assert np.allclose(got[..., 0], encoded(mean), atol=2e-6)
+    assert np.allclose(got[..., 0], light_to_srgb(mean), atol=2e-6)
 
 
 def test_alpha_outside_is_the_fill_that_was_asked_for():

@@ -16,7 +16,7 @@ from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import load_kernel
 from convcli.pipeline import job
 from convcli.pipeline.mapping import Mapping
-from convcli.pipeline.naming import Output
+from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
 from convcli.visualize.explain.pixel import explain
 from convcli.visualize.explain.text import as_dict, as_text
@@ -75,7 +75,7 @@ def test_the_pixel_is_the_one_that_apply_writes(tmp_path, seed, monkeypatch):
         pixels = rng.normal(size=shape) if dtype is np.float32 else rng.integers(0, 256, shape)
         np.save(source, pixels.astype(dtype))
         settings = random_settings(rng, dtype is np.float32, shape[2])
-        job.apply(source, replace(settings, output=Output(target), force=True, stack=settings.groups > 1))
+        job.apply(source, replace(settings, output=OutputSpec(target), force=True, stack=settings.groups > 1))
         written = np.load(target)
         written = written[0] if written.ndim == 4 else written.reshape(*written.shape[:2], -1)
         for _ in range(PLACES):
@@ -83,7 +83,7 @@ def test_the_pixel_is_the_one_that_apply_writes(tmp_path, seed, monkeypatch):
             found = explain(source, settings, at)
             channels = [channel for map_ in found.maps for channel in map_]
             assert [channel.pixel for channel in channels] == written[at].tolist(), as_text(found)
-            if found.exact and written.dtype.kind in "iu" and found.task.treatment.alpha != "filter":
+            if found.exact and written.dtype.kind in "iu" and found.task.color_handling.alpha != "filter":
                 assert [channel.computed for channel in channels] == written[at].tolist(), as_text(found)
                 exact += 1
             off = max(abs(float(channel.computed - channel.pixel)) for channel in channels)

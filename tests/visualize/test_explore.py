@@ -23,7 +23,7 @@ from convcli.geometry.padding import Padding
 from convcli.kernels.library import load_kernel
 from convcli.pipeline import job
 from convcli.pipeline.mapping import Mapping
-from convcli.pipeline.naming import Output
+from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
 from convcli.visualize.explore.page import page
 from tests.conftest import SAMPLES
@@ -183,7 +183,7 @@ def written(source: Path, combination: dict[str, Any]) -> tuple[np.ndarray, Any]
         flip=combination["flip"],
         channels=combination["channels"],
         mapping=Mapping.parse(combination["mapping"]),
-        output=Output(str(target)),
+        output=OutputSpec(str(target)),
         force=True,
     )
     (report,) = job.apply(str(source), settings)
@@ -383,7 +383,7 @@ def test_large_kernels_leave_the_page_alive(browser, tmp_path):
     pixels = rng.integers(0, 256, (150, 160), dtype=np.uint8)
     source, target, out = tmp_path / "large.png", tmp_path / "large.html", tmp_path / "out.png"
     source.write_bytes(imagecodecs.png_encode(pixels))
-    settings = Settings(load_kernel("box:61x61"), output=Output(str(out)))
+    settings = Settings(load_kernel("box:61x61"), output=OutputSpec(str(out)))
     target.write_text(page(str(source), settings), encoding="utf-8")
     load(browser, target)
     script = """const E = window.explorer, done = arguments[0];

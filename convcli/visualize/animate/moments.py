@@ -21,7 +21,7 @@ from convcli.files.input import Input
 from convcli.geometry.axes import parse_sizes
 from convcli.geometry.padding import Pair
 from convcli.pipeline.mapping import Mapping, ends
-from convcli.pipeline.naming import Output
+from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
 from convcli.pipeline.task import Task
 from convcli.visualize.explain.arithmetic import as_float
@@ -122,7 +122,7 @@ def slide(source: str, file: Input, settings: Settings, view: View) -> Slide:
         ConvcliError: the picture cannot be read.
     """
     _check(settings)
-    settings = replace(settings, channels="gray", alpha="drop", output=Output("./"))
+    settings = replace(settings, channels="gray", alpha="drop", output=OutputSpec("./"))
     if view.white and settings.mapping.kind == "auto":
         settings = replace(settings, mapping=Mapping("raw"))
     task, frame = decided(source, file, settings, view.frame)

@@ -20,7 +20,7 @@ from convcli.formats import registry
 from convcli.formats.capacity import OutputKind
 from convcli.formats.header import Layout, Metadata, Timing
 from convcli.pipeline.job import encoding
-from convcli.pipeline.naming import Output, Target
+from convcli.pipeline.naming import OutputSpec, Target
 from convcli.pipeline.settings import Settings
 from convcli.visualize.animate.moments import DIGITS, Slide, View, drawn_numbers, shape_of, slide
 from convcli.visualize.animate.painter import frames, size
@@ -64,7 +64,7 @@ def animate(
     settings: Settings,
     view: View,
     show: Show,
-    output: Output,
+    output: OutputSpec,
     ledger: OutputLedger | None = None,
 ) -> Animated:
     """Write the animation of a kernel that slides over a picture, or over the numbers of a SHAPE.
@@ -103,7 +103,7 @@ def _called(source: str, shape: tuple[int, int] | None, seed: int | None) -> str
     return f"{sizes} in order" if seed is None else f"{sizes}, seed {seed}"
 
 
-def _target(output: Output, found: Slide) -> Target:
+def _target(output: OutputSpec, found: Slide) -> Target:
     rows, columns = size(found)
     picture = OutputKind(np.dtype(np.uint8), 3, len(found.moments), rows=rows, columns=columns)
     picture = replace(picture, options=(("--most 1", replace(picture, frames=1)),))

@@ -22,11 +22,12 @@ from convcli.files import input as files
 from convcli.formats import registry
 from convcli.formats.base import Reader
 from convcli.geometry.padding import Pair
-from convcli.pipeline.color import encoded, white
+from convcli.pipeline.channels import LUMA
+from convcli.pipeline.color import light_to_srgb, white
 from convcli.pipeline.feature_map import feature_maps
 from convcli.pipeline.mapping import Mapping, ends
 from convcli.pipeline.settings import Settings
-from convcli.pipeline.task import LUMA, Task, prepare
+from convcli.pipeline.task import Task, prepare
 from convcli.visualize.explain.arithmetic import (
     LARGEST_WEIGHT,
     Step,
@@ -108,7 +109,7 @@ class Explanation:
     @property
     def exact(self) -> bool:
         """Whether nothing but the pixel itself is rounded."""
-        return self.task.plan.outcome.exact and not self.task.treatment.linear
+        return self.task.plan.outcome.exact and not self.task.color_handling.linear
 
 
 def explain(source: str, settings: Settings, at: Pair, frame: int = 0) -> Explanation:
@@ -161,11 +162,11 @@ def explained(
     Args:
         surfaces: one a map, on which it is painted; `PixelProbe` or `Kept`.
     """
-    found = feature_maps(task.plan, task.opened.reader(), task.treatment, task.mapping, surfaces)
+    found = feature_maps(task.plan, task.opened.reader(), task.color_handling, task.mapping, surfaces)
     mappings = tuple(map_.mapping for map_ in found)
     sums: dict[Pair, Array] = {}
     if not task.plan.outcome.exact:
-        reader = task.treatment.reader(task.opened.reader())
+        reader = task.color_handling.reader(task.opened.reader())
         sums = engine_sums(task.plan, reader, frame, places)
     explanations = []
     for at in places:
@@ -244,7 +245,7 @@ class _Pixel:
 
     def channels(self, index: int, pixel: list[Number]) -> Iterator[Channel]:
         """The channels of one map's pixel."""
-        treatment, lanes = self.task.treatment, self.task.plan.problem.lanes
+        treatment, lanes = self.task.color_handling, self.task.plan.problem.lanes
         colors = lanes - (treatment.alpha == "filter")
         for lane in range(colors):
             yield self._color(self._named(index, lane, colors), index, lane, pixel[lane])
@@ -266,10 +267,10 @@ class _Pixel:
         planes, steps = self._summed(index, lane)
         steps += self._valued(index, steps[-1].value)
         valued = len(steps)
-        if task.treatment.curved(mapping, task.plan):
-            curve = encoded(np.asarray(as_float(steps[-1].value))).item()
+        if task.color_handling.curved(mapping, task.plan):
+            curve = light_to_srgb(np.asarray(as_float(steps[-1].value))).item()
             steps.append(Step("sRGB", "the curve is put back", number(curve)))
-        own = white(task.treatment.values)
+        own = white(task.color_handling.values)
         affine = mapping.affine(Affine(), target, own)
         if affine != Affine():
             steps.append(mapped(steps[-1].value, affine, mapping_text(mapping, target, own)))
@@ -279,7 +280,7 @@ class _Pixel:
         planes, steps = self._summed(index, lane)
         steps += self._scaled(steps[-1].value)
         valued = len(steps)
-        own, target = white(self.task.treatment.values), self.task.layout.dtype
+        own, target = white(self.task.color_handling.values), self.task.layout.dtype
         top = own if self.mappings[index].kind == "raw" else ends(target)[1]
         if top != own:
             gain = Fraction(top, own)
@@ -326,7 +327,7 @@ class _Pixel:
 
     def _valued(self, index: int, sum_: Number) -> list[Step]:
         """The steps from a color's sum to its value before the mapping."""
-        if self.task.treatment.alpha == "filter":
+        if self.task.color_handling.alpha == "filter":
             alpha = self._alpha_sum(index)
             steps = [Step("color", "nothing is seen where every alpha is 0", Fraction(0))]
             if alpha > 0:
@@ -353,7 +354,7 @@ class _Pixel:
         weights = weights * Fraction(self.divisor, self.filter.denominator)
         problem = self.task.plan.problem
         index = lane if problem.channels == 1 else problem.channel(map_, channel)
-        if lane and lane == problem.lanes - 1 and self.task.treatment.alpha == "filter":
+        if lane and lane == problem.lanes - 1 and self.task.color_handling.alpha == "filter":
             index = -1
         name = "brightness" if is_luma(self.task) else self.names[index]
         parts = self.parts(index)
@@ -363,7 +364,7 @@ class _Pixel:
 
     def parts(self, index: int) -> list[tuple[str, Array]]:
         """What is multiplied with the weights, behind what it was made of."""
-        treatment = self.task.treatment
+        treatment = self.task.color_handling
         stored = self.stored
         if is_luma(self.task):
             return self._brightness()
@@ -379,14 +380,14 @@ class _Pixel:
         return parts
 
     def _premultiplied(self, index: int) -> list[tuple[str, Array]]:
-        source = self.task.treatment.reader(self.stored)
+        source = self.task.color_handling.reader(self.stored)
         alpha = "alpha", self._patch(source, -1)
         return [alpha] if index == -1 else [alpha, ("times alpha", self._patch(source, index))]
 
     def _brightness(self) -> list[tuple[str, Array]]:
         """The three colors, and their brightness: the sum of their shares."""
         stored, fill = self.stored, self.settings.padding.fill.value
-        source = self.task.treatment.reader(stored)
+        source = self.task.color_handling.reader(stored)
         shares: Any = sum(share * self._patch(source, i) for i, share in enumerate(LUMA))
         shown = [(name, self.spot.patch(stored, i, fill)) for i, name in enumerate(_RGB)]
         return [*shown, ("brightness", shares)]

@@ -14,7 +14,7 @@ from convcli.core.rational import Number
 from convcli.core.tables import SCHEMA, table
 from convcli.files.input import STREAM
 from convcli.geometry.describe import axes_dict
-from convcli.pipeline.task import LUMA
+from convcli.pipeline.channels import LUMA
 from convcli.visualize.explain.arithmetic import as_float, decimal, text
 from convcli.visualize.explain.pixel import NAMES, Channel, Explanation, Plane, is_luma
 
@@ -58,7 +58,7 @@ def _heading(found: Explanation) -> str:
 
 def _mappings(found: Explanation) -> list[str]:
     """What the mapping of each map did."""
-    words = [found.task.described(mapping) for mapping in found.mappings]
+    words = [found.task.mapping_text(mapping) for mapping in found.mappings]
     if len(words) == 1:
         return words
     return [f"map {index}: {line}" for index, line in enumerate(words)]

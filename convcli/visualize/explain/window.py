@@ -16,7 +16,7 @@ from convcli.formats.header import Layout
 from convcli.geometry.axes import Geometry, Strip
 from convcli.geometry.border import OUTSIDE, Indices, sources
 from convcli.geometry.padding import Fill, Pair
-from convcli.pipeline.feature_map import Colors
+from convcli.pipeline.image_source import ImageSource
 from convcli.visualize.explain.arithmetic import number
 
 
@@ -120,7 +120,7 @@ class Kept:
 def engine_sums(plan: Plan, reader: Reader, frame: int, places: Sequence[Pair]) -> dict[Pair, Array]:
     """What the engine adds up at some places of a frame, maps combined: (maps, lanes) each."""
     keeper = _Keeper(frame, places)
-    engine.run(plan, Colors(reader, plan), lambda: keeper, reader if isinstance(reader, Held) else None)
+    engine.run(plan, ImageSource(reader, plan), lambda: keeper, reader if isinstance(reader, Held) else None)
     return keeper.kept
 
 

@@ -1,0 +1,106 @@
+"""From a header and settings to what the engine is to compute: sizes, channels, colors and the plan."""
+
+from __future__ import annotations
+
+from math import lcm
+from typing import Final
+
+import numpy as np
+
+from convcli.core.dtypes import DType
+from convcli.core.frozen import frozen, replace
+from convcli.engine.filter import Filter
+from convcli.engine.methods.base import Work
+from convcli.engine.plan import Plan, Problem
+from convcli.engine.planner import choose, method_named
+from convcli.formats.base import Banded, Format
+from convcli.formats.header import Coding, Header, Layout
+from convcli.geometry.axes import Axis, Geometry
+from convcli.geometry.padding import Fill
+from convcli.pipeline.channels import channel_mode, color_count, weighted
+from convcli.pipeline.color import srgb_to_light, white
+from convcli.pipeline.color_handling import ColorHandling, color_handling
+from convcli.pipeline.settings import Settings
+from convcli.pipeline.sizes import output_sizes
+
+SHARERS: Final = 8
+"""Number of workers that strips are cut for: a file's bytes follow its strips, so it is not the machine's."""
+
+_TALLER: Final = 2  # most times the height of the planned strips, to make them whole bands
+
+
+@frozen(eq=False)
+class Convolution:
+    """What is computed of an image, before its result becomes pixels.
+
+    Attributes:
+        channels: ``each``, ``gray`` or ``sum``.
+    """
+
+    geometry: Geometry
+    channels: str
+    color_handling: ColorHandling
+    plan: Plan
+
+
+def convolution_of(header: Header, settings: Settings) -> Convolution:
+    """The convolution of an image with this header.
+
+    Raises:
+        ConvcliError: the kernel or the options do not fit the image.
+    """
+    sizes = output_sizes(header, settings)
+    channels = channel_mode(header, settings)
+    handling = color_handling(header, channels, settings)
+    problem = _problem(header, sizes, channels, handling, settings)
+    plan = choose(problem, settings.method, settings.threads, SHARERS)
+    return Convolution(sizes, channels, handling, replace(plan, borders=(0, 0)))  # a canvas wants whole bands
+
+
+def _problem(
+    header: Header, sizes: Geometry, channels: str, handling: ColorHandling, settings: Settings
+) -> Problem:
+    kernel, fill = settings.kernel, settings.padding.fill
+    if handling.linear:  # light is from 0 to 1
+        kernel = kernel.biased(tuple(bias / white(header.dtype) for bias in kernel.biases))
+        fill = _light_fill(fill, header.dtype)
+    colors = color_count(header)
+    summed = 1 if channels == "each" else colors
+    filter_ = Filter.of(kernel, spatial=kernel.spatial, flip=settings.flip)
+    depth, rows, columns = (Axis(1, 1), *sizes.axes)[-3:]
+    return Problem(
+        axes=(depth, rows, columns),
+        batch=header.frames if kernel.spatial == 2 else 1,
+        filter=weighted(filter_, channels, colors, settings.groups),
+        dtype=handling.dtype,
+        fill=fill,
+        outside=_fill_by_lane(fill, handling, colors),
+        channels=summed,
+        groups=settings.groups,
+        lanes=colors // summed + (handling.alpha == "filter"),
+        double=settings.double or (kernel.combine == "l2" and header.dtype.kind != "f"),  # to be mapped
+    )
+
+
+def _light_fill(fill: Fill, dtype: DType) -> Fill:
+    """A constant fill as linear light."""
+    light = float(srgb_to_light(np.asarray(fill.value / white(dtype)))) if fill.mode == "constant" else 0
+    return replace(fill, value=light)
+
+
+def _fill_by_lane(fill: Fill, handling: ColorHandling, colors: int) -> tuple[float, ...]:
+    """A constant fill with premultiplied alpha: 0 is transparent, any other value an opaque color."""
+    if handling.alpha != "filter" or fill.mode != "constant" or not fill.value:
+        return ()
+    opaque = white(handling.values)
+    return (fill.value * opaque,) * colors + (opaque,)
+
+
+def cut_to_bands(plan: Plan, target: Format, layout: Layout, coding: Coding) -> Plan:
+    """The plan with strips of whole bands of the output format, where its method can be cut there."""
+    grain, _ = method_named(plan.method).grain(Work(plan.problem, plan.arithmetic))
+    step = lcm(target.band(layout, coding) if isinstance(target, Banded) else 1, grain)
+    rows = plan.problem.rows.output
+    height = min(max(plan.height // step, 1) * step, rows)
+    is_near = height <= _TALLER * plan.height
+    return replace(plan, height=height) if is_near and plan.height < rows else plan

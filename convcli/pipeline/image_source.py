@@ -1,0 +1,52 @@
+"""An image as the engine reads it: channels summed or as lanes, frames as a batch or as depth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convcli.core.dtypes import Array, DType
+from convcli.core.frozen import frozen
+from convcli.engine.plan import Plan, Problem
+from convcli.engine.source import Source, Whole
+from convcli.formats.base import Decoded, Reader
+
+
+@frozen(eq=False)
+class ImageSource:
+    """A `Source` of the channels of images, each summed or a lane of its own; each frame is a batch entry."""
+
+    reader: Reader
+    plan: Plan
+
+    @property
+    def dtype(self) -> DType:
+        """Type of the values that the engine reads."""
+        return self.plan.problem.dtype
+
+    def rows(self, batch: int, first: int, last: int) -> Array:
+        """Rows of a frame, (1, rows, columns, channels, lanes), without alpha that is not filtered."""
+        problem = self.plan.problem
+        colors = self.reader.rows(batch, first, last)[..., : problem.channels * problem.lanes]
+        shaped: Array = colors.reshape(1, *colors.shape[:2], problem.channels, problem.lanes)
+        return shaped
+
+
+def volume_source(source: Source, reader: Reader, problem: Problem, alpha: bool) -> tuple[Whole, Reader]:
+    """All frames as one array, because every depth of the result reads several of them.
+
+    Args:
+        source: the values of the frames.
+        reader: the stored pixels of the frames.
+        alpha: whether their alpha is wanted.
+
+    Returns:
+        A source of the volume, and a reader of the frames' alpha; each frame is read once.
+    """
+    frames, rows, columns = (axis.size for axis in problem.axes)
+    values = np.empty((frames, rows, columns, problem.channels, problem.lanes), problem.dtype)
+    planes = []
+    for frame in range(frames):
+        values[frame] = source.rows(frame, 0, rows)[0]
+        if alpha:
+            planes.append(reader.rows(frame, 0, rows)[..., -1:].copy())
+    return Whole(values[None]), Decoded(planes)

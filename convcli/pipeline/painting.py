@@ -1,0 +1,145 @@
+"""From sums to pixels: each map's strips, mapped, colored, and with alpha."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from math import inf
+
+import numpy as np
+
+from convcli.core.dtypes import Affine, Array, DType, Finish, span
+from convcli.core.frozen import frozen
+from convcli.engine import engine
+from convcli.geometry.axes import Strip
+from convcli.pipeline.canvas import Surface
+from convcli.pipeline.center_alpha import CenterAlpha
+from convcli.pipeline.color import alpha_affine, light_to_srgb, white
+from convcli.pipeline.mapping import Mapping, ends
+from convcli.pipeline.passes import Passes, SumColors
+from convcli.pipeline.ranges import RangeCounter
+
+
+@frozen(eq=False)
+class MapPainter:
+    """Turns the sums of one map into pixels of its surface.
+
+    Attributes:
+        finish: from colors to pixels.
+        light: from sums to linear light, where it is encoded as sRGB before ``finish``.
+        alpha: from alpha to pixels: filtered alpha, the last lane of the sums, or that of ``centers``.
+        first: the map's first channel on the surface.
+        is_last: whether no other map follows on the surface.
+        table: (256, 3) colors for the pixels of a map of one channel.
+    """
+
+    surface: Surface
+    finish: Finish
+    light: Affine | None
+    alpha: Finish | None
+    centers: CenterAlpha | None
+    first: int = 0
+    is_last: bool = True
+    table: Array | None = None
+
+    def paint(self, frame: int, strip: Strip, sums: Array, colors: Array) -> tuple[int, int]:
+        """Fill a strip.
+
+        Args:
+            sums: (rows, columns, lanes).
+            colors: (rows, columns, colors), as `SumColors.colors` makes them.
+
+        Returns:
+            How many values are below, and how many above, what a pixel holds.
+        """
+        pixels = self.surface.place(frame, strip)
+        if self.light is not None:
+            colors = light_to_srgb(colors * self.light.gain + self.light.offset)
+        cut = self._finished(colors, pixels)
+        if self.alpha is not None:
+            alpha = sums[..., -1] if self.centers is None else self.centers.alpha(frame, strip)
+            self.alpha(np.ascontiguousarray(alpha), pixels[..., -1])
+        if self.is_last:
+            self.surface.done(frame, strip)
+        return cut
+
+    def _finished(self, colors: Array, pixels: Array) -> tuple[int, int]:
+        """Write colors as pixels, through the table if there is one."""
+        if self.table is None:
+            return self.finish(colors, pixels[..., self.first : self.first + colors.shape[2]], count=True)
+        shades = np.empty(colors.shape, self.table.dtype)
+        cut = self.finish(colors, shades, count=True)
+        pixels[..., :3] = self.table[shades[..., 0]]
+        return cut
+
+
+def map_painters(
+    passes: Passes, mappings: Sequence[Mapping], surfaces: Sequence[Surface], table: Array | None
+) -> list[MapPainter]:
+    """A painter for each map; maps may share one surface, as its channels."""
+    plan, handling = passes.plan, passes.handling
+    centers = CenterAlpha(plan, passes.stored, handling) if handling.alpha == "keep" else None
+    shared = len(surfaces) > 1 and surfaces[0] is surfaces[-1]
+    painters = []
+    for index, (mapping, surface) in enumerate(zip(mappings, surfaces, strict=True)):
+        dtype = surface.layout.dtype
+        finish, light = _color_finish(passes, index, mapping, dtype)
+        alpha = _alpha_finish(passes, index, dtype, mapping.kind == "raw")
+        first = index * plan.problem.lanes if shared else 0
+        is_last = not shared or index == len(surfaces) - 1
+        painters.append(MapPainter(surface, finish, light, alpha, centers, first, is_last, table))
+    return painters
+
+
+def _color_finish(passes: Passes, index: int, mapping: Mapping, dtype: DType) -> tuple[Finish, Affine | None]:
+    """From colors to pixels of a type; with the way to linear light where that is encoded as sRGB first."""
+    outcome, white_value = passes.outcome, white(passes.handling.values)
+    value = outcome.affines[index]
+    if passes.handling.curved(mapping, passes.plan):
+        affine = mapping.affine(Affine(1.0, 0.0), dtype, white_value)
+        return Finish(np.dtype(np.float64), -inf, inf, affine, dtype, False), value.as_floats()
+    affine = mapping.affine(value, dtype, white_value)
+    return Finish(outcome.dtype, *outcome.bounds[index], affine, dtype, outcome.exact), None
+
+
+def _alpha_finish(passes: Passes, index: int, dtype: DType, raw: bool) -> Finish | None:
+    """From filtered or sampled alpha to pixels of a type; a ``raw`` map keeps the units of the input."""
+    handling = passes.handling
+    if handling.alpha not in ("filter", "keep"):
+        return None
+    filtered = handling.alpha == "filter"
+    source = handling.values if filtered else handling.stored
+    opaque = white(handling.values) if raw else ends(dtype)[1]
+    gain = Fraction(opaque, white(source))
+    if filtered:
+        sums = passes.plan.outcome
+        return Finish(sums.dtype, *sums.bounds[index], alpha_affine(passes.plan, gain), dtype, sums.exact)
+    low, high = span(source) if source.kind in "iu" else (-inf, inf)
+    return Finish(source, low, high, Affine.of(gain, Fraction(0)), dtype, source.kind in "iu")
+
+
+@frozen(eq=False)
+class PaintingConsumer:
+    """An engine's consumer that paints every map, and counts what it cuts off.
+
+    Attributes:
+        counts_range: whether values are counted too, because no pass before has done so.
+    """
+
+    counters: list[RangeCounter]
+    painters: list[MapPainter]
+    sum_colors: SumColors
+    counts_range: bool
+
+    def room(self, task: engine.StripTask) -> None:
+        return None
+
+    def take(self, task: engine.StripTask, sums: Array) -> None:
+        """Paint a strip of each map, (maps, rows, columns, lanes)."""
+        for counter, values, painter in zip(self.counters, sums, self.painters, strict=True):
+            colors = self.sum_colors.colors(values)
+            if self.counts_range:
+                counter.note(self.sum_colors.counted(values, colors))
+            below, above = painter.paint(task.batch + task.depth, task.strip, values, colors)
+            counter.below += below
+            counter.above += above

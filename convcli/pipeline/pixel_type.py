@@ -1,0 +1,104 @@
+"""How values of a feature map become pixels: the mapping and the number type of the result."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convcli.core.dtypes import DType
+from convcli.core.errors import ArgumentError
+from convcli.core.frozen import frozen
+from convcli.engine.filter import Filter
+from convcli.engine.plan import Plan
+from convcli.formats.header import Header
+from convcli.pipeline.convolution import Convolution
+from convcli.pipeline.mapping import Mapping
+from convcli.pipeline.settings import GRAY, Settings
+
+
+@frozen(eq=False)
+class PixelType:
+    """The mapping to pixels, and their number type."""
+
+    mapping: Mapping
+    dtype: DType
+
+
+def pixel_type(header: Header, convolution: Convolution, settings: Settings) -> PixelType:
+    """The pixels of a result, from --map, --depth and --colormap.
+
+    Raises:
+        ArgumentError: these options cannot be combined, or do not fit the image.
+    """
+    keeps_floats = header.dtype.kind == "f" and settings.depth in (None, "float")
+    mapping = _mapping(convolution.plan.problem.filter, keeps_floats, settings)
+    depth = _depth(convolution, settings)
+    return PixelType(mapping, _dtype(mapping, header.dtype, convolution.plan, depth))
+
+
+def _mapping(filter_: Filter, keeps_floats: bool, settings: Settings) -> Mapping:
+    requested = settings.mapping
+    if settings.colormap == GRAY:
+        return requested.resolved(filter_, keeps_floats)
+    if settings.colormap == "diverging":
+        return _centered(requested)
+    if requested.kind == "raw":
+        raise ArgumentError(
+            "--map raw keeps values, which cannot be colored; use clip, abs, signed or stretch"
+        )
+    resolved = requested.resolved(filter_, False)
+    is_clipped_float = keeps_floats and requested.kind == "auto" and resolved.kind == "clip"
+    return Mapping("stretch") if is_clipped_float else resolved
+
+
+def _centered(requested: Mapping) -> Mapping:
+    """The mapping for a color map whose middle color is 0."""
+    if requested.kind not in ("auto", "signed"):
+        raise ArgumentError(
+            f"--colormap diverging needs a mapping centered on 0, not --map {requested.kind}; "
+            "use auto, signed or signed:LIMIT"
+        )
+    return Mapping("signed", requested.low, requested.high)
+
+
+def _depth(convolution: Convolution, settings: Settings) -> str | None:
+    """--depth, or 8 for a color map, which colors a single channel."""
+    if settings.colormap == GRAY:
+        return settings.depth
+    if settings.stack:
+        raise ArgumentError(
+            "--stack holds values and cannot be combined with --colormap; use --sheet, or leave out --stack"
+        )
+    colors = convolution.plan.problem.lanes - (convolution.color_handling.alpha == "filter")
+    if colors > 1:
+        raise ArgumentError(
+            f"--colormap {settings.colormap} colors one channel, the feature map has {colors}; "
+            "use --channels gray or sum"
+        )
+    if settings.depth in ("16", "float"):
+        raise ArgumentError(
+            f"--colormap {settings.colormap} writes 8 bits and cannot be combined "
+            f"with --depth {settings.depth}"
+        )
+    return "8"
+
+
+def _dtype(mapping: Mapping, source: DType, plan: Plan, depth: str | None) -> DType:
+    """The type of --depth, floats for ``raw``, 16 bits for the mapped values of floats, or the input's."""
+    if mapping.kind == "raw" and depth in ("8", "16"):
+        raise ArgumentError(
+            f"--map raw writes floats and cannot be combined with --depth {depth}; "
+            "use clip, signed or stretch"
+        )
+    if mapping.kind == "raw" or depth == "float":
+        double = plan.problem.double or source == np.float64
+        return np.dtype(np.float64 if double else np.float32)
+    if depth is not None:
+        return np.dtype(np.uint8 if depth == "8" else np.uint16)
+    if source.kind != "f":
+        return source
+    if mapping.kind not in ("signed", "stretch"):
+        raise ArgumentError(
+            f"--map {mapping.kind} needs an image of integers, this one holds {source}; "
+            "use raw, signed or stretch"
+        )
+    return np.dtype(np.uint16)

@@ -1,0 +1,153 @@
+"""The range of a feature map's values: counted, searched for percentiles, and put into a mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import inf, isfinite, nan
+
+import numpy as np
+
+from convcli.core.dtypes import Array
+from convcli.core.errors import ImageError
+from convcli.core.frozen import replace
+from convcli.core.rational import Number
+from convcli.engine.plan import Outcome, Plan
+from convcli.pipeline.color import white
+from convcli.pipeline.color_handling import ColorHandling
+from convcli.pipeline.mapping import WHOLE, Mapping
+from convcli.pipeline.passes import Passes
+from convcli.pipeline.percentiles import Search
+
+
+@dataclass(slots=True)
+class RangeCounter:
+    """Statistics of one map's sums.
+
+    Attributes:
+        low, high: the range of the finite sums; ``low > high`` where there are none.
+        below, above: values that were cut off.
+        nan, infinite: sums that are not finite.
+    """
+
+    low: float = inf
+    high: float = -inf
+    below: int = 0
+    above: int = 0
+    nan: int = 0
+    infinite: int = 0
+
+    def empty(self) -> RangeCounter:
+        """A counter for a worker to fill."""
+        return RangeCounter()
+
+    def note(self, sums: Array) -> None:
+        """Widen the range by the finite sums, and count the others."""
+        if not sums.size:
+            return
+        low, high = sums.min().item(), sums.max().item()
+        if not (isfinite(low) and isfinite(high)):
+            finite, nan = sums[np.isfinite(sums)], int(np.count_nonzero(np.isnan(sums)))
+            self.nan += nan
+            self.infinite += sums.size - finite.size - nan
+            low, high = (finite.min().item(), finite.max().item()) if finite.size else (inf, -inf)
+        self.low, self.high = min(self.low, low), max(self.high, high)
+
+    def merge(self, other: RangeCounter) -> None:
+        """Add what another worker has counted."""
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self.below += other.below
+        self.above += other.above
+        self.nan += other.nan
+        self.infinite += other.infinite
+
+    def values(self, outcome: Outcome, index: int) -> tuple[Number, Number]:
+        """The lowest and highest value of map ``index``, NaN where none is finite."""
+        if self.low > self.high:
+            return nan, nan
+        affine = outcome.affines[index]
+        if outcome.exact:  # sums are integers, whatever type holds them
+            return affine.value(int(self.low)), affine.value(int(self.high))
+        return affine.value(self.low), affine.value(self.high)
+
+
+def mappings_with_ranges(passes: Passes, mapping: Mapping, counters: list[RangeCounter]) -> list[Mapping]:
+    """The mapping of each map, with its range filled in by passes that only count, where it needs one.
+
+    Computing twice is quicker than keeping a map of full size.
+
+    Args:
+        counters: one for each map, filled in if there is such a pass.
+
+    Raises:
+        ImageError: no value is finite.
+    """
+    if not mapping.needs_range:
+        return [mapping] * len(counters)
+    passes.count(counters)
+    searches = [Search(passes.outcome.dtype, mapping.searched) for _ in counters]
+    _run_searches(searches, passes)
+    return [
+        _with_range(passes, index, mapping, counter, search)
+        for index, (counter, search) in enumerate(zip(counters, searches, strict=True))
+    ]
+
+
+def _run_searches(searches: Sequence[Search], passes: Passes) -> None:
+    """Find the percentiles of every map, in as many passes as the number type takes."""
+    while not searches[0].is_done:
+        counters = [search.counter() for search in searches]
+        passes.count(counters)
+        for search, counter in zip(searches, counters, strict=True):
+            search.advance(counter)
+
+
+def _with_range(
+    passes: Passes, index: int, mapping: Mapping, counter: RangeCounter, search: Search
+) -> Mapping:
+    """The mapping with its range; one that is nothing but rounding errors becomes a single value.
+
+    Percentiles that are equal, as where nearly all values are 0, give way to the whole range.
+    """
+    if counter.low > counter.high:
+        raise ImageError("no value of the feature map is finite, so it has no range to map; use --map raw")
+    noise = _rounding_noise(passes.plan, index, passes.handling)
+    low, high = _ends(passes.outcome, index, mapping, counter, search)
+    if mapping.searched and _is_flat(mapping, low, high, noise):
+        mapping = replace(mapping, percents=WHOLE)
+        low, high = counter.values(passes.outcome, index)
+    if _is_flat(mapping, low, high, noise):
+        low, high = (Fraction(0),) * 2 if mapping.kind == "signed" else (low, low)
+    return mapping.over(low, high)
+
+
+def _is_flat(mapping: Mapping, low: Number, high: Number, noise: float) -> bool:
+    """Whether a range is no more than rounding errors."""
+    return -noise <= low and high <= noise if mapping.kind == "signed" else high - low <= noise
+
+
+def _ends(
+    outcome: Outcome, index: int, mapping: Mapping, counter: RangeCounter, search: Search
+) -> tuple[Number, Number]:
+    """The values at the mapping's percentiles; those of the whole range for ends that are numbers."""
+    low, high = counter.values(outcome, index)
+    if not mapping.searched:
+        return low, high
+    affine = outcome.affines[index]
+    percentiles = {
+        percent: affine.value(int(value) if outcome.exact else value)
+        for percent, value in zip(mapping.searched, search.values(), strict=True)
+    }
+    first, last = mapping.percents
+    return (percentiles.get(first, low) if first else low), (percentiles.get(last, high) if last else high)
+
+
+def _rounding_noise(plan: Plan, index: int, handling: ColorHandling) -> float:
+    """How far float sums over an image of known range may be from exact ones; 0 for exact sums."""
+    if plan.outcome.exact or (handling.values.kind == "f" and not handling.linear):
+        return 0.0
+    filter_, dtype = plan.problem.filter, plan.arithmetic.dtype
+    weights = np.abs(filter_.weights[..., min(index, filter_.maps - 1)].astype(np.float64))
+    epsilon = float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
+    return weights.size * epsilon * float(weights.sum()) / filter_.denominator * white(handling.values)

@@ -1,0 +1,36 @@
+"""What a result says besides its pixels: the input's metadata, as far as it holds for the result."""
+
+from __future__ import annotations
+
+from convcli.core.frozen import replace
+from convcli.formats.calibration import Sampling
+from convcli.formats.header import Header, Metadata
+from convcli.formats.metadata import Said, fitted
+from convcli.geometry.axes import Geometry
+from convcli.pipeline.settings import GRAY, Settings
+from convcli.pipeline.targets import OutputFiles
+
+
+def result_metadata(header: Header, sizes: Geometry, files: OutputFiles, settings: Settings) -> Said:
+    """The metadata that the files of a result carry, with notes of what is left out."""
+    layout, target = files.layout, files.targets[0].format
+    return fitted(
+        _inherited(header, files, settings),
+        target.name,
+        target.carries(layout.channels),
+        layout.channels,
+        [Sampling.of(axis) for axis in sizes.axes],
+        layout.frames * (files.pages == 1),
+    )
+
+
+def _inherited(header: Header, files: OutputFiles, settings: Settings) -> Metadata:
+    """The input's metadata without what the settings make untrue, and how pixels are to be encoded."""
+    metadata = header.metadata
+    if files.layout.frames != header.frames:
+        metadata = replace(metadata, timing=None)
+    if settings.colormap != GRAY:  # its colors are sRGB
+        metadata = replace(metadata, icc=None, gamma=None, srgb=None)
+    if settings.strip:
+        metadata = Metadata(subsampling=metadata.subsampling, timing=metadata.timing)
+    return replace(metadata, coding=settings.coding)
