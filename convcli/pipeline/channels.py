@@ -7,6 +7,7 @@ from typing import Final
 
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import replace
+from convcli.core.numerals import counted
 from convcli.core.rational import exact_number
 from convcli.engine.filter import Filter
 from convcli.formats.header import Header
@@ -70,7 +71,9 @@ def _check_groups(requested: str | None, header: Header, settings: Settings) -> 
             f"--channels {requested} cannot be combined with --groups {groups}; use --channels sum"
         )
     if maps % groups:
-        raise ArgumentError(f"kernel {kernel.name} has {maps} maps, which {groups} groups do not divide")
+        raise ArgumentError(
+            f"kernel {kernel.name} has {counted(maps, 'map')}, which {groups} groups do not divide"
+        )
     if inputs * groups != colors:
         raise ArgumentError(
             f"kernel {kernel.name} takes {inputs * groups} channels in {groups} groups; "

@@ -643,7 +643,7 @@ def test_a_monstrous_picture_does_not_bring_down_the_rest(tmp_path):
     (folder / "large.png").write_bytes(imagecodecs.png_encode(np.zeros((6000, 5000), np.uint8), level=1))
     (folder / "huge.png").write_bytes(imagecodecs.png_encode(np.zeros((20000, 15000), np.uint8), level=1))
     ran = batch(folder, tmp_path / "out", "-k", "box3", "--max-memory", "200M", "-j", 2)
-    assert "huge.png: needs about" in ran.stderr and "allowed: 200 (--max-memory)" in ran.stderr
+    assert "huge.png: needs about" in ran.stderr and "allowed: 200 MB (--max-memory)" in ran.stderr
     assert "7 done, 0 skipped, 1 failed" in ran.stderr
     assert (tmp_path / "out" / "large.box3.png").exists()
 

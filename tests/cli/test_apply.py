@@ -178,13 +178,17 @@ def test_groups_of_channels(run, tmp_path, groups, inputs, maps, method):
 @pytest.mark.parametrize(
     ("picture", "options", "words"),
     [
-        ("color.png", ["-k", "box3", "--groups", 3], "3 groups do not divide the 1 maps of kernel box3"),
+        ("color.png", ["-k", "box3", "--groups", 3], "kernel box3 has 1 map, which 3 groups do not divide"),
         (
             "scene.png",
             ["-k", "random:3x3x1x6", "--groups", 3],
-            "takes 3 channels in 3 groups; this picture has 1",
+            "takes 3 channels in 3 groups; this image has 1",
         ),
-        ("color.png", ["-k", "random:3x3x1x3", "--groups", 3, "--channels", "each"], "each has no groups"),
+        (
+            "color.png",
+            ["-k", "random:3x3x1x3", "--groups", 3, "--channels", "each"],
+            "--channels each cannot be combined",
+        ),
     ],
 )
 def test_groups_that_there_are_not(run, tmp_path, picture, options, words):
@@ -343,7 +347,7 @@ def test_float_pictures_stay_floats(run, tmp_path):
     assert run("apply", source, "-k", "box3").code == 0
     result = tifffile.imread(tmp_path / "float.box3.tif")
     assert np.array_equal(result, convcli.conv(pixels, convcli.load_kernel("box3"), padding="same:reflect"))
-    assert "needs a picture of integers" in run("apply", source, "-k", "box3", "--map", "clip").err
+    assert "needs an image of integers" in run("apply", source, "-k", "box3", "--map", "clip").err
     assert run("apply", source, "-k", "box3", "--map", "stretch", "-o", tmp_path / "s.png").code == 0
     assert decoded(tmp_path / "s.png").dtype == np.uint16
 

@@ -321,7 +321,7 @@ def test_weights_count_as_memory(run, tmp_path):
         tmp_path / "o.png",
     )
     assert ran.code == 2
-    assert "allowed: 200 (--max-memory)" in ran.err
+    assert "allowed: 200 MB (--max-memory)" in ran.err
 
 
 @pytest.mark.parametrize("suffix", ["yaml", "json", "csv", "mat", "npy"])

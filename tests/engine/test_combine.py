@@ -118,7 +118,7 @@ def test_a_stack_is_one_array(run, tmp_path):
         "-o",
         out,
     )
-    assert "alpha keep has no place in a stack" in ran.err
+    assert "--alpha keep cannot be used with --stack" in ran.err
     ran = run("apply", SAMPLES / "scene.png", "-k", "sobel", "--combine", "stack", "-o", f"{tmp_path}/f/")
     assert (tmp_path / "f" / "scene.sobel.npy").exists(), ran.err
 

@@ -141,7 +141,7 @@ def test_apply_keeps_to_its_memory(run, tmp_path, extra):
         "apply", SAMPLES / "scene.png", "-k", "box3", "-o", tmp_path / "o.png", "--max-memory", "1M", *extra
     )
     assert ran.code == 2
-    assert ran.err.endswith("MB of memory; allowed: 1 (--max-memory)\n")
+    assert ran.err.endswith("MB of memory; allowed: 1 MB (--max-memory)\n")
     assert ran.err.count("\n") == 1
     assert not list(tmp_path.iterdir())
 

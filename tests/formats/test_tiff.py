@@ -272,8 +272,8 @@ def test_every_band_is_filtered_alike(run, tmp_path, channels, suffix):
     ("options", "code", "words"),
     [
         (["-o", "out.png"], 2, "png cannot hold RGB with a band more, 8-bit: no band beside gray or RGB but"),
-        (["-o", "out.png"], 2, "these can: .tif, .npy; or use --alpha drop, without the last channel\n"),
-        (["-o", "out.jpg"], 2, ".npy; or use --alpha drop, without the last channel\n"),
+        (["-o", "out.png"], 2, "these can: .tif, .npy; or use --alpha drop (without the last channel)\n"),
+        (["-o", "out.jpg"], 2, ".npy; or use --alpha drop (without the last channel)\n"),
         (["-o", "out.gif"], 2, "gif cannot hold RGB with a band more, 8-bit: no band"),
         (["-o", "-"], 2, "these can: .tif, .npy (--format)"),
         (["-o", "-", "--format", "tiff"], 0, "not alpha"),

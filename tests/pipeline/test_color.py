@@ -146,7 +146,7 @@ def test_alpha_that_cannot_be_filtered(run, options, words):
         "png",
     )
     assert result.code == 2
-    assert f"alpha filter cannot be done: {words}; allowed: keep, drop" in result.err
+    assert f"--alpha filter cannot be used here: {words}; use keep or drop" in result.err
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

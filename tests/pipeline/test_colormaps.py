@@ -92,15 +92,18 @@ def test_color_pictures_show_their_brightness(run, tmp_path):
     [
         (
             ("--colormap", "diverging", "--map", "clip"),
-            "colormap diverging has 0 in its middle, map clip has not",
+            "--colormap diverging needs a mapping centered on 0, not --map clip",
         ),
-        (("--colormap", "viridis", "--map", "raw"), "map raw keeps values"),
+        (("--colormap", "viridis", "--map", "raw"), "--map raw keeps values"),
         (
             ("--colormap", "viridis", "--channels", "each"),
-            "the feature map has 3; allowed: --channels gray or sum",
+            "the feature map has 3; use --channels gray or sum",
         ),
-        (("--colormap", "viridis", "--depth", "16"), "colormap viridis has 8 bits; --depth 16"),
-        (("--colormap", "viridis", "--stack"), "a stack holds values"),
+        (
+            ("--colormap", "viridis", "--depth", "16"),
+            "--colormap viridis writes 8 bits and cannot be combined with --depth 16",
+        ),
+        (("--colormap", "viridis", "--stack"), "--stack holds values"),
         (("--colormap", "jet"), "'jet' is not one of gray, viridis, diverging"),
     ],
 )
