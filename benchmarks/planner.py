@@ -20,7 +20,7 @@ import convcli
 from convcli import api
 from convcli.core.errors import ArgumentError
 from convcli.engine import planner
-from convcli.engine.planner import METHODS
+from convcli.engine.methods.registry import methods
 
 RNG = np.random.default_rng(0)
 
@@ -88,7 +88,7 @@ def main() -> None:
             return convcli.conv(x, weights, **options, method=method, threads=given.threads)
 
         able = {}
-        for method in METHODS:
+        for method in methods():
             with suppress(ArgumentError):
                 run(method.name)
                 able[method.name] = partial(run, method.name)

@@ -13,11 +13,13 @@ from convcli.core.dtypes import Array, DType, Finish, accumulator
 from convcli.core.errors import ArgumentError, cut, literal, quoted
 from convcli.core.frozen import frozen
 from convcli.core.rational import Number, exact_number, masked
-from convcli.engine import engine
+from convcli.engine.arithmetic import result_dtype
+from convcli.engine.consumer import StripTask
 from convcli.engine.filter import Filter
 from convcli.engine.plan import Plan, Problem
-from convcli.engine.planner import choose, result_dtype
-from convcli.engine.source import Whole
+from convcli.engine.planner import choose
+from convcli.engine.run import run
+from convcli.engine.source import ArraySource
 from convcli.geometry.axes import Axis, geometry, per_axis, whole_numbers
 from convcli.geometry.padding import LARGEST_AMOUNT, Fill, Padding
 from convcli.kernels.kernel import LARGEST_BIAS, Kernel, with_numbers
@@ -374,8 +376,10 @@ def _run(plan: Plan, source: Array, target: DType, first: bool) -> Array:
         Finish(outcome.dtype, *bounds, affine, target, outcome.exact)
         for bounds, affine in zip(outcome.bounds, outcome.affines, strict=True)
     ]
-    engine.run(
-        plan, Whole(source), lambda: _Writer(last.reshape(*last.shape[:4], outcome.maps, lanes), finishes)
+    run(
+        plan,
+        ArraySource(source),
+        lambda: _Writer(last.reshape(*last.shape[:4], outcome.maps, lanes), finishes),
     )
     return result
 
@@ -387,14 +391,14 @@ class _Writer:
     result: Array
     finishes: list[Finish]
 
-    def room(self, task: engine.StripTask) -> Array | None:
+    def destination(self, task: StripTask) -> Array | None:
         return self._place(task) if all(finish.idle for finish in self.finishes) else None
 
-    def take(self, task: engine.StripTask, sums: Array) -> None:
+    def take(self, task: StripTask, sums: Array) -> None:
         for finish, values, part in zip(self.finishes, sums, self._place(task), strict=True):
             finish(values, part)
 
-    def _place(self, task: engine.StripTask) -> Array:
+    def _place(self, task: StripTask) -> Array:
         """(maps, rows, columns, lanes)."""
         (top, bottom), (left, right) = task.strip.rows, task.strip.columns
         return self.result[task.batch, task.depth, top:bottom, left:right].transpose(2, 0, 1, 3)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from convcli.core.errors import cut
-from convcli.engine.planner import METHODS
+from convcli.engine.methods.registry import NAMES
 from convcli.formats.registry import written
 from convcli.geometry import padding
 from convcli.kernels.families.registry import FAMILIES, Family
@@ -31,7 +31,7 @@ def module() -> str:
         "kernel": kernels | {f"{name}:": family.usage for name, family in families().items()},
         "padding": _plain(padding.AMOUNTS),
         "map": _plain(mapping.KINDS),
-        "method": _plain(["auto", *(entry.name for entry in METHODS)]),
+        "method": _plain(["auto", *NAMES]),
         "format": _plain(entry.name for entry in written()),
         "tag": _plain(sorted(tags)),
     }

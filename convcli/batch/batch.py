@@ -12,7 +12,7 @@ from typing import Any, Final
 from convcli.batch.inputs import InputFile, locator
 from convcli.core.errors import ArgumentError, one_line
 from convcli.core.frozen import contents, frozen, replace
-from convcli.engine.planner import most_memory, processors
+from convcli.core.system import default_memory_limit, processors
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.report import settings_dict
 from convcli.pipeline.settings import Settings
@@ -50,7 +50,7 @@ class Limits:
         """What was asked for, or all processors and half of the memory."""
         cores = processors()
         jobs = jobs or cores
-        return cls(jobs, max(cores, jobs), memory or most_memory())
+        return cls(jobs, max(cores, jobs), memory or default_memory_limit())
 
 
 def _expected(source: InputFile, settings: Settings) -> list[Path]:

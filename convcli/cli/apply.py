@@ -96,14 +96,14 @@ def _looks(given: dict[str, Any]) -> bool:
 def _settings(images: tuple[str, ...], given: dict[str, Any]) -> list[Settings]:
     from convcli.cli.settings import each_settings
     from convcli.core.frozen import replace
-    from convcli.engine.planner import most_memory
+    from convcli.core.system import default_memory_limit
     from convcli.pipeline.naming import OutputSpec
 
     drawn, spec = _looks(given), given["output"]
     shown = (spec or "").startswith(TERMINAL)
     output = OutputSpec(None if shown else spec, None if drawn else given["format_name"])
     each = each_settings(given, given["kernels"], output)
-    each = [replace(settings, max_memory=given["max_memory"] or most_memory()) for settings in each]
+    each = [replace(settings, max_memory=given["max_memory"] or default_memory_limit()) for settings in each]
     streams = output.spec is None and STREAM in images
     if len(each) > 1 and not drawn and (streams or output.is_one_kernel):
         place = one_line(output.spec or "standard output")

@@ -74,7 +74,8 @@ def _warm() -> None:
     if not _is_free(_FIRST):
         raise MemoryError("not enough memory for products of matrices")
     matrix = np.ones((128, 128), np.float32)
-    np.matmul(matrix, matrix)
+    with ONE_THREAD:
+        np.matmul(matrix, matrix)
 
 
 def _is_free(size: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from convcli.core.dtypes import Affine, DType, span
 from convcli.core.frozen import frozen
+from convcli.core.numerals import counted
 from convcli.engine.filter import Filter
 from convcli.geometry.axes import Axis, Strip, strips
 from convcli.geometry.padding import Fill, Pair
@@ -128,6 +129,8 @@ class Plan:
     candidates: tuple[Candidate, ...]
     borders: Pair = (0, 0)
     """Columns at the left and right that are strips of their own, so that the others need no copy."""
+    backend: str = "threads"
+    """What executes the plan (`backends.registry`)."""
 
     def strips(self) -> list[Strip]:
         """The output of one depth position, cut; border columns, where they are apart, in tall strips."""
@@ -144,11 +147,13 @@ class Plan:
     def summary(self) -> str:
         """One line: method, number type, strips and threads."""
         kind = "exact" if self.arithmetic.exact else "rounded"
-        threads = f"{self.threads} thread{'s' * (self.threads != 1)}"
+        workers = counted(self.threads, "thread")
+        if self.backend != "threads":
+            workers = f"{counted(self.threads, 'worker')} ({self.backend})"
         cut = f"strips of {self.height} rows"
         if self.width < self.problem.columns.output:
             cut += f" × {self.width} columns"
-        return f"{self.method} in {self.arithmetic.dtype} ({kind}), {cut}, {threads}"
+        return f"{self.method} in {self.arithmetic.dtype} ({kind}), {cut}, {workers}"
 
     def __str__(self) -> str:
         rows = [self.summary, f"  {self.arithmetic.reason}"]

@@ -16,12 +16,22 @@ class Source(Protocol):
         """Type of the values."""
 
     def rows(self, batch: int, first: int, last: int) -> Array:
-        """Rows ``first`` to ``last``, (depth, rows, columns, channels, lanes), which are only read."""
+        """Rows ``first`` to ``last`` of a batch entry, (depth, rows, columns, channels, lanes), read-only."""
+
+
+class BatchHolder(Protocol):
+    """Keeps batch entries of a source readable while workers need them."""
+
+    def hold(self, batch: int) -> None:
+        """Keep a batch entry until it is released as often as it was held."""
+
+    def release(self, batch: int) -> None:
+        """Give up one hold on a batch entry."""
 
 
 @frozen(eq=False)
-class Whole:
-    """An array in memory, (batch, depth, rows, columns, channels, lanes), any strides."""
+class ArraySource:
+    """An array in memory, (batch, depth, rows, columns, channels, lanes), with any strides."""
 
     array: Array
 

@@ -7,7 +7,7 @@ import numpy as np
 from convcli.core.dtypes import Array, DType
 from convcli.core.frozen import frozen
 from convcli.engine.plan import Plan, Problem
-from convcli.engine.source import Source, Whole
+from convcli.engine.source import ArraySource, Source
 from convcli.formats.base import Decoded, Reader
 
 
@@ -31,7 +31,9 @@ class ImageSource:
         return shaped
 
 
-def volume_source(source: Source, reader: Reader, problem: Problem, alpha: bool) -> tuple[Whole, Reader]:
+def volume_source(
+    source: Source, reader: Reader, problem: Problem, alpha: bool
+) -> tuple[ArraySource, Reader]:
     """All frames as one array, because every depth of the result reads several of them.
 
     Args:
@@ -49,4 +51,4 @@ def volume_source(source: Source, reader: Reader, problem: Problem, alpha: bool)
         values[frame] = source.rows(frame, 0, rows)[0]
         if alpha:
             planes.append(reader.rows(frame, 0, rows)[..., -1:].copy())
-    return Whole(values[None]), Decoded(planes)
+    return ArraySource(values[None]), Decoded(planes)

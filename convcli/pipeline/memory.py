@@ -6,8 +6,8 @@ from math import prod
 from typing import Final
 
 from convcli.core.errors import ArgumentError
+from convcli.engine.cutting import strip_bytes
 from convcli.engine.plan import Plan
-from convcli.engine.planner import strip_bytes
 from convcli.formats import registry
 from convcli.geometry.axes import Geometry
 from convcli.pipeline.canvas import MOST_WAITING

@@ -10,7 +10,7 @@ import numpy as np
 
 from convcli.core.dtypes import Affine, Array, DType, Finish, span
 from convcli.core.frozen import frozen
-from convcli.engine import engine
+from convcli.engine.consumer import StripTask
 from convcli.geometry.axes import Strip
 from convcli.pipeline.canvas import Surface
 from convcli.pipeline.center_alpha import CenterAlpha
@@ -131,10 +131,10 @@ class PaintingConsumer:
     sum_colors: SumColors
     counts_range: bool
 
-    def room(self, task: engine.StripTask) -> None:
+    def destination(self, task: StripTask) -> None:
         return None
 
-    def take(self, task: engine.StripTask, sums: Array) -> None:
+    def take(self, task: StripTask, sums: Array) -> None:
         """Paint a strip of each map, (maps, rows, columns, lanes)."""
         for counter, values, painter in zip(self.counters, sums, self.painters, strict=True):
             colors = self.sum_colors.colors(values)

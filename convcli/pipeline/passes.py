@@ -7,9 +7,10 @@ from typing import Any, Protocol, Self, TypeVar
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
-from convcli.engine import engine
+from convcli.engine.consumer import Consumer, StripTask
 from convcli.engine.plan import Outcome, Plan
-from convcli.engine.source import Source
+from convcli.engine.run import run
+from convcli.engine.source import BatchHolder, Source
 from convcli.formats.base import Held, Reader
 from convcli.pipeline.color import is_visible, unpremultiplied, unpremultiplied_outcome
 from convcli.pipeline.color_handling import ColorHandling
@@ -67,7 +68,7 @@ class Passes:
     handling: ColorHandling
     source: Source
     stored: Reader
-    holder: engine.Holder | None
+    holder: BatchHolder | None
     sum_colors: SumColors
     outcome: Outcome
 
@@ -84,7 +85,7 @@ class Passes:
         outcome = unpremultiplied_outcome(plan) if premultiplied else plan.outcome
         return cls(plan, handling, source, reader, holder, SumColors(premultiplied, threshold), outcome)
 
-    def run(self, totals: Sequence[T], consumer: Callable[[list[T]], engine.Consumer]) -> None:
+    def run(self, totals: Sequence[T], consumer: Callable[[list[T]], Consumer]) -> None:
         """One pass.
 
         Args:
@@ -93,11 +94,11 @@ class Passes:
         """
         workers: list[list[T]] = []
 
-        def worker() -> engine.Consumer:
+        def worker() -> Consumer:
             workers.append([total.empty() for total in totals])
             return consumer(workers[-1])
 
-        engine.run(self.plan, self.source, worker, self.holder)
+        run(self.plan, self.source, worker, self.holder)
         for accumulators in workers:
             for total, accumulator in zip(totals, accumulators, strict=True):
                 total.merge(accumulator)
@@ -114,9 +115,9 @@ class _Counting:
     accumulators: Sequence[Accumulator]
     sum_colors: SumColors
 
-    def room(self, task: engine.StripTask) -> None:
+    def destination(self, task: StripTask) -> None:
         return None
 
-    def take(self, task: engine.StripTask, sums: Array) -> None:
+    def take(self, task: StripTask, sums: Array) -> None:
         for accumulator, values in zip(self.accumulators, sums, strict=True):
             accumulator.note(self.sum_colors.counted(values, self.sum_colors.colors(values)))

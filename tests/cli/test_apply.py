@@ -20,7 +20,7 @@ import tifffile
 from PIL import Image
 
 import convcli
-from convcli.engine import planner
+from convcli.engine.methods.registry import NAMES
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
 from convcli.pipeline.task import prepare
@@ -396,7 +396,7 @@ def test_the_json_report(run, picture, gray):
     ]
     assert report["plan"]["exact"] is True
     considered = [entry["method"] for entry in report["plan"]["candidates"]]
-    assert considered == [method.name for method in planner.METHODS]
+    assert considered == list(NAMES)
 
 
 def test_the_json_report_keeps_to_its_page():

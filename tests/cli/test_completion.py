@@ -16,7 +16,7 @@ import pytest
 
 from convcli.cli.main import main
 from convcli.cli.shells import SCRIPTS
-from convcli.engine.planner import METHODS
+from convcli.engine.methods.registry import NAMES
 from tests.conftest import ROOT
 
 SHARE = ROOT / "share"
@@ -78,7 +78,7 @@ ANSWERS = {
     "convcli apply a --padding 2,1:z": ["2,1:zero"],
     "convcli apply a --padding=same:w": ["--padding=same:wrap"],
     "convcli apply a -k nonsense --map s": ["signed", "stretch"],
-    "convcli plan 9x9 --method ": ["auto", *(method.name for method in METHODS)],
+    "convcli plan 9x9 --method ": ["auto", *NAMES],
     "convcli apply a --format p": ["png", "pnm", "pfm"],
     "convcli kernels export box3 --format c": ["csv"],
     "convcli kernels list --tag bl": ["blur"],

@@ -14,8 +14,10 @@ import pytest
 import convcli
 from convcli import api
 from convcli.core.frozen import replace
-from convcli.engine import blas, engine
-from convcli.engine.methods.base import Work
+from convcli.engine import blas
+from convcli.engine.loading import PlaneLoader
+from convcli.engine.methods.base import Workload
+from convcli.engine.methods.registry import method_named
 from tests.conftest import ROOT
 
 RANDOM = np.random.default_rng(3)
@@ -46,7 +48,7 @@ def test_bytes_do_not_depend_on_the_cut(number, method, monkeypatch):
 
         def cut(*given, times=times):
             plan = choose(*given)
-            down, across = engine.method_named(plan.method).grain(Work(plan.problem, plan.arithmetic))
+            down, across = method_named(plan.method).grain(Workload(plan.problem, plan.arithmetic))
             return replace(plan, height=down * times, width=across * times)
 
         monkeypatch.setattr(api, "choose", cut)
@@ -99,20 +101,20 @@ def layer() -> np.ndarray:
 
 def test_blas_is_limited_during_a_call_and_restored(several, monkeypatch):
     """One thread while products are computed, the caller's number afterwards, also after a failure."""
-    seen, load = set(), engine._Bench._load
+    seen, load = set(), PlaneLoader.load
 
     def look(self, *given):
         seen.add(several[0])
         load(self, *given)
 
-    monkeypatch.setattr(engine._Bench, "_load", look)
+    monkeypatch.setattr(PlaneLoader, "load", look)
     layer()
     assert (seen, several[0]) == ({1}, 4)
 
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(engine._Bench, "_load", fail)
+    monkeypatch.setattr(PlaneLoader, "load", fail)
     with pytest.raises(MemoryError):
         layer()
     assert several[0] == 4

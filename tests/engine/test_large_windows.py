@@ -11,10 +11,10 @@ import pytest
 
 import convcli
 from convcli.core.errors import ArgumentError
-from convcli.engine import planner
+from convcli.engine import cutting, planner
 from convcli.engine.filter import Filter
+from convcli.engine.methods.registry import methods
 from convcli.engine.plan import Problem
-from convcli.engine.planner import METHODS
 from convcli.geometry.axes import Axis, geometry
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
@@ -34,14 +34,14 @@ WINDOWS = [
 @pytest.fixture
 def tight(monkeypatch):
     """Planes that are folded, and strips that are halved, wherever that saves anything."""
-    monkeypatch.setattr(planner, "LARGEST_PLANES", 1)
+    monkeypatch.setattr(cutting, "LARGEST_PLANES", 1)
     planner._remembered.cache_clear()
     yield
     planner._remembered.cache_clear()
 
 
 def cases():
-    for method in METHODS:
+    for method in methods():
         for window, fill, dtype in product(WINDOWS, FILLS, (np.uint8, np.float32)):
             yield method.name, *window, fill, dtype
 
@@ -153,6 +153,6 @@ def test_the_estimate_counts_the_window():
         axes = geometry((3000, 3000), (side, side), 1, Padding.parse("same"), 1).axes
         kernel = Kernel(np.ones((side, side), int))
         problem = Problem((Axis(1, 1), *axes), Filter.of(kernel), np.dtype(np.uint8))
-        return planner.strip_bytes(planner.choose(problem, "shift", 1))
+        return cutting.strip_bytes(planner.choose(problem, "shift", 1))
 
     assert taken(2001) > 2001 * 2001 * 4 > taken(3)

@@ -32,7 +32,7 @@ more than the arithmetic."""
 
 
 @frozen(eq=False)
-class Work:
+class Workload:
     """One method's share of a problem: the same for every strip."""
 
     problem: Problem
@@ -138,30 +138,30 @@ class Method(ABC):
     """Whether it calls BLAS, which would start threads of its own under ours."""
 
     @abstractmethod
-    def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
+    def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         """The work in this method's number type, or why it refuses.
 
         ``narrow`` is the arithmetic of plain sums; a method may take another that is as exact.
         """
 
     @abstractmethod
-    def cost(self, work: Work) -> float:
+    def cost(self, work: Workload) -> float:
         """Nanoseconds a value of one map, on one thread, once the planes are loaded."""
 
     @abstractmethod
-    def binder(self, work: Work) -> Binder:
+    def binder(self, work: Workload) -> Binder:
         """What all strips share is made here, once a worker; views are bound later, strip by strip."""
 
-    def grain(self, work: Work) -> tuple[int, int]:
+    def grain(self, work: Workload) -> tuple[int, int]:
         """Rows and columns that a strip is to be a multiple of, so that every cut rounds alike."""
         return 1, 1
 
-    def buffers(self, work: Work) -> float:
+    def buffers(self, work: Workload) -> float:
         """Values of the sums' type that a strip keeps, scratch and all, for each of its rows × columns."""
         depth, channels, phases, *_ = work.plane_shape(1, 1)
         return depth * channels * phases + work.filter.maps + self.scratch(work)
 
-    def scratch(self, work: Work) -> float:
+    def scratch(self, work: Workload) -> float:
         """The scratch among `buffers`."""
         return 1
 

@@ -17,7 +17,7 @@ import numpy as np
 from convcli.core.dtypes import Array, accumulator
 from convcli.core.frozen import replace
 from convcli.engine.methods import rates
-from convcli.engine.methods.base import Arena, Binder, Method, Step, Work, summing
+from convcli.engine.methods.base import Arena, Binder, Method, Step, Workload, summing
 from convcli.engine.plan import Arithmetic, Problem
 
 DOUBLING: Final = 1.3
@@ -32,7 +32,7 @@ class Box(Method):
 
     name = "box"
 
-    def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
+    def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         weights = narrow.filter.weights
         if weights.shape[0] * weights.shape[3] * weights.shape[4] != 1:
             return "more than one plane of weights"
@@ -41,13 +41,13 @@ class Box(Method):
         if problem.columns.stride > 1:
             return "a stride across the columns skips most of what doubling shares"
         if not narrow.exact:
-            return Work(problem, narrow)
+            return Workload(problem, narrow)
         low, high = (end * problem.columns.kernel for end in problem.span)
         loaded = accumulator(low, high)
         narrower = loaded is not None and loaded.itemsize < narrow.dtype.itemsize
-        return Work(problem, replace(narrow, loaded=loaded) if narrower else narrow)
+        return Workload(problem, replace(narrow, loaded=loaded) if narrower else narrow)
 
-    def cost(self, work: Work) -> float:
+    def cost(self, work: Workload) -> float:
         _, rows, columns = work.filter.kernel
         across = _doubling(columns, 1) * rates.add(work.loaded) + summing(columns.bit_count(), 0, work.loaded)
         if _runs(work):
@@ -59,11 +59,11 @@ class Box(Method):
         scale = summing(1, 0, work.dtype) * (work.filter.weights.flat[0] != 1)
         return float(across + widening + down + scale)
 
-    def scratch(self, work: Work) -> float:
+    def scratch(self, work: Workload) -> float:
         share = work.loaded.itemsize / work.dtype.itemsize
         return 4 * share + 2
 
-    def binder(self, work: Work) -> Binder:
+    def binder(self, work: Workload) -> Binder:
         return partial(_steps, work)
 
 
@@ -72,13 +72,13 @@ def _doubling(size: int, each: int) -> float:
     return DOUBLING * each * (size.bit_length() - 1)
 
 
-def _runs(work: Work) -> bool:
+def _runs(work: Workload) -> bool:
     """Whether sums run down the columns, which only integers do without rounding."""
     rows = work.problem.rows
     return work.dtype.kind in "iu" and rows.stride == 1 and rows.kernel >= RUNNING
 
 
-def _steps(work: Work, planes: Array, sums: Array, arena: Arena) -> list[Step]:
+def _steps(work: Workload, planes: Array, sums: Array, arena: Arena) -> list[Step]:
     source, out = planes[0, 0, 0], sums[0]
     rows, columns, lanes = work.problem.rows, work.problem.columns, work.problem.lanes
     count, width = out.shape
@@ -161,3 +161,6 @@ def _doubled(
             steps.append((np.add, (level[tuple(head)], level[tuple(tail)], target[tuple(head)])))
             level = target
     return steps
+
+
+METHOD: Final = Box()

@@ -18,7 +18,7 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.frozen import replace
 from convcli.engine.methods import rates
-from convcli.engine.methods.base import Arena, Binder, Method, Step, Work
+from convcli.engine.methods.base import Arena, Binder, Method, Step, Workload
 from convcli.engine.plan import Arithmetic, Problem
 from convcli.geometry.axes import Axis
 
@@ -46,7 +46,7 @@ class Fft(Method):
     edges = False
     folds = False
 
-    def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
+    def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         if any(axis.stride > 1 for axis in problem.axes):
             return "a stride throws away most of what a transform computes"
         planes = narrow.filter.weights[:, 0, 0].size
@@ -55,9 +55,9 @@ class Fft(Method):
         extent = max(problem.rows.extent, problem.columns.extent)
         if 2 * extent > LARGEST:
             return f"the kernel covers {extent} pixels; allowed: up to {LARGEST // 2}"
-        return Work(problem, narrow) if not narrow.exact else _exact(problem, narrow)
+        return Workload(problem, narrow) if not narrow.exact else _exact(problem, narrow)
 
-    def cost(self, work: Work) -> float:
+    def cost(self, work: Workload) -> float:
         rows, columns = tile(work.problem)
         kept = 1.0
         for size, axis in ((rows, work.problem.rows), (columns, work.problem.columns)):
@@ -66,14 +66,14 @@ class Fft(Method):
         forward = work.filter.kernel[0] * work.problem.channels / work.filter.maps
         return (forward + 1) / 2 * rates.TRANSFORM[work.dtype.itemsize] / kept
 
-    def scratch(self, work: Work) -> float:
+    def scratch(self, work: Workload) -> float:
         return 0
 
-    def grain(self, work: Work) -> tuple[int, int]:
+    def grain(self, work: Workload) -> tuple[int, int]:
         rows, columns = tile(work.problem)
         return rows - work.problem.rows.extent + 1, columns - work.problem.columns.extent + 1
 
-    def binder(self, work: Work) -> Binder:
+    def binder(self, work: Workload) -> Binder:
         return _Tiles(work).steps
 
 
@@ -98,7 +98,7 @@ def _side(axis: Axis, most: int) -> int:
     return min(waste, key=lambda size: waste[size])
 
 
-def _exact(problem: Problem, narrow: Arithmetic) -> Work | str:
+def _exact(problem: Problem, narrow: Arithmetic) -> Workload | str:
     """The work in float64 where rounding provably recovers the integers."""
     rows, columns = tile(problem)
     most = max(map(abs, problem.span))
@@ -109,7 +109,7 @@ def _exact(problem: Problem, narrow: Arithmetic) -> Work | str:
     if bound >= 0.25:
         return f"its rounding may reach {bound:.2g}, so that exact integers are not certain"
     reason = f"float64 transforms err by {bound:.1g} at most, so rounding gives the exact integers"
-    return Work(problem, replace(narrow, dtype=np.dtype(np.float64), reason=reason))
+    return Workload(problem, replace(narrow, dtype=np.dtype(np.float64), reason=reason))
 
 
 class _Tiles:
@@ -119,7 +119,7 @@ class _Tiles:
     factor 1 of the others is taken for an integer, which has it convert to float64 and back.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Workload) -> None:
         self.work = work
         self.shape = tile(work.problem)
         spectrum = self.shape[0], self.shape[1] // 2 + 1
@@ -180,3 +180,6 @@ class _Tiles:
             tile = self.values
         np.fft.rfft(tile, axis=1, out=out, norm="ortho")
         np.fft.fft(out, axis=0, out=out, norm="ortho")
+
+
+METHOD: Final = Fft()

@@ -17,7 +17,7 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.engine.methods import rates
-from convcli.engine.methods.base import Arena, Binder, Method, Step, Work, parts
+from convcli.engine.methods.base import Arena, Binder, Method, Step, Workload, parts
 from convcli.engine.methods.floats import in_floats
 from convcli.engine.plan import Arithmetic, Problem
 
@@ -36,26 +36,26 @@ class Im2col(Method):
     edges = False
     products = True
 
-    def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
+    def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         if narrow.filter.inputs * narrow.filter.maps == 1:
             return "one channel and one map: gathering costs as much as adding"
         floats = in_floats(problem, narrow)
-        return floats if isinstance(floats, str) else Work(problem, floats)
+        return floats if isinstance(floats, str) else Workload(problem, floats)
 
-    def cost(self, work: Work) -> float:
+    def cost(self, work: Workload) -> float:
         taps = work.filter.weights[..., 0].size
         groups = work.problem.groups
         gather = taps * groups * rates.add(work.dtype) / work.filter.maps
         return gather + 2 * taps / rates.flops(work.dtype)
 
-    def scratch(self, work: Work) -> float:
+    def scratch(self, work: Workload) -> float:
         return int(work.filter.weights[..., 0].size) + work.filter.maps / work.problem.groups
 
-    def grain(self, work: Work) -> tuple[int, int]:
+    def grain(self, work: Workload) -> tuple[int, int]:
         width = min(work.problem.columns.output * work.problem.lanes, _WIDEST)
         return max(min(_VALUES // width, work.problem.rows.output), 1), _WIDEST
 
-    def binder(self, work: Work) -> Binder:
+    def binder(self, work: Workload) -> Binder:
         weights = work.filter.weights.astype(work.dtype)
         matrices = [
             np.ascontiguousarray(group.reshape(-1, group.shape[-1]).T)
@@ -84,7 +84,7 @@ class _Tiles:
 
 
 def _steps(
-    work: Work, matrices: list[Array], grain: tuple[int, int], planes: Array, sums: Array, arena: Arena
+    work: Workload, matrices: list[Array], grain: tuple[int, int], planes: Array, sums: Array, arena: Arena
 ) -> list[Step]:
     maps, taps = matrices[0].shape
     blocks = [arena.empty((layers * sums[0].size,), work.dtype) for layers in (taps, maps)]
@@ -105,7 +105,7 @@ def _flat(scratch: Array) -> Array:
 
 
 def _gathered(
-    work: Work, first: int, tiles: _Tiles, planes: Array, gathered: Array, size: tuple[int, int]
+    work: Workload, first: int, tiles: _Tiles, planes: Array, gathered: Array, size: tuple[int, int]
 ) -> list[Step]:
     """The copies that gather what the group of map ``first`` reads, all channels of a place at once."""
     inputs, start = work.filter.inputs, work.problem.channel(first, 0)
@@ -116,3 +116,6 @@ def _gathered(
         target = gathered[:, :, place * inputs : (place + 1) * inputs]
         steps.append((np.copyto, (target, tiles.of(source))))
     return steps
+
+
+METHOD: Final = Im2col()

@@ -10,7 +10,7 @@ import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.engine.methods import rates
-from convcli.engine.methods.base import Arena, Binder, Method, Step, WeightedSum, Work
+from convcli.engine.methods.base import Arena, Binder, Method, Step, WeightedSum, Workload
 from convcli.engine.plan import Arithmetic, Problem
 
 MOST_PLANES: Final = 64
@@ -24,8 +24,8 @@ class Separable(Method):
 
     name = "separable"
 
-    def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
-        work = Work(problem, narrow)
+    def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
+        work = Workload(problem, narrow)
         depth, rows, columns = work.filter.kernel
         if rows == 1 or columns == 1:
             return "one row or one column: nothing to separate"
@@ -35,7 +35,7 @@ class Separable(Method):
         missing = [place for place, factors in work.filter.factors.items() if factors is None]
         return f"the kernel has a rank above 1 (map {missing[0][2]})" if missing else work
 
-    def cost(self, work: Work) -> float:
+    def cost(self, work: Workload) -> float:
         cost = 0.0
         for _, passes in _passes(work):
             downs = sum(down.cost(work.dtype) for _, _, down, _ in passes)
@@ -43,17 +43,17 @@ class Separable(Method):
             cost += downs * len(work.phases) + acrosses + rates.add(work.dtype) * max(len(passes) - 1, 0)
         return cost / work.filter.maps
 
-    def scratch(self, work: Work) -> float:
+    def scratch(self, work: Workload) -> float:
         found = [one for _, passes in _passes(work) for one in passes]
         spares = any(down.spare for *_, down, _ in found) * len(work.phases) + any(a.spare for *_, a in found)
         return len(work.phases) + spares + (len(found) > work.filter.maps)
 
-    def binder(self, work: Work) -> Binder:
+    def binder(self, work: Workload) -> Binder:
         return partial(_steps, work, list(_passes(work)))
 
 
 def _steps(
-    work: Work, maps: list[tuple[int, list[Pass]]], planes: Array, sums: Array, arena: Arena
+    work: Workload, maps: list[tuple[int, list[Pass]]], planes: Array, sums: Array, arena: Arena
 ) -> list[Step]:
     rows, columns = sums.shape[1:]
     kernel_rows, kernel_columns = work.filter.kernel[1:]
@@ -80,7 +80,7 @@ def _steps(
     return steps
 
 
-def _passes(work: Work) -> Iterator[tuple[int, list[Pass]]]:
+def _passes(work: Workload) -> Iterator[tuple[int, list[Pass]]]:
     """For each map, the two sums of every non-zero plane."""
     for index in range(work.filter.maps):
         passes = []
@@ -89,3 +89,6 @@ def _passes(work: Work) -> Iterator[tuple[int, list[Pass]]]:
                 down, across = (WeightedSum(vector.tolist(), work.dtype) for vector in factors)
                 passes.append((depth, channel, down, across))
         yield index, passes
+
+
+METHOD: Final = Separable()

@@ -17,7 +17,7 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.frozen import frozen
 from convcli.engine.filter import Filter
 from convcli.engine.methods import rates
-from convcli.engine.methods.base import Arena, Binder, Method, Step, WeightedSum, Work, summing
+from convcli.engine.methods.base import Arena, Binder, Method, Step, WeightedSum, Workload, summing
 from convcli.engine.plan import Arithmetic, Problem
 
 CANDIDATES: Final = {64: 12, 1024: 2}
@@ -65,10 +65,10 @@ class Shift(Method):
 
     name = "shift"
 
-    def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
-        return Work(problem, narrow)
+    def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
+        return Workload(problem, narrow)
 
-    def cost(self, work: Work) -> float:
+    def cost(self, work: Workload) -> float:
         sums = _pairs_of(work)
         if sums is None:
             maps = np.moveaxis(work.filter.weights, -1, 0)
@@ -78,17 +78,17 @@ class Shift(Method):
             shared + sum(WeightedSum(found.weights, work.dtype).cost(work.dtype) for found in sums)
         ) / len(sums)
 
-    def scratch(self, work: Work) -> float:
+    def scratch(self, work: Workload) -> float:
         return max(len(found.shared) for found in _pairs_of(work) or [Sum()]) + 1
 
-    def binder(self, work: Work) -> Binder:
+    def binder(self, work: Workload) -> Binder:
         return partial(
             _steps, work, [(found, WeightedSum(found.weights, work.dtype)) for found in _sums(work)]
         )
 
 
 def _steps(
-    work: Work, found: list[tuple[Sum, WeightedSum]], planes: Array, sums: Array, arena: Arena
+    work: Workload, found: list[tuple[Sum, WeightedSum]], planes: Array, sums: Array, arena: Arena
 ) -> list[Step]:
     rows, columns = sums.shape[1:]
     scratch = arena.empty(sums.shape[1:], work.dtype)
@@ -105,7 +105,7 @@ def _steps(
 
 
 def _share(
-    work: Work, shared: Shared, planes: Array, kept: list[Array], size: Place, arena: Arena
+    work: Workload, shared: Shared, planes: Array, kept: list[Array], size: Place, arena: Arena
 ) -> tuple[Array, Step]:
     """Sums of pairs in an array laid out as the plane, and the call that fills what is read of it."""
     source = planes[0, 0, 0] if shared.source is None else kept[shared.source]
@@ -115,7 +115,7 @@ def _share(
     return target, (np.subtract if shared.minus else np.add, (source[first], source[second], target[first]))
 
 
-def _region(work: Work, box: tuple[Place, Place], size: Place, apart: Place) -> tuple[slice, slice]:
+def _region(work: Workload, box: tuple[Place, Place], size: Place, apart: Place) -> tuple[slice, slice]:
     """The part of a plane that windows read whose tap lies in ``box``, moved by ``apart``."""
     (top, left), (bottom, right) = box
     down, across = work.problem.rows.dilation, work.problem.columns.dilation * work.problem.lanes
@@ -125,7 +125,7 @@ def _region(work: Work, box: tuple[Place, Place], size: Place, apart: Place) -> 
     )
 
 
-def _view(work: Work, index: int, term: Term, planes: Array, kept: list[Array], size: Place) -> Array:
+def _view(work: Workload, index: int, term: Term, planes: Array, kept: list[Array], size: Place) -> Array:
     """What a term of map ``index`` reads for ``size`` sums (lanes included)."""
     row, column = term.place
     if term.shared is not None:
@@ -135,13 +135,13 @@ def _view(work: Work, index: int, term: Term, planes: Array, kept: list[Array], 
     return planes[term.depth, channel, phase, work.row_window(row, size[0]), across]
 
 
-def _sums(work: Work) -> list[Sum]:
+def _sums(work: Workload) -> list[Sum]:
     """For each map, its terms, with pairs where there are any to be found."""
     weights = work.filter.weights
     return _pairs_of(work) or [_plain(weights[..., index]) for index in range(work.filter.maps)]
 
 
-def _pairs_of(work: Work) -> list[Sum] | None:
+def _pairs_of(work: Workload) -> list[Sum] | None:
     """For each map, its terms in pairs, where one plane is read whole and taps are not too many."""
     depth, *_ = work.filter.kernel
     single = depth * work.filter.inputs == 1 and work.problem.channels == 1
@@ -237,3 +237,6 @@ def _moved(place: Place, apart: Place) -> Place:
 def _box(places: list[Place]) -> tuple[Place, Place]:
     rows, columns = zip(*places, strict=True)
     return (min(rows), min(columns)), (max(rows), max(columns))
+
+
+METHOD: Final = Shift()

@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import as_strided
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.engine.methods import rates
-from convcli.engine.methods.base import Arena, Binder, Method, Step, Work, parts
+from convcli.engine.methods.base import Arena, Binder, Method, Step, Workload, parts
 from convcli.engine.methods.floats import in_floats
 from convcli.engine.plan import Arithmetic, Problem
 
@@ -38,25 +38,25 @@ class Toeplitz(Method):
     mixes = True
     products = True
 
-    def consider(self, problem: Problem, narrow: Arithmetic) -> Work | str:
+    def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         weights = narrow.filter.weights
         planes = weights.shape[0] * weights.shape[3] * weights.shape[4]
         if planes > MOST_PLANES:
             return f"{planes} planes of weights; allowed: up to {MOST_PLANES}"
         floats = in_floats(problem, narrow)
-        return floats if isinstance(floats, str) else Work(problem, floats)
+        return floats if isinstance(floats, str) else Workload(problem, floats)
 
-    def cost(self, work: Work) -> float:
+    def cost(self, work: Workload) -> float:
         depth, _, columns = work.filter.kernel
         products = depth * work.filter.inputs * columns
         rows = (BLOCK - 1) * work.problem.rows.stride + work.problem.rows.extent
         adding = rates.IN_PLACE * rates.add(work.dtype)
         return products * (2 * rows / rates.flops(work.dtype) + adding)
 
-    def grain(self, work: Work) -> tuple[int, int]:
+    def grain(self, work: Workload) -> tuple[int, int]:
         return BLOCK, TILE
 
-    def binder(self, work: Work) -> Binder:
+    def binder(self, work: Workload) -> Binder:
         depth, _, columns = work.filter.kernel
         taps = [
             _Tap(work, *place) for place in np.ndindex(work.filter.maps, depth, columns, work.filter.inputs)
@@ -68,7 +68,7 @@ class Toeplitz(Method):
 class _Tap:
     """One column of weights of a plane, and its bands."""
 
-    work: Work
+    work: Workload
     index: int
     depth: int
     column: int
@@ -123,7 +123,7 @@ class _Part:
         return part.reshape(self.blocks, self.block, self.tiles, self.tile).swapaxes(1, 2)
 
 
-def _steps(work: Work, taps: list[_Tap], planes: Array, sums: Array, arena: Arena) -> list[Step]:
+def _steps(work: Workload, taps: list[_Tap], planes: Array, sums: Array, arena: Arena) -> list[Step]:
     rows, columns = sums.shape[1:]
     tiles = [_Part(*down, *across) for down in parts(rows, BLOCK) for across in parts(columns, TILE)]
     scratch = arena.empty((rows, columns), work.dtype)
@@ -150,3 +150,6 @@ def _products(tap: _Tap, tiles: list[_Part], plane: Array, targets: list[Array])
         for part, target in zip(tiles, targets, strict=True)
         for band in [tap.bands[part.block]]
     ]
+
+
+METHOD: Final = Toeplitz()

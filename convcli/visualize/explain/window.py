@@ -9,8 +9,9 @@ import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
-from convcli.engine import engine
+from convcli.engine.consumer import StripTask
 from convcli.engine.plan import Plan
+from convcli.engine.run import run
 from convcli.formats.base import Held, Reader
 from convcli.formats.header import Layout
 from convcli.geometry.axes import Geometry, Strip
@@ -120,7 +121,7 @@ class Kept:
 def engine_sums(plan: Plan, reader: Reader, frame: int, places: Sequence[Pair]) -> dict[Pair, Array]:
     """What the engine adds up at some places of a frame, maps combined: (maps, lanes) each."""
     keeper = _Keeper(frame, places)
-    engine.run(plan, ImageSource(reader, plan), lambda: keeper, reader if isinstance(reader, Held) else None)
+    run(plan, ImageSource(reader, plan), lambda: keeper, reader if isinstance(reader, Held) else None)
     return keeper.kept
 
 
@@ -131,10 +132,10 @@ class _Keeper:
         self.frame, self.places = frame, places
         self.kept: dict[Pair, Array] = {}
 
-    def room(self, task: engine.StripTask) -> None:
+    def destination(self, task: StripTask) -> None:
         return None
 
-    def take(self, task: engine.StripTask, sums: Array) -> None:
+    def take(self, task: StripTask, sums: Array) -> None:
         if task.batch != self.frame:
             return
         for at in self.places:

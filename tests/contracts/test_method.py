@@ -14,11 +14,11 @@ from convcli import api
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import replace
 from convcli.engine import planner
+from convcli.engine.methods.base import Workload
 from convcli.engine.methods.fft import loss
-from convcli.engine.planner import METHODS
+from convcli.engine.methods.registry import NAMES, method_named
 from tests.reference import correlate, layer, rounded
 
-NAMES = [method.name for method in METHODS]
 KERNELS = {
     "box3": convcli.Kernel(np.ones((3, 3), int), scale="1/9"),
     "box4x2": convcli.Kernel(np.ones((4, 2), int), scale="1/8"),
@@ -43,7 +43,7 @@ def attempted(x: np.ndarray, kernel: object, **options: object) -> np.ndarray | 
     try:
         return convcli.conv(x, kernel, **options)
     except ArgumentError as error:
-        assert "cannot do this" in str(error)
+        assert "cannot be used here" in str(error)
         return None
 
 
@@ -106,7 +106,7 @@ def _check_cuts(monkeypatch, x, weights, **options) -> None:
 
         def cut(problem, method, count, cut=(height, width, threads)):
             plan = given_plan(problem, method, count)
-            grain = planner.method_named(method).grain(planner.Work(problem, plan.arithmetic))
+            grain = method_named(method).grain(Workload(problem, plan.arithmetic))
             rows, columns = (-(-size // part) * part for size, part in zip(cut, grain, strict=False))
             return replace(plan, height=rows, width=columns, threads=cut[2])
 

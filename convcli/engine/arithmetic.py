@@ -1,0 +1,69 @@
+"""The number type of the sums: the narrowest integers that hold them exactly, or floats."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+import numpy as np
+
+from convcli.core.dtypes import DType, accumulator
+from convcli.engine.plan import Arithmetic, Problem
+
+LARGEST_SINGLE: Final = 1e15
+"""Weights and fills above this are computed in float64, because float32 ends at 3.4e38."""
+
+_FLOAT_SLACK: Final = 1e-4
+"""Share by which the bounds of float sums are widened for their rounding."""
+
+
+def choose_arithmetic(problem: Problem) -> Arithmetic:
+    """The narrowest integers that provably hold every sum, or floats where there are none."""
+    refusal = _inexact(problem)
+    if not refusal:
+        bounds = problem.filter.bounds(*problem.span)
+        ends = min(low for low, _ in bounds), max(high for _, high in bounds)
+        dtype = accumulator(int(ends[0]), int(ends[1])) if max(map(abs, ends)) < 2**62 else None
+        if dtype:
+            reason = f"sums lie in {int(ends[0])} … {int(ends[1])}, which {dtype} holds exactly"
+            return Arithmetic(dtype, problem.filter, tuple(bounds), True, reason)
+        refusal = f"sums reach {float(max(map(abs, ends))):.3g}, more than 64 bits hold"
+    dtype = np.dtype(np.float64 if _needs_double(problem) else np.float32)
+    limits = _float_bounds(problem)
+    return Arithmetic(dtype, problem.filter.as_floats(), limits, False, f"{dtype}: {refusal}")
+
+
+def _needs_double(problem: Problem) -> bool:
+    """Whether float32 would lose more than its rounding: wide or exact inputs, or numbers near its end."""
+    whole = problem.dtype.kind != "f"
+    wide = problem.dtype == np.float64 or (whole and (problem.dtype.itemsize >= 4 or problem.filter.exact))
+    largest = max(float(np.abs(problem.filter.weights).max()), abs(problem.fill.value))
+    return problem.double or wide or largest > LARGEST_SINGLE
+
+
+def _inexact(problem: Problem) -> str:
+    """Why the sums cannot be exact integers; empty where they can."""
+    if problem.dtype.kind == "f":
+        return f"the values are {problem.dtype}"
+    if problem.dtype.itemsize == 8:
+        return f"{problem.dtype} values may not fit once multiplied"
+    if not problem.filter.exact:
+        return "the weights are not fractions of small integers"
+    if not float(problem.fill.value).is_integer():
+        return f"the fill {problem.fill} is no whole number"
+    return ""
+
+
+def _float_bounds(problem: Problem) -> tuple[tuple[float, float], ...]:
+    """Bounds of float sums, widened for their rounding."""
+    if problem.dtype.kind == "f" or not float(problem.fill.value).is_integer():
+        return ((-inf, inf),) * problem.filter.maps
+    bounds = problem.filter.as_floats().bounds(*problem.span)
+    slack = [_FLOAT_SLACK * max(abs(low), abs(high)) for low, high in bounds]
+    return tuple((low - s, high + s) for (low, high), s in zip(bounds, slack, strict=True))
+
+
+def result_dtype(dtype: DType) -> DType:
+    """The type of a feature map nobody chose one for: float64 for 64-bit floats and wide integers."""
+    wide = dtype.itemsize == 8 or (dtype.kind in "iu" and dtype.itemsize >= 4)
+    return np.dtype(np.float64 if wide else np.float32)

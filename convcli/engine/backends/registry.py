@@ -1,0 +1,23 @@
+"""Every back end by name.
+
+A new back end is a module of this package that defines ``BACKEND``, and one name below.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from convcli.engine.backends.base import Backend
+
+NAMES: Final[tuple[str, ...]] = ("threads",)
+"""The first is the default."""
+
+
+@cache
+def backend_named(name: str) -> Backend:
+    """The back end of one of the `NAMES`; its module is imported on first use."""
+    backend: Backend = import_module(f"convcli.engine.backends.{name}").BACKEND
+    return backend

@@ -1,0 +1,41 @@
+"""Where results go: strips of a plan, and what takes their sums."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from convcli.core.dtypes import Array
+from convcli.core.frozen import frozen
+from convcli.geometry.axes import Strip
+
+HANDOVER_WINDOW: Final = 8
+"""Strips that a single thread may hand over ahead of the first one that is missing.
+
+A consumer that writes a file keeps a bounded number of pieces that come early, and then blocks until the
+missing one arrives. This bound is well below that number (`pipeline.canvas.MOST_WAITING`)."""
+
+
+@frozen
+class StripTask:
+    """One strip of one depth position of one batch entry."""
+
+    batch: int
+    depth: int
+    strip: Strip
+
+
+class Consumer(Protocol):
+    """Takes the sums of strips; used by one thread at a time."""
+
+    def destination(self, task: StripTask) -> Array | None:
+        """Memory that the sums of a task may be written to directly, (maps, rows, columns, lanes), or None.
+
+        It is offered, not promised: sums of another type come to `take` nevertheless.
+        """
+
+    def take(self, task: StripTask, sums: Array) -> None:
+        """Take sums that were not written to the destination, (maps, rows, columns, lanes).
+
+        They lie in scratch memory: the consumer may change them, and must not keep them. It may block until
+        earlier strips have been taken, by this or another consumer (see `backends.base`).
+        """

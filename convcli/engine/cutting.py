@@ -1,0 +1,123 @@
+"""How a result is cut into strips, and how large the planes of a strip are."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Final
+
+from convcli.core.frozen import replace
+from convcli.engine.methods.base import Method, Workload
+from convcli.engine.methods.registry import method_named
+from convcli.engine.plan import Arithmetic, Plan, Problem
+from convcli.geometry.padding import Pair
+
+STRIP_BYTES: Final = (1024 * 1024, 5600 * 1024)
+"""Least and most bytes of a strip's buffers together. Small ones stay in the second-level cache; large ones
+keep two threads from queueing for the interpreter between NumPy calls, which costs more than the third
+level. The most is also what keeps a worker's memory in one block of its arena."""
+
+STRIPS_PER_THREAD: Final = 4
+
+WIDEST: Final = 32_768
+"""Columns × lanes of a strip; wider pictures are cut across as well."""
+
+NARROWEST: Final = 256
+"""Columns of a strip that is cut across because the kernel is tall."""
+
+LEAST_INSIDE: Final = 32
+"""Columns beside those that reach past the edge, from which on the two are strips apart."""
+
+HALOS: Final = 2
+"""Rows of a strip beside those that its windows reach past it, so that little is computed twice."""
+
+WORTH_HALVING: Final = 0.7
+"""A strip is halved where its planes then have at most this share; the rest of them are the window's own."""
+
+LARGEST_PLANES: Final = 2**26
+"""Bytes of a strip's planes, above which they are folded and strips made smaller."""
+
+
+def laid_out(problem: Problem, arithmetic: Arithmetic, method: Method, height: int, width: int) -> Problem:
+    """The problem as the planes of strips of ``height`` × ``width`` outputs hold it.
+
+    Planes that would be large leave out what lies between taps that are far apart: their axes are folded.
+    """
+    work = Workload(problem, arithmetic)
+    if not method.folds or plane_bytes(work, height, width) <= LARGEST_PLANES:
+        return problem
+    return replace(problem, axes=(problem.depth, problem.rows.folded(height), problem.columns.folded(width)))
+
+
+def plane_bytes(work: Workload, height: int, width: int) -> int:
+    """Bytes of the planes for ``height`` × ``width`` outputs."""
+    return prod(work.plane_shape(height, width)) * work.loaded.itemsize
+
+
+def strip_bytes(plan: Plan) -> int:
+    """Bytes that a worker takes for a strip: its planes, its sums and the method's scratch."""
+    method = method_named(plan.method)
+    laid = laid_out(plan.problem, plan.arithmetic, method, plan.height, plan.width)
+    work = Workload(laid, plan.arithmetic)
+    area = prod(work.plane_shape(plan.height, plan.width)[3:])
+    sums = work.filter.maps * plan.height * plan.width * laid.lanes
+    scratch = int(method.scratch(work) * area)
+    return plane_bytes(work, plan.height, plan.width) + (sums + scratch) * work.dtype.itemsize
+
+
+def strip_size(method: Method, work: Workload, workers: int) -> tuple[int, int]:
+    """(rows, columns) of a strip: full rows where they are not too wide, and no shorter than the halo.
+
+    The strips are equal but for the last, as many as the workers can share evenly, and multiples of the
+    method's grain. The width does not depend on the workers.
+    """
+    problem = work.problem
+    rows, columns = problem.rows.output, problem.columns.output
+    down, across = method.grain(work)
+    value = work.dtype.itemsize * problem.lanes * method.buffers(work)
+    least, most = STRIP_BYTES
+    halo = min(problem.rows.extent, rows)
+    tall = min(max(HALOS * (halo - 1) + 1, down), rows)
+    narrow = max(int(most / (value * tall)), NARROWEST)
+    width = min(columns, _multiple(min(max(WIDEST // problem.lanes, 1), narrow), across))
+    share = int(value * columns * rows) // (workers * STRIPS_PER_THREAD)
+    height = min(max(int(min(max(share, least), most) / (value * width)), halo), rows)
+    count = -(-rows // _multiple(height, down))
+    if width == columns and 1 < count < 4 * workers:
+        count = -(-count // workers) * workers
+    return min(_multiple(-(-rows // count), down), rows), width
+
+
+def fitted_size(method: Method, work: Workload, height: int, width: int) -> tuple[int, int]:
+    """(rows, columns) of strips that are made smaller for as long as that makes large planes smaller too."""
+    down, across = method.grain(work)
+
+    def size(strip: tuple[int, int]) -> int:
+        laid = laid_out(work.problem, work.arithmetic, method, *strip)
+        return plane_bytes(Workload(laid, work.arithmetic), *strip)
+
+    strip = height, width
+    while size(strip) > LARGEST_PLANES:
+        smaller = [
+            (_multiple(-(-strip[0] // 2), down), strip[1]),
+            (strip[0], _multiple(-(-strip[1] // 2), across)),
+        ]
+        best = min(smaller, key=size)
+        if size(best) > WORTH_HALVING * size(strip):
+            break
+        strip = best
+    return strip
+
+
+def border_columns(method: Method, work: Workload, height: int, width: int) -> Pair:
+    """Left and right columns whose windows reach past the edge, where the others can be read in place."""
+    axis = work.problem.columns
+    reach = axis.before + axis.after
+    if laid_out(work.problem, work.arithmetic, method, height, width) is not work.problem:
+        return 0, 0
+    if work.problem.dtype != work.loaded or axis.stride > 1 or not method.edges:
+        return 0, 0
+    return (axis.before, axis.after) if axis.output >= LEAST_INSIDE * reach else (0, 0)
+
+
+def _multiple(size: int, grain: int) -> int:
+    return -(-size // grain) * grain

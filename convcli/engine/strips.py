@@ -1,0 +1,157 @@
+"""One strip after another: load its planes, run the method, hand the sums over.
+
+A strip is loaded, computed and consumed by one worker while it is in its cache. Where the source has the type
+of the planes and a strip's windows lie inside it, the source itself serves as the planes; where the results
+are the sums, they are written to the result's memory directly.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from threading import Event
+from typing import Final, Self
+
+import numpy as np
+
+from convcli.core.dtypes import Array
+from convcli.core.frozen import frozen
+from convcli.engine.blas import ONE_THREAD
+from convcli.engine.combine import combine
+from convcli.engine.consumer import Consumer, StripTask
+from convcli.engine.cutting import laid_out
+from convcli.engine.loading import PlaneLoader, lanes_joined
+from convcli.engine.methods.base import Arena, Step, Workload
+from convcli.engine.methods.registry import REFERENCE, method_named
+from convcli.engine.plan import Plan
+from convcli.engine.source import Source
+from convcli.geometry.padding import Pair
+
+BUFFER: Final = 1024
+"""NumPy's buffer, in values. NumPy copies rows shorter than about a quarter of it; with its default, 8192,
+additions of rows of 500 to 2500 values took twice as long."""
+
+
+@frozen
+class _BoundStrip:
+    """Buffers for one shape of strip, and the calls that turn its planes into its sums."""
+
+    planes: Array
+    sums: Array  # (maps, rows, columns × lanes)
+    steps: list[Step]
+
+
+class StripComputer:
+    """Loads, binds and computes strips of a plan, for one worker.
+
+    Use it as a context manager, in the thread that computes: inside, NumPy gives IEEE's results for overflow
+    and NaN without warnings, scratch memory is kept, and BLAS is limited to one thread where the method calls
+    it. Consumers are to be called inside as well.
+
+    Args:
+        plan: the plan whose strips are computed.
+        halt: set by another thread when results are no longer wanted; a strip ends between two of its calls.
+    """
+
+    def __init__(self, plan: Plan, halt: Event | None = None) -> None:
+        self.plan, self.halt, self.arena = plan, halt or Event(), Arena()
+        self.method = method_named(plan.method)
+        laid = laid_out(plan.problem, plan.arithmetic, self.method, plan.height, plan.width)
+        self.work = Workload(laid, plan.arithmetic)
+        self.restores = self.method.mixes and plan.problem.dtype.kind == "f"
+        self.bound: dict[Pair, _BoundStrip] = {}
+        self.stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(np.errstate(all="ignore"))
+            np.setbufsize(BUFFER)  # which errstate restores
+            if self.method.products:
+                stack.enter_context(ONE_THREAD)
+            stack.enter_context(self.arena)
+            self.loader = PlaneLoader(self.plan.problem, self.work)
+            self.bind = self.method.binder(self.work)
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stack.close()
+
+    def process(self, source: Source, task: StripTask, consumer: Consumer) -> None:
+        """Compute one strip and hand it over; nothing is handed over once `halt` is set."""
+        destination = self._writable(consumer.destination(task))
+        if self._compute(source, task, destination) and destination is None:
+            consumer.take(task, self._sums())
+
+    def compute(self, source: Source, task: StripTask) -> Array:
+        """The sums of one strip, (maps, rows, columns, lanes), combined if the filter says so.
+
+        They lie in scratch memory, which the next strip overwrites.
+        """
+        self._compute(source, task, None)
+        return self._sums()
+
+    def _writable(self, offered: Array | None) -> Array | None:
+        """A destination with lanes joined, or None where the method cannot write to it."""
+        if offered is None or offered.dtype != self.work.dtype or self.plan.problem.filter.combine:
+            return None
+        return lanes_joined(offered)
+
+    def _compute(self, source: Source, task: StripTask, destination: Array | None) -> bool:
+        """Compute one strip, into ``destination`` or scratch; False if it was halted."""
+        planes = self.loader.in_place(source, task)
+        bound = self._bound(task.strip.shape, planes, destination)
+        if planes is None:
+            self.loader.load(source, task, bound.planes)
+        if self.restores and not np.isfinite(bound.planes).all():
+            self._compute_non_finite(bound)
+            return True
+        halt = self.halt
+        for call, arguments in bound.steps:
+            if halt.is_set():
+                return False
+            call(*arguments)
+        return True
+
+    def _compute_non_finite(self, bound: _BoundStrip) -> None:
+        """Compute planes with NaN or infinity by a method that mixes values of different windows.
+
+        The method runs with zeros in their place; the reference method, which reads a window's own taps only,
+        says where they belong.
+        """
+        finite = np.where(np.isfinite(bound.planes), bound.planes, 0)
+        reference = np.empty_like(bound.sums)
+        steps = self.bind(_joined(finite), bound.sums, Arena())
+        steps += method_named(REFERENCE).binder(self.work)(_joined(bound.planes), reference, Arena())
+        for call, arguments in steps:
+            call(*arguments)
+        np.copyto(bound.sums, reference, where=~np.isfinite(reference))
+
+    def _sums(self) -> Array:
+        """The sums of the latest strip, (maps, rows, columns, lanes), combined if the filter says so."""
+        flat, how = self.latest.sums, self.plan.problem.filter.combine
+        sums = flat.reshape(*flat.shape[:2], -1, self.plan.problem.lanes)
+        return combine(sums, how, self.plan.outcome.dtype) if how else sums
+
+    def _bound(self, shape: Pair, planes: Array | None, sums: Array | None) -> _BoundStrip:
+        """The buffers and steps for a strip; those in scratch memory are kept for the next of its shape."""
+        reusable = planes is None and sums is None
+        if reusable and shape in self.bound:
+            self.latest = self.bound[shape]
+            return self.latest
+        rows, columns = shape
+        work = self.work
+        self.arena.restart()
+        if planes is None:
+            planes = self.arena.empty(work.plane_shape(rows, columns), work.loaded)
+        if sums is None:
+            size = work.filter.maps, rows, columns * self.plan.problem.lanes
+            sums = self.arena.empty(size, work.dtype)
+        self.latest = _BoundStrip(planes, sums, self.bind(_joined(planes), sums, self.arena))
+        if reusable:
+            self.bound[shape] = self.latest
+        return self.latest
+
+
+def _joined(planes: Array) -> Array:
+    """Planes, (depth, channels, phases, rows, columns, lanes), with columns and lanes as one axis."""
+    return planes.reshape(*planes.shape[:4], -1)
