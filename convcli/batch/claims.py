@@ -62,7 +62,7 @@ class Claims:
         if number not in self.wanted:
             source, self.wanted[number] = self.batch.sources[number], set()
             with suppress(ConvcliError), Input.open(source.path, pipes=False) as opened:
-                todo = job.decided(source.path, opened, self.batch.settings(source))
+                todo = job.planned_results(source.path, opened, self.batch.settings(source))
                 places = [target.path for _, tasks in todo for target in tasks[0].targets]
                 self.wanted[number] = {self._key(place) for place in places if place is not None}
         return self.wanted[number]

@@ -85,7 +85,7 @@ class ImageWorker:
         settings = batch.settings(source, order.threads)
         each = [settings[number] for number in order.due]
         opened = stack.enter_context(Input.open(source.path, pipes=False))
-        todo = job.decided(source.path, opened, each)
+        todo = job.planned_results(source.path, opened, each)
         places = [target.path for _, tasks in todo for target in tasks[0].targets if target.path]
         self.claims.check(source, places)
         _check_regular(places)
@@ -97,7 +97,7 @@ class ImageWorker:
             raise ArgumentError(over_limit(large, batch.limits.memory))
         done: list[tuple[Settings, list[Report]]] = []
         waiting: deque[job.Result] = deque()
-        for result in job.results(opened, todo, self.ledger, order.resume, self._stale):
+        for result in job.compute_results(opened, todo, self.ledger, order.resume, self._stale):
             waiting.append(result)
             stack.push(result)
             if len(waiting) > _MOST_OPEN:

@@ -202,7 +202,7 @@ def _show(batch: Batch, due: RemainingWork) -> None:
         try:
             with Input.open(source.path, pipes=False) as opened:
                 each = batch.settings(source)
-                todo = job.decided(source.path, opened, [each[index] for index in wanted])
+                todo = job.planned_results(source.path, opened, [each[index] for index in wanted])
                 places = [target.path for _, tasks in todo for target in tasks[0].targets]
             claims.check(source, places)
             for place in places:

@@ -23,12 +23,12 @@ from convcli.pipeline.canvas import InMemory
 from convcli.pipeline.color import white
 from convcli.pipeline.colormaps import MIDDLE, table
 from convcli.pipeline.feature_map import feature_maps
-from convcli.pipeline.job import report_of
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.report import Report
 from convcli.pipeline.settings import GRAY, Settings
 from convcli.pipeline.task import Task, prepare
+from convcli.pipeline.task_report import report_of
 from convcli.visualize.colorbar import Bar
 from convcli.visualize.display import AS_IT_IS, Scale, check_seen, drawn_range, on_paper
 

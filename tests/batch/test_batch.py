@@ -822,7 +822,7 @@ def test_pictures_take_the_memory_that_was_planned(suffix, tmp_path):
     path.write_bytes(wanted.encode(pixels, Metadata(subsampling="420")))
     settings = Settings(load_kernel("box3"), threads=1, output=OutputSpec(f"{tmp_path}/out/"))
     with Input.open(str(path)) as opened:
-        ((_, [task]),) = job.decided(str(path), opened, [settings])
+        ((_, [task]),) = job.planned_results(str(path), opened, [settings])
         planned = task.memory / 10**6
     words = [sys.executable, "-m", "convcli", "batch", "-q", path, tmp_path / "out", "-k", "box3"]
     limits = ["-k", "sobel-x", "-j", "1", "--threads", "1", "--max-memory", f"{planned + 2}M"]

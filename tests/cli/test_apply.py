@@ -404,14 +404,14 @@ def test_the_json_report_keeps_to_its_page():
     from convcli.files import input as files
     from convcli.formats import registry
     from convcli.pipeline import feature_map as featuremap
-    from convcli.pipeline import job
+    from convcli.pipeline.task_report import report_of
 
     page = (SAMPLES.parent / "docs" / "report.md").read_text()
     settings = Settings(convcli.load_kernel("box3"), output=OutputSpec("-"))
     file = files.Input(data=(SAMPLES / "scene.png").read_bytes())
     ((task,),) = prepare("scene.png", registry.open_input(file, 10**9), settings)
     found = featuremap.FeatureMap(0, 255, 0, 0, task.mapping)
-    report = job.report_of(task, settings, 0, found, 10, 0.0).as_dict()
+    report = report_of(task, settings, 0, found, 10, 0.0).as_dict()
 
     def keys(value: object) -> set[str]:
         if isinstance(value, dict):
@@ -632,7 +632,7 @@ def test_values_that_are_not_finite_are_counted(run, tmp_path, mapping):
     )
     assert one["notes"][0] == f"1 NaN value: {fates[0]}"
     assert one["notes"][1].startswith(
-        "2 infinite values, from infinite pixels, or sums that overflow: " + fates[1]
+        "2 infinite values (from infinite pixels or overflowing sums): " + fates[1]
     )
     rows = list(csv.DictReader(io.StringIO(run("apply", source, *options, "--report", "csv").text)))
     assert [(row["nan"], row["infinite"]) for row in rows if row["nan"] != "nan"] == [("9", "2"), ("1", "2")]
@@ -665,5 +665,5 @@ def test_results_beyond_a_float_are_counted(run, tmp_path):
     assert np.count_nonzero(np.isinf(np.load(out))) == 63
     assert report["nonfinite"] == {"nan": 0, "infinite": 0}
     assert (report["saturated"]["below"], report["saturated"]["above"]) == (0, 63)
-    assert report["notes"][0].startswith("63 finite values beyond what float32 holds: written as infinity")
+    assert report["notes"][0].startswith("63 finite values outside the range of float32: written as infinity")
     assert report["range"]["high"] == pytest.approx(63e300)

@@ -105,7 +105,7 @@ def test_a_stack_is_one_array(run, tmp_path):
         ran = run("apply", SAMPLES / "scene.png", "-k", "sobel", "--combine", "stack", *options)
         assert (ran.code, words in ran.err) == (2, True), ran.err
     ran = run("apply", SAMPLES / "transparent.png", "-k", "sobel", "--combine", "stack", "-o", out, "-f")
-    assert "alpha was dropped" in ran.text
+    assert "alpha is dropped" in ran.text
     ran = run(
         "apply",
         SAMPLES / "transparent.png",

@@ -145,8 +145,8 @@ def test_an_input_that_changes_is_refused(tmp_path):
     shutil.copy(SAMPLES / "scene.png", source)
     settings = Settings(load_kernel("box3"), output=OutputSpec(str(out)))
     with Input.open(str(source)) as opened:
-        todo = job.decided(str(source), opened, [settings])
-        (result,) = job.results(opened, todo, OutputLedger([str(source)]))
+        todo = job.planned_results(str(source), opened, [settings])
+        (result,) = job.compute_results(opened, todo, OutputLedger([str(source)]))
         os.utime(source, ns=(1, 1))
         with pytest.raises(ImageError, match="it changed while it was read"):
             result.commit()

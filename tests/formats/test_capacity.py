@@ -97,7 +97,7 @@ def test_a_largest_side_is_named_before_anything_is_computed(run, tmp_path, monk
     most = LARGEST[suffix]
     shape = (1, most + 1) if across else (most + 1, 1)
     np.save("wide.npy", np.zeros(shape, np.uint8))
-    monkeypatch.setattr("convcli.pipeline.job.feature_maps", None)
+    monkeypatch.setattr("convcli.pipeline.writing.feature_maps", None)
     ran = run("apply", "wide.npy", "-k", "identity", "-o", f"out{suffix}")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert f"cannot hold {shape[1]}×{shape[0]} pixels (gray, 8-bit): at most {most} pixels a side" in ran.err

@@ -285,7 +285,7 @@ def test_every_band_is_filtered_alike(run, tmp_path, channels, suffix):
         ),
         (["-o", "out.tif", "--channels", "sum"], 0, "not alpha"),
         (["-o", "out.png", "--alpha", "keep"], 0, "alpha is the input's"),
-        (["-o", "out.png", "--alpha", "drop"], 0, "alpha was dropped"),
+        (["-o", "out.png", "--alpha", "drop"], 0, "alpha is dropped"),
         (["-o", "maps.npy", "--stack"], 0, "not alpha"),
         (["-o", "figure.png", "--figure"], 0, "not alpha"),
     ],

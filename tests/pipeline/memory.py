@@ -65,7 +65,7 @@ def measure(path: Path, case: tuple[str, str, int]) -> None:
     """Print the case with the megabytes that were estimated and taken, beside the program itself."""
     settings = settings_for(path, case[1])
     with Input.open(str(path)) as opened:
-        ((_, [task]),) = job.decided(str(path), opened, [settings])
+        ((_, [task]),) = job.planned_results(str(path), opened, [settings])
         planned = task.memory - PROCESS
     Path("/proc/self/clear_refs").write_text("5")  # the most is that from now on
     before = status("VmRSS")

@@ -57,7 +57,7 @@ def test_colors_are_those_of_the_gray_map(run, tmp_path, colormap, kernel):
     options = ("apply", SCENE, "-k", kernel, "--stride", "2,3")
     assert run(*options, "-o", gray).code == 0
     ran = run(*options, "--colormap", colormap, "-o", colored)
-    assert f"in the colors of {colormap}" in ran.text
+    assert f"colored with {colormap}" in ran.text
     assert "(1, 256, 171, 1) NHWC" in ran.text
     assert np.array_equal(decoded(colored), table(colormap)[decoded(gray)])
 

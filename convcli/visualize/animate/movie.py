@@ -19,9 +19,9 @@ from convcli.files.stdout import check_stream
 from convcli.formats import registry
 from convcli.formats.capacity import OutputKind
 from convcli.formats.header import Layout, Metadata, Timing
-from convcli.pipeline.job import encoding
 from convcli.pipeline.naming import OutputSpec, Target
 from convcli.pipeline.settings import Settings
+from convcli.pipeline.writing import encoding
 from convcli.visualize.animate.moments import DIGITS, Slide, View, drawn_numbers, shape_of, slide
 from convcli.visualize.animate.painter import frames, size
 

@@ -1,0 +1,108 @@
+"""The notes of a report: what else there is to know of how an image was read, filtered and written."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from convcli.core.dtypes import DType
+from convcli.core.numerals import counted
+from convcli.formats.base import Format, Lossy, Tensors
+from convcli.formats.header import Layout, Metadata, depth_text
+from convcli.formats.pnm import misnamed
+from convcli.pipeline.feature_map import FeatureMap
+from convcli.pipeline.naming import Target
+from convcli.pipeline.settings import Settings
+from convcli.pipeline.task import Task
+
+_ALPHA: Final = {
+    "filter": "alpha is filtered too, and colors are weighted by alpha",
+    "keep": "alpha is the input's, at the center of each window",
+    "drop": "alpha is dropped",
+}
+
+
+def report_notes(task: Task, target: Target, settings: Settings, map_: FeatureMap) -> tuple[str, ...]:
+    """The notes about one feature map and its file."""
+    return (
+        *_about_values(map_, task.layout.dtype),
+        *_about_files(task, target),
+        *_about_channels(task, target),
+        *_about_mapping(task, target),
+        *settings.notes,
+        *_about_range(task),
+    )
+
+
+def _about_values(map_: FeatureMap, dtype: DType) -> list[str]:
+    """What happened to values that are not finite, or that the number type of the result cannot hold."""
+    is_float, notes = dtype.kind == "f", []
+    if map_.nan:
+        notes.append(f"{counted(map_.nan, 'NaN value')}: {'kept' if is_float else 'written as 0'}")
+    if map_.infinite:
+        fate = "kept" if is_float else "written as the type's lowest or highest value, counted as saturated"
+        values = counted(map_.infinite, "infinite value")
+        notes.append(f"{values} (from infinite pixels or overflowing sums): {fate}")
+    if is_float and map_.below + map_.above:
+        values = counted(map_.below + map_.above, "finite value")
+        notes.append(f"{values} outside the range of {dtype}: written as infinity, counted as saturated")
+    return notes
+
+
+def _about_files(task: Task, target: Target) -> list[str]:
+    """What was left out on reading, and what the output's format changes."""
+    notes = [target.note] if target.note else []
+    notes += (*task.opened.header.notes, *task.metadata.notes)
+    notes += _about_quality(target.format, task.metadata.metadata)
+    if target.format.name == "pnm" and target.path:
+        warning = misnamed(target.path.suffix, task.layout.channels)
+        notes += [warning] if warning else []
+    return notes
+
+
+def _about_quality(format_: Format, metadata: Metadata) -> list[str]:
+    requested = metadata.coding.quality
+    if not isinstance(format_, Lossy):
+        return [f"--quality has no effect on {format_.name}"] if requested else []
+    quality = requested or format_.quality
+    chroma = f", chroma {':'.join(metadata.subsampling)}" if format_.name == "jpeg" else ""
+    return [f"{format_.name} is lossy: quality {quality}{chroma}"] if quality else []
+
+
+def _about_channels(task: Task, target: Target) -> list[str]:
+    notes = []
+    if task.opened.header.bands:
+        notes.append("the last channel is not alpha; it is filtered like the others")
+    if _is_ambiguous(task.layout) and isinstance(target.format, Tensors):
+        notes.append("when this file is read as frames, its last channel is taken as alpha")
+    if task.color_handling.alpha in _ALPHA:
+        notes.append(_ALPHA[task.color_handling.alpha])
+    return notes
+
+
+def _is_ambiguous(layout: Layout) -> bool:
+    """Whether the last channel of frames could be alpha by the array's shape, and is not."""
+    return layout.bands and layout.frames > 1 and layout.channels in (2, 4)
+
+
+def _about_mapping(task: Task, target: Target) -> list[str]:
+    """How values were changed on their way to pixels."""
+    notes = []
+    if task.color_handling.linear:
+        encoded = task.color_handling.curved(task.mapping, task.plan)
+        after = "re-encoded after" if encoded else "the result stays linear"
+        notes.append(f"filtered in linear light: sRGB was decoded first, {after}")
+    if task.mapping.kind == "raw":
+        return notes
+    is_array = isinstance(target.format, Tensors)
+    changes_range = task.mapping.kind in ("abs", "signed", "stretch")
+    if task.opened.header.dtype != task.layout.dtype or (is_array and changes_range):
+        hint = "; --map raw keeps the values themselves" if is_array else ""
+        notes.append(f"values were mapped to {depth_text(task.layout.dtype)}{hint}")
+    return notes
+
+
+def _about_range(task: Task) -> list[str]:
+    if not task.mapping.needs_range:
+        return []
+    scope = "the image" if task.layout.frames == 1 else "all frames, which share it"
+    return [f"the range was found in a first pass over {scope}"]

@@ -1,0 +1,77 @@
+"""The report of a task that is done."""
+
+from __future__ import annotations
+
+from convcli.files.input import STREAM
+from convcli.formats.header import depth_text, kind_text
+from convcli.formats.metadata import listed
+from convcli.pipeline.feature_map import FeatureMap
+from convcli.pipeline.naming import Target
+from convcli.pipeline.report import File, Report
+from convcli.pipeline.report_notes import report_notes
+from convcli.pipeline.settings import GRAY, Settings
+from convcli.pipeline.task import Task
+
+
+def report_of(
+    task: Task, settings: Settings, index: int, map_: FeatureMap, size: int, seconds: float
+) -> Report:
+    """The report of one feature map.
+
+    Args:
+        index: the map's, from 0.
+        size: bytes of its file.
+        seconds: what it took to compute and write.
+    """
+    opened, target = task.opened, task.targets[min(index, len(task.targets) - 1)]
+    problem = task.plan.problem
+    return Report(
+        source=_source_file(task),
+        target=_target_file(task, target, size, settings.stack),
+        kernel=settings.kernel,
+        index=index,
+        frame=task.frame,
+        flip=settings.flip,
+        geometry=task.geometry,
+        padding=str(settings.padding),
+        channels=task.channels,
+        batch_shape=(opened.header.channels, task.layout.channels - (2 if task.colormap != GRAY else 0)),
+        frames=problem.batch,
+        dtype=str(opened.header.dtype),
+        low=map_.low,
+        high=map_.high,
+        mapping=map_.mapping,
+        mapping_text=_mapping_text(task, map_),
+        below=map_.below,
+        above=map_.above,
+        nan=map_.nan,
+        infinite=map_.infinite,
+        values=problem.values // problem.filter.maps,
+        plan=task.plan,
+        seconds=seconds,
+        metadata=listed(task.metadata.metadata),
+        notes=report_notes(task, target, settings, map_),
+    )
+
+
+def _source_file(task: Task) -> File:
+    name = "standard input" if task.source == STREAM else task.source
+    return File(name, task.opened.format.name, task.opened.header.kind, task.opened.source.size)
+
+
+def _target_file(task: Task, target: Target, size: int, stack: bool) -> File:
+    return File(str(target.path or target), target.format.name, _kind(task, stack), size)
+
+
+def _kind(task: Task, stack: bool) -> str:
+    """Channels and number type in words, with the number of pages."""
+    layout = task.layout
+    if stack and task.pages == 1:
+        return f"{layout.channels} channels, {depth_text(layout.dtype)}"
+    kind = kind_text(layout.channels, layout.dtype, layout.bands)
+    return f"{task.pages} pages, {kind}" if task.pages > 1 else kind
+
+
+def _mapping_text(task: Task, map_: FeatureMap) -> str:
+    text = task.mapping_text(map_.mapping)
+    return text if task.colormap == GRAY else f"{text}; colored with {task.colormap}"

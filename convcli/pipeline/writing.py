@@ -1,0 +1,117 @@
+"""From a task to files: the feature maps are computed while each file is written by a thread of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
+from math import inf
+
+from convcli.core.dtypes import Array
+from convcli.core.errors import ConvcliError, Halted, OutputError, reason_of
+from convcli.core.threads import Threads
+from convcli.files.atomic import AtomicFile
+from convcli.formats import registry
+from convcli.formats.base import Progressive, Reader
+from convcli.pipeline.canvas import MOST_WAITING, Canvas
+from convcli.pipeline.feature_map import FeatureMap, feature_maps
+from convcli.pipeline.naming import Target
+from convcli.pipeline.settings import GRAY
+from convcli.pipeline.task import Task
+
+_Write = Callable[[], None]
+"""Writes one file to its end."""
+
+
+def write_maps(task: Task, files: Sequence[AtomicFile]) -> list[FeatureMap]:
+    """Compute the maps of a task and write them.
+
+    Args:
+        files: one for each target of the task.
+
+    Raises:
+        ConvcliError: the image is damaged, or a file cannot be written.
+    """
+    reader = task.opened.reader()
+    pages = [[_canvas(task, target) for _ in range(task.pages)] for target in task.targets]
+    canvases = list(chain.from_iterable(pages))
+    shared = canvases * (task.plan.outcome.maps // len(canvases))  # an array is one canvas for all maps
+    writers = [partial(_write, *parts) for parts in zip(task.targets, pages, files, strict=True)]
+    compute = partial(_computed, task, reader, shared)
+    return _run(compute, list(zip(writers, pages, strict=True)))
+
+
+def _canvas(task: Task, target: Target) -> Canvas:
+    """The canvas of one page; pages wait until those before them are written."""
+    height = task.plan.height
+    encoder = registry.encoder(target.format, task.layout, task.metadata.metadata, height)
+    return Canvas(task.layout, encoder, height, inf if task.pages > 1 else MOST_WAITING)
+
+
+def _computed(task: Task, reader: Reader, canvases: list[Canvas]) -> list[FeatureMap]:
+    """The maps, once the image is known to be sound below the last row that a window reads."""
+    table = _color_table(task.colormap)
+    maps = feature_maps(task.plan, reader, task.color_handling, task.mapping, canvases, table)
+    header = task.opened.header
+    if header.frames == 1 and isinstance(task.opened.format, Progressive):
+        reader.rows(0, header.rows - 1, header.rows)
+    return maps
+
+
+def _color_table(colormap: str) -> Array | None:
+    if colormap == GRAY:
+        return None
+    from convcli.pipeline.colormaps import table  # imported only for colors
+
+    return table(colormap)
+
+
+def _run(
+    compute: Callable[[], list[FeatureMap]], files: list[tuple[_Write, list[Canvas]]]
+) -> list[FeatureMap]:
+    """Compute the maps, and write each file in a thread of its own unless all its bands fit on its canvases.
+
+    Of several failures the first cause is raised; what is ended by another failure raises `Halted`.
+
+    Args:
+        files: what writes each, and its canvases.
+    """
+    write_afterward = []
+    with Threads() as threads:
+        try:
+            for write, pages in files:
+                if sum(canvas.count for canvas in pages) > MOST_WAITING and threads.begin(write):
+                    continue
+                write_afterward.append(write)
+                for canvas in pages:
+                    canvas.most = inf  # nobody takes its bands before all of them are there
+            maps = compute()
+        except BaseException as error:
+            for canvas in chain.from_iterable(pages for _, pages in files):
+                canvas.halt()
+            causes = threads.wait() if isinstance(error, Halted) else []
+            raise next((cause for cause in causes if not isinstance(cause, Halted)), error) from None
+        threads.join()
+    for write in write_afterward:
+        write()
+    return maps
+
+
+def _write(target: Target, pages: list[Canvas], file: AtomicFile) -> None:
+    with encoding(target, file):
+        for canvas in pages:
+            canvas.write(file.file)
+
+
+@contextmanager
+def encoding(target: Target, file: AtomicFile) -> Iterator[None]:
+    """A context in which whatever an encoder raises becomes an `OutputError` that names the target."""
+    try:
+        with file.refusals():
+            yield
+    except (ConvcliError, Halted, MemoryError):
+        raise
+    except Exception as error:  # an encoder's limit, such as WebP's largest side
+        reason = reason_of(error, "its encoder failed")
+        raise OutputError(f"{target}: {target.format.name} cannot be written: {reason}") from error
