@@ -277,11 +277,11 @@ def test_every_band_is_filtered_alike(run, tmp_path, channels, suffix):
         (["-o", "out.gif"], 2, "gif cannot hold RGB with a band more, 8-bit: no band"),
         (["-o", "-"], 2, "these can: .tif, .npy (--format)"),
         (["-o", "-", "--format", "tiff"], 0, "not alpha"),
-        (["-o", "out.tif", "--channels", "gray"], 2, "allowed: --channels each or sum"),
+        (["-o", "out.tif", "--channels", "gray"], 2, "use --channels each or sum"),
         (
             ["-o", "out.tif", "--colormap", "viridis"],
             2,
-            "is that of gray or RGB, this image",
+            "needs a gray or RGB image; this one",
         ),
         (["-o", "out.tif", "--channels", "sum"], 0, "not alpha"),
         (["-o", "out.png", "--alpha", "keep"], 0, "alpha is the input's"),

@@ -91,7 +91,7 @@ def test_no_hidden_color_leaks(run, tmp_path):
     source, out = tmp_path / "a.png", tmp_path / "b.png"
     source.write_bytes(imagecodecs.png_encode(pixels))
     result = run("apply", source, "-k", "box3", "-o", out)
-    assert "alpha was filtered with the colors" in result.text
+    assert "alpha is filtered too, and colors are weighted by alpha" in result.text
     got = decoded(out)
     assert not got[..., 1].any()
     assert got[1, :, 3].tolist() == [255, 170, 85, 0]
@@ -115,7 +115,7 @@ def test_alpha_can_be_kept_or_dropped(run, tmp_path):
     original = decoded(source)
     for word in ("keep", "drop"):
         result = run("apply", source, "-k", "box3", "--alpha", word, "-o", out, "--force")
-        assert f"alpha {'is the input' if word == 'keep' else 'was dropped'}" in result.text
+        assert f"alpha {'is the input' if word == 'keep' else 'is dropped'}" in result.text
         assert decoded(out).shape[2] == (4 if word == "keep" else 3)
     run("apply", source, "-k", "box3", "--bias", "50", "-o", out, "--force")
     biased = decoded(out)
