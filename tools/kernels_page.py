@@ -14,9 +14,9 @@ from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import Library, load_kernel
 from convcli.pipeline.settings import Settings
 from convcli.visualize.figure import figure as drawn
-from convcli.visualize.maps import exhibit
-from convcli.visualize.preview import contact_sheet
-from convcli.visualize.scene import raster
+from convcli.visualize.map_set import compute_maps
+from convcli.visualize.preview import preview_sheet
+from convcli.visualize.raster import raster
 
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs"
 PAGE, PICTURES, FIGURE = DOCS / "kernels.md", DOCS / "pictures", DOCS / "figure.png"
@@ -99,13 +99,13 @@ def number(value: object) -> str:
 def picture(tag: str) -> np.ndarray:
     """The contact sheet of a group; banks are left out, because their members are in it."""
     kernels = [kernel for kernel in grouped()[tag] if kernel.maps == 1 or kernel.combine]
-    return contact_sheet(str(SAMPLE), kernels, 128, min(7, len(kernels) + 1), 10**8)
+    return preview_sheet(str(SAMPLE), kernels, 128, min(7, len(kernels) + 1), 10**8)
 
 
 def figure() -> np.ndarray:
     """The figure of README.md."""
     settings = Settings(load_kernel("sobel-x"), colormap="diverging")
-    return raster(drawn(exhibit(str(SAMPLE), [settings]), 256))
+    return raster(drawn(compute_maps(str(SAMPLE), [settings]), 256))
 
 
 def page() -> str:

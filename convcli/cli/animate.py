@@ -12,7 +12,7 @@ from convcli.cli.console import say, tell
 
 def _fps(text: str) -> Any:
     from convcli.core.rational import parse_number
-    from convcli.visualize.animate.movie import FASTEST
+    from convcli.visualize.animate.writer import FASTEST
 
     try:
         found = parse_number(text)
@@ -48,7 +48,9 @@ def _steps(text: str) -> tuple[int, ...]:
     "--output",
     metavar="FILE",
     required=True,
-    help="A .gif, .webp, .png, .mp4 or .mkv, or any other format that holds frames; - for standard output.",
+    help="A .gif, .webp, .png, .mp4 or .mkv, or any other format that holds frames; - for standard output. "
+    "{frame} in the name writes each frame to its own file, e.g. 'slide-{frame:03}.svg'; FOLDER/ with "
+    "--format svg does so too.",
 )
 @click.option(
     "--at",
@@ -97,33 +99,30 @@ def animate(image: str, **given: Any) -> None:
       convcli animate 4x4 --kernel '1 2; 0 1' --padding valid -o slide.gif
       convcli animate photo.png --kernel sobel-x -o slide.mp4
       convcli animate photo.png --kernel sobel-x --at 120,80 -o slide.webp
+      convcli animate 4x4 --kernel box3 -o frames/ --format svg
     """
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, OutputError, failure_message
     from convcli.files.ledger import OutputLedger
     from convcli.geometry.axes import per_axis
-    from convcli.pipeline.naming import OutputSpec
-    from convcli.visualize.animate.moments import View
-    from convcli.visualize.animate.movie import Show
-    from convcli.visualize.animate.movie import animate as animated
+    from convcli.visualize.animate.content import Selection
+    from convcli.visualize.animate.writer import Playback, write_animation
 
     settings = settings_of(given, given["kernel"])
     rows, columns = per_axis("every", given["every"] or 1, 2)
-    view = View((rows, columns) if given["every"] else None, given["most"], given["at"], given["frame"])
-    show = Show(given["fps"], None if given["numbers"] < 0 else given["numbers"])
+    view = Selection((rows, columns) if given["every"] else None, given["most"], given["at"], given["frame"])
+    show = Playback(given["fps"], None if given["numbers"] < 0 else given["numbers"])
     try:
         ledger = OutputLedger([image], options.kernel_files())
-        made = animated(
-            image, settings, view, show, OutputSpec(given["output"], given["format_name"]), ledger
-        )
+        made = write_animation(image, settings, view, show, given["output"], given["format_name"], ledger)
     except OutputError:
         raise
     except (ConvcliError, MemoryError) as error:
         raise ConvcliError(failure_message(image, error)) from error
-    for note in (made.target.note, *settings.notes):
+    for note in (made.note, *settings.notes):
         if note:
             tell(note)
-    if made.target.path is not None:
+    if made.names:
         plural = "frame" if made.frames == 1 else "frames"
         rows, columns = made.size
-        say(f"written: {made.target}, {made.frames} {plural} of {columns}×{rows}")
+        say(f"written: {made.names}, {made.frames} {plural} of {columns}×{rows}")

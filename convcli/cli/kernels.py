@@ -149,7 +149,7 @@ def show(kernel: Kernel, heat: bool | None, whole: bool) -> None:
     """The matrix of KERNEL, its facts, its frequency response, and the plan that it would get."""
     from convcli.core.tables import table
     from convcli.kernels.describe import facts, matrices, response
-    from convcli.visualize.terminal import colored
+    from convcli.visualize.terminal import kernel_cells
 
     title = f"{kernel.name}: {kernel.about.description}" if kernel.about.description else kernel.name
     say(title)
@@ -161,7 +161,7 @@ def show(kernel: Kernel, heat: bool | None, whole: bool) -> None:
             say(f"    {line}")
     if heat or (heat is None and _shows_colors()):
         full = os.environ.get("COLORTERM", "") in ("truecolor", "24bit")
-        for line in colored(kernel, full):
+        for line in kernel_cells(kernel, full):
             send(f"    {line}\n")
     rows = [*facts(kernel), *response(kernel), ("plan", _plan(kernel))]
     say("\n" + table(rows), end="")
@@ -219,7 +219,7 @@ def preview(image: str, tag: str | None, chosen: tuple[Kernel, ...], **given: An
     from convcli.formats import registry
     from convcli.formats.capacity import OutputKind, check
     from convcli.formats.header import Metadata
-    from convcli.visualize.preview import contact_sheet
+    from convcli.visualize.preview import preview_sheet
 
     target = Path(given["output"])
     target_format = registry.format_of_suffix(target.suffix)
@@ -229,7 +229,7 @@ def preview(image: str, tag: str | None, chosen: tuple[Kernel, ...], **given: An
     OutputLedger([image], options.kernel_files()).claim(target, given["force"])
     kernels_ = list(chosen) or _previewed(tag)
     try:
-        sheet = contact_sheet(image, kernels_, given["tile"], given["columns"] or 0, given["max_pixels"])
+        sheet = preview_sheet(image, kernels_, given["tile"], given["columns"] or 0, given["max_pixels"])
     except ImageError as error:
         raise ConvcliError(str(error) if image in str(error) else f"{one_line(image)}: {error}") from error
     rows, columns, colors = sheet.shape

@@ -15,10 +15,11 @@ from convcli.files.ledger import OutputLedger
 from convcli.files.stdout import check_stream, write_stream
 from convcli.pipeline.report import File, Report
 from convcli.pipeline.settings import Settings
-from convcli.visualize.maps import Exhibit, exhibit
-from convcli.visualize.page_file import PageFile, plate
-from convcli.visualize.scene import Scene, raster
-from convcli.visualize.terminal import NOTHING_SHOWN, screen, text
+from convcli.visualize.map_set import MapSet, compute_maps
+from convcli.visualize.raster import raster
+from convcli.visualize.scene import Scene
+from convcli.visualize.scene_file import SceneFile, scene_file
+from convcli.visualize.terminal import NOTHING_SHOWN, detect_terminal, terminal_text
 
 
 @frozen
@@ -48,7 +49,7 @@ class MapRenderer:
         spec = given["output"] or ""
         way = spec.removeprefix(TERMINAL) if spec.startswith(TERMINAL) else None
         if way:
-            screen(way)  # a mistake is told before any work
+            detect_terminal(way)  # a mistake is told before any work
         kind = "sheet" if given["sheet"] else "figure" if given["figure"] else "map"
         return cls(kind, given, each, ledger, way)
 
@@ -57,7 +58,7 @@ class MapRenderer:
         if self.way is not None:
             return self._shown(source, self.way)
         given = self.given
-        target = plate(source, self.kind, given["output"], given["format_name"])
+        target = scene_file(source, self.kind, given["output"], given["format_name"])
         target = replace(target, coding=coding_of(given))
         if target.path is None:
             check_stream()
@@ -72,22 +73,22 @@ class MapRenderer:
             write(target.path, data, given["force"])
         return [_located(map_.report, target, scene, len(data)) for map_ in found.maps]
 
-    def _exhibit(self, source: str) -> Exhibit:
-        return exhibit(source, self.each, self.given["common"] == "common")
+    def _exhibit(self, source: str) -> MapSet:
+        return compute_maps(source, self.each, self.given["common"] == "common")
 
-    def _scene(self, found: Exhibit) -> Scene:
+    def _scene(self, found: MapSet) -> Scene:
         tile: int = self.given["tile"]
         if self.kind == "figure":
             from convcli.visualize.figure import figure
 
             return figure(found, tile)
-        from convcli.visualize.sheet import contact_sheet
+        from convcli.visualize.sheet import map_sheet
 
-        return contact_sheet(found, tile, self.given["common"] == "common")
+        return map_sheet(found, tile, self.given["common"] == "common")
 
     def _shown(self, source: str, way: str) -> list[Report]:
         """Show them where there is a terminal."""
-        found, terminal = self._exhibit(source), screen(way)
+        found, terminal = self._exhibit(source), detect_terminal(way)
         if terminal is None:
             tell(f"{NOTHING_SHOWN}; -o term:blocks draws with characters anyway")
         if terminal is not None:
@@ -98,13 +99,13 @@ class MapRenderer:
             for name, pixels in zip(names, drawn, strict=False):
                 if len(drawn) > 1:
                     say(f"{found.name}, {name}")
-                send(text(pixels, terminal))
+                send(terminal_text(pixels, terminal))
         return [
             replace(map_.report, target=File("the terminal", "term", "RGB, 8-bit", 0)) for map_ in found.maps
         ]
 
 
-def _located(report: Report, target: PageFile, scene: Scene, size: int) -> Report:
+def _located(report: Report, target: SceneFile, scene: Scene, size: int) -> Report:
     name = str(target.path) if target.path else "standard output"
     kind = f"RGB, 8-bit, {scene.width} × {scene.height}"
     return replace(report, target=File(name, target.format_name, kind, size))

@@ -32,16 +32,16 @@ def view(images: tuple[str, ...], way: str | None, max_pixels: int | None) -> No
     from convcli.core.errors import ConvcliError, failure_message
     from convcli.files.input import Input
     from convcli.formats import registry as formats
-    from convcli.visualize.display import on_paper
-    from convcli.visualize.terminal import NOTHING_SHOWN, screen, text
+    from convcli.visualize.display import to_display
+    from convcli.visualize.terminal import NOTHING_SHOWN, detect_terminal, terminal_text
 
-    terminal = screen(way or "")
+    terminal = detect_terminal(way or "")
     failed = 0
     for image in images:
         try:
             with Input.open(image) as opened:
                 picture = formats.open_input(opened, max_pixels)[0]
-                pixels = on_paper(picture.pixels(), picture.header.bands)
+                pixels = to_display(picture.pixels(), picture.header.bands)
         except (ConvcliError, MemoryError) as error:
             if len(images) == 1:
                 raise ConvcliError(failure_message(image, error)) from error
@@ -51,7 +51,7 @@ def view(images: tuple[str, ...], way: str | None, max_pixels: int | None) -> No
         if terminal is not None:
             if len(images) > 1:
                 say(image)
-            send(text(pixels, terminal))
+            send(terminal_text(pixels, terminal))
     if terminal is None and failed < len(images):
         tell(f"{NOTHING_SHOWN}; --as blocks draws with characters anyway")
     if failed:

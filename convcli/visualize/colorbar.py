@@ -17,10 +17,10 @@ from convcli.core.numerals import short
 from convcli.core.rational import Number
 from convcli.pipeline.colormaps import MIDDLE, table
 from convcli.pipeline.mapping import Mapping
-from convcli.visualize.scene import FAINT, FRAME, Box, Item, Line, PlacedImage, Text, ascent
+from convcli.visualize.scene import FAINT, FRAME, Item, Line, PlacedImage, Rectangle, Text, ascent
 from convcli.visualize.text import width
 
-BAR: Final = 32
+BAR_HEIGHT: Final = 32
 """Pixels that a level bar takes with its numbers, and those in which an upright one is broad."""
 
 _THICK: Final = 12
@@ -34,7 +34,7 @@ _EXPONENT: Final = re.compile(r"e\+?(−?)0*(?=\d)")
 
 
 @frozen
-class Bar:
+class ColorBar:
     """What the pixels of 8 bits mean.
 
     Attributes:
@@ -125,34 +125,34 @@ def _regular(
     return kept if lost[0] <= may_lose[0] and lost[1] <= may_lose[1] else None
 
 
-def across(text: str) -> float:
+def text_width(text: str) -> float:
     """Pixels that a number at a level bar takes."""
     return width(text, _SMALL)
 
 
-def least(bar: Bar) -> int:
+def min_length(bar: ColorBar) -> int:
     """Pixels of a level bar whose ends have room for their numbers."""
-    return math.ceil(sum(across(short_number(end)) for end in bar.ends)) + 2 * _SPACE
+    return math.ceil(sum(text_width(short_number(end)) for end in bar.ends)) + 2 * _SPACE
 
 
-def level(bar: Bar, place: tuple[int, int], length: int) -> Iterator[Item]:
-    """A bar from left to right, its numbers below it, of `BAR` pixels in all."""
+def horizontal(bar: ColorBar, place: tuple[int, int], length: int) -> Iterator[Item]:
+    """A bar from left to right, its numbers below it, of `BAR_HEIGHT` pixels in all."""
     left, top = place
     colors = np.repeat(bar.colors(length)[None], _THICK, 0)
-    yield Box((left - 1, top - 1), length + 2, _THICK + 2, outline=FRAME)
+    yield Rectangle((left - 1, top - 1), length + 2, _THICK + 2, outline=FRAME)
     yield PlacedImage(place, colors)
     base = top + _THICK + _TICK + ascent(_SMALL)
-    for at, text in bar.numbers(length, across):
+    for at, text in bar.numbers(length, text_width):
         anchor = "start" if at == 0 else "end" if at == length - 1 else "middle"
         yield Line((left + at, top + _THICK + 1), (left + at, top + _THICK + _TICK))
         yield Text((left + at, base), text, _SMALL, FAINT, anchor)
 
 
-def upright(bar: Bar, place: tuple[int, int], length: int) -> Iterator[Item]:
+def vertical(bar: ColorBar, place: tuple[int, int], length: int) -> Iterator[Item]:
     """A bar from the bottom up, its numbers at its right."""
     left, top = place
     colors = np.repeat(bar.colors(length)[::-1, None], _THICK, 1)
-    yield Box((left - 1, top - 1), _THICK + 2, length + 2, outline=FRAME)
+    yield Rectangle((left - 1, top - 1), _THICK + 2, length + 2, outline=FRAME)
     yield PlacedImage(place, colors)
     for at, text in _upright_numbers(bar, length):
         height = top + length - 1 - at
@@ -160,11 +160,11 @@ def upright(bar: Bar, place: tuple[int, int], length: int) -> Iterator[Item]:
         yield Text((left + _THICK + _TICK + 4, height + 4), text, _SMALL, FAINT)
 
 
-def _upright_numbers(bar: Bar, length: int) -> list[tuple[int, str]]:
+def _upright_numbers(bar: ColorBar, length: int) -> list[tuple[int, str]]:
     return bar.numbers(length, lambda _: _SMALL, end=0.5)
 
 
-def room(bar: Bar, length: int) -> int:
+def vertical_width(bar: ColorBar, length: int) -> int:
     """Pixels across that `upright` takes."""
     widest = max(width(text, _SMALL) for _, text in _upright_numbers(bar, length))
     return _THICK + _TICK + 4 + math.ceil(widest)
@@ -174,9 +174,9 @@ def round_numbers(low: float, high: float, most: int) -> list[float]:
     """Multiples of 1, 2 or 5 times a power of ten within a range, at most so many."""
     if not low < high:
         return []
-    least = (high - low) / most
-    power = 10.0 ** math.floor(math.log10(least))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
+    minimum = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(minimum))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= minimum)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
 

@@ -16,7 +16,7 @@ NARROW: Final = 4
 """How many times integers may fall short of the range of their type before they are stretched to be seen."""
 
 
-def on_paper(pixels: Array, bands: bool = False) -> Array:
+def to_display(pixels: Array, bands: bool = False) -> Array:
     """(rows, columns, 1 or 3) of uint8; transparent pixels show white.
 
     Floats are drawn from their lowest to their highest value, and so are integers of more than 8 bits that
@@ -25,19 +25,19 @@ def on_paper(pixels: Array, bands: bool = False) -> Array:
     Args:
         bands: whether the last of 2 or 4 channels is not alpha; it is not shown.
     """
-    check_seen(pixels.shape[2])
+    check_displayable(pixels.shape[2])
     has_alpha = not bands and pixels.shape[2] in (2, 4)
     colors = pixels[..., :-1] if pixels.shape[2] in (2, 4) else pixels
-    drawn = drawn_range(colors)
-    shown = as_bytes(colors) if drawn is None else stretched(colors, *drawn)
+    drawn = display_range(colors)
+    shown = to_uint8(colors) if drawn is None else stretched(colors, *drawn)
     if not has_alpha:
         return shown
-    alpha = as_bytes(pixels[..., -1:]).astype(np.uint16)
+    alpha = to_uint8(pixels[..., -1:]).astype(np.uint16)
     mixed: Array = (shown * alpha + 255 * (255 - alpha) + 127) // 255
     return mixed.astype(np.uint8)
 
 
-def drawn_range(pixels: Array) -> tuple[int, int] | None:
+def display_range(pixels: Array) -> tuple[int, int] | None:
     """The lowest and highest of integers that fill too little of their type to be told apart, else None."""
     if pixels.dtype.kind not in "iu" or pixels.dtype.itemsize == 1 or not pixels.size:
         return None
@@ -52,7 +52,7 @@ def stretched(pixels: Array, low: float, high: float) -> Array:
         return np.clip((pixels.astype(np.float64) - low) * gain + 0.5, 0, 255).astype(np.uint8)
 
 
-def check_seen(channels: int) -> None:
+def check_displayable(channels: int) -> None:
     """Refuse channels that are no colors.
 
     Raises:
@@ -64,7 +64,7 @@ def check_seen(channels: int) -> None:
         )
 
 
-def as_bytes(pixels: Array) -> Array:
+def to_uint8(pixels: Array) -> Array:
     """Pixels of any type as 8 bits; floats from their lowest value to their highest."""
     if pixels.dtype == np.uint8:
         return pixels
@@ -76,7 +76,7 @@ def as_bytes(pixels: Array) -> Array:
     return stretched(np.nan_to_num(values, nan=low), low, high)
 
 
-def flat(pixels: Array) -> Array:
+def without_gray_axis(pixels: Array) -> Array:
     """(rows, columns) of gray ones, as Pillow takes them."""
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
@@ -120,4 +120,4 @@ class Scale:
         return (index + 0.5) * self.zoom / self.box
 
 
-AS_IT_IS: Final = Scale()
+UNSCALED: Final = Scale()

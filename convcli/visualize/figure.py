@@ -15,12 +15,12 @@ from convcli.core.frozen import frozen
 from convcli.core.rational import Number
 from convcli.kernels.kernel import ROUNDING
 from convcli.pipeline.color import white
-from convcli.visualize.colorbar import exact, room, round_numbers, short_number, upright
-from convcli.visualize.display import NARROW, Scale, flat, stretched
-from convcli.visualize.kernel_grid import Grids, numbers, points
-from convcli.visualize.maps import Exhibit, Exhibited
-from convcli.visualize.panels import framed, line
-from convcli.visualize.scene import FAINT, INK, Item, Line, Scene, Shape, Text
+from convcli.visualize.colorbar import exact, round_numbers, short_number, vertical, vertical_width
+from convcli.visualize.display import NARROW, Scale, stretched, without_gray_axis
+from convcli.visualize.kernel_grid import KernelGrid, cell_texts, font_size
+from convcli.visualize.map_set import DisplayMap, MapSet
+from convcli.visualize.panels import framed, text_line
+from convcli.visualize.scene import FAINT, INK, Item, Line, Polygon, Scene, Text
 from convcli.visualize.text import width
 
 MOST: Final = 12
@@ -42,7 +42,7 @@ _TICKS: Final = 6
 _APART, _CLOSE = 36, 20  # pixels between round numbers, and between those of every pixel
 
 
-def figure(exhibit: Exhibit, tile: int) -> Scene:
+def figure(exhibit: MapSet, tile: int) -> Scene:
     """A row for each map; input and maps are drawn at one scale, at which the largest takes ``tile`` pixels.
 
     Raises:
@@ -79,7 +79,7 @@ def _lowered(high: int, middle: int) -> int:
     return 0 if middle <= high - _ARROW // 2 else max(middle - high // 2, 0)
 
 
-def _contrasted(exhibit: Exhibit) -> tuple[Array, str]:
+def _contrasted(exhibit: MapSet) -> tuple[Array, str]:
     """The picture, and words on its shades: few values that are near each other go from black to white."""
     values, drawn = exhibit.values, exhibit.drawn
     if drawn is not None:
@@ -92,11 +92,11 @@ def _contrasted(exhibit: Exhibit) -> tuple[Array, str]:
     return stretched(values, low, high)[..., None], f", drawn from {low} to {high}"
 
 
-def _input(exhibit: Exhibit, scale: Scale, place: tuple[int, int], wide: int) -> Iterator[Item]:
+def _input(exhibit: MapSet, scale: Scale, place: tuple[int, int], wide: int) -> Iterator[Item]:
     header, (picture, words) = exhibit.header, _contrasted(exhibit)
     facts = f"{header.rows} × {header.columns}, {header.kind}{words}"
     yield from _heading(place, exhibit.name, facts, wide)
-    yield from _picture(place, flat(scale.drawn(picture)), scale, exhibit.values)
+    yield from _picture(place, without_gray_axis(scale.drawn(picture)), scale, exhibit.values)
     yield from _axes(place, (header.rows, header.columns), scale)
 
 
@@ -106,8 +106,8 @@ def _picture(place: tuple[int, int], pixels: Array, scale: Scale, values: Array 
     if values is not None and scale.box == 1:
         colors = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
         texts = np.array([short_number(_meant(value)) for value in values.flat], object)
-        size = points(texts.flat, scale.zoom)
-        yield from numbers(place, texts.reshape(values.shape), colors, scale.zoom, size)
+        size = font_size(texts.flat, scale.zoom)
+        yield from cell_texts(place, texts.reshape(values.shape), colors, scale.zoom, size)
 
 
 def _meant(value: Any) -> Number:
@@ -119,7 +119,7 @@ def _meant(value: Any) -> Number:
 class _Row:
     """A kernel, and the map that it makes."""
 
-    map_: Exhibited
+    map_: DisplayMap
     scale: Scale
     tile: int
 
@@ -134,8 +134,8 @@ class _Row:
         return rows * self.scale.zoom, columns * self.scale.zoom
 
     @property
-    def grids(self) -> Grids:
-        return Grids.of(self.map_, self.tile)
+    def grids(self) -> KernelGrid:
+        return KernelGrid.of(self.map_, self.tile)
 
     @property
     def middle(self) -> int:
@@ -163,7 +163,7 @@ class _Row:
 
     @property
     def map_width(self) -> int:
-        beside = self.size[1] + _BESIDE + room(self.map_.bar, self.bar)
+        beside = self.size[1] + _BESIDE + vertical_width(self.map_.bar, self.bar)
         return math.ceil(max(beside, width(_facts_of_map(self.map_), _SMALL)))
 
     def items(self, lefts: tuple[int, int], top: int) -> Iterator[Item]:
@@ -176,10 +176,10 @@ class _Row:
         yield from _heading((right, top), "feature map", _facts_of_map(map_), self.map_width)
         yield from _picture((right, top), self.pixels, self.scale, map_.values)
         yield from _axes((right, top), map_.shades.shape[:2], self.scale)
-        yield from upright(map_.bar, (right + self.size[1] + _BESIDE, top), self.bar)
+        yield from vertical(map_.bar, (right + self.size[1] + _BESIDE, top), self.bar)
 
 
-def _facts_of_kernel(map_: Exhibited) -> str:
+def _facts_of_kernel(map_: DisplayMap) -> str:
     kernel = map_.settings.kernel
     (rows, columns), inputs = kernel.size, kernel.tensor_shape[-2]
     size = f"{rows} × {columns}{f' × {inputs}' if inputs > 1 else ''} weights"
@@ -191,7 +191,7 @@ def _facts_of_kernel(map_: Exhibited) -> str:
     return f"{size}, sum {short_number(exact(meant))}"
 
 
-def _facts_of_map(map_: Exhibited) -> str:
+def _facts_of_map(map_: DisplayMap) -> str:
     rows, columns = map_.shades.shape[:2]
     low, high = (short_number(value) for value in (map_.report.low, map_.report.high))
     return f"{rows} × {columns}, values {low} … {high}"
@@ -199,8 +199,8 @@ def _facts_of_map(map_: Exhibited) -> str:
 
 def _heading(place: tuple[int, int], title: str, facts: str, room: int, number: str = "") -> Iterator[Item]:
     left, top = place
-    yield from line((left, top - _HEAD), title, _TITLE, INK, room, number)
-    yield from line((left, top - _HEAD + _TITLE + 6), facts, _SMALL, FAINT, room + 24)
+    yield from text_line((left, top - _HEAD), title, _TITLE, INK, room, number)
+    yield from text_line((left, top - _HEAD + _TITLE + 6), facts, _SMALL, FAINT, room + 24)
 
 
 def _axes(place: tuple[int, int], size: tuple[int, int], scale: Scale) -> Iterator[Item]:
@@ -228,4 +228,4 @@ def _ticks(size: int, length: int) -> list[int]:
 def _arrow(left: int, middle: int) -> Iterator[Item]:
     right = left + _ARROW - 16
     yield Line((left, middle), (right - 6, middle))
-    yield Shape(((right - 7, middle - 4), (right - 7, middle + 4), (right, middle)))
+    yield Polygon(((right - 7, middle - 4), (right - 7, middle + 4), (right, middle)))

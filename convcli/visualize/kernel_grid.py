@@ -14,9 +14,9 @@ from convcli.core.frozen import frozen
 from convcli.core.numerals import text_of
 from convcli.pipeline.colormaps import diverging
 from convcli.visualize.colorbar import short_number
-from convcli.visualize.maps import Exhibited
-from convcli.visualize.panels import MOST_PLANES, framed, line, planes
-from convcli.visualize.scene import FAINT, FRAME, INK, Box, Item, Text
+from convcli.visualize.map_set import DisplayMap
+from convcli.visualize.panels import MOST_PLANES, framed, planes, text_line
+from convcli.visualize.scene import FAINT, FRAME, INK, Item, Rectangle, Text
 from convcli.visualize.text import width
 
 _SMALL: Final = 12  # points
@@ -36,7 +36,7 @@ _WHITE: Final = (255, 255, 255)
 
 
 @frozen(eq=False)
-class Grids:
+class KernelGrid:
     """A kernel's weights as squares with numbers, one plane below the other, and the words under them.
 
     Attributes:
@@ -52,7 +52,7 @@ class Grids:
     words: list[str]
 
     @classmethod
-    def of(cls, map_: Exhibited, tile: int) -> Grids:
+    def of(cls, map_: DisplayMap, tile: int) -> KernelGrid:
         """Squares so large that all planes fit ``tile`` pixels where they can."""
         kernel = map_.settings.kernel
         shown = planes(kernel, map_.report.index)
@@ -65,7 +65,7 @@ class Grids:
         usual = min(_CELL, max(min(room // high, tile // broad), 1))
         texts, cell = _written(shown, usual, (_SQUARE if high <= _FEW else _CLOSE) if broad <= _FEW else 1)
         said = [f"× 1/{share}"] if share > 1 else []
-        if not all(points(plane.flat, cell) for plane in texts):
+        if not all(font_size(plane.flat, cell) for plane in texts):
             said = [_range_of(shown, share)]
         return cls(shown, texts, cell, said + below)
 
@@ -87,12 +87,12 @@ class Grids:
         """The squares and the words."""
         left, top = place
         limit = max(float(np.abs(plane).max()) for plane in self.planes)
-        size = min(points(texts.flat, self.cell) for texts in self.texts)
+        size = min(font_size(texts.flat, self.cell) for texts in self.texts)
         for plane, texts in zip(self.planes, self.texts, strict=True):
             yield from self._plane(diverging(plane.astype(np.float64), limit), texts, (left, top), size)
             top += plane.shape[0] * self.cell + _BELOW
         for words in self.words:
-            yield from line((left, top), words, _SMALL, FAINT, 1e9)
+            yield from text_line((left, top), words, _SMALL, FAINT, 1e9)
             top += 16
 
     def _plane(self, colors: Array, texts: Array, place: tuple[int, int], size: int) -> Iterator[Item]:
@@ -103,11 +103,11 @@ class Grids:
         for row, column in np.ndindex(texts.shape):
             corner = left + column * self.cell, top + row * self.cell
             red, green, blue = (int(part) for part in colors[row, column])
-            yield Box(corner, self.cell + 1, self.cell + 1, (red, green, blue), FRAME)
-        yield from numbers(place, texts, colors, self.cell, size)
+            yield Rectangle(corner, self.cell + 1, self.cell + 1, (red, green, blue), FRAME)
+        yield from cell_texts(place, texts, colors, self.cell, size)
 
 
-def numbers(place: tuple[int, int], texts: Array, colors: Array, cell: int, size: int) -> Iterator[Item]:
+def cell_texts(place: tuple[int, int], texts: Array, colors: Array, cell: int, size: int) -> Iterator[Item]:
     """A text of so many points in each cell of a grid of these colors, (rows, columns, 3); none for 0."""
     left, top = place
     if not size:
@@ -118,7 +118,7 @@ def numbers(place: tuple[int, int], texts: Array, colors: Array, cell: int, size
         yield Text(middle, str(texts[row, column]), size, ink, "middle")
 
 
-def points(texts: Iterable[str], cell: int) -> int:
+def font_size(texts: Iterable[str], cell: int) -> int:
     """The largest size at which every text fits a cell; 0 where none does."""
     different = set(texts)
     for size in _SIZES:
@@ -133,7 +133,7 @@ def _written(shown: list[Array], usual: int, most: int) -> tuple[list[Array], in
         texts = [_texts(plane, digits) for plane in shown]
         longest = max(len(text) for plane in texts for text in plane.flat)
         cell = max(usual, min(8 * longest + 10, most))
-        if all(points(plane.flat, cell) for plane in texts):
+        if all(font_size(plane.flat, cell) for plane in texts):
             return texts, cell
     return texts, usual
 
@@ -161,7 +161,7 @@ def _range_of(shown: list[Array], share: int) -> str:
     return f"weights {short_number(ends[0])} … {short_number(ends[1])}"
 
 
-def words_of(map_: Exhibited) -> list[str]:
+def words_of(map_: DisplayMap) -> list[str]:
     """What is done with the weights: their bias, direction and steps."""
     settings, report = map_.settings, map_.report
     kernel = settings.kernel

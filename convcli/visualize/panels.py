@@ -13,22 +13,22 @@ from convcli.core.frozen import frozen
 from convcli.core.rational import FloatArray
 from convcli.kernels.kernel import Kernel
 from convcli.pipeline.colormaps import MIDDLE, shades, table
-from convcli.visualize.colorbar import BAR, Bar, least, level
+from convcli.visualize.colorbar import BAR_HEIGHT, ColorBar, horizontal, min_length
 from convcli.visualize.display import Scale
+from convcli.visualize.raster import raster
 from convcli.visualize.scene import (
     FAINT,
     FRAME,
     GROUND,
     INK,
-    Box,
     Item,
     Line,
     PlacedImage,
+    Rectangle,
     Scene,
     Text,
     ascent,
     fitted,
-    raster,
 )
 from convcli.visualize.text import Ink, width, wrapped
 
@@ -71,7 +71,7 @@ class Panel:
     note: str = ""
     badges: tuple[Array, ...] = ()
     zoom: int = 1
-    bar: Bar | None = None
+    bar: ColorBar | None = None
     number: str = ""
     unseen: int = 0
 
@@ -99,16 +99,16 @@ class Panel:
         """Pixels across for the badges, the bar's ends and, up to a limit, the words."""
         badges = self.badges_width(side)
         words = max(self.title_width(_WANTED, side), math.ceil(width(self.note, _SMALL)) + badges)
-        return max(min(words, _WORDS + badges), least(self.bar) if self.bar else 0)
+        return max(min(words, _WORDS + badges), min_length(self.bar) if self.bar else 0)
 
 
-def sheet(panels: Sequence[Panel], title: str = "", columns: int = 0, footer: str = "") -> Array:
+def panel_image(panels: Sequence[Panel], title: str = "", columns: int = 0, footer: str = "") -> Array:
     """`page` as pixels, (rows, columns, 3) of uint8."""
-    return raster(page(panels, title, columns, footer))
+    return raster(panel_page(panels, title, columns, footer))
 
 
-def page(
-    panels: Sequence[Panel], title: str = "", columns: int = 0, footer: str = "", bar: Bar | None = None
+def panel_page(
+    panels: Sequence[Panel], title: str = "", columns: int = 0, footer: str = "", bar: ColorBar | None = None
 ) -> Scene:
     """Panels in rows; every cell is as large as the largest panel.
 
@@ -119,23 +119,23 @@ def page(
     high = max(panel.size[0] for panel in panels)
     head = _LABEL + 6 + (_SMALL + 6 if any(panel.note for panel in panels) else 0)
     wide, label = _broad(panels, head - _AIR)
-    foot = _UNDER + BAR if any(panel.bar for panel in panels) else 0
+    foot = _UNDER + BAR_HEIGHT if any(panel.bar for panel in panels) else 0
     columns = min(columns or _columns(len(panels), wide, high + head + foot), len(panels))
     rows = -(-len(panels) // columns)
     top = _MARGIN + (_TITLE + _GAP if title else 0)
     across = max(columns * (wide + _GAP) - _GAP, min(math.ceil(width(title, _LABEL)), _WORDS_ABOVE))
     bottom = top + rows * (head + high + foot + _GAP) - _GAP
     points = next((size for size in (_TITLE, 20) if width(title, size) <= across), _LABEL)
-    items: list[Item] = [*line((_MARGIN, _MARGIN), title, points, INK, across)]
+    items: list[Item] = [*text_line((_MARGIN, _MARGIN), title, points, INK, across)]
     for index, panel in enumerate(panels):
         row, column = divmod(index, columns)
         place = _MARGIN + column * (wide + _GAP), top + row * (head + high + foot + _GAP)
         items += _panel(panel, place, wide, head, label)
     if bar:
-        items += level(bar, (_MARGIN, bottom + _GAP), across)
-        bottom += _GAP + BAR
+        items += horizontal(bar, (_MARGIN, bottom + _GAP), across)
+        bottom += _GAP + BAR_HEIGHT
     for text in wrapped(footer, _SMALL, across):
-        items += line((_MARGIN, bottom + _GAP), text, _SMALL, FAINT, across)
+        items += text_line((_MARGIN, bottom + _GAP), text, _SMALL, FAINT, across)
         bottom += _SMALL + _LEADING
     bottom += _GAP - _LEADING if footer else 0
     return Scene(across + 2 * _MARGIN, bottom + _MARGIN, tuple(items), title)
@@ -171,12 +171,12 @@ def _panel(panel: Panel, place: tuple[int, int], wide: int, head: int, label: in
         right -= badge.shape[1] * zoom
         yield from _weights((right, top + (side - badge.shape[0] * zoom) // 2), badge, zoom)
         right -= _BETWEEN
-    yield from line((left, top), panel.title, label, INK, room, panel.number)
-    yield from line((left, top + _LABEL + 4), panel.note, _SMALL, FAINT, room)
+    yield from text_line((left, top), panel.title, label, INK, room, panel.number)
+    yield from text_line((left, top + _LABEL + 4), panel.note, _SMALL, FAINT, room)
     yield from framed((left, top + head), panel.pixels, panel.zoom)
     if panel.bar:
-        length = max(columns, least(panel.bar), min(wide, _WORDS))
-        yield from level(panel.bar, (left, top + head + rows + _UNDER), length)
+        length = max(columns, min_length(panel.bar), min(wide, _WORDS))
+        yield from horizontal(panel.bar, (left, top + head + rows + _UNDER), length)
 
 
 def _zoom(badge: Array, side: int) -> int:
@@ -200,11 +200,11 @@ def _weights(place: tuple[int, int], badge: Array, zoom: int) -> Iterator[Item]:
 def framed(place: tuple[int, int], pixels: Array, zoom: int = 1) -> Iterator[Item]:
     """A picture in a thin frame."""
     (left, top), (rows, columns) = place, pixels.shape[:2]
-    yield Box((left - 1, top - 1), columns * zoom + 2, rows * zoom + 2, outline=FRAME)
+    yield Rectangle((left - 1, top - 1), columns * zoom + 2, rows * zoom + 2, outline=FRAME)
     yield PlacedImage(place, pixels, zoom)
 
 
-def line(
+def text_line(
     place: tuple[int, int], text: str, size: int, ink: Ink, room: float, end: str = ""
 ) -> Iterator[Text]:
     """One line below ``place``, made to fit the room; none where there is no text."""

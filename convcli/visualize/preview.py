@@ -22,8 +22,8 @@ from convcli.pipeline.convolution import convolution_of
 from convcli.pipeline.feature_map import FeatureMap, feature_maps
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.settings import Settings
-from convcli.visualize.display import flat, on_paper
-from convcli.visualize.panels import Panel, kernel_badges, sheet
+from convcli.visualize.display import to_display, without_gray_axis
+from convcli.visualize.panels import Panel, kernel_badges, panel_image
 
 TILE: Final = 160  # pixels, the longer side of a panel's picture
 _SEEN: Final = 0.995
@@ -33,7 +33,7 @@ _FOOTER: Final = (
 )
 
 
-def contact_sheet(
+def preview_sheet(
     source: str, kernels: Sequence[Kernel], tile: int, columns: int, max_pixels: int | None
 ) -> Array:
     """The picture, and what each kernel makes of it at this size, (rows, columns, 3) uint8.
@@ -45,11 +45,11 @@ def contact_sheet(
         ConvcliError: the picture cannot be read, or a kernel does not fit it.
     """
     small = thumbnail(source, tile, max_pixels)
-    panels = [Panel("the picture", flat(small))]
+    panels = [Panel("the picture", without_gray_axis(small))]
     for kernel in kernels:
         panels += _panels(small, kernel)
     name = "standard input" if source == files.STREAM else Path(source).name
-    return sheet(panels, f"{one_line(name)}, {len(panels) - 1} feature maps", columns, _FOOTER)
+    return panel_image(panels, f"{one_line(name)}, {len(panels) - 1} feature maps", columns, _FOOTER)
 
 
 def _panels(small: Array, kernel: Kernel) -> list[Panel]:
@@ -64,7 +64,9 @@ def _panels(small: Array, kernel: Kernel) -> list[Panel]:
 def _panel(kernel: Kernel, index: int, pixels: Array, map_: FeatureMap) -> Panel:
     name, number = map_name(kernel, index)
     drawn, unseen = kernel_badges(kernel, index)
-    return Panel(one_line(name), flat(pixels), _short(map_.mapping), drawn, number=number, unseen=unseen)
+    return Panel(
+        one_line(name), without_gray_axis(pixels), _short(map_.mapping), drawn, number=number, unseen=unseen
+    )
 
 
 def _limit(small: Array, settings: Settings) -> float:
@@ -85,8 +87,8 @@ def thumbnail(source: str, tile: int, max_pixels: int | None) -> Array:
 
     with files.Input.open(source) as opened:
         picture = registry.open_input(opened, max_pixels)[0]
-        pixels = on_paper(picture.pixels(), picture.header.bands)
-    image = Image.fromarray(flat(pixels))
+        pixels = to_display(picture.pixels(), picture.header.bands)
+    image = Image.fromarray(without_gray_axis(pixels))
     image.thumbnail((tile, tile), Image.Resampling.LANCZOS)
     return np.atleast_3d(np.asarray(image))
 

@@ -1,88 +1,96 @@
-"""Boxes, lines, texts and pictures at places of a page, drawn as pixels or written as SVG."""
+"""Scenes: text, lines, rectangles, polygons and images at fixed positions on a page.
+
+Everything that is drawn, from sheets and figures to the frames of animations, is laid out as a `Scene`, which
+`raster` turns into pixels and `svg` into a vector file.
+"""
 
 from __future__ import annotations
 
-import base64
-import html
-from collections.abc import Callable, Iterable
-from typing import Any, Final
-
-import numpy as np
+from typing import Final
 
 from convcli.core.dtypes import Array
-from convcli.core.errors import one_line
 from convcli.core.frozen import frozen
-from convcli.formats.header import Metadata
-from convcli.formats.png.png import Png
-from convcli.visualize import text as lettering
-from convcli.visualize.text import Ink
-
-Place = tuple[float, float]
-"""Pixels from the left and from the top."""
+from convcli.visualize.text import MIDDLE, Ink, Point, cut, font, width
 
 GROUND: Final = (250, 250, 248)
 INK: Final = (28, 30, 34)
 FAINT: Final = (96, 100, 106)
 FRAME: Final = (208, 210, 212)
-_LEAST: Final = 12  # points
+_SMALLEST: Final = 12  # points, down to which text shrinks before it is cut
 _SHRINK: Final = 3
-_FAMILY: Final = "Aileron, Helvetica, Arial, sans-serif"
 
 
 @frozen
 class Text:
-    """One line that stands on ``place``, which is its ``start``, ``middle`` or ``end``."""
+    """One line of text.
 
-    place: Place
+    Attributes:
+        place: (x, y) of the baseline's ``start``, ``middle`` or ``end``, as ``anchor`` says.
+        size: font size in pixels.
+    """
+
+    place: Point
     text: str
     size: int
     ink: Ink = INK
     anchor: str = "start"
 
+    @classmethod
+    def below(cls, corner: Point, text: str, size: int, ink: Ink = INK) -> Text:
+        """Text whose line box has its top left corner at ``corner``."""
+        return cls((corner[0], corner[1] + size), text, size, ink)
+
+    @classmethod
+    def centered(cls, center: Point, text: str, size: int, ink: Ink = INK) -> Text:
+        """Text centered at ``center`` in both directions."""
+        return cls((center[0], center[1] - MIDDLE * size + size), text, size, ink, "middle")
+
 
 @frozen
 class Line:
-    """A level or upright stroke, a pixel wide."""
+    """A line one pixel wide: horizontal or vertical, or antialiased at any angle where ``smooth``."""
 
-    start: Place
-    end: Place
+    start: Point
+    end: Point
     ink: Ink = FAINT
+    smooth: bool = False
 
 
 @frozen
-class Shape:
+class Polygon:
     """A filled polygon."""
 
-    corners: tuple[Place, ...]
+    corners: tuple[Point, ...]
     ink: Ink = FAINT
 
 
 @frozen
-class Box:
-    """A rectangle, filled, with an outline inside its edge, or both."""
+class Rectangle:
+    """A rectangle with a fill, an outline of ``stroke`` pixels inside its edges, or both."""
 
-    place: Place
+    place: Point
     width: int
     height: int
     fill: Ink | None = None
     outline: Ink | None = None
+    stroke: int = 1
 
 
 @frozen(eq=False)
 class PlacedImage:
-    """Pixels, (rows, columns) or (rows, columns, 3) of uint8, each drawn ``zoom`` pixels wide and high."""
+    """An image, (rows, columns) or (rows, columns, 3) of uint8, with every pixel ``zoom`` pixels wide."""
 
-    place: Place
+    place: Point
     pixels: Array
     zoom: int = 1
 
 
-Item = Text | Line | Shape | Box | PlacedImage
+Item = Text | Line | Polygon | Rectangle | PlacedImage
 
 
 @frozen(eq=False)
 class Scene:
-    """A page of so many pixels, and what is drawn on it, the first lowest."""
+    """A page of ``width`` by ``height`` pixels and its items, painted in order."""
 
     width: int
     height: int
@@ -90,118 +98,20 @@ class Scene:
     title: str = ""
 
 
-def raster(scene: Scene) -> Array:
-    """The page as (rows, columns, 3) of uint8."""
-    from PIL import Image, ImageDraw
-
-    image = Image.new("RGB", (scene.width, scene.height), GROUND)
-    draw = ImageDraw.Draw(image)
-    for item in scene.items:
-        if isinstance(item, PlacedImage):
-            pixels = item.pixels.repeat(item.zoom, 0).repeat(item.zoom, 1)
-            image.paste(Image.fromarray(pixels), _whole(item.place))
-        elif isinstance(item, Text):
-            anchor = {"start": "ls", "middle": "ms", "end": "rs"}[item.anchor]
-            lettering.write(image, item.place, item.text, item.size, item.ink, anchor)
-        elif isinstance(item, Box):
-            left, top = _whole(item.place)
-            corners = (left, top, left + item.width - 1, top + item.height - 1)
-            draw.rectangle(corners, fill=item.fill, outline=item.outline)
-        elif isinstance(item, Line):
-            draw.line((_whole(item.start), _whole(item.end)), fill=item.ink)
-        else:
-            draw.polygon([_whole(corner) for corner in item.corners], fill=item.ink)
-    return np.asarray(image)
-
-
-def _whole(place: Place) -> tuple[int, int]:
-    return round(place[0]), round(place[1])
-
-
 def ascent(size: int) -> int:
-    """Pixels from the top of a line to where it stands."""
-    return int(lettering.font(size).getmetrics()[0])
+    """Pixels from the top of a line of text to its baseline."""
+    return int(font(size).getmetrics()[0])
 
 
-def fitted(text: str, size: int, room: float, end: str = "") -> tuple[str, int]:
-    """One line and its size, a little smaller where that makes it fit the room, else cut before ``end``."""
-    if lettering.width(text + end, size) > room:
-        size = max(size - _SHRINK, min(size, _LEAST))
-    return lettering.cut(text, size, room - lettering.width(end, size)) + end, size
+def fitted(text: str, size: int, room: float, suffix: str = "") -> tuple[str, int]:
+    """Make one line fit: a slightly smaller font if that is enough, else the text cut before ``suffix``.
 
+    Args:
+        room: available width in pixels.
 
-def svg(scene: Scene) -> str:
-    """The page as an SVG 1.1 file; pictures lie in it as PNG."""
-    size = f'width="{scene.width}" height="{scene.height}" viewBox="0 0 {scene.width} {scene.height}"'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{_FAMILY}">'
-    title = f"<title>{_escaped(scene.title)}</title>"
-    ground = f'<rect width="100%" height="100%" fill="{_hex(GROUND)}"/>'
-    return "\n".join([head, title, ground, *map(_element, scene.items), "</svg>", ""])
-
-
-def _element(item: Item) -> str:
-    write: Callable[[Any], str] = _ELEMENTS[type(item)]
-    return write(item)
-
-
-def _text(item: Text) -> str:
-    where = _attributes(x=item.place[0], y=item.place[1], font_size=item.size, fill=_hex(item.ink))
-    anchor = "" if item.anchor == "start" else f' text-anchor="{item.anchor}"'
-    return f"<text {where}{anchor}>{_escaped(item.text)}</text>"
-
-
-def _line(item: Line) -> str:
-    (left, top), (right, bottom) = item.start, item.end
-    ends = _attributes(x1=left + 0.5, y1=top + 0.5, x2=right + 0.5, y2=bottom + 0.5)
-    return f'<line {ends} stroke="{_hex(item.ink)}"/>'
-
-
-def _shape(item: Shape) -> str:
-    points = " ".join(f"{x:g},{y:g}" for x, y in item.corners)
-    return f'<polygon points="{points}" fill="{_hex(item.ink)}"/>'
-
-
-def _box(item: Box) -> str:
-    inset = 0.5 if item.outline else 0.0
-    where = _attributes(
-        x=item.place[0] + inset,
-        y=item.place[1] + inset,
-        width=item.width - 2 * inset,
-        height=item.height - 2 * inset,
-        fill=_hex(item.fill) if item.fill else "none",
-    )
-    outline = f' stroke="{_hex(item.outline)}"' if item.outline else ""
-    return f"<rect {where}{outline}/>"
-
-
-def _picture(item: PlacedImage) -> str:
-    rows, columns = item.pixels.shape[:2]
-    pixels = item.pixels if item.pixels.ndim == 3 else item.pixels[..., None]
-    data = base64.b64encode(Png().encode(np.ascontiguousarray(pixels), Metadata())).decode("ascii")
-    where = _attributes(x=item.place[0], y=item.place[1], width=columns * item.zoom, height=rows * item.zoom)
-    sharp = ' style="image-rendering:pixelated"' if item.zoom > 1 else ""
-    return f'<image {where} preserveAspectRatio="none"{sharp} href="data:image/png;base64,{data}"/>'
-
-
-_ELEMENTS: Final[dict[type, Callable[[Any], str]]] = {
-    Text: _text,
-    Line: _line,
-    Shape: _shape,
-    Box: _box,
-    PlacedImage: _picture,
-}
-
-
-def _attributes(**values: float | str) -> str:
-    words = {key.replace("_", "-"): value for key, value in values.items()}
-    return " ".join(
-        f'{key}="{value if isinstance(value, str) else f"{value:g}"}"' for key, value in words.items()
-    )
-
-
-def _escaped(text: str) -> str:
-    return html.escape(one_line(text))
-
-
-def _hex(ink: Iterable[int]) -> str:
-    return "#" + bytes(ink).hex()
+    Returns:
+        The text with its suffix, and the font size.
+    """
+    if width(text + suffix, size) > room:
+        size = max(size - _SHRINK, min(size, _SMALLEST))
+    return cut(text, size, room - width(suffix, size)) + suffix, size

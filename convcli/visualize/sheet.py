@@ -6,14 +6,14 @@ from typing import Final
 
 from convcli.visualize.colorbar import short_number
 from convcli.visualize.display import Scale
-from convcli.visualize.maps import Exhibit, Exhibited
-from convcli.visualize.panels import Panel, kernel_badges, page
+from convcli.visualize.map_set import DisplayMap, MapSet
+from convcli.visualize.panels import Panel, kernel_badges, panel_page
 from convcli.visualize.scene import Scene
 
 _ABREAST: Final = 3  # panels in one row
 
 
-def contact_sheet(exhibit: Exhibit, tile: int, common: bool) -> Scene:
+def map_sheet(exhibit: MapSet, tile: int, common: bool) -> Scene:
     """A panel for each map, drawn at the scale at which the largest takes ``tile`` pixels.
 
     Args:
@@ -28,15 +28,15 @@ def contact_sheet(exhibit: Exhibit, tile: int, common: bool) -> Scene:
     count = "1 feature map" if len(maps) == 1 else f"{len(maps)} feature maps"
     count += f", {sizes.pop()}" if len(sizes) == 1 else ""
     columns = len(panels) if len(panels) <= _ABREAST else 0
-    return page(panels, f"{exhibit.name}, {count}", columns, bar=bar)
+    return panel_page(panels, f"{exhibit.name}, {count}", columns, bar=bar)
 
 
-def _size(map_: Exhibited) -> str:
+def _size(map_: DisplayMap) -> str:
     rows, columns = map_.shades.shape[:2]
     return f"{rows} × {columns}"
 
 
-def _panel(map_: Exhibited, scale: Scale, barred: bool, sized: bool) -> Panel:
+def _panel(map_: DisplayMap, scale: Scale, barred: bool, sized: bool) -> Panel:
     """A map with its range, and with its size where others have another."""
     low, high = (short_number(value) for value in (map_.report.low, map_.report.high))
     note = f"{_size(map_)}, {low} … {high}" if sized else f"{low} … {high}"

@@ -25,7 +25,7 @@ from convcli.kernels.describe import MOST_SHOWN
 from convcli.kernels.kernel import Kernel
 from convcli.visualize.display import Scale
 
-WAYS: Final = ("blocks", "kitty", "iterm2")
+PROTOCOLS: Final = ("blocks", "kitty", "iterm2")
 _PIECE: Final = 4096
 _LEAST: Final = 64  # pixels a side, up to which small pictures are drawn larger
 _LETTER: Final = 8, 16  # pixels of a letter, where nobody says
@@ -34,11 +34,11 @@ _ESC: Final = "\033"
 
 
 @frozen
-class Screen:
+class Terminal:
     """How a terminal shows pictures.
 
     Attributes:
-        way: of `WAYS`.
+        way: of `PROTOCOLS`.
         full: whether it has 24-bit colors, else 256.
         columns, lines: letters.
     """
@@ -52,25 +52,24 @@ class Screen:
 NOTHING_SHOWN: Final = "nothing is shown, because standard output is not a terminal that can"
 
 
-def screen(way: str = "") -> Screen | None:
+def detect_terminal(way: str = "") -> Terminal | None:
     """The terminal at standard output, by what the environment says of it, or None where there is none.
 
     Args:
-        way: of `WAYS`, to use it in any case, also where there is no terminal.
+        way: of `PROTOCOLS`, to use it in any case, also where there is no terminal.
 
     Raises:
         ArgumentError: another way.
     """
-    if way and way not in WAYS:
-        raise ArgumentError(
-            f"{quoted(way)} is no way to show a picture; allowed: {', '.join(WAYS)}{suggest(way, WAYS)}"
-        )
+    if way and way not in PROTOCOLS:
+        allowed = f"{', '.join(PROTOCOLS)}{suggest(way, PROTOCOLS)}"
+        raise ArgumentError(f"unknown terminal protocol {quoted(way)}; allowed: {allowed}")
     terminal = sys.stdout is not None and sys.stdout.isatty()
     if not way and (not terminal or os.environ.get("TERM") == "dumb"):
         return None
     size = shutil.get_terminal_size()
     full = os.environ.get("COLORTERM", "") in ("truecolor", "24bit") or (bool(way) and not terminal)
-    return Screen(way or _protocol(), full, max(size.columns, 1), max(size.lines, 2))
+    return Terminal(way or _protocol(), full, max(size.columns, 1), max(size.lines, 2))
 
 
 def _protocol() -> str:
@@ -85,21 +84,21 @@ def _protocol() -> str:
     return "blocks"
 
 
-def text(pixels: Array, screen: Screen) -> str:
+def terminal_text(pixels: Array, terminal: Terminal) -> str:
     """What shows a picture, (rows, columns[, 1 or 3]) of uint8, made to fit, and ends its line."""
-    fitting = _fitted(pixels if pixels.ndim == 3 else pixels[..., None], screen)
-    if screen.way == "blocks":
-        return "".join(f"{line}{_ESC}[0m\n" for line in _blocks(fitting, screen.full))
+    fitting = _fitted(pixels if pixels.ndim == 3 else pixels[..., None], terminal)
+    if terminal.way == "blocks":
+        return "".join(f"{line}{_ESC}[0m\n" for line in _blocks(fitting, terminal.full))
     data = Png().encode(fitting, Metadata())
-    if screen.way == "kitty":
+    if terminal.way == "kitty":
         return "".join(_kitty(base64.b64encode(data).decode("ascii"))) + "\n"
     return f"{_ESC}]1337;File=inline=1;size={len(data)}:{base64.b64encode(data).decode('ascii')}\a\n"
 
 
-def _fitted(pixels: Array, screen: Screen) -> Array:
+def _fitted(pixels: Array, terminal: Terminal) -> Array:
     """The picture where it fits all but a line of the terminal, else averaged; a small one enlarged."""
-    across, down = (1, 2) if screen.way == "blocks" else _LETTER
-    most_rows, most_columns = (screen.lines - 1) * down, screen.columns * across
+    across, down = (1, 2) if terminal.way == "blocks" else _LETTER
+    most_rows, most_columns = (terminal.lines - 1) * down, terminal.columns * across
     rows, columns = pixels.shape[:2]
     box = max(-(-rows // most_rows), -(-columns // most_columns))
     if box > 1:
@@ -127,10 +126,10 @@ def _codes(colors: Array, full: bool) -> list[list[str]]:
     """What stands behind 38 and 48 for each pixel."""
     if full:
         return [[f"2;{red};{green};{blue}" for red, green, blue in row] for row in colors.tolist()]
-    return [[f"5;{index}" for index in row] for row in nearest(colors).tolist()]
+    return [[f"5;{index}" for index in row] for row in nearest_xterm(colors).tolist()]
 
 
-def nearest(colors: Array) -> Array:
+def nearest_xterm(colors: Array) -> Array:
     """The nearest of xterm's 256 colors, less the 16 that users choose, for (…, 3) of uint8."""
     wide = colors.astype(np.int32)
     steps = np.abs(wide[..., None] - _STEPS).argmin(-1)
@@ -150,7 +149,7 @@ def _kitty(data: str) -> Iterator[str]:
         yield f"{_ESC}_G{first}m={more};{data[begin : begin + _PIECE]}{_ESC}\\"
 
 
-def colored(kernel: Kernel, full: bool) -> list[str]:
+def kernel_cells(kernel: Kernel, full: bool) -> list[str]:
     """A plane of weights as colored cells for a terminal, of 24-bit colors where ``full``, else of 256."""
     from convcli.pipeline.colormaps import diverging  # only terminals pay for this import
 

@@ -1,4 +1,7 @@
-"""Text on pictures, with the signs of arithmetic that Pillow's own font lacks drawn as strokes."""
+"""Text on images: measuring, fitting, and drawing it, with signs that Pillow's built-in font lacks.
+
+The signs − – ∗ × ÷ → ≈ √ ² are drawn as strokes, so that text looks the same on every machine.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,15 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
 Ink = tuple[int, int, int]
+"""An RGB color."""
 Point = tuple[float, float]
+"""(x, y) in pixels from the left and from the top."""
 
-_FINE: Final = 8  # strokes are drawn so much larger first, for smooth edges
-_PEN: Final = 0.075  # of the size, the width of a stroke
-_AXIS: Final = 0.58  # of the size, from the top to the middle of a sign
+MIDDLE: Final = 0.58
+"""From the top of a line to the middle of its signs, as a share of the font size."""
+
+_OVERSAMPLING: Final = 8
+_PEN: Final = 0.075  # stroke width, as a share of the font size
 _DOT: Final = 0.001
 
 _WAVE: Final = [(0.06 + 0.44 * t / 12, 0.05 * math.sin(2 * math.pi * t / 12)) for t in range(13)]
@@ -31,48 +38,47 @@ _SIGNS: Final[dict[str, tuple[float, list[list[Point]]]]] = {
     "√": (0.6, [[(0.04, 0.02), (0.14, -0.04), (0.26, 0.28), (0.48, -0.42), (0.58, -0.42)]]),
     "²": (0.36, [[(0.06, -0.32), (0.15, -0.4), (0.25, -0.33), (0.06, -0.08), (0.28, -0.08)]]),
 }
-"""Signs: their advance, and their strokes around the middle of a sign, all in shares of the font's size."""
+"""Advance of each sign, and its strokes around the middle of the line, as shares of the font size."""
 
-_PARTS: Final = re.compile(f"([{''.join(_SIGNS)}])")
+_RUNS: Final = re.compile(f"([{''.join(_SIGNS)}])")
 
 
 def width(text: str, size: int) -> float:
-    """Pixels from the beginning of a text to its end."""
-    return sum(_advance(part, size) for part in _parts(text))
+    """Width of a line of text in pixels."""
+    return sum(_advance(run, size) for run in _runs(text))
 
 
 def write(image: Image, place: Point, text: str, size: int, ink: Ink, anchor: str = "la") -> None:
-    """One line of text.
+    """Draw one line of text.
 
     Args:
         place: (x, y) of the anchor.
-        anchor: Pillow's, with ``l``, ``m`` or ``r`` across and ``a`` (the top), ``m`` (the middle) or ``s``
-            (where the letters stand) down.
+        anchor: Pillow's: ``l``, ``m`` or ``r`` across, and ``a`` (top), ``m`` (middle) or ``s`` (baseline)
+            down.
     """
     from PIL import ImageDraw
 
     draw = ImageDraw.Draw(image)
     left, top = place
     left -= {"l": 0, "m": 0.5, "r": 1}[anchor[0]] * width(text, size)
-    top -= {"a": 0, "m": _AXIS, "s": 1}[anchor[1]] * size
-    for part in _parts(text):
-        if part in _SIGNS:
-            mask = _sign(part, size)
-            image.paste(ink, (round(left), round(top)), mask)
+    top -= {"a": 0, "m": MIDDLE, "s": 1}[anchor[1]] * size
+    for run in _runs(text):
+        if run in _SIGNS:
+            image.paste(ink, (round(left), round(top)), _mask(run, size))
         else:
-            draw.text((left, top + size), part, font=font(size), fill=ink, anchor="ls")
-        left += _advance(part, size)
+            draw.text((left, top + size), run, font=font(size), fill=ink, anchor="ls")
+        left += _advance(run, size)
 
 
 def cut(text: str, size: int, room: float) -> str:
-    """As much of a text as fits the room, with … where something is left out."""
+    """As much of the text as fits into ``room`` pixels, ending in … if anything is left out."""
     while width(text, size) > room and len(text) > 1:
         text = text.removesuffix("…")[:-1] + "…"
     return text
 
 
 def wrapped(text: str, size: int, room: float) -> list[str]:
-    """A text in lines that fit the room, as far as its words do."""
+    """The text broken at spaces into lines of at most ``room`` pixels; a longer word has its own line."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -85,36 +91,37 @@ def wrapped(text: str, size: int, room: float) -> list[str]:
 
 @cache
 def font(size: int) -> FreeTypeFont:
-    """Pillow's own, which every installation has."""
+    """Pillow's built-in font, which every installation has."""
     from PIL import ImageFont
 
-    found = ImageFont.load_default(size)
-    assert isinstance(found, ImageFont.FreeTypeFont)
-    return found
+    builtin = ImageFont.load_default(size)
+    assert isinstance(builtin, ImageFont.FreeTypeFont)
+    return builtin
 
 
-def _parts(text: str) -> list[str]:
-    return [part for part in _PARTS.split(text) if part]
+def _runs(text: str) -> list[str]:
+    """The text cut into single signs and the runs of letters between them."""
+    return [run for run in _RUNS.split(text) if run]
 
 
-def _advance(part: str, size: int) -> float:
-    return _SIGNS[part][0] * size if part in _SIGNS else font(size).getlength(part)
+def _advance(run: str, size: int) -> float:
+    return _SIGNS[run][0] * size if run in _SIGNS else font(size).getlength(run)
 
 
 @cache
-def _sign(sign: str, size: int) -> Any:
-    """A mask of the sign, as wide as it advances, from the top of a line to below its letters."""
+def _mask(sign: str, size: int) -> Any:
+    """Coverage of a sign, as wide as its advance and 1.2 lines high."""
     from PIL import Image, ImageDraw
 
     advance, strokes = _SIGNS[sign]
-    wide, high = math.ceil(advance * size), math.ceil(1.2 * size)
-    mask = Image.new("L", (wide * _FINE, high * _FINE), 0)
+    columns, rows = math.ceil(advance * size), math.ceil(1.2 * size)
+    mask = Image.new("L", (columns * _OVERSAMPLING, rows * _OVERSAMPLING), 0)
     draw = ImageDraw.Draw(mask)
-    scale, pen = size * _FINE, _PEN * size * _FINE
+    scale, pen = size * _OVERSAMPLING, _PEN * size * _OVERSAMPLING
     for stroke in strokes:
-        points = [(x * scale, (_AXIS + y) * scale) for x, y in stroke]
+        points = [(x * scale, (MIDDLE + y) * scale) for x, y in stroke]
         draw.line(points, 255, round(pen), joint="curve")
         for x, y in points:
-            reach = pen * (0.8 if stroke[0][0] + _DOT == stroke[-1][0] else 0.5)
-            draw.ellipse((x - reach, y - reach, x + reach, y + reach), 255)
-    return mask.resize((wide, high), Image.Resampling.BOX)
+            radius = pen * (0.8 if stroke[0][0] + _DOT == stroke[-1][0] else 0.5)
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), 255)
+    return mask.resize((columns, rows), Image.Resampling.BOX)

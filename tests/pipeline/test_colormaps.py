@@ -12,7 +12,7 @@ import pytest
 import convcli
 from convcli.pipeline.colormaps import COLORMAPS, MIDDLE, diverging, table
 from convcli.pipeline.mapping import Mapping
-from convcli.visualize.colorbar import Bar, across, least, round_numbers, short_number
+from convcli.visualize.colorbar import ColorBar, min_length, round_numbers, short_number, text_width
 from tests.conftest import SAMPLES, decoded
 
 SCENE, COLOR = SAMPLES / "scene.png", SAMPLES / "color.png"
@@ -119,7 +119,7 @@ def test_mistakes(run, tmp_path, options, words):
 )
 def test_a_bar_is_what_values_become(text, low, high):
     """Every value of a bar has the pixel of the mapping, and its numbers stand where it is."""
-    bar = Bar(Mapping.parse(text), 255, "viridis")
+    bar = ColorBar(Mapping.parse(text), 255, "viridis")
     values = np.linspace(low, high, 777)
     mapping = bar.mapping
     due = {
@@ -129,7 +129,7 @@ def test_a_bar_is_what_values_become(text, low, high):
     }[mapping.kind]
     assert np.array_equal(bar.pixels(values), np.rint(due))
     assert np.array_equal(bar.colors(777), table("viridis")[bar.pixels(values)])
-    for place, words in bar.numbers(777, across):
+    for place, words in bar.numbers(777, text_width):
         assert abs(values[place] - float(words.replace("−", "-"))) <= (high - low) / 776
 
 
@@ -150,15 +150,15 @@ def test_round_numbers(low, high):
 @pytest.mark.parametrize("length", [0, 60, 150, 200, 400, 1000])
 def test_numbers_at_a_bar_are_regular_and_apart(low, high, length):
     """Both ends, and between them multiples of one step, those of 0 on both sides; none touches another."""
-    bar = Bar(Mapping("stretch", Fraction(low), Fraction(high)), 255, "gray")
-    length = max(length, least(bar))
-    first, *inner, last = bar.numbers(length, across)
+    bar = ColorBar(Mapping("stretch", Fraction(low), Fraction(high)), 255, "gray")
+    length = max(length, min_length(bar))
+    first, *inner, last = bar.numbers(length, text_width)
     assert [(0, short_number(Fraction(low))), (length - 1, short_number(Fraction(high)))] == [first, last]
     values = [float(text.replace("−", "-")) for _, text in inner]
     assert len({round(step, 6) for step in np.diff(values)}) <= 1
     assert low != -high or values == [-value for value in reversed(values)]
-    spans = [(place - across(text) / 2, place + across(text) / 2) for place, text in inner]
-    spans = [(0, across(first[1])), *spans, (length - 1 - across(last[1]), length - 1)]
+    spans = [(place - text_width(text) / 2, place + text_width(text) / 2) for place, text in inner]
+    spans = [(0, text_width(first[1])), *spans, (length - 1 - text_width(last[1]), length - 1)]
     assert all(before[1] + 9 <= after[0] for before, after in pairwise(spans))
     assert length < 400 or len(inner) >= 3
 
@@ -181,6 +181,6 @@ def test_a_flat_map_has_a_bar_of_one_value(run, tmp_path):
     for what in ("--sheet", "--figure"):
         ran = run("apply", tmp_path / "x.png", "-k", "laplacian4", what, "-o", tmp_path / f"{what}.png")
         assert ran.code == 0, ran.err
-    bar = Bar(Mapping.parse("stretch").over(0, 0), 255, "gray")
-    assert bar.numbers(100, across) == [(0, "0")]
+    bar = ColorBar(Mapping.parse("stretch").over(0, 0), 255, "gray")
+    assert bar.numbers(100, text_width) == [(0, "0")]
     assert convcli.load_kernel("laplacian4").sum == 0

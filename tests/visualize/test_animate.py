@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -18,18 +20,21 @@ from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import load_kernel
 from convcli.pipeline.settings import Settings
 from convcli.visualize import text as lettering
-from convcli.visualize.animate import cells, painter
+from convcli.visualize.animate import cells
 from convcli.visualize.animate.cells import brief
-from convcli.visualize.animate.layout import Stage
-from convcli.visualize.animate.moments import View, drawn_numbers, slide
-from convcli.visualize.animate.movie import few_colors
-from convcli.visualize.animate.painter import frames, size
+from convcli.visualize.animate.content import Selection, build_animation
+from convcli.visualize.animate.drawing import EMPTY, frame_pixels, frame_scenes, frame_size
+from convcli.visualize.animate.layout import FrameLayout
+from convcli.visualize.animate.palette import shared_colors
+from convcli.visualize.animate.shapes import number_image
 from convcli.visualize.explain.arithmetic import as_float
 from convcli.visualize.explain.pixel import explain
 from convcli.visualize.explain.text import as_dict
+from convcli.visualize.raster import raster
+from convcli.visualize.scene import Text
 from tests.conftest import SAMPLES
 
-VIEW = View()
+VIEW = Selection()
 FILLS = ["zero", "7", "edge", "reflect", "symmetric", "wrap"]
 
 
@@ -40,7 +45,14 @@ def saved(folder, pixels, name="in.npy"):
 
 def made(source, settings, view=VIEW):
     with Input.open(source) as file:
-        return slide(source, file, settings, view)
+        return build_animation(source, file, settings, view)
+
+
+def numbers_animation(shape, settings, selection=VIEW, seed=1):
+    with number_image(shape, seed) as file:
+        return build_animation(
+            "4 × 4 integers, seed 1" if shape == (4, 4) else "x", file, settings, selection
+        )
 
 
 def random_settings(rng):
@@ -73,8 +85,8 @@ def test_the_feature_map_is_the_convolution(tmp_path, seed):
     for at, channel in found.outputs:
         got[at] = as_float(channel.value)
     np.testing.assert_allclose(got, due, rtol=1e-5, atol=1e-4)
-    assert len(found.moments) == due.size
-    assert [moment.found.spot.at for moment in found.moments] == list(np.ndindex(due.shape))
+    assert len(found.frames) == due.size
+    assert [moment.explanation.window.at for moment in found.frames] == list(np.ndindex(due.shape))
     index = [
         sources(settings.padding.fill, axis.size, -axis.before, axis.size + axis.after, 1)
         for axis in found.task.geometry.axes
@@ -101,12 +113,12 @@ def test_every_moment_is_what_explain_says(kernel):
     """Patch, weights, products and steps, in a picture of colors too; its feature map is apply's."""
     for name in ("scene.png", "color.png"):
         source, settings = str(SAMPLES / name), Settings(load_kernel(kernel), channels="gray", stride=(2, 1))
-        found = made(source, settings, View(every=(128, 256)))
-        assert len(found.moments) == 4
-        for moment in found.moments[1::2]:
-            alone = explain(source, settings, moment.found.spot.at)
-            assert as_dict(moment.found) == as_dict(alone)
-            assert found.pixels[moment.found.spot.at][0] == moment.channel.pixel
+        found = made(source, settings, Selection(every=(128, 256)))
+        assert len(found.frames) == 4
+        for moment in found.frames[1::2]:
+            alone = explain(source, settings, moment.explanation.window.at)
+            assert as_dict(moment.explanation) == as_dict(alone)
+            assert found.feature_map[moment.explanation.window.at][0] == moment.channel.pixel
 
 
 def test_a_part_of_a_picture_as_numbers(run, tmp_path):
@@ -114,39 +126,39 @@ def test_a_part_of_a_picture_as_numbers(run, tmp_path):
     out = tmp_path / "out.npy"
     assert run("apply", SAMPLES / "scene.png", "-k", "gaussian5", "--map", "raw", "-o", out).code == 0
     due = np.load(out)
-    found = made(str(SAMPLES / "scene.png"), Settings(load_kernel("gaussian5")), View(at=(500, 507)))
+    found = made(str(SAMPLES / "scene.png"), Settings(load_kernel("gaussian5")), Selection(at=(500, 507)))
     assert found.region == ((500, 506), (507, 512))
-    assert len(found.moments) == len(found.outputs) == 30
+    assert len(found.frames) == len(found.outputs) == 30
     for at, channel in found.outputs:
         assert float(channel.value) == pytest.approx(due[at].item(), rel=1e-6)
 
 
-def test_what_is_drawn_are_those_numbers(monkeypatch):
+def test_what_is_drawn_are_those_numbers():
     """The texts of each frame: its output's patch, weights, products, sum and all outputs up to it."""
-    texts: list[str] = []
-    plain = lettering.write
-
-    def noted(image, place, text, *rest):
-        texts.append(text)
-        plain(image, place, text, *rest)
-
-    for module in (cells, painter):
-        monkeypatch.setattr(module, "write", noted)
     settings = Settings(load_kernel("1 2; 3 -4"), padding=Padding.parse("valid"))
-    with drawn_numbers((3, 4), 5) as file:
-        found = slide("x", file, settings, View())
-    due = iter(found.moments)
-    for _ in frames(found):
-        moment = next(due)
-        (plane,) = moment.channel.planes
-        row, column = moment.found.spot.at
+    animation = numbers_animation((3, 4), settings, seed=5)
+    scenes = list(frame_scenes(animation))
+    for index, (frame, scene) in enumerate(zip(animation.frames, scenes, strict=True), start=1):
+        texts = [item.text for item in scene.items if isinstance(item, Text)]
+        (plane,) = frame.channel.planes
+        row, column = frame.explanation.window.at
         assert f"row {row}, column {column}" in texts
-        due_cells = [brief(v) for grid in (plane.weights, plane.products) for v in grid.flat]
-        assert all(texts.count(text) >= due_cells.count(text) for text in due_cells)
-        assert brief(moment.channel.value) in texts
-        assert any(text.endswith(f"= {brief(moment.channel.value)}") for text in texts)
-        texts.clear()
-    assert next(due, None) is None
+        assert scene.title.endswith(f"row {row}, column {column}")
+        outputs = [channel.value for _, channel in animation.outputs[:index]]
+        numbers = [brief(value) for value in (*plane.weights.flat, *plane.products.flat, *outputs)]
+        assert all(texts.count(text) >= numbers.count(text) for text in numbers)
+        assert any(text.endswith(f"= {brief(frame.channel.value)}") for text in texts)
+
+
+@pytest.mark.parametrize("source", ["numbers", "image"])
+def test_pixels_are_those_of_the_scenes(source):
+    """The frames painted one over the other are the same as each scene rasterized by itself."""
+    if source == "numbers":
+        animation = numbers_animation((3, 4), Settings(load_kernel("ones2")), seed=2)
+    else:
+        animation = made(str(SAMPLES / "scene.png"), Settings(load_kernel("sobel-x")), Selection(most=4))
+    for pixels, scene in zip(frame_pixels(animation), frame_scenes(animation), strict=True):
+        assert np.array_equal(pixels, raster(scene))
 
 
 @pytest.mark.parametrize(
@@ -179,12 +191,12 @@ def test_numbers_in_cells(value, digits, text):
 )
 def test_numbers_are_shortened_before_they_are_left_out(value, cell):
     """In a cell of any width there is one that can be read and fits; in wide cells it is longer."""
-    type_ = cells.Type.fitting([Fraction(value)], cell)
-    assert type_.points >= 9
+    type_ = cells.NumberStyle.fitting([Fraction(value)], cell)
+    assert type_.size >= 9
     text = type_.text(Fraction(value))
-    assert lettering.width(text, type_.points) < cell
+    assert lettering.width(text, type_.size) < cell
     assert float(text.replace("−", "-")) == pytest.approx(value, rel=0.2)
-    assert len(cells.Type.fitting([Fraction(value)], 90).text(Fraction(value))) >= len(text)
+    assert len(cells.NumberStyle.fitting([Fraction(value)], 90).text(Fraction(value))) >= len(text)
 
 
 @pytest.mark.parametrize(
@@ -193,14 +205,14 @@ def test_numbers_are_shortened_before_they_are_left_out(value, cell):
 def test_shades_of_a_shape(kernel, beyond):
     """Black and white are those of its numbers, or of the values that lie beyond them; nothing is rounded."""
     settings = Settings(load_kernel(kernel), padding=Padding.parse("valid"))
-    with drawn_numbers((20, 20), 1) as file:
+    with number_image((20, 20), 1) as file:
         values = convcli.conv(np.load(io.BytesIO(file.data)), kernel, padding="valid", dtype="float64")
-        found = slide("x", file, settings, View(white=9))
-    np.testing.assert_allclose(found.pixels[..., 0], values, rtol=1e-6)
-    assert found.shades == ((0, 9), (values.min(), values.max()) if beyond else (0, 9))
-    drawn = list(frames(found))[-1]
-    stage = Stage(found)
-    left, top, right, bottom = stage.output.box(*found.region)
+        found = build_animation("x", file, settings, Selection(white=9))
+    np.testing.assert_allclose(found.feature_map[..., 0], values, rtol=1e-6)
+    assert found.levels == ((0, 9), (values.min(), values.max()) if beyond else (0, 9))
+    drawn = list(frame_pixels(found))[-1]
+    stage = FrameLayout(found)
+    left, top, right, bottom = stage.output.bounds(*found.region)
     assert np.ptp(drawn[top + 2 : bottom - 2, left + 2 : right - 2, 0].astype(int)) > 80
 
 
@@ -208,11 +220,11 @@ def test_shades_of_floats(tmp_path):
     """Values below 0 and above 1 have grays of their own; those between keep black and white."""
     pixels = np.linspace(-3, 5, 400, dtype=np.float32).reshape(20, 20)
     source, settings = saved(tmp_path, pixels), Settings(load_kernel("identity"))
-    assert made(source, settings).shades == ((-3, 5), (-3, 5))
-    part = made(source, settings, View(at=(5, 5)))
-    assert part.shades[0] == (part.cells.min(), part.cells.max())
+    assert made(source, settings).levels == ((-3, 5), (-3, 5))
+    part = made(source, settings, Selection(at=(5, 5)))
+    assert part.levels[0] == (part.cells.min(), part.cells.max())
     inside = saved(tmp_path, np.linspace(0.2, 0.4, 400, dtype=np.float32).reshape(20, 20))
-    assert made(inside, settings).shades == ((0, 1), (0, 1))
+    assert made(inside, settings).levels == ((0, 1), (0, 1))
 
 
 def test_what_no_window_reads():
@@ -223,47 +235,49 @@ def test_what_no_window_reads():
         ("ones3", 1, (5, 5), set()),
     ):
         settings = Settings(load_kernel(kernel), stride=(stride, stride), padding=Padding.parse("valid"))
-        with drawn_numbers(shape, 1) as file:
-            stage = Stage(slide("x", file, settings, View()))
+        with number_image(shape, 1) as file:
+            stage = FrameLayout(build_animation("x", file, settings, Selection()))
         places = np.ndindex(shape)
-        assert stage.missed == [(i, j) for i, j in places if i in due or j in due]
+        assert stage.unread == [(i, j) for i, j in places if i in due or j in due]
 
 
 def test_values_beside_pixels(tmp_path):
     """Where both are shown, the caption says which is which; drawn numbers are no pixels."""
     settings = Settings(load_kernel("sobel-x"))
-    found = made(str(SAMPLES / "scene.png"), settings, View(at=(257, 130)))
-    for (place, words), moment in zip(Stage(found).captions, found.moments, strict=True):
-        row, column = moment.found.spot.at
+    found = made(str(SAMPLES / "scene.png"), settings, Selection(at=(257, 130)))
+    for (place, words), moment in zip(FrameLayout(found).captions, found.frames, strict=True):
+        row, column = moment.explanation.window.at
         assert place == f"row {row}, column {column}"
         assert words == f"value {brief(moment.channel.value)}, pixel {moment.channel.pixel}"
-    with drawn_numbers((9, 9), 1) as file:
-        numbers = Stage(slide("x", file, settings, View(white=9, at=(2, 2), plain=2**16)))
+    with number_image((9, 9), 1) as file:
+        numbers = FrameLayout(
+            build_animation("x", file, settings, Selection(white=9, at=(2, 2), plain=2**16))
+        )
     assert all(len(caption) == 1 for caption in numbers.captions)
 
 
 def test_many_maps_combined():
     """Eight maps: four below each other, and all of their sums."""
     kernel = load_kernel("kirsch").combined("max")
-    with drawn_numbers((4, 4), 1) as file:
-        stage = Stage(slide("x", file, Settings(kernel), View()))
-    assert (len(stage.planes), stage.more) == (4, "kernels 4 to 7: their sums alone")
-    assert [name for name, _ in stage.lines[0]][:9] == [*(f"sum {i}" for i in range(8)), "combined"]
+    with number_image((4, 4), 1) as file:
+        stage = FrameLayout(build_animation("x", file, Settings(kernel), Selection()))
+    assert (len(stage.planes), stage.omitted) == (4, "kernels 4 to 7: their sums alone")
+    assert [name for name, _ in stage.steps[0]][:9] == [*(f"sum {i}" for i in range(8)), "combined"]
 
 
 def test_the_feature_map_fills_up(tmp_path):
     """Frame by frame one more cell of the feature map is filled, and stays so."""
     settings = Settings(load_kernel("1 1"), padding=Padding.parse("valid"))
     found = made(saved(tmp_path, np.full((2, 4), 3, np.uint8)), settings)
-    pictures = list(frames(found))
-    stage = Stage(found)
-    empty = np.array(painter.EMPTY)
+    pictures = list(frame_pixels(found))
+    stage = FrameLayout(found)
+    empty = np.array(EMPTY)
     for index, pixels in enumerate(pictures):
-        assert pixels.shape == (*size(found), 3)
+        assert pixels.shape == (*frame_size(found), 3)
         assert not any(side % 2 for side in pixels.shape[:2])
         filled = []
         for row, column in np.ndindex(2, 3):
-            left, top, _, _ = stage.output.box((row, row + 1), (column, column + 1))
+            left, top, _, _ = stage.output.bounds_of(row, column)
             filled.append(bool((pixels[top + 5, left + 5] != empty).any()))
         assert filled == [place <= index for place in range(6)]
 
@@ -285,9 +299,11 @@ def test_formats_and_time(run, tmp_path, suffix):
         assert (header.frames, header.columns, header.rows) == (9, 610, 490)
         if suffix != ".tif":
             assert header.metadata.timing.durations == (Fraction(1, 4),) * 8 + (last,)
-        with drawn_numbers((4, 4), 1) as numbers:
+        with number_image((4, 4), 1) as numbers:
             settings = Settings(load_kernel("1 2; 0 1"), padding=Padding.parse("valid"))
-            due = list(frames(slide("4 × 4 integers, seed 1", numbers, settings, View())))
+            due = list(
+                frame_pixels(build_animation("4 × 4 integers, seed 1", numbers, settings, Selection()))
+            )
         reader = opened.reader()
         for index, pixels in enumerate(due):
             got = reader.rows(index, 0, 490)[..., :3].astype(int)
@@ -295,11 +311,44 @@ def test_formats_and_time(run, tmp_path, suffix):
     assert run(*arguments, "-o", out).err == f"convcli: {out}: already exists (--force replaces it)\n"
 
 
-def test_few_colors():
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["-o", "f-{frame:02}.svg"], ["f-00.svg", "f-01.svg", "f-02.svg", "f-03.svg"]),
+        (["-o", "new/", "--format", "svg"], ["new/0.svg", "new/1.svg", "new/2.svg", "new/3.svg"]),
+        (["-o", "f{frame}.png"], ["f0.png", "f1.png", "f2.png", "f3.png"]),
+    ],
+)
+def test_still_frames(run, tmp_path, monkeypatch, arguments, names):
+    """{frame} in the name, or a folder for SVG, gives a file for each frame with the words of that frame."""
+    monkeypatch.chdir(tmp_path)
+    ran = run("animate", "3x3", "-k", "ones2", "--padding", "valid", *arguments)
+    assert ran.text.startswith(f"written: {names[0]} to {names[-1]}, 4 frames of ")
+    assert sorted(str(path) for path in Path().rglob("*.*")) == names
+    for index, name in enumerate(names):
+        if name.endswith(".svg"):
+            words = [element.text for element in ElementTree.parse(name).iter() if element.text]
+            assert f"row {index // 2}, column {index % 2}" in words
+        else:
+            with Image.open(name) as image:
+                assert getattr(image, "n_frames", 1) == 1
+    assert "already exists" in run("animate", "3x3", "-k", "ones2", *arguments).err
+
+
+def test_one_still_frame(run, tmp_path):
+    """A single frame is an SVG file or standard output, the same bytes."""
+    arguments = ("animate", "4x4", "-k", "box2", "--most", "1", "--format", "svg")
+    assert run(*arguments, "-o", tmp_path / "one.svg").text.endswith(", 1 frame of 630×536\n")
+    assert run(*arguments, "-o", "-").out == (tmp_path / "one.svg").read_bytes()
+
+
+def test_shared_colors():
     """A GIF's frames share their colors, and what stands still is the same in all of them."""
-    with drawn_numbers((3, 4), 1) as numbers:
-        found = list(frames(slide("x", numbers, Settings(load_kernel("sharpen")), View())))
-    reduced = list(few_colors(found))
+    with number_image((3, 4), 1) as numbers:
+        found = list(
+            frame_pixels(build_animation("x", numbers, Settings(load_kernel("sharpen")), Selection()))
+        )
+    reduced = list(shared_colors(found))
     codes = np.concatenate(reduced).astype(np.uint32) @ np.array([1, 256, 65536], np.uint32)
     assert len(np.unique(codes)) <= 255
     still = (np.stack(found) == found[0]).all(axis=(0, -1))
@@ -328,9 +377,9 @@ def test_how_many_frames(run, tmp_path, arguments, count):
 
 def test_numbers_of_a_shape():
     """A seed's integers are these on every machine; a ramp counts."""
-    with drawn_numbers((2, 4), 1) as file:
+    with number_image((2, 4), 1) as file:
         assert np.load(io.BytesIO(file.data)).tolist() == [[7, 6, 5, 8], [9, 4, 8, 0]]
-    with drawn_numbers((20, 20), None) as file:
+    with number_image((20, 20), None) as file:
         assert (np.load(io.BytesIO(file.data)).ravel() == np.arange(400)).all()
 
 
@@ -350,10 +399,18 @@ def test_to_standard_output(run, tmp_path, monkeypatch):
     [
         (["9x9", "-k", "box3", "-o", "x.jpg"], "jpeg cannot hold 81 frames"),
         (["9x9", "-k", "box3", "-o", "x.xyz"], "unknown suffix"),
+        (
+            ["9x9", "-k", "box3", "-o", "x.svg"],
+            "an SVG file holds one frame, not 81; use",
+        ),
+        (["9x9", "-k", "box3", "-o", "x{frame}.svg", "--format", "png"], "the suffix .svg says svg"),
         (["0x4", "-k", "box3", "-o", "x.gif"], "shape 0 is not allowed"),
         (["999x4", "-k", "box3", "-o", "x.gif"], "larger than 256x256"),
-        (["4x4", "-k", "kirsch", "-o", "x.gif"], "8 feature maps, the animation shows one; use --combine"),
-        (["4x4", "-k", "random:3x3x1x25", "-o", "x.gif"], "gives 25 feature maps; allowed: 1, or 9 combined"),
+        (["4x4", "-k", "kirsch", "-o", "x.gif"], "8 feature maps, but an animation shows one; use --combine"),
+        (
+            ["4x4", "-k", "random:3x3x1x25", "-o", "x.gif"],
+            "25 feature maps; allowed: 1, or 9 combined",
+        ),
         (["4x4", "-k", "random:3x3x3x1", "-o", "x.gif"], "takes 3 input channels; allowed: 1"),
         (["40x40", "-k", "box3", "--every", "2", "-o", "x.gif"], "400 frames; allowed: 100 (--most)"),
         (["40x40", "-k", "box3", "--every", "0", "-o", "x.gif"], "every 0 is not allowed"),

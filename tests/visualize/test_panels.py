@@ -14,7 +14,7 @@ from convcli.kernels.library import library
 from convcli.pipeline.colormaps import diverging
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.settings import Settings
-from convcli.visualize.colorbar import Bar
+from convcli.visualize.colorbar import ColorBar
 from convcli.visualize.panels import (
     GROUND,
     LARGEST_BADGE,
@@ -22,10 +22,10 @@ from convcli.visualize.panels import (
     Panel,
     badges,
     kernel_badges,
-    page,
-    sheet,
+    panel_image,
+    panel_page,
 )
-from convcli.visualize.preview import contact_sheet, feature_pictures, thumbnail
+from convcli.visualize.preview import feature_pictures, preview_sheet, thumbnail
 from convcli.visualize.scene import PlacedImage, Text
 from convcli.visualize.text import width, wrapped
 from tests.conftest import SAMPLES, decoded
@@ -34,19 +34,19 @@ from tests.conftest import SAMPLES, decoded
 def test_a_sheet_holds_its_panels_as_they_are():
     """Every panel's pixels stand unchanged in a cell of their own; names that are too long are cut."""
     shades = [np.full((40, 60), shade, np.uint8) for shade in (10, 60, 110, 160, 210)]
-    drawn = sheet([Panel("n" * 99, pixels) for pixels in shades], "Five", columns=2, footer="end")
+    drawn = panel_image([Panel("n" * 99, pixels) for pixels in shades], "Five", columns=2, footer="end")
     assert drawn.dtype == np.uint8
     assert tuple(drawn[0, 0]) == GROUND
     for shade in (10, 60, 110, 160, 210):
         rows, columns = np.nonzero((drawn == shade).all(-1))
         area = drawn[rows.min() : rows.min() + 40, columns.min() : columns.min() + 60]
         assert (area == shade).all()
-    assert sheet([Panel("one", shades[0])]).shape[0] < drawn.shape[0]
+    assert panel_image([Panel("one", shades[0])]).shape[0] < drawn.shape[0]
 
 
 def words_of(panels):
     """(left, right) of every text of a page, its baseline, and the page."""
-    drawn = page(panels, "A sheet")
+    drawn = panel_page(panels, "A sheet")
     shares = {"start": 0, "middle": 0.5, "end": 1}
     texts = [item for item in drawn.items if isinstance(item, Text)]
     return drawn, [
@@ -63,7 +63,7 @@ def words_of(panels):
 @pytest.mark.parametrize("planes", [0, 1, 4])
 def test_panels_of_any_shape_have_room_for_their_words(shape, planes):
     """Names whole and of one size, no text over another or over a badge, narrow as pictures may be."""
-    bar = Bar(Mapping("signed", Fraction(-3375), Fraction(3375)), 255, "gray")
+    bar = ColorBar(Mapping("signed", Fraction(-3375), Fraction(3375)), 255, "gray")
     pixels, drawn = np.zeros(shape, np.uint8), badges([np.eye(3)] * planes) if planes else ()
     names = ["box3", "kirsch-ne", "sobel5-x"]
     panels = [Panel(name, pixels, "−3375 … 3375", drawn, bar=bar, unseen=planes) for name in names]
@@ -138,7 +138,7 @@ def test_pictures_of_every_kind(name):
     assert small.dtype == np.uint8
     assert max(small.shape[:2]) == 64
     assert small.shape[2] in (1, 3)
-    assert contact_sheet(str(SAMPLES / name), [convcli.load_kernel("sobel")], 64, 0, 10**6).shape[2] == 3
+    assert preview_sheet(str(SAMPLES / name), [convcli.load_kernel("sobel")], 64, 0, 10**6).shape[2] == 3
 
 
 def drawn(tag: str | None = None) -> int:

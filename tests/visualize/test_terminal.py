@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from convcli.visualize.display import Scale
-from convcli.visualize.terminal import Screen, nearest, screen, text
+from convcli.visualize.terminal import Terminal, detect_terminal, nearest_xterm, terminal_text
 from tests.conftest import SAMPLES, decoded
 
 NAMES = ("TERM", "TERM_PROGRAM", "LC_TERMINAL", "KITTY_WINDOW_ID", "TMUX", "COLORTERM", "COLUMNS", "LINES")
@@ -46,7 +46,7 @@ def test_half_blocks_are_the_pixels(shape):
     """Two pixels a letter, none lost, also of odd heights and of gray."""
     pixels = np.random.default_rng(7).integers(0, 256, shape, dtype=np.uint8)
     pixels[3:9, 4:9] = 50  # equal neighbors share their codes
-    shown = text(pixels, Screen("blocks", True, 80, 40))
+    shown = terminal_text(pixels, Terminal("blocks", True, 80, 40))
     assert np.array_equal(pixels_of(shown), np.broadcast_to(pixels, (*shape[:2], 3)))
     assert all(line.endswith("\033[0m") for line in shown.splitlines())
 
@@ -54,33 +54,35 @@ def test_half_blocks_are_the_pixels(shape):
 def test_pictures_fit_the_terminal():
     """Larger ones are averaged in boxes, small ones enlarged; a line is left for the prompt."""
     large = np.random.default_rng(7).integers(0, 256, (300, 500, 3), dtype=np.uint8)
-    shown = pixels_of(text(large, Screen("blocks", True, 80, 24)))
+    shown = pixels_of(terminal_text(large, Terminal("blocks", True, 80, 24)))
     assert np.array_equal(shown, Scale(box=7).drawn(large))
     assert shown.shape[1] <= 80
     assert shown.shape[0] <= 2 * 23
     small = large[:4, :5]
-    assert np.array_equal(pixels_of(text(small, Screen("blocks", True, 80, 24)))[::11, ::11], small)
+    assert np.array_equal(
+        pixels_of(terminal_text(small, Terminal("blocks", True, 80, 24)))[::11, ::11], small
+    )
 
 
 def test_256_colors_are_the_nearest():
     """No other of the 240 is nearer, up to ties."""
     colors = np.random.default_rng(1).integers(0, 256, (500, 3), dtype=np.uint8)
-    found = palette()[nearest(colors) - 16]
+    found = palette()[nearest_xterm(colors) - 16]
     due = ((colors[:, None].astype(int) - palette()) ** 2).sum(-1).min(-1)
     assert np.array_equal(((colors.astype(int) - found) ** 2).sum(-1), due)
-    assert "38;5;" in text(colors.reshape(20, 25, 3), Screen("blocks", False))
+    assert "38;5;" in terminal_text(colors.reshape(20, 25, 3), Terminal("blocks", False))
 
 
 def test_protocols_carry_the_picture():
     """Kitty's pieces and iTerm2's file are a PNG of the same pixels."""
     pixels = np.random.default_rng(7).integers(0, 256, (90, 80, 3), dtype=np.uint8)
-    shown = text(pixels, Screen("kitty", True, 80, 24))
+    shown = terminal_text(pixels, Terminal("kitty", True, 80, 24))
     pieces = re.findall(r"\033_G([^;]*);([^\033]*)\033\\", shown)
     assert pieces[0][0] == "a=T,f=100,m=1"
     assert [keys for keys, _ in pieces[1:]] == ["m=1"] * (len(pieces) - 2) + ["m=0"]
     assert all(len(data) <= 4096 for _, data in pieces)
     sent = [decoded(base64.b64decode("".join(data for _, data in pieces)))]
-    shown = text(pixels, Screen("iterm2", True, 80, 24))
+    shown = terminal_text(pixels, Terminal("iterm2", True, 80, 24))
     (found,) = re.findall(r"\033\]1337;File=inline=1;size=(\d+):([^\a]*)\a\n", shown)
     file = base64.b64decode(found[1])
     assert len(file) == int(found[0])
@@ -121,16 +123,16 @@ def terminal(monkeypatch):
 def test_what_the_environment_says(terminal, variables, way, full):
     """The way that the terminal is known to understand; blocks inside a multiplexer."""
     terminal(**variables)
-    assert screen() == Screen(way, full, 80, 24)
+    assert detect_terminal() == Terminal(way, full, 80, 24)
 
 
 def test_where_there_is_no_terminal(terminal):
     """Nothing in a pipe and on a dumb terminal, unless a way is asked for."""
     terminal(is_one=False)
-    assert screen() is None
-    assert screen("blocks") == Screen("blocks", True, 80, 24)
+    assert detect_terminal() is None
+    assert detect_terminal("blocks") == Terminal("blocks", True, 80, 24)
     terminal(TERM="dumb")
-    assert screen() is None
+    assert detect_terminal() is None
 
 
 def test_view(run, tmp_path, gray, monkeypatch):

@@ -1,10 +1,10 @@
-"""Cells with numbers, their colors, and what marks them: the parts of a drawn grid."""
+"""Grids of numbers: how the numbers are written, and the colors of their cells."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import floor, isfinite, log10
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -14,58 +14,64 @@ from convcli.core.rational import Number
 from convcli.geometry.padding import Pair
 from convcli.pipeline.colormaps import diverging
 from convcli.visualize.explain.arithmetic import as_float, decimal
-from convcli.visualize.scene import FRAME, GROUND, INK
-from convcli.visualize.text import Ink, width, write
+from convcli.visualize.scene import FRAME, GROUND, INK, Item, PlacedImage, Rectangle, Text
+from convcli.visualize.text import Ink, width
 
-Box = tuple[int, int, int, int]  # left, top, right, bottom
+Bounds = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels."""
 
-TEXT: Final = 15  # points
+TEXT: Final = 15  # font size
 LEGIBLE: Final = 11
 DIGITS: Final = 4
 PLAIN: Final = 7  # digits of the largest numbers that are not written as 1.235e7
 _TINY: Final = 9
-_SMALLEST: Final = -3  # the power of ten below which a number is written as 1.235e−4
-_DARK: Final = 124  # grays below it have light numbers on them
-_LEAST_WINDOW: Final = 9
-_FINE: Final = 3  # slanted lines are drawn so much larger first
+_SMALLEST_POWER: Final = -3  # of ten, below which a number is written as 1.235e−4
+_DARK: Final = 124  # grays below it have light numbers
+_MARK: Final = 9  # pixels that a marked rectangle has at least
 
 
 def brief(value: Number, digits: int = DIGITS, plain: int = PLAIN) -> str:
-    """A number in a cell: integers of ``plain`` digits and short decimals in full, others to so many digits.
+    """A number for a cell: integers of up to ``plain`` digits and short decimals in full, others rounded.
 
-    To four digits and more, a number that is not whole keeps a decimal.
+    With four digits and more, a number that is not an integer keeps a decimal.
     """
     if isinstance(value, float):
         return f"{value:g}".replace("-", "−")
     integer = value.denominator == 1
-    written = str(value.numerator) if integer else decimal(value)
-    if not written or len(written.strip("-−")) > (plain if integer else digits + 1):
-        written = _rounded(as_float(value), digits, plain)
-    return written.replace("-", "−")
+    text = str(value.numerator) if integer else decimal(value)
+    if not text or len(text.strip("-−")) > (plain if integer else digits + 1):
+        text = _rounded(as_float(value), digits, plain)
+    return text.replace("-", "−")
 
 
 def _rounded(value: float, digits: int, plain: int) -> str:
-    """To so many digits, with a power of ten where the number is large or small."""
+    """The value to so many digits, with an exponent if it is large or small."""
     if not value or not isfinite(value):
         return f"{value:g}"
     power = floor(log10(abs(value)))
-    if not _SMALLEST <= power < plain:
+    if not _SMALLEST_POWER <= power < plain:
         mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
-        return f"{_stripped(mantissa, 0)}e{int(exponent)}"
-    least = int(digits >= DIGITS)
-    return _stripped(f"{value:.{max(digits - 1 - power, least)}f}", least)
+        return f"{_without_zeros(mantissa, 0)}e{int(exponent)}"
+    decimals = int(digits >= DIGITS)
+    return _without_zeros(f"{value:.{max(digits - 1 - power, decimals)}f}", decimals)
 
 
-def _stripped(decimal: str, least: int) -> str:
-    """Without the zeros at its end, but for so many decimals."""
-    whole, _, decimals = decimal.partition(".")
-    kept = decimals.rstrip("0").ljust(least, "0")
-    return f"{whole}.{kept}" if kept else whole
+def _without_zeros(text: str, least: int) -> str:
+    """A decimal number without trailing zeros, but with at least so many decimals."""
+    integer, _, decimals = text.partition(".")
+    decimals = decimals.rstrip("0").ljust(least, "0")
+    return f"{integer}.{decimals}" if decimals else integer
 
 
 @frozen
 class Area:
-    """Where positions lie: the one at ``first``, (row, column), has its corner at (left, top)."""
+    """Where a grid of positions is drawn.
+
+    Attributes:
+        left, top: pixels to the corner of the first position.
+        rows, columns: (first, past the last) position.
+        cell: pixels a side of each position; fractions where an image is shown.
+    """
 
     left: int
     top: int
@@ -74,15 +80,15 @@ class Area:
     cell: float
 
     @property
-    def wide(self) -> int:
+    def width(self) -> int:
         return round((self.columns[1] - self.columns[0]) * self.cell)
 
     @property
-    def high(self) -> int:
+    def height(self) -> int:
         return round((self.rows[1] - self.rows[0]) * self.cell)
 
-    def box(self, rows: Pair, columns: Pair) -> Box:
-        """Left, top, right and bottom of some positions."""
+    def bounds(self, rows: Pair, columns: Pair) -> Bounds:
+        """The bounds of a range of rows and columns."""
         return (
             self.left + round((columns[0] - self.columns[0]) * self.cell),
             self.top + round((rows[0] - self.rows[0]) * self.cell),
@@ -90,96 +96,99 @@ class Area:
             self.top + round((rows[1] - self.rows[0]) * self.cell),
         )
 
+    def bounds_of(self, row: int, column: int) -> Bounds:
+        """The bounds of one position."""
+        return self.bounds((row, row + 1), (column, column + 1))
+
 
 @frozen
-class Type:
-    """How the numbers of a grid are written, alike in all cells: to how many digits, and in which size.
+class NumberStyle:
+    """How all numbers of a grid are written.
 
     Attributes:
-        plain: digits of the largest integers in full.
-        points: 0 for none: they would be too small to read.
+        digits: significant digits of numbers that are rounded.
+        size: font size; 0 if they would be too small to read.
+        plain: digits of the largest integers that are written in full.
     """
 
     digits: int = DIGITS
-    points: int = TEXT
+    size: int = TEXT
     plain: int = PLAIN
 
     @classmethod
-    def fitting(cls, values: Iterable[Number], cell: float) -> Type:
-        """Fewer digits before letters that are hard to read, and powers of ten before none."""
-        different = set(values)
-        for digits, plain, least, edges in _TYPES:
-            widest = max(width(brief(value, digits, plain), TEXT) for value in different)
-            points = min(TEXT, int(TEXT * (cell - edges) / widest))
-            if points >= least:
-                return cls(digits, points, plain)
-        return cls(points=0)
+    def fitting(cls, values: Iterable[Number], cell: float) -> NumberStyle:
+        """The best style of `_STYLES` in which every value fits a cell of so many pixels."""
+        distinct = set(values)
+        for digits, plain, smallest, edges in _STYLES:
+            widest = max(width(brief(value, digits, plain), TEXT) for value in distinct)
+            size = min(TEXT, int(TEXT * (cell - edges) / widest))
+            if size >= smallest:
+                return cls(digits, size, plain)
+        return cls(size=0)
 
     def text(self, value: Number) -> str:
-        """A number as it is written."""
+        """The value as it is written in a cell."""
         return brief(value, self.digits, self.plain)
 
 
-_TYPES: Final = (
+_STYLES: Final = (
     *((digits, PLAIN, LEGIBLE, 10) for digits in (DIGITS, DIGITS - 1)),
     *((digits, PLAIN, _TINY, 5) for digits in (DIGITS - 1, DIGITS - 2)),
     *((digits, digits + 1, _TINY, 5) for digits in (DIGITS - 1, DIGITS - 2, 1)),
 )
-"""Digits, digits of integers, the smallest size and what is left free of a cell; the better ones first."""
+"""Digits, digits of integers, smallest font size, and pixels of a cell to leave free; best first."""
 
 
-def put(image: Any, box: Box, ground: Ink, value: Number | None, type_: Type) -> None:
-    """One cell of a grid with its number, if it has one."""
-    from PIL import ImageDraw
-
-    ImageDraw.Draw(image).rectangle(box, fill=ground, outline=FRAME)
-    if value is not None and type_.points:
-        ink = INK if sum(ground) > 3 * _DARK else GROUND
-        middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        write(image, middle, type_.text(value), type_.points, ink, "mm")
+def number_cell(bounds: Bounds, fill: Ink, value: Number | None, style: NumberStyle) -> Iterator[Item]:
+    """One cell of a grid, with its number unless it is None or too small to read."""
+    yield rectangle(bounds, fill, FRAME)
+    if value is not None and style.size:
+        ink = INK if sum(fill) > 3 * _DARK else GROUND
+        center = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
+        yield Text.centered(center, style.text(value), style.size, ink)
 
 
-def thin_line(image: Any, start: Pair, end: Pair, ink: Ink) -> None:
-    """A thin line with smooth edges."""
-    from PIL import Image, ImageDraw
-
-    left, top = min(start[0], end[0]) - 2, min(start[1], end[1]) - 2
-    size = abs(start[0] - end[0]) + 4, abs(start[1] - end[1]) + 4
-    mask = Image.new("L", (size[0] * _FINE, size[1] * _FINE), 0)
-    points = [((x - left) * _FINE, (y - top) * _FINE) for x, y in (start, end)]
-    ImageDraw.Draw(mask).line(points, 255, _FINE)
-    image.paste(ink, (left, top), mask.resize(size, Image.Resampling.BOX))
+def rectangle(
+    bounds: Bounds, fill: Ink | None = None, outline: Ink | None = None, stroke: int = 1
+) -> Rectangle:
+    """A rectangle that includes its right and bottom edges, so that neighbors share a line."""
+    left, top, right, bottom = bounds
+    return Rectangle((left, top), right - left + 1, bottom - top + 1, fill, outline, stroke)
 
 
-def edge(draw: Any, box: Box, ink: Ink) -> None:
-    """A thick outline."""
-    draw.rectangle((box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1), outline=ink, width=3)
+def mark(bounds: Bounds, ink: Ink) -> Rectangle:
+    """A thick outline around the bounds."""
+    left, top, right, bottom = bounds
+    return rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=ink, stroke=3)
 
 
-def grown(box: Box) -> Box:
-    """A box that is large enough to be seen."""
-    across, down = (max(_LEAST_WINDOW - (last - first), 0) // 2 for first, last in (box[::2], box[1::2]))
-    return box[0] - across, box[1] - down, box[2] + across, box[3] + down
+def enlarged(bounds: Bounds) -> Bounds:
+    """Bounds around the same center that are large enough to be seen."""
+    left, top, right, bottom = bounds
+    across, down = (max(_MARK - size, 0) // 2 for size in (right - left, bottom - top))
+    return left - across, top - down, right + across, bottom + down
 
 
-def scaled(pixels: Array, size: Pair) -> Any:
-    """Pixels as a picture of this size: enlarged as squares, made smaller smoothly."""
+def scaled_image(pixels: Array, bounds: Bounds) -> PlacedImage:
+    """Pixels (rows, columns, 1 or 3) that fill the bounds: squares if enlarged, box means if reduced."""
     from PIL import Image
 
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
-    larger = size[0] >= picture.width
-    size = (max(size[0], 1), max(size[1], 1))
-    return picture.resize(size, Image.Resampling.NEAREST if larger else Image.Resampling.BOX)
+    left, top, right, bottom = bounds
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
+    size = max(right - left, 1), max(bottom - top, 1)
+    larger = right - left >= image.width
+    resized = image.resize(size, Image.Resampling.NEAREST if larger else Image.Resampling.BOX)
+    return PlacedImage((left, top), np.asarray(resized))
 
 
-def weighed(values: Array) -> Array:
-    """Blue below 0, red above, pale enough for numbers on them, (rows, columns, 3)."""
+def weight_colors(values: Array) -> Array:
+    """(rows, columns, 3) of uint8: blue below 0, red above, pale enough for numbers on them."""
     floats = np.vectorize(as_float, otypes=[float])(values)
     return diverging(floats / 2, float(np.abs(floats).max()))
 
 
 def grays(values: Array, black: float, white: float) -> Array:
-    """Values between black and white as 8 bits; what is not a number is black."""
+    """Values as uint8 between ``black`` (0) and ``white`` (255); NaN is black."""
     shares = (values.astype(np.float64) - black) / ((white - black) or 1)
     pixels: Array = np.rint(np.nan_to_num(np.clip(shares, 0, 1)) * 255)
     return pixels.astype(np.uint8)
@@ -187,11 +196,11 @@ def grays(values: Array, black: float, white: float) -> Array:
 
 def gray(value: Number, black: float, white: float) -> Ink:
     """The gray of one value."""
-    gray = int(grays(np.array(as_float(value)), black, white))
-    return gray, gray, gray
+    level = int(grays(np.array(as_float(value)), black, white))
+    return level, level, level
 
 
-def mixed(one: Ink, other: Ink) -> Ink:
-    """The color between two."""
-    red, green, blue = ((a + b) // 2 for a, b in zip(one, other, strict=True))
+def mixed(first: Ink, second: Ink) -> Ink:
+    """The color halfway between two colors."""
+    red, green, blue = ((a + b) // 2 for a, b in zip(first, second, strict=True))
     return red, green, blue

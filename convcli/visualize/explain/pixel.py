@@ -45,7 +45,7 @@ from convcli.visualize.explain.arithmetic import (
     text,
     total,
 )
-from convcli.visualize.explain.window import PixelProbe, Spot, engine_sums
+from convcli.visualize.explain.window import PixelRecorder, Window, engine_sums
 
 _RGB: Final = ("red", "green", "blue")
 NAMES: Final = {1: ("gray",), 2: ("gray", "alpha"), 3: _RGB, 4: (*_RGB, "alpha")}
@@ -102,7 +102,7 @@ class Explanation:
     source: str
     task: Task
     settings: Settings
-    spot: Spot
+    window: Window
     maps: tuple[tuple[Channel, ...], ...]
     mappings: tuple[Mapping, ...]
 
@@ -127,7 +127,7 @@ def explain(source: str, settings: Settings, at: Pair, frame: int = 0) -> Explan
     with files.Input.open(source) as file:
         task, own = decided(source, file, settings, frame)
         check_place(task, at)
-        pins = [PixelProbe(task.layout, own, [at]) for _ in range(task.plan.outcome.maps)]
+        pins = [PixelRecorder(task.layout, own, [at]) for _ in range(task.plan.outcome.maps)]
         return explained(source, task, settings, own, [at], pins)[0]
 
 
@@ -160,7 +160,7 @@ def explained(
     """Some pixels of one frame, from one run of the engine.
 
     Args:
-        surfaces: one a map, on which it is painted; `PixelProbe` or `Kept`.
+        surfaces: one a map, on which it is painted; `PixelRecorder` or `Kept`.
     """
     found = feature_maps(task.plan, task.opened.reader(), task.color_handling, task.mapping, surfaces)
     mappings = tuple(map_.mapping for map_ in found)
@@ -170,16 +170,16 @@ def explained(
         sums = engine_sums(task.plan, reader, frame, places)
     explanations = []
     for at in places:
-        spot = Spot.of(task.geometry, task.plan.problem.fill, at)
-        pixel = _Pixel.of(task, settings, frame, spot, mappings, sums.get(at))
+        window = Window.of(task.geometry, task.plan.problem.fill, at)
+        pixel = _Pixel.of(task, settings, frame, window, mappings, sums.get(at))
         maps = tuple(tuple(pixel.channels(i, surface.pixel(at))) for i, surface in enumerate(surfaces))
-        explanations.append(Explanation(source, task, settings, spot, maps, mappings))
+        explanations.append(Explanation(source, task, settings, window, maps, mappings))
     return explanations
 
 
-def multiplicands(task: Task, settings: Settings, frame: int, spot: Spot) -> Array:
-    """What the first channel's weights meet at the positions of ``spot``, (rows, columns), exactly."""
-    return _Pixel.of(task, settings, frame, spot, (), None).parts(0)[-1][1]
+def multiplicands(task: Task, settings: Settings, frame: int, window: Window) -> Array:
+    """What the first channel's weights meet at the positions of ``window``, (rows, columns), exactly."""
+    return _Pixel.of(task, settings, frame, window, (), None).parts(0)[-1][1]
 
 
 def _frame(tasks: list[Task], frame: int) -> tuple[Task, int]:
@@ -206,7 +206,7 @@ class _Pixel:
 
     task: Task
     settings: Settings
-    spot: Spot
+    window: Window
     stored: Reader
     filter: Filter
     mappings: tuple[Mapping, ...]
@@ -218,7 +218,7 @@ class _Pixel:
         task: Task,
         settings: Settings,
         frame: int,
-        spot: Spot,
+        window: Window,
         mappings: tuple[Mapping, ...],
         sums: Array | None,
     ) -> _Pixel:
@@ -226,7 +226,7 @@ class _Pixel:
         if is_luma(task):
             filter_ = Filter.of(settings.kernel, flip=settings.flip)
         stored = task.opened.only(frame, frame + 1).reader()
-        return cls(task, settings, spot, stored, filter_, mappings, sums)
+        return cls(task, settings, window, stored, filter_, mappings, sums)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -371,7 +371,7 @@ class _Pixel:
         fill = self.settings.padding.fill.value
         if index == -1 and fill and treatment.alpha == "filter":
             fill = white(treatment.stored)
-        parts = [("patch", self.spot.patch(stored, index, fill))]
+        parts = [("patch", self.window.patch(stored, index, fill))]
         if treatment.linear and index != -1:
             plain = replace(treatment, alpha="none" if treatment.alpha == "none" else "keep")
             parts.append(("light", self._patch(plain.reader(stored), index)))
@@ -389,13 +389,13 @@ class _Pixel:
         stored, fill = self.stored, self.settings.padding.fill.value
         source = self.task.color_handling.reader(stored)
         shares: Any = sum(share * self._patch(source, i) for i, share in enumerate(LUMA))
-        shown = [(name, self.spot.patch(stored, i, fill)) for i, name in enumerate(_RGB)]
+        shown = [(name, self.window.patch(stored, i, fill)) for i, name in enumerate(_RGB)]
         return [*shown, ("brightness", shares)]
 
     def _patch(self, source: Any, index: int) -> Array:
         """One channel of what the engine reads."""
         problem = self.task.plan.problem
-        return self.spot.patch(source, index, (problem.outside or (problem.fill.value,) * 4)[index])
+        return self.window.patch(source, index, (problem.outside or (problem.fill.value,) * 4)[index])
 
 
 def is_luma(task: Task) -> bool:

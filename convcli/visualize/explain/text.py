@@ -37,7 +37,7 @@ def as_text(found: Explanation) -> str:
 
 
 def _heading(found: Explanation) -> str:
-    task, settings, (row, column) = found.task, found.settings, found.spot.at
+    task, settings, (row, column) = found.task, found.settings, found.window.at
     rows, columns = task.geometry.output
     kernel = settings.kernel
     turned = "convolution (the kernel turned by 180°)" if settings.flip else "cross-correlation"
@@ -46,7 +46,7 @@ def _heading(found: Explanation) -> str:
         ("place", f"row {row}, column {column} of the feature map, {rows} × {columns}, counted from 0"),
         (
             "window",
-            f"{_span('rows', found.spot.rows)} and {_span('columns', found.spot.columns)} of the input",
+            f"{_span('rows', found.window.rows)} and {_span('columns', found.window.columns)} of the input",
         ),
         ("kernel", f"{kernel.name}, {turned}, channels {task.channels}"),
         ("padding", f"{settings.padding}"),
@@ -93,7 +93,7 @@ def short_integer(value: int) -> str:
 
 
 def _legend(found: Explanation) -> str:
-    outside = found.spot.outside(found.task.geometry.input)
+    outside = found.window.outside(found.task.geometry.input)
     if not outside.any():
         return ""
     fill = found.settings.padding.fill
@@ -102,7 +102,7 @@ def _legend(found: Explanation) -> str:
 
 
 def _channel(found: Explanation, channel: Channel) -> str:
-    outside = found.spot.outside(found.task.geometry.input)
+    outside = found.window.outside(found.task.geometry.input)
     blocks = [_plane(found, plane, outside, len(channel.planes) > 1) for plane in channel.planes]
     rows = [(step.name, step.how, _value(step.value)) for step in channel.steps]
     rows.append(("pixel", "", _value(channel.pixel)))
@@ -194,9 +194,9 @@ def as_dict(found: Explanation) -> dict[str, Any]:
     task, settings = found.task, found.settings
     return {
         "schema": SCHEMA,
-        "at": list(found.spot.at),
-        "window": {"rows": found.spot.rows.tolist(), "columns": found.spot.columns.tolist()},
-        "outside": found.spot.outside(task.geometry.input).tolist(),
+        "at": list(found.window.at),
+        "window": {"rows": found.window.rows.tolist(), "columns": found.window.columns.tolist()},
+        "outside": found.window.outside(task.geometry.input).tolist(),
         "kernel": settings.kernel.name,
         "operation": "convolution" if settings.flip else "cross-correlation",
         "padding": str(settings.padding),

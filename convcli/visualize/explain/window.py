@@ -22,7 +22,7 @@ from convcli.visualize.explain.arithmetic import number
 
 
 @frozen(eq=False)
-class Spot:
+class Window:
     """A place (row, column) of a feature map, and what its window covers.
 
     Attributes:
@@ -36,7 +36,7 @@ class Spot:
     sources: tuple[Indices, Indices]
 
     @classmethod
-    def of(cls, shape: Geometry, fill: Fill, at: Pair) -> Spot:
+    def of(cls, shape: Geometry, fill: Fill, at: Pair) -> Window:
         """The place ``at`` in the result of a convolution."""
         windows = [axis.window(index) for axis, index in zip(shape.axes, at, strict=True)]
         return cls.over(shape, fill, at, windows, [axis.dilation for axis in shape.axes])
@@ -44,7 +44,7 @@ class Spot:
     @classmethod
     def over(
         cls, shape: Geometry, fill: Fill, at: Pair, spans: Sequence[Pair], steps: Sequence[int] = (1, 1)
-    ) -> Spot:
+    ) -> Window:
         """What lies at the positions ``spans`` of the padded picture, (rows, columns), ``steps`` apart."""
         places, read = [], []
         for axis, span, step in zip(shape.axes, spans, steps, strict=True):
@@ -73,7 +73,7 @@ class Spot:
         return np.array(cells, object)
 
 
-class PixelProbe:
+class PixelRecorder:
     """A surface that keeps some pixels of one frame of all that is painted on it."""
 
     def __init__(self, layout: Layout, frame: int, places: Sequence[Pair]) -> None:
@@ -96,7 +96,7 @@ class PixelProbe:
         return [number(value) for value in _at(strip, pixels, at)]
 
 
-class Kept:
+class MapRecorder:
     """A surface that keeps the whole feature map of one frame, ``pixels`` (rows, columns, channels)."""
 
     def __init__(self, layout: Layout, frame: int) -> None:
@@ -120,12 +120,12 @@ class Kept:
 
 def engine_sums(plan: Plan, reader: Reader, frame: int, places: Sequence[Pair]) -> dict[Pair, Array]:
     """What the engine adds up at some places of a frame, maps combined: (maps, lanes) each."""
-    keeper = _Keeper(frame, places)
+    keeper = _SumRecorder(frame, places)
     run(plan, ImageSource(reader, plan), lambda: keeper, reader if isinstance(reader, Held) else None)
     return keeper.kept
 
 
-class _Keeper:
+class _SumRecorder:
     """Keeps the sums of some places."""
 
     def __init__(self, frame: int, places: Sequence[Pair]) -> None:

@@ -28,7 +28,7 @@ from convcli.formats.header import Header
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import library, load_kernel
 from convcli.pipeline.settings import Settings
-from convcli.visualize.display import check_seen
+from convcli.visualize.display import check_displayable
 from convcli.visualize.explain.arithmetic import LARGEST_WEIGHT
 
 SCRIPTS: Final = (
@@ -61,7 +61,7 @@ def page(source: str, settings: Settings, side: int = SIDE) -> str:
         header = opened.header
         if header.dtype.kind not in "iu" or header.dtype.itemsize > 2:
             raise ArgumentError(f"the page shows pictures of 8 and 16 bits, this one holds {header.dtype}")
-        check_seen(header.channels)
+        check_displayable(header.channels)
         pixels = opened.pixels()
     pixels = pixels[..., : header.channels - _has_more(header)]
     small, box = _fitted(pixels, side)

@@ -29,8 +29,8 @@ from convcli.pipeline.report import Report
 from convcli.pipeline.settings import GRAY, Settings
 from convcli.pipeline.task import Task, prepare
 from convcli.pipeline.task_report import report_of
-from convcli.visualize.colorbar import Bar
-from convcli.visualize.display import AS_IT_IS, Scale, check_seen, drawn_range, on_paper
+from convcli.visualize.colorbar import ColorBar
+from convcli.visualize.display import UNSCALED, Scale, check_displayable, display_range, to_display
 
 MOST: Final = (Fraction(1, 4), Fraction(399, 4))
 """Percentiles between which maps are drawn unless a mapping is asked for: the middle 99.5% of the values."""
@@ -40,7 +40,7 @@ FEW: Final = 16
 
 
 @frozen(eq=False)
-class Exhibited:
+class DisplayMap:
     """One map.
 
     Attributes:
@@ -54,7 +54,7 @@ class Exhibited:
     settings: Settings
     shades: Array
     report: Report
-    bar: Bar
+    bar: ColorBar
     values: Array | None = None
 
     @property
@@ -67,7 +67,7 @@ class Exhibited:
         """What stands behind the name where several maps have it."""
         return map_name(self.settings.kernel, self.report.index)[1]
 
-    def pixels(self, scale: Scale = AS_IT_IS) -> Array:
+    def pixels(self, scale: Scale = UNSCALED) -> Array:
         """(rows, columns[, 3]) of uint8 in the colors of the map; smaller ones by values, not by colors."""
         drawn = scale.drawn(self.shades, MIDDLE if self.bar.mapping.kind == "signed" else None)
         if drawn.shape[2] == 3:
@@ -76,7 +76,7 @@ class Exhibited:
 
 
 @frozen(eq=False)
-class Exhibit:
+class MapSet:
     """A picture, as it is looked at, and its maps.
 
     Attributes:
@@ -88,11 +88,11 @@ class Exhibit:
     header: Header
     picture: Array
     drawn: tuple[int, int] | None
-    maps: tuple[Exhibited, ...]
+    maps: tuple[DisplayMap, ...]
     values: Array | None = None
 
 
-def exhibit(source: str, each: Sequence[Settings], common: bool = False) -> Exhibit:
+def compute_maps(source: str, each: Sequence[Settings], common: bool = False) -> MapSet:
     """The maps of one picture, of several frames those of the first.
 
     Args:
@@ -107,20 +107,20 @@ def exhibit(source: str, each: Sequence[Settings], common: bool = False) -> Exhi
         runs = registry.open_input(opened, each[0].max_pixels)
         count = sum(run.header.frames for run in runs)
         first = registry.selected(runs, slice(*_first(each[0])))[0]
-        check_seen(first.header.channels)
+        check_displayable(first.header.channels)
         pixels = first.reader().rows(0, 0, first.header.rows)
-        drawn = drawn_range(_colors(pixels, first.header))
+        drawn = display_range(_colors(pixels, first.header))
         wanted = [_visible(settings, count) for settings in each]
-        found = _exhibited(source, runs, wanted, drawn)
+        found = _display_maps(source, runs, wanted, drawn)
         if common:
             mapping = _common(found, each[0])
-            found = _exhibited(
+            found = _display_maps(
                 source, runs, [replace(settings, mapping=mapping) for settings in wanted], drawn
             )
         opened.check_unchanged()
         name = "standard input" if source == STREAM else one_line(Path(source).name)
-        picture = on_paper(pixels, first.header.bands)
-        return Exhibit(name, first.header, picture, drawn, tuple(found), _few(pixels))
+        picture = to_display(pixels, first.header.bands)
+        return MapSet(name, first.header, picture, drawn, tuple(found), _few(pixels))
 
 
 def _colors(pixels: Array, header: Header) -> Array:
@@ -159,9 +159,9 @@ def _visible(settings: Settings, count: int) -> Settings:
     return replace(settings, depth="8", frames=frames, output=OutputSpec(format="npy"), notes=notes)
 
 
-def _exhibited(
+def _display_maps(
     source: str, runs: list[registry.Opened], each: Sequence[Settings], drawn: tuple[int, int] | None
-) -> list[Exhibited]:
+) -> list[DisplayMap]:
     return [
         map_
         for settings in each
@@ -194,7 +194,7 @@ def _uncolored(task: Task) -> Task:
     return replace(task, colormap=GRAY, layout=layout)
 
 
-def _maps(task: Task, settings: Settings) -> list[Exhibited]:
+def _maps(task: Task, settings: Settings) -> list[DisplayMap]:
     begun = time.perf_counter()
     surfaces = [InMemory(task.layout) for _ in range(task.plan.outcome.maps)]
     found = feature_maps(task.plan, task.opened.reader(), task.color_handling, task.mapping, surfaces)
@@ -203,11 +203,11 @@ def _maps(task: Task, settings: Settings) -> list[Exhibited]:
     targets = task.targets[:1] * len(found)
     task = replace(task, targets=targets)
     return [
-        Exhibited(
+        DisplayMap(
             settings,
-            on_paper(surface.pictures[0], task.layout.bands),
+            to_display(surface.pictures[0], task.layout.bands),
             report_of(task, settings, index, map_, 0, seconds),
-            Bar(map_.mapping, white(task.color_handling.stored), settings.colormap),
+            ColorBar(map_.mapping, white(task.color_handling.stored), settings.colormap),
             values[index],
         )
         for index, (surface, map_) in enumerate(zip(surfaces, found, strict=True))
@@ -224,7 +224,7 @@ def _values(task: Task, count: int) -> list[Array | None]:
     return [surface.pictures[0, ..., 0] for surface in surfaces]
 
 
-def _common(found: Sequence[Exhibited], settings: Settings) -> Mapping:
+def _common(found: Sequence[DisplayMap], settings: Settings) -> Mapping:
     """One mapping for all: of the kind that was asked for, else ``signed`` where any value is below 0."""
     asked = settings.mapping
     ends = [end for map_ in found for end in _ends(map_.report) if isfinite(end)]

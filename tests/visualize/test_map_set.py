@@ -17,10 +17,12 @@ from convcli.geometry.padding import Padding
 from convcli.kernels.bank import joined
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.settings import Settings
-from convcli.visualize.display import Scale, as_bytes
+from convcli.visualize.display import Scale, to_uint8
 from convcli.visualize.figure import figure
-from convcli.visualize.maps import exhibit
-from convcli.visualize.scene import PlacedImage, Shape, Text, raster, svg
+from convcli.visualize.map_set import compute_maps
+from convcli.visualize.raster import raster
+from convcli.visualize.scene import PlacedImage, Polygon, Text
+from convcli.visualize.svg import svg
 from tests.conftest import SAMPLES, decoded
 
 SCENE, COLOR, CLEAR = (SAMPLES / name for name in ("scene.png", "color.png", "transparent.png"))
@@ -99,7 +101,7 @@ def test_deep_images_that_fill_little_of_their_type_are_seen(run, tmp_path, gray
     assert run("apply", path, "-k", "identity", "--figure", "--tile", 31, "-o", page).code == 0
     seen = np.floor((deep.astype(float) - low) * (255 / (high - low)) + 0.5).astype(np.uint8)
     place_of(in_colors(seen), decoded(page))
-    found = exhibit(str(path), [Settings(convcli.load_kernel("box3"))])
+    found = compute_maps(str(path), [Settings(convcli.load_kernel("box3"))])
     assert found.drawn == (low, high)
     assert str(found.maps[0].report.mapping) == f"stretch:{low},{high}"
 
@@ -110,7 +112,7 @@ def test_pixels_that_are_no_finite_numbers_are_drawn(run, tmp_path):
     pixels[2, 3], pixels[1, 5], pixels[4, 1] = np.inf, -np.inf, np.nan
     np.save(tmp_path / "floats.npy", pixels)
     assert run("apply", tmp_path / "floats.npy", "-k", "box3", "--figure", "-o", tmp_path / "f.png").code == 0
-    shown = as_bytes(pixels[..., None])
+    shown = to_uint8(pixels[..., None])
     assert (shown[2, 3, 0], shown[1, 5, 0], shown[4, 1, 0]) == (255, 0, 0)
 
 
@@ -172,16 +174,18 @@ def test_one_range_for_all(run, small):
     signed, stretch = Mapping("signed"), Mapping("stretch")
     kinds = {"box3": stretch, "sobel-x": signed, "identity": stretch}
     each = [Settings(convcli.load_kernel(name), mapping=mapping) for name, mapping in kinds.items()]
-    found = exhibit(str(small), [replace(one, mapping=signed) for one in each], common=True)
+    found = compute_maps(str(small), [replace(one, mapping=signed) for one in each], common=True)
     (bar,) = {map_.bar for map_ in found.maps}
     values = [
-        float(end) for map_ in exhibit(str(small), each).maps for end in (map_.report.low, map_.report.high)
+        float(end)
+        for map_ in compute_maps(str(small), each).maps
+        for end in (map_.report.low, map_.report.high)
     ]
     assert bar.mapping.kind == "signed"
     assert float(bar.mapping.high) == max(map(abs, values))
     due = np.rint(128 + 127 * decoded(small).astype(float) / float(bar.mapping.high))
     assert np.array_equal(found.maps[2].pixels(), due)
-    averages = exhibit(str(small), each[::2], common=True)
+    averages = compute_maps(str(small), each[::2], common=True)
     assert {str(map_.bar.mapping) for map_ in averages.maps} == {
         f"stretch:{decoded(small).min()},{decoded(small).max()}"
     }
@@ -208,7 +212,7 @@ def test_svg_is_sound(run, tmp_path, small, what):
 
 def test_a_scene_is_alike_in_both_forms(small):
     """As many pictures and texts in the SVG as in the scene, and pixels of the stated size."""
-    scene = figure(exhibit(str(small), [Settings(convcli.load_kernel("sobel"))]), 62)
+    scene = figure(compute_maps(str(small), [Settings(convcli.load_kernel("sobel"))]), 62)
     root = ElementTree.fromstring(svg(scene))
     for kind, tag in ((PlacedImage, "image"), (Text, "text")):
         assert len(list(root.iter(SVG + tag))) == sum(isinstance(item, kind) for item in scene.items)
@@ -218,15 +222,15 @@ def test_a_scene_is_alike_in_both_forms(small):
 
 def test_nothing_is_drawn_outside_the_page(small):
     """Every text ends before the page does, whatever the kernel is called."""
-    from convcli.visualize.sheet import contact_sheet
+    from convcli.visualize.sheet import map_sheet
     from convcli.visualize.text import width
 
     each = [Settings(convcli.load_kernel(name)) for name in ("random:3x3x1x3,seed=123456789", "motion:31,30")]
-    found = exhibit(str(small), each)
+    found = compute_maps(str(small), each)
     for scene in (
         figure(found, 100),
-        contact_sheet(found, 100, common=False),
-        contact_sheet(found, 31, common=True),
+        map_sheet(found, 100, common=False),
+        map_sheet(found, 31, common=True),
     ):
         for item in scene.items:
             if isinstance(item, Text):
@@ -249,7 +253,7 @@ def test_small_pictures_show_their_numbers(tmp_path, top):
     path = tmp_path / "grid.png"
     path.write_bytes(imagecodecs.png_encode(values.astype(np.uint8)))
     settings = Settings(convcli.load_kernel("1/2 2; 0 -1"), padding=Padding.parse("valid"))
-    scene = figure(exhibit(str(path), [settings]), 256)
+    scene = figure(compute_maps(str(path), [settings]), 256)
     sums = convcli.conv2d(values.astype(float), np.array([[0.5, 2], [0, -1]])).ravel()
     texts = words_of(scene)
     for value in (*values.ravel(), *sums):
@@ -258,7 +262,7 @@ def test_small_pictures_show_their_numbers(tmp_path, top):
     assert ("4 × 4, gray, 8-bit, drawn from 0 to 4" in texts) == (top == 4)
     drawn = next(item for item in scene.items if isinstance(item, PlacedImage)).pixels
     assert (drawn.min(), drawn.max()) == (0, 255 if top == 4 else 200)
-    assert str(values[0, 3]) not in words_of(figure(exhibit(str(path), [settings]), 31))[4:]
+    assert str(values[0, 3]) not in words_of(figure(compute_maps(str(path), [settings]), 31))[4:]
 
 
 @pytest.mark.parametrize(
@@ -273,7 +277,7 @@ def test_small_pictures_show_their_numbers(tmp_path, top):
 )
 def test_kernels_of_figures_have_numbers(kernel, present, absent):
     """In their squares as short as they can be, else in words below."""
-    texts = words_of(figure(exhibit(str(SCENE), [Settings(convcli.load_kernel(kernel))]), 256))
+    texts = words_of(figure(compute_maps(str(SCENE), [Settings(convcli.load_kernel(kernel))]), 256))
     assert set(present) <= set(texts)
     assert not set(absent) & set(texts)
 
@@ -284,8 +288,8 @@ def test_arrows_point_from_pictures_to_kernels(tmp_path, shape, kernel):
     """At the middle of the kernel, and at the pictures beside it, whatever their shapes; bars have room."""
     path = tmp_path / "x.png"
     path.write_bytes(imagecodecs.png_encode(np.random.default_rng(1).integers(0, 256, shape, np.uint8)))
-    scene = figure(exhibit(str(path), [Settings(convcli.load_kernel(kernel))]), 200)
-    heights = {item.corners[2][1] for item in scene.items if isinstance(item, Shape)}
+    scene = figure(compute_maps(str(path), [Settings(convcli.load_kernel(kernel))]), 200)
+    heights = {item.corners[2][1] for item in scene.items if isinstance(item, Polygon)}
     assert len(heights) == 1
     (height,) = heights
     source, shown, bar = (item for item in scene.items if isinstance(item, PlacedImage))
@@ -370,7 +374,7 @@ def test_several_kernels_combine_as_a_set(run, tmp_path):
             ("-k", "box3", "--figure", "-o", "x.svg", "--format", "bmp"),
             "x.svg: the suffix .svg says svg, --format says bmp",
         ),
-        (("-o", "term:sixel"), "'sixel' is no way to show a picture; allowed: blocks, kitty, iterm2"),
+        (("-o", "term:sixel"), "unknown terminal protocol 'sixel'; allowed: blocks, kitty, iterm2"),
     ],
 )
 def test_mistakes(run, tmp_path, monkeypatch, options, words):

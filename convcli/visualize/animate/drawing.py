@@ -1,0 +1,323 @@
+"""The frames of an animation as scenes: input and feature map, and below them patch · kernel = products."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from convcli.core.dtypes import Array
+from convcli.core.frozen import frozen
+from convcli.core.rational import Number
+from convcli.geometry.padding import Pair
+from convcli.visualize.animate.cells import (
+    TEXT,
+    NumberStyle,
+    enlarged,
+    gray,
+    grays,
+    mark,
+    mixed,
+    number_cell,
+    rectangle,
+    scaled_image,
+    weight_colors,
+)
+from convcli.visualize.animate.content import Animation, Frame
+from convcli.visualize.animate.layout import LINE, MARGIN, PLANE_TITLE, SIGN, SMALL, TITLE, FrameLayout
+from convcli.visualize.explain.pixel import Plane
+from convcli.visualize.raster import Canvas
+from convcli.visualize.scene import FAINT, FRAME, GROUND, INK, Item, Line, PlacedImage, Rectangle, Scene, Text
+from convcli.visualize.text import Ink, Point, cut, width
+
+WINDOW: Final = (255, 232, 176)
+WINDOW_EDGE: Final = (200, 112, 0)
+DONE: Final = (225, 236, 246)
+CURRENT: Final = (158, 202, 235)
+CURRENT_EDGE: Final = (20, 88, 158)
+EMPTY: Final = (255, 255, 255)
+PADDING: Final = (228, 228, 224)
+_PADDED: Final = mixed(WINDOW, PADDING)
+
+
+def frame_pixels(animation: Animation) -> Iterator[Array]:
+    """Each frame as (rows, columns, 3) of uint8; rows and columns are even and the same for all."""
+    drawing = Drawing(animation)
+    base = Canvas.blank(*drawing.layout.size).draw(drawing.background())
+    for frame in drawing.frames():
+        yield base.copy().draw(frame.current).pixels
+        base.draw(frame.lasting)
+
+
+def frame_scenes(animation: Animation) -> Iterator[Scene]:
+    """Each frame as a scene."""
+    drawing = Drawing(animation)
+    (wide, high), (title, _) = drawing.layout.size, drawing.layout.heading
+    base = list(drawing.background())
+    for frame in drawing.frames():
+        yield Scene(wide, high, (*base, *frame.current), f"{title}, {frame.name}")
+        base += frame.lasting
+
+
+def frame_size(animation: Animation) -> tuple[int, int]:
+    """Rows and columns of every frame."""
+    wide, high = FrameLayout(animation).size
+    return high, wide
+
+
+@frozen(eq=False)
+class DrawnFrame:
+    """What one frame paints over the frames before it.
+
+    Attributes:
+        name: which output it explains.
+        current: items of this frame alone.
+        lasting: items that stay in all later frames.
+    """
+
+    name: str
+    current: tuple[Item, ...]
+    lasting: tuple[Item, ...]
+
+
+class Drawing:
+    """Draws the content of an animation at the places of its layout."""
+
+    def __init__(self, animation: Animation) -> None:
+        self.animation, self.layout = animation, FrameLayout(animation)
+
+    def frames(self) -> Iterator[DrawnFrame]:
+        """What every frame adds to those before it."""
+        layout = self.layout
+        for frame, caption, steps in zip(self.animation.frames, layout.captions, layout.steps, strict=True):
+            current = (
+                *self._window(frame),
+                *self._outputs(frame, current=True),
+                *self._caption(caption),
+                *self._equation(frame),
+                *self._steps(frame, steps),
+            )
+            yield DrawnFrame(caption[0], current, tuple(self._outputs(frame, current=False)))
+
+    def background(self) -> Iterator[Item]:
+        """What all frames share."""
+        layout = self.layout
+        room = layout.size[0] - 2 * MARGIN
+        title, settings = layout.heading
+        yield Text.below((MARGIN, MARGIN - 4), cut(title, TITLE, room), TITLE)
+        yield Text.below((MARGIN, MARGIN + TITLE + 8), cut(settings, SMALL, room), SMALL, FAINT)
+        for area, label in zip((layout.input, layout.output), layout.labels, strict=True):
+            yield Text.below((area.left, area.top - 24), label, SMALL)
+        middle = layout.input.top + min(layout.input.height, layout.output.height) / 2
+        gap = layout.output.left - layout.input.left - layout.input.width
+        yield Text.centered((layout.output.left - gap / 2, middle), "→", 30, FAINT)
+        if layout.is_grid:
+            yield from self._input_cells()
+            yield from self._empty_outputs()
+        else:
+            yield from self._images()
+
+    def _input_cells(self) -> Iterator[Item]:
+        """Every number of the input, and a cross-out line through those that no window reads."""
+        layout, (rows, columns) = self.layout, self.animation.spans
+        for row in range(*rows):
+            for column in range(*columns):
+                fill = self._input_fill(self._cell(row, column), row, column)
+                yield from self._input_cell(row, column, fill)
+        for row, column in layout.unread:
+            left, top, right, bottom = layout.input.bounds_of(row, column)
+            yield Line((left, bottom), (right, top), FAINT, smooth=True)
+        if layout.unread:
+            place = layout.input.left, layout.input.top + layout.input.height + 6
+            yield Text.below(place, "crossed out: no window reads it", SMALL, FAINT)
+
+    def _cell(self, row: int, column: int) -> Number:
+        """The number at a position of the padded input."""
+        (first_row, _), (first_column, _) = self.animation.spans
+        assert self.animation.cells is not None
+        value: Number = self.animation.cells[row - first_row, column - first_column]
+        return value
+
+    def _input_cell(self, row: int, column: int, fill: Ink) -> Iterator[Item]:
+        bounds = self.layout.input.bounds_of(row, column)
+        return number_cell(bounds, fill, self._cell(row, column), self.layout.styles["input"])
+
+    def _input_fill(self, value: Number, row: int, column: int) -> Ink:
+        """The color of an input cell."""
+        if not self._inside(row, column):
+            return PADDING
+        return gray(value, *self.animation.levels[0]) if self.animation.shaded else EMPTY
+
+    def _inside(self, row: int, column: int) -> bool:
+        """Whether a position is in the input, not in its padding."""
+        rows, columns = self.layout.geometry.input
+        return 0 <= row < rows and 0 <= column < columns
+
+    def _empty_outputs(self) -> Iterator[Item]:
+        rows, columns = self.animation.region
+        for row in range(*rows):
+            for column in range(*columns):
+                yield from number_cell(self.layout.output.bounds_of(row, column), EMPTY, None, NumberStyle())
+
+    def _images(self) -> Iterator[Item]:
+        """The input image inside its padding, and the empty feature map."""
+        animation, layout = self.animation, self.layout
+        padded, output = layout.input.bounds(*animation.spans), layout.output.bounds(*animation.region)
+        yield rectangle(padded, PADDING)
+        rows, columns = layout.geometry.input
+        assert animation.image is not None
+        pixels = grays(animation.image, *animation.levels[0])
+        yield scaled_image(pixels, layout.input.bounds((0, rows), (0, columns)))
+        yield rectangle(output, EMPTY)
+        for left, top, right, bottom in (padded, output):
+            yield rectangle((left - 1, top - 1, right, bottom), outline=FRAME)
+
+    def _window(self, frame: Frame) -> Iterator[Item]:
+        """The cells that the window reads, its outline, and lines from an image to the patch."""
+        layout, window = self.layout, frame.explanation.window
+        rows, columns = window.rows.tolist(), window.columns.tolist()
+        bounds = layout.input.bounds((rows[0], rows[-1] + 1), (columns[0], columns[-1] + 1))
+        if layout.is_grid:
+            yield from self._taps(rows, columns)
+        else:
+            bounds = enlarged(bounds)
+            left, _, right, bottom = bounds
+            patch_left, patch_top = MARGIN, layout.below + layout.plane_title
+            patch_right = patch_left + layout.kernel[1] * layout.cell
+            yield Line((left, bottom), (patch_left, patch_top), WINDOW_EDGE, smooth=True)
+            yield Line((right, bottom), (patch_right, patch_top), WINDOW_EDGE, smooth=True)
+        yield mark(bounds, WINDOW_EDGE)
+
+    def _taps(self, rows: Sequence[int], columns: Sequence[int]) -> Iterator[Item]:
+        """The cells that the window reads, each outlined where it is dilated."""
+        dilated = any(axis.dilation > 1 for axis in self.layout.geometry.axes)
+        for row in rows:
+            for column in columns:
+                if not self.animation.shaded:
+                    yield from self._input_cell(row, column, WINDOW if self._inside(row, column) else _PADDED)
+                if dilated:
+                    bounds = self.layout.input.bounds_of(row, column)
+                    yield rectangle(bounds, outline=WINDOW_EDGE, stroke=2)
+
+    def _outputs(self, frame: Frame, *, current: bool) -> Iterator[Item]:
+        """The outputs that appear with a frame; while it is the current one, the explained one is marked."""
+        animation, layout = self.animation, self.layout
+        row, column = frame.explanation.window.at
+        if layout.is_grid:
+            for place in frame.outputs:
+                yield from self._output_cell(place, current=current and place == (row, column))
+        else:
+            (top, bottom), (left, right) = frame.block
+            assert animation.feature_map is not None
+            pixels = grays(animation.feature_map[top:bottom, left:right], *animation.levels[1])
+            yield scaled_image(pixels, layout.output.bounds(*frame.block))
+        if current:
+            bounds = layout.output.bounds_of(row, column)
+            yield mark(bounds if layout.is_grid else enlarged(bounds), CURRENT_EDGE)
+
+    def _output_cell(self, place: Pair, *, current: bool) -> Iterator[Item]:
+        channel = self.layout.outputs[place]
+        fill = CURRENT if current else DONE
+        if self.animation.shaded:
+            fill = gray(channel.pixel, *self.animation.levels[1])
+        yield from number_cell(
+            self.layout.output.bounds_of(*place), fill, channel.value, self.layout.styles["output"]
+        )
+
+    def _caption(self, lines: Sequence[str]) -> Iterator[Item]:
+        output = self.layout.output
+        for index, text in enumerate(lines):
+            place = output.left, output.top + output.height + 12 + index * LINE
+            yield Text.below(place, text, TEXT, CURRENT_EDGE)
+
+    def _equation(self, frame: Frame) -> Iterator[Item]:
+        """Patch · kernel = products, for each map that is combined."""
+        layout = self.layout
+        top = layout.below
+        outside = frame.explanation.window.outside(layout.geometry.input)
+        several = len(layout.planes) > 1
+        for index, plane in enumerate(frame.channel.planes[: len(layout.planes)]):
+            top += layout.plane_title
+            yield from self._plane(plane, outside, top, f"kernel {index}" if several else "kernel")
+            top += layout.kernel[0] * layout.cell + 14
+        if layout.omitted:
+            yield Text.below((MARGIN, top), layout.omitted, SMALL, FAINT)
+
+    def _plane(self, plane: Plane, outside: Array, top: int, kernel: str) -> Iterator[Item]:
+        """One map's patch, weights and products with their titles."""
+        layout = self.layout
+        title, patch = plane.parts[-1]
+        kernel_title = f"{kernel}, turned" if self.animation.settings.flip else kernel
+        grids = (
+            (title, "patch", patch, self._patch_colors(patch, outside)),
+            (kernel_title, "kernel", plane.weights, weight_colors(plane.weights)),
+            ("products", "products", plane.products, self._product_colors(plane.products)),
+        )
+        wide, high = layout.kernel[1] * layout.cell, layout.kernel[0] * layout.cell
+        for index, (title, style, values, colors) in enumerate(grids):
+            left = MARGIN + index * (wide + SIGN)
+            bounds = left, top - PLANE_TITLE, left + round(width(title, SMALL)) + 4, top - 5
+            yield rectangle(bounds, GROUND)  # the lines from a window end before the title
+            yield Text.below((left, top - 21), title, SMALL)
+            yield from self._grid((left, top), values, colors, layout.styles.get(style))
+            if index:
+                sign = "·" if index == 1 else "="
+                yield Text.centered((left - SIGN / 2, top + high / 2), sign, 26)
+        yield mark((MARGIN, top, MARGIN + wide, top + high), WINDOW_EDGE)
+
+    def _patch_colors(self, patch: Array, outside: Array) -> Array:
+        """(rows, columns, 3) of uint8: the grays of an image, or the window's color below numbers."""
+        shaded = self.animation.shaded or not self.layout.numbered
+        colors = [
+            PADDING
+            if padding and self.layout.numbered
+            else gray(value, *self.animation.levels[0])
+            if shaded
+            else WINDOW
+            for value, padding in zip(patch.ravel(), outside.ravel(), strict=True)
+        ]
+        return np.array(colors, np.uint8).reshape(*patch.shape, 3)
+
+    def _product_colors(self, products: Array) -> Array:
+        """(rows, columns, 3) of uint8: white below numbers; colors of their own where there are none."""
+        if self.layout.numbered:
+            return np.full((*products.shape, 3), EMPTY, np.uint8)
+        return weight_colors(products)
+
+    def _grid(
+        self, corner: tuple[int, int], values: Array, colors: Array, style: NumberStyle | None
+    ) -> Iterator[Item]:
+        """A grid of numbers on colors, or of colors alone where there is no style."""
+        side, (left, top) = self.layout.cell, corner
+        if style is None:
+            yield PlacedImage(corner, colors, side)
+            return
+        for (row, column), value in np.ndenumerate(values):
+            bounds = (
+                left + column * side,
+                top + row * side,
+                left + (column + 1) * side,
+                top + (row + 1) * side,
+            )
+            yield from number_cell(bounds, tuple(colors[row, column].tolist()), value, style)
+
+    def _steps(self, frame: Frame, steps: Sequence[tuple[str, str]]) -> Iterator[Item]:
+        """The steps; that of the value in the color of its cell, that of the pixel beside its gray."""
+        layout = self.layout
+        left, top = layout.steps_corner
+        right = left + layout.step_names
+        room = layout.size[0] - MARGIN - right
+        last_of_value = frame.channel.valued - 1
+        for index, (name, formula) in enumerate(steps):
+            text = cut(formula, TEXT, room)
+            line = top + index * LINE
+            yield Text.below((left, line), name, TEXT, FAINT)
+            yield Text.below((right, line), text, TEXT, CURRENT_EDGE if index == last_of_value else INK)
+        if len(steps) > frame.channel.valued:
+            yield self._swatch((right + round(width(text, TEXT)) + 10, line + 1), frame)
+
+    def _swatch(self, corner: Point, frame: Frame) -> Rectangle:
+        """The gray of the frame's pixel."""
+        fill = gray(frame.channel.pixel, *self.animation.levels[1])
+        return Rectangle(corner, TEXT + 1, TEXT + 1, fill, FRAME)

@@ -1,0 +1,57 @@
+"""Inputs made of numbers, for ``convcli animate 4x4``."""
+
+from __future__ import annotations
+
+import io
+import re
+from math import prod
+from typing import Any, Final
+
+import numpy as np
+
+from convcli.core.errors import ArgumentError, quoted
+from convcli.files.input import Input
+from convcli.geometry.axes import parse_sizes
+from convcli.geometry.padding import Pair
+
+LARGEST: Final = 256  # rows or columns
+DIGITS: Final = 10  # random numbers are below
+
+
+def parse_shape(text: str) -> Pair | None:
+    """Rows and columns of ``4x4``; None for other text.
+
+    Raises:
+        ArgumentError: a side of 0, or above `LARGEST`.
+    """
+    if not re.fullmatch(r"\d{1,9}[x×]\d{1,9}", text.strip().casefold()):
+        return None
+    rows, columns = parse_sizes("shape", text.strip(), (2,), "x")
+    if max(rows, columns) > LARGEST:
+        raise ArgumentError(f"shape {quoted(text)} is larger than {LARGEST}x{LARGEST}")
+    return rows, columns
+
+
+def number_image(shape: Pair, seed: int | None) -> Input:
+    """An NPY file of integers: random from 0 to 9, or 0, 1, 2, … in reading order without a seed.
+
+    Random numbers are the 64-bit words of PCG64, modulo 10, so that they are the same on every machine.
+    """
+    count = prod(shape)
+    values: Any = np.arange(count, dtype=np.uint16)
+    if seed is not None:
+        values = (np.random.PCG64(seed).random_raw(count) % DIGITS).astype(np.uint8)
+    buffer = io.BytesIO()
+    np.save(buffer, values.reshape(shape))
+    return Input(data=buffer.getvalue())
+
+
+def largest_number(shape: Pair, seed: int | None) -> int:
+    """The number that is drawn as white: the largest that `number_image` may hold."""
+    return DIGITS - 1 if seed is not None else max(prod(shape) - 1, 1)
+
+
+def shape_title(shape: Pair, seed: int | None) -> str:
+    """What the numbers are called in an animation."""
+    sizes = f"{shape[0]} × {shape[1]} integers"
+    return f"{sizes} in order" if seed is None else f"{sizes}, seed {seed}"
