@@ -54,7 +54,7 @@ class Limits:
 
 
 def _expected(source: InputFile, settings: Settings) -> list[Path]:
-    return _output(settings).expected(source.path, settings.kernel.name, files_of(settings))
+    return _output(settings).expected_paths(source.path, settings.kernel.name, files_of(settings))
 
 
 def files_of(settings: Settings) -> int:
@@ -68,7 +68,7 @@ def _output(settings: Settings) -> OutputSpec:
 
 def _sum(settings: Settings) -> str:
     said = {name: repr(value) for name, value in _chosen(settings).items()}
-    text = repr((REVISION, settings.output.stated, said))
+    text = repr((REVISION, settings.output.requested_format, said))
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
@@ -82,7 +82,7 @@ def _chosen(settings: Settings) -> dict[str, Any]:
 def _recipe(settings: Settings) -> dict[str, Any]:
     """What a manifest says once of all results of some settings: their part of the report, and options."""
     said = {name: str(value) for name, value in _chosen(settings).items() if name != "kernel"}
-    format_ = {"format": settings.output.stated} if settings.output.stated else {}
+    format_ = {"format": settings.output.requested_format} if settings.output.requested_format else {}
     shared = settings_dict(settings.kernel, settings.flip, str(settings.padding), settings.groups)
     return {**shared, "options": {**said, **format_}}
 
@@ -117,14 +117,14 @@ class Batch:
         """Where a map goes, by its index, the frame where each has its own file, and its format's suffix."""
         files = files_of(settings)
         index = min(index, files - 1)
-        return settings.output.named(source.path, settings.kernel.name, index, files, frame, suffix)
+        return settings.output.path_of(source.path, settings.kernel.name, index, files, frame, suffix)
 
     def settings(self, source: InputFile, threads: int | None = None) -> list[Settings]:
         """The settings for one picture, with its place in the destination."""
         return [
             replace(
                 settings,
-                output=settings.output.inside(source.folder),
+                output=settings.output.inside_folder(source.folder),
                 threads=threads if settings.threads is None else settings.threads,
             )
             for settings in self.each
@@ -170,7 +170,7 @@ class Batch:
         return [
             stem
             for settings in self.settings(source)
-            for stem in _output(settings).stems(source.path, settings.kernel.name, files_of(settings))
+            for stem in _output(settings).path_patterns(source.path, settings.kernel.name, files_of(settings))
         ]
 
     def _check_replacing(self, source: InputFile, place: str, own: bool, results: int) -> None:

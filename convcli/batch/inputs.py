@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 from convcli.core.errors import ArgumentError, one_line
 from convcli.core.frozen import frozen, replace
-from convcli.pipeline.naming import mirrored
+from convcli.pipeline.templates import mirrored
 
 LARGEST_LIST: Final = 2**28
 """Bytes of a list of names."""

@@ -109,7 +109,7 @@ def _settings(images: tuple[str, ...], given: dict[str, Any]) -> list[Settings]:
         place = one_line(output.spec or "standard output")
         raise ArgumentError(
             f"the maps of {len(each)} kernels cannot all be written to {place}; "
-            f"use FOLDER/, {{kernel}}, {'--stack' if output.stacks else '--sheet'}"
+            f"use FOLDER/, {{kernel}}, {'--stack' if output.can_stack else '--sheet'}"
         )
     if len(images) > 1 and (output.is_one_file or output.is_stream):
         raise ArgumentError(

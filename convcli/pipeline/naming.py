@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import os
 import re
-import string
-from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from convcli.core.errors import ArgumentError, OutputError, one_line, quoted
+from convcli.core.errors import ArgumentError, OutputError, one_line
 from convcli.core.frozen import frozen, replace
 from convcli.files.input import STREAM
 from convcli.formats.base import Format, Near
 from convcli.formats.capacity import OutputKind, check, holds, loss, sized
 from convcli.formats.registry import FORMATS, format_named, format_of_suffix, readable, written
+from convcli.pipeline.templates import (
+    check_template,
+    escaped,
+    is_template,
+    mirrored,
+    safe_name,
+    template_fields,
+)
 
-FIELDS: Final = ("dir", "stem", "kernel", "index", "frame", "suffix")
-_ARRAYS, _PAGES = "npy", "tiff"
-_ANY_FRAME, _ANY_SUFFIX = "\x01", "\x02"  # in names that a header decides
+_ARRAYS, _PAGES = "npy", "tiff"  # formats of stacks
+_ANY_FRAME, _ANY_SUFFIX = "\x01", "\x02"  # stand for what only a header decides
 _DEFAULT: Final = "{stem}.{kernel}{suffix}"
 _DEFAULT_OF_BANK: Final = "{stem}.{kernel}.{index}{suffix}"
 
 
 class _AnyFrame:
-    """The number of any frame, in any width."""
+    """Formats as one mark, whatever the width of a frame's number."""
 
     def __format__(self, width: str) -> str:
         return _ANY_FRAME
@@ -34,7 +39,12 @@ class _AnyFrame:
 
 @frozen
 class Target:
-    """One result's place and format; ``path`` is None for standard output."""
+    """The place and format of one output.
+
+    Attributes:
+        path: None for standard output.
+        note: what the format loses, or why it was chosen; often empty.
+    """
 
     path: Path | None
     format: Format
@@ -46,12 +56,12 @@ class Target:
 
 @frozen
 class OutputSpec:
-    """``-o`` and ``--format``.
+    """What ``-o`` and ``--format`` say of outputs.
 
     Attributes:
-        spec: a file, ``FOLDER/``, a template with `FIELDS` in braces, ``-``, or None for beside the input
-            (standard output where the input is standard input).
-        format: a format's name, or None for the suffix's, or else the input's.
+        spec: a file, ``FOLDER/``, a template with `templates.FIELDS` in braces, ``-``, or None for beside the
+            input (standard output if the input is standard input).
+        format: a format's name; None for that of the suffix, or else the input's.
     """
 
     spec: str | None = None
@@ -61,20 +71,31 @@ class OutputSpec:
         if self.format is not None:
             format_named(self.format)
         if self.spec == "":
-            raise ArgumentError("the output has no name; use -o FILE, FOLDER/, a template or -")
+            raise ArgumentError("-o is empty; use FILE, FOLDER/, a template or -")
         if self.spec is not None and self._is_template:
-            _check_template(self.spec)
+            check_template(self.spec)
 
     @property
     def _is_template(self) -> bool:
-        return self.spec is not None and "{" in self.spec
+        return is_template(self.spec)
+
+    @property
+    def _fields(self) -> set[str]:
+        return template_fields(self.spec)
+
+    @property
+    def _suffix(self) -> str:
+        """The suffix of a file or a template; empty for anything else."""
+        return Path(self.spec or "").suffix if self.is_one_file or self._is_template else ""
 
     @property
     def is_stream(self) -> bool:
+        """Whether outputs go to standard output by name."""
         return self.spec == STREAM
 
     @property
     def is_folder(self) -> bool:
+        """Whether outputs go into a folder under names of their own."""
         spec = self.spec
         return spec is not None and not self.is_stream and (spec.endswith("/") or Path(spec).is_dir())
 
@@ -92,15 +113,8 @@ class OutputSpec:
     @property
     def is_one_input(self) -> bool:
         """Whether the results of every input would go to the same place."""
-        tells = not self._fields.isdisjoint(("dir", "stem")) or (self.spec or "").endswith("/")
-        return self.is_one_file or (self._is_template and not tells)
-
-    @property
-    def stacks(self) -> bool:
-        """Whether its format holds any number of maps."""
-        suffix = "" if self.is_stream or self.is_folder else Path(self.spec or "").suffix
-        found = format_named(self.format) if self.format else format_of_suffix(suffix)
-        return found is not None and found.name in (_ARRAYS, _PAGES)
+        differs = not self._fields.isdisjoint(("dir", "stem")) or (self.spec or "").endswith("/")
+        return self.is_one_file or (self._is_template and not differs)
 
     @property
     def is_one_frame(self) -> bool:
@@ -108,56 +122,80 @@ class OutputSpec:
         return "frame" in self._fields
 
     @property
-    def _fields(self) -> set[str | None]:
-        """Those of a template."""
-        return (
-            {field for _, field, _, _ in string.Formatter().parse(self.spec or "")}
-            if self._is_template
-            else set()
-        )
+    def is_paged(self) -> bool:
+        """Whether a stack is one of pages."""
+        return self.format == _PAGES
 
     @property
-    def stated(self) -> str:
-        """The format that was asked for, by its name or by a suffix; empty where it is the input's."""
-        suffix = Path(self.spec or "").suffix if self.is_one_file or self._is_template else ""
-        found = format_of_suffix(suffix)
-        return self.format or (found.name if found else "")
+    def can_stack(self) -> bool:
+        """Whether the requested format holds any number of maps."""
+        suffix = "" if self.is_stream or self.is_folder else Path(self.spec or "").suffix
+        chosen = format_named(self.format) if self.format else format_of_suffix(suffix)
+        return chosen is not None and chosen.name in (_ARRAYS, _PAGES)
 
-    def inside(self, folder: str) -> OutputSpec:
-        """The same with a folder more in front of a result's name, unless the template places it by {dir}."""
+    @property
+    def requested_format(self) -> str:
+        """The name of the format from --format or a suffix; empty where it is the input's."""
+        by_suffix = format_of_suffix(self._suffix)
+        return self.format or (by_suffix.name if by_suffix else "")
+
+    def inside_folder(self, folder: str) -> OutputSpec:
+        """The same one folder deeper, unless the template places outputs by {dir}."""
         if not folder or "dir" in self._fields:
             return self
         if self._is_template and not (self.spec or "").endswith("/"):
             place = Path(self.spec or "")
-            return replace(self, spec=str(place.parent / _escaped(folder) / place.name))
-        return replace(self, spec=f"{self.spec}/{_escaped(folder) if self._is_template else folder}/")
+            return replace(self, spec=str(place.parent / escaped(folder) / place.name))
+        return replace(self, spec=f"{self.spec}/{escaped(folder) if self._is_template else folder}/")
 
-    def expected(self, source: str, kernel: str, maps: int) -> list[Path]:
-        """The places of the results of a picture whose own format holds them, told from its name alone.
+    def stacked(self, channels: int) -> OutputSpec:
+        """The same for a stack of all maps: pages of a TIFF, or an array of so many channels.
+
+        Raises:
+            OutputError: another format is requested.
+        """
+        suffix = self._suffix
+        by_suffix = format_of_suffix(suffix)
+        requested = self.format or (by_suffix.name if by_suffix else suffix if "{" not in suffix else "")
+        chosen = format_named(requested).name if self.format else requested
+        if chosen not in ("", _ARRAYS, _PAGES):
+            raise OutputError(
+                f"--stack writes {channels} channels of an array, or pages, which {requested} cannot hold; "
+                "use .npy or .tif"
+            )
+        return replace(self, format=chosen or _ARRAYS)
+
+    def expected_paths(self, source: str, kernel: str, maps: int) -> list[Path]:
+        """The paths of the results of an image whose own format holds them, by its name alone.
 
         Raises:
             OutputError: one file for several maps.
         """
         self._check_index(kernel, maps)
         chosen = format_named(self.format) if self.format else format_of_suffix(Path(source).suffix)
-        picture = OutputKind(np.dtype(np.uint8), 1)
-        return [
-            self._place(source, kernel, index, maps, chosen or FORMATS[0], picture) for index in range(maps)
-        ]
+        kind = OutputKind(np.dtype(np.uint8), 1)
+        return [self._path(source, kernel, index, maps, chosen or FORMATS[0], kind) for index in range(maps)]
 
-    def stems(self, source: str, kernel: str, maps: int) -> list[str]:
-        """The places of a picture's results without what its header decides: two that differ never meet."""
-        names = (self.named(source, kernel, index, maps, _AnyFrame(), _ANY_SUFFIX) for index in range(maps))
-        return [re.sub(rf"\d*{_ANY_FRAME}\d*", _ANY_FRAME, str(name)) for name in names]
+    def path_patterns(self, source: str, kernel: str, maps: int) -> list[str]:
+        """The paths of an image's results without what its header decides; two that differ never collide."""
+        paths = (self.path_of(source, kernel, index, maps, _AnyFrame(), _ANY_SUFFIX) for index in range(maps))
+        return [re.sub(rf"\d*{_ANY_FRAME}\d*", _ANY_FRAME, str(path)) for path in paths]
 
-    def named(self, source: str, kernel: str, index: int, maps: int, frame: object, suffix: str) -> Path:
-        """The place of one of ``maps`` results, of a frame, in a format that has this suffix."""
+    def path_of(self, source: str, kernel: str, index: int, maps: int, frame: object, suffix: str) -> Path:
+        """The path of one result.
+
+        Args:
+            source: the input's name.
+            index: of the map among ``maps``.
+            frame: the frame's number.
+            suffix: that of the format.
+        """
         origin = Path("stdin" if source == STREAM else source)
         template = self.spec if self._is_template else _DEFAULT if maps == 1 else _DEFAULT_OF_BANK
         values = {
             "dir": self._folder(source),
             "stem": origin.stem,
-            "kernel": safe(kernel),
+            "kernel": safe_name(kernel),
             "index": index,
             "frame": frame,
             "suffix": suffix,
@@ -168,147 +206,101 @@ class OutputSpec:
         return (Path(self.spec) if self.spec else origin.parent) / name
 
     def targets(
-        self, source: str, kernel: str, maps: int, came_as: Format, picture: OutputKind
+        self, source: str, kernel: str, maps: int, input_format: Format, kind: OutputKind
     ) -> list[Target]:
-        """The place of each of ``maps`` results of this kind.
+        """The target of each of ``maps`` results.
+
+        Args:
+            source: the input's name.
+            kernel: its name.
+            input_format: the format of results where none is requested and it holds them.
+            kind: of each result.
 
         Raises:
-            OutputError: a format that cannot hold them, an unknown suffix, or one file for several maps.
+            OutputError: the format cannot hold them, the suffix is unknown, or they need several files.
         """
-        streams = self.is_stream or (self.spec is None and source == STREAM)
-        if maps > 1 and (streams or self.is_one_file):
-            ways = "--stack, a folder or {index}" if self.stacks else "a folder, {index} or --sheet"
+        to_stream = self.is_stream or (self.spec is None and source == STREAM)
+        if maps > 1 and (to_stream or self.is_one_file):
+            ways = "--stack, a folder or {index}" if self.can_stack else "a folder, {index} or --sheet"
             raise OutputError(f"{kernel} gives {maps} feature maps, which one file cannot hold; use {ways}")
         self._check_index(kernel, maps)
-        if streams:
-            chosen = format_named(self.format) if self.format else FORMATS[0]
-            return [_target(None, chosen, picture)]
+        if to_stream:
+            return [_target(None, format_named(self.format) if self.format else FORMATS[0], kind)]
         if self.is_one_file:
             path = Path(self.spec or "")
-            return [_target(path, self._format_of(path), picture)]
-        wanted = format_named(self.format) if self.format else came_as
-        chosen = wanted if self.format else _keeper(wanted, picture)
-        places = [self._place(source, kernel, index, maps, chosen, picture) for index in range(maps)]
+            return [_target(path, self._format_of(path), kind)]
+        return self._several(source, kernel, maps, input_format, kind)
+
+    def _several(
+        self, source: str, kernel: str, maps: int, input_format: Format, kind: OutputKind
+    ) -> list[Target]:
+        """Targets in a folder or by a template, in another format if the input's does not hold them."""
+        requested = format_named(self.format) if self.format else input_format
+        chosen = requested if self.format else _holding(requested, kind)
+        paths = [self._path(source, kernel, index, maps, chosen, kind) for index in range(maps)]
         if self._is_template:
-            chosen = wanted = self._format_of(places[0])
-        if chosen is not wanted:
-            return [Target(place, chosen, _replaced(wanted, chosen, picture)) for place in places]
-        return [_target(place, chosen, picture) for place in places]
+            chosen = requested = self._format_of(paths[0])
+        if chosen is not requested:
+            return [Target(path, chosen, _substitution(requested, chosen, kind)) for path in paths]
+        return [_target(path, chosen, kind) for path in paths]
 
     def _check_index(self, kernel: str, maps: int) -> None:
         """Refuse a template that gives several maps one name."""
-        tells = "index" in self._fields or not self._is_template or (self.spec or "").endswith("/")
-        if maps > 1 and not tells:
-            also = " or --stack" if self.stacks else ""
-            raise OutputError(f"{kernel} gives {maps} feature maps; the template needs {{index}}{also}")
-
-    def stacked(self, channels: int) -> OutputSpec:
-        """The same output for a stack of maps: pages of a TIFF, or an array of so many channels.
-
-        Raises:
-            OutputError: another format was asked for.
-        """
-        suffix = Path(self.spec or "").suffix if self.is_one_file or self._is_template else ""
-        found = format_of_suffix(suffix)
-        named = self.format or (found.name if found else suffix if "{" not in suffix else "")
-        chosen = format_named(named).name if self.format else named
-        if chosen not in ("", _ARRAYS, _PAGES):
-            raise OutputError(
-                f"a stack is {channels} channels of an array, or pages, which {named} cannot hold; "
-                "allowed: .npy, .tif"
-            )
-        return replace(self, format=chosen or _ARRAYS)
-
-    @property
-    def is_paged(self) -> bool:
-        """Whether a stack is one of pages."""
-        return self.format == _PAGES
+        differs = "index" in self._fields or not self._is_template or (self.spec or "").endswith("/")
+        if maps > 1 and not differs:
+            stacking = " or --stack" if self.can_stack else ""
+            raise OutputError(f"{kernel} gives {maps} feature maps; the template needs {{index}}{stacking}")
 
     def _format_of(self, path: Path) -> Format:
-        found = format_of_suffix(path.suffix)
+        """The format of --format or of a suffix, which must not differ."""
+        by_suffix = format_of_suffix(path.suffix)
         if self.format:
-            wanted = format_named(self.format)
-            if found not in (None, wanted):
+            requested = format_named(self.format)
+            if by_suffix not in (None, requested):
                 raise OutputError(
-                    f"{one_line(str(path))}: the suffix {path.suffix} says {found.name}, "
-                    f"--format says {wanted.name}"
+                    f"{one_line(str(path))}: the suffix {path.suffix} means {by_suffix.name}, "
+                    f"but --format is {requested.name}"
                 )
-            return wanted
-        if found is None:
-            known = ", ".join(entry.suffixes[0] for entry in written())
-            read = readable().get(path.suffix.casefold())
-            reason = f"convcli reads {read} but does not write it" if read else "unknown suffix"
-            folder = "" if path.suffix or self._is_template else f"; {one_line(str(path))}/ is a folder"
-            raise OutputError(f"{one_line(str(path))}: {reason}; allowed: {known}, or --format{folder}")
-        return found
+            return requested
+        if by_suffix is None:
+            raise OutputError(self._suffix_error(path))
+        return by_suffix
 
-    def _place(
-        self, source: str, kernel: str, index: int, maps: int, chosen: Format, picture: OutputKind
+    def _suffix_error(self, path: Path) -> str:
+        name = one_line(str(path))
+        read_only = readable().get(path.suffix.casefold())
+        reason = f"convcli reads {read_only} but does not write it" if read_only else "unknown suffix"
+        allowed = ", ".join(entry.suffixes[0] for entry in written())
+        folder = "" if path.suffix or self._is_template else f"; for a folder, use {name}/"
+        return f"{name}: {reason}; allowed: {allowed}, or --format{folder}"
+
+    def _path(
+        self, source: str, kernel: str, index: int, maps: int, chosen: Format, kind: OutputKind
     ) -> Path:
+        """The path of a result in a format, with the input's suffix where that fits."""
         suffix = Path(source).suffix
         suffix = suffix if suffix.casefold() in chosen.suffixes else chosen.suffixes[0]
-        return self.named(source, kernel, index, maps, picture.frame, suffix)
+        return self.path_of(source, kernel, index, maps, kind.frame, suffix)
 
     def _folder(self, source: str) -> str:
-        """``{dir}``: the input's folder as it was named, or `mirrored` where other folders precede it."""
+        """``{dir}``: the input's folder as it was named, or `mirrored` below the folders before it."""
         if source == STREAM:
             return "."
         leads = (self.spec or "").startswith("{dir}")
         return os.path.dirname(source if leads else mirrored(source)) or "."  # noqa: PTH120
 
 
-def mirrored(path: str) -> str:
-    """A path as it is repeated below another folder.
-
-    As with ``tar`` and ``rsync -R``, a leading ``/`` and every ``..`` are dropped, and ``/./`` marks where
-    the repeated part begins.
-    """
-    parts = Path(os.path.normpath(path.rpartition("/./")[2])).parts
-    kept = [part for part in parts if part not in (os.sep, "//", os.pardir)]
-    return str(Path(*kept)) if kept else ""
+def _target(path: Path | None, chosen: Format, kind: OutputKind) -> Target:
+    """A target in a requested format, with a note of what it loses."""
+    check(chosen, kind, path)
+    return Target(path, chosen, loss(chosen, kind))
 
 
-def _escaped(folder: str) -> str:
-    """A folder's name as it stands in a template."""
-    return folder.replace("{", "{{").replace("}", "}}")
+def _holding(requested: Format, kind: OutputKind) -> Format:
+    """``requested`` if it holds the result, else the first format that does."""
+    return next(entry for entry in (requested, *FORMATS) if holds(entry, kind))
 
 
-def safe(name: str) -> str:
-    """A kernel's name as part of a file name."""
-    return re.sub(r"[^\w.@+=-]+", "-", name).strip("-.") or "kernel"
-
-
-def _target(path: Path | None, chosen: Format, picture: OutputKind) -> Target:
-    """A place in a format that was asked for, with a note of what it loses."""
-    check(chosen, picture, path)
-    return Target(path, chosen, loss(chosen, picture))
-
-
-def _keeper(wanted: Format, picture: OutputKind) -> Format:
-    """``wanted`` where it holds the result, else the first format that does."""
-    return next(entry for entry in (wanted, *FORMATS) if holds(entry, picture))
-
-
-def _replaced(wanted: Format, chosen: Format, picture: OutputKind) -> str:
-    exactly = " without loss" if isinstance(wanted, Near) else ""
-    return f"written as {chosen.name}: {wanted.name} cannot hold {sized(wanted, picture)}{exactly}"
-
-
-def _check_template(text: str) -> None:
-    try:
-        parsed = list(string.Formatter().parse(text))
-    except ValueError as error:
-        raise ArgumentError(f"output template {quoted(text)}: {error}") from error
-    for (_, field, spec, how), (behind, *_) in zip_longest(parsed, parsed[1:], fillvalue=("",) * 4):
-        if field is None:
-            continue
-        if field not in FIELDS or how:
-            allowed = ", ".join(f"{{{name}}}" for name in FIELDS)
-            raise ArgumentError(f"output template {quoted(text)}: {{{field}}} is not one of {allowed}")
-        if spec and not (field in ("index", "frame") and re.fullmatch(r"0\d", spec)):
-            raise ArgumentError(
-                f"output template {quoted(text)}: {quoted(spec)} cannot stand behind {field}; "
-                "allowed: a width of {index} or {frame}, as in {index:03}"
-            )
-        if field == "dir" and not behind.startswith(os.sep):
-            raise ArgumentError(f"output template {quoted(text)}: {{dir}} is a folder; put / after it")
+def _substitution(requested: Format, chosen: Format, kind: OutputKind) -> str:
+    exactly = " without loss" if isinstance(requested, Near) else ""
+    return f"written as {chosen.name}: {requested.name} cannot hold {sized(requested, kind)}{exactly}"

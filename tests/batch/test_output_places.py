@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from convcli.core.errors import ArgumentError
-from convcli.pipeline.naming import OutputSpec, mirrored
+from convcli.pipeline.naming import OutputSpec
+from convcli.pipeline.templates import mirrored
 
 
 def noise(seed: int) -> bytes:
@@ -132,9 +133,9 @@ def test_a_folder_in_a_template_needs_a_slash():
     with pytest.raises(ArgumentError, match=r"\{dir\} is a folder; put / after it"):
         OutputSpec("{dir}-{stem}.png")
     source = os.path.join("a", "x.png")  # noqa: PTH118
-    assert [str(place) for place in OutputSpec("o/{dir}/{stem}.png").expected(f"/{source}", "k", 1)] == [
-        "o/a/x.png"
-    ]
+    assert [
+        str(place) for place in OutputSpec("o/{dir}/{stem}.png").expected_paths(f"/{source}", "k", 1)
+    ] == ["o/a/x.png"]
 
 
 def filtered(run, name: str, *options: str) -> bytes:

@@ -485,8 +485,8 @@ def test_notes_and_contradictions(run, picture, tmp_path):
     text = run("apply", picture, "-k", "sobel-x", "--scale", "sum").text
     assert "the weights sum to 0, so --scale changed nothing" in text
     result = run("apply", picture, "-k", "box3", "-o", tmp_path / "a.png", "--format", "jpeg")
-    assert "the suffix .png says png, --format says jpeg" in result.err
-    assert "the output has no name" in run("apply", picture, "-k", "box3", "-o", "").err
+    assert "the suffix .png means png, but --format is jpeg" in result.err
+    assert "-o is empty" in run("apply", picture, "-k", "box3", "-o", "").err
     summed = run("apply", SAMPLES / "color.png", "-k", "box3", "--channels", "sum", "-o", tmp_path / "s.png")
     assert "stretch:" in summed.text
 

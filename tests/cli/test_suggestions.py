@@ -104,7 +104,7 @@ def test_advice_is_only_of_options_that_the_command_has(run):
         (["--padding", "same:replicat"], "(did you mean replicate?)"),
         (["--padding", "smae"], "(did you mean same?)"),
         (["-k", "median"], "'median'; that is not a convolution, which is all that convcli computes"),
-        (["-o", "folder"], "or --format; folder/ is a folder\n"),
+        (["-o", "folder"], "or --format; for a folder, use folder/\n"),
     ],
 )
 def test_values_of_other_tools(run, words, told):

@@ -98,7 +98,7 @@ def test_a_stack_is_one_array(run, tmp_path):
     for options, words in [
         (
             ("-o", tmp_path / "x.png"),
-            "a stack is 2 channels of an array, or pages, which png cannot hold; allowed: .npy, .tif",
+            "--stack writes 2 channels of an array, or pages, which png cannot hold; use .npy or .tif",
         ),
         (("--format", "gif"), "which gif cannot hold"),
     ]:
