@@ -88,7 +88,7 @@ def frame_files(spec: str, format_name: str | None, count: int) -> list[SceneFil
     if not output.is_one_frame:
         return [SceneFile(None if output.is_stream else Path(spec), None)]
     return [
-        SceneFile(output.named("animation", "frame", 0, 1, index, _SUFFIX), None) for index in range(count)
+        SceneFile(output.path_of("animation", "frame", 0, 1, index, _SUFFIX), None) for index in range(count)
     ]
 
 
