@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from convcli.core.errors import ConvcliError
+from convcli.engine.methods.registry import NAMES as METHODS
 
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 F = TypeVar("F", bound=Callable[..., Any])
@@ -352,8 +353,7 @@ method = click.option(
     "--method",
     default="auto",
     metavar="NAME",
-    help="Force a way of computing: shift, separable, box, toeplitz, im2col or fft. Exact sums are the "
-    "same by any.",
+    help=f"Method: auto, {', '.join(METHODS)}. Exact results do not depend on the method.",
 )
 precision = click.option(
     "--precision",

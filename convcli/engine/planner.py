@@ -18,9 +18,9 @@ from convcli.engine.arithmetic import choose_arithmetic
 from convcli.engine.backends import registry as backends
 from convcli.engine.combine import outcome
 from convcli.engine.cutting import border_columns, fitted_size, strip_size
-from convcli.engine.methods import rates
+from convcli.engine.methods import rates, registry
 from convcli.engine.methods.base import Method, Workload
-from convcli.engine.methods.registry import NAMES, method_named, methods
+from convcli.engine.methods.registry import method_named, methods
 from convcli.engine.plan import Candidate, Plan, Problem
 
 MOST_THREADS: Final = 64
@@ -55,7 +55,9 @@ def choose(
     if threads is not None and (not isinstance(threads, (int, np.integer)) or threads < 1):
         raise ArgumentError(f"threads {literal(threads)} is not a whole number from 1")
     if not isinstance(method, str):
-        raise ArgumentError(f"method {literal(method)} is not a name; allowed: auto, {', '.join(NAMES)}")
+        raise ArgumentError(
+            f"method {literal(method)} is not a name; allowed: auto, {', '.join(registry.NAMES)}"
+        )
     workers = min(processors() if threads is None else int(threads), MOST_THREADS)
     small = problem.filter.weights.nbytes <= _REMEMBERED
     decide = _remembered if small else _decided
