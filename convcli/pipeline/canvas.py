@@ -1,6 +1,7 @@
-"""A file in the making: strips arrive from workers in any order, a writer takes them in their own.
+"""A file in the making: strips arrive from workers in any order, and a writer takes them in the file's.
 
-A band is all that lies beside each other in a frame: one strip, or several where the plan cuts across.
+A band is all strips beside each other in a frame: one, or several where the plan cuts across. Each becomes
+a piece of the file.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Condition
-from typing import Any, BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 
@@ -19,97 +20,77 @@ from convcli.formats.header import Layout
 from convcli.geometry.axes import Strip
 
 MOST_WAITING: Final = 16
-"""Pieces that wait for an earlier one, before their workers do."""
+"""Pieces that may wait for an earlier one; with more, workers wait."""
 
 
 @dataclass(slots=True)
 class _Band:
-    """Rows of pixels, how many columns are still to come, and the scratch that they lie in, if any."""
+    """A band that is being filled.
+
+    Attributes:
+        pixels: (rows, columns, channels).
+        missing: columns that are not filled yet.
+        buffer: the memory of the pixels if it is to be used again.
+    """
 
     pixels: Array
     missing: int
-    scratch: Array | None = None
-
-
-class Surface(Protocol):
-    """What strips of pixels are painted on."""
-
-    layout: Layout
-
-    def place(self, frame: int, strip: Strip) -> Array:
-        """Where the pixels of a strip go, (rows, columns, channels)."""
-
-    def done(self, frame: int, strip: Strip) -> None:
-        """They are there."""
-
-
-class InMemory:
-    """A surface that stays in memory: ``pictures``, (frames, rows, columns, channels)."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.pictures: Array = np.empty((layout.frames, *layout.shape), layout.dtype)
-
-    def place(self, frame: int, strip: Strip) -> Array:
-        """Where the pixels of a strip go, (rows, columns, channels)."""
-        part: Array = self.pictures[frame, slice(*strip.rows), slice(*strip.columns)]
-        return part
-
-    def done(self, frame: int, strip: Strip) -> None:
-        """They are there."""
+    buffer: Array | None = None
 
 
 class Canvas:
-    """A surface that becomes a file.
+    """A `PixelSink` that becomes a file.
 
     Args:
-        layout: of the picture, or of each of several frames.
-        encoder: turns bands into pieces of a file.
+        layout: of the image, or of each of several frames.
+        encoder: turns bands into pieces of the file.
         height: rows of a band; the last of a frame may have fewer.
-        most: pieces that may wait for an earlier one.
+        max_waiting: pieces that may wait for an earlier one.
     """
 
-    def __init__(self, layout: Layout, encoder: Encoder, height: int, most: float = MOST_WAITING) -> None:
-        self.layout, self.encoder, self.height, self.most = layout, encoder, height, most
+    def __init__(
+        self, layout: Layout, encoder: Encoder, height: int, max_waiting: float = MOST_WAITING
+    ) -> None:
+        self.layout, self.encoder, self.height, self.max_waiting = layout, encoder, height, max_waiting
         self.bands: dict[tuple[int, int], _Band] = {}
-        self.spare: list[Array] = []
+        self.free_buffers: list[Array] = []
         self.pieces: dict[int, Any] = {}
-        self.next = 0
-        self.broken = False
+        self.next_index = 0
+        self.is_halted = False
         self.changed = Condition()
 
     @property
-    def each(self) -> int:
+    def bands_per_frame(self) -> int:
         """Bands of a frame."""
         return -(-self.layout.rows // self.height)
 
     @property
-    def count(self) -> int:
+    def band_count(self) -> int:
         """Bands of all frames."""
-        return self.layout.frames * self.each
+        return self.layout.frames * self.bands_per_frame
 
     def place(self, frame: int, strip: Strip) -> Array:
-        """Where the pixels of a strip go, (rows, columns, channels); `done` says that they are there."""
+        """Memory for the pixels of a strip, (rows, columns, channels)."""
         (top, bottom), (left, right) = strip.rows, strip.columns
         with self.changed:
             band = self.bands.get((frame, top))
             if band is None:
-                band = self.bands[frame, top] = self._band(frame, top, bottom)
+                band = self.bands[frame, top] = self._new_band(frame, top, bottom)
         return band.pixels[:, left:right]
 
-    def _band(self, frame: int, top: int, bottom: int) -> _Band:
-        room = self.encoder.room(frame, top, bottom)
-        if room is not None:
-            return _Band(room, self.layout.columns)
+    def _new_band(self, frame: int, top: int, bottom: int) -> _Band:
+        pixels = self.encoder.room(frame, top, bottom)
+        if pixels is not None:
+            return _Band(pixels, self.layout.columns)
         shape = self.height, self.layout.columns, self.layout.channels
-        scratch = self.spare.pop() if self.spare else np.empty(shape, self.layout.dtype)
-        return _Band(scratch[: bottom - top], self.layout.columns, scratch)
+        buffer = self.free_buffers.pop() if self.free_buffers else np.empty(shape, self.layout.dtype)
+        return _Band(buffer[: bottom - top], self.layout.columns, buffer)
 
     def done(self, frame: int, strip: Strip) -> None:
-        """Encode the band that this strip completes, and hand it on.
+        """Encode the band that this strip completes; wait while too many pieces are ahead of the writer.
 
         Raises:
-            Halted: nobody takes it any more.
+            Halted: the file was given up.
         """
         top = strip.rows[0]
         with self.changed:
@@ -119,17 +100,25 @@ class Canvas:
                 return
             del self.bands[frame, top]
         piece = self.encoder.strip(top, band.pixels)
-        index = frame * self.each + top // self.height
+        self._add(frame * self.bands_per_frame + top // self.height, piece, band.buffer)
+
+    def _add(self, index: int, piece: Any, buffer: Array | None) -> None:
         with self.changed:
-            if band.scratch is not None:
-                self.spare.append(band.scratch)
-            self.changed.wait_for(lambda: self.broken or index == self.next or len(self.pieces) < self.most)
+            if buffer is not None:
+                self.free_buffers.append(buffer)
+            self.changed.wait_for(
+                lambda: self.is_halted or index == self.next_index or len(self.pieces) < self.max_waiting
+            )
             self.pieces[index] = piece
             self._check()
             self.changed.notify_all()
 
     def write(self, file: BinaryIO) -> None:
-        """Write the file as its bands come; a failure, here or in a worker, ends the others' waiting."""
+        """Write the file as its bands come; a failure ends the waiting of the workers.
+
+        Raises:
+            Halted: a worker failed.
+        """
         try:
             self.encoder.write(file, self._ordered())
         except BaseException:
@@ -137,21 +126,22 @@ class Canvas:
             raise
 
     def _ordered(self) -> Iterator[Any]:
-        while self.next < self.count:
+        """The pieces in the order of the file, each as soon as it is there."""
+        while self.next_index < self.band_count:
             with self.changed:
-                self.changed.wait_for(lambda: self.broken or self.next in self.pieces)
+                self.changed.wait_for(lambda: self.is_halted or self.next_index in self.pieces)
                 self._check()
-                piece = self.pieces.pop(self.next)
-                self.next += 1
+                piece = self.pieces.pop(self.next_index)
+                self.next_index += 1
                 self.changed.notify_all()
             yield piece
 
     def halt(self) -> None:
-        """End the waiting of the workers and the writer."""
+        """End the waiting of workers and writer."""
         with self.changed:
-            self.broken = True
+            self.is_halted = True
             self.changed.notify_all()
 
     def _check(self) -> None:
-        if self.broken:
-            raise Halted("the picture is given up")
+        if self.is_halted:
+            raise Halted("the file is given up")

@@ -9,12 +9,12 @@ from convcli.core.frozen import frozen
 from convcli.core.rational import Number
 from convcli.engine.plan import Plan
 from convcli.formats.base import Reader
-from convcli.pipeline.canvas import Surface
 from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.painting import PaintingConsumer, map_painters
 from convcli.pipeline.passes import Passes
 from convcli.pipeline.ranges import RangeCounter, mappings_with_ranges
+from convcli.pipeline.sinks import PixelSink
 
 
 @frozen(eq=False)
@@ -42,23 +42,23 @@ def feature_maps(
     reader: Reader,
     handling: ColorHandling,
     mapping: Mapping,
-    surfaces: Sequence[Surface],
+    sinks: Sequence[PixelSink],
     table: Array | None = None,
 ) -> list[FeatureMap]:
     """Convolve an image and paint every feature map.
 
     Args:
         reader: the image's stored pixels.
-        surfaces: one for each map; maps may share one, as its channels.
+        sinks: one for each map; maps may share one, as its channels.
         table: (256, 3) colors for maps of one channel.
 
     Raises:
         ConvcliError: the image is damaged, or the mapping needs a range and no value is finite.
     """
     passes = Passes.over(plan, reader, handling)
-    counters = [RangeCounter() for _ in surfaces]
+    counters = [RangeCounter() for _ in sinks]
     mappings = mappings_with_ranges(passes, mapping, counters)
-    painters = map_painters(passes, mappings, surfaces, table)
+    painters = map_painters(passes, mappings, sinks, table)
     counts_range = not mapping.needs_range
     passes.run(
         counters, lambda own: PaintingConsumer(own, painters, passes.sum_colors, counts_range=counts_range)

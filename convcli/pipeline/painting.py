@@ -12,28 +12,28 @@ from convcli.core.dtypes import Affine, Array, DType, Finish, span
 from convcli.core.frozen import frozen
 from convcli.engine.consumer import StripTask
 from convcli.geometry.axes import Strip
-from convcli.pipeline.canvas import Surface
 from convcli.pipeline.center_alpha import CenterAlpha
 from convcli.pipeline.color import alpha_affine, light_to_srgb, white
 from convcli.pipeline.mapping import Mapping, ends
 from convcli.pipeline.passes import Passes, SumColors
 from convcli.pipeline.ranges import RangeCounter
+from convcli.pipeline.sinks import PixelSink
 
 
 @frozen(eq=False)
 class MapPainter:
-    """Turns the sums of one map into pixels of its surface.
+    """Turns the sums of one map into pixels of its sink.
 
     Attributes:
         finish: from colors to pixels.
         light: from sums to linear light, where it is encoded as sRGB before ``finish``.
         alpha: from alpha to pixels: filtered alpha, the last lane of the sums, or that of ``centers``.
-        first: the map's first channel on the surface.
-        is_last: whether no other map follows on the surface.
+        first: the map's first channel on the sink.
+        is_last: whether no other map follows on the sink.
         table: (256, 3) colors for the pixels of a map of one channel.
     """
 
-    surface: Surface
+    sink: PixelSink
     finish: Finish
     light: Affine | None
     alpha: Finish | None
@@ -52,7 +52,7 @@ class MapPainter:
         Returns:
             How many values are below, and how many above, what a pixel holds.
         """
-        pixels = self.surface.place(frame, strip)
+        pixels = self.sink.place(frame, strip)
         if self.light is not None:
             colors = light_to_srgb(colors * self.light.gain + self.light.offset)
         cut = self._finished(colors, pixels)
@@ -60,7 +60,7 @@ class MapPainter:
             alpha = sums[..., -1] if self.centers is None else self.centers.alpha(frame, strip)
             self.alpha(np.ascontiguousarray(alpha), pixels[..., -1])
         if self.is_last:
-            self.surface.done(frame, strip)
+            self.sink.done(frame, strip)
         return cut
 
     def _finished(self, colors: Array, pixels: Array) -> tuple[int, int]:
@@ -74,20 +74,20 @@ class MapPainter:
 
 
 def map_painters(
-    passes: Passes, mappings: Sequence[Mapping], surfaces: Sequence[Surface], table: Array | None
+    passes: Passes, mappings: Sequence[Mapping], sinks: Sequence[PixelSink], table: Array | None
 ) -> list[MapPainter]:
-    """A painter for each map; maps may share one surface, as its channels."""
+    """A painter for each map; maps may share one sink, as its channels."""
     plan, handling = passes.plan, passes.handling
     centers = CenterAlpha(plan, passes.stored, handling) if handling.alpha == "keep" else None
-    shared = len(surfaces) > 1 and surfaces[0] is surfaces[-1]
+    shared = len(sinks) > 1 and sinks[0] is sinks[-1]
     painters = []
-    for index, (mapping, surface) in enumerate(zip(mappings, surfaces, strict=True)):
-        dtype = surface.layout.dtype
+    for index, (mapping, sink) in enumerate(zip(mappings, sinks, strict=True)):
+        dtype = sink.layout.dtype
         finish, light = _color_finish(passes, index, mapping, dtype)
         alpha = _alpha_finish(passes, index, dtype, mapping.kind == "raw")
         first = index * plan.problem.lanes if shared else 0
-        is_last = not shared or index == len(surfaces) - 1
-        painters.append(MapPainter(surface, finish, light, alpha, centers, first, is_last, table))
+        is_last = not shared or index == len(sinks) - 1
+        painters.append(MapPainter(sink, finish, light, alpha, centers, first, is_last, table))
     return painters
 
 

@@ -81,11 +81,11 @@ def _run(
     with Threads() as threads:
         try:
             for write, pages in files:
-                if sum(canvas.count for canvas in pages) > MOST_WAITING and threads.begin(write):
+                if sum(canvas.band_count for canvas in pages) > MOST_WAITING and threads.begin(write):
                     continue
                 write_afterward.append(write)
                 for canvas in pages:
-                    canvas.most = inf  # nobody takes its bands before all of them are there
+                    canvas.max_waiting = inf  # nobody takes its bands before all of them are there
             maps = compute()
         except BaseException as error:
             for canvas in chain.from_iterable(pages for _, pages in files):

@@ -19,7 +19,6 @@ from convcli.files.input import STREAM, Input
 from convcli.formats import registry
 from convcli.formats.header import Header
 from convcli.kernels.describe import map_name
-from convcli.pipeline.canvas import InMemory
 from convcli.pipeline.color import white
 from convcli.pipeline.colormaps import MIDDLE, table
 from convcli.pipeline.feature_map import feature_maps
@@ -27,6 +26,7 @@ from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.report import Report
 from convcli.pipeline.settings import GRAY, Settings
+from convcli.pipeline.sinks import MemorySink
 from convcli.pipeline.task import Task, prepare
 from convcli.pipeline.task_report import report_of
 from convcli.visualize.colorbar import ColorBar
@@ -196,8 +196,8 @@ def _uncolored(task: Task) -> Task:
 
 def _maps(task: Task, settings: Settings) -> list[DisplayMap]:
     begun = time.perf_counter()
-    surfaces = [InMemory(task.layout) for _ in range(task.plan.outcome.maps)]
-    found = feature_maps(task.plan, task.opened.reader(), task.color_handling, task.mapping, surfaces)
+    sinks = [MemorySink(task.layout) for _ in range(task.plan.outcome.maps)]
+    found = feature_maps(task.plan, task.opened.reader(), task.color_handling, task.mapping, sinks)
     seconds = (time.perf_counter() - begun) / len(found)
     values = _values(task, len(found))
     targets = task.targets[:1] * len(found)
@@ -205,12 +205,12 @@ def _maps(task: Task, settings: Settings) -> list[DisplayMap]:
     return [
         DisplayMap(
             settings,
-            to_display(surface.pictures[0], task.layout.bands),
+            to_display(sink.images[0], task.layout.bands),
             report_of(task, settings, index, map_, 0, seconds),
             ColorBar(map_.mapping, white(task.color_handling.stored), settings.colormap),
             values[index],
         )
-        for index, (surface, map_) in enumerate(zip(surfaces, found, strict=True))
+        for index, (sink, map_) in enumerate(zip(sinks, found, strict=True))
     ]
 
 
@@ -219,9 +219,9 @@ def _values(task: Task, count: int) -> list[Array | None]:
     layout = replace(task.layout, dtype=np.dtype(np.float64))
     if layout.channels != 1 or max(layout.rows, layout.columns) > FEW:
         return [None] * count
-    surfaces = [InMemory(layout) for _ in range(count)]
-    feature_maps(task.plan, task.opened.reader(), task.color_handling, Mapping("raw"), surfaces)
-    return [surface.pictures[0, ..., 0] for surface in surfaces]
+    sinks = [MemorySink(layout) for _ in range(count)]
+    feature_maps(task.plan, task.opened.reader(), task.color_handling, Mapping("raw"), sinks)
+    return [sink.images[0, ..., 0] for sink in sinks]
 
 
 def _common(found: Sequence[DisplayMap], settings: Settings) -> Mapping:

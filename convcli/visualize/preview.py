@@ -17,11 +17,11 @@ from convcli.formats.base import Decoded
 from convcli.formats.header import Header, Layout
 from convcli.kernels.describe import map_name
 from convcli.kernels.kernel import Kernel
-from convcli.pipeline.canvas import InMemory
 from convcli.pipeline.convolution import convolution_of
 from convcli.pipeline.feature_map import FeatureMap, feature_maps
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.settings import Settings
+from convcli.pipeline.sinks import MemorySink
 from convcli.visualize.display import to_display, without_gray_axis
 from convcli.visualize.panels import Panel, kernel_badges, panel_image
 
@@ -102,6 +102,6 @@ def feature_pictures(pixels: Array, settings: Settings) -> list[tuple[Array, Fea
     mapping = settings.mapping.resolved(plan.problem.filter, floats=False)
     dtype = np.dtype(np.float32) if mapping.kind == "raw" else pixels.dtype
     layout = Layout(plan.problem.rows.output, plan.problem.columns.output, plan.problem.lanes, dtype)
-    surfaces = [InMemory(layout) for _ in range(plan.outcome.maps)]
-    found = feature_maps(plan, Decoded([pixels]), convolution.color_handling, mapping, surfaces)
-    return [(surface.pictures[0], map_) for surface, map_ in zip(surfaces, found, strict=True)]
+    sinks = [MemorySink(layout) for _ in range(plan.outcome.maps)]
+    found = feature_maps(plan, Decoded([pixels]), convolution.color_handling, mapping, sinks)
+    return [(sink.images[0], map_) for sink, map_ in zip(sinks, found, strict=True)]
