@@ -1,4 +1,4 @@
-"""The pages on kernels: generated from the data, current, and a schema that says what the reader takes."""
+"""The pages about kernels: generated files are current, and the schema accepts what the reader accepts."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ BROKEN = (
 
 
 def test_the_page_is_current():
-    """docs/kernels.md is what tools/kernels_page.py writes."""
+    """docs/kernels.md matches the presets."""
     assert kernels_page.page() == kernels_page.PAGE.read_text(), "run python -m tools.kernels_page"
 
 
 def test_the_figure_of_the_readme_is_current():
-    """The picture is what the command beside it draws; fonts differ a little between Pillow's versions."""
-    kept, due = (
+    """The figure matches what the command draws; fonts differ a little between Pillow versions."""
+    committed, drawn = (
         np.asarray(image).astype(int)
         for image in (Image.open(kernels_page.FIGURE).convert("RGB"), kernels_page.figure())
     )
-    assert kept.shape == due.shape, "run python -m tools.kernels_page"
-    assert (np.abs(kept - due) > 24).mean() < 0.02, "run python -m tools.kernels_page"
+    assert committed.shape == drawn.shape, "run python -m tools.kernels_page"
+    assert (np.abs(committed - drawn) > 24).mean() < 0.02, "run python -m tools.kernels_page"
 
 
-def test_the_pictures_are_current():
-    """Its pictures too; fonts differ a little between Pillow's versions."""
+def test_the_images_are_current():
+    """So do the images of the groups."""
     sheets = {path.stem for path in kernels_page.PICTURES.iterdir() if not path.stem.startswith("learn-")}
     assert sheets == set(kernels_page.GROUPS)
     for tag in kernels_page.GROUPS:
-        kept = np.asarray(Image.open(kernels_page.PICTURES / f"{tag}.webp").convert("RGB")).astype(int)
+        committed = np.asarray(Image.open(kernels_page.PICTURES / f"{tag}.webp").convert("RGB")).astype(int)
         drawn = kernels_page.picture(tag).astype(int)
-        assert kept.shape == drawn.shape, f"{tag}: run python -m tools.kernels_page"
-        assert (np.abs(kept - drawn) > 24).mean() < 0.02, f"{tag}: run python -m tools.kernels_page"
+        assert committed.shape == drawn.shape, f"{tag}: run python -m tools.kernels_page"
+        assert (np.abs(committed - drawn) > 24).mean() < 0.02, f"{tag}: run python -m tools.kernels_page"
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def validator():
 
 
 def test_the_schema_knows_every_key():
-    """The reader's keys and ways to combine, no more and no fewer."""
+    """The schema has the reader's keys and ways to combine, no more and no fewer."""
     properties = SCHEMA["$defs"]["kernel"]["properties"]
     assert set(properties) == {*KEYS, "$schema"}
     assert set(properties["combine"]["enum"]) == set(FILE_WAYS)
@@ -65,17 +65,17 @@ def test_the_schema_knows_every_key():
 
 @pytest.mark.parametrize("stem", files())
 def test_shipped_presets_keep_the_schema(validator, stem):
-    """Every shipped file."""
+    """Every shipped preset is valid."""
     validator.validate(yaml.safe_load(files()[stem].read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("name", [name for name in GOOD if name.endswith((".yaml", ".yml", ".json"))])
 def test_good_files_keep_the_schema(validator, name):
-    """What the reader takes."""
+    """Files that the reader accepts are valid."""
     validator.validate(yaml.safe_load(GOOD[name][0].decode("utf-8-sig").replace("\t", " ")))
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_bad_files_break_it(validator, name):
-    """What the reader refuses for its structure; lengths, sums and places are no matter of a schema."""
+    """Files that the reader refuses for their structure are invalid; lengths and sums are beyond a schema."""
     assert not validator.is_valid(yaml.safe_load(BAD[name][0]))

@@ -1,4 +1,4 @@
-"""What is generated and packaged: the man page, the completion scripts, the words that complete."""
+"""Generated and packaged files: packages, man page, completion scripts, vocabulary, reference pages."""
 
 from __future__ import annotations
 
@@ -22,29 +22,37 @@ MADE = dict(made())
 
 @pytest.mark.parametrize("path", MADE, ids=lambda path: path.name)
 def test_generated_files_are_current(path):
-    """Each file says what the commands, options and presets say now."""
+    """Each file matches the current commands, options, presets and formats."""
     assert path.read_text("utf-8") == MADE[path], "run python -m tools.generate"
 
 
+def test_every_package_is_packaged():
+    """An editable install hides a package that pyproject.toml leaves out."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {path.parent for path in (ROOT / "convcli").rglob("*.py")}
+    expected = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
+    assert set(listed) - {"convcli.kernels.shipped", "convcli.visualize.explore.assets"} == expected
+
+
 def test_every_generated_file_of_the_folder_is_packaged():
-    """The data files of a wheel lie where a system looks for them."""
+    """A wheel installs them where the system looks for them."""
     folders = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"]
     packaged = {ROOT / name: ROOT / folder for folder, names in folders.items() for name in names}
     assert packaged == {path: path.parent for path in MADE if SHARE in path.parents}
 
 
 def options(command: click.Command, path: str = "convcli") -> dict[str, set[str]]:
-    """Every option of every command, by the words that call the command."""
-    found = {path: {name for each in command.params for name in (*each.opts, *each.secondary_opts)}}
+    """The option names of every command, by its path such as ``convcli kernels list``."""
+    names = {path: {name for option in command.params for name in (*option.opts, *option.secondary_opts)}}
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):
-            found |= options(command.get_command(context, name), f"{path} {name}")
-    return found
+            names |= options(command.get_command(context, name), f"{path} {name}")
+    return names
 
 
 def test_the_page_has_every_command_and_option():
-    """Each command has a heading, and below it each of its options, as a reader sees them."""
+    """Each command has a heading, with its options below it, in the text that a reader sees."""
     shown = re.sub(r"\\f[BIR]|\\&", "", PAGE.read_text()).replace("\\-", "-")
     parts = {part.split("\n")[0].split(" [")[0]: part for part in re.split(r"\n\.S[SH] ", shown)}
     for path, names in options(cli).items():
@@ -67,7 +75,7 @@ def test_the_page_has_exit_codes_and_environment():
     "command", [["groff", "-ww", "-man", "-Tutf8", "-z"], ["mandoc", "-Tlint"]], ids=lambda words: words[0]
 )
 def test_the_page_is_sound(command):
-    """No warning but that of the date, which an unreleased version has not."""
+    """Linters report nothing but the missing date of an unreleased version."""
     if not shutil.which(command[0]):
         pytest.skip(f"{command[0]} is not installed")
     ran = subprocess.run([*command, PAGE], capture_output=True, text=True, check=False)
@@ -77,7 +85,7 @@ def test_the_page_is_sound(command):
 
 @pytest.mark.parametrize("shell", SCRIPTS)
 def test_the_scripts_are_sound(shell):
-    """Each shell reads its script without a complaint."""
+    """Each shell parses its script without errors."""
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
     script = next(path for path, text in MADE.items() if text == SCRIPTS[shell])

@@ -1,4 +1,4 @@
-"""The house itself: import order, what start-up imports, lint, types, and pages that are current."""
+"""The structure of the code: import order, independent modules, start-up imports, lint and types."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from tests.conftest import ROOT
 
 PACKAGE = ROOT / "convcli"
 
-
 FANS = ("engine.methods", "engine.backends", "kernels.readers", "kernels.readers.models", "cli")
-"""Packages whose members never import each other: what they share is in the modules named below."""
+"""Packages whose members are alternatives and never import each other."""
 SHARED = ("base", "registry", "rates", "floats", "nodes", "isolated", "models", "rows")
+"""Modules of these packages that several members use."""
 
 
 def packages() -> list[str]:
-    """The ordered list of docs/architecture.md."""
+    """The packages in import order, from docs/architecture.md."""
     page = (ROOT / "docs" / "architecture.md").read_text()
     block = page.split("## Packages")[1].split("```text\n")[1].split("```")[0]
     return [line.split()[0] for line in block.splitlines()]
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the package by its name behind ``convcli.``; the root's own modules excepted."""
-    found = {}
+    """Every module by its name after ``convcli.``, without ``__init__`` and ``__main__`` of the root."""
+    paths = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
         if name not in ("__init__", "__main__"):
-            found[name] = path
-    return found
+            paths[name] = path
+    return paths
 
 
 MODULES = modules()
 
 
 def imported(path: Path) -> set[str]:
-    """The package's own modules that a file imports, at the top or inside a function."""
+    """The modules of convcli that a file imports, at the top or inside a function."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("convcli."):
@@ -57,8 +57,8 @@ GRAPH = {name: imported(path) for name, path in MODULES.items()}
 
 
 def test_a_package_imports_only_from_packages_before_it():
-    """The order of docs/architecture.md, for every import of every module; each package is in the list."""
-    order = {package: place for place, package in enumerate(packages())}
+    """Every import of every module follows the order of docs/architecture.md, which lists every package."""
+    order = {package: position for position, package in enumerate(packages())}
     assert {name.split(".")[0] for name in MODULES} == set(order)
     wrong = [
         f"{name} imports {other}"
@@ -69,36 +69,31 @@ def test_a_package_imports_only_from_packages_before_it():
     assert not wrong
 
 
-def test_no_module_imports_itself_by_way_of_others():
-    """No circles, also not inside a package, also not by imports inside functions."""
-    left = dict(GRAPH)
-    while ready := [name for name, others in left.items() if not others & set(left)]:
-        for name in ready:
-            del left[name]
-    assert not left, {name: sorted(others & set(left)) for name, others in left.items()}
+def test_there_are_no_import_cycles():
+    """Neither inside a package nor by imports inside functions."""
+    remaining = dict(GRAPH)
+    while free := [name for name, others in remaining.items() if not others & set(remaining)]:
+        for name in free:
+            del remaining[name]
+    assert not remaining, {name: sorted(others & set(remaining)) for name, others in remaining.items()}
 
 
-def test_members_of_a_fan_do_not_import_each_other():
-    """A method, reader or command stands alone: what several need is in a module that is no member."""
-    commands = set(click_commands())
-    wrong = []
-    for name, others in GRAPH.items():
-        fan, _, leaf = name.rpartition(".")
-        for other in others:
-            same, _, sibling = other.rpartition(".")
-            if (
-                fan in FANS
-                and same == fan
-                and is_member(fan, leaf, commands)
-                and is_member(fan, sibling, commands)
-            ):
-                wrong.append(f"{name} imports {other}")
+def test_alternatives_do_not_import_each_other():
+    """Methods, backends, readers and commands are independent: shared code is in modules of its own."""
+    members = {name for name in MODULES if is_alternative(name)}
+    wrong = [
+        f"{name} imports {other}"
+        for name in members
+        for other in GRAPH[name] & members
+        if name.rpartition(".")[0] == other.rpartition(".")[0]
+    ]
     assert not wrong
 
 
-def is_member(fan: str, leaf: str, commands: set[str]) -> bool:
-    """Whether a module is one of those that are chosen from, rather than what they share."""
-    return leaf in commands if fan == "cli" else leaf not in SHARED
+def is_alternative(name: str) -> bool:
+    """Whether a module is one of those a registry lists, rather than code they share."""
+    package, _, leaf = name.rpartition(".")
+    return package in FANS and (leaf in click_commands() if package == "cli" else leaf not in SHARED)
 
 
 def click_commands() -> list[str]:
@@ -108,8 +103,8 @@ def click_commands() -> list[str]:
     return list(cli.list_commands(None))
 
 
-def test_click_only_in_the_command_line():
-    """Nothing outside ``cli/`` knows click."""
+def test_only_cli_imports_click():
+    """No other package depends on click."""
     for path in PACKAGE.rglob("*.py"):
         if "cli" not in path.relative_to(PACKAGE).parts:
             assert not re.search(r"^\s*(import|from) click", path.read_text(), re.MULTILINE), path
@@ -134,7 +129,7 @@ COMPLETES = f"import os; os.environ.update(_CONVCLI_COMPLETE='zsh_complete', _CO
     ],
 )
 def test_what_start_up_imports(code, allowed):
-    """Nothing heavy before it is needed."""
+    """Heavy libraries are imported only by what needs them."""
     probe = f"{code}\nimport sys; print([m for m in {HEAVY} if m in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, cwd=ROOT)
     assert ran.stdout.splitlines()[-1] == str(allowed)
@@ -146,7 +141,7 @@ def test_what_start_up_imports(code, allowed):
     ids=" ".join,
 )
 def test_lint_and_types(command):
-    """Lint, format and mypy --strict find nothing."""
+    """Ruff check, ruff format and mypy --strict report nothing."""
     ran = subprocess.run(
         [sys.executable, "-m", *command], capture_output=True, text=True, check=False, cwd=ROOT
     )
@@ -154,11 +149,17 @@ def test_lint_and_types(command):
 
 
 def test_the_samples_are_what_the_script_draws():
-    """Running samples/draw.py again gives the committed pixels."""
+    """samples/draw.py reproduces the committed images; fonts differ a little between Pillow versions."""
     from samples import draw
     from tests.conftest import SAMPLES, decoded
 
     for function in (draw.scene, draw.color, draw.transparent, draw.depth16):
-        drawn, kept = function().astype(int), decoded(SAMPLES / f"{function.__name__}.png").astype(int)
-        assert drawn.shape == kept.shape
-        assert (abs(drawn - kept) > 2).mean() < 0.02  # fonts differ a little between Pillow's versions
+        drawn, committed = function().astype(int), decoded(SAMPLES / f"{function.__name__}.png").astype(int)
+        assert drawn.shape == committed.shape
+        assert (abs(drawn - committed) > 2).mean() < 0.02
+
+
+def test_tests_mirror_the_packages():
+    """Every folder of tests/ is named after a package, apart from those below."""
+    folders = {path.name for path in (ROOT / "tests").iterdir() if (path / "__init__.py").exists()}
+    assert folders - {"contracts", "project"} <= set(packages())
