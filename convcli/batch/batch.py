@@ -1,39 +1,36 @@
-"""Many pictures: what is to be done with each, where it goes, and what of the machine that may take."""
+"""A batch: many images, what to do with each, where results go, and how much of the machine to use."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from convcli.batch.inputs import InputFile, locator
+from convcli.batch.fingerprint import IGNORED, fingerprint
+from convcli.batch.inputs import InputFile, path_resolver
 from convcli.core.errors import ArgumentError, one_line
 from convcli.core.frozen import contents, frozen, replace
 from convcli.core.system import default_memory_limit, processors
+from convcli.formats.header import Coding
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.report import settings_dict
 from convcli.pipeline.settings import Settings
 
-_MOST_KEPT: Final = 2**26
-_SHARE_KEPT: Final = 16  # of a worker's share, one in so many
-REVISION: Final = 2
-"""Raise this when the same input and options give other bytes; `--resume` then makes older results again."""
-
-_APART: Final = ("force", "threads", "max_pixels", "max_memory", "output", "notes")
-"""Settings that do not change a byte of a result, or that its name tells."""
+_LARGEST_CACHE: Final = 2**26
+_CACHE_SHARE: Final = 16  # the cache is at most this fraction of a worker's memory
+_NOT_OPTIONS: Final = ("kernel", "output", *IGNORED)
 
 
 @frozen
 class Limits:
-    """How much of the machine a batch may take.
+    """How much of the machine a batch may use.
 
     Attributes:
-        jobs: worker processes.
-        cores: processors, all workers' threads together.
-        memory: bytes that the workers may hold together, by estimates made before a pixel is decoded.
+        jobs: number of worker processes.
+        cores: number of processors for the threads of all workers together.
+        memory: bytes that all workers together may need, as estimated before any pixel is decoded.
     """
 
     jobs: int
@@ -41,160 +38,181 @@ class Limits:
     memory: int
 
     @property
-    def kept(self) -> int:
-        """Bytes that a worker may keep of what it has freed."""
-        return min(_MOST_KEPT, self.memory // self.jobs // _SHARE_KEPT)
+    def cache(self) -> int:
+        """Bytes of freed memory that a worker may keep for its next image."""
+        return min(_LARGEST_CACHE, self.memory // self.jobs // _CACHE_SHARE)
 
     @classmethod
-    def of(cls, jobs: int | None = None, memory: int | None = None) -> Limits:
-        """What was asked for, or all processors and half of the memory."""
+    def detect(cls, jobs: int | None = None, memory: int | None = None) -> Limits:
+        """The given limits; by default one worker per processor and half of the memory."""
         cores = processors()
         jobs = jobs or cores
         return cls(jobs, max(cores, jobs), memory or default_memory_limit())
 
 
-def _expected(source: InputFile, settings: Settings) -> list[Path]:
-    return _output(settings).expected_paths(source.path, settings.kernel.name, files_of(settings))
-
-
-def files_of(settings: Settings) -> int:
-    """Files that a picture or a frame becomes."""
-    return 1 if settings.kernel.combine or settings.stack else settings.kernel.maps
-
-
-def _output(settings: Settings) -> OutputSpec:
-    return settings.output.stacked(settings.kernel.maps) if settings.stack else settings.output
-
-
-def _sum(settings: Settings) -> str:
-    said = {name: repr(value) for name, value in _chosen(settings).items()}
-    text = repr((REVISION, settings.output.requested_format, said))
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def _chosen(settings: Settings) -> dict[str, Any]:
-    """The settings that decide over bytes and are not the default ones, so that new options change no sum."""
-    pairs = {name: (getattr(settings, name) * 2)[:2] for name in ("stride", "dilation")}
-    said = {name: value for name, value in {**contents(settings), **pairs}.items() if name not in _APART}
-    return {name: value for name, value in said.items() if value != getattr(Settings, name, None)}
-
-
-def _recipe(settings: Settings) -> dict[str, Any]:
-    """What a manifest says once of all results of some settings: their part of the report, and options."""
-    said = {name: str(value) for name, value in _chosen(settings).items() if name != "kernel"}
-    format_ = {"format": settings.output.requested_format} if settings.output.requested_format else {}
-    shared = settings_dict(settings.kernel, settings.flip, str(settings.padding), settings.groups)
-    return {**shared, "options": {**said, **format_}}
-
-
 @frozen(eq=False)
 class Batch:
-    """Pictures and what to do with each.
+    """Images and what to do with each.
 
     Attributes:
-        each: settings, of several kernels perhaps; their outputs are the destination.
-        resume: take outputs that are there, where they have the same bytes.
-        reads: other files that the run reads, kernels and lists of names.
+        sources: the images, in order.
+        variants: the settings to apply to each image, one for each kernel; their outputs are the destination.
+        limits: how much of the machine to use.
+        resume: accept existing outputs that have the same bytes.
+        reads: other files that the run reads: kernels and lists of names.
     """
 
     sources: Sequence[InputFile]
-    each: Sequence[Settings]
+    variants: Sequence[Settings]
     limits: Limits
     resume: bool = False
     reads: Sequence[str] = ()
 
     @cached_property
-    def sums(self) -> list[str]:
-        """Of each settings, a sum of all that decides over the bytes of a result besides its input."""
-        return [_sum(settings) for settings in self.each]
+    def fingerprints(self) -> list[str]:
+        """The fingerprint of each variant."""
+        return [fingerprint(settings) for settings in self.variants]
 
     @property
     def recipes(self) -> dict[str, dict[str, Any]]:
-        """What the manifest says of each settings once."""
-        return {total: _recipe(settings) for total, settings in zip(self.sums, self.each, strict=True)}
+        """What the manifest says once of each variant, by its fingerprint."""
+        return dict(zip(self.fingerprints, map(_recipe, self.variants), strict=True))
 
-    def place(self, source: InputFile, settings: Settings, index: int, frame: int, suffix: str) -> Path:
-        """Where a map goes, by its index, the frame where each has its own file, and its format's suffix."""
-        files = files_of(settings)
-        index = min(index, files - 1)
-        return settings.output.path_of(source.path, settings.kernel.name, index, files, frame, suffix)
+    @cached_property
+    def expected_outputs(self) -> list[list[str]]:
+        """The outputs of each image if its own format can hold them, known from names alone."""
+        return [
+            [str(path) for settings in self.settings_for(source) for path in _expected(source, settings)]
+            for source in self.sources
+        ]
 
-    def settings(self, source: InputFile, threads: int | None = None) -> list[Settings]:
-        """The settings for one picture, with its place in the destination."""
+    def settings_for(self, source: InputFile, threads: int | None = None) -> list[Settings]:
+        """Each variant for one image: with its folder in the destination, and ``threads`` unless set."""
         return [
             replace(
                 settings,
                 output=settings.output.inside_folder(source.folder),
                 threads=threads if settings.threads is None else settings.threads,
             )
-            for settings in self.each
+            for settings in self.variants
+        ]
+
+    def output_path(self, source: InputFile, settings: Settings, index: int, frame: int, suffix: str) -> Path:
+        """Where a feature map goes.
+
+        Args:
+            settings: those of `settings_for`.
+            index: the map's number.
+            frame: the frame's number, where each frame has its own file.
+            suffix: that of the file's format.
+        """
+        files = files_per_frame(settings)
+        index = min(index, files - 1)
+        return settings.output.path_of(source.path, settings.kernel.name, index, files, frame, suffix)
+
+    def output_stems(self, source: InputFile) -> list[str]:
+        """The names of an image's outputs without what only its header decides: format and frame."""
+        return [
+            stem
+            for settings in self.settings_for(source)
+            for stem in _output(settings).path_patterns(
+                source.path, settings.kernel.name, files_per_frame(settings)
+            )
         ]
 
     def check(self, manifest: str | None = None) -> None:
-        """Refuse, before anything is touched, outputs that are read or that exist.
+        """Refuse outputs that exist or that the run reads, before anything is written.
 
-        With force, a result may replace its own input where it is the only one. A manifest is neither read
-        otherwise nor an output.
+        With ``force``, the only result of an image may replace it. Outputs are predicted from names: an
+        image whose own format cannot hold its result gets another suffix, and is checked when its turn comes.
 
-        Names are expected from names alone. A picture whose own format cannot hold its result has another
-        suffix; what it may meet there is refused when it comes.
+        Args:
+            manifest: the manifest's name; it must be neither read by the run nor one of its outputs.
 
         Raises:
-            ArgumentError: with the first of them.
+            ArgumentError: for the first such output.
         """
-        resolved = locator(follow=True)
-        inputs = {resolved(source.path) for source in self.sources}
-        reads = {resolved(name) for name in self.reads}
+        resolve = path_resolver(follow=True)
+        inputs = {resolve(source.path) for source in self.sources}
+        reads = {resolve(name) for name in self.reads}
         outputs: set[str] = set()
-        there: list[str] = []
-        for source, places in zip(self.sources, self.places, strict=True):
-            for place in places:
-                name = resolved(place)
-                if name in reads:
-                    raise ArgumentError(f"{one_line(place)}: is read by this run, and would be an output too")
-                if name in inputs:
-                    self._check_replacing(source, place, name == resolved(source.path), len(places))
-                if name not in outputs and os.path.lexists(place):
-                    there.append(place)
-                outputs.add(name)
-        if manifest is not None and resolved(manifest) in inputs | outputs | reads:
-            raise ArgumentError(f"{one_line(manifest)}: the manifest is read by this run, or an output too")
-        if there and not (self.resume or self.each[0].force):
+        existing: list[str] = []
+        for source, paths in zip(self.sources, self.expected_outputs, strict=True):
+            for path in paths:
+                resolved = resolve(path)
+                if resolved in reads:
+                    raise ArgumentError(
+                        f"{one_line(path)}: is read by this run (a kernel or list) and cannot be an output"
+                    )
+                if resolved in inputs:
+                    self._check_replacing(source, path, resolved == resolve(source.path), len(paths))
+                if resolved not in outputs and os.path.lexists(path):
+                    existing.append(path)
+                outputs.add(resolved)
+        if manifest is not None and resolve(manifest) in inputs | outputs | reads:
             raise ArgumentError(
-                f"{len(there)} of {len(outputs)} outputs already exist, such as {one_line(there[0])}; "
-                "--resume goes on by a manifest, --force replaces them"
+                f"{one_line(manifest)}: is read by this run or one of its outputs, and cannot be its manifest"
+            )
+        if existing and not (self.resume or self.variants[0].force):
+            raise ArgumentError(
+                f"{len(existing)} of {len(outputs)} outputs already exist, such as {one_line(existing[0])} "
+                "(--resume continues from a manifest, --force replaces them)"
             )
 
-    def stems(self, source: InputFile) -> list[str]:
-        """What the names of an input's results are, whatever their formats and frames turn out to be."""
-        return [
-            stem
-            for settings in self.settings(source)
-            for stem in _output(settings).path_patterns(source.path, settings.kernel.name, files_of(settings))
-        ]
-
-    def _check_replacing(self, source: InputFile, place: str, own: bool, results: int) -> None:
-        """Refuse an output that is an input, unless it is its own, its single one, and forced."""
-        shown = f"{one_line(source.path)}: its output {one_line(place)}"
-        if not own:
+    def _check_replacing(self, source: InputFile, path: str, is_own: bool, results: int) -> None:
+        """Refuse an output that is an input, unless it is forced to replace its own as the only result."""
+        subject = f"{one_line(source.path)}: its output {one_line(path)}"
+        if not is_own:
             raise ArgumentError(
-                f"{shown} is an input of this run; if an earlier run made it, leave it out by a list or a "
+                f"{subject} is an input of this run; if an earlier run wrote it, exclude it with a list or "
                 "pattern, or write to another folder"
             )
         if results > 1:
-            raise ArgumentError(f"{shown} is the input itself, which only a single result may replace")
+            raise ArgumentError(f"{subject} is the input itself, which only a single result may replace")
         if self.resume:
             raise ArgumentError(
-                f"{shown} is the input itself; --resume cannot tell which images are filtered already, "
-                "so write them to another folder"
+                f"{subject} is the input itself; --resume cannot tell which images are already filtered: "
+                "write to another folder"
             )
-        if not self.each[0].force:
-            raise ArgumentError(f"{shown} is the input itself (--force replaces it with the result)")
+        if not self.variants[0].force:
+            raise ArgumentError(f"{subject} is the input itself (--force replaces it with the result)")
 
-    @cached_property
-    def places(self) -> list[list[str]]:
-        """Where the results of each picture go, where its own format holds them."""
-        return [
-            [str(place) for settings in self.settings(source) for place in _expected(source, settings)]
-            for source in self.sources
-        ]
+
+def files_per_frame(settings: Settings) -> int:
+    """The number of files that an image, or a frame with its own files, becomes."""
+    return 1 if settings.kernel.combine or settings.stack else settings.kernel.maps
+
+
+def _expected(source: InputFile, settings: Settings) -> list[Path]:
+    return _output(settings).expected_paths(source.path, settings.kernel.name, files_per_frame(settings))
+
+
+def _output(settings: Settings) -> OutputSpec:
+    return settings.output.stacked(settings.kernel.maps) if settings.stack else settings.output
+
+
+def _recipe(settings: Settings) -> dict[str, Any]:
+    """The settings' part of a report, and the options that differ from their defaults."""
+    output_format = {"format": settings.output.requested_format} if settings.output.requested_format else {}
+    shared = settings_dict(settings.kernel, settings.flip, str(settings.padding), settings.groups)
+    return {**shared, "options": {**_options(settings), **output_format}}
+
+
+def _options(settings: Settings) -> dict[str, str]:
+    steps = {name: (getattr(settings, name) * 2)[:2] for name in ("stride", "dilation")}
+    values = {**contents(settings), **steps}
+    return {
+        name: _option_text(value)
+        for name, value in values.items()
+        if name not in _NOT_OPTIONS and value != getattr(Settings, name)
+    }
+
+
+def _option_text(value: Any) -> str:
+    """An option as the command line takes it, as far as it has one notation."""
+    if isinstance(value, slice):
+        return ":".join("" if end is None else str(end) for end in (value.start, value.stop))
+    if isinstance(value, Coding):
+        quality = [f"quality {value.quality}"] if value.quality else []
+        return ", ".join([*quality, *(["png small"] if value.small else [])])
+    return str(value)

@@ -1,8 +1,8 @@
 """Which input of a run may write which file: of several that would write the same one, the first.
 
 Where results go is certain only once an input's header is read, because a format that cannot hold a result
-is replaced by one that can. Whoever asks reads the headers of the inputs that could get in its way, so the
-answer depends neither on the number of workers nor on which of them is faster.
+is replaced by one that can. Each worker reads the headers of the inputs that could get in the way of its own,
+so the answer depends neither on the number of workers nor on which of them is faster.
 """
 
 from __future__ import annotations
@@ -15,84 +15,88 @@ from pathlib import Path
 from unicodedata import normalize
 
 from convcli.batch.batch import Batch
-from convcli.batch.inputs import InputFile, locator
+from convcli.batch.inputs import InputFile, path_resolver
 from convcli.core.errors import ConvcliError, OutputError, one_line
 from convcli.files.input import Input
 from convcli.pipeline import job
 
 
 class Claims:
-    """The files that the inputs of a batch will write, each owned by the first input that wants it."""
+    """The outputs of a batch, each owned by the first input that would write it."""
 
     def __init__(self, batch: Batch) -> None:
-        self.batch, self.located, self.folding = batch, locator(), lru_cache(folding)
-        stems = [{self.located(stem) for stem in batch.stems(source)} for source in batch.sources]
-        self.rivals = rivals([{_folded(stem, True, True) for stem in each} for each in stems])
+        self.batch, self.resolve, self.folding = batch, path_resolver(), lru_cache(name_folding)
+        stems = [{self.resolve(stem) for stem in batch.output_stems(source)} for source in batch.sources]
+        self.rivals = connected_groups([{_folded(stem, True, True) for stem in some} for some in stems])
         self.numbers = {batch.sources[number].path: number for number in self.rivals}
-        self.wanted: dict[int, set[str]] = {}
+        self.outputs: dict[int, set[str]] = {}
         for folder in {os.path.dirname(stem) for number in self.rivals for stem in stems[number]}:  # noqa: PTH120
-            self.folding(folder)  # once, before there are workers
+            self.folding(folder)  # once, before workers are forked
 
-    def check(self, source: InputFile, places: Iterable[Path | None]) -> None:
-        """Refuse the places of an input where one of them belongs to an earlier input.
+    def check(self, source: InputFile, outputs: Iterable[Path | None]) -> None:
+        """Refuse the outputs of an input if one of them belongs to an earlier input.
 
         Raises:
-            OutputError: with the place and its owner.
+            OutputError: names the output and its owner.
         """
         number = self.numbers.get(source.path)
         if number is None:
             return
         owners = self._owners(number)
-        for place in places:
-            owner = owners.get(self._key(place)) if place is not None else None
+        for output in outputs:
+            owner = owners.get(self._key(output)) if output is not None else None
             if owner is not None:
-                raise OutputError(_clash(source.path, str(place), self.batch.sources[owner].path))
+                raise OutputError(_clash(source.path, str(output), self.batch.sources[owner].path))
 
     def _owners(self, number: int) -> dict[str, int]:
-        """The places of the inputs that come first and could get in the way, with the input of each."""
+        """The owner of each output of the earlier inputs that could get in the way of this one."""
         owners: dict[str, int] = {}
         for rival in self.rivals[number]:
-            wanted = self._wanted(rival) if rival < number else set()
-            if owners.keys().isdisjoint(wanted):  # else it fails itself
-                owners |= dict.fromkeys(wanted, rival)
+            outputs = self._outputs(rival) if rival < number else set()
+            if owners.keys().isdisjoint(outputs):  # otherwise the rival is refused itself
+                owners |= dict.fromkeys(outputs, rival)
         return owners
 
-    def _wanted(self, number: int) -> set[str]:
-        """The places that an input's header leads to; none where it cannot be read."""
-        if number not in self.wanted:
-            source, self.wanted[number] = self.batch.sources[number], set()
+    def _outputs(self, number: int) -> set[str]:
+        """The outputs of an input according to its header; none where it cannot be read."""
+        if number not in self.outputs:
+            source, self.outputs[number] = self.batch.sources[number], set()
             with suppress(ConvcliError), Input.open(source.path, pipes=False) as opened:
-                todo = job.planned_results(source.path, opened, self.batch.settings(source))
-                places = [target.path for _, tasks in todo for target in tasks[0].targets]
-                self.wanted[number] = {self._key(place) for place in places if place is not None}
-        return self.wanted[number]
+                todo = job.planned_results(source.path, opened, self.batch.settings_for(source))
+                paths = [target.path for _, tasks in todo for target in tasks[0].targets]
+                self.outputs[number] = {self._key(path) for path in paths if path is not None}
+        return self.outputs[number]
 
-    def _key(self, place: Path) -> str:
+    def _key(self, path: Path) -> str:
         """One text for all names of a file, also where the file system folds case or Unicode forms."""
-        found = self.located(str(place))
-        return _folded(found, *self.folding(os.path.dirname(found)))  # noqa: PTH120
+        resolved = self.resolve(str(path))
+        return _folded(resolved, *self.folding(os.path.dirname(resolved)))  # noqa: PTH120
 
 
-def _clash(source: str, place: str, owner: str) -> str:
-    apart = os.path.dirname(source) != os.path.dirname(owner)  # noqa: PTH120
-    hint = "; a DESTINATION with {dir}/ keeps their folders" if apart else ""
+def _clash(source: str, output: str, owner: str) -> str:
+    folders_differ = os.path.dirname(source) != os.path.dirname(owner)  # noqa: PTH120
+    hint = "; put {dir}/ into the DESTINATION to keep them apart" if folders_differ else ""
     return (
-        f"{one_line(source)}: its output {one_line(place)} is also that of "
+        f"{one_line(source)}: its output {one_line(output)} is also that of "
         f"{one_line(owner)}, which comes first{hint}"
     )
 
 
-def rivals(names: Sequence[set[str]]) -> dict[int, list[int]]:
-    """The groups of numbers whose sets are connected by common members, for each number of such a group."""
-    groups = [[number] for number in range(len(names))]
-    owners: dict[str, int] = {}
-    for number, each in enumerate(names):
-        for name in each:
-            one, other = groups[number], groups[owners.setdefault(name, number)]
-            if one is not other:
-                other += one
-                for member in one:
-                    groups[member] = other
+def connected_groups(sets: Sequence[set[str]]) -> dict[int, list[int]]:
+    """The sets that are connected by common members, directly or through others.
+
+    Returns:
+        For the number of each set that is connected to another one, the numbers of its group in order.
+    """
+    groups = [[number] for number in range(len(sets))]
+    first_with: dict[str, int] = {}
+    for number, members in enumerate(sets):
+        for member in members:
+            group, joined = groups[number], groups[first_with.setdefault(member, number)]
+            if group is not joined:
+                joined += group
+                for moved in group:
+                    groups[moved] = joined
     return {number: sorted(group) for number, group in enumerate(groups) if len(group) > 1}
 
 
@@ -101,10 +105,11 @@ def _folded(name: str, case: bool, form: bool) -> str:
     return name.casefold() if case else name
 
 
-def folding(folder: str) -> tuple[bool, bool]:
-    """Whether names in a folder that differ in case alone, or in Unicode form alone, are one file.
+def name_folding(folder: str) -> tuple[bool, bool]:
+    """Whether names in a folder that differ only in case, or only in Unicode form, are the same file.
 
-    A folder that does not exist yet will be as the one is in which it is made.
+    Found out with a temporary file. A folder that does not exist yet will be like the one it is made in;
+    where no file can be made, the answer is no.
     """
     while not os.path.isdir(folder) and folder != os.path.dirname(folder):  # noqa: PTH112, PTH120
         folder = os.path.dirname(folder)  # noqa: PTH120

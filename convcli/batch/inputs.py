@@ -1,4 +1,4 @@
-"""The pictures of a batch: files, folders, patterns and lists of names, in a stable order."""
+"""The images of a batch, from files, folders, patterns and lists of names, in a stable order."""
 
 from __future__ import annotations
 
@@ -20,117 +20,127 @@ LARGEST_LIST: Final = 2**28
 
 @frozen
 class InputFile:
-    """One picture, and the folder, seen from the one that was named, in which its results go."""
+    """An image.
+
+    Attributes:
+        folder: where its results go, relative to the destination.
+    """
 
     path: str
     folder: str = ""
 
 
 @frozen
-class Named:
-    """A name that stands for images; the folders of one that comes from a list are kept in the results."""
+class SourceName:
+    """A name that stands for images.
+
+    Attributes:
+        from_list: whether it comes from a list: its folders are repeated below the destination, and it is not
+            a pattern.
+    """
 
     text: str
-    listed: bool = False
+    from_list: bool = False
 
 
-def expanded(
-    names: Iterable[Named], recursive: bool, suffixes: Collection[str], apart: Path | None = None
+def find_images(
+    names: Iterable[SourceName], recursive: bool, suffixes: Collection[str], excluded: Path | None = None
 ) -> list[InputFile]:
     """The images that some names stand for, each once.
 
     Args:
         names: of files, folders, and patterns such as ``*.png`` that no shell has expanded.
-        recursive: whether the folders within folders count, whose tree is kept.
-        suffixes: of the files of a folder that are pictures (``.png``); hidden ones are none.
-        apart: a folder that is left out, the one of the results.
+        recursive: whether to include subfolders, whose tree is repeated below the destination.
+        suffixes: of the files in a folder that are images (``.png``); hidden files are left out.
+        excluded: a subfolder to leave out: that of the results.
 
     Raises:
-        ArgumentError: a pattern that no file matches, or a folder that cannot be read.
+        ArgumentError: a pattern that matches no file, or a folder that cannot be read.
     """
-    found, located = dict[str, InputFile](), locator()
-    outside = os.path.realpath(apart) if apart is not None else None
+    images, resolve = dict[str, InputFile](), path_resolver()
+    excluded_path = os.path.realpath(excluded) if excluded is not None else None
     for name in names:
-        for source in _expanded(name, recursive, suffixes, outside):
-            found.setdefault(located(source.path), source)
-    return list(found.values())
+        for image in _images_of(name, recursive, suffixes, excluded_path):
+            images.setdefault(resolve(image.path), image)
+    return list(images.values())
 
 
-def left_out(
-    names: Iterable[Named], recursive: bool, suffixes: Collection[str], apart: Path | None = None
+def count_by_suffix(
+    names: Iterable[SourceName], recursive: bool, suffixes: Collection[str], excluded: Path | None = None
 ) -> str:
-    """The files of these suffixes in the folders of some names, counted: ``.psd (2), .svg (1)``."""
-    found = expanded([name for name in names if os.path.isdir(name.text)], recursive, suffixes, apart)  # noqa: PTH112
-    counts = Counter(os.path.splitext(source.path)[1].casefold() for source in found)  # noqa: PTH122
+    """How many files in the folders among some names have these suffixes: ``.psd (2), .svg (1)``."""
+    folders = [name for name in names if os.path.isdir(name.text)]  # noqa: PTH112
+    files = find_images(folders, recursive, suffixes, excluded)
+    counts = Counter(os.path.splitext(file.path)[1].casefold() for file in files)  # noqa: PTH122
     return ", ".join(f"{suffix} ({count})" for suffix, count in sorted(counts.items()))
 
 
-def locator(follow: bool = False) -> Callable[[str], str]:
-    """What gives a name with its folder as it really is; a folder is looked at once.
+def path_resolver(follow: bool = False) -> Callable[[str], str]:
+    """A function from a path to the same path with its folder resolved; it resolves each folder once.
 
     Args:
-        follow: give the name that a link leads to, as `os.path.realpath` does.
+        follow: resolve a path that is a symbolic link itself too, as `os.path.realpath` does.
     """
-    resolved = lru_cache(1024)(os.path.realpath)
+    resolve_folder = lru_cache(1024)(os.path.realpath)
 
-    def located(name: str) -> str:
-        folder, last = os.path.split(name)
-        found = os.path.join(resolved(folder), last)  # noqa: PTH118
-        if last in ("", ".", "..") or (follow and os.path.islink(found)):  # noqa: PTH114
-            return os.path.realpath(name)
-        return found
+    def resolve(path: str) -> str:
+        folder, last = os.path.split(path)
+        resolved = os.path.join(resolve_folder(folder), last)  # noqa: PTH118
+        if last in ("", ".", "..") or (follow and os.path.islink(resolved)):  # noqa: PTH114
+            return os.path.realpath(path)
+        return resolved
 
-    return located
-
-
-def _expanded(
-    named: Named, recursive: bool, suffixes: Collection[str], outside: str | None
-) -> Iterator[InputFile]:
-    name, place = named.text, mirrored(named.text) if named.listed else ""
-    if os.path.isdir(name):  # noqa: PTH112 - a name with a NUL is none
-        for source in _within(name, recursive, suffixes, outside):
-            yield replace(source, folder=os.path.join(place, source.folder).rstrip(os.sep))  # noqa: PTH118
-    elif named.listed or os.path.lexists(name) or not glob.has_magic(name):
-        yield InputFile(name, os.path.dirname(place))  # noqa: PTH120
-    else:
-        fitting = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - names stay as they were written
-        if not fitting:
-            raise ArgumentError(f"{one_line(name)}: no file matches this pattern")
-        for found in fitting:
-            if not os.path.isdir(found):  # noqa: PTH112
-                yield InputFile(found)
+    return resolve
 
 
-def _within(top: str, recursive: bool, suffixes: Collection[str], outside: str | None) -> Iterator[InputFile]:
-    """The pictures of a folder; links to folders are not followed, so that no tree is without end."""
-    for place, folders, files in os.walk(top, onerror=_refuse):
-        inside = os.path.relpath(place, top)
-        for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].casefold() in suffixes:  # noqa: PTH122
-                yield InputFile(os.path.join(place, name), "" if inside == "." else inside)  # noqa: PTH118
-        if not recursive:
-            return
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and os.path.realpath(os.path.join(place, name)) != outside  # noqa: PTH118
-        )
-
-
-def _refuse(error: OSError) -> None:
-    raise ArgumentError(f"{one_line(str(error.filename))}: {error.strerror}") from error
-
-
-def listed(file: BinaryIO, null: bool) -> list[Named]:
-    """The names in a list, one a line, or behind each a NUL.
+def read_list(file: BinaryIO, null: bool) -> list[SourceName]:
+    """The names in a list, one per line, or each followed by a NUL.
 
     Raises:
-        ArgumentError: the list is too long, or has NULs where it has one name a line.
+        ArgumentError: the list is too long, or has NULs although it should have lines.
     """
     data = file.read(LARGEST_LIST + 1)
     if len(data) > LARGEST_LIST:
         raise ArgumentError(f"the list of names is longer than {LARGEST_LIST} bytes")
     if b"\0" in data and not null:
-        raise ArgumentError("the list has NUL bytes, as find -print0 writes them; -0 reads such a list")
-    parts = data.split(b"\0") if null else data.splitlines()
-    return [Named(os.fsdecode(part), listed=True) for part in parts if part]
+        raise ArgumentError("the list contains NUL bytes, as find -print0 writes them; use -0 to read it")
+    names = data.split(b"\0") if null else data.splitlines()
+    return [SourceName(os.fsdecode(name), from_list=True) for name in names if name]
+
+
+def _images_of(
+    source: SourceName, recursive: bool, suffixes: Collection[str], excluded: str | None
+) -> Iterator[InputFile]:
+    name, mirror = source.text, mirrored(source.text) if source.from_list else ""
+    if os.path.isdir(name):  # noqa: PTH112 - unlike Path, it accepts a name with a NUL
+        for image in _images_below(name, recursive, suffixes, excluded):
+            yield replace(image, folder=os.path.join(mirror, image.folder).rstrip(os.sep))  # noqa: PTH118
+    elif source.from_list or os.path.lexists(name) or not glob.has_magic(name):
+        yield InputFile(name, os.path.dirname(mirror))  # noqa: PTH120
+    else:
+        matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - names stay as they were written
+        if not matches:
+            raise ArgumentError(f"{one_line(name)}: no file matches this pattern")
+        yield from (InputFile(match) for match in matches if not os.path.isdir(match))  # noqa: PTH112
+
+
+def _images_below(
+    top: str, recursive: bool, suffixes: Collection[str], excluded: str | None
+) -> Iterator[InputFile]:
+    """The images of a folder. Links to folders are not followed, because they may lead in circles."""
+    for folder, subfolders, files in os.walk(top, onerror=_refuse):
+        relative = os.path.relpath(folder, top)
+        for name in sorted(files):
+            if not name.startswith(".") and os.path.splitext(name)[1].casefold() in suffixes:  # noqa: PTH122
+                yield InputFile(os.path.join(folder, name), "" if relative == "." else relative)  # noqa: PTH118
+        if not recursive:
+            return
+        subfolders[:] = sorted(
+            name
+            for name in subfolders
+            if not name.startswith(".") and os.path.realpath(os.path.join(folder, name)) != excluded  # noqa: PTH118
+        )
+
+
+def _refuse(error: OSError) -> None:
+    raise ArgumentError(f"{one_line(str(error.filename))}: {error.strerror}") from error

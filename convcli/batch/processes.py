@@ -1,7 +1,7 @@
-"""Worker processes that compute one thing at a time, and are replaced when they die.
+"""A pool of worker processes that compute one task at a time and are replaced when they die.
 
-They are forked, so that they begin with everything that is imported. What they have computed they finish
-beside the next computation, because that waits for the disk. A worker whose parent is gone ends too.
+Workers are forked, so that they start with everything imported. They finish a computed task in a thread
+beside the next computation, because finishing waits for the disk. A worker ends when its parent does.
 """
 
 from __future__ import annotations
@@ -21,72 +21,54 @@ from threading import Lock
 from types import FrameType
 from typing import Any, Final
 
+from convcli.batch.pool import TaskFailure, TaskResult, Work
 from convcli.core.errors import ConvcliError
-from convcli.core.frozen import frozen
 from convcli.core.monitor import last_words
 from convcli.core.processes import end_with
 from convcli.core.threads import Threads
 
 MOST_TASKS: Final = 2000
-"""Tasks of one worker, before another takes its place: what libraries leak, such as a reference for each
-damaged picture, ends with it."""
+"""Tasks of one worker before it is replaced, which ends what libraries leak, such as a reference for each
+damaged image."""
 
 MOST_FINISHING: Final = 2
-"""Results of a worker that wait for the disk, before it gets nothing more to compute."""
+"""Tasks of one worker that may be waiting for the disk before it gets no more to compute."""
 
 _ENDING: Final = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-_PATIENCE: Final = 0.7  # seconds that workers have to end when they are asked to
+_PATIENCE: Final = 0.7  # seconds that workers have to end after SIGTERM
 _ERROR: Final = 2  # the descriptor of standard error
-_MOST_WORDS: Final = 2**13  # bytes that are read of what a worker's libraries printed
-_TRIM, _MAPPED = -1, -3
-"""glibc's numbers for what is freed and kept (M_TRIM_THRESHOLD), and for what is mapped apart, which is given
-back at once (M_MMAP_THRESHOLD), in bytes: to take fresh pages for each picture costs a tenth of its time."""
+_LOG_TAIL: Final = 2**13  # bytes read of what a worker's libraries printed
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""glibc's M_TRIM_THRESHOLD, how much freed memory is kept, and M_MMAP_THRESHOLD, from which size on memory is
+returned at once. Fetching fresh pages for each image costs a tenth of its time."""
 
-_LARGEST_UNMAPPED: Final = 2**25  # that glibc allows
-
-Work = Callable[[Any], Callable[[], Any]]
-"""Computes a task; what it returns finishes it and gives the answer. Neither raises."""
-
-
-@frozen
-class Answer:
-    """What became of a task."""
-
-    number: int
-    value: Any
-
-
-@frozen
-class Death:
-    """A worker died of a task, or lost it."""
-
-    number: int
-    reason: str
+_LARGEST_MMAP_THRESHOLD: Final = 2**25  # that glibc allows
 
 
 @dataclass(slots=True, eq=False)
 class _Worker:
     process: Any
     pipe: Connection
-    words: int | None  # what its libraries print, as an open file
+    log: int | None  # an open file of what its libraries print
     computing: int | None = None
     retired: bool = False
     finishing: list[int] = field(default_factory=list)
 
 
 class ProcessPool:
-    """Up to ``size`` workers; use it as a context, which ends them all.
+    """Up to ``size`` worker processes: a `WorkerPool`.
 
     Args:
-        repeated: makes the task of another one that has perhaps been done, by a worker that died.
-        kept: bytes that a worker keeps of what it has freed.
+        work: what a worker does with a task.
+        repetition: turns a task that a worker which died may have done into one that can be done again.
+        cache: bytes of freed memory that a worker keeps for its next task.
     """
 
-    def __init__(self, size: int, work: Work, repeated: Callable[[Any], Any], kept: int) -> None:
-        self.size, self.work, self.repeated, self.kept = size, work, repeated, kept
+    def __init__(self, size: int, work: Work, repetition: Callable[[Any], Any], cache: int) -> None:
+        self.size, self.work, self.repetition, self.cache = size, work, repetition, cache
         self.workers: list[_Worker] = []
         self.tasks: dict[int, Any] = {}
-        self.again: list[int] = []
+        self.lost: list[int] = []
 
     def __enter__(self) -> ProcessPool:
         return self
@@ -102,39 +84,34 @@ class ProcessPool:
             if worker.process.exitcode is None:
                 worker.process.kill()
                 worker.process.join()
-            _said(worker.words)
+            _read_log(worker.log)
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing is to be waited for."""
-        return not self.tasks
+    def running(self) -> int:
+        return len(self.tasks)
 
     def ready(self) -> bool:
-        """Whether somebody could begin a task at once."""
-        return not self.again and self._free() is not None
+        return not self.lost and self._free() is not None
 
-    def begin(self, number: int, task: Any) -> None:
-        """Give a task to somebody who is `ready`."""
+    def submit(self, number: int, task: Any) -> None:
         worker = self._free()
         assert worker is not None
         self.tasks[number] = task
-        if worker not in self.workers:
-            self.workers.append(worker)
         worker.computing = number
-        with suppress(OSError):  # it died; `events` finds that
+        with suppress(OSError):  # it died, as `events` will find
             worker.pipe.send((number, task))
 
     def shrink(self) -> None:
-        """End all idle workers but one, for the memory that they have."""
-        others = [worker for worker in self.workers if worker.computing is None and not worker.finishing][1:]
-        for worker in others:
+        idle = [worker for worker in self.workers if worker.computing is None and not worker.finishing]
+        for worker in idle[1:]:
             worker.pipe.close()
-        for worker in others:
+        for worker in idle[1:]:
             worker.process.join()
             self.workers.remove(worker)
-            _said(worker.words)
+            _read_log(worker.log)
 
     def _free(self) -> _Worker | None:
+        """A worker that can begin a task, started if need be; None where there is none."""
         for worker in self.workers:
             free = worker.computing is None and not worker.retired
             if free and len(worker.finishing) < MOST_FINISHING:
@@ -142,109 +119,106 @@ class ProcessPool:
         if len(self.workers) >= self.size:
             return None
         try:
-            return self._hired()
+            return self._start()
         except OSError as error:  # too many processes or files, too little memory
             self.size = len(self.workers)
             if not self.workers:
-                raise ConvcliError(f"no worker process can be started: {error.strerror}") from error
+                raise ConvcliError(f"cannot start a worker process: {error.strerror}") from error
             return None
 
-    def _hired(self) -> _Worker:
-        gc.freeze()  # so that the collector of neither process copies the pages that they share
+    def _start(self) -> _Worker:
+        gc.freeze()  # otherwise garbage collection in either process would copy the pages that they share
         context = get_context("fork")
         ours, theirs = context.Pipe()
         others = [worker.pipe for worker in self.workers]
-        words = _nameless_file()
-        given = theirs, [ours, *others], self.work, os.getpid(), self.kept, words
-        process = context.Process(target=_serve, args=given)
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # until the worker can answer them
+        log = _memory_file()
+        arguments = theirs, [ours, *others], self.work, os.getpid(), self.cache, log
+        process = context.Process(target=_serve, args=arguments)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # until the worker can handle them
         try:
             process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         theirs.close()
-        worker = _Worker(process, ours, words)
+        worker = _Worker(process, ours, log)
         self.workers.append(worker)
         return worker
 
-    def events(self, seconds: float) -> Iterator[Answer | Death]:
-        """What happens next, within a time."""
+    def events(self, seconds: float) -> Iterator[TaskResult | TaskFailure]:
         pipes = {worker.pipe: worker for worker in self.workers}
         for pipe in wait(list(pipes), seconds):
             assert isinstance(pipe, Connection)
             worker = pipes[pipe]
             try:
-                word, number, value = pipe.recv()
+                event, number, value = pipe.recv()
             except (EOFError, OSError):
-                yield from self._buried(worker)
+                yield from self._bury(worker)
                 continue
-            if word == "computed":
+            if event == "computed":
                 worker.computing, worker.retired = None, value
                 worker.finishing.append(number)
             else:
                 worker.finishing.remove(number)
                 del self.tasks[number]
-                yield Answer(number, value) if word == "done" else Death(number, value)
-        while self.again and self._free() is not None:
-            number = self.again.pop()
-            self.begin(number, self.repeated(self.tasks[number]))
+                yield TaskResult(number, value) if event == "done" else TaskFailure(number, value)
+        while self.lost and self._free() is not None:
+            number = self.lost.pop()
+            self.submit(number, self.repetition(self.tasks[number]))
 
-    def _buried(self, worker: _Worker) -> Iterator[Death]:
-        """Of all that a dead worker had, what it was computing is to blame, or finishing first."""
+    def _bury(self, worker: _Worker) -> Iterator[TaskFailure]:
+        """Remove a dead worker: the task that it computed failed, or else the one it was finishing first."""
         worker.pipe.close()
         worker.process.join()
         self.workers.remove(worker)
-        said = _said(worker.words)
-        if worker.computing is not None:
-            blamed, self.again = worker.computing, self.again + worker.finishing
-        elif worker.finishing:
-            blamed, *others = worker.finishing
-            self.again += others
-        else:
-            return
-        del self.tasks[blamed]
-        yield Death(blamed, _reason(worker.process.exitcode) + (f": {said}" if said else ""))
+        last_line = _read_log(worker.log)
+        tasks = [worker.computing] if worker.computing is not None else []
+        tasks += worker.finishing
+        self.lost += tasks[1:]
+        for failed in tasks[:1]:
+            del self.tasks[failed]
+            reason = _reason(worker.process.exitcode)
+            yield TaskFailure(failed, f"{reason}: {last_line}" if last_line else reason)
 
 
-def _nameless_file() -> int | None:
-    """A file in memory; None where a system has none, or none to spare."""
+def _memory_file() -> int | None:
+    """A new file in memory; None where the system has none, or none left."""
     try:
         return os.memfd_create("convcli")
     except (OSError, AttributeError):
         return None
 
 
-def _said(words: int | None) -> str:
-    """The last words of a worker that ended, whose file is closed."""
-    if words is None:
+def _read_log(log: int | None) -> str:
+    """The line by which a worker's libraries explained its end; closes the log."""
+    if log is None:
         return ""
-    with os.fdopen(words, "rb") as file:
-        file.seek(max(file.seek(0, os.SEEK_END) - _MOST_WORDS, 0))
+    with os.fdopen(log, "rb") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - _LOG_TAIL, 0))
         return last_words(file.read())
 
 
 def _reason(code: int) -> str:
     if code >= 0:
-        return f"its worker ended with code {code}"
+        return f"its worker process exited with code {code}"
     with suppress(ValueError):
-        return f"its worker was killed by {signal.Signals(-code).name}"
-    return f"its worker was killed by signal {-code}"
+        return f"its worker process was killed by {signal.Signals(-code).name}"
+    return f"its worker process was killed by signal {-code}"
 
 
 class _Ended(BaseException):
-    """Somebody asked the worker to end."""
+    """The worker was asked to end."""
 
 
 def _serve(
-    pipe: Connection, others: list[Connection], work: Work, parent: int, kept: int, words: int | None
+    pipe: Connection, others: list[Connection], work: Work, parent: int, cache: int, log: int | None
 ) -> None:
-    """Work until the pipe is closed, and leave without the clean-up of the process that this is a copy of."""
+    """Work until the pipe is closed, then exit without the parent's clean-up, of which this is a copy."""
     try:
-        if words is not None:
-            os.dup2(words, _ERROR)
-        _attend(parent)
-        _keep_memory(kept)
-        for other in others:  # as long as a copy is open, nobody sees that the parent is gone
+        if log is not None:
+            os.dup2(log, _ERROR)
+        _handle_signals(parent)
+        _keep_memory(cache)
+        for other in others:  # while a copy is open, no worker sees that the parent is gone
             other.close()
         _loop(pipe, work)
     except (_Ended, KeyboardInterrupt):
@@ -254,8 +228,8 @@ def _serve(
     os._exit(0)
 
 
-def _attend(parent: int) -> None:
-    """End by SIGTERM, also that of the parent's death, and leave the keyboard to the parent."""
+def _handle_signals(parent: int) -> None:
+    """End on SIGTERM, which the parent's death sends too, and leave the keyboard's signals to the parent."""
     for number in _ENDING - {signal.SIGTERM}:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
@@ -264,11 +238,11 @@ def _attend(parent: int) -> None:
 
 
 def _keep_memory(most: int) -> None:
-    """Keep what a picture took for the next one."""
-    with suppress(OSError, AttributeError):  # glibc alone has it
+    """Keep up to so many bytes of freed memory for the next image."""
+    with suppress(OSError, AttributeError):  # only glibc has it
         library = ctypes.CDLL(None)
-        library.mallopt(_TRIM, most)
-        library.mallopt(_MAPPED, min(most // 2, _LARGEST_UNMAPPED))
+        library.mallopt(_TRIM_THRESHOLD, most)
+        library.mallopt(_MMAP_THRESHOLD, min(most // 2, _LARGEST_MMAP_THRESHOLD))
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -279,28 +253,28 @@ def _end(number: int, frame: FrameType | None) -> None:
 def _loop(pipe: Connection, work: Work) -> None:
     lock = Lock()
 
-    def send(*words: Any) -> None:
-        with lock, suppress(OSError):  # nobody listens any more
-            pipe.send(words)
+    def send(*event: Any) -> None:
+        with lock, suppress(OSError):  # the parent is gone
+            pipe.send(event)
 
     def finish(number: int, finished: Callable[[], Any]) -> None:
         try:
-            words = "done", number, finished()
+            event = "done", number, finished()
         except MemoryError:
-            words = "lost", number, "not enough memory"
-        send(*words)
+            event = "lost", number, "not enough memory"
+        send(*event)
 
     def finish_all() -> None:
         try:
-            for each in iter(waiting.get, None):
-                finish(*each)
-        except BaseException:  # no memory, perhaps; what waits would wait for ever
+            for computed in iter(waiting.get, None):
+                finish(*computed)
+        except BaseException:  # out of memory, perhaps; what waits would wait forever
             os._exit(1)
 
     waiting = SimpleQueue[tuple[int, Callable[[], Any]] | None]()
     with Threads() as threads:
         try:
-            beside = waiting.put if threads.begin(finish_all) else lambda each: finish(*each)
+            finish_later = waiting.put if threads.begin(finish_all) else lambda computed: finish(*computed)
             for left in reversed(range(MOST_TASKS)):
                 try:
                     number, task = pipe.recv()
@@ -308,6 +282,6 @@ def _loop(pipe: Connection, work: Work) -> None:
                     break
                 finished = work(task)
                 send("computed", number, not left)
-                beside((number, finished))
+                finish_later((number, finished))
         finally:
             waiting.put(None)

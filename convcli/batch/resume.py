@@ -1,7 +1,7 @@
-"""What is left to do when an earlier run did some of it, told as by ``make`` from what results depend on.
+"""What is left to do after earlier runs, decided as ``make`` does from what results depend on.
 
-A result is up to date where the manifest has rows of all its maps, made of this input by these settings and
-put in this place, and both files are still as they were. Anything else is made again, and nothing more.
+A result is up to date if the manifest has rows of all its feature maps, made from this input with these
+settings at this place, and both files are still as they were. Anything else is made again, and nothing more.
 """
 
 from __future__ import annotations
@@ -12,12 +12,20 @@ from pathlib import Path
 from typing import Final
 
 from convcli.batch.batch import Batch
+from convcli.batch.fingerprint import fingerprint, is_current
 from convcli.batch.inputs import InputFile
-from convcli.batch.manifest import Earlier, Manifest, Said, absolute
-from convcli.core.frozen import frozen
+from convcli.batch.manifest import Manifest
+from convcli.batch.records import EarlierRuns, RecordedRow
+from convcli.batch.rows import absolute
+from convcli.core.frozen import frozen, replace
 from convcli.pipeline.settings import Settings
 
-NEW: Final = "not made yet"
+_NEW: Final = "new"
+_OTHER_SETTINGS: Final = "settings differ"
+_OTHER_VERSION: Final = "made by a version of convcli whose results may differ"
+_INCOMPLETE: Final = "rows missing from the manifest"
+_OTHER_INPUT: Final = "input changed"
+_OTHER_OUTPUT: Final = "output missing or changed"
 
 
 @frozen
@@ -25,63 +33,88 @@ class RemainingWork:
     """What a run has to do.
 
     Attributes:
-        due: by the number of each input that is not up to date, the numbers of its settings.
-        reasons: how many results of earlier runs are made again, by the reason.
-        stale: sums of the files that an earlier run wrote, by their absolute names.
+        todo: for the number of each input that is not up to date, the numbers of the variants to make.
+        reasons: how many results of earlier runs are made again, by reason.
+        stale: SHA-256 of each file that an earlier run wrote, by its absolute name.
         earlier: the rows of earlier runs.
     """
 
-    due: Mapping[int, tuple[int, ...]]
+    todo: Mapping[int, tuple[int, ...]]
     reasons: Mapping[str, int]
     stale: Mapping[str, str]
-    earlier: Earlier
+    earlier: EarlierRuns
 
     def __str__(self) -> str:
-        """Why results are made again; empty where none is."""
-        parts = ", ".join(f"{count} {reason}" for reason, count in sorted(self.reasons.items()))
+        """How many results are made again and why; empty where none is."""
         total = sum(self.reasons.values())
-        return f"{total} result{'s' if total > 1 else ''} to redo: {parts}" if parts else ""
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(self.reasons.items()))
+        return f"{total} result{'s' * (total > 1)} to redo ({reasons})" if total else ""
 
 
-def work(batch: Batch, manifest: Manifest | None = None, lock: bool = True) -> RemainingWork:
-    """What a batch has to do, as far as its manifest says what earlier runs did.
+def remaining_work(batch: Batch, manifest: Manifest | None = None, lock: bool = True) -> RemainingWork:
+    """What a batch has to do: everything, or with ``resume`` what its manifest does not show to be done.
+
+    Args:
+        lock: keep other runs from writing to the manifest until it is closed.
 
     Raises:
-        ConvcliError: the manifest is none that can be resumed.
+        ConvcliError: the manifest cannot be resumed.
     """
-    everything = tuple(range(len(batch.each)))
     if manifest is None or not batch.resume:
-        return RemainingWork(dict.fromkeys(range(len(batch.sources)), everything), {}, {}, Earlier((), {}))
-    earlier, due, reasons = manifest.earlier(lock), dict[int, tuple[int, ...]](), Counter[str]()
+        everything = tuple(range(len(batch.variants)))
+        return RemainingWork(dict.fromkeys(range(len(batch.sources)), everything), {}, {}, EarlierRuns())
+    earlier = manifest.earlier(lock)
+    todo, counts = dict[int, tuple[int, ...]](), Counter[str]()
     for number, source in enumerate(batch.sources):
-        found = [_reason(batch, earlier, source, *each) for each in enumerate(batch.settings(source))]
-        reasons.update(reason for reason in found if reason not in ("", NEW))
-        if any(found):
-            due[number] = tuple(index for index, reason in enumerate(found) if reason)
-    stale = {place: rows[0].states[1].sha256 for place, rows in earlier.outputs.items() if rows[0].states}
-    return RemainingWork(due, reasons, stale, earlier)
+        reasons = [
+            _reason(batch, earlier, source, variant, settings)
+            for variant, settings in enumerate(batch.settings_for(source))
+        ]
+        counts.update(reason for reason in reasons if reason not in ("", _NEW))
+        if any(reasons):
+            todo[number] = tuple(variant for variant, reason in enumerate(reasons) if reason)
+    return RemainingWork(todo, counts, _output_sums(earlier), earlier)
 
 
-def _reason(batch: Batch, earlier: Earlier, source: InputFile, index: int, settings: Settings) -> str:
-    """Why results of an input are to be made; empty where they are up to date."""
-    rows = [
-        row for row in earlier.inputs.get(absolute(source.path), ()) if _is_at(batch, source, settings, row)
-    ]
-    made = [row for row in rows if row.settings == batch.sums[index]]
-    if not made:
-        return "made by other settings or another version" if rows else NEW
-    read = max(made, key=lambda row: row.place).states
-    assert read
-    made = [row for row in made if row.states and row.states[0] == read[0]]  # not of an older input
-    if sorted(row.part for row in made) != list(range(min(made[0].parts, len(made) + 1))):
-        return "of which rows are missing"
-    if not read[0].holds(source.path):
-        return "whose input changed"
-    outputs = {(row.output, row.states[1]) for row in made if row.states}
-    return "" if all(state.holds(name) for name, state in outputs) else "whose file is gone or was changed"
+def _output_sums(earlier: EarlierRuns) -> dict[str, str]:
+    states = {path: rows[0].output_state for path, rows in earlier.outputs.items()}
+    return {path: state.sha256 for path, state in states.items() if state is not None}
 
 
-def _is_at(batch: Batch, source: InputFile, settings: Settings, row: Said) -> bool:
+def _reason(batch: Batch, earlier: EarlierRuns, source: InputFile, variant: int, settings: Settings) -> str:
+    """Why a result has to be made; empty if it is up to date."""
+    rows = earlier.inputs.get(absolute(source.path), [])
+    rows = [row for row in rows if _is_at(batch, source, settings, row)]
+    same = [row for row in rows if _has_settings(row, settings, batch.fingerprints[variant])]
+    if not same:
+        return _reason_without_rows(rows)
+    input_state = max(same, key=lambda row: row.offset).input_state
+    assert input_state is not None
+    same = [row for row in same if row.input_state == input_state]  # not those of an older input
+    if sorted(row.part for row in same) != list(range(min(same[0].parts, len(same) + 1))):
+        return _INCOMPLETE
+    if not input_state.matches(source.path):
+        return _OTHER_INPUT
+    outputs = {(row.output, row.output_state) for row in same}
+    return "" if all(state and state.matches(path) for path, state in outputs) else _OTHER_OUTPUT
+
+
+def _reason_without_rows(others: list[RecordedRow]) -> str:
+    """Why a result has to be made that has no rows; ``others`` are rows at its place."""
+    if not others:
+        return _NEW
+    return _OTHER_SETTINGS if any(is_current(row.fingerprint) for row in others) else _OTHER_VERSION
+
+
+def _has_settings(row: RecordedRow, settings: Settings, expected: str) -> bool:
+    """Whether a row was made with these settings, or by another method whose result is the same."""
+    if row.fingerprint == expected:
+        return True
+    methods = ("auto", row.method) if row.is_exact else ()
+    return any(row.fingerprint == fingerprint(replace(settings, method=method)) for method in methods)
+
+
+def _is_at(batch: Batch, source: InputFile, settings: Settings, row: RecordedRow) -> bool:
     """Whether a row's output is where these settings put it."""
-    place = batch.place(source, settings, row.map, row.frame, Path(row.output).suffix)
-    return absolute(str(place)) == absolute(row.output)
+    path = batch.output_path(source, settings, row.map, row.frame, Path(row.output).suffix)
+    return absolute(str(path)) == absolute(row.output)

@@ -1,4 +1,4 @@
-"""A batch from its first picture to its last: work given out, what comes back put in order."""
+"""A batch from its first image to its last: hands out the work, and puts the results in order."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from typing import Final
 
 from convcli.batch.batch import Batch
 from convcli.batch.inputs import InputFile
-from convcli.batch.manifest import Manifest, Row, Said, absolute
-from convcli.batch.processes import Answer, Death, ProcessPool
+from convcli.batch.manifest import Manifest
+from convcli.batch.pool import StartPool, TaskFailure, TaskResult, WorkerPool
+from convcli.batch.processes import ProcessPool
+from convcli.batch.records import RecordedRow
 from convcli.batch.resume import RemainingWork
-from convcli.batch.worker import ImageOutcome, ImageWorker, Order
+from convcli.batch.rows import ManifestRow, absolute
+from convcli.batch.worker import ImageOutcome, ImageTask, ImageWorker
 from convcli.core.errors import one_line
 from convcli.core.frozen import frozen, replace
 from convcli.files.atomic import sync
 
-_TICK: Final = 0.2  # seconds between looks at what goes on
+_TICK: Final = 0.2  # seconds between looks at the workers
 
 
 @frozen
-class Done:
-    """One picture is done with: skipped, because an earlier run did it, made, or failed with an error."""
+class ImageDone:
+    """An image that the run is done with: filtered, skipped as up to date, or failed with an error."""
 
     source: InputFile
     error: str = ""
@@ -31,94 +34,106 @@ class Done:
 
 
 def run(
-    batch: Batch, manifest: Manifest | None, work: RemainingWork, stop: bool = False
-) -> Generator[Done, None, None]:
-    """Do it, and say of each picture when it is done with.
+    batch: Batch,
+    manifest: Manifest | None,
+    work: RemainingWork,
+    stop: bool = False,
+    start_pool: StartPool = ProcessPool,
+) -> Generator[ImageDone, None, None]:
+    """Filter the images of a batch, and yield each when it is done.
 
     Args:
-        manifest: where the rows go.
-        work: what is to be done.
-        stop: begin nothing new after a failure.
+        manifest: where rows go.
+        work: what is left to do.
+        stop: start no further images after a failure.
+        start_pool: makes the workers.
 
     Raises:
-        ConvcliError: the manifest cannot be written.
+        ConvcliError: the manifest cannot be written, or no worker can be started.
     """
     if manifest is not None:
         manifest.begin(batch.recipes, work.earlier)
-    done = [source for number, source in enumerate(batch.sources) if number not in work.due]
-    for source in done:
-        yield Done(source, skipped=True)
-    rows = _Ordered(manifest, list(work.due))
-    todo = deque(work.due)
+    skipped = [source for number, source in enumerate(batch.sources) if number not in work.todo]
+    for source in skipped:
+        yield ImageDone(source, skipped=True)
+    rows = _OrderedRows(manifest, list(work.todo))
+    queue = deque(work.todo)
     try:
-        foreman = ImageWorker(batch, manifest is not None, work.stale)
-        with ProcessPool(min(batch.limits.jobs, len(todo)), foreman, _repeated, batch.limits.kept) as crew:
-            for number, outcome in _worked(batch, crew, todo, work.due):
+        worker = ImageWorker(batch, manifest is not None, work.stale)
+        jobs = min(batch.limits.jobs, len(queue))
+        with start_pool(jobs, worker, _repetition, batch.limits.cache) as pool:
+            for number, outcome in _outcomes(batch, pool, queue, work.todo):
                 rows.add(number, outcome.rows)
-                yield Done(batch.sources[number], outcome.error)
+                yield ImageDone(batch.sources[number], outcome.error)
                 if outcome.error and stop:
-                    todo.clear()
+                    queue.clear()
     finally:
-        _sync(batch)
+        _sync_folders(batch)
         rows.flush()
         if manifest is not None:
-            manifest.close(
-                _order(batch) if work.earlier.known else None, {absolute(source.path) for source in done}
-            )
+            order = _row_order(batch) if work.earlier.is_known else None
+            manifest.close(order, {absolute(source.path) for source in skipped})
 
 
-def _order(batch: Batch) -> Callable[[Said], tuple[int, int, int]]:
-    """The place of a row: those of other inputs first, then by input, settings and map."""
-    numbers = {absolute(source.path): number for number, source in enumerate(batch.sources)}
-    sums = {total: number for number, total in enumerate(batch.sums)}
-    last = len(sums)
-    return lambda row: (
-        numbers.get(absolute(row.input), -1),
-        last if row.states is None else sums.get(row.settings, -1),
-        row.part,
-    )
+def _row_order(batch: Batch) -> Callable[[RecordedRow], tuple[int, int, int]]:
+    """The sort key of a row: those of other images first, then by image, settings and map."""
+    images = {absolute(source.path): number for number, source in enumerate(batch.sources)}
+    variants = {name: number for number, name in enumerate(batch.fingerprints)}
+
+    def key(row: RecordedRow) -> tuple[int, int, int]:
+        variant = len(variants) if row.is_failure else variants.get(row.fingerprint, -1)
+        return images.get(absolute(row.input), -1), variant, row.part
+
+    return key
 
 
-def _worked(
-    batch: Batch, crew: ProcessPool, todo: deque[int], due: Mapping[int, Sequence[int]]
+def _outcomes(
+    batch: Batch, pool: WorkerPool, queue: deque[int], variants: Mapping[int, Sequence[int]]
 ) -> Iterator[tuple[int, ImageOutcome]]:
-    """Give out the work, and take what comes back; a picture that is large waits until it is alone."""
-    large: deque[int] = deque()
-    while todo or large or not crew.idle:
-        if large and crew.idle:
-            number = large.popleft()
-            crew.shrink()
-            cores = batch.limits.cores
-            crew.begin(number, Order(batch.sources[number], due[number], cores, True, batch.resume))
-        while todo and not large and crew.ready():
-            number = todo.popleft()
-            busy = min(len(crew.tasks) + 1 + len(todo), batch.limits.jobs)
-            cores = max(batch.limits.cores // busy, 1)
-            crew.begin(number, Order(batch.sources[number], due[number], cores, False, batch.resume))
-        for event in crew.events(_TICK):
+    """Submit the images of a queue, and yield their outcomes; those that need much memory run last, alone."""
+    postponed: deque[int] = deque()
+    while queue or postponed or pool.running:
+        if postponed and not pool.running:
+            number = postponed.popleft()
+            pool.shrink()
+            task = ImageTask(batch.sources[number], variants[number], batch.limits.cores, True, batch.resume)
+            pool.submit(number, task)
+        while queue and not postponed and pool.ready():
+            number = queue.popleft()
+            busy = min(pool.running + 1 + len(queue), batch.limits.jobs)
+            threads = max(batch.limits.cores // busy, 1)
+            pool.submit(
+                number, ImageTask(batch.sources[number], variants[number], threads, False, batch.resume)
+            )
+        for event in pool.events(_TICK):
             match event:
-                case Answer(number, value) if value.large:
-                    large.append(number)
-                case Answer(number, value):
-                    yield number, value
-                case Death(number, reason):
+                case TaskResult(number, outcome) if outcome.postponed:
+                    postponed.append(number)
+                case TaskResult(number, outcome):
+                    yield number, outcome
+                case TaskFailure(number, reason):
                     source = batch.sources[number]
-                    words = f"{one_line(source.path)}: {reason}"
-                    yield number, ImageOutcome([Row.failed(source.path, words)], words)
+                    yield number, ImageOutcome.failed(source, f"{one_line(source.path)}: {reason}")
 
 
-def _repeated(order: Order) -> Order:
-    return replace(order, resume=True)
+def _repetition(task: ImageTask) -> ImageTask:
+    """The task of an image whose outputs may be in place already."""
+    return replace(task, resume=True)
 
 
-class _Ordered:
-    """Rows on their way to the manifest, those of later inputs behind those of earlier ones."""
+class _OrderedRows:
+    """Writes rows to the manifest in the order of the inputs, whatever order they come in.
+
+    Args:
+        numbers: of the inputs whose rows will come.
+    """
 
     def __init__(self, manifest: Manifest | None, numbers: list[int]) -> None:
         self.manifest, self.numbers = manifest, deque(numbers)
-        self.waiting: dict[int, list[Row]] = {}
+        self.waiting: dict[int, list[ManifestRow]] = {}
 
-    def add(self, number: int, rows: list[Row]) -> None:
+    def add(self, number: int, rows: list[ManifestRow]) -> None:
+        """Take an input's rows, and write all whose turn it is."""
         if self.manifest is None:
             return
         self.waiting[number] = rows
@@ -126,13 +141,13 @@ class _Ordered:
             self.manifest.add(self.waiting.pop(self.numbers.popleft()))
 
     def flush(self) -> None:
-        """Write what waits for inputs that nobody will do any more."""
+        """Write the rows that wait for inputs which will not be done any more."""
         for number in sorted(self.waiting):
             assert self.manifest is not None
             self.manifest.add(self.waiting[number])
 
 
-def _sync(batch: Batch) -> None:
+def _sync_folders(batch: Batch) -> None:
     """Make the names of all results durable."""
-    for folder in {os.path.dirname(place) for places in batch.places for place in places}:  # noqa: PTH120
+    for folder in {os.path.dirname(path) for paths in batch.expected_outputs for path in paths}:  # noqa: PTH120
         sync(Path(folder))

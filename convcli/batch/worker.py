@@ -1,4 +1,4 @@
-"""What a worker does with one picture of a batch."""
+"""What a worker does with one image of a batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 from convcli.batch.batch import Batch
 from convcli.batch.claims import Claims
 from convcli.batch.inputs import InputFile
-from convcli.batch.manifest import Row, State, absolute
+from convcli.batch.rows import FileState, ManifestRow, absolute
 from convcli.core.errors import ArgumentError, OutputError, failure_message, one_line
 from convcli.core.frozen import frozen
 from convcli.files.input import Input
@@ -22,21 +22,22 @@ from convcli.pipeline.memory import over_limit
 from convcli.pipeline.report import Report
 from convcli.pipeline.settings import Settings
 
-_MOST_OPEN: Final = 4  # results of one input that are open at once
+_MOST_OPEN: Final = 4  # results of one image that are open at once
 
 
 @frozen
-class Order:
-    """What a worker is asked to do with an image.
+class ImageTask:
+    """An image that a worker is to filter.
 
     Attributes:
-        due: numbers of the settings by which results are made.
-        alone: whether no other worker has anything to do meanwhile.
-        resume: whether outputs may be there already, with the same bytes.
+        variants: numbers of the batch's variants to make.
+        threads: number of threads.
+        alone: whether no other worker computes meanwhile.
+        resume: whether to accept existing outputs that have the same bytes.
     """
 
     source: InputFile
-    due: Sequence[int]
+    variants: Sequence[int]
     threads: int
     alone: bool
     resume: bool
@@ -44,25 +45,30 @@ class Order:
 
 @frozen
 class ImageOutcome:
-    """What became of a picture.
+    """What became of an image.
 
     Attributes:
         rows: for the manifest.
-        error: why nothing, or not everything, was made of it.
-        large: bytes that it needs, where it has to be alone.
+        error: why some or all results were not made; empty on success.
+        postponed: whether nothing was done because the image needs more than a worker's share of memory.
     """
 
-    rows: list[Row]
+    rows: list[ManifestRow]
     error: str = ""
-    large: int = 0
+    postponed: bool = False
+
+    @classmethod
+    def failed(cls, source: InputFile, error: str) -> ImageOutcome:
+        """The outcome of an image that failed with this message."""
+        return cls([ManifestRow.for_failure(source.path, error)], error)
 
 
 class ImageWorker:
-    """What a worker does with an order; it lives in the worker, and so do the outputs that it has claimed.
+    """A worker's `Work`: computes an image, then puts its results in place. It records its outputs.
 
     Args:
         recording: whether there is a manifest.
-        stale: sums of the files that may be replaced, because earlier runs wrote them, by absolute names.
+        stale: SHA-256 of the files that earlier runs wrote and this one may replace, by absolute name.
     """
 
     def __init__(self, batch: Batch, recording: bool, stale: Mapping[str, str]) -> None:
@@ -70,89 +76,113 @@ class ImageWorker:
         self.ledger = OutputLedger([source.path for source in batch.sources], batch.reads)
         self.claims = Claims(batch)
 
-    def __call__(self, order: Order) -> Callable[[], ImageOutcome]:
-        """Compute the maps of a picture; what is returned puts them in their places."""
+    def __call__(self, task: ImageTask) -> Callable[[], ImageOutcome]:
+        """Compute the feature maps of an image; what is returned puts them in place."""
         stack = ExitStack()
         try:
-            return self._computed(order, stack)
+            return self._compute(task, stack)
         except Exception as error:
             stack.close()
-            outcome = self._failed(order.source, failure_message(order.source.path, error))
+            outcome = ImageOutcome.failed(task.source, failure_message(task.source.path, error))
             return lambda: outcome
 
-    def _computed(self, order: Order, stack: ExitStack) -> Callable[[], ImageOutcome]:
-        batch, source = self.batch, order.source
-        settings = batch.settings(source, order.threads)
-        each = [settings[number] for number in order.due]
+    def _compute(self, task: ImageTask, stack: ExitStack) -> Callable[[], ImageOutcome]:
+        source = task.source
+        settings = self.batch.settings_for(source, task.threads)
         opened = stack.enter_context(Input.open(source.path, pipes=False))
-        todo = job.planned_results(source.path, opened, each)
-        places = [target.path for _, tasks in todo for target in tasks[0].targets if target.path]
-        self.claims.check(source, places)
-        _check_regular(places)
-        large = max(task.memory for _, tasks in todo for task in tasks)
-        if not order.alone and large > batch.limits.memory // batch.limits.jobs:
+        todo = job.planned_results(source.path, opened, [settings[number] for number in task.variants])
+        self._check_outputs(source, todo)
+        if self._is_postponed(todo, task.alone):
             stack.close()
-            return lambda: ImageOutcome([], large=large)
-        if large > batch.limits.memory:
-            raise ArgumentError(over_limit(large, batch.limits.memory))
+            return lambda: ImageOutcome([], postponed=True)
         done: list[tuple[Settings, list[Report]]] = []
         waiting: deque[job.Result] = deque()
-        for result in job.compute_results(opened, todo, self.ledger, order.resume, self._stale):
+        for result in job.compute_results(opened, todo, self.ledger, task.resume, self._stale_sha256):
             waiting.append(result)
             stack.push(result)
             if len(waiting) > _MOST_OPEN:
-                done.append(self._committed(waiting.popleft()))
+                done.append(self._commit(waiting.popleft()))
+        return lambda: self._finish(source, settings, done, waiting, stack)
 
-        def finish() -> ImageOutcome:
-            try:
-                # Before the results are in their places, which refuses an input that changed until then.
-                read = State.of(source.path) if self.recording else None
-                with stack:
-                    for result in waiting:
-                        done.append(self._committed(result))
-                rows = _rows(source, read, done, dict(zip(map(id, settings), batch.sums, strict=True)))
-                return ImageOutcome(rows)
-            except Exception as error:
-                return self._failed(source, failure_message(source.path, error))
+    def _finish(
+        self,
+        source: InputFile,
+        settings: Sequence[Settings],
+        done: list[tuple[Settings, list[Report]]],
+        waiting: Sequence[job.Result],
+        stack: ExitStack,
+    ) -> ImageOutcome:
+        """Commit what is ``waiting``, and describe all results of an image."""
+        try:
+            # Before the results are in place, which fails if the input has changed by then.
+            state = FileState.read(source.path) if self.recording else None
+            with stack:
+                done += [self._commit(result) for result in waiting]
+            fingerprints = dict(zip(map(id, settings), self.batch.fingerprints, strict=True))
+            return ImageOutcome(_rows(source, state, done, fingerprints) if state else [])
+        except Exception as error:
+            return ImageOutcome.failed(source, failure_message(source.path, error))
 
-        return finish
+    def _check_outputs(self, source: InputFile, todo: Sequence[job.PlannedResult]) -> None:
+        """Refuse outputs that belong to an earlier image, or that are pipes or devices.
 
-    def _stale(self, target: Path) -> str:
+        Raises:
+            OutputError: for the first of them.
+        """
+        paths = [target.path for _, tasks in todo for target in tasks[0].targets if target.path]
+        self.claims.check(source, paths)
+        for path in paths:
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise OutputError(f"{one_line(str(path))}: is not a regular file")
+
+    def _is_postponed(self, todo: Sequence[job.PlannedResult], alone: bool) -> bool:
+        """Whether an image has to wait until no other is computed.
+
+        Raises:
+            ArgumentError: it needs more memory than all workers together may.
+        """
+        limits = self.batch.limits
+        memory = max(task.memory for _, tasks in todo for task in tasks)
+        if not alone and memory > limits.memory // limits.jobs:
+            return True
+        if memory > limits.memory:
+            raise ArgumentError(over_limit(memory, limits.memory))
+        return False
+
+    def _stale_sha256(self, target: Path) -> str:
         return self.stale.get(absolute(str(target)), "")
 
-    def _committed(self, result: job.Result) -> tuple[Settings, list[Report]]:
-        """Put a result in its places; their names are made durable once a folder, at the end.
+    def _commit(self, result: job.Result) -> tuple[Settings, list[Report]]:
+        """Put a result in place, and return its settings and, for a manifest, its reports.
 
-        The reports are for the manifest, if there is one.
+        The names are made durable at the end, once per folder.
         """
         sizes = result.commit(sync_folder=False)
         return result.settings, result.reports(sizes) if self.recording else []
 
-    def _failed(self, source: InputFile, words: str) -> ImageOutcome:
-        return ImageOutcome([Row.failed(source.path, words)], error=words)
-
-
-def _check_regular(places: Sequence[Path]) -> None:
-    """Refuse pipes and devices, which nobody may ever read.
-
-    Raises:
-        OutputError: with the first of them.
-    """
-    for place in places:
-        if place.exists() and not (place.is_file() or place.is_dir()):
-            raise OutputError(f"{one_line(str(place))}: is not a regular file")
-
 
 def _rows(
-    source: InputFile, read: State | None, done: list[tuple[Settings, list[Report]]], sums: Mapping[int, str]
-) -> list[Row]:
-    """The rows of an input that was ``read``; ``sums`` are those of settings, by their identity."""
-    if read is None:
-        return []
-    found, written = [], lru_cache(State.of)
-    for each in {id(settings): settings for settings, _ in done}:
-        reports = [report for settings, some in done for report in some if id(settings) == each]
+    source: InputFile,
+    state: FileState,
+    done: Sequence[tuple[Settings, list[Report]]],
+    fingerprints: Mapping[int, str],
+) -> list[ManifestRow]:
+    """The manifest rows of an image.
+
+    Args:
+        state: the image as it was read.
+        done: settings, with the reports of one frame or of all.
+        fingerprints: of each settings, by their ``id``.
+    """
+    rows: list[ManifestRow] = []
+    output_state = lru_cache(FileState.read)
+    for settings in {id(settings): settings for settings, _ in done}.values():
+        reports = [report for made_by, some in done for report in some if made_by is settings]
         for part, report in enumerate(reports):
-            state = written(report.target.name)
-            found.append(Row.made(source.path, (read, state), report, part, len(reports), sums[each]))
-    return found
+            states = state, output_state(report.target.name)
+            rows.append(
+                ManifestRow.for_result(
+                    source.path, states, report, part, len(reports), fingerprints[id(settings)]
+                )
+            )
+    return rows

@@ -92,15 +92,15 @@ def batch(sources: tuple[str, ...], **given: Any) -> None:
     """
     from convcli.batch.batch import Limits
     from convcli.batch.manifest import Manifest
-    from convcli.batch.resume import work
+    from convcli.batch.resume import remaining_work
 
-    found = _batch(sources, given, Limits.of(given["jobs"], given["max_memory"]))
+    found = _batch(sources, given, Limits.detect(given["jobs"], given["max_memory"]))
     if given["resume"] and not given["report"]:
         raise ArgumentError("--resume needs the manifest of the earlier run: --report FILE")
     manifest = Manifest(given["report"], given["resume"], given["force"]) if given["report"] else None
     log = given["report"] if manifest is not None and manifest.path is not None else None
     found.check(log)
-    due = work(found, manifest, lock=not given["dry_run"])
+    due = remaining_work(found, manifest, lock=not given["dry_run"])
     if str(due) and not given["quiet"]:
         tell(f"{one_line(given['report'])}: {due}")
     if given["dry_run"]:
@@ -158,34 +158,34 @@ def _check_destination(text: str) -> None:
 
 
 def _sources(names: list[str], given: dict[str, Any], destination: Path | None) -> list[InputFile]:
-    from convcli.batch.inputs import Named, expanded, left_out, listed
+    from convcli.batch.inputs import SourceName, count_by_suffix, find_images, read_list
     from convcli.formats.registry import UNREAD, readable
 
     lists = [given["from_file"]] if given["from_file"] else []
     if names.count(STREAM) + lists.count(STREAM) > 1:
         raise ArgumentError("standard input (-) stands twice")
-    wanted: list[Named] = []
+    wanted: list[SourceName] = []
     for name in names:
         if name != STREAM:
-            wanted.append(Named(name))
+            wanted.append(SourceName(name))
         elif sys.stdin is None:
             raise ArgumentError("standard input is closed")
         else:
-            wanted += listed(sys.stdin.buffer, given["null"])
+            wanted += read_list(sys.stdin.buffer, given["null"])
     for name in lists:
         try:
             with Path(name).open("rb") as file:
-                wanted += listed(file, given["null"])
+                wanted += read_list(file, given["null"])
         except OSError as error:
             raise ArgumentError(f"{one_line(name)}: {error.strerror}") from error
-    found = expanded(wanted, given["recursive"], readable(), destination)
-    unread = left_out(wanted, given["recursive"], UNREAD, destination)
+    found = find_images(wanted, given["recursive"], readable(), destination)
+    unread = count_by_suffix(wanted, given["recursive"], UNREAD, destination)
     if unread and not given["quiet"]:
-        tell(f"left out, because convcli does not read them: {unread}")
+        tell(f"skipped files of unsupported formats: {unread}")
     if not found and any(name != STREAM for name in names):
-        below = not given["recursive"] and expanded(wanted, True, readable(), destination)
-        hint = "; there are some in subfolders (-r includes them)" if below else ""
-        raise ArgumentError(f"there is no image in any SOURCE{hint}")
+        below = not given["recursive"] and find_images(wanted, True, readable(), destination)
+        hint = "; use -r to include subfolders" if below else ""
+        raise ArgumentError(f"no images found in any SOURCE{hint}")
     return found
 
 
@@ -197,11 +197,11 @@ def _show(batch: Batch, due: RemainingWork) -> None:
     from convcli.pipeline import job
 
     failed, claims = 0, Claims(batch)
-    for number, wanted in due.due.items():
+    for number, wanted in due.todo.items():
         source = batch.sources[number]
         try:
             with Input.open(source.path, pipes=False) as opened:
-                each = batch.settings(source)
+                each = batch.settings_for(source)
                 todo = job.planned_results(source.path, opened, [each[index] for index in wanted])
                 places = [target.path for _, tasks in todo for target in tasks[0].targets]
             claims.check(source, places)
@@ -247,7 +247,7 @@ class _Progress:
             self.bar.__enter__()
 
     def add(self, done: Any) -> None:
-        """Count a picture; a failure is a line at once."""
+        """Count an image, and report a failure at once."""
         if done.error:
             self.failed += 1
             if self.bar is not None:
@@ -261,7 +261,7 @@ class _Progress:
             self.bar.update(1, done)
         elif not self.quiet and time.monotonic() - self.shown > _EVERY:
             self.shown = time.monotonic()
-            tell(f"{self._count} of {self.total}, {self._rate()}{self._left()}")
+            tell(f"{self._count} of {self.total} images, {self._rate()}{self._left()}")
 
     @property
     def _count(self) -> int:
@@ -269,13 +269,13 @@ class _Progress:
 
     def _rate(self) -> str:
         rate = (self.made + self.failed) / max(time.monotonic() - self.begun, 1e-3)
-        return f"{rate:.0f} a second" if rate >= 10 else f"{rate:.1f} a second"
+        return f"{rate:.0f} images/s" if rate >= 10 else f"{rate:.1f} images/s"
 
     def _left(self) -> str:
         worked = self.made + self.failed
         if not worked:
             return ""
-        return f", {(time.monotonic() - self.begun) / worked * (self.total - self._count):.0f} s left"
+        return f", about {(time.monotonic() - self.begun) / worked * (self.total - self._count):.0f} s left"
 
     def end(self) -> None:
         """The counts, and how quickly it went."""
@@ -284,12 +284,12 @@ class _Progress:
         if self.quiet:
             return
         if not self.total:
-            tell("the list names no images; nothing to do")
+            tell("the list of names is empty; nothing to do")
             return
         seconds = time.monotonic() - self.begun
         left = self.total - self._count
-        ended = f", {left} not begun" if left else ""
+        ended = f", {left} not started" if left else ""
+        rate = f" ({self._rate()})" if self.made + self.failed else ""
         tell(
-            f"{self.made} done, {self.skipped} skipped, {self.failed} failed{ended} "
-            f"in {seconds:.1f} s, {self._rate()}"
+            f"{self.made} done, {self.skipped} skipped, {self.failed} failed{ended} in {seconds:.1f} s{rate}"
         )

@@ -287,7 +287,7 @@ def test_resume_does_what_is_not_done(album, tmp_path, kind):
     assert names == sorted(names), "a resumed manifest is in the order of the inputs"
     (album / "4.png").write_bytes(noise(99))
     ran = batch(*words, "--resume")
-    assert "2 results to redo: 2 whose input changed" in ran.stderr
+    assert "2 results to redo (input changed: 2)" in ran.stderr
     assert "1 done, 5 skipped, 1 failed" in ran.stderr
     assert len(inputs(log)) == 13
 
@@ -331,7 +331,7 @@ def test_refusals_before_anything_is_touched(album, tmp_path):
         (album / "0.png", album / "{stem}.png", "-k", "box3"): "is the input itself (--force",
         (album / "*.gif", tmp_path / "out", "-k", "box3"): "no file matches this pattern",
         (album / "sub" / "deep", "-", "-k", "box3"): "not standard output",
-        (tmp_path / "empty", tmp_path / "out", "-k", "box3"): "no image in any SOURCE",
+        (tmp_path / "empty", tmp_path / "out", "-k", "box3"): "no images found in any SOURCE",
         (tmp_path / "out", "-k", "box3"): "needs a SOURCE and a DESTINATION",
         ("-k", "box3"): "needs a SOURCE and a DESTINATION",
         (album, album / "0.png", "-k", "box3"): "is a file; the DESTINATION (the last",
@@ -342,7 +342,7 @@ def test_refusals_before_anything_is_touched(album, tmp_path):
             "box3",
             "--report",
             "x.txt",
-        ): "the suffix of a manifest is one of .jsonl",
+        ): "unknown suffix of a manifest; allowed: .jsonl",
         (album, tmp_path / "out", "-k", "box3", "--resume"): "--resume needs the manifest",
         (album, tmp_path / "out", "-k", "box3", "--max-memory", "much"): "'much' is not a number of bytes",
         (album, tmp_path / "out", "-k", "nonsense"): "nonsense",
@@ -400,12 +400,12 @@ def claims(places: dict[str, list[str]], template: str, folds: tuple[bool, bool]
     """The inputs that are refused, of some whose headers lead to these places, in a folder that folds so."""
     sources = [InputFile(name) for name in places]
     wanted = Batch(sources, [Settings(load_kernel("box3"), output=OutputSpec(template))], Limits(1, 1, 2**30))
-    monkeypatch.setattr(claiming, "folding", lambda folder: folds)
+    monkeypatch.setattr(claiming, "name_folding", lambda folder: folds)
     found, refused = claiming.Claims(wanted), []
     by_number = {
         number: {found._key(Path(name)) for name in names} for number, names in enumerate(places.values())
     }
-    monkeypatch.setattr(found, "_wanted", by_number.__getitem__)
+    monkeypatch.setattr(found, "_outputs", by_number.__getitem__)
     for source in sources:
         try:
             found.check(source, map(Path, places[source.path]))
@@ -451,9 +451,9 @@ def test_file_systems_are_asked_whether_they_fold(tmp_path):
     """Here they do not; nothing is left of the question, and a folder that cannot be written answers no."""
     (tmp_path / "x").touch()
     folds = (tmp_path / "X").exists(), False
-    assert claiming.folding(str(tmp_path / "not" / "yet")) == folds
+    assert claiming.name_folding(str(tmp_path / "not" / "yet")) == folds
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
-    assert claiming.folding("/proc") == (False, False)
+    assert claiming.name_folding("/proc") == (False, False)
 
 
 def test_stop_at_the_first_error(tmp_path):
@@ -464,7 +464,7 @@ def test_stop_at_the_first_error(tmp_path):
         (folder / f"{index:02}.png").write_bytes(b"" if index == 3 else noise(index))
     ran = batch(folder, tmp_path / "out", "-k", "box3", "--on-error", "stop", "-j", 1)
     assert ran.returncode == 1
-    assert "1 failed, " in ran.stderr and "not begun" in ran.stderr
+    assert "1 failed, " in ran.stderr and "not started" in ran.stderr
     assert len(made(tmp_path / "out")) < 10
 
 
@@ -552,7 +552,7 @@ def test_a_worker_that_dies_costs_one_picture(tmp_path):
     os.kill(children(process.pid)[-1], signal.SIGKILL)  # behind the monitor
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert err.count(b"its worker was killed by SIGKILL") == 1
+    assert err.count(b"its worker process was killed by SIGKILL") == 1
     assert b"7 done, 0 skipped, 1 failed" in err
     assert sum(bool(row["batch"]["error"]) for row in rows(log)) == 1
     assert len(made(tmp_path / "out")) == 7
@@ -589,7 +589,7 @@ def test_a_list_of_another_kind(tmp_path):
     """A list with NULs that is not said to have them is refused, whether its names have folders or not."""
     for text in ("in/a.png\0in/b.png\0", "in/a.png\0", "a.png\0b.png\0"):
         ran = batch("-", tmp_path / "out", "-k", "box3", input=text, cwd=tmp_path)
-        told = "convcli: the list has NUL bytes, as find -print0 writes them; -0 reads such a list\n"
+        told = "convcli: the list contains NUL bytes, as find -print0 writes them; use -0 to read it\n"
         assert (ran.returncode, ran.stderr) == (2, told)
 
 
@@ -599,7 +599,7 @@ def test_results_of_an_earlier_run_beside_the_images(tmp_path):
     words = ["{dir}/{stem}-new{suffix}", "-k", "box3", "--report", "log.jsonl"]
     assert batch(".", *words, cwd=tmp_path).returncode == 0
     ran = batch(".", *words, "--resume", cwd=tmp_path)
-    assert (ran.returncode, "leave it out by a list or a pattern" in ran.stderr) == (2, True)
+    assert (ran.returncode, "exclude it with a list or pattern" in ran.stderr) == (2, True)
     ran = batch("-", *words, "--resume", cwd=tmp_path, input="./a.png\n")
     assert (ran.returncode, "0 done, 1 skipped" in ran.stderr) == (0, True)
 
@@ -628,7 +628,7 @@ def test_two_batches_into_one_folder(tmp_path):
     first = started(folder, tmp_path / "logged", *SLOWLY, "--report", log, cwd=tmp_path)
     wait_for_results(first, tmp_path / "logged", 1)
     second = batch(folder, tmp_path / "logged", *SLOWLY, "--report", log, "--resume")
-    assert "another run is writing it" in second.stderr
+    assert "another run is writing to it" in second.stderr
     assert first.wait(60) == 0
     first.communicate()
     assert len(rows(log)) == 16
@@ -764,16 +764,17 @@ def test_pipes_and_devices_in_a_folder_are_failures(tmp_path):
 def test_workers_are_replaced_after_many_tasks(tmp_path, monkeypatch):
     """What a library leaks ends with its worker, and no task is lost when one retires."""
     from convcli.batch import processes
+    from convcli.batch.pool import TaskFailure, TaskResult
 
     monkeypatch.setattr(processes, "MOST_TASKS", 3)
-    with processes.ProcessPool(2, lambda task: lambda: (task, os.getpid()), lambda task: task, 0) as crew:
-        found: list[processes.Answer | processes.Death] = []
+    with processes.ProcessPool(2, lambda task: lambda: (task, os.getpid()), lambda task: task, 0) as pool:
+        found: list[TaskResult | TaskFailure] = []
         for number in range(20):
-            while not crew.ready():
-                found += crew.events(0.1)
-            crew.begin(number, number)
-        while not crew.idle:
-            found += crew.events(0.1)
+            while not pool.ready():
+                found += pool.events(0.1)
+            pool.submit(number, number)
+        while pool.running:
+            found += pool.events(0.1)
     assert sorted(answer.value[0] for answer in found) == list(range(20))
     pids = [answer.value[1] for answer in found]
     assert max(map(pids.count, pids)) == 3
@@ -782,26 +783,27 @@ def test_workers_are_replaced_after_many_tasks(tmp_path, monkeypatch):
 def test_idle_workers_end_for_a_large_task():
     """Before a picture that has to be alone, what the others hold is given back, and no task is lost."""
     from convcli.batch import processes
+    from convcli.batch.pool import TaskFailure, TaskResult
 
     def work(task: int):
         time.sleep(0.05)
         return os.getpid
 
-    with processes.ProcessPool(3, work, lambda task: task, 0) as crew:
-        found: list[processes.Answer | processes.Death] = []
+    with processes.ProcessPool(3, work, lambda task: task, 0) as pool:
+        found: list[TaskResult | TaskFailure] = []
         for number in range(6):
-            while not crew.ready():
-                found += crew.events(0.1)
-            crew.begin(number, number)
-        while not crew.idle:
-            found += crew.events(0.1)
-        assert len(crew.workers) == 3
-        crew.shrink()
-        assert len(crew.workers) == 1
-        assert crew.ready()
-        crew.begin(6, 6)
-        while not crew.idle:
-            found += crew.events(0.1)
+            while not pool.ready():
+                found += pool.events(0.1)
+            pool.submit(number, number)
+        while pool.running:
+            found += pool.events(0.1)
+        assert len(pool.workers) == 3
+        pool.shrink()
+        assert len(pool.workers) == 1
+        assert pool.ready()
+        pool.submit(6, 6)
+        while pool.running:
+            found += pool.events(0.1)
     assert len(found) == 7 and len({answer.value for answer in found}) == 3
 
 
@@ -895,14 +897,18 @@ def test_what_is_no_manifest_is_left_as_it_is(run, tmp_path, name, content):
     for given in (["--from-file", tmp_path / name], [tmp_path / name]):
         for how in ("--resume", "--force"):
             ran = run("batch", *given, tmp_path / "out", "-k", "box3", "--report", tmp_path / name, how)
-            assert (ran.code, "the manifest is read by this run, or an output too" in ran.err) == (2, True)
+            assert (ran.code, "read by this run or one of its outputs" in ran.err) == (
+                2,
+                True,
+            )
 
 
 def test_places_that_no_manifest_can_be_at(run, tmp_path):
     """A folder and a pipe are refused at once."""
     (tmp_path / "a.jsonl").mkdir()
     os.mkfifo(tmp_path / "b.jsonl")
-    for name, told in (("a.jsonl", "is a folder"), ("b.jsonl", "is no file"), ("no/c.csv", "does not exist")):
+    places = {"a.jsonl": "is a folder", "b.jsonl": "is not a regular file", "no/c.csv": "does not exist"}
+    for name, told in places.items():
         for how in ("--resume", "--force"):
             place = tmp_path / name
             ran = run("batch", SAMPLES / "scene.png", tmp_path / "out", "-k", "box3", "--report", place, how)
@@ -912,6 +918,7 @@ def test_places_that_no_manifest_can_be_at(run, tmp_path):
 def test_what_cannot_be_finished_is_lost_alone():
     """For want of memory, say; the others do not wait for it."""
     from convcli.batch import processes
+    from convcli.batch.pool import TaskFailure, TaskResult
 
     def work(task: int):
         def finish() -> int:
@@ -921,17 +928,17 @@ def test_what_cannot_be_finished_is_lost_alone():
 
         return finish
 
-    with processes.ProcessPool(1, work, lambda task: task, 0) as crew:
-        found: list[processes.Answer | processes.Death] = []
+    with processes.ProcessPool(1, work, lambda task: task, 0) as pool:
+        found: list[TaskResult | TaskFailure] = []
         for number in range(4):
-            while not crew.ready():
-                found += crew.events(0.1)
-            crew.begin(number, number)
-        while not crew.idle:
-            found += crew.events(0.1)
+            while not pool.ready():
+                found += pool.events(0.1)
+            pool.submit(number, number)
+        while pool.running:
+            found += pool.events(0.1)
     assert sorted((type(event).__name__, event.number) for event in found) == [
-        ("Answer", 0),
-        ("Answer", 2),
-        ("Answer", 3),
-        ("Death", 1),
+        ("TaskFailure", 1),
+        ("TaskResult", 0),
+        ("TaskResult", 2),
+        ("TaskResult", 3),
     ]

@@ -76,7 +76,7 @@ def test_an_empty_list_is_nothing_to_do(run, tree, options):
     """Exit 0 and a line, or none with -q; an option that is wrong is still an error."""
     (tree / "empty").write_bytes(b"")
     ran = run("batch", *options, "out/", "-k", "box3")
-    assert (ran.code, ran.err) == (0, "convcli: the list names no images; nothing to do\n")
+    assert (ran.code, ran.err) == (0, "convcli: the list of names is empty; nothing to do\n")
     assert run("batch", *options, "out/", "-k", "box3", "-q", "--report", "log.jsonl").err == ""
     assert len((tree / "log.jsonl").read_text().splitlines()) == 1  # what all rows share
     assert run("batch", *options, "out/", "-k", "nonsense").code == 2
@@ -98,7 +98,7 @@ def test_two_results_of_one_name_cost_one_of_them(run, tree, jobs):
     """The first in the order of the inputs is made, the other fails; so say a dry run and the manifest."""
     words = ["batch", "in/b/x.png", "in/a/x.png", "in/y.png", "out", "-k", "box3"]
     told = (
-        "in/a/x.png: its output out/x.box3.png is also that of in/b/x.png, which comes first; a DESTINATION"
+        "in/a/x.png: its output out/x.box3.png is also that of in/b/x.png, which comes first; put {dir}/ into"
     )
     ran = run(*words, "-j", jobs, "--report", "log.jsonl")
     assert (ran.code, told in ran.err, files(tree / "out")) == (1, True, ["x.box3.png", "y.box3.png"])

@@ -17,9 +17,11 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from convcli.batch import batch as batches
+from convcli.batch import fingerprint as fingerprints
 from convcli.batch import manifest as manifests
-from convcli.batch.manifest import Earlier, Said, State, escaped, unescaped
+from convcli.batch import records
+from convcli.batch.records import EarlierRuns, RecordedRow
+from convcli.batch.rows import FileState, decode_name, encode_name
 from tests.conftest import Run, decoded
 
 SOME: dict[str, tuple[str, ...]] = {"a": ("-k", "box3"), "b": ("-k", "box3", "-k", "sharpen")}
@@ -119,7 +121,7 @@ def test_the_result_is_that_of_a_run_from_scratch(place, resume, run, log):
     Path("in/1.png").write_bytes(pixels(9))
     Path("in/2.png").write_bytes(pixels(2))
     said = resume("in", "out/", "-k", "sharpen", "-k", "box3", "--bias", 4, "--linear")
-    assert "4 results to redo: 4 made by other settings or another version" in said
+    assert "4 results to redo (settings differ: 4)" in said
     assert "3 done, 0 skipped" in said
     run("batch", "in", "new/", "-k", "sharpen", "-k", "box3", "--bias", 4, "--linear", "--report", f"2{log}")
     for path in Path("new").iterdir():
@@ -132,14 +134,14 @@ def test_an_upgrade_makes_again_what_may_be_other_bytes(place, resume, log, monk
     resume("in", "out/", "-k", "box3")
     monkeypatch.setattr(manifests, "__version__", "99.0")
     assert "0 done, 2 skipped" in resume("in", "out/", "-k", "box3")
-    monkeypatch.setattr(batches, "REVISION", batches.REVISION + 1)
+    monkeypatch.setattr(fingerprints, "REVISION", fingerprints.REVISION + 1)
     said = resume("in", "out/", "-k", "box3")
-    assert "2 results to redo: 2 made by other settings or another version" in said
+    assert "2 results to redo (made by a version of convcli whose results may differ: 2)" in said
     assert "2 done, 0 skipped" in said and len(outcomes(log)) == 2
 
 
 def test_results_that_decide_over_the_revision(place, run):
-    """Where these pixels change, raise `REVISION` in convcli/batch.py: --resume then makes results again."""
+    """Where these pixels change, raise `REVISION` in convcli/batch/fingerprint.py."""
     rows, columns = np.mgrid[:90, :80]
     drawn = np.stack([rows * columns * step // 7 % 256 for step in (1, 3, 5)], axis=-1).astype(np.uint8)
     Path("drawn.png").write_bytes(imagecodecs.png_encode(drawn))
@@ -150,7 +152,7 @@ def test_results_that_decide_over_the_revision(place, run):
             assert run("apply", *words).code == 0
             found += decoded(Path("a.png")).tobytes()
     total = hashlib.sha256(found).hexdigest()[:16]
-    assert (batches.REVISION, total) == (2, "daeedfd15f23e3da")  # exact on every machine
+    assert (fingerprints.REVISION, total) == (3, "daeedfd15f23e3da")  # exact on every machine
 
 
 def test_only_what_an_earlier_run_wrote_is_replaced(place, resume, log):
@@ -215,7 +217,7 @@ def test_frames_in_files_of_their_own(place, resume, kernels):
     assert len(times("out")) == 3 * (1 if kernels == ("box3",) else 8)
     assert "0 done, 1 skipped" in resume(*words)
     next(Path("out").glob("v-02-*")).unlink()
-    assert "1 whose file is gone or was changed" in resume(*words)
+    assert "output missing or changed: 1" in resume(*words)
     assert "1 done" in resume(*words[:-2]), "and frames that were not asked for before"
 
 
@@ -229,7 +231,7 @@ def test_times_that_were_put_back_hide_no_change(place, resume):
             file.write(data)
         os.utime(name, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     said = resume("in", "out/", "-k", "box3", "-n")
-    assert "1 whose file is gone or was changed, 1 whose input changed" in said
+    assert "input changed: 1, output missing or changed: 1" in said
 
 
 def test_an_input_that_changes_while_it_is_read(tmp_path):
@@ -281,8 +283,8 @@ def forged(log: str, change: Callable[[dict[str, Any]], None]) -> None:
     if log.endswith("csv"):
         with Path(log).open() as file:
             rows = list(csv.DictReader(file))
-        row: dict[str, Any] = {"input": {"name": unescaped(rows[0]["input_name"])}, "batch": dict(rows[0])}
-        row["output"] = {"name": unescaped(rows[0]["output_name"])}
+        row: dict[str, Any] = {"input": {"name": decode_name(rows[0]["input_name"])}, "batch": dict(rows[0])}
+        row["output"] = {"name": decode_name(rows[0]["output_name"])}
         change(row)
         rows[0] = {**row["batch"], "input_name": json.dumps(row["input"]["name"])}
         rows[0]["output_name"] = json.dumps(row["output"]["name"])
@@ -360,18 +362,16 @@ def test_a_row_about_nothing_decides_nothing(place, resume, log):
 
 def test_manifests_of_any_size_take_little_memory(place, resume, log, monkeypatch):
     """Lines longer than a row are passed over, and files larger than a manifest can be are refused."""
-    monkeypatch.setattr(manifests, "LONGEST_LINE", 2**14)
+    monkeypatch.setattr(records, "LONGEST_LINE", 2**14)
     resume("in", "out/", "-k", "box3")
     text = Path(log).read_bytes()
     head, *rest = text.splitlines(keepends=True)
     Path(log).write_bytes(head + b"x" * 50_000 + b"\n" + b"".join(rest) + b"\0" * 100_000)
     assert "0 done, 2 skipped" in resume("in", "out/", "-k", "box3")
     Path(log).write_bytes(b"\0" * 100_000)
-    assert "is not the manifest of a batch, and is left as it is" in resume(
-        "in", "out/", "-k", "box3", code=2
-    )
+    assert "is not the manifest of a batch; nothing was changed" in resume("in", "out/", "-k", "box3", code=2)
     monkeypatch.setattr(manifests, "LARGEST", 99_999)
-    assert "a manifest has up to 99999" in resume("in", "out/", "-k", "box3", code=2)
+    assert "allowed: 99999" in resume("in", "out/", "-k", "box3", code=2)
     assert Path(log).read_bytes() == b"\0" * 100_000
 
 
@@ -391,7 +391,7 @@ def test_manifests_of_the_first_schema_are_resumed(place, run):
     Path("log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in old))
     ran = run("batch", "in", "out/{dir}/", "-k", "box3", "--report", "log.jsonl", "--resume")
     assert (ran.code, "2 done, 0 skipped, 0 failed" in ran.err) == (0, True)
-    assert "2 results to redo: 2 made by other settings or another version" in ran.err
+    assert "2 results to redo (made by a version of convcli whose results may differ: 2)" in ran.err
     head, *lines = map(json.loads, Path("log.jsonl").read_text().splitlines())
     assert [row["input"]["name"] for row in lines] == ["more/0.png", "in/0.png", "in/1.png"]
     assert [row.get("schema") for row in lines] == [1, None, None]
@@ -447,11 +447,11 @@ def test_a_row_over_its_first_line_is_the_report_of_apply(place, run):
 )
 def test_names_in_cells_are_plain_and_can_be_read_back(name):
     """Letters and digits stay as they are; nothing else can mean anything to a spreadsheet or a terminal."""
-    cell = escaped(name)
-    assert unescaped(cell) == name
+    cell = encode_name(name)
+    assert decode_name(cell) == name
     assert cell.isprintable() and not re.search(r"^[-=+@'\" ]|[;,\"=\t]", cell)
     assert (cell == name) == (name in ("a.png", "a b/ü.png"))
-    assert unescaped(json.dumps(name)) == name, "as earlier versions wrote it"
+    assert decode_name(json.dumps(name)) == name, "as earlier versions wrote it"
 
 
 def test_cells_are_not_json(place, run):
@@ -462,9 +462,9 @@ def test_cells_are_not_json(place, run):
 
 def said(
     place: int, output: str = "o", part: int = 0, parts: int = 1, size: int = 1, name: str = "i"
-) -> Said:
-    state = State(size, 0, 0, "")
-    return Said(place, name, "s", output, 0, 0, part, parts, (state, state))
+) -> RecordedRow:
+    state = FileState(size, 0, 0, "")
+    return RecordedRow(place, name, "s", output, 0, 0, part, parts, state, state)
 
 
 @pytest.mark.parametrize(
@@ -476,11 +476,11 @@ def said(
         ([said(0, part=1, parts=2), said(1)], [1]),
         ([said(0, "o"), said(1, "p"), said(2, "./o")], [1, 2]),
         ([said(0, name="x"), said(1, name="y")], [1]),
-        ([Said(0, "i"), said(1)], [1]),
-        ([said(0), Said(1, "i")], [0, 1]),
-        ([Said(0, "i"), Said(1, "i"), Said(2, "j")], [1, 2]),
+        ([RecordedRow(0, "i"), said(1)], [1]),
+        ([said(0), RecordedRow(1, "i")], [0, 1]),
+        ([RecordedRow(0, "i"), RecordedRow(1, "i"), RecordedRow(2, "j")], [1, 2]),
     ],
 )
 def test_the_last_rows_about_a_file_count(rows, kept):
     """One output has the rows of one result; a failure lasts until the input is in a later row."""
-    assert [row.place for row in Earlier(rows, {}).rows] == kept
+    assert [row.offset for row in EarlierRuns(rows).rows] == kept

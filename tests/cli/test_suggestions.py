@@ -124,7 +124,7 @@ def test_values_of_other_tools(run, words, told):
             ["batch", "a.png", "b.png"],
             "b.png: is a file; the DESTINATION (the last argument or -o) is a folder",
         ),
-        (["batch", "in", "out"], "no image in any SOURCE; there are some in subfolders (-r includes them)"),
+        (["batch", "in", "out"], "no images found in any SOURCE; use -r to include subfolders"),
         (["apply", "in"], "in: is a folder; name an image in it, or use convcli batch for all of them"),
         (["apply", "a.png", "-k", "laws", "-o", "f.npy"], "use --stack, a folder or {index}"),
         (["apply", "a.png", "-k", "laws", "-o", "f.png"], "use a folder, {index} or --sheet"),
@@ -165,7 +165,7 @@ def test_what_a_folder_leaves_out_is_said(run, folder):
         (folder / "in" / name).write_bytes(b"?")
     (folder / "in/film.webm").write_bytes(b"\x1a\x45\xdf\xa3")
     ran = run("batch", "in", "out", "-k", "box3")
-    assert "convcli: left out, because convcli does not read them: .psd (2), .svg (1)\n" in ran.err
+    assert "convcli: skipped files of unsupported formats: .psd (2), .svg (1)\n" in ran.err
     assert (ran.code, "convcli: in/film.webm: " in ran.err) == (1, True)
     assert "left out" not in run("batch", "in", "out", "-k", "box3", "-q").err
     assert ".jp2 (1), .psd (2)" in run("batch", "-r", "in", "out", "-k", "box3").err

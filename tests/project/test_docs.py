@@ -67,7 +67,7 @@ def test_no_command_overwrites_the_output_of_another():
 @pytest.mark.parametrize("page", having("console"))
 def test_sessions_print_what_is_shown(page, folder):
     """Each command of a console block prints what follows it, times aside; … stands for anything."""
-    times = re.compile(r" in [\d.]+ s, [\d.]+ a second")
+    times = re.compile(r" in [\d.]+ s \([\d.]+ images/s\)")
     for session in blocks("console", TEXTS[page]):
         for entry in session.split("$ ")[1:]:
             command, _, expected = entry.partition("\n")
