@@ -1,7 +1,7 @@
-"""Writes what is made from the commands and presets: ``python -m tools.generate``.
+"""Write the generated files: ``python -m tools.generate``.
 
-The man page and the completion scripts lie in ``share/`` as they are installed under ``share/`` of a system;
-``convcli/cli/vocabulary.py`` has the words that complete, so that completing imports none of what knows them.
+The man page and the completion scripts are in ``share/`` as they are installed under a system's ``share/``;
+``convcli/cli/vocabulary.py`` has the words of the registries, so that completion imports none of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SHARE: Final = ROOT / "share"
 
 
 def made() -> Iterator[tuple[Path, str]]:
-    """Every generated file with its text; the words first, because a command imports them."""
+    """Every generated file with its text."""
     sources = ("docs/exit-codes.md", "docs/kernel-files.md", "CHANGELOG.md")
     exit_codes, kernel_files, changes = ((ROOT / name).read_text("utf-8") for name in sources)
     yield ROOT / "convcli" / "cli" / "vocabulary.py", vocabulary.module()

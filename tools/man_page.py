@@ -11,27 +11,31 @@ from typing import Final
 import click
 
 from convcli import __version__
-from convcli.cli.main import COMMANDS, cli
+from convcli.cli.command import documentation
+from convcli.cli.main import cli
+from convcli.cli.registry import COMMANDS
 from convcli.formats.registry import FORMATS, written
 from convcli.kernels.readers.registry import SUFFIXES
 from tools.roff import bold, example, filled, italic, literal, prose
 from tools.vocabulary import families, presets
 
 ENVIRONMENT: Final = {
-    "CONVCLI_KERNEL_PATH": "Folders of kernel files, joined by colons, behind those of --kernel-path.",
-    "COLORTERM": "Says whether a terminal shows 24-bit colors, in pictures and in `convcli kernels show`.",
-    "TERM": "Says which terminal it is; dumb ones show no pictures.",
-    "TERM_PROGRAM": "Says the same of iTerm2, WezTerm and Ghostty, which show pictures in their own way.",
-    "LC_TERMINAL": "Says the same of iTerm2, also through ssh.",
-    "KITTY_WINDOW_ID": "Says that the terminal is kitty.",
-    "TMUX": "Where it is set, pictures are half blocks, because tmux passes on no others.",
-    "NO_COLOR": "Where it is set, nothing is colored.",
+    "CONVCLI_KERNEL_PATH": "Folders of kernel files, separated by colons, searched after those of "
+    "--kernel-path.",
+    "COLORTERM": "truecolor or 24bit: the terminal has 24-bit colors, used for images and by "
+    "`convcli kernels show`.",
+    "TERM": "The type of the terminal; a dumb one shows no images.",
+    "TERM_PROGRAM": "The terminal program; iTerm2, WezTerm and Ghostty have image protocols of their own.",
+    "LC_TERMINAL": "Identifies iTerm2, also through ssh.",
+    "KITTY_WINDOW_ID": "If set, the terminal is kitty.",
+    "TMUX": "If set, images are drawn with half blocks, because tmux passes nothing else on.",
+    "NO_COLOR": "If set, nothing is colored.",
 }
 _WORD: Final = re.compile(r"--?[\w-]+")
 
 
 def page(exit_codes: str, kernel_files: str, changes: str) -> str:
-    """``convcli.1``.
+    """The text of ``convcli.1``.
 
     Args:
         exit_codes: docs/exit-codes.md; its first table becomes EXIT STATUS.
@@ -94,7 +98,7 @@ def _command(context: click.Context) -> list[str]:
 
 
 def _texts(command: click.Command, verbatim: bool = False) -> list[str]:
-    """The paragraphs of a help text, or those that click shows as they stand."""
+    """The paragraphs of a help text, or those that click prints verbatim."""
     paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
     return [text.removeprefix("\b\n") for text in paragraphs if text.startswith("\b") == verbatim]
 
@@ -104,20 +108,19 @@ def _is_example(block: str) -> bool:
 
 
 def _description(command: click.Command) -> list[str]:
-    """The help text; examples have a section of their own."""
+    """The help text without its examples, which have a section of their own."""
     lines = [line for text in _texts(command) for line in (".PP", prose(text))][1:]
     others = [block for block in _texts(command, verbatim=True) if not _is_example(block)]
     return lines + [line for block in others for line in example(inspect.cleandoc(block).splitlines())]
 
 
 def _parameters(context: click.Context) -> list[str]:
-    """A paragraph for each option, and for each argument that has a help text; --help is said once."""
+    """A paragraph for each option, with its details; --help is explained once, for the program."""
     lines: list[str] = []
     for parameter in context.command.get_params(context):
-        record = parameter.get_help_record(context)
-        told = parameter.name == "help" and context.parent is not None
-        if record and not told and (record[1] or isinstance(parameter, click.Option)):
-            lines += _item(_term(record[0]), record[1])
+        record = parameter.get_help_record(context) if isinstance(parameter, click.Option) else None
+        if record and not (parameter.name == "help" and context.parent is not None):
+            lines += _item(_term(record[0]), documentation(parameter, record[1]))
     return lines
 
 
@@ -131,7 +134,7 @@ def _term(text: str) -> str:
 
 
 def _metavar(text: str) -> str:
-    """Capitals stand for a value, small letters for themselves."""
+    """A value with its placeholders (in capitals) in italics."""
     words = re.split(r"([A-Z][A-Z0-9]*(?![a-z]))", text)
     return "".join(italic(word) if place % 2 else literal(word) for place, word in enumerate(words))
 
@@ -143,12 +146,12 @@ def _item(term: str, text: str) -> list[str]:
 def _kernels() -> list[str]:
     names = ", ".join(bold(kernel.name) for kernel in presets())
     lines = [
-        prose("Presets; names match without regard to case, - and _:"),
+        prose("Presets; case, - and _ do not matter in names:"),
         ".PP",
         filled(f"{names}."),
         ".PP",
     ]
-    lines.append(prose("With numbers of your own:"))
+    lines.append(prose("With parameters:"))
     for family in families().values():
         usage = literal(family.usage).replace("[,", "\\:[,")  # where a line may break
         lines += _item(usage, f"{family.description[0].upper()}{family.description[1:]}.")
@@ -161,7 +164,7 @@ def _files(kernel_files: str) -> list[str]:
     only = [entry for entry in FORMATS if entry not in both]
     named = {"read and written": both, "read": only}
     suffixes = ", ".join(f"`*{suffix}`" for suffix in SUFFIXES)
-    lines = _item(italic("FILE"), f"A kernel of your own ({suffixes}), such as:")
+    lines = _item(italic("FILE"), f"A kernel file ({suffixes}), such as:")
     lines += [".RS", *example(block.splitlines()), ".RE"]
     for kind, formats in named.items():
         for entry in formats:
@@ -178,7 +181,7 @@ def _exit_codes(page: str) -> list[str]:
 
 
 def _examples(context: click.Context) -> list[str]:
-    """What a command is for, and the examples of its help."""
+    """A command's summary, and the examples of its help."""
     command = context.command
     blocks = [block for block in _texts(command, verbatim=True) if _is_example(block)]
     if not blocks:

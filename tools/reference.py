@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import click
 
+from convcli.cli.command import Command, documentation
 from convcli.cli.main import cli
 from convcli.formats.registry import FORMATS, written
 
@@ -89,14 +90,20 @@ def _paragraph(text: str) -> str:
     return f"```text\n{lines}\n```\n"
 
 
-def _groups(context: click.Context) -> Iterator[tuple[str, list[click.Parameter]]]:
+def _groups(context: click.Context) -> Iterator[tuple[str, Sequence[click.Parameter]]]:
     """The parameters of a command under the headings of its help page."""
-    yield "option", context.command.get_params(context)
+    command = context.command
+    if isinstance(command, Command):
+        yield from command.grouped_options(context).items()
+    else:
+        yield "Options", command.get_params(context)
 
 
 def _record(context: click.Context, parameter: click.Parameter) -> tuple[str, str] | None:
     record = parameter.get_help_record(context)
-    return None if parameter.name == "help" or not record or not record[1] else record
+    if parameter.name == "help" or not record or not isinstance(parameter, click.Option):
+        return None
+    return record[0], documentation(parameter, record[1])
 
 
 def _row(term: str, text: str) -> str:

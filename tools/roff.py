@@ -1,4 +1,4 @@
-"""Text as roff: what man pages are written in."""
+"""Text as roff, the language of man pages."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _OPTION: Final = re.compile(r"(?<![\w-])--?(?=\w)|(?<=\w)-(?=\w+=)")
 
 
 def literal(text: str) -> str:
-    """Text that is typed as it stands: every hyphen is a minus, and nothing is a request."""
+    """Verbatim text: every hyphen is a minus, and nothing is a request."""
     return _safe("".join(_sign(c) for c in text).replace("-", "\\-"))
 
 
 def prose(text: str) -> str:
-    """Sentences, in short lines: options have a minus, words in backquotes are bold."""
+    """Sentences in short lines: options have a minus, words in backquotes are bold."""
     parts = re.split(r"`([^`]+)`", " ".join(text.split()))
     return filled("".join(bold(part) if place % 2 else _prose(part) for place, part in enumerate(parts)))
 
@@ -36,7 +36,7 @@ def italic(text: str) -> str:
 
 
 def example(lines: list[str]) -> list[str]:
-    """Lines that stand as they are."""
+    """Verbatim lines."""
     return [".RS 4", ".EX", *map(literal, lines), ".EE", ".RE"]
 
 

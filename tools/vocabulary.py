@@ -1,4 +1,4 @@
-"""The words that options complete, as a Python file, from what knows them."""
+"""The words that options take and complete, as a Python module, from the registries that know them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from convcli.core.errors import cut
 from convcli.engine.methods.registry import NAMES
 from convcli.formats.registry import written
 from convcli.geometry import padding
+from convcli.geometry.conventions import CONVENTIONS
+from convcli.kernels.bank import WAYS
 from convcli.kernels.families.registry import FAMILIES, Family
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import Library
+from convcli.kernels.writers import FORMS
 from convcli.pipeline import mapping
+from convcli.pipeline.colormaps import COLORMAPS
 
-HEAD = '''"""Words that options complete, by the option's name; written by `python -m tools.generate`."""
+HEAD = '''"""The words that options take and complete; written by `python -m tools.generate`."""
 
 from __future__ import annotations
 
@@ -24,32 +28,36 @@ from typing import Final
 
 
 def module() -> str:
-    """``convcli/cli/vocabulary.py``."""
+    """The text of ``convcli/cli/vocabulary.py``."""
     kernels = {kernel.name: kernel.about.description for kernel in presets()}
     tags = {tag for kernel in presets() for tag in kernel.about.tags}
     words = {
         "kernel": kernels | {f"{name}:": family.usage for name, family in families().items()},
         "padding": _plain(padding.AMOUNTS),
+        "like": _plain(CONVENTIONS),
+        "combine": _plain(WAYS),
         "map": _plain(mapping.KINDS),
+        "colormap": _plain(COLORMAPS),
         "method": _plain(["auto", *NAMES]),
         "format": _plain(entry.name for entry in written()),
+        "form": _plain(FORMS),
         "tag": _plain(sorted(tags)),
     }
     fills = ", ".join(json.dumps(fill) for fill in padding.FILLS)
     lists = "".join(f'    "{name}": {{\n{_entries(list_)}    }},\n' for name, list_ in words.items())
     return (
         f"{HEAD}WORDS: Final = {{\n{lists}}}\n"
-        f'FILLS: Final = ({fills})\n"""What stands behind the colon of a padding."""\n'
+        f'FILLS: Final = ({fills})\n"""What follows the colon of a padding."""\n'
     )
 
 
 def presets() -> list[Kernel]:
-    """Every preset that is shipped."""
+    """Every preset that convcli ships."""
     return [entry.kernel for entry in Library(()).entries() if entry.kernel is not None]
 
 
 def families() -> Mapping[str, Family]:
-    """The presets with numbers of one's own."""
+    """The kernel families, which take parameters."""
     return FAMILIES
 
 
@@ -58,8 +66,7 @@ def _plain(words: Iterable[str]) -> dict[str, str]:
 
 
 def _entries(words: Mapping[str, str]) -> str:
-    short = {word: cut(help_, 70) for word, help_ in words.items()}
     return "".join(
-        f"        {json.dumps(word)}: {json.dumps(help_, ensure_ascii=False)},\n"
-        for word, help_ in short.items()
+        f"        {json.dumps(word)}: {json.dumps(cut(help_, 70), ensure_ascii=False)},\n"
+        for word, help_ in words.items()
     )

@@ -1,128 +1,166 @@
-"""``convcli animate``: a kernel slides over a picture or numbers, as an animation."""
+"""``convcli animate``: the kernel slides over an image or numbers, as an animation."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from convcli.cli import options
+from convcli.cli.arguments import FilterOptions, parse
+from convcli.cli.command import DRAWING, MAIN, Command, option
 from convcli.cli.console import say, tell
+from convcli.cli.types import LoadedKernel, Value, integer, parse_number, parse_place, sizes
+from convcli.core.frozen import frozen
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from convcli.pipeline.settings import Settings
+    from convcli.visualize.animate.content import Selection
+    from convcli.visualize.animate.writer import Playback, WrittenAnimation
 
 
-def _fps(text: str) -> Any:
-    from convcli.core.rational import parse_number
+def _fps(text: str) -> Fraction:
     from convcli.visualize.animate.writer import FASTEST
 
-    try:
-        found = parse_number(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r}: {error}") from error
-    if not 0 < found <= FASTEST:
-        raise click.BadParameter(f"{text!r} is not above 0 and up to {FASTEST}")
-    return found
+    rate = parse_number(text)
+    if not 0 < rate <= FASTEST:
+        raise click.BadParameter(f"{text!r} is not a number above 0 and up to {FASTEST}")
+    return rate
 
 
-def _seed(text: str) -> int:
-    """A seed, -1 for the numbers in order."""
+def _numbers(text: str) -> int | None:
+    """A seed, or None for numbers in order."""
     if text.strip().casefold() == "ramp":
-        return -1
+        return None
     if not text.strip().isdecimal() or len(text) > 12:
-        raise click.BadParameter(f"{text!r} is not ramp, or a seed from 0")
+        raise click.BadParameter(f"{text!r} is not ramp or a seed (an integer from 0)")
     return int(text)
 
 
-def _steps(text: str) -> tuple[int, ...]:
-    from convcli.geometry.axes import parse_sizes
+@frozen
+class _AnimationOptions:
+    """What is animated, and where it goes."""
 
-    return parse_sizes("every", text, (1, 2))
+    output: str
+    format_name: str | None
+    at: tuple[int, int] | None
+    every: tuple[int, ...] | None
+    most: int
+    fps: Fraction | None
+    numbers: int | None
+    frame: int
+
+    @property
+    def selection(self) -> Selection:
+        from convcli.geometry.axes import per_axis
+        from convcli.visualize.animate.content import Selection
+
+        rows, columns = per_axis("every", self.every or 1, 2)
+        return Selection((rows, columns) if self.every else None, self.most, self.at, self.frame)
+
+    @property
+    def playback(self) -> Playback:
+        from convcli.visualize.animate.writer import Playback
+
+        return Playback(self.fps, self.numbers)
 
 
-@click.command()
-@click.argument("image", metavar="IMAGE|SHAPE")
+@click.command(cls=Command)
+@click.argument("image", metavar="IMAGE|SHAPE", type=Value("IMAGE", files=True))
 @options.kernel
-@options.convolution
-@options.together(options.combine, options.scale, options.bias, options.layer, options.mapping)
-@click.option(
+@option(
     "-o",
     "--output",
-    metavar="FILE",
+    heading=MAIN,
+    type=Value("FILE", files=True),
     required=True,
-    help="A .gif, .webp, .png, .mp4 or .mkv, or any other format that holds frames; - for standard output. "
-    "{frame} in the name writes each frame to its own file, e.g. 'slide-{frame:03}.svg'; FOLDER/ with "
-    "--format svg does so too.",
+    help="A .gif, .webp, .png, .mp4 or .mkv, or - for stdout",
+    details="Other formats that hold several frames are allowed too. {frame} in the name writes each frame "
+    "to its own file, such as slide-{frame:03}.svg; FOLDER/ with --format svg does so too.",
 )
-@click.option(
-    "--at",
-    type=options.Parsed("ROW,COL", options.parse_place),
-    help="Show the part of the feature map that begins there, as numbers, one output after the other.",
-)
-@click.option(
-    "--every",
-    type=options.Parsed("N|ROWS,COLS", _steps),
-    help="A frame for every so many outputs, down and across. Default: as few as --most allows.",
-)
-@click.option(
-    "--most",
-    type=click.IntRange(1, 2000),
-    default=100,
-    show_default=True,
-    metavar="N",
-    help="At most so many frames.",
-)
-@click.option(
-    "--fps",
-    type=options.Parsed("N", _fps),
-    help="Frames a second, up to 50. Default: 2 for numbers, 8 for pictures. The last one stays 2 seconds, "
-    "except in videos.",
-)
-@click.option(
+@options.window
+@options.mapping
+@options.weights
+@options.kernel_path
+@options.frame
+@options.max_pixels
+@option(
     "--numbers",
-    type=options.Parsed("SEED|ramp", _seed),
+    heading=DRAWING,
+    type=Value("SEED|ramp", _numbers),
     default="1",
     show_default=True,
-    help="Of a SHAPE: integers from 0 to 9 drawn with this seed, or 0, 1, 2, … in order.",
+    help="Values of a SHAPE: random digits from this seed, or 0, 1, 2, …",
 )
-@click.option(
-    "--frame", type=click.IntRange(0), default=0, metavar="N", help="Of an animation or pages, from 0."
+@option(
+    "--at",
+    heading=DRAWING,
+    type=Value("ROW,COL", parse_place),
+    help="Show this part of the feature map as numbers, output by output",
+)
+@option(
+    "--every",
+    heading=DRAWING,
+    type=sizes("every"),
+    help="One frame per this many outputs (default: what --most allows)",
+)
+@option(
+    "--most",
+    heading=DRAWING,
+    type=integer(1, 2000),
+    default="100",
+    show_default=True,
+    help="Limit on the number of frames",
+)
+@option(
+    "--fps",
+    heading=DRAWING,
+    type=Value("N", _fps),
+    help="Frames per second, up to 50 (default: 2 for numbers, 8 for images)",
+    details="The last frame stays for 2 seconds, except in videos.",
 )
 @options.format_name
 @options.force
-@options.max_pixels
-def animate(image: str, **given: Any) -> None:
-    """Slide the kernel over IMAGE, or over numbers of a SHAPE such as 4x4: patch · kernel, sum, feature map.
-
-    Up to 14 × 14 values, padding included, are shown as a grid of numbers, a larger picture as it is, with
-    the window and what it reads. Of colors it is the brightness. Every number is one that explain prints.
+def animate(image: str, kernel: LoadedKernel, **parameters: Any) -> None:
+    """Make an animation: the kernel slides over an image or numbers.
 
     \b
-      convcli animate 4x4 --kernel '1 2; 0 1' --padding valid -o slide.gif
-      convcli animate photo.png --kernel sobel-x -o slide.mp4
-      convcli animate photo.png --kernel sobel-x --at 120,80 -o slide.webp
-      convcli animate 4x4 --kernel box3 -o frames/ --format svg
+      convcli animate 4x4 -k '1 2; 0 1' --padding valid -o slide.gif
+      convcli animate photo.png -k sobel-x -o slide.mp4
+      convcli animate photo.png -k sobel-x --at 120,80 -o slide.webp
+      convcli animate 4x4 -k box3 -o frames/ --format svg
+
+    Each frame shows a patch, the kernel, their product and its sum in the feature map. A SHAPE such as 4x4
+    makes up numbers. Up to 14 × 14 values, padding included, are shown as numbers; a larger image is shown as
+    it is, with the window. Of a color image, the brightness is used.
     """
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, OutputError, failure_message
-    from convcli.files.ledger import OutputLedger
-    from convcli.geometry.axes import per_axis
-    from convcli.visualize.animate.content import Selection
-    from convcli.visualize.animate.writer import Playback, write_animation
 
-    settings = settings_of(given, given["kernel"])
-    rows, columns = per_axis("every", given["every"] or 1, 2)
-    view = Selection((rows, columns) if given["every"] else None, given["most"], given["at"], given["frame"])
-    show = Playback(given["fps"], None if given["numbers"] < 0 else given["numbers"])
+    settings = settings_of(parse(FilterOptions, parameters), kernel.kernel)
     try:
-        ledger = OutputLedger([image], options.kernel_files())
-        made = write_animation(image, settings, view, show, given["output"], given["format_name"], ledger)
+        animation = _written(image, kernel, settings, parse(_AnimationOptions, parameters))
     except OutputError:
         raise
     except (ConvcliError, MemoryError) as error:
         raise ConvcliError(failure_message(image, error)) from error
-    for note in (made.note, *settings.notes):
+    for note in (animation.note, *settings.notes):
         if note:
             tell(note)
-    if made.names:
-        plural = "frame" if made.frames == 1 else "frames"
-        rows, columns = made.size
-        say(f"written: {made.names}, {made.frames} {plural} of {columns}×{rows}")
+    if animation.names:
+        plural = "frame" if animation.frames == 1 else "frames"
+        rows, columns = animation.size
+        say(f"written: {animation.names}, {animation.frames} {plural} of {columns}×{rows}")
+
+
+def _written(
+    image: str, kernel: LoadedKernel, settings: Settings, options: _AnimationOptions
+) -> WrittenAnimation:
+    from convcli.files.ledger import OutputLedger
+    from convcli.visualize.animate.writer import write_animation
+
+    ledger = OutputLedger([image], kernel.files)
+    target = (options.output, options.format_name)
+    return write_animation(image, settings, options.selection, options.playback, *target, ledger)

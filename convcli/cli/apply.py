@@ -1,121 +1,168 @@
-"""``convcli apply``: filter pictures."""
+"""``convcli apply``: filter images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from convcli.cli import options
+from convcli.cli.arguments import FilterOptions, OutputOptions, ReportOptions, parse
+from convcli.cli.command import MAIN, Command, option
 from convcli.cli.console import tell
-from convcli.cli.report_sink import TERMINAL, ReportSink
+from convcli.cli.report_sink import ReportSink
+from convcli.cli.types import LoadedKernel, Value
 from convcli.core.errors import ArgumentError, ConvcliError, failure_message, one_line
+from convcli.core.frozen import frozen, replace
 from convcli.files.input import STREAM
 from convcli.files.ledger import OutputLedger
 
 if TYPE_CHECKING:
+    from convcli.pipeline.naming import OutputSpec
     from convcli.pipeline.report import Report
     from convcli.pipeline.settings import Settings
 
 
-@click.command()
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.command(cls=Command)
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=Value("IMAGE", files=True))
 @options.kernels
-@options.convolution
-@options.values
-@options.colors
-@options.stack
-@options.drawn
-@click.option(
+@option(
     "-o",
     "--output",
-    metavar="OUT",
-    help="A file, FOLDER/, a template of {dir}/ {stem} {kernel} {index} {frame} {suffix}, - for standard "
-    "output, or term: to show it in the terminal. "
-    "Default: {stem}.{kernel}{suffix} beside the input.",
+    heading=MAIN,
+    type=Value("OUT", files=True),
+    help="File, FOLDER/, template, - for stdout, or term: for the terminal",
+    details="A template has the fields {dir}, {stem}, {kernel}, {index}, {frame} and {suffix}. The default "
+    "is {stem}.{kernel}{suffix} next to the input.",
 )
-@options.format_name
-@options.coding
+@options.window
+@options.mapping
+@options.weights
+@options.groups
+@options.kernel_path
+@options.channels
+@options.colors
 @options.frames
-@options.strip
+@options.max_pixels
+@options.format_name
 @options.force
+@options.stack
+@options.coding
+@options.strip
+@options.drawing
+@options.method
+@options.precision
+@options.threads
 @options.max_memory
-@options.work
 @options.reports
-def apply(images: tuple[str, ...], **given: Any) -> None:
-    """Convolve each IMAGE with a kernel, or several, and write its feature maps as pictures.
-
-    An IMAGE of - is standard input.
+def apply(images: tuple[str, ...], kernels: tuple[LoadedKernel, ...], **parameters: Any) -> None:
+    """Filter images with one or more kernels.
 
     \b
-      convcli apply photo.png --kernel box3
+      convcli apply photo.png -k gaussian:2 -o blurred.png
       convcli apply *.png -k sobel-x -o edges/
       convcli apply photo.png -k sobel-x -k box3 --sheet -o sheet.png
       convcli apply photo.png -k sobel-x --figure -o figure.svg
       cat a.png | convcli apply - -k gaussian5 -o - > b.png
+
+    The feature map of each IMAGE (- is standard input) is written as an image, with a report on standard
+    output. The default name is {stem}.{kernel}{suffix} next to the input.
     """
-    each, ledger = _settings(images, given), OutputLedger(images, options.kernel_files())
-    sink = ReportSink(images, given["output"], given, ledger)
-    make = _maker(each, given, ledger)
+    run = _Run(
+        images,
+        kernels,
+        parse(FilterOptions, parameters),
+        parse(OutputOptions, parameters),
+        parse(ReportOptions, parameters),
+    )
+    if _failures(run):
+        click.get_current_context().exit(1)
+
+
+@frozen(eq=False)
+class _Run:
+    """What the command line asks for."""
+
+    images: tuple[str, ...]
+    kernels: tuple[LoadedKernel, ...]
+    filtering: FilterOptions
+    output: OutputOptions
+    reports: ReportOptions
+
+
+def _failures(run: _Run) -> int:
+    """Filter every image and return how many failed; a single image's failure is raised."""
+    settings = _settings(run)
+    ledger = OutputLedger(run.images, [file for kernel in run.kernels for file in kernel.files])
+    sink = ReportSink(run.images, run.output, run.reports, ledger)
+    filtered = _filter(run, settings, ledger)
     failed = 0
-    for image in images:
+    for image in run.images:
         try:
-            sink.add(make(image))
+            sink.add(filtered(image))
         except (ConvcliError, MemoryError) as error:
             message = failure_message(image, error)
-            if len(images) == 1:
+            if len(run.images) == 1:
                 raise ConvcliError(message) from error
             tell(message)
             failed += 1
     if failed:
-        tell(f"{failed} of {len(images)} images failed")
+        tell(f"{failed} of {len(run.images)} images failed")
     sink.close()
-    if failed:
-        click.get_current_context().exit(1)
+    return failed
 
 
-def _maker(
-    each: list[Settings], given: dict[str, Any], ledger: OutputLedger
-) -> Callable[[str], list[Report]]:
-    """What is done with one picture."""
-    if _looks(given):
+def _filter(
+    run: _Run, settings: Sequence[Settings], ledger: OutputLedger
+) -> Callable[[str], Sequence[Report]]:
+    """What is done with one image."""
+    if run.output.draws:
         from convcli.cli.render import MapRenderer
 
-        return MapRenderer.of(given, each, ledger).apply
+        return MapRenderer.of(run.output, settings, ledger).apply
     from convcli.pipeline import job
 
-    return lambda image: job.apply(image, *each, ledger=ledger)
+    return lambda image: job.apply(image, *settings, ledger=ledger)
 
 
-def _looks(given: dict[str, Any]) -> bool:
-    """Whether maps are drawn or shown, not written as they are."""
-    return given["sheet"] or given["figure"] or (given["output"] or "").startswith(TERMINAL)
+def _settings(run: _Run) -> list[Settings]:
+    """The settings of each result of an image.
 
-
-def _settings(images: tuple[str, ...], given: dict[str, Any]) -> list[Settings]:
-    from convcli.cli.settings import each_settings
-    from convcli.core.frozen import replace
+    Raises:
+        ArgumentError: they contradict each other, or the number of images or kernels.
+    """
+    from convcli.cli.settings import settings_of_kernels
     from convcli.core.system import default_memory_limit
     from convcli.pipeline.naming import OutputSpec
 
-    drawn, spec = _looks(given), given["output"]
-    shown = (spec or "").startswith(TERMINAL)
-    output = OutputSpec(None if shown else spec, None if drawn else given["format_name"])
-    each = each_settings(given, given["kernels"], output)
-    each = [replace(settings, max_memory=given["max_memory"] or default_memory_limit()) for settings in each]
+    spec = None if run.output.terminal is not None else run.output.output
+    output = OutputSpec(spec, None if run.output.draws else run.output.format_name)
+    filtering = replace(run.filtering, max_memory=run.filtering.max_memory or default_memory_limit())
+    settings = settings_of_kernels(filtering, [kernel.kernel for kernel in run.kernels], output)
+    if not run.output.draws:
+        _check_kernels(len(settings), output, run.images)
+    _check_images(run.images, output)
+    return settings
+
+
+def _check_kernels(count: int, output: OutputSpec, images: tuple[str, ...]) -> None:
+    """Refuse one file for the maps of several kernels."""
     streams = output.spec is None and STREAM in images
-    if len(each) > 1 and not drawn and (streams or output.is_one_kernel):
-        place = one_line(output.spec or "standard output")
+    if count > 1 and (streams or output.is_one_kernel):
         raise ArgumentError(
-            f"the maps of {len(each)} kernels cannot all be written to {place}; "
+            f"the maps of {count} kernels cannot all be written to "
+            f"{one_line(output.spec or 'standard output')}; "
             f"use FOLDER/, {{kernel}}, {'--stack' if output.can_stack else '--sheet'}"
         )
+
+
+def _check_images(images: tuple[str, ...], output: OutputSpec) -> None:
+    """Refuse one file for the results of several images, and a standard input that is read twice."""
     if len(images) > 1 and (output.is_one_file or output.is_stream):
         raise ArgumentError(
             f"{len(images)} images cannot all be written to {one_line(output.spec or '')}; "
             "use FOLDER/ or {stem}"
         )
     if images.count(STREAM) > 1:
-        raise ArgumentError("standard input (-) stands twice")
-    return each
+        raise ArgumentError("standard input (-) is given twice")

@@ -1,9 +1,10 @@
-"""``convcli batch``: filter many pictures, past every failure."""
+"""``convcli batch``: filter many images."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,234 +12,292 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from convcli.cli import options
+from convcli.cli.arguments import BatchOptions, FilterOptions, parse
+from convcli.cli.command import COMPUTING, INPUT, MAIN, OUTPUT, REPORTS, Command, option
 from convcli.cli.console import clear_line, say, tell
+from convcli.cli.types import Choice, LoadedKernel, Value, integer, parse_bytes
 from convcli.core.errors import ArgumentError, OutputError, one_line
 from convcli.files.input import STREAM
 
 if TYPE_CHECKING:
-    from convcli.batch.batch import Batch, Limits
-    from convcli.batch.inputs import InputFile
+    from convcli.batch.batch import Batch
+    from convcli.batch.inputs import InputFile, SourceName
+    from convcli.batch.manifest import Manifest
     from convcli.batch.resume import RemainingWork
+    from convcli.batch.run import Done
 
 _EVERY: Final = 5.0  # seconds between lines of progress where there is no terminal
 
 
-@click.command()
-@click.argument("sources", nargs=-1, metavar="SOURCE... DESTINATION")
+@click.command(cls=Command)
+@click.argument("sources", nargs=-1, metavar="SOURCE... DESTINATION", type=Value("SOURCE", files=True))
 @options.kernels
-@options.convolution
-@options.values
-@options.colors
-@options.stack
-@options.colormap
-@options.format_name
-@options.coding
-@options.frames
-@options.strip
-@options.force
-@click.option(
+@option(
     "-o",
     "--output",
     "destination",
-    metavar="DESTINATION",
-    help="The DESTINATION, wherever it stands; every argument is then a SOURCE, as xargs appends them.",
+    heading=MAIN,
+    type=Value("DESTINATION", files=True),
+    help="The DESTINATION, if it is not the last argument (for xargs)",
 )
-@click.option("-r", "--recursive", is_flag=True, help="Include subfolders, and keep their tree.")
-@click.option(
-    "--from-file", type=click.Path(), metavar="LIST", help="Also read names from a file, one per line."
+@option("-r", "--recursive", heading=MAIN, is_flag=True, help="Include subfolders, and keep their structure")
+@options.window
+@options.mapping
+@options.weights
+@options.groups
+@options.kernel_path
+@options.channels
+@options.colors
+@option(
+    "--from-file",
+    heading=INPUT,
+    type=Value("LIST", files=True),
+    help="Also read names from a file, one per line",
 )
-@click.option("-0", "--null", is_flag=True, help="Names in lists end with NUL, as find -print0 writes them.")
-@click.option("-n", "--dry-run", is_flag=True, help="Show every input with its outputs, and do nothing.")
-@click.option(
+@option("-0", "--null", heading=INPUT, is_flag=True, help="Names in lists end with NUL (from find -print0)")
+@options.frames
+@options.max_pixels
+@options.format_name
+@options.force
+@options.stack
+@options.coding
+@options.strip
+@options.colormap
+@option(
+    "-n", "--dry-run", heading=OUTPUT, is_flag=True, help="Show each input with its outputs; write nothing"
+)
+@options.method
+@options.precision
+@options.threads
+@option(
+    "-j",
+    "--jobs",
+    heading=COMPUTING,
+    type=integer(1, 1024),
+    help="Number of worker processes (default: one per CPU)",
+)
+@option(
+    "--max-memory",
+    heading=COMPUTING,
+    type=Value("BYTES", parse_bytes),
+    help="Memory limit for all workers together, e.g. 2G (default: half of RAM)",
+    details="An image that needs more than its share waits until it is alone.",
+)
+@option(
     "--report",
-    metavar="FILE",
-    help="The manifest: a row for each feature map and each failure, in a .jsonl or .csv file, or - for JSON "
-    "lines on standard output.",
+    heading=REPORTS,
+    type=Value("FILE", files=True),
+    help="Manifest: one row per feature map and failure; .jsonl, .csv or -",
+    details="- writes JSON lines to standard output.",
 )
-@click.option(
+@option(
     "--resume",
+    heading=REPORTS,
     is_flag=True,
-    help="Continue from the manifest, making only results whose input, settings or destination differ.",
+    help="Continue from the manifest, skipping finished, unchanged images",
+    details="A result is made again if its input, its settings or its destination changed.",
 )
-@click.option(
+@option(
     "--on-error",
-    type=options.Choice(["continue", "stop"], case_sensitive=False),
+    heading=REPORTS,
+    type=Choice(["continue", "stop"]),
     default="continue",
     show_default=True,
-    help="After a picture that fails.",
+    help="What to do after an image fails",
 )
-@click.option(
-    "-j", "--jobs", type=click.IntRange(1, 1024), metavar="N", help="Worker processes; one a processor."
-)
-@click.option(
-    "--max-memory",
-    type=options.Parsed("BYTES", options.parse_bytes),
-    help="What all workers together may take, such as 2G; half of the machine's. A picture that needs more "
-    "than its share waits until it is alone.",
-)
-@options.work
 @options.quiet
-def batch(sources: tuple[str, ...], **given: Any) -> None:
-    """Filter the pictures of each SOURCE, and put the results into the folder DESTINATION.
-
-    A SOURCE is an image, a folder, a pattern such as 'in/*.png', or - for a list of names on standard input.
-    DESTINATION is a folder, which is created if needed, or a template such as out/{stem}{suffix}. Names from
-    a list keep their folders there, as -r does. With several kernels, each image is decoded once.
+def batch(sources: tuple[str, ...], kernels: tuple[LoadedKernel, ...], **parameters: Any) -> None:
+    """Filter many images; failures are reported and skipped.
 
     \b
-      convcli batch photos/ edges/ -k sobel-x --map signed:1020
+      convcli batch photos/ edges/ -k sobel-x
       convcli batch -r album/ out/ -k box3 -k sharpen --report out.jsonl
       find . -name '*.png' -print0 | convcli batch -0 - out/ -k gaussian5
+
+    A SOURCE is an image, a folder, a pattern such as 'in/*.png', or - for a list of names on standard
+    input. DESTINATION is a folder, which is created if needed, or a template such as out/{stem}{suffix}.
+    Names from a list keep their folders there, as with -r.
     """
-    from convcli.batch.batch import Limits
     from convcli.batch.manifest import Manifest
     from convcli.batch.resume import remaining_work
 
-    found = _batch(sources, given, Limits.detect(given["jobs"], given["max_memory"]))
-    if given["resume"] and not given["report"]:
+    options = parse(BatchOptions, parameters)
+    work_list = _batch(sources, kernels, parse(FilterOptions, parameters), options)
+    if options.resume and not options.report:
         raise ArgumentError("--resume needs the manifest of the earlier run: --report FILE")
-    manifest = Manifest(given["report"], given["resume"], given["force"]) if given["report"] else None
-    log = given["report"] if manifest is not None and manifest.path is not None else None
-    found.check(log)
-    due = remaining_work(found, manifest, lock=not given["dry_run"])
-    if str(due) and not given["quiet"]:
-        tell(f"{one_line(given['report'])}: {due}")
-    if given["dry_run"]:
-        _show(found, due)
-        return
-    _run(found, manifest, due, given)
+    manifest = Manifest(options.report, options.resume, options.force) if options.report else None
+    work_list.check(options.report if manifest is not None and manifest.path is not None else None)
+    remaining = remaining_work(work_list, manifest, lock=not options.dry_run)
+    if str(remaining) and not options.quiet:
+        tell(f"{one_line(options.report or '')}: {remaining}")
+    failed = (
+        _preview(work_list, remaining) if options.dry_run else _run(work_list, manifest, remaining, options)
+    )
+    if failed:
+        click.get_current_context().exit(1)
 
 
-def _batch(arguments: tuple[str, ...], given: dict[str, Any], limits: Limits) -> Batch:
-    from convcli.batch.batch import Batch
-    from convcli.cli.settings import each_settings
+def _batch(
+    arguments: tuple[str, ...],
+    kernels: Sequence[LoadedKernel],
+    filtering: FilterOptions,
+    options: BatchOptions,
+) -> Batch:
+    """The batch that the command line asks for.
+
+    Raises:
+        ArgumentError: no source or destination, or one file for several results.
+    """
+    from convcli.batch.batch import Batch, Limits
+    from convcli.cli.settings import settings_of_kernels
     from convcli.pipeline.naming import OutputSpec
 
-    names, destination = list(arguments), given["destination"]
-    if destination is None:
-        *names, destination = arguments or ("",)
-    if not destination or not (names or given["from_file"]):
-        raise ArgumentError("batch needs a SOURCE and a DESTINATION, which is the last")
-    _check_destination(destination)
-    spec = destination if "{" in destination else f"{destination.rstrip('/') or '/'}/"
-    folder = Path(spec)
-    sources = _sources(names, given, None if "{" in destination else folder)
-    output = OutputSpec(spec, given["format_name"])
-    if len(sources) > 1 and output.is_one_input and len({source.folder for source in sources}) == 1:
+    limits = Limits.detect(options.jobs, options.max_memory)
+    names, spec = _destination(arguments, options)
+    files = _sources(names, options, None if "{" in spec else Path(spec))
+    output = OutputSpec(spec, options.format_name)
+    if len(files) > 1 and output.is_one_input and len({file.folder for file in files}) == 1:
         raise ArgumentError(
-            f"{len(sources)} images would all be written to {one_line(spec)}; use {{stem}} or a folder"
+            f"{len(files)} images would all be written to {one_line(spec)}; use {{stem}} or a folder"
         )
-    each = each_settings(given, given["kernels"], output)
-    if len(each) > 1 and output.is_one_kernel:
+    settings = settings_of_kernels(filtering, [kernel.kernel for kernel in kernels], output)
+    if len(settings) > 1 and output.is_one_kernel:
         raise ArgumentError(
-            f"the maps of {len(each)} kernels would all be written to {one_line(spec)}; "
+            f"the maps of {len(settings)} kernels would all be written to {one_line(spec)}; "
             "use a folder, {kernel} or --stack"
         )
-    lists = [given["from_file"]] if given["from_file"] else []
-    return Batch(sources, each, limits, given["resume"], [*lists, *options.kernel_files()])
+    lists = [options.from_file] if options.from_file else []
+    reads = [*lists, *(file for kernel in kernels for file in kernel.files)]
+    return Batch(files, settings, limits, options.resume, reads)
+
+
+def _destination(arguments: tuple[str, ...], options: BatchOptions) -> tuple[list[str], str]:
+    """The sources' names, and the destination: a template, or a folder that ends with ``/``."""
+    names, destination = list(arguments), options.destination
+    if destination is None:
+        *names, destination = arguments or ("",)
+    if not destination or not (names or options.from_file):
+        raise ArgumentError("batch needs a SOURCE and a DESTINATION, in this order")
+    _check_destination(destination)
+    return names, destination if "{" in destination else f"{destination.rstrip('/') or '/'}/"
 
 
 def _check_destination(text: str) -> None:
-    """Refuse what is no folder, or looks like the name of a single image."""
+    """Refuse a file, and the name of a single image."""
     from convcli.formats.registry import readable
 
     if text == STREAM:
-        raise ArgumentError("the DESTINATION of a batch is a folder or a template, not standard output")
+        raise ArgumentError("the DESTINATION of a batch must be a folder or a template, not standard output")
     if "{" in text or text.endswith("/") or Path(text).is_dir():
         return
     if Path(text).exists():
         raise ArgumentError(
-            f"{one_line(text)}: is a file; the DESTINATION (the last argument or -o) is a folder or template"
+            f"{one_line(text)}: is a file; the DESTINATION (last argument, or -o) must be a folder or a "
+            "template"
         )
     if Path(text).suffix.casefold() in readable():
         raise ArgumentError(
-            f"{one_line(text)}: the DESTINATION of a batch is a folder or a template; for one image, use "
-            f"convcli apply -o {one_line(text)}, for a folder of that name {one_line(text)}/"
+            f"{one_line(text)}: the DESTINATION of a batch must be a folder or a template; for one image, "
+            f"use convcli apply -o {one_line(text)}, for a folder of that name {one_line(text)}/"
         )
 
 
-def _sources(names: list[str], given: dict[str, Any], destination: Path | None) -> list[InputFile]:
-    from convcli.batch.inputs import SourceName, count_by_suffix, find_images, read_list
+def _sources(names: list[str], options: BatchOptions, destination: Path | None) -> list[InputFile]:
+    """The images of all sources, without those in the destination.
+
+    Raises:
+        ArgumentError: a list that cannot be read, or no image at all.
+    """
+    from convcli.batch.inputs import count_by_suffix, find_images
     from convcli.formats.registry import UNREAD, readable
 
-    lists = [given["from_file"]] if given["from_file"] else []
-    if names.count(STREAM) + lists.count(STREAM) > 1:
-        raise ArgumentError("standard input (-) stands twice")
-    wanted: list[SourceName] = []
+    named = list(_named(names, options))
+    files = find_images(named, options.recursive, readable(), destination)
+    unread = count_by_suffix(named, options.recursive, UNREAD, destination)
+    if unread and not options.quiet:
+        tell(f"skipped files of unsupported formats: {unread}")
+    if not files and any(name != STREAM for name in names):
+        deeper = not options.recursive and find_images(named, True, readable(), destination)
+        hint = "; use -r to include subfolders" if deeper else ""
+        raise ArgumentError(f"no images found in any SOURCE{hint}")
+    return files
+
+
+def _named(names: list[str], options: BatchOptions) -> Iterator[SourceName]:
+    """The names of the command line, those on standard input in place of ``-``, and those of the list."""
+    from convcli.batch.inputs import SourceName, read_list
+
+    if [*names, options.from_file].count(STREAM) > 1:
+        raise ArgumentError("standard input (-) is given twice")
     for name in names:
         if name != STREAM:
-            wanted.append(SourceName(name))
+            yield SourceName(name)
         elif sys.stdin is None:
             raise ArgumentError("standard input is closed")
         else:
-            wanted += read_list(sys.stdin.buffer, given["null"])
-    for name in lists:
+            yield from read_list(sys.stdin.buffer, options.null)
+    if options.from_file:
         try:
-            with Path(name).open("rb") as file:
-                wanted += read_list(file, given["null"])
+            with Path(options.from_file).open("rb") as file:
+                yield from read_list(file, options.null)
         except OSError as error:
-            raise ArgumentError(f"{one_line(name)}: {error.strerror}") from error
-    found = find_images(wanted, given["recursive"], readable(), destination)
-    unread = count_by_suffix(wanted, given["recursive"], UNREAD, destination)
-    if unread and not given["quiet"]:
-        tell(f"skipped files of unsupported formats: {unread}")
-    if not found and any(name != STREAM for name in names):
-        below = not given["recursive"] and find_images(wanted, True, readable(), destination)
-        hint = "; use -r to include subfolders" if below else ""
-        raise ArgumentError(f"no images found in any SOURCE{hint}")
-    return found
+            raise ArgumentError(f"{one_line(options.from_file)}: {error.strerror}") from error
 
 
-def _show(batch: Batch, due: RemainingWork) -> None:
-    """Every input that is to be done with its outputs, as they would be; what would fail, with the reason."""
+def _preview(batch: Batch, remaining: RemainingWork) -> int:
+    """Print every input with its outputs, and the reason for each that would fail; return their number."""
     from convcli.batch.claims import Claims
     from convcli.core.errors import ConvcliError, failure_message
-    from convcli.files.input import Input
-    from convcli.pipeline import job
 
     failed, claims = 0, Claims(batch)
-    for number, wanted in due.todo.items():
+    for number, results in remaining.todo.items():
         source = batch.sources[number]
         try:
-            with Input.open(source.path, pipes=False) as opened:
-                each = batch.settings_for(source)
-                todo = job.planned_results(source.path, opened, [each[index] for index in wanted])
-                places = [target.path for _, tasks in todo for target in tasks[0].targets]
+            places = _places(batch, source, results)
             claims.check(source, places)
             for place in places:
                 say(f"{source.path} → {place}")
         except ConvcliError as error:
             failed += 1
             tell(failure_message(source.path, error))
-    if failed:
-        click.get_current_context().exit(1)
+    return failed
 
 
-def _run(batch: Batch, manifest: Any, due: RemainingWork, given: dict[str, Any]) -> None:
+def _places(batch: Batch, source: InputFile, results: Sequence[int]) -> list[Path | None]:
+    """Where the results of one image would go."""
+    from convcli.files.input import Input
+    from convcli.pipeline import job
+
+    with Input.open(source.path, pipes=False) as file:
+        settings = batch.settings_for(source)
+        decided = job.planned_results(source.path, file, [settings[result] for result in results])
+        return [target.path for _, tasks in decided for target in tasks[0].targets]
+
+
+def _run(batch: Batch, manifest: Manifest | None, remaining: RemainingWork, options: BatchOptions) -> int:
+    """Do the work and show its progress; return how many images failed."""
     from convcli.batch.run import run
 
-    progress = _Progress(len(batch.sources), given["quiet"])
-    broken = False
+    progress = _Progress(len(batch.sources), options.quiet)
     with ExitStack() as stack:
         stack.callback(progress.end)
-        going = stack.enter_context(closing(run(batch, manifest, due, given["on_error"] == "stop")))
+        finished = stack.enter_context(closing(run(batch, manifest, remaining, options.on_error == "stop")))
         try:
-            for done in going:
+            for done in finished:
                 progress.add(done)
-        except OutputError as error:  # the manifest's disk is full; what is made is made
+        except OutputError as error:  # the manifest's disk is full; the results stay
             tell(error)
-            broken = True
-    if progress.failed or broken:
-        click.get_current_context().exit(1)
+            return progress.failed + 1
+    return progress.failed
 
 
 class _Progress:
-    """A bar on a terminal, a line every few seconds elsewhere, and a line at the end."""
+    """A bar on a terminal, a line every few seconds elsewhere, and a summary at the end."""
 
     def __init__(self, total: int, quiet: bool) -> None:
         self.total, self.quiet = total, quiet
         self.made = self.skipped = self.failed = 0
-        self.begun = self.shown = time.monotonic()
+        self.started = self.shown = time.monotonic()
         self.bar: Any = None
         if not quiet and sys.stderr is not None and sys.stderr.isatty():
             self.bar = click.progressbar(
@@ -246,8 +305,8 @@ class _Progress:
             )
             self.bar.__enter__()
 
-    def add(self, done: Any) -> None:
-        """Count an image, and report a failure at once."""
+    def add(self, done: Done) -> None:
+        """Count an image; a failure is reported at once."""
         if done.error:
             self.failed += 1
             if self.bar is not None:
@@ -268,17 +327,17 @@ class _Progress:
         return self.made + self.skipped + self.failed
 
     def _rate(self) -> str:
-        rate = (self.made + self.failed) / max(time.monotonic() - self.begun, 1e-3)
+        rate = (self.made + self.failed) / max(time.monotonic() - self.started, 1e-3)
         return f"{rate:.0f} images/s" if rate >= 10 else f"{rate:.1f} images/s"
 
     def _left(self) -> str:
         worked = self.made + self.failed
         if not worked:
             return ""
-        return f", about {(time.monotonic() - self.begun) / worked * (self.total - self._count):.0f} s left"
+        return f", about {(time.monotonic() - self.started) / worked * (self.total - self._count):.0f} s left"
 
     def end(self) -> None:
-        """The counts, and how quickly it went."""
+        """Print the counts and the rate."""
         if self.bar is not None:
             self.bar.__exit__(None, None, None)
         if self.quiet:
@@ -286,10 +345,11 @@ class _Progress:
         if not self.total:
             tell("the list of names is empty; nothing to do")
             return
-        seconds = time.monotonic() - self.begun
+        seconds = time.monotonic() - self.started
         left = self.total - self._count
-        ended = f", {left} not started" if left else ""
+        not_started = f", {left} not started" if left else ""
         rate = f" ({self._rate()})" if self.made + self.failed else ""
         tell(
-            f"{self.made} done, {self.skipped} skipped, {self.failed} failed{ended} in {seconds:.1f} s{rate}"
+            f"{self.made} done, {self.skipped} skipped, {self.failed} failed{not_started} "
+            f"in {seconds:.1f} s{rate}"
         )

@@ -1,4 +1,4 @@
-"""``convcli explain``: one pixel of a feature map from its inputs."""
+"""``convcli explain``: how one pixel of a feature map is computed."""
 
 from __future__ import annotations
 
@@ -7,46 +7,54 @@ from typing import Any
 import click
 
 from convcli.cli import options
+from convcli.cli.arguments import FilterOptions, parse
+from convcli.cli.command import Command
 from convcli.cli.console import say
+from convcli.cli.types import LoadedKernel, Value
 
 
-@click.command()
-@click.argument("image", metavar="IMAGE")
+@click.command(cls=Command)
+@click.argument("image", metavar="IMAGE", type=Value("IMAGE", files=True))
 @options.kernel
 @options.place
-@options.convolution
-@options.values
+@options.window
+@options.mapping
+@options.weights
+@options.groups
+@options.kernel_path
+@options.channels
 @options.colors
-@options.precision
-@options.method
+@options.frame
 @options.max_pixels
-@click.option(
-    "--frame", type=click.IntRange(0), default=0, metavar="N", help="Of an animation or pages, from 0."
-)
-@click.option("--report", type=options.Choice(["text", "json"], case_sensitive=False), default="text")
-def explain(image: str, **given: Any) -> None:
-    """One pixel of a feature map from its inputs: patch · kernel, sum, scale, bias, rounding.
-
-    The options are those of apply, and the pixel is the one that apply writes. ROW,COL count from 0 in
-    the feature map.
+@options.method
+@options.precision
+@options.text_or_json
+def explain(
+    image: str, kernel: LoadedKernel, at: tuple[int, int], frame: int, report: str, **parameters: Any
+) -> None:
+    """Show how one pixel of a feature map is computed, step by step.
 
     \b
-      convcli explain photo.png --kernel sharpen --at 0,0
+      convcli explain photo.png -k sharpen --at 0,0
       convcli explain photo.png -k sobel-x --stride 2,1 --padding valid --at 10,20
+
+    The steps are the patch, its product with the kernel, the sum, scale, bias and rounding. The options are
+    those of apply, and the pixel is the one that apply writes.
     """
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, failure_message
     from convcli.core.tables import to_json
     from convcli.pipeline.naming import OutputSpec
-    from convcli.visualize.explain.pixel import explain as explained
+    from convcli.visualize.explain.pixel import explain as explain_pixel
     from convcli.visualize.explain.text import as_dict, as_text
 
-    settings = settings_of(given, given["kernel"], OutputSpec("./"))  # any folder holds several maps
+    any_folder = OutputSpec("./")  # holds several maps
+    settings = settings_of(parse(FilterOptions, parameters), kernel.kernel, any_folder)
     try:
-        found = explained(image, settings, given["at"], given["frame"])
+        explanation = explain_pixel(image, settings, at, frame)
     except (ConvcliError, MemoryError) as error:
         raise ConvcliError(failure_message(image, error)) from error
-    if given["report"] == "json":
-        say(to_json(as_dict(found)))
+    if report == "json":
+        say(to_json(as_dict(explanation)))
     else:
-        say(as_text(found), end="")
+        say(as_text(explanation), end="")

@@ -1,4 +1,4 @@
-"""``convcli explore``: a page on which a kernel slides over a picture."""
+"""``convcli explore``: an interactive page on which the kernel slides over an image."""
 
 from __future__ import annotations
 
@@ -8,36 +8,48 @@ from typing import Any
 import click
 
 from convcli.cli import options
+from convcli.cli.arguments import FilterOptions, parse
+from convcli.cli.command import DRAWING, MAIN, Command, option
 from convcli.cli.console import say, send, tell
+from convcli.cli.types import LoadedKernel, Value, integer
 
 
-@click.command()
-@click.argument("image", metavar="IMAGE")
+@click.command(cls=Command)
+@click.argument("image", metavar="IMAGE", type=Value("IMAGE", files=True))
 @options.kernel
-@options.convolution
-@options.values
-@click.option(
+@option(
     "-o",
     "--output",
-    metavar="PAGE",
-    help="The page, or - for standard output. Default: {stem}.html beside the input.",
+    heading=MAIN,
+    type=Value("PAGE", files=True),
+    help="The page, or - for stdout (default: {stem}.html next to the input)",
 )
-@click.option(
-    "--side",
-    type=click.IntRange(8, 4096),
-    default=1024,
-    show_default=True,
-    help="Pixels of the longer side; larger pictures are averaged to fit.",
-)
-@options.force
+@options.window
+@options.mapping
+@options.weights
+@options.groups
+@options.kernel_path
+@options.channels
 @options.max_pixels
-def explore(image: str, **given: Any) -> None:
-    """Make a page on which the kernel slides over IMAGE: every value from its patch, every setting to change.
-
-    One file that any browser opens, without a server. The options are what it begins with.
+@options.force
+@option(
+    "--side",
+    heading=DRAWING,
+    type=integer(8, 4096),
+    default="1024",
+    show_default=True,
+    help="Reduce larger images to this longer side, in pixels",
+)
+def explore(
+    image: str, kernel: LoadedKernel, output: str | None, side: int, force: bool, **parameters: Any
+) -> None:
+    """Make an interactive web page: the kernel slides over an image.
 
     \b
-      convcli explore photo.png --kernel sobel-x -o page.html
+      convcli explore photo.png -k sobel-x -o page.html
+
+    The page is one file that any browser opens, without a server. It shows every value with its patch, and
+    every setting can be changed; the options say what it starts with.
     """
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, failure_message
@@ -46,20 +58,19 @@ def explore(image: str, **given: Any) -> None:
     from convcli.files.ledger import OutputLedger
     from convcli.visualize.explore.page import page
 
-    settings = settings_of(given, given["kernel"])
-    beside = STREAM if image == STREAM else str(Path(image).with_suffix(".html"))
-    target = given["output"] or beside
-    ledger = OutputLedger([image], options.kernel_files())
+    settings = settings_of(parse(FilterOptions, parameters), kernel.kernel)
+    next_to_input = STREAM if image == STREAM else str(Path(image).with_suffix(".html"))
+    target = output or next_to_input
     if target != STREAM:
-        ledger.claim(Path(target), given["force"])
+        OutputLedger([image], kernel.files).claim(Path(target), force)
     try:
-        text = page(image, settings, given["side"])
+        text = page(image, settings, side)
     except (ConvcliError, MemoryError) as error:
         raise ConvcliError(failure_message(image, error)) from error
     if target == STREAM:
         send(text)
         return
-    write(Path(target), text.encode("utf-8"), given["force"])
+    write(Path(target), text.encode("utf-8"), force)
     for note in settings.notes:
         tell(note)
     say(f"written: {target}")

@@ -4,110 +4,146 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from convcli.cli import options
+from convcli.cli.arguments import parse
+from convcli.cli.command import DRAWING, MAIN, OTHER, OUTPUT, Command, option
 from convcli.cli.console import say, send, tell
+from convcli.cli.types import Choice, KernelName, LoadedKernel, Value, integer
+from convcli.cli.vocabulary import WORDS
 from convcli.core.errors import one_line
+from convcli.core.frozen import frozen
 from convcli.files.input import STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from convcli.formats.base import Format
+    from convcli.kernels.families.base import Family
     from convcli.kernels.kernel import Kernel
-    from convcli.kernels.library import Entry
+    from convcli.kernels.library import Entry, Library
 
 _PLAN_SIZE: Final = (4000, 6000)
 _TOTAL_WIDTH: Final = 10
 
-_kernel = click.argument("kernel", type=options.Parsed("KERNEL", options.load))
+_kernel = click.argument("kernel", type=KernelName(), metavar="KERNEL")
+_tag = option(
+    "--tag",
+    heading=MAIN,
+    type=Value("TAG", vocabulary="tag"),
+    help="Only presets with this tag, such as edge or blur",
+)
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def kernels(context: click.Context) -> None:
-    """List the presets, show one, draw what they do, or export one.
+    """List, show, preview and export kernels.
 
     \b
       convcli kernels list --tag edge
       convcli kernels show sobel-x
       convcli kernels preview photo.png -o sheet.png
       convcli kernels export gaussian5 --format csv
+
+    Without a command, all kernels are listed.
     """
     if context.invoked_subcommand is None:
         context.invoke(list_)
 
 
-@kernels.command("list", short_help="Every preset and family.")
-@click.argument("words", metavar="[WORD]...", nargs=-1)
-@click.option("--tag", metavar="TAG", help="Only presets with this tag, such as edge or blur.")
-@click.option("--json", "as_json", is_flag=True, help="Every fact, as one JSON object.")
+@kernels.command("list", cls=Command, short_help="List presets and kernel families.")
+@click.argument("words", metavar="[WORD]...", nargs=-1, type=Value("WORD"))
+@_tag
+@option("--json", "as_json", heading=OTHER, is_flag=True, help="Print everything as one JSON object")
 @options.kernel_path
-def list_(words: tuple[str, ...] = (), tag: str | None = None, as_json: bool = False) -> None:
-    """List the presets by their tags, with sizes, sums and other names; with WORDs, those that have them all.
+def list_(
+    words: tuple[str, ...] = (),
+    tag: str | None = None,
+    as_json: bool = False,
+    kernel_path: tuple[str, ...] = (),
+) -> None:
+    """List presets and kernel families.
 
     \b
       convcli kernels list vertical
       convcli kernels list --tag blur
-    """
-    from convcli.kernels.families.registry import FAMILIES
-    from convcli.kernels.library import catalog, has_words
 
-    library = options.library()
-    found = [entry for entry in library.entries(tag) if has_words(_searched(entry), words)]
-    families = [
+    Presets are grouped by tag, with size, sum, description and other names. With WORDs, only those that have
+    all of them are listed.
+    """
+    from convcli.core.tables import to_json
+    from convcli.kernels.library import catalog, has_words, library
+
+    known = library(kernel_path)
+    presets = [entry for entry in known.entries(tag) if has_words(_searched(entry), words)]
+    families = _families(tag, words)
+    if not presets and not families:
+        _refuse_search(words, tag, known)
+    if as_json:
+        say(to_json(catalog(known, presets, families)))
+        return
+    _print_presets(presets)
+    if families:
+        say("\nWith parameters:" if presets else "With parameters:")
+    for family in families:
+        say(f"  {family.usage}: {family.description}")
+    for line in known.places():
+        say(line, file=sys.stderr)
+
+
+def _families(tag: str | None, words: Sequence[str]) -> list[Family]:
+    """The families with a tag and with all words."""
+    from convcli.kernels.families.registry import FAMILIES
+    from convcli.kernels.library import has_words
+
+    return [
         family
         for family in FAMILIES.values()
         if (tag is None or tag in family.tags)
         and has_words((family.name, family.usage, family.description, *family.tags), words)
     ]
-    if not found and not families:
-        if words:
-            raise click.BadParameter(f"no preset has the words {' '.join(words)!r}", param_hint="WORD")
-        raise click.BadParameter(
-            f"no preset has the tag {tag!r}; tags: {', '.join(_tags(library.entries()))}", param_hint="--tag"
-        )
-    if as_json:
-        from convcli.core.tables import to_json
 
-        say(to_json(catalog(library, found, families)))
-        return
-    width = max((len(entry.name) for entry in found), default=0)
-    for index, (tags, group) in enumerate(_groups(found).items()):
+
+def _refuse_search(words: Sequence[str], tag: str | None, known: Library) -> None:
+    if words:
+        raise click.UsageError(f"no kernel matches {' '.join(words)!r}")
+    raise click.UsageError(f"no kernel has the tag {tag!r}; tags: {', '.join(_tags(known.entries()))}")
+
+
+def _print_presets(presets: Sequence[Entry]) -> None:
+    width = max((len(entry.name) for entry in presets), default=0)
+    for index, (tags, group) in enumerate(_groups(presets).items()):
         say(f"{chr(10) * (index > 0)}{tags}:")
         for entry in group:
             say(f"{entry.name:<{width}}  {_line(entry)}")
-    if families:
-        say("\nWith numbers of your own:" if found else "With numbers of your own:")
-    for family in families:
-        say(f"  {family.usage}: {family.description}")
-    for line in library.places():
-        say(line, file=sys.stderr)
 
 
 def _searched(entry: Entry) -> tuple[str, ...]:
-    """The texts of a preset that words are looked for in."""
+    """The texts of a preset that are searched for words."""
     about = entry.kernel.about if entry.kernel else None
-    return (entry.name, *((about.description, *about.tags, *_also(entry)) if about else ()))
+    return (entry.name, *((about.description, *about.tags, *_aliases(entry)) if about else ()))
 
 
 def _groups(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     """Presets by their tags, the largest group first; those without tags last."""
-    found: dict[str, list[Entry]] = {}
+    groups: dict[str, list[Entry]] = {}
     for entry in entries:
         tags = entry.kernel.about.tags if entry.kernel else ()
-        found.setdefault(", ".join(tags) or "no tag", []).append(entry)
-    order = sorted(found, key=lambda tags: (tags == "no tag", -len(found[tags]), tags))
-    return {tags: found[tags] for tags in order}
+        groups.setdefault(", ".join(tags) or "no tag", []).append(entry)
+    order = sorted(groups, key=lambda tags: (tags == "no tag", -len(groups[tags]), tags))
+    return {tags: groups[tags] for tags in order}
 
 
 def _tags(entries: Sequence[Entry]) -> list[str]:
     return sorted({tag for entry in entries if entry.kernel for tag in entry.kernel.about.tags})
 
 
-def _also(entry: Entry) -> tuple[str, ...]:
+def _aliases(entry: Entry) -> tuple[str, ...]:
     """Other names of a preset."""
     from convcli.kernels.presets import SHORT
 
@@ -116,44 +152,56 @@ def _also(entry: Entry) -> tuple[str, ...]:
 
 
 def _line(entry: Entry) -> str:
-    """A preset's size, sum and words; where it comes from, and what it hides."""
+    """A preset's size, sum and description; its folder if it is not shipped, and what it hides."""
+    folder = f" [{one_line(entry.place)}]" if entry.place else ""
+    hides = f" hides {one_line(', '.join(entry.shadows))}" if entry.shadows else ""
+    facts = _facts(entry, entry.kernel) if entry.kernel else f"cannot be read: {entry.problem}"
+    return facts + folder + hides
+
+
+def _facts(entry: Entry, kernel: Kernel) -> str:
     from convcli.kernels.describe import sum_text
 
-    kernel = entry.kernel
-    words = f"cannot be read: {entry.problem}" if kernel is None else _words(entry, kernel)
-    if kernel is not None:
-        size, total = f"{kernel.size[0]}×{kernel.size[1]}", f"sum {sum_text(kernel)}"
-        if kernel.maps > 1:
-            total = f"{kernel.combine or 'bank'} of {kernel.maps}"
-        words = f"{size:<5} {total:<{_TOTAL_WIDTH}}  {words}"
-    where = f" [{one_line(entry.place)}]" if entry.place else ""
-    hides = f" hides {one_line(', '.join(entry.shadows))}" if entry.shadows else ""
-    return words + where + hides
+    size, total = f"{kernel.size[0]}×{kernel.size[1]}", f"sum {sum_text(kernel)}"
+    if kernel.maps > 1:
+        total = f"{kernel.combine or 'bank'} of {kernel.maps}"
+    also = f" (also {', '.join(_aliases(entry))})" if _aliases(entry) else ""
+    return f"{size:<5} {total:<{_TOTAL_WIDTH}}  {kernel.about.description}{also}"
 
 
-def _words(entry: Entry, kernel: Kernel) -> str:
-    also = f" (also {', '.join(_also(entry))})" if _also(entry) else ""
-    return kernel.about.description + also
-
-
-@kernels.command(short_help="A kernel's matrix, facts, frequency response and plan.")
+@kernels.command(cls=Command, short_help="Show weights, properties and frequency response.")
 @_kernel
-@click.option(
+@option(
     "--heat/--no-heat",
+    heading=MAIN,
     default=None,
-    help="Draw the weights in colors. Default: on a terminal that shows them.",
+    help="Draw the weights in color (default: if the terminal has colors)",
 )
-@click.option("--all", "whole", is_flag=True, help="Show every map of a bank, and every input channel.")
+@option("--all", "show_all", heading=MAIN, is_flag=True, help="Show every map and input channel of a bank")
 @options.kernel_path
-def show(kernel: Kernel, heat: bool | None, whole: bool) -> None:
-    """The matrix of KERNEL, its facts, its frequency response, and the plan that it would get."""
+def show(kernel: LoadedKernel, heat: bool | None, show_all: bool, kernel_path: tuple[str, ...]) -> None:
+    """Show weights, properties and frequency response of KERNEL, and how it would be computed.
+
+    \b
+      convcli kernels show sobel-x
+      convcli kernels show kirsch --all
+      convcli kernels show model.onnx:conv1.weight
+    """
     from convcli.core.tables import table
-    from convcli.kernels.describe import facts, matrices, response
+    from convcli.kernels.describe import facts, response
+
+    _show(kernel.kernel, heat, show_all)
+    rows = [*facts(kernel.kernel), *response(kernel.kernel), ("plan", _plan(kernel.kernel))]
+    say("\n" + table(rows), end="")
+
+
+def _show(kernel: Kernel, heat: bool | None, show_all: bool) -> None:
+    """Print the title, the weights as numbers and, with ``heat``, as colors."""
+    from convcli.kernels.describe import matrices
     from convcli.visualize.terminal import kernel_cells
 
-    title = f"{kernel.name}: {kernel.about.description}" if kernel.about.description else kernel.name
-    say(title)
-    for heading, lines in matrices(kernel, planes=kernel.weights.size if whole else None):
+    say(f"{kernel.name}: {kernel.about.description}" if kernel.about.description else kernel.name)
+    for heading, lines in matrices(kernel, planes=kernel.weights.size if show_all else None):
         say("")
         if heading:
             say(f"  {heading}")
@@ -163,8 +211,6 @@ def show(kernel: Kernel, heat: bool | None, whole: bool) -> None:
         full = os.environ.get("COLORTERM", "") in ("truecolor", "24bit")
         for line in kernel_cells(kernel, full):
             send(f"    {line}\n")
-    rows = [*facts(kernel), *response(kernel), ("plan", _plan(kernel))]
-    say("\n" + table(rows), end="")
 
 
 def _shows_colors() -> bool:
@@ -173,7 +219,7 @@ def _shows_colors() -> bool:
 
 
 def _plan(kernel: Kernel) -> str:
-    """How a picture of 24 megapixels would be computed, or why it would not."""
+    """How an image of 24 megapixels would be computed, or why it would not."""
     import numpy as np
 
     from convcli.core.errors import ConvcliError
@@ -184,101 +230,167 @@ def _plan(kernel: Kernel) -> str:
     inputs = kernel.tensor_shape[-2]
     header = Header("", *_PLAN_SIZE, 1 if inputs == 1 else 3, np.dtype(np.uint8), kernel.depth)
     try:
-        found = convolution_of(header, Settings(kernel)).plan
+        planned = convolution_of(header, Settings(kernel)).plan
     except ConvcliError as error:
         return f"none: {error}"
-    return f"{found.summary}, for 24 megapixels of 8-bit {'gray' if inputs == 1 else 'RGB'}"
+    return f"{planned.summary}, for 24 megapixels of 8-bit {'gray' if inputs == 1 else 'RGB'}"
 
 
-@kernels.command(short_help="What kernels do to a picture, on one sheet.")
-@click.argument("image", metavar="IMAGE")
-@click.option("-o", "--output", metavar="OUT", required=True, help="The sheet, a picture file.")
-@click.option("--tag", metavar="TAG", help="Only presets with this tag.")
-@click.option(
+@kernels.command(cls=Command, short_help="Draw what kernels do to an image.")
+@click.argument("image", metavar="IMAGE", type=Value("IMAGE", files=True))
+@option(
+    "-o",
+    "--output",
+    heading=MAIN,
+    type=Value("OUT", files=True),
+    required=True,
+    help="The sheet, an image file",
+)
+@_tag
+@option(
     "-k",
     "--kernel",
     "chosen",
+    heading=MAIN,
     multiple=True,
-    type=options.Parsed("KERNEL", options.load),
-    help="This kernel instead of the presets; may be given again.",
+    type=KernelName(),
+    help="Draw this kernel instead of the presets; repeatable",
 )
-@click.option(
-    "--tile", type=click.IntRange(32, 1024), default=160, show_default=True, help="Pixels of a panel."
-)
-@click.option("--columns", type=click.IntRange(1, 100), help="Panels beside each other.")
 @options.kernel_path
 @options.max_pixels
 @options.force
-def preview(image: str, tag: str | None, chosen: tuple[Kernel, ...], **given: Any) -> None:
-    """Draw what the presets make of IMAGE on a sheet of labeled panels."""
-    from pathlib import Path
+@option(
+    "--tile",
+    heading=DRAWING,
+    type=integer(32, 1024),
+    default="160",
+    show_default=True,
+    help="Size of a panel, in pixels",
+)
+@option("--columns", heading=DRAWING, type=integer(1, 100), help="Panels per row")
+def preview(image: str, **parameters: Any) -> None:
+    """Draw what kernels do to IMAGE, as a sheet of labeled panels.
 
-    from convcli.core.errors import ConvcliError, ImageError, OutputError
+    \b
+      convcli kernels preview photo.png -o sheet.png
+      convcli kernels preview photo.png -o edges.png --tag edge
+    """
+    _preview(image, parse(_SheetOptions, parameters))
+
+
+@frozen(eq=False)
+class _SheetOptions:
+    """What a sheet of panels shows, and where it goes."""
+
+    output: str
+    tag: str | None
+    chosen: tuple[LoadedKernel, ...]
+    kernel_path: tuple[str, ...]
+    max_pixels: int | None
+    force: bool
+    tile: int
+    columns: int | None
+
+
+def _preview(image: str, options: _SheetOptions) -> None:
+    from convcli.core.errors import ConvcliError, ImageError
     from convcli.files.atomic import write
     from convcli.files.ledger import OutputLedger
-    from convcli.formats import registry
     from convcli.formats.capacity import OutputKind, check
     from convcli.formats.header import Metadata
     from convcli.visualize.preview import preview_sheet
 
-    target = Path(given["output"])
+    target = Path(options.output)
+    target_format = _format_of(target)
+    reads = [file for kernel in options.chosen for file in kernel.files]
+    OutputLedger([image], reads).claim(target, options.force)
+    drawn = [kernel.kernel for kernel in options.chosen] or _previewed(options.tag, options.kernel_path)
+    try:
+        sheet = preview_sheet(image, drawn, options.tile, options.columns or 0, options.max_pixels)
+    except ImageError as error:
+        raise ConvcliError(str(error) if image in str(error) else f"{one_line(image)}: {error}") from error
+    height, width, channels = sheet.shape
+    check(target_format, OutputKind(sheet.dtype, channels, rows=height, columns=width), target)
+    write(target, target_format.encode(sheet, Metadata()), options.force)
+    say(f"{one_line(str(target))}: {len(drawn)} kernels, {width}×{height} pixels")
+
+
+def _format_of(target: Path) -> Format:
+    """The format of a file that is to be written."""
+    from convcli.core.errors import OutputError
+    from convcli.formats import registry
+
     target_format = registry.format_of_suffix(target.suffix)
     if target_format is None:
         known = ", ".join(entry.suffixes[0] for entry in registry.written())
         raise OutputError(f"{one_line(str(target))}: unknown suffix; allowed: {known}")
-    OutputLedger([image], options.kernel_files()).claim(target, given["force"])
-    kernels_ = list(chosen) or _previewed(tag)
-    try:
-        sheet = preview_sheet(image, kernels_, given["tile"], given["columns"] or 0, given["max_pixels"])
-    except ImageError as error:
-        raise ConvcliError(str(error) if image in str(error) else f"{one_line(image)}: {error}") from error
-    rows, columns, colors = sheet.shape
-    check(target_format, OutputKind(sheet.dtype, colors, rows=rows, columns=columns), target)
-    write(target, target_format.encode(sheet, Metadata()), given["force"])
-    say(f"{one_line(str(target))}: {len(kernels_)} kernels, {sheet.shape[1]}×{sheet.shape[0]} pixels")
+    return target_format
 
 
-def _previewed(tag: str | None) -> list[Kernel]:
+def _previewed(tag: str | None, kernel_path: tuple[str, ...]) -> list[Kernel]:
     """The presets with a tag; banks are left out, because their members are presets themselves."""
-    entries = options.library().entries(tag)
-    found = [
-        each.kernel for each in entries if each.kernel and (each.kernel.maps == 1 or each.kernel.combine)
-    ]
-    if not found:
-        raise click.BadParameter(f"no preset has the tag {tag!r}", param_hint="--tag")
-    return found
+    from convcli.kernels.library import library
+
+    presets = [entry.kernel for entry in library(kernel_path).entries(tag)]
+    drawn = [kernel for kernel in presets if kernel and (kernel.maps == 1 or kernel.combine)]
+    if not drawn:
+        raise click.UsageError(f"no preset has the tag {tag!r}")
+    return drawn
 
 
-@kernels.command(short_help="Write a kernel as a file.")
+@kernels.command(cls=Command, short_help="Write a kernel to a file.")
 @_kernel
-@click.option(
+@option(
     "--format",
     "form",
-    type=options.Choice(["yaml", "json", "csv", "mat", "imagemagick", "npy"]),
-    help="Default: OUT's suffix, or yaml.",
+    heading=MAIN,
+    type=Choice(WORDS["form"]),
+    metavar="FORM",
+    help=f"{', '.join(WORDS['form'])} (default: as OUT's suffix says, or yaml)",
 )
-@click.option("-o", "--output", metavar="OUT", default="-", help="A file; standard output by default.")
+@option(
+    "-o",
+    "--output",
+    heading=OUTPUT,
+    type=Value("OUT", files=True),
+    default="-",
+    help="A file (default: standard output)",
+)
 @options.kernel_path
 @options.force
-def export(kernel: Kernel, form: str | None, output: str, force: bool) -> None:
-    """Write KERNEL as a file that --kernel reads back: the same weights, and what else the form can say."""
-    from pathlib import Path
+def export(
+    kernel: LoadedKernel, form: str | None, output: str, kernel_path: tuple[str, ...], force: bool
+) -> None:
+    """Write KERNEL to a file that --kernel reads back.
 
-    from convcli.core.errors import OutputError
+    \b
+      convcli kernels export gaussian5 --format csv
+      convcli kernels export sobel-x -o mine.yaml
+
+    The weights are the same; name, description and the like are written as far as the form holds them.
+    """
     from convcli.files.atomic import write
     from convcli.files.ledger import OutputLedger
     from convcli.kernels import writers
 
-    target = Path(output)
-    chosen = form or (writers.form_of(target.suffix) if output != STREAM else "yaml")
-    if chosen is None:
-        known = ", ".join(each.suffix for each in writers.FORMS.values())
-        raise OutputError(f"{one_line(output)}: unknown suffix; allowed: {known}, or --format")
-    data = writers.write(kernel, chosen)
-    for note in writers.notes(kernel, chosen):
+    chosen = form or _form_of(output)
+    data = writers.write(kernel.kernel, chosen)
+    for note in writers.notes(kernel.kernel, chosen):
         tell(note)
     if output == STREAM:
         send(data)
         return
-    OutputLedger([], options.kernel_files()).claim(target, force)
-    write(target, data, force)
+    OutputLedger([], kernel.files).claim(Path(output), force)
+    write(Path(output), data, force)
+
+
+def _form_of(output: str) -> str:
+    """The form that the suffix of a kernel file says."""
+    from convcli.core.errors import OutputError
+    from convcli.kernels import writers
+
+    form = "yaml" if output == STREAM else writers.form_of(Path(output).suffix)
+    if form is None:
+        known = ", ".join(writer.suffix for writer in writers.FORMS.values())
+        raise OutputError(f"{one_line(output)}: unknown suffix; allowed: {known}, or --format")
+    return form

@@ -17,23 +17,10 @@ import click
 
 from convcli import __version__
 from convcli.cli.console import tell
+from convcli.cli.registry import COMMANDS
 from convcli.core import monitor
-from convcli.core.errors import ConvcliError, one_line, suggest
+from convcli.core.errors import ConvcliError, one_line
 from convcli.files import pending
-
-COMMANDS: Final = {
-    "apply": "Filter pictures with a kernel.",
-    "batch": "Filter many pictures, past every failure.",
-    "explain": "One pixel of a feature map from its inputs, step by step.",
-    "explore": "A page on which a kernel slides over a picture.",
-    "animate": "A kernel that slides over a picture or numbers, as an animation.",
-    "view": "Show pictures in the terminal.",
-    "shape": "The shape of a feature map, without a picture.",
-    "plan": "How a feature map would be computed, and why.",
-    "kernels": "List, show, draw and export kernels.",
-    "completion": "Completion of commands, options and presets in bash, zsh and fish.",
-}
-"""Commands and their one-line help, so that the help page imports none of them."""
 
 STANDARD_STREAMS: Final = 2  # the number of the last one
 _OF_WRITING: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
@@ -54,7 +41,9 @@ class Commands(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            ctx.fail(f"no command is called {one_line(args[0])!r}{suggest(args[0], COMMANDS)}")
+            from convcli.cli.suggestions import command_hint
+
+            ctx.fail(f"no such command {one_line(args[0])!r}{command_hint(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
@@ -70,18 +59,22 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="'convcli COMMAND --help' shows the options of a command.",
+)
 @click.version_option(__version__, prog_name="convcli", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
-    """The convolution, on the command line.
-
-    A picture and a kernel go in; the feature map comes out as a picture, with a report of every shape.
+    """Convolution on the command line.
 
     \b
-      convcli apply photo.png --kernel box3
-      convcli kernels
+      convcli apply photo.png --kernel gaussian:2
+      convcli kernels list
       convcli shape 512x512 --kernel 3x3 --stride 2,1
+
+    An image and a kernel go in, and the feature map comes out as an image, with a report of every shape.
     """
 
 
@@ -108,12 +101,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from convcli.cli.completion import answer
 
         return answer(cli, os.environ["_CONVCLI_COMPLETE"])
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
     _prepare_process()
     pending.begin()
     try:
-        return _invoke([word for word in given if word != "--debug"] or ["--help"])
+        return _invoke([word for word in words if word != "--debug"] or ["--help"])
     except Stopped as stopped:
         return 128 + stopped.number
     except KeyboardInterrupt:
@@ -124,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.ClickException, ConvcliError, OSError, MemoryError, ImportError) as error:
         if debug:
             raise
-        return _report(error, given)
+        return _report(error, words)
 
 
 def _prepare_process() -> None:
@@ -139,10 +132,10 @@ def _prepare_process() -> None:
         pass
 
 
-def _invoke(given: list[str]) -> int:
+def _invoke(words: list[str]) -> int:
     color = False if os.environ.get("NO_COLOR") else None
     try:
-        with cli.make_context("convcli", given, color=color) as context:
+        with cli.make_context("convcli", words, color=color) as context:
             cli.invoke(context)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
@@ -174,27 +167,16 @@ def _nothing(number: int, frame: FrameType | None) -> None:
     """What further signals do."""
 
 
-def _unknown_option(error: click.NoSuchOption, given: Sequence[str]) -> str:
-    """An option that a command does not have, whole (``-blur`` is no ``-b``), and what to use instead."""
-    from convcli.cli.suggestions import option_hint
-
-    name, command = error.option_name, error.ctx.command if error.ctx else cli
-    if not name.startswith("--"):
-        name = next((word for word in given if word.startswith(name) and not word.startswith("--")), name)
-    options = [option for parameter in command.params for option in parameter.opts]
-    return f"no option is called {name!r}{option_hint(name.partition('=')[0], options)}"
-
-
-def _report(error: Exception, given: Sequence[str]) -> int:
+def _report(error: Exception, words: Sequence[str]) -> int:
     """One line on standard error."""
-    if isinstance(error, click.NoSuchOption):
-        message = _unknown_option(error, given)
-    elif isinstance(error, click.ClickException):
-        message = " ".join(error.format_message().split())  # lists of choices have lines of their own
+    if isinstance(error, click.ClickException):
+        from convcli.cli.usage_errors import usage_message
+
+        message = usage_message(error, words)
     elif isinstance(error, MemoryError):
         message = "not enough memory"
     elif isinstance(error, ImportError):
-        message = f"a part of the program cannot be loaded: {error}"
+        message = f"part of the program cannot be loaded: {error}"
     elif isinstance(error, OSError) and error.errno in _OF_WRITING and error.filename is None:
         message = f"standard output: {error.strerror}"
         _close_stdout()

@@ -1,444 +1,368 @@
-"""Every shared option, once: its name, its help and how its text becomes a value."""
+"""Every option that commands share, once: its name, its heading and help, and its type."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final
 
-import click
-
-from convcli.core.errors import ConvcliError
-from convcli.engine.methods.registry import NAMES as METHODS
-
-_UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Parsed(click.ParamType):  # type: ignore[type-arg]  # click 8.2 is not generic
-    """An option whose text a function of the package understands; its errors are usage errors."""
-
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
-        self.name = name
-        self.parse = parse
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        return self.name  # as it stands: small letters are typed, capitals stand for a value
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            return self.parse(value)
-        except ConvcliError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Choice(click.Choice[str]):
-    """One of some words; another one is met with the nearest."""
-
-    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
-        from convcli.cli.suggestions import value_hint
-
-        words = list(self.choices)
-        return f"{value!r} is not one of {', '.join(words)}{value_hint(str(value), words)}"
-
-
-def _numbers(name: str) -> Callable[[str], tuple[int, ...]]:
-    def parse(text: str) -> tuple[int, ...]:
-        from convcli.geometry.axes import parse_sizes
-
-        return parse_sizes(name, text, (1, 2))
-
-    return parse
-
-
-def _padding(text: str) -> Any:
-    """The padding; with --like the text itself, whose words are that library's (`settings.conventional`)."""
-    context = click.get_current_context(silent=True)
-    if context and isinstance(context.params.get("like"), str):
-        return text
-    from convcli.geometry.padding import Padding
-
-    return Padding.parse(text)
-
-
-def was_given(name: str) -> bool:
-    """Whether an option stood on the command line."""
-    source = click.get_current_context().get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"
-
-
-def _mapping(text: str) -> Any:
-    from convcli.pipeline.mapping import Mapping
-
-    return Mapping.parse(text)
-
-
-KERNEL_PATH: Final = "convcli.kernel_path"
-"""Where a context keeps the folders of ``--kernel-path``."""
-
-
-_KERNEL_FILES: Final = "convcli.kernel_files"
-
-
-def load(text: str) -> Any:
-    """The kernel that an option names."""
-    from convcli.kernels.readers.registry import recorded
-
-    with recorded() as files:
-        found = library().kernel(text)
-    if context := click.get_current_context(silent=True):
-        context.meta.setdefault(_KERNEL_FILES, []).extend(files)
-    return found
-
-
-def kernel_files() -> list[str]:
-    """The files that the kernels of this command were read from."""
-    found: list[str] = click.get_current_context().meta.get(_KERNEL_FILES, [])
-    return found
-
-
-def library() -> Any:
-    """Where this command looks kernels up."""
-    from convcli.kernels.library import library as of_folders
-
-    context = click.get_current_context(silent=True)
-    return of_folders(context.meta.get(KERNEL_PATH, ()) if context else ())
-
-
-def _keep_path(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> None:
-    context.meta[KERNEL_PATH] = value
-
-
-def _number(text: str) -> Any:
-    from convcli.core.rational import parse_number
-
-    try:
-        return parse_number(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r}: {error}") from error
-
-
-def _scale(text: str) -> Any:
-    return text.casefold() if text.casefold() in ("none", "sum", "abs", "gain") else _number(text)
-
-
-def _count(text: str) -> int:
-    """A whole number, as 1000000 or 1e9."""
-    value = float(_number(text))
-    if not value.is_integer() or not 1 <= value < math.inf:
-        raise click.BadParameter(f"{text!r} is not a whole number from 1")
-    return int(value)
-
-
-def parse_bytes(text: str) -> int:
-    """``2G``, ``500M``, ``1e9``."""
-    word = text.strip().casefold().removesuffix("b")
-    unit = word[-1:] if word[-1:] in _UNITS and not word[-1:].isdigit() else ""
-    try:
-        value = float(word.removesuffix(unit)) * _UNITS[unit]
-    except ValueError:
-        value = 0
-    if not 1 <= value < 2**63:
-        raise click.BadParameter(f"{text!r} is not a number of bytes, such as 500M or 2G")
-    return int(value)
-
-
-def _frames(text: str) -> slice:
-    """``all``, ``3``, ``-1``, ``2:5``, ``:4``."""
-    word = text.strip().casefold()
-    if word == "all":
-        return slice(None)
-    found = re.fullmatch(r"(-?\d{1,9})?(:)?(-?\d{1,9})?", word)
-    if not found or not word.strip(":") or (found[3] and not found[2]):
-        raise click.BadParameter(f"{text!r} is not all, N or A:B")
-    first = int(found[1]) if found[1] else None
-    if found[2]:
-        return slice(first, int(found[3]) if found[3] else None)
-    return slice(first, None if first == -1 else (first or 0) + 1)
-
-
-def parse_place(text: str) -> tuple[int, ...]:
-    """``ROW,COL``."""
-    if not re.fullmatch(r"\s*\d{1,9}\s*,\s*\d{1,9}\s*", text):
-        raise click.BadParameter(f"{text!r} is not ROW,COL (whole numbers from 0)")
-    row, column = text.split(",")
-    return int(row), int(column)
-
-
-PADDING_HELP = (
-    "AMOUNT[:FILL]. AMOUNT: valid, same, full, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT. FILL: zero, a "
-    "number, edge, reflect, symmetric, wrap."
+from convcli.cli.command import (
+    COMPUTING,
+    DRAWING,
+    INPUT,
+    MAIN,
+    OUTPUT,
+    REPORTS,
+    VALUES,
+    WINDOW,
+    option,
+    together,
 )
+from convcli.cli.types import (
+    Choice,
+    KernelName,
+    PaddingText,
+    Value,
+    integer,
+    parse_bytes,
+    parse_count,
+    parse_frames,
+    parse_mapping,
+    parse_number,
+    parse_place,
+    parse_scale,
+    sizes,
+)
+from convcli.cli.vocabulary import WORDS
 
-stride = click.option(
-    "--stride",
-    type=Parsed("N|ROWS,COLS", _numbers("stride")),
-    default="1",
-    show_default=True,
-    help="Steps of the window.",
+
+def _listed(vocabulary: str, last: str = "or") -> str:
+    """The words of a list as a sentence has them: ``a, b or c``."""
+    *words, end = WORDS[vocabulary]
+    return f"{', '.join(words)} {last} {end}"
+
+
+_KERNEL: Final = "Preset, file, or numbers such as '1 2 1; 2 4 2; 1 2 1'"
+_KERNEL_DETAILS: Final = (
+    "`convcli kernels list` shows the presets; NAME@45 rotates one by 45 degrees. FILE:NAME takes a kernel "
+    "from a file of several, such as a layer of a model."
 )
-dilation = click.option(
-    "--dilation",
-    type=Parsed("N|ROWS,COLS", _numbers("dilation")),
-    default="1",
-    show_default=True,
-    help="Distance of the kernel's cells.",
-)
-padding = click.option(
-    "--padding",
-    type=Parsed("PADDING", _padding),
-    default="same:reflect",
-    show_default=True,
-    help=PADDING_HELP,
-)
-kernel_path = click.option(
-    "--kernel-path",
-    metavar="FOLDER",
-    multiple=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_keep_path,
-    help="A folder of kernel files whose names come before the presets'; may be given again.",
-)
-like = click.option(
-    "--like",
-    type=Choice(["keras", "torch", "onnx", "scipy", "opencv"], case_sensitive=False),
-    is_eager=True,
-    help="Read --padding in the words of this library, with its defaults, its direction and what it refuses.",
-)
-_KERNEL_HELP: Final = (
-    "A preset (`convcli kernels` lists them; NAME@45 turns it), a file or FILE:NAME, or numbers such as "
-    "'1 0 -1; 2 0 -2; 1 0 -1'."
-)
-_kernel = click.option(
-    "-k",
-    "--kernel",
-    type=Parsed("KERNEL", load),
-    required=True,
-    help=_KERNEL_HELP,
-)
-_kernels = click.option(
+kernel = option("-k", "--kernel", heading=MAIN, type=KernelName(), required=True, help=_KERNEL,
+                details=_KERNEL_DETAILS)  # fmt: skip
+kernels = option(
     "-k",
     "--kernel",
     "kernels",
-    type=Parsed("KERNEL", load),
+    heading=MAIN,
+    type=KernelName(),
     required=True,
     multiple=True,
-    help=f"{_KERNEL_HELP} Several give several results of each picture, which is decoded once.",
+    help=f"{_KERNEL}; repeatable",
+    details=f"{_KERNEL_DETAILS} With several kernels, each image is decoded once.",
 )
-place = click.option(
-    "--at",
-    type=Parsed("ROW,COL", parse_place),
-    required=True,
-    help="The pixel's place in the feature map, from 0.",
-)
-flip = click.option(
-    "--flip/--no-flip",
-    default=False,
-    help="Turn the kernel by 180°: the convolution of mathematics. Layers do not.",
-)
-channels = click.option(
-    "--channels",
-    type=Choice(["each", "gray", "sum"], case_sensitive=False),
-    help="Filter each color by itself (the default), the brightness (0.299 R + 0.587 G + 0.114 B), or the "
-    "sum over all as a layer does.",
-)
-groups = click.option(
-    "--groups",
-    type=click.IntRange(1, 65_536),
-    default=1,
+padding = option(
+    "--padding",
+    heading=MAIN,
+    type=PaddingText(),
+    default="same:reflect",
     show_default=True,
-    metavar="N",
-    help="Cut the channels into N groups, each with its share of the kernel's maps, as grouped and depthwise "
-    "layers do.",
+    help="AMOUNT[:FILL], such as valid, same:edge or 2:zero",
+    details="AMOUNT is valid, same, full, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT. FILL is zero, a number, "
+    "edge, reflect, symmetric or wrap.",
 )
-mapping = click.option(
+stride = option(
+    "--stride",
+    heading=MAIN,
+    type=sizes("stride"),
+    default="1",
+    show_default=True,
+    help="Step of the window, in pixels",
+)
+mapping = option(
     "--map",
     "mapping",
-    type=Parsed("MAP", _mapping),
+    heading=MAIN,
+    type=Value("MAP", parse_mapping, "map"),
     default="auto",
     show_default=True,
-    help="From values to pixels: clip, abs, signed[:LIMIT], stretch[:LOW,HIGH] or raw. Limits are numbers or "
-    "percentages, as in signed:99% or stretch:1%,99%. auto looks at the kernel: weights that sum to 1 clip, "
-    "to 0 signed, others stretch.",
+    help="Values to pixels: auto, clip, abs, signed, stretch or raw",
+    details="signed[:LIMIT] and stretch[:LOW,HIGH] take limits as numbers or percentages, as in signed:99% "
+    "or stretch:1%,99%. auto looks at the weights: those that sum to 1 are clipped, those that sum to 0 are "
+    "signed, others are stretched. raw keeps the values.",
 )
-scale = click.option(
+
+dilation = option(
+    "--dilation",
+    heading=WINDOW,
+    type=sizes("dilation"),
+    default="1",
+    show_default=True,
+    help="Spacing between kernel elements",
+)
+flip = option(
+    "--flip/--no-flip",
+    heading=WINDOW,
+    default=False,
+    help="Rotate the kernel by 180° (mathematical convolution; layers do not)",
+)
+like = option(
+    "--like",
+    heading=WINDOW,
+    type=Choice(WORDS["like"]),
+    metavar="LIBRARY",
+    help=f"Interpret --padding as a library does: {_listed('like')}",
+    details="The library's names, defaults, kernel direction and restrictions apply.",
+)
+layer = option(
+    "--layer",
+    heading=WINDOW,
+    is_flag=True,
+    help="Take stride, padding, dilation, groups and bias from the layer",
+    details="The layer is the one of the model file that the weights come from. Explicit options take "
+    "precedence.",
+)
+combine = option(
+    "--combine",
+    heading=WINDOW,
+    type=Choice(WORDS["combine"]),
+    metavar="HOW",
+    help=f"Combine several maps into one: {_listed('combine')}",
+    details="l2 is the root of the sum of squares, l1 the sum and linf the largest of the magnitudes; argmax "
+    "is the index of the largest value. stack is the same as --stack.",
+)
+scale = option(
     "--scale",
-    type=Parsed("none|sum|abs|gain|N", _scale),
+    heading=WINDOW,
+    type=Value("none|sum|abs|gain|N", parse_scale),
     default="none",
     show_default=True,
-    help="Multiply the weights by N, or divide them by their sum (unless that is 0), by the sum of their "
-    "magnitudes, or by the gain that the kernel states.",
+    help="Multiply the weights by N, or divide by their sum, abs sum or gain",
+    details="sum changes nothing where the weights sum to 0; abs is the sum of their magnitudes, gain what "
+    "the kernel states.",
 )
-combine = click.option(
-    "--combine",
-    type=Choice(["l2", "l1", "linf", "max", "min", "sum", "argmax", "stack"], case_sensitive=False),
-    help="Make one map of several: the root of the sum of squares, the sum or the largest of magnitudes, the "
-    "largest or smallest value, the sum, the index of the largest; stack is --stack.",
-)
-layer = click.option(
-    "--layer",
-    is_flag=True,
-    help="Take stride, padding, dilation, groups and bias from the layer that the weights belong to; "
-    "options that are given come first.",
-)
-stack = click.option(
-    "--stack",
-    is_flag=True,
-    help="Write all maps to one file: the pages of a .tif, or the channels of an .npy "
-    "(frames, rows, columns, maps).",
-)
-colormap = click.option(
-    "--colormap",
-    type=Choice(["gray", "viridis", "diverging"], case_sensitive=False),
-    default="gray",
-    show_default=True,
-    help="Colors for maps of one channel, of color pictures the brightness. diverging has zero in its "
-    "middle: blue below, red above.",
-)
-sheet = click.option(
-    "--sheet",
-    is_flag=True,
-    help="All maps on one labeled sheet, each with its kernel and a color bar: a picture or an .svg.",
-)
-figure = click.option(
-    "--figure",
-    is_flag=True,
-    help="The input, each kernel and its map side by side, with axes, sizes and the range: a picture "
-    "or an .svg.",
-)
-common = click.option(
-    "--range",
-    "common",
-    type=Choice(["each", "common"], case_sensitive=False),
-    default="each",
-    show_default=True,
-    help="On a sheet or a figure: each map has its own range, or all have one.",
-)
-tile = click.option(
-    "--tile",
-    type=click.IntRange(16, 8192),
-    default=256,
-    show_default=True,
-    metavar="N",
-    help="Pixels of a map's longer side on a sheet or a figure: larger ones show the mean of "
-    "each box, signed ones the value farthest from zero; the pixels of smaller ones are drawn larger.",
-)
-alpha = click.option(
-    "--alpha",
-    type=Choice(["filter", "keep", "drop"], case_sensitive=False),
-    help="Filter transparency with the colors, keep it as it is, or drop it. Default: filter for weights "
-    "that sum to 1, else keep.",
-)
-linear = click.option(
-    "--linear", is_flag=True, help="Filter light: undo the sRGB curve before, put it back after."
-)
-depth = click.option(
-    "--depth",
-    type=Choice(["8", "16", "float"], case_sensitive=False),
-    help="Of the result: 8 or 16 bits, or floats with white at 1. Default: the input's.",
-)
-bias = click.option(
+bias = option(
     "--bias",
-    type=Parsed("N", _number),
-    help="Add N pixel values to the feature map; replaces the kernel's own.",
+    heading=WINDOW,
+    type=Value("N", parse_number),
+    help="Add N to every value, instead of the kernel's own bias",
 )
-threads = click.option(
-    "--threads", type=click.IntRange(1, 1024), metavar="N", help="Workers; the processors of this machine."
-)
-method = click.option(
-    "--method",
-    default="auto",
-    metavar="NAME",
-    help=f"Method: auto, {', '.join(METHODS)}. Exact results do not depend on the method.",
-)
-precision = click.option(
-    "--precision",
-    type=Choice(["single", "double"], case_sensitive=False),
-    default="single",
+groups = option(
+    "--groups",
+    heading=WINDOW,
+    type=integer(1, 65_536),
+    default="1",
     show_default=True,
-    help="Number type for kernels that are no fractions. Exact sums ignore it.",
+    help="Split the channels into N groups, as grouped and depthwise layers do",
 )
-max_pixels = click.option(
-    "--max-pixels",
-    type=Parsed("N", _count),
-    help="Refuse larger images before they are decoded, frames counted together. Default: 1e9, less for a "
-    "file of few bytes, more for a dense one.",
+kernel_path = option(
+    "--kernel-path",
+    heading=WINDOW,
+    type=Value("FOLDER"),
+    multiple=True,
+    is_eager=True,
+    help="Look up kernel names in FOLDER first; repeatable",
 )
-max_memory = click.option(
-    "--max-memory",
-    type=Parsed("BYTES", parse_bytes),
-    help="Refuse what would take more memory, e.g. 2G (default: half of RAM).",
+
+channels = option(
+    "--channels",
+    heading=VALUES,
+    type=Choice(["each", "gray", "sum"]),
+    help="Filter each channel (default), the brightness, or their sum",
+    details="gray is 0.299 R + 0.587 G + 0.114 B; sum adds all channels, as a layer does.",
 )
-strip = click.option(
-    "--strip",
+alpha = option(
+    "--alpha",
+    heading=VALUES,
+    type=Choice(["filter", "keep", "drop"]),
+    help="Filter, keep or drop transparency",
+    details="The default is filter for weights that sum to 1, and keep for others.",
+)
+linear = option(
+    "--linear",
+    heading=VALUES,
     is_flag=True,
-    help="Write no metadata: no color profile, Exif, XMP, resolution or texts.",
+    help="Filter in linear light (sRGB is decoded first and re-encoded after)",
 )
-frames = click.option(
+depth = option(
+    "--depth",
+    heading=VALUES,
+    type=Choice(["8", "16", "float"]),
+    help="Bits of the result, or floats with white at 1 (default: the input's)",
+)
+
+frames = option(
     "--frames",
-    type=Parsed("all|N|A:B", _frames),
+    heading=INPUT,
+    type=Value("all|N|A:B", parse_frames),
     default="all",
     show_default=True,
-    help="Of an animation or a file of pages: every one, number N, or those from A up to B, counted from 0 "
-    "(from the end where negative).",
+    help="Frames of an animation, or pages: frame N, or A up to B",
+    details="Frames count from 0, negative ones from the end; B itself is left out.",
 )
-format_name = click.option(
+frame = option(
+    "--frame",
+    heading=INPUT,
+    type=integer(),
+    default="0",
+    show_default=True,
+    help="Frame of an animation, or page, from 0",
+)
+max_pixels = option(
+    "--max-pixels",
+    heading=INPUT,
+    type=Value("N", parse_count),
+    help="Reject larger images before they are decoded (default: about 1e9)",
+    details="All frames count together. The default is lower for a file of few bytes, and higher for a dense "
+    "one.",
+)
+
+format_name = option(
     "--format",
     "format_name",
-    metavar="NAME",
-    help="png, jpeg, tiff, webp, bmp, gif, pnm, pfm, npy, avif, mkv or mp4.",
+    heading=OUTPUT,
+    type=Value("NAME", vocabulary="format"),
+    help=f"File format: {_listed('format')}",
 )
-quality = click.option(
+force = option("-f", "--force", heading=OUTPUT, is_flag=True, help="Replace existing files")
+stack = option(
+    "--stack",
+    heading=OUTPUT,
+    is_flag=True,
+    help="Write all maps to one file: pages of a .tif, or channels of an .npy",
+    details="An .npy has the shape (frames, rows, columns, maps).",
+)
+quality = option(
     "--quality",
-    type=click.IntRange(1, 100),
-    metavar="N",
-    help="Of JPEG, 1 to 100 (default: 95). WebP and AVIF are lossless unless it is given.",
+    heading=OUTPUT,
+    type=integer(1, 100),
+    help="JPEG quality (default: 95); also makes WebP and AVIF lossy",
 )
-png = click.option(
+png = option(
     "--png",
-    type=Choice(["fast", "small"], case_sensitive=False),
+    heading=OUTPUT,
+    type=Choice(["fast", "small"]),
     default="fast",
     show_default=True,
-    help="Write PNGs quickly, or some 5 to 30 % smaller in up to ten times the time.",
+    help="Write PNGs fast, or 5–30% smaller and up to 10× slower",
 )
-force = click.option("--force", "-f", is_flag=True, help="Replace files that exist.")
-report = click.option(
+strip = option(
+    "--strip",
+    heading=OUTPUT,
+    is_flag=True,
+    help="Drop metadata: color profile, Exif, XMP, resolution, texts",
+)
+
+colormap = option(
+    "--colormap",
+    heading=DRAWING,
+    type=Choice(WORDS["colormap"]),
+    metavar="NAME",
+    default="gray",
+    show_default=True,
+    help=f"Colors of single-channel maps: {_listed('colormap')}",
+    details="For color images, the brightness is colored. diverging has zero in the middle: blue below, red "
+    "above.",
+)
+sheet = option(
+    "--sheet",
+    heading=DRAWING,
+    is_flag=True,
+    help="Draw all maps on one labeled sheet, an image or .svg",
+    details="Each map has its kernel and a color bar.",
+)
+figure = option(
+    "--figure",
+    heading=DRAWING,
+    is_flag=True,
+    help="Draw input, kernels and maps side by side, an image or .svg",
+    details="A figure has axes, sizes and value ranges.",
+)
+value_range = option(
+    "--range",
+    "value_range",
+    heading=DRAWING,
+    type=Choice(["each", "common"]),
+    default="each",
+    show_default=True,
+    help="Value range of drawn maps: per map, or shared",
+)
+tile = option(
+    "--tile",
+    heading=DRAWING,
+    type=integer(16, 8192),
+    default="256",
+    show_default=True,
+    help="Longer side of a drawn map, in pixels",
+    details="Larger maps show the mean of each box, signed ones the value farthest from zero; the pixels of "
+    "smaller maps are enlarged.",
+)
+
+method = option(
+    "--method",
+    heading=COMPUTING,
+    type=Value("NAME", vocabulary="method"),
+    default="auto",
+    show_default=True,
+    help=f"Algorithm: {_listed('method')}",
+    details="Exact results do not depend on the method.",
+)
+precision = option(
+    "--precision",
+    heading=COMPUTING,
+    type=Choice(["single", "double"]),
+    default="single",
+    show_default=True,
+    help="Floating-point precision for non-rational kernels",
+    details="Exact results do not depend on it.",
+)
+threads = option(
+    "--threads",
+    heading=COMPUTING,
+    type=integer(1, 1024),
+    help="Number of threads (default: one per CPU)",
+)
+max_memory = option(
+    "--max-memory",
+    heading=COMPUTING,
+    type=Value("BYTES", parse_bytes),
+    help="Reject what needs more memory, e.g. 2G (default: half of RAM)",
+)
+
+report = option(
     "--report",
-    type=Choice(["text", "line", "json", "csv", "none"], case_sensitive=False),
-    help="Report on standard output: text (default for one image), line (one per kernel; default for "
-    "several), json (one line per map) or csv.",
+    heading=REPORTS,
+    type=Choice(["text", "line", "json", "csv", "none"]),
+    metavar="FORM",
+    help="Report form: text, line, json, csv or none",
+    details="The default is text for one image, and line, one per kernel, for several. json is one line per "
+    "map.",
 )
-report_file = click.option(
+report_file = option(
     "--report-file",
-    type=click.Path(),
-    metavar="FILE",
-    help="Write the report to FILE instead; .json and .csv choose its form.",
+    heading=REPORTS,
+    type=Value("FILE", files=True),
+    help="Write the report to FILE; .json and .csv choose the form",
 )
-verbose = click.option("-v", "--verbose", is_flag=True, help="Report every candidate of the plan.")
-quiet = click.option("-q", "--quiet", is_flag=True, help="No report and no messages but errors.")
+verbose = option("-v", "--verbose", heading=REPORTS, is_flag=True, help="Report every candidate of the plan")
+quiet = option("-q", "--quiet", heading=REPORTS, is_flag=True, help="Print errors only, no report")
+text_or_json = option(
+    "--report",
+    heading=REPORTS,
+    type=Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Report form",
+)
 
+place = option(
+    "--at",
+    heading=MAIN,
+    type=Value("ROW,COL", parse_place),
+    required=True,
+    help="Pixel of the feature map, from 0",
+)
 
-def together(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """Several options as one decorator, in the order of the help page."""
-
-    def decorate(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-drawn = together(colormap, sheet, figure, common, tile)
-kernel = together(_kernel, kernel_path)
-kernels = together(_kernels, kernel_path)
-convolution = together(like, stride, padding, dilation, flip)
-values = together(combine, channels, groups, scale, bias, layer, mapping)
+window = together(stride, padding, dilation, flip, like)
+weights = together(layer, combine, scale, bias)
 colors = together(alpha, linear, depth)
 coding = together(quality, png)
-work = together(precision, method, threads, max_pixels)
+drawing = together(colormap, sheet, figure, value_range, tile)
 reports = together(report, report_file, verbose, quiet)

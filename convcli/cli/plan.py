@@ -1,4 +1,4 @@
-"""``convcli plan``: how a feature map would be computed, without a picture."""
+"""``convcli plan``: how a feature map would be computed."""
 
 from __future__ import annotations
 
@@ -7,32 +7,38 @@ from typing import Any
 import click
 
 from convcli.cli import options
+from convcli.cli.arguments import FilterOptions, parse
+from convcli.cli.command import VALUES, Command, option
 from convcli.cli.console import say
+from convcli.cli.types import Choice, LoadedKernel, Value
 
 
-@click.command()
-@click.argument("size", metavar="ROWSxCOLUMNS[xCHANNELS]|IMAGE")
+@click.command(cls=Command)
+@click.argument("size", metavar="ROWSxCOLUMNS[xCHANNELS]|IMAGE", type=Value("SIZE"))
 @options.kernel
-@options.convolution
-@click.option("--channels", type=options.Choice(["each", "gray", "sum"], case_sensitive=False))
-@click.option(
+@options.window
+@options.kernel_path
+@options.channels
+@option(
     "--depth",
-    type=options.Choice(["8", "16", "float"], case_sensitive=False),
-    help="Of the image's values: 8 or 16 bits, or floats (default: the file's, 8 for a size).",
+    heading=VALUES,
+    type=Choice(["8", "16", "float"]),
+    help="Depth of the input: 8 or 16 bits, or floats (default: the file's, or 8)",
 )
-@options.precision
 @options.method
+@options.precision
 @options.threads
-@click.option("--report", type=options.Choice(["text", "json"], case_sensitive=False), default="text")
-def plan(size: str, **given: Any) -> None:
-    """How a feature map would be computed, and why: every method with its cost or its refusal.
+@options.text_or_json
+def plan(size: str, kernel: LoadedKernel, depth: str | None, report: str, **parameters: Any) -> None:
+    """Show how a feature map would be computed, and why.
 
     \b
-      convcli plan 4000x6000 --kernel gaussian5
-      convcli plan 4000x6000x3 --kernel box31 --depth 16
-      convcli plan photo.png --kernel gaussian5
+      convcli plan 4000x6000 -k gaussian5
+      convcli plan 4000x6000x3 -k box31 --depth 16
+      convcli plan photo.png -k gaussian5
 
-    Of an image file, the header gives the size, the channels and the depth.
+    Every method is listed with its cost, or with the reason why it cannot be used. Only the header of an
+    IMAGE is read.
     """
     import numpy as np
 
@@ -43,9 +49,9 @@ def plan(size: str, **given: Any) -> None:
     from convcli.pipeline.report import plan_dict
 
     header = header_of(size)
-    if given["depth"]:
-        kind = {"8": np.uint8, "16": np.uint16, "float": np.float32}[given["depth"]]
-        header = replace(header, dtype=np.dtype(kind))
-    settings = settings_of({**given, "depth": None}, given["kernel"])
-    found = convolution_of(header, settings).plan
-    say(to_json(plan_dict(found)) if given["report"] == "json" else str(found))
+    if depth:
+        dtype = {"8": np.uint8, "16": np.uint16, "float": np.float32}[depth]
+        header = replace(header, dtype=np.dtype(dtype))
+    settings = settings_of(parse(FilterOptions, parameters), kernel.kernel)
+    planned = convolution_of(header, settings).plan
+    say(to_json(plan_dict(planned)) if report == "json" else str(planned))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from convcli.cli.arguments import OutputOptions
 from convcli.cli.console import say, send, tell
-from convcli.cli.report_sink import TERMINAL
-from convcli.cli.settings import coding_of
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
 from convcli.files.atomic import write
@@ -22,87 +20,82 @@ from convcli.visualize.scene_file import SceneFile, scene_file
 from convcli.visualize.terminal import NOTHING_SHOWN, detect_terminal, terminal_text
 
 
-@frozen
+@frozen(eq=False)
 class MapRenderer:
-    """How the maps of a run's pictures are looked at.
+    """Draws the maps of each image of a run, to files or in the terminal.
 
     Attributes:
         kind: ``sheet``, ``figure``, or ``map`` for each by itself.
-        way: of showing them in a terminal; None where they go to files.
+        settings: those of each kernel, at least one.
     """
 
     kind: str
-    given: dict[str, Any]
-    each: Sequence[Settings]
+    output: OutputOptions
+    settings: Sequence[Settings]
     ledger: OutputLedger
-    way: str | None
 
     @classmethod
-    def of(cls, given: dict[str, Any], each: Sequence[Settings], ledger: OutputLedger) -> MapRenderer:
-        """What the options ask for.
+    def of(cls, output: OutputOptions, settings: Sequence[Settings], ledger: OutputLedger) -> MapRenderer:
+        """The renderer that the options ask for.
 
         Raises:
-            ArgumentError: several of them at once, or a way that there is not.
+            ArgumentError: a sheet and a figure at once, or an unknown way to show images in a terminal.
         """
-        if given["sheet"] and given["figure"]:
-            raise ArgumentError("--sheet and --figure are two ways of drawing; give one of them")
-        spec = given["output"] or ""
-        way = spec.removeprefix(TERMINAL) if spec.startswith(TERMINAL) else None
-        if way:
-            detect_terminal(way)  # a mistake is told before any work
-        kind = "sheet" if given["sheet"] else "figure" if given["figure"] else "map"
-        return cls(kind, given, each, ledger, way)
+        if output.sheet and output.figure:
+            raise ArgumentError("--sheet and --figure cannot be combined; use one of the two")
+        if output.terminal:
+            detect_terminal(output.terminal)  # a mistake is reported before any work
+        kind = "sheet" if output.sheet else "figure" if output.figure else "map"
+        return cls(kind, output, settings, ledger)
 
     def apply(self, source: str) -> list[Report]:
-        """Draw the maps of one picture, and write or show them; a report for each."""
-        if self.way is not None:
-            return self._shown(source, self.way)
-        given = self.given
-        target = scene_file(source, self.kind, given["output"], given["format_name"])
-        target = replace(target, coding=coding_of(given))
-        if target.path is None:
-            check_stream()
-        else:
-            self.ledger.claim(target.path, given["force"], make_folder=True)
-        found = self._exhibit(source)
-        scene = self._scene(found)
+        """Draw the maps of one image, and write or show them; a report for each."""
+        if self.output.terminal is not None:
+            return self._shown(source, self.output.terminal)
+        target = self._claimed_target(source)
+        map_set = self._map_set(source)
+        scene = self._scene(map_set)
         data = target.encoded(scene)
         if target.path is None:
             write_stream(data)
         else:
-            write(target.path, data, given["force"])
-        return [_located(map_.report, target, scene, len(data)) for map_ in found.maps]
+            write(target.path, data, self.settings[0].force)
+        return [_located(map_.report, target, scene, len(data)) for map_ in map_set.maps]
 
-    def _exhibit(self, source: str) -> MapSet:
-        return compute_maps(source, self.each, self.given["common"] == "common")
+    def _claimed_target(self, source: str) -> SceneFile:
+        target = scene_file(source, self.kind, self.output.output, self.output.format_name)
+        if target.path is None:
+            check_stream()
+        else:
+            self.ledger.claim(target.path, self.settings[0].force, make_folder=True)
+        return replace(target, coding=self.settings[0].coding)
 
-    def _scene(self, found: MapSet) -> Scene:
-        tile: int = self.given["tile"]
+    def _map_set(self, source: str) -> MapSet:
+        return compute_maps(source, self.settings, self.output.shares_range)
+
+    def _scene(self, map_set: MapSet) -> Scene:
         if self.kind == "figure":
             from convcli.visualize.figure import figure
 
-            return figure(found, tile)
+            return figure(map_set, self.output.tile)
         from convcli.visualize.sheet import map_sheet
 
-        return map_sheet(found, tile, self.given["common"] == "common")
+        return map_sheet(map_set, self.output.tile, self.output.shares_range)
 
-    def _shown(self, source: str, way: str) -> list[Report]:
-        """Show them where there is a terminal."""
-        found, terminal = self._exhibit(source), detect_terminal(way)
+    def _shown(self, source: str, protocol: str) -> list[Report]:
+        """Show the maps if there is a terminal."""
+        map_set, terminal = self._map_set(source), detect_terminal(protocol)
         if terminal is None:
             tell(f"{NOTHING_SHOWN}; -o term:blocks draws with characters anyway")
-        if terminal is not None:
-            drawn = (
-                [map_.pixels() for map_ in found.maps] if self.kind == "map" else [raster(self._scene(found))]
-            )
-            names = [map_.name + map_.number for map_ in found.maps]
-            for name, pixels in zip(names, drawn, strict=False):
-                if len(drawn) > 1:
-                    say(f"{found.name}, {name}")
+        else:
+            images = [map_.pixels() for map_ in map_set.maps] if self.kind == "map" else None
+            names = [f"{map_set.name}, {map_.name}{map_.number}" for map_ in map_set.maps]
+            for name, pixels in zip(names, images or [raster(self._scene(map_set))], strict=False):
+                if images and len(images) > 1:
+                    say(name)
                 send(terminal_text(pixels, terminal))
-        return [
-            replace(map_.report, target=File("the terminal", "term", "RGB, 8-bit", 0)) for map_ in found.maps
-        ]
+        file = File("the terminal", "term", "RGB, 8-bit", 0)
+        return [replace(map_.report, target=file) for map_ in map_set.maps]
 
 
 def _located(report: Report, target: SceneFile, scene: Scene, size: int) -> Report:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from convcli.cli.arguments import OutputOptions, ReportOptions
 from convcli.cli.console import escaped, say
 from convcli.core.errors import ArgumentError, OutputError
 from convcli.files.atomic import write
@@ -16,39 +17,56 @@ from convcli.files.stdout import silence_stdout
 if TYPE_CHECKING:
     from convcli.pipeline.report import Report
 
-TERMINAL: Final = "term:"
-"""What ``-o`` begins with where maps are looked at in the terminal."""
-
 _KINDS: Final = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}
 """Forms of a report by the suffix of its file."""
 
 
+def _streams(images: tuple[str, ...], output: OutputOptions) -> bool:
+    """Whether results go to standard output."""
+    return output.output == "-" or output.terminal is not None or (output.output is None and "-" in images)
+
+
+def _kind(images: int, options: ReportOptions, streams: bool) -> str:
+    """The report's form: as asked, as its file's suffix says, or one that suits the number of images."""
+    text = "line" if images > 1 and not options.verbose else "text"
+    if options.report:
+        return options.report
+    if options.report_file:
+        return _KINDS.get(Path(options.report_file).suffix.casefold(), text)
+    return "none" if options.quiet or streams else text
+
+
 class ReportSink:
-    """Where reports go, as they come: standard output or a file, as text, lines, JSON lines or CSV."""
+    """Where reports go, as they come: standard output or a file, as text, lines, JSON lines or CSV.
+
+    Args:
+        images: every image of the run.
+        output: where the results go; reports make way for results on standard output.
+
+    Raises:
+        ArgumentError: the report and the results would both go to standard output.
+        OutputError: the report's file exists, or cannot be written.
+    """
 
     def __init__(
-        self, images: tuple[str, ...], output: str | None, given: dict[str, Any], ledger: OutputLedger
+        self, images: tuple[str, ...], output: OutputOptions, options: ReportOptions, ledger: OutputLedger
     ) -> None:
-        streams = output == "-" or (output or "").startswith(TERMINAL) or (output is None and "-" in images)
-        text = "line" if len(images) > 1 and not given["verbose"] else "text"
-        default = "none" if given["quiet"] or streams else text
-        suffix = Path(given["report_file"] or "").suffix.casefold()
-        of_file = _KINDS.get(suffix, text) if given["report_file"] else default
-        self.kind = given["report"] or of_file
-        self.verbose = given["verbose"]
-        self.file = None if given["report_file"] == "-" and not streams else given["report_file"]
-        self.force = given["force"]
+        streams = _streams(images, output)
+        self.kind = _kind(len(images), options, streams)
+        self.verbose = options.verbose
+        self.file = None if options.report_file == "-" and not streams else options.report_file
+        self.force = options.force
         self.parts: list[str] = []
         self.count = 0
         self.stream = sys.stderr if streams else sys.stdout
         self.broken = ""
         if self.file == "-":
-            raise ArgumentError("--report-file - is standard output, where the picture goes")
+            raise ArgumentError("--report-file - and the results cannot both go to standard output")
         if self.file:
             ledger.claim(Path(self.file), self.force)
 
     def add(self, reports: Sequence[Report]) -> None:
-        """Show one image's reports at once; a file is written at the end, whole."""
+        """Print one image's reports; a file is written at the end, all at once."""
         text = self._text(reports) if reports else ""
         self.count += 1
         if self.file:
@@ -57,7 +75,7 @@ class ReportSink:
             self._show(text)
 
     def _show(self, text: str) -> None:
-        """Print; where that fails, the images are still made."""
+        """Print; if that fails, the remaining images are still filtered."""
         try:
             say(text, end="", file=self.stream)
             if self.stream is not None:
@@ -81,14 +99,14 @@ class ReportSink:
                 return "".join(report.as_json() + "\n" for report in reports)
             case "csv":
                 first = not self.count
-                return "".join(each.as_csv(first and not place) for place, each in enumerate(reports))
+                return "".join(report.as_csv(first and not row) for row, report in enumerate(reports))
         return ""
 
     def close(self) -> None:
         """Write the file.
 
         Raises:
-            OutputError: it cannot be written, or reports could not be printed.
+            OutputError: the file cannot be written, or reports could not be printed.
         """
         if self.broken:
             raise OutputError(f"standard output: {self.broken}")

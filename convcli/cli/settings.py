@@ -1,4 +1,4 @@
-"""Options as the settings of a run."""
+"""From the options of a command line and its kernels to the settings of a run."""
 
 from __future__ import annotations
 
@@ -7,69 +7,168 @@ import re
 from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, Final
 
 import numpy as np
 
-from convcli.cli.options import was_given
+from convcli.cli.arguments import FilterOptions
 from convcli.core.errors import ArgumentError, ConvcliError, failure_message
+from convcli.core.frozen import replace
 from convcli.files.input import STREAM, Input
 from convcli.formats import registry
 from convcli.formats.header import Coding, Header
 from convcli.geometry.axes import LARGEST, Axis, parse_sizes, per_axis
+from convcli.geometry.conventions import convention, padding_like, refusal
 from convcli.geometry.padding import Padding
 from convcli.kernels.bank import combined, joined
+from convcli.kernels.describe import layer_text
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.readers.registry import exists
+from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
 
-SHARED: Final = (
-    "stride",
-    "dilation",
-    "channels",
-    "groups",
-    "mapping",
-    "force",
-    "method",
-    "threads",
-    "max_pixels",
-    "alpha",
-    "linear",
-    "depth",
-    "strip",
-    "frames",
-    "colormap",
-)
-"""Options that are settings of the same name."""
 
+def settings_of(options: FilterOptions, kernel: Kernel, output: OutputSpec | None = None) -> Settings:
+    """The settings of one kernel's results.
 
-def settings_of(given: dict[str, Any], kernel: Kernel, output: OutputSpec | None = None) -> Settings:
-    """What a command's options say of one kernel's results; those that it has not are the defaults."""
-    given, layered = _layered(given, kernel)
-    adjusted, note = _adjusted(given, kernel)
-    padding, flip, convention = conventional(given, adjusted.size)
-    same = {name: given[name] for name in SHARED if name in given}
+    Raises:
+        ArgumentError: options that contradict each other, the kernel's layer, or the library of ``--like``.
+    """
+    options, kernel, layer_note = _with_layer(options, kernel)
+    adjusted, scale_note = _adjusted(options, kernel)
+    padding, flip, convention_note = resolve_padding(options, adjusted.size)
+    notes = (*kernel.about.notes, layer_note, scale_note, convention_note)
     return Settings(
         kernel=adjusted,
+        stride=options.stride,
         padding=padding,
+        dilation=options.dilation,
         flip=flip,
-        notes=tuple(text for text in (*kernel.about.notes, layered, note, convention) if text),
-        stack=bool(given.get("stack")) or given.get("combine") == "stack",
+        channels=options.channels,
+        groups=options.groups,
+        mapping=options.mapping or Mapping(),
         output=output or OutputSpec(),
-        double=given.get("precision") == "double",
-        coding=coding_of(given),
-        **same,
+        force=options.force,
+        double=options.precision == "double",
+        method=options.method,
+        threads=options.threads,
+        max_pixels=options.max_pixels,
+        max_memory=options.max_memory,
+        alpha=options.alpha,
+        linear=options.linear,
+        depth=options.depth,
+        strip=options.strip,
+        frames=options.frames,
+        stack=options.stack or options.combine == "stack",
+        colormap=options.colormap,
+        coding=Coding(options.quality, options.png == "small"),
+        notes=tuple(note for note in notes if note),
     )
+
+
+def settings_of_kernels(
+    options: FilterOptions, kernels: Sequence[Kernel], output: OutputSpec | None = None
+) -> list[Settings]:
+    """The settings of each kernel's results, or of all kernels as one bank where maps are joined."""
+    if options.stack and options.combine not in (None, "stack"):
+        raise ArgumentError(
+            f"--stack keeps the maps and --combine {options.combine} merges them; use one of the two"
+        )
+    if len(kernels) > 1 and (options.stack or options.combine):
+        kernels = [joined(kernels)]
+    return [settings_of(options, kernel, output) for kernel in _uniquely_named(kernels)]
+
+
+def _uniquely_named(kernels: Sequence[Kernel]) -> list[Kernel]:
+    """Kernels with a number after a name that an earlier one has, because results are named after them."""
+    unique: list[Kernel] = []
+    for kernel in kernels:
+        taken = {earlier.name for earlier in unique}
+        names = chain([kernel.name], (f"{kernel.name}-{number}" for number in count(2)))
+        unique.append(kernel.named(next(name for name in names if name not in taken)))
+    return unique
+
+
+def resolve_padding(options: FilterOptions, window: tuple[int, int]) -> tuple[Padding, bool, str]:
+    """Padding, whether the kernel is rotated by 180°, and a note, in the words of ``--like`` if it is given.
+
+    Raises:
+        ArgumentError: padding that does not parse, or a layer that the library refuses.
+    """
+    like, explicit = options.like, options.explicit
+    if not like:
+        return Padding.parse(options.padding), options.flip, ""
+    stride, dilation = per_axis("stride", options.stride, 2), per_axis("dilation", options.dilation, 2)
+    text = options.padding if "padding" in explicit else None
+    if options.layer and text is None:
+        padding = Padding.parse(options.padding)  # the layer's own
+    else:
+        padding = padding_like(like, text, window, stride, dilation)
+    axes = [Axis(LARGEST, *axis) for axis in zip(window, stride, dilation, strict=True)]
+    reason = refusal(like, "conv", axes, padding.fill)
+    if reason:
+        raise ArgumentError(f"{reason} (--like {like})")
+    rules = convention(like, text)
+    flip = options.flip if "flip" in explicit else rules.turned
+    return padding, flip, f"padding and kernel direction as in {rules.operation}"
+
+
+def _with_layer(options: FilterOptions, kernel: Kernel) -> tuple[FilterOptions, Kernel, str]:
+    """Options and kernel with what the layer of the weights says, if ``--layer`` asks for it; and a note."""
+    layer = kernel.layer
+    if layer is None:
+        if options.layer:
+            raise ArgumentError(f"kernel {kernel.name} does not come from a layer, so --layer has no effect")
+        return options, kernel, ""
+    if not options.layer:
+        return options, kernel, f"the weights belong to a layer ({layer_text(layer)}), which --layer applies"
+    changes = {"dilation": layer.dilation, "groups": layer.groups}
+    if layer.padding:
+        changes |= {"stride": layer.stride, "padding": layer.padding}
+    else:
+        _check_explicit(options, kernel)
+    changes = {name: value for name, value in changes.items() if name not in options.explicit}
+    if layer.bias and "bias" not in options.explicit:
+        kernel = kernel.biased(layer.bias)  # one for each map, before they are combined
+    return replace(options, **changes), kernel, f"as in the layer: {layer_text(layer)}"
+
+
+def _check_explicit(options: FilterOptions, kernel: Kernel) -> None:
+    """Refuse ``--layer`` without the stride and padding that the kernel's file does not state."""
+    missing = [f"--{name}" for name in ("stride", "padding") if name not in options.explicit]
+    if missing:
+        raise ArgumentError(
+            f"kernel {kernel.name}: its file states no stride or padding, so --layer also needs "
+            f"{' and '.join(missing)} (such as --stride 1 --padding 1)"
+        )
+
+
+def _adjusted(options: FilterOptions, kernel: Kernel) -> tuple[Kernel, str]:
+    """The kernel with ``--combine``, ``--scale`` and ``--bias``, and a note on a scale without effect."""
+    how = options.combine or ("stack" if options.stack else None)
+    kernel = combined(kernel, how) if how else kernel
+    kernel, note = _scaled(kernel, options)
+    return (kernel if options.bias is None else kernel.biased(options.bias)), note
+
+
+def _scaled(kernel: Kernel, options: FilterOptions) -> tuple[Kernel, str]:
+    scale = options.scale
+    if scale == "none":
+        return kernel, ""
+    if not isinstance(scale, str):
+        return kernel.scaled(scale), ""
+    scaled = kernel.per_gain() if scale == "gain" else kernel.normalized(scale)
+    reason = "the kernel states no gain" if scale == "gain" else "the weights sum to 0"
+    return scaled, f"--scale {scale} has no effect: {reason}" if scaled is kernel else ""
 
 
 def header_of(size: str) -> Header:
     """The header of an image file, or of an 8-bit image of a typed size: ROWSxCOLUMNS[xCHANNELS].
 
-    What looks like a size is one, also where a file has that name: ``./512x512`` is the file.
+    Text that looks like a size is one, even if a file has that name: ``./512x512`` is the file.
 
     Raises:
-        ConvcliError: neither, or a file that is no image.
+        ConvcliError: neither a size nor an image.
     """
     if size != STREAM and (re.fullmatch(r"[\d\s,x×X.+-]*", size) or not _names_file(size)):
         rows, columns, channels = (*parse_sizes("size", size, (2, 3), "x"), 1)[:3]
@@ -83,98 +182,3 @@ def header_of(size: str) -> Header:
 
 def _names_file(text: str) -> bool:
     return os.sep in text or bool(Path(text).suffix) or exists(text)
-
-
-def coding_of(given: dict[str, Any]) -> Coding:
-    """How files are coded, as a command's options say."""
-    return Coding(given.get("quality"), given.get("png") == "small")
-
-
-def each_settings(
-    given: dict[str, Any], kernels: Sequence[Kernel], output: OutputSpec | None = None
-) -> list[Settings]:
-    """What a command's options say of several kernels: results of each, or of all as one bank."""
-    if given.get("stack") and given.get("combine") not in (None, "stack"):
-        raise ArgumentError(f"--stack keeps maps apart, --combine {given['combine']} makes one of them")
-    if len(kernels) > 1 and (given.get("stack") or given.get("combine")):
-        kernels = [joined(kernels)]
-    return [settings_of(given, kernel, output) for kernel in _told_apart(kernels)]
-
-
-def _told_apart(kernels: Sequence[Kernel]) -> list[Kernel]:
-    """Kernels with a number behind a name that an earlier one has, because results are named after them."""
-    found: list[Kernel] = []
-    for kernel in kernels:
-        taken = {other.name for other in found}
-        names = chain([kernel.name], (f"{kernel.name}-{number}" for number in count(2)))
-        found.append(kernel.named(next(name for name in names if name not in taken)))
-    return found
-
-
-def conventional(given: dict[str, Any], kernel: tuple[int, int]) -> tuple[Padding, bool, str]:
-    """Padding, whether the kernel is turned, and a note, as --like reads the other options."""
-    like = given["like"]
-    if not like:
-        return given["padding"], given["flip"], ""
-    from convcli.geometry.conventions import convention, padding_like, refusal
-
-    stride, dilation = (per_axis(name, given[name], 2) for name in ("stride", "dilation"))
-    text = given["padding"] if was_given("padding") else None
-    said = convention(like, text)
-    if given.get("layer") and text is None:  # the layer's own
-        padding = given["padding"]
-    else:
-        padding = padding_like(like, text, kernel, stride, dilation)
-    axes = [Axis(LARGEST, *axis) for axis in zip(kernel, stride, dilation, strict=True)]
-    reason = refusal(like, "conv", axes, padding.fill)
-    if reason:
-        raise ArgumentError(f"{reason} (--like {like})")
-    flip = given["flip"] if was_given("flip") else said.turned
-    return padding, flip, f"padding and direction as {said.operation} has them"
-
-
-def _adjusted(given: dict[str, Any], kernel: Kernel) -> tuple[Kernel, str]:
-    """The kernel with --combine, --scale and --bias, and what a person should know of that."""
-    scale, bias = given.get("scale", "none"), given.get("bias")
-    if isinstance(bias, tuple):  # a layer's, one for each map before they are combined
-        kernel, bias = kernel.biased(bias), None
-    how = given.get("combine") or ("stack" if given.get("stack") else None)
-    kernel = combined(kernel, how) if how else kernel
-    note = ""
-    if scale in ("sum", "abs", "gain"):
-        scaled = kernel.per_gain() if scale == "gain" else kernel.normalized(scale)
-        reason = "the kernel states no gain" if scale == "gain" else "the weights sum to 0"
-        note = f"{reason}, so --scale changed nothing" if scaled is kernel else ""
-        kernel = scaled
-    elif scale != "none":
-        kernel = kernel.scaled(scale)
-    return (kernel if bias is None else kernel.biased(bias)), note
-
-
-def _layered(given: dict[str, Any], kernel: Kernel) -> tuple[dict[str, Any], str]:
-    """The options with what the layer of the weights says, where --layer asks for it."""
-    layer = kernel.layer
-    if layer is None:
-        if given.get("layer"):
-            raise ArgumentError(
-                f"kernel {kernel.name} comes from no layer, so --layer has nothing to take over"
-            )
-        return given, ""
-    from convcli.geometry.padding import Padding
-    from convcli.kernels.describe import layer_text
-
-    if not given.get("layer"):
-        return given, f"the weights belong to a layer ({layer_text(layer)}), which --layer applies"
-    missing = [f"--{name}" for name in ("stride", "padding") if not (layer.padding or was_given(name))]
-    if missing:
-        raise ArgumentError(
-            f"kernel {kernel.name}: its file states no stride or padding, so --layer also takes "
-            f"{' and '.join(missing)} (such as --stride 1 --padding 1)"
-        )
-    said: dict[str, Any] = {"dilation": layer.dilation, "groups": layer.groups}
-    if layer.padding:
-        said |= {"stride": layer.stride, "padding": Padding.parse(layer.padding)}
-    if layer.bias:
-        said["bias"] = layer.bias
-    said = {key: value for key, value in said.items() if not was_given(key)}
-    return {**given, **said}, f"as the layer does it: {layer_text(layer)}"

@@ -1,141 +1,181 @@
-"""``convcli shape``: sizes without a picture, for one layer or a chain."""
+"""``convcli shape``: sizes of feature maps, for one layer or a chain of layers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from convcli.cli import options
+from convcli.cli.arguments import FilterOptions, parse
+from convcli.cli.command import MAIN, Command, option
 from convcli.cli.console import say
+from convcli.cli.types import Value, load
+from convcli.core.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convcli.layers.chain import LayerSpec, Shape
 
+_DEFAULT: Final = " (the default; layers often use valid)"
 
-@click.command()
-@click.argument("size", metavar="ROWSxCOLUMNS[xCHANNELS]|IMAGE")
-@click.option(
+
+@click.command(cls=Command)
+@click.argument("size", metavar="ROWSxCOLUMNS[xCHANNELS]|IMAGE", type=Value("SIZE"))
+@option(
     "-k",
     "--kernel",
-    metavar="ROWSxCOLUMNS[xMAPS]|KERNEL",
-    help="The window's size, or a kernel.",
+    heading=MAIN,
+    type=Value("ROWSxCOLUMNS[xMAPS]|KERNEL", vocabulary="kernel", files=True),
+    help="Size of the window, or a kernel as apply takes it",
 )
-@options.kernel_path
-@click.option(
+@option(
     "--layer",
     "layers",
+    heading=MAIN,
     multiple=True,
-    metavar="LAYER",
-    help="ROWSxCOLUMNSxMAPS, depthwise3x3, pool2x2 (the maximum) or avgpool2x2, with stride=, padding=, "
-    "dilation=, groups=, bias=no and ceil=yes behind commas. Again for each further layer.",
+    type=Value("LAYER"),
+    help="Layer such as 3x3x16,stride=2 or pool2x2; repeat it for a chain",
+    details="A layer is ROWSxCOLUMNSxMAPS, depthwise3x3, pool2x2 (maximum) or avgpool2x2, with stride=, "
+    "padding=, dilation=, groups=, bias=no and ceil=yes after commas.",
 )
-@options.like
-@options.stride
-@options.padding
-@options.dilation
-@options.flip
-@click.option("--report", type=options.Choice(["text", "json"], case_sensitive=False), default="text")
-def shape(size: str, kernel: str | None, layers: tuple[str, ...], **given: Any) -> None:
-    """The shape of a feature map, with its formula, its cost and its code, without decoding an image.
+@options.window
+@options.kernel_path
+@options.text_or_json
+def shape(
+    size: str,
+    kernel: str | None,
+    layers: tuple[str, ...],
+    kernel_path: tuple[str, ...],
+    report: str,
+    **parameters: Any,
+) -> None:
+    """Compute the shape of a feature map, without reading pixels.
 
     \b
-      convcli shape 512x512 --kernel 3x3 --stride 2,1 --padding valid
+      convcli shape 512x512 -k 3x3 --stride 2,1 --padding valid
       convcli shape 224x224x3 --layer 7x7x64,stride=2,padding=3 --layer pool3x3,stride=2
       convcli shape 224x224x3 --layer 3x3x32,padding=same --like torch
-      convcli shape photo.png --kernel 5x5 --stride 2
+      convcli shape photo.png -k 5x5 --stride 2
 
-    Of an image file, the header gives rows, columns and channels. Sizes and strides are 3x3 or 3,3 alike.
+    The report has the formula, the cost, and the same layer as code of other libraries. Of an IMAGE, only the
+    header is read.
 
-    --kernel has the options of apply and its padding, same:reflect. A --layer has its own behind commas; its
-    padding is valid, and a pool's stride its size, unless --like says otherwise.
+    --kernel takes the options below, and its padding is same:reflect by default. A --layer takes its own
+    after commas; its padding is valid by default, and the stride of a pool is its size, unless --like says
+    otherwise.
     """
     from convcli.cli.settings import header_of
     from convcli.core.tables import to_json
     from convcli.layers.chain import chain
     from convcli.layers.report import as_dict, as_text
 
-    if (kernel is None) == (not layers):
-        raise click.UsageError("--kernel or --layer is needed, and not both")
+    window = parse(FilterOptions, parameters)
     header = header_of(size)
-    channels = header.channels
-    asked = _layers(layers) if kernel is None else [_layer(kernel, channels, given)]
-    shapes = list(chain((header.rows, header.columns), channels, asked, given["like"]))
-    if given["report"] == "json":
+    specs = _specs(kernel, layers, kernel_path, header.channels, window)
+    shapes = list(chain((header.rows, header.columns), header.channels, specs, window.like))
+    if report == "json":
         say(to_json(as_dict(shapes)))
         return
-    by_default = kernel is not None and not options.was_given("padding") and not given["like"]
-    said = [f"{found.padding}{_DEFAULT if by_default else ''}" for found in shapes]
-    others = _other_paddings(shapes[0]) if kernel is not None and not given["like"] else ""
-    say(as_text(shapes, said, others), end="")
+    by_default = kernel is not None and "padding" not in window.explicit and not window.like
+    paddings = [f"{shape.padding}{_DEFAULT if by_default else ''}" for shape in shapes]
+    others = _other_paddings(shapes[0]) if kernel is not None and not window.like else ""
+    say(as_text(shapes, paddings, others), end="")
 
 
-_DEFAULT = " (the default; layers often use valid)"
-
-
-def _layers(texts: Sequence[str]) -> list[LayerSpec]:
+def _specs(
+    kernel: str | None,
+    layers: Sequence[str],
+    kernel_path: Sequence[str],
+    channels: int,
+    options: FilterOptions,
+) -> list[LayerSpec]:
+    """The layers of the chain, or the one that ``--kernel`` and the options with it mean."""
     from convcli.layers.chain import LayerSpec
 
+    if kernel is not None and layers:
+        raise click.UsageError("--kernel and --layer cannot be combined; use one of the two")
+    if kernel is not None:
+        return [_spec(_Window.of(kernel, kernel_path), channels, options)]
+    if not layers:
+        raise click.UsageError("missing option -k/--kernel or --layer")
     for name in ("stride", "padding", "dilation", "flip"):
-        if options.was_given(name):
-            raise click.UsageError(f"--{name} goes with --kernel; a --layer says it behind a comma: {name}=…")
-    return [LayerSpec.parse(text) for text in texts]
+        if name in options.explicit:
+            raise click.UsageError(f"--{name} goes with --kernel; in a --layer, write {name}=… after a comma")
+    return [LayerSpec.parse(text) for text in layers]
 
 
-def _layer(kernel: str, channels: int, given: dict[str, Any]) -> LayerSpec:
-    """The layer that --kernel and the options beside it mean."""
+def _spec(window: _Window, channels: int, options: FilterOptions) -> LayerSpec:
+    from convcli.geometry.padding import Padding
     from convcli.layers.chain import LayerSpec
 
-    window, inputs, maps, combined = _window(kernel)
-    if inputs not in (None, channels):
-        raise click.BadParameter(
-            f"it takes {inputs} input channels, the picture has {channels}", param_hint="--kernel"
+    if window.inputs not in (None, channels):
+        raise click.UsageError(
+            f"the kernel takes {window.inputs} input channels, but the image has {channels}"
         )
-    strides = given["stride"] * 2 if len(given["stride"]) == 1 else given["stride"]
+    like, explicit = options.like, options.explicit
+    padding = options.padding if like else str(Padding.parse(options.padding))
+    layered = bool(window.maps) or (channels == 1 and window.combined == 1)
     return LayerSpec(
-        "conv" if maps or (channels == 1 and combined == 1) else "each",
-        window,
-        maps or 1,
-        stride=strides,
-        padding=str(given["padding"]) if options.was_given("padding") or not given["like"] else None,
-        dilation=given["dilation"] * 2 if len(given["dilation"]) == 1 else given["dilation"],
+        "conv" if layered else "each",
+        window.size,
+        window.maps or 1,
+        stride=_pair(options.stride),
+        padding=padding if "padding" in explicit or not like else None,
+        dilation=_pair(options.dilation),
         bias=False,
-        flip=given["flip"] if options.was_given("flip") or not given["like"] else None,
-        combined=combined,
+        flip=options.flip if "flip" in explicit or not like else None,
+        combined=window.combined,
     )
 
 
-def _window(text: str) -> tuple[tuple[int, ...], int | None, int | None, int]:
-    """(rows, columns) of ``3x3`` or of a kernel, channels in and out if it says them, kernels of a set."""
-    import re
-
-    from convcli.geometry.axes import parse_sizes
-
-    if re.fullmatch(r"-?\d+(\s*[,x×]\s*-?\d+)*", text.strip().casefold()):
-        numbers = parse_sizes("kernel", text, (1, 2, 3), "x")
-        if len(numbers) == 1:
-            return numbers * 2, None, None, 1
-        return numbers[:2], None, numbers[2] if len(numbers) == 3 else None, 1
-    kernel = options.load(text)
-    if kernel.combine:
-        return kernel.size, None, None, kernel.maps
-    if kernel.weights.ndim != 4:
-        return kernel.size, None, None, 1
-    return kernel.size, kernel.tensor_shape[2], kernel.maps, 1
+def _pair(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    return sizes * 2 if len(sizes) == 1 else sizes
 
 
-def _other_paddings(found: Shape) -> str:
+@frozen
+class _Window:
+    """A kernel's sizes.
+
+    Attributes:
+        size: (rows, columns).
+        inputs, maps: channels in and out, if the kernel states them.
+        combined: how many kernels are combined into one map.
+    """
+
+    size: tuple[int, ...]
+    inputs: int | None = None
+    maps: int | None = None
+    combined: int = 1
+
+    @classmethod
+    def of(cls, text: str, kernel_path: Sequence[str]) -> _Window:
+        """The window of ``3``, ``3x3``, ``3x3x16`` or of a kernel."""
+        from convcli.geometry.axes import parse_sizes
+
+        if re.fullmatch(r"-?\d+(\s*[,x×]\s*-?\d+)*", text.strip().casefold()):
+            rows, *rest = parse_sizes("kernel", text, (1, 2, 3), "x")
+            return cls((rows, rest[0] if rest else rows), maps=rest[1] if len(rest) == 2 else None)
+        kernel = load(text, kernel_path).kernel
+        if kernel.combine:
+            return cls(kernel.size, combined=kernel.maps)
+        if kernel.weights.ndim != 4:
+            return cls(kernel.size)
+        return cls(kernel.size, kernel.tensor_shape[2], kernel.maps)
+
+
+def _other_paddings(shape: Shape) -> str:
     """What the named amounts of padding would give."""
     from convcli.geometry.axes import geometry
     from convcli.geometry.padding import Padding
 
-    shape, layer, parts = found.geometry, found.layer, []
+    sizes, layer, parts = shape.geometry, shape.layer, []
     for amount in ("valid", "same", "full"):
         try:
-            other = geometry(shape.input, shape.kernel, layer.stride or 1, Padding(amount), layer.dilation)
+            padded = geometry(sizes.input, sizes.kernel, layer.stride or 1, Padding(amount), layer.dilation)
         except ValueError:
             continue
-        parts.append(f"{amount} {'×'.join(map(str, other.output))}")
+        parts.append(f"{amount} {'×'.join(map(str, padded.output))}")
     return ", ".join(parts)

@@ -1,33 +1,35 @@
-"""``convcli view``: pictures in the terminal."""
+"""``convcli view``: images in the terminal."""
 
 from __future__ import annotations
 
 import click
 
 from convcli.cli import options
+from convcli.cli.command import DRAWING, Command, option
 from convcli.cli.console import say, send, tell
+from convcli.cli.types import Choice, Value
 
 
-@click.command()
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option(
+@click.command(cls=Command)
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=Value("IMAGE", files=True))
+@option(
     "--as",
-    "way",
-    type=options.Choice(["blocks", "kitty", "iterm2"], case_sensitive=False),
-    help="Half blocks, or a terminal's own protocol, also where there is no terminal. Default: what the "
-    "environment says.",
+    "protocol",
+    heading=DRAWING,
+    type=Choice(["blocks", "kitty", "iterm2"]),
+    help="Draw with half blocks or a terminal's protocol (default: detected)",
 )
 @options.max_pixels
-def view(images: tuple[str, ...], way: str | None, max_pixels: int | None) -> None:
-    """Show each IMAGE in the terminal, as large as it fits; of several frames the first.
-
-    An IMAGE of - is standard input. Nothing is shown where standard output is not a terminal,
-    unless --as says how.
+def view(images: tuple[str, ...], protocol: str | None, max_pixels: int | None) -> None:
+    """Show images in the terminal.
 
     \b
       convcli view photo.png
       convcli apply photo.png -k sobel-x -o - | convcli view -
       convcli view --as blocks photo.png | less -R
+
+    Each IMAGE (- is standard input) is reduced to fit; of several frames the first is shown. If standard
+    output is not a terminal, nothing is shown without --as.
     """
     from convcli.core.errors import ConvcliError, failure_message
     from convcli.files.input import Input
@@ -35,13 +37,13 @@ def view(images: tuple[str, ...], way: str | None, max_pixels: int | None) -> No
     from convcli.visualize.display import to_display
     from convcli.visualize.terminal import NOTHING_SHOWN, detect_terminal, terminal_text
 
-    terminal = detect_terminal(way or "")
+    terminal = detect_terminal(protocol or "")
     failed = 0
     for image in images:
         try:
-            with Input.open(image) as opened:
-                picture = formats.open_input(opened, max_pixels)[0]
-                pixels = to_display(picture.pixels(), picture.header.bands)
+            with Input.open(image) as file:
+                opened = formats.open_input(file, max_pixels)[0]
+                pixels = to_display(opened.pixels(), opened.header.bands)
         except (ConvcliError, MemoryError) as error:
             if len(images) == 1:
                 raise ConvcliError(failure_message(image, error)) from error

@@ -1,4 +1,4 @@
-"""Words that options complete, by the option's name; written by `python -m tools.generate`."""
+"""The words that options take and complete; written by `python -m tools.generate`."""
 
 from __future__ import annotations
 
@@ -170,6 +170,23 @@ WORDS: Final = {
         "same-lower": "",
         "full": "",
     },
+    "like": {
+        "keras": "",
+        "torch": "",
+        "onnx": "",
+        "scipy": "",
+        "opencv": "",
+    },
+    "combine": {
+        "l2": "",
+        "l1": "",
+        "linf": "",
+        "max": "",
+        "min": "",
+        "argmax": "",
+        "sum": "",
+        "stack": "",
+    },
     "map": {
         "auto": "",
         "clip": "",
@@ -177,6 +194,11 @@ WORDS: Final = {
         "signed": "",
         "stretch": "",
         "raw": "",
+    },
+    "colormap": {
+        "gray": "",
+        "viridis": "",
+        "diverging": "",
     },
     "method": {
         "auto": "",
@@ -201,6 +223,14 @@ WORDS: Final = {
         "mkv": "",
         "mp4": "",
     },
+    "form": {
+        "yaml": "",
+        "json": "",
+        "csv": "",
+        "mat": "",
+        "imagemagick": "",
+        "npy": "",
+    },
     "tag": {
         "basis": "",
         "blur": "",
@@ -217,4 +247,4 @@ WORDS: Final = {
     },
 }
 FILLS: Final = ("zero", "edge", "reflect", "symmetric", "wrap")
-"""What stands behind the colon of a padding."""
+"""What follows the colon of a padding."""

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The settings of a run, as one frozen value."""
 
 from __future__ import annotations
 
@@ -12,18 +12,29 @@ from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
 
 GRAY: Final = "gray"
-"""The colour map that leaves pixels as they are."""
-
+"""The color map that leaves pixels as they are."""
 
 PHOTOGRAPH: Final = Padding.parse("same:reflect")
+"""The padding of images: they keep their size, without dark edges."""
+"""The padding of images: they keep their size, without dark edges."""
 
 
 @frozen(eq=False)
 class Settings:
-    """What to do with every picture of a run; the words are those of the command line.
+    """What to do with every image of a run, for one kernel; the names are those of the command line.
 
-    ``frames`` are those of a file of several, ``stack`` puts all maps into one file, as pages of a TIFF
-    or channels of an array, ``colormap`` colours maps of one channel, and ``notes`` go into every report.
+    Attributes:
+        stride, dilation: one integer for all axes, or one for each.
+        flip: whether the kernel is rotated by 180°.
+        channels: ``each``, ``gray`` or ``sum``; None lets the kernel decide.
+        force: whether existing files may be replaced.
+        double: whether sums that are not exact are computed in float64.
+        threads: None for one per CPU.
+        max_pixels, max_memory: limits in pixels and bytes; None for those of the readers, and for no limit.
+        frames: those of an animation or a file of pages.
+        stack: whether all maps go to one file, as pages of a TIFF or channels of an array.
+        colormap: colors of maps of one channel.
+        notes: sentences that go into every report.
     """
 
     kernel: Kernel

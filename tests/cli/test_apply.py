@@ -483,7 +483,7 @@ def test_pipes_and_devices_are_written_to_not_replaced(run, tmp_path, picture):
 def test_notes_and_contradictions(run, picture, tmp_path):
     """A sum of 0 cannot scale; a suffix and a format must agree; channels count in the mapping."""
     text = run("apply", picture, "-k", "sobel-x", "--scale", "sum").text
-    assert "the weights sum to 0, so --scale changed nothing" in text
+    assert "--scale sum has no effect: the weights sum to 0" in text
     result = run("apply", picture, "-k", "box3", "-o", tmp_path / "a.png", "--format", "jpeg")
     assert "the suffix .png means png, but --format is jpeg" in result.err
     assert "-o is empty" in run("apply", picture, "-k", "box3", "-o", "").err

@@ -47,13 +47,13 @@ MISTAKES = {
     "template attribute": (["-k", "box3", "-o", "{stem.__class__}.png"], "is not one of {dir}, {stem}"),
     "template brace": (["-k", "box3", "-o", "{stem.png"], "output template"),
     "long name": (["-k", "box3", "-o", "x" * 300 + ".png"], "File name too long"),
-    "threads": (["-k", "box3", "--threads", "0"], "0 is not in the range"),
+    "threads": (["-k", "box3", "--threads", "0"], "--threads: 0 is not allowed (allowed: 1 to 1024)"),
     "max pixels": (["-k", "box3", "--max-pixels", "1e5"], "allowed: 100000 (--max-pixels)"),
     "option": (
         ["-k", "box3", "--stirde", "2"],
-        "no option is called '--stirde' (did you mean --stride?)",
+        "no such option: --stirde (did you mean --stride?)",
     ),
-    "no kernel": ([], "Missing option '-k' / '--kernel'"),
+    "no kernel": ([], "missing option -k/--kernel"),
     "channels": (["-k", "random:3x3x3x1,seed=1"], "takes 3 input channels"),
     "preset without a value": (["-k", "box:=3"], "has nothing before ="),
     "too many weights": (["-k", "ones:4096x4096x9x1"], "too many weights"),
@@ -149,7 +149,7 @@ def test_control_characters_in_names_do_not_reach_the_terminal(run, tmp_path):
 def test_commands_and_help(run):
     """A misspelt command suggests; help pages exist for every command; --debug shows the traceback."""
     result = run("aply")
-    assert (result.code, result.err) == (2, "convcli: no command is called 'aply' (did you mean apply?)\n")
+    assert (result.code, result.err) == (2, "convcli: no such command 'aply' (did you mean apply?)\n")
     assert run().text.startswith("Usage: convcli")
     for command in ("apply", "shape", "kernels"):
         assert run(command, "--help").text.startswith(f"Usage: convcli {command}")

@@ -57,21 +57,27 @@ def test_a_suggestion_is_near_or_there_is_none(word, known, told):
 
 
 OPTIONS = {
-    "--blur": "(-k gaussian:SIGMA blurs)",
-    "-blur": "'-blur' (-k gaussian:SIGMA blurs)",
-    "--border": "(--padding AMOUNT:FILL)",
+    "--blur": "--blur; use -k gaussian:SIGMA",
+    "-blur": "-blur; use -k gaussian:SIGMA",
+    "--sigma": "; use -k gaussian:SIGMA",
+    "--sharpen": "; use -k sharpen",
+    "--edge": "; use -k sobel",
+    "--size": "(the size belongs to the kernel: -k box:ROWSxCOLUMNS)",
+    "--kernel-size": "(the size belongs to the kernel: -k box:ROWSxCOLUMNS)",
+    "--border": "; use --padding AMOUNT:FILL",
+    "--border-type": "; use --padding AMOUNT:FILL",
     "--overwrite": "; use --force",
-    "--out": "(-o OUT)",
-    "--in_place": "(-o '{dir}/{stem}{suffix}' --force)",
-    "--grayscale": "(--channels gray)",
+    "--out": "; use -o OUT",
+    "--in_place": "; use -o '{dir}/{stem}{suffix}' --force",
+    "--grayscale": "; use --channels gray",
     "--recursive": "(for folders, convcli batch -r)",
     "--kernal": "(did you mean --kernel?)",
     "--workers": "; use --threads",
-    "--nonsense": "'--nonsense'\n",
-    "-Q": "'-Q'\n",
-    "-1": "'-1' (a kernel of several numbers is one word: quote it)",
-    "-.5": "'-.5' (a kernel of several numbers is one word: quote it)",
-    "-1 0 1": "'-1 0 1'; write [-1 0 1], in brackets",
+    "--nonsense": "--nonsense\n",
+    "-Q": "-Q\n",
+    "-1": "-1 (quote a kernel of several numbers: it is one argument)",
+    "-.5": "-.5 (quote a kernel of several numbers: it is one argument)",
+    "-1 0 1": "-1 0 1; write [-1 0 1], in brackets",
 }
 
 
@@ -80,14 +86,42 @@ def test_options_of_other_tools(run, option):
     """What the command has instead, else a near name, else nothing."""
     ran = run("apply", "a.png", "-k", "box3", option, "2")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert ran.err.startswith("convcli: no option is called ")
+    assert ran.err.startswith("convcli: no such option: ")
     assert OPTIONS[option] in ran.err
 
 
 def test_advice_is_only_of_options_that_the_command_has(run):
-    """The command shape writes nothing and looks at no folder; batch has jobs, apply has threads."""
-    assert "--force" not in run("shape", "5x5", "--overwrite", "-k", "3x3").err
-    assert run("batch", "a", "b", "--workers", "2", "-k", "box3").err.endswith("; use --jobs\n")
+    """Each command is advised by what it has and does; where nothing fits, nothing is said."""
+    for command, option, advice in [
+        ("batch", "--workers", "; use --jobs"),
+        ("shape", "--overwrite", ""),
+        ("shape", "--blur", ""),
+        ("shape", "--kernel-size", "; use -k ROWSxCOLUMNS"),
+        ("explain", "--recursive", ""),
+        ("view", "--blur", ""),
+        ("animate", "--delay", "; use --fps"),
+        ("plan", "--memory", ""),
+    ]:
+        assert run(command, option, "1").err == f"convcli: no such option: {option}{advice}\n"
+    assert run("kernels", "list", "--edge").err.endswith("; use --tag edge\n")
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("aply", " (did you mean apply?)"),
+        ("blur", "; use convcli apply IMAGE -k KERNEL"),
+        ("photo.png", "; to filter an image, use convcli apply IMAGE -k KERNEL"),
+        ("show", "; use convcli view IMAGE"),
+        ("list", "; use convcli kernels list"),
+        ("help", "; use convcli --help"),
+        ("xyzzy", ""),
+    ],
+)
+def test_commands_of_other_tools(run, word, advice):
+    """The command that is meant, else a near name, else nothing."""
+    ran = run(word)
+    assert (ran.code, ran.err) == (2, f"convcli: no such command '{word}'{advice}\n")
 
 
 @pytest.mark.parametrize(
@@ -118,11 +152,11 @@ def test_values_of_other_tools(run, words, told):
     [
         (
             ["batch", "a.png", "x.jpg"],
-            "x.jpg: the DESTINATION of a batch is a folder or a template; for one image",
+            "x.jpg: the DESTINATION of a batch must be a folder or a template; for one image",
         ),
         (
             ["batch", "a.png", "b.png"],
-            "b.png: is a file; the DESTINATION (the last argument or -o) is a folder",
+            "b.png: is a file; the DESTINATION (last argument, or -o) must be a folder",
         ),
         (["batch", "in", "out"], "no images found in any SOURCE; use -r to include subfolders"),
         (["apply", "in"], "in: is a folder; name an image in it, or use convcli batch for all of them"),
@@ -159,7 +193,7 @@ def test_a_batch_takes_its_destination_as_an_option(run, folder):
     assert (folder / "photos.jpg" / "a.box3.png").exists()
 
 
-def test_what_a_folder_leaves_out_is_said(run, folder):
+def test_unsupported_images_of_a_folder_are_counted(run, folder):
     """Images of kinds that are not read, counted; what an extra reads is tried; other files are not."""
     for name in ("x.psd", "y.PSD", "z.svg", "notes.txt", ".hidden.psd", "sub/deep.jp2"):
         (folder / "in" / name).write_bytes(b"?")
@@ -167,5 +201,5 @@ def test_what_a_folder_leaves_out_is_said(run, folder):
     ran = run("batch", "in", "out", "-k", "box3")
     assert "convcli: skipped files of unsupported formats: .psd (2), .svg (1)\n" in ran.err
     assert (ran.code, "convcli: in/film.webm: " in ran.err) == (1, True)
-    assert "left out" not in run("batch", "in", "out", "-k", "box3", "-q").err
+    assert "unsupported" not in run("batch", "in", "out", "-k", "box3", "-q").err
     assert ".jp2 (1), .psd (2)" in run("batch", "-r", "in", "out", "-k", "box3").err

@@ -128,17 +128,17 @@ def test_a_stack_is_one_array(run, tmp_path):
     [
         (
             ("-k", "laplacian4", "--scale", "sum"),
-            "the weights sum to 0, so --scale changed nothing",
+            "--scale sum has no effect: the weights sum to 0",
             0,
         ),
         (
             ("-k", "log:1.5", "--scale", "sum"),
-            "the weights sum to 0, so --scale changed nothing",
+            "--scale sum has no effect: the weights sum to 0",
             0,
         ),
         (
             ("-k", "box3", "--scale", "gain"),
-            "the kernel states no gain, so --scale changed nothing",
+            "--scale gain has no effect: the kernel states no gain",
             1,
         ),
         (("-k", "ones3", "--scale", "sum"), "", 1),

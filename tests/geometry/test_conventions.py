@@ -551,4 +551,4 @@ def test_apply_like(run, tmp_path, gray, like, padding, call):
     assert ran.code == 0, ran.err
     names = {"signal": signal, "ndimage": ndimage, "cv2": cv2, "x": gray.astype(float), "w": w.astype(float)}
     assert np.array_equal(decoded(out), np.clip(eval(call, names), 0, 255))
-    assert "padding and direction as" in ran.text
+    assert "padding and kernel direction as in" in ran.text

@@ -312,7 +312,7 @@ def test_apply_takes_the_layer_over(run, tmp_path, tensors):
     text = run("apply", color, "-k", path, *common).text
     assert "which --layer applies" in text
     text = run("apply", color, "-k", path, "--layer", "--scale", "1/255", *common).text
-    assert "as the layer does it: stride 2,1, padding 1,1,2,2, a bias for each of 4 maps" in text
+    assert "as in the layer: stride 2,1, padding 1,1,2,2, a bias for each of 4 maps" in text
     import imagecodecs
 
     x = imagecodecs.png_decode(color.read_bytes()).astype(np.float64) / 255
@@ -656,8 +656,8 @@ def test_a_layer_without_stride_and_padding_is_not_guessed(run, tmp_path, tensor
     out = ("-o", tmp_path / "o.npy", "-f")
     ran = run(*common, "--layer", *out)
     assert ran.code == 2
-    assert "its file states no stride or padding, so --layer also takes --stride and --padding" in ran.err
-    assert "--layer also takes --stride (" in run(*common, "--layer", "--padding", "1", *out).err
+    assert "its file states no stride or padding, so --layer also needs --stride and --padding" in ran.err
+    assert "--layer also needs --stride (" in run(*common, "--layer", "--padding", "1", *out).err
     assert "stride and padding not stated" in run(*common, *out).text
     text = run(*common, "--layer", "--stride", "2", "--padding", "1", *out).text
     assert "stride     (2, 2)" in text

@@ -716,5 +716,5 @@ def test_a_sum_of_rounding_is_zero(run, picture, tmp_path):
     """``--scale sum`` leaves floats that sum to 0 but for rounding, as ``--map auto`` reads them."""
     np.save(tmp_path / "k.npy", np.array([[-0.1, 0.3, -0.2]], np.float32))
     text = run("apply", picture, "-k", tmp_path / "k.npy", "--scale", "sum", "-o", tmp_path / "o.png").text
-    assert "the weights sum to 0, so --scale changed nothing" in text
+    assert "--scale sum has no effect: the weights sum to 0" in text
     assert "mapping    signed" in text

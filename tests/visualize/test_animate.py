@@ -415,12 +415,15 @@ def test_to_standard_output(run, tmp_path, monkeypatch):
         (["40x40", "-k", "box3", "--every", "2", "-o", "x.gif"], "400 frames; allowed: 100 (--most)"),
         (["40x40", "-k", "box3", "--every", "0", "-o", "x.gif"], "every 0 is not allowed"),
         (["4x4", "-k", "box3", "--at", "9,9", "-o", "x.gif"], "9,9 lies outside the feature map of 4 × 4"),
-        (["4x4", "-k", "box3", "--fps", "0", "-o", "x.gif"], "'0' is not above 0 and up to 50"),
+        (["4x4", "-k", "box3", "--fps", "0", "-o", "x.gif"], "'0' is not a number above 0 and up to 50"),
         (["4x4", "-k", "box3", "--fps", "x", "-o", "x.gif"], "--fps"),
-        (["4x4", "-k", "box3", "--numbers", "x", "-o", "x.gif"], "'x' is not ramp, or a seed from 0"),
+        (
+            ["4x4", "-k", "box3", "--numbers", "x", "-o", "x.gif"],
+            "'x' is not ramp or a seed (an integer from 0)",
+        ),
         (["4x4", "-k", "box9", "--padding", "valid", "-o", "x.gif"], "larger than the padded image"),
         (["none.png", "-k", "box3", "-o", "x.gif"], "none.png: No such file or directory"),
-        (["4x4", "-k", "box3"], "Missing option '-o'"),
+        (["4x4", "-k", "box3"], "missing option -o/--output"),
     ],
 )
 def test_mistakes(run, tmp_path, monkeypatch, arguments, words):

@@ -1,0 +1,228 @@
+"""Option types: how the text of an option becomes a value, and what completes it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+from convcli.cli.vocabulary import FILLS, WORDS
+from convcli.core.frozen import frozen
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from click.shell_completion import CompletionItem
+
+    from convcli.kernels.kernel import Kernel
+
+_UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+class Value(click.ParamType):  # type: ignore[type-arg]  # click 8.2 is not generic
+    """An option's value, parsed by a function and completed from the generated vocabulary.
+
+    While a line is completed (click's ``resilient_parsing``), values stay text: parsing imports NumPy.
+
+    Args:
+        metavar: how help pages show the value: capitals stand for something, small letters for themselves.
+        parse: text to value; it raises `ConvcliError`, or `click.BadParameter` without the option's name.
+        vocabulary: the list of `convcli.cli.vocabulary.WORDS` that completes it.
+        files: whether file names complete it too.
+    """
+
+    def __init__(
+        self, metavar: str, parse: Callable[[str], Any] = str, vocabulary: str = "", *, files: bool = False
+    ) -> None:
+        self.name = metavar
+        self.parse = parse
+        self.vocabulary = vocabulary
+        self.files = files
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return self.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str) or (ctx is not None and ctx.resilient_parsing):
+            return value
+        return self.parsed(value, ctx)
+
+    def parsed(self, text: str, ctx: click.Context | None) -> Any:
+        return self.parse(text)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        items = [CompletionItem(word, help=help_) for word, help_ in self._matching(incomplete)]
+        return [*items, CompletionItem(incomplete, type="file")] if self.files else items
+
+    def _matching(self, incomplete: str) -> list[tuple[str, str]]:
+        words = self.words(incomplete)
+        matching = [word for word in words if word.startswith(incomplete)]
+        if matching == [incomplete] and incomplete.endswith(":"):
+            return []  # a number follows
+        return [(word, words[word]) for word in matching]
+
+    def words(self, incomplete: str) -> Mapping[str, str]:
+        """The words that complete the value, with a description each; ``all`` of ``all|N|A:B``."""
+        if self.vocabulary:
+            return WORDS[self.vocabulary]
+        literals = self.name.split("|")
+        return {word: "" for word in literals if len(literals) > 1 and word.islower()}
+
+
+class PaddingText(Value):
+    """``AMOUNT[:FILL]``, kept as text: what it means depends on ``--like``."""
+
+    def __init__(self) -> None:
+        super().__init__("PADDING", vocabulary="padding")
+
+    def words(self, incomplete: str) -> Mapping[str, str]:
+        amount, colon, _ = incomplete.partition(":")
+        return {f"{amount}:{fill}": "" for fill in FILLS} if colon else super().words(incomplete)
+
+
+@frozen(eq=False)
+class LoadedKernel:
+    """A kernel with the names of the files that it was read from."""
+
+    kernel: Kernel
+    files: tuple[str, ...] = ()
+
+
+class KernelName(Value):
+    """A kernel as `load_kernel` takes it, looked up in the folders of ``--kernel-path`` first."""
+
+    def __init__(self) -> None:
+        super().__init__("KERNEL", vocabulary="kernel", files=True)
+
+    def parsed(self, text: str, ctx: click.Context | None) -> LoadedKernel:
+        return load(text, ctx.params.get("kernel_path", ()) if ctx else ())
+
+
+def load(text: str, kernel_path: Iterable[str] = ()) -> LoadedKernel:
+    """The kernel that a text names.
+
+    Raises:
+        KernelError: no such kernel, or a file that cannot be read.
+    """
+    from convcli.kernels.library import library
+    from convcli.kernels.readers.registry import recorded
+
+    with recorded() as files:
+        kernel = library(tuple(kernel_path)).kernel(text)
+    return LoadedKernel(kernel, tuple(files))
+
+
+class Choice(click.Choice[str]):
+    """One of several words, in any case; an unknown one is met with the nearest."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        super().__init__(list(words), case_sensitive=False)
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        from convcli.cli.suggestions import value_hint
+
+        words = list(self.choices)
+        return f"{value!r} is not one of {', '.join(words)}{value_hint(str(value), words)}"
+
+
+def integer(low: int = 0, high: int | None = None) -> Value:
+    """An integer from ``low`` to ``high``, both included."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            _refuse(f"{text!r} is not an integer")
+        if number < low or (high is not None and number > high):
+            _refuse(f"{number} is not allowed (allowed: {low} {'or more' if high is None else f'to {high}'})")
+        return number
+
+    return Value("N", parse)
+
+
+def sizes(name: str) -> Value:
+    """``N`` or ``ROWS,COLS``, as a tuple of one or two integers from 1."""
+
+    def parse(text: str) -> tuple[int, ...]:
+        from convcli.geometry.axes import parse_sizes
+
+        return parse_sizes(name, text, (1, 2))
+
+    return Value("N|ROWS,COLS", parse)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise click.BadParameter(message)
+
+
+def parse_mapping(text: str) -> Any:
+    """``signed:99%`` and the like as a `Mapping`."""
+    from convcli.pipeline.mapping import Mapping
+
+    return Mapping.parse(text)
+
+
+def parse_number(text: str) -> Fraction:
+    """An exact number: ``0.5``, ``1/3``, ``1e-3``."""
+    from convcli.core import rational
+
+    try:
+        return rational.parse_number(text)
+    except ValueError as error:
+        _refuse(f"{text!r}: {error}")
+
+
+def parse_scale(text: str) -> str | Fraction:
+    """A number, or what weights are divided by: ``sum``, ``abs``, ``gain``."""
+    word = text.casefold()
+    return word if word in ("none", "sum", "abs", "gain") else parse_number(text)
+
+
+def parse_count(text: str) -> int:
+    """A positive integer, also as ``1e9``."""
+    number = float(parse_number(text))
+    if not number.is_integer() or not 1 <= number < math.inf:
+        _refuse(f"{text!r} is not a positive integer")
+    return int(number)
+
+
+def parse_bytes(text: str) -> int:
+    """``2G``, ``500M``, ``1e9``."""
+    word = text.strip().casefold().removesuffix("b")
+    unit = word[-1:] if word[-1:] in _UNITS and not word[-1:].isdigit() else ""
+    try:
+        size = float(word.removesuffix(unit)) * _UNITS[unit]
+    except ValueError:
+        size = 0
+    if not 1 <= size < 2**63:
+        _refuse(f"{text!r} is not a number of bytes, such as 500M or 2G")
+    return int(size)
+
+
+def parse_frames(text: str) -> slice:
+    """``all``, ``3``, ``-1``, ``2:5``, ``:4``."""
+    word = text.strip().casefold()
+    if word == "all":
+        return slice(None)
+    match = re.fullmatch(r"(-?\d{1,9})?(:)?(-?\d{1,9})?", word)
+    if not match or not word.strip(":") or (match[3] and not match[2]):
+        _refuse(f"{text!r} is not all, N or A:B")
+    first = int(match[1]) if match[1] else None
+    if match[2]:
+        return slice(first, int(match[3]) if match[3] else None)
+    return slice(first, None if first == -1 else (first or 0) + 1)
+
+
+def parse_place(text: str) -> tuple[int, int]:
+    """``ROW,COL``, from 0."""
+    if not re.fullmatch(r"\s*\d{1,9}\s*,\s*\d{1,9}\s*", text):
+        _refuse(f"{text!r} is not ROW,COL (integers from 0)")
+    row, column = text.split(",")
+    return int(row), int(column)
