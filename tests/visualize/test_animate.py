@@ -419,7 +419,7 @@ def test_to_standard_output(run, tmp_path, monkeypatch):
         (["4x4", "-k", "box3", "--fps", "x", "-o", "x.gif"], "--fps"),
         (
             ["4x4", "-k", "box3", "--numbers", "x", "-o", "x.gif"],
-            "'x' is not ramp or a seed (an integer from 0)",
+            "'x' is not ramp or a seed",
         ),
         (["4x4", "-k", "box9", "--padding", "valid", "-o", "x.gif"], "larger than the padded image"),
         (["none.png", "-k", "box3", "-o", "x.gif"], "none.png: No such file or directory"),
