@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from convcli.batch.inputs import InputFile, SourceName
     from convcli.batch.manifest import Manifest
     from convcli.batch.resume import RemainingWork
-    from convcli.batch.run import Done
+    from convcli.batch.run import ImageDone
 
 _EVERY: Final = 5.0  # seconds between lines of progress where there is no terminal
 
@@ -305,7 +305,7 @@ class _Progress:
             )
             self.bar.__enter__()
 
-    def add(self, done: Done) -> None:
+    def add(self, done: ImageDone) -> None:
         """Count an image; a failure is reported at once."""
         if done.error:
             self.failed += 1
