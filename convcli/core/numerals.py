@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from fractions import Fraction
+from math import floor, inf, isfinite, log10
+from typing import Final
 
 from convcli.core.rational import Number
+
+DIGITS: Final = 4  # of a rounded number beside an image
+PLAIN_DIGITS: Final = 7  # of the largest numbers there without an exponent
+_SMALLEST_POWER: Final = -3  # of ten, below which a number in a cell has an exponent
+_LONGEST_FORMULA: Final = 9  # characters of a number in a formula that is written in full
+_EXPONENT: Final = re.compile(r"e\+?(−?)0*(?=\d)")
 
 
 def text_of(value: Number) -> str:
@@ -27,8 +36,8 @@ def float_text(value: float) -> str:
 def short(value: Number) -> str:
     """A value in a report: an integer in full, a fraction to six digits."""
     if isinstance(value, Fraction) and value.denominator == 1:
-        return str(value.numerator).replace("-", "−")
-    return f"{float(value):.6g}".replace("-", "−")
+        return with_minus(str(value.numerator))
+    return with_minus(f"{float(value):.6g}")
 
 
 def size_text(count: int) -> str:
@@ -43,3 +52,78 @@ def counted(count: int, noun: str) -> str:
 def grouped(count: int) -> str:
     """A whole number in groups of three digits, from five digits on."""
     return f"{count:,}".replace(",", " ") if count >= 10_000 else str(count)
+
+
+def with_minus(text: str) -> str:
+    """The text of a number with a minus sign (U+2212) in place of hyphens."""
+    return text.replace("-", "−")
+
+
+def as_float(value: Number) -> float:
+    """The nearest float; infinity beyond the range of floats."""
+    try:
+        return float(value)
+    except OverflowError:
+        return inf if value > 0 else -inf
+
+
+def decimal_text(value: Fraction) -> str:
+    """All digits of a fraction that ends within six decimals; empty for others."""
+    ends = 10**6 % value.denominator == 0 and abs(value) < 10**9
+    return with_minus(f"{float(value):.15g}") if ends else ""
+
+
+def formula_text(value: Number) -> str:
+    """A number in a formula: integers, short decimals and fractions in full, others to six digits."""
+    if isinstance(value, Fraction) and value.denominator != 1:
+        text = decimal_text(value) or with_minus(text_of(value))
+        return text if len(text) <= _LONGEST_FORMULA else short(as_float(value))
+    return short(value)
+
+
+def axis_text(value: Number, digits: int = DIGITS) -> str:
+    """A number at an axis or color bar: no exponent from 10 to the power of ``digits`` to 10 million."""
+    large = 10**PLAIN_DIGITS
+    if isinstance(value, Fraction) and value.denominator == 1 and abs(float(value)) < large:
+        return short(value)
+    if float(f"1e{digits}") <= abs(float(value)) < large:
+        return with_minus(f"{float(value):.0f}")
+    return rounded_text(value, digits)
+
+
+def rounded_text(value: Number, digits: int) -> str:
+    """A number to so many digits, with a short exponent such as ``1e7`` or ``2e−5`` where it needs one."""
+    return _EXPONENT.sub(r"e\1", with_minus(f"{float(value):.{digits}g}"))
+
+
+def cell_text(value: Number, digits: int = DIGITS, plain: int = PLAIN_DIGITS) -> str:
+    """A number for a cell: integers of up to ``plain`` digits and short decimals in full, others rounded.
+
+    With four digits and more, a number that is not an integer keeps a decimal.
+    """
+    if isinstance(value, float):
+        return with_minus(f"{value:g}")
+    integer = value.denominator == 1
+    text = str(value.numerator) if integer else decimal_text(value)
+    if not text or len(text.strip("-−")) > (plain if integer else digits + 1):
+        text = _rounded_for_cell(as_float(value), digits, plain)
+    return with_minus(text)
+
+
+def _rounded_for_cell(value: float, digits: int, plain: int) -> str:
+    """The value to so many digits, with an exponent if it is large or small."""
+    if not value or not isfinite(value):
+        return f"{value:g}"
+    power = floor(log10(abs(value)))
+    if not _SMALLEST_POWER <= power < plain:
+        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+        return f"{_without_zeros(mantissa, 0)}e{int(exponent)}"
+    decimals = int(digits >= DIGITS)
+    return _without_zeros(f"{value:.{max(digits - 1 - power, decimals)}f}", decimals)
+
+
+def _without_zeros(text: str, least: int) -> str:
+    """A decimal number without trailing zeros, but with at least so many decimals."""
+    integer, _, decimals = text.partition(".")
+    decimals = decimals.rstrip("0").ljust(least, "0")
+    return f"{integer}.{decimals}" if decimals else integer

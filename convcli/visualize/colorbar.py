@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import pairwise
@@ -13,7 +12,7 @@ import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
-from convcli.core.numerals import short
+from convcli.core.numerals import PLAIN_DIGITS, axis_text, rounded_text
 from convcli.core.rational import Number
 from convcli.pipeline.colormaps import MIDDLE, table
 from convcli.pipeline.mapping import Mapping
@@ -29,8 +28,7 @@ _SMALL: Final = 12  # points
 _SPACE: Final = 10  # pixels between numbers, at least
 _MOST: Final = 7  # numbers at a bar or an axis
 _WHITE: Final = 255
-_PLAIN: Final = 10**7  # values from here on have exponents
-_EXPONENT: Final = re.compile(r"e\+?(−?)0*(?=\d)")
+_PLAIN: Final = 10**PLAIN_DIGITS  # values from here on have exponents
 
 
 @frozen
@@ -80,7 +78,7 @@ class ColorBar:
             end: the share of a number at an end that lies within the bar.
         """
         low, high = map(float, self.ends)
-        first, last = map(short_number, self.ends)
+        first, last = map(axis_text, self.ends)
         if low == high:
             return [(0, first)]
         wanted = _signed(size) if low == -high else size
@@ -104,7 +102,7 @@ class _Tick:
     @classmethod
     def of(cls, value: float, low: float, high: float, length: int, size: Callable[[str], float]) -> _Tick:
         plain = max(abs(low), abs(high)) < _PLAIN
-        text = short_number(exact(value)) if plain else _rounded(value, 4)
+        text = axis_text(exact(value)) if plain else rounded_text(value, 4)
         return cls(round((value - low) / (high - low) * (length - 1)), text, (size(text) + _SPACE) / 2)
 
 
@@ -132,7 +130,7 @@ def text_width(text: str) -> float:
 
 def min_length(bar: ColorBar) -> int:
     """Pixels of a level bar whose ends have room for their numbers."""
-    return math.ceil(sum(text_width(short_number(end)) for end in bar.ends)) + 2 * _SPACE
+    return math.ceil(sum(text_width(axis_text(end)) for end in bar.ends)) + 2 * _SPACE
 
 
 def horizontal(bar: ColorBar, place: tuple[int, int], length: int) -> Iterator[Item]:
@@ -184,18 +182,3 @@ def round_numbers(low: float, high: float, most: int) -> list[float]:
 def exact(value: float) -> Fraction:
     """The fraction that a decimal number is meant as."""
     return Fraction(f"{value:.12g}")
-
-
-def short_number(value: Number, digits: int = 4) -> str:
-    """A value at a bar: integers and what is above 1000 without an exponent, others to so many digits."""
-    if isinstance(value, Fraction) and value.denominator == 1 and abs(float(value)) < _PLAIN:
-        return short(value)
-    if float(f"1e{digits}") <= abs(float(value)) < _PLAIN:
-        return f"{float(value):.0f}".replace("-", "−")
-    return _rounded(value, digits)
-
-
-def _rounded(value: Number, digits: int) -> str:
-    """With an exponent where it has more digits, or is small."""
-    text = f"{float(value):.{digits}g}".replace("-", "−")
-    return _EXPONENT.sub(r"e\1", text)

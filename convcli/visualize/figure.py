@@ -12,10 +12,11 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen
+from convcli.core.numerals import axis_text
 from convcli.core.rational import Number
 from convcli.kernels.kernel import ROUNDING
 from convcli.pipeline.color import white
-from convcli.visualize.colorbar import exact, round_numbers, short_number, vertical, vertical_width
+from convcli.visualize.colorbar import exact, round_numbers, vertical, vertical_width
 from convcli.visualize.display import NARROW, Scale, stretched, without_gray_axis
 from convcli.visualize.kernel_grid import KernelGrid, cell_texts, font_size
 from convcli.visualize.map_set import DisplayMap, MapSet
@@ -105,7 +106,7 @@ def _picture(place: tuple[int, int], pixels: Array, scale: Scale, values: Array 
     yield from framed(place, pixels, scale.zoom)
     if values is not None and scale.box == 1:
         colors = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
-        texts = np.array([short_number(_meant(value)) for value in values.flat], object)
+        texts = np.array([axis_text(_meant(value)) for value in values.flat], object)
         size = font_size(texts.flat, scale.zoom)
         yield from cell_texts(place, texts.reshape(values.shape), colors, scale.zoom, size)
 
@@ -188,12 +189,12 @@ def _facts_of_kernel(map_: DisplayMap) -> str:
     weights = kernel.weights.reshape(-1, kernel.maps)[:, map_.report.index]
     total = kernel.map_sums[map_.report.index]
     meant = 0.0 if abs(total) <= ROUNDING * float(np.abs(weights).sum()) else total
-    return f"{size}, sum {short_number(exact(meant))}"
+    return f"{size}, sum {axis_text(exact(meant))}"
 
 
 def _facts_of_map(map_: DisplayMap) -> str:
     rows, columns = map_.shades.shape[:2]
-    low, high = (short_number(value) for value in (map_.report.low, map_.report.high))
+    low, high = (axis_text(value) for value in (map_.report.low, map_.report.high))
     return f"{rows} × {columns}, values {low} … {high}"
 
 

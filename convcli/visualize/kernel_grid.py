@@ -11,9 +11,8 @@ import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
-from convcli.core.numerals import text_of
+from convcli.core.numerals import axis_text, text_of, with_minus
 from convcli.pipeline.colormaps import diverging
-from convcli.visualize.colorbar import short_number
 from convcli.visualize.map_set import DisplayMap
 from convcli.visualize.panels import MOST_PLANES, framed, planes, text_line
 from convcli.visualize.scene import FAINT, FRAME, INK, Item, Rectangle, Text
@@ -157,8 +156,8 @@ def _range_of(shown: list[Array], share: int) -> str:
         for end in (low, high)
     ]
     if low == high:
-        return f"all {_signed(text_of(ends[0]))}"
-    return f"weights {short_number(ends[0])} … {short_number(ends[1])}"
+        return f"all {with_minus(text_of(ends[0]))}"
+    return f"weights {axis_text(ends[0])} … {axis_text(ends[1])}"
 
 
 def words_of(map_: DisplayMap) -> list[str]:
@@ -166,7 +165,7 @@ def words_of(map_: DisplayMap) -> list[str]:
     settings, report = map_.settings, map_.report
     kernel = settings.kernel
     bias = kernel.biases[min(report.index, kernel.maps - 1)]
-    found = [f"bias {_signed(text_of(bias))}"] if bias else []
+    found = [f"bias {with_minus(text_of(bias))}"] if bias else []
     found += [f"{kernel.combine} of {kernel.maps} maps"] if kernel.combine else []
     found.append("convolution: turned by 180°" if settings.flip else "cross-correlation")
     for name, pair in (("stride", settings.stride), ("dilation", settings.dilation)):
@@ -179,7 +178,9 @@ def _texts(plane: Array, digits: int) -> Array:
     """What is written in each square, with its sign."""
     near = _ROUNDING * float(np.abs(plane).max())
     floats = plane.dtype.kind == "f"
-    texts = [_decimal(float(value), near, digits) if floats else _signed(str(value)) for value in plane.flat]
+    texts = [
+        _decimal(float(value), near, digits) if floats else with_minus(str(value)) for value in plane.flat
+    ]
     return np.array(texts, object).reshape(plane.shape)
 
 
@@ -187,9 +188,5 @@ def _decimal(value: float, near: float, digits: int) -> str:
     """So many digits, more where they are those of a large number."""
     if abs(value) <= near:
         return "0"
-    text = short_number(value, 6)
-    return text if abs(value) >= _LARGE and len(text) <= _SHORT + 1 else short_number(value, digits)
-
-
-def _signed(text: str) -> str:
-    return text.replace("-", "−")
+    text = axis_text(value, 6)
+    return text if abs(value) >= _LARGE and len(text) <= _SHORT + 1 else axis_text(value, digits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from convcli.visualize.colorbar import short_number
+from convcli.core.numerals import axis_text
 from convcli.visualize.display import Scale
 from convcli.visualize.map_set import DisplayMap, MapSet
 from convcli.visualize.panels import Panel, kernel_badges, panel_page
@@ -38,7 +38,7 @@ def _size(map_: DisplayMap) -> str:
 
 def _panel(map_: DisplayMap, scale: Scale, barred: bool, sized: bool) -> Panel:
     """A map with its range, and with its size where others have another."""
-    low, high = (short_number(value) for value in (map_.report.low, map_.report.high))
+    low, high = (axis_text(value) for value in (map_.report.low, map_.report.high))
     note = f"{_size(map_)}, {low} … {high}" if sized else f"{low} … {high}"
     bar = map_.bar if barred else None
     drawn, unseen = kernel_badges(map_.settings.kernel, map_.report.index)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import convcli
+from convcli.core.numerals import axis_text
 from convcli.pipeline.colormaps import COLORMAPS, MIDDLE, diverging, table
 from convcli.pipeline.mapping import Mapping
-from convcli.visualize.colorbar import ColorBar, min_length, round_numbers, short_number, text_width
+from convcli.visualize.colorbar import ColorBar, min_length, round_numbers, text_width
 from tests.conftest import SAMPLES, decoded
 
 SCENE, COLOR = SAMPLES / "scene.png", SAMPLES / "color.png"
@@ -153,7 +154,7 @@ def test_numbers_at_a_bar_are_regular_and_apart(low, high, length):
     bar = ColorBar(Mapping("stretch", Fraction(low), Fraction(high)), 255, "gray")
     length = max(length, min_length(bar))
     first, *inner, last = bar.numbers(length, text_width)
-    assert [(0, short_number(Fraction(low))), (length - 1, short_number(Fraction(high)))] == [first, last]
+    assert [(0, axis_text(Fraction(low))), (length - 1, axis_text(Fraction(high)))] == [first, last]
     values = [float(text.replace("−", "-")) for _, text in inner]
     assert len({round(step, 6) for step in np.diff(values)}) <= 1
     assert low != -high or values == [-value for value in reversed(values)]
@@ -172,7 +173,7 @@ def test_numbers_at_a_bar_are_regular_and_apart(low, high, length):
 )  # fmt: skip
 def test_numbers_are_short(value, text):
     """Digits in full up to seven of them, exponents only beyond."""
-    assert short_number(value) == text
+    assert axis_text(value) == text
 
 
 def test_a_flat_map_has_a_bar_of_one_value(run, tmp_path):

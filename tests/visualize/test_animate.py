@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import convcli
+from convcli.core.numerals import as_float, cell_text
 from convcli.files.input import Input
 from convcli.formats import registry
 from convcli.geometry.border import OUTSIDE, sources
@@ -21,13 +22,11 @@ from convcli.kernels.library import load_kernel
 from convcli.pipeline.settings import Settings
 from convcli.visualize import text as lettering
 from convcli.visualize.animate import cells
-from convcli.visualize.animate.cells import brief
 from convcli.visualize.animate.content import Selection, build_animation
 from convcli.visualize.animate.drawing import EMPTY, frame_pixels, frame_scenes, frame_size
 from convcli.visualize.animate.layout import FrameLayout
 from convcli.visualize.animate.palette import shared_colors
 from convcli.visualize.animate.shapes import number_image
-from convcli.visualize.explain.arithmetic import as_float
 from convcli.visualize.explain.pixel import explain
 from convcli.visualize.explain.text import as_dict
 from convcli.visualize.raster import raster
@@ -145,9 +144,9 @@ def test_what_is_drawn_are_those_numbers():
         assert f"row {row}, column {column}" in texts
         assert scene.title.endswith(f"row {row}, column {column}")
         outputs = [channel.value for _, channel in animation.outputs[:index]]
-        numbers = [brief(value) for value in (*plane.weights.flat, *plane.products.flat, *outputs)]
+        numbers = [cell_text(value) for value in (*plane.weights.flat, *plane.products.flat, *outputs)]
         assert all(texts.count(text) >= numbers.count(text) for text in numbers)
-        assert any(text.endswith(f"= {brief(frame.channel.value)}") for text in texts)
+        assert any(text.endswith(f"= {cell_text(frame.channel.value)}") for text in texts)
 
 
 @pytest.mark.parametrize("source", ["numbers", "image"])
@@ -183,7 +182,7 @@ def test_pixels_are_those_of_the_scenes(source):
 )
 def test_numbers_in_cells(value, digits, text):
     """Integers of seven digits and short decimals in full, others to a few digits."""
-    assert brief(value, digits) == text
+    assert cell_text(value, digits) == text
 
 
 @pytest.mark.parametrize(
@@ -248,7 +247,7 @@ def test_values_beside_pixels(tmp_path):
     for (place, words), moment in zip(FrameLayout(found).captions, found.frames, strict=True):
         row, column = moment.explanation.window.at
         assert place == f"row {row}, column {column}"
-        assert words == f"value {brief(moment.channel.value)}, pixel {moment.channel.pixel}"
+        assert words == f"value {cell_text(moment.channel.value)}, pixel {moment.channel.pixel}"
     with number_image((9, 9), 1) as file:
         numbers = FrameLayout(
             build_animation("x", file, settings, Selection(white=9, at=(2, 2), plain=2**16))

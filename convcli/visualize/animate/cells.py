@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from math import floor, isfinite, log10
 from typing import Final
 
 import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
+from convcli.core.numerals import DIGITS, PLAIN_DIGITS, as_float, cell_text
 from convcli.core.rational import Number
 from convcli.geometry.padding import Pair
 from convcli.pipeline.colormaps import diverging
-from convcli.visualize.explain.arithmetic import as_float, decimal
 from convcli.visualize.scene import FRAME, GROUND, INK, Item, PlacedImage, Rectangle, Text
 from convcli.visualize.text import Ink, width
 
@@ -22,45 +21,9 @@ Bounds = tuple[int, int, int, int]
 
 TEXT: Final = 15  # font size
 LEGIBLE: Final = 11
-DIGITS: Final = 4
-PLAIN: Final = 7  # digits of the largest numbers that are not written as 1.235e7
 _TINY: Final = 9
-_SMALLEST_POWER: Final = -3  # of ten, below which a number is written as 1.235e−4
 _DARK: Final = 124  # grays below it have light numbers
 _MARK: Final = 9  # pixels that a marked rectangle has at least
-
-
-def brief(value: Number, digits: int = DIGITS, plain: int = PLAIN) -> str:
-    """A number for a cell: integers of up to ``plain`` digits and short decimals in full, others rounded.
-
-    With four digits and more, a number that is not an integer keeps a decimal.
-    """
-    if isinstance(value, float):
-        return f"{value:g}".replace("-", "−")
-    integer = value.denominator == 1
-    text = str(value.numerator) if integer else decimal(value)
-    if not text or len(text.strip("-−")) > (plain if integer else digits + 1):
-        text = _rounded(as_float(value), digits, plain)
-    return text.replace("-", "−")
-
-
-def _rounded(value: float, digits: int, plain: int) -> str:
-    """The value to so many digits, with an exponent if it is large or small."""
-    if not value or not isfinite(value):
-        return f"{value:g}"
-    power = floor(log10(abs(value)))
-    if not _SMALLEST_POWER <= power < plain:
-        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
-        return f"{_without_zeros(mantissa, 0)}e{int(exponent)}"
-    decimals = int(digits >= DIGITS)
-    return _without_zeros(f"{value:.{max(digits - 1 - power, decimals)}f}", decimals)
-
-
-def _without_zeros(text: str, least: int) -> str:
-    """A decimal number without trailing zeros, but with at least so many decimals."""
-    integer, _, decimals = text.partition(".")
-    decimals = decimals.rstrip("0").ljust(least, "0")
-    return f"{integer}.{decimals}" if decimals else integer
 
 
 @frozen
@@ -113,14 +76,14 @@ class NumberStyle:
 
     digits: int = DIGITS
     size: int = TEXT
-    plain: int = PLAIN
+    plain: int = PLAIN_DIGITS
 
     @classmethod
     def fitting(cls, values: Iterable[Number], cell: float) -> NumberStyle:
         """The best style of `_STYLES` in which every value fits a cell of so many pixels."""
         distinct = set(values)
         for digits, plain, smallest, edges in _STYLES:
-            widest = max(width(brief(value, digits, plain), TEXT) for value in distinct)
+            widest = max(width(cell_text(value, digits, plain), TEXT) for value in distinct)
             size = min(TEXT, int(TEXT * (cell - edges) / widest))
             if size >= smallest:
                 return cls(digits, size, plain)
@@ -128,12 +91,12 @@ class NumberStyle:
 
     def text(self, value: Number) -> str:
         """The value as it is written in a cell."""
-        return brief(value, self.digits, self.plain)
+        return cell_text(value, self.digits, self.plain)
 
 
 _STYLES: Final = (
-    *((digits, PLAIN, LEGIBLE, 10) for digits in (DIGITS, DIGITS - 1)),
-    *((digits, PLAIN, _TINY, 5) for digits in (DIGITS - 1, DIGITS - 2)),
+    *((digits, PLAIN_DIGITS, LEGIBLE, 10) for digits in (DIGITS, DIGITS - 1)),
+    *((digits, PLAIN_DIGITS, _TINY, 5) for digits in (DIGITS - 1, DIGITS - 2)),
     *((digits, digits + 1, _TINY, 5) for digits in (DIGITS - 1, DIGITS - 2, 1)),
 )
 """Digits, digits of integers, smallest font size, and pixels of a cell to leave free; best first."""

@@ -15,13 +15,13 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
+from convcli.core.numerals import as_float
 from convcli.files.input import Input
 from convcli.geometry.padding import Pair
 from convcli.pipeline.mapping import Mapping, ends
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
 from convcli.pipeline.task import Task
-from convcli.visualize.explain.arithmetic import as_float
 from convcli.visualize.explain.pixel import (
     Channel,
     Explanation,

@@ -10,10 +10,11 @@ from typing import Final
 
 from convcli.core.dtypes import Array
 from convcli.core.errors import one_line
+from convcli.core.numerals import cell_text, with_minus
 from convcli.core.rational import Number
 from convcli.geometry.padding import Pair, amount_text
 from convcli.kernels.describe import map_name
-from convcli.visualize.animate.cells import LEGIBLE, TEXT, Area, NumberStyle, brief
+from convcli.visualize.animate.cells import LEGIBLE, TEXT, Area, NumberStyle
 from convcli.visualize.animate.content import Animation, Frame
 from convcli.visualize.text import width
 
@@ -134,7 +135,7 @@ class FrameLayout:
         (row, column), channel = frame.explanation.window.at, frame.channel
         lines = [f"row {row}, column {column}"]
         if self.animation.shaded:
-            value, pixel = brief(channel.value), brief(channel.pixel)
+            value, pixel = cell_text(channel.value), cell_text(channel.pixel)
             lines.append(f"value {value}" if value == pixel else f"value {value}, pixel {pixel}")
         return lines
 
@@ -157,7 +158,7 @@ class FrameLayout:
         channel = frame.channel
         steps = channel.steps if self.animation.shaded else channel.steps[: channel.valued]
         return [
-            (step.name, f"{step.how} = {brief(step.value)}" if step.how else brief(step.value))
+            (step.name, f"{step.how} = {cell_text(step.value)}" if step.how else cell_text(step.value))
             for step in steps
         ]
 
@@ -258,7 +259,7 @@ class FrameLayout:
 
 def _readable_cell(values: Iterable[Number], least: int, most: int) -> int:
     """Side of a cell in which every number can be read in full, within these limits."""
-    widest = max(width(text, LEGIBLE) for text in {brief(value) for value in values})
+    widest = max(width(text, LEGIBLE) for text in {cell_text(value) for value in values})
     return min(max(least, math.ceil(widest) + 11), max(most, least))
 
 
@@ -266,7 +267,7 @@ def _part(spans: Sequence[Pair], size: Sequence[int]) -> str:
     """Which rows and columns are shown; empty if all are."""
     if all(first <= 0 and last >= count for (first, last), count in zip(spans, size, strict=True)):
         return ""
-    rows, columns = (f"{first} to {last - 1}".replace("-", "−") for first, last in spans)
+    rows, columns = (with_minus(f"{first} to {last - 1}") for first, last in spans)
     return f", rows {rows}, columns {columns}"
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from math import inf, isfinite, isnan
+from math import isfinite, isnan
 from typing import Any, Final
 
 import numpy as np
 
 from convcli.core.dtypes import Affine, Array, DType, span
 from convcli.core.frozen import frozen
-from convcli.core.numerals import short, text_of
+from convcli.core.numerals import as_float, formula_text
 from convcli.core.rational import Number
 from convcli.pipeline.mapping import Mapping, ends
 
 LONGEST_SUM: Final = 84  # characters of a sum that is written out
-LONGEST: Final = 9  # characters of a fraction or decimal
 LARGEST_WEIGHT: Final = 9999  # kernels of larger integers over a denominator are shown as fractions
 
 
@@ -57,28 +56,6 @@ def total(values: Iterable[Number]) -> Number:
     return sum(values, start=Fraction(0))
 
 
-def text(value: Number) -> str:
-    """A number in a formula: integers, short decimals and fractions in full, others to six digits."""
-    if isinstance(value, Fraction) and value.denominator != 1:
-        written = decimal(value) or text_of(value).replace("-", "−")
-        return written if len(written) <= LONGEST else short(as_float(value))
-    return short(value)
-
-
-def decimal(value: Fraction) -> str:
-    """All digits of a fraction that ends soon as a decimal; empty for others."""
-    ends_soon = 10**6 % value.denominator == 0 and abs(value) < 10**9
-    return f"{float(value):.15g}".replace("-", "−") if ends_soon else ""
-
-
-def as_float(value: Number) -> float:
-    """The nearest float, infinite beyond their range."""
-    try:
-        return float(value)
-    except OverflowError:
-        return inf if value > 0 else -inf
-
-
 def added(terms: Sequence[Number], names: Sequence[str] = ()) -> str:
     """A sum written out while it is short, each term with its name if there is one."""
     every = zip(terms, names or [""] * len(terms), strict=True)
@@ -88,7 +65,7 @@ def added(terms: Sequence[Number], names: Sequence[str] = ()) -> str:
     words = []
     for index, (term, name) in enumerate(used):
         sign = ("− " if index else "−") if term < 0 else "+ " if index else ""
-        words.append(f"{sign}{text(magnitude(term))}" + (f" ({name})" if name else ""))
+        words.append(f"{sign}{formula_text(magnitude(term))}" + (f" ({name})" if name else ""))
     written = " ".join(words)
     if len(written) <= LONGEST_SUM:
         return written
@@ -102,15 +79,17 @@ def combined(how: str, totals: Sequence[Number]) -> Step:
     """The sums of several maps as one."""
     sizes = [magnitude(value) for value in totals]
     if how == "l2":
-        squares = " + ".join(f"({text(value)})²" if value < 0 else f"{text(value)}²" for value in totals)
+        squares = " + ".join(
+            f"({formula_text(value)})²" if value < 0 else f"{formula_text(value)}²" for value in totals
+        )
         root = as_float(total(size * size for size in sizes)) ** 0.5
         return Step("combined", f"√({squares})", number(root))
-    bars = [f"|{text(value)}|" for value in totals]
+    bars = [f"|{formula_text(value)}|" for value in totals]
     if how == "l1":
         return Step("combined", " + ".join(bars), total(sizes))
     if how == "linf":
         return Step("combined", f"the largest of {' '.join(bars)}", max(sizes))
-    words = ", ".join(map(text, totals))
+    words = ", ".join(map(formula_text, totals))
     if how == "argmax":
         return Step("combined", f"which of {words} is the largest", Fraction(totals.index(max(totals))))
     largest = how == "max"
@@ -130,19 +109,19 @@ def mapping_text(mapping: Mapping, target: DType, own: int) -> str:
     """The mapping's formula with its numbers; v is the value, ``own`` white among the values."""
     black, top = ends(target)
     if mapping.kind in ("clip", "abs"):
-        scaled = "" if own == top else f" × {text(Fraction(top, own))}"
+        scaled = "" if own == top else f" × {formula_text(Fraction(top, own))}"
         return f"{mapping.kind}: {'|v|' if mapping.kind == 'abs' else 'v'}{scaled}"
     low, high = mapping.low or Fraction(0), mapping.high or Fraction(0)
     if mapping.kind == "signed":
         middle = Fraction((black + top + 1) // 2) if target.kind in "iu" else Fraction(1, 2)
-        return f"signed: {text(middle)} + {text(top - middle)} · v / {_factor(high)}"
-    less = "v" if low == 0 else f"(v − {text(low)})" if low > 0 else f"(v + {text(-low)})"
+        return f"signed: {formula_text(middle)} + {formula_text(top - middle)} · v / {_factor(high)}"
+    less = "v" if low == 0 else f"(v − {formula_text(low)})" if low > 0 else f"(v + {formula_text(-low)})"
     return f"stretch: {f'{black} + ' if black else ''}{top - black} · {less} / {_factor(high - low)}"
 
 
 def _factor(value: Number) -> str:
     """A number behind a sign of division: a fraction in parentheses."""
-    shown = text(value)
+    shown = formula_text(value)
     return f"({shown})" if "/" in shown else shown
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from convcli.core.dtypes import Affine, Array
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
+from convcli.core.numerals import as_float, formula_text
 from convcli.core.rational import Number
 from convcli.engine.filter import Filter
 from convcli.files import input as files
@@ -32,7 +33,6 @@ from convcli.visualize.explain.arithmetic import (
     LARGEST_WEIGHT,
     Step,
     added,
-    as_float,
     combined,
     ended,
     magnitude,
@@ -42,7 +42,6 @@ from convcli.visualize.explain.arithmetic import (
     number,
     numbers,
     same,
-    text,
     total,
 )
 from convcli.visualize.explain.window import PixelRecorder, Window, engine_sums
@@ -284,7 +283,7 @@ class _Pixel:
         top = own if self.mappings[index].kind == "raw" else ends(target)[1]
         if top != own:
             gain = Fraction(top, own)
-            steps.append(Step("mapping", f"× {text(gain)}", steps[-1].value * gain))
+            steps.append(Step("mapping", f"× {formula_text(gain)}", steps[-1].value * gain))
         return self._ended("alpha", planes, steps, valued, pixel)
 
     def _ended(
@@ -331,13 +330,15 @@ class _Pixel:
             alpha = self._alpha_sum(index)
             steps = [Step("color", "nothing is seen where every alpha is 0", Fraction(0))]
             if alpha > 0:
-                steps = [Step("color", f"÷ {text(alpha)}, the sum of alpha · kernel", sum_ / alpha)]
+                steps = [Step("color", f"÷ {formula_text(alpha)}, the sum of alpha · kernel", sum_ / alpha)]
         else:
             steps = self._scaled(sum_)
         bias = self.task.plan.problem.filter.bias[index]
         if bias and self.filter.combine != "argmax":
             value = steps[-1].value if steps else sum_
-            steps.append(Step("bias", f"{'+' if bias > 0 else '−'} {text(magnitude(bias))}", value + bias))
+            steps.append(
+                Step("bias", f"{'+' if bias > 0 else '−'} {formula_text(magnitude(bias))}", value + bias)
+            )
         return steps
 
     def _scaled(self, sum_: Number) -> list[Step]:

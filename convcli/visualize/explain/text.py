@@ -9,13 +9,12 @@ from typing import Any, Final
 
 from convcli.core.dtypes import Array
 from convcli.core.errors import one_line
-from convcli.core.numerals import short, text_of
+from convcli.core.numerals import as_float, decimal_text, formula_text, short, text_of, with_minus
 from convcli.core.rational import Number
 from convcli.core.tables import SCHEMA, table
 from convcli.files.input import STREAM
 from convcli.geometry.describe import axes_dict
 from convcli.pipeline.channels import LUMA
-from convcli.visualize.explain.arithmetic import as_float, decimal, text
 from convcli.visualize.explain.pixel import NAMES, Channel, Explanation, Plane, is_luma
 
 WIDEST: Final = 110  # characters of grids beside each other
@@ -84,12 +83,7 @@ def _notes(found: Explanation) -> list[str]:
 def _span(name: str, places: Array) -> str:
     first, last = int(places[0]), int(places[-1])
     step = f" in steps of {places[1] - places[0]}" if len(places) > 1 and places[1] - places[0] > 1 else ""
-    return f"{name} {short_integer(first)} to {short_integer(last)}{step}"
-
-
-def short_integer(value: int) -> str:
-    """An integer with a minus sign."""
-    return str(value).replace("-", "−")
+    return with_minus(f"{name} {first} to {last}{step}")
 
 
 def _legend(found: Explanation) -> str:
@@ -143,14 +137,14 @@ def _grid(title: str, cells: Array, marked: Array | None) -> list[str]:
 
 
 def _cell(value: Number, places: int, marked: bool) -> str:
-    written = text(value) if not places or value == 0 else _rounded(as_float(value), places)
+    written = formula_text(value) if not places or value == 0 else _rounded(as_float(value), places)
     return f"({written})" if marked else written
 
 
 def _rounded(value: float, places: int) -> str:
     """To so many decimals; what would be 0 then, to two digits."""
     written = f"{value:.{places}f}"
-    return (written if float(written) else f"{value:.2g}").replace("-", "−")
+    return with_minus(written if float(written) else f"{value:.2g}")
 
 
 def _places(cells: Array) -> int:
@@ -158,7 +152,7 @@ def _places(cells: Array) -> int:
     known = [value for value in cells.ravel().tolist() if isinstance(value, Fraction)]
     if all(value.denominator == 1 for value in known):
         return 0
-    decimals = [decimal(value) for value in known]
+    decimals = [decimal_text(value) for value in known]
     most = max(len(word.partition(".")[2]) for word in decimals)
     largest = max(map(abs, known))
     digits = max(DIGITS - len(str(int(largest))), 1)
@@ -182,11 +176,11 @@ def _beside(grids: Sequence[list[str]]) -> str:
 
 def _value(value: Number) -> str:
     """In full, and what is about its decimal where it has none that ends."""
-    if isinstance(value, float) or value.denominator == 1 or decimal(value):
-        return decimal(value) if isinstance(value, Fraction) and value.denominator != 1 else short(value)
+    if isinstance(value, float) or value.denominator == 1 or decimal_text(value):
+        return decimal_text(value) if isinstance(value, Fraction) and value.denominator != 1 else short(value)
     if value.denominator > LARGEST_DENOMINATOR:
-        return f"{as_float(value):.9g}".replace("-", "−")
-    return f"{text_of(value).replace('-', '−')} ≈ {short(as_float(value))}"
+        return with_minus(f"{as_float(value):.9g}")
+    return f"{with_minus(text_of(value))} ≈ {short(as_float(value))}"
 
 
 def as_dict(found: Explanation) -> dict[str, Any]:
