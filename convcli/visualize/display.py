@@ -1,4 +1,4 @@
-"""Pictures of every kind as they are looked at: 8 bits, gray or RGB, at the size of a panel."""
+"""Images of every kind as they are displayed: 8 bits, gray or RGB, at the size of a panel."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ from convcli.core.frozen import frozen
 from convcli.formats.header import COLORS
 from convcli.pipeline.color import white
 
+Range = tuple[int, int]
+"""The values that are displayed as black and as white."""
+
 NARROW: Final = 4
-"""How many times integers may fall short of the range of their type before they are stretched to be seen."""
+"""Integers that fill less than this part of their type's range are stretched."""
 
 
-def to_display(pixels: Array, bands: bool = False) -> Array:
-    """(rows, columns, 1 or 3) of uint8; transparent pixels show white.
+def to_display(pixels: Array, bands: bool = False, range_: Range | None = None) -> Array:
+    """(rows, columns, 1 or 3) of uint8; transparent pixels become white.
 
-    Floats are drawn from their lowest to their highest value, and so are integers of more than 8 bits that
-    fill only a small part of their type's range, such as 12 bits in 16.
+    Floats are displayed from their lowest to their highest value.
 
     Args:
-        bands: whether the last of 2 or 4 channels is not alpha; it is not shown.
+        pixels: (rows, columns, channels) of any type.
+        bands: whether the last of 2 or 4 channels is data, not alpha; it is not displayed.
+        range_: the values of black and white; by default the `display_range`.
     """
     check_displayable(pixels.shape[2])
     has_alpha = not bands and pixels.shape[2] in (2, 4)
     colors = pixels[..., :-1] if pixels.shape[2] in (2, 4) else pixels
-    drawn = display_range(colors)
-    shown = to_uint8(colors) if drawn is None else stretched(colors, *drawn)
+    range_ = range_ or display_range(colors)
+    shown = stretched(colors, *range_) if range_ else to_uint8(colors)
     if not has_alpha:
         return shown
     alpha = to_uint8(pixels[..., -1:]).astype(np.uint16)
@@ -37,23 +41,33 @@ def to_display(pixels: Array, bands: bool = False) -> Array:
     return mixed.astype(np.uint8)
 
 
-def display_range(pixels: Array) -> tuple[int, int] | None:
-    """The lowest and highest of integers that fill too little of their type to be told apart, else None."""
-    if pixels.dtype.kind not in "iu" or pixels.dtype.itemsize == 1 or not pixels.size:
+def display_range(pixels: Array, few: bool = False) -> Range | None:
+    """The lowest and highest of integers that fill too little of their type's range to be told apart.
+
+    Args:
+        few: whether each of few pixels is shown with its value, so that uint8 is stretched as well.
+
+    Returns:
+        None if the range of the type is displayed.
+    """
+    stretchable = pixels.dtype.kind in "iu" and (
+        pixels.dtype.itemsize > 1 or (few and pixels.dtype == np.uint8)
+    )
+    if not stretchable or not pixels.size:
         return None
     low, high = int(pixels.min()), int(pixels.max())
     return (low, high) if low < high and NARROW * (high - low) < white(pixels.dtype) else None
 
 
 def stretched(pixels: Array, low: float, high: float) -> Array:
-    """Pixels as 8 bits, ``low`` black and ``high`` white."""
+    """Pixels as uint8, with ``low`` as 0 and ``high`` as 255; values beyond are clipped."""
     gain = 255 / ((high - low) or 1)
-    with np.errstate(over="ignore"):  # what was infinite is white or black
+    with np.errstate(over="ignore"):  # what was infinite becomes 0 or 255
         return np.clip((pixels.astype(np.float64) - low) * gain + 0.5, 0, 255).astype(np.uint8)
 
 
 def check_displayable(channels: int) -> None:
-    """Refuse channels that are no colors.
+    """Refuse arrays with more channels than an image has.
 
     Raises:
         ArgumentError: there are too many.
@@ -65,7 +79,7 @@ def check_displayable(channels: int) -> None:
 
 
 def to_uint8(pixels: Array) -> Array:
-    """Pixels of any type as 8 bits; floats from their lowest value to their highest."""
+    """Pixels of any type as uint8: integers by the range of their type, floats by their own range."""
     if pixels.dtype == np.uint8:
         return pixels
     values = pixels.astype(np.float64)
@@ -77,46 +91,47 @@ def to_uint8(pixels: Array) -> Array:
 
 
 def without_gray_axis(pixels: Array) -> Array:
-    """(rows, columns) of gray ones, as Pillow takes them."""
+    """(rows, columns) if there is a single channel, as Pillow expects; (rows, columns, 3) otherwise."""
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
 @frozen
 class Scale:
-    """How large pixels are drawn: the means of ``box`` × ``box`` of them as one, or each ``zoom`` wide."""
+    """How large pixels are drawn: ``box`` × ``box`` of them reduced to one, or each ``zoom`` pixels wide."""
 
     box: int = 1
     zoom: int = 1
 
     @classmethod
     def of(cls, longer: int, tile: int) -> Scale:
-        """That at which so many pixels take at most ``tile``."""
+        """The scale at which ``longer`` pixels take at most ``tile``."""
         return cls(box=-(-longer // tile)) if longer > tile else cls(zoom=tile // longer)
 
-    def drawn(self, pixels: Array, middle: int | None = None) -> Array:
-        """(rows, columns, channels) of uint8: of each box the mean, the boxes at the ends may be smaller.
+    def reduced(self, pixels: Array, middle: int | None = None) -> Array:
+        """(rows, columns, channels) of uint8 with one pixel for each box; boxes at the ends may be smaller.
 
         Args:
-            middle: of each box the pixel that is farthest from this one instead; means of waves are flat.
+            middle: take the pixel of each box that is farthest from this value, because means of signed
+                waves are flat; by default take the mean.
         """
         if self.box == 1:
             return pixels
         if middle is not None:
-            high, low = self._reduced(np.maximum, pixels), self._reduced(np.minimum, pixels)
-            far: Array = np.where(high.astype(int) - middle >= middle - low.astype(int), high, low)
-            return far
-        counts = self._reduced(np.add, np.ones((*pixels.shape[:2], 1), np.int64))
-        mean: Array = np.rint(self._reduced(np.add, pixels.astype(np.int64)) / counts)
-        return mean.astype(np.uint8)
+            high, low = self._boxes(np.maximum, pixels), self._boxes(np.minimum, pixels)
+            farthest: Array = np.where(high.astype(int) - middle >= middle - low.astype(int), high, low)
+            return farthest
+        counts = self._boxes(np.add, np.ones((*pixels.shape[:2], 1), np.int64))
+        means: Array = np.rint(self._boxes(np.add, pixels.astype(np.int64)) / counts)
+        return means.astype(np.uint8)
 
-    def _reduced(self, how: np.ufunc, values: Array) -> Array:
+    def _boxes(self, operation: np.ufunc, values: Array) -> Array:
         """One value of each box."""
         rows, columns = (np.arange(0, size, self.box) for size in values.shape[:2])
-        found: Array = how.reduceat(how.reduceat(values, rows, 0), columns, 1)
-        return found
+        reduced: Array = operation.reduceat(operation.reduceat(values, rows, 0), columns, 1)
+        return reduced
 
-    def place(self, index: float) -> float:
-        """Where the middle of a row or column is drawn."""
+    def center(self, index: float) -> float:
+        """Pixels to the center of a row or column as it is drawn."""
         return (index + 0.5) * self.zoom / self.box
 
 

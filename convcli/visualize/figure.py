@@ -15,9 +15,8 @@ from convcli.core.frozen import frozen
 from convcli.core.numerals import axis_text
 from convcli.core.rational import Number
 from convcli.kernels.kernel import ROUNDING
-from convcli.pipeline.color import white
 from convcli.visualize.colorbar import exact, round_numbers, vertical, vertical_width
-from convcli.visualize.display import NARROW, Scale, stretched, without_gray_axis
+from convcli.visualize.display import Scale, without_gray_axis
 from convcli.visualize.kernel_grid import KernelGrid, cell_texts, font_size
 from convcli.visualize.map_set import DisplayMap, MapSet
 from convcli.visualize.panels import framed, text_line
@@ -53,10 +52,10 @@ def figure(exhibit: MapSet, tile: int) -> Scene:
         raise ArgumentError(
             f"a figure of {len(exhibit.maps)} maps; allowed: up to {MOST}, --sheet draws more"
         )
-    longest = max(exhibit.picture.shape[:2] + tuple(n for m in exhibit.maps for n in m.shades.shape[:2]))
+    longest = max(exhibit.image.shape[:2] + tuple(n for m in exhibit.maps for n in m.gray.shape[:2]))
     scale = Scale.of(longest, tile)
     rows = [_Row(map_, scale, tile) for map_ in exhibit.maps]
-    first, shown = _MARGIN + _AXIS, scale.drawn(exhibit.picture)
+    first, shown = _MARGIN + _AXIS, scale.reduced(exhibit.image)
     high, wide = (size * scale.zoom for size in shown.shape[:2])
     second = first + max(wide, _LEAST) + _ARROW
     third = second + max(row.kernel_width for row in rows) + _ARROW + _AXIS
@@ -80,24 +79,12 @@ def _lowered(high: int, middle: int) -> int:
     return 0 if middle <= high - _ARROW // 2 else max(middle - high // 2, 0)
 
 
-def _contrasted(exhibit: MapSet) -> tuple[Array, str]:
-    """The picture, and words on its shades: few values that are near each other go from black to white."""
-    values, drawn = exhibit.values, exhibit.drawn
-    if drawn is not None:
-        return exhibit.picture, f", drawn from {drawn[0]} to {drawn[1]}"
-    if values is None or values.dtype != np.uint8:
-        return exhibit.picture, ""
-    low, high = int(values.min()), int(values.max())
-    if low == high or NARROW * (high - low) >= white(values.dtype):
-        return exhibit.picture, ""
-    return stretched(values, low, high)[..., None], f", drawn from {low} to {high}"
-
-
 def _input(exhibit: MapSet, scale: Scale, place: tuple[int, int], wide: int) -> Iterator[Item]:
-    header, (picture, words) = exhibit.header, _contrasted(exhibit)
-    facts = f"{header.rows} × {header.columns}, {header.kind}{words}"
+    header, range_ = exhibit.header, exhibit.image_range
+    facts = f"{header.rows} × {header.columns}, {header.kind}"
+    facts += f", drawn from {range_[0]} to {range_[1]}" if range_ else ""
     yield from _heading(place, exhibit.name, facts, wide)
-    yield from _picture(place, without_gray_axis(scale.drawn(picture)), scale, exhibit.values)
+    yield from _picture(place, without_gray_axis(scale.reduced(exhibit.image)), scale, exhibit.values)
     yield from _axes(place, (header.rows, header.columns), scale)
 
 
@@ -176,7 +163,7 @@ class _Row:
         top += self.lowered
         yield from _heading((right, top), "feature map", _facts_of_map(map_), self.map_width)
         yield from _picture((right, top), self.pixels, self.scale, map_.values)
-        yield from _axes((right, top), map_.shades.shape[:2], self.scale)
+        yield from _axes((right, top), map_.gray.shape[:2], self.scale)
         yield from vertical(map_.bar, (right + self.size[1] + _BESIDE, top), self.bar)
 
 
@@ -193,7 +180,7 @@ def _facts_of_kernel(map_: DisplayMap) -> str:
 
 
 def _facts_of_map(map_: DisplayMap) -> str:
-    rows, columns = map_.shades.shape[:2]
+    rows, columns = map_.gray.shape[:2]
     low, high = (axis_text(value) for value in (map_.report.low, map_.report.high))
     return f"{rows} × {columns}, values {low} … {high}"
 
@@ -209,11 +196,11 @@ def _axes(place: tuple[int, int], size: tuple[int, int], scale: Scale) -> Iterat
     (left, top), (rows, columns) = place, size
     bottom = top + math.ceil(-(-rows // scale.box) * scale.zoom)
     for row in _ticks(rows, bottom - top):
-        at = top + int(scale.place(row))
+        at = top + int(scale.center(row))
         yield Line((left - 1 - _TICK, at), (left - 2, at))
         yield Text((left - _TICK - 5, at + 4), str(row), _SMALL, FAINT, "end")
     for column in _ticks(columns, math.ceil(-(-columns // scale.box) * scale.zoom)):
-        at = left + int(scale.place(column))
+        at = left + int(scale.center(column))
         yield Line((at, bottom + 1), (at, bottom + _TICK))
         yield Text((at, bottom + _TICK + 13), str(column), _SMALL, FAINT, "middle")
 

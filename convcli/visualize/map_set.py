@@ -1,4 +1,4 @@
-"""The feature maps of one picture to look at: the pixels that `job.apply` writes, and their reports."""
+"""The feature maps of one image as they are displayed, with the reports that ``apply`` makes."""
 
 from __future__ import annotations
 
@@ -30,178 +30,206 @@ from convcli.pipeline.sinks import MemorySink
 from convcli.pipeline.task import Task, prepare
 from convcli.pipeline.task_report import report_of
 from convcli.visualize.colorbar import ColorBar
-from convcli.visualize.display import UNSCALED, Scale, check_displayable, display_range, to_display
+from convcli.visualize.display import (
+    UNSCALED,
+    Range,
+    Scale,
+    check_displayable,
+    display_range,
+    to_display,
+)
 
-MOST: Final = (Fraction(1, 4), Fraction(399, 4))
-"""Percentiles between which maps are drawn unless a mapping is asked for: the middle 99.5% of the values."""
+PERCENTILES: Final = (Fraction(1, 4), Fraction(399, 4))
+"""Range of a map by default: the middle 99.5% of its values."""
 
 FEW: Final = 16
-"""Rows and columns of pictures whose values are kept."""
+"""Largest number of rows and columns of images whose values are shown one by one."""
 
 
 @frozen(eq=False)
 class DisplayMap:
-    """One map.
+    """One feature map.
 
     Attributes:
         settings: of its kernel.
-        shades: (rows, columns, 1 or 3) of uint8, before they are colored.
+        gray: (rows, columns, 1 or 3) of uint8, before the colormap.
         report: as ``apply`` makes it; its target is the map's pixels.
         bar: which value has which color.
-        values: (rows, columns) of float64 before the mapping, where they are few and of one channel.
+        values: (rows, columns) of float64 before the mapping, if they are few and of one channel.
     """
 
     settings: Settings
-    shades: Array
+    gray: Array
     report: Report
     bar: ColorBar
     values: Array | None = None
 
     @property
     def name(self) -> str:
-        """The kernel's, or that of the member of a set that made the map."""
+        """The name of the kernel, or of the kernel in a set that made the map."""
         return one_line(map_name(self.settings.kernel, self.report.index)[0])
 
     @property
     def number(self) -> str:
-        """What stands behind the name where several maps have it."""
+        """What tells maps of one name apart; empty if there is only one."""
         return map_name(self.settings.kernel, self.report.index)[1]
 
     def pixels(self, scale: Scale = UNSCALED) -> Array:
-        """(rows, columns[, 3]) of uint8 in the colors of the map; smaller ones by values, not by colors."""
-        drawn = scale.drawn(self.shades, MIDDLE if self.bar.mapping.kind == "signed" else None)
-        if drawn.shape[2] == 3:
-            return drawn
-        return drawn[..., 0] if self.bar.colormap == GRAY else table(self.bar.colormap)[drawn[..., 0]]
+        """(rows, columns[, 3]) of uint8 in the colors of the map, reduced before the colormap is applied."""
+        middle = MIDDLE if self.bar.mapping.kind == "signed" else None
+        reduced = scale.reduced(self.gray, middle)
+        if reduced.shape[2] == 3:
+            return reduced
+        return reduced[..., 0] if self.bar.colormap == GRAY else table(self.bar.colormap)[reduced[..., 0]]
 
 
 @frozen(eq=False)
 class MapSet:
-    """A picture, as it is looked at, and its maps.
+    """An image and its feature maps.
 
     Attributes:
-        drawn: the values that are black and white, where they are not those of its type.
-        values: (rows, columns) as its file has them, where they are few and of one channel.
+        name: file name of the image.
+        image: (rows, columns, 1 or 3) of uint8 as it is displayed.
+        image_range: the values that are black and white in it, if they are not those of its type.
+        values: (rows, columns) as in the file, if they are few and of one channel.
     """
 
     name: str
     header: Header
-    picture: Array
-    drawn: tuple[int, int] | None
+    image: Array
+    image_range: Range | None
     maps: tuple[DisplayMap, ...]
     values: Array | None = None
 
 
-def compute_maps(source: str, each: Sequence[Settings], common: bool = False) -> MapSet:
-    """The maps of one picture, of several frames those of the first.
+def compute_maps(source: str, settings: Sequence[Settings], common: bool = False) -> MapSet:
+    """The feature maps of one image, or of one of its frames.
 
     Args:
         source: a file, or ``-`` for standard input.
-        each: what to do with it, one kernel behind the other.
-        common: whether all maps have one range.
+        settings: one for each kernel.
+        common: whether all maps share one range.
 
     Raises:
-        ConvcliError: of every kind.
+        ConvcliError: the image cannot be read, a kernel does not fit it, or the maps cannot be displayed.
     """
     with Input.open(source) as opened:
-        runs = registry.open_input(opened, each[0].max_pixels)
+        runs = registry.open_input(opened, settings[0].max_pixels)
         count = sum(run.header.frames for run in runs)
-        first = registry.selected(runs, slice(*_first(each[0])))[0]
-        check_displayable(first.header.channels)
-        pixels = first.reader().rows(0, 0, first.header.rows)
-        drawn = display_range(_colors(pixels, first.header))
-        wanted = [_visible(settings, count) for settings in each]
-        found = _display_maps(source, runs, wanted, drawn)
+        frame = registry.selected(runs, slice(*_selected_frame(settings[0])))[0]
+        check_displayable(frame.header.channels)
+        pixels = frame.reader().rows(0, 0, frame.header.rows)
+        values = _few_values(pixels)
+        image = _Image(source, runs, display_range(_colors(pixels, frame.header)))
+        displayed = [_for_display(each, count) for each in settings]
+        maps = image.maps(displayed)
         if common:
-            mapping = _common(found, each[0])
-            found = _display_maps(
-                source, runs, [replace(settings, mapping=mapping) for settings in wanted], drawn
-            )
+            mapping = _common_mapping(maps, settings[0])
+            maps = image.maps([replace(each, mapping=mapping) for each in displayed])
         opened.check_unchanged()
-        name = "standard input" if source == STREAM else one_line(Path(source).name)
-        picture = to_display(pixels, first.header.bands)
-        return MapSet(name, first.header, picture, drawn, tuple(found), _few(pixels))
+    range_ = image.range or (None if values is None else display_range(values, few=True))
+    return MapSet(
+        name="standard input" if source == STREAM else one_line(Path(source).name),
+        header=frame.header,
+        image=to_display(pixels, frame.header.bands, range_),
+        image_range=range_,
+        maps=tuple(maps),
+        values=values,
+    )
 
 
 def _colors(pixels: Array, header: Header) -> Array:
-    """Without alpha, or a last band that is not drawn."""
+    """The channels without alpha, or without the last band, which is not displayed."""
     return pixels[..., :-1] if header.channels in (2, 4) else pixels
 
 
-def _first(settings: Settings) -> tuple[int, int | None]:
-    """Begin and end of the one frame that is drawn."""
+def _selected_frame(settings: Settings) -> tuple[int, int | None]:
+    """Begin and end of the one frame that is displayed."""
     first = settings.frames.start or 0
     return first, None if first == -1 else first + 1
 
 
-def _few(pixels: Array) -> Array | None:
-    """(rows, columns) of a picture whose values can be read one by one."""
+def _few_values(pixels: Array) -> Array | None:
+    """(rows, columns) of an image whose values can be read one by one."""
     rows, columns, channels = pixels.shape
     return pixels[..., 0] if channels == 1 and max(rows, columns) <= FEW else None
 
 
-def _visible(settings: Settings, count: int) -> Settings:
-    """8 bits of the first frame of so many, in memory."""
+def _for_display(settings: Settings, count: int) -> Settings:
+    """The settings for maps of 8 bits in memory, of one of ``count`` frames."""
     if settings.mapping.kind == "raw":
-        raise ArgumentError("map raw makes no picture to look at; allowed: auto, clip, abs, signed, stretch")
-    if settings.depth in ("16", "float"):
-        raise ArgumentError(f"what is drawn has 8 bits; --depth {settings.depth} has no place")
-    if settings.stack:
         raise ArgumentError(
-            "a stack is a file of all maps; it has no place with --sheet, --figure and -o term:"
+            "--map raw keeps values, not pixels to display; choose auto, clip, abs, signed or stretch"
         )
+    if settings.depth in ("16", "float"):
+        raise ArgumentError(
+            f"--depth {settings.depth} cannot be used here: sheets, figures and terminals show 8 bits"
+        )
+    if settings.stack:
+        raise ArgumentError("--stack cannot be combined with --sheet, --figure or -o term:")
     if settings.kernel.spatial == 3:
-        raise ArgumentError(f"kernel {settings.kernel.name} has three axes; drawn are rows and columns")
-    first, last = _first(settings)
-    frames = slice(first, last)
-    chosen = f"frame {first} of {count} is shown (--frames N)"
-    notes = (*settings.notes, chosen) if count > 1 else settings.notes
-    return replace(settings, depth="8", frames=frames, output=OutputSpec(format="npy"), notes=notes)
+        raise ArgumentError(f"kernel {settings.kernel.name} has three axes; only rows and columns are drawn")
+    first, last = _selected_frame(settings)
+    note = f"showing frame {first} of {count}; --frames N selects another"
+    return replace(
+        settings,
+        depth="8",
+        frames=slice(first, last),
+        output=OutputSpec(format="npy"),
+        notes=(*settings.notes, note) if count > 1 else settings.notes,
+    )
 
 
-def _display_maps(
-    source: str, runs: list[registry.Opened], each: Sequence[Settings], drawn: tuple[int, int] | None
-) -> list[DisplayMap]:
-    return [
-        map_
-        for settings in each
-        for task, *_ in prepare(source, runs, settings)
-        for map_ in _maps(_seen_well(_uncolored(task), settings, drawn), settings)
-    ]
+@frozen(eq=False)
+class _Image:
+    """An opened image, and the range of its values that is displayed if it is not that of their type."""
 
+    source: str
+    runs: list[registry.Opened]
+    range: Range | None
 
-def _seen_well(task: Task, settings: Settings, drawn: tuple[int, int] | None) -> Task:
-    """The same task; where no mapping was asked for, one that shows what there is.
+    def maps(self, settings: Sequence[Settings]) -> list[DisplayMap]:
+        """The maps of every kernel."""
+        return [
+            map_
+            for each in settings
+            for task, *_ in prepare(self.source, self.runs, each)
+            for map_ in _computed(self._visible(_gray(task), each), each)
+        ]
 
-    A few outliers would leave the rest of a map flat, so its range is that of most values; averages are drawn
-    on the scale of the input.
-    """
-    mapping = task.mapping
-    if settings.mapping.kind != "auto":
+    def _visible(self, task: Task, settings: Settings) -> Task:
+        """The task with a mapping that makes the map's values visible, unless one was chosen.
+
+        A few outliers would leave the rest of a map flat, so its range is that of most values; averages are
+        shown in the range of the input.
+        """
+        mapping = task.mapping
+        if settings.mapping.kind != "auto":
+            return task
+        if mapping.needs_range:
+            return replace(task, mapping=replace(mapping, percents=PERCENTILES))
+        if mapping.kind == "clip" and self.range is not None and not settings.linear:
+            low, high = map(Fraction, self.range)
+            return replace(task, mapping=Mapping("stretch", low, high))
         return task
-    if mapping.needs_range:
-        return replace(task, mapping=replace(mapping, percents=MOST))
-    if mapping.kind == "clip" and drawn is not None and not settings.linear:
-        return replace(task, mapping=Mapping("stretch", Fraction(drawn[0]), Fraction(drawn[1])))
-    return task
 
 
-def _uncolored(task: Task) -> Task:
-    """The same task whose maps stay gray, because means are those of values, not of colors."""
+def _gray(task: Task) -> Task:
+    """The task without its colormap, because maps are reduced by values, not by colors."""
     if task.colormap == GRAY:
         return task
     layout = replace(task.layout, channels=task.layout.channels - 2)
     return replace(task, colormap=GRAY, layout=layout)
 
 
-def _maps(task: Task, settings: Settings) -> list[DisplayMap]:
-    begun = time.perf_counter()
+def _computed(task: Task, settings: Settings) -> list[DisplayMap]:
+    """The maps of one kernel."""
+    start = time.perf_counter()
     sinks = [MemorySink(task.layout) for _ in range(task.plan.outcome.maps)]
-    found = feature_maps(task.plan, task.opened.reader(), task.color_handling, task.mapping, sinks)
-    seconds = (time.perf_counter() - begun) / len(found)
-    values = _values(task, len(found))
-    targets = task.targets[:1] * len(found)
-    task = replace(task, targets=targets)
+    maps = feature_maps(task.plan, task.opened.reader(), task.color_handling, task.mapping, sinks)
+    seconds = (time.perf_counter() - start) / len(maps)
+    values = _unmapped(task, len(maps))
+    task = replace(task, targets=task.targets[:1] * len(maps))
     return [
         DisplayMap(
             settings,
@@ -210,12 +238,12 @@ def _maps(task: Task, settings: Settings) -> list[DisplayMap]:
             ColorBar(map_.mapping, white(task.color_handling.stored), settings.colormap),
             values[index],
         )
-        for index, (sink, map_) in enumerate(zip(sinks, found, strict=True))
+        for index, (sink, map_) in enumerate(zip(sinks, maps, strict=True))
     ]
 
 
-def _values(task: Task, count: int) -> list[Array | None]:
-    """Those of each map before the mapping, where they are few."""
+def _unmapped(task: Task, count: int) -> list[Array | None]:
+    """(rows, columns) of float64 for each map before the mapping; None if the values are many."""
     layout = replace(task.layout, dtype=np.dtype(np.float64))
     if layout.channels != 1 or max(layout.rows, layout.columns) > FEW:
         return [None] * count
@@ -224,20 +252,20 @@ def _values(task: Task, count: int) -> list[Array | None]:
     return [sink.images[0, ..., 0] for sink in sinks]
 
 
-def _common(found: Sequence[DisplayMap], settings: Settings) -> Mapping:
-    """One mapping for all: of the kind that was asked for, else ``signed`` where any value is below 0."""
-    asked = settings.mapping
-    ends = [end for map_ in found for end in _ends(map_.report) if isfinite(end)]
-    if asked.kind in ("clip", "abs") or asked.high is not None or not ends:
-        return asked
-    kind = asked.kind
+def _common_mapping(maps: Sequence[DisplayMap], settings: Settings) -> Mapping:
+    """One mapping for all maps: of the chosen kind, else ``signed`` if any value is below 0."""
+    chosen = settings.mapping
+    ends = [end for map_ in maps for end in _ends(map_.report) if isfinite(end)]
+    if chosen.kind in ("clip", "abs") or chosen.high is not None or not ends:
+        return chosen
+    kind = chosen.kind
     if kind == "auto":
         kind = "signed" if settings.colormap == "diverging" or min(ends) < 0 else "stretch"
-    return Mapping(kind, asked.low, asked.high).over(min(ends), max(ends))
+    return Mapping(kind, chosen.low, chosen.high).over(min(ends), max(ends))
 
 
 def _ends(report: Report) -> tuple[Number, Number]:
-    """The values that a map is drawn from and to, or the lowest and the highest."""
+    """The ends of the mapping's range, or the lowest and the highest value."""
     mapping = report.mapping
     if mapping.low is None or mapping.high is None:
         return report.low, report.high

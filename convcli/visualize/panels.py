@@ -229,7 +229,7 @@ def badges(weights: Sequence[Array]) -> tuple[Array, ...]:
 
 
 def _badge(plane: FloatArray, limit: float) -> Array:
-    shown = Scale.of(max(plane.shape), LARGEST_BADGE).drawn(shades(plane, limit)[..., None], MIDDLE)
+    shown = Scale.of(max(plane.shape), LARGEST_BADGE).reduced(shades(plane, limit)[..., None], MIDDLE)
     return table("diverging")[shown[..., 0]]
 
 

@@ -20,7 +20,7 @@ def map_sheet(exhibit: MapSet, tile: int, common: bool) -> Scene:
         common: whether all maps have one range, which one bar below them then tells.
     """
     maps = exhibit.maps
-    scale = Scale.of(max(max(map_.shades.shape[:2]) for map_ in maps), tile)
+    scale = Scale.of(max(max(map_.gray.shape[:2]) for map_ in maps), tile)
     bars = {map_.bar for map_ in maps}
     bar = maps[0].bar if common and len(bars) == 1 else None
     sizes = {_size(map_) for map_ in maps}
@@ -32,7 +32,7 @@ def map_sheet(exhibit: MapSet, tile: int, common: bool) -> Scene:
 
 
 def _size(map_: DisplayMap) -> str:
-    rows, columns = map_.shades.shape[:2]
+    rows, columns = map_.gray.shape[:2]
     return f"{rows} × {columns}"
 
 

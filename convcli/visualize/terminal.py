@@ -102,7 +102,7 @@ def _fitted(pixels: Array, terminal: Terminal) -> Array:
     rows, columns = pixels.shape[:2]
     box = max(-(-rows // most_rows), -(-columns // most_columns))
     if box > 1:
-        return Scale(box=box).drawn(pixels)
+        return Scale(box=box).reduced(pixels)
     zoom = max(min(most_rows // rows, most_columns // columns, _LEAST * across // max(rows, columns)), 1)
     return pixels.repeat(zoom, 0).repeat(zoom, 1)
 

@@ -102,7 +102,7 @@ def test_deep_images_that_fill_little_of_their_type_are_seen(run, tmp_path, gray
     seen = np.floor((deep.astype(float) - low) * (255 / (high - low)) + 0.5).astype(np.uint8)
     place_of(in_colors(seen), decoded(page))
     found = compute_maps(str(path), [Settings(convcli.load_kernel("box3"))])
-    assert found.drawn == (low, high)
+    assert found.image_range == (low, high)
     assert str(found.maps[0].report.mapping) == f"stretch:{low},{high}"
 
 
@@ -121,7 +121,7 @@ def test_pixels_of_small_maps_are_enlarged_and_of_large_ones_joined():
     assert Scale.of(8, 256) == Scale(zoom=32)
     assert Scale.of(512, 256) == Scale(box=2)
     pixels = np.random.default_rng(3).integers(0, 256, (7, 5, 3), dtype=np.uint8)
-    drawn, far = Scale(box=3).drawn(pixels), Scale(box=3).drawn(pixels, middle=128)
+    drawn, far = Scale(box=3).reduced(pixels), Scale(box=3).reduced(pixels, middle=128)
     for row, column in np.ndindex(3, 2):
         part = pixels[3 * row : 3 * row + 3, 3 * column : 3 * column + 3].reshape(-1, 3)
         assert np.array_equal(drawn[row, column], np.rint(part.mean(0)))
@@ -362,9 +362,9 @@ def test_several_kernels_combine_as_a_set(run, tmp_path):
     ("options", "words"),
     [
         (("--sheet", "--figure"), "--sheet and --figure are two ways"),
-        (("--sheet", "--map", "raw"), "map raw makes no picture to look at"),
-        (("--figure", "--depth", "16"), "what is drawn has 8 bits"),
-        (("--sheet", "--stack"), "a stack is a file of all maps"),
+        (("--sheet", "--map", "raw"), "--map raw keeps values, not pixels to display"),
+        (("--figure", "--depth", "16"), "sheets, figures and terminals show 8 bits"),
+        (("--sheet", "--stack"), "--stack cannot be combined with --sheet"),
         (("--stack", "--combine", "l2"), "--stack keeps maps apart, --combine l2 makes one"),
         (("--figure", "-k", "laws:stack"), "a figure of 26 maps; allowed: up to 12"),
         (("--sheet", "-o", "x.xyz"), "unknown suffix"),

@@ -55,7 +55,7 @@ def test_pictures_fit_the_terminal():
     """Larger ones are averaged in boxes, small ones enlarged; a line is left for the prompt."""
     large = np.random.default_rng(7).integers(0, 256, (300, 500, 3), dtype=np.uint8)
     shown = pixels_of(terminal_text(large, Terminal("blocks", True, 80, 24)))
-    assert np.array_equal(shown, Scale(box=7).drawn(large))
+    assert np.array_equal(shown, Scale(box=7).reduced(large))
     assert shown.shape[1] <= 80
     assert shown.shape[0] <= 2 * 23
     small = large[:4, :5]
