@@ -10,12 +10,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from convcli.cli.main import cli
 from tests.conftest import ROOT
-from tools import lesson
+from tools import lesson, reference
 
 TEXTS = {str(page.relative_to(ROOT)): page.read_text("utf-8") for page in lesson.pages()}
+OTHER_PROGRAMS = {
+    "--strict",
+    "--hypothesis-profile",
+    "--peers",
+    "--runs",
+    "--soak",
+    "--blur",
+    "--border",
+    "--overwrite",
+}
+"""Options of mkdocs, pytest and the benchmarks, and words that convcli has suggestions for."""
 UPDATE = "run python -m tools.lesson"
 
 
@@ -87,6 +100,20 @@ def test_python_prints_its_comments(page, folder):
             exec(compile(code, page, "exec"), {})
         comments = [line[2:] for line in code.splitlines() if line.startswith("# ")]
         assert printed.getvalue().splitlines() == comments
+
+
+def option_names(context: click.Context) -> set[str]:
+    """The options of a command and of all commands below it."""
+    names = {name for option in context.command.params for name in (*option.opts, *option.secondary_opts)}
+    return names.union({"--help"}, *(option_names(inner) for inner in reference.commands(context)))
+
+
+@pytest.mark.parametrize("page", [*TEXTS, "docs/learn.md", "CHANGELOG.md"])
+def test_named_options_exist(page):
+    """Every ``--option`` in a code span is an option of convcli, or is known to be another program's."""
+    spans = re.findall(r"`[^`\n]+`", (ROOT / page).read_text("utf-8"))
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", " ".join(spans)))
+    assert named <= option_names(click.Context(cli)) | OTHER_PROGRAMS
 
 
 def test_kernel_files_are_valid(folder):
