@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import importlib.util
 import io
+import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -69,6 +74,32 @@ def picture(tmp_path: Path, gray: np.ndarray) -> Path:
     path = tmp_path / "picture.png"
     path.write_bytes(imagecodecs.png_encode(gray))
     return path
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this tree, built once for all tests of a run."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "wheel"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not list(folder.glob("*.whl")):
+            build_wheel(folder)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def build_wheel(folder: Path) -> None:
+    """Build the wheel from a copy of the tree, in which nothing else is left."""
+    for part in ("convcli", "kernels", "share"):
+        shutil.copytree(ROOT / part, folder / "source" / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for part in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / part, folder / "source")
+    isolation = ["--no-build-isolation"] if importlib.util.find_spec("setuptools") else []
+    words = ["wheel", "-q", *isolation, "--no-deps", "-w", str(folder), str(folder / "source")]
+    built = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

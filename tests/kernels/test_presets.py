@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -16,7 +13,6 @@ import convcli
 from convcli.core.errors import KernelError
 from convcli.kernels import bank as kernelbank
 from convcli.kernels import library, presets
-from tests.conftest import ROOT
 
 # name: sum, range for pixels from 0 to 1, rank; from the literature that each preset names
 FACTS = {
@@ -391,31 +387,3 @@ def test_typed_numbers():
     assert convcli.load_kernel("1/9").sum == Fraction(1, 9)
     with pytest.raises(KernelError, match="row 2: row has 1 of 2 numbers"):
         convcli.load_kernel("1 2; 3")
-
-
-def test_presets_are_found_in_a_zipped_wheel(tmp_path):
-    """The presets travel inside the package and are read from a zip file."""
-    root, source = ROOT, tmp_path / "source"
-    for part in ("convcli", "kernels", "share"):
-        shutil.copytree(root / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for part in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(root / part, source)
-    built = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, source],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
-    (wheel,) = tmp_path.glob("convcli-*.whl")
-    code = "import convcli; k = convcli.load_kernel('sobel-x'); print(convcli.__file__, k.shape)"
-    ran = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(wheel)},
-    )
-    assert str(wheel) in ran.stdout
-    assert "(3, 3)" in ran.stdout

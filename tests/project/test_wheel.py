@@ -1,0 +1,114 @@
+"""The wheel: all of the tree is in it, and it works without the checkout, installed and as a zip file."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, SAMPLES
+
+
+def tree() -> set[str]:
+    """The names in a wheel that the files of the checkout should have."""
+    folders = {"convcli": "convcli", "kernels": "convcli/kernels/shipped", "share": "convcli.data/data/share"}
+    return {
+        f"{target}/{path.relative_to(ROOT / folder)}"
+        for folder, target in folders.items()
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+
+def test_every_file_of_the_tree_is_in_the_wheel(wheel):
+    """Packages, data files and what share/ holds, and nothing else but the wheel's own metadata."""
+    with zipfile.ZipFile(wheel) as file:
+        names = {re.sub(r"^convcli-[^/]*\.data/", "convcli.data/", name) for name in file.namelist()}
+    assert {name for name in names if ".dist-info/" not in name} == tree()
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
+    """A folder into which the wheel alone is installed."""
+    prefix = tmp_path_factory.mktemp("installed")
+    words = ["install", "-q", "--no-deps", "--no-index", "--no-compile", "--prefix", prefix, wheel]
+    subprocess.run([sys.executable, "-m", "pip", *map(str, words)], check=True)
+    return prefix
+
+
+@pytest.fixture
+def convcli(installed, tmp_path) -> Callable[..., str]:
+    """Run the installed program in an empty folder; what it prints."""
+    packages = next(installed.rglob("convcli/__init__.py")).parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(packages)}
+    (tmp_path / "empty").mkdir()
+
+    def run(*words: object, code: str = "from convcli.__main__ import entry; entry()") -> str:
+        ran = subprocess.run(
+            [sys.executable, "-c", code, *map(str, words)],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path / "empty",
+            env=environment,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    where = Path(run(code="import convcli; print(convcli.__file__)").strip())
+    assert where.is_relative_to(packages), "the checkout is never imported"
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "outputs"),
+    [
+        (["apply", "a.png", "-k", "sobel-x", "-o", "out.png"], ["out.png"]),
+        (["batch", "a.png", "out/", "-k", "box3", "-q", "-j", 1], ["out/a.box3.png"]),
+        (["explore", "a.png", "-k", "box3", "-o", "page.html"], ["page.html"]),
+        (["kernels", "preview", "a.png", "-k", "box3", "-k", "sharpen", "-o", "sheet.png"], ["sheet.png"]),
+    ],
+    ids=lambda words: words[0],
+)
+def test_an_installed_wheel_works_in_an_empty_folder(convcli, tmp_path, words, outputs):
+    """Commands that read packaged data (presets, fonts, the page's parts) and start other processes."""
+    shutil.copy(SAMPLES / "scene.png", tmp_path / "empty" / "a.png")
+    convcli(*words)
+    assert all((tmp_path / "empty" / output).stat().st_size > 100 for output in outputs)
+
+
+def test_an_installed_wheel_has_the_program_and_its_manual(installed):
+    """The entry point, the man page and the completions are where a system looks for them."""
+    assert os.access(installed / "bin" / "convcli", os.X_OK)
+    shared = {path.relative_to(ROOT) for path in (ROOT / "share").rglob("*") if path.is_file()}
+    assert all((installed / path).is_file() for path in shared)
+
+
+@pytest.mark.parametrize(
+    ("code", "printed"),
+    [
+        ("import convcli; print(convcli.__file__, convcli.load_kernel('sobel-x').shape)", "(3, 3)"),
+        ("import sys; from convcli.cli.main import main; sys.exit(main(['kernels', 'list']))", "gaussian5"),
+    ],
+    ids=["load_kernel", "kernels list"],
+)
+def test_presets_are_found_in_a_zipped_wheel(wheel, tmp_path, code, printed):
+    """The presets travel inside the package, and are read from a zip file on sys.path."""
+    environment = {"PYTHONPATH": str(wheel), "HOME": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert printed in ran.stdout and (str(wheel) in ran.stdout or "list" in code)
