@@ -19,7 +19,9 @@ from urllib.parse import unquote_to_bytes
 from convcli.core.frozen import frozen
 from convcli.core.tables import tame, to_json
 from convcli.files.input import checksum
-from convcli.pipeline.report import COLUMNS, Report
+from convcli.pipeline.report import Report
+from convcli.pipeline.report_csv import COLUMNS, csv_row
+from convcli.pipeline.report_json import manifest_row
 
 _SIDES: Final = ("input", "output")
 _STATE_KEYS: Final = ("bytes", "mtime_ns", "ctime_ns", "sha256")
@@ -103,7 +105,7 @@ class ManifestRow:
             "settings": fingerprint,
             "error": None,
         }
-        return cls(source, report.as_row(), report.csv_row(), facts, report.plan.arithmetic.exact)
+        return cls(source, manifest_row(report), csv_row(report), facts, report.plan.arithmetic.exact)
 
     @classmethod
     def for_failure(cls, source: str, error: str) -> ManifestRow:

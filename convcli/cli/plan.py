@@ -46,7 +46,7 @@ def plan(size: str, kernel: LoadedKernel, depth: str | None, report: str, **para
     from convcli.core.frozen import replace
     from convcli.core.tables import to_json
     from convcli.pipeline.convolution import convolution_of
-    from convcli.pipeline.report import plan_dict
+    from convcli.pipeline.report_json import plan_dict
 
     header = header_of(size)
     if depth:

@@ -11,7 +11,7 @@ from convcli.core.frozen import frozen, replace
 from convcli.files.atomic import write
 from convcli.files.ledger import OutputLedger
 from convcli.files.stdout import check_stream, write_stream
-from convcli.pipeline.report import File, Report
+from convcli.pipeline.report import ImageFile, Report
 from convcli.pipeline.settings import Settings
 from convcli.visualize.map_set import MapSet, compute_maps
 from convcli.visualize.raster import raster
@@ -94,11 +94,11 @@ class MapRenderer:
                 if images and len(images) > 1:
                     say(name)
                 send(terminal_text(pixels, terminal))
-        file = File("the terminal", "term", "RGB, 8-bit", 0)
+        file = ImageFile("the terminal", "term", "RGB, 8-bit", 0)
         return [replace(map_.report, target=file) for map_ in map_set.maps]
 
 
 def _located(report: Report, target: SceneFile, scene: Scene, size: int) -> Report:
     name = str(target.path) if target.path else "standard output"
     kind = f"RGB, 8-bit, {scene.width} × {scene.height}"
-    return replace(report, target=File(name, target.format_name, kind, size))
+    return replace(report, target=ImageFile(name, target.format_name, kind, size))

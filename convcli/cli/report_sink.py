@@ -88,18 +88,24 @@ class ReportSink:
             self.broken = "" if isinstance(error, BrokenPipeError) else error.strerror or str(error)
 
     def _text(self, reports: Sequence[Report]) -> str:
-        from convcli.pipeline.report_text import as_block, as_lines
-
         match self.kind:
             case "text":
+                from convcli.pipeline.report_text import as_block
+
                 return ("\n" if self.count else "") + as_block(reports, self.verbose)
             case "line":
+                from convcli.pipeline.report_text import as_lines
+
                 return as_lines(reports)
             case "json":
-                return "".join(report.as_json() + "\n" for report in reports)
+                from convcli.pipeline.report_json import as_json
+
+                return "".join(as_json(report) + "\n" for report in reports)
             case "csv":
+                from convcli.pipeline.report_csv import as_csv
+
                 first = not self.count
-                return "".join(report.as_csv(first and not row) for row, report in enumerate(reports))
+                return "".join(as_csv(report, first and not row) for row, report in enumerate(reports))
         return ""
 
     def close(self) -> None:

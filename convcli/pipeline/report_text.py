@@ -1,75 +1,167 @@
-"""The reports of one image as people read them: a block that says once what is the same, or a line."""
+"""The reports of one image as text: a block that gives once what maps share, or a line for each kernel."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
 
 from convcli.core.errors import one_line
-from convcli.core.numerals import counted, short
+from convcli.core.numerals import counted, short, size_text
 from convcli.core.tables import table
+from convcli.geometry.describe import cost_text, geometry_lines, layouts, receptive_text
+from convcli.kernels.describe import bias_text, matrices, sum_text
+from convcli.kernels.kernel import Kernel
 from convcli.pipeline.report import Report
 
-_EACH: Final = ("range", "mapping", "saturated", "written")
-"""Labels of what maps of one kernel can differ in."""
+_MAX_SIDE: Final = 7  # rows and columns of a matrix; of larger ones a part is shown
+_DIFFERING: Final = ("range", "mapping", "saturated", "written")
+"""Labels of what may differ between the maps of a kernel."""
+
+_Rows = list[tuple[str, str]]
+"""Labels and texts; a row without a label continues the one before."""
 
 
 def as_block(reports: Sequence[Report], verbose: bool = False) -> str:
-    """The maps of one image: its name and input once, then for each kernel all that its maps share."""
-    sections, told = list[str](), ""
-    for _, group in groupby(reports, lambda report: _common(report, verbose)):
+    """The maps of one image: its name and input once, then for each kernel what its maps share.
+
+    Args:
+        verbose: whether every candidate of the plan is listed.
+    """
+    sections, previous_input = list[str](), ""
+    for _, group in groupby(reports, lambda report: _shared_rows(report, verbose)):
         rows = _section(list(group), verbose)
-        sections.append(table([row for row in rows if row != ("input", told)]))
-        told = dict(rows)["input"]
+        sections.append(table([row for row in rows if row != ("input", previous_input)]))
+        previous_input = dict(rows)["input"]
     return f"{one_line(reports[0].source.name)}\n" + "\n".join(sections)
 
 
-def _common(report: Report, verbose: bool) -> list[tuple[str, str]]:
-    return [row for row in report.text_rows(verbose) if row[0] not in (*_EACH, "plan")]
+def _shared_rows(report: Report, verbose: bool) -> _Rows:
+    return [row for row in text_rows(report, verbose) if row[0] not in (*_DIFFERING, "plan")]
 
 
-def _section(reports: list[Report], verbose: bool) -> list[tuple[str, str]]:
-    each = [dict(report.text_rows(verbose)) for report in reports]
-    differing = [label for label in _EACH if len({rows[label] for rows in each}) > 1]
-    found = [row for row in reports[0].text_rows(verbose) if row[0] not in differing]
-    labels = _labels(reports)
-    lines = [
-        (label, "; ".join(f"{word} {rows[word]}" if word != "mapping" else rows[word] for word in differing))
-        for label, rows in zip(labels, each, strict=True)
+def _section(reports: list[Report], verbose: bool) -> _Rows:
+    """The rows of the first map, and a row for each map of what differs."""
+    rows_by_map = [dict(text_rows(report, verbose)) for report in reports]
+    differing = [label for label in _DIFFERING if len({rows[label] for rows in rows_by_map}) > 1]
+    shared = [row for row in text_rows(reports[0], verbose) if row[0] not in differing]
+    if not differing:
+        return shared
+    labels = map(_map_label, reports)
+    texts = ("; ".join(_labeled(label, rows[label]) for label in differing) for rows in rows_by_map)
+    return shared + list(zip(labels, texts, strict=True))
+
+
+def _labeled(label: str, text: str) -> str:
+    """A text that says what it is; a mapping starts with its kind."""
+    return text if label == "mapping" else f"{label} {text}"
+
+
+def _map_label(report: Report) -> str:
+    """``map 3``, ``frame 12`` or both, whatever distinguishes the reports."""
+    frame = [] if report.frame is None else [f"frame {report.frame}"]
+    index = [f"map {report.index}"] if report.kernel.maps > 1 and not report.kernel.combine else []
+    return ", ".join(frame + index) or "result"
+
+
+def text_rows(report: Report, verbose: bool = False) -> _Rows:
+    """The rows about one feature map."""
+    return [
+        ("input", f"{report.source.format}, {report.source.kind}: {report.input_shape} {report.dtype}"),
+        *_kernel_rows(report.kernel),
+        ("operation", _operation_text(report)),
+        *geometry_lines(report.geometry, report.padding),
+        ("output", layouts(report.output_shape)),
+        ("receptive", receptive_text(report.receptive_field)),
+        ("cost", cost_text(report.parameters, report.multiply_adds)),
+        *_value_rows(report),
+        *_plan_rows(report, verbose),
+        ("written", _written_text(report)),
+        *((("metadata", ", ".join(text for _, text in report.metadata)),) if report.metadata else ()),
+        *(("note", note) for note in report.notes),
     ]
-    return found + lines if differing else found
 
 
-def _labels(reports: Sequence[Report]) -> list[str]:
-    """``map 3``, ``frame 12`` or both, whatever tells the reports apart."""
-    names = []
-    for report in reports:
-        frame = [] if report.frame is None else [f"frame {report.frame}"]
-        index = [f"map {report.index}"] if report.kernel.maps > 1 and not report.kernel.combine else []
-        names.append(", ".join(frame + index) or "result")
-    return names
+def _kernel_rows(kernel: Kernel) -> _Rows:
+    facts = [f"{kernel.name}: weights {kernel.tensor_shape}, sum {sum_text(kernel)}"]
+    if any(kernel.biases):
+        facts.append(f"bias {bias_text(kernel)}")
+    if kernel.combine:
+        facts.append(f"maps combined by {kernel.combine}")
+    rows = [("kernel", ", ".join(facts))]
+    for title, matrix in matrices(kernel, _MAX_SIDE):
+        rows += [("", title)] if title else []
+        rows += [("", f"  {line}") for line in matrix]
+    return rows
+
+
+def _operation_text(report: Report) -> str:
+    operation = "convolution (kernel rotated by 180°)" if report.flip else "cross-correlation"
+    groups = f" in {report.groups} groups" if report.groups > 1 else ""
+    return f"{operation}, channels {report.channels}{groups}"
+
+
+def _value_rows(report: Report) -> _Rows:
+    values = f" of {report.values} values" if report.values else ""
+    return [
+        ("range", _range_text(report)),
+        ("mapping", report.mapping_text),
+        ("saturated", f"{report.below} below and {report.above} above{values}"),
+    ]
+
+
+def _range_text(report: Report) -> str:
+    """The range of the finite values; a note has the number of the others."""
+    if math.isnan(report.low):
+        return "no value is finite"
+    scope = " (finite values only)" if report.nan or report.infinite else ""
+    return f"{short(report.low)} … {short(report.high)} before the mapping{scope}"
+
+
+def _plan_rows(report: Report, verbose: bool) -> _Rows:
+    candidates = str(report.plan).splitlines()[2:] if verbose else []
+    return [
+        ("plan", f"{report.plan.summary}: {report.seconds * 1000:.1f} ms"),
+        ("", f"because {report.plan.arithmetic.reason}"),
+        *(("", line[2:]) for line in candidates),
+    ]
+
+
+def _written_text(report: Report) -> str:
+    target = report.target
+    return f"{one_line(target.name)}: {target.format}, {target.kind}, {size_text(target.bytes)}"
 
 
 def as_lines(reports: Sequence[Report]) -> str:
-    """A line for each kernel: from where to where, the sizes, the range, the mapping and what was cut off."""
+    """A line for each kernel: input, outputs, size, range, mapping, and how many values were cut off."""
     groups = groupby(reports, lambda report: report.kernel.name)
     return "".join(_line(list(group)) for _, group in groups)
 
 
 def _line(reports: list[Report]) -> str:
-    first, names = reports[0], list(dict.fromkeys(one_line(report.target.name) for report in reports))
-    places = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
-    size = " × ".join(map(str, first.geometry.output))
-    low, high = min(report.low for report in reports), max(report.high for report in reports)
-    mappings = list(dict.fromkeys(str(report.mapping) for report in reports))
-    cut = sum(report.below + report.above for report in reports)
-    words = [
+    first = reports[0]
+    facts = [
         first.kernel.name,
         *([counted(len(reports), "map")] if len(reports) > 1 else []),
-        f"{size}, {first.target.kind}",
-        f"range {short(low)} … {short(high)}",
-        mappings[0] if len(mappings) == 1 else f"{mappings[0].partition(':')[0]}, each by its own range",
-        f"{cut} saturated",
+        f"{' × '.join(map(str, first.geometry.output))}, {first.target.kind}",
+        f"range {_joint_range(reports)}",
+        _joint_mapping(reports),
+        f"{sum(report.below + report.above for report in reports)} saturated",
     ]
-    return f"{one_line(first.source.name)} → {places}: {', '.join(words)}\n"
+    return f"{one_line(first.source.name)} → {_targets_text(reports)}: {', '.join(facts)}\n"
+
+
+def _targets_text(reports: list[Report]) -> str:
+    names = list(dict.fromkeys(one_line(report.target.name) for report in reports))
+    return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
+
+
+def _joint_range(reports: list[Report]) -> str:
+    low, high = min(report.low for report in reports), max(report.high for report in reports)
+    return f"{short(low)} … {short(high)}"
+
+
+def _joint_mapping(reports: list[Report]) -> str:
+    mappings = list(dict.fromkeys(str(report.mapping) for report in reports))
+    return mappings[0] if len(mappings) == 1 else f"{mappings[0].partition(':')[0]} with a range per map"

@@ -7,7 +7,7 @@ from convcli.formats.header import depth_text, kind_text
 from convcli.formats.metadata import listed
 from convcli.pipeline.feature_map import FeatureMap
 from convcli.pipeline.naming import Target
-from convcli.pipeline.report import File, Report
+from convcli.pipeline.report import ImageFile, Report
 from convcli.pipeline.report_notes import report_notes
 from convcli.pipeline.settings import GRAY, Settings
 from convcli.pipeline.task import Task
@@ -54,13 +54,13 @@ def report_of(
     )
 
 
-def _source_file(task: Task) -> File:
+def _source_file(task: Task) -> ImageFile:
     name = "standard input" if task.source == STREAM else task.source
-    return File(name, task.opened.format.name, task.opened.header.kind, task.opened.source.size)
+    return ImageFile(name, task.opened.format.name, task.opened.header.kind, task.opened.source.size)
 
 
-def _target_file(task: Task, target: Target, size: int, stack: bool) -> File:
-    return File(str(target.path or target), target.format.name, _kind(task, stack), size)
+def _target_file(task: Task, target: Target, size: int, stack: bool) -> ImageFile:
+    return ImageFile(str(target.path or target), target.format.name, _kind(task, stack), size)
 
 
 def _kind(task: Task, stack: bool) -> str:

@@ -404,6 +404,7 @@ def test_the_json_report_keeps_to_its_page():
     from convcli.files import input as files
     from convcli.formats import registry
     from convcli.pipeline import feature_map as featuremap
+    from convcli.pipeline.report_json import report_dict
     from convcli.pipeline.task_report import report_of
 
     page = (SAMPLES.parent / "docs" / "report.md").read_text()
@@ -411,7 +412,7 @@ def test_the_json_report_keeps_to_its_page():
     file = files.Input(data=(SAMPLES / "scene.png").read_bytes())
     ((task,),) = prepare("scene.png", registry.open_input(file, 10**9), settings)
     found = featuremap.FeatureMap(0, 255, 0, 0, task.mapping)
-    report = report_of(task, settings, 0, found, 10, 0.0).as_dict()
+    report = report_dict(report_of(task, settings, 0, found, 10, 0.0))
 
     def keys(value: object) -> set[str]:
         if isinstance(value, dict):
@@ -637,7 +638,7 @@ def test_values_that_are_not_finite_are_counted(run, tmp_path, mapping):
     rows = list(csv.DictReader(io.StringIO(run("apply", source, *options, "--report", "csv").text)))
     assert [(row["nan"], row["infinite"]) for row in rows if row["nan"] != "nan"] == [("9", "2"), ("1", "2")]
     text = run("apply", source, *options, "--report", "text").text
-    assert "1 … 62 of the finite values, before the mapping" in text
+    assert "1 … 62 before the mapping (finite values only)" in text
     assert "9 NaN values: " + fates[0] in text
 
 

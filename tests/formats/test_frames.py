@@ -29,6 +29,8 @@ from convcli.geometry.padding import Padding
 from convcli.pipeline import job
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
+from convcli.pipeline.report_json import report_dict
+from convcli.pipeline.report_text import as_block
 from convcli.pipeline.settings import Settings
 from tests.reference import correlate, rounded
 
@@ -411,8 +413,8 @@ def test_pages_are_a_volume_for_a_kernel_of_three_axes(tmp_path, channels, paddi
     assert np.array_equal(found.reshape(*found.shape[:3], -1), np.stack(planes, -1))
     assert report.input_shape == (1, 5, 12, 11, channels)
     assert report.output_shape == (1, *planes[0].shape, len(planes))
-    assert "NDHWC" in report.as_text()
-    assert "frames" in report.as_dict()["axes"]
+    assert "NDHWC" in as_block([report])
+    assert "frames" in report_dict(report)["axes"]
 
 
 def test_alpha_of_a_volume_is_that_of_the_center(tmp_path):

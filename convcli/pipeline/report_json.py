@@ -1,0 +1,120 @@
+"""Reports as JSON, described in docs/report.md and report.schema.json; ``schema`` counts its versions."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from convcli.core.tables import SCHEMA, to_json
+from convcli.engine.plan import Plan
+from convcli.geometry.describe import axes_dict, to_nchw
+from convcli.kernels.kernel import Kernel
+from convcli.pipeline.report import ImageFile, Report, parameter_count
+
+_MAX_WEIGHTS: Final = 1024  # more are not listed
+
+
+def as_json(report: Report) -> str:
+    """The report as one line of JSON."""
+    return to_json(report_dict(report))
+
+
+def report_dict(report: Report) -> dict[str, Any]:
+    """The report as JSON types."""
+    kernel = report.kernel
+    return {
+        "schema": SCHEMA,
+        "input": _file_dict(report.source, report.input_shape),
+        "kernel": {
+            "name": kernel.name,
+            "shape": list(kernel.tensor_shape),
+            "weights": _nested_weights(kernel),
+            "sum": float(kernel.map_sums[min(report.index, kernel.maps - 1)]),
+            "bias": float(kernel.biases[min(report.index, kernel.maps - 1)]),
+            "combine": kernel.combine,
+            "operation": _operation(report.flip),
+        },
+        "padding": report.padding,
+        "axes": axes_dict(report.geometry),
+        "uncovered": report.geometry.uncovered,
+        "receptive_field": list(report.receptive_field),
+        "parameters": report.parameters,
+        "multiply_adds": report.multiply_adds,
+        "channels": report.channels,
+        "groups": report.groups,
+        "output": {
+            **_file_dict(report.target, report.output_shape),
+            "map": report.index,
+            "frame": report.frame,
+        },
+        "range": {"low": float(report.low), "high": float(report.high)},
+        "nonfinite": {"nan": report.nan, "infinite": report.infinite},
+        "mapping": str(report.mapping),
+        "saturated": {"below": report.below, "above": report.above, "of": report.values},
+        "plan": plan_dict(report.plan),
+        "seconds": round(report.seconds, 6),
+        "metadata": [name for name, _ in report.metadata],
+        "notes": list(report.notes),
+    }
+
+
+def manifest_row(report: Report) -> dict[str, Any]:
+    """The report without what `settings_dict` has of it, except for the kernel's name."""
+    shared = {"schema": SCHEMA, **settings_dict(report.kernel, report.flip, report.padding, report.groups)}
+    whole = report_dict(report)
+    kernel = {key: value for key, value in whole["kernel"].items() if key not in shared["kernel"]}
+    row = {key: value for key, value in whole.items() if key not in shared}
+    return {"input": row.pop("input"), "kernel": {"name": report.kernel.name, **kernel}, **row}
+
+
+def settings_dict(kernel: Kernel, flip: bool, padding: str, groups: int) -> dict[str, Any]:
+    """The part of a report that settings alone decide, so that it is the same for every input."""
+    return {
+        "kernel": {
+            "name": kernel.name,
+            "shape": list(kernel.tensor_shape),
+            "weights": _nested_weights(kernel),
+            "combine": kernel.combine,
+            "operation": _operation(flip),
+        },
+        "padding": padding,
+        "parameters": parameter_count(kernel),
+        "groups": groups,
+    }
+
+
+def plan_dict(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON types."""
+    return {
+        "method": plan.method,
+        "dtype": str(plan.arithmetic.dtype),
+        "exact": plan.arithmetic.exact,
+        "reason": plan.arithmetic.reason,
+        "strip": [plan.height, plan.width],
+        "threads": plan.threads,
+        "candidates": [
+            {"method": entry.method, "cost": entry.cost, "refusal": entry.refusal or None}
+            for entry in plan.candidates
+        ],
+    }
+
+
+def _operation(flip: bool) -> str:
+    return "convolution" if flip else "cross-correlation"
+
+
+def _nested_weights(kernel: Kernel) -> Any:
+    """The weights nested by (rows, columns, in, out), or None if there are many."""
+    if kernel.weights.size > _MAX_WEIGHTS:
+        return None
+    return kernel.weights.reshape(kernel.tensor_shape).tolist()
+
+
+def _file_dict(file: ImageFile, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {
+        "name": file.name,
+        "format": file.format,
+        "kind": file.kind,
+        "bytes": file.bytes,
+        "nhwc": list(shape),
+        "nchw": list(to_nchw(shape)),
+    }
