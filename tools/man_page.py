@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
@@ -16,6 +15,7 @@ from convcli.cli.main import cli
 from convcli.cli.registry import COMMANDS
 from convcli.formats.registry import FORMATS, written
 from convcli.kernels.readers.registry import SUFFIXES
+from tools.reference import commands
 from tools.roff import bold, example, filled, italic, literal, prose
 from tools.vocabulary import families, presets
 
@@ -49,12 +49,12 @@ def page(exit_codes: str, kernel_files: str, changes: str) -> str:
         "SYNOPSIS": _synopsis(),
         "DESCRIPTION": _description(cli),
         "OPTIONS": _parameters(root),
-        "COMMANDS": list(chain.from_iterable(map(_command, _contexts(root)))),
+        "COMMANDS": list(chain.from_iterable(map(_command, commands(root)))),
         "KERNELS": _kernels(),
         "FILES": _files(kernel_files),
         "ENVIRONMENT": [line for name, text in ENVIRONMENT.items() for line in _item(bold(name), text)],
         "EXIT STATUS": _exit_codes(exit_codes),
-        "EXAMPLES": list(chain.from_iterable(map(_examples, _contexts(root))))[1:],
+        "EXAMPLES": list(chain.from_iterable(map(_examples, commands(root))))[1:],
     }
     date = re.search(r"^## .*?(\d{4}-\d\d-\d\d|$)", changes, re.MULTILINE)
     head = [
@@ -65,19 +65,6 @@ def page(exit_codes: str, kernel_files: str, changes: str) -> str:
     ]
     body = [line for name, lines in sections.items() for line in (f".SH {name}", *lines)]
     return "\n".join([*head, *body]) + "\n"
-
-
-def _contexts(context: click.Context) -> Iterator[click.Context]:
-    """Every command below, depth first, in the order of the help pages."""
-    group = context.command
-    if not isinstance(group, click.Group):
-        return
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        if command is not None and not command.hidden:
-            inner = click.Context(command, info_name=name, parent=context)
-            yield inner
-            yield from _contexts(inner)
 
 
 def _synopsis() -> list[str]:
