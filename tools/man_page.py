@@ -105,8 +105,9 @@ def _parameters(context: click.Context) -> list[str]:
     """A paragraph for each option, with its details; --help is explained once, for the program."""
     lines: list[str] = []
     for parameter in context.command.get_params(context):
-        record = parameter.get_help_record(context) if isinstance(parameter, click.Option) else None
-        if record and not (parameter.name == "help" and context.parent is not None):
+        if not isinstance(parameter, click.Option) or (parameter.name == "help" and context.parent):
+            continue
+        if record := parameter.get_help_record(context):
             lines += _item(_term(record[0]), documentation(parameter, record[1]))
     return lines
 

@@ -11,7 +11,8 @@ from convcli.formats.registry import written
 from convcli.geometry import padding
 from convcli.geometry.conventions import CONVENTIONS
 from convcli.kernels.bank import WAYS
-from convcli.kernels.families.registry import FAMILIES, Family
+from convcli.kernels.families.base import Family
+from convcli.kernels.families.registry import FAMILIES
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import Library
 from convcli.kernels.writers import FORMS
