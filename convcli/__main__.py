@@ -6,7 +6,7 @@ import signal
 import sys
 from contextlib import suppress
 
-from convcli.core import monitor
+from convcli.core import native_stderr
 
 _YOUNG = 50_000
 """Objects made before the garbage collector looks for cycles; imports alone make some ten thousand."""
@@ -20,14 +20,14 @@ def entry() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing to clean up while importing
     if "--debug" not in sys.argv:  # which shows what libraries print as it comes
-        monitor.begin()
+        native_stderr.capture()
     gc.set_threshold(_YOUNG)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # to start its own, which `blas` would stop, takes 60 ms
     code = _run()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):  # closed, or nobody reads
             stream.flush()
-    monitor.leave(code)
+    native_stderr.end_process(code)
 
 
 def _run() -> int:

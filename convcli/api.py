@@ -9,10 +9,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convcli.core.dtypes import Array, DType, Finish, accumulator
+from convcli.core.dtypes import Array, DType, accumulator
 from convcli.core.errors import ArgumentError, cut, literal, quoted
 from convcli.core.frozen import frozen
 from convcli.core.rational import Number, exact_number, masked
+from convcli.core.rounding import Finish
 from convcli.engine.arithmetic import result_dtype
 from convcli.engine.consumer import StripTask
 from convcli.engine.filter import Filter

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from convcli.core.numerals import short, text_of
+from convcli.core.numerals import number_text, report_text
 from convcli.kernels.families.registry import FAMILIES
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import Library, load_kernel
@@ -77,7 +77,8 @@ def row(kernel: Kernel) -> str:
     if kernel.maps > 1:
         total, ends, apart = f"{kernel.maps} maps", kernel.combine or "separate", "–"
     else:
-        total, ends = number(kernel.sum), f"{short(low)} … {short(high)}" if low else f"0 … {short(high)}"
+        total = number(kernel.sum)
+        ends = f"{report_text(low) if low else 0} … {report_text(high)}"
         apart = "yes" if kernel.factors else "no"
     cells = [
         f"`{kernel.name}`{also}",
@@ -95,7 +96,7 @@ def row(kernel: Kernel) -> str:
 def number(value: object) -> str:
     """A number in few digits; rounding errors are 0."""
     magnitude = float(value)  # type: ignore[arg-type]
-    text = text_of(value)  # type: ignore[arg-type]
+    text = number_text(value)  # type: ignore[arg-type]
     return "0" if abs(magnitude) < 1e-12 else text if len(text) < MOST_DIGITS else f"{magnitude:.6g}"
 
 

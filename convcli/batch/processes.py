@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from convcli.batch.pool import TaskFailure, TaskResult, Work
 from convcli.core.errors import ConvcliError
-from convcli.core.monitor import last_words
+from convcli.core.native_stderr import fatal_line
 from convcli.core.processes import end_with
 from convcli.core.threads import Threads
 
@@ -194,7 +194,7 @@ def _read_log(log: int | None) -> str:
         return ""
     with os.fdopen(log, "rb") as file:
         file.seek(max(file.seek(0, os.SEEK_END) - _LOG_TAIL, 0))
-        return last_words(file.read())
+        return fatal_line(file.read())
 
 
 def _reason(code: int) -> str:

@@ -18,7 +18,7 @@ import click
 from convcli import __version__
 from convcli.cli.console import tell
 from convcli.cli.registry import COMMANDS
-from convcli.core import monitor
+from convcli.core import native_stderr
 from convcli.core.errors import ConvcliError, one_line
 from convcli.files import pending
 
@@ -125,7 +125,7 @@ def _prepare_process() -> None:
     for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks for
             signal.signal(number, _stop)
-    monitor.arm()
+    native_stderr.arm()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show × shows ?
     while None in (sys.stdin, sys.stdout, sys.stderr) and os.open(os.devnull, os.O_RDWR) < STANDARD_STREAMS:
@@ -151,7 +151,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     An exception in the middle of an import can get lost; so that one ends the process as it is.
     """
     if _is_importing(frame):
-        monitor.leave(128 + number)
+        native_stderr.end_process(128 + number)
     for other in ENDING:
         signal.signal(other, _nothing)  # one that came already and were ignored now would be a message
     raise Stopped(number)

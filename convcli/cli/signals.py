@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Final
 
 from convcli.cli.main import ENDING
-from convcli.core import monitor
+from convcli.core import native_stderr
 from convcli.files import pending
 
 _PATIENCE: Final = 0.7  # seconds for the handler
@@ -37,4 +37,4 @@ def _watch(reads: int) -> None:
         pass
     time.sleep(_PATIENCE)
     pending.remove_all()
-    monitor.leave(128 + number)
+    native_stderr.end_process(128 + number)

@@ -1,4 +1,7 @@
-"""Numbers as text, for reports, messages and files."""
+"""Numbers as text: the one set of formatters for reports, messages, drawings and files.
+
+What people read has a minus sign (−); what programs read (files, code, command lines) has a hyphen.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ _LONGEST_FORMULA: Final = 9  # characters of a number in a formula that is writt
 _EXPONENT: Final = re.compile(r"e\+?(−?)0*(?=\d)")
 
 
-def text_of(value: Number) -> str:
-    """A number as a person writes it: ``3``, ``1/9``, ``0.375`` (floats in 6 digits)."""
+def number_text(value: Number) -> str:
+    """A number as it is typed, with a hyphen: ``3``, ``-1/9``, ``0.375``; floats to six digits."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)
@@ -27,13 +30,13 @@ def text_of(value: Number) -> str:
 def float_text(value: float) -> str:
     """A float other than 0 in 25 digits that read back as it, and never as a fraction.
 
-    A last digit of 1 leaves nothing to cancel, so that no 62 bits hold the numerator.
+    The last digit, 1, leaves nothing to cancel, so that no 62 bits hold the numerator.
     """
     digits, exponent = f"{Decimal(value):.24e}".split("e")
     return str(Decimal(f"{digits[:-1]}1e{exponent}"))
 
 
-def short(value: Number) -> str:
+def report_text(value: Number) -> str:
     """A value in a report: an integer in full, a fraction to six digits."""
     if isinstance(value, Fraction) and value.denominator == 1:
         return with_minus(str(value.numerator))
@@ -41,6 +44,7 @@ def short(value: Number) -> str:
 
 
 def size_text(count: int) -> str:
+    """A number of bytes: ``9000 bytes``, ``12 kB``."""
     return f"{count} bytes" if count < 10_000 else f"{grouped(round(count / 1000))} kB"
 
 
@@ -50,7 +54,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def grouped(count: int) -> str:
-    """A whole number in groups of three digits, from five digits on."""
+    """A whole number in groups of three digits, from five digits on: ``12 345``."""
     return f"{count:,}".replace(",", " ") if count >= 10_000 else str(count)
 
 
@@ -76,16 +80,16 @@ def decimal_text(value: Fraction) -> str:
 def formula_text(value: Number) -> str:
     """A number in a formula: integers, short decimals and fractions in full, others to six digits."""
     if isinstance(value, Fraction) and value.denominator != 1:
-        text = decimal_text(value) or with_minus(text_of(value))
-        return text if len(text) <= _LONGEST_FORMULA else short(as_float(value))
-    return short(value)
+        text = decimal_text(value) or with_minus(number_text(value))
+        return text if len(text) <= _LONGEST_FORMULA else report_text(as_float(value))
+    return report_text(value)
 
 
 def axis_text(value: Number, digits: int = DIGITS) -> str:
     """A number at an axis or color bar: no exponent from 10 to the power of ``digits`` to 10 million."""
     large = 10**PLAIN_DIGITS
     if isinstance(value, Fraction) and value.denominator == 1 and abs(float(value)) < large:
-        return short(value)
+        return report_text(value)
     if float(f"1e{digits}") <= abs(float(value)) < large:
         return with_minus(f"{float(value):.0f}")
     return rounded_text(value, digits)

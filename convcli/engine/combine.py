@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from convcli.core.dtypes import Affine, Array, DType, accumulator
+from convcli.core.dtypes import Array, DType, accumulator
 from convcli.core.rational import exact_number
+from convcli.core.rounding import Affine
 from convcli.engine.plan import Arithmetic, Outcome
 
 _ROOTS: Final = 2**21

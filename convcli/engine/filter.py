@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.core.dtypes import Affine, Array
+from convcli.core.dtypes import Array
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen
 from convcli.core.rational import Number, Rational, exact_number, float_factors, integer_factors
+from convcli.core.rounding import Affine
 from convcli.kernels.kernel import Kernel
 
 UNIT: Final = 1e-6

@@ -6,9 +6,10 @@ before anything is read.
 
 from __future__ import annotations
 
-from convcli.core.dtypes import Affine, DType, span
+from convcli.core.dtypes import DType, span
 from convcli.core.frozen import frozen
 from convcli.core.numerals import counted
+from convcli.core.rounding import Affine
 from convcli.engine.filter import Filter
 from convcli.geometry.axes import Axis, Strip, strips
 from convcli.geometry.padding import Fill, Pair

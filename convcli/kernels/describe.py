@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.core.numerals import short, text_of
+from convcli.core.numerals import number_text, report_text, with_minus
 from convcli.core.rational import FloatArray, Number
 from convcli.kernels.kernel import ROUNDING, TYPED, Kernel, Layer
 
@@ -80,7 +80,12 @@ def _factors(kernel: Kernel, most: int) -> list[tuple[str, list[str]]]:
         return []
     rows, columns = kernel.size
     if kernel.exact and (kernel.weights == kernel.weights[0, 0]).all():
-        return [("", [f"({rows}×{columns} weights, all {_signed(text_of(kernel.sum / (rows * columns)))})"])]
+        return [
+            (
+                "",
+                [f"({rows}×{columns} weights, all {with_minus(number_text(kernel.sum / (rows * columns)))})"],
+            )
+        ]
     factor, column, row = _alike(*kernel.factors)
     title = f"{rows}×{columns} weights = {factor}"
     if column == row:
@@ -113,20 +118,15 @@ def _are_short(matrix: Any) -> bool:
     return matrix.dtype.kind != "f" or largest == 0 or _LEAST_SHOWN <= largest < _MOST_SHOWN
 
 
-def _signed(text: str) -> str:
-    """The text of a number with the minus sign that all reports use; `parse_number` reads it too."""
-    return text.replace("-", "−")
-
-
 def _decimals(value: Any) -> str:
     if not isinstance(value, float):
-        return _signed(str(value))
+        return with_minus(str(value))
     text = f"{value:.4f}"
-    return _signed(text) if float(text) else "0"
+    return with_minus(text) if float(text) else "0"
 
 
 def _digits(value: float) -> str:
-    return _signed(f"{value:.4g}")
+    return with_minus(f"{value:.4g}")
 
 
 def facts(kernel: Kernel) -> list[tuple[str, str]]:
@@ -155,7 +155,9 @@ def facts(kernel: Kernel) -> list[tuple[str, str]]:
     if kernel.combine:
         found.append(("combine", f"{kernel.combine} of {kernel.maps} maps"))
     if about.gain:
-        found.append(("gain", f"{_signed(text_of(about.gain))} (divide by it for the derivative itself)"))
+        found.append(
+            ("gain", f"{with_minus(number_text(about.gain))} (divide by it for the derivative itself)")
+        )
     found += [("note", note) for note in about.notes]
     found += [("source", about.source)] if about.source else []
     found += [("tags", ", ".join(about.tags))] if about.tags else []
@@ -223,7 +225,7 @@ def bias_text(kernel: Kernel) -> str:
     """One bias, or the range of several."""
     if isinstance(kernel.bias, tuple):
         return f"{_value(float(min(kernel.bias)))} … {_value(float(max(kernel.bias)))}, one a map"
-    return _signed(text_of(kernel.bias))
+    return with_minus(number_text(kernel.bias))
 
 
 def layer_text(layer: Layer) -> str:
@@ -243,7 +245,7 @@ def sum_text(kernel: Kernel) -> str:
     """The sum of the weights, 0 where it is no more than rounding; of several maps, that of each."""
     if kernel.maps == 1:
         near = ROUNDING * float(np.abs(kernel.weights).sum())
-        return "0" if abs(float(kernel.sum)) <= near else _signed(text_of(kernel.sum))
+        return "0" if abs(float(kernel.sum)) <= near else with_minus(number_text(kernel.sum))
     magnitudes = np.abs(kernel.weights.reshape(-1, kernel.maps)).sum(axis=0)
     near = ROUNDING * float(magnitudes.max())
     totals = [_value(total if abs(total) > near else 0.0) for total in kernel.map_sums]
@@ -254,7 +256,7 @@ def sum_text(kernel: Kernel) -> str:
 
 
 def _value(value: float) -> str:
-    return short(value) if value != 0 else "0"
+    return report_text(value) if value != 0 else "0"
 
 
 def _separable(kernel: Kernel) -> str:
@@ -285,4 +287,4 @@ def _listed(values: list[Number]) -> str:
 
 
 def _words(values: list[Number]) -> list[str]:
-    return [_signed(f"{v:.4g}" if isinstance(v, float) else str(v)) for v in values]
+    return [with_minus(f"{v:.4g}" if isinstance(v, float) else str(v)) for v in values]

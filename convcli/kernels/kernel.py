@@ -12,7 +12,7 @@ import numpy as np
 
 from convcli.core.errors import KernelError, cut, literal
 from convcli.core.frozen import frozen, replace
-from convcli.core.numerals import text_of
+from convcli.core.numerals import number_text
 from convcli.core.rational import (
     FloatArray,
     Number,
@@ -405,7 +405,7 @@ def _as_bias(value: Any, maps: int) -> Number | tuple[Number, ...]:
 
 def _typed(value: Number) -> str | float:
     """A number that Kernel takes for the same: a float as it is, a fraction as its text."""
-    return value if isinstance(value, float) else text_of(value)
+    return value if isinstance(value, float) else number_text(value)
 
 
 def _reason(value: Any, error: Exception) -> str:

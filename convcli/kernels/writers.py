@@ -12,7 +12,7 @@ import numpy as np
 
 from convcli.core.errors import KernelError, one_line
 from convcli.core.frozen import frozen
-from convcli.core.numerals import float_text, text_of
+from convcli.core.numerals import float_text, number_text
 from convcli.core.rational import SMALLEST, Number
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.readers.foreign_text import fractions_of, texts_of, to_imagemagick, to_vips
@@ -160,7 +160,7 @@ def form_of(suffix: str) -> str | None:
 
 
 def _full(value: Number) -> str:
-    return float_text(value) if isinstance(value, float) else text_of(value)
+    return float_text(value) if isinstance(value, float) else number_text(value)
 
 
 def _flow(value: Any) -> str:

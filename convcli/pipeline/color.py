@@ -13,9 +13,10 @@ from typing import Final
 
 import numpy as np
 
-from convcli.core.dtypes import Affine, Array, DType, span
+from convcli.core.dtypes import Array, DType, span
 from convcli.core.frozen import frozen
 from convcli.core.rational import exact_number
+from convcli.core.rounding import Affine
 from convcli.engine.plan import Outcome, Plan
 from convcli.formats.base import Reader
 

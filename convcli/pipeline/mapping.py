@@ -5,11 +5,12 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Final
 
-from convcli.core.dtypes import Affine, DType, span
+from convcli.core.dtypes import DType, span
 from convcli.core.errors import ArgumentError, quoted, suggest
 from convcli.core.frozen import frozen, replace
-from convcli.core.numerals import short, text_of
+from convcli.core.numerals import number_text, report_text
 from convcli.core.rational import Number, parse_number
+from convcli.core.rounding import Affine
 from convcli.engine.filter import UNIT, Filter
 
 WHOLE: Final = (Fraction(0), Fraction(100))
@@ -127,11 +128,11 @@ class Mapping:
             return f"clip: {scaled}rounded to nearest, saturated at {black} and {white}"
         if self.kind == "abs":
             return f"abs: magnitudes, {scaled}rounded to nearest, saturated at {white}"
-        low, high = (short(value) for value in (self.low or Fraction(0), self.high or Fraction(0)))
+        low, high = (report_text(value) for value in (self.low or Fraction(0), self.high or Fraction(0)))
         if self.kind == "signed":
             middle = _middle(target)
-            ends_ = f"±{high} → {short(middle)} ± {short(white - middle)}"
-            return f"signed: 0 → {short(middle)}, {ends_}{self.origin}"
+            ends_ = f"±{high} → {report_text(middle)} ± {report_text(white - middle)}"
+            return f"signed: 0 → {report_text(middle)}, {ends_}{self.origin}"
         return f"stretch: {low} → {black}, {high} → {white}{self.origin}"
 
     @property
@@ -203,8 +204,8 @@ def _stretched(text: str, low: _Limit, high: _Limit) -> Mapping:
 def _limit_text(number: Number | None, percent: Fraction | None) -> str:
     """A limit as `Mapping.parse` reads it; the number where it is known."""
     if number is not None:
-        return text_of(number)
-    return f"{text_of(percent or Fraction(0))}%"
+        return number_text(number)
+    return f"{number_text(percent or Fraction(0))}%"
 
 
 def _percent(value: Fraction) -> str:

@@ -8,8 +8,9 @@ from math import inf
 
 import numpy as np
 
-from convcli.core.dtypes import Affine, Array, DType, Finish, span
+from convcli.core.dtypes import Array, DType, span
 from convcli.core.frozen import frozen
+from convcli.core.rounding import Affine, Finish
 from convcli.engine.consumer import StripTask
 from convcli.geometry.axes import Strip
 from convcli.pipeline.center_alpha import CenterAlpha

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Final
 
 from convcli.core.errors import one_line
-from convcli.core.numerals import counted, short, size_text
+from convcli.core.numerals import counted, report_text, size_text
 from convcli.core.tables import table
 from convcli.geometry.describe import cost_text, geometry_lines, layouts, receptive_text
 from convcli.kernels.describe import bias_text, matrices, sum_text
@@ -116,7 +116,7 @@ def _range_text(report: Report) -> str:
     if math.isnan(report.low):
         return "no value is finite"
     scope = " (finite values only)" if report.nan or report.infinite else ""
-    return f"{short(report.low)} … {short(report.high)} before the mapping{scope}"
+    return f"{report_text(report.low)} … {report_text(report.high)} before the mapping{scope}"
 
 
 def _plan_rows(report: Report, verbose: bool) -> _Rows:
@@ -159,7 +159,7 @@ def _targets_text(reports: list[Report]) -> str:
 
 def _joint_range(reports: list[Report]) -> str:
     low, high = min(report.low for report in reports), max(report.high for report in reports)
-    return f"{short(low)} … {short(high)}"
+    return f"{report_text(low)} … {report_text(high)}"
 
 
 def _joint_mapping(reports: list[Report]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
-from convcli.core.numerals import axis_text, text_of, with_minus
+from convcli.core.numerals import axis_text, number_text, with_minus
 from convcli.pipeline.colormaps import diverging
 from convcli.visualize.map_set import DisplayMap
 from convcli.visualize.panels import MOST_PLANES, framed, planes, text_line
@@ -156,7 +156,7 @@ def _range_of(shown: list[Array], share: int) -> str:
         for end in (low, high)
     ]
     if low == high:
-        return f"all {with_minus(text_of(ends[0]))}"
+        return f"all {with_minus(number_text(ends[0]))}"
     return f"weights {axis_text(ends[0])} … {axis_text(ends[1])}"
 
 
@@ -165,7 +165,7 @@ def words_of(map_: DisplayMap) -> list[str]:
     settings, report = map_.settings, map_.report
     kernel = settings.kernel
     bias = kernel.biases[min(report.index, kernel.maps - 1)]
-    found = [f"bias {with_minus(text_of(bias))}"] if bias else []
+    found = [f"bias {with_minus(number_text(bias))}"] if bias else []
     found += [f"{kernel.combine} of {kernel.maps} maps"] if kernel.combine else []
     found.append("convolution: turned by 180°" if settings.flip else "cross-correlation")
     for name, pair in (("stride", settings.stride), ("dilation", settings.dilation)):

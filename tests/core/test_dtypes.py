@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convcli.core.dtypes import Affine, Finish, accumulator
+from convcli.core.dtypes import accumulator
+from convcli.core.rounding import Affine, Finish
 
 U16 = np.dtype(np.uint16)
 INTEGERS = [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import convcli
-from convcli.core.dtypes import Affine, Finish
 from convcli.core.errors import ArgumentError
+from convcli.core.rounding import Affine, Finish
 from convcli.engine.filter import Filter
 from convcli.pipeline.mapping import Mapping
 

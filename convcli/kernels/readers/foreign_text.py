@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from convcli.core.errors import KernelError, quoted
-from convcli.core.numerals import float_text, text_of
+from convcli.core.numerals import float_text, number_text
 from convcli.core.rational import SMALLEST, FloatArray, Number, Rational, exact_number
 from convcli.kernels.bank import anchored, bank, planes
 from convcli.kernels.kernel import Kernel
@@ -161,4 +161,4 @@ def decimal(value: Number) -> str:
     """A number without a fraction bar: whole where it is, else as floats are written."""
     if isinstance(value, float):
         return float_text(value)
-    return text_of(value) if value.denominator == 1 else repr(float(value))
+    return number_text(value) if value.denominator == 1 else repr(float(value))

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.core.dtypes import Affine, Array, DType, span
+from convcli.core.dtypes import Array, DType, span
 from convcli.core.frozen import frozen
 from convcli.core.numerals import as_float, formula_text
 from convcli.core.rational import Number
+from convcli.core.rounding import Affine
 from convcli.pipeline.mapping import Mapping, ends
 
 LONGEST_SUM: Final = 84  # characters of a sum that is written out

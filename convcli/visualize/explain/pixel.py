@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.core.dtypes import Affine, Array
+from convcli.core.dtypes import Array
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
 from convcli.core.numerals import as_float, formula_text
 from convcli.core.rational import Number
+from convcli.core.rounding import Affine
 from convcli.engine.filter import Filter
 from convcli.files import input as files
 from convcli.formats import registry

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from convcli.core.dtypes import Array
 from convcli.core.errors import one_line
-from convcli.core.numerals import as_float, decimal_text, formula_text, short, text_of, with_minus
+from convcli.core.numerals import as_float, decimal_text, formula_text, number_text, report_text, with_minus
 from convcli.core.rational import Number
 from convcli.core.tables import SCHEMA, table
 from convcli.files.input import STREAM
@@ -177,10 +177,14 @@ def _beside(grids: Sequence[list[str]]) -> str:
 def _value(value: Number) -> str:
     """In full, and what is about its decimal where it has none that ends."""
     if isinstance(value, float) or value.denominator == 1 or decimal_text(value):
-        return decimal_text(value) if isinstance(value, Fraction) and value.denominator != 1 else short(value)
+        return (
+            decimal_text(value)
+            if isinstance(value, Fraction) and value.denominator != 1
+            else report_text(value)
+        )
     if value.denominator > LARGEST_DENOMINATOR:
         return with_minus(f"{as_float(value):.9g}")
-    return f"{with_minus(text_of(value))} ≈ {short(as_float(value))}"
+    return f"{with_minus(number_text(value))} ≈ {report_text(as_float(value))}"
 
 
 def as_dict(found: Explanation) -> dict[str, Any]:
@@ -242,4 +246,4 @@ def _json(value: Number) -> float:
 
 
 def _exact(value: Number) -> str | None:
-    return None if isinstance(value, float) else text_of(value)
+    return None if isinstance(value, float) else number_text(value)

@@ -21,7 +21,7 @@ import numpy as np
 from convcli.api import conv
 from convcli.core.dtypes import Array, span
 from convcli.core.errors import ArgumentError, KernelError, one_line
-from convcli.core.numerals import text_of
+from convcli.core.numerals import number_text
 from convcli.files import input as files
 from convcli.formats import registry
 from convcli.formats.header import Header
@@ -159,7 +159,7 @@ def _state(settings: Settings) -> dict[str, Any]:
         "flip": settings.flip,
         "channels": settings.channels or "each",
         "mapping": mapping.kind,
-        "limits": [text_of(mapping.low or 0), text_of(mapping.high or 0)] if fixed else None,
+        "limits": [number_text(mapping.low or 0), number_text(mapping.high or 0)] if fixed else None,
     }
 
 
@@ -202,7 +202,7 @@ def _kernel(kernel: Kernel) -> dict[str, Any]:
         "columns": kernel.size[1],
         "maps": [[str(value) for value in planes[..., m].ravel().tolist()] for m in range(kernel.maps)],
         "scale": scale,
-        "bias": text_of(bias),
+        "bias": number_text(bias),
         "combine": kernel.combine,
     }
 

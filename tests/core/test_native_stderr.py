@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from convcli.core.monitor import last_words
+from convcli.core.native_stderr import fatal_line
 from tests.conftest import ROOT, SAMPLES
 from tests.core.test_processes import until
 
@@ -145,7 +145,7 @@ def test_a_signal_ends_a_long_call_of_a_library(number, tmp_path):
 )
 def test_last_words_are_one_safe_line(printed, words):
     """The line that says why, of what libraries print."""
-    assert last_words(printed) == words
+    assert fatal_line(printed) == words
 
 
 @pytest.mark.parametrize("limit", [6, 7, 8])

@@ -25,7 +25,7 @@ _children: Final[list[int]] = []
 """The monitor of this process, if it has one."""
 
 
-def begin() -> None:
+def capture() -> None:
     """Start the monitor of this process; where the system refuses, nothing changes."""
     if sys.stderr is None:
         return
@@ -56,7 +56,7 @@ def arm() -> None:
             os.write(_ERROR, _ARMED)
 
 
-def leave(code: int) -> NoReturn:
+def end_process(code: int) -> NoReturn:
     """End this process at once, and its monitor."""
     for child in _children:
         with suppress(OSError):
@@ -74,7 +74,7 @@ def _watch(reads: int, real: int) -> NoReturn:
         words = b""
         while (piece := os.read(reads, _KEPT)) and not piece.endswith(_DONE):
             words = (words + piece)[-_KEPT:]
-        told = last_words(words)
+        told = fatal_line(words)
         if not piece and (told or _ARMED in words):
             os.write(real, f"convcli: ended before it was done: {told or _UNTOLD}\n".encode())
     os._exit(0)
@@ -89,7 +89,7 @@ def _close_others(*kept: int) -> None:
     os.closerange(first, os.sysconf("SC_OPEN_MAX"))
 
 
-def last_words(printed: bytes) -> str:
+def fatal_line(printed: bytes) -> str:
     """The line that says why a process ended, of all that was printed: the last that is not indented.
 
     Indented lines behind it belong to it; of a fault of Python's own the first line says what it is.

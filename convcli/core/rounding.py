@@ -1,0 +1,294 @@
+"""From accumulated sums to results: exact affine meaning, then one rounding into the result's type."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import gcd
+from typing import Any, Final
+
+import numpy as np
+
+from convcli.core.dtypes import Array, DType, accumulator, holds, span
+from convcli.core.frozen import frozen
+from convcli.core.rational import Number
+
+BLOCK: Final = 2**16
+"""Values that are converted at once, so that their copies stay in the cache."""
+
+_EXACT_BELOW: Final[dict[type, int]] = {np.float32: 2**23, np.float64: 2**52}
+"""Magnitudes below which a float type's quotients round to the right integer (`Finish`)."""
+
+
+@frozen
+class Affine:
+    """The value of an accumulated sum ``x``: ``(gain·x + offset) / denominator``.
+
+    All three are integers for exact sums; gain and offset may be floats, with denominator 1, for float
+    sums. ``magnitude`` takes the absolute value.
+    """
+
+    gain: float = 1
+    offset: float = 0
+    denominator: int = 1
+    magnitude: bool = False
+
+    @classmethod
+    def exact(cls, gain: Fraction, offset: Fraction, magnitude: bool = False) -> Affine:
+        """``gain·x + offset`` with rational coefficients, in lowest terms."""
+        common = gain.denominator * offset.denominator // gcd(gain.denominator, offset.denominator)
+        return cls(int(gain * common), int(offset * common), common, magnitude)
+
+    @classmethod
+    def of(cls, gain: Number, offset: Number, magnitude: bool = False) -> Affine:
+        """``gain·x + offset``, exact where both are fractions."""
+        if isinstance(gain, Fraction) and isinstance(offset, Fraction):
+            return cls.exact(gain, offset, magnitude)
+        return cls(float(gain), float(offset), 1, magnitude)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether gain and offset are integers."""
+        return isinstance(self.gain, int) and isinstance(self.offset, int)
+
+    def as_floats(self) -> Affine:
+        """The same value with float coefficients, for sums that are floats."""
+        d = self.denominator
+        return Affine(self.gain / d, self.offset / d, 1, self.magnitude)
+
+    def value(self, x: float) -> Number:
+        """The value of a sum ``x``; a fraction if everything is exact."""
+        scaled = self.scaled(x)
+        if isinstance(scaled, int):
+            exact = Fraction(scaled, self.denominator)
+            return abs(exact) if self.magnitude else exact
+        rounded = float(scaled / self.denominator)
+        return abs(rounded) if self.magnitude else rounded
+
+    def then(self, gain: Number, offset: Number) -> Affine:
+        """The composition: ``gain · value + offset``, where ``value`` is this one's."""
+        if self.is_exact and isinstance(gain, Fraction) and isinstance(offset, Fraction):
+            share = Fraction(1, self.denominator)
+            return Affine.exact(gain * int(self.gain) * share, gain * int(self.offset) * share + offset)
+        own = self.as_floats()
+        return Affine(float(gain) * own.gain, float(gain) * own.offset + float(offset))
+
+    def scaled(self, x: float) -> float:
+        """The numerator for a sum ``x``."""
+        return self.gain * x + self.offset
+
+
+class Finish:
+    """Turns accumulated sums into results: the exact value, rounded to nearest, ties to even, saturated.
+
+    The arithmetic is chosen once, from the range that the sums can have, and every choice gives the same
+    result:
+
+    - integers: ``floor((N + d//2) / d)`` for an odd denominator d, where no tie exists; shifts for a
+      power of two;
+    - float32 division and ``rint`` while |N| < 2²³: a quotient that is no tie is at least 1/(2d) away
+      from one, and its rounding error, at most 2⁻²⁴·|N|/d, is smaller; a tie is representable, so the
+      division gives it exactly;
+    - the same in float64 while |N| < 2⁵², and 64-bit integers beyond.
+
+    NaN becomes 0 in an integer type.
+
+    Args:
+        source: type of the sums.
+        low, high: bounds of the sums, infinite where unknown.
+        affine: from a sum to its value.
+        target: type of the results.
+        exact: whether the sums are integers, in whatever type.
+    """
+
+    def __init__(
+        self, source: DType, low: float, high: float, affine: Affine, target: DType, exact: bool
+    ) -> None:
+        self.source, self.affine, self.target = source, affine, target
+        self.raw = tuple(sorted((affine.scaled(low), affine.scaled(high))))
+        self.largest = max(map(abs, (*self.raw, affine.offset, affine.gain * low, affine.gain * high)))
+        self.exact = exact and affine.is_exact
+        self.integer_result = target.kind in "iu"
+        self.work = self._integer_type(source) or self._float_type(source)
+        self.limits = self._limits()
+        self.ends = self._ends() if self.limits else None
+        self.overflows = target.kind == "f" and not self.largest < float(np.finfo(target).max)
+
+    def _integer_type(self, source: DType) -> DType | None:
+        """The type for rounding in integers, or None where floats are faster or nothing is exact."""
+        d = self.affine.denominator
+        if not (self.exact and self.integer_result):
+            return None
+        low, high = int(self.raw[0]), int(self.raw[1])
+        if self.affine.magnitude:
+            low, high = min(low, -high), max(-low, high)
+        high += d // 2
+        factors = (int(self.affine.gain), int(self.affine.offset))
+        low, high = min(low, *factors), max(high, *factors, d)
+        simple = d % 2 == 1 or d & (d - 1) == 0
+        if source.kind == "f" and self.largest < _EXACT_BELOW[source.type]:
+            return None
+        if simple and source.kind in "iu" and holds(source, low, high):
+            return source
+        wider = accumulator(low, high)
+        if wider == np.int64 or not simple:
+            return None if self.largest < _EXACT_BELOW[np.float64] else wider
+        return wider
+
+    def _float_type(self, source: DType) -> DType:
+        if np.float64 in (source.type, self.target.type) or self._integer_bytes() > 2:
+            return np.dtype(np.float64)
+        exact_below = _EXACT_BELOW[np.float32]
+        integers = self.exact or source.kind in "iu"
+        if integers and max(self.largest, self.affine.denominator) >= exact_below:
+            return np.dtype(np.float64)
+        return np.dtype(np.float32)
+
+    def _integer_bytes(self) -> int:
+        """Bytes of an integer result; 0 for a float one."""
+        return self.target.itemsize if self.integer_result else 0
+
+    def _limits(self) -> tuple[int, int] | None:
+        """The saturation bounds, or None where no sum can reach them."""
+        if not self.integer_result:
+            return None
+        least, most = span(self.target)
+        if self.largest < 2**60:
+            low, high = (round(Fraction(end) / self.affine.denominator) for end in self.raw)
+            if self.affine.magnitude:
+                low, high = 0, max(abs(low), abs(high))
+            if least <= low and high <= most:
+                return None
+        return least, most
+
+    @property
+    def idle(self) -> bool:
+        """Whether the sums are the results, type and all."""
+        return self.affine == Affine() and self.limits is None and self.target == self.source == self.work
+
+    def __call__(self, sums: Array, out: Array, count: bool = False) -> tuple[int, int]:
+        """Write the results of ``sums`` to ``out``, of the same size; ``sums`` may be overwritten.
+
+        Returns:
+            The numbers of values below and above the target's range; zeros unless ``count``. For a float
+            target those are finite sums that became infinite.
+        """
+        if sums.dtype != self.work and sums.ndim > 1:
+            return self._in_blocks(sums, out, count)
+        work = sums if sums.dtype == self.work else sums.astype(self.work)
+        kind = work.dtype.type
+        infinite = self._infinities(work, self.affine.magnitude) if count and self.overflows else (0, 0)
+        if self.affine.gain != 1:
+            work *= kind(self.affine.gain)
+        if self.affine.offset != 0:
+            work += kind(self.affine.offset)
+        if self.affine.magnitude and work.dtype.kind != "u":
+            np.abs(work, out=work)
+        if work.dtype.kind == "f":
+            self._round_floats(work)
+        elif self.affine.denominator != 1:
+            _divide_integers(work, self.affine.denominator)
+        beyond = self._saturate(work, self.ends, count) if self.ends else (0, 0)
+        np.copyto(out, work.reshape(out.shape), casting="unsafe")
+        if self.limits and work.dtype.kind == "f" and self._integer_bytes() == 8:
+            # float64 ends one step below the type's last value; what was cut off there goes all the way
+            out[work.reshape(out.shape) >= np.nextafter(2.0 ** (63 + (self.target.kind == "u")), 0)] = span(
+                self.target
+            )[1]
+        if count and self.overflows:
+            found = self._infinities(out)
+            beyond = found[0] - infinite[0], found[1] - infinite[1]
+        return beyond
+
+    @staticmethod
+    def _infinities(values: Array, magnitude: bool = False) -> tuple[int, int]:
+        """The numbers of values that are −∞ and ∞; with ``magnitude``, both count as ∞."""
+        if not values.size or (np.isfinite(values.min()) and np.isfinite(values.max())):
+            return 0, 0
+        low, high = (int(np.count_nonzero(values == end)) for end in (-np.inf, np.inf))
+        return (0, low + high) if magnitude else (low, high)
+
+    def _in_blocks(self, sums: Array, out: Array, count: bool) -> tuple[int, int]:
+        """Convert to another type some rows at a time, so that the copies stay in the cache."""
+        rows = max(BLOCK // max(sums[:1].size, 1), 1)
+        below = above = 0
+        for top in range(0, len(sums), rows):
+            part = sums[top : top + rows].astype(self.work)
+            beyond = self(part, out[top : top + rows], count)
+            below, above = below + beyond[0], above + beyond[1]
+        return below, above
+
+    def _round_floats(self, work: Array) -> None:
+        d = self.affine.denominator
+        if d != 1:
+            work /= work.dtype.type(d)
+            narrows = not self.integer_result and self.target.itemsize < work.itemsize
+            if narrows and self.exact and d & (d - 1):
+                _leave_midpoints(work, d, self.target)
+        if self.integer_result:
+            if not self.largest < np.inf:
+                np.copyto(work, 0, where=np.isnan(work))
+            if not self.exact or self.affine.denominator != 1:
+                np.rint(work, out=work)
+
+    def _ends(self) -> tuple[Any, Any, Any]:
+        """In the type of the work: the lowest and highest result, and the highest that converts to one."""
+        kind = self.work.type
+        least, most = self.limits or (0, 0)
+        if self.work.kind in "iu":
+            own = span(self.work)
+            least, most = max(least, own[0]), min(most, own[1])
+        high = kind(most)
+        return kind(least), high, np.nextafter(high, kind(0)) if int(high) > most else high
+
+    def _saturate(self, work: Array, ends: tuple[Any, Any, Any], count: bool) -> tuple[int, int]:
+        low, high, last = ends
+        below = int(np.count_nonzero(work < low)) if count and work.min() < low else 0
+        above = int(np.count_nonzero(work > high)) if count and work.max() > high else 0
+        work.clip(low, last, out=work)
+        return below, above
+
+
+def _leave_midpoints(quotients: Array, d: int, target: DType) -> None:
+    """Move quotients by ``d`` that rounding alone put half-way between two values of ``target``, in place.
+
+    They would be rounded twice, the second time by a tie that there is none.
+    """
+    places = _halfway(quotients, target)
+    found = quotients[places]
+    sums = np.rint(found.astype(np.float64) * d)
+    rounded = np.flatnonzero(np.fmod(sums, d))
+    for index in rounded:
+        exact, at = Fraction(int(sums[index]), d), tuple(axis[index] for axis in places)
+        quotients[at] = np.nextafter(
+            found[index], found.dtype.type(np.inf if exact > found[index] else -np.inf)
+        )
+
+
+def _halfway(values: Array, target: DType) -> tuple[Array, ...]:
+    """Where values lie half-way between two neighbors of a narrower float type."""
+    if values.dtype == np.float64 and target == np.float32:  # none is so small that float32 would lose digits
+        return np.nonzero((values.view(np.int64) & 0x1FFF_FFFF) == 0x1000_0000)
+    near = values.astype(target)
+    apart = values - near
+    other = np.nextafter(near, np.where(apart > 0, np.inf, -np.inf).astype(target))
+    return np.nonzero((apart != 0) & (other.astype(values.dtype) - values == apart))
+
+
+def _divide_integers(work: Array, d: int) -> None:
+    """``work`` / ``d`` to nearest, ties to even, in place; ``work`` has room for ``+ d // 2``."""
+    kind = work.dtype.type
+    if d & (d - 1) == 0:
+        shift = kind(d.bit_length() - 1)
+        odd = np.right_shift(work, shift)
+        odd &= kind(1)
+        odd += kind(d // 2 - 1)
+        work += odd
+        work >>= shift
+    elif d % 2:
+        work += kind(d // 2)
+        work //= kind(d)
+    else:
+        work += kind(d // 2)
+        quotient = work // kind(d)
+        quotient -= (quotient * kind(d) == work) & (quotient & kind(1)).astype(bool)
+        work[...] = quotient
