@@ -260,7 +260,7 @@ def test_many_maps_combined():
     kernel = load_kernel("kirsch").combined("max")
     with number_image((4, 4), 1) as file:
         stage = FrameLayout(build_animation("x", file, Settings(kernel), Selection()))
-    assert (len(stage.planes), stage.omitted) == (4, "kernels 4 to 7: their sums alone")
+    assert (len(stage.planes), stage.omitted) == (4, "kernels 4 to 7: only their sums are shown")
     assert [name for name, _ in stage.steps[0]][:9] == [*(f"sum {i}" for i in range(8)), "combined"]
 
 
@@ -413,7 +413,7 @@ def test_to_standard_output(run, tmp_path, monkeypatch):
         (["4x4", "-k", "random:3x3x3x1", "-o", "x.gif"], "takes 3 input channels; allowed: 1"),
         (["40x40", "-k", "box3", "--every", "2", "-o", "x.gif"], "400 frames; allowed: 100 (--most)"),
         (["40x40", "-k", "box3", "--every", "0", "-o", "x.gif"], "every 0 is not allowed"),
-        (["4x4", "-k", "box3", "--at", "9,9", "-o", "x.gif"], "9,9 lies outside the feature map of 4 × 4"),
+        (["4x4", "-k", "box3", "--at", "9,9", "-o", "x.gif"], "9,9 is outside the 4 × 4 feature map"),
         (["4x4", "-k", "box3", "--fps", "0", "-o", "x.gif"], "'0' is not a number above 0 and up to 50"),
         (["4x4", "-k", "box3", "--fps", "x", "-o", "x.gif"], "--fps"),
         (

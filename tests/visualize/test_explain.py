@@ -95,7 +95,7 @@ def test_what_it_prints(run):
     """Patch with padding marked, kernel, products, sum, scale, rounding, pixel; as it stands."""
     text = run("explain", SAMPLES / "scene.png", "-k", "box3", "--at", "0,3", "--padding", "same").text
     assert text.splitlines()[1:] == [
-        "  place    row 0, column 3 of the feature map, 512 × 512, counted from 0",
+        "  output   row 0, column 3 of the 512 × 512 feature map, counted from 0",
         "  window   rows −1 to 1 and columns 2 to 4 of the input",
         "  kernel   box3, cross-correlation, channels each",
         "  padding  same:zero",
@@ -111,29 +111,29 @@ def test_what_it_prints(run):
         "  rounded  to the nearest integer             = 109",
         "  pixel                                       = 109",
         "",
-        "  ( ) is padding: filled with zero",
+        "  ( ) marks padding (zero)",
     ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "lines"),
     [
-        (["-k", "sharpen", "--flip"], ["kernel, turned", "convolution (the kernel turned by 180°)"]),
+        (["-k", "sharpen", "--flip"], ["kernel, rotated", "convolution (kernel rotated by 180°)"]),
         (["-k", "1/2 1/2"], ["to the nearest integer"]),
-        (["-k", "[9]", "--map", "clip"], ["saturated  255 is the most that a pixel of 8 bits holds"]),
+        (["-k", "[9]", "--map", "clip"], ["saturated  255 is the largest 8-bit value"]),
         (["-k", "sobel", "--channels", "gray"], ["brightness, map 1", "combined", "√("]),
         (["-k", "sobel-x", "--map", "signed:800"], ["signed: 128 + 127 · v / 800"]),
-        (["-k", "box3", "--linear"], ["light", "the curve is put back"]),
+        (["-k", "box3", "--linear"], ["light", "encoded with the sRGB curve"]),
         (["-k", "1/3 0 -1/3", "--map", "signed:2/3"], ["128 + 127 · v / (2/3)"]),
         (["-k", "box3", "--map", "stretch:1/3,200"], ["255 · (v − 1/3) / (599/3)"]),
-        (["-k", "box3", "--channels", "gray"], ["brightness is 0.299 · red + 0.587 · green + 0.114 · blue"]),
+        (["-k", "box3", "--channels", "gray"], ["brightness = 0.299 · red + 0.587 · green + 0.114 · blue"]),
         (["-k", "random:3x3x3x2"], ["map 0, gray", "map 1, gray", "(red)"]),
         (["-k", "random:3x3x1x3", "--groups", "3"], ["map 0, red", "map 1, green", "map 2, blue"]),
-        (["-k", "box31"], ["31 × 31 cells, which --report json lists"]),
+        (["-k", "box31"], ["31 × 31 cells; --report json lists them"]),
     ],
 )
-def test_what_is_said_of_special_cases(run, arguments, lines):
-    """Turned kernels, ties, saturation, several maps, light, and grids too large for a screen."""
+def test_special_cases(run, arguments, lines):
+    """Rotated kernels, ties, saturation, several maps, light, and grids too large for a screen."""
     text = run("explain", SAMPLES / "color.png", "--at", "100,20", *arguments).text
     assert all(line in text for line in lines), text
     assert max(map(len, text.splitlines())) <= 130
@@ -145,7 +145,7 @@ def test_alpha_that_is_filtered_divides_by_its_sum(run, tmp_path):
     path.write_bytes(imagecodecs.png_encode(np.array([[[200, 255], [0, 51]]], np.uint8)))
     text = run("explain", path, "-k", "1/2 1/2", "--padding", "valid", "--at", "0,0").text
     assert "times alpha" in text
-    assert "÷ 306, the sum of alpha · kernel" in text
+    assert "÷ 306 (sum of alpha · kernel)" in text
     assert "= 167" in text
     assert "= 153" in text
 
@@ -169,13 +169,13 @@ def test_json_has_every_number(run):
 @pytest.mark.parametrize(
     ("at", "words"),
     [
-        ("512,0", "512,0 lies outside the feature map of 512 × 512; allowed: 0,0 to 511,511"),
+        ("512,0", "512,0 is outside the 512 × 512 feature map; allowed: 0,0 to 511,511"),
         ("-1,0", "is not ROW,COL"),
         ("3", "is not ROW,COL"),
         ("1,2,3", "is not ROW,COL"),
     ],
 )
-def test_places_that_there_are_not(run, at, words):
+def test_places_outside_the_feature_map(run, at, words):
     """One line that says what is allowed."""
     ran = run("explain", SAMPLES / "scene.png", "-k", "box3", f"--at={at}")
     assert ran.code == 2
@@ -183,7 +183,7 @@ def test_places_that_there_are_not(run, at, words):
     assert ran.err.count("\n") == 1
 
 
-def test_a_picture_that_there_is_not(run):
+def test_a_missing_image(run):
     """The file is named."""
     for command in (("explain", "--at", "0,0"), ("explore",)):
         ran = run(*command, "none.png", "-k", "box3")
@@ -203,7 +203,7 @@ def test_not_a_number_is_shown_as_it_is(tmp_path):
 
 
 def test_a_frame_of_several(run, tmp_path):
-    """The pixel of any page, with the range that all of them share; and pages that there are not."""
+    """The pixel of any page, with the range that all of them share; and an error for pages that do not exist."""
     pages = np.random.default_rng(3).integers(0, 256, (3, 9, 8), dtype=np.uint8)
     path, out = tmp_path / "in.tif", tmp_path / "out.tif"
     tifffile.imwrite(path, pages, photometric="minisblack")
@@ -212,7 +212,7 @@ def test_a_frame_of_several(run, tmp_path):
         found = explain(str(path), Settings(load_kernel("sobel-x")), (4, 5), frame)
         assert found.maps[0][0].computed == found.maps[0][0].pixel == written[4, 5]
     ran = run("explain", path, "-k", "box3", "--at", "0,0", "--frame", 3)
-    assert "frame 3 is not between 0 and 2" in ran.err
+    assert "there is no frame 3; allowed: 0 to 2" in ran.err
 
 
 def test_small_weights_beside_large_ones(run, tmp_path):

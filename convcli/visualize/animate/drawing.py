@@ -130,7 +130,7 @@ class Drawing:
             yield Line((left, bottom), (right, top), FAINT, smooth=True)
         if layout.unread:
             place = layout.input.left, layout.input.top + layout.input.height + 6
-            yield Text.below(place, "crossed out: no window reads it", SMALL, FAINT)
+            yield Text.below(place, "crossed out: not read by any window", SMALL, FAINT)
 
     def _cell(self, row: int, column: int) -> Number:
         """The number at a position of the padded input."""
@@ -248,7 +248,7 @@ class Drawing:
         """One map's patch, weights and products with their titles."""
         layout = self.layout
         title, patch = plane.parts[-1]
-        kernel_title = f"{kernel}, turned" if self.animation.settings.flip else kernel
+        kernel_title = f"{kernel}, rotated" if self.animation.settings.flip else kernel
         grids = (
             (title, "patch", patch, self._patch_colors(patch, outside)),
             (kernel_title, "kernel", plane.weights, weight_colors(plane.weights)),

@@ -12,7 +12,7 @@ from convcli.core.dtypes import Array
 from convcli.core.errors import one_line
 from convcli.core.numerals import cell_text, with_minus
 from convcli.core.rational import Number
-from convcli.geometry.padding import Pair, amount_text
+from convcli.geometry.padding import Pair
 from convcli.kernels.describe import map_name
 from convcli.visualize.animate.cells import LEGIBLE, TEXT, Area, NumberStyle
 from convcli.visualize.animate.content import Animation, Frame
@@ -171,7 +171,7 @@ class FrameLayout:
     def omitted(self) -> str:
         """Which planes are not drawn; empty if all are."""
         first, last = len(self.planes), len(self.animation.frames[0].channel.planes) - 1
-        return f"kernels {first} to {last}: their sums alone" if last >= first else ""
+        return f"kernels {first} to {last}: only their sums are shown" if last >= first else ""
 
     @cached_property
     def heading(self) -> tuple[str, str]:
@@ -183,13 +183,11 @@ class FrameLayout:
         )
         parts = [f"{input_size} → {output_size}", f"stride {_both([axis.stride for axis in axes])}"]
         padded = any(axis.before or axis.after for axis in axes)
-        amount, fill = amount_text(settings.padding.amount), settings.padding.fill
-        by = "with" if fill.mode == "constant" else "by"
-        parts.append(f"padding {amount}, filled {by} {fill}" if padded else "no padding")
+        parts.append(f"padding {settings.padding}" if padded else "no padding")
         if any(axis.dilation > 1 for axis in axes):
             parts.append(f"dilation {_both([axis.dilation for axis in axes])}")
         if settings.flip:
-            parts.append("kernel turned by 180°")
+            parts.append("kernel rotated by 180°")
         return f"{one_line(name)} over {one_line(self.animation.source)}", "  ·  ".join(parts)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Plain arithmetic in fractions, step by step and in words: from products to a pixel."""
+"""Exact arithmetic from products to a pixel, step by step, each step with its formula as text."""
 
 from __future__ import annotations
 
@@ -16,13 +16,18 @@ from convcli.core.rational import Number
 from convcli.core.rounding import Affine
 from convcli.pipeline.mapping import Mapping, ends
 
-LONGEST_SUM: Final = 84  # characters of a sum that is written out
+LONGEST_SUM: Final = 84  # characters of a sum whose terms are written out
 LARGEST_WEIGHT: Final = 9999  # kernels of larger integers over a denominator are shown as fractions
 
 
 @frozen
 class Step:
-    """One step from products to the pixel: its name, how it is done, and what it gives."""
+    """One step from products to the pixel.
+
+    Attributes:
+        how: the formula, or what the step does.
+        value: its result.
+    """
 
     name: str
     how: str
@@ -30,19 +35,19 @@ class Step:
 
 
 def number(value: Any) -> Number:
-    """A value as an exact fraction; NaN and infinity stay floats."""
+    """The value as an exact fraction; NaN and infinity stay floats."""
     plain = value.item() if isinstance(value, np.generic) else value
     return Fraction(plain) if not isinstance(plain, float) or isfinite(plain) else plain
 
 
 def numbers(values: Array) -> Array:
-    """An array of `number`."""
+    """The array with every value as an exact `number`, dtype object."""
     cells = [number(value) for value in values.ravel().tolist()]
     return np.array(cells, object).reshape(values.shape)
 
 
 def multiplied(weights: Array, patch: Array) -> Array:
-    """The product of every cell; a weight of 0 takes no part, whatever it meets."""
+    """The product of every cell; with a weight of 0 it is 0, even for NaN and infinity."""
     used = patch.copy()
     used[weights == 0] = Fraction(0)
     products: Array = weights * used
@@ -58,7 +63,7 @@ def total(values: Iterable[Number]) -> Number:
 
 
 def added(terms: Sequence[Number], names: Sequence[str] = ()) -> str:
-    """A sum written out while it is short, each term with its name if there is one."""
+    """A sum as text: its terms with their names if that is short, else their number."""
     every = zip(terms, names or [""] * len(terms), strict=True)
     used = [(term, name) for term, name in every if term or name]
     if not used:
@@ -77,7 +82,7 @@ def added(terms: Sequence[Number], names: Sequence[str] = ()) -> str:
 
 
 def combined(how: str, totals: Sequence[Number]) -> Step:
-    """The sums of several maps as one."""
+    """Combine the sums of several maps into one value."""
     sizes = [magnitude(value) for value in totals]
     if how == "l2":
         squares = " + ".join(
@@ -89,16 +94,16 @@ def combined(how: str, totals: Sequence[Number]) -> Step:
     if how == "l1":
         return Step("combined", " + ".join(bars), total(sizes))
     if how == "linf":
-        return Step("combined", f"the largest of {' '.join(bars)}", max(sizes))
+        return Step("combined", f"the largest of {', '.join(bars)}", max(sizes))
     words = ", ".join(map(formula_text, totals))
     if how == "argmax":
-        return Step("combined", f"which of {words} is the largest", Fraction(totals.index(max(totals))))
+        return Step("combined", f"index of the largest of {words}", Fraction(totals.index(max(totals))))
     largest = how == "max"
     return Step("combined", f"the {how}imum of {words}", max(totals) if largest else min(totals))
 
 
 def mapped(value: Number, affine: Affine, how: str) -> Step:
-    """A value through an affine function."""
+    """The step that applies the affine function of a mapping."""
     if isinstance(value, Fraction) and affine.is_exact:
         result: Number = (int(affine.gain) * value + int(affine.offset)) / affine.denominator
     else:
@@ -107,7 +112,12 @@ def mapped(value: Number, affine: Affine, how: str) -> Step:
 
 
 def mapping_text(mapping: Mapping, target: DType, own: int) -> str:
-    """The mapping's formula with its numbers; v is the value, ``own`` white among the values."""
+    """The mapping's formula with its numbers, where v is the value.
+
+    Args:
+        target: dtype of the pixel.
+        own: white on the scale of the values.
+    """
     black, top = ends(target)
     if mapping.kind in ("clip", "abs"):
         scaled = "" if own == top else f" × {formula_text(Fraction(top, own))}"
@@ -121,32 +131,32 @@ def mapping_text(mapping: Mapping, target: DType, own: int) -> str:
 
 
 def _factor(value: Number) -> str:
-    """A number behind a sign of division: a fraction in parentheses."""
+    """A divisor as text; a fraction is put in parentheses."""
     shown = formula_text(value)
     return f"({shown})" if "/" in shown else shown
 
 
 def ended(value: Number, target: DType) -> tuple[Number, list[Step]]:
-    """The pixel of a mapped value, and the steps of rounding and saturation that it took."""
+    """The pixel of a mapped value, and the rounding and saturation steps that led to it."""
     if target.kind == "f":
         return number(target.type(as_float(value))), []
     steps = []
     nearest = value
     if isinstance(value, Fraction):
         nearest = Fraction(round(value))
-        tie = "; a tie, so to the even one" if value.denominator == 2 else ""
+        tie = " (a tie, so to even)" if value.denominator == 2 else ""
         steps += [Step("rounded", f"to the nearest integer{tie}", nearest)] if nearest != value else []
     elif isnan(value):
         nearest = Fraction(0)
-        steps.append(Step("rounded", "not a number becomes 0", nearest))
+        steps.append(Step("rounded", "NaN becomes 0", nearest))
     low, high = span(target)
     pixel = min(max(nearest, Fraction(low)), Fraction(high))
     if pixel != nearest:
-        most = f"{high} is the most" if pixel == high else f"{low} is the least"
-        steps.append(Step("saturated", f"{most} that a pixel of {target.itemsize * 8} bits holds", pixel))
+        end = "largest" if pixel == high else "smallest"
+        steps.append(Step("saturated", f"{pixel} is the {end} {target.itemsize * 8}-bit value", pixel))
     return pixel, steps
 
 
 def same(first: Number, second: Number) -> bool:
-    """Whether two pixels are the same; NaN is NaN."""
+    """Whether two pixels are equal; NaN equals NaN."""
     return first == second or (isnan(first) and isnan(second))

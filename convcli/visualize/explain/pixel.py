@@ -1,8 +1,8 @@
-"""One pixel of a feature map from its inputs: the window's patch, the weights, every product and every step.
+"""How one pixel of a feature map is computed: the window's patch, the weights, every product and every step.
 
-The steps are plain arithmetic in fractions, apart from the engine. The pixel is the engine's own, computed as
-``apply`` computes it, with the mapping's range found over the whole picture. Where sums are exact, both are
-the same number; where the engine adds floats, its sum is a step of its own.
+The steps are exact arithmetic with fractions, independent of the engine. The pixel is the engine's, computed
+as ``apply`` computes it, with the mapping's range over the whole feature map. If sums are exact, both agree;
+if the engine sums in floating point, its sum is a step of its own.
 """
 
 from __future__ import annotations
@@ -49,19 +49,19 @@ from convcli.visualize.explain.window import PixelRecorder, Window, engine_sums
 
 _RGB: Final = ("red", "green", "blue")
 NAMES: Final = {1: ("gray",), 2: ("gray", "alpha"), 3: _RGB, 4: (*_RGB, "alpha")}
-"""Channels by their number."""
+"""Names of the channels of an image, by their number."""
 
 
 @frozen(eq=False)
 class Plane:
-    """One channel of the patch under its weights, cell by cell, all of them exact numbers.
+    """One input channel and its weights, cell by cell, as exact numbers.
 
     Attributes:
-        name: of the channel, and of the map where several are combined.
-        parts: (title, cells) of what is multiplied, and before it of what it was made of.
-        weights: as multiplied, turned where --flip says so; integers where the kernel is a fraction, unless
-            they would have more than four digits.
-        products: of every cell.
+        name: of the channel, and of the map if several are combined.
+        parts: (title, cells) of the patch that is multiplied, after the patches it is computed from.
+        weights: as multiplied, rotated with --flip; numerators of up to four digits if the kernel is
+            rational, else its values.
+        products: weight times patch for every cell.
         sum: of the products.
     """
 
@@ -77,9 +77,9 @@ class Channel:
     """One channel of the pixel.
 
     Attributes:
-        valued: how many steps lead to the feature map's value, before it is mapped to a pixel.
-        computed: the pixel as the steps give it.
-        pixel: as ``apply`` writes it; the same unless floats were rounded on the way.
+        valued: number of steps to the feature map's value, before it is mapped to a pixel.
+        computed: the pixel as the steps compute it.
+        pixel: as ``apply`` writes it; different only if the engine rounded in floating point.
     """
 
     name: str
@@ -91,13 +91,13 @@ class Channel:
 
     @property
     def value(self) -> Number:
-        """The feature map's, before it is mapped to a pixel."""
+        """The value of the feature map, before it is mapped to a pixel."""
         return self.steps[self.valued - 1].value
 
 
 @frozen(eq=False)
 class Explanation:
-    """One pixel: its channels for each map, and the mapping of each with the range that it used."""
+    """One pixel: its channels for each map, and each map's mapping with the range that it used."""
 
     source: str
     task: Task
@@ -113,57 +113,62 @@ class Explanation:
 
 
 def explain(source: str, settings: Settings, at: Pair, frame: int = 0) -> Explanation:
-    """The pixel at (row, column) of the feature map that `job.apply` would write.
+    """Explain the pixel at (row, column) of the feature map that `job.apply` would write.
 
     Args:
         source: a file, or ``-`` for standard input.
         settings: as `job.apply` takes them.
-        frame: which of several frames or pages.
+        frame: index of the frame or page.
 
     Raises:
-        ArgumentError: a place outside the feature map, a frame that there is not, or a kernel of three axes.
+        ArgumentError: the place is outside the feature map, the frame does not exist, or the kernel has three
+            axes.
         ConvcliError: whatever `job.apply` raises before it writes.
     """
     with files.Input.open(source) as file:
         task, own = decided(source, file, settings, frame)
         check_place(task, at)
-        pins = [PixelRecorder(task.layout, own, [at]) for _ in range(task.plan.outcome.maps)]
-        return explained(source, task, settings, own, [at], pins)[0]
+        recorders = [PixelRecorder(task.layout, own, [at]) for _ in range(task.plan.outcome.maps)]
+        return explained(source, task, settings, own, [at], recorders)[0]
 
 
 def decided(source: str, file: files.Input, settings: Settings, frame: int) -> tuple[Task, int]:
-    """What is to be done with a frame of an opened file, and its place among those that are done alike.
+    """The task that a frame of an opened file belongs to, and the frame's index in it.
 
     Raises:
-        ArgumentError: a frame that there is not, or a kernel of three axes.
+        ArgumentError: the frame does not exist, or the kernel has three axes.
         ConvcliError: whatever `job.apply` raises before it writes.
     """
     if settings.kernel.spatial != 2:
-        raise ArgumentError(f"kernel {settings.kernel.name} has three axes; explained are rows and columns")
+        raise ArgumentError(f"kernel {settings.kernel.name} has three axes; only two can be explained")
     runs = registry.open_input(file, settings.max_pixels)
     return _frame([task for tasks in prepare(source, runs, settings) for task in tasks], frame)
 
 
 def check_place(task: Task, at: Pair) -> None:
-    """Refuse a place outside the feature map."""
+    """Refuse a place outside the feature map.
+
+    Raises:
+        ArgumentError: with the allowed range.
+    """
     rows, columns = task.geometry.output
     if not (0 <= at[0] < rows and 0 <= at[1] < columns):
         raise ArgumentError(
-            f"{at[0]},{at[1]} lies outside the feature map of {rows} × {columns}; "
+            f"{at[0]},{at[1]} is outside the {rows} × {columns} feature map; "
             f"allowed: 0,0 to {rows - 1},{columns - 1}"
         )
 
 
 def explained(
-    source: str, task: Task, settings: Settings, frame: int, places: Sequence[Pair], surfaces: Sequence[Any]
+    source: str, task: Task, settings: Settings, frame: int, places: Sequence[Pair], sinks: Sequence[Any]
 ) -> list[Explanation]:
-    """Some pixels of one frame, from one run of the engine.
+    """Explain several pixels of one frame with a single run of the engine.
 
     Args:
-        surfaces: one a map, on which it is painted; `PixelRecorder` or `Kept`.
+        sinks: a `PixelRecorder` or `MapRecorder` for each map.
     """
-    found = feature_maps(task.plan, task.opened.reader(), task.color_handling, task.mapping, surfaces)
-    mappings = tuple(map_.mapping for map_ in found)
+    maps = feature_maps(task.plan, task.opened.reader(), task.color_handling, task.mapping, sinks)
+    mappings = tuple(map_.mapping for map_ in maps)
     sums: dict[Pair, Array] = {}
     if not task.plan.outcome.exact:
         reader = task.color_handling.reader(task.opened.reader())
@@ -172,21 +177,21 @@ def explained(
     for at in places:
         window = Window.of(task.geometry, task.plan.problem.fill, at)
         pixel = _Pixel.of(task, settings, frame, window, mappings, sums.get(at))
-        maps = tuple(tuple(pixel.channels(i, surface.pixel(at))) for i, surface in enumerate(surfaces))
-        explanations.append(Explanation(source, task, settings, window, maps, mappings))
+        channels = tuple(tuple(pixel.channels(i, sink.pixel(at))) for i, sink in enumerate(sinks))
+        explanations.append(Explanation(source, task, settings, window, channels, mappings))
     return explanations
 
 
 def multiplicands(task: Task, settings: Settings, frame: int, window: Window) -> Array:
-    """What the first channel's weights meet at the positions of ``window``, (rows, columns), exactly."""
+    """The values that the first channel's weights are multiplied by, (rows, columns) of exact numbers."""
     return _Pixel.of(task, settings, frame, window, (), None).parts(0)[-1][1]
 
 
 def _frame(tasks: list[Task], frame: int) -> tuple[Task, int]:
-    """The task that a frame belongs to, and its place in it."""
+    """The task that a frame belongs to, and the frame's index in it."""
     count = sum(task.layout.frames for task in tasks)
     if not 0 <= frame < count:
-        raise ArgumentError(f"frame {frame} is not between 0 and {count - 1}")
+        raise ArgumentError(f"there is no frame {frame}; allowed: 0 to {count - 1}")
     for task in tasks:
         if frame < task.layout.frames:
             break
@@ -196,12 +201,12 @@ def _frame(tasks: list[Task], frame: int) -> tuple[Task, int]:
 
 @frozen(eq=False)
 class _Pixel:
-    """What the channels of one pixel share.
+    """Computes the channels of one pixel.
 
     Attributes:
-        stored: reads the pixel's own frame.
+        stored: reader of the pixel's frame.
         filter: the weights as they are shown: brightness is one input, made of three colors.
-        sums: the engine's, (maps, lanes), where it adds floats.
+        sums: the engine's, (maps, lanes), if it sums in floating point.
     """
 
     task: Task
@@ -238,7 +243,7 @@ class _Pixel:
 
     @property
     def divisor(self) -> int:
-        """What the sum is divided by; 1 where the weights that are shown are fractions themselves."""
+        """What the sum is divided by; 1 if the weights are shown as fractions."""
         denominator = self.filter.denominator
         large = denominator > 1 and np.abs(self.filter.weights).max() > LARGEST_WEIGHT
         return 1 if large else denominator
@@ -252,11 +257,11 @@ class _Pixel:
         if treatment.alpha == "filter":
             yield self._alpha(index, lanes - 1, pixel[-1])
         elif treatment.alpha == "keep":
-            kept = Step("kept", "alpha of the input at the center of the window", pixel[-1])
-            yield Channel("alpha", (), (kept,), 1, pixel[-1], pixel[-1])
+            copied = Step("copied", "alpha of the input at the center of the window", pixel[-1])
+            yield Channel("alpha", (), (copied,), 1, pixel[-1], pixel[-1])
 
     def _named(self, index: int, lane: int, colors: int) -> str:
-        """The color that a lane is, or that a group of one channel is; a sum is gray."""
+        """The name of a lane's color, or of the only channel of a group; a sum is gray."""
         problem = self.task.plan.problem
         if problem.groups > 1 and self.filter.inputs == 1:
             return self.names[problem.channel(index, 0)]
@@ -269,7 +274,7 @@ class _Pixel:
         valued = len(steps)
         if task.color_handling.curved(mapping, task.plan):
             curve = light_to_srgb(np.asarray(as_float(steps[-1].value))).item()
-            steps.append(Step("sRGB", "the curve is put back", number(curve)))
+            steps.append(Step("sRGB", "encoded with the sRGB curve", number(curve)))
         own = white(task.color_handling.values)
         affine = mapping.affine(Affine(), target, own)
         if affine != Affine():
@@ -293,11 +298,11 @@ class _Pixel:
         computed, last = ended(steps[-1].value, self.task.layout.dtype)
         steps += last
         if not same(computed, pixel):
-            steps.append(Step("as written", "apply's floats are rounded on the way", pixel))
+            steps.append(Step("as written", "apply rounds in floating point", pixel))
         return Channel(name, tuple(planes), tuple(steps), valued, computed, pixel)
 
     def _summed(self, index: int, lane: int) -> tuple[list[Plane], list[Step]]:
-        """The planes of a lane, and the steps to its sum, maps combined."""
+        """The planes of a lane, and the steps to its sum or to the combination of several."""
         planes: list[Plane] = []
         steps: list[Step] = []
         how = self.filter.combine
@@ -314,24 +319,24 @@ class _Pixel:
             plan = self.task.plan
             engine = self._engine(index, lane)
             if engine != steps[-1].value:
-                steps.append(Step(str(plan.outcome.dtype), "rounded on the way, as apply adds", engine))
+                steps.append(Step(str(plan.outcome.dtype), "rounded while summing, as in apply", engine))
         return planes, steps
 
     def _engine(self, index: int, lane: int) -> Number:
         """The engine's sum, over the denominator of the weights that are shown."""
         assert self.sums is not None
-        found = number(self.sums[index, lane])
+        total = number(self.sums[index, lane])
         if self.filter.combine == "argmax":
-            return found
-        return found * Fraction(self.divisor, self.task.plan.problem.filter.denominator)
+            return total
+        return total * Fraction(self.divisor, self.task.plan.problem.filter.denominator)
 
     def _valued(self, index: int, sum_: Number) -> list[Step]:
-        """The steps from a color's sum to its value before the mapping."""
+        """The steps from a sum to the value before the mapping."""
         if self.task.color_handling.alpha == "filter":
             alpha = self._alpha_sum(index)
-            steps = [Step("color", "nothing is seen where every alpha is 0", Fraction(0))]
+            steps = [Step("color", "0, because every alpha is 0", Fraction(0))]
             if alpha > 0:
-                steps = [Step("color", f"÷ {formula_text(alpha)}, the sum of alpha · kernel", sum_ / alpha)]
+                steps = [Step("color", f"÷ {formula_text(alpha)} (sum of alpha · kernel)", sum_ / alpha)]
         else:
             steps = self._scaled(sum_)
         bias = self.task.plan.problem.filter.bias[index]
@@ -351,7 +356,7 @@ class _Pixel:
         return self._plane(index, 0, lane).sum if self.sums is None else self._engine(index, lane)
 
     def _plane(self, map_: int, channel: int, lane: int) -> Plane:
-        """One channel under one map's weights."""
+        """One channel and its weights for one map."""
         weights = numbers(self.filter.weights[0, :, :, channel, map_])
         weights = weights * Fraction(self.divisor, self.filter.denominator)
         problem = self.task.plan.problem
@@ -365,7 +370,7 @@ class _Pixel:
         return Plane(title, tuple(parts), weights, products, total(products.ravel().tolist()))
 
     def parts(self, index: int) -> list[tuple[str, Array]]:
-        """What is multiplied with the weights, behind what it was made of."""
+        """The patch that is multiplied by the weights, after the patches it is computed from."""
         treatment = self.task.color_handling
         stored = self.stored
         if is_luma(self.task):
@@ -387,7 +392,7 @@ class _Pixel:
         return [alpha] if index == -1 else [alpha, ("times alpha", self._patch(source, index))]
 
     def _brightness(self) -> list[tuple[str, Array]]:
-        """The three colors, and their brightness: the sum of their shares."""
+        """The three colors and their brightness."""
         stored, fill = self.stored, self.settings.padding.fill.value
         source = self.task.color_handling.reader(stored)
         shares: Any = sum(share * self._patch(source, i) for i, share in enumerate(LUMA))
@@ -395,11 +400,11 @@ class _Pixel:
         return [*shown, ("brightness", shares)]
 
     def _patch(self, source: Any, index: int) -> Array:
-        """One channel of what the engine reads."""
+        """The patch of one channel as the engine reads it."""
         problem = self.task.plan.problem
         return self.window.patch(source, index, (problem.outside or (problem.fill.value,) * 4)[index])
 
 
 def is_luma(task: Task) -> bool:
-    """Whether the kernel meets the brightness of colors, not each of them."""
+    """Whether the kernel filters the brightness of color images, not each color."""
     return task.channels == "gray" and task.plan.problem.channels == len(LUMA)

@@ -1,4 +1,4 @@
-"""An explanation as people read it, and as JSON."""
+"""An explanation as text, and as JSON."""
 
 from __future__ import annotations
 
@@ -24,59 +24,57 @@ DIGITS: Final = 6  # of a number in a grid of fractions
 GAP: Final = "    "
 
 
-def as_text(found: Explanation) -> str:
-    """For people: the place, then for each channel its grids side by side and its steps one below another."""
-    blocks = [_heading(found)]
-    for index, channels in enumerate(found.maps):
+def as_text(explanation: Explanation) -> str:
+    """The output and its settings, then for each channel its grids side by side and its steps."""
+    blocks = [_heading(explanation)]
+    for index, channels in enumerate(explanation.maps):
         for channel in channels:
-            title = f"map {index}, {channel.name}" if len(found.maps) > 1 else channel.name
-            alone = len(found.maps) == 1 and len(channels) == 1
-            blocks.append(("" if alone else f"{title}\n") + _channel(found, channel))
-    return "\n".join([*blocks, _legend(found)]) if _legend(found) else "\n".join(blocks)
+            title = f"map {index}, {channel.name}" if len(explanation.maps) > 1 else channel.name
+            alone = len(explanation.maps) == 1 and len(channels) == 1
+            blocks.append(("" if alone else f"{title}\n") + _channel(explanation, channel))
+    return "\n".join([*blocks, _legend(explanation)]) if _legend(explanation) else "\n".join(blocks)
 
 
-def _heading(found: Explanation) -> str:
-    task, settings, (row, column) = found.task, found.settings, found.window.at
+def _heading(explanation: Explanation) -> str:
+    task, settings, window = explanation.task, explanation.settings, explanation.window
+    row, column = window.at
     rows, columns = task.geometry.output
     kernel = settings.kernel
-    turned = "convolution (the kernel turned by 180°)" if settings.flip else "cross-correlation"
-    name = "standard input" if found.source == STREAM else one_line(found.source)
+    direction = "convolution (kernel rotated by 180°)" if settings.flip else "cross-correlation"
+    name = "standard input" if explanation.source == STREAM else one_line(explanation.source)
     lines = [
-        ("place", f"row {row}, column {column} of the feature map, {rows} × {columns}, counted from 0"),
-        (
-            "window",
-            f"{_span('rows', found.window.rows)} and {_span('columns', found.window.columns)} of the input",
-        ),
-        ("kernel", f"{kernel.name}, {turned}, channels {task.channels}"),
+        ("output", f"row {row}, column {column} of the {rows} × {columns} feature map, counted from 0"),
+        ("window", f"{_span('rows', window.rows)} and {_span('columns', window.columns)} of the input"),
+        ("kernel", f"{kernel.name}, {direction}, channels {task.channels}"),
         ("padding", f"{settings.padding}"),
-        *[("mapping", words) for words in _mappings(found)],
-        *[("note", note) for note in _notes(found)],
+        *[("mapping", words) for words in _mappings(explanation)],
+        *[("note", note) for note in _notes(explanation)],
     ]
     return f"{name}\n{table(lines)}"
 
 
-def _mappings(found: Explanation) -> list[str]:
-    """What the mapping of each map did."""
-    words = [found.task.mapping_text(mapping) for mapping in found.mappings]
-    if len(words) == 1:
-        return words
-    return [f"map {index}: {line}" for index, line in enumerate(words)]
+def _mappings(explanation: Explanation) -> list[str]:
+    """The mapping of each map as text."""
+    lines = [explanation.task.mapping_text(mapping) for mapping in explanation.mappings]
+    if len(lines) == 1:
+        return lines
+    return [f"map {index}: {line}" for index, line in enumerate(lines)]
 
 
-def _notes(found: Explanation) -> list[str]:
-    notes = list(found.settings.notes)
-    plan = found.task.plan
-    if is_luma(found.task):
+def _notes(explanation: Explanation) -> list[str]:
+    notes = list(explanation.settings.notes)
+    plan = explanation.task.plan
+    if is_luma(explanation.task):
         shares = zip(LUMA, NAMES[len(LUMA)], strict=True)
-        notes.append(f"brightness is {' + '.join(f'{float(share):g} · {name}' for share, name in shares)}")
+        notes.append(f"brightness = {' + '.join(f'{float(share):g} · {name}' for share, name in shares)}")
     if not plan.arithmetic.exact:
-        notes.append(f"apply adds floats, which rounds: {plan.arithmetic.reason}")
+        notes.append(f"apply sums in floating point, which rounds: {plan.arithmetic.reason}")
     elif not plan.outcome.exact:
-        notes.append(f"sums are exact, what combines them is rounded to {plan.outcome.dtype}")
-    if found.task.mapping.needs_range:
-        notes.append("the mapping's range is that of the whole feature map")
-    if found.task.targets[0].format.name == "jpeg":
-        notes.append("the pixel is what goes into the JPEG, whose compression changes it a little")
+        notes.append(f"sums are exact; combining them rounds to {plan.outcome.dtype}")
+    if explanation.task.mapping.needs_range:
+        notes.append("the mapping uses the range of the whole feature map")
+    if explanation.task.targets[0].format.name == "jpeg":
+        notes.append("JPEG compression may change the written pixel slightly")
     return notes
 
 
@@ -86,35 +84,33 @@ def _span(name: str, places: Array) -> str:
     return with_minus(f"{name} {first} to {last}{step}")
 
 
-def _legend(found: Explanation) -> str:
-    outside = found.window.outside(found.task.geometry.input)
+def _legend(explanation: Explanation) -> str:
+    outside = explanation.window.outside(explanation.task.geometry.input)
     if not outside.any():
         return ""
-    fill = found.settings.padding.fill
-    where = f"filled by {fill}" if fill.mode != "constant" else f"filled with {fill}"
-    return f"  ( ) is padding: {where}\n"
+    return f"  ( ) marks padding ({explanation.settings.padding.fill})\n"
 
 
-def _channel(found: Explanation, channel: Channel) -> str:
-    outside = found.window.outside(found.task.geometry.input)
-    blocks = [_plane(found, plane, outside, len(channel.planes) > 1) for plane in channel.planes]
+def _channel(explanation: Explanation, channel: Channel) -> str:
+    outside = explanation.window.outside(explanation.task.geometry.input)
+    blocks = [_plane(explanation, plane, outside, len(channel.planes) > 1) for plane in channel.planes]
     rows = [(step.name, step.how, _value(step.value)) for step in channel.steps]
     rows.append(("pixel", "", _value(channel.pixel)))
     return "".join([*blocks, _steps(rows)])
 
 
 def _steps(rows: Sequence[tuple[str, str, str]]) -> str:
-    """Names, then how, then what it gives, each in a column of its own."""
+    """Rows of name, formula and result, in aligned columns."""
     name, how = (max(len(row[i]) for row in rows) for i in (0, 1))
     lines = [f"  {row[0]:<{name}}  {row[1]:<{how}}  = {row[2]}" for row in rows]
     return "\n".join(lines) + "\n"
 
 
-def _plane(found: Explanation, plane: Plane, outside: Array, named: bool) -> str:
+def _plane(explanation: Explanation, plane: Plane, outside: Array, named: bool) -> str:
     rows, columns = outside.shape
     if max(rows, columns) > MOST_SHOWN:
-        return f"  {plane.name}: {rows} × {columns} cells, which --report json lists\n\n"
-    kernel = "kernel, turned" if found.settings.flip else "kernel"
+        return f"  {plane.name}: {rows} × {columns} cells; --report json lists them\n\n"
+    kernel = "kernel, rotated" if explanation.settings.flip else "kernel"
     grids = [_grid(title, cells, outside) for title, cells in plane.parts]
     grids += [_grid(kernel, plane.weights, None), _grid("products", plane.products, None)]
     title = f"  {plane.name}\n" if named else ""
@@ -122,7 +118,7 @@ def _plane(found: Explanation, plane: Plane, outside: Array, named: bool) -> str
 
 
 def _grid(title: str, cells: Array, marked: Array | None) -> list[str]:
-    """A title and the rows of a grid, all of one width; cells are aligned at their right."""
+    """The title and rows of a grid, padded to one width; cells are right-aligned."""
     places = _places(cells)
     words = [
         [_cell(value, places, marked is not None and bool(marked[i, j])) for j, value in enumerate(row)]
@@ -142,13 +138,13 @@ def _cell(value: Number, places: int, marked: bool) -> str:
 
 
 def _rounded(value: float, places: int) -> str:
-    """To so many decimals; what would be 0 then, to two digits."""
+    """The value to so many decimals; to two digits if that would be 0."""
     written = f"{value:.{places}f}"
     return with_minus(written if float(written) else f"{value:.2g}")
 
 
 def _places(cells: Array) -> int:
-    """Decimals that a grid is written with: those it has, or as many as make six digits."""
+    """Decimals of the numbers of a grid: all they have, or as many as make six digits."""
     known = [value for value in cells.ravel().tolist() if isinstance(value, Fraction)]
     if all(value.denominator == 1 for value in known):
         return 0
@@ -160,7 +156,7 @@ def _places(cells: Array) -> int:
 
 
 def _beside(grids: Sequence[list[str]]) -> str:
-    """Grids side by side, as many in a line as fit."""
+    """The grids side by side, as many as fit into a line."""
     lines, used, group = [], 0, 0
     groups = []
     for grid in grids:
@@ -175,7 +171,7 @@ def _beside(grids: Sequence[list[str]]) -> str:
 
 
 def _value(value: Number) -> str:
-    """In full, and what is about its decimal where it has none that ends."""
+    """A result in full, with its approximate decimal if it has no finite one."""
     if isinstance(value, float) or value.denominator == 1 or decimal_text(value):
         return (
             decimal_text(value)
@@ -187,19 +183,19 @@ def _value(value: Number) -> str:
     return f"{with_minus(number_text(value))} ≈ {report_text(as_float(value))}"
 
 
-def as_dict(found: Explanation) -> dict[str, Any]:
-    """As JSON types; every number as a float and, where it is a fraction, exactly as text."""
-    task, settings = found.task, found.settings
+def as_dict(explanation: Explanation) -> dict[str, Any]:
+    """The explanation as JSON types; numbers are floats, and fractions are given exactly as text, too."""
+    task, settings = explanation.task, explanation.settings
     return {
         "schema": SCHEMA,
-        "at": list(found.window.at),
-        "window": {"rows": found.window.rows.tolist(), "columns": found.window.columns.tolist()},
-        "outside": found.window.outside(task.geometry.input).tolist(),
+        "at": list(explanation.window.at),
+        "window": {"rows": explanation.window.rows.tolist(), "columns": explanation.window.columns.tolist()},
+        "outside": explanation.window.outside(task.geometry.input).tolist(),
         "kernel": settings.kernel.name,
         "operation": "convolution" if settings.flip else "cross-correlation",
         "padding": str(settings.padding),
         "axes": axes_dict(task.geometry),
-        "exact": found.exact,
+        "exact": explanation.exact,
         "maps": [
             {
                 "map": index,
@@ -207,9 +203,11 @@ def as_dict(found: Explanation) -> dict[str, Any]:
                 "pixel": [_json(channel.pixel) for channel in channels],
                 "channels": [_channel_dict(channel) for channel in channels],
             }
-            for index, (channels, mapping) in enumerate(zip(found.maps, found.mappings, strict=True))
+            for index, (channels, mapping) in enumerate(
+                zip(explanation.maps, explanation.mappings, strict=True)
+            )
         ],
-        "notes": _notes(found),
+        "notes": _notes(explanation),
     }
 
 
@@ -239,7 +237,7 @@ def _listed(cells: Array) -> list[list[float]]:
 
 
 def _json(value: Number) -> float:
-    """An integer where it is one."""
+    """The value as an int if it is an integer, else as a float."""
     if not isinstance(value, float) and value.denominator == 1:
         return int(value)
     return as_float(value)

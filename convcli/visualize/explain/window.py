@@ -1,4 +1,4 @@
-"""One place of a feature map: what its window reads, what the engine adds up there, what is painted there."""
+"""One output of a feature map: what its window reads, and the engine's sum and pixel."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from convcli.visualize.explain.arithmetic import number
 
 @frozen(eq=False)
 class Window:
-    """A place (row, column) of a feature map, and what its window covers.
+    """What the window of one output covers.
 
     Attributes:
-        rows, columns: positions in the picture, past its edges too.
-        sources: the row and column indices that are read for them, `OUTSIDE` for a constant.
+        at: (row, column) of the output in the feature map.
+        rows, columns: positions in the input; negative or too large in its padding.
+        sources: the row and column indices that these positions are read from, `OUTSIDE` for a constant.
     """
 
     at: Pair
@@ -37,7 +38,7 @@ class Window:
 
     @classmethod
     def of(cls, shape: Geometry, fill: Fill, at: Pair) -> Window:
-        """The place ``at`` in the result of a convolution."""
+        """The window of the output ``at``."""
         windows = [axis.window(index) for axis, index in zip(shape.axes, at, strict=True)]
         return cls.over(shape, fill, at, windows, [axis.dilation for axis in shape.axes])
 
@@ -45,7 +46,7 @@ class Window:
     def over(
         cls, shape: Geometry, fill: Fill, at: Pair, spans: Sequence[Pair], steps: Sequence[int] = (1, 1)
     ) -> Window:
-        """What lies at the positions ``spans`` of the padded picture, (rows, columns), ``steps`` apart."""
+        """The window that reads the positions ``spans`` of the padded input, ``steps`` apart."""
         places, read = [], []
         for axis, span, step in zip(shape.axes, spans, steps, strict=True):
             places.append(np.arange(*span, step))
@@ -62,7 +63,11 @@ class Window:
         return marked
 
     def patch(self, reader: Reader, channel: int, constant: float) -> Array:
-        """One channel of what the window reads, (rows, columns) of exact numbers."""
+        """One channel of what the window reads, (rows, columns) of exact numbers.
+
+        Args:
+            constant: the value outside the input where it is padded with a constant.
+        """
         rows, columns = (indices.tolist() for indices in self.sources)
         lines = {row: reader.rows(0, row, row + 1)[0, :, channel] for row in set(rows) - {OUTSIDE}}
         outside = number(constant)
@@ -74,44 +79,44 @@ class Window:
 
 
 class PixelRecorder:
-    """A surface that keeps some pixels of one frame of all that is painted on it."""
+    """A sink of feature maps that keeps the strips with certain pixels of one frame."""
 
     def __init__(self, layout: Layout, frame: int, places: Sequence[Pair]) -> None:
         self.layout, self.frame, self.places = layout, frame, places
-        self.kept: list[tuple[Strip, Array]] = []
+        self.strips: list[tuple[Strip, Array]] = []
 
     def place(self, frame: int, strip: Strip) -> Array:
-        """Scratch; it is kept where it holds one of the pixels."""
+        """Memory for a strip, which is kept if it holds one of the pixels."""
         pixels = np.empty((*strip.shape, self.layout.channels), self.layout.dtype)
         if frame == self.frame and any(_holds(strip, at) for at in self.places):
-            self.kept.append((strip, pixels))
+            self.strips.append((strip, pixels))
         return pixels
 
     def done(self, frame: int, strip: Strip) -> None:
-        """Nothing is left to do."""
+        """Strips are complete when they are written."""
 
     def pixel(self, at: Pair) -> list[Any]:
         """The channels of one of the pixels, as exact numbers."""
-        strip, pixels = next(kept for kept in self.kept if _holds(kept[0], at))
+        strip, pixels = next(entry for entry in self.strips if _holds(entry[0], at))
         return [number(value) for value in _at(strip, pixels, at)]
 
 
 class MapRecorder:
-    """A surface that keeps the whole feature map of one frame, ``pixels`` (rows, columns, channels)."""
+    """A sink of feature maps that keeps one frame as ``pixels``, (rows, columns, channels)."""
 
     def __init__(self, layout: Layout, frame: int) -> None:
         self.layout, self.frame = layout, frame
         self.pixels: Array = np.empty(layout.shape, layout.dtype)
 
     def place(self, frame: int, strip: Strip) -> Array:
-        """Its part of the map; scratch for other frames."""
+        """The strip's part of the map; scratch memory for other frames."""
         if frame != self.frame:
             return np.empty((*strip.shape, self.layout.channels), self.layout.dtype)
         part: Array = self.pixels[slice(*strip.rows), slice(*strip.columns)]
         return part
 
     def done(self, frame: int, strip: Strip) -> None:
-        """Nothing is left to do."""
+        """Strips are complete when they are written."""
 
     def pixel(self, at: Pair) -> list[Any]:
         """The channels of a pixel, as exact numbers."""
@@ -119,18 +124,18 @@ class MapRecorder:
 
 
 def engine_sums(plan: Plan, reader: Reader, frame: int, places: Sequence[Pair]) -> dict[Pair, Array]:
-    """What the engine adds up at some places of a frame, maps combined: (maps, lanes) each."""
-    keeper = _SumRecorder(frame, places)
-    run(plan, ImageSource(reader, plan), lambda: keeper, reader if isinstance(reader, Held) else None)
-    return keeper.kept
+    """The engine's sums at some outputs of a frame, maps combined: an array (maps, lanes) for each."""
+    recorder = _SumRecorder(frame, places)
+    run(plan, ImageSource(reader, plan), lambda: recorder, reader if isinstance(reader, Held) else None)
+    return recorder.sums
 
 
 class _SumRecorder:
-    """Keeps the sums of some places."""
+    """A consumer that keeps the sums of some outputs."""
 
     def __init__(self, frame: int, places: Sequence[Pair]) -> None:
         self.frame, self.places = frame, places
-        self.kept: dict[Pair, Array] = {}
+        self.sums: dict[Pair, Array] = {}
 
     def destination(self, task: StripTask) -> None:
         return None
@@ -140,7 +145,7 @@ class _SumRecorder:
             return
         for at in self.places:
             if _holds(task.strip, at):
-                self.kept[at] = _at(task.strip, sums.transpose(1, 2, 0, 3), at).copy()
+                self.sums[at] = _at(task.strip, sums.transpose(1, 2, 0, 3), at).copy()
 
 
 def _holds(strip: Strip, at: Pair) -> bool:
@@ -149,5 +154,5 @@ def _holds(strip: Strip, at: Pair) -> bool:
 
 
 def _at(strip: Strip, values: Array, at: Pair) -> Array:
-    found: Array = values[at[0] - strip.rows[0], at[1] - strip.columns[0]]
-    return found
+    pixel: Array = values[at[0] - strip.rows[0], at[1] - strip.columns[0]]
+    return pixel
