@@ -203,7 +203,7 @@ def test_not_a_number_is_shown_as_it_is(tmp_path):
 
 
 def test_a_frame_of_several(run, tmp_path):
-    """The pixel of any page, with the range that all of them share; and an error for pages that do not exist."""
+    """The pixel of any page, with the range that all share; an error for a page that does not exist."""
     pages = np.random.default_rng(3).integers(0, 256, (3, 9, 8), dtype=np.uint8)
     path, out = tmp_path / "in.tif", tmp_path / "out.tif"
     tifffile.imwrite(path, pages, photometric="minisblack")
