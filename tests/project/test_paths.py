@@ -32,6 +32,16 @@ def test_named_paths_exist(page):
     assert not missing
 
 
+CLASSES = {name for path in MODULES.values() for name in re.findall(r"(?m)^class (\w+)", path.read_text())}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_named_classes_exist(page):
+    """A capitalized word in a code span is a class of the package; ``Thread`` is Python's."""
+    names = re.findall(r"`([A-Z][a-z]\w*)(?:\.\w+)?`", (ROOT / page).read_text("utf-8"))
+    assert set(names) <= CLASSES | {"Thread"}
+
+
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
 def test_named_modules_can_be_run(page):
     """``python -m tools.NAME`` and ``python benchmarks/NAME.py``."""
