@@ -1,10 +1,10 @@
-"""Color maps: 256 colors, by the pixel that a feature map was mapped to.
+"""Color maps: 256 colors, one for each 8-bit pixel of a feature map.
 
 - ``viridis``: by Nathaniel Smith, Stéfan van der Walt and Eric Firing for matplotlib 1.5 (2015), in the
   public domain (CC0); the 256 colors of matplotlib's table, rounded to 8 bits. Brightness rises evenly.
-- ``diverging``: the nine classes of RdBu by Cynthia Brewer (ColorBrewer 2.0, 2002), reversed, with straight
-  lines between them in sRGB. Pixel 128, which is 0 under the mapping ``signed``, is its middle color; 1 and
-  255 are its ends.
+- ``diverging``: the nine classes of RdBu by Cynthia Brewer (ColorBrewer 2.0, 2002), reversed, interpolated
+  linearly in sRGB. Pixel 128, which is 0 under the mapping ``signed``, has the middle color; 1 and 255 have
+  those at the ends.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from convcli.core.dtypes import Array
 from convcli.core.rational import FloatArray
 
 COLORMAPS: Final = ("gray", "viridis", "diverging")
-MIDDLE: Final = 128
-"""Of ``diverging``: the pixel that ``signed`` makes of 0."""
+DIVERGING_MIDDLE: Final = 128
+"""The pixel that the mapping ``signed`` makes of 0, and the middle of ``diverging``."""
 
 _RDBU: Final = "2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b"
 _VIRIDIS: Final = (
@@ -43,11 +43,11 @@ _VIRIDIS: Final = (
 
 
 @cache
-def table(name: str) -> Array:
-    """The colors of a map of `COLORMAPS`, (256, 3) of uint8, read-only."""
-    made = {"gray": _gray, "viridis": _viridis, "diverging": _diverging}[name]()
-    made.setflags(write=False)
-    return made
+def color_table(name: str) -> Array:
+    """The colors of one of `COLORMAPS`, (256, 3) of uint8, read-only."""
+    colors = {"gray": _gray, "viridis": _viridis, "diverging": _diverging}[name]()
+    colors.setflags(write=False)
+    return colors
 
 
 def _gray() -> Array:
@@ -66,11 +66,11 @@ def _diverging() -> Array:
 
 
 def diverging(values: FloatArray, limit: float) -> Array:
-    """Values as colors of ``diverging``, (…, 3) uint8; 0 is in its middle, ±``limit`` are its ends."""
-    return table("diverging")[shades(values, limit)]
+    """Values as colors of ``diverging``, (…, 3) of uint8; 0 is its middle, ±``limit`` are its ends."""
+    return color_table("diverging")[to_shades(values, limit)]
 
 
-def shades(values: FloatArray, limit: float) -> Array:
-    """Values as pixels for ``diverging``, uint8: 0 as its `MIDDLE`, ±``limit`` as its ends."""
+def to_shades(values: FloatArray, limit: float) -> Array:
+    """Values as pixels for ``diverging``, uint8: 0 as `DIVERGING_MIDDLE`, ±``limit`` as 1 and 255."""
     share = np.clip(values / (limit or 1), -1, 1)
-    return np.rint(MIDDLE + share * (MIDDLE - 1)).astype(np.uint8)
+    return np.rint(DIVERGING_MIDDLE + share * (DIVERGING_MIDDLE - 1)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""From a feature map to a picture: which value becomes black, gray and white."""
+"""From values of a feature map to pixels: which value becomes black, gray and white."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from convcli.core.rational import Number, parse_number
 from convcli.core.rounding import Affine
 from convcli.engine.filter import UNIT, Filter
 
-WHOLE: Final = (Fraction(0), Fraction(100))
+WHOLE_RANGE: Final = (Fraction(0), Fraction(100))
 """Percentiles that are the lowest and the highest value."""
 
 KINDS: Final = ("auto", "clip", "abs", "signed", "stretch", "raw")
@@ -25,24 +25,29 @@ class Mapping:
 
     Attributes:
         kind: ``clip`` (the value itself), ``abs`` (its magnitude), ``signed`` (0 is mid-gray, ±``high``
-            is mid ± (mid − 1)), ``stretch`` (``low`` is black, ``high`` white), ``raw`` (floats, as they
-            are) or ``auto``.
-        low, high: the range, or None where the feature map's own is taken.
-        percents: the percentiles of the feature map's values that are its ends, instead of the lowest and the
-            highest value; None for an end that is a number.
+            is mid ± (mid − 1)), ``stretch`` (``low`` is black, ``high`` white), ``raw`` (floats, unchanged)
+            or ``auto``.
+        low, high: the range, or None for the feature map's own.
+        percents: percentiles of the feature map's values at the ends of the range, from 0 to 100; None for an
+            end that is a number.
     """
 
     kind: str = "auto"
     low: Number | None = None
     high: Number | None = None
-    percents: tuple[Fraction | None, Fraction | None] = WHOLE
+    percents: tuple[Fraction | None, Fraction | None] = WHOLE_RANGE
 
     @classmethod
     def parse(cls, text: str) -> Mapping:
-        """``auto``, ``clip``, ``abs``, ``raw``, ``signed[:LIMIT]`` or ``stretch[:LOW,HIGH]``.
+        """The mapping that a text of --map describes.
 
-        A limit is a number or a percentage: ``signed:99%`` shows the middle 99 % of the values, and
-        ``stretch:1%,99%`` goes from the 1st to the 99th percentile.
+        Args:
+            text: ``auto``, ``clip``, ``abs``, ``raw``, ``signed[:LIMIT]`` or ``stretch[:LOW,HIGH]``. A limit
+                is a number or a percentage: ``signed:99%`` shows the middle 99 % of the values, and
+                ``stretch:1%,99%`` goes from the 1st to the 99th percentile.
+
+        Raises:
+            ArgumentError: it is none of these.
         """
         kind, _, arguments = text.strip().casefold().partition(":")
         if kind not in KINDS:
@@ -61,7 +66,7 @@ class Mapping:
         )
 
     def resolved(self, filter_: Filter, floats: bool) -> Mapping:
-        """``auto`` as the kind that suits the weights, over all channels; ``raw`` where floats stay."""
+        """The mapping with ``auto`` replaced by what suits the weights, or by ``raw`` if ``floats`` stay."""
         if self.kind != "auto":
             return self
         if floats:
@@ -77,21 +82,21 @@ class Mapping:
 
     @property
     def needs_range(self) -> bool:
-        """Whether the feature map's own range has to be known first."""
+        """Whether the feature map's own range must be found first."""
         return self.kind in ("signed", "stretch") and (self.low is None or self.high is None)
 
     @property
-    def searched(self) -> list[Fraction]:
-        """Percentiles that have to be found first; the lowest and the highest value are none."""
-        return [p for p in self.percents if p not in (None, *WHOLE)] if self.needs_range else []
+    def searched_percents(self) -> list[Fraction]:
+        """Percentiles that must be found first, without the lowest and the highest value."""
+        return [p for p in self.percents if p not in (None, *WHOLE_RANGE)] if self.needs_range else []
 
-    def over(self, low: Number, high: Number) -> Mapping:
-        """The same mapping for a feature map of this range, or one with these percentiles."""
+    def with_range(self, low: Number, high: Number) -> Mapping:
+        """The mapping with its missing limits filled in from those of a feature map."""
         if not self.needs_range:
             return self
         if self.kind == "signed":
-            ends: list[Number] = [low, -low, high, -high]
-            limit = max(ends)
+            magnitudes: list[Number] = [low, -low, high, -high]
+            limit = max(magnitudes)
             return replace(self, low=-limit, high=limit)
         return replace(
             self,
@@ -99,13 +104,19 @@ class Mapping:
             high=high if self.high is None else self.high,
         )
 
-    def affine(self, value: Affine, target: DType, own: int) -> Affine:
-        """From a sum, whose meaning ``value`` states, to a pixel; ``own`` is white among the values."""
+    def affine(self, value: Affine, target: DType, input_white: int) -> Affine:
+        """The affine function from a sum to a pixel.
+
+        Args:
+            value: from a sum to the value that it means.
+            target: type of the pixels.
+            input_white: the value that means white in the input.
+        """
         if self.kind == "raw":
             return value
-        black, white = ends(target)
+        black, white = black_and_white(target)
         if self.kind in ("clip", "abs"):
-            scaled = value if white == own else value.then(Fraction(white, own), Fraction(0))
+            scaled = value if white == input_white else value.then(Fraction(white, input_white), Fraction(0))
             return replace(scaled, magnitude=self.kind == "abs")
         assert self.low is not None and self.high is not None
         if self.kind == "signed":
@@ -115,14 +126,14 @@ class Mapping:
         gain = _quotient(white - black, self.high - self.low)
         return value.then(gain, black - gain * self.low)
 
-    def describe(self, target: DType, own: int) -> str:
-        """What the mapping did, in words; ``own`` is white among the values."""
+    def describe(self, target: DType, input_white: int) -> str:
+        """What the mapping does, in words; the arguments are those of `affine`."""
         if self.kind == "raw":
             return "raw: the values themselves, as floats"
-        black, white = ends(target)
+        black, white = black_and_white(target)
         if target.kind == "f" and self.kind in ("clip", "abs"):
             return f"{self.kind}: {'magnitudes, ' if self.kind == 'abs' else ''}as floats, white is 1"
-        share = Fraction(white, own)
+        share = Fraction(white, input_white)
         scaled = "" if share == 1 else f"× {share}, " if share > 1 else f"÷ {1 / share}, "
         if self.kind == "clip":
             return f"clip: {scaled}rounded to nearest, saturated at {black} and {white}"
@@ -131,24 +142,24 @@ class Mapping:
         low, high = (report_text(value) for value in (self.low or Fraction(0), self.high or Fraction(0)))
         if self.kind == "signed":
             middle = _middle(target)
-            ends_ = f"±{high} → {report_text(middle)} ± {report_text(white - middle)}"
-            return f"signed: 0 → {report_text(middle)}, {ends_}{self.origin}"
-        return f"stretch: {low} → {black}, {high} → {white}{self.origin}"
+            limits = f"±{high} → {report_text(middle)} ± {report_text(white - middle)}"
+            return f"signed: 0 → {report_text(middle)}, {limits}{self._percents_text}"
+        return f"stretch: {low} → {black}, {high} → {white}{self._percents_text}"
 
     @property
-    def origin(self) -> str:
-        """Which percentiles the range is, in words behind it; empty where it is the whole one or given."""
+    def _percents_text(self) -> str:
+        """The percentiles at the ends of the range, in parentheses; empty for the whole range or numbers."""
         low, high = self.percents
-        if self.percents == WHOLE:
+        if self.percents == WHOLE_RANGE:
             return ""
         if self.kind == "signed":
             assert low is not None and high is not None
             return f" (the middle {_percent(high - low)} of the values)"
-        words = [_percent(p) for p in (low, high) if p is not None]
-        return f" (percentile{'s' * (len(words) > 1)} {' and '.join(words)})"
+        texts = [_percent(p) for p in (low, high) if p is not None]
+        return f" (percentile{'s' * (len(texts) > 1)} {' and '.join(texts)})"
 
     def __str__(self) -> str:
-        if self.kind not in ("signed", "stretch") or (self.needs_range and self.percents == WHOLE):
+        if self.kind not in ("signed", "stretch") or (self.needs_range and self.percents == WHOLE_RANGE):
             return self.kind
         (low, high), (first, last) = (self.low, self.high), self.percents
         if self.kind == "signed":
@@ -157,14 +168,14 @@ class Mapping:
         return f"stretch:{_limit_text(low, first)},{_limit_text(high, last)}"
 
 
-def ends(target: DType) -> tuple[int, int]:
-    """Black and white of a type: an integer's range, 0 and 1 for floats."""
+def black_and_white(target: DType) -> tuple[int, int]:
+    """The pixels that are black and white: the range of an integer type, 0 and 1 for floats."""
     return span(target) if target.kind in "iu" else (0, 1)
 
 
 def _middle(target: DType) -> Fraction:
-    """The gray between them, an integer where pixels are."""
-    black, white = ends(target)
+    """The gray between black and white, an integer if pixels are integers."""
+    black, white = black_and_white(target)
     return Fraction((black + white + 1) // 2) if target.kind in "iu" else Fraction(1, 2)
 
 
@@ -196,13 +207,20 @@ def _stretched(text: str, low: _Limit, high: _Limit) -> Mapping:
         raise ArgumentError(f"map {quoted(text)}: a percentage is from 0 to 100")
     if low[1] == high[1] and low[0] >= high[0]:
         raise ArgumentError(f"map {quoted(text)}: LOW must be below HIGH")
-    (first, last), (starts, stops) = ((None if end[1] else end[0] for end in (low, high)), (low[1], high[1]))
-    percents = (low[0] if starts else None, high[0] if stops else None)
-    return Mapping("stretch", first, last, percents if starts or stops else WHOLE)
+    (low_number, low_percent), (high_number, high_percent) = _split(low), _split(high)
+    is_numeric = low_percent is None and high_percent is None
+    percents = WHOLE_RANGE if is_numeric else (low_percent, high_percent)
+    return Mapping("stretch", low_number, high_number, percents)
+
+
+def _split(limit: _Limit) -> tuple[Fraction | None, Fraction | None]:
+    """(number, percentile), one of them None."""
+    number, is_percentage = limit
+    return (None, number) if is_percentage else (number, None)
 
 
 def _limit_text(number: Number | None, percent: Fraction | None) -> str:
-    """A limit as `Mapping.parse` reads it; the number where it is known."""
+    """A limit as `Mapping.parse` reads it: its number if that is known, else its percentile."""
     if number is not None:
         return number_text(number)
     return f"{number_text(percent or Fraction(0))}%"
@@ -213,7 +231,7 @@ def _percent(value: Fraction) -> str:
 
 
 def _quotient(top: Number, bottom: Number) -> Number:
-    """``top / bottom``; 0 for a feature map without any range."""
+    """``top / bottom``; 0 for a feature map without a range."""
     if bottom == 0:
         return Fraction(0)
     return Fraction(top) / bottom if isinstance(bottom, Fraction) else top / bottom

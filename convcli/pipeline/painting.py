@@ -15,7 +15,7 @@ from convcli.engine.consumer import StripTask
 from convcli.geometry.axes import Strip
 from convcli.pipeline.center_alpha import CenterAlpha
 from convcli.pipeline.color import alpha_affine, light_to_srgb, white
-from convcli.pipeline.mapping import Mapping, ends
+from convcli.pipeline.mapping import Mapping, black_and_white
 from convcli.pipeline.passes import Passes, SumColors
 from convcli.pipeline.ranges import RangeCounter
 from convcli.pipeline.sinks import PixelSink
@@ -110,7 +110,7 @@ def _alpha_finish(passes: Passes, index: int, dtype: DType, raw: bool) -> Finish
         return None
     filtered = handling.alpha == "filter"
     source = handling.values if filtered else handling.stored
-    opaque = white(handling.values) if raw else ends(dtype)[1]
+    opaque = white(handling.values) if raw else black_and_white(dtype)[1]
     gain = Fraction(opaque, white(source))
     if filtered:
         sums = passes.plan.outcome

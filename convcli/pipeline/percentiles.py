@@ -1,4 +1,4 @@
-"""Exact percentiles of values that are only seen strip by strip, by any number of workers.
+"""Exact percentiles of values that pass strip by strip, in any number of workers.
 
 A radix search: each pass over the values counts 16 more bits of their order, so 32-bit values take two
 passes. Counts are whole numbers that add up, so the result does not depend on how the work was cut.
@@ -15,19 +15,24 @@ import numpy as np
 
 from convcli.core.dtypes import Array, DType
 
-_BITS: Final = 16  # of a digit, the most that one pass tells apart
+_BITS: Final = 16  # of a digit: what one pass distinguishes
 
 
-class Counter:
-    """How often each digit occurs behind each prefix: what one worker sees in one pass."""
+class DigitCounter:
+    """How often each digit follows each prefix, as one worker counts in one pass.
+
+    Args:
+        prefixes: the digits that are known already, of each percentile.
+        shift: bits below the digit that is counted.
+    """
 
     def __init__(self, prefixes: Sequence[int], shift: int) -> None:
         self.prefixes, self.shift = sorted(set(prefixes)), shift
         self.counts = np.zeros((len(self.prefixes), 1 << _BITS), np.int64)
 
-    def empty(self) -> Counter:
+    def empty(self) -> DigitCounter:
         """A counter for a worker to fill."""
-        return Counter(self.prefixes, self.shift)
+        return DigitCounter(self.prefixes, self.shift)
 
     def note(self, values: Array) -> None:
         """Count finite values of any shape."""
@@ -42,13 +47,13 @@ class Counter:
             )
             self.counts[index] += np.bincount(digits.astype(np.intp), minlength=1 << _BITS)
 
-    def merge(self, other: Counter) -> None:
-        """Add what another worker saw."""
+    def merge(self, other: DigitCounter) -> None:
+        """Add what another worker has counted."""
         self.counts += other.counts
 
 
-class Search:
-    """Looks for several percentiles of one set of values.
+class PercentileSearch:
+    """A search for several percentiles of one set of values.
 
     The percentile p of n values in ascending order is the one at rank ⌈p · n / 100⌉, at least 1 (the
     nearest-rank method), so it is always one of the values. NaN and infinities do not count.
@@ -65,11 +70,11 @@ class Search:
         self.ranks: list[int] = []
         self.is_done = not percents
 
-    def counter(self) -> Counter:
-        """An empty count for one worker's next pass."""
-        return Counter(self.prefixes, self.shift)
+    def counter(self) -> DigitCounter:
+        """An empty counter for the next pass."""
+        return DigitCounter(self.prefixes, self.shift)
 
-    def advance(self, counter: Counter) -> None:
+    def advance(self, counter: DigitCounter) -> None:
         """Take the merged counts of a pass over all values."""
         total = int(counter.counts.sum()) if not self.ranks else 0
         self.ranks = self.ranks or [max(ceil(p * total / 100), 1) for p in self.percents]
@@ -82,7 +87,7 @@ class Search:
         self.shift = max(self.shift - _BITS, 0)
 
     def values(self) -> list[Any]:
-        """The percentiles, as Python numbers, once a search is done."""
+        """The percentiles, as Python numbers, once the search is done."""
         keys = np.array(self.prefixes, _unsigned(self.dtype))
         return [value.item() for value in _values(keys, self.dtype)]
 
@@ -96,7 +101,7 @@ def _width(dtype: DType) -> int:
 
 
 def _like(value: int, keys: Array) -> Array:
-    """A number of the keys' own type, so that nothing is widened."""
+    """A number of the keys' type, so that nothing is widened."""
     return np.array(value, keys.dtype)
 
 
@@ -105,7 +110,7 @@ def _top(dtype: DType) -> Array:
 
 
 def _keys(values: Array) -> Array:
-    """Unsigned integers in the order of the values."""
+    """Unsigned integers of the same width whose order is that of the values."""
     bits = np.ascontiguousarray(values).view(_unsigned(values.dtype))
     match values.dtype.kind:
         case "u":
@@ -117,7 +122,7 @@ def _keys(values: Array) -> Array:
 
 
 def _values(keys: Array, dtype: DType) -> Array:
-    """What `_keys` made keys of."""
+    """The values of which `_keys` made these keys."""
     top = _top(dtype)
     match dtype.kind:
         case "u":

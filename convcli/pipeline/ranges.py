@@ -16,9 +16,9 @@ from convcli.core.rational import Number
 from convcli.engine.plan import Outcome, Plan
 from convcli.pipeline.color import white
 from convcli.pipeline.color_handling import ColorHandling
-from convcli.pipeline.mapping import WHOLE, Mapping
+from convcli.pipeline.mapping import WHOLE_RANGE, Mapping
 from convcli.pipeline.passes import Passes
-from convcli.pipeline.percentiles import Search
+from convcli.pipeline.percentiles import PercentileSearch
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ def mappings_with_ranges(passes: Passes, mapping: Mapping, counters: list[RangeC
     if not mapping.needs_range:
         return [mapping] * len(counters)
     passes.count(counters)
-    searches = [Search(passes.outcome.dtype, mapping.searched) for _ in counters]
+    searches = [PercentileSearch(passes.outcome.dtype, mapping.searched_percents) for _ in counters]
     _run_searches(searches, passes)
     return [
         _with_range(passes, index, mapping, counter, search)
@@ -94,7 +94,7 @@ def mappings_with_ranges(passes: Passes, mapping: Mapping, counters: list[RangeC
     ]
 
 
-def _run_searches(searches: Sequence[Search], passes: Passes) -> None:
+def _run_searches(searches: Sequence[PercentileSearch], passes: Passes) -> None:
     """Find the percentiles of every map, in as many passes as the number type takes."""
     while not searches[0].is_done:
         counters = [search.counter() for search in searches]
@@ -104,7 +104,7 @@ def _run_searches(searches: Sequence[Search], passes: Passes) -> None:
 
 
 def _with_range(
-    passes: Passes, index: int, mapping: Mapping, counter: RangeCounter, search: Search
+    passes: Passes, index: int, mapping: Mapping, counter: RangeCounter, search: PercentileSearch
 ) -> Mapping:
     """The mapping with its range; one that is nothing but rounding errors becomes a single value.
 
@@ -114,12 +114,12 @@ def _with_range(
         raise ImageError("no value of the feature map is finite, so it has no range to map; use --map raw")
     noise = _rounding_noise(passes.plan, index, passes.handling)
     low, high = _ends(passes.outcome, index, mapping, counter, search)
-    if mapping.searched and _is_flat(mapping, low, high, noise):
-        mapping = replace(mapping, percents=WHOLE)
+    if mapping.searched_percents and _is_flat(mapping, low, high, noise):
+        mapping = replace(mapping, percents=WHOLE_RANGE)
         low, high = counter.values(passes.outcome, index)
     if _is_flat(mapping, low, high, noise):
         low, high = (Fraction(0),) * 2 if mapping.kind == "signed" else (low, low)
-    return mapping.over(low, high)
+    return mapping.with_range(low, high)
 
 
 def _is_flat(mapping: Mapping, low: Number, high: Number, noise: float) -> bool:
@@ -128,16 +128,16 @@ def _is_flat(mapping: Mapping, low: Number, high: Number, noise: float) -> bool:
 
 
 def _ends(
-    outcome: Outcome, index: int, mapping: Mapping, counter: RangeCounter, search: Search
+    outcome: Outcome, index: int, mapping: Mapping, counter: RangeCounter, search: PercentileSearch
 ) -> tuple[Number, Number]:
     """The values at the mapping's percentiles; those of the whole range for ends that are numbers."""
     low, high = counter.values(outcome, index)
-    if not mapping.searched:
+    if not mapping.searched_percents:
         return low, high
     affine = outcome.affines[index]
     percentiles = {
         percent: affine.value(int(value) if outcome.exact else value)
-        for percent, value in zip(mapping.searched, search.values(), strict=True)
+        for percent, value in zip(mapping.searched_percents, search.values(), strict=True)
     }
     first, last = mapping.percents
     return (percentiles.get(first, low) if first else low), (percentiles.get(last, high) if last else high)

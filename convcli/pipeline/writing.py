@@ -51,8 +51,8 @@ def _canvas(task: Task, target: Target) -> Canvas:
 
 def _computed(task: Task, reader: Reader, canvases: list[Canvas]) -> list[FeatureMap]:
     """The maps, once the image is known to be sound below the last row that a window reads."""
-    table = _color_table(task.colormap)
-    maps = feature_maps(task.plan, reader, task.color_handling, task.mapping, canvases, table)
+    color_table = _color_table(task.colormap)
+    maps = feature_maps(task.plan, reader, task.color_handling, task.mapping, canvases, color_table)
     header = task.opened.header
     if header.frames == 1 and isinstance(task.opened.format, Progressive):
         reader.rows(0, header.rows - 1, header.rows)
@@ -62,9 +62,9 @@ def _computed(task: Task, reader: Reader, canvases: list[Canvas]) -> list[Featur
 def _color_table(colormap: str) -> Array | None:
     if colormap == GRAY:
         return None
-    from convcli.pipeline.colormaps import table  # imported only for colors
+    from convcli.pipeline.colormaps import color_table  # imported only for colors
 
-    return table(colormap)
+    return color_table(colormap)
 
 
 def _run(

@@ -14,7 +14,7 @@ from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.core.numerals import PLAIN_DIGITS, axis_text, rounded_text
 from convcli.core.rational import Number
-from convcli.pipeline.colormaps import MIDDLE, table
+from convcli.pipeline.colormaps import DIVERGING_MIDDLE, color_table
 from convcli.pipeline.mapping import Mapping
 from convcli.visualize.scene import FAINT, FRAME, Item, Line, PlacedImage, Rectangle, Text, ascent
 from convcli.visualize.text import width
@@ -56,7 +56,7 @@ class ColorBar:
         """What values of that range are mapped to, 0 to 255."""
         low, high = map(float, self.ends)
         if self.mapping.kind == "signed":
-            gain, offset = (MIDDLE - 1) / (high or 1), float(MIDDLE)
+            gain, offset = (DIVERGING_MIDDLE - 1) / (high or 1), float(DIVERGING_MIDDLE)
         else:
             gain = _WHITE / ((high - low) or 1)
             offset = -gain * low
@@ -65,7 +65,7 @@ class ColorBar:
     def colors(self, length: int) -> Array:
         """(length, 3): those of evenly spaced values, the lowest first."""
         low, high = map(float, self.ends)
-        return table(self.colormap)[self.pixels(np.linspace(low, high, length))]
+        return color_table(self.colormap)[self.pixels(np.linspace(low, high, length))]
 
     def numbers(self, length: int, size: Callable[[str], float], end: float = 1) -> list[tuple[int, str]]:
         """Pixels from the lowest value, and what stands there: both ends, and round numbers between them.

@@ -20,7 +20,7 @@ from convcli.formats import registry
 from convcli.formats.header import Header
 from convcli.kernels.describe import map_name
 from convcli.pipeline.color import white
-from convcli.pipeline.colormaps import MIDDLE, table
+from convcli.pipeline.colormaps import DIVERGING_MIDDLE, color_table
 from convcli.pipeline.feature_map import feature_maps
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
@@ -76,11 +76,13 @@ class DisplayMap:
 
     def pixels(self, scale: Scale = UNSCALED) -> Array:
         """(rows, columns[, 3]) of uint8 in the colors of the map, reduced before the colormap is applied."""
-        middle = MIDDLE if self.bar.mapping.kind == "signed" else None
+        middle = DIVERGING_MIDDLE if self.bar.mapping.kind == "signed" else None
         reduced = scale.reduced(self.gray, middle)
         if reduced.shape[2] == 3:
             return reduced
-        return reduced[..., 0] if self.bar.colormap == GRAY else table(self.bar.colormap)[reduced[..., 0]]
+        return (
+            reduced[..., 0] if self.bar.colormap == GRAY else color_table(self.bar.colormap)[reduced[..., 0]]
+        )
 
 
 @frozen(eq=False)
@@ -261,7 +263,7 @@ def _common_mapping(maps: Sequence[DisplayMap], settings: Settings) -> Mapping:
     kind = chosen.kind
     if kind == "auto":
         kind = "signed" if settings.colormap == "diverging" or min(ends) < 0 else "stretch"
-    return Mapping(kind, chosen.low, chosen.high).over(min(ends), max(ends))
+    return Mapping(kind, chosen.low, chosen.high).with_range(min(ends), max(ends))
 
 
 def _ends(report: Report) -> tuple[Number, Number]:

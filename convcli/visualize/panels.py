@@ -12,7 +12,7 @@ from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.core.rational import FloatArray
 from convcli.kernels.kernel import Kernel
-from convcli.pipeline.colormaps import MIDDLE, shades, table
+from convcli.pipeline.colormaps import DIVERGING_MIDDLE, color_table, to_shades
 from convcli.visualize.colorbar import BAR_HEIGHT, ColorBar, horizontal, min_length
 from convcli.visualize.display import Scale
 from convcli.visualize.raster import raster
@@ -229,8 +229,10 @@ def badges(weights: Sequence[Array]) -> tuple[Array, ...]:
 
 
 def _badge(plane: FloatArray, limit: float) -> Array:
-    shown = Scale.of(max(plane.shape), LARGEST_BADGE).reduced(shades(plane, limit)[..., None], MIDDLE)
-    return table("diverging")[shown[..., 0]]
+    shown = Scale.of(max(plane.shape), LARGEST_BADGE).reduced(
+        to_shades(plane, limit)[..., None], DIVERGING_MIDDLE
+    )
+    return color_table("diverging")[shown[..., 0]]
 
 
 def planes(kernel: Kernel, index: int) -> list[Array]:

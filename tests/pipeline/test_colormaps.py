@@ -11,7 +11,7 @@ import pytest
 
 import convcli
 from convcli.core.numerals import axis_text
-from convcli.pipeline.colormaps import COLORMAPS, MIDDLE, diverging, table
+from convcli.pipeline.colormaps import COLORMAPS, DIVERGING_MIDDLE, color_table, diverging
 from convcli.pipeline.mapping import Mapping
 from convcli.visualize.colorbar import ColorBar, min_length, round_numbers, text_width
 from tests.conftest import SAMPLES, decoded
@@ -22,13 +22,13 @@ SCENE, COLOR = SAMPLES / "scene.png", SAMPLES / "color.png"
 @pytest.mark.parametrize("name", COLORMAPS)
 def test_a_table_is_256_colors(name):
     """Of 8 bits each, and nobody changes them."""
-    colors = table(name)
+    colors = color_table(name)
     assert (colors.shape, colors.dtype, colors.flags.writeable) == ((256, 3), np.uint8, False)
 
 
 def test_viridis_is_the_published_one():
     """Its ends and its middle as published, and brightness (CIE 1931 luminance) that rises."""
-    colors = table("viridis")
+    colors = color_table("viridis")
     assert ["".join(f"{c:02x}" for c in colors[at]) for at in (0, 128, 255)] == [
         "440154",
         "21918c",
@@ -40,14 +40,14 @@ def test_viridis_is_the_published_one():
 
 def test_diverging_has_its_middle_at_zero():
     """The pixel of zero is neutral, its sides are blue and red, and as far from the middle on both."""
-    colors = table("diverging").astype(int)
-    assert colors[MIDDLE].tolist() == [247, 247, 247]
-    assert (colors[1:MIDDLE, 2] > colors[1:MIDDLE, 0]).all()
-    assert (colors[MIDDLE + 1 :, 0] > colors[MIDDLE + 1 :, 2]).all()
+    colors = color_table("diverging").astype(int)
+    assert colors[DIVERGING_MIDDLE].tolist() == [247, 247, 247]
+    assert (colors[1:DIVERGING_MIDDLE, 2] > colors[1:DIVERGING_MIDDLE, 0]).all()
+    assert (colors[DIVERGING_MIDDLE + 1 :, 0] > colors[DIVERGING_MIDDLE + 1 :, 2]).all()
     assert colors[1].tolist() == [0x21, 0x66, 0xAC]
     assert colors[255].tolist() == [0xB2, 0x18, 0x2B]
     values = np.array([-9.0, -4, 0, 4, 9])
-    assert np.array_equal(diverging(values, 4), table("diverging")[[1, 1, 128, 255, 255]])
+    assert np.array_equal(diverging(values, 4), color_table("diverging")[[1, 1, 128, 255, 255]])
 
 
 @pytest.mark.parametrize("colormap", ["viridis", "diverging"])
@@ -60,7 +60,7 @@ def test_colors_are_those_of_the_gray_map(run, tmp_path, colormap, kernel):
     ran = run(*options, "--colormap", colormap, "-o", colored)
     assert f"colored with {colormap}" in ran.text
     assert "(1, 256, 171, 1) NHWC" in ran.text
-    assert np.array_equal(decoded(colored), table(colormap)[decoded(gray)])
+    assert np.array_equal(decoded(colored), color_table(colormap)[decoded(gray)])
 
 
 def test_zero_is_neutral_in_a_file(run, tmp_path):
@@ -82,7 +82,7 @@ def test_color_pictures_show_their_brightness(run, tmp_path):
     out, gray = tmp_path / "out.png", tmp_path / "gray.png"
     assert "channels gray" in run("apply", COLOR, "-k", "box3", "--colormap", "viridis", "-o", out).text
     assert run("apply", COLOR, "-k", "box3", "--channels", "gray", "-o", gray).code == 0
-    assert np.array_equal(decoded(out), table("viridis")[decoded(gray)])
+    assert np.array_equal(decoded(out), color_table("viridis")[decoded(gray)])
     clear = SAMPLES / "transparent.png"
     assert run("apply", clear, "-k", "sobel-x", "--colormap", "diverging", "-o", out, "-f").code == 0
     assert np.array_equal(decoded(out)[..., 3], decoded(clear)[..., 3])
@@ -129,7 +129,7 @@ def test_a_bar_is_what_values_become(text, low, high):
         "clip": values,
     }[mapping.kind]
     assert np.array_equal(bar.pixels(values), np.rint(due))
-    assert np.array_equal(bar.colors(777), table("viridis")[bar.pixels(values)])
+    assert np.array_equal(bar.colors(777), color_table("viridis")[bar.pixels(values)])
     for place, words in bar.numbers(777, text_width):
         assert abs(values[place] - float(words.replace("−", "-"))) <= (high - low) / 776
 
@@ -182,6 +182,6 @@ def test_a_flat_map_has_a_bar_of_one_value(run, tmp_path):
     for what in ("--sheet", "--figure"):
         ran = run("apply", tmp_path / "x.png", "-k", "laplacian4", what, "-o", tmp_path / f"{what}.png")
         assert ran.code == 0, ran.err
-    bar = ColorBar(Mapping.parse("stretch").over(0, 0), 255, "gray")
+    bar = ColorBar(Mapping.parse("stretch").with_range(0, 0), 255, "gray")
     assert bar.numbers(100, text_width) == [(0, "0")]
     assert convcli.load_kernel("laplacian4").sum == 0

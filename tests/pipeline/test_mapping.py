@@ -73,9 +73,9 @@ def test_sixteen_bits_have_their_own_middle():
 
 def test_a_flat_feature_map_divides_by_nothing():
     """No range at all: stretch gives black, signed mid-gray."""
-    flat = Mapping("stretch").over(Fraction(7), Fraction(7))
+    flat = Mapping("stretch").with_range(Fraction(7), Fraction(7))
     assert pixels(flat, [7, 7], BYTE) == [0, 0]
-    assert pixels(Mapping("signed").over(Fraction(0), Fraction(0)), [0], BYTE) == [128]
+    assert pixels(Mapping("signed").with_range(Fraction(0), Fraction(0)), [0], BYTE) == [128]
 
 
 @pytest.mark.parametrize(

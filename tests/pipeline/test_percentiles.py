@@ -8,13 +8,13 @@ from math import ceil
 import numpy as np
 import pytest
 
-from convcli.pipeline.percentiles import Search
+from convcli.pipeline.percentiles import PercentileSearch
 
 PERCENTS = [Fraction(0), Fraction(1, 2), Fraction(1), Fraction(50), Fraction(199, 2), Fraction(100)]
 
 
 def searched(values: np.ndarray, pieces: int) -> list:
-    search = Search(values.dtype, PERCENTS)
+    search = PercentileSearch(values.dtype, PERCENTS)
     while not search.is_done:
         total = search.counter()
         for piece in np.array_split(values.ravel(), pieces):

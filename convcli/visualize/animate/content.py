@@ -18,7 +18,7 @@ from convcli.core.frozen import frozen, replace
 from convcli.core.numerals import as_float
 from convcli.files.input import Input
 from convcli.geometry.padding import Pair
-from convcli.pipeline.mapping import Mapping, ends
+from convcli.pipeline.mapping import Mapping, black_and_white
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
 from convcli.pipeline.task import Task
@@ -131,7 +131,7 @@ def build_animation(source: str, file: Input, settings: Settings, selection: Sel
     region, as_numbers = _region(task, selection)
     blocks = _blocks(region, selection)
     white = (0, selection.white) if selection.white else None
-    levels = white or ends(task.opened.header.dtype), white or ends(task.layout.dtype)
+    levels = white or black_and_white(task.opened.header.dtype), white or black_and_white(task.layout.dtype)
     empty = Animation(source, task, settings, region, _padded(task), levels, ())
     return _grid(empty, frame, blocks, selection) if as_numbers else _image(empty, frame, blocks)
 

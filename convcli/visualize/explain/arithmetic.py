@@ -14,7 +14,7 @@ from convcli.core.frozen import frozen
 from convcli.core.numerals import as_float, formula_text
 from convcli.core.rational import Number
 from convcli.core.rounding import Affine
-from convcli.pipeline.mapping import Mapping, ends
+from convcli.pipeline.mapping import Mapping, black_and_white
 
 LONGEST_SUM: Final = 84  # characters of a sum whose terms are written out
 LARGEST_WEIGHT: Final = 9999  # kernels of larger integers over a denominator are shown as fractions
@@ -118,7 +118,7 @@ def mapping_text(mapping: Mapping, target: DType, own: int) -> str:
         target: dtype of the pixel.
         own: white on the scale of the values.
     """
-    black, top = ends(target)
+    black, top = black_and_white(target)
     if mapping.kind in ("clip", "abs"):
         scaled = "" if own == top else f" × {formula_text(Fraction(top, own))}"
         return f"{mapping.kind}: {'|v|' if mapping.kind == 'abs' else 'v'}{scaled}"

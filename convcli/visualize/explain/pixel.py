@@ -27,7 +27,7 @@ from convcli.geometry.padding import Pair
 from convcli.pipeline.channels import LUMA
 from convcli.pipeline.color import light_to_srgb, white
 from convcli.pipeline.feature_map import feature_maps
-from convcli.pipeline.mapping import Mapping, ends
+from convcli.pipeline.mapping import Mapping, black_and_white
 from convcli.pipeline.settings import Settings
 from convcli.pipeline.task import Task, prepare
 from convcli.visualize.explain.arithmetic import (
@@ -286,7 +286,7 @@ class _Pixel:
         steps += self._scaled(steps[-1].value)
         valued = len(steps)
         own, target = white(self.task.color_handling.values), self.task.layout.dtype
-        top = own if self.mappings[index].kind == "raw" else ends(target)[1]
+        top = own if self.mappings[index].kind == "raw" else black_and_white(target)[1]
         if top != own:
             gain = Fraction(top, own)
             steps.append(Step("mapping", f"× {formula_text(gain)}", steps[-1].value * gain))

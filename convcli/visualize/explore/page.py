@@ -140,7 +140,7 @@ def _state(settings: Settings) -> dict[str, Any]:
         raise ArgumentError(f"the page sums over all channels, not in {settings.groups} groups")
     if mapping.kind == "raw":
         raise ArgumentError("map raw makes no picture; allowed on the page: auto, clip, abs, signed, stretch")
-    if mapping.searched:
+    if mapping.searched_percents:
         raise ArgumentError(
             f"the page takes numbers or the whole range, not percentiles (--map {mapping}); "
             "apply --report shows the numbers that they stand for"
