@@ -14,7 +14,7 @@ from convcli.cli.command import documentation
 from convcli.cli.main import cli
 from convcli.cli.registry import COMMANDS
 from convcli.formats.registry import FORMATS, written
-from convcli.kernels.readers.registry import SUFFIXES
+from convcli.kernels.readers.registry import suffixes as kernel_suffixes
 from tools.reference import commands
 from tools.roff import bold, example, filled, italic, literal, prose
 from tools.vocabulary import families, presets
@@ -151,8 +151,8 @@ def _files(kernel_files: str) -> list[str]:
     both = written()
     only = [entry for entry in FORMATS if entry not in both]
     named = {"read and written": both, "read": only}
-    suffixes = ", ".join(f"`*{suffix}`" for suffix in SUFFIXES)
-    lines = _item(italic("FILE"), f"A kernel file ({suffixes}), such as:")
+from convcli.kernels.readers.registry import suffixes as kernel_suffixes
+from tools.reference import commands
     lines += [".RS", *example(block.splitlines()), ".RE"]
     for kind, formats in named.items():
         for entry in formats:

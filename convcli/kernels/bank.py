@@ -1,4 +1,4 @@
-"""Several kernels as one: sets, banks, the ways their maps become one; and kernels that are turned."""
+"""Several kernels as one: sets and banks, and the ways to combine their feature maps."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ from convcli.core.frozen import frozen, replace
 from convcli.core.rational import exact_number
 from convcli.kernels.kernel import COMBINES, About, Kernel
 
-WAYS: Final = (*COMBINES, "sum", "stack")
-"""What ``--combine`` takes: `COMBINES`, and what a kernel with other weights or an output of its own does."""
+COMBINE_CHOICES: Final = (*COMBINES, "sum", "stack")
+"""Values of ``--combine``: `COMBINES`, ``sum`` (one kernel of summed weights), ``stack`` (separate maps)."""
 
 
 @frozen
 class KernelSet:
-    """A preset made of others: their names, how their maps become one, and the folder of its file."""
+    """A preset made of other kernels.
+
+    Attributes:
+        members: their names.
+        combine: how their feature maps become one, or None.
+        folder: of the set's own file, in which members that are files are looked up.
+    """
 
     name: str
     members: tuple[str, ...]
@@ -29,13 +35,19 @@ class KernelSet:
 
 
 def bank(kernels: Sequence[Kernel], name: str, combine: str | None, about: About | None = None) -> Kernel:
-    """Kernels of (rows, columns) as one of (rows, columns, 1, out), centerd in the largest window."""
+    """Kernels of (rows, columns) as one of (rows, columns, 1, out), centered in the largest window.
+
+    Raises:
+        KernelError: a kernel of more axes.
+    """
     rows = max(kernel.size[0] for kernel in kernels)
     columns = max(kernel.size[1] for kernel in kernels)
     stacked = np.zeros((rows, columns, 1, len(kernels)), object)
     for index, kernel in enumerate(kernels):
         if kernel.weights.ndim != 2:
-            raise KernelError(f"{kernel.name} is a bank itself; a set is made of (rows, columns) kernels")
+            raise KernelError(
+                f"{kernel.name} is a bank itself; the members of a set must be (rows, columns) kernels"
+            )
         height, width = kernel.size
         top, left = (rows - 1) // 2 - (height - 1) // 2, (columns - 1) // 2 - (width - 1) // 2
         stacked[top : top + height, left : left + width, 0, index] = _fractions(kernel)
@@ -46,27 +58,28 @@ def bank(kernels: Sequence[Kernel], name: str, combine: str | None, about: About
 
 
 def joined(kernels: Sequence[Kernel]) -> Kernel:
-    """The maps of several kernels as one bank, in their order; those of sets apart.
+    """The feature maps of several kernels as one bank, in order; each map of a bank by itself.
 
     Raises:
-        KernelError: a kernel of several input channels, or of more axes than rows and columns.
+        KernelError: as for `planes`.
     """
     name = "+".join(kernel.name for kernel in kernels)
     return bank([plane for kernel in kernels for plane in planes(kernel)], name, None)
 
 
 def planes(kernel: Kernel) -> list[Kernel]:
-    """A (rows, columns) kernel for each feature map, under the kernel's name and the map's number.
+    """A (rows, columns) kernel for each feature map, named after the kernel and the map's number.
 
     Raises:
-        KernelError: as for `joined`.
+        KernelError: a volume, or a kernel of several input channels.
     """
     if kernel.spatial == 3 or kernel.tensor_shape[-2] > 1:
-        raise KernelError(f"{kernel.name} has weights {kernel.tensor_shape}, which are no bank of planes")
+        raise KernelError(
+            f"{kernel.name} has weights of shape {kernel.tensor_shape}, not (rows, columns) kernels"
+        )
     if kernel.weights.ndim == 2:
         return [kernel]
-    single = kernel.maps == 1
-    names = [kernel.name if single else f"{kernel.name} {index}" for index in range(kernel.maps)]
+    names = [kernel.name if kernel.maps == 1 else f"{kernel.name} {index}" for index in range(kernel.maps)]
     return [
         kernel.reshaped(partial(_plane, kernel, index), bias=bias, combine=None, name=name, layer=None)
         for index, (bias, name) in enumerate(zip(kernel.biases, names, strict=True))
@@ -78,7 +91,10 @@ def _plane(kernel: Kernel, index: int, raw: Any) -> Any:
 
 
 def combined(kernel: Kernel, how: str | None) -> Kernel:
-    """A bank whose maps become one, or stay apart for None; ``sum`` is one kernel, of the summed weights.
+    """The kernel with its feature maps combined in another way.
+
+    Args:
+        how: one of `COMBINE_CHOICES`; None is ``stack``.
 
     Raises:
         KernelError: a kernel of one map.
@@ -86,7 +102,7 @@ def combined(kernel: Kernel, how: str | None) -> Kernel:
     if how is None or how == "stack":
         return kernel.combined(None)
     if kernel.maps == 1:
-        raise KernelError(f"kernel {kernel.name} gives one feature map; {how} needs several")
+        raise KernelError(f"kernel {kernel.name} has one feature map; combining by {how} needs several")
     if how != "sum":
         return kernel.combined(how)
     bias = sum(kernel.biases)
@@ -97,107 +113,8 @@ def combined(kernel: Kernel, how: str | None) -> Kernel:
     )
 
 
-def rotated(kernel: Kernel, degrees: int, name: str) -> Kernel:
-    """The kernel turned counter-clockwise by a multiple of 45°.
-
-    Odd multiples turn each ring of cells around the center by an eighth of its length, as compass kernels do.
-
-    Raises:
-        KernelError: another angle, or one that needs an odd square.
-    """
-    rows, columns = kernel.size
-    if degrees % 45:
-        raise KernelError(f"{name}: {degrees}° is no multiple of 45°")
-    quarters, odd = divmod(degrees % 360, 90)
-    if odd and (rows != columns or rows % 2 == 0):
-        raise KernelError(
-            f"{name}: {rows}×{columns} weights turn by multiples of 90°, odd squares alone by 45°"
-        )
-
-    first = kernel.spatial - 2
-
-    def change(raw: Any) -> Any:
-        rows_first = np.moveaxis(np.rot90(raw, quarters, (first, first + 1)), (first, first + 1), (0, 1))
-        changed = _by_rings(rows_first) if odd else rows_first
-        return np.moveaxis(changed, (0, 1), (first, first + 1))
-
-    found = kernel.reshaped(change, name=name)
-    same = found.shape == kernel.shape and bool(np.array_equal(found.weights, kernel.weights))
-    return found if same else found.named(name, _turned(kernel, degrees))
-
-
-def _turned(kernel: Kernel, degrees: int) -> About:
-    """What is still true of a kernel that was turned: directions are not, a gain only by quarter turns."""
-    about = kernel.about
-    way = "counter-clockwise" if degrees % 360 <= 180 else "clockwise"
-    angle = min(degrees % 360, -degrees % 360)
-    words = f"{kernel.name} turned by {angle}°" + (f" {way}" if angle != 180 else "")
-    members = tuple(f"{member}@{degrees}" for member in about.members)
-    return About(
-        words,
-        about.source,
-        about.tags,
-        gain=None if angle % 90 else about.gain,
-        members=members,
-        notes=about.notes,
-    )
-
-
-def flipped(kernel: Kernel) -> Kernel:
-    """The kernel turned by 180°: from the order of true convolution to that of cross-correlation."""
-    axes = tuple(range(kernel.spatial))
-    return kernel.reshaped(lambda raw: np.flip(raw, axes))
-
-
-def anchored(kernel: Kernel, anchor: tuple[int, int]) -> Kernel:
-    """The kernel whose cell (row, column) lies on the output's pixel: zeros around it make that its center.
-
-    Both sides are odd then, so the anchor turns with the weights, as for `cv2.flip` of a kernel whose new
-    anchor is (columns − 1 − x, rows − 1 − y).
-
-    Raises:
-        KernelError: the cell lies outside.
-    """
-    if kernel.spatial == 3:
-        raise KernelError("an anchor is that of (rows, columns), not of a volume")
-    rows, columns = kernel.size
-    row, column = anchor
-    if not (0 <= row < rows and 0 <= column < columns):
-        raise KernelError(
-            f"anchor {row},{column} lies outside {rows}×{columns} weights; rows and columns count from 0"
-        )
-    pads = [
-        (max(size - 1 - 2 * at, 0), max(2 * at - size + 1, 0))
-        for size, at in ((rows, row), (columns, column))
-    ]
-    if not np.any(pads):
-        return kernel
-    return kernel.reshaped(lambda raw: np.pad(raw, [*pads, *((0, 0),) * (raw.ndim - 2)]))
-
-
-def _by_rings(raw: Any) -> Any:
-    """Each ring of an odd square moved counter-clockwise by an eighth of its length."""
-    result, middle = raw.copy(), len(raw) // 2
-    for radius in range(1, middle + 1):
-        ring = _ring(middle, radius)
-        for (row, column), (from_row, from_column) in zip(ring, ring[radius:] + ring[:radius], strict=True):
-            result[row, column] = raw[from_row, from_column]
-    return result
-
-
-def _ring(middle: int, radius: int) -> list[tuple[int, int]]:
-    """The cells of a ring, clockwise from its upper left corner."""
-    low, high = middle - radius, middle + radius
-    there, back = range(low, high), range(high, low, -1)
-    return [
-        *((low, column) for column in there),
-        *((row, high) for row in there),
-        *((high, column) for column in back),
-        *((row, low) for row in back),
-    ]
-
-
 def _fractions(kernel: Kernel) -> Any:
+    """The weights as an array of fractions, or of floats if the kernel is not exact."""
     if kernel.exact is None:
         return kernel.weights
     one = exact_number(1)

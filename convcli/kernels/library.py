@@ -1,4 +1,4 @@
-"""Where names are looked up: a person's folders, the shipped presets, files and typed text."""
+"""What a kernel's name means: a preset of the user's folders, a shipped one, a file, or numbers."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any, Final
 from convcli.core.errors import KernelError, cut, literal, one_line, quoted, suggest
 from convcli.core.frozen import frozen, replace
 from convcli.kernels import presets
-from convcli.kernels.bank import WAYS, KernelSet, bank, combined, rotated
+from convcli.kernels.bank import COMBINE_CHOICES, KernelSet, bank, combined
 from convcli.kernels.kernel import TYPED, Kernel
 from convcli.kernels.presets import plain
 from convcli.kernels.readers import registry, rows
+from convcli.kernels.transform import rotated
 
 if TYPE_CHECKING:
     from convcli.kernels.families.base import Family
 
 PATH_VARIABLE: Final = "CONVCLI_KERNEL_PATH"
 PROJECT: Final = Path("kernels")
-Places = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-"""Where a project keeps kernels of its own; never read unasked."""
-_KEPT: Final = (*registry.TREES, *registry.TABLES, ".mat", ".npy")
-_MOST_NAMED: Final = 8
+"""Where projects keep kernels of their own; only read if a run names it."""
+Folders = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+_MOST_NAMES: Final = 8  # of a hint
 _NO_CONVOLUTIONS: Final = frozenset(
     (
         "median",
@@ -42,24 +42,26 @@ _NO_CONVOLUTIONS: Final = frozenset(
         "despeckle",
     )
 )
-"""Filters of other tools that no kernel makes."""
-_TURNED: Final = re.compile(r"(.+?)((?:@-?\d{1,6})+)", re.DOTALL)
-_MOST_TURNS: Final = 8
+"""Filters of other tools that are not convolutions."""
+_ROTATED: Final = re.compile(r"(.+?)((?:@-?\d{1,6})+)", re.DOTALL)
+_MOST_ROTATIONS: Final = 8
 
 
-def load_kernel(text: str | os.PathLike[str], *, kernel_path: Places = ()) -> Kernel:
+def load_kernel(text: str | os.PathLike[str], *, kernel_path: Folders = ()) -> Kernel:
     """The kernel that ``text`` names: a preset, a kernel file, or numbers.
 
     ``box3``, ``gaussian:1.5``, ``kirsch-e@90``, ``./mine.yaml``, ``mine.json:edge``,
-    ``model.onnx:conv1.weight``, ``1 0 -1; 2 0 -2; 1 0 -1`` and ``3x3: 1,0,-1 2,0,-2 1,0,-1`` are all
-    understood. Names match without regard to case, ``-`` and ``_``; ``kernel_path`` are folders in which
-    names are looked up first.
+    ``model.onnx:conv1.weight``, ``1 0 -1; 2 0 -2; 1 0 -1`` and ``3x3: 1,0,-1 2,0,-2 1,0,-1`` all work.
+    Names match without regard to case, ``-`` and ``_``.
+
+    Args:
+        kernel_path: folders of kernel files in which names are looked up first.
 
     Raises:
         KernelError: an unknown name (with the nearest known ones), or what is wrong in a file or text.
 
     Warns:
-        UserWarning: weights of four axes that may be in another order than the one they were read in.
+        UserWarning: weights of four axes that may be stored in another order than the one they are read in.
     """
     kernel = library(kernel_path).kernel(text)
     for note in kernel.about.notes:
@@ -69,198 +71,208 @@ def load_kernel(text: str | os.PathLike[str], *, kernel_path: Places = ()) -> Ke
 
 @frozen
 class Entry:
-    """A preset of a list.
+    """A preset in a list.
 
     Attributes:
-        kernel: None where its file cannot be read, ``problem`` then says why.
-        place: its folder, empty for those that are shipped.
-        shadows: the places of others of the same name, which it hides.
+        kernel: None if its file cannot be read; ``problem`` then says why.
+        folder: of its file; empty for shipped presets.
+        hides: the folders of presets of the same name, which it takes precedence over.
     """
 
     name: str
     kernel: Kernel | None
-    place: str = ""
+    folder: str = ""
     problem: str = ""
-    shadows: tuple[str, ...] = ()
+    hides: tuple[str, ...] = ()
+
+    def has_tag(self, tag: str) -> bool:
+        """Whether its kernel can be read and has this tag."""
+        return self.kernel is not None and tag in self.kernel.about.tags
 
 
 @frozen
 class Library:
-    """Where names are looked up: the folders of this run, the first first; what is shipped; the person's own.
+    """Where names are looked up: the run's folders in order, the shipped presets, the user's own folder.
 
-    So a shipped name means the same on every machine, unless a run says otherwise.
+    A shipped name means the same on every machine, unless a run says otherwise.
     """
 
     folders: tuple[Path, ...]
 
     @cached_property
     def configured(self) -> tuple[Path, ...]:
-        """The folder of the person's own presets, where there is one."""
+        """The folder of presets in the user's configuration, if it exists."""
         import platformdirs  # only names that are not shipped pay for this import
 
         folder = platformdirs.user_config_path("convcli") / "kernels"
         return (folder,) if folder.is_dir() else ()
 
     def kernel(self, text: str | os.PathLike[str]) -> Kernel:
-        """The kernel that ``text`` names, as `load_kernel` says."""
-        found = self.find(text)
-        return found if isinstance(found, Kernel) else self._joined(found)
+        """The kernel that ``text`` names, as for `load_kernel`."""
+        result = self.find(text)
+        return result if isinstance(result, Kernel) else self._joined(result)
 
     def find(self, text: str | os.PathLike[str]) -> Kernel | KernelSet:
-        """The same, where a set stays a set."""
+        """The same, but a set stays a set."""
         if not isinstance(text, (str, os.PathLike)):
-            raise KernelError(f"kernel {literal(text)} is not a name, a file or a text of numbers")
+            raise KernelError(f"kernel {literal(text)} is not a name, a file or numbers as text")
         if not isinstance(text, str):
             return registry.read(Path(text))
-        if "@" in text and (match := _TURNED.fullmatch(text)) and not registry.exists(text):
-            return self._turned(match[1], re.findall(r"-?\d+", match[2]), text.strip())
+        if "@" in text and (match := _ROTATED.fullmatch(text)) and not registry.exists(text):
+            return self._rotated(match[1], re.findall(r"-?\d+", match[2]), text.strip())
         if ":" in text and text.lstrip()[:1].isdigit():
-            from convcli.kernels.readers.foreign_text import is_imagemagick, parse_imagemagick
+            from convcli.kernels.readers.magick import is_magick, parse
 
-            if is_imagemagick(text):
-                return parse_imagemagick(text, f"kernel {quoted(text)}", TYPED)
+            if is_magick(text):
+                return parse(text, f"kernel {quoted(text)}", TYPED)
         if rows.is_table(text):
             return rows.parse_text(text)
         registry.check_foreign(text)
-        if place := registry.split(text):
-            return registry.read(*place)
+        if path_and_member := registry.split(text):
+            return registry.read(*path_and_member)
         return registry.read(Path(text)) if os.sep in text else self._named(text)
 
-    def _turned(self, name: str, angles: list[str], called: str) -> Kernel:
-        """The kernel ``NAME`` of ``NAME@45@90``, turned by each angle."""
-        if len(angles) > _MOST_TURNS:
-            raise KernelError(f"{quoted(called)}: {len(angles)} turns; allowed: up to {_MOST_TURNS}")
-        kernel, called = self.kernel(name), name.strip()
+    def _rotated(self, name: str, angles: list[str], text: str) -> Kernel:
+        """The kernel ``NAME`` of ``NAME@45@90``, rotated by each angle."""
+        if len(angles) > _MOST_ROTATIONS:
+            raise KernelError(f"{quoted(text)}: {len(angles)} rotations; allowed: up to {_MOST_ROTATIONS}")
+        kernel, full_name = self.kernel(name), name.strip()
         for angle in angles:
-            called = f"{called}@{angle}"
-            kernel = rotated(kernel, int(angle), called)
+            full_name = f"{full_name}@{angle}"
+            kernel = rotated(kernel, int(angle), full_name)
         return kernel
 
-    def _joined(self, found: KernelSet) -> Kernel:
-        members = [self._member(found, name) for name in found.members]
-        return bank(members, found.name, found.combine, found.about)
+    def _joined(self, kernel_set: KernelSet) -> Kernel:
+        members = [self._member(kernel_set, name) for name in kernel_set.members]
+        return bank(members, kernel_set.name, kernel_set.combine, kernel_set.about)
 
-    def _member(self, found: KernelSet, name: str) -> Kernel:
-        """A member of a set: a preset, numbers, or a file in the folder of the set's own."""
-        match = _TURNED.fullmatch(name)
-        base, turns = (match[1], match[2]) if match else (name, "")
-        place = None if rows.is_table(base) else registry.split(base)
-        if place is not None or os.sep in base:
-            path, _ = place or (Path(base), None)
-            file = (Path(found.folder) / path).resolve()
-            if not found.folder or not place or not file.is_relative_to(Path(found.folder).resolve()):
+    def _member(self, kernel_set: KernelSet, name: str) -> Kernel:
+        """A member of a set: a preset, numbers, or a file in the folder of the set's own file."""
+        match = _ROTATED.fullmatch(name)
+        base, rotations = (match[1], match[2]) if match else (name, "")
+        path_and_member = None if rows.is_table(base) else registry.split(base)
+        if path_and_member is not None or os.sep in base:
+            path, _ = path_and_member or (Path(base), None)
+            if not path_and_member or not _lies_in(kernel_set.folder, path):
                 raise KernelError(
-                    f"{found.name}: the member {quoted(name)} is not a kernel file in the set's own folder"
+                    f"{kernel_set.name}: the member {quoted(name)} "
+                    "is not a kernel file in the set's own folder"
                 )
-            base = str(Path(found.folder) / base)
+            base = str(Path(kernel_set.folder) / base)
         if isinstance(self.find(base), KernelSet):
-            raise KernelError(f"{found.name}: the member {quoted(name)} is a set itself")
-        return self.kernel(base + turns)
+            raise KernelError(f"{kernel_set.name}: the member {quoted(name)} is a set itself")
+        return self.kernel(base + rotations)
 
     def _named(self, text: str) -> Kernel | KernelSet:
         name, _, arguments = (part.strip() for part in text.partition(":"))
-        values = "" if arguments.casefold() in WAYS else arguments
-        found = _own(self.folders, plain(name)) or presets.shipped(name, values)
-        found = found or _own(self.configured, plain(name))
-        if found is None and (instead := rows.size_hint(text)):
-            raise KernelError(f"{quoted(text)}{instead}")
-        if found is None:
-            raise KernelError(f"no preset is called {quoted(text)}{self._hint(text)}")
-        if arguments.casefold() not in WAYS:
-            return found
-        how = None if arguments.casefold() == "stack" else arguments.casefold()
-        if isinstance(found, KernelSet):
-            return replace(found, name=f"{found.name}:{arguments.casefold()}", combine=how)
-        return combined(found, how)
+        choice = arguments.casefold()
+        values = "" if choice in COMBINE_CHOICES else arguments
+        preset = _own(self.folders, plain(name)) or presets.shipped(name, values)
+        preset = preset or _own(self.configured, plain(name))
+        if preset is None and (hint := rows.size_hint(text)):
+            raise KernelError(f"{quoted(text)}{hint}")
+        if preset is None:
+            raise KernelError(f"unknown kernel {quoted(text)}{self._hint(text)}")
+        if choice not in COMBINE_CHOICES:
+            return preset
+        how = None if choice == "stack" else choice
+        if isinstance(preset, KernelSet):
+            return replace(preset, name=f"{preset.name}:{choice}", combine=how)
+        return combined(preset, how)
 
     def _hint(self, text: str) -> str:
         if plain(text) in _NO_CONVOLUTIONS:
-            return "; that is not a convolution, which is all that convcli computes"
+            return "; convcli computes convolutions only, and this filter is not one"
         name, tag = plain(text), plain(text).removesuffix("s")
-        alike = self._names(tag)
-        if alike:
-            more = f", … (`convcli kernels list --tag {tag}`)" if len(alike) > _MOST_NAMED else ""
-            return f"; presets with that tag: {', '.join(alike[:_MOST_NAMED])}{more}"
+        tagged = self._names(tag)
+        if tagged:
+            more = f", … (`convcli kernels list --tag {tag}`)" if len(tagged) > _MOST_NAMES else ""
+            return f"; kernels with that tag: {', '.join(tagged[:_MOST_NAMES])}{more}"
         from convcli.kernels.families.registry import FAMILIES
 
         known = self._names()
         near = suggest(name, dict.fromkeys([*known, *FAMILIES]))
         near = near or suggest(name, [*presets.aliases(), *presets.SHORT])
         near = near or suggest(text.partition(":")[0].strip(), known)  # sobl-x, with its hyphen
-        return (near or "; `convcli kernels` lists them") + _elsewhere(text)
+        return (near or "; `convcli kernels list` lists all names") + _elsewhere(text)
 
     def _names(self, tag: str | None = None) -> list[str]:
         """Names of presets, or of those with a tag.
 
-        Members of sets are not looked up: the hint for a missing one would ask for it again.
+        Members of sets are not looked up: the hint for a missing one would look it up again.
         """
-        found: dict[str, Kernel | KernelSet | None]
-        found = {name: presets.shipped(name, "") for name in presets.names()}
-        for path in (path for folder in (*self.folders, *self.configured) for path in _kept(folder)):
+        kernels: dict[str, Kernel | KernelSet | None]
+        kernels = {name: presets.shipped(name, "") for name in presets.names()}
+        for path in (path for folder in (*self.folders, *self.configured) for path in _kernel_files(folder)):
             with suppress(KernelError):
-                found.update(registry.kernels(path))
+                kernels.update(registry.kernels(path))
         return sorted(
-            name for name, each in found.items() if tag is None or (each and tag in each.about.tags)
+            name for name, kernel in kernels.items() if tag is None or (kernel and tag in kernel.about.tags)
         )
 
     def entries(self, tag: str | None = None) -> list[Entry]:
-        """Every preset that has a name of its own, by name, or those with a tag."""
-        found: dict[str, Entry] = {}
+        """All presets, or those with a tag, sorted by name."""
+        by_name: dict[str, Entry] = {}
         for folder in self.folders:
-            for entry in self._kept_entries(folder):
-                _add(found, entry)
+            for entry in self._folder_entries(folder):
+                _add(by_name, entry)
         for name in presets.names():
-            _add(found, Entry(name, self._shipped_kernel(name)))
+            _add(by_name, Entry(name, self._shipped_kernel(name)))
         for folder in self.configured:
-            for entry in self._kept_entries(folder):
-                _add(found, entry)
-        listed = sorted(found.values(), key=lambda entry: entry.name)
-        return [each for each in listed if tag is None or (each.kernel and tag in each.kernel.about.tags)]
+            for entry in self._folder_entries(folder):
+                _add(by_name, entry)
+        entries = sorted(by_name.values(), key=lambda entry: entry.name)
+        return [entry for entry in entries if tag is None or entry.has_tag(tag)]
 
     def _shipped_kernel(self, name: str) -> Kernel:
-        found = presets.shipped(name, "")
-        assert found is not None
-        return found if isinstance(found, Kernel) else Library(()).kernel(name)
+        preset = presets.shipped(name, "")
+        assert preset is not None
+        return preset if isinstance(preset, Kernel) else Library(()).kernel(name)
 
-    def _kept_entries(self, folder: Path) -> Iterator[Entry]:
-        for path in _kept(folder):
+    def _folder_entries(self, folder: Path) -> Iterator[Entry]:
+        for path in _kernel_files(folder):
             try:
-                for name, found in registry.kernels(path).items():
-                    kernel = found if isinstance(found, Kernel) else self._joined(found)
+                for name, preset in registry.kernels(path).items():
+                    kernel = preset if isinstance(preset, Kernel) else self._joined(preset)
                     yield Entry(name, kernel, str(folder))
             except KernelError as error:
                 yield Entry(path.stem, None, str(folder), str(error))
 
     def places(self) -> list[str]:
-        """Where names are looked up beside the shipped ones, and where a project's own would be."""
+        """A line for each folder in which names are looked up, and for a project's folder that is not."""
         lines = [f"folder {one_line(str(folder))}: before the shipped ones" for folder in self.folders]
         lines += [f"folder {one_line(str(folder))}: after the shipped ones" for folder in self.configured]
-        kept = len(_kept(PROJECT))
-        if kept and PROJECT.resolve() not in [folder.resolve() for folder in self.folders]:
-            lines.append(f"folder {PROJECT}: {kept} kernel files, left out without --kernel-path {PROJECT}")
+        count = len(_kernel_files(PROJECT))
+        if count and PROJECT.resolve() not in [folder.resolve() for folder in self.folders]:
+            lines.append(f"folder {PROJECT}: {count} kernel files, not read without --kernel-path {PROJECT}")
         return lines
 
 
-def catalog(found: Library, entries: Sequence[Entry], families: Sequence[Family]) -> dict[str, Any]:
-    """Every fact of a list, as JSON types."""
+def catalog(library_: Library, entries: Sequence[Entry], families: Sequence[Family]) -> dict[str, Any]:
+    """A list of presets and families, as JSON types."""
     return {
         "kernels": [_facts(entry) for entry in entries],
         "families": [
-            {"name": each.name, "usage": each.usage, "description": each.description, "tags": list(each.tags)}
-            for each in families
+            {
+                "name": family.name,
+                "usage": family.usage,
+                "description": family.description,
+                "tags": list(family.tags),
+            }
+            for family in families
         ],
-        "folders": [str(folder) for folder in (*found.folders, *found.configured)],
+        "folders": [str(folder) for folder in (*library_.folders, *library_.configured)],
     }
 
 
 def has_words(texts: Sequence[str], words: Sequence[str]) -> bool:
-    """Whether each of the words stands in one of the texts, without regard to case."""
+    """Whether each word occurs in one of the texts, without regard to case."""
     searched = "\n".join(texts).casefold()
     return all(word.casefold() in searched for word in words)
 
 
 def _facts(entry: Entry) -> dict[str, Any]:
-    own = {"name": entry.name, "folder": entry.place or None, "hides": list(entry.shadows)}
+    own = {"name": entry.name, "folder": entry.folder or None, "hides": list(entry.hides)}
     kernel = entry.kernel
     if kernel is None:
         return {**own, "problem": entry.problem}
@@ -282,61 +294,71 @@ def _facts(entry: Entry) -> dict[str, Any]:
 
 
 def _own(folders: Sequence[Path], name: str) -> Kernel | KernelSet | None:
-    """A person's own preset: by the name of its file, else by a name or an alias inside one."""
+    """A preset in the user's folders: by the name of its file, else by a name or an alias inside one."""
     for folder in folders:
-        by_stem = {plain(path.stem): path for path in _kept(folder)}
+        by_stem = {plain(path.stem): path for path in _kernel_files(folder)}
         if name in by_stem:
             return registry.read(by_stem[name])
         for path in by_stem.values():
-            for found in _readable(path):
-                if name in map(plain, (found.name, *found.about.aliases)):
+            for kernel in _readable(path):
+                if name in map(plain, (kernel.name, *kernel.about.aliases)):
                     registry.note(path)
-                    return found
+                    return kernel
     return None
 
 
-def _add(found: dict[str, Entry], entry: Entry) -> None:
+def _add(by_name: dict[str, Entry], entry: Entry) -> None:
+    """Add an entry, hidden by one of the same name that was added before."""
     key = plain(entry.name)
-    if key in found:
-        found[key] = replace(found[key], shadows=(*found[key].shadows, entry.place or "the shipped one"))
+    if key in by_name:
+        first = by_name[key]
+        by_name[key] = replace(first, hides=(*first.hides, entry.folder or "the shipped one"))
     else:
-        found[key] = entry
+        by_name[key] = entry
 
 
-def library(kernel_path: Places = ()) -> Library:
-    """The folders that were given, and those of the environment; none of the working directory.
+def library(kernel_path: Folders = ()) -> Library:
+    """The library of a run: these folders, then those of ``CONVCLI_KERNEL_PATH``.
 
     Raises:
-        KernelError: a folder that was given is none.
+        KernelError: one of ``kernel_path`` is not a folder.
     """
-    folders = [kernel_path] if isinstance(kernel_path, (str, os.PathLike)) else kernel_path
+    paths = [kernel_path] if isinstance(kernel_path, (str, os.PathLike)) else kernel_path
     try:
-        given = [Path(folder) for folder in folders]
+        folders = [Path(path) for path in paths]
     except TypeError as error:
-        raise KernelError(f"kernel path {literal(kernel_path)} is not a folder, or several") from error
-    for folder in given:
+        raise KernelError(
+            f"kernel path {literal(kernel_path)} is not a folder or a list of folders"
+        ) from error
+    for folder in folders:
         if not _is_folder(folder):
             raise KernelError(f"kernel path {cut(one_line(str(folder)))} is not a folder")
-    named = [Path(folder) for folder in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if folder]
-    return Library(tuple(dict.fromkeys([*given, *named])))
+    from_environment = [Path(path) for path in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if path]
+    return Library(tuple(dict.fromkeys([*folders, *from_environment])))
+
+
+def _lies_in(folder: str, path: Path) -> bool:
+    """Whether a path, relative to the folder, names a file in it; links are followed."""
+    return bool(folder) and (Path(folder) / path).resolve().is_relative_to(Path(folder).resolve())
 
 
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except (OSError, ValueError):  # a name that the system does not take
+    except (OSError, ValueError):  # a name that the system refuses
         return False
 
 
-def _kept(folder: Path) -> list[Path]:
+def _kernel_files(folder: Path) -> list[Path]:
+    known = registry.folder_suffixes()
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix.lower() in _KEPT and path.is_file())
+        return sorted(path for path in folder.iterdir() if path.suffix.lower() in known and path.is_file())
     except OSError:
         return []
 
 
 def _readable(path: Path) -> list[Kernel | KernelSet]:
-    """The kernels of a file, none where it is faulty, which is said when the file itself is asked for."""
+    """The kernels of a file; none if it is faulty, which is reported when the file itself is named."""
     try:
         return list(registry.kernels(path).values())
     except KernelError:
@@ -344,8 +366,10 @@ def _readable(path: Path) -> list[Kernel | KernelSet]:
 
 
 def _elsewhere(text: str) -> str:
-    """A file of the name that was typed, which is taken only when it is asked for."""
+    """A hint at a file of that name, which is read only if its path is given."""
     if text and registry.exists(text):
         return f"; a file of that name exists: ./{one_line(text)}"
-    near = [path for path in _kept(PROJECT) if plain(path.stem) == plain(text)]
-    return f"; {one_line(str(near[0]))} exists: name it so, or give --kernel-path {PROJECT}" if near else ""
+    paths = [path for path in _kernel_files(PROJECT) if plain(path.stem) == plain(text)]
+    if not paths:
+        return ""
+    return f"; {one_line(str(paths[0]))} exists: give its path, or --kernel-path {PROJECT}"

@@ -75,10 +75,10 @@ def aliases() -> Mapping[str, str]:
 @cache
 def _from_file(stem: str) -> Kernel | KernelSet:
     from convcli.kernels.readers.document import parse
-    from convcli.kernels.readers.yaml_nodes import load
+    from convcli.kernels.readers.yaml_document import parsed
 
     place = f"kernels/{stem}.yaml"
-    (found,) = parse(load(files()[stem].read_text(encoding="utf-8"), place), place, stem).values()
+    (found,) = parse(parsed(files()[stem].read_text(encoding="utf-8"), place), place, stem).values()
     return found
 
 

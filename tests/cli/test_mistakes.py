@@ -21,12 +21,12 @@ QUOTED = shlex.quote(SCENE)
 PROGRAM = f"{shlex.quote(sys.executable)} -m convcli"
 
 MISTAKES = {
-    "unknown preset": (["-k", "sobl"], "no preset is called 'sobl' (did you mean sobel"),
-    "hyphenated preset": (["-k", "sobl-x"], "no preset is called 'sobl-x' (did you mean sobel-x"),
+    "unknown preset": (["-k", "sobl"], "unknown kernel 'sobl' (did you mean sobel"),
+    "hyphenated preset": (["-k", "sobl-x"], "unknown kernel 'sobl-x' (did you mean sobel-x"),
     "ragged kernel": (["-k", "1 2; 3"], "row 2: row has 1 of 2 numbers"),
     "word in kernel": (["-k", "1 2 x"], "column 3: 'x': not a number"),
     "nan kernel": (["-k", "nan 1"], "nan is not a finite number"),
-    "empty kernel": (["-k", ""], "no preset is called ''"),
+    "empty kernel": (["-k", ""], "unknown kernel ''"),
     "missing file": (["-k", "none.yaml"], "none.yaml: no such file"),
     "large kernel": (["-k", "box999", "--padding", "valid"], "covers 999 × 999, which is larger than"),
     "zero stride": (["-k", "box3", "--stride", "0"], "stride 0 is not allowed (allowed: 1 to 1099511627776)"),
@@ -62,7 +62,7 @@ MISTAKES = {
     "large bias": (["-k", "box3", "--bias", "1e300"], "bias"),
     "large output": (["-k", "box3", "--padding", "0,5000000"], "pixels; allowed: 1000000000"),
     "long option": (["-k", "box3", "--stride", "1" + " " * 100_000 + "2"], "whole numbers"),
-    "long kernel": (["-k", "x" * 5000], "no preset is called"),
+    "long kernel": (["-k", "x" * 5000], "unknown kernel"),
     "jpeg of floats": (["-k", "box3", "--map", "raw", "-o", "x.jpg"], "jpeg cannot hold"),
 }
 

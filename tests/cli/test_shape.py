@@ -145,7 +145,7 @@ def test_shape_as_json(run, arguments, output):
         ([f"{ROOT}/README.md", "-k", "3x3"], "not a picture of a known format"),
         (["0x5", "-k", "3x3"], "size 0 is not allowed"),
         (["5x5", "-k", "7x7", "--padding", "valid"], "covers 7 × 7, which is larger"),
-        (["5x5", "-k", "boxx"], "no preset is called 'boxx'"),
+        (["5x5", "-k", "boxx"], "unknown kernel 'boxx'"),
         (["5x5", "-k", "3x3x3x3x3"], "kernel '3x3x3x3x3' is not"),
         (["5x5"], "missing option -k/--kernel or --layer"),
         (["5x5", "-k", "3x3", "--layer", "3x3x1"], "--kernel and --layer cannot be combined"),

@@ -24,8 +24,8 @@ def extract(path, member):
 """
 READER = """
 from pathlib import Path
-from convcli.kernels.readers.models.isolated import read_apart
-read_apart("hanging", Path({!r}), None, "x")
+from convcli.kernels.readers.models.isolated import read_in_process
+read_in_process("hanging", Path({!r}), None, "x")
 """
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import convcli
 from convcli.core.errors import KernelError
-from convcli.kernels.bank import WAYS, combined
+from convcli.kernels.bank import COMBINE_CHOICES, combined
 from tests.conftest import SAMPLES, decoded
 
 WAYS_BY_NUMPY = {
@@ -27,7 +27,7 @@ WAYS_BY_NUMPY = {
 
 def test_every_way_is_checked():
     """No way to combine without NumPy's word on it."""
-    assert set(WAYS) == {*WAYS_BY_NUMPY, "stack"}
+    assert set(COMBINE_CHOICES) == {*WAYS_BY_NUMPY, "stack"}
 
 
 @pytest.mark.parametrize("how", WAYS_BY_NUMPY)
@@ -59,7 +59,7 @@ def test_a_sum_is_one_kernel():
     assert combined(bank, "sum").bias == 3
     with pytest.raises(KernelError, match="bias of their own cannot be combined by max"):
         combined(bank, "max")
-    with pytest.raises(KernelError, match="box3 gives one feature map"):
+    with pytest.raises(KernelError, match="box3 has one feature map"):
         combined(convcli.load_kernel("box3"), "max")
 
 

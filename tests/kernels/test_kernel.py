@@ -13,7 +13,8 @@ import convcli
 from convcli import Kernel
 from convcli.core.errors import KernelError
 from convcli.core.rational import integer_factors, parse_number
-from convcli.kernels.bank import anchored, bank, rotated
+from convcli.kernels.bank import bank
+from convcli.kernels.transform import anchored, rotated
 from tests.reference import correlate
 
 
@@ -192,7 +193,7 @@ def test_an_anchor_turns_with_its_kernel(rows, columns, row, column):
     """By ``flip``, ``@90``, ``@180`` and ``@270``, for every size and every cell: the plain loop's values.
 
     Turned by 180° the anchor is (rows − 1 − row, columns − 1 − column), as OpenCV's manual of filter2D says
-    and ImageMagick's Convolve does; a quarter turn counter-clockwise makes it (columns − 1 − column, row).
+    and ImageMagick's Convolve does; a quarter turn counterclockwise makes it (columns − 1 − column, row).
     """
     rng = np.random.default_rng(rows * 100 + columns * 10 + row)
     x, weights = rng.integers(0, 99, (6, 7)), rng.integers(1, 9, (rows, columns))

@@ -72,8 +72,8 @@ def test_a_projects_folder_is_not_taken_unasked(home, run):
     assert convcli.load_kernel("box3").sum == 1
     ran = run("kernels", "show", "mine")
     assert ran.code == 2
-    assert "kernels/mine.csv exists: name it so, or give --kernel-path kernels" in ran.err
-    assert "folder kernels: 2 kernel files, left out without --kernel-path kernels" in run("kernels").err
+    assert "kernels/mine.csv exists: give its path, or --kernel-path kernels" in ran.err
+    assert "folder kernels: 2 kernel files, not read without --kernel-path kernels" in run("kernels").err
     assert "1  2  1" in run("kernels", "show", "mine", "--kernel-path", "kernels").text
     assert run("kernels", "show", "--kernel-path", "kernels", "mine").code == 0
     assert "left out" not in run("kernels", "list", "--kernel-path", "kernels").err
@@ -91,7 +91,7 @@ def test_a_set_of_unknown_members_is_one_line(home, run):
     own = folder(home / "own", pair_yaml="members: [nope, sobel-x]\ncombine: l2\n", mine_csv="1 2 1\n")
     listed = run("kernels", "list", "--kernel-path", own)
     assert listed.code == 0
-    assert "cannot be read: no preset is called 'nope'" in listed.text
+    assert "cannot be read: unknown kernel 'nope'" in listed.text
     shown = run("kernels", "show", "pair", "--kernel-path", own)
     assert (shown.code, shown.err.count("\n")) == (2, 1)
     assert "sobel-x" in run("kernels", "show", "sobl-x", "--kernel-path", own).err

@@ -17,7 +17,7 @@ import convcli
 from convcli.core.errors import KernelError
 from convcli.core.frozen import replace
 from convcli.formats.registry import FORMATS
-from convcli.kernels.readers.registry import PICTURES
+from convcli.kernels.readers.registry import READERS
 from convcli.kernels.writers import FORMS, notes, write
 
 EDGE = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
@@ -122,8 +122,8 @@ GOOD = {
 BAD = {
     "ragged.csv": (b"1,2,3\n4,5\n", "ragged.csv:2: row has 2 of 3 numbers"),
     "long.csv": (b"1,2,3\n4,5,6,7\n", "long.csv:2: row has 4 numbers, the first row has 3"),
-    "grouped.csv": (b'"1,000","2"\n', "grouped.csv:1: column 1: '1,000' may be a thousand or have a decimal"),
-    "grouped-semicolons.csv": (b"1,000;2,000\n1;2\n", "column 1: '1,000' may be a thousand"),
+    "grouped.csv": (b'"1,000","2"\n', "grouped.csv:1: column 1: '1,000' may be thousands or have a decimal"),
+    "grouped-semicolons.csv": (b"1,000;2,000\n1;2\n", "column 1: '1,000' may be thousands"),
     "millions.csv": (b'"1,000,000"\n', "millions.csv:1: column 1: '1,000,000': commas group or end digits"),
     "both-marks.csv": (
         b'"1,000.5","2"\n',
@@ -134,11 +134,11 @@ BAD = {
     "one-line.csv": (b"1,2;3,4\n", "one-line.csv: commas and semicolons in one line: is the comma a decimal"),
     "spaces-commas.csv": (
         b"0,5 1,5\n",
-        "column 2: '5 1': commas and spaces both split here; write numbers as",
+        "column 2: '5 1': both commas and spaces separate numbers here; write numbers as",
     ),
     "divided-row.txt": (b"1 1 1\n1 1 1 / 9\n", "divided-row.txt:2: column 4: '/': a fraction between spaces"),
-    "divided-end.txt": (b"1 1 1\n1 1 1 /9\n", "column 4: '/9': a fraction between spaces has none inside"),
-    "slashed-rows.txt": (b"1 2 / 3 4\n", "column 3: '/': a fraction between spaces has none inside"),
+    "divided-end.txt": (b"1 1 1\n1 1 1 /9\n", "column 4: '/9': a fraction between spaces has no spaces"),
+    "slashed-rows.txt": (b"1 2 / 3 4\n", "column 3: '/': a fraction between spaces has no spaces"),
     "empty-cell.csv": (b"1,,3\n4,5,6\n", "empty-cell.csv:1: column 2: '': not a number"),
     "half-trailing.csv": (b"1,2,\n3,4\n", "half-trailing.csv:1: column 3: '': not a number"),
     "sep-only.csv": (b"sep=;\n", "sep-only.csv: holds no numbers"),
@@ -146,10 +146,10 @@ BAD = {
     "huge.csv": (b"1e999\n", "huge.csv:1: column 1: '1e999': out of range"),
     "header.mat": (
         b"0 -1 0\n-1 5 -1\n0 -1 0\n",
-        "header.mat:1: '0 -1 0' is no size; the first line is WIDTH",
+        "header.mat:1: '0 -1 0' is not a size; the first line is WIDTH",
     ),
     "ones.mat": (b"1 1 1\n1 1 1\n1 1 1\n", "ones.mat:2: row has 3 of 1 numbers; the first line is WIDTH"),
-    "short.mat": (b"3 3\n1 1 1\n1 1 1\n", "short.mat: 2 rows of numbers, the first line says 3"),
+    "short.mat": (b"3 3\n1 1 1\n1 1 1\n", "short.mat: 2 rows of numbers, but the first line says 3"),
     "ragged.mat": (b"3 2\n1 1 1\n1 1\n", "ragged.mat:3: row has 2 of 3 numbers"),
     "zero.mat": (b"1 1 0\n1\n", "zero.mat:1: the scale is zero"),
     "word.mat": (b"2 1\n1 x\n", "word.mat:2: column 2: 'x': not a number"),
@@ -157,9 +157,9 @@ BAD = {
     "matlab.mat": (b"MATLAB 5.0 MAT-file\0\0", "matlab.mat: a MATLAB file"),
     "count.txt": (b"3x3: 1,2,3,4", "count.txt: 3x3 takes 9 numbers, got 4"),
     "cell.txt": (b"2x1: 1,x", "cell.txt: cell 2: 'x': not a number"),
-    "origin.txt": (b"3x3+3+0: 1,1,1 1,1,1 1,1,1", "origin.txt: anchor 0,3 lies outside"),
-    "turns.txt": (b"3x3@: 1,2,3,4,5,6,7,8,9", "turns.txt: '@' behind the size asks for a set"),
-    "no-size.txt": (b"0x3: 1", "no-size.txt: 0x3 is no size"),
+    "origin.txt": (b"3x3+3+0: 1,1,1 1,1,1 1,1,1", "origin.txt: anchor 0,3 is outside"),
+    "turns.txt": (b"3x3@: 1,2,3,4,5,6,7,8,9", "turns.txt: '@' after the size asks for rotated"),
+    "no-size.txt": (b"0x3: 1", "no-size.txt: 0x3 is not a kernel size"),
     "empty.json": (b"", "empty.json:1:1: not JSON"),
     "comma.json": (b'{"weights": [[1, 2],]}', "comma.json:1:21: not JSON"),
     "ragged.json": (b"[[1, 2],\n [3]]", "ragged.json:2:2: row has 1 of 2 numbers"),
@@ -167,49 +167,55 @@ BAD = {
     "null.json": (b"[[null]]", "null.json:1:3: 'null': not a number"),
     "twice.json": (
         b'{"weights": [[1]],\n "weights": [[2]]}',
-        "twice.json:2:2: the key 'weights' stands twice",
+        "twice.json:2:2: the key 'weights' is given twice",
     ),
     "unknown.json": (b'{"wieghts": [[1]]}', "unknown.json:1:2: unknown key 'wieghts' (did you mean weights"),
     "deep.json": (b"[" * 100_000 + b"]" * 100_000, "deep.json: not JSON: nested too deeply"),
     "nested.json": (b"[" * 12 + b"1" + b"]" * 12, "nested.json:1:10: brackets nested deeper than 8"),
     "scalar.json": (b"5", "scalar.json:1:1: got a single value"),
     "latin.json": (b'{"name": "\xe9"}', "latin.json:1: byte 0xe9 is not utf-8 text"),
-    "anchor-outside.yaml": (b"weights: [[1]]\nanchor: [1, 0]\n", "anchor-outside.yaml:2:9: anchor 1,0 lies"),
-    "anchor-word.yaml": (b"weights: [[1]]\nanchor: [1]\n", "anchor-word.yaml:2:9: anchor is [row, column]"),
+    "anchor-outside.yaml": (
+        b"weights: [[1]]\nanchor: [1, 0]\n",
+        "anchor-outside.yaml:2:9: anchor 1,0 is outside",
+    ),
+    "anchor-word.yaml": (
+        b"weights: [[1]]\nanchor: [1]\n",
+        "anchor-word.yaml:2:9: anchor must be [row, column]",
+    ),
     "flip.yaml": (b"weights: [[1]]\nflip: perhaps\n", "flip.yaml:2:7: 'perhaps' is not true or false"),
     "gain.yaml": (b"weights: [[1]]\ngain: 0\n", "gain.yaml:2:7: gain is zero"),
     "biases.yaml": (b"weights: [[1]]\nbias: [1, 2]\n", "biases.yaml: bias has 2 values"),
-    "combine.yaml": (b"weights: [[1]]\ncombine: l3\n", "combine.yaml:2:10: combine is not one of"),
-    "alone.yaml": (b"weights: [[1]]\ncombine: l2\n", "alone.yaml: kernel alone gives one feature map"),
-    "kernels.yaml": (b"kernels: 3\n", "kernels.yaml:1:10: kernels is a table of names"),
+    "combine.yaml": (b"weights: [[1]]\ncombine: l3\n", "combine.yaml:2:10: unknown combine"),
+    "alone.yaml": (b"weights: [[1]]\ncombine: l2\n", "alone.yaml: kernel alone has one feature map"),
+    "kernels.yaml": (b"kernels: 3\n", "kernels.yaml:1:10: kernels must be a mapping of names"),
     "nameless.yaml": (
         b"kernels: [{weights: [[1]]}]\n",
-        "nameless.yaml:1:11: a kernel of a list needs a name",
+        "nameless.yaml:1:11: a kernel in a list needs a name",
     ),
     "names.yaml": (
         b"kernels: [{name: a, weights: [[1]]}, {name: a, weights: [[1]]}]",
-        "names.yaml:1:38: the name 'a' stands twice",
+        "names.yaml:1:38: the name 'a' is given twice",
     ),
     "several.yaml": (
         b"kernels: {a: [[1]], b: [[2]]}",
-        "several.yaml holds 2 kernels, name one as FILE:NAME: a, b",
+        "several.yaml holds 2 kernels; choose one with FILE:NAME: a, b",
     ),
     "pickle.npy": (
         npy(np.array([[1, None]], object), allow_pickle=True),
-        "pickle.npy: not an array of NumPy: Object arrays cannot be loaded",
+        "pickle.npy: not a NumPy array: Object arrays cannot be loaded",
     ),
     "text.npy": (npy(np.array([["1"]])), "text.npy: holds values of type"),
     "complex.npy": (npy(np.array([[1j]])), "complex.npy: holds values of type 'complex128'"),
     "axes.npy": (npy(np.ones((1,) * 6)), "axes.npy: array of shape (1, 1, 1, 1, 1, 1)"),
     "inf.npy": (npy(np.array([[np.inf]])), "inf.npy: kernel has a weight that is not a finite number"),
     "empty.npy": (npy(np.ones((0, 3))), "empty.npy: kernel of shape (0, 3) has no weights"),
-    "cut.npy": (npy(np.ones((3, 3)))[:-8], "cut.npy: not an array of NumPy"),
-    "brace.npy": (npy(np.eye(3)).replace(b"}", b" "), "brace.npy: not an array of NumPy"),
-    "junk.npy": (b"junk", "junk.npy: not an array of NumPy"),
-    "junk.npz": (b"junk", "junk.npz: not an archive of NumPy"),
+    "cut.npy": (npy(np.ones((3, 3)))[:-8], "cut.npy: not a NumPy array"),
+    "brace.npy": (npy(np.eye(3)).replace(b"}", b" "), "brace.npy: not a NumPy array"),
+    "junk.npy": (b"junk", "junk.npy: not a NumPy array"),
+    "junk.npz": (b"junk", "junk.npz: not a NumPy archive"),
     "several.npz": (
         npz(a=np.eye(2), b=np.eye(3)),
-        "several.npz holds 2 kernels, name one as FILE:NAME: a, b",
+        "several.npz holds 2 kernels; choose one with FILE:NAME: a, b",
     ),
     "none.npz": (npz(), "none.npz holds no kernel"),
     "junk.png": (b"junk", "junk.png: not a picture"),
@@ -227,12 +233,12 @@ BAD = {
     "empty.yaml": (b"", "empty.yaml: holds no kernel"),
     "scalar.yaml": (b"5", "scalar.yaml:1:1: got a single value"),
     "ragged.yaml": (b"weights:\n  - [1, 2]\n  - [3]\n", "ragged.yaml:3:5: row has 1 of 2 numbers"),
-    "deep-ragged.yaml": (b"weights: [[1, 2], [3, [4]]]", "deep-ragged.yaml:1:23: got a list or table"),
+    "deep-ragged.yaml": (b"weights: [[1, 2], [3, [4]]]", "deep-ragged.yaml:1:23: got a list or mapping"),
     "word.yaml": (b"weights: [[1, two]]", "word.yaml:1:15: 'two': not a number"),
     "null.yaml": (b"weights: [[1, ]]\nscale:\n", "null.yaml:2:7: '': not a number"),
     "nan.yaml": (b"weights: [[1, .nan]]", "nan.yaml:1:15: '.nan': .nan is not a finite number"),
     "unknown.yaml": (b"weight: [[1]]", "unknown.yaml:1:1: unknown key 'weight' (did you mean weights"),
-    "twice.yaml": (b"weights: [[1]]\nscale: 1\nscale: 2\n", "twice.yaml:3:1: the key 'scale' stands twice"),
+    "twice.yaml": (b"weights: [[1]]\nscale: 1\nscale: 2\n", "twice.yaml:3:1: the key 'scale' is given twice"),
     "tag.yaml": (b"weights: !!python/object/apply:os.system ['echo']", "the tag "),
     "anchor.yaml": (b"weights: &a [[1]]\nname: b\n", "anchor.yaml:1:10: anchors (&) and aliases (*)"),
     "bomb.yaml": (b"a: &a [1]\nb: &b [*a,*a]\nweights: [*b,*b]\n", "bomb.yaml:1:4: anchors"),
@@ -241,7 +247,10 @@ BAD = {
     "tab.yaml": (b"weights:\n\t- [1]\n", "tab.yaml:2:1"),
     "two.yaml": (b"weights: [[1]]\n---\nweights: [[2]]\n", "two.yaml:2:1: a second document"),
     "no-weights.yaml": (b"name: mine\n", "no-weights.yaml:1:1: no weights"),
-    "both.yaml": (b"weights: [[1]]\nrows: [1]\ncolumns: [1]\n", "both.yaml:2:7: rows cannot stand beside"),
+    "both.yaml": (
+        b"weights: [[1]]\nrows: [1]\ncolumns: [1]\n",
+        "both.yaml:2:7: rows cannot be combined with",
+    ),
     "divisor.yaml": (b"weights: [[1]]\ndivisor: 0\n", "divisor.yaml:2:10: divisor is zero"),
     "empty-list.yaml": (b"weights: []\n", "empty-list.yaml:1:10: got an empty list"),
     "axes.yaml": (b"weights: [[[[[[1]]]]]]\n", "axes.yaml:1:10: weights have 6 axes"),
@@ -329,7 +338,7 @@ def test_what_is_exported_reads_back(name, form, tmp_path):
         with pytest.raises(KernelError, match="cannot hold; use yaml or json"):
             write(kernel, form)
         return
-    path = tmp_path / f"kernel{FORMS[form].suffix}"
+    path = tmp_path / f"kernel{FORMS[form].suffixes[0]}"
     path.write_bytes(write(kernel, form))
     again = convcli.load_kernel(path)
     assert np.array_equal(again.weights, kernel.weights)
@@ -368,9 +377,9 @@ FLOATS = {
 def test_floats_read_back_as_floats(name, form, tmp_path):
     """To the last bit, and never as the fraction that their digits are, which sums and rounds otherwise."""
     kernel = convcli.Kernel(FLOATS[name], name="kernel")
-    if kernel.spatial == 3 and not FORMS[form].maps:
+    if kernel.spatial == 3 and not FORMS[form].channels:
         return
-    path = tmp_path / f"kernel{FORMS[form].suffix}"
+    path = tmp_path / f"kernel{FORMS[form].suffixes[0]}"
     path.write_bytes(write(kernel, form))
     again = convcli.load_kernel(path)
     assert again.exact is None
@@ -383,7 +392,7 @@ def test_floats_read_back_as_floats(name, form, tmp_path):
 def test_biases_read_back(bias, form, tmp_path):
     """A float as a float, a fraction as a fraction."""
     kernel = convcli.Kernel([[1, 2]], bias=bias, name="kernel")
-    path = tmp_path / f"kernel{FORMS[form].suffix}"
+    path = tmp_path / f"kernel{FORMS[form].suffixes[0]}"
     path.write_bytes(write(kernel, form))
     again = convcli.load_kernel(path)
     assert again == kernel
@@ -395,7 +404,7 @@ def test_pictures_are_filtered_alike_by_what_was_exported(tmp_path):
     x = np.random.default_rng(4).integers(0, 256, (64, 64), np.uint8)
     kernel = convcli.Kernel(np.array([[0.1, 0.2, 0.7]]), name="kernel")
     for form in FORMS:
-        path = tmp_path / f"kernel{FORMS[form].suffix}"
+        path = tmp_path / f"kernel{FORMS[form].suffixes[0]}"
         path.write_bytes(write(kernel, form))
         assert np.array_equal(convcli.conv(x, convcli.load_kernel(path)), convcli.conv(x, kernel))
     assert not np.array_equal(convcli.conv(x, [["0.1", "0.2", "0.7"]]), convcli.conv(x, kernel))
@@ -404,11 +413,11 @@ def test_pictures_are_filtered_alike_by_what_was_exported(tmp_path):
 def test_what_an_export_keeps_less_of():
     """Fractions that a form has no numbers for are said to become others."""
     for name, form, words in [
-        ("box3", "imagemagick", "no decimal number is"),
-        ("box3", "npy", "no float is"),
+        ("box3", "imagemagick", "no decimal number equals"),
+        ("box3", "npy", "no float equals"),
         ("gaussian3", "npy", ""),
         ("0.1 0.2", "imagemagick", ""),
-        ("0.1 0.2", "npy", "no float is"),
+        ("0.1 0.2", "npy", "no float equals"),
     ]:
         assert words in "".join(notes(convcli.load_kernel(name), form))
         assert bool(words) == bool(notes(convcli.load_kernel(name), form))
@@ -418,7 +427,7 @@ def test_what_an_export_keeps_less_of():
 def test_weights_too_small_to_be_read_are_zero(form, tmp_path):
     """The far ends of a wide bell; a note says so, and the file is read."""
     kernel = convcli.load_kernel("gaussian:0.8,size=45")
-    path = tmp_path / f"kernel{FORMS[form].suffix}"
+    path = tmp_path / f"kernel{FORMS[form].suffixes[0]}"
     path.write_bytes(write(kernel, form))
     again = convcli.load_kernel(path)
     assert again.exact is None
@@ -454,7 +463,7 @@ def test_volumes(tmp_path):
     box = convcli.load_kernel("box:3x3x3")
     assert (box.shape, box.sum, box.spatial) == ((3, 3, 3), 1, 3)
     for form in ("yaml", "json", "npy"):
-        path = tmp_path / f"volume{FORMS[form].suffix}"
+        path = tmp_path / f"volume{FORMS[form].suffixes[0]}"
         path.write_bytes(write(box, form))
         assert np.array_equal(convcli.load_kernel(path).weights, box.weights)
     turned = convcli.load_kernel("random:2x3x4x5@90")
@@ -490,14 +499,18 @@ def test_a_picture_as_a_template(tmp_path, gray):
     assert found.tensor_shape == (5, 6, 3, 1)
     assert np.allclose(found.weights.sum((0, 1)), 0)
     (tmp_path / "alpha.png").write_bytes(imagecodecs.png_encode(np.zeros((4, 4, 4), np.uint8)))
-    for name, words in [("alpha.png", "no transparency"), ("patch.png:median", "is not zero-mean")]:
+    for name, words in [
+        ("alpha.png", "cannot have an alpha channel"),
+        ("patch.png:median", "unknown template option"),
+    ]:
         with pytest.raises(KernelError, match=words):
             convcli.load_kernel(f"{tmp_path}/{name}")
 
 
 def test_every_picture_is_a_template(tmp_path, gray):
     """The suffixes of templates are those of the formats, NPY's aside, and a bitmap's is one of them."""
-    assert set(PICTURES) == {suffix for entry in FORMATS for suffix in entry.suffixes} - {".npy"}
+    (template,) = (reader for reader in READERS if reader.name == "template")
+    assert set(template.suffixes) == {suffix for entry in FORMATS for suffix in entry.suffixes} - {".npy"}
     (tmp_path / "patch.pbm").write_bytes(b"P4 3 2\n\xa0\x40")
     assert convcli.load_kernel(f"{tmp_path}/patch.pbm").weights.tolist() == [[0, 1, 0], [1, 0, 1]]
     (tmp_path / "patch.jpe").write_bytes(imagecodecs.jpeg_encode(gray[:8, :8]))
@@ -597,7 +610,7 @@ def test_brackets_that_are_no_matrix(text):
         ("c.yaml", "[" + "1," * 2**17 + "1]", "more than 66560 values; use JSON, CSV or NPY"),
         ("d.json", "[" + "1," * 2**19 + "1]", "d.json: more than 263168 values; use CSV or NPY"),
         ("e.txt", "1x1:1;" * 2000, "e.txt: 2000 kernels; allowed: up to 1024"),
-        ("f.mat", "1000000 1\n", "f.mat:1: '1000000 1' is no size"),
+        ("f.mat", "1000000 1\n", "f.mat:1: '1000000 1' is not a size"),
         ("g.yaml", "members: [" + "box3," * 2000 + "]", "got 2000 members; allowed: 1 to 1024 kernels"),
     ],
 )
@@ -631,7 +644,7 @@ def test_what_is_exported_is_within_what_is_read():
 @pytest.mark.parametrize("name", ["box3" + "@45" * 2000, "box3@45@45@45@45@45@45@45@45@45"])
 def test_turns_are_limited(name):
     """Each turn makes a kernel anew; none needs more than a few."""
-    with pytest.raises(KernelError, match="turns; allowed: up to 8"):
+    with pytest.raises(KernelError, match="rotations; allowed: up to 8"):
         convcli.load_kernel(name)
 
 
@@ -655,7 +668,7 @@ def test_members_stay_in_their_folder(tmp_path):
 @pytest.mark.parametrize("thing", [None, 3, b"box3", ["box3"]])
 def test_what_names_no_kernel(thing):
     """One line instead of Python's words."""
-    with pytest.raises(KernelError, match="is not a name, a file or a text of numbers"):
+    with pytest.raises(KernelError, match="is not a name, a file or numbers as text"):
         convcli.load_kernel(thing)
 
 

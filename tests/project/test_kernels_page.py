@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from convcli.kernels.presets import files
-from convcli.kernels.readers.document import FILE_WAYS, KEYS
+from convcli.kernels.readers.document import FILE_COMBINES, KEYS
 from tests.conftest import ROOT
 from tests.kernels.test_readers import BAD, GOOD
 from tools import kernels_page
@@ -60,7 +60,7 @@ def test_the_schema_knows_every_key():
     """The schema has the reader's keys and ways to combine, no more and no fewer."""
     properties = SCHEMA["$defs"]["kernel"]["properties"]
     assert set(properties) == {*KEYS, "$schema"}
-    assert set(properties["combine"]["enum"]) == set(FILE_WAYS)
+    assert set(properties["combine"]["enum"]) == set(FILE_COMBINES)
 
 
 @pytest.mark.parametrize("stem", files())

@@ -1,4 +1,4 @@
-"""Averages of any size: boxes, tents, binomials, Gaussians, discs, motion, least squares."""
+"""Averages of any size: boxes, tents, binomials, Gaussians, disks, motion blur, Savitzky-Golay."""
 
 from __future__ import annotations
 
@@ -9,35 +9,13 @@ from typing import Any, Final
 import numpy as np
 
 from convcli.core.rational import FloatArray
-from convcli.kernels.families.base import LARGEST_SIDE, Family, Parameter, number, plain, sides, whole
+from convcli.kernels.families.base import Family, Parameter, number, plain, sides, whole
+from convcli.kernels.families.gaussian import SIGMA, SIZE, radius_of, sampled
 from convcli.kernels.kernel import About, Kernel
 
 _BLUR: Final = ("blur",)
 _OPENCV: Final = {1: "1", 3: "1 2 1", 5: "1 4 6 4 1", 7: "2 7 14 18 14 7 2", 9: "4 13 30 51 60 51 30 13 4"}
-"""OpenCV's tables of small Gaussians."""
-
-
-def curve(sigma: float, radius: int) -> tuple[FloatArray, FloatArray]:
-    """Whole steps from −radius to radius, and a Gaussian over them whose sum is 1."""
-    steps = np.arange(-radius, radius + 1).astype(np.float64)
-    bell = np.exp(-(steps**2) / (2 * sigma**2))
-    return steps, bell / bell.sum()
-
-
-def radius_of(sigma: Fraction, size: int | None, truncate: Fraction = Fraction(4)) -> int:
-    """⌊truncate·σ + 0.5⌋, as in scipy.ndimage, or half of ``size``.
-
-    Raises:
-        ValueError: too wide.
-    """
-    radius = int(truncate * sigma + Fraction(1, 2)) if size is None else size // 2
-    if radius > LARGEST_SIDE // 2:
-        raise ValueError(f"radius {radius} is not between 0 and {LARGEST_SIDE // 2}")
-    return radius
-
-
-SIGMA: Final = Parameter("sigma", number("sigma", "0.01", "500"))
-SIZE: Final = Parameter("size", whole("size", 1, LARGEST_SIDE, odd=True), "")
+"""The small Gaussians of OpenCV, by size."""
 
 
 def _box(name: str, size: tuple[int, ...]) -> Kernel:
@@ -48,14 +26,18 @@ def _box(name: str, size: tuple[int, ...]) -> Kernel:
 def _triangle(name: str, size: int) -> Kernel:
     half = size // 2
     row = half + 1 - np.abs(np.arange(-half, half + 1))
-    about = About(f"Tent of {size}×{size}, box{half + 1} twice", "box with box; the Bartlett window", _BLUR)
+    about = About(
+        f"Tent of {size}×{size}, box{half + 1} twice",
+        "a box convolved with itself; the Bartlett window",
+        _BLUR,
+    )
     return Kernel(np.multiply.outer(row, row), scale=Fraction(1, (half + 1) ** 4), name=name, about=about)
 
 
 def _binomial(name: str, size: int) -> Kernel:
     row = np.array([comb(size - 1, k) for k in range(size)], object)
     about = About(
-        f"Binomial {size}×{size}, a Gaussian of σ² = {Fraction(size - 1, 4)}",
+        f"Binomial {size}×{size}, close to a Gaussian of σ² = {Fraction(size - 1, 4)}",
         "Burt and Adelson 1983; a row of Pascal's triangle, twice",
         _BLUR,
     )
@@ -64,7 +46,7 @@ def _binomial(name: str, size: int) -> Kernel:
 
 def _gaussian(name: str, sigma: Fraction, size: int | None, truncate: Fraction) -> Kernel:
     radius = radius_of(sigma, size, truncate)
-    _, bell = curve(float(sigma), radius)
+    _, bell = sampled(float(sigma), radius)
     about = About(f"Gaussian, σ = {plain(sigma)}, radius {radius}", "exp(−(x² + y²) / 2σ²), sum 1", _BLUR)
     return Kernel(np.multiply.outer(bell, bell), name=name, about=about)
 
@@ -72,7 +54,7 @@ def _gaussian(name: str, sigma: Fraction, size: int | None, truncate: Fraction) 
 def _gaussian_cv(name: str, size: int) -> Kernel:
     sigma = Fraction(3, 10) * (Fraction(size - 1, 2) - 1) + Fraction(8, 10)
     about = About(
-        f"OpenCV's Gaussian of size {size}, whose σ is 0.3((size − 1)/2 − 1) + 0.8",
+        f"OpenCV's Gaussian of size {size}, with σ = 0.3((size − 1)/2 − 1) + 0.8",
         "OpenCV's getGaussianKernel(size, 0): tables up to size 9",
         _BLUR,
     )
@@ -81,7 +63,7 @@ def _gaussian_cv(name: str, size: int) -> Kernel:
         return Kernel(
             np.multiply.outer(row, row), scale=Fraction(1, int(row.sum()) ** 2), name=name, about=about
         )
-    _, bell = curve(float(sigma), size // 2)
+    _, bell = sampled(float(sigma), size // 2)
     return Kernel(np.multiply.outer(bell, bell), name=name, about=about)
 
 
@@ -96,23 +78,23 @@ def _disk(name: str, radius: Fraction) -> Kernel:
 
 
 def disk_areas(radius: float) -> FloatArray:
-    """The part of each pixel that lies inside a circle around the center of the middle one.
+    """The area of each pixel inside a circle around the center of the middle pixel.
 
-    Over one quadrant it is ∫ min(h, √(r² − x²)) dx between the pixel's sides, for its upper edge h less its
-    lower one.
+    In one quadrant it is ∫ min(h, √(r² − x²)) dx between the pixel's sides, for its upper edge h minus the
+    same for its lower edge.
     """
     half = int(np.ceil(radius))
     edges = np.concatenate(([0.0], np.arange(half + 1) + 0.5)).clip(0, radius)
-    under = np.array([[_under(radius, x, h) for x in edges] for h in edges])
-    quarter = np.diff(np.diff(under, axis=0), axis=1)
+    integrals = np.array([[_integral(radius, x, h) for x in edges] for h in edges])
+    quarter = np.diff(np.diff(integrals, axis=0), axis=1)
     quarter[0] *= 2
     quarter[:, 0] *= 2
     upper = np.concatenate((quarter[:, :0:-1], quarter), axis=1)
-    whole_: FloatArray = np.concatenate((upper[:0:-1], upper))
-    return whole_
+    areas: FloatArray = np.concatenate((upper[:0:-1], upper))
+    return areas
 
 
-def _under(radius: float, x: float, height: float) -> float:
+def _integral(radius: float, x: float, height: float) -> float:
     """∫ from 0 to ``x`` of min(height, √(r² − t²)) dt."""
 
     def primitive(t: float) -> float:
@@ -124,18 +106,18 @@ def _under(radius: float, x: float, height: float) -> float:
 
 
 def _motion(name: str, length: Fraction, angle: Fraction) -> Kernel:
-    half, turn = (float(length) - 1) / 2, np.deg2rad(float(angle))
+    half, radians = (float(length) - 1) / 2, np.deg2rad(float(angle))
     reach = int(np.ceil(half)) + 1
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float64)
-    along, across = x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)
+    along, across = x * np.cos(radians) - y * np.sin(radians), x * np.sin(radians) + y * np.cos(radians)
     beyond = np.maximum(np.abs(along) - half, 0)
     weights = np.maximum(1 - np.hypot(beyond, across), 0)
     weights[weights < 1e-12] = 0
     rows, columns = (np.flatnonzero(weights.any(axis=axis)) for axis in (1, 0))
     weights = weights[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     about = About(
-        f"Motion along {plain(length)} pixels at {plain(angle)}°, counter-clockwise",
-        "an antialiased line, sum 1; after MATLAB's fspecial",
+        f"Motion of {plain(length)} pixels at {plain(angle)}°, counterclockwise",
+        "an antialiased line, sum 1; as MATLAB's fspecial",
         _BLUR,
     )
     return Kernel(weights / weights.sum(), name=name, about=about)
@@ -145,7 +127,7 @@ def _savgol(name: str, size: int, order: int) -> Kernel:
     if order >= size:
         raise ValueError(f"order {order} needs a size above {order}, not {size}")
     about = About(
-        f"Least squares by a polynomial of degree {order} over {size}×{size}",
+        f"Least-squares fit of a polynomial of degree {order} over {size}×{size}",
         "Savitzky and Golay 1964, in two dimensions",
         _BLUR,
     )
@@ -153,9 +135,9 @@ def _savgol(name: str, size: int, order: int) -> Kernel:
 
 
 def _least_squares(size: int, order: int) -> Any:
-    """Exact weights whose sum with the pixels is the fitted polynomial's value at the center.
+    """Exact weights (size, size) that give the fitted polynomial's value at the center.
 
-    With a design matrix A of the monomials xⁱyʲ, i + j ≤ order, they are A(AᵀA)⁻¹e₀.
+    With the design matrix A of the monomials xⁱyʲ, i + j ≤ order, they are A(AᵀA)⁻¹e₀.
     """
     half = size // 2
     powers = [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
@@ -172,7 +154,7 @@ def _least_squares(size: int, order: int) -> Any:
 
 
 def _solved(rows: list[list[Fraction]]) -> list[Fraction]:
-    """The solution of a linear system, its right side in the last column, by elimination."""
+    """The solution of a linear system, its right side in the last column, by Gaussian elimination."""
     for place in range(len(rows)):
         pivot = next(index for index in range(place, len(rows)) if rows[index][place])
         rows[place], rows[pivot] = rows[pivot], rows[place]
@@ -188,7 +170,7 @@ AVERAGES: Final = (
     Family("box", "mean of the neighbors", (Parameter("size", sides(2, 3)),), _box, _BLUR, sized=True),
     Family(
         "triangle",
-        "a tent, two boxes after each other",
+        "tent, two boxes in a row",
         (Parameter("size", whole("size", 1, 401, odd=True)),),
         _triangle,
         _BLUR,
@@ -196,7 +178,7 @@ AVERAGES: Final = (
     ),
     Family(
         "binomial",
-        "a Gaussian in whole numbers; gaussian3 to gaussian15 are these",
+        "Gaussian blur in integers; gaussian3 to gaussian15 are these",
         (Parameter("size", whole("size", 1, 15, odd=True)),),
         _binomial,
         _BLUR,
@@ -211,7 +193,7 @@ AVERAGES: Final = (
     ),
     Family(
         "gaussian-cv",
-        "Gaussian blur by OpenCV's rule",
+        "Gaussian blur with OpenCV's rule for σ",
         (Parameter("size", whole("size", 1, 1023, odd=True)),),
         _gaussian_cv,
         _BLUR,
@@ -226,7 +208,7 @@ AVERAGES: Final = (
     ),
     Family(
         "motion",
-        "blur along a line; its angle turns counter-clockwise, 45 is up to the right",
+        "motion blur along a line; angles are counterclockwise, so 45 is up to the right",
         (
             Parameter("length", number("length", "1", "1000"), "9"),
             Parameter("angle", number("angle", "-360", "360"), "0"),
@@ -236,7 +218,7 @@ AVERAGES: Final = (
     ),
     Family(
         "savgol",
-        "smoothing that keeps polynomials",
+        "smoothing that preserves polynomials (Savitzky-Golay)",
         (
             Parameter("size", whole("size", 3, 31, odd=True)),
             Parameter("order", whole("order", 0, 6), "2"),

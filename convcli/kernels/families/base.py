@@ -1,4 +1,4 @@
-"""Parametric presets: what a family declares, and how ``NAME:1.5,size=7`` becomes its numbers."""
+"""Families of presets: what a family declares, and how ``NAME:1.5,size=7`` becomes its values."""
 
 from __future__ import annotations
 
@@ -17,34 +17,38 @@ from convcli.kernels.kernel import LARGEST_KERNEL, Kernel
 LARGEST_SIDE: Final = 4096
 _GREEK: Final = {"σ": "sigma", "θ": "angle", "λ": "wavelength", "γ": "ratio", "ψ": "phase", "α": "alpha"}
 
-Read = Callable[[str], Any]
+ValueReader = Callable[[str], Any]
+"""From an argument's text to its value; raises `ValueError` with what is allowed."""
 
 
 @frozen
 class Parameter:
-    """One argument: its name, how its text becomes a value, and the text that stands for none given.
+    """One parameter of a family.
 
-    A parameter whose ``default`` is None has to be given; one whose ``read`` is None is a word that is
-    said or not.
+    Attributes:
+        name: before ``=``, or of a switch.
+        read: from text to value; None for a switch, a word that is present or not.
+        default: the text used if the parameter is not given; None if it must be given, empty for the value
+            None.
     """
 
     name: str
-    read: Read | None = None
+    read: ValueReader | None = None
     default: str | None = None
 
 
 @frozen
 class Family:
-    """A parametric preset.
+    """A preset with parameters.
 
     Attributes:
         name: before the colon, or before a size: ``box3`` is ``box:3``.
-        description: in a few words, for lists.
+        description: a few words, for lists.
         parameters: in their order.
-        make: from the kernel's name and the values, by their names, to the kernel.
-        sized: whether the first argument may stand behind the name without a colon.
+        make: from the kernel's name and the values, by parameter name, to the kernel.
         tags: for lists.
-        written: how it is written, where the parameters do not tell.
+        sized: whether the first argument may follow the name without a colon.
+        usage_text: how it is written, if `usage` cannot tell from the parameters.
     """
 
     name: str
@@ -53,62 +57,65 @@ class Family:
     make: Callable[..., Kernel | KernelSet]
     tags: tuple[str, ...]
     sized: bool = False
-    written: str = ""
+    usage_text: str = ""
 
     @property
     def usage(self) -> str:
         """How it is written: ``gaussian:SIGMA[,size=…][,truncate=4]``."""
-        if self.written:
-            return self.written
-        needed = [each.name.upper() for each in self.parameters if each.read and each.default is None]
-        others = [each for each in self.parameters if not each.read or each.default is not None]
-        words = [each.name if not each.read else f"{each.name}={each.default or '…'}" for each in others]
-        if not needed:
-            return f"{self.name}[:{','.join(words)}]"
-        optional = "".join(f"[,{word}]" for word in words)
+        if self.usage_text:
+            return self.usage_text
+        required = [p.name.upper() for p in self.parameters if p.read and p.default is None]
+        optional = [
+            f"{p.name}={p.default or '…'}" if p.read else p.name
+            for p in self.parameters
+            if not p.read or p.default is not None
+        ]
+        if not required:
+            return f"{self.name}[:{','.join(optional)}]"
         short = f"{self.name}N or " if self.sized else ""
-        return f"{short}{self.name}:{','.join(needed)}{optional}"
+        return f"{short}{self.name}:{','.join(required)}{''.join(f'[,{word}]' for word in optional)}"
 
-    def build(self, text: str, arguments: Sequence[str]) -> Kernel | KernelSet:
-        """The kernel of these arguments; ``text`` is its name.
+    def build(self, name: str, arguments: Sequence[str]) -> Kernel | KernelSet:
+        """The kernel of these arguments, under this name.
 
         Raises:
-            KernelError: an argument that is missing, unknown, twice there or out of range.
+            KernelError: an argument that is missing, unknown, given twice or out of range.
         """
         try:
-            return self.make(text, **self._values(arguments))
+            return self.make(name, **self._values(arguments))
         except (ValueError, TypeError) as error:
             if isinstance(error, KernelError):
                 raise
-            raise KernelError(f"preset {quoted(text)}: {error}; usage: {self.usage}") from error
+            raise KernelError(f"kernel {quoted(name)}: {error}; usage: {self.usage}") from error
 
     def _values(self, arguments: Sequence[str]) -> dict[str, Any]:
-        given: dict[str, str] = {}
-        free = [parameter for parameter in self.parameters if parameter.read is not None]
-        for part in arguments:
-            key, equals, value = (word.strip() for word in part.partition("="))
+        """The value of each parameter by name."""
+        texts: dict[str, str] = {}
+        positional = [parameter for parameter in self.parameters if parameter.read is not None]
+        for argument in arguments:
+            key, equals, text = (part.strip() for part in argument.partition("="))
             if not equals:
-                key, value = self._placed(key, free, given)
+                key, text = self._parameter_of(key, positional, texts)
             key = _GREEK.get(key, key.casefold())
             if equals and not key:
-                raise ValueError(f"{quoted(part)} has nothing before =")
-            if key in given:
-                raise ValueError(f"{key} stands twice")
-            if key not in {parameter.name for parameter in self.parameters}:
-                names = [parameter.name for parameter in self.parameters]
-                raise ValueError(f"{quoted(part)} is not understood{suggest(key, names)}")
-            given[key] = value
-        return {parameter.name: _value(parameter, given.get(parameter.name)) for parameter in self.parameters}
+                raise ValueError(f"{quoted(argument)} has nothing before =")
+            if key in texts:
+                raise ValueError(f"{key} is given twice")
+            names = [parameter.name for parameter in self.parameters]
+            if key not in names:
+                raise ValueError(f"unknown argument {quoted(argument)}{suggest(key, names)}")
+            texts[key] = text
+        return {parameter.name: _value(parameter, texts.get(parameter.name)) for parameter in self.parameters}
 
-    def _placed(self, word: str, free: list[Parameter], given: dict[str, str]) -> tuple[str, str]:
-        """The parameter that a bare word is meant for: a flag of that name, or the next in order."""
+    def _parameter_of(self, word: str, positional: list[Parameter], texts: dict[str, str]) -> tuple[str, str]:
+        """(parameter, text) of a word without ``=``: a switch of that name, or the next positional one."""
         if any(parameter.name == word.casefold() and parameter.read is None for parameter in self.parameters):
             return word, "yes"
-        while free:
-            parameter = free.pop(0)
-            if parameter.name not in given:
+        while positional:
+            parameter = positional.pop(0)
+            if parameter.name not in texts:
                 return parameter.name, word
-        raise ValueError(f"{quoted(word)} is not understood")
+        raise ValueError(f"unknown argument {quoted(word)}")
 
 
 def _value(parameter: Parameter, text: str | None) -> Any:
@@ -121,12 +128,12 @@ def _value(parameter: Parameter, text: str | None) -> Any:
 
 
 def plain(value: Fraction) -> str:
-    """A number as a description says it."""
+    """A number as descriptions show it, with up to six digits."""
     return f"{float(value):g}"
 
 
-def number(name: str, low: str, high: str) -> Read:
-    """Reads a number between two others, all three exactly."""
+def number(name: str, low: str, high: str) -> ValueReader:
+    """Reads a number in a range, exactly."""
 
     def read(text: str) -> Fraction:
         value = parse_number(text)
@@ -137,38 +144,35 @@ def number(name: str, low: str, high: str) -> Read:
     return read
 
 
-def whole(name: str, low: int, high: int, odd: bool = False) -> Read:
-    """Reads a whole number between two others, an odd one if asked."""
+def whole(name: str, low: int, high: int, odd: bool = False) -> ValueReader:
+    """Reads an integer in a range, or an odd one."""
 
     def read(text: str) -> int:
-        if (
-            not re.fullmatch(r"-?\d{1,19}", text)
-            or not low <= int(text) <= high
-            or (odd and int(text) % 2 == 0)
-        ):
-            kind = "odd" if odd else "whole"
-            raise ValueError(f"{name} {quoted(text)} is not {kind} and between {low} and {high}")
+        is_integer = re.fullmatch(r"-?\d{1,19}", text)
+        if not is_integer or not low <= int(text) <= high or (odd and int(text) % 2 == 0):
+            kind = "an odd number" if odd else "an integer"
+            raise ValueError(f"{name} {quoted(text)} is not {kind} between {low} and {high}")
         return int(text)
 
     return read
 
 
-def sides(*counts: int) -> Read:
+def sides(*counts: int) -> ValueReader:
     """Reads ``3`` or ``5x3`` as sizes, as many as one of ``counts``; one number is both rows and columns."""
 
     def read(text: str) -> tuple[int, ...]:
         parts = text.casefold().replace("×", "x").split("x")
         if not all(re.fullmatch(r"\d{1,6}", part) for part in parts):
-            raise ValueError(f"{quoted(text)} is no size such as 3 or 5x3")
-        found = tuple(int(part) for part in parts)
-        if prod(found) > LARGEST_KERNEL // (1 if len(found) > 2 else 16):
+            raise ValueError(f"{quoted(text)} is not a size such as 3 or 5x3")
+        sizes = tuple(int(part) for part in parts)
+        if prod(sizes) > LARGEST_KERNEL // (1 if len(sizes) > 2 else 16):
             raise ValueError(f"{quoted(text)} has too many weights")
-        if not all(1 <= side <= LARGEST_SIDE for side in found):
+        if not all(1 <= size <= LARGEST_SIDE for size in sizes):
             raise ValueError(f"size {quoted(text)} is not between 1 and {LARGEST_SIDE}")
-        found = found * 2 if len(found) == 1 else found
-        if len(found) not in counts:
+        sizes = sizes * 2 if len(sizes) == 1 else sizes
+        if len(sizes) not in counts:
             allowed = " or ".join(str(count) for count in (1, *counts))
-            raise ValueError(f"{len(found)} sizes, allowed: {allowed}")
-        return found
+            raise ValueError(f"got {len(sizes)} sizes; allowed: {allowed}")
+        return sizes
 
     return read

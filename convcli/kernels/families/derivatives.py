@@ -1,4 +1,4 @@
-"""Derivatives of any width: Sobel's and those of a Gaussian, Laplacians, and differences of Gaussians."""
+"""Derivatives of any size: Sobel's, those of a Gaussian, Laplacians, differences of Gaussians."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 from convcli.core.errors import KernelError
 from convcli.core.rational import FloatArray
 from convcli.kernels.bank import KernelSet
-from convcli.kernels.families.averages import SIGMA, SIZE, curve, radius_of
 from convcli.kernels.families.base import Family, Parameter, number, plain, whole
+from convcli.kernels.families.gaussian import SIGMA, SIZE, radius_of, sampled
 from convcli.kernels.kernel import About, Kernel
 
 _GRADIENT: Final = ("edge", "gradient")
 _LAPLACIAN: Final = ("edge", "laplacian")
 _SOBEL_SIZE: Final = Parameter("size", whole("size", 3, 15, odd=True))
 _SOURCE: Final = "a binomial times the difference of a smaller one, as OpenCV's getDerivKernels"
-_WORDS: Final = {
+_DESCRIPTIONS: Final = {
     "dx": "First derivative along x",
     "dy": "First derivative along y",
     "dxx": "Second derivative along x",
@@ -37,9 +37,9 @@ def _sobel_vectors(size: int) -> tuple[Any, Any]:
 
 def _sobel_x(name: str, size: int, across: bool = True) -> Kernel:
     smooth, slope = _sobel_vectors(size)
-    where, kind = ("to the right", "vertical") if across else ("downward", "horizontal")
+    direction, edges = ("to the right", "vertical") if across else ("downward", "horizontal")
     about = About(
-        f"Slope, positive where it gets brighter {where}; finds {kind} edges",
+        f"Slope, positive where brightness rises {direction}; finds {edges} edges",
         _SOURCE,
         _GRADIENT,
         gain=Fraction(int(smooth.sum()) * int((slope * np.arange(size)).sum())),
@@ -54,7 +54,7 @@ def _sobel_y(name: str, size: int) -> Kernel:
 
 def _sobel(name: str, size: int) -> KernelSet:
     gain = _sobel_x(name, size).about.gain
-    about = About("Steepness, the root of both slopes' squares", _SOURCE, _GRADIENT, gain=gain)
+    about = About("Gradient magnitude, √(slope along x² + slope along y²)", _SOURCE, _GRADIENT, gain=gain)
     return KernelSet(name, (f"sobel-x:{size}", f"sobel-y:{size}"), "l2", about)
 
 
@@ -64,15 +64,15 @@ def _derivative(kind: str) -> Any:
     def make(name: str, sigma: Fraction, size: int | None) -> Kernel:
         radius = radius_of(sigma, size)
         if not radius:
-            raise ValueError(f"sigma {plain(sigma)} leaves one pixel; give a size of 3 or more")
-        if not curve(float(sigma), radius)[1][radius + 1]:
-            raise ValueError(f"sigma {plain(sigma)} leaves nothing beside one pixel, of any size")
+            raise ValueError(f"sigma {plain(sigma)} gives a window of one pixel; give a size of 3 or more")
+        if not sampled(float(sigma), radius)[1][radius + 1]:
+            raise ValueError(f"sigma {plain(sigma)} is too small: all weights but the center are 0")
         weights = np.multiply.outer(
             _derived(float(sigma), radius, down), _derived(float(sigma), radius, across)
         )
         about = About(
-            f"{_WORDS[kind]} of a Gaussian of σ = {plain(sigma)}",
-            "Canny 1986; scaled to give 1 for a picture whose derivative is 1",
+            f"{_DESCRIPTIONS[kind]} of a Gaussian of σ = {plain(sigma)}",
+            "Canny 1986; scaled to give 1 for an image whose derivative is 1",
             ("derivative", "edge"),
             gain=Fraction(1),
         )
@@ -82,8 +82,8 @@ def _derivative(kind: str) -> Any:
 
 
 def _derived(sigma: float, radius: int, order: int) -> FloatArray:
-    """A Gaussian's derivative in correlation order: right for constants, and for t, or t²/2."""
-    steps, bell = curve(sigma, radius)
+    """A Gaussian's derivative in correlation order: exact for constants, and for t or t²/2."""
+    steps, bell = sampled(sigma, radius)
     if order == 0:
         return bell
     if order == 1:
@@ -109,13 +109,13 @@ def _laplacian(name: str, alpha: Fraction) -> Kernel:
 
 def _log(name: str, sigma: Fraction, size: int | None, positive: bool) -> Kernel:
     radius = radius_of(sigma, size)
-    steps, bell = curve(float(sigma), radius)
+    steps, bell = sampled(float(sigma), radius)
     squares = steps[:, None] ** 2 + steps**2
     weights = (squares - 2 * float(sigma) ** 2) / float(sigma) ** 4 * np.multiply.outer(bell, bell)
     weights -= weights.mean()
     about = About(
         f"Laplacian of a Gaussian of σ = {plain(sigma)}; {'positive' if positive else 'negative'} center",
-        "Marr and Hildreth 1980; (x² + y² − 2σ²) / σ⁴ · G, less its mean",
+        "Marr and Hildreth 1980; (x² + y² − 2σ²) / σ⁴ · G, minus its mean",
         _LAPLACIAN,
     )
     return Kernel(-weights if positive else weights, name=name, about=about)
@@ -124,25 +124,25 @@ def _log(name: str, sigma: Fraction, size: int | None, positive: bool) -> Kernel
 def _dog(name: str, sigma1: Fraction, sigma2: Fraction | None) -> Kernel:
     wide = sigma1 * Fraction(8, 5) if sigma2 is None else sigma2
     if wide <= sigma1:
-        raise KernelError(f"preset {name!r}: sigma2 {plain(wide)} is not above sigma1 {plain(sigma1)}")
+        raise KernelError(f"kernel {name!r}: sigma2 {plain(wide)} is not above sigma1 {plain(sigma1)}")
     radius = radius_of(wide, None)
-    inner, outer = (curve(float(sigma), radius)[1] for sigma in (sigma1, wide))
+    inner, outer = (sampled(float(sigma), radius)[1] for sigma in (sigma1, wide))
     about = About(
         f"Gaussian of σ = {plain(sigma1)} minus one of {plain(wide)}; positive center",
-        "Marr and Hildreth 1980; a ratio of 1.6 comes close to log, with the other sign",
+        "Marr and Hildreth 1980; with a ratio of 1.6 close to log, with the opposite sign",
         _LAPLACIAN,
     )
     return Kernel(np.multiply.outer(inner, inner) - np.multiply.outer(outer, outer), name=name, about=about)
 
 
-SLOPES: Final = (
+DERIVATIVES: Final = (
     Family("sobel-x", "slope along x, of any size", (_SOBEL_SIZE,), _sobel_x, _GRADIENT),
     Family("sobel-y", "slope along y, of any size", (_SOBEL_SIZE,), _sobel_y, _GRADIENT),
-    Family("sobel", "steepness, of any size", (_SOBEL_SIZE,), _sobel, _GRADIENT),
+    Family("sobel", "gradient magnitude, of any size", (_SOBEL_SIZE,), _sobel, _GRADIENT),
     *(
         Family(
             f"gaussian-{kind}",
-            f"{_WORDS[kind].casefold()} of a Gaussian",
+            f"{_DESCRIPTIONS[kind].casefold()} of a Gaussian",
             (SIGMA, SIZE),
             _derivative(kind),
             ("derivative", "edge"),

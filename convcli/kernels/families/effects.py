@@ -1,4 +1,4 @@
-"""Sharpening by a stated amount, Gabor's waves, and the kernels of lessons: ones and random weights."""
+"""Sharpening, Gabor filters, and the kernels of lessons: ones and random weights."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.kernels.families.averages import SIZE, curve, radius_of
 from convcli.kernels.families.base import LARGEST_SIDE, Family, Parameter, number, plain, sides, whole
+from convcli.kernels.families.gaussian import SIZE, radius_of, sampled
 from convcli.kernels.kernel import About, Kernel
 
 _SHARPEN: Final = ("sharpen",)
 _LESSON: Final = ("lesson",)
 _DISTRIBUTIONS: Final = ("uniform", "normal")
 _MOST_NORMAL: Final = 2**20
-_CUT: Final = 2.0
+_TRUNCATION: Final = 2.0
 """Where a truncated normal distribution ends, in standard deviations."""
-_SHRINK: Final = 0.87962566103423978
-"""The standard deviation of a normal distribution that is cut off at ±2."""
+_TRUNCATED_DEVIATION: Final = 0.87962566103423978
+"""The standard deviation of a standard normal distribution truncated at ±2."""
 
 
 def _unsharp(
@@ -28,13 +28,13 @@ def _unsharp(
     if alpha is not None and (sigma, amount, size) == (None, None, None):
         return _unsharp_alpha(name, alpha)
     if sigma is None or amount is None or alpha is not None:
-        raise ValueError("it means two things: unsharp:SIGMA,AMOUNT, and unsharp:alpha=A as in MATLAB")
+        raise ValueError("give either SIGMA,AMOUNT or alpha=A")
     radius = radius_of(sigma, size)
-    _, bell = curve(float(sigma), radius)
+    _, bell = sampled(float(sigma), radius)
     weights = -float(amount) * np.multiply.outer(bell, bell)
     weights[radius, radius] += 1 + float(amount)
     about = About(
-        f"Sharper by {plain(amount)} of what a Gaussian of σ = {plain(sigma)} takes away",
+        f"Sharper by {plain(amount)} times what a Gaussian blur of σ = {plain(sigma)} removes",
         "unsharp masking: δ + amount·(δ − G)",
         _SHARPEN,
     )
@@ -45,7 +45,7 @@ def _unsharp_alpha(name: str, alpha: Fraction) -> Kernel:
     cross, corner = (alpha - 1) / (1 + alpha), -alpha / (1 + alpha)
     rows = [[corner, cross, corner], [cross, (alpha + 5) / (1 + alpha), cross], [corner, cross, corner]]
     about = About(
-        f"Sharper, the picture minus laplacian:{plain(alpha)}", "MATLAB's fspecial('unsharp')", _SHARPEN
+        f"Sharper, the image minus laplacian:{plain(alpha)}", "MATLAB's fspecial('unsharp')", _SHARPEN
     )
     return Kernel(np.array(rows, object), name=name, about=about)
 
@@ -53,29 +53,29 @@ def _unsharp_alpha(name: str, alpha: Fraction) -> Kernel:
 def _highboost(name: str, amount: Fraction) -> Kernel:
     rows = [[0, -1, 0], [-1, 4 + amount, -1], [0, -1, 0]]
     about = About(
-        f"{plain(amount)} times the picture minus laplacian4",
+        f"{plain(amount)} times the image minus laplacian4",
         "Gonzalez and Woods, Digital Image Processing",
         _SHARPEN,
     )
     return Kernel(np.array(rows, object), name=name, about=about)
 
 
-def _gabor(name: str, **given: Any) -> Kernel:
-    """exp(−(x'² + γ²y'²) / 2σ²)·cos(2πx'/λ + ψ), x' = x cos θ + y sin θ, turned by 180° as in OpenCV.
+def _gabor(name: str, **options: Any) -> Kernel:
+    """exp(−(x'² + γ²y'²) / 2σ²)·cos(2πx'/λ + ψ), x' = x cos θ + y sin θ, rotated by 180° as in OpenCV.
 
-    The formula is that of true convolution, so that a phase of 90° answers to brightness that rises along
-    the wave.
+    The formula is that of true convolution, so a phase of 90° responds to brightness that rises along the
+    wave.
     """
-    values = {key: float(value) for key, value in given.items() if value is not None and key != "zero-mean"}
+    values = {key: float(value) for key, value in options.items() if value is not None and key != "zero-mean"}
     wavelength, ratio = values["wavelength"], values["ratio"]
     sigma = values.get("sigma", 0.56 * wavelength)
-    radius = _gabor_radius(sigma, ratio, values["angle"]) if given["size"] is None else given["size"] // 2
-    turn = np.deg2rad(values["angle"])
+    radius = _gabor_radius(sigma, ratio, values["angle"]) if options["size"] is None else options["size"] // 2
+    radians = np.deg2rad(values["angle"])
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float64)
-    along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    along, across = x * np.cos(radians) + y * np.sin(radians), y * np.cos(radians) - x * np.sin(radians)
     bell = np.exp(-(along**2 + ratio**2 * across**2) / (2 * sigma**2))
     weights = bell * np.cos(2 * np.pi * along / wavelength - np.deg2rad(values["phase"]))
-    if given["zero-mean"]:
+    if options["zero-mean"]:
         weights -= bell * (weights.sum() / bell.sum())
     about = About(
         f"Wave of {wavelength:g} pixels along {_heading(values['angle'])} under a Gaussian of σ = {sigma:g}",
@@ -86,14 +86,14 @@ def _gabor(name: str, **given: Any) -> Kernel:
 
 
 def _heading(angle: float) -> str:
-    """The angle with the way it turns: as OpenCV's, whose rows count downwards."""
+    """The angle and its direction: clockwise as in OpenCV, because rows count downward."""
     return f"{angle:g}°, clockwise," if angle else "0°"
 
 
 def _gabor_radius(sigma: float, ratio: float, angle: float) -> int:
-    """Three standard deviations along the wave and across it, seen along the axes."""
-    turn = np.deg2rad(angle)
-    spread = max(abs(np.cos(turn)), abs(np.sin(turn)))
+    """Three standard deviations along and across the wave, projected onto the axes."""
+    radians = np.deg2rad(angle)
+    spread = max(abs(np.cos(radians)), abs(np.sin(radians)))
     radius = int(np.ceil(3 * sigma * spread * max(1.0, 1 / ratio)))
     if radius > LARGEST_SIDE // 2:
         raise ValueError(f"radius {radius} is above {LARGEST_SIDE // 2}; give a size")
@@ -101,7 +101,7 @@ def _gabor_radius(sigma: float, ratio: float, angle: float) -> int:
 
 
 def _ones(name: str, size: tuple[int, ...]) -> Kernel:
-    about = About("A window of ones: the sum of the neighbors", "the lesson's window of ones", _LESSON)
+    about = About("A window of ones: the sum of the neighbors", "the window of ones of the lesson", _LESSON)
     return Kernel(np.ones(size, np.int64), name=name, about=about)
 
 
@@ -114,20 +114,20 @@ def _random(name: str, size: tuple[int, ...], seed: int, distribution: str) -> K
         weights, words = limit * (2 * uniform - 1), f"in ±{limit:.4g}"
     else:
         deviation = limit / sqrt(3)
-        weights = _normal(uniform) * (deviation / _SHRINK)
-        words = f"of a normal distribution cut at ±2σ, σ = {deviation:.4g}"
+        weights = _normal(uniform) * (deviation / _TRUNCATED_DEVIATION)
+        words = f"from a normal distribution truncated at ±2σ, σ = {deviation:.4g}"
     about = About(f"Random weights {words}, seed {seed}", f"Glorot and Bengio 2010 ({distribution})", _LESSON)
     return Kernel(weights.astype(np.float32).reshape(size), name=name, about=about)
 
 
 def _normal(uniform: Any) -> Any:
-    """Uniform numbers as those of a normal distribution between ±2, by the inverse of its integral."""
+    """Uniform numbers mapped to a normal distribution truncated at ±2, by the inverse of its CDF."""
     if uniform.size > _MOST_NORMAL:
         raise ValueError(f"{uniform.size} normal weights; allowed: up to {_MOST_NORMAL}")
-    from statistics import NormalDist  # only who asks for it pays for this import
+    from statistics import NormalDist  # imported only if it is needed
 
     bell = NormalDist()
-    low = bell.cdf(-_CUT)
+    low = bell.cdf(-_TRUNCATION)
     inner = np.clip(low + uniform * (1 - 2 * low), 1e-16, 1 - 1e-16)
     return np.array([bell.inv_cdf(float(value)) for value in inner])
 
@@ -150,18 +150,18 @@ EFFECTS: Final = (
         ),
         _unsharp,
         _SHARPEN,
-        written="unsharp:SIGMA,AMOUNT[,size=…] or unsharp:alpha=A",
+        usage_text="unsharp:SIGMA,AMOUNT[,size=…] or unsharp:alpha=A",
     ),
     Family(
         "highboost",
-        "a multiple of the picture, sharpened",
+        "a multiple of the image, sharpened",
         (Parameter("amount", number("amount", "0", "1000")),),
         _highboost,
         _SHARPEN,
     ),
     Family(
         "gabor",
-        "a wave in a window; its angle turns clockwise, 45 is down to the right",
+        "Gabor filter; angles are clockwise, so 45 is down to the right",
         (
             Parameter("wavelength", number("wavelength", "1", "1000")),
             Parameter("angle", number("angle", "-360", "360"), "0"),
@@ -177,7 +177,7 @@ EFFECTS: Final = (
     Family("ones", "sum of the neighbors", (Parameter("size", sides(2, 3, 4)),), _ones, _LESSON, sized=True),
     Family(
         "random",
-        "a layer's weights before training",
+        "random weights of an untrained layer",
         (
             Parameter("size", sides(2, 4), "3x3"),
             Parameter("seed", whole("seed", 0, 2**63 - 1), "0"),

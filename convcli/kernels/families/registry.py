@@ -1,4 +1,4 @@
-"""Presets with numbers of one's own, by name."""
+"""The families of presets: a family is one function and one `Family` in a module of this package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Final
 
 from convcli.kernels.families.averages import AVERAGES
 from convcli.kernels.families.base import Family
-from convcli.kernels.families.derivatives import SLOPES
+from convcli.kernels.families.derivatives import DERIVATIVES
 from convcli.kernels.families.effects import EFFECTS
 
-FAMILIES: Final[dict[str, Family]] = {family.name: family for family in (*AVERAGES, *SLOPES, *EFFECTS)}
+FAMILIES: Final[dict[str, Family]] = {family.name: family for family in (*AVERAGES, *DERIVATIVES, *EFFECTS)}
+"""By name, in the order of lists."""

@@ -1,4 +1,4 @@
-"""Values of a YAML or JSON text with their places; every scalar stays the text that it is."""
+"""The values of a YAML or JSON text with their places; every scalar stays text."""
 
 from __future__ import annotations
 
@@ -7,24 +7,36 @@ from typing import Any, Final
 from convcli.core.errors import KernelError
 from convcli.core.frozen import frozen
 
-DEEPEST: Final = 8  # brackets
+DEEPEST: Final = 8
+"""Levels of nested brackets."""
 MOST_VALUES: Final = 2**18 + 2**10
-"""Of a file: a kernel's weights, and what is said of them."""
+"""Scalars of a file: a kernel's weights, and the other keys."""
 
 
 @frozen
 class Node:
-    """A value with its place: a text, a list of nodes, or a dict of text to (key, node)."""
+    """A value and its place.
+
+    Attributes:
+        value: a text, a list of nodes, or a dict from text to (node of the key, node of the value).
+        where: ``FILE:LINE:COLUMN``.
+    """
 
     value: Any
     where: str
 
 
-def word(node: Node) -> str:
+def text_of(node: Node) -> str:
+    """The text of a scalar.
+
+    Raises:
+        KernelError: a list or a mapping.
+    """
     if not isinstance(node.value, str):
-        raise KernelError(f"{node.where}: got a list or table; allowed: one value")
+        raise KernelError(f"{node.where}: got a list or mapping; allowed: one value")
     return node.value
 
 
-def words(node: Node) -> list[str]:
-    return [word(item) for item in node.value] if isinstance(node.value, list) else [word(node)]
+def texts_of(node: Node) -> list[str]:
+    """The texts of a list of scalars, or of a single one."""
+    return [text_of(item) for item in node.value] if isinstance(node.value, list) else [text_of(node)]

@@ -1,4 +1,4 @@
-"""From what a model's file says of a layer to a Kernel: every attribute of every format is checked here."""
+"""From the weights and attributes of a layer, as model files hold them, to a checked Kernel."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from convcli.geometry.axes import LARGEST
 from convcli.kernels.kernel import LARGEST_BIAS, LARGEST_KERNEL, About, Kernel, Layer
 
 CHANNELS_FIRST: Final = "out, in, rows, columns"
-"""The order of PyTorch and ONNX."""
+"""The order of axes in PyTorch and ONNX."""
 CHANNELS_LAST: Final = "rows, columns, in, out"
-"""The order of Keras."""
+"""The order of axes in Keras."""
 LARGEST_TEXT: Final = 2**24  # bytes of JSON that describe a model
+VOLUME_ADVICE: Final = "for volumes, save its weights as .npy with axes (depth, rows, columns, in, out)"
 _FLOAT_TYPES: Final = tuple(map(np.dtype, ("f2", "f4", "f8")))
 _WORDS: Final = ("valid", "same", "same-lower", "causal")
 
 
 @frozen(eq=False)
-class Stated:
-    """What a file states of a layer, unchecked; None where it states nothing.
+class LayerAttributes:
+    """The attributes of a layer as its file states them, unchecked; None if it does not state them.
 
     Attributes:
         order: of the weights' axes, `CHANNELS_FIRST` or `CHANNELS_LAST`.
         window: sizes of the kernel.
         strides, dilations: one number, or one for each spatial axis.
-        padding: a word of ``--padding``, ``causal``, or numbers: the starts of all axes, then their ends.
+        padding: a word of ``--padding``, ``causal``, or numbers: before each axis, then after each.
         bias: an array with one value for each map.
-        through: nodes between the stored weights and the layer, which are applied.
-        notes: what a reader should know of how the weights were understood.
+        through: nodes between the stored weights and the layer, already applied.
+        notes: what users should know about how the weights were read.
     """
 
     order: str
@@ -49,42 +50,45 @@ class Stated:
     notes: tuple[str, ...] = ()
 
 
-def needed(module: str, place: str) -> Any:
-    """A library that reads a format, or the command that installs it.
+def required(module: str, place: str) -> Any:
+    """An optional library.
 
     Raises:
-        KernelError: it is not installed.
+        KernelError: it is not installed; with the command that installs it.
     """
     try:
         return import_module(module)
     except ImportError as error:
         raise KernelError(
-            f"{place}: reading it takes {module}; install it with: pip install 'convcli[models]'"
+            f"{place}: reading this file needs {module}; install it with: pip install 'convcli[models]'"
         ) from error
 
 
-def layer_kernel(weights: Any, stated: Stated, name: str, place: str) -> Kernel:
-    """Weights in the order that ``stated`` gives as a kernel of (rows, columns, in, out), with their layer.
+def layer_kernel(weights: Any, attributes: LayerAttributes, name: str, place: str) -> Kernel:
+    """The kernel (rows, columns, in, out) of a layer's weights, with the layer.
 
-    The kernel of a one-dimensional convolution is one row high. Weights of two axes are (rows, columns)
-    themselves.
+    The kernel of a one-dimensional convolution has one row. Weights of two axes are (rows, columns) already.
+
+    Args:
+        weights: in the order of ``attributes.order``.
 
     Raises:
         KernelError: other axes, values that are not finite numbers, or attributes that no layer can have.
     """
     where = f"{place}:{one_line(name)}"
     check_size(weights.shape, where)
-    turned = _turned(plain(weights, where), stated.order == CHANNELS_FIRST)
-    if turned is None:
+    ordered = _channels_last(numeric(weights, where), attributes.order == CHANNELS_FIRST)
+    if ordered is None:
         raise KernelError(
-            f"{where} has shape {weights.shape}; a convolution over images has 4 axes ({stated.order})"
+            f"{where} has shape {weights.shape}; a convolution over images has 4 axes ({attributes.order})"
+            + (f"; {VOLUME_ADVICE}" if is_volume(weights.shape) else "")
         )
-    layer = _layer(stated, turned, weights.ndim - 2, where)
-    source = f"{where}, kept as ({stated.order})"
-    source += f", through {', '.join(map(one_line, stated.through))}" if stated.through else ""
-    about = About("Weights of a trained layer", source, ("layer",), notes=stated.notes)
+    layer = _layer(attributes, ordered, weights.ndim - 2, where)
+    source = f"{where}, stored as ({attributes.order})"
+    source += f", through {', '.join(map(one_line, attributes.through))}" if attributes.through else ""
+    about = About("Weights of a trained layer", source, ("layer",), notes=attributes.notes)
     try:
-        return Kernel(turned, name=name, layer=layer, about=about)
+        return Kernel(ordered, name=name, layer=layer, about=about)
     except KernelError as error:
         raise KernelError(f"{where}: {error}") from error
 
@@ -95,18 +99,18 @@ def check_size(shape: Sequence[int], where: str) -> None:
         raise KernelError(f"{where}: {prod(shape)} weights; allowed: up to {LARGEST_KERNEL}")
 
 
-def plain(values: Any, where: str) -> Any:
-    """An array of numbers; those of bfloat16 and other narrow types as floats that hold them.
+def numeric(values: Any, where: str) -> Any:
+    """An array of numbers; bfloat16 and other types that NumPy lacks as float32.
 
     Raises:
-        KernelError: no numbers.
+        KernelError: not numbers.
     """
     if values.dtype.kind in "biu" or values.dtype in _FLOAT_TYPES:
         return values
     try:
         return values.astype(np.float32)
     except (TypeError, ValueError) as error:
-        raise KernelError(f"{where}: has values of type {values.dtype}; allowed: numbers") from error
+        raise KernelError(f"{where}: holds values of type {values.dtype}; allowed: numbers") from error
 
 
 def is_convolution(shape: Sequence[int]) -> bool:
@@ -120,39 +124,42 @@ def is_row(shape: Sequence[int]) -> bool:
 
 
 def is_volume(shape: Sequence[int]) -> bool:
-    """Whether weights of this shape are those of a convolution over volumes, which no reader here takes."""
+    """Whether weights of this shape are those of a convolution over volumes, which model readers refuse."""
     return len(shape) == 5
 
 
-def _turned(weights: Any, first: bool) -> Any:
+def _channels_last(weights: Any, channels_first: bool) -> Any:
+    """Weights as (rows, columns, in, out) or (rows, columns); None if they have other axes."""
     match weights.ndim:
         case 2:
             return weights
         case 3:
-            return (weights.transpose(2, 1, 0) if first else weights)[None]
+            return (weights.transpose(2, 1, 0) if channels_first else weights)[None]
         case 4:
-            return weights.transpose(2, 3, 1, 0) if first else weights
+            return weights.transpose(2, 3, 1, 0) if channels_first else weights
     return None
 
 
-def _layer(stated: Stated, weights: Any, axes: int, where: str) -> Layer:
-    """The layer of weights (rows, columns, in, out), whose window has ``axes`` spatial axes."""
+def _layer(attributes: LayerAttributes, weights: Any, axes: int, where: str) -> Layer:
+    """The layer of weights (rows, columns, in, out) with ``axes`` spatial axes."""
     if axes < 1:
-        return Layer(stated.order)
+        return Layer(attributes.order)
     sizes, maps = weights.shape[2 - axes : 2], weights.shape[3]
-    if stated.window is not None and _numbers("kernel size", stated.window, axes, 1, where) != sizes:
-        raise KernelError(f"{where}: kernel size {quoted(stated.window)} is not that of its weights, {sizes}")
-    dilations = _steps("dilation", stated.dilations, axes, where)
-    (groups,) = _numbers("groups", 1 if stated.groups is None else stated.groups, 1, 1, where)
+    if attributes.window is not None and _numbers("kernel size", attributes.window, axes, 1, where) != sizes:
+        raise KernelError(
+            f"{where}: kernel size {quoted(attributes.window)} does not match its weights, {sizes}"
+        )
+    dilations = _steps("dilation", attributes.dilations, axes, where)
+    (groups,) = _numbers("groups", 1 if attributes.groups is None else attributes.groups, 1, 1, where)
     if maps % groups:
         raise KernelError(f"{where}: groups {groups} does not divide its {maps} maps")
     return Layer(
-        stated.order,
-        stride=_steps("stride", stated.strides, axes, where),
-        padding=_padding(stated.padding, axes, sizes, dilations, where),
+        attributes.order,
+        stride=_steps("stride", attributes.strides, axes, where),
+        padding=_padding(attributes.padding, axes, sizes, dilations, where),
         dilation=dilations,
         groups=groups,
-        bias=_bias(stated.bias, maps, where),
+        bias=_bias(attributes.bias, maps, where),
     )
 
 
@@ -163,18 +170,19 @@ def _steps(name: str, value: Any, axes: int, where: str) -> tuple[int, int]:
 
 
 def _numbers(name: str, value: Any, count: int, least: int, where: str) -> tuple[int, ...]:
-    """So many whole numbers; one serves all."""
+    """``count`` integers; a single one is repeated."""
     values = list(value) if isinstance(value, (list, tuple, np.ndarray)) else [value] * count
     if len(values) != count:
         raise KernelError(f"{where}: {name} has {len(values)} values; allowed: {count}")
-    for each in values:
-        if not isinstance(each, (int, np.integer)) or isinstance(each, bool) or not least <= each <= LARGEST:
-            raise KernelError(f"{where}: {name} {quoted(value)}; allowed: whole numbers from {least}")
-    return tuple(int(each) for each in values)
+    for entry in values:
+        integer = isinstance(entry, (int, np.integer)) and not isinstance(entry, bool)
+        if not integer or not least <= entry <= LARGEST:
+            raise KernelError(f"{where}: {name} {quoted(value)}; allowed: integers from {least}")
+    return tuple(int(entry) for entry in values)
 
 
 def _padding(value: Any, axes: int, sizes: Sequence[int], dilations: Sequence[int], where: str) -> str:
-    """The padding as ``--padding`` takes it; empty where the file states none."""
+    """The padding as ``--padding`` takes it; empty if the file does not state it."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -187,23 +195,24 @@ def _padding(value: Any, axes: int, sizes: Sequence[int], dilations: Sequence[in
 
 
 def _bias(values: Any, maps: int, where: str) -> tuple[Number, ...]:
-    """One number for each map, or none."""
+    """One number for each map; empty without a bias."""
     if values is None:
         return ()
-    array = plain(values, f"{where}: its bias")
+    array = numeric(values, f"{where}: its bias")
     if array.shape != (maps,):
         raise KernelError(f"{where}: a bias of shape {array.shape} for {maps} maps; damaged, or transposed")
-    if not bool(np.all(np.abs(array.astype(np.float64)) <= LARGEST_BIAS)):  # NaN is not either
-        raise KernelError(f"{where}: its bias holds values that are no numbers up to {LARGEST_BIAS:g}")
+    if not bool(np.all(np.abs(array.astype(np.float64)) <= LARGEST_BIAS)):  # NaN fails as well
+        raise KernelError(f"{where}: its bias holds values that are not numbers up to {LARGEST_BIAS:g}")
     return tuple(exact_number(value) for value in array.tolist())
 
 
 def narrow_floats(bits: Any, exponent: int, mantissa: int, infinite: bool) -> Any:
-    """Bytes of an 8-bit float as float32.
+    """The values of 8-bit floats as float32.
 
     Args:
-        exponent, mantissa: their bits.
-        infinite: whether the highest exponent is infinity and NaN, as IEEE 754 has it (float8_e5m2), or only
+        bits: uint8.
+        exponent, mantissa: their numbers of bits.
+        infinite: whether the highest exponent means infinity and NaN, as in IEEE 754 (float8_e5m2); else only
             the last pattern is NaN (float8_e4m3fn).
     """
     code = np.arange(256)
@@ -231,4 +240,4 @@ _FLOATS: Final[Mapping[str, Any]] = {
     "F8_E5M2": {"exponent": 5, "mantissa": 2, "infinite": True},
 }
 NARROW: Final = {"BF16": "<u2", **dict.fromkeys(_FLOATS, "|u1")}
-"""Types that `widened` knows, with those of their bits."""
+"""The types that `widened` takes, with the NumPy types of their bits."""

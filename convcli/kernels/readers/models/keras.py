@@ -10,52 +10,53 @@ from typing import Any, Final
 
 from convcli.core.errors import KernelError, one_line, reason_of
 from convcli.kernels.kernel import LARGEST_KERNEL, Kernel
+from convcli.kernels.readers.base import KernelFile
+from convcli.kernels.readers.members import choose
 from convcli.kernels.readers.models.base import (
     CHANNELS_LAST,
     LARGEST_TEXT,
     NARROW,
-    Stated,
+    VOLUME_ADVICE,
+    LayerAttributes,
     is_convolution,
     is_row,
     is_volume,
     layer_kernel,
-    needed,
+    required,
     widened,
 )
-from convcli.kernels.readers.models.isolated import Weights, read_apart
-from convcli.kernels.readers.npy import choose
+from convcli.kernels.readers.models.isolated import Weights, read_in_process
 
-LARGEST_WEIGHTS: Final = 2**31  # bytes of weights that an archive stores as they are
-LARGEST_UNPACKED: Final = 2**28  # bytes of weights that an archive has deflated, as Keras never does
+_LARGEST_STORED: Final = 2**31  # bytes of weights that an archive stores uncompressed
+_LARGEST_UNPACKED: Final = 2**28  # bytes of weights that an archive compresses, as Keras never does
 _KERNELS: Final = ("kernel", "kernel:0", "depthwise_kernel", "depthwise_kernel:0", "0")
 _CLASSES: Final = ("Conv2D", "Conv1D", "DepthwiseConv2D")
 _WIDEST: Final = 8  # bytes of a number
 _WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
 _NARROW: Final = {"bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2"}
-"""Types that HDF5 lacks, which Keras stores as opaque bytes with an attribute."""
+"""Types that HDF5 lacks; Keras stores them as opaque bytes with an attribute."""
 
 
-def read(path: Path, member: str | None) -> Kernel:
-    """A convolution of a Keras file: by its layer's name (``conv2d``), or a dataset's path.
+def read(file: KernelFile, member: str | None) -> Kernel:
+    """A convolution of a Keras file, by its layer's name (``conv2d``) or a dataset's path.
 
-    HDF5's library can loop for ever in a damaged file, so another process reads it.
+    HDF5's library can loop forever on a damaged file, so another process reads it.
 
     Raises:
-        KernelError: not such a file, no such layer, or h5py is missing.
+        KernelError: not a Keras file, no such layer, or h5py is missing.
     """
-    place = one_line(str(path))
-    needed("h5py", place)
-    return layer_kernel(*read_apart(__name__, path, member, place), place)
+    required("h5py", file.place)
+    return layer_kernel(*read_in_process(__name__, file.path, member, file.place), file.place)
 
 
 def extract(path: Path, member: str | None) -> Weights:
-    """The same, in this process.
+    """The weights and attributes that `read` needs, read in this process.
 
     Raises:
-        KernelError: not such a file, or no such layer.
+        KernelError: not a Keras file, or no such layer.
     """
     place = one_line(str(path))
-    h5py = needed("h5py", place)
+    h5py = required("h5py", place)
     try:
         source, config = _opened(path, place)
         with h5py.File(source, "r") as file:
@@ -64,16 +65,16 @@ def extract(path: Path, member: str | None) -> Weights:
     except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
         if isinstance(error, KernelError):
             raise
-        raise KernelError(f"{place}: not a file of Keras: {reason_of(error)}") from error
+        raise KernelError(f"{place}: not a Keras file: {reason_of(error)}") from error
 
 
 def _opened(path: Path, place: str) -> tuple[Any, Any]:
-    """What h5py opens, and the model's settings where an archive holds them."""
+    """What h5py opens, and the model's settings if an archive holds them."""
     if not zipfile.is_zipfile(path):
         return path, None
     with zipfile.ZipFile(path) as archive:
         stored = archive.getinfo(_WEIGHTS).compress_type == zipfile.ZIP_STORED
-        most = LARGEST_WEIGHTS if stored else LARGEST_UNPACKED
+        most = _LARGEST_STORED if stored else _LARGEST_UNPACKED
         config = json.loads(_entry(archive, _CONFIG, LARGEST_TEXT, place))
         return io.BytesIO(_entry(archive, _WEIGHTS, most, place)), config
 
@@ -86,7 +87,7 @@ def _entry(archive: zipfile.ZipFile, name: str, most: int, place: str) -> bytes:
 
 
 def _own_config(file: Any) -> Any:
-    """The settings that an ``.h5`` file of a whole model carries."""
+    """The settings in an ``.h5`` file of a whole model, or None."""
     text = _attribute(file, "model_config")
     try:
         return json.loads(text) if text is not None else None
@@ -95,27 +96,27 @@ def _own_config(file: Any) -> Any:
 
 
 def _attribute(owner: Any, name: str) -> Any:
-    """A text that is short enough to be one, else None."""
+    """An attribute that is a text of sensible length, or None."""
     if name not in owner.attrs or owner.attrs.get_id(name).get_storage_size() > LARGEST_TEXT:
         return None
-    found = owner.attrs[name]
-    return found if isinstance(found, (str, bytes)) else None
+    value = owner.attrs[name]
+    return value if isinstance(value, (str, bytes)) else None
 
 
 def _layers(config: Any) -> dict[str, dict[str, Any]]:
-    """The class and settings of every convolution by its name, those of models inside models too."""
-    found: dict[str, dict[str, Any]] = {}
+    """The class and settings of every convolution by name, nested models included."""
+    layers: dict[str, dict[str, Any]] = {}
     pending = [config]
     while pending:
         value = pending.pop()
         if isinstance(value, dict):
             settings = value.get("config")
             if isinstance(settings, dict) and "kernel_size" in settings:
-                found[str(settings.get("name"))] = {**settings, "class": str(value.get("class_name"))}
+                layers[str(settings.get("name"))] = {**settings, "class": str(value.get("class_name"))}
             pending += value.values()
         elif isinstance(value, list):
             pending += value
-    return found
+    return layers
 
 
 def _extracted(
@@ -128,53 +129,56 @@ def _extracted(
             datasets[name] = item
 
     file.visititems(visit)
-    wanted = member if member in datasets else None
-    if wanted is None:
+    path = member if member in datasets else None
+    if path is None:
         convolutions = _convolutions(datasets, layers)
-        wanted = convolutions[choose(list(convolutions), member, place, "convolution")]
-    name = _layer_name(wanted, datasets[wanted])
-    settings, weights = layers.get(name, {}), _values(datasets[wanted])
+        path = convolutions[choose(list(convolutions), member, place, "convolution")]
+    name = _layer_name(path, datasets[path])
+    settings, weights = layers.get(name, {}), _values(datasets[path])
     kind = settings.get("class", "Conv2D")
     if kind not in _CLASSES:
-        raise KernelError(f"{place}:{one_line(name)}: a {one_line(kind)}; allowed: {', '.join(_CLASSES)}")
+        raise KernelError(
+            f"{place}:{one_line(name)}: a {one_line(kind)} layer; allowed: {', '.join(_CLASSES)}"
+            + (f"; {VOLUME_ADVICE}" if is_volume(weights.shape) else "")
+        )
     groups = settings.get("groups")
     if kind == "DepthwiseConv2D" and weights.ndim == 4:
         groups, weights = weights.shape[2], weights.reshape(*weights.shape[:2], 1, -1)
-    stated = Stated(
+    attributes = LayerAttributes(
         CHANNELS_LAST,
         window=settings.get("kernel_size"),
         strides=settings.get("strides"),
         dilations=settings.get("dilation_rate"),
         groups=groups,
         padding=settings.get("padding"),
-        bias=_bias(datasets, wanted),
+        bias=_bias(datasets, path),
     )
-    return weights, stated, name
+    return weights, attributes, name
 
 
 def _convolutions(datasets: dict[str, Any], layers: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Paths of the weights of layers, by the layers' names."""
-    found, volumes = {}, {}
+    """The paths of layers' weights, by the layers' names."""
+    convolutions, volumes = {}, {}
     for path, item in datasets.items():
         name = _layer_name(path, item)
         row = is_row(item.shape) and (name in layers or "conv1d" in path.casefold())
         if path.rsplit("/", 1)[-1] in _KERNELS and (is_convolution(item.shape) or row):
-            found[name] = path
+            convolutions[name] = path
         elif path.rsplit("/", 1)[-1] in _KERNELS and is_volume(item.shape):
-            volumes[name] = path  # refused by its class or its shape
-    return found or volumes
+            volumes[name] = path  # refused later
+    return convolutions or volumes
 
 
 def _own(item: Any) -> bool:
-    """Whether a dataset's numbers stand in this very file, and are no more than a kernel's."""
-    if item.id.get_type().get_size() > _WIDEST:  # NumPy may have no type for it
+    """Whether a dataset's numbers are in this file, and no more than a kernel may have."""
+    if item.id.get_type().get_size() > _WIDEST:  # NumPy may not have its type
         return False
     numeric = item.dtype.kind in "biuf" or _narrow(item) is not None
     return numeric and not item.is_virtual and not item.external and 0 < item.size <= LARGEST_KERNEL
 
 
 def _narrow(item: Any) -> str | None:
-    """The type of a dataset whose values stand in opaque bytes."""
+    """The type of a dataset of opaque bytes, a key of `NARROW`, or None."""
     kind = _NARROW.get(str(_attribute(item, "dtype")))
     fits = kind is not None and item.dtype.kind == "V" and item.dtype.names is None
     return kind if fits and kind and f"{item.dtype.itemsize}" == NARROW[kind][-1] else None
@@ -186,17 +190,17 @@ def _values(item: Any) -> Any:
 
 
 def _layer_name(path: str, item: Any) -> str:
-    """As the file says it, else ``conv2d`` of ``layers/conv2d/vars/0`` and of ``conv2d/conv2d/kernel:0``."""
-    said = _attribute(item.parent, "name")
-    if isinstance(said, str):
-        return said
+    """The name in the file, else ``conv2d`` of ``layers/conv2d/vars/0`` and ``conv2d/conv2d/kernel:0``."""
+    name = _attribute(item.parent, "name")
+    if isinstance(name, str):
+        return name
     parts = [part for part in path.split("/")[:-1] if part not in ("vars", "layers", "model_weights")]
     return parts[-1] if parts else path
 
 
-def _bias(datasets: dict[str, Any], wanted: str) -> Any:
-    """The dataset beside the weights that is their bias, or None."""
-    folder, _, last = wanted.rpartition("/")
-    beside = {"0": "1"}.get(last, "bias:0" if last.endswith(":0") else "bias")
-    found = datasets.get(f"{folder}/{beside}")
-    return _values(found) if found is not None and len(found.shape) == 1 else None
+def _bias(datasets: dict[str, Any], path: str) -> Any:
+    """The values of the bias stored with these weights, or None."""
+    folder, _, last = path.rpartition("/")
+    name = {"0": "1"}.get(last, "bias:0" if last.endswith(":0") else "bias")
+    dataset = datasets.get(f"{folder}/{name}")
+    return _values(dataset) if dataset is not None and len(dataset.shape) == 1 else None

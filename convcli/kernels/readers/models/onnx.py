@@ -1,100 +1,102 @@
-"""ONNX: the weights of Conv nodes, kept as initializers or as constants, with what the nodes say."""
+"""ONNX: the weights of Conv nodes, stored as initializers or constants, with the nodes' attributes."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from convcli.core.errors import KernelError, one_line, quoted
 from convcli.kernels.kernel import Kernel
+from convcli.kernels.readers.base import KernelFile
+from convcli.kernels.readers.members import choose
 from convcli.kernels.readers.models.base import (
     CHANNELS_FIRST,
-    Stated,
+    LayerAttributes,
     check_size,
     layer_kernel,
-    needed,
-    plain,
+    numeric,
+    required,
 )
-from convcli.kernels.readers.npy import choose
 
-LARGEST_FILE: Final = 2**31  # bytes, the limit of protocol buffers
-_UNREAD: Final = ("ConvTranspose", "ConvInteger", "QLinearConv")
-"""Convolutions whose weights mean something else."""
-_DEEPEST: Final = 8  # nodes between a constant and the Conv that it serves
+_LARGEST_FILE: Final = 2**31  # bytes, the limit of protocol buffers
+_UNSUPPORTED: Final = ("ConvTranspose", "ConvInteger", "QLinearConv")
+"""Convolutions whose weights have another meaning."""
+_DEEPEST: Final = 8  # nodes between a constant and the Conv that uses it
 _AUTOMATIC: Final = {"VALID": "valid", "SAME_UPPER": "same", "SAME_LOWER": "same-lower"}
 
 
-def read(path: Path, member: str | None) -> Kernel:
+def read(file: KernelFile, member: str | None) -> Kernel:
     """The weights of that name, or those of the Conv node of that name.
 
     Raises:
         KernelError: not an ONNX model, no such weights, or the onnx package is missing.
     """
-    place = one_line(str(path))
-    onnx = needed("onnx", place)
-    if path.stat().st_size > LARGEST_FILE:
-        raise KernelError(f"{place}: larger than {LARGEST_FILE} bytes, which no ONNX file is")
+    place = file.place
+    onnx = required("onnx", place)
+    if file.path.stat().st_size > _LARGEST_FILE:
+        raise KernelError(f"{place}: larger than {_LARGEST_FILE} bytes, the limit for ONNX files")
     try:
-        model = onnx.load_model(str(path), load_external_data=False)
-    except Exception as error:  # protobuf's errors have no family of their own
+        model = onnx.load_model(str(file.path), load_external_data=False)
+    except Exception as error:  # protobuf's errors have no common class
         raise KernelError(f"{place}: not an ONNX model") from error
     return _Graph(onnx, model.graph, place).kernel(member)
 
 
 class _Graph:
-    """The nodes of a model, and the values that are known without running it."""
+    """The nodes of a model, and the tensors that are known without running it."""
 
     def __init__(self, onnx: Any, graph: Any, place: str) -> None:
         self.onnx, self.place = onnx, place
-        self.makers = {name: node for node in graph.node for name in node.output}
+        self.producers = {name: node for node in graph.node for name in node.output}
         self.tensors = {tensor.name: tensor for tensor in graph.initializer}
-        for name, node in self.makers.items():
-            if node.op_type == "Constant" and (tensor := self._said(node).get("value")) is not None:
+        for name, node in self.producers.items():
+            if node.op_type == "Constant" and (tensor := self._attributes(node).get("value")) is not None:
                 self.tensors[name] = tensor
         self.nodes = [node for node in graph.node if node.op_type == "Conv" and len(node.input) > 1]
-        self.unread = sorted({node.op_type for node in graph.node if node.op_type in _UNREAD})
+        self.unsupported = sorted({node.op_type for node in graph.node if node.op_type in _UNSUPPORTED})
 
     def kernel(self, member: str | None) -> Kernel:
         named = {node.name: node.input[1] for node in self.nodes if node.name}
         convolutions = list(dict.fromkeys(node.input[1] for node in self.nodes))
-        if not convolutions and member is None and self.unread:
-            raise KernelError(f"{self.place} holds no Conv; {', '.join(self.unread)} is not read")
+        if not convolutions and member is None and self.unsupported:
+            raise KernelError(
+                f"{self.place} holds no Conv node; {', '.join(self.unsupported)} is not supported"
+            )
         if member is None:
             name = choose(convolutions, None, self.place, "convolution")
         else:
             known = list(dict.fromkeys([*self.tensors, *convolutions]))
             name = named.get(member) or choose(known, member, self.place, "tensor")
-        found = self._value(name, name, 0)
+        weights = self._value(name, name, 0)
         node = next((node for node in self.nodes if node.input[1] == name), None)
-        stated = Stated(CHANNELS_FIRST) if node is None else self._stated(node, name)
-        return layer_kernel(found, stated, name, self.place)
+        layer = LayerAttributes(CHANNELS_FIRST) if node is None else self._layer(node, name)
+        return layer_kernel(weights, layer, name, self.place)
 
-    def _said(self, node: Any) -> dict[str, Any]:
-        """A node's attributes; texts as texts."""
-        said = {entry.name: self.onnx.helper.get_attribute_value(entry) for entry in node.attribute}
+    def _attributes(self, node: Any) -> dict[str, Any]:
+        """The attributes of a node; bytes as text."""
+        attributes = {entry.name: self.onnx.helper.get_attribute_value(entry) for entry in node.attribute}
         return {
             key: value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-            for key, value in said.items()
+            for key, value in attributes.items()
         }
 
-    def _stated(self, node: Any, name: str) -> Stated:
-        said, bias = self._said(node), node.input[2] if len(node.input) > 2 else ""
-        return Stated(
+    def _layer(self, node: Any, name: str) -> LayerAttributes:
+        attributes, bias = self._attributes(node), node.input[2] if len(node.input) > 2 else ""
+        return LayerAttributes(
             CHANNELS_FIRST,
-            window=said.get("kernel_shape"),
-            strides=said.get("strides"),
-            dilations=said.get("dilations"),
-            groups=said.get("group"),
-            padding=self._padding(said, name),
+            window=attributes.get("kernel_shape"),
+            strides=attributes.get("strides"),
+            dilations=attributes.get("dilations"),
+            groups=attributes.get("group"),
+            padding=self._padding(attributes, name),
             bias=self._value(bias, name, 0) if bias else None,
             through=self._through(name),
         )
 
-    def _padding(self, said: dict[str, Any], name: str) -> Any:
+    def _padding(self, attributes: dict[str, Any], name: str) -> Any:
         """A word, or numbers: the starts of all axes, then their ends."""
-        automatic = said.get("auto_pad", "NOTSET")
+        automatic = attributes.get("auto_pad", "NOTSET")
         if automatic in _AUTOMATIC:
             return _AUTOMATIC[automatic]
         if automatic != "NOTSET":
@@ -102,33 +104,33 @@ class _Graph:
             raise KernelError(
                 f"{self.place}:{one_line(name)}: auto_pad {quoted(automatic)}; allowed: {allowed}"
             )
-        return said.get("pads", "valid")
+        return attributes.get("pads", "valid")
 
     def _through(self, name: str) -> tuple[str, ...]:
-        """The nodes that weights pass through on their way from a constant, the last first."""
-        way: list[str] = []
-        while name not in self.tensors and name in self.makers and len(way) < _DEEPEST:
-            way.append(self.makers[name].op_type)
-            name = self.makers[name].input[0]
-        return tuple(way)
+        """The nodes that weights pass through from a constant to the layer, the last first."""
+        nodes: list[str] = []
+        while name not in self.tensors and name in self.producers and len(nodes) < _DEEPEST:
+            nodes.append(self.producers[name].op_type)
+            name = self.producers[name].input[0]
+        return tuple(nodes)
 
-    def _value(self, name: str, asked: str, depth: int) -> Any:
-        """The array of that name, if nothing but constants makes it; ``asked`` is whose value needs it."""
+    def _value(self, name: str, weights: str, depth: int) -> Any:
+        """The array of that name, computed from constants; messages name the ``weights`` that need it."""
         if name in self.tensors:
             return self._array(self.tensors[name])
-        where = f"{self.place}:{one_line(asked)}"
-        node = self.makers.get(name)
+        where = f"{self.place}:{one_line(weights)}"
+        node = self.producers.get(name)
         if node is None:
             raise KernelError(f"{where}: {quoted(name)} is an input of the model, not a constant")
         if node.op_type not in _FOLDED or depth > _DEEPEST:
-            raise KernelError(f"{where}: comes out of a {one_line(node.op_type)} node, which is not followed")
-        inputs = [self._value(entry, asked, depth + 1) for entry in node.input if entry]
-        return _FOLDED[node.op_type](self, inputs, self._said(node), where)
+            raise KernelError(f"{where}: computed by a {one_line(node.op_type)} node, which is not supported")
+        inputs = [self._value(entry, weights, depth + 1) for entry in node.input if entry]
+        return _FOLDED[node.op_type](self, inputs, self._attributes(node), where)
 
     def _array(self, tensor: Any) -> Any:
         where = f"{self.place}:{one_line(tensor.name)}"
         if tensor.external_data or tensor.data_location == self.onnx.TensorProto.EXTERNAL:
-            raise KernelError(f"{where}: kept in another file, which is not followed")
+            raise KernelError(f"{where}: stored in another file; only tensors inside the model are read")
         if any(size < 0 for size in tensor.dims):
             raise KernelError(f"{where}: damaged: axes of sizes {list(tensor.dims)}")
         check_size(tensor.dims, where)
@@ -137,30 +139,32 @@ class _Graph:
         except (ValueError, TypeError) as error:
             raise KernelError(f"{where}: damaged: {one_line(str(error))}") from error
 
-    def identity(self, inputs: list[Any], said: dict[str, Any], where: str) -> Any:
+    def identity(self, inputs: list[Any], attributes: dict[str, Any], where: str) -> Any:
         return inputs[0]
 
-    def cast(self, inputs: list[Any], said: dict[str, Any], where: str) -> Any:
-        wanted = self.onnx.helper.tensor_dtype_to_np_dtype(said["to"])
-        return plain(inputs[0].astype(wanted), where)
+    def cast(self, inputs: list[Any], attributes: dict[str, Any], where: str) -> Any:
+        wanted = self.onnx.helper.tensor_dtype_to_np_dtype(attributes["to"])
+        return numeric(inputs[0].astype(wanted), where)
 
-    def dequantized(self, inputs: list[Any], said: dict[str, Any], where: str) -> Any:
-        """Scale · (q − zero point), the scale of the whole, of each slice along ``axis``, or of blocks."""
-        values, scale, *zero = (plain(each, where).astype(np.float32) for each in inputs)
-        scale, *zero = (self._spread(each, values.shape, said, where) for each in (scale, *zero))
+    def dequantized(self, inputs: list[Any], attributes: dict[str, Any], where: str) -> Any:
+        """Scale · (q − zero point), with one scale, or one for each slice along ``axis`` or each block."""
+        values, scale, *zero = (numeric(array, where).astype(np.float32) for array in inputs)
+        scale, *zero = (self._spread(factors, values.shape, attributes, where) for factors in (scale, *zero))
         return ((values - zero[0] if zero else values) * scale).astype(np.float32)
 
-    def _spread(self, factors: Any, shape: tuple[int, ...], said: dict[str, Any], where: str) -> Any:
-        """Factors so that they multiply values of ``shape``."""
+    def _spread(self, factors: Any, shape: tuple[int, ...], attributes: dict[str, Any], where: str) -> Any:
+        """Factors in a shape that broadcasts to ``shape``."""
         if factors.size == 1:
             return factors.reshape(())
-        axis, block = said.get("axis", 1), said.get("block_size", 0)
+        axis, block = attributes.get("axis", 1), attributes.get("block_size", 0)
         if not -len(shape) <= axis < len(shape):
             raise KernelError(f"{where}: axis {axis} of weights of shape {shape}")
         if block > 0:
             factors = np.repeat(factors, block, axis).take(range(shape[axis]), axis)
         if factors.ndim == 1:
-            factors = factors.reshape([-1 if each == axis % len(shape) else 1 for each in range(len(shape))])
+            factors = factors.reshape(
+                [-1 if index == axis % len(shape) else 1 for index in range(len(shape))]
+            )
         return factors
 
 
@@ -169,4 +173,4 @@ _FOLDED: Final = {
     "Cast": _Graph.cast,
     "DequantizeLinear": _Graph.dequantized,
 }
-"""Nodes that are computed when weights pass through them."""
+"""Nodes that are computed if weights pass through them."""

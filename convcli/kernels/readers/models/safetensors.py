@@ -1,22 +1,24 @@
-"""safetensors: a length, a JSON header with the place of each tensor, and the bytes. PyTorch's axis order."""
+"""safetensors: a length, a JSON header with the place of each tensor, and the bytes; PyTorch's axis order."""
 
 from __future__ import annotations
 
 import json
 from math import prod
-from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 
 from convcli.core.errors import KernelError, one_line, quoted
 from convcli.kernels.kernel import Kernel
+from convcli.kernels.readers.axis_order import order_notes, split_order
+from convcli.kernels.readers.base import KernelFile
+from convcli.kernels.readers.members import choose
 from convcli.kernels.readers.models.base import (
     CHANNELS_FIRST,
     CHANNELS_LAST,
     LARGEST_TEXT,
     NARROW,
-    Stated,
+    LayerAttributes,
     check_size,
     is_convolution,
     is_row,
@@ -24,7 +26,6 @@ from convcli.kernels.readers.models.base import (
     layer_kernel,
     widened,
 )
-from convcli.kernels.readers.npy import choose, order_note, ordered
 
 _TYPES: Final = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", **NARROW,
@@ -33,80 +34,88 @@ _TYPES: Final = {
 }  # fmt: skip
 
 
-def read(path: Path, member: str | None) -> Kernel:
-    """A tensor of a safetensors file, with the bias beside it (``conv1.weight``, ``conv1.bias``).
+def read(file: KernelFile, member: str | None) -> Kernel:
+    """A tensor of a safetensors file, with its bias (``conv1.weight``, ``conv1.bias``).
+
+    Args:
+        member: ``NAME``, ``NAME:hwio``, or ``hwio`` for Keras's order of axes.
 
     Raises:
-        KernelError: not such a file, no tensor of that name, or one that is no convolution.
+        KernelError: not a safetensors file, no tensor of that name, or not the weights of a convolution.
     """
-    place = one_line(str(path))
-    with path.open("rb") as file:
-        tensors, begin = _header(file, place)
-        member, order = ordered(member, tensors)
-        name = _named(tensors, member, place)
-        weights = _tensor(file, tensors[name], begin, f"{place}:{one_line(name)}")
+    place = file.place
+    with file.path.open("rb") as stream:
+        tensors, start = _header(stream, place)
+        member, order = split_order(member, tensors)
+        name = _chosen(tensors, member, place)
+        weights = _tensor(stream, tensors[name], start, f"{place}:{one_line(name)}")
         bias = None
-        beside = name.removesuffix("weight") + "bias"
-        if beside != name and beside in tensors:
-            bias = _tensor(file, tensors[beside], begin, f"{place}:{one_line(beside)}")
-    first = order != "hwio"
-    notes = () if order else order_note(weights.shape, first, f"{place}:{one_line(name)}")
-    stated = Stated(CHANNELS_FIRST if first else CHANNELS_LAST, bias=bias, notes=notes)
-    return layer_kernel(weights, stated, name, place)
+        bias_name = name.removesuffix("weight") + "bias"
+        if bias_name != name and bias_name in tensors:
+            bias = _tensor(stream, tensors[bias_name], start, f"{place}:{one_line(bias_name)}")
+    out_first = order != "hwio"
+    notes = () if order else order_notes(weights.shape, out_first, f"{place}:{one_line(name)}")
+    attributes = LayerAttributes(CHANNELS_FIRST if out_first else CHANNELS_LAST, bias=bias, notes=notes)
+    return layer_kernel(weights, attributes, name, place)
 
 
-def _named(tensors: dict[str, Any], member: str | None, place: str) -> str:
-    """The tensor that is meant: the only convolution over images, or else over rows, where none is named."""
+def _chosen(tensors: dict[str, Any], member: str | None, place: str) -> str:
+    """The tensor of that name; without a name, the only convolution over images, or else over rows."""
     if member is not None:
         return choose(list(tensors), member, place, "tensor")
     shapes = {name: entry["shape"] for name, entry in tensors.items()}
     names = [name for name, shape in shapes.items() if is_convolution(shape)]
     names = names or [name for name, shape in shapes.items() if is_row(shape)]
-    names = names or [name for name, shape in shapes.items() if is_volume(shape)]  # refused by its shape
+    names = names or [name for name, shape in shapes.items() if is_volume(shape)]  # refused later
     return choose(names, None, place, "convolution")
 
 
-def _header(file: BinaryIO, place: str) -> tuple[dict[str, Any], int]:
-    """The tensors by their names, and where their bytes begin."""
-    length = int.from_bytes(file.read(8), "little")
+def _header(stream: BinaryIO, place: str) -> tuple[dict[str, Any], int]:
+    """The tensors by name, and the offset of their bytes."""
+    length = int.from_bytes(stream.read(8), "little")
     if not 2 <= length <= LARGEST_TEXT:
         raise KernelError(
             f"{place}: not a safetensors file: a header of {length} bytes; allowed: up to {LARGEST_TEXT}"
         )
     try:
-        found = json.loads(file.read(length))
+        header = json.loads(stream.read(length))
     except (ValueError, RecursionError) as error:
         raise KernelError(f"{place}: not a safetensors file: its header is not JSON") from error
-    if not isinstance(found, dict):
-        raise KernelError(f"{place}: not a safetensors file: its header is no table")
-    found.pop("__metadata__", None)
-    for name, entry in found.items():
-        if not _sound(entry):
-            raise KernelError(f"{place}:{one_line(name)}: damaged: {quoted(entry)} describes no tensor")
-    return found, 8 + length
+    if not isinstance(header, dict):
+        raise KernelError(f"{place}: not a safetensors file: its header is not an object")
+    header.pop("__metadata__", None)
+    for name, entry in header.items():
+        if not _is_tensor(entry):
+            raise KernelError(
+                f"{place}:{one_line(name)}: damaged: {quoted(entry)} does not describe a tensor"
+            )
+    return header, 8 + length
 
 
-def _sound(entry: Any) -> bool:
-    """Whether an entry has a type, a shape and the place of as many bytes as they take."""
+def _is_tensor(entry: Any) -> bool:
+    """Whether an entry has a type, a shape and offsets."""
     if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str):
         return False
-    shape, ends = entry.get("shape"), entry.get("data_offsets")
-    if not isinstance(shape, list) or not isinstance(ends, list) or len(ends) != 2:
+    shape, offsets = entry.get("shape"), entry.get("data_offsets")
+    if not isinstance(shape, list) or not isinstance(offsets, list) or len(offsets) != 2:
         return False
-    return all(type(value) is int and 0 <= value < 2**63 for value in (*shape, *ends)) and ends[0] <= ends[1]
+    return (
+        all(type(value) is int and 0 <= value < 2**63 for value in (*shape, *offsets))
+        and offsets[0] <= offsets[1]
+    )
 
 
-def _tensor(file: BinaryIO, entry: dict[str, Any], begin: int, where: str) -> Any:
+def _tensor(stream: BinaryIO, entry: dict[str, Any], start: int, where: str) -> Any:
     kind, shape, (first, last) = entry["dtype"], entry["shape"], entry["data_offsets"]
     if kind not in _TYPES:
-        raise KernelError(f"{where}: type {quoted(kind)} is not one of {', '.join(_TYPES)}")
+        raise KernelError(f"{where}: unknown type {quoted(kind)}; allowed: {', '.join(_TYPES)}")
     check_size(shape, where)
     raw = np.dtype(_TYPES[kind])
     if last - first != prod(shape) * raw.itemsize:
         raise KernelError(f"{where}: damaged: {prod(shape)} values in {last - first} bytes")
-    file.seek(begin + first)
-    data = file.read(last - first)
+    stream.seek(start + first)
+    data = stream.read(last - first)
     if len(data) != last - first:
-        raise KernelError(f"{where}: the file ends before the tensor does")
+        raise KernelError(f"{where}: damaged: the file ends before the tensor does")
     values = np.frombuffer(data, raw)
     return (widened(values, kind) if kind in NARROW else values).reshape(shape)

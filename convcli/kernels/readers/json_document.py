@@ -1,4 +1,4 @@
-"""JSON text as nodes with their places."""
+"""Kernels as JSON, parsed to nodes that know their places."""
 
 from __future__ import annotations
 
@@ -10,17 +10,35 @@ from dataclasses import dataclass
 from typing import Final
 
 from convcli.core.errors import KernelError, one_line, quoted
+from convcli.kernels.bank import KernelSet
+from convcli.kernels.kernel import Kernel
+from convcli.kernels.readers.base import KernelFile
+from convcli.kernels.readers.document import kernels_of
 from convcli.kernels.readers.nodes import DEEPEST, MOST_VALUES, Node
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _VALUE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s{}\[\],:"]+')
 
 
-def load(text: str, place: str) -> Node:
+def recognizes(file: KernelFile) -> bool:
+    """Whether it begins with a bracket or a brace."""
+    return file.start.lstrip()[:1] in ("{", "[")
+
+
+def kernels(file: KernelFile) -> dict[str, Kernel | KernelSet]:
+    """The kernels of a JSON file by name.
+
+    Raises:
+        KernelError: not JSON, or not a kernel; with line and column.
+    """
+    return kernels_of(_parsed(file.text, file.place), file)
+
+
+def _parsed(text: str, place: str) -> Node:
     """The value of a JSON text.
 
-    The standard library says whether it is JSON; what it loads forgets places, so they are found again in the
-    tokens of a text that is known to be right.
+    The standard library decides whether a text is JSON; because what it loads has no places, these are found
+    again in the tokens of a text that is known to be valid.
     """
     try:
         json.loads(text, parse_int=str, parse_float=str)
@@ -36,7 +54,7 @@ def load(text: str, place: str) -> Node:
 
 @dataclass(slots=True)
 class _Tokens:
-    """The tokens of a text and their places."""
+    """The tokens of a JSON text, and their places."""
 
     text: str
     place: str
@@ -55,7 +73,7 @@ class _Tokens:
     def value(self, token: str, offset: int, depth: int) -> Node:
         where = self.where(offset)
         if depth > DEEPEST:
-            raise KernelError(f"{where}: brackets nested deeper than {DEEPEST}")
+            raise KernelError(f"{where}: brackets nested deeper than {DEEPEST} levels")
         if token == "[":
             return Node(self._list(depth), where)
         if token == "{":
@@ -80,7 +98,7 @@ class _Tokens:
                 continue
             key = self.value(token, offset, depth + 1)
             if key.value in entries:
-                raise KernelError(f"{key.where}: the key {quoted(key.value)} stands twice")
+                raise KernelError(f"{key.where}: the key {quoted(key.value)} is given twice")
             next(self.stream)  # the colon
             entries[key.value] = key, self.value(*next(self.stream), depth + 1)
         return entries

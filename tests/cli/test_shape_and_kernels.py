@@ -1,0 +1,383 @@
+"""``convcli shape`` and ``convcli kernels``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import convcli
+from convcli.kernels import presets
+from convcli.kernels.describe import response
+from convcli.layers.chain import LayerSpec
+from tests.conftest import ROOT, SAMPLES, decoded
+
+STATUS = Path("/proc/self/status")
+
+
+def test_shape_of_the_lesson(run):
+    """512×512, 3×3, strides (2, 1): 255×510, with the row that no window reads."""
+    text = run("shape", "512x512", "--kernel", "3x3", "--stride", "2,1", "--padding", "valid").text
+    for words in (
+        "(1, 512, 512, 1) NHWC, (1, 1, 512, 512) NCHW",
+        "floor((512 + 0 + 0 − 3) / 2) + 1 = 255",
+        "floor((512 + 0 + 0 − 3) / 1) + 1 = 510",
+        "512 input pixels that no window reads (1 row)",
+        "(1, 255, 510, 1) NHWC, (1, 1, 255, 510) NCHW",
+        "valid 255×510, same 256×512, full 257×514",
+    ):
+        assert words in text
+
+
+def test_shape_of_a_chain(run):
+    """The first layers of a residual network: each layer's numbers, and what they make together."""
+    layers = ["--layer", "7x7x64,stride=2,padding=3", "--layer", "pool3x3,stride=2,padding=1"]
+    text = run("shape", "224x224x3", *layers).text
+    for words in (
+        "layer 1: convolution 7×7, 3 → 64 channels",
+        "7 · 7 · 3 · 64 + 64 = 9472",
+        "112 · 112 · 64 values · 7 · 7 · 3 = 118 013 952",
+        "layer 2: max pool 3×3, 64 → 64 channels",
+        "11 × 11 pixels for one value, neighbors 4 × 4 apart",
+        "(1, 56, 56, 64) NHWC, (1, 64, 56, 56) NCHW",
+        "torch.nn.MaxPool2d((3, 3), stride=(2, 2), padding=(1, 1))",
+        "padding        1:−∞: top 1, bottom 1, left 1, right 1",
+        "  2  max pool 3×3, 64 → 64 channels    (1, 56, 56, 64)      11 × 11           0\n",
+    ):
+        assert words in text, text
+    report = json.loads(run("shape", "224x224x3", *layers, "--report", "json").text)
+    assert [layer["output"]["nhwc"] for layer in report["layers"]] == [[1, 112, 112, 64], [1, 56, 56, 64]]
+    assert report["parameters"] == 9472
+
+
+def test_uncovered_pixels_of_a_chain(run):
+    """Each layer counts the pixels of its own input that no window reads, for dilated and cut windows."""
+    layers = ["--layer", "3x3x1,stride=2,dilation=2", "--layer", "pool2x2,stride=3,ceil=yes"]
+    report = json.loads(run("shape", "65x65", *layers, "--report", "json").text)
+    assert [layer["uncovered"] for layer in report["layers"]] == [3136, 31 * 31 - 21 * 21]
+    assert (
+        "3136 input pixels that no window reads (32 rows and 32 columns)"
+        in run("shape", "65x65", *layers).text
+    )
+
+
+def test_shape_of_a_set_counts_every_kernel(run):
+    """Both kernels of sobel are parameters, and every channel goes through both."""
+    report = json.loads(run("shape", "64x64x3", "-k", "sobel", "--report", "json").text)
+    assert (report["parameters"], report["multiply_adds"]) == (18, 64 * 64 * 3 * 18)
+    assert set(report["code"].values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("3x3x8,stride=2,1,padding=1,2", "conv3×3x8, stride=2x1, padding=1x2"),
+        ("3x3x8,padding=0,1,2,3:wrap,stride=2", "3x3x8,stride=2,padding=0x1x2x3:wrap"),
+        ("pool3,stride=1", "maxpool3x3,stride=1x1"),
+        ("3,3,8,stride=2", "3x3x8,stride=2"),
+        ("avgpool3,2,padding=1x0", "avgpool3x2,padding=1,0"),
+        ("depthwise5x5x2,bias=no", "DEPTHWISE5x5x2,bias=false"),
+    ],
+)
+def test_layers_as_people_type_them(text, same):
+    """Commas or × between numbers, in any order, in any case."""
+    assert LayerSpec.parse(text) == LayerSpec.parse(same)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("scene.png", "512x512"), ("color.png", None), ("transparent.png", None)]
+)
+def test_the_header_of_an_image_is_its_size(run, name, size, tmp_path):
+    """A file, without a suffix too, or standard input: what its size gives, for ``shape`` and ``plan``."""
+    path = SAMPLES / name
+    with Image.open(path) as opened:
+        typed = f"{opened.height}x{opened.width}x{len(opened.getbands())}"
+    bare = tmp_path / "image"
+    bare.write_bytes(path.read_bytes())
+    for command in ("shape", "plan"):
+        options = ["-k", "box5", "--stride", "2x1", "--report", "json"]
+        expected = json.loads(run(command, size or typed, *options).text)
+        assert json.loads(run(command, path, *options).text) == expected
+        assert json.loads(run(command, bare, *options).text) == expected
+        assert json.loads(run(command, "-", *options, stdin=path.read_bytes()).text) == expected
+
+
+def test_plan_takes_the_depth_of_a_file(run):
+    """16 bits where the file has them, unless --depth says otherwise."""
+    path, options = SAMPLES / "depth16.png", ("-k", "box3")
+    deep, typed = run("plan", path, *options).text, "x".join(map(str, decoded(path).shape))
+    assert deep == run("plan", typed, *options, "--depth", "16").text
+    assert run("plan", path, *options, "--depth", "8").text == run("plan", typed, *options).text != deep
+
+
+def test_shape_default_is_that_of_apply(run):
+    """Without --padding the picture keeps its size, and the other amounts are shown beside it."""
+    text = run("shape", "512x512", "--kernel", "3x3", "--stride", "2,1").text
+    assert "same:reflect (the default; layers often use valid): top 0, bottom 1, left 1, right 1" in text
+    assert "(1, 256, 512, 1) NHWC" in text
+    assert "valid 255×510" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (["10x12", "-k", "3", "--padding", "valid"], [1, 8, 10, 1]),
+        (["224x224x3", "-k", "7x7x64", "--stride", "2", "--padding", "3"], [1, 112, 112, 64]),
+        (["64x64x3", "-k", "box5", "--padding", "full"], [1, 68, 68, 3]),
+        (["64x64", "-k", "random:3x3x1x8,seed=1"], [1, 64, 64, 8]),
+        (["64x64", "-k", "sobel", "--dilation", "3", "--padding", "valid"], [1, 58, 58, 1]),
+        (["9×9", "-k", "3×3", "--padding", "1,2,0,0"], [1, 10, 7, 1]),
+        (["9,9", "-k", "3,3", "--padding", "1x2x0x0"], [1, 10, 7, 1]),
+        (["12,9,3", "-k", "3,3,4", "--stride", "2x1", "--dilation", "1x2", "--padding", "0"], [1, 5, 5, 4]),
+        (["2x2", "--layer", "pool3x3,stride=2,ceil=yes"], [1, 1, 1, 1]),
+    ],
+)
+def test_shape_as_json(run, arguments, output):
+    """Channels, maps and kernels by name."""
+    report = json.loads(run("shape", *arguments, "--report", "json").text)
+    assert report["output"]["nhwc"] == output
+    assert report["axes"]["rows"]["output"] == output[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["512", "-k", "3x3"], "size '512' is not NxN or NxNxN"),
+        (["axb", "-k", "3x3"], "size 'axb' is not"),
+        (["5x5.0", "-k", "3x3"], "size '5x5.0' is not"),
+        (["none.png", "-k", "3x3"], "convcli: none.png: No such file"),
+        ([f"{ROOT}/README.md", "-k", "3x3"], "not a picture of a known format"),
+        (["0x5", "-k", "3x3"], "size 0 is not allowed"),
+        (["5x5", "-k", "7x7", "--padding", "valid"], "covers 7 × 7, which is larger"),
+        (["5x5", "-k", "boxx"], "unknown kernel 'boxx'"),
+        (["5x5", "-k", "3x3x3x3x3"], "kernel '3x3x3x3x3' is not"),
+        (["5x5"], "--kernel or --layer is needed, and not both"),
+        (["5x5", "-k", "3x3", "--layer", "3x3x1"], "--kernel or --layer is needed, and not both"),
+        (["5x5", "--layer", "3x3x1", "--stride", "2"], "--stride goes with --kernel"),
+        (["5x5", "--layer", "3x3"], "a convolution is ROWSxCOLUMNSxMAPS, such as 3x3x16"),
+        (["5x5", "--layer", "pol3x3"], "'pol3x3' is no layer (did you mean pool"),
+        (["5x5", "--layer", "3x3x1,stride"], "'stride' is not understood; allowed: [conv]ROWSxCOLUMNSxMAPS"),
+        (["5x5", "--layer", "3x3x1,ceil=yes"], "ceil=yes is not allowed for conv"),
+        (["5x5", "--layer", "3x3x1,stride=2,stride=3"], "stride stands twice"),
+        (["5x5", "--layer", "3x3x1", "--layer", "5x5x1"], "layer 2: the kernel covers 5 × 5"),
+        (["5x5x3", "--layer", "3x3x4,groups=2"], "groups 2 does not divide 3 channels and 4 maps"),
+        (["5x5x3", "-k", "random:3x3x2x4"], "it takes 2 input channels, the picture has 3"),
+    ],
+)
+def test_shape_mistakes(run, arguments, words):
+    """One line, exit 2."""
+    result = run("shape", *arguments)
+    assert (result.code, result.err.count("\n"), words in result.err) == (2, 1, True), result.err
+
+
+def test_kernels_lists_every_preset(run):
+    """Each preset on a line with its size, sum and description, under its tags; families below."""
+    for arguments in ((), ("list",)):
+        lines = run("kernels", *arguments).text.splitlines()
+        named = [line.split()[0] for line in lines if " sum " in line or " of " in line]
+        assert set(presets.names()) <= set(named)
+        assert lines[0] == "edge, compass:"
+        assert any("gaussian:SIGMA" in line for line in lines)
+    edges = run("kernels", "list", "--tag", "edge").text
+    assert "sobel-x" in edges
+    assert "box3" not in edges
+    ran = run("kernels", "list", "--tag", "nothing")
+    assert (ran.code, "tags: basis, blur, compass" in ran.err) == (2, True)
+
+
+def test_kernels_are_searched(run):
+    """Every word has to stand in a name, an alias, a tag or the description."""
+    found = run("kernels", "list", "Vertical", "SLOPE").text
+    assert "sobel-x" in found
+    assert "sobel-y" not in found
+    assert "(also blur, box)" in run("kernels", "list", "blur").text
+    ran = run("kernels", "list", "no", "such", "kernel")
+    assert (ran.code, "no preset has the words 'no such kernel'" in ran.err) == (2, True)
+
+
+def test_every_map_is_shown(run):
+    """A bank's first maps, or all of them."""
+    assert "and 4 more maps" in run("kernels", "show", "kirsch:stack").text
+    text = run("kernels", "show", "kirsch:stack", "--all").text
+    assert "more maps" not in text
+    assert all(f"map {index}" in text for index in range(8))
+
+
+def test_kernels_show(run):
+    """Matrix, sum, range and separability; fractions as integers behind their factor."""
+    text = run("kernels", "show", "gaussian3").text
+    for words in (
+        "1/16 ×",
+        "1  2  1",
+        "2  4  2",
+        "sum        1",
+        "0 … 255 for 8 bits",
+        "1/16 [1 2 1]ᵀ × [1 2 1]",
+    ):
+        assert words in text
+    text = run("kernels", "show", "laplacian4").text
+    assert "separable  no (rank above 1)" in text
+    assert "−1020 … 1020 for 8 bits" in text
+    assert "l2 of 2 maps" in run("kernels", "show", "sobel").text
+    assert run("kernels", "show", "sobl").code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "present"),
+    [
+        ("kirsch", ["map 3, kirsch-nw\n", "\n  and 4 more maps\n", "sum        0 (each of 8 maps)"]),
+        ("laws", ["and 21 more maps", "256, 0, 0, 0, 0, 0, 0, 0 and 17 more (one a map)"]),
+        ("random:2x2x5x6", ["map 3, input 3\n", "and 2 more maps, 1 more input\n"]),
+        ("box:31", ["(31×31 weights, all 1/961)"]),
+        ("gaussian:2", ["17×17 weights = vᵀ × v, where v is\n    6.692e−05  0.0004363", "0.1995\n"]),
+        ("gaussian-dx:2", ["17×17 weights = uᵀ × v, where u is\n", "and v is\n"]),
+        ("gabor:8,45", ["(41×41 weights, not shown)", "along 45°, clockwise, under"]),
+    ],
+)
+def test_kernels_show_says_what_it_leaves_out(run, name, present):
+    """Maps, inputs and sums beyond the first are counted; large separable kernels are their factors."""
+    text = run("kernels", "show", name).text
+    assert [words for words in present if words not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "gain"),
+    [
+        ("sobel-x@90", "sobel-x rotated by 90° counterclockwise", 8),
+        ("sobel-x@-45", "sobel-x rotated by 45° clockwise", None),
+        ("sobel-x@180", "sobel-x rotated by 180°", 8),
+        ("sobel-x@315@45", "sobel-x@315 rotated by 45° counterclockwise", None),
+    ],
+)
+def test_turned_kernels_are_described_as_such(name, words, gain):
+    """Not as those that they were turned from, whose directions and other names do not hold."""
+    about = convcli.load_kernel(name).about
+    assert (about.description, about.aliases, about.gain) == (words, (), gain)
+    same = convcli.load_kernel("box3@90").about
+    assert same == convcli.load_kernel("box3").about
+    assert convcli.load_kernel("kirsch@90").about.members[1] == "kirsch-ne@90"
+
+
+def test_kernels_show_what_waves_become(run):
+    """Symmetry, frequency response, the plan and, on request, a heat map in colors."""
+    text = run("kernels", "show", "gaussian3").text
+    assert "even left to right, even top to bottom" in text
+    assert "waves → x" in text
+    assert "1 at 0, 0.5 at 1/4, 0 at 1/2 cycles a pixel" in text
+    assert "for 24 megapixels of 8-bit gray" in text
+    assert (
+        "odd left to right, even top to bottom, odd by half a turn" in run("kernels", "show", "sobel-x").text
+    )
+    assert "\x1b[" not in text
+    assert run("kernels", "show", "sobel-x", "--heat").text.count("\x1b[48;") == 9
+    assert "none: kernel" in run("kernels", "show", "random:3x3x7x2").text
+
+
+@pytest.mark.parametrize("name", ["sobel-x", "gaussian:1.1", "motion:9,30", "1 2 3"])
+def test_waves_are_multiplied_by_the_sum_of_weights_at_their_phases(name):
+    """The bars and numbers are the magnitude of the discrete-time Fourier transform."""
+    kernel = convcli.load_kernel(name)
+    y, x = np.indices(kernel.size)
+    for (_, shown), phase in zip(response(kernel), (x, y, x + y), strict=True):
+        numbers = shown.replace("−", "-").split("  ")[1].replace(" cycles a pixel", "").split(", ")
+        for value, frequency in (number.split(" at ") for number in numbers):
+            turns = np.exp(-2j * np.pi * float(Fraction(frequency)) * phase)
+            assert float(value) == pytest.approx(abs((kernel.weights * turns).sum()), rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells the most memory that was taken")
+def test_showing_a_large_kernel_takes_memory_for_its_weights_only(tmp_path):
+    """A few copies of 2²² weights, not one for every frequency; what an image takes counts them too."""
+    np.savez_compressed(tmp_path / "large.npz", np.zeros((2**11, 2**11)))
+    code = (
+        "from convcli.cli.main import main\n"
+        "try: main(['kernels', 'show', 'large.npz'])\n"
+        "finally: print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert "0 at 1/2 cycles a pixel" in ran.stdout
+    assert int(ran.stdout.split()[-1]) < 500_000
+
+
+def test_weights_count_as_memory(run, tmp_path):
+    """``--max-memory`` is held to the kernel's weights as well as to the image's pixels."""
+    np.savez_compressed(tmp_path / "large.npz", np.zeros((2**11, 2**11)))
+    ran = run(
+        "apply",
+        SAMPLES / "scene.png",
+        "-k",
+        tmp_path / "large.npz",
+        "--max-memory",
+        "200M",
+        "-o",
+        tmp_path / "o.png",
+    )
+    assert ran.code == 2
+    assert "allowed: 200 MB (--max-memory)" in ran.err
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "json", "csv", "mat", "npy"])
+def test_kernels_export(run, tmp_path, suffix):
+    """A file that reads back the same; standard output by default; never over a file."""
+    path = tmp_path / f"kernel.{suffix}"
+    assert run("kernels", "export", "box3", "-o", path).code == 0
+    assert np.array_equal(convcli.load_kernel(path).weights, convcli.load_kernel("box3").weights)
+    assert run("kernels", "export", "box3", "--format", suffix).out == path.read_bytes()
+    assert "already exists" in run("kernels", "export", "box3", "-o", path).err
+    ran = run("kernels", "export", "box3", "-o", tmp_path / "kernel.png")
+    assert (ran.code, "unknown suffix; allowed: .yaml, .json" in ran.err) == (2, True)
+
+
+def test_export_offers_every_form():
+    """The choices of ``--format``, which import no writer, are the writers."""
+    from convcli.cli.kernels import export
+    from convcli.kernels.writers import FORMS
+
+    (form,) = (option.type for option in export.params if option.name == "form")
+    assert list(form.choices) == list(FORMS)
+
+
+def test_help_pages_are_set_as_written(run):
+    """Examples keep their lines, and no control code shows."""
+    for command, example in [
+        ((), "  convcli apply photo.png --kernel box3\n"),
+        (("apply",), "  convcli apply *.png -k sobel-x -o edges/\n"),
+        (("shape",), "  convcli shape 512x512 --kernel 3x3 --stride 2,1 --padding valid\n"),
+        (("kernels",), "  convcli kernels show sobel-x\n"),
+    ]:
+        page = run(*command, "--help").text
+        assert example in page
+        assert "\\b" not in page
+        assert "\b" not in page
+
+
+def test_the_help_names_every_method(run):
+    """--method lists what the planner knows."""
+    from convcli.engine.methods.registry import NAMES
+
+    page = run("apply", "--help").text
+    assert all(name in page for name in NAMES)
+
+
+def test_plan_prints_every_method_with_its_cost_or_refusal(run):
+    """Without a picture: the choice, the number type and why, and the others."""
+    from convcli.engine.methods.registry import NAMES
+
+    text = run("plan", "4000x6000", "--kernel", "sharpen").text
+    assert text.startswith("shift in int16 (exact), strips of ")
+    assert "sums lie in -1020 … 1275, which int16 holds exactly" in text
+    assert "separable  refused: the kernel has a rank above 1 (map 0)" in text
+    assert "→ shift" in text
+    assert all(name in text for name in NAMES)
+    report = json.loads(run("plan", "400x600x3", "-k", "box31", "--depth", "16", "--report", "json").text)
+    assert (report["method"], report["dtype"], report["exact"]) == ("box", "uint32", True)
+    assert "float32: the values are float32" in run("plan", "9x9", "-k", "box3", "--depth", "float").text
+    assert "cannot be used here" in run("plan", "99x99", "-k", "sharpen", "--method", "box").err
