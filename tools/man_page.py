@@ -151,8 +151,8 @@ def _files(kernel_files: str) -> list[str]:
     both = written()
     only = [entry for entry in FORMATS if entry not in both]
     named = {"read and written": both, "read": only}
-from convcli.kernels.readers.registry import suffixes as kernel_suffixes
-from tools.reference import commands
+    suffixes = ", ".join(f"`*{suffix}`" for suffix in kernel_suffixes())
+    lines = _item(italic("FILE"), f"A kernel file ({suffixes}), such as:")
     lines += [".RS", *example(block.splitlines()), ".RE"]
     for kind, formats in named.items():
         for entry in formats:

@@ -46,15 +46,9 @@ def module() -> str:
     }
     fills = ", ".join(json.dumps(fill) for fill in padding.FILLS)
     lists = "".join(f'    "{name}": {{\n{_entries(list_)}    }},\n' for name, list_ in words.items())
-    forms = ", ".join(json.dumps(form) for form in FORMS)
     return (
         f"{HEAD}WORDS: Final = {{\n{lists}}}\n"
-<<<<<<< HEAD
         f'FILLS: Final = ({fills})\n"""What follows the colon of a padding."""\n'
-=======
-        f'FILLS: Final = ({fills})\n"""What stands behind the colon of a padding."""\n'
-        f'KERNEL_FORMS: Final = ({forms})\n"""Forms of kernel files that are written."""\n'
->>>>>>> 766d0a8 (Give kernel readers a contract and a registry, one module each)
     )
 
 

@@ -13,12 +13,8 @@ from convcli.cli import options
 from convcli.cli.arguments import parse
 from convcli.cli.command import DRAWING, MAIN, OTHER, OUTPUT, Command, option
 from convcli.cli.console import say, send, tell
-<<<<<<< HEAD
 from convcli.cli.types import Choice, KernelName, LoadedKernel, Value, integer
 from convcli.cli.vocabulary import WORDS
-=======
-from convcli.cli.vocabulary import KERNEL_FORMS
->>>>>>> 766d0a8 (Give kernel readers a contract and a registry, one module each)
 from convcli.core.errors import one_line
 from convcli.core.frozen import frozen
 from convcli.files.input import STREAM
@@ -166,24 +162,11 @@ def _line(entry: Entry) -> str:
 def _facts(entry: Entry, kernel: Kernel) -> str:
     from convcli.kernels.describe import sum_text
 
-<<<<<<< HEAD
     size, total = f"{kernel.size[0]}×{kernel.size[1]}", f"sum {sum_text(kernel)}"
     if kernel.maps > 1:
         total = f"{kernel.combine or 'bank'} of {kernel.maps}"
     also = f" (also {', '.join(_aliases(entry))})" if _aliases(entry) else ""
     return f"{size:<5} {total:<{_TOTAL_WIDTH}}  {kernel.about.description}{also}"
-=======
-    kernel = entry.kernel
-    words = f"cannot be read: {entry.problem}" if kernel is None else _words(entry, kernel)
-    if kernel is not None:
-        size, total = f"{kernel.size[0]}×{kernel.size[1]}", f"sum {sum_text(kernel)}"
-        if kernel.maps > 1:
-            total = f"{kernel.combine or 'bank'} of {kernel.maps}"
-        words = f"{size:<5} {total:<{_TOTAL_WIDTH}}  {words}"
-    where = f" [{one_line(entry.folder)}]" if entry.folder else ""
-    hides = f" hides {one_line(', '.join(entry.hides))}" if entry.hides else ""
-    return words + where + hides
->>>>>>> 766d0a8 (Give kernel readers a contract and a registry, one module each)
 
 
 @kernels.command(cls=Command, short_help="Show weights, properties and frequency response.")
@@ -360,7 +343,6 @@ def _previewed(tag: str | None, kernel_path: tuple[str, ...]) -> list[Kernel]:
 @option(
     "--format",
     "form",
-<<<<<<< HEAD
     heading=MAIN,
     type=Choice(WORDS["form"]),
     metavar="FORM",
@@ -373,10 +355,6 @@ def _previewed(tag: str | None, kernel_path: tuple[str, ...]) -> list[Kernel]:
     type=Value("OUT", files=True),
     default="-",
     help="A file (default: standard output)",
-=======
-    type=options.Choice(KERNEL_FORMS),
-    help="Default: OUT's suffix, or yaml.",
->>>>>>> 766d0a8 (Give kernel readers a contract and a registry, one module each)
 )
 @options.kernel_path
 @options.force
@@ -395,19 +373,9 @@ def export(
     from convcli.files.ledger import OutputLedger
     from convcli.kernels import writers
 
-<<<<<<< HEAD
     chosen = form or _form_of(output)
     data = writers.write(kernel.kernel, chosen)
     for note in writers.notes(kernel.kernel, chosen):
-=======
-    target = Path(output)
-    chosen = form or (writers.form_of(target.suffix) if output != STREAM else "yaml")
-    if chosen is None:
-        known = ", ".join(each.suffixes[0] for each in writers.FORMS.values())
-        raise OutputError(f"{one_line(output)}: unknown suffix; allowed: {known}, or --format")
-    data = writers.write(kernel, chosen)
-    for note in writers.notes(kernel, chosen):
->>>>>>> 766d0a8 (Give kernel readers a contract and a registry, one module each)
         tell(note)
     if output == STREAM:
         send(data)
@@ -423,6 +391,6 @@ def _form_of(output: str) -> str:
 
     form = "yaml" if output == STREAM else writers.form_of(Path(output).suffix)
     if form is None:
-        known = ", ".join(writer.suffix for writer in writers.FORMS.values())
+        known = ", ".join(writer.suffixes[0] for writer in writers.FORMS.values())
         raise OutputError(f"{one_line(output)}: unknown suffix; allowed: {known}, or --format")
     return form
