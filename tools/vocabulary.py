@@ -10,7 +10,7 @@ from convcli.engine.methods.registry import NAMES
 from convcli.formats.registry import written
 from convcli.geometry import padding
 from convcli.geometry.conventions import CONVENTIONS
-from convcli.kernels.bank import WAYS
+from convcli.kernels.bank import COMBINE_CHOICES
 from convcli.kernels.families.base import Family
 from convcli.kernels.families.registry import FAMILIES
 from convcli.kernels.kernel import Kernel
@@ -36,7 +36,7 @@ def module() -> str:
         "kernel": kernels | {f"{name}:": family.usage for name, family in families().items()},
         "padding": _plain(padding.AMOUNTS),
         "like": _plain(CONVENTIONS),
-        "combine": _plain(WAYS),
+        "combine": _plain(COMBINE_CHOICES),
         "map": _plain(mapping.KINDS),
         "colormap": _plain(COLORMAPS),
         "method": _plain(["auto", *NAMES]),

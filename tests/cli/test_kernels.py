@@ -91,10 +91,10 @@ def test_kernels_show_says_what_it_leaves_out(run, name, present):
 @pytest.mark.parametrize(
     ("name", "words", "gain"),
     [
-        ("sobel-x@90", "sobel-x turned by 90° counter-clockwise", 8),
-        ("sobel-x@-45", "sobel-x turned by 45° clockwise", None),
-        ("sobel-x@180", "sobel-x turned by 180°", 8),
-        ("sobel-x@315@45", "sobel-x@315 turned by 45° counter-clockwise", None),
+        ("sobel-x@90", "sobel-x rotated by 90° counterclockwise", 8),
+        ("sobel-x@-45", "sobel-x rotated by 45° clockwise", None),
+        ("sobel-x@180", "sobel-x rotated by 180°", 8),
+        ("sobel-x@315@45", "sobel-x@315 rotated by 45° counterclockwise", None),
     ],
 )
 def test_turned_kernels_are_described_as_such(name, words, gain):

@@ -326,7 +326,7 @@ def test_apply_takes_the_layer_over(run, tmp_path, tensors):
     text = run("apply", color, "-k", path, "--layer", "--stride", "4", *common).text
     assert "stride     (4, 4)" in text
     assert run("apply", color, "-k", "box3", "--layer", "-o", out).err.startswith(
-        "convcli: kernel box3 comes from no"
+        "convcli: kernel box3 does not come from a layer"
     )
 
 

@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 
 PACKAGE = ROOT / "convcli"
 
+
 def packages() -> list[str]:
     """The packages in import order, from docs/architecture.md."""
     page = (ROOT / "docs" / "architecture.md").read_text()
