@@ -1,8 +1,8 @@
-"""One self-contained page on which a kernel slides over a picture: no server, no requests.
+"""A self-contained HTML page to explore a convolution, without a server or requests.
 
-The page's arithmetic is that of the package, written in JavaScript: integers over a common denominator, held
-by doubles while they are below 2⁵³, rounded once to nearest, ties to even. Its parts lie in ``convcli/page``
-and are put into one file here, with the picture's values and every preset.
+The page repeats the arithmetic of the package in JavaScript: integers over a common denominator, held in
+doubles below 2⁵³ and rounded once to nearest, ties to even. Its parts are in ``assets`` and are assembled
+here into one file with the values of the image and every preset.
 """
 
 from __future__ import annotations
@@ -40,32 +40,32 @@ SCRIPTS: Final = (
     "controls.js",
     "page.js",
 )
-LARGEST_PRESET: Final = 15  # rows and columns
-SIDE: Final = 1024  # pixels
+LARGEST_PRESET: Final = 15  # rows or columns
+SIDE: Final = 1024  # rows or columns of the image in the page
 
 
 def page(source: str, settings: Settings, side: int = SIDE) -> str:
-    """The page for one picture, with the settings that it begins with.
+    """The HTML page for one image.
 
     Args:
-        source: a file, or ``-`` for standard input; of several frames the first is shown.
-        settings: kernel, stride, padding, dilation, flip, channels and mapping.
-        side: pixels of the longer side; larger pictures are averaged in square boxes.
+        source: a file, or ``-`` for standard input; of several frames, the first one is shown.
+        settings: initial kernel, stride, padding, dilation, flip, channels and mapping.
+        side: largest number of rows and columns; larger images are averaged in square boxes.
 
     Raises:
-        ArgumentError: a picture or a kernel that the page cannot show.
-        ConvcliError: the picture cannot be read.
+        ArgumentError: the page cannot show the image or the kernel.
+        ConvcliError: the image cannot be read.
     """
     with files.Input.open(source) as file:
         opened = registry.open_input(file, settings.max_pixels)[0]
         header = opened.header
         if header.dtype.kind not in "iu" or header.dtype.itemsize > 2:
-            raise ArgumentError(f"the page shows pictures of 8 and 16 bits, this one holds {header.dtype}")
+            raise ArgumentError(f"the page shows images of 8 or 16 bits, not {header.dtype}")
         check_displayable(header.channels)
         pixels = opened.pixels()
-    pixels = pixels[..., : header.channels - _has_more(header)]
+    pixels = pixels[..., : header.channels - _has_extra_channel(header)]
     small, box = _fitted(pixels, side)
-    name = "picture" if source == files.STREAM else Path(source).name
+    name = "standard input" if source == files.STREAM else Path(source).name
     data = {**_picture(small, header), "source": source, "about": _about(header, box, small)}
     data |= {"frames": header.frames, "box": box}
     data["state"] = {**_state(settings), "at": _place(small, settings)}
@@ -74,7 +74,7 @@ def page(source: str, settings: Settings, side: int = SIDE) -> str:
 
 
 def _fitted(pixels: Array, side: int) -> tuple[Array, int]:
-    """The picture averaged in boxes until it fits, and the boxes' side."""
+    """The image averaged in boxes until it fits, and the side of the boxes."""
     box = -(-max(pixels.shape[:2]) // side)
     if box == 1:
         return pixels, 1
@@ -83,8 +83,8 @@ def _fitted(pixels: Array, side: int) -> tuple[Array, int]:
     return conv(pixels, mean, stride=box, channels="last", dtype=pixels.dtype), box
 
 
-def _has_more(header: Header) -> bool:
-    """Whether there is a channel behind the colors, which the page leaves out, and its command drops."""
+def _has_extra_channel(header: Header) -> bool:
+    """Whether there is a channel after the colors, which the page and its command drop."""
     return header.alpha or header.bands
 
 
@@ -92,16 +92,16 @@ def _about(header: Header, box: int, pixels: Array) -> str:
     words = [f"{header.rows} × {header.columns}, {header.kind}"]
     if box > 1:
         rows, columns = pixels.shape[:2]
-        words.append(f"shown as {rows} × {columns}, the means of {box} × {box} pixels")
-    if _has_more(header):
-        words.append("without its last band" if header.bands else "without its transparency")
+        words.append(f"shown as {rows} × {columns} (means of {box} × {box} pixels)")
+    if _has_extra_channel(header):
+        words.append("without the last band" if header.bands else "without alpha")
     if header.frames > 1:
-        words.append(f"the first of {header.frames} frames")
+        words.append(f"first of {header.frames} frames")
     return "; ".join(words)
 
 
 def _picture(pixels: Array, header: Header) -> dict[str, Any]:
-    """The values: differences between rows, deflated, as base64."""
+    """The values of the image: differences of rows, deflated, as base64."""
     rows, columns, channels = pixels.shape
     low, high = span(pixels.dtype)
     raw = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<")).view(np.uint8).reshape(rows, -1)
@@ -113,13 +113,13 @@ def _picture(pixels: Array, header: Header) -> dict[str, Any]:
         "type": str(pixels.dtype),
         "black": low,
         "white": high,
-        "alpha": _has_more(header),
+        "alpha": _has_extra_channel(header),
         "pixels": base64.b64encode(zlib.compress(raw.tobytes(), 9)).decode("ascii"),
     }
 
 
 def _place(pixels: Array, settings: Settings) -> list[int]:
-    """Where the window begins: at the steepest edge of the picture's inner half, in the feature map."""
+    """The initial output (row, column): at the steepest edge in the inner half of the image."""
     values = pixels.astype(np.float32).mean(axis=2)
     rows, columns = values.shape
     middle = values[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
@@ -132,18 +132,20 @@ def _place(pixels: Array, settings: Settings) -> list[int]:
 
 
 def _state(settings: Settings) -> dict[str, Any]:
-    """What the page begins with."""
+    """The initial state of the page."""
     padding, mapping, kernel = settings.padding, settings.mapping, settings.kernel
     if reason := _unshowable(kernel):
-        raise ArgumentError(f"kernel {kernel.name} {reason}, which the page does not show")
+        raise ArgumentError(f"kernel {kernel.name} {reason}, which the page cannot show")
     if settings.groups > 1:
-        raise ArgumentError(f"the page sums over all channels, not in {settings.groups} groups")
+        raise ArgumentError(f"--groups {settings.groups} cannot be used here: the page has no groups")
     if mapping.kind == "raw":
-        raise ArgumentError("map raw makes no picture; allowed on the page: auto, clip, abs, signed, stretch")
+        raise ArgumentError(
+            "--map raw keeps values, not pixels to display; choose auto, clip, abs, signed or stretch"
+        )
     if mapping.searched_percents:
         raise ArgumentError(
-            f"the page takes numbers or the whole range, not percentiles (--map {mapping}); "
-            "apply --report shows the numbers that they stand for"
+            f"--map {mapping} cannot be used here: the page has no percentiles; "
+            "apply --report shows the numbers to use instead"
         )
     fixed = mapping.low is not None and mapping.high is not None
     amount = padding.amount
@@ -164,34 +166,34 @@ def _state(settings: Settings) -> dict[str, Any]:
 
 
 def _own_name(kernel: Kernel) -> str:
-    """The name under which the kernel is found again, bias apart; empty for typed weights and files."""
+    """The name that `load_kernel` finds the kernel by, apart from its bias; empty for weights and files."""
     try:
-        found = load_kernel(kernel.name)
+        named = load_kernel(kernel.name)
     except KernelError:
         return ""
-    return kernel.name if found == kernel.biased(found.bias) else ""
+    return kernel.name if named == kernel.biased(named.bias) else ""
 
 
 def _presets(own: Kernel) -> list[Kernel]:
-    """Every preset that the grid can show, and the kernel itself if it is one."""
-    found = [entry.kernel for entry in library().entries() if entry.kernel is not None]
-    listed = [kernel for kernel in found if max(kernel.size) <= LARGEST_PRESET and not _unshowable(kernel)]
+    """Every preset that the grid can show, and the own kernel if it has a name."""
+    kernels = [entry.kernel for entry in library().entries() if entry.kernel is not None]
+    listed = [kernel for kernel in kernels if max(kernel.size) <= LARGEST_PRESET and not _unshowable(kernel)]
     if _own_name(own) and own.name not in {kernel.name for kernel in listed}:
         listed.append(load_kernel(own.name))
     return listed
 
 
 def _unshowable(kernel: Kernel) -> str:
-    """Why the page cannot show a kernel; empty where it can."""
+    """Why the page cannot show a kernel; empty if it can."""
     if kernel.spatial != 2 or kernel.tensor_shape[2] != 1:
-        return "has more axes than rows and columns"
+        return "has more than two axes"
     if kernel.combine == "argmax":
-        return "gives the number of a map"
+        return "combines maps with argmax"
     return "has a bias for each map" if isinstance(kernel.bias, tuple) else ""
 
 
 def _kernel(kernel: Kernel) -> dict[str, Any]:
-    """A kernel as numbers in text, which stay exact."""
+    """A kernel as JSON types, with exact numbers as text."""
     numbers, scale = _numbers(kernel)
     (bias, *_) = kernel.biases
     planes = numbers.reshape(kernel.tensor_shape)[:, :, 0]
@@ -208,7 +210,7 @@ def _kernel(kernel: Kernel) -> dict[str, Any]:
 
 
 def _numbers(kernel: Kernel) -> tuple[Array, str]:
-    """The weights and what they are multiplied by: short integers, or else fractions or floats."""
+    """The weights and their scale: short integers, or else fractions or floats."""
     if kernel.exact is None:
         return kernel.weights, "1"
     numerators, denominator = kernel.exact.numerators, kernel.exact.denominator
@@ -219,7 +221,7 @@ def _numbers(kernel: Kernel) -> tuple[Array, str]:
 
 
 def _filled(name: str, data: dict[str, Any]) -> str:
-    """The page with its parts put in their places."""
+    """The page with its parts inserted."""
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
     parts = {
         "{{title}}": html.escape(f"{name} · convcli"),
@@ -228,11 +230,11 @@ def _filled(name: str, data: dict[str, Any]) -> str:
         "{{script}}": "\n".join(map(_part, SCRIPTS)),
         "{{data}}": text.replace("<", "\\u003c"),
     }
-    whole = _part("page.html")
-    for mark, words in parts.items():
-        before, after = whole.split(mark, 1)
-        whole = before + words + after
-    return whole
+    page = _part("page.html")
+    for mark, part in parts.items():
+        before, after = page.split(mark, 1)
+        page = before + part + after
+    return page
 
 
 def _part(name: str) -> str:

@@ -1,4 +1,4 @@
-// The fields: what they show, and what they change.
+// Form fields: what they show, and what they change.
 
 function showControls() {
   const texts = {
@@ -28,7 +28,7 @@ function showControls() {
   el("limits-label").hidden = !["signed", "stretch"].includes(state.mapping);
   showChoices(
     el("which"),
-    state.maps.map((_, i) => `number ${i}`),
+    state.maps.map((_, i) => `${i}`),
     state.map,
     el("which-label"),
   );
@@ -37,13 +37,13 @@ function showControls() {
   showChoices(el("channel"), lanes, kept < lanes.length ? kept : 0, el("channel-label"));
   for (const [axis, id] of ["row", "column"].entries()) el(id).max = found.axes[axis].output - 1;
   showKernel();
-  el("input-size").title = "padding at the top, bottom, left and right";
+  el("input-size").title = "padding: top, bottom, left, right";
   el("input-size").textContent = `${picture.rows} × ${picture.columns} ${paddedText()}`;
   showFacts(facts());
   el("command").textContent = command();
 }
 
-/** Set a field, unless somebody writes in it what means the same. */
+/** Set a field, unless it has the focus and is being edited. */
 function write(field, text) {
   field.removeAttribute("aria-invalid");
   if (document.activeElement !== field) field.value = text;
@@ -65,16 +65,16 @@ function paddedText() {
   const [rows, columns] = found.axes;
   const sides = [rows.before, rows.after, columns.before, columns.after];
   if (!sides.some(Boolean)) return "";
-  return sides.every((side) => side === sides[0]) ? `+ ${sides[0]} all around` : `+ ${sides.join(", ")}`;
+  return sides.every((side) => side === sides[0]) ? `+ ${sides[0]} on each side` : `+ ${sides.join(", ")}`;
 }
 
-/** The editable grid; existing fields are kept, so that whoever types in one is not disturbed. */
+/** Show the editable grid; existing fields stay, so that typing in one is not interrupted. */
 function showKernel() {
   const table = el("kernel");
   const large = Math.max(state.rows, state.columns) > 15;
   for (const id of ["patch", "kernel", "products"]) el(id).parentElement.hidden = large;
   document.querySelectorAll(".sign").forEach((sign) => (sign.hidden = large));
-  table.caption.textContent = state.flip ? "kernel, turned" : "kernel";
+  table.caption.textContent = state.flip ? "kernel, rotated" : "kernel";
   table.classList.toggle("large", state.columns > 7);
   const weights = state.maps[state.map];
   const shape = `${state.rows}×${state.columns}`;
@@ -99,13 +99,13 @@ function showKernel() {
   fitKernel();
 }
 
-/** Cells as wide as the longest weight, so that none is cut. */
+/** Make cells as wide as the longest weight. */
 function fitKernel() {
   const lengths = [...el("kernel").querySelectorAll("input")].map((field) => field.value.length);
   el("kernel").style.setProperty("--weight", `${Math.max(...lengths)}ch`);
 }
 
-/** A weight in full where it is short, else to four digits. */
+/** A weight in full if it is short, else to four digits. */
 function weightText(weight) {
   const text = Exact.text(weight).replace("-", "−");
   return text.length <= 7 ? text : shortened(Exact.number(weight), 4);
@@ -122,7 +122,7 @@ function kernelCell(i, j) {
     if (!weight) return refuse(field, Exact.problem(field.value));
     const maps = state.maps.map((map) => [...map]);
     maps[state.map][place()] = weight;
-    return set({ maps, held: found.kind }, true); // half a number must not change the mapping
+    return set({ maps, held: found.kind }, true); // a half-typed number must not change the mapping
   };
   field.addEventListener("focus", () => field.select());
   field.addEventListener("input", () => {
@@ -141,20 +141,20 @@ function kernelCell(i, j) {
   return cell;
 }
 
-/** Mark a field whose text cannot be used, and say why. */
+/** Mark a field as invalid and show the reason. */
 function refuse(field, reason) {
   field.setAttribute("aria-invalid", "true");
   return say(reason);
 }
 
-/** Behind the last change of a field: what is used is what it shows, and `auto` decides anew. */
+/** After the last change of a field: show the value in use, and let `auto` choose a mapping again. */
 function leave() {
   say("");
   if ((pending ?? state).held) set({});
   else if (found) showControls();
 }
 
-/** Another size of the window, its middle kept. */
+/** Change the size of the kernel around its center. */
 function resized(rows, columns) {
   const maps = state.maps.map((map) =>
     Array.from({ length: rows * columns }, (_, k) => {
@@ -167,13 +167,13 @@ function resized(rows, columns) {
   return set({ rows, columns, maps }, true);
 }
 
-/** A whole number of a field, or null with the field marked. */
+/** The integer in a field; null if there is none, with the field marked. */
 function whole(field) {
   const value = Number(field.value);
   const good = field.value !== "" && Number.isInteger(value) && field.validity.valid;
   if (good) return value;
   const [low, high] = [field.min, field.max];
-  refuse(field, `${field.value || "Nothing"} is not a whole number${low && high ? ` from ${low} to ${high}` : ""}.`);
+  refuse(field, `${field.value ? `${field.value} is not valid: enter` : "Enter"} an integer${low && high ? ` from ${low} to ${high}` : ""}.`);
   return null;
 }
 
@@ -202,18 +202,18 @@ const nonzero = (text) => {
   return value && Exact.isZero(value) ? null : value;
 };
 const nonzeroProblem = (text) =>
-  Exact.parse(text) ? "A scale of 0 would make every value 0." : Exact.problem(text);
+  Exact.parse(text) ? "The scale must not be 0." : Exact.problem(text);
 
-/** Why `parsedLimits` gives null. */
+/** Why `parsedLimits` returns null. */
 function limitsProblem(text) {
   const wrong = text.split(",").find((part) => !Exact.parse(part));
   if (wrong !== undefined) return Exact.problem(wrong);
   return state.mapping === "signed"
-    ? "The range of signed is one number above 0."
-    : "The range of stretch is LOW,HIGH, with LOW below HIGH.";
+    ? "For signed, the range is one number above 0."
+    : "For stretch, the range is LOW,HIGH with LOW below HIGH.";
 }
 
-/** [low, high] of a typed range, `false` for the map's own, or null. */
+/** [low, high] of a typed range, `false` for the range of the map, or null if it is invalid. */
 function parsedLimits(text) {
   if (!text) return false;
   const parts = text.split(",").map(Exact.parse);
@@ -227,7 +227,7 @@ function parsedLimits(text) {
 function connect() {
   const presets = el("preset");
   presets.append(
-    new Option("own weights", ""),
+    new Option("custom", ""),
     ...data.presets.map(({ name, description }) => {
       const option = new Option(name, name);
       option.title = description;
@@ -247,7 +247,7 @@ function connect() {
     "pixels",
     (text) => (isAmount(text) ? text : null),
     (amount) => set({ amount }),
-    (text) => `${text || "Nothing"} is not N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT in whole pixels.`,
+    (text) => `${text ? `${text} is not valid: enter` : "Enter"} N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT in pixels.`,
   );
   onText("limits", parsedLimits, (limits) => set({ limits: limits || null }), limitsProblem);
   choose("amount", (amount) => set({ amount: amount === "pixels" ? el("pixels").value || "1" : amount }));

@@ -1,8 +1,8 @@
-// Sizes, borders and sums: the arithmetic of the Python core, on integers held by doubles.
+// Sizes, borders and sums: the arithmetic of the Python engine, with integers in doubles.
 
 const LUMA = [299, 587, 114]; // of 1000: ITU-R BT.601
 
-/** One axis: the numbers of `convcli shape`. */
+/** The geometry of one axis, as in `convcli shape`. */
 function axis(size, kernel, stride, dilation, [before, after]) {
   const extent = dilation * (kernel - 1) + 1;
   const room = size + before + after - extent;
@@ -22,7 +22,7 @@ const AMOUNTS = {
   full: (size, extent) => [extent - 1, extent - 1],
 };
 
-/** The pads of both axes for an amount: a name, or TOP, BOTTOM, LEFT, RIGHT in fewer or all numbers. */
+/** Padding [before, after] of both axes for a name or for N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT. */
 function pads(amount, sizes, extents, strides) {
   const rule = AMOUNTS[amount];
   if (rule) return sizes.map((size, i) => rule(size, extents[i], strides[i]));
@@ -71,7 +71,7 @@ function sources(fill, { size, before, after }) {
   return found;
 }
 
-/** One channel with its border, row by row. */
+/** One channel with its padding, row by row. */
 function padded(plane, picture, axes, state) {
   const [rows, columns] = axes.map((one) => sources(state.fill, one));
   const out = new Float64Array(rows.length * columns.length);
@@ -85,7 +85,7 @@ function padded(plane, picture, axes, state) {
   return out;
 }
 
-/** Weights ready to multiply: integers over `denominator` where that is exact, else floats over 1. */
+/** Weights as integers over `denominator` if that is exact, else as floats over 1. */
 function prepared(state, picture) {
   const chosen = state.combine ? state.maps : [state.maps[state.map]];
   const maps = chosen.map((map) => map.map((weight) => Exact.times(weight, state.scale)));
@@ -117,7 +117,7 @@ function prepared(state, picture) {
   return { weights, denominator, exact, totals };
 }
 
-/** The sums of one lane and one map: every window's weights times what it reads, over all inputs; pauses at each tap. */
+/** The sums of one lane and one map over all input channels; yields at each tap. */
 function* correlate(planes, weights, axes, width) {
   const [rows, columns] = axes;
   const sums = new Float64Array(rows.output * columns.output);
@@ -141,7 +141,7 @@ function addShifted(sums, plane, weight, offset, rows, columns, width) {
   }
 }
 
-/** What joins one map's sum to those before it. */
+/** How the sum of one map is combined with those before it. */
 const JOIN = {
   l2: (value, other) => value + other * other,
   l1: (value, other) => value + Math.abs(other),
@@ -150,7 +150,7 @@ const JOIN = {
   min: (value, other) => Math.min(value, other),
 };
 
-/** Several maps as one, in place of the first. */
+/** Combine several maps in place of the first. */
 function combined(how, maps) {
   const [first, ...others] = maps;
   const signed = how === "max" || how === "min";
@@ -162,7 +162,7 @@ function combined(how, maps) {
   return first;
 }
 
-/** How many times `convolving` pauses, and how many products it adds between two of them. */
+/** How often `convolving` yields, and how many products it adds between two yields. */
 function workOf(state, picture) {
   const [rows, columns] = geometry(state, picture);
   const maps = state.combine ? state.maps.length : 1;
@@ -171,10 +171,10 @@ function workOf(state, picture) {
 }
 
 /**
- * The feature map and its pixels, in pieces that a page can stop between.
+ * Compute the feature map and its pixels; yields so that the page can stop in between.
  *
- * Returns axes, lanes of sums, each sum's meaning (`denominator`, bias), the range, the mapping with its numbers,
- * pixels by lane, how many were cut off, and whether all of it is exact.
+ * Returns axes, lanes of sums with their denominator, the range, the mapping with its numbers, the pixels of each
+ * lane, how many were clipped, and whether the arithmetic was exact.
  */
 function* convolving(state, picture) {
   const axes = geometry(state, picture);

@@ -1,8 +1,8 @@
-// From sums to pixels: which value becomes black, gray and white, with one rounding.
+// Mapping of sums to pixels, with a single rounding.
 
-const UNIT = 1e-6; // how far a sum of weights may be from a whole number and still be meant as it
+const UNIT = 1e-6; // tolerance for sums of weights of 0 and 1
 
-/** The kind of mapping that `auto` takes for these weights; while a weight is being typed, the one it took before. */
+/** The mapping that `auto` chooses for these weights; while a weight is being typed, the previous one. */
 function mappingKind(state, totals) {
   if (state.mapping !== "auto") return state.mapping;
   if (state.held) return state.held;
@@ -25,10 +25,10 @@ function extremes(lanes) {
   return [low, high];
 }
 
-/** Mid-gray of the picture's type. */
+/** Mid-gray of the image's type. */
 const middleOf = ({ black, white }) => Math.floor((black + white + 1) / 2);
 
-/** From sums to pixels as whole numbers: (A·sum + B) / C. */
+/** The mapping from sums to pixels in integers: (A·sum + B) / C. */
 function exactMapping(state, picture, { lanes, filter, kind }) {
   const ends = extremes(lanes);
   const gain = Exact.of(1, filter.denominator);
@@ -39,14 +39,14 @@ function exactMapping(state, picture, { lanes, filter, kind }) {
   return { low, high, limits, ...whole, exact: largest < LARGEST };
 }
 
-/** The mapping of a sum of these weights, with limits that are fractions, as whole numbers. */
+/** The mapping of sums of these weights with rational limits, in integers. */
 function mapped(state, picture, filter, kind, limits) {
   const { factor, offset } = exactFactor(kind, limits, picture);
   const gain = Exact.times(factor, Exact.of(1, filter.denominator));
   return wholeNumbers(gain, Exact.add(Exact.times(factor, state.bias), offset));
 }
 
-/** gain·sum + offset as (A·sum + B) / C. */
+/** gain·sum + offset as integers A, B, C of (A·sum + B) / C. */
 function wholeNumbers(gain, offset) {
   const C = lcm(gain.d, offset.d);
   const [A, B] = [gain, offset].map(({ n, d }) => Number(n * (C / d)));
@@ -72,7 +72,7 @@ function exactFactor(kind, limits, picture) {
   return { factor, offset: Exact.subtract(Exact.of(black), Exact.times(factor, low)) };
 }
 
-/** The same in floats, for roots and for weights that are no fractions of small integers. */
+/** The mapping in floats, for roots and for weights whose integers would be too large. */
 function floatMapping(state, picture, { lanes, filter, kind }) {
   const bias = Exact.number(state.bias);
   const gain = 1 / filter.denominator;
@@ -97,7 +97,7 @@ function floatMapping(state, picture, { lanes, filter, kind }) {
   return { low, high, limits, gain: factor * gain, offset: factor * bias + offset, exact: false };
 }
 
-/** Pixels by lane, and how many values lay beyond black and white. */
+/** The pixels of each lane, and how many values were clipped. */
 function painted(found, picture) {
   const { black, white } = picture;
   const magnitude = found.kind === "abs";

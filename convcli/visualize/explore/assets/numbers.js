@@ -17,7 +17,7 @@ const Exact = {
     return { n: (sign * n) / shared, d: (sign * d) / shared };
   },
 
-  /** `3`, `-0.5`, `1e-3` or `1/9`; null for anything else. */
+  /** The number of a text such as `3`, `-0.5`, `1e-3` or `1/9`; null for anything else. */
   parse(text) {
     const parts = String(text).trim().replace(/−/g, "-").split("/");
     if (parts.length > 2) return null;
@@ -25,12 +25,12 @@ const Exact = {
     return top && bottom && bottom.n !== 0n ? Exact.of(top.n * bottom.d, top.d * bottom.n) : null;
   },
 
-  /** Why `parse` gives null for a text. */
+  /** Why `parse` returns null for a text. */
   problem(text) {
     const words = text.trim();
-    if (!words) return "A number is missing.";
-    if (/^[^/]*\/\s*[+−-]?0*\.?0*$/.test(words)) return `${words} divides by 0.`;
-    return `${words} is not a number: allowed are 3, −0.5, 1e-3 and 1/9.`;
+    if (!words) return "Enter a number.";
+    if (/^[^/]*\/\s*[+−-]?0*\.?0*$/.test(words)) return `${words} divides by zero.`;
+    return `${words} is not a number; use a form such as 3, −0.5, 1e-3 or 1/9.`;
   },
 
   _decimal(text) {
@@ -50,7 +50,7 @@ const Exact = {
   less: (a, b) => a.n * b.d < b.n * a.d,
   number: (a) => Number(a.n) / Number(a.d),
 
-  /** `3`, `1/9`, or a decimal where it is exact and shorter, or as short above 1. */
+  /** A number as text: `3`, `1/9`, or a decimal if it is exact and no longer than the fraction. */
   text(a) {
     if (a.d === 1n) return `${a.n}`;
     const fraction = `${a.n}/${a.d}`;
@@ -69,10 +69,10 @@ const ONE = Exact.of(1);
 
 const LARGEST = 2 ** 53; // integers below it are exact in a double
 
-/** To nearest, ties to even; `x` is below 2^51. */
+/** Round to nearest, ties to even; `x` is below 2^51. */
 const rint = (x) => x + 6755399441055744 - 6755399441055744;
 
-/** `top / bottom` to nearest, ties to even, for whole numbers below 2^53 and bottom > 0. */
+/** `top / bottom` rounded to nearest, ties to even, for integers below 2^53 and bottom > 0. */
 function quotient(top, bottom) {
   let whole = Math.floor(top / bottom);
   let rest = top - whole * bottom;
@@ -87,14 +87,14 @@ function quotient(top, bottom) {
   return twice > bottom || (twice === bottom && whole % 2 !== 0) ? whole + 1 : whole;
 }
 
-/** A number as people read it: whole ones in full, others to `digits` digits. */
+/** A number as text: integers in full, others to `digits` digits. */
 function shown(value, digits = 6) {
   if (!Number.isFinite(value)) return String(value);
   const text = Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(digits)));
   return text.replace("-", "−");
 }
 
-/** A number to `digits` digits, with a power of ten where it is large or small. */
+/** A number to `digits` digits, with an exponent if it is large or small. */
 function shortened(value, digits) {
   const size = Math.abs(value);
   if (size && (size < 1e-3 || size >= 1e7)) {
@@ -104,7 +104,7 @@ function shortened(value, digits) {
   return shown(value, Math.max(digits, String(Math.trunc(size)).length + 1));
 }
 
-/** A fraction with its decimal where it has no short one. */
+/** A fraction as text, with its approximate decimal unless a short decimal is exact. */
 function shownExact(value) {
   const number = Exact.number(value);
   if (value.d === 1n) return shown(number);

@@ -1,18 +1,18 @@
-// The page: state, controls, and what follows from them.
+// State of the page, computation, and events.
 
 const data = JSON.parse(el("data").textContent);
 const NAMES = data.channels === 3 ? ["red", "green", "blue"] : ["gray"];
 
-let picture; // planes of values, and what black and white are
-let state; // what the fields say
-let found; // what `convolve` made of it
-let images; // both pictures, drawn once
-let pending; // what the fields say while it is still being computed
+let picture; // planes of values, and their black and white
+let state; // the settings in the fields
+let found; // the result of `convolving` for that state
+let images; // input and feature map, drawn once
+let pending; // the state that is still being computed
 
-const AT_ONCE = 3e7; // products that take a few hundredths of a second
-const SLICE = 30; // milliseconds of computing between two chances to react
+const AT_ONCE = 3e7; // products that are computed without a pause
+const SLICE = 30; // milliseconds of computing between pauses
 
-/** Undo the differences between rows and the compression. */
+/** The planes of the image, from compressed differences of rows. */
 async function unpacked({ rows, columns, channels, type, pixels }) {
   const bytes = Uint8Array.from(atob(pixels), (c) => c.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
@@ -49,9 +49,9 @@ function initial() {
 }
 
 /**
- * Take changes that make sense, compute, and show all of it; says what is wrong with others.
+ * Apply changes to the state, compute the feature map, and show it; or explain why that is not possible.
  *
- * Large kernels are computed in slices, between which the page reacts; further changes start over.
+ * Large kernels are computed in slices so that the page stays responsive; a new change starts over.
  */
 function set(changes, kernelIsOwn = false) {
   const next = copied({ ...(pending ?? state), held: null, ...changes });
@@ -63,7 +63,7 @@ function set(changes, kernelIsOwn = false) {
   return compute(work, taps * products <= AT_ONCE ? Infinity : SLICE);
 }
 
-/** Compute for so many milliseconds, go on later if that was not enough, unless something else is wanted by then. */
+/** Compute for `slice` milliseconds and continue later, unless a newer change has replaced this work. */
 function compute(work, slice) {
   if (pending !== work.next) return false;
   const begun = performance.now();
@@ -84,7 +84,7 @@ function take(next, result, milliseconds) {
   if (result.empty) {
     const [rows, columns] = result.axes;
     return say(
-      `The kernel covers ${rows.extent} × ${columns.extent}, more than the padded picture: a smaller one, or more padding.`,
+      `The kernel covers ${rows.extent} × ${columns.extent} pixels, more than the padded image. Use a smaller kernel or more padding.`,
     );
   }
   say("");
@@ -102,7 +102,7 @@ function say(words) {
   return false;
 }
 
-/** Draw everything that depends on the place of the window. */
+/** Draw everything that depends on the position of the window. */
 function show() {
   if (!found) return;
   const [rows, columns] = found.axes;
@@ -122,7 +122,7 @@ function moveTo(at) {
   show();
 }
 
-/** Whether a finger is on the window, or nearly. */
+/** Whether a touch is on the window or close to it. */
 function isNear(canvas, isInput, { clientX, clientY }) {
   const box = canvas.getBoundingClientRect();
   const scale = box.width / images[isInput ? 0 : 1].width;
@@ -148,7 +148,7 @@ function connectCanvas(canvas, isInput) {
     );
   };
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.pointerType === "touch" && !isNear(canvas, isInput, event)) return; // it may scroll the page
+    if (event.pointerType === "touch" && !isNear(canvas, isInput, event)) return; // let it scroll the page
     canvas.setPointerCapture(event.pointerId);
     dragging = true;
     follow(event);
@@ -177,12 +177,12 @@ function connectCanvas(canvas, isInput) {
   });
 }
 
-/** Slide the window over every place, row by row, until it is stopped. */
+/** Slide the window over every output, row by row, until it is stopped. */
 function play() {
   const running = el("play").getAttribute("aria-pressed") === "true";
   el("play").setAttribute("aria-pressed", String(!running));
   el("play").textContent = running ? "Play" : "Stop";
-  el("value").setAttribute("aria-live", running ? "polite" : "off"); // too quick to be read out
+  el("value").setAttribute("aria-live", running ? "polite" : "off"); // too fast for screen readers
   clearInterval(play.timer);
   if (running) return;
   play.timer = setInterval(() => {
@@ -194,7 +194,7 @@ function play() {
 
 async function start() {
   el("about").textContent = data.about;
-  if (data.box > 1) el("command-title").textContent = "The same on the command line, of the whole picture:";
+  if (data.box > 1) el("command-title").textContent = "Equivalent command, for the full image:";
   picture = await unpacked(data);
   state = initial();
   connect();
@@ -213,5 +213,5 @@ async function start() {
 
 start().catch((error) => {
   el("failure").hidden = false;
-  el("failure").textContent = `This browser cannot show the page: ${error.message}`;
+  el("failure").textContent = `This browser cannot run the page: ${error.message}`;
 });

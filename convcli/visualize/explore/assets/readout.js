@@ -1,6 +1,6 @@
-// One value in words and grids, the facts, and the command that makes the same.
+// The selected output as grids and text, the details, and the equivalent command.
 
-/** Patch, products and steps of the place. */
+/** Show patch, products and steps of the selected output. */
 function showValue() {
   const [rows, columns] = found.axes;
   const lane = found.lanes.length > 1 ? Math.max(el("channel").selectedIndex, 0) : 0;
@@ -10,7 +10,7 @@ function showValue() {
   const gray = state.channels === "gray" && found.planes.length === 3;
   const brightness = (k) => found.planes.reduce((sum, plane, i) => sum + LUMA[i] * plane[k], 0) / 1000;
   const read = gray ? brightness : (k) => found.planes[found.planes.length > 1 ? input : 0][k];
-  const shownWeights = turnedWeights();
+  const shownWeights = rotatedWeights();
   const cells = [];
   for (let i = 0; i < rows.kernel; i++) {
     for (let j = 0; j < columns.kernel; j++) {
@@ -41,9 +41,9 @@ function showValue() {
   el("patch").caption.textContent =
     `patch${NAMES.length > 1 ? `, ${gray ? "brightness" : NAMES[input]}` : ""}`;
   el("legend").textContent = cells.some((cell) => cell.padding)
-    ? `Dashed cells are padding, ${state.fill === "constant" ? `filled with ${state.constant}` : `filled by ${state.fill}`}.`
+    ? `Dashed cells are padding (${state.fill === "constant" ? state.constant : state.fill}).`
     : Math.max(state.rows, state.columns) > 15
-      ? `${state.rows} × ${state.columns} cells are too many to show here.`
+      ? `Kernels above 15 × 15 are not shown as grids.`
       : "";
   const steps = stepsOf(cells, lane, where);
   showSteps(steps);
@@ -51,7 +51,7 @@ function showValue() {
     `Row ${state.at[0]}, column ${state.at[1]}: ${steps.map((s) => `${s.name} ${s.how} = ${s.value}`).join("; ")}`;
 }
 
-const turnedWeights = () => (state.flip ? [...state.maps[state.map]].reverse() : state.maps[state.map]);
+const rotatedWeights = () => (state.flip ? [...state.maps[state.map]].reverse() : state.maps[state.map]);
 
 const lines = (cells) =>
   Array.from({ length: state.rows }, (_, i) => cells.slice(i * state.columns, (i + 1) * state.columns));
@@ -62,7 +62,7 @@ function stepsOf(cells, lane, where) {
   const sum = cells.reduce((total, cell) => total + cell.product, 0);
   const several = state.combine && state.maps.length > 1;
   const partial = state.channels === "sum" && found.planes.length > 1;
-  const how = partial ? "of this channel's products" : "of the products";
+  const how = partial ? "of the products of this channel" : "of the products";
   if (!several) steps.push({ name: "sum", how, value: shown(sum) });
   else
     for (const [m, map] of state.maps.entries()) {
@@ -76,9 +76,9 @@ function stepsOf(cells, lane, where) {
     steps.push({
       name: "combined",
       how: {
-        l2: "√ of the squares' sum",
-        l1: "sum of magnitudes",
-        linf: "largest magnitude",
+        l2: "√ of the sum of squares",
+        l1: "sum of absolute values",
+        linf: "largest absolute value",
         max: "maximum",
         min: "minimum",
       }[state.combine],
@@ -87,7 +87,7 @@ function stepsOf(cells, lane, where) {
   else if (partial)
     steps.push({
       name: "all channels",
-      how: "added",
+      how: "sum over channels",
       value: total ? shownExact(total) : shown(lanes[lane][where]),
     });
   let value = total ? Exact.times(total, state.scale) : null;
@@ -112,10 +112,10 @@ function mappingText(kind) {
   const [low, high] = found.limits.map((limit) => shown(number(limit)));
   const middle = middleOf(picture);
   return {
-    clip: `rounded, between ${shown(black)} and ${white}`,
-    abs: `magnitude, rounded, at most ${white}`,
+    clip: `rounded, clipped to ${shown(black)} … ${white}`,
+    abs: `absolute value, rounded, at most ${white}`,
     signed: `${middle} + ${white - middle} · v / ${high}, rounded`,
-    stretch: `from ${low} … ${high} to ${shown(black)} … ${white}, rounded`,
+    stretch: `${low} … ${high} → ${shown(black)} … ${white}, rounded`,
   }[kind];
 }
 
@@ -130,7 +130,7 @@ function facts() {
   return [
     [
       "operation",
-      state.flip ? "convolution: the kernel is turned by 180°" : "cross-correlation, as layers compute it",
+      state.flip ? "convolution (kernel rotated by 180°)" : "cross-correlation, as in neural networks",
     ],
     ["rows", formula(rows)],
     ["columns", formula(columns)],
@@ -138,7 +138,7 @@ function facts() {
     ["range", `${shown(number(low))} … ${shown(number(high))} before the mapping`],
     ["mapping", `${kind}: ${mappingText(kind)}`],
     ["saturated", `${below} below and ${above} above of ${height * width * colors} values`],
-    ["arithmetic", exact ? "exact: whole numbers, rounded once" : "floating point: rounded on the way"],
+    ["arithmetic", exact ? "exact integers, rounded once" : "floating point"],
     [
       "cost",
       `${products.toLocaleString("en").replaceAll(",", " ")} multiply-adds in ${found.milliseconds.toFixed(0)} ms here`,
@@ -150,7 +150,7 @@ const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replac
 
 const both = ([rows, columns]) => (rows === columns ? `${rows}` : `${rows},${columns}`);
 
-/** The preset whose weights are those that are shown: of a set that is not combined, a kernel of its own. */
+/** The preset with the weights that are shown: for a bank that is not combined, a preset of a single kernel. */
 function shownPreset() {
   const states = data.presets.map(kernelState);
   const named = states.find(({ kernel }) => kernel === state.kernel);
@@ -162,7 +162,7 @@ function shownPreset() {
   );
 }
 
-/** The command that makes the same picture. */
+/** The command that writes the same image. */
 function command() {
   const own = () => {
     const weights = state.maps[state.map];
@@ -171,7 +171,7 @@ function command() {
       .join("; ");
   };
   const preset = shownPreset();
-  if (!preset && state.combine) return "(a changed set has no command)";
+  if (!preset && state.combine) return "(no command: the bank was edited)";
   const words = ["convcli", "apply", quoted(data.source), "--kernel", quoted(preset ? preset.kernel : own())];
   const scale = preset ? Exact.over(state.scale, preset.scale) : state.scale;
   if (scale.n !== scale.d) words.push("--scale", Exact.text(scale));

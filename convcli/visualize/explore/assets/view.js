@@ -1,9 +1,9 @@
-// Drawing: pictures with the window, grids, steps, facts.
+// Drawing: images with the window, grids, steps, and details.
 
 const el = (id) => document.getElementById(id);
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** A canvas of native size that holds lanes of values as grays or colors. */
+/** A canvas with one pixel for each value of one gray lane or of three color lanes. */
 function native(lanes, rows, columns, { black, white }) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [columns, rows];
@@ -20,7 +20,7 @@ function native(lanes, rows, columns, { black, white }) {
   return canvas;
 }
 
-/** CSS pixels a picture pixel, so that both pictures fit beside each other, or below on narrow screens. */
+/** CSS pixels per image pixel at which input and feature map fit beside each other, or stacked on narrow screens. */
 function scaleFor(input, map) {
   const figure = el("input").parentElement.getBoundingClientRect().width;
   const [wide, high] = [Math.max(input.width, map.width), Math.max(input.height, map.height)];
@@ -28,7 +28,7 @@ function scaleFor(input, map) {
   return fit >= 1 ? Math.max(Math.floor(fit * 4) / 4, 1) : fit;
 }
 
-/** Draw a picture at a scale; returns the context, in units of picture pixels. */
+/** Draw an image at a scale; returns the context, in units of image pixels. */
 function draw(canvas, image, scale) {
   const ratio = window.devicePixelRatio || 1;
   canvas.style.width = `${image.width * scale}px`;
@@ -42,7 +42,7 @@ function draw(canvas, image, scale) {
   return context;
 }
 
-/** A frame that shows on any ground: the accent between two dark lines. */
+/** An outline that is visible on any background: the accent color between two dark lines. */
 function outline(context, x, y, width, height, scale) {
   const line = Math.max(2.5 / scale, 0.03);
   context.strokeStyle = "rgb(0 0 0 / 70%)";
@@ -62,7 +62,7 @@ const mapValues = () => {
   return found.lanes[0].map((sum) => sum / found.filter.denominator + bias);
 };
 
-/** Numbers in the cells, on the grays of `pixels`. */
+/** Write numbers in the cells, readable on the grays of `pixels`. */
 function numbers(context, values, pixels, rows, columns, range) {
   context.textAlign = "center";
   context.textBaseline = "middle";
@@ -74,7 +74,7 @@ function numbers(context, values, pixels, rows, columns, range) {
   }
 }
 
-/** The input with its border, a veil over padding, the window and its cells. */
+/** Draw the input with its padding under a veil, and the window. */
 function drawInput(found, picture, at, scale, image) {
   const context = draw(el("input"), image, scale);
   const [rows, columns] = found.axes;
@@ -112,12 +112,12 @@ function drawMap(found, picture, at, scale, image) {
   const written = numbered(scale) && found.pixels.length === 1;
   const [pixels] = found.pixels;
   if (written) numbers(context, mapValues(), pixels, image.height, image.width, picture);
-  el("map-size").textContent = `${image.height} × ${image.width}${written ? " · values, shaded as pixels" : ""}`;
+  el("map-size").textContent = `${image.height} × ${image.width}${written ? " · values on the gray of their pixels" : ""}`;
   const side = Math.max(1, 7 / scale);
   outline(context, at[1] + 0.5 - side / 2, at[0] + 0.5 - side / 2, side, side, scale);
 }
 
-/** A row for each line of cells; each cell is {text, style, padding} or an element. */
+/** Fill a table; each cell is {text, style, padding}. */
 function fillTable(table, rows) {
   table.classList.toggle("large", rows[0].length > 7);
   table.tBodies[0].replaceChildren(
@@ -147,7 +147,7 @@ const tint = (value, most) => {
   };
 };
 
-/** A gray cell with writing that can be read on it. */
+/** The style of a gray cell with readable text. */
 const grayCell = (value, { black, white }) => {
   const level = Math.min(Math.max(Math.round(((value - black) / (white - black)) * 255), 0), 255);
   return { background: `rgb(${level} ${level} ${level})`, color: level > 127 ? "#000" : "#fff" };
@@ -193,7 +193,7 @@ function showFacts(pairs) {
   );
 }
 
-/** The output size with its numbers, as the report writes it. */
+/** The formula of the output size with its numbers, as in the report. */
 function formula({ size, before, after, kernel, dilation, extent, stride, output, remainder }) {
   const covers = dilation === 1 ? `${extent}` : `(${dilation}·(${kernel} − 1) + 1)`;
   return `floor((${size} + ${before} + ${after} − ${covers}) / ${stride}) + 1 = ${output}, remainder ${remainder}`;
