@@ -18,7 +18,7 @@ _FLOAT_SLACK: Final = 1e-4
 
 
 def choose_arithmetic(problem: Problem) -> Arithmetic:
-    """The narrowest integers that provably hold every sum, or floats where there are none."""
+    """The narrowest integer type that provably holds every sum; a float type if there is none."""
     refusal = _inexact(problem)
     if not refusal:
         bounds = problem.filter.bounds(*problem.span)
@@ -34,7 +34,7 @@ def choose_arithmetic(problem: Problem) -> Arithmetic:
 
 
 def _needs_double(problem: Problem) -> bool:
-    """Whether float32 would lose more than its rounding: wide or exact inputs, or numbers near its end."""
+    """Whether float32 would lose more than its rounding: wide or exact inputs, or numbers near its limit."""
     whole = problem.dtype.kind != "f"
     wide = problem.dtype == np.float64 or (whole and (problem.dtype.itemsize >= 4 or problem.filter.exact))
     largest = max(float(np.abs(problem.filter.weights).max()), abs(problem.fill.value))
@@ -42,15 +42,15 @@ def _needs_double(problem: Problem) -> bool:
 
 
 def _inexact(problem: Problem) -> str:
-    """Why the sums cannot be exact integers; empty where they can."""
+    """Why the sums cannot be exact integers; empty if they can."""
     if problem.dtype.kind == "f":
-        return f"the values are {problem.dtype}"
+        return f"the input is {problem.dtype}"
     if problem.dtype.itemsize == 8:
         return f"{problem.dtype} values may not fit once multiplied"
     if not problem.filter.exact:
         return "the weights are not fractions of small integers"
     if not float(problem.fill.value).is_integer():
-        return f"the fill {problem.fill} is no whole number"
+        return f"the fill {problem.fill} is not an integer"
     return ""
 
 
@@ -64,6 +64,6 @@ def _float_bounds(problem: Problem) -> tuple[tuple[float, float], ...]:
 
 
 def result_dtype(dtype: DType) -> DType:
-    """The type of a feature map nobody chose one for: float64 for 64-bit floats and wide integers."""
+    """The default type of a feature map: float64 for float64 and integers from 32 bits on, else float32."""
     wide = dtype.itemsize == 8 or (dtype.kind in "iu" and dtype.itemsize >= 4)
     return np.dtype(np.float64 if wide else np.float32)

@@ -1,7 +1,7 @@
-"""The question and the decision, as values: a Problem, and the Plan that answers it.
+"""A convolution to compute, as a `Problem`, and how it will be computed, as a `Plan`.
 
-Both are made from shapes, types and the kernel alone, never from pixels, so that a plan can be printed
-before anything is read.
+Both are made from shapes, types and the kernel alone, never from pixels: a plan can be printed before any
+pixel is read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Problem:
     """One convolution of an array (batch, depth, rows, columns, channels, lanes).
 
     ``channels`` are summed, as a layer does, in ``groups``; ``lanes`` are filtered alike, each by itself,
-    as the colors of a picture are. The result is (batch, depth, rows, columns, maps, lanes).
+    as the colors of an image are. The result is (batch, depth, rows, columns, maps, lanes).
     """
 
     axes: tuple[Axis, Axis, Axis]
@@ -33,10 +33,11 @@ class Problem:
     groups: int = 1
     double: bool = False
     outside: tuple[float, ...] = ()
-    """What a constant fill is in each lane, where they differ."""
+    """The constant fill of each lane, where lanes differ; empty otherwise."""
 
     @property
     def depth(self) -> Axis:
+        """The first axis; of size 1 for images."""
         return self.axes[0]
 
     @property
@@ -70,15 +71,15 @@ class Problem:
 
 @frozen(eq=False)
 class Arithmetic:
-    """The number type of the sums, and what is known of them.
+    """The number type of the sums, and what is known about them.
 
     Attributes:
         dtype: type of the sums and the weights, and of the loaded pixels unless ``loaded`` says otherwise.
         filter: the filter in that arithmetic: integers, or floats.
         bounds: per map, the range that the sums can have; infinite where unknown.
         exact: whether the sums are exact integers (over the filter's denominator), in whatever type.
-        reason: why this type.
-        loaded: a narrower type for the pixels, where a method's first sums need no more.
+        reason: why this type was chosen.
+        loaded: a narrower type for the pixels, if a method's first sums need no more.
     """
 
     dtype: DType
@@ -91,7 +92,7 @@ class Arithmetic:
 
 @frozen(eq=False)
 class Outcome:
-    """What the engine hands on, once maps are combined: per map, its bounds and its meaning as a value."""
+    """The sums after maps are combined: their type, and per map their bounds and their meaning as values."""
 
     dtype: DType
     bounds: tuple[tuple[float, float], ...]
@@ -100,25 +101,34 @@ class Outcome:
 
     @property
     def maps(self) -> int:
+        """Number of maps."""
         return len(self.bounds)
 
 
 @frozen
 class Candidate:
-    """A method that was considered: its cost in nanoseconds a value and thread, or why it refused."""
+    """A method that was considered: its cost, in nanoseconds per value, or why it cannot be used."""
 
     method: str
     cost: float | None = None
     refusal: str = ""
 
     def __str__(self) -> str:
-        answer = f"refused: {self.refusal}" if self.cost is None else f"{self.cost:.2f} ns a value"
+        answer = f"not applicable: {self.refusal}" if self.cost is None else f"{self.cost:.2f} ns a value"
         return f"{self.method:<10} {answer}"
 
 
 @frozen(eq=False)
 class Plan:
-    """How a feature map will be computed; the engine only obeys."""
+    """How a feature map will be computed.
+
+    Attributes:
+        outcome: what the engine hands to consumers.
+        method: a name of `methods.registry.NAMES`.
+        height, width: output rows and columns of a strip.
+        threads: number of workers.
+        candidates: every method that was considered.
+    """
 
     problem: Problem
     arithmetic: Arithmetic
@@ -129,20 +139,20 @@ class Plan:
     threads: int
     candidates: tuple[Candidate, ...]
     borders: Pair = (0, 0)
-    """Columns at the left and right that are strips of their own, so that the others need no copy."""
+    """Columns at the left and right edges that are strips of their own, so that the others need no copy."""
     backend: str = "threads"
     """What executes the plan (`backends.registry`)."""
 
     def strips(self) -> list[Strip]:
-        """The output of one depth position, cut; border columns, where they are apart, in tall strips."""
+        """The strips of one depth position; separate border columns are tall strips at the end."""
         rows, columns = (0, self.problem.rows.output), self.problem.columns.output
         left, right = self.borders
-        found = list(strips(rows, (left, columns - right), self.height, self.width))
+        parts = list(strips(rows, (left, columns - right), self.height, self.width))
         for edge in ((0, left), (columns - right, columns)):
             if edge[0] < edge[1]:
                 height = self.height * max(self.width // (edge[1] - edge[0]), 1)
-                found += strips(rows, edge, height, self.width)
-        return found
+                parts += strips(rows, edge, height, self.width)
+        return parts
 
     @property
     def summary(self) -> str:

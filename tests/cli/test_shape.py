@@ -173,10 +173,10 @@ def test_plan_prints_every_method_with_its_cost_or_refusal(run):
     text = run("plan", "4000x6000", "--kernel", "sharpen").text
     assert text.startswith("shift in int16 (exact), strips of ")
     assert "sums lie in -1020 … 1275, which int16 holds exactly" in text
-    assert "separable  refused: the kernel has a rank above 1 (map 0)" in text
+    assert "separable  not applicable: the kernel has rank above 1 (map 0)" in text
     assert "→ shift" in text
     assert all(name in text for name in NAMES)
     report = json.loads(run("plan", "400x600x3", "-k", "box31", "--depth", "16", "--report", "json").text)
     assert (report["method"], report["dtype"], report["exact"]) == ("box", "uint32", True)
-    assert "float32: the values are float32" in run("plan", "9x9", "-k", "box3", "--depth", "float").text
+    assert "float32: the input is float32" in run("plan", "9x9", "-k", "box3", "--depth", "float").text
     assert "cannot be used here" in run("plan", "99x99", "-k", "sharpen", "--method", "box").err

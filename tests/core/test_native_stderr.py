@@ -103,7 +103,7 @@ def test_a_worker_that_dies_says_why(tmp_path):
         before="made = job._made",
     )
     assert process.wait(60) == 1
-    line = f"convcli: {tmp_path}/b.png: its worker ended with code 1: no memory left\n"
+    line = f"convcli: {tmp_path}/b.png: its worker process exited with code 1: no memory left\n"
     assert process.communicate()[1].decode() == line
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.box3.png", "c.box3.png"]
 

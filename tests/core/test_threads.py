@@ -89,7 +89,7 @@ def test_what_a_thread_raises_is_told_by_who_waits():
 @pytest.mark.parametrize(
     ("allowed", "code", "told"),
     [
-        (0, 2, "convcli: no worker process can be started: Resource temporarily unavailable\n"),
+        (0, 2, "convcli: cannot start a worker process: Resource temporarily unavailable\n"),
         (1, 0, ""),
     ],
 )

@@ -39,7 +39,7 @@ class Box(Method):
         if not (weights == weights.flat[0]).all() or not weights.any():
             return "the weights are not all equal"
         if problem.columns.stride > 1:
-            return "a stride across the columns skips most of what doubling shares"
+            return "a column stride skips most of what doubling shares"
         if not narrow.exact:
             return Workload(problem, narrow)
         low, high = (end * problem.columns.kernel for end in problem.span)

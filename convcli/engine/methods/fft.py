@@ -48,7 +48,7 @@ class Fft(Method):
 
     def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         if any(axis.stride > 1 for axis in problem.axes):
-            return "a stride throws away most of what a transform computes"
+            return "a stride discards most of what a transform computes"
         planes = narrow.filter.weights[:, 0, 0].size
         if planes > MOST_PLANES:
             return f"{planes} planes of weights; allowed: up to {MOST_PLANES}"
@@ -107,8 +107,8 @@ def _exact(problem: Problem, narrow: Arithmetic) -> Workload | str:
     planes = narrow.filter.kernel[0] * narrow.filter.inputs
     bound = most * sqrt(rows * columns * planes) * norm * loss(rows * columns) * 2.0**-53
     if bound >= 0.25:
-        return f"its rounding may reach {bound:.2g}, so that exact integers are not certain"
-    reason = f"float64 transforms err by {bound:.1g} at most, so rounding gives the exact integers"
+        return f"its rounding error may reach {bound:.2g}, so exact integers are not guaranteed"
+    reason = f"float64 transforms are off by at most {bound:.1g}, so rounding gives the exact integers"
     return Workload(problem, replace(narrow, dtype=np.dtype(np.float64), reason=reason))
 
 

@@ -27,9 +27,9 @@ def in_floats(problem: Problem, narrow: Arithmetic) -> Arithmetic | str:
     largest = magnitude(problem, narrow)
     for dtype, limit in _EXACT:
         if largest <= limit:
-            reason = f"products of up to {largest:.3g} in all, which {dtype} adds exactly"
+            reason = f"products add up to at most {largest:.3g}, which {dtype} holds exactly"
             return replace(narrow, dtype=dtype, reason=reason)
-    return f"products of up to {largest:.3g} in all, more than float64 adds exactly"
+    return f"products add up to as much as {largest:.3g}, more than float64 holds exactly"
 
 
 def magnitude(problem: Problem, narrow: Arithmetic) -> int:

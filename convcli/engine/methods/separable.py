@@ -28,12 +28,12 @@ class Separable(Method):
         work = Workload(problem, narrow)
         depth, rows, columns = work.filter.kernel
         if rows == 1 or columns == 1:
-            return "one row or one column: nothing to separate"
+            return "the kernel has a single row or column"
         planes = depth * work.filter.inputs * work.filter.maps
         if planes > MOST_PLANES:
-            return f"{planes} planes of weights; factors are looked for in up to {MOST_PLANES}"
+            return f"{planes} planes of weights; allowed: up to {MOST_PLANES}"
         missing = [place for place, factors in work.filter.factors.items() if factors is None]
-        return f"the kernel has a rank above 1 (map {missing[0][2]})" if missing else work
+        return f"the kernel has rank above 1 (map {missing[0][2]})" if missing else work
 
     def cost(self, work: Workload) -> float:
         cost = 0.0
