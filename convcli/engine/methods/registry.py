@@ -1,8 +1,8 @@
 """Every method by name.
 
-A new method is a module of this package that defines ``METHOD``, and one name below. The planner, the plan's
-listing, ``--method`` with its help, messages and completion, and the man page follow from `NAMES`, which is
-known without importing NumPy.
+A new method is a module of this package that defines ``METHOD``, and one name below. The planner, its listing
+and its messages follow from `NAMES`, which is known without importing NumPy; the help of ``--method``, its
+completion and the man page are generated from them (``python -m tools.generate``).
 """
 
 from __future__ import annotations
