@@ -38,7 +38,8 @@ def test_every_file_of_the_tree_is_in_the_wheel(wheel):
 def installed(wheel, tmp_path_factory) -> Path:
     """A folder into which the wheel alone is installed."""
     prefix = tmp_path_factory.mktemp("installed")
-    words = ["install", "-q", "--no-deps", "--no-index", "--no-compile", "--prefix", prefix, wheel]
+    apart = ["--ignore-installed", "--prefix", prefix]  # else pip would uninstall what is installed here
+    words = ["install", "-q", "--no-deps", "--no-index", "--no-compile", *apart, wheel]
     subprocess.run([sys.executable, "-m", "pip", *map(str, words)], check=True)
     return prefix
 
