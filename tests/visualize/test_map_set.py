@@ -361,11 +361,11 @@ def test_several_kernels_combine_as_a_set(run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--sheet", "--figure"), "--sheet and --figure are two ways"),
+        (("--sheet", "--figure"), "--sheet and --figure cannot be combined"),
         (("--sheet", "--map", "raw"), "--map raw keeps values, not pixels to display"),
         (("--figure", "--depth", "16"), "sheets, figures and terminals show 8 bits"),
         (("--sheet", "--stack"), "--stack cannot be combined with --sheet"),
-        (("--stack", "--combine", "l2"), "--stack keeps maps apart, --combine l2 makes one"),
+        (("--stack", "--combine", "l2"), "--stack keeps the maps and --combine l2 merges them"),
         (("--figure", "-k", "laws:stack"), "a figure of 26 maps; allowed: up to 12"),
         (("--sheet", "-o", "x.xyz"), "unknown suffix"),
         (("--stack", "-k", "random:3x3x3x2,seed=1"), "are no bank of planes"),
