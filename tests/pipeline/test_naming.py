@@ -55,6 +55,7 @@ def test_from_a_template_to_paths(spec, format_name, source, maps, paths):
         ("out/", None, "png", BYTES, "png", ""),
         ("out/", None, "jpeg", BYTES, "jpeg", ""),
         ("out/", None, "jpeg", RGBA, "png", "written as png: jpeg cannot hold RGBA, 8-bit"),
+        ("out/", None, "gif", RGBA, "png", "written as png: gif cannot hold RGBA, 8-bit without loss"),
         ("out/", None, "png", FLOATS, "tiff", "written as tiff: png cannot hold gray, float32"),
         ("out/", None, "heif", RGBA, "png", "written as png: heif cannot hold RGBA, 8-bit"),
         ("out/", "npy", "png", BYTES, "npy", ""),
