@@ -12,7 +12,6 @@ from convcli.formats.calibration import Axes, Ground
 from convcli.formats.header import Metadata, Timing
 from convcli.formats.metadata import listed
 from convcli.formats.registry import FORMATS
-from tests.batch.test_batch import batch
 from tests.conftest import ROOT, SAMPLES
 
 SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
@@ -67,14 +66,14 @@ def test_the_page_lists_every_format_and_all_metadata():
     assert rows["`metadata`"] == {name for name, _ in listed(everything)}
 
 
-def test_manifests_keep_to_the_schema(tmp_path):
+def test_manifests_keep_to_the_schema(run, tmp_path):
     """Rows of results and of failures are valid, and every key is described here and on the page."""
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     page = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
     (tmp_path / "bad.png").write_bytes(b"no picture")
     inputs = SAMPLES / "scene.png", tmp_path / "bad.png"
-    ran = batch(*inputs, tmp_path / "out", "-k", "box3", "--report", "-")
-    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    ran = run("batch", *inputs, tmp_path / "out", "-k", "box3", "--report", "-")
+    lines = [json.loads(line) for line in ran.text.splitlines()]
     for row, kind in zip(lines, ("manifest", "row", "failure"), strict=True):
         jsonschema.validate(row, {**SCHEMA, "anyOf": [{"$ref": f"#/$defs/{kind}"}]})
         jsonschema.validate(row, SCHEMA)
