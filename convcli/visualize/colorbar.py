@@ -1,4 +1,4 @@
-"""Which value has which color: a bar beside a feature map, with numbers."""
+"""Color bars: which color a value of a feature map has, with numbers."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from convcli.visualize.scene import FAINT, FRAME, Item, Line, PlacedImage, Recta
 from convcli.visualize.text import width
 
 BAR_HEIGHT: Final = 32
-"""Pixels that a level bar takes with its numbers, and those in which an upright one is broad."""
+"""Height of a horizontal bar with its numbers, in pixels."""
 
 _THICK: Final = 12
 _TICK: Final = 4
-_SMALL: Final = 12  # points
-_SPACE: Final = 10  # pixels between numbers, at least
-_MOST: Final = 7  # numbers at a bar or an axis
+_SMALL: Final = 12  # font size
+_SPACE: Final = 10  # smallest space between numbers, in pixels
+_MOST: Final = 7  # largest number of numbers at a bar
 _WHITE: Final = 255
-_PLAIN: Final = 10**PLAIN_DIGITS  # values from here on have exponents
+_PLAIN: Final = 10**PLAIN_DIGITS  # larger values have exponents
 
 
 @frozen
 class ColorBar:
-    """What the pixels of 8 bits mean.
+    """The meaning of the pixels of a map.
 
     Attributes:
         mapping: with the range that it used.
-        white: the value that is white where the mapping is ``clip`` or ``abs``.
-        colormap: of `colormaps.COLORMAPS`.
+        white: the value of white if the mapping is ``clip`` or ``abs``.
+        colormap: one of `colormaps.COLORMAPS`.
     """
 
     mapping: Mapping
@@ -47,13 +47,13 @@ class ColorBar:
 
     @property
     def ends(self) -> tuple[Number, Number]:
-        """The lowest and the highest value."""
+        """The lowest and the highest value of the bar."""
         if self.mapping.low is None or self.mapping.high is None:
             return Fraction(0), exact(self.white)
         return self.mapping.low, self.mapping.high
 
     def pixels(self, values: Array) -> Array:
-        """What values of that range are mapped to, 0 to 255."""
+        """The pixels, 0 to 255, of values in the range of the bar."""
         low, high = map(float, self.ends)
         if self.mapping.kind == "signed":
             gain, offset = (DIVERGING_MIDDLE - 1) / (high or 1), float(DIVERGING_MIDDLE)
@@ -63,37 +63,40 @@ class ColorBar:
         return np.rint(values * gain + offset).clip(0, _WHITE).astype(np.uint8)
 
     def colors(self, length: int) -> Array:
-        """(length, 3): those of evenly spaced values, the lowest first."""
+        """(length, 3) of uint8: the colors of evenly spaced values, the lowest first."""
         low, high = map(float, self.ends)
         return color_table(self.colormap)[self.pixels(np.linspace(low, high, length))]
 
     def numbers(self, length: int, size: Callable[[str], float], end: float = 1) -> list[tuple[int, str]]:
-        """Pixels from the lowest value, and what stands there: both ends, and round numbers between them.
+        """The numbers at a bar of ``length`` pixels: both ends, and round numbers between them.
 
-        They are multiples of one step, the smallest at which all keep clear of each other; the one next to an
-        end gives way to it.
+        The round numbers are multiples of the smallest step at which they do not overlap; one that would
+        overlap an end is left out.
 
         Args:
-            size: pixels along the bar that a number takes.
-            end: the share of a number at an end that lies within the bar.
+            size: the length that a number takes along the bar, in pixels.
+            end: the part of a number at an end that lies within the bar, from 0 to 1.
+
+        Returns:
+            For each number the pixels from the lowest value, and its text.
         """
         low, high = map(float, self.ends)
         first, last = map(axis_text, self.ends)
         if low == high:
             return [(0, first)]
-        wanted = _signed(size) if low == -high else size
-        free = end * wanted(first) + _SPACE / 2, length - 1 - end * wanted(last) - _SPACE / 2
+        extent = _signed(size) if low == -high else size
+        free = end * extent(first) + _SPACE / 2, length - 1 - end * extent(last) - _SPACE / 2
         for most in range(_MOST, 0, -1):
             values = round_numbers(low, high, most)
-            inner = [_Tick.of(value, low, high, length, wanted) for value in values if low < value < high]
-            if kept := _regular(inner, free, (low not in values, high not in values)):
-                return [(0, first), *((tick.place, tick.text) for tick in kept), (length - 1, last)]
+            inner = [_Tick.of(value, low, high, length, extent) for value in values if low < value < high]
+            if ticks := _regular(inner, free, (low not in values, high not in values)):
+                return [(0, first), *((tick.place, tick.text) for tick in ticks), (length - 1, last)]
         return [(0, first), (length - 1, last)]
 
 
 @frozen
 class _Tick:
-    """A number at a bar, and how many pixels to both sides it takes with the space beside it."""
+    """A number at a bar, with half its width including the space around it, in pixels."""
 
     place: int
     text: str
@@ -107,34 +110,35 @@ class _Tick:
 
 
 def _signed(size: Callable[[str], float]) -> Callable[[str], float]:
-    """As if all numbers had a sign, so that what gives way below 0 gives way above it."""
+    """The size of a number with a minus sign, so that numbers above and below 0 are left out alike."""
     return lambda text: size("−" + text.removeprefix("−"))
 
 
 def _regular(
-    ticks: list[_Tick], free: tuple[float, float], may_lose: tuple[bool, bool]
+    ticks: list[_Tick], free: tuple[float, float], may_omit: tuple[bool, bool]
 ) -> list[_Tick] | None:
-    """Those within ``free``, where they keep clear of each other and at most the outermost ones are lost."""
-    kept = [tick for tick in ticks if free[0] <= tick.place - tick.half and tick.place + tick.half <= free[1]]
-    close = any(after.place - before.place < before.half + after.half for before, after in pairwise(kept))
-    if close or not kept:
+    """The ticks within ``free``; None if they overlap, or if more than the outermost ones do not fit."""
+    first, last = free
+    fitting = [tick for tick in ticks if first <= tick.place - tick.half and tick.place + tick.half <= last]
+    close = any(after.place - before.place < before.half + after.half for before, after in pairwise(fitting))
+    if close or not fitting:
         return None
-    lost = ticks.index(kept[0]), len(ticks) - 1 - ticks.index(kept[-1])
-    return kept if lost[0] <= may_lose[0] and lost[1] <= may_lose[1] else None
+    omitted = ticks.index(fitting[0]), len(ticks) - 1 - ticks.index(fitting[-1])
+    return fitting if omitted[0] <= may_omit[0] and omitted[1] <= may_omit[1] else None
 
 
 def text_width(text: str) -> float:
-    """Pixels that a number at a level bar takes."""
+    """Width of a number at a horizontal bar, in pixels."""
     return width(text, _SMALL)
 
 
 def min_length(bar: ColorBar) -> int:
-    """Pixels of a level bar whose ends have room for their numbers."""
+    """Smallest length of a horizontal bar at which the numbers of its ends fit."""
     return math.ceil(sum(text_width(axis_text(end)) for end in bar.ends)) + 2 * _SPACE
 
 
 def horizontal(bar: ColorBar, place: tuple[int, int], length: int) -> Iterator[Item]:
-    """A bar from left to right, its numbers below it, of `BAR_HEIGHT` pixels in all."""
+    """A bar from left to right with its numbers below it, `BAR_HEIGHT` pixels high."""
     left, top = place
     colors = np.repeat(bar.colors(length)[None], _THICK, 0)
     yield Rectangle((left - 1, top - 1), length + 2, _THICK + 2, outline=FRAME)
@@ -147,29 +151,29 @@ def horizontal(bar: ColorBar, place: tuple[int, int], length: int) -> Iterator[I
 
 
 def vertical(bar: ColorBar, place: tuple[int, int], length: int) -> Iterator[Item]:
-    """A bar from the bottom up, its numbers at its right."""
+    """A bar from bottom to top with its numbers to its right."""
     left, top = place
     colors = np.repeat(bar.colors(length)[::-1, None], _THICK, 1)
     yield Rectangle((left - 1, top - 1), _THICK + 2, length + 2, outline=FRAME)
     yield PlacedImage(place, colors)
-    for at, text in _upright_numbers(bar, length):
+    for at, text in _vertical_numbers(bar, length):
         height = top + length - 1 - at
         yield Line((left + _THICK + 1, height), (left + _THICK + _TICK, height))
         yield Text((left + _THICK + _TICK + 4, height + 4), text, _SMALL, FAINT)
 
 
-def _upright_numbers(bar: ColorBar, length: int) -> list[tuple[int, str]]:
+def _vertical_numbers(bar: ColorBar, length: int) -> list[tuple[int, str]]:
     return bar.numbers(length, lambda _: _SMALL, end=0.5)
 
 
 def vertical_width(bar: ColorBar, length: int) -> int:
     """Pixels across that `upright` takes."""
-    widest = max(width(text, _SMALL) for _, text in _upright_numbers(bar, length))
+    widest = max(width(text, _SMALL) for _, text in _vertical_numbers(bar, length))
     return _THICK + _TICK + 4 + math.ceil(widest)
 
 
 def round_numbers(low: float, high: float, most: int) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten within a range, at most so many."""
+    """Multiples of 1, 2 or 5 times a power of ten between low and high, at most ``most``."""
     if not low < high:
         return []
     minimum = (high - low) / most
@@ -180,5 +184,5 @@ def round_numbers(low: float, high: float, most: int) -> list[float]:
 
 
 def exact(value: float) -> Fraction:
-    """The fraction that a decimal number is meant as."""
+    """The decimal number of up to 12 digits that is nearest to a float, as a fraction."""
     return Fraction(f"{value:.12g}")

@@ -24,44 +24,45 @@ from convcli.visualize.scene import FAINT, INK, Item, Line, Polygon, Scene, Text
 from convcli.visualize.text import width
 
 MOST: Final = 12
-"""Maps of one figure."""
+"""Largest number of maps in one figure."""
 
 _MARGIN: Final = 28
 _ARROW: Final = 36  # between the columns
-_AXIS: Final = 40  # left of a picture, for the numbers of its rows
-_UNDER: Final = 24  # below it, for those of its columns
-_HEAD: Final = 50  # above it: a name and a line of facts
-_BESIDE: Final = 14  # from a map to its bar
-_LEAST: Final = 150  # of a column, for its words
+_AXIS: Final = 40  # left of an image, for its row numbers
+_UNDER: Final = 24  # below it, for its column numbers
+_HEAD: Final = 50  # above it, for a name and a line of facts
+_BESIDE: Final = 14  # between a map and its color bar
+_LEAST: Final = 150  # width of a column, for its text
 _ROWS: Final = 36  # between one map and the next
 _LEAST_BAR: Final = 64
-_TITLE: Final = 17  # points
+_TITLE: Final = 17  # font size
 _SMALL: Final = 12
 _TICK: Final = 4
 _TICKS: Final = 6
-_APART, _CLOSE = 36, 20  # pixels between round numbers, and between those of every pixel
+_APART, _CLOSE = 36, 20  # pixels between round numbers, and between numbers of every pixel
 
 
-def figure(exhibit: MapSet, tile: int) -> Scene:
-    """A row for each map; input and maps are drawn at one scale, at which the largest takes ``tile`` pixels.
+def figure(map_set: MapSet, tile: int) -> Scene:
+    """The input, and a row with the kernel and the map for each map, all at one scale.
+
+    Args:
+        tile: pixels that the longest side of all images takes.
 
     Raises:
         ArgumentError: more than `MOST` maps.
     """
-    if len(exhibit.maps) > MOST:
-        raise ArgumentError(
-            f"a figure of {len(exhibit.maps)} maps; allowed: up to {MOST}, --sheet draws more"
-        )
-    longest = max(exhibit.image.shape[:2] + tuple(n for m in exhibit.maps for n in m.gray.shape[:2]))
+    if len(map_set.maps) > MOST:
+        raise ArgumentError(f"a figure holds up to {MOST} feature maps, not {len(map_set.maps)}; use --sheet")
+    longest = max(map_set.image.shape[:2] + tuple(n for m in map_set.maps for n in m.gray.shape[:2]))
     scale = Scale.of(longest, tile)
-    rows = [_Row(map_, scale, tile) for map_ in exhibit.maps]
-    first, shown = _MARGIN + _AXIS, scale.reduced(exhibit.image)
+    rows = [_Row(map_, scale, tile) for map_ in map_set.maps]
+    first, shown = _MARGIN + _AXIS, scale.reduced(map_set.image)
     high, wide = (size * scale.zoom for size in shown.shape[:2])
     second = first + max(wide, _LEAST) + _ARROW
     third = second + max(row.kernel_width for row in rows) + _ARROW + _AXIS
     top = _MARGIN + _HEAD
     first_top = top + _lowered(high, rows[0].middle)
-    items: list[Item] = list(_input(exhibit, scale, (first, first_top), max(wide, _LEAST)))
+    items: list[Item] = list(_input(map_set, scale, (first, first_top), max(wide, _LEAST)))
     items += _arrow(second - _ARROW + 8, top + rows[0].middle)
     bottom = first_top + high + _UNDER
     for row in rows:
@@ -70,42 +71,46 @@ def figure(exhibit: MapSet, tile: int) -> Scene:
         bottom = max(bottom, top + row.bottom)
         top = bottom + _ROWS + _HEAD
     across = third + max(row.map_width for row in rows) + _MARGIN
-    title = f"{exhibit.name}: {', '.join(map_.name + map_.number for map_ in exhibit.maps)}"
+    title = f"{map_set.name}: {', '.join(map_.name + map_.number for map_ in map_set.maps)}"
     return Scene(across, bottom + _MARGIN // 2, tuple(items), title)
 
 
 def _lowered(high: int, middle: int) -> int:
-    """Pixels by which a picture is lowered so that an arrow at ``middle`` meets it."""
+    """Pixels by which an image is lowered so that an arrow at ``middle`` meets it."""
     return 0 if middle <= high - _ARROW // 2 else max(middle - high // 2, 0)
 
 
-def _input(exhibit: MapSet, scale: Scale, place: tuple[int, int], wide: int) -> Iterator[Item]:
-    header, range_ = exhibit.header, exhibit.image_range
+def _input(map_set: MapSet, scale: Scale, place: tuple[int, int], wide: int) -> Iterator[Item]:
+    header, range_ = map_set.header, map_set.image_range
     facts = f"{header.rows} × {header.columns}, {header.kind}"
-    facts += f", drawn from {range_[0]} to {range_[1]}" if range_ else ""
-    yield from _heading(place, exhibit.name, facts, wide)
-    yield from _picture(place, without_gray_axis(scale.reduced(exhibit.image)), scale, exhibit.values)
+    facts += f", display range {range_[0]} … {range_[1]}" if range_ else ""
+    yield from _heading(place, map_set.name, facts, wide)
+    yield from _image(place, without_gray_axis(scale.reduced(map_set.image)), scale, map_set.values)
     yield from _axes(place, (header.rows, header.columns), scale)
 
 
-def _picture(place: tuple[int, int], pixels: Array, scale: Scale, values: Array | None) -> Iterator[Item]:
-    """Framed, with a number in each pixel where there are values and room."""
+def _image(place: tuple[int, int], pixels: Array, scale: Scale, values: Array | None) -> Iterator[Item]:
+    """The image in a frame, with numbers in its pixels if there are values and they fit."""
     yield from framed(place, pixels, scale.zoom)
     if values is not None and scale.box == 1:
         colors = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
-        texts = np.array([axis_text(_meant(value)) for value in values.flat], object)
+        texts = np.array([axis_text(_number(value)) for value in values.flat], object)
         size = font_size(texts.flat, scale.zoom)
         yield from cell_texts(place, texts.reshape(values.shape), colors, scale.zoom, size)
 
 
-def _meant(value: Any) -> Number:
-    """A value of an array: whole numbers as such, 0 without a sign."""
+def _number(value: Any) -> Number:
+    """An array's value as a number: integers as fractions, 0 without a sign."""
     return Fraction(int(value)) if np.isfinite(value) and value == int(value) else float(value)
 
 
 @frozen(eq=False)
 class _Row:
-    """A kernel, and the map that it makes."""
+    """A kernel and its feature map.
+
+    Attributes:
+        tile: largest height and width of the kernel, in pixels.
+    """
 
     map_: DisplayMap
     scale: Scale
@@ -117,54 +122,59 @@ class _Row:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(rows, columns) of the map as it is drawn."""
+        """(rows, columns) of the drawn map, in pixels."""
         rows, columns = self.pixels.shape[:2]
         return rows * self.scale.zoom, columns * self.scale.zoom
 
     @property
-    def grids(self) -> KernelGrid:
+    def grid(self) -> KernelGrid:
         return KernelGrid.of(self.map_, self.tile)
 
     @property
     def middle(self) -> int:
-        """Pixels down to the middle of the kernel, where the arrows are."""
-        return self.grids.middle
+        """Pixels from the top of the row to the middle of the kernel, where the arrows are."""
+        return self.grid.middle
 
     @property
     def lowered(self) -> int:
-        """Pixels down to the map."""
+        """Pixels from the top of the row to the map."""
         return _lowered(self.size[0], self.middle)
 
     @property
-    def bar(self) -> int:
-        """Pixels of the color bar."""
+    def bar_length(self) -> int:
+        """Length of the color bar in pixels."""
         return max(self.size[0], _LEAST_BAR)
 
     @property
     def bottom(self) -> int:
-        """Of the map with its axis and its bar, or of the kernel, whichever is lowest."""
-        return max(self.lowered + max(self.size[0] + _UNDER, self.bar), self.grids.height)
+        """Pixels to the bottom of the map with its axis and bar, or of the kernel if that is lower."""
+        return max(self.lowered + max(self.size[0] + _UNDER, self.bar_length), self.grid.height)
 
     @property
     def kernel_width(self) -> int:
-        return max(self.grids.width, _LEAST)
+        return max(self.grid.width, _LEAST)
 
     @property
     def map_width(self) -> int:
-        beside = self.size[1] + _BESIDE + vertical_width(self.map_.bar, self.bar)
+        beside = self.size[1] + _BESIDE + vertical_width(self.map_.bar, self.bar_length)
         return math.ceil(max(beside, width(_facts_of_map(self.map_), _SMALL)))
 
     def items(self, lefts: tuple[int, int], top: int) -> Iterator[Item]:
-        """What is drawn, the kernel's top at ``top``."""
+        """Kernel and map.
+
+        Args:
+            lefts: x of the kernel and of the map.
+            top: y of the kernel.
+        """
         map_, (kernel, right) = self.map_, lefts
         facts = _facts_of_kernel(map_)
         yield from _heading((kernel, top), map_.name, facts, self.kernel_width + _ARROW, map_.number)
-        yield from self.grids.items((kernel, top))
+        yield from self.grid.items((kernel, top))
         top += self.lowered
         yield from _heading((right, top), "feature map", _facts_of_map(map_), self.map_width)
-        yield from _picture((right, top), self.pixels, self.scale, map_.values)
+        yield from _image((right, top), self.pixels, self.scale, map_.values)
         yield from _axes((right, top), map_.gray.shape[:2], self.scale)
-        yield from vertical(map_.bar, (right + self.size[1] + _BESIDE, top), self.bar)
+        yield from vertical(map_.bar, (right + self.size[1] + _BESIDE, top), self.bar_length)
 
 
 def _facts_of_kernel(map_: DisplayMap) -> str:
@@ -175,8 +185,8 @@ def _facts_of_kernel(map_: DisplayMap) -> str:
         return size
     weights = kernel.weights.reshape(-1, kernel.maps)[:, map_.report.index]
     total = kernel.map_sums[map_.report.index]
-    meant = 0.0 if abs(total) <= ROUNDING * float(np.abs(weights).sum()) else total
-    return f"{size}, sum {axis_text(exact(meant))}"
+    total = 0.0 if abs(total) <= ROUNDING * float(np.abs(weights).sum()) else total
+    return f"{size}, sum {axis_text(exact(total))}"
 
 
 def _facts_of_map(map_: DisplayMap) -> str:
@@ -192,7 +202,7 @@ def _heading(place: tuple[int, int], title: str, facts: str, room: int, number: 
 
 
 def _axes(place: tuple[int, int], size: tuple[int, int], scale: Scale) -> Iterator[Item]:
-    """Numbers of rows at the left and of columns below, at the middles of their pixels, from 0."""
+    """Row numbers on the left and column numbers below, at the centers of their pixels, from 0."""
     (left, top), (rows, columns) = place, size
     bottom = top + math.ceil(-(-rows // scale.box) * scale.zoom)
     for row in _ticks(rows, bottom - top):
@@ -206,7 +216,7 @@ def _axes(place: tuple[int, int], size: tuple[int, int], scale: Scale) -> Iterat
 
 
 def _ticks(size: int, length: int) -> list[int]:
-    """Round rows or columns, as many as have room in so many pixels."""
+    """Round row or column numbers, as many as fit into ``length`` pixels."""
     most = max(min(length // _APART, _TICKS), 1)
     if size <= length // _CLOSE:
         return list(range(size))

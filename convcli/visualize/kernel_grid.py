@@ -1,4 +1,4 @@
-"""The weights behind a feature map as squares in colors, with numbers where they fit, and words below."""
+"""The weights of a kernel as colored squares, with numbers if they fit, and text below."""
 
 from __future__ import annotations
 
@@ -11,87 +11,89 @@ import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
-from convcli.core.numerals import axis_text, number_text, with_minus
+from convcli.core.numerals import axis_text, counted, number_text, with_minus
 from convcli.pipeline.colormaps import diverging
 from convcli.visualize.map_set import DisplayMap
 from convcli.visualize.panels import MOST_PLANES, framed, planes, text_line
 from convcli.visualize.scene import FAINT, FRAME, INK, Item, Rectangle, Text
 from convcli.visualize.text import width
 
-_SMALL: Final = 12  # points
-_CELL: Final = 56  # pixels, at most
-_SQUARE, _CLOSE = 42, 26  # pixels that squares with long numbers may have, of few rows and of more
-_SHORT: Final = 6  # digits and signs of integers in squares
-_THOUSAND, _SMALL_WEIGHT = 1000, 0.1  # weights below the latter are written in thousandths
+_SMALL: Final = 12  # font size
+_CELL: Final = 56  # largest square, in pixels
+_SQUARE, _CLOSE = 42, 26  # limits to which squares grow for long numbers: with few rows, and with more
+_SHORT: Final = 6  # characters of integers in squares
+_THOUSAND, _SMALL_WEIGHT = 1000, 0.1  # smaller weights are written in thousandths
 _LARGE: Final = 100
-_SIZES: Final = (16, 14, 12, 11, 10)  # points
-_JOINTED: Final = 8  # pixels of squares with lines between them
+_SIZES: Final = (16, 14, 12, 11, 10)  # font sizes
+_JOINTED: Final = 8  # smallest squares with lines between them, in pixels
 _BELOW: Final = 8  # pixels below a plane
-_ROUNDING: Final = 1e-12  # of the largest weight: what is no more is written as 0
-_FEW: Final = 9  # rows or columns of squares that numbers are wanted in
+_ROUNDING: Final = 1e-12  # of the largest weight; up to it, weights are written as 0
+_FEW: Final = 9  # rows or columns up to which squares grow for their numbers
 _LUMA: Final = (0.299, 0.587, 0.114)
-_DARK: Final = 120  # luma below which ink is white
+_DARK: Final = 120  # luma below which text is white
 _WHITE: Final = (255, 255, 255)
 
 
 @frozen(eq=False)
 class KernelGrid:
-    """A kernel's weights as squares with numbers, one plane below the other, and the words under them.
+    """The weights of a kernel as squares with numbers, one plane below the other, and text lines under them.
 
     Attributes:
-        planes: (rows, columns) of weights.
-        texts: of the same shapes, what is written in the squares.
-        cell: pixels of a square.
-        words: lines below the squares.
+        planes: (rows, columns) of weights each.
+        texts: the numbers in the squares, of the same shapes.
+        cell: side of a square in pixels.
+        lines: text below the squares.
     """
 
     planes: list[Array]
     texts: list[Array]
     cell: int
-    words: list[str]
+    lines: list[str]
 
     @classmethod
     def of(cls, map_: DisplayMap, tile: int) -> KernelGrid:
-        """Squares so large that all planes fit ``tile`` pixels where they can."""
+        """The grid of the kernel that makes a map, in ``tile`` × ``tile`` pixels if it fits."""
         kernel = map_.settings.kernel
         shown = planes(kernel, map_.report.index)
-        left = len(shown) - MOST_PLANES
+        omitted = len(shown) - MOST_PLANES
         shown, share = _readable(shown[:MOST_PLANES], kernel.exact.denominator if kernel.exact else 1)
         high = sum(plane.shape[0] for plane in shown)
         broad = shown[0].shape[1]
-        below = ([f"and {left} planes more"] if left > 0 else []) + words_of(map_)
+        below = ([f"and {counted(omitted, 'more plane')}"] if omitted > 0 else []) + settings_lines(map_)
         room = max(tile - 16 * (len(below) + 1) - 8 * len(shown), 64)
         usual = min(_CELL, max(min(room // high, tile // broad), 1))
-        texts, cell = _written(shown, usual, (_SQUARE if high <= _FEW else _CLOSE) if broad <= _FEW else 1)
-        said = [f"× 1/{share}"] if share > 1 else []
+        texts, cell = _number_texts(
+            shown, usual, (_SQUARE if high <= _FEW else _CLOSE) if broad <= _FEW else 1
+        )
+        notes = [f"× 1/{share}"] if share > 1 else []
         if not all(font_size(plane.flat, cell) for plane in texts):
-            said = [_range_of(shown, share)]
-        return cls(shown, texts, cell, said + below)
+            notes = [_range_of(shown, share)]
+        return cls(shown, texts, cell, notes + below)
 
     @property
     def width(self) -> int:
         columns = int(self.planes[0].shape[1])
-        return max(columns * self.cell, *(math.ceil(width(each, _SMALL)) for each in self.words))
+        return max(columns * self.cell, *(math.ceil(width(line, _SMALL)) for line in self.lines))
 
     @property
     def height(self) -> int:
-        return 2 * self.middle + _BELOW + 16 * len(self.words) + 4
+        return 2 * self.middle + _BELOW + 16 * len(self.lines) + 4
 
     @property
     def middle(self) -> int:
-        """Pixels from the top to the middle of the squares."""
+        """Pixels from the top of the squares to their middle."""
         return (sum(int(plane.shape[0]) * self.cell + _BELOW for plane in self.planes) - _BELOW) // 2
 
     def items(self, place: tuple[int, int]) -> Iterator[Item]:
-        """The squares and the words."""
+        """The squares and the lines below them."""
         left, top = place
         limit = max(float(np.abs(plane).max()) for plane in self.planes)
         size = min(font_size(texts.flat, self.cell) for texts in self.texts)
         for plane, texts in zip(self.planes, self.texts, strict=True):
             yield from self._plane(diverging(plane.astype(np.float64), limit), texts, (left, top), size)
             top += plane.shape[0] * self.cell + _BELOW
-        for words in self.words:
-            yield from text_line((left, top), words, _SMALL, FAINT, 1e9)
+        for line in self.lines:
+            yield from text_line((left, top), line, _SMALL, FAINT, 1e9)
             top += 16
 
     def _plane(self, colors: Array, texts: Array, place: tuple[int, int], size: int) -> Iterator[Item]:
@@ -107,7 +109,13 @@ class KernelGrid:
 
 
 def cell_texts(place: tuple[int, int], texts: Array, colors: Array, cell: int, size: int) -> Iterator[Item]:
-    """A text of so many points in each cell of a grid of these colors, (rows, columns, 3); none for 0."""
+    """Text in each cell of a grid.
+
+    Args:
+        texts, colors: (rows, columns) and (rows, columns, 3).
+        cell: side of a cell in pixels.
+        size: font size; 0 for no text.
+    """
     left, top = place
     if not size:
         return
@@ -118,16 +126,19 @@ def cell_texts(place: tuple[int, int], texts: Array, colors: Array, cell: int, s
 
 
 def font_size(texts: Iterable[str], cell: int) -> int:
-    """The largest size at which every text fits a cell; 0 where none does."""
-    different = set(texts)
+    """The largest font size at which every text fits a cell; 0 if none does."""
+    distinct = set(texts)
     for size in _SIZES:
-        if size <= cell - 6 and max(width(text, size) for text in different) <= cell - 6:
+        if size <= cell - 6 and max(width(text, size) for text in distinct) <= cell - 6:
             return size
     return 0
 
 
-def _written(shown: list[Array], usual: int, most: int) -> tuple[list[Array], int]:
-    """The numbers in the squares, two digits before none; squares grow where that makes room."""
+def _number_texts(shown: list[Array], usual: int, most: int) -> tuple[list[Array], int]:
+    """The numbers in the squares, of three digits or else two, and the side of a square.
+
+    Squares grow from ``usual`` to ``most`` pixels if the numbers then fit.
+    """
     for digits in (3, 2):
         texts = [_texts(plane, digits) for plane in shown]
         longest = max(len(text) for plane in texts for text in plane.flat)
@@ -138,10 +149,10 @@ def _written(shown: list[Array], usual: int, most: int) -> tuple[list[Array], in
 
 
 def _readable(shown: list[Array], denominator: int) -> tuple[list[Array], int]:
-    """What is written of the weights, and their divisor: integers where they are short, else decimals."""
-    whole = shown[0].dtype.kind != "f"
+    """The weights as they are written, and their divisor: integers if they are short, else decimals."""
+    integers = shown[0].dtype.kind != "f"
     longest = max(len(str(value)) for plane in shown for value in (plane.max(), plane.min()))
-    if whole and (denominator == 1 or longest <= _SHORT):
+    if integers and (denominator == 1 or longest <= _SHORT):
         return shown, denominator
     largest = max(float(np.abs(plane).max()) for plane in shown) / denominator
     share = _THOUSAND if 0 < largest < _SMALL_WEIGHT else 1
@@ -149,33 +160,33 @@ def _readable(shown: list[Array], denominator: int) -> tuple[list[Array], int]:
 
 
 def _range_of(shown: list[Array], share: int) -> str:
-    """What squares without numbers hold."""
+    """The range of weights in squares without numbers."""
     low, high = min(plane.min() for plane in shown), max(plane.max() for plane in shown)
     ends = [
         Fraction(int(end), share) if shown[0].dtype.kind in "iuO" else float(end) / share
         for end in (low, high)
     ]
     if low == high:
-        return f"all {with_minus(number_text(ends[0]))}"
+        return f"all weights {with_minus(number_text(ends[0]))}"
     return f"weights {axis_text(ends[0])} … {axis_text(ends[1])}"
 
 
-def words_of(map_: DisplayMap) -> list[str]:
-    """What is done with the weights: their bias, direction and steps."""
+def settings_lines(map_: DisplayMap) -> list[str]:
+    """The settings of a convolution: bias, combination, direction, stride, dilation, padding."""
     settings, report = map_.settings, map_.report
     kernel = settings.kernel
     bias = kernel.biases[min(report.index, kernel.maps - 1)]
-    found = [f"bias {with_minus(number_text(bias))}"] if bias else []
-    found += [f"{kernel.combine} of {kernel.maps} maps"] if kernel.combine else []
-    found.append("convolution: turned by 180°" if settings.flip else "cross-correlation")
+    lines = [f"bias {with_minus(number_text(bias))}"] if bias else []
+    lines += [f"{kernel.combine} of {kernel.maps} maps"] if kernel.combine else []
+    lines.append("convolution, rotated by 180°" if settings.flip else "cross-correlation")
     for name, pair in (("stride", settings.stride), ("dilation", settings.dilation)):
         steps = (pair * 2)[:2]
-        found += [f"{name} {steps[0]}, {steps[1]}"] if steps != (1, 1) else []
-    return [*found, f"padding {'valid' if settings.padding.amount == 'valid' else report.padding}"]
+        lines += [f"{name} {steps[0]}, {steps[1]}"] if steps != (1, 1) else []
+    return [*lines, f"padding {'valid' if settings.padding.amount == 'valid' else report.padding}"]
 
 
 def _texts(plane: Array, digits: int) -> Array:
-    """What is written in each square, with its sign."""
+    """The number in each square."""
     near = _ROUNDING * float(np.abs(plane).max())
     floats = plane.dtype.kind == "f"
     texts = [
@@ -185,7 +196,7 @@ def _texts(plane: Array, digits: int) -> Array:
 
 
 def _decimal(value: float, near: float, digits: int) -> str:
-    """So many digits, more where they are those of a large number."""
+    """The value to so many digits; a large number may have more."""
     if abs(value) <= near:
         return "0"
     text = axis_text(value, 6)

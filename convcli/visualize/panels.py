@@ -1,4 +1,4 @@
-"""Labeled pictures on a sheet: a panel for each, its name above it, on a light ground."""
+"""Sheets of labeled images: a panel for each, with its name above it."""
 
 from __future__ import annotations
 
@@ -35,35 +35,35 @@ from convcli.visualize.text import Ink, width, wrapped
 _RATIO: Final = 1.2  # of a sheet's height to its width
 _MARGIN: Final = 24
 _GAP: Final = 16
-_TITLE: Final = 26  # points
+_TITLE: Final = 26  # font size
 _LABEL: Final = 15
-_LABELS: Final = (15, 14, 13, 12)  # of all panels alike, the largest that fits
-_WANTED: Final = 13  # points that a panel makes room for
+_LABELS: Final = (15, 14, 13, 12)  # font sizes of panel titles; the largest that fits is used for all
+_WANTED: Final = 13  # font size of titles that panels grow for
 _SMALL: Final = 12
-_UNDER: Final = 8  # from a picture to its bar
-_BETWEEN: Final = 6  # badges
-_AIR: Final = 5  # below them
-_LEADING: Final = 4  # between lines of the footer
-_JOINTED: Final = 6  # pixels of a weight
-_WORDS: Final = 140  # pixels across for the words of a panel, at most
-_WORDS_ABOVE: Final = 400  # of a sheet, for its title, at most
+_UNDER: Final = 8  # between an image and its color bar
+_BETWEEN: Final = 6  # between badges
+_AIR: Final = 5  # below badges
+_LEADING: Final = 4  # between the lines of the footer
+_JOINTED: Final = 6  # smallest weights of a badge with lines between them, in pixels
+_WORDS: Final = 140  # width to which a panel grows for its text
+_WORDS_ABOVE: Final = 400  # width to which a sheet grows for its title
 MOST_PLANES: Final = 4
-LARGEST_BADGE: Final = 31  # pixels a side
+LARGEST_BADGE: Final = 31  # weights a side
 
 
 @frozen(eq=False)
 class Panel:
-    """One picture of a sheet.
+    """One image of a sheet.
 
     Attributes:
-        title: above the picture, cut where it is too long.
-        pixels: (rows, columns) or (rows, columns, 3), uint8.
-        note: smaller, below the title.
-        badges: at the right of the title, planes of a kernel, a pixel for each weight, (rows, columns, 3).
-        zoom: pixels that each pixel is wide and high.
-        bar: what its colors mean, below the picture.
-        number: the end of the title, which is never cut.
-        unseen: planes of the kernel that no badge shows.
+        title: above the image; cut if it is too long.
+        pixels: (rows, columns) or (rows, columns, 3) of uint8.
+        note: a smaller line below the title.
+        badges: planes of a kernel to the right of the title, (rows, columns, 3) with one pixel per weight.
+        zoom: side of each pixel as it is drawn.
+        bar: the color bar below the image.
+        number: end of the title that is never cut.
+        omitted: number of planes of the kernel without a badge.
     """
 
     title: str
@@ -73,30 +73,30 @@ class Panel:
     zoom: int = 1
     bar: ColorBar | None = None
     number: str = ""
-    unseen: int = 0
+    omitted: int = 0
 
     @property
     def size(self) -> tuple[int, int]:
-        """(rows, columns) as it is drawn."""
+        """(rows, columns) of the drawn image, in pixels."""
         rows, columns = self.pixels.shape[:2]
         return rows * self.zoom, columns * self.zoom
 
     @property
     def more(self) -> str:
-        """Behind the badges."""
-        return f"+{self.unseen}" if self.unseen else ""
+        """Text after the badges; empty if all planes have one."""
+        return f"+{self.omitted}" if self.omitted else ""
 
     def badges_width(self, side: int) -> int:
-        """Pixels across that the badges take at this height, with what is before and behind them."""
+        """Width of the badges at this height, with the space around them and the text after them."""
         wide = sum(int(badge.shape[1]) * _zoom(badge, side) + _BETWEEN for badge in self.badges)
         return wide + (math.ceil(width(self.more, _SMALL)) + _BETWEEN if self.more else 0)
 
-    def title_width(self, points: int, side: int) -> int:
-        """Pixels across that the title at this size and the badges take."""
-        return math.ceil(width(self.title + self.number, points)) + self.badges_width(side)
+    def title_width(self, size: int, side: int) -> int:
+        """Width of the title at this font size and of the badges."""
+        return math.ceil(width(self.title + self.number, size)) + self.badges_width(side)
 
     def least_width(self, side: int) -> int:
-        """Pixels across for the badges, the bar's ends and, up to a limit, the words."""
+        """Smallest width for the badges, the ends of the color bar and, up to a limit, the text."""
         badges = self.badges_width(side)
         words = max(self.title_width(_WANTED, side), math.ceil(width(self.note, _SMALL)) + badges)
         return max(min(words, _WORDS + badges), min_length(self.bar) if self.bar else 0)
@@ -110,15 +110,16 @@ def panel_image(panels: Sequence[Panel], title: str = "", columns: int = 0, foot
 def panel_page(
     panels: Sequence[Panel], title: str = "", columns: int = 0, footer: str = "", bar: ColorBar | None = None
 ) -> Scene:
-    """Panels in rows; every cell is as large as the largest panel.
+    """Panels in rows and columns of equal size.
 
     Args:
-        columns: panels beside each other; for 0, a sheet that is a little taller than wide.
-        bar: what the colors of all panels mean.
+        columns: panels in a row; 0 for a sheet that is a little taller than wide.
+        footer: text below all panels.
+        bar: a color bar for all panels.
     """
     high = max(panel.size[0] for panel in panels)
     head = _LABEL + 6 + (_SMALL + 6 if any(panel.note for panel in panels) else 0)
-    wide, label = _broad(panels, head - _AIR)
+    wide, label = _panel_width(panels, head - _AIR)
     foot = _UNDER + BAR_HEIGHT if any(panel.bar for panel in panels) else 0
     columns = min(columns or _columns(len(panels), wide, high + head + foot), len(panels))
     rows = -(-len(panels) // columns)
@@ -141,15 +142,15 @@ def panel_page(
     return Scene(across + 2 * _MARGIN, bottom + _MARGIN, tuple(items), title)
 
 
-def _broad(panels: Sequence[Panel], side: int) -> tuple[int, int]:
-    """Pixels of the cells, as broad as their pictures and words want, and points of all their titles."""
+def _panel_width(panels: Sequence[Panel], side: int) -> tuple[int, int]:
+    """Width of all panels for their images and texts, and the font size of all titles."""
     wide = max(max(panel.size[1], panel.least_width(side)) for panel in panels)
     sizes = (size for size in _LABELS if all(panel.title_width(size, side) <= wide for panel in panels))
     return wide, next(sizes, _LABELS[-1])
 
 
 def _columns(count: int, wide: int, high: int) -> int:
-    """Columns that make the sheet about 1.2 times as high as wide and leave few cells of it empty."""
+    """The number of columns that makes a sheet about 1.2 times as high as wide with few empty cells."""
 
     def cost(columns: int) -> float:
         rows = -(-count // columns)
@@ -180,12 +181,12 @@ def _panel(panel: Panel, place: tuple[int, int], wide: int, head: int, label: in
 
 
 def _zoom(badge: Array, side: int) -> int:
-    """Pixels of each weight of a badge."""
+    """Side of each weight of a badge in pixels."""
     return max(side // int(max(badge.shape[:2])), 1)
 
 
 def _weights(place: tuple[int, int], badge: Array, zoom: int) -> Iterator[Item]:
-    """A kernel in squares, with joints between those that are large enough."""
+    """A badge, with lines between its weights if they are large enough."""
     yield from framed(place, badge, zoom)
     (left, top), (rows, columns) = place, badge.shape[:2]
     right, bottom = left + columns * zoom - 1, top + rows * zoom - 1
@@ -198,7 +199,7 @@ def _weights(place: tuple[int, int], badge: Array, zoom: int) -> Iterator[Item]:
 
 
 def framed(place: tuple[int, int], pixels: Array, zoom: int = 1) -> Iterator[Item]:
-    """A picture in a thin frame."""
+    """An image in a thin frame."""
     (left, top), (rows, columns) = place, pixels.shape[:2]
     yield Rectangle((left - 1, top - 1), columns * zoom + 2, rows * zoom + 2, outline=FRAME)
     yield PlacedImage(place, pixels, zoom)
@@ -207,22 +208,22 @@ def framed(place: tuple[int, int], pixels: Array, zoom: int = 1) -> Iterator[Ite
 def text_line(
     place: tuple[int, int], text: str, size: int, ink: Ink, room: float, end: str = ""
 ) -> Iterator[Text]:
-    """One line below ``place``, made to fit the room; none where there is no text."""
+    """One line of text below ``place``, fitted into ``room`` pixels; nothing if the text is empty."""
     if text:
         shown, smaller = fitted(text, size, room, end)
         yield Text((place[0], place[1] + ascent(smaller)), shown, smaller, ink)
 
 
 def kernel_badges(kernel: Kernel, index: int) -> tuple[tuple[Array, ...], int]:
-    """The badges of what makes one map, and how many planes more there are."""
+    """The badges of the kernel that makes a map, and the number of planes without one."""
     shown = planes(kernel, index)
     return badges(shown[:MOST_PLANES]), max(len(shown) - MOST_PLANES, 0)
 
 
 def badges(weights: Sequence[Array]) -> tuple[Array, ...]:
-    """Planes of weights as small pictures in common colors, a pixel for each weight, (rows, columns, 3).
+    """Planes of weights as (rows, columns, 3) of uint8 in common colors, one pixel per weight.
 
-    Of a plane larger than `LARGEST_BADGE`, a pixel shows of several weights the one farthest from zero.
+    A plane larger than `LARGEST_BADGE` is reduced; each pixel then shows the weight that is farthest from 0.
     """
     limit = max(float(np.abs(plane).max()) for plane in weights)
     return tuple(_badge(plane.astype(np.float64), limit) for plane in weights)
@@ -236,11 +237,12 @@ def _badge(plane: FloatArray, limit: float) -> Array:
 
 
 def planes(kernel: Kernel, index: int) -> list[Array]:
-    """What makes one map: its (rows, columns) of weights for each input, of all maps that become it.
+    """The planes (rows, columns) of weights that make a map: one for each input, and for each combined map.
 
-    Rational weights are integers, to be divided by their common denominator; of a volume, the first frame's.
+    Rational weights are given as numerators over their common denominator. Of a volume, the planes are those
+    of the first frame.
     """
     raw: Array = kernel.exact.numerators if kernel.exact else kernel.weights
-    whole = raw.reshape(-1, *kernel.tensor_shape[-4:])[0]
-    of_map = whole if kernel.combine else whole[..., [min(index, kernel.maps - 1)]]
-    return [of_map[:, :, channel, each] for each, channel in np.ndindex(of_map.shape[:1:-1])]
+    tensor = raw.reshape(-1, *kernel.tensor_shape[-4:])[0]
+    of_map = tensor if kernel.combine else tensor[..., [min(index, kernel.maps - 1)]]
+    return [of_map[:, :, channel, map_] for map_, channel in np.ndindex(of_map.shape[:1:-1])]

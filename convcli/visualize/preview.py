@@ -1,4 +1,4 @@
-"""What kernels do to one picture, side by side: a labeled contact sheet."""
+"""A contact sheet of what kernels do to one image."""
 
 from __future__ import annotations
 
@@ -25,27 +25,31 @@ from convcli.pipeline.sinks import MemorySink
 from convcli.visualize.display import to_display, without_gray_axis
 from convcli.visualize.panels import Panel, kernel_badges, panel_image
 
-TILE: Final = 160  # pixels, the longer side of a panel's picture
-_SEEN: Final = 0.995
+TILE: Final = 160  # longer side of the image of a panel, in pixels
+_VISIBLE: Final = 0.995  # quantile of absolute values that is mapped to black and white
 _FOOTER: Final = (
-    "Filtered at the size shown; the map is below the name. signed: mid-gray is 0; stretch: from the lowest "
-    "value to the highest. Weights below 0 are blue, above 0 red."
+    "Filtered at the size shown. The mapping is below the name: signed shows 0 as mid-gray, stretch shows "
+    "the lowest value as black and the highest as white. Negative weights are blue, positive ones red."
 )
 
 
 def preview_sheet(
     source: str, kernels: Sequence[Kernel], tile: int, columns: int, max_pixels: int | None
 ) -> Array:
-    """The picture, and what each kernel makes of it at this size, (rows, columns, 3) uint8.
+    """The image and the feature maps of each kernel as a sheet, (rows, columns, 3) of uint8.
 
-    A kernel of several maps that are not combined has a panel for each. The picture is made smaller first, so
-    that every weight meets a pixel that is seen.
+    The image is reduced before it is filtered, so that the effect of every weight is visible.
+
+    Args:
+        source: a file, or ``-`` for standard input.
+        tile: longer side of the reduced image, in pixels.
+        columns: panels in a row; 0 for a sheet that is a little taller than wide.
 
     Raises:
-        ConvcliError: the picture cannot be read, or a kernel does not fit it.
+        ConvcliError: the image cannot be read, or a kernel does not fit it.
     """
     small = thumbnail(source, tile, max_pixels)
-    panels = [Panel("the picture", without_gray_axis(small))]
+    panels = [Panel("input", without_gray_axis(small))]
     for kernel in kernels:
         panels += _panels(small, kernel)
     name = "standard input" if source == files.STREAM else Path(source).name
@@ -54,35 +58,35 @@ def preview_sheet(
 
 def _panels(small: Array, kernel: Kernel) -> list[Panel]:
     settings = Settings(kernel)
-    found = feature_pictures(small, settings)
-    if found[0][1].mapping.kind == "signed":
+    maps = feature_images(small, settings)
+    if maps[0][1].mapping.kind == "signed":
         limit = _limit(small, settings)
-        found = feature_pictures(small, replace(settings, mapping=Mapping("signed", -limit, limit)))
-    return [_panel(kernel, index, pixels, map_) for index, (pixels, map_) in enumerate(found)]
+        maps = feature_images(small, replace(settings, mapping=Mapping("signed", -limit, limit)))
+    return [_panel(kernel, index, pixels, map_) for index, (pixels, map_) in enumerate(maps)]
 
 
 def _panel(kernel: Kernel, index: int, pixels: Array, map_: FeatureMap) -> Panel:
     name, number = map_name(kernel, index)
-    drawn, unseen = kernel_badges(kernel, index)
+    drawn, omitted = kernel_badges(kernel, index)
     return Panel(
-        one_line(name), without_gray_axis(pixels), _short(map_.mapping), drawn, number=number, unseen=unseen
+        one_line(name), without_gray_axis(pixels), _short(map_.mapping), drawn, number=number, omitted=omitted
     )
 
 
 def _limit(small: Array, settings: Settings) -> float:
-    """The magnitude that few values exceed, to two digits, so that faint maps are seen."""
-    raw = feature_pictures(small, replace(settings, mapping=Mapping("raw")))
-    most = max(float(np.quantile(np.abs(pixels), _SEEN)) for pixels, _ in raw)
+    """The absolute value that few values exceed, to two digits, so that faint maps are visible."""
+    raw = feature_images(small, replace(settings, mapping=Mapping("raw")))
+    most = max(float(np.quantile(np.abs(pixels), _VISIBLE)) for pixels, _ in raw)
     return float(f"{most:.2g}") or 1.0
 
 
 def _short(mapping: Mapping) -> str:
-    """As ``--map`` takes it; ranges of a picture's own are left out."""
+    """The mapping as ``--map`` takes it, without the range of a map itself."""
     return str(mapping) if mapping.kind == "signed" else mapping.kind
 
 
 def thumbnail(source: str, tile: int, max_pixels: int | None) -> Array:
-    """A picture of at most ``tile`` pixels a side, 8 bits, gray or RGB; what is transparent becomes white."""
+    """The image reduced to at most ``tile`` pixels a side, (rows, columns, 1 or 3) of uint8 on white."""
     from PIL import Image
 
     with files.Input.open(source) as opened:
@@ -93,8 +97,8 @@ def thumbnail(source: str, tile: int, max_pixels: int | None) -> Array:
     return np.atleast_3d(np.asarray(image))
 
 
-def feature_pictures(pixels: Array, settings: Settings) -> list[tuple[Array, FeatureMap]]:
-    """The feature maps of integers (rows, columns, channels), gray or RGB, as ``convcli apply`` has them."""
+def feature_images(pixels: Array, settings: Settings) -> list[tuple[Array, FeatureMap]]:
+    """The feature maps of an integer image, (rows, columns, 1 or 3), as ``convcli apply`` computes them."""
     rows, columns, channels = pixels.shape
     header = Header("", rows, columns, channels, pixels.dtype)
     convolution = convolution_of(header, replace(settings, threads=1))

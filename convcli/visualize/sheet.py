@@ -1,4 +1,4 @@
-"""All feature maps of a picture on one sheet, each with its kernel and what its colors mean."""
+"""A contact sheet of all feature maps of an image, each with its kernel and color bar."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from convcli.visualize.map_set import DisplayMap, MapSet
 from convcli.visualize.panels import Panel, kernel_badges, panel_page
 from convcli.visualize.scene import Scene
 
-_ABREAST: Final = 3  # panels in one row
+_ABREAST: Final = 3  # panels that are put into a single row
 
 
-def map_sheet(exhibit: MapSet, tile: int, common: bool) -> Scene:
-    """A panel for each map, drawn at the scale at which the largest takes ``tile`` pixels.
+def map_sheet(map_set: MapSet, tile: int, common: bool) -> Scene:
+    """A panel for each map, all at one scale.
 
     Args:
-        common: whether all maps have one range, which one bar below them then tells.
+        tile: pixels that the longest side of all maps takes.
+        common: whether all maps share one range, so that one color bar below them is enough.
     """
-    maps = exhibit.maps
+    maps = map_set.maps
     scale = Scale.of(max(max(map_.gray.shape[:2]) for map_ in maps), tile)
     bars = {map_.bar for map_ in maps}
     bar = maps[0].bar if common and len(bars) == 1 else None
@@ -28,7 +29,7 @@ def map_sheet(exhibit: MapSet, tile: int, common: bool) -> Scene:
     count = "1 feature map" if len(maps) == 1 else f"{len(maps)} feature maps"
     count += f", {sizes.pop()}" if len(sizes) == 1 else ""
     columns = len(panels) if len(panels) <= _ABREAST else 0
-    return panel_page(panels, f"{exhibit.name}, {count}", columns, bar=bar)
+    return panel_page(panels, f"{map_set.name}, {count}", columns, bar=bar)
 
 
 def _size(map_: DisplayMap) -> str:
@@ -37,9 +38,9 @@ def _size(map_: DisplayMap) -> str:
 
 
 def _panel(map_: DisplayMap, scale: Scale, barred: bool, sized: bool) -> Panel:
-    """A map with its range, and with its size where others have another."""
+    """A map with its range, with its own color bar if ``barred``, and with its size if ``sized``."""
     low, high = (axis_text(value) for value in (map_.report.low, map_.report.high))
     note = f"{_size(map_)}, {low} … {high}" if sized else f"{low} … {high}"
     bar = map_.bar if barred else None
-    drawn, unseen = kernel_badges(map_.settings.kernel, map_.report.index)
-    return Panel(map_.name, map_.pixels(scale), note, drawn, scale.zoom, bar, map_.number, unseen)
+    drawn, omitted = kernel_badges(map_.settings.kernel, map_.report.index)
+    return Panel(map_.name, map_.pixels(scale), note, drawn, scale.zoom, bar, map_.number, omitted)

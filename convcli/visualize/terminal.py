@@ -1,6 +1,6 @@
-"""Pictures in a terminal: half blocks of two pixels each, or the protocols of kitty and iTerm2.
+"""Images in a terminal: half blocks of two pixels each, or the protocols of kitty and iTerm2.
 
-- Kitty: "Terminal graphics protocol" (kitty's documentation), PNG in pieces of 4096 letters of base64.
+- Kitty: "Terminal graphics protocol" (kitty's documentation), PNG as base64 in chunks of 4096 characters.
 - iTerm2: "Images" (iTerm2's documentation), ``OSC 1337 ; File``.
 - 256 colors: xterm's cube of 6 × 6 × 6 with the steps 0, 95, 135, 175, 215, 255, and 24 grays from 8 by 10.
 """
@@ -27,53 +27,55 @@ from convcli.visualize.display import Scale
 
 PROTOCOLS: Final = ("blocks", "kitty", "iterm2")
 _PIECE: Final = 4096
-_LEAST: Final = 64  # pixels a side, up to which small pictures are drawn larger
-_LETTER: Final = 8, 16  # pixels of a letter, where nobody says
+_LEAST: Final = 64  # size to which small images are enlarged, in pixels
+_CHARACTER: Final = 8, 16  # assumed width and height of a character, in pixels
 _STEPS: Final = np.array([0, 95, 135, 175, 215, 255])
 _ESC: Final = "\033"
 
 
 @frozen
 class Terminal:
-    """How a terminal shows pictures.
+    """How a terminal shows images.
 
     Attributes:
-        way: of `PROTOCOLS`.
-        full: whether it has 24-bit colors, else 256.
-        columns, lines: letters.
+        protocol: one of `PROTOCOLS`.
+        true_color: whether it has 24-bit colors, not only 256.
+        columns, lines: size in characters.
     """
 
-    way: str
-    full: bool = True
+    protocol: str
+    true_color: bool = True
     columns: int = 80
     lines: int = 24
 
 
-NOTHING_SHOWN: Final = "nothing is shown, because standard output is not a terminal that can"
+NOTHING_SHOWN: Final = "nothing is shown: standard output is not a terminal that displays images"
 
 
-def detect_terminal(way: str = "") -> Terminal | None:
-    """The terminal at standard output, by what the environment says of it, or None where there is none.
+def detect_terminal(protocol: str = "") -> Terminal | None:
+    """The terminal at standard output as the environment describes it; None if there is none.
 
     Args:
-        way: of `PROTOCOLS`, to use it in any case, also where there is no terminal.
+        protocol: one of `PROTOCOLS`, to be used even if standard output is not a terminal.
 
     Raises:
-        ArgumentError: another way.
+        ArgumentError: an unknown protocol.
     """
-    if way and way not in PROTOCOLS:
-        allowed = f"{', '.join(PROTOCOLS)}{suggest(way, PROTOCOLS)}"
-        raise ArgumentError(f"unknown terminal protocol {quoted(way)}; allowed: {allowed}")
+    if protocol and protocol not in PROTOCOLS:
+        allowed = f"{', '.join(PROTOCOLS)}{suggest(protocol, PROTOCOLS)}"
+        raise ArgumentError(f"unknown terminal protocol {quoted(protocol)}; allowed: {allowed}")
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    if not way and (not terminal or os.environ.get("TERM") == "dumb"):
+    if not protocol and (not terminal or os.environ.get("TERM") == "dumb"):
         return None
     size = shutil.get_terminal_size()
-    full = os.environ.get("COLORTERM", "") in ("truecolor", "24bit") or (bool(way) and not terminal)
-    return Terminal(way or _protocol(), full, max(size.columns, 1), max(size.lines, 2))
+    true_color = os.environ.get("COLORTERM", "") in ("truecolor", "24bit") or (
+        bool(protocol) and not terminal
+    )
+    return Terminal(protocol or _protocol(), true_color, max(size.columns, 1), max(size.lines, 2))
 
 
 def _protocol() -> str:
-    """Blocks inside a multiplexer, which swallows pictures; else what the terminal is known to understand."""
+    """The protocol that the terminal understands; blocks inside multiplexers, which drop images."""
     term, program = os.environ.get("TERM", ""), os.environ.get("TERM_PROGRAM", "")
     if os.environ.get("TMUX") or term.startswith(("screen", "tmux")):
         return "blocks"
@@ -85,19 +87,19 @@ def _protocol() -> str:
 
 
 def terminal_text(pixels: Array, terminal: Terminal) -> str:
-    """What shows a picture, (rows, columns[, 1 or 3]) of uint8, made to fit, and ends its line."""
+    """The characters that display an image, (rows, columns[, 1 or 3]) of uint8, scaled to fit."""
     fitting = _fitted(pixels if pixels.ndim == 3 else pixels[..., None], terminal)
-    if terminal.way == "blocks":
-        return "".join(f"{line}{_ESC}[0m\n" for line in _blocks(fitting, terminal.full))
+    if terminal.protocol == "blocks":
+        return "".join(f"{line}{_ESC}[0m\n" for line in _blocks(fitting, terminal.true_color))
     data = Png().encode(fitting, Metadata())
-    if terminal.way == "kitty":
+    if terminal.protocol == "kitty":
         return "".join(_kitty(base64.b64encode(data).decode("ascii"))) + "\n"
     return f"{_ESC}]1337;File=inline=1;size={len(data)}:{base64.b64encode(data).decode('ascii')}\a\n"
 
 
 def _fitted(pixels: Array, terminal: Terminal) -> Array:
-    """The picture where it fits all but a line of the terminal, else averaged; a small one enlarged."""
-    across, down = (1, 2) if terminal.way == "blocks" else _LETTER
+    """The image, averaged if it needs more than all but one line of the terminal, enlarged if it is small."""
+    across, down = (1, 2) if terminal.protocol == "blocks" else _CHARACTER
     most_rows, most_columns = (terminal.lines - 1) * down, terminal.columns * across
     rows, columns = pixels.shape[:2]
     box = max(-(-rows // most_rows), -(-columns // most_columns))
@@ -107,10 +109,10 @@ def _fitted(pixels: Array, terminal: Terminal) -> Array:
     return pixels.repeat(zoom, 0).repeat(zoom, 1)
 
 
-def _blocks(pixels: Array, full: bool) -> Iterator[str]:
-    """Lines of upper half blocks: the upper pixel in front, the lower behind, where there is one."""
+def _blocks(pixels: Array, true_color: bool) -> Iterator[str]:
+    """Lines of upper half blocks: the upper pixel as the foreground, the lower one as the background."""
     colors = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
-    codes = _codes(colors, full)
+    codes = _codes(colors, true_color)
     for row in range(0, len(codes), 2):
         below = codes[row + 1] if row + 1 < len(codes) else [""] * len(codes[row])
         line, last = [], ("", "")
@@ -122,15 +124,19 @@ def _blocks(pixels: Array, full: bool) -> Iterator[str]:
         yield "".join(line)
 
 
-def _codes(colors: Array, full: bool) -> list[list[str]]:
-    """What stands behind 38 and 48 for each pixel."""
-    if full:
+def _codes(colors: Array, true_color: bool) -> list[list[str]]:
+    """The color of each pixel as it follows 38 and 48 in an escape sequence."""
+    if true_color:
         return [[f"2;{red};{green};{blue}" for red, green, blue in row] for row in colors.tolist()]
     return [[f"5;{index}" for index in row] for row in nearest_xterm(colors).tolist()]
 
 
 def nearest_xterm(colors: Array) -> Array:
-    """The nearest of xterm's 256 colors, less the 16 that users choose, for (…, 3) of uint8."""
+    """Indices of the nearest of xterm's 256 colors, without the 16 that users configure.
+
+    Args:
+        colors: (…, 3) of uint8.
+    """
     wide = colors.astype(np.int32)
     steps = np.abs(wide[..., None] - _STEPS).argmin(-1)
     cube = _STEPS[steps]
@@ -138,8 +144,8 @@ def nearest_xterm(colors: Array) -> Array:
     of_cube = ((wide - cube) ** 2).sum(-1)
     of_gray = ((wide - (8 + 10 * gray)[..., None]) ** 2).sum(-1)
     index = 16 + 36 * steps[..., 0] + 6 * steps[..., 1] + steps[..., 2]
-    found: Array = np.where(of_gray < of_cube, 232 + gray, index)
-    return found
+    nearest: Array = np.where(of_gray < of_cube, 232 + gray, index)
+    return nearest
 
 
 def _kitty(data: str) -> Iterator[str]:
@@ -149,13 +155,17 @@ def _kitty(data: str) -> Iterator[str]:
         yield f"{_ESC}_G{first}m={more};{data[begin : begin + _PIECE]}{_ESC}\\"
 
 
-def kernel_cells(kernel: Kernel, full: bool) -> list[str]:
-    """A plane of weights as colored cells for a terminal, of 24-bit colors where ``full``, else of 256."""
+def kernel_cells(kernel: Kernel, true_color: bool) -> list[str]:
+    """Lines of colored cells for the first plane of a kernel; none if it is large.
+
+    Args:
+        true_color: whether the terminal has 24-bit colors, not only 256.
+    """
     from convcli.pipeline.colormaps import diverging  # only terminals pay for this import
 
     rows, columns = kernel.size
     if max(rows, columns) > 2 * MOST_SHOWN:
         return []
     plane = kernel.weights.reshape(-1, *kernel.tensor_shape[-4:])[0, :, :, 0, 0]
-    codes = _codes(diverging(plane, float(np.abs(plane).max())), full)
+    codes = _codes(diverging(plane, float(np.abs(plane).max())), true_color)
     return ["", *("".join(f"{_ESC}[48;{code}m  " for code in row) + f"{_ESC}[0m" for row in codes)]

@@ -246,7 +246,7 @@ def words_of(scene):
 
 
 @pytest.mark.parametrize("top", [4, 200])
-def test_small_pictures_show_their_numbers(tmp_path, top):
+def test_small_images_show_their_numbers(tmp_path, top):
     """Every value of the input and of the map; faint ones in all shades, which the figure says."""
     values = np.array([[1, 2, 0, 3], [4, 1, 2, 1], [0, 3, 1, 2], [2, 1, 4, 0]])
     values[1, 0] = top
@@ -259,7 +259,7 @@ def test_small_pictures_show_their_numbers(tmp_path, top):
     for value in (*values.ravel(), *sums):
         assert f"{value:g}".replace("-", "−") in texts
     assert "a kernel of 2 × 2" in texts
-    assert ("4 × 4, gray, 8-bit, drawn from 0 to 4" in texts) == (top == 4)
+    assert ("4 × 4, gray, 8-bit, display range 0 … 4" in texts) == (top == 4)
     drawn = next(item for item in scene.items if isinstance(item, PlacedImage)).pixels
     assert (drawn.min(), drawn.max()) == (0, 255 if top == 4 else 200)
     assert str(values[0, 3]) not in words_of(figure(compute_maps(str(path), [settings]), 31))[4:]
@@ -270,7 +270,7 @@ def test_small_pictures_show_their_numbers(tmp_path, top):
     [
         ("0.123456789 1e-5 -1000.5; 1 2 3; 4 5 6", ["0.123", "1e−5", "−1000.5", "6"], ["× 1/1000000000"]),
         ("1/9 1/9; 1/9 2/9", ["1", "2", "× 1/9"], []),
-        ("box:15", ["all 1/225"], ["1", "× 1/225"]),
+        ("box:15", ["all weights 1/225"], ["1", "× 1/225"]),
         ("gaussian:1.5,7", ["73.3", "1.34", "× 1/1000"], ["weights 0.001342 … 0.07327"]),
         ("gaussian:3", ["weights 1.99e−9 … 0.01768"], ["cut"]),
     ],
@@ -366,9 +366,9 @@ def test_several_kernels_combine_as_a_set(run, tmp_path):
         (("--figure", "--depth", "16"), "sheets, figures and terminals show 8 bits"),
         (("--sheet", "--stack"), "--stack cannot be combined with --sheet"),
         (("--stack", "--combine", "l2"), "--stack keeps the maps and --combine l2 merges them"),
-        (("--figure", "-k", "laws:stack"), "a figure of 26 maps; allowed: up to 12"),
+        (("--figure", "-k", "laws:stack"), "a figure holds up to 12 feature maps, not 26; use --sheet"),
         (("--sheet", "-o", "x.xyz"), "unknown suffix"),
-        (("--stack", "-k", "random:3x3x3x2,seed=1"), "are no bank of planes"),
+        (("--stack", "-k", "random:3x3x3x2,seed=1"), "not (rows, columns) kernels"),
         ((COLOR, "--sheet", "-o", "x.png"), "2 images cannot all be written to x.png"),
         (
             ("-k", "box3", "--figure", "-o", "x.svg", "--format", "bmp"),

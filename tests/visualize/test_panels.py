@@ -25,7 +25,7 @@ from convcli.visualize.panels import (
     panel_image,
     panel_page,
 )
-from convcli.visualize.preview import feature_pictures, preview_sheet, thumbnail
+from convcli.visualize.preview import feature_images, preview_sheet, thumbnail
 from convcli.visualize.scene import PlacedImage, Text
 from convcli.visualize.text import width, wrapped
 from tests.conftest import SAMPLES, decoded
@@ -66,7 +66,7 @@ def test_panels_of_any_shape_have_room_for_their_words(shape, planes):
     bar = ColorBar(Mapping("signed", Fraction(-3375), Fraction(3375)), 255, "gray")
     pixels, drawn = np.zeros(shape, np.uint8), badges([np.eye(3)] * planes) if planes else ()
     names = ["box3", "kirsch-ne", "sobel5-x"]
-    panels = [Panel(name, pixels, "−3375 … 3375", drawn, bar=bar, unseen=planes) for name in names]
+    panels = [Panel(name, pixels, "−3375 … 3375", drawn, bar=bar, omitted=planes) for name in names]
     scene, texts = words_of(panels)
     titles = [text for *_, text in texts if text.text in names]
     assert len(titles) == 3
@@ -85,9 +85,9 @@ def test_panels_of_any_shape_have_room_for_their_words(shape, planes):
 def test_kernels_have_the_badges_of_all_their_planes(name):
     """Up to four of what makes a map, and a count of those that are left out."""
     kernel = convcli.load_kernel(name)
-    drawn, unseen = kernel_badges(kernel, 0)
+    drawn, omitted = kernel_badges(kernel, 0)
     planes = kernel.maps if kernel.combine else 1
-    assert (len(drawn), unseen) == (min(planes, MOST_PLANES), max(planes - MOST_PLANES, 0))
+    assert (len(drawn), omitted) == (min(planes, MOST_PLANES), max(planes - MOST_PLANES, 0))
 
 
 def test_colors_of_weights():
@@ -126,7 +126,7 @@ def test_previews_are_what_apply_writes(run, tmp_path, name):
     (tmp_path / "x.png").write_bytes(imagecodecs.png_encode(gray[..., 0]))
     assert run("apply", tmp_path / "x.png", "-k", name, "-o", f"{tmp_path}/maps/").code == 0
     written = [decoded(path) for path in sorted((tmp_path / "maps").iterdir())]
-    found = feature_pictures(gray, Settings(convcli.load_kernel(name)))
+    found = feature_images(gray, Settings(convcli.load_kernel(name)))
     for (pixels, _), due in zip(found, written, strict=True):
         assert np.array_equal(pixels[..., 0], due)
 
