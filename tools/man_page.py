@@ -13,7 +13,7 @@ from convcli import __version__
 from convcli.cli.command import documentation
 from convcli.cli.main import cli
 from convcli.cli.registry import COMMANDS
-from convcli.formats.registry import FORMATS, written
+from convcli.formats.registry import formats, written_formats
 from convcli.kernels.readers.registry import suffixes as kernel_suffixes
 from tools.reference import commands
 from tools.roff import bold, example, filled, italic, literal, prose
@@ -148,14 +148,14 @@ def _kernels() -> list[str]:
 
 def _files(kernel_files: str) -> list[str]:
     block = re.findall(r"```yaml\n(.*?)```", kernel_files, re.DOTALL)[0]
-    both = written()
-    only = [entry for entry in FORMATS if entry not in both]
+    both = written_formats()
+    only = [entry for entry in formats() if entry not in both]
     named = {"read and written": both, "read": only}
     suffixes = ", ".join(f"`*{suffix}`" for suffix in kernel_suffixes())
     lines = _item(italic("FILE"), f"A kernel file ({suffixes}), such as:")
     lines += [".RS", *example(block.splitlines()), ".RE"]
-    for kind, formats in named.items():
-        for entry in formats:
+    for kind, entries in named.items():
+        for entry in entries:
             lines += _item(
                 literal(", ".join(f"*{suffix}" for suffix in entry.suffixes)), f"{entry.name}, {kind}."
             )

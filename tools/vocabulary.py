@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from convcli.core.errors import cut
 from convcli.engine.methods.registry import NAMES
-from convcli.formats.registry import written
+from convcli.formats.registry import written_formats
 from convcli.geometry import padding
 from convcli.geometry.conventions import CONVENTIONS
 from convcli.kernels.bank import COMBINE_CHOICES
@@ -40,7 +40,7 @@ def module() -> str:
         "map": _plain(mapping.KINDS),
         "colormap": _plain(COLORMAPS),
         "method": _plain(["auto", *NAMES]),
-        "format": _plain(entry.name for entry in written()),
+        "format": _plain(entry.name for entry in written_formats()),
         "form": _plain(FORMS),
         "tag": _plain(sorted(tags)),
     }

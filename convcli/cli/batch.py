@@ -184,7 +184,7 @@ def _destination(arguments: tuple[str, ...], options: BatchOptions) -> tuple[lis
 
 def _check_destination(text: str) -> None:
     """Refuse a file, and the name of a single image."""
-    from convcli.formats.registry import readable
+    from convcli.formats.registry import readable_suffixes
 
     if text == STREAM:
         raise ArgumentError("the DESTINATION of a batch must be a folder or a template, not standard output")
@@ -195,7 +195,7 @@ def _check_destination(text: str) -> None:
             f"{one_line(text)}: is a file; the DESTINATION (last argument, or -o) must be a folder or a "
             "template"
         )
-    if Path(text).suffix.casefold() in readable():
+    if Path(text).suffix.casefold() in readable_suffixes():
         raise ArgumentError(
             f"{one_line(text)}: the DESTINATION of a batch must be a folder or a template; for one image, "
             f"use convcli apply -o {one_line(text)}, for a folder of that name {one_line(text)}/"
@@ -209,15 +209,15 @@ def _sources(names: list[str], options: BatchOptions, destination: Path | None) 
         ArgumentError: a list that cannot be read, or no image at all.
     """
     from convcli.batch.inputs import count_by_suffix, find_images
-    from convcli.formats.registry import UNREAD, readable
+    from convcli.formats.registry import UNREAD, readable_suffixes
 
     named = list(_named(names, options))
-    files = find_images(named, options.recursive, readable(), destination)
+    files = find_images(named, options.recursive, readable_suffixes(), destination)
     unread = count_by_suffix(named, options.recursive, UNREAD, destination)
     if unread and not options.quiet:
         tell(f"skipped files of unsupported formats: {unread}")
     if not files and any(name != STREAM for name in names):
-        deeper = not options.recursive and find_images(named, True, readable(), destination)
+        deeper = not options.recursive and find_images(named, True, readable_suffixes(), destination)
         hint = "; use -r to include subfolders" if deeper else ""
         raise ArgumentError(f"no images found in any SOURCE{hint}")
     return files

@@ -317,12 +317,15 @@ def _preview(image: str, options: _SheetOptions) -> None:
 
 def _format_of(target: Path) -> Format:
     """The format of a file that is to be written."""
+    import numpy as np
+
     from convcli.core.errors import OutputError
     from convcli.formats import registry
+    from convcli.formats.capacity import OutputKind, suffixes_for
 
     target_format = registry.format_of_suffix(target.suffix)
     if target_format is None:
-        known = ", ".join(entry.suffixes[0] for entry in registry.written())
+        known = ", ".join(suffixes_for(OutputKind(np.dtype(np.uint8), 3)))
         raise OutputError(f"{one_line(str(target))}: unknown suffix; allowed: {known}")
     return target_format
 

@@ -14,7 +14,7 @@ from convcli.cli.arguments import FilterOptions
 from convcli.core.errors import ArgumentError, ConvcliError, failure_message
 from convcli.core.frozen import replace
 from convcli.files.input import STREAM, Input
-from convcli.formats import registry
+from convcli.formats import opening
 from convcli.formats.header import Coding, Header
 from convcli.geometry.axes import LARGEST, Axis, parse_sizes, per_axis
 from convcli.geometry.conventions import convention, padding_like, refusal
@@ -175,7 +175,7 @@ def header_of(size: str) -> Header:
         return Header("", rows, columns, channels, np.dtype(np.uint8))
     try:
         with Input.open(size) as file:
-            return registry.open_input(file, LARGEST)[0].header
+            return opening.open_input(file, LARGEST)[0].header
     except (ConvcliError, MemoryError) as error:
         raise ConvcliError(failure_message(size, error)) from error
 

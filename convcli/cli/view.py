@@ -33,7 +33,7 @@ def view(images: tuple[str, ...], protocol: str | None, max_pixels: int | None) 
     """
     from convcli.core.errors import ConvcliError, failure_message
     from convcli.files.input import Input
-    from convcli.formats import registry as formats
+    from convcli.formats import opening
     from convcli.visualize.display import to_display
     from convcli.visualize.terminal import NOTHING_SHOWN, detect_terminal, terminal_text
 
@@ -42,7 +42,7 @@ def view(images: tuple[str, ...], protocol: str | None, max_pixels: int | None) 
     for image in images:
         try:
             with Input.open(image) as file:
-                opened = formats.open_input(file, max_pixels)[0]
+                opened = opening.open_input(file, max_pixels)[0]
                 pixels = to_display(opened.pixels(), opened.header.bands)
         except (ConvcliError, MemoryError) as error:
             if len(images) == 1:

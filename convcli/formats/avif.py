@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Final
 
@@ -12,6 +12,7 @@ import numpy as np
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import replace
+from convcli.formats.base import Format
 from convcli.formats.decoding import MODES, brands, full_range, pillow, pillow_frames, range_notes
 from convcli.formats.header import Header, Metadata, Timing
 from convcli.formats.metadata import blocks_of, described
@@ -20,17 +21,15 @@ SPEED: Final = 10  # of 0 to 10: 5% larger than 0, and more than a hundred times
 _TWELVE, _HIGH, _GRAY = 0x20, 0x40, 0x10  # flags in the third byte of an av1C box
 
 
-class Avif:
+class Avif(Format):
     """AV1 Image File Format; lossless, colors under transparency kept, unless a quality is asked for."""
 
-    name = "avif"
-    quality: int | None = None
-    suffixes: tuple[str, ...] = (".avif",)
-    largest_side = 32_768
-    largest_pixels = 2**28  # both are what libavif reads unless told otherwise
-    decoding = 4
-    encoding = 36
-    moving = 24
+    max_side = 32_768
+    max_pixels = 2**28  # both are what libavif reads by default
+    has_quality = True
+    decoder_overhead = 4
+    encoder_overhead = 36
+    animation_overhead = 24
 
     def sniff(self, head: bytes) -> bool:
         return not brands(head).isdisjoint((b"avif", b"avis"))
@@ -62,9 +61,6 @@ class Avif:
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return frames == 1 and dtype == np.uint8
-
-    def carries(self, channels: int) -> Mapping[str, int]:
-        return {}
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         import imagecodecs

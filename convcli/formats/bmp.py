@@ -16,6 +16,7 @@ import numpy as np
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen
+from convcli.formats.base import Format
 from convcli.formats.decoding import PALETTE_NOTE, saved, to_pillow
 from convcli.formats.header import Header, Metadata
 from convcli.formats.metadata import described, inches
@@ -92,15 +93,13 @@ class _Facts:
         return (self.columns * self.bits + 31) // 32 * 4
 
 
-class Bmp:
+class Bmp(Format):
     """Windows and OS/2 bitmap."""
 
-    name = "bmp"
-    suffixes: tuple[str, ...] = (".bmp", ".dib")
-    largest_side = 2**31 - 1
-    largest_pixels = (2**32 - 2**12) // 4  # of three bytes and the ends of rows, in a file of 4 GiB
-    decoding = 5
-    encoding = 7
+    max_side = 2**31 - 1
+    max_pixels = (2**32 - 2**12) // 4  # of three bytes and the ends of rows, in a file of 4 GiB
+    decoder_overhead = 5
+    encoder_overhead = 7
 
     def sniff(self, head: bytes) -> bool:
         return head.startswith(b"BM")
@@ -126,7 +125,7 @@ class Bmp:
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return frames == 1 and dtype == np.uint8 and channels in (1, 3)
 
-    def carries(self, channels: int) -> Mapping[str, int]:
+    def metadata_limits(self, channels: int) -> Mapping[str, int]:
         return {"resolution": 0}
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:

@@ -1,4 +1,4 @@
-"""What a file format can hold of an image, and why it cannot hold another."""
+"""What a file format can hold of a result, and why it cannot hold another."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ import numpy as np
 from convcli.core.dtypes import DType
 from convcli.core.errors import OutputError, one_line
 from convcli.core.frozen import frozen, replace
-from convcli.formats.base import Bounded, Format, Manifold, Mixed, Near, Tensors
-from convcli.formats.header import COLORS, kind_text
-from convcli.formats.registry import FORMATS, written
+from convcli.formats.base import Format
+from convcli.formats.header import MAX_IMAGE_CHANNELS, kind_text
+from convcli.formats.registry import formats
 
 _MOST_REASONS: Final = 5
 
 
 @frozen
 class OutputKind:
-    """What is to be written: how many frames, whether they differ in size or type, and which one it is.
+    """What one file has to hold.
 
     Attributes:
-        bands: as in `Layout`.
-        options: what else could be asked for, in words, and what would then be written.
+        dtype, channels: of each frame.
+        frames: how many.
+        mixed: whether frames differ in size or type.
+        frame: the number of the frame, where each goes to a file of its own.
+        bands: whether no channel is alpha, as in `Layout`.
+        rows, columns: of each frame.
+        options: (command-line options in words, what would be written with them), to suggest.
     """
 
     dtype: DType
@@ -41,107 +46,121 @@ class OutputKind:
 
     @property
     def kind(self) -> tuple[DType, int, int]:
+        """As `Format.holds` takes it."""
         return self.dtype, self.channels, self.frames
 
     def __str__(self) -> str:
-        what = kind_text(self.channels, self.dtype, self.bands)
+        """``RGB, 8-bit``; ``12 frames of several sizes or types (gray, 16-bit)``."""
+        kind = kind_text(self.channels, self.dtype, self.bands)
         sizes = " of several sizes or types" if self.mixed else ""
-        return f"{self.frames} frames{sizes} ({what})" if self.frames > 1 else what
+        return f"{self.frames} frames{sizes} ({kind})" if self.frames > 1 else kind
 
 
-def holds(chosen: Format, picture: OutputKind) -> bool:
-    """Whether the format keeps every value of the image."""
-    several = not picture.mixed or isinstance(chosen, Mixed)
-    return chosen.holds(*picture.kind) and several and _fits(chosen, picture)
+def holds(candidate: Format, output: OutputKind) -> bool:
+    """Whether the format keeps every value of the result."""
+    several = not output.mixed or candidate.mixed_frames
+    return candidate.holds(*output.kind) and several and _fits(candidate, output)
 
 
-def takes(chosen: Format, picture: OutputKind) -> bool:
-    """Whether the format can be asked to hold the image, and lose something."""
-    return holds(chosen, picture) or bool(loss(chosen, picture))
+def takes(candidate: Format, output: OutputKind) -> bool:
+    """Whether the result can be written in the format, perhaps with a loss."""
+    return holds(candidate, output) or bool(loss(candidate, output))
 
 
-def loss(chosen: Format, picture: OutputKind) -> str:
-    """What an image loses in a format that does not hold all of it, in words; empty where nothing."""
-    near = isinstance(chosen, Near) and not picture.mixed and _fits(chosen, picture)
-    return chosen.loses(*picture.kind) if isinstance(chosen, Near) and near else ""
+def loss(candidate: Format, output: OutputKind) -> str:
+    """What a result loses in a format that takes it but does not hold all of it, in words; else empty."""
+    return candidate.loss(*output.kind) if not output.mixed and _fits(candidate, output) else ""
 
 
-def _fits(chosen: Format, picture: OutputKind) -> bool:
-    """Whether sizes are within the format's limits, and what it says of the channels is true of them."""
-    pixels = picture.rows * picture.columns
-    side = max(picture.rows, picture.columns)
-    within = not isinstance(chosen, Bounded) or (
-        side <= chosen.largest_side and pixels <= chosen.largest_pixels
+def _fits(candidate: Format, output: OutputKind) -> bool:
+    """Whether sizes and channels are within the limits of the format."""
+    return (
+        max(output.rows, output.columns) <= (candidate.max_side or np.inf)
+        and output.rows * output.columns <= (candidate.max_pixels or np.inf)
+        and output.channels <= candidate.max_channels
+        and (candidate.any_channels or not output.bands)
     )
-    few = picture.channels <= _most_channels(chosen)
-    return within and few and (not picture.bands or isinstance(chosen, Manifold))
 
 
-def _most_channels(chosen: Format) -> int:
-    return chosen.most_channels if isinstance(chosen, Tensors) else COLORS
+def suffixes_for(output: OutputKind) -> list[str]:
+    """The preferred suffix of every format that takes the result, for messages."""
+    return [entry.suffixes[0] for entry in formats() if takes(entry, output)]
 
 
-def check(chosen: Format, picture: OutputKind, path: Path | None) -> None:
-    """Refuse a format that cannot hold an image: why, which ones can, and what else can be asked for.
+def check(candidate: Format, output: OutputKind, path: Path | None) -> None:
+    """Refuse a format that cannot hold a result: why, which ones can, and which options would help.
+
+    Args:
+        candidate: the format that was asked for.
+        output: the result.
+        path: of the file, or None for standard output.
 
     Raises:
-        OutputError: with the place; ``path`` is None for standard output.
+        OutputError: naming the file.
     """
-    if takes(chosen, picture):
+    if takes(candidate, output):
         return
     place = one_line(str(path)) if path else "standard output"
-    able = ", ".join(entry.suffixes[0] for entry in FORMATS if holds(entry, picture))
-    able = able if path else f"{able} (--format)"
-    if chosen not in written():
-        raise OutputError(f"{place}: convcli reads {chosen.name} but does not write it; choose {able}")
-    reason = _reason(chosen, picture)
-    fitting = (words for words, other in picture.options if takes(chosen, other))
-    advice = next((f"; or use {words}" for words in fitting), "")
+    alternatives = ", ".join(entry.suffixes[0] for entry in formats() if holds(entry, output))
+    alternatives = alternatives if path else f"{alternatives} (--format)"
+    if not candidate.writable:
+        raise OutputError(
+            f"{place}: convcli reads {candidate.name} but does not write it; choose {alternatives}"
+        )
+    reason = _reason(candidate, output)
+    helpful = (words for words, changed in output.options if takes(candidate, changed))
+    advice = next((f"; or use {words}" for words in helpful), "")
     because = f": {reason}" if reason else ""
     raise OutputError(
-        f"{place}: {chosen.name} cannot hold {sized(chosen, picture)}{because}; these can: {able}{advice}"
+        f"{place}: {candidate.name} cannot hold {sized(candidate, output)}{because}; "
+        f"these can: {alternatives}{advice}"
     )
 
 
-def sized(chosen: Format, picture: OutputKind) -> str:
-    """The image in words, with its size where that is what the format cannot hold."""
-    small = replace(picture, rows=1, columns=1)
-    oversize = holds(chosen, small) and not holds(chosen, picture)
-    return f"{picture.columns}×{picture.rows} pixels ({picture})" if oversize else str(picture)
+def sized(candidate: Format, output: OutputKind) -> str:
+    """The result in words, with its size if that is what the format cannot hold."""
+    small = replace(output, rows=1, columns=1)
+    oversize = holds(candidate, small) and not holds(candidate, output)
+    return f"{output.columns}×{output.rows} pixels ({output})" if oversize else str(output)
 
 
-def _reason(chosen: Format, picture: OutputKind) -> str:
-    """The fewest properties of the image without which the format would take it."""
-    ways = list(_without(chosen, picture))
+Change = Callable[[OutputKind], OutputKind]
+"""Takes a property away from a result."""
+
+
+def _reason(candidate: Format, output: OutputKind) -> str:
+    """The fewest limits of the format without which it would take the result."""
+    limits = list(_limits(candidate, output))
     for count in range(1, _MOST_REASONS + 1):
-        for several in combinations(ways, count):
-            if takes(chosen, reduce(lambda found, way: way[1](found), several, picture)):
+        for several in combinations(limits, count):
+            if takes(candidate, reduce(lambda changed, limit: limit[1](changed), several, output)):
                 return ", ".join(words for words, _ in several)
     return ""
 
 
-def _without(chosen: Format, picture: OutputKind) -> Iterator[tuple[str, Callable[[OutputKind], OutputKind]]]:
-    """What a format may lack, and the image without that."""
-    if isinstance(chosen, Bounded):
-        long = max(picture.rows, picture.columns) > chosen.largest_side
-        most = f"{chosen.largest_side} pixels a side" if long else f"{chosen.largest_pixels} pixels"
-        yield f"at most {most}", lambda it: replace(it, rows=1, columns=1)
-    if picture.frames > 1:
+def _limits(candidate: Format, output: OutputKind) -> Iterator[tuple[str, Change]]:
+    """What may be too much for a format, in words, and the result without it."""
+    if candidate.max_side and candidate.max_pixels:
+        long = max(output.rows, output.columns) > candidate.max_side
+        limit = f"{candidate.max_side} pixels a side" if long else f"{candidate.max_pixels} pixels"
+        yield f"at most {limit}", lambda it: replace(it, rows=1, columns=1)
+    if output.frames > 1:
         yield "a single image", lambda it: replace(it, frames=1, mixed=False)
     else:
         yield "animations only", lambda it: replace(it, frames=2)
-    if picture.mixed:
+    if output.mixed:
         yield "frames of one size and type", lambda it: replace(it, mixed=False)
-    if picture.channels > COLORS:
-        yield f"at most {_most_channels(chosen)} channels", lambda it: replace(it, channels=3, bands=False)
-    elif picture.bands:
-        yield "no band beside gray or RGB but alpha", lambda it: replace(it, bands=False)
-    if picture.channels in (2, 4):
+    if output.channels > MAX_IMAGE_CHANNELS:
+        limit = f"at most {candidate.max_channels} channels"
+        yield limit, lambda it: replace(it, channels=3, bands=False)
+    elif output.bands:
+        yield "no extra channel but alpha", lambda it: replace(it, bands=False)
+    if output.channels in (2, 4):
         yield "no alpha", lambda it: replace(it, channels=it.channels - 1)
-    yield from _without_type(picture.dtype)
+    yield from _type_limits(output.dtype)
 
 
-def _without_type(dtype: DType) -> Iterator[tuple[str, Callable[[OutputKind], OutputKind]]]:
+def _type_limits(dtype: DType) -> Iterator[tuple[str, Change]]:
     if dtype.kind == "i":
         yield "no negative values", lambda it: replace(it, dtype=np.dtype(f"u{it.dtype.itemsize}"))
     if dtype.kind == "f":
@@ -153,5 +172,5 @@ def _without_type(dtype: DType) -> Iterator[tuple[str, Callable[[OutputKind], Ou
         yield "floats only", lambda it: replace(it, dtype=np.dtype(np.float32))
 
 
-def _narrowed(picture: OutputKind, size: int) -> OutputKind:
-    return replace(picture, dtype=np.dtype(f"{picture.dtype.kind}{size}"))
+def _narrowed(output: OutputKind, size: int) -> OutputKind:
+    return replace(output, dtype=np.dtype(f"{output.dtype.kind}{size}"))

@@ -17,6 +17,7 @@ import numpy as np
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen
+from convcli.formats.base import Format
 from convcli.formats.decoding import PALETTE_NOTE, saved, to_pillow
 from convcli.formats.header import Header, Metadata, Timing
 from convcli.formats.metadata import COMMENT, LARGEST, comment, described
@@ -146,16 +147,15 @@ class _Facts:
         return all(each[::3] == each[1::3] == each[2::3] for each in (self.palette, *palettes))
 
 
-class Gif:
+class Gif(Format):
     """Graphics Interchange Format (89a)."""
 
-    name = "gif"
-    suffixes: tuple[str, ...] = (".gif",)
-    largest_side = 65_535
-    largest_pixels = 65_535**2
-    decoding = 9
-    encoding = 20
-    moving = 9
+    max_side = 65_535
+    max_pixels = 65_535**2
+    max_colors = 256
+    decoder_overhead = 9
+    encoder_overhead = 20
+    animation_overhead = 9
 
     def sniff(self, head: bytes) -> bool:
         return head[:6] in (b"GIF87a", b"GIF89a")
@@ -192,24 +192,24 @@ class Gif:
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return dtype == np.uint8 and channels == 1
 
-    def loses(self, dtype: DType, channels: int, frames: int) -> str:
+    def loss(self, dtype: DType, channels: int, frames: int) -> str:
         if dtype != np.uint8 or channels in (1, 2):
             return ""
         return "a GIF has 256 colors a frame: the nearest were taken" + (
             ", and pixels are seen or not" if channels == 4 else ""
         )
 
-    def carries(self, channels: int) -> Mapping[str, int]:
+    def metadata_limits(self, channels: int) -> Mapping[str, int]:
         return {COMMENT: LARGEST, "timing": 0}
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         return saved(to_pillow(pixels), "GIF", **_options(metadata))
 
-    def animate(self, pictures: Array, metadata: Metadata) -> bytes:
-        first, *others = map(to_pillow, pictures)
-        timing = metadata.timing or Timing.steady(len(pictures))
+    def encode_frames(self, frames: Array, metadata: Metadata) -> bytes:
+        first, *others = map(to_pillow, frames)
+        timing = metadata.timing or Timing.steady(len(frames))
         options: dict[str, Any] = {"duration": [10 * tick for tick in timing.ticks(_RATE)]}
-        opaque = pictures.shape[3] == 3  # then Pillow can write what has changed alone
+        opaque = frames.shape[3] == 3  # then Pillow can write what has changed alone
         options |= {"disposal": _LEFT, "optimize": True} if opaque else {"disposal": _CLEARED}
         if timing.loops != 1:
             options["loop"] = max(timing.loops - 1, 0)

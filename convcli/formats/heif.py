@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
+from convcli.formats.base import Format
 from convcli.formats.decoding import CHANNELS, brands, full_range, range_notes
-from convcli.formats.header import Header, Metadata
+from convcli.formats.header import Header
 from convcli.formats.metadata import blocks_of, described
 
 _UPRIGHT: Final = 1
@@ -19,13 +19,11 @@ _UPRIGHT: Final = 1
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
-class Heif:
+class Heif(Format):
     """High Efficiency Image File Format, 8 to 12 bits; turned upright as the file says while it is read."""
 
-    name = "heif"
-    suffixes: tuple[str, ...] = (".heic", ".heif", ".hif")
-    decoding = 5
-    encoding = 0
+    writable = False
+    decoder_overhead = 5
 
     def sniff(self, head: bytes) -> bool:
         return not brands(head).isdisjoint(_BRANDS)
@@ -49,12 +47,6 @@ class Heif:
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return False
-
-    def carries(self, channels: int) -> Mapping[str, int]:
-        return {}
-
-    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        raise NotImplementedError
 
 
 def _opened(data: bytes) -> Any:

@@ -15,7 +15,7 @@ come back as they are.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from math import prod
 from typing import Final
@@ -26,9 +26,10 @@ from numpy.lib import format as npy
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError, quoted
 from convcli.files.input import Input
-from convcli.formats.base import Reader, whole
-from convcli.formats.header import COLORS, Header, Layout, Metadata
+from convcli.formats.base import StreamedFormat
+from convcli.formats.header import MAX_IMAGE_CHANNELS, Header, Layout, Metadata
 from convcli.formats.raw import HEAD, RawEncoder, RawRows
+from convcli.formats.readers import Reader
 
 _TYPES: Final = (
     "uint8",
@@ -49,13 +50,11 @@ _PART: Final = 2**23  # bytes whose range is found at once
 _MOST_CHANNELS: Final = 4096
 
 
-class Npy:
+class Npy(StreamedFormat):
     """NumPy's file of one array (versions 1.0 and 2.0), either order of axes and of bytes; never a pickle."""
 
-    name = "npy"
-    bands: bool = True
-    most_channels: int = _MOST_CHANNELS
-    suffixes: tuple[str, ...] = (".npy",)
+    max_channels = _MOST_CHANNELS
+    any_channels = True
 
     def sniff(self, head: bytes) -> bool:
         return head.startswith(npy.MAGIC_PREFIX)
@@ -83,7 +82,7 @@ class Npy:
         (frames, rows, columns, channels), by_columns, kind, begin, axes = _layout(source.head(HEAD))
         due = frames * rows * columns * channels * kind.itemsize
         pixel, notes = _pixel_type(source, kind, begin, due)
-        bands = channels > COLORS or (len(axes) == 4 and frames == 1 and channels in (2, 4))
+        bands = channels > MAX_IMAGE_CHANNELS or (len(axes) == 4 and frames == 1 and channels in (2, 4))
         notes += _reading(axes)
         header = Header(self.name, rows, columns, channels, pixel, frames, notes=notes, bands=bands)
         if by_columns or source.size - begin != due:
@@ -94,16 +93,10 @@ class Npy:
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return dtype.name in _TYPES
 
-    def carries(self, channels: int) -> Mapping[str, int]:
-        return {}
-
-    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        return whole(self.encoder(Layout.of(pixels), metadata, len(pixels)), pixels)
-
-    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> RawEncoder:
+    def encoder(self, layout: Layout, metadata: Metadata) -> RawEncoder:
         head = io.BytesIO()
         shape: tuple[int, ...] = layout.shape if layout.channels > 1 else layout.shape[:2]
-        if layout.frames > 1 or layout.bands or layout.channels > COLORS:
+        if layout.frames > 1 or layout.bands or layout.channels > MAX_IMAGE_CHANNELS:
             shape = layout.frames, *layout.shape
         facts = {"descr": npy.dtype_to_descr(layout.dtype), "fortran_order": False, "shape": shape}
         npy.write_array_header_1_0(head, facts)
@@ -113,10 +106,10 @@ class Npy:
 def _reading(axes: tuple[int, ...]) -> tuple[str, ...]:
     """How a shape was read that could mean something else."""
     frames, last = axes[0], axes[-1]
-    if len(axes) == 3 and last > COLORS:
+    if len(axes) == 3 and last > MAX_IMAGE_CHANNELS:
         many = f"{frames} frame{'s' * (frames > 1)} of {last}×{axes[1]}"
         return (f"shape {axes} is taken as {many}; {(1, *axes)} would be {last} channels",)
-    if len(axes) == 4 and axes[1] <= COLORS < last:
+    if len(axes) == 4 and axes[1] <= MAX_IMAGE_CHANNELS < last:
         moved = (frames, axes[2], last, axes[1])
         return (
             f"shape {axes} is taken as {last} channels of {axes[2]}×{axes[1]}; "
@@ -191,6 +184,6 @@ def _layout(data: bytes) -> tuple[tuple[int, int, int, int], bool, DType, int, t
             f"npy of shape {quoted(shape)}; allowed: (rows, columns), (rows, columns, 1 to 4 channels), "
             f"(frames, rows, columns), (frames, rows, columns, 1 to {_MOST_CHANNELS} channels)"
         )
-    single = len(shape) == 2 or (len(shape) == 3 and shape[2] <= COLORS)
+    single = len(shape) == 2 or (len(shape) == 3 and shape[2] <= MAX_IMAGE_CHANNELS)
     frames, rows, columns, channels = (*((1,) * single), *shape, 1)[:4]
     return (frames, rows, columns, channels), by_columns, kind, file.tell(), shape

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -11,18 +10,16 @@ import numpy as np
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError, quoted
 from convcli.files.input import Input
-from convcli.formats.base import Reader, whole
+from convcli.formats.base import StreamedFormat
 from convcli.formats.header import Header, Layout, Metadata
 from convcli.formats.raw import HEAD, RawEncoder, RawRows
+from convcli.formats.readers import Reader
 
 _HEAD: Final = re.compile(rb"P([fF])\s+(\d{1,9})\s+(\d{1,9})\s+([-+.0-9eE]{1,40})\s")
 
 
-class Pfm:
+class Pfm(StreamedFormat):
     """Portable float map; written little endian, with scale -1.0."""
-
-    name = "pfm"
-    suffixes: tuple[str, ...] = (".pfm",)
 
     def sniff(self, head: bytes) -> bool:
         return re.match(rb"P[fF]\s", head) is not None
@@ -53,13 +50,7 @@ class Pfm:
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return frames == 1 and dtype == np.float32 and channels in (1, 3)
 
-    def carries(self, channels: int) -> Mapping[str, int]:
-        return {}
-
-    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        return whole(self.encoder(Layout.of(pixels), metadata, len(pixels)), pixels)
-
-    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> RawEncoder:
+    def encoder(self, layout: Layout, metadata: Metadata) -> RawEncoder:
         head = f"P{'f' if layout.channels == 1 else 'F'}\n{layout.columns} {layout.rows}\n-1.0\n"
         return RawEncoder(layout, head.encode("ascii"), _stored(-1), upwards=True)
 

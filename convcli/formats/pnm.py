@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
@@ -13,10 +12,11 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError, quoted
 from convcli.core.frozen import frozen, replace
 from convcli.files.input import Input
-from convcli.formats.base import Reader, whole
+from convcli.formats.base import StreamedFormat
 from convcli.formats.decoding import full_range, range_notes
 from convcli.formats.header import Header, Layout, Metadata
 from convcli.formats.raw import HEAD, RawEncoder, RawRows
+from convcli.formats.readers import Reader
 
 _GAP: Final = rb"(?:\s|#[^\r\n]*[\r\n])+"
 _NUMBER: Final = rb"(\d{1,9})"
@@ -64,11 +64,8 @@ class _Layout:
         return self.count * (1 if self.most < 256 else 2)
 
 
-class Pnm:
+class Pnm(StreamedFormat):
     """Netpbm's portable maps, one or several in a row; pictures with alpha are written as PAM."""
-
-    name = "pnm"
-    suffixes: tuple[str, ...] = (".pnm", ".pbm", ".pgm", ".ppm", ".pam")
 
     def sniff(self, head: bytes) -> bool:
         return re.match(rb"P[1-7][\s#]", head) is not None
@@ -108,13 +105,13 @@ class Pnm:
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return dtype in (np.uint8, np.uint16)
 
-    def carries(self, channels: int) -> Mapping[str, int]:
-        return {}
+    def suffix_note(self, suffix: str, channels: int) -> str:
+        actual = {1: ".pgm", 3: ".ppm"}.get(channels, ".pam")
+        if suffix.casefold() in (actual, ".pnm"):
+            return ""
+        return f"the file is a {actual[1:].upper()}, whatever its suffix {suffix}"
 
-    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        return whole(self.encoder(Layout.of(pixels), metadata, len(pixels)), pixels)
-
-    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> RawEncoder:
+    def encoder(self, layout: Layout, metadata: Metadata) -> RawEncoder:
         rows, columns, channels = layout.shape
         most = np.iinfo(layout.dtype).max
         if channels in (1, 3):
@@ -229,11 +226,3 @@ def _written_out(data: bytes, layout: _Layout) -> Array:
     if values.size < layout.count:
         raise ImageError(f"damaged pnm: it ends too early, with {values.size} of {layout.count} values")
     return values
-
-
-def misnamed(suffix: str, channels: int) -> str:
-    """What a file of so many channels is, where its suffix says something else; else nothing."""
-    actual = {1: ".pgm", 3: ".ppm"}.get(channels, ".pam")
-    if suffix.casefold() in (actual, ".pnm"):
-        return ""
-    return f"it is a {actual[1:].upper()} file, whatever its suffix says"

@@ -11,14 +11,16 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen
 from convcli.files.input import Input
+from convcli.formats.encoders import Encoder
 from convcli.formats.header import Header, Layout
+from convcli.formats.readers import Reader
 
 HEAD: Final = 2**20
 """Bytes in which the header of such a file is looked for."""
 
 
 @frozen(eq=False)
-class RawRows:
+class RawRows(Reader):
     """Rows of values of type ``stored`` from byte ``begin`` on; ``finish`` turns them into the header's.
 
     Frames follow each other, with ``gap`` bytes between them.
@@ -53,7 +55,7 @@ class RawRows:
 
 
 @frozen
-class RawEncoder:
+class RawEncoder(Encoder):
     """Writes ``head`` and then values of type ``stored``, every frame behind ``each``.
 
     ``upwards`` puts the last row of a single picture first.
@@ -64,9 +66,6 @@ class RawEncoder:
     stored: DType
     upwards: bool = False
     each: bytes = b""
-
-    def room(self, frame: int, first: int, last: int) -> None:
-        return None
 
     def strip(self, first: int, pixels: Array) -> bytes:
         """The bytes of (rows, columns, channels) pixels."""

@@ -13,7 +13,9 @@ import numpy as np
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError, one_line
 from convcli.core.frozen import frozen, replace
+from convcli.formats.base import StreamedFormat
 from convcli.formats.decoding import brands, hush
+from convcli.formats.encoders import Encoder
 from convcli.formats.header import Header, Layout, Metadata, Timing
 
 _MATROSKA: Final = b"\x1a\x45\xdf\xa3"
@@ -56,12 +58,12 @@ _FIXED: Final = 2**24
 QUALITY: Final = 18  # of H.264's constant rate factor, 0 to 51: hardly to be told from the original
 
 
-class _Video:
+class _Video(StreamedFormat):
     """What both containers share."""
 
-    name = ""
     container = ""
-    moving = 14
+    repeats = False
+    animation_overhead = 14
 
     def header(self, data: bytes) -> Header:
         with _library().open(io.BytesIO(data)) as file:
@@ -106,15 +108,10 @@ class _Video:
                     raise ImageError(f"damaged {self.name}: {reason}")
                 yield pixels
 
-    def carries(self, channels: int) -> Mapping[str, int]:
+    def metadata_limits(self, channels: int) -> Mapping[str, int]:
         return {"timing": 0}
 
-    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        maker, file = self.encoder(Layout.of(pixels), metadata, len(pixels)), io.BytesIO()
-        maker.write(file, [pixels])
-        return file.getvalue()
-
-    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> VideoEncoder:
+    def encoder(self, layout: Layout, metadata: Metadata) -> VideoEncoder:
         _library()
         return VideoEncoder(layout, self.container, metadata.timing or Timing.steady(layout.frames))
 
@@ -122,9 +119,7 @@ class _Video:
 class Matroska(_Video):
     """Matroska and WebM, of any video that FFmpeg reads; written as FFV1 (RFC 9043), which loses nothing."""
 
-    name = "mkv"
     container = "matroska"
-    suffixes: tuple[str, ...] = (".mkv",)
 
     def sniff(self, head: bytes) -> bool:
         return head.startswith(_MATROSKA)
@@ -133,7 +128,7 @@ class Matroska(_Video):
         _check_segment(data)
         return super().header(data)
 
-    def queue(self, layout: Layout) -> int:
+    def encoder_memory(self, layout: Layout) -> int:
         return _library_memory(layout, 15 + 30 * layout.channels * layout.dtype.itemsize)
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
@@ -143,11 +138,9 @@ class Matroska(_Video):
 class Mp4(_Video):
     """MPEG-4 and QuickTime files; written as H.264."""
 
-    name = "mp4"
     container = "mp4"
-    suffixes: tuple[str, ...] = (".mp4", ".mov", ".m4v")
-    largest_side = 16_384
-    largest_pixels = 16_384**2
+    max_side = 16_384
+    max_pixels = 16_384**2
 
     def sniff(self, head: bytes) -> bool:
         return not brands(head).isdisjoint(_MPEG)
@@ -156,14 +149,14 @@ class Mp4(_Video):
         _check_boxes(data)
         return super().header(data)
 
-    def queue(self, layout: Layout) -> int:
+    def encoder_memory(self, layout: Layout) -> int:
         odd = layout.rows % 2 or layout.columns % 2
         return _library_memory(layout, 60 + (4.5 if odd else 3.6) * min(layout.frames, _QUEUED))
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return dtype == np.uint8 and channels in (1, 3) and frames > 1
 
-    def loses(self, dtype: DType, channels: int, frames: int) -> str:
+    def loss(self, dtype: DType, channels: int, frames: int) -> str:
         return (
             f"H.264 loses a little: quality {QUALITY}, 8 bits, chroma 4:2:0 where sides are even"
             if self.holds(np.dtype(np.uint8), channels, frames) and dtype in (np.uint8, np.uint16)
@@ -172,15 +165,12 @@ class Mp4(_Video):
 
 
 @frozen
-class VideoEncoder:
+class VideoEncoder(Encoder):
     """Writes frames one after the other; their bands are pixels as they are."""
 
     layout: Layout
     container: str
     timing: Timing
-
-    def room(self, frame: int, first: int, last: int) -> None:
-        return None
 
     def strip(self, first: int, pixels: Array) -> Array:
         return pixels.copy()

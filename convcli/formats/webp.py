@@ -10,6 +10,7 @@ import numpy as np
 
 from convcli.core.dtypes import Array, DType
 from convcli.core.frozen import replace
+from convcli.formats.base import Format
 from convcli.formats.decoding import CHANNELS, MODES, pillow, pillow_frames, saved, to_pillow
 from convcli.formats.header import Header, Metadata, Timing
 from convcli.formats.metadata import LARGEST, blocks_for, blocks_of, described
@@ -17,23 +18,21 @@ from convcli.formats.metadata import LARGEST, blocks_for, blocks_of, described
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-LARGEST_SIDE: Final = 16_383
+MAX_SIDE: Final = 16_383
 _EXACT: Final[dict[str, Any]] = {"lossless": True, "exact": True}
 _MOVING: Final = 1  # effort; Pillow takes 0, which makes files of nine times the size
 _RATE: Final = 1000  # ticks a second
 
 
-class WebP:
+class WebP(Format):
     """WebP (RFC 9649)."""
 
-    name = "webp"
-    quality: int | None = None
-    suffixes: tuple[str, ...] = (".webp",)
-    largest_side = LARGEST_SIDE
-    largest_pixels = LARGEST_SIDE**2
-    decoding = 5
-    encoding = 39
-    moving = 24
+    max_side = MAX_SIDE
+    max_pixels = MAX_SIDE**2
+    has_quality = True
+    decoder_overhead = 5
+    encoder_overhead = 39
+    animation_overhead = 24
 
     def sniff(self, head: bytes) -> bool:
         return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
@@ -60,20 +59,20 @@ class WebP:
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return dtype == np.uint8 and (frames == 1 or channels in (1, 3))
 
-    def loses(self, dtype: DType, channels: int, frames: int) -> str:
+    def loss(self, dtype: DType, channels: int, frames: int) -> str:
         hides = dtype == np.uint8 and frames > 1 and channels in (2, 4)
         return "an animated WebP keeps no colors under full transparency" if hides else ""
 
-    def carries(self, channels: int) -> Mapping[str, int]:
+    def metadata_limits(self, channels: int) -> Mapping[str, int]:
         blocks = ("exif", "xmp") if channels < 3 else ("icc", "exif", "xmp")  # gray is written as RGB
         return {"timing": 0, **dict.fromkeys(blocks, LARGEST)}
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         return saved(_colored(pixels), "WEBP", **_options(metadata))
 
-    def animate(self, pictures: Array, metadata: Metadata) -> bytes:
-        first, *others = map(_colored, pictures)
-        timing = metadata.timing or Timing.steady(len(pictures))
+    def encode_frames(self, frames: Array, metadata: Metadata) -> bytes:
+        first, *others = map(_colored, frames)
+        timing = metadata.timing or Timing.steady(len(frames))
         times = {"duration": timing.ticks(_RATE, least=1), "loop": timing.loops, "method": _MOVING}
         return saved(first, "WEBP", save_all=True, append_images=others, **times, **_options(metadata))
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.errors import Halted
-from convcli.formats.base import Encoder
+from convcli.formats.encoders import Encoder
 from convcli.formats.header import Layout
 from convcli.geometry.axes import Strip
 
@@ -79,7 +79,7 @@ class Canvas:
         return band.pixels[:, left:right]
 
     def _new_band(self, frame: int, top: int, bottom: int) -> _Band:
-        pixels = self.encoder.room(frame, top, bottom)
+        pixels = self.encoder.destination(frame, top, bottom)
         if pixels is not None:
             return _Band(pixels, self.layout.columns)
         shape = self.height, self.layout.columns, self.layout.channels

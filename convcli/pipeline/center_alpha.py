@@ -6,7 +6,7 @@ import numpy as np
 
 from convcli.core.dtypes import Array, DType, span
 from convcli.engine.plan import Plan
-from convcli.formats.base import Reader
+from convcli.formats.readers import Reader
 from convcli.geometry.axes import Axis, Strip
 from convcli.geometry.border import OUTSIDE, sources
 from convcli.pipeline.color_handling import ColorHandling

@@ -18,7 +18,7 @@ from convcli.core.frozen import frozen
 from convcli.core.rational import exact_number
 from convcli.core.rounding import Affine
 from convcli.engine.plan import Outcome, Plan
-from convcli.formats.base import Reader
+from convcli.formats.readers import Reader
 
 _PRODUCTS: Final[dict[int, DType]] = {1: np.dtype(np.uint16), 2: np.dtype(np.uint32)}
 """The type that holds the product of two unsigned integers, by their bytes."""
@@ -37,7 +37,7 @@ def product_dtype(dtype: DType) -> DType | None:
 
 
 @frozen(eq=False)
-class LinearReader:
+class LinearReader(Reader):
     """A `Reader` of linear light, float32 from 0 to 1, instead of sRGB (IEC 61966-2-1).
 
     Attributes:
@@ -82,7 +82,7 @@ def light_to_srgb(light: Array) -> Array:
 
 
 @frozen(eq=False)
-class PremultipliedReader:
+class PremultipliedReader(Reader):
     """A `Reader` of colors times alpha, with alpha last, in a type that holds the products."""
 
     reader: Reader

@@ -9,8 +9,8 @@ from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen
 from convcli.engine.filter import UNIT
 from convcli.engine.plan import Plan
-from convcli.formats.base import Reader
 from convcli.formats.header import Header
+from convcli.formats.readers import Reader
 from convcli.kernels.kernel import Kernel
 from convcli.pipeline.color import LinearReader, PremultipliedReader, product_dtype
 from convcli.pipeline.mapping import Mapping

@@ -14,7 +14,7 @@ from convcli.engine.methods.base import Workload
 from convcli.engine.methods.registry import method_named
 from convcli.engine.plan import Plan, Problem
 from convcli.engine.planner import choose
-from convcli.formats.base import Banded, Format
+from convcli.formats.base import Format
 from convcli.formats.header import Coding, Header, Layout
 from convcli.geometry.axes import Axis, Geometry
 from convcli.geometry.padding import Fill
@@ -100,7 +100,7 @@ def _fill_by_lane(fill: Fill, handling: ColorHandling, colors: int) -> tuple[flo
 def cut_to_bands(plan: Plan, target: Format, layout: Layout, coding: Coding) -> Plan:
     """The plan with strips of whole bands of the output format, where its method can be cut there."""
     grain, _ = method_named(plan.method).grain(Workload(plan.problem, plan.arithmetic))
-    step = lcm(target.band(layout, coding) if isinstance(target, Banded) else 1, grain)
+    step = lcm(target.band_height(layout, coding), grain)
     rows = plan.problem.rows.output
     height = min(max(plan.height // step, 1) * step, rows)
     is_near = height <= _TALLER * plan.height

@@ -8,7 +8,7 @@ from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.core.rational import Number
 from convcli.engine.plan import Plan
-from convcli.formats.base import Reader
+from convcli.formats.readers import Reader
 from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.painting import PaintingConsumer, map_painters

@@ -8,7 +8,7 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.frozen import frozen
 from convcli.engine.plan import Plan, Problem
 from convcli.engine.source import ArraySource, Source
-from convcli.formats.base import Decoded, Reader
+from convcli.formats.readers import InMemoryReader, Reader
 
 
 @frozen(eq=False)
@@ -51,4 +51,4 @@ def volume_source(
         values[frame] = source.rows(frame, 0, rows)[0]
         if alpha:
             planes.append(reader.rows(frame, 0, rows)[..., -1:].copy())
-    return ArraySource(values[None]), Decoded(planes)
+    return ArraySource(values[None]), InMemoryReader(planes)

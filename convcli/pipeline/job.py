@@ -14,7 +14,7 @@ from convcli.files.atomic import AtomicFile
 from convcli.files.input import Input
 from convcli.files.ledger import OutputLedger
 from convcli.files.stdout import check_stream
-from convcli.formats import registry
+from convcli.formats import opening
 from convcli.pipeline.feature_map import FeatureMap
 from convcli.pipeline.report import Report
 from convcli.pipeline.settings import Settings
@@ -104,7 +104,7 @@ def planned_results(source: str, opened: Input, settings: Sequence[Settings]) ->
     Raises:
         ConvcliError: the input is not an image, or cannot be filtered with these settings.
     """
-    runs = registry.open_input(opened, settings[0].max_pixels)
+    runs = opening.open_input(opened, settings[0].max_pixels)
     return [(chosen, tasks) for chosen in settings for tasks in prepare(source, runs, chosen)]
 
 

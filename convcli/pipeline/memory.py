@@ -8,7 +8,7 @@ from typing import Final
 from convcli.core.errors import ArgumentError
 from convcli.engine.cutting import strip_bytes
 from convcli.engine.plan import Plan
-from convcli.formats import registry
+from convcli.formats import opening
 from convcli.geometry.axes import Geometry
 from convcli.pipeline.canvas import MOST_WAITING
 from convcli.pipeline.color_handling import ColorHandling
@@ -23,16 +23,16 @@ _WEIGHT: Final = 64  # bytes for each weight, as floats, as integers and as a me
 
 
 def estimated_memory(
-    opened: registry.Opened, sizes: Geometry, handling: ColorHandling, plan: Plan, files: OutputFiles
+    opened: opening.Opened, sizes: Geometry, handling: ColorHandling, plan: Plan, files: OutputFiles
 ) -> int:
     """About how many bytes a task takes: whole decoded and encoded images, and the strips in progress."""
-    encoded = sum(registry.encoder_memory(target.format, files.layout) for target in files.targets)
+    encoded = sum(target.format.encoder_memory(files.layout) for target in files.targets)
     decoded = _decoded(opened, sizes, handling, plan)
     weights = _WEIGHT * plan.problem.filter.weights.size
     return decoded + encoded + _waiting_pages(files) + _strips(plan, files) + weights + PROCESS
 
 
-def _decoded(opened: registry.Opened, sizes: Geometry, handling: ColorHandling, plan: Plan) -> int:
+def _decoded(opened: opening.Opened, sizes: Geometry, handling: ColorHandling, plan: Plan) -> int:
     """Bytes of what the reader keeps, and of a volume, which is held as a whole."""
     problem = plan.problem
     if problem.depth.size == 1:

@@ -12,9 +12,15 @@ import numpy as np
 from convcli.core.errors import ArgumentError, OutputError, one_line
 from convcli.core.frozen import frozen, replace
 from convcli.files.input import STREAM
-from convcli.formats.base import Format, Near
-from convcli.formats.capacity import OutputKind, check, holds, loss, sized
-from convcli.formats.registry import FORMATS, format_named, format_of_suffix, readable, written
+from convcli.formats.base import Format
+from convcli.formats.capacity import OutputKind, check, holds, loss, sized, suffixes_for
+from convcli.formats.registry import (
+    default_format,
+    format_named,
+    format_of_suffix,
+    formats,
+    readable_suffixes,
+)
 from convcli.pipeline.templates import (
     check_template,
     escaped,
@@ -174,7 +180,9 @@ class OutputSpec:
         self._check_index(kernel, maps)
         chosen = format_named(self.format) if self.format else format_of_suffix(Path(source).suffix)
         kind = OutputKind(np.dtype(np.uint8), 1)
-        return [self._path(source, kernel, index, maps, chosen or FORMATS[0], kind) for index in range(maps)]
+        return [
+            self._path(source, kernel, index, maps, chosen or default_format(), kind) for index in range(maps)
+        ]
 
     def path_patterns(self, source: str, kernel: str, maps: int) -> list[str]:
         """The paths of an image's results without what its header decides; two that differ never collide."""
@@ -225,10 +233,10 @@ class OutputSpec:
             raise OutputError(f"{kernel} gives {maps} feature maps, which one file cannot hold; use {ways}")
         self._check_index(kernel, maps)
         if to_stream:
-            return [_target(None, format_named(self.format) if self.format else FORMATS[0], kind)]
+            return [_target(None, format_named(self.format) if self.format else default_format(), kind)]
         if self.is_one_file:
             path = Path(self.spec or "")
-            return [_target(path, self._format_of(path), kind)]
+            return [_target(path, self._format_of(path, kind), kind)]
         return self._several(source, kernel, maps, input_format, kind)
 
     def _several(
@@ -239,7 +247,7 @@ class OutputSpec:
         chosen = requested if self.format else _holding(requested, kind)
         paths = [self._path(source, kernel, index, maps, chosen, kind) for index in range(maps)]
         if self._is_template:
-            chosen = requested = self._format_of(paths[0])
+            chosen = requested = self._format_of(paths[0], kind)
         if chosen is not requested:
             return [Target(path, chosen, _substitution(requested, chosen, kind)) for path in paths]
         return [_target(path, chosen, kind) for path in paths]
@@ -251,7 +259,7 @@ class OutputSpec:
             stacking = " or --stack" if self.can_stack else ""
             raise OutputError(f"{kernel} gives {maps} feature maps; the template needs {{index}}{stacking}")
 
-    def _format_of(self, path: Path) -> Format:
+    def _format_of(self, path: Path, kind: OutputKind) -> Format:
         """The format of --format or of a suffix, which must not differ."""
         by_suffix = format_of_suffix(path.suffix)
         if self.format:
@@ -263,14 +271,14 @@ class OutputSpec:
                 )
             return requested
         if by_suffix is None:
-            raise OutputError(self._suffix_error(path))
+            raise OutputError(self._suffix_error(path, kind))
         return by_suffix
 
-    def _suffix_error(self, path: Path) -> str:
+    def _suffix_error(self, path: Path, kind: OutputKind) -> str:
         name = one_line(str(path))
-        read_only = readable().get(path.suffix.casefold())
+        read_only = readable_suffixes().get(path.suffix.casefold())
         reason = f"convcli reads {read_only} but does not write it" if read_only else "unknown suffix"
-        allowed = ", ".join(entry.suffixes[0] for entry in written())
+        allowed = ", ".join(suffixes_for(kind))
         folder = "" if path.suffix or self._is_template else f"; for a folder, use {name}/"
         return f"{name}: {reason}; allowed: {allowed}, or --format{folder}"
 
@@ -298,9 +306,9 @@ def _target(path: Path | None, chosen: Format, kind: OutputKind) -> Target:
 
 def _holding(requested: Format, kind: OutputKind) -> Format:
     """``requested`` if it holds the result, else the first format that does."""
-    return next(entry for entry in (requested, *FORMATS) if holds(entry, kind))
+    return next(entry for entry in (requested, *formats()) if holds(entry, kind))
 
 
 def _substitution(requested: Format, chosen: Format, kind: OutputKind) -> str:
-    exactly = " without loss" if isinstance(requested, Near) else ""
+    exactly = " without loss" if loss(requested, kind) else ""
     return f"written as {chosen.name}: {requested.name} cannot hold {sized(requested, kind)}{exactly}"

@@ -11,7 +11,7 @@ from convcli.engine.consumer import Consumer, StripTask
 from convcli.engine.plan import Outcome, Plan
 from convcli.engine.run import run
 from convcli.engine.source import BatchHolder, Source
-from convcli.formats.base import Held, Reader
+from convcli.formats.readers import Reader
 from convcli.pipeline.color import is_visible, unpremultiplied, unpremultiplied_outcome
 from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.image_source import ImageSource, volume_source
@@ -76,7 +76,7 @@ class Passes:
     def over(cls, plan: Plan, reader: Reader, handling: ColorHandling) -> Passes:
         """The passes of a plan over the pixels of a reader."""
         source: Source = ImageSource(handling.reader(reader), plan)
-        holder = reader if isinstance(reader, Held) else None
+        holder: BatchHolder | None = reader
         if plan.problem.depth.size > 1:
             source, reader = volume_source(source, reader, plan.problem, handling.alpha == "keep")
             holder = None

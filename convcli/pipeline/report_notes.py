@@ -6,9 +6,8 @@ from typing import Final
 
 from convcli.core.dtypes import DType
 from convcli.core.numerals import counted
-from convcli.formats.base import Format, Lossy, Tensors
-from convcli.formats.header import Layout, Metadata, depth_text
-from convcli.formats.pnm import misnamed
+from convcli.formats.base import Format
+from convcli.formats.header import MAX_IMAGE_CHANNELS, Layout, Metadata, depth_text
 from convcli.pipeline.feature_map import FeatureMap
 from convcli.pipeline.naming import Target
 from convcli.pipeline.settings import Settings
@@ -53,18 +52,17 @@ def _about_files(task: Task, target: Target) -> list[str]:
     notes = [target.note] if target.note else []
     notes += (*task.opened.header.notes, *task.metadata.notes)
     notes += _about_quality(target.format, task.metadata.metadata)
-    if target.format.name == "pnm" and target.path:
-        warning = misnamed(target.path.suffix, task.layout.channels)
-        notes += [warning] if warning else []
+    if target.path and (warning := target.format.suffix_note(target.path.suffix, task.layout.channels)):
+        notes.append(warning)
     return notes
 
 
 def _about_quality(format_: Format, metadata: Metadata) -> list[str]:
     requested = metadata.coding.quality
-    if not isinstance(format_, Lossy):
+    if not format_.has_quality:
         return [f"--quality has no effect on {format_.name}"] if requested else []
-    quality = requested or format_.quality
-    chroma = f", chroma {':'.join(metadata.subsampling)}" if format_.name == "jpeg" else ""
+    quality = requested or format_.default_quality
+    chroma = f", chroma {':'.join(metadata.subsampling)}" if format_.subsamples_chroma else ""
     return [f"{format_.name} is lossy: quality {quality}{chroma}"] if quality else []
 
 
@@ -72,7 +70,7 @@ def _about_channels(task: Task, target: Target) -> list[str]:
     notes = []
     if task.opened.header.bands:
         notes.append("the last channel is not alpha; it is filtered like the others")
-    if _is_ambiguous(task.layout) and isinstance(target.format, Tensors):
+    if _is_ambiguous(task.layout) and target.format.max_channels > MAX_IMAGE_CHANNELS:
         notes.append("when this file is read as frames, its last channel is taken as alpha")
     if task.color_handling.alpha in _ALPHA:
         notes.append(_ALPHA[task.color_handling.alpha])
@@ -93,7 +91,7 @@ def _about_mapping(task: Task, target: Target) -> list[str]:
         notes.append(f"filtered in linear light: sRGB was decoded first, {after}")
     if task.mapping.kind == "raw":
         return notes
-    is_array = isinstance(target.format, Tensors)
+    is_array = target.format.max_channels > MAX_IMAGE_CHANNELS
     changes_range = task.mapping.kind in ("abs", "signed", "stretch")
     if task.opened.header.dtype != task.layout.dtype or (is_array and changes_range):
         hint = "; --map raw keeps the values themselves" if is_array else ""

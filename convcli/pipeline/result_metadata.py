@@ -17,7 +17,7 @@ def result_metadata(header: Header, sizes: Geometry, files: OutputFiles, setting
     return fitted(
         _inherited(header, files, settings),
         target.name,
-        target.carries(layout.channels),
+        target.metadata_limits(layout.channels),
         layout.channels,
         [Sampling.of(axis) for axis in sizes.axes],
         layout.frames * (files.pages == 1),

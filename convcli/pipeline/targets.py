@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from convcli.core.frozen import frozen, replace
-from convcli.formats import registry
+from convcli.formats import opening
 from convcli.formats.capacity import OutputKind
 from convcli.formats.header import Header, Layout
 from convcli.pipeline.convolution import Convolution
@@ -47,7 +47,7 @@ class OutputFiles:
 
 def output_files(
     source: str,
-    opened: registry.Opened,
+    opened: opening.Opened,
     selection: Selection,
     convolution: Convolution,
     pixels: PixelType,

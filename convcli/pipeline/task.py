@@ -5,7 +5,7 @@ from __future__ import annotations
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
 from convcli.engine.plan import Plan
-from convcli.formats import registry
+from convcli.formats import opening
 from convcli.formats.header import Layout
 from convcli.formats.metadata import Said
 from convcli.geometry.axes import Geometry
@@ -38,7 +38,7 @@ class Task:
     """
 
     source: str
-    opened: registry.Opened
+    opened: opening.Opened
     geometry: Geometry
     channels: str
     color_handling: ColorHandling
@@ -57,7 +57,7 @@ class Task:
         return mapping.describe(self.layout.dtype, white(self.color_handling.values))
 
 
-def prepare(source: str, runs: list[registry.Opened], settings: Settings) -> list[list[Task]]:
+def prepare(source: str, runs: list[opening.Opened], settings: Settings) -> list[list[Task]]:
     """Decide everything about an opened file.
 
     Args:
@@ -72,7 +72,7 @@ def prepare(source: str, runs: list[registry.Opened], settings: Settings) -> lis
     """
     runs = [replace(run, header=with_kernel_inputs(run.header, settings)) for run in runs]
     start, _, _ = settings.frames.indices(sum(run.header.frames for run in runs))
-    runs = registry.selected(runs, settings.frames)
+    runs = opening.selected(runs, settings.frames)
     count = sum(run.header.frames for run in runs)
     if settings.kernel.spatial == 3:
         _check_volume(runs, settings)
@@ -87,7 +87,7 @@ def prepare(source: str, runs: list[registry.Opened], settings: Settings) -> lis
     return [[_task(source, run, selection, settings) for run in runs]]
 
 
-def _check_volume(runs: list[registry.Opened], settings: Settings) -> None:
+def _check_volume(runs: list[opening.Opened], settings: Settings) -> None:
     if len(runs) > 1:
         raise ArgumentError(
             f"kernel {settings.kernel.name} filters all frames as one volume; "
@@ -95,12 +95,12 @@ def _check_volume(runs: list[registry.Opened], settings: Settings) -> None:
         )
 
 
-def _task(source: str, opened: registry.Opened, selection: Selection, settings: Settings) -> Task:
+def _task(source: str, opened: opening.Opened, selection: Selection, settings: Settings) -> Task:
     """The chain of decisions, each made from those before it."""
     header = opened.header
     convolution = convolution_of(header, settings)
     sizes, handling = convolution.geometry, convolution.color_handling
-    check_sizes(sizes, settings.max_pixels or registry.MAX_PIXELS)
+    check_sizes(sizes, settings.max_pixels or opening.MAX_PIXELS)
     pixels = pixel_type(header, convolution, settings)
     files = output_files(source, opened, selection, convolution, pixels, settings)
     plan = cut_to_bands(convolution.plan, files.targets[0].format, files.layout, settings.coding)

@@ -12,8 +12,7 @@ from convcli.core.dtypes import Array
 from convcli.core.errors import ConvcliError, Halted, OutputError, reason_of
 from convcli.core.threads import Threads
 from convcli.files.atomic import AtomicFile
-from convcli.formats import registry
-from convcli.formats.base import Progressive, Reader
+from convcli.formats.readers import Reader
 from convcli.pipeline.canvas import MOST_WAITING, Canvas
 from convcli.pipeline.feature_map import FeatureMap, feature_maps
 from convcli.pipeline.naming import Target
@@ -45,7 +44,7 @@ def write_maps(task: Task, files: Sequence[AtomicFile]) -> list[FeatureMap]:
 def _canvas(task: Task, target: Target) -> Canvas:
     """The canvas of one page; pages wait until those before them are written."""
     height = task.plan.height
-    encoder = registry.encoder(target.format, task.layout, task.metadata.metadata, height)
+    encoder = target.format.encoder(task.layout, task.metadata.metadata)
     return Canvas(task.layout, encoder, height, inf if task.pages > 1 else MOST_WAITING)
 
 
@@ -54,7 +53,7 @@ def _computed(task: Task, reader: Reader, canvases: list[Canvas]) -> list[Featur
     color_table = _color_table(task.colormap)
     maps = feature_maps(task.plan, reader, task.color_handling, task.mapping, canvases, color_table)
     header = task.opened.header
-    if header.frames == 1 and isinstance(task.opened.format, Progressive):
+    if header.frames == 1 and task.opened.format.progressive:
         reader.rows(0, header.rows - 1, header.rows)
     return maps
 

@@ -9,7 +9,7 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen
-from convcli.formats.header import COLORS
+from convcli.formats.header import MAX_IMAGE_CHANNELS
 from convcli.pipeline.color import white
 
 Range = tuple[int, int]
@@ -72,9 +72,10 @@ def check_displayable(channels: int) -> None:
     Raises:
         ArgumentError: there are too many.
     """
-    if channels > COLORS:
+    if channels > MAX_IMAGE_CHANNELS:
         raise ArgumentError(
-            f"an array of {channels} channels cannot be shown as one image; allowed: up to {COLORS} channels"
+            f"an array of {channels} channels cannot be shown as one image; "
+            f"allowed: up to {MAX_IMAGE_CHANNELS} channels"
         )
 
 

@@ -16,7 +16,7 @@ from convcli.core.errors import ArgumentError, one_line
 from convcli.core.frozen import frozen, replace
 from convcli.core.rational import Number
 from convcli.files.input import STREAM, Input
-from convcli.formats import registry
+from convcli.formats import opening
 from convcli.formats.header import Header
 from convcli.kernels.describe import map_name
 from convcli.pipeline.color import white
@@ -116,9 +116,9 @@ def compute_maps(source: str, settings: Sequence[Settings], common: bool = False
         ConvcliError: the image cannot be read, a kernel does not fit it, or the maps cannot be displayed.
     """
     with Input.open(source) as opened:
-        runs = registry.open_input(opened, settings[0].max_pixels)
+        runs = opening.open_input(opened, settings[0].max_pixels)
         count = sum(run.header.frames for run in runs)
-        frame = registry.selected(runs, slice(*_selected_frame(settings[0])))[0]
+        frame = opening.selected(runs, slice(*_selected_frame(settings[0])))[0]
         check_displayable(frame.header.channels)
         pixels = frame.reader().rows(0, 0, frame.header.rows)
         values = _few_values(pixels)
@@ -187,7 +187,7 @@ class _Image:
     """An opened image, and the range of its values that is displayed if it is not that of their type."""
 
     source: str
-    runs: list[registry.Opened]
+    runs: list[opening.Opened]
     range: Range | None
 
     def maps(self, settings: Sequence[Settings]) -> list[DisplayMap]:

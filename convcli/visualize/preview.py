@@ -12,9 +12,9 @@ from convcli.core.dtypes import Array
 from convcli.core.errors import one_line
 from convcli.core.frozen import replace
 from convcli.files import input as files
-from convcli.formats import registry
-from convcli.formats.base import Decoded
+from convcli.formats import opening
 from convcli.formats.header import Header, Layout
+from convcli.formats.readers import InMemoryReader
 from convcli.kernels.describe import map_name
 from convcli.kernels.kernel import Kernel
 from convcli.pipeline.convolution import convolution_of
@@ -90,7 +90,7 @@ def thumbnail(source: str, tile: int, max_pixels: int | None) -> Array:
     from PIL import Image
 
     with files.Input.open(source) as opened:
-        picture = registry.open_input(opened, max_pixels)[0]
+        picture = opening.open_input(opened, max_pixels)[0]
         pixels = to_display(picture.pixels(), picture.header.bands)
     image = Image.fromarray(without_gray_axis(pixels))
     image.thumbnail((tile, tile), Image.Resampling.LANCZOS)
@@ -107,5 +107,5 @@ def feature_images(pixels: Array, settings: Settings) -> list[tuple[Array, Featu
     dtype = np.dtype(np.float32) if mapping.kind == "raw" else pixels.dtype
     layout = Layout(plan.problem.rows.output, plan.problem.columns.output, plan.problem.lanes, dtype)
     sinks = [MemorySink(layout) for _ in range(plan.outcome.maps)]
-    found = feature_maps(plan, Decoded([pixels]), convolution.color_handling, mapping, sinks)
+    found = feature_maps(plan, InMemoryReader([pixels]), convolution.color_handling, mapping, sinks)
     return [(sink.images[0], map_) for sink, map_ in zip(sinks, found, strict=True)]

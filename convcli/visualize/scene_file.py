@@ -13,7 +13,7 @@ from convcli.core.frozen import frozen
 from convcli.formats.base import Format
 from convcli.formats.capacity import OutputKind, check
 from convcli.formats.header import Coding, Metadata
-from convcli.formats.registry import FORMATS
+from convcli.formats.registry import default_format
 from convcli.pipeline.naming import OutputSpec
 from convcli.visualize.raster import raster
 from convcli.visualize.scene import Scene
@@ -115,5 +115,5 @@ def _without_suffix(spec: str) -> str:
 
 
 def _image_file(output: OutputSpec, source: str, kind: str, frame: int = 0) -> SceneFile:
-    target = output.targets(source, kind, 1, FORMATS[0], OutputKind(_BYTES, _COLORS, frame=frame))[0]
+    target = output.targets(source, kind, 1, default_format(), OutputKind(_BYTES, _COLORS, frame=frame))[0]
     return SceneFile(target.path, target.format)

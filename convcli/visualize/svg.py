@@ -11,7 +11,7 @@ import numpy as np
 
 from convcli.core.errors import one_line
 from convcli.formats.header import Metadata
-from convcli.formats.png.png import Png
+from convcli.formats.registry import format_named
 from convcli.visualize.scene import GROUND, Item, Line, PlacedImage, Polygon, Rectangle, Scene, Text
 from convcli.visualize.text import Ink
 
@@ -67,7 +67,8 @@ def _rectangle(item: Rectangle) -> str:
 def _image(item: PlacedImage) -> str:
     rows, columns = item.pixels.shape[:2]
     pixels = item.pixels if item.pixels.ndim == 3 else item.pixels[..., None]
-    data = base64.b64encode(Png().encode(np.ascontiguousarray(pixels), Metadata())).decode("ascii")
+    encoded = format_named("png").encode(np.ascontiguousarray(pixels), Metadata())
+    data = base64.b64encode(encoded).decode("ascii")
     where = _attributes(x=item.place[0], y=item.place[1], width=columns * item.zoom, height=rows * item.zoom)
     sharp = ' style="image-rendering:pixelated"' if item.zoom > 1 else ""
     return f'<image {where} preserveAspectRatio="none"{sharp} href="data:image/png;base64,{data}"/>'

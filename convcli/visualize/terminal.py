@@ -20,7 +20,7 @@ from convcli.core.dtypes import Array
 from convcli.core.errors import ArgumentError, quoted, suggest
 from convcli.core.frozen import frozen
 from convcli.formats.header import Metadata
-from convcli.formats.png.png import Png
+from convcli.formats.registry import format_named
 from convcli.kernels.describe import MOST_SHOWN
 from convcli.kernels.kernel import Kernel
 from convcli.visualize.display import Scale
@@ -91,7 +91,7 @@ def terminal_text(pixels: Array, terminal: Terminal) -> str:
     fitting = _fitted(pixels if pixels.ndim == 3 else pixels[..., None], terminal)
     if terminal.protocol == "blocks":
         return "".join(f"{line}{_ESC}[0m\n" for line in _blocks(fitting, terminal.true_color))
-    data = Png().encode(fitting, Metadata())
+    data = format_named("png").encode(fitting, Metadata())
     if terminal.protocol == "kitty":
         return "".join(_kitty(base64.b64encode(data).decode("ascii"))) + "\n"
     return f"{_ESC}]1337;File=inline=1;size={len(data)}:{base64.b64encode(data).decode('ascii')}\a\n"

@@ -402,7 +402,7 @@ def test_the_json_report(run, picture, gray):
 def test_the_json_report_keeps_to_its_page():
     """docs/report.md names every key of the JSON form."""
     from convcli.files import input as files
-    from convcli.formats import registry
+    from convcli.formats import opening
     from convcli.pipeline import feature_map as featuremap
     from convcli.pipeline.report_json import report_dict
     from convcli.pipeline.task_report import report_of
@@ -410,7 +410,7 @@ def test_the_json_report_keeps_to_its_page():
     page = (SAMPLES.parent / "docs" / "report.md").read_text()
     settings = Settings(convcli.load_kernel("box3"), output=OutputSpec("-"))
     file = files.Input(data=(SAMPLES / "scene.png").read_bytes())
-    ((task,),) = prepare("scene.png", registry.open_input(file, 10**9), settings)
+    ((task,),) = prepare("scene.png", opening.open_input(file, 10**9), settings)
     found = featuremap.FeatureMap(0, 255, 0, 0, task.mapping)
     report = report_dict(report_of(task, settings, 0, found, 10, 0.0))
 

@@ -88,7 +88,7 @@ def broken_pictures() -> dict[str, tuple[bytes, str]]:
     flipped[len(png) // 2] ^= 255
     return {
         "empty.png": (b"", "the file is empty"),
-        "text.png": (b"hello\n", "not a picture of a known format"),
+        "text.png": (b"hello\n", "not an image in a known format"),
         "cut.png": (png[:5000], "damaged png"),
         "flipped.png": (bytes(flipped), "damaged png"),
         "monster.png": (monster(), "50000×50000 is 2500000000 pixels"),

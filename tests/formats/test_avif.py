@@ -12,7 +12,8 @@ from PIL import Image
 
 from convcli.core.errors import ImageError
 from convcli.formats.header import Metadata
-from convcli.formats.registry import format_named, open_bytes
+from convcli.formats.opening import open_bytes
+from convcli.formats.registry import format_named
 from tests.formats.test_metadata import exif_block
 
 RNG = np.random.default_rng(12)

@@ -13,7 +13,7 @@ from PIL import Image
 from convcli.core.errors import ImageError
 from convcli.formats.decoding import PALETTE_NOTE
 from convcli.formats.header import Metadata
-from convcli.formats.registry import open_bytes
+from convcli.formats.opening import open_bytes
 from tests.formats.test_metadata import ICC
 
 LIMIT = 10**6

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from convcli.core.errors import OutputError
-from convcli.formats import registry
+from convcli.formats import opening, registry
 from convcli.formats.capacity import OutputKind, takes
 from convcli.formats.header import Metadata
 from convcli.pipeline.naming import OutputSpec
@@ -105,7 +105,7 @@ def test_a_largest_side_is_named_before_anything_is_computed(run, tmp_path, monk
     shape = (1, most, 1) if across else (most, 1, 1)
     if suffix != ".png":
         data = chosen.encode(np.zeros(shape, np.uint8), Metadata())
-        assert registry.open_bytes(data, 10**9).pixels().shape[:2] == shape[:2]
+        assert opening.open_bytes(data, 10**9).pixels().shape[:2] == shape[:2]
 
 
 def test_a_number_of_pixels_is_limited_too():
@@ -115,7 +115,7 @@ def test_a_number_of_pixels_is_limited_too():
         with pytest.raises(
             OutputError, match=rf"{side}×{side} pixels .RGB, 8-bit.: at most \d+ pixels; these"
         ):
-            OutputSpec(f"out{suffix}").targets("a.png", "k", 1, registry.FORMATS[0], picture)
+            OutputSpec(f"out{suffix}").targets("a.png", "k", 1, registry.default_format(), picture)
     assert takes(registry.format_of_suffix(".tif"), picture)
 
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from convcli.core.errors import ImageError
 from convcli.formats.header import Metadata
-from convcli.formats.registry import FORMATS, format_named, open_bytes
+from convcli.formats.opening import open_bytes
+from convcli.formats.registry import format_named, formats
 from tests.formats.test_registry import NAMES, sample_files
 
 LIMIT = 10**7
@@ -22,7 +23,7 @@ SLOWEST = 5.0  # seconds for one broken file
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64"]
 HELD = [
     (entry.name, dtype, channels)
-    for entry in FORMATS
+    for entry in formats()
     for dtype in DTYPES
     for channels in (1, 2, 3, 4)
     if entry.holds(np.dtype(dtype), channels) and entry.name != "jpeg"  # which is near, not exact
@@ -114,7 +115,7 @@ def test_what_a_format_holds_survives(name, dtype, channels):
 
 def test_the_table_is_full():
     """Every exact format of single pictures stands in it, and TIFF and NPY with every type."""
-    assert {name for name, _, _ in HELD} == {entry.name for entry in FORMATS} - {
+    assert {name for name, _, _ in HELD} == {entry.name for entry in formats()} - {
         "jpeg",
         "mkv",
         "mp4",

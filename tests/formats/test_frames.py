@@ -21,10 +21,11 @@ from convcli.core.errors import ImageError
 from convcli.core.frozen import replace
 from convcli.engine import planner
 from convcli.files.input import Input
-from convcli.formats import registry
-from convcli.formats.frames import Frames
+from convcli.formats import opening
 from convcli.formats.header import Layout, Metadata, Timing
-from convcli.formats.registry import format_named, open_bytes, open_input
+from convcli.formats.opening import open_bytes, open_input
+from convcli.formats.readers import SequentialReader
+from convcli.formats.registry import format_named
 from convcli.geometry.padding import Padding
 from convcli.pipeline import job
 from convcli.pipeline.mapping import Mapping
@@ -54,12 +55,12 @@ def encoded(name: str, pixels: np.ndarray, timing: Timing | None = TIMING, heigh
     """A file of all frames, made in strips of ``height`` rows where the format can."""
     frames, rows, columns, channels = pixels.shape
     layout = Layout(rows, columns, channels, pixels.dtype, frames)
-    maker = registry.encoder(format_named(name), layout, Metadata(timing=timing), height)
+    maker = format_named(name).encoder(layout, Metadata(timing=timing))
     file, pieces = io.BytesIO(), []
     for frame in range(frames):
         for top in range(0, rows, height):
             part = pixels[frame, top : top + height]
-            room = maker.room(frame, top, top + len(part))
+            room = maker.destination(frame, top, top + len(part))
             if room is not None:
                 room[...] = part
             pieces.append(maker.strip(top, part))
@@ -91,7 +92,7 @@ def test_every_frame_comes_back(name, channels, dtype):
     assert format_named(name).holds(pixels.dtype, channels, 4)
     data = encoded(name, pixels)
     assert np.array_equal(read(data), pixels)
-    timed = "timing" in format_named(name).carries(channels)
+    timed = "timing" in format_named(name).metadata_limits(channels)
     assert open_bytes(data, LIMIT).header.metadata.timing == (TIMING if timed else None)
 
 
@@ -329,7 +330,7 @@ def test_frames_can_be_chosen(run, tmp_path):
     assert run("apply", source, "-k", "identity", "-o", chosen, "--frames", "-2:").code == 0
     assert sorted(path.name for path in tmp_path.glob("chosen-*")) == ["chosen-2.bmp", "chosen-3.bmp"]
     for text, words in {
-        "9": "it has 4 frames; --frames 9 takes none of them",
+        "9": "--frames 9 selects nothing: the file has 4 frames",
         "x": "'x' is not all, N or A:B",
         "1:2:3": "'1:2:3' is not all, N or A:B",
         "": "'' is not all, N or A:B",
@@ -451,15 +452,15 @@ def test_frames_decoded_in_order_are_few_in_memory():
             made.append(index)
             yield np.full((2, 2, 1), index, np.uint8)
 
-    reader = Frames(decode, 3)
+    reader = SequentialReader(decode, 3)
     reader.hold(7)
     for index in (*range(50), 2, 7, 4):
         assert reader.rows(index, 0, 1)[0, 0, 0] == index
-        assert len(reader.kept) <= 4
+        assert len(reader.decoded) <= 4
     assert len(made) == 55
     reader.release(7)
-    assert len(reader.kept) == 3
-    with pytest.raises(ImageError, match="it ends behind frame 50"):
+    assert len(reader.decoded) == 3
+    with pytest.raises(ImageError, match="it ends after frame 50"):
         reader.rows(50, 0, 1)
 
 
@@ -504,7 +505,7 @@ def test_every_frame_is_decoded_once_a_pass(name, case, small, tmp_path, monkeyp
         pytest.importorskip("av")
     source, entry = tmp_path / f"in.{name}", format_named(name)
     source.write_bytes(moving(name))
-    decoded, kept, genuine, read = [], [], type(entry).frames, Frames.rows
+    decoded, kept, genuine, read = [], [], type(entry).frames, SequentialReader.rows
 
     def frames(self, *given):
         for frame in genuine(self, *given):
@@ -513,12 +514,12 @@ def test_every_frame_is_decoded_once_a_pass(name, case, small, tmp_path, monkeyp
 
     def rows(self, frame, first, last):
         time.sleep(0.002 * (frame % 5 == 0))
-        kept.append(len(self.kept))
+        kept.append(len(self.decoded))
         return read(self, frame, first, last)
 
     monkeypatch.setattr(type(entry), "frames", frames)
-    monkeypatch.setattr(Frames, "rows", rows)
-    monkeypatch.setattr(registry, "_KEPT", 10**9 if small else 0)
+    monkeypatch.setattr(SequentialReader, "rows", rows)
+    monkeypatch.setattr(opening, "_CACHED_BYTES", 10**9 if small else 0)
     monkeypatch.setattr(planner, "THREAD_WORK", 1.0)  # as many threads as were asked for
     monkeypatch.setattr(planner, "_remembered", planner._decided)
     settings, passes = PASSES[case]

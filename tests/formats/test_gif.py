@@ -12,7 +12,7 @@ from PIL import Image
 
 from convcli.core.errors import ImageError
 from convcli.formats.decoding import PALETTE_NOTE
-from convcli.formats.registry import open_bytes
+from convcli.formats.opening import open_bytes
 
 LIMIT = 10**6
 PALETTE = bytes((255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from convcli.core.errors import ImageError
 from convcli.formats.decoding import from_cmyk, full_range
-from convcli.formats.registry import open_bytes
+from convcli.formats.opening import open_bytes
 from tests.formats.test_metadata import ICC, XMP, exif_block
 
 RNG = np.random.default_rng(31)

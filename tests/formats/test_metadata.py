@@ -19,8 +19,8 @@ from convcli.formats import metadata as said
 from convcli.formats import registry
 from convcli.formats.calibration import Sampling
 from convcli.formats.header import Metadata
+from convcli.formats.opening import open_bytes
 from convcli.formats.png import png
-from convcli.formats.registry import open_bytes
 
 LIMIT = 10**9
 RGB = np.random.default_rng(4).integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -215,7 +215,7 @@ def test_pictures_are_turned_as_their_exif_says(run, tmp_path, name, orientation
     path.write_bytes(data)
     ran = run("apply", path, "-k", "identity", "-o", out)
     assert ran.code == 0, ran.err
-    assert (f"as its orientation says ({orientation}, as Exif counts)" in ran.text) == (orientation > 1)
+    assert (f"rotated upright (Exif orientation {orientation})" in ran.text) == (orientation > 1)
     with Image.open(out) as image:
         assert image.getexif().get(274, 1) == 1
         assert image.size == expected.shape[1::-1]
@@ -530,7 +530,7 @@ def test_png_chunks_are_in_order_and_have_their_sums():
     """All stand between IHDR and IDAT, none twice, a profile or sRGB; libpng reads the pixels."""
     everything = Metadata(ICC, exif_block(1), XMP, (11811.02, 5905.5), 0.45455, 0, (("Title", "a"),))
     for metadata, color in ((everything, b"iCCP"), (Metadata(srgb=0, gamma=0.45455), b"sRGB")):
-        data = png.Png().encode(RGB, metadata)
+        data = registry.format_named("png").encode(RGB, metadata)
         place, kinds = 8, []
         while place < len(data):
             length, kind = struct.unpack_from(">I4s", data, place)
@@ -568,7 +568,7 @@ def test_blocks_that_a_jpeg_cannot_hold(run, tmp_path):
 
 def test_the_largest_blocks_a_jpeg_holds():
     """Each limit is the last size that is written."""
-    limits = registry.format_named("jpeg").carries(3)
+    limits = registry.format_named("jpeg").metadata_limits(3)
     exif = exif_block(1, tail="x" * 70_000)[: limits["exif"]]
     xmp = (XMP + b" " * 70_000)[: limits["xmp"]]
     texts = (("Comment", "y" * limits["Comment"]),)

@@ -17,9 +17,11 @@ import tifffile
 import convcli
 from convcli.core.errors import Halted, ImageError
 from convcli.files.input import Input
-from convcli.formats import deflate, registry
-from convcli.formats.base import Decoded, Streaming
+from convcli.formats import deflate, opening, registry
+from convcli.formats.base import StreamedFormat
+from convcli.formats.encoders import Encoder
 from convcli.formats.header import Coding, Layout, Metadata
+from convcli.formats.readers import InMemoryReader
 from convcli.geometry.axes import Strip
 from convcli.pipeline.canvas import MOST_WAITING, Canvas
 from tests.conftest import ROOT, SAMPLES, decoded
@@ -37,17 +39,17 @@ def picture(dtype: type, channels: int, rows: int = 61, columns: int = 47) -> np
     return rng.integers(info.min, info.max, (rows, columns, channels), dtype, endpoint=True)
 
 
-def opened(path: Path) -> tuple[registry.Opened, Input]:
+def opened(path: Path) -> tuple[opening.Opened, Input]:
     source = Input.open(str(path))
-    return registry.open_input(source, LIMIT)[0], source
+    return opening.open_input(source, LIMIT)[0], source
 
 
 def streaming() -> list[object]:
     """(format, dtype, channels) of every exact format that is made strip by strip."""
     return [
         pytest.param(entry, dtype, channels, id=f"{entry.name}-{np.dtype(dtype)}-{channels}")
-        for entry in registry.FORMATS
-        if isinstance(entry, Streaming) and entry.name != "jpeg"
+        for entry in registry.formats()
+        if isinstance(entry, StreamedFormat) and entry.name != "jpeg"
         for dtype in TYPES
         for channels in (1, 2, 3, 4)
         if entry.holds(np.dtype(dtype), channels)
@@ -59,7 +61,7 @@ def test_strips_of_any_height_hold_the_same_picture(entry, dtype, channels, tmp_
     """Whatever the height of the strips, the file decodes to the pixels, whole and in parts."""
     pixels = picture(dtype, channels)
     for height in (1, 7, 61, 100):
-        maker = registry.encoder(entry, Layout.of(pixels), Metadata(), height)
+        maker = entry.encoder(Layout.of(pixels), Metadata())
         path = tmp_path / f"{height}{entry.suffixes[0]}"
         with path.open("wb") as file:
             tops = range(0, len(pixels), height)
@@ -68,7 +70,7 @@ def test_strips_of_any_height_hold_the_same_picture(entry, dtype, channels, tmp_
         with source:
             assert np.array_equal(found.pixels(), pixels)
             reader = found.reader()
-            assert not isinstance(reader, Decoded)
+            assert not isinstance(reader, InMemoryReader)
             for first, last in ((0, 61), (0, 1), (60, 61), (5, 9), (6, 50)):
                 rows = reader.rows(0, first, last)
                 assert rows.dtype == pixels.dtype and np.array_equal(rows, pixels[first:last])
@@ -82,7 +84,7 @@ def test_bytes_do_not_depend_on_strips(name, small):
     pixels = picture(np.float32 if name == "pfm" else np.uint8, 3, 100, 1700)
     made = set()
     for height in (1, 7, 16, 33, 48, 64, 100):
-        maker, file = registry.encoder(entry, Layout.of(pixels), metadata, height), io.BytesIO()
+        maker, file = entry.encoder(Layout.of(pixels), metadata), io.BytesIO()
         maker.write(file, [maker.strip(top, pixels[top : top + height]) for top in range(0, 100, height)])
         made.add(file.getvalue())
     assert len(made) == 1
@@ -112,10 +114,10 @@ def test_joined_jpegs_decode_like_whole_ones(channels, subsampling, quality):
     jpeg, coding = registry.format_named("jpeg"), Coding(quality)
     metadata = Metadata(subsampling=subsampling, coding=coding)
     for pixels in (picture(np.uint8, channels, 333, 217), np.full((333, 217, channels), 128, np.uint8)):
-        maker, file = registry.encoder(jpeg, Layout.of(pixels), metadata, 48), io.BytesIO()
+        maker, file = jpeg.encoder(Layout.of(pixels), metadata), io.BytesIO()
         maker.write(file, [maker.strip(top, pixels[top : top + 48]) for top in range(0, 333, 48)])
-        found = registry.open_bytes(file.getvalue(), LIMIT)
-        whole = registry.open_bytes(jpeg.encode(pixels, metadata), LIMIT)
+        found = opening.open_bytes(file.getvalue(), LIMIT)
+        whole = opening.open_bytes(jpeg.encode(pixels, metadata), LIMIT)
         assert np.array_equal(found.pixels(), whole.pixels())
         assert found.header.metadata.subsampling == (subsampling if channels == 3 else "444")
 
@@ -148,7 +150,7 @@ def test_tiff_rows_by_several_threads(channels, compression, tile, tmp_path):
     found, source = opened(path)
     with source, ThreadPoolExecutor(4) as pool:
         reader = found.reader()
-        assert not isinstance(reader, Decoded)
+        assert not isinstance(reader, InMemoryReader)
         parts = [(first, min(first + 13, 200)) for first in range(0, 200, 9)] * 3
         for (first, last), rows in zip(
             parts, pool.map(lambda part: reader.rows(0, *part), parts), strict=True
@@ -217,15 +219,12 @@ def test_blocks_join_to_a_stream_that_zlib_reads():
                 assert zlib.decompress(b"".join(deflate.stored(part))) == part
 
 
-class Recorder:
+class Recorder(Encoder):
     """An encoder that keeps what it is given."""
 
     def __init__(self, fails: bool = False) -> None:
         self.found: list[np.ndarray] = []
         self.fails = fails
-
-    def room(self, frame: int, first: int, last: int) -> None:
-        return None
 
     def strip(self, first: int, pixels: np.ndarray) -> np.ndarray:
         return pixels.copy()
@@ -342,7 +341,7 @@ def test_quality_is_what_is_asked_for(suffix, run, tmp_path):
         ran = run("apply", SAMPLES / "color.png", "-k", "identity", "--quality", quality, "-o", out)
         assert f"is lossy: quality {quality}" in ran.text
         sizes.append(out.stat().st_size)
-        found = registry.open_bytes(out.read_bytes(), LIMIT).pixels()
+        found = opening.open_bytes(out.read_bytes(), LIMIT).pixels()
         errors.append(np.abs(found - wanted).mean())
     assert sizes == sorted(sizes) and errors == sorted(errors, reverse=True)
     assert errors[0] > 2 * errors[-1] and errors[-1] < 3
@@ -368,7 +367,7 @@ def test_small_pngs_hold_the_same_pixels(channels, dtype):
     smooth = np.stack([rows * k + columns * columns // 900 for k in range(1, channels + 1)], axis=-1)
     for pixels in (picture(dtype, channels), smooth.astype(dtype), picture(dtype, channels, 3, 1)):
         for height in (1, 7, 100):
-            maker, file = registry.encoder(entry, Layout.of(pixels), metadata, height), io.BytesIO()
+            maker, file = entry.encoder(Layout.of(pixels), metadata), io.BytesIO()
             tops = range(0, len(pixels), height)
             maker.write(file, [maker.strip(top, pixels[top : top + height]) for top in tops])
             assert np.array_equal(decoded(file.getvalue()).reshape(pixels.shape), pixels)

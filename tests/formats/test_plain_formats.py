@@ -12,7 +12,8 @@ import convcli
 from convcli.core.errors import ImageError
 from convcli.formats import npy
 from convcli.formats.header import Metadata
-from convcli.formats.registry import format_named, open_bytes
+from convcli.formats.opening import open_bytes
+from convcli.formats.registry import format_named
 
 LIMIT = 10**9
 PAM = b"P7\nWIDTH 2\nHEIGHT 1\nDEPTH %d\nMAXVAL %d\nTUPLTYPE %s\nENDHDR\n"
@@ -256,7 +257,7 @@ def test_a_stack_is_read_back_as_it_was_written(kernel, frames, tmp_path, run):
     maps = convcli.load_kernel(kernel).maps
     written = np.load(again)
     assert written.shape == (frames, 9, 11, maps)
-    warned = "the last channel of this file is taken for alpha" in done.text
+    warned = "its last channel is taken as alpha" in done.text
     header = open_bytes(again.read_bytes(), LIMIT).header
     assert header.alpha == warned == (frames > 1 and maps in (2, 4))
     assert (header.frames, header.rows, header.columns, header.channels) == written.shape

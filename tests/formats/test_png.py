@@ -17,8 +17,8 @@ from PIL import Image
 
 from convcli.core.errors import ImageError
 from convcli.formats.decoding import PALETTE_NOTE, strict
+from convcli.formats.opening import Opened, open_bytes
 from convcli.formats.png import rows as pngrows
-from convcli.formats.registry import Opened, open_bytes
 
 RNG = np.random.default_rng(41)
 LIMIT = 10**9

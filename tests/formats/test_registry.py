@@ -22,7 +22,8 @@ from convcli.core.errors import ImageError
 from convcli.formats import registry
 from convcli.formats.decoding import ANY_SIZE
 from convcli.formats.header import Layout, Metadata
-from convcli.formats.registry import FORMATS, open_bytes
+from convcli.formats.opening import open_bytes
+from convcli.formats.registry import formats
 from tests.conftest import SAMPLES
 
 RNG = np.random.default_rng(9)
@@ -184,7 +185,7 @@ def test_the_first_frame_of_a_gif():
 def by_av(rgb: np.ndarray, name: str) -> bytes:
     """A video of three frames, by the formats themselves: tests of video compare them with others."""
     layout = Layout(*rgb.shape, rgb.dtype, 3)
-    maker, file = registry.encoder(registry.format_named(name), layout, Metadata(), len(rgb)), io.BytesIO()
+    maker, file = registry.format_named(name).encoder(layout, Metadata()), io.BytesIO()
     maker.write(file, [maker.strip(0, rgb + np.uint8(shade)) for shade in range(3)])
     return file.getvalue()
 
@@ -209,7 +210,7 @@ def sample_files() -> dict[str, bytes]:
 
 
 MISSING = (*(() if HEIF else ("heif",)), *(() if VIDEO else ("mkv", "mp4")))
-NAMES = [entry.name for entry in FORMATS if entry.name not in MISSING]
+NAMES = [entry.name for entry in formats() if entry.name not in MISSING]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -303,8 +304,8 @@ def test_what_is_no_picture():
     """Empty, text, and a renamed archive."""
     for data, words in [
         (b"", "empty"),
-        (b"hello there", "not a picture"),
-        (b"PK\3\4" + b"\0" * 99, "not a picture"),
+        (b"hello there", "not an image"),
+        (b"PK\3\4" + b"\0" * 99, "not an image"),
     ]:
         with pytest.raises(ImageError, match=words):
             open_bytes(data, LIMIT)
@@ -312,12 +313,12 @@ def test_what_is_no_picture():
 
 def test_formats_are_found_by_content_suffix_and_name():
     """The name of a file does not matter on the way in; suffixes and names do on the way out."""
-    for entry in FORMATS:
+    for entry in formats():
         if entry.name in NAMES:
             assert open_bytes(sample_files()[entry.name], LIMIT).format is entry
         for suffix in entry.suffixes:
             assert registry.format_of_suffix(suffix.upper()) is (
-                entry if entry in registry.written() else None
+                entry if entry in registry.written_formats() else None
             )
         assert registry.format_named(entry.name.upper()) is entry
     assert registry.format_of_suffix(Path("a.xyz").suffix) is None

@@ -16,9 +16,9 @@ from PIL import Image
 from convcli.core.errors import ImageError
 from convcli.core.frozen import replace
 from convcli.files.input import Input
-from convcli.formats.base import whole
+from convcli.formats.encoders import encode_whole
 from convcli.formats.header import Layout, Metadata
-from convcli.formats.registry import open_bytes, open_input
+from convcli.formats.opening import open_bytes, open_input
 from tests.formats.tiffs import tiff
 
 RNG = np.random.default_rng(21)
@@ -231,7 +231,7 @@ def test_what_the_last_band_is(channels, extra, bands):
     opened = open_bytes(data, LIMIT)
     assert (opened.header.bands, opened.header.alpha) == (bands, channels in (2, 4) and not bands)
     layout = replace(Layout.of(pixels), bands=bands)
-    file = io.BytesIO(whole(opened.format.encoder(layout, Metadata(), 40), pixels))
+    file = io.BytesIO(encode_whole(opened.format.encoder(layout, Metadata()), pixels))
     assert extra_samples(file) == ([] if channels == 3 else ["UNSPECIFIED"] if bands else ["UNASSALPHA"])
 
 
@@ -257,7 +257,10 @@ def test_every_band_is_filtered_alike(run, tmp_path, channels, suffix):
     source, pixels = infrared(tmp_path, channels)
     ran = run("apply", source, "-k", "box3", "-o", tmp_path / f"out{suffix}", "--report", "json")
     report = json.loads(ran.text)
-    assert "with a band more" in report["input"]["kind"] and "with a band more" in report["output"]["kind"]
+    assert (
+        "with an extra channel" in report["input"]["kind"]
+        and "with an extra channel" in report["output"]["kind"]
+    )
     assert any("not alpha" in note for note in report["notes"])
     out = tmp_path / f"out{suffix}"
     found = np.load(out) if suffix == ".npy" else tifffile.imread(out)
@@ -271,10 +274,14 @@ def test_every_band_is_filtered_alike(run, tmp_path, channels, suffix):
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (["-o", "out.png"], 2, "png cannot hold RGB with a band more, 8-bit: no band beside gray or RGB but"),
+        (
+            ["-o", "out.png"],
+            2,
+            "png cannot hold RGB with an extra channel, 8-bit: no extra",
+        ),
         (["-o", "out.png"], 2, "these can: .tif, .npy; or use --alpha drop (without the last channel)\n"),
         (["-o", "out.jpg"], 2, ".npy; or use --alpha drop (without the last channel)\n"),
-        (["-o", "out.gif"], 2, "gif cannot hold RGB with a band more, 8-bit: no band"),
+        (["-o", "out.gif"], 2, "gif cannot hold RGB with an extra channel, 8-bit: no extra"),
         (["-o", "-"], 2, "these can: .tif, .npy (--format)"),
         (["-o", "-", "--format", "tiff"], 0, "not alpha"),
         (["-o", "out.tif", "--channels", "gray"], 2, "use --channels each or sum"),

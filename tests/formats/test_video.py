@@ -11,7 +11,8 @@ import pytest
 
 from convcli.core.errors import ImageError
 from convcli.formats.header import Layout, Metadata, Timing
-from convcli.formats.registry import format_named, open_bytes
+from convcli.formats.opening import open_bytes
+from convcli.formats.registry import format_named
 from tests.formats.test_frames import convolved, encoded, film, read
 
 LIMIT = 10**9
@@ -89,7 +90,7 @@ def test_without_the_extra_the_command_that_installs_it_is_named(monkeypatch):
         open_bytes(b"\x1a\x45\xdf\xa3\x84" + bytes(4) + b"\x18\x53\x80\x67\x80" + bytes(40), LIMIT)
     layout = Layout(4, 4, 1, np.dtype(np.uint8), 2)
     with pytest.raises(ImageError, match=words):
-        format_named("mp4").encoder(layout, Metadata(), 4)
+        format_named("mp4").encoder(layout, Metadata())
 
 
 def test_a_wrong_check_sum_is_found():
@@ -140,7 +141,7 @@ def test_frames_are_turned_as_they_are_shown(run, tmp_path, matrix, orientation,
     (tmp_path / "in.mp4").write_bytes(turned)
     out = tmp_path / "out.mkv"
     done = run("apply", tmp_path / "in.mp4", "-k", "identity", "--frames", "1:3", "-o", out)
-    assert ("turned upright" in done.text) == (orientation > 1), done.err
+    assert ("rotated upright" in done.text) == (orientation > 1), done.err
     assert np.array_equal(read(out.read_bytes()), expected[1:3])
 
 

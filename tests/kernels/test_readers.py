@@ -16,7 +16,7 @@ import pytest
 import convcli
 from convcli.core.errors import KernelError
 from convcli.core.frozen import replace
-from convcli.formats.registry import FORMATS
+from convcli.formats.registry import formats
 from convcli.kernels.readers.registry import READERS
 from convcli.kernels.writers import FORMS, notes, write
 
@@ -510,7 +510,7 @@ def test_a_picture_as_a_template(tmp_path, gray):
 def test_every_picture_is_a_template(tmp_path, gray):
     """The suffixes of templates are those of the formats, NPY's aside, and a bitmap's is one of them."""
     (template,) = (reader for reader in READERS if reader.name == "template")
-    assert set(template.suffixes) == {suffix for entry in FORMATS for suffix in entry.suffixes} - {".npy"}
+    assert set(template.suffixes) == {suffix for entry in formats() for suffix in entry.suffixes} - {".npy"}
     (tmp_path / "patch.pbm").write_bytes(b"P4 3 2\n\xa0\x40")
     assert convcli.load_kernel(f"{tmp_path}/patch.pbm").weights.tolist() == [[0, 1, 0], [1, 0, 1]]
     (tmp_path / "patch.jpe").write_bytes(imagecodecs.jpeg_encode(gray[:8, :8]))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from convcli import load_kernel
 from convcli.files.input import Input
-from convcli.formats import registry
+from convcli.formats import opening
 from convcli.formats.header import Coding, Layout, Metadata, Timing
 from convcli.formats.registry import format_named
 from convcli.pipeline import job
@@ -43,10 +43,10 @@ def write(path: Path, name: str, frames: int) -> None:
         return
     timing = Timing.steady(frames) if frames > 1 else None
     layout = Layout(ROWS, COLUMNS, pixels.shape[3], pixels.dtype, frames)
-    maker = registry.encoder(format_named(name), layout, Metadata(timing=timing, coding=QUICK), ROWS)
+    maker = format_named(name).encoder(layout, Metadata(timing=timing, coding=QUICK))
     pieces = []
     for frame, image in enumerate(pixels):
-        room = maker.room(frame, 0, ROWS)
+        room = maker.destination(frame, 0, ROWS)
         if room is not None:
             room[...] = image
         pieces.append(maker.strip(0, image))
@@ -99,7 +99,7 @@ def apart(call, *given) -> None:
 def main() -> None:
     """Print what was measured, one case a line."""
     folder, cases = Path(sys.argv[1]), json.loads(sys.argv[2])
-    registry._KEPT = 0  # as if frames were large
+    opening._CACHED_BYTES = 0  # as if frames were large
     first = folder / "first.png"
     write(first, "png", 1)
     job.apply(str(first), settings_for(first, "png"))  # so that what is imported counts as the program

@@ -52,7 +52,7 @@ def paint(sink, strips: list[Place]) -> None:
 
 def canvas(format_name: str, max_waiting: float) -> Canvas:
     layout = Layout(ROWS, COLUMNS, 3, np.dtype(np.uint8), FRAMES)
-    encoder = registry.encoder(registry.format_named(format_name), layout, Metadata(), HEIGHT)
+    encoder = registry.format_named(format_name).encoder(layout, Metadata())
     return Canvas(layout, encoder, HEIGHT, max_waiting)
 
 

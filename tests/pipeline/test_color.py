@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 import convcli
 from convcli.files.input import Input
-from convcli.formats.base import Decoded, WholePictures
+from convcli.formats.encoders import WholeImageEncoder
 from convcli.formats.header import Layout
-from convcli.formats.registry import open_input
+from convcli.formats.opening import open_input
+from convcli.formats.readers import InMemoryReader
 from convcli.geometry.padding import Padding
 from convcli.pipeline.canvas import Canvas
 from convcli.pipeline.color import light_to_srgb
@@ -33,9 +34,9 @@ def filtered(pixels: np.ndarray, kernel: convcli.Kernel, **settings: object) -> 
     data = tiff(pixels)
     ((task,),) = prepare("x.tif", open_input(Input(data=data), 10**9), Settings(kernel, **settings))
     layout: Layout = task.layout
-    maker = WholePictures(layout, bytes)
+    maker = WholeImageEncoder(layout, bytes)
     canvas = Canvas(layout, maker, task.plan.height)
-    feature_maps(task.plan, Decoded([pixels]), task.color_handling, task.mapping, [canvas])
+    feature_maps(task.plan, InMemoryReader([pixels]), task.color_handling, task.mapping, [canvas])
     return maker.pictures[0]
 
 

@@ -11,7 +11,7 @@ import pytest
 from convcli.formats.calibration import Axes, Ground
 from convcli.formats.header import Metadata, Timing
 from convcli.formats.metadata import listed
-from convcli.formats.registry import FORMATS
+from convcli.formats.registry import formats
 from tests.conftest import ROOT, SAMPLES
 
 SCHEMA = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
@@ -62,7 +62,7 @@ def test_the_page_lists_every_format_and_all_metadata():
     placed = {"axes": Axes("ome", "Z", (2,)), "ground": Ground()}
     texts = (("Title", "A"),)
     everything = Metadata(b"", b"", b"", (1.0, 1.0), 1.0, 0, texts, timing=Timing.steady(2), **placed)
-    assert rows["`format`"] == {entry.name for entry in FORMATS}
+    assert rows["`format`"] == {entry.name for entry in formats()}
     assert rows["`metadata`"] == {name for name, _ in listed(everything)}
 
 

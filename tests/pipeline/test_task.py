@@ -14,7 +14,7 @@ from convcli.core.errors import ConvcliError
 from convcli.core.frozen import replace
 from convcli.files.input import Input
 from convcli.formats.header import Header
-from convcli.formats.registry import open_input
+from convcli.formats.opening import open_input
 from convcli.geometry.padding import Padding
 from convcli.pipeline.channels import with_kernel_inputs
 from convcli.pipeline.convolution import convolution_of

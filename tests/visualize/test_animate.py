@@ -14,7 +14,7 @@ from PIL import Image
 import convcli
 from convcli.core.numerals import as_float, cell_text
 from convcli.files.input import Input
-from convcli.formats import registry
+from convcli.formats import opening
 from convcli.geometry.border import OUTSIDE, sources
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
@@ -293,7 +293,7 @@ def test_formats_and_time(run, tmp_path, suffix):
     assert ran.code == 0, ran.err
     assert ran.text == f"written: {out}, 9 frames of 610×490\n"
     with Input.open(str(out)) as file:
-        (opened,) = registry.open_input(file, 10**9)
+        (opened,) = opening.open_input(file, 10**9)
         header = opened.header
         assert (header.frames, header.columns, header.rows) == (9, 610, 490)
         if suffix != ".tif":

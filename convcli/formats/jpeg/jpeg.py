@@ -13,10 +13,11 @@ import numpy as np
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen, replace
-from convcli.formats.base import BAND, Bands, Encoder, WholePictures, rows_of_bands
+from convcli.formats.base import StreamedFormat
 from convcli.formats.decoding import CMYK_NOTE, from_cmyk, full_range, pillow, range_notes, saved, to_pillow
+from convcli.formats.encoders import BandEncoder, Encoder, WholeImageEncoder, band_rows
 from convcli.formats.header import Coding, Header, Layout, Metadata
-from convcli.formats.jpeg.writer import LARGEST_SIDE, JpegEncoder
+from convcli.formats.jpeg.writer import MAX_SIDE, JpegEncoder
 from convcli.formats.metadata import (
     COMMENT,
     LARGEST,
@@ -90,16 +91,15 @@ class _Frame:
         return next((name for name, luma in SAMPLINGS.items() if self.factors[0] == luma), "444")
 
 
-class Jpeg:
+class Jpeg(StreamedFormat):
     """JPEG (ISO/IEC 10918-1), written with chroma subsampled where a JPEG input's was."""
 
-    name = "jpeg"
-    quality: int | None = 95
-    decoding = 4  # the channels of CMYK
-    encoding = 5
-    suffixes: tuple[str, ...] = (".jpg", ".jpeg", ".jpe", ".jfif")
-    largest_side = LARGEST_SIDE
-    largest_pixels = LARGEST_SIDE**2
+    max_side = MAX_SIDE
+    max_pixels = MAX_SIDE**2
+    has_quality = True
+    default_quality = 95
+    subsamples_chroma = True
+    decoder_overhead = 4  # the channels of CMYK
 
     def sniff(self, head: bytes) -> bool:
         return head.startswith(_BEGIN)
@@ -143,13 +143,13 @@ class Jpeg:
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return frames == 1 and dtype == np.uint8 and channels in (1, 3)
 
-    def carries(self, channels: int) -> Mapping[str, int]:
+    def metadata_limits(self, channels: int) -> Mapping[str, int]:
         return {"icc": LARGEST, "exif": 65_527, "xmp": 65_504, "resolution": 0, COMMENT: 65_533}
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         chroma = list(SAMPLINGS).index(metadata.subsampling)  # as Pillow counts them
         options = {
-            "quality": metadata.coding.quality or self.quality,
+            "quality": metadata.coding.quality or self.default_quality,
             "subsampling": chroma,
             **blocks_for(metadata),
         }
@@ -158,15 +158,18 @@ class Jpeg:
         text = dict(metadata.texts).get(COMMENT, "")
         return saved(to_pillow(pixels), "JPEG", comment=text.encode(), **options)
 
-    def band(self, layout: Layout, coding: Coding) -> int:
-        return rows_of_bands(layout, BAND)
+    def band_height(self, layout: Layout, coding: Coding) -> int:
+        return band_rows(layout)
 
-    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> Encoder:
-        if max(layout.rows, layout.columns) > LARGEST_SIDE:
-            return WholePictures(layout, lambda pictures: self.encode(pictures[0], metadata))
+    def encoder(self, layout: Layout, metadata: Metadata) -> Encoder:
+        if max(layout.rows, layout.columns) > MAX_SIDE:
+            return WholeImageEncoder(layout, lambda frames: self.encode(frames[0], metadata))
         sample = self.encode(np.zeros((16, 16, layout.channels), np.uint8), metadata)
-        quality, band = metadata.coding.quality or self.quality, self.band(layout, metadata.coding)
-        return Bands(JpegEncoder(layout, band, quality, metadata.subsampling, sample), layout, band)
+        quality, band = (
+            metadata.coding.quality or self.default_quality,
+            self.band_height(layout, metadata.coding),
+        )
+        return BandEncoder(JpegEncoder(layout, band, quality, metadata.subsampling, sample), layout, band)
 
 
 def _segments(data: bytes) -> Iterator[Segment]:

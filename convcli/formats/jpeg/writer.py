@@ -12,9 +12,10 @@ from typing import BinaryIO, Final
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
+from convcli.formats.encoders import Encoder
 from convcli.formats.header import Layout
 
-LARGEST_SIDE: Final = 65_500
+MAX_SIDE: Final = 65_500
 _SCAN: Final = b"\xff\xda"
 _END: Final = b"\xff\xd9"
 _STEPS: Final = {"444": (8, 8), "422": (8, 16), "420": (16, 16)}
@@ -28,7 +29,7 @@ def _blocks(layout: Layout, subsampling: str, height: int) -> int:
 
 
 @frozen
-class JpegEncoder:
+class JpegEncoder(Encoder):
     """Writes 8-bit gray and RGB; ``sample`` is a small file with the same tables and everything beside."""
 
     layout: Layout
@@ -36,9 +37,6 @@ class JpegEncoder:
     quality: int | None
     subsampling: str
     sample: bytes
-
-    def room(self, frame: int, first: int, last: int) -> None:
-        return None
 
     def strip(self, first: int, pixels: Array) -> bytes:
         """The coded blocks of (rows, columns, channels) pixels."""

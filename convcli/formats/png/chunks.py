@@ -23,7 +23,7 @@ Bytes = bytes | Window
 Chunk = tuple[bytes, int, int]
 """Kind, place of the body, and its length."""
 
-LARGEST_SIDE: Final = 10**6
+MAX_SIDE: Final = 10**6
 """Rows or columns that libpng takes, and with it most programs."""
 
 _PALETTE: Final = 3  # a color type
@@ -69,7 +69,7 @@ class Structure:
     def is_plain(self) -> bool:
         """Whether pixels stand as they are, 8 or 16 bits each, from the top down."""
         stored = self.depth >= 8 and self.color != _PALETTE and not self.transparency
-        return stored and not (self.hidden or any(self.front[2:])) and self.columns <= LARGEST_SIDE
+        return stored and not (self.hidden or any(self.front[2:])) and self.columns <= MAX_SIDE
 
     def file(self, bodies: Iterable[bytes]) -> bytes:
         """A file of nothing but the picture, of these bodies of IDAT chunks."""
@@ -85,8 +85,8 @@ class Structure:
         shape = f"{self.columns}×{self.rows}"
         if self.rows * ((each + 7) // 8 + 1) > size * _MOST_DEFLATED:
             raise ImageError(f"damaged png: {size} bytes cannot hold {shape} pixels")
-        if not self.is_plain and max(self.rows, self.columns) > LARGEST_SIDE:
-            raise ImageError(f"png of {shape} pixels; allowed: {LARGEST_SIDE} a side")
+        if not self.is_plain and max(self.rows, self.columns) > MAX_SIDE:
+            raise ImageError(f"png of {shape} pixels; allowed: {MAX_SIDE} a side")
 
 
 def walk(data: Bytes) -> Iterator[Chunk]:

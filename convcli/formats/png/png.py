@@ -13,15 +13,17 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError, one_line, quoted
 from convcli.core.frozen import replace
 from convcli.files.input import Input
-from convcli.formats.base import BAND, Bands, Reader, rows_of_bands, whole
+from convcli.formats.base import StreamedFormat
 from convcli.formats.decoding import hush
+from convcli.formats.encoders import BAND_BYTES, BandEncoder, band_rows
 from convcli.formats.header import Coding, Header, Layout, Metadata
 from convcli.formats.metadata import LARGEST, TEXTS, described, inflated
 from convcli.formats.png import apng
 from convcli.formats.png import chunks as pngchunks
-from convcli.formats.png.chunks import LARGEST_SIDE, Bytes, Chunk, Structure, bodies, body, structure
+from convcli.formats.png.chunks import MAX_SIDE, Bytes, Chunk, Structure, bodies, body, structure
 from convcli.formats.png.rows import PIECE, PngRows, unpacked
 from convcli.formats.png.writer import SIGNATURE, PngEncoder, chunk
+from convcli.formats.readers import Reader
 
 _XMP: Final = b"XML:com.adobe.xmp"
 _XMP_MARK: Final = b"http://ns.adobe.com/xap/1.0/\0"  # as JPEG has it
@@ -29,18 +31,17 @@ _RAW: Final = "Raw profile type "
 _RAW_NAMES: Final = {"exif": "exif", "xmp": "xmp", "icc": "icc", "icm": "icc"}
 _TEXT_COST: Final = 100  # bytes that a text counts for beside its own: there may be many
 _MOST_NOTES: Final = 10
-_SMALL_BAND: Final = 4 * BAND  # bytes, of small files
+_SMALL_BAND_BYTES: Final = 4 * BAND_BYTES  # bytes, of small files
 _ANIMATION: Final = (b"acTL", b"fcTL", b"IDAT", b"fdAT")
 
 
-class Png:
+class Png(StreamedFormat):
     """Portable Network Graphics (ISO/IEC 15948)."""
 
-    name = "png"
-    suffixes: tuple[str, ...] = (".png", ".apng")
-    largest_side = LARGEST_SIDE
-    largest_pixels = LARGEST_SIDE**2
-    moving = 8
+    max_side = MAX_SIDE
+    max_pixels = MAX_SIDE**2
+    progressive = True
+    animation_overhead = 8
 
     def sniff(self, head: bytes) -> bool:
         return head.startswith(SIGNATURE)
@@ -76,7 +77,7 @@ class Png:
         blank = np.zeros((header.rows, header.columns, header.channels), header.dtype)
         return apng.composed(found, blank, lambda part: _decoded(said, *part.shape, part.bodies))
 
-    def progressive(self, source: Input, header: Header) -> Reader | None:
+    def progressive_reader(self, source: Input, header: Header) -> Reader | None:
         data = source.window()
         said = structure(data)
         if not said.is_plain:
@@ -87,25 +88,22 @@ class Png:
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return dtype in (np.uint8, np.uint16)
 
-    def carries(self, channels: int) -> Mapping[str, int]:
+    def metadata_limits(self, channels: int) -> Mapping[str, int]:
         said = "icc", "exif", "xmp", "resolution", "gamma", "srgb", "timing", TEXTS
         return dict.fromkeys(said, LARGEST)
 
-    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        return whole(self.encoder(Layout.of(pixels), metadata, len(pixels)), pixels)
+    def band_height(self, layout: Layout, coding: Coding) -> int:
+        return band_rows(layout, _SMALL_BAND_BYTES if coding.small else BAND_BYTES)
 
-    def band(self, layout: Layout, coding: Coding) -> int:
-        return rows_of_bands(layout, _SMALL_BAND if coding.small else BAND)
-
-    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> Bands:
-        if max(layout.rows, layout.columns) > LARGEST_SIDE:
+    def encoder(self, layout: Layout, metadata: Metadata) -> BandEncoder:
+        if max(layout.rows, layout.columns) > MAX_SIDE:
             shape = f"{layout.columns}×{layout.rows}"
             raise ImageError(
-                f"a PNG of {shape} pixels is not written: most decoders refuse sides over {LARGEST_SIDE}"
+                f"PNG of {shape} pixels: sides above {MAX_SIDE:,} are not written, most decoders refuse them"
             )
         coding = metadata.coding
         bands = PngEncoder(layout, chunks(metadata), metadata.timing, coding.small)
-        return Bands(bands, layout, self.band(layout, coding))
+        return BandEncoder(bands, layout, self.band_height(layout, coding))
 
 
 def _decoded(said: Structure, rows: int, columns: int, pixels: Sequence[bytes]) -> Array:

@@ -23,6 +23,7 @@ from convcli.formats import deflate
 from convcli.formats.decoding import sound
 from convcli.formats.header import Header
 from convcli.formats.png.writer import SIGNATURE, chunk, framed
+from convcli.formats.readers import Reader
 
 PIECE: Final = 2**18
 """Bytes of unfiltered rows that are decoded at once, at least one row."""
@@ -33,7 +34,7 @@ _MOST_AHEAD: Final = 2
 _UNFILTERED: Final = b"\0"
 
 
-class PngRows:
+class PngRows(Reader):
     """Rows of a picture of 8 or 16 bits a channel, not interlaced and without a palette.
 
     Args:

@@ -18,6 +18,7 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.formats import deflate
+from convcli.formats.encoders import Encoder
 from convcli.formats.header import Layout, Timing
 from convcli.formats.png.apng import Sequence
 
@@ -28,7 +29,7 @@ _FILTERED: Final = 2**17  # bytes whose filters are chosen at once, at least one
 
 
 @frozen
-class PngEncoder:
+class PngEncoder(Encoder):
     """Writes 8-bit and 16-bit pictures; ``ancillary`` are chunks that stand before the pixels.
 
     Several frames become an animation, each a picture of its own.
@@ -38,9 +39,6 @@ class PngEncoder:
     ancillary: bytes = b""
     timing: Timing | None = None
     small: bool = False
-
-    def room(self, frame: int, first: int, last: int) -> None:
-        return None
 
     def strip(self, first: int, pixels: Array) -> deflate.Block:
         """The deflated rows of (rows, columns, channels) pixels."""

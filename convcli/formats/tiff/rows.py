@@ -14,6 +14,7 @@ from convcli.core.frozen import frozen
 from convcli.files.input import Input
 from convcli.formats.decoding import sound
 from convcli.formats.header import Header
+from convcli.formats.readers import Reader
 from convcli.formats.tiff.color import CCITT, JPEG, SEPARATE, odd_samples, pixels, subsampling, unit_samples
 from convcli.formats.tiff.pages import Plane
 
@@ -218,7 +219,7 @@ class TiffRows:
 
 
 @frozen(eq=False)
-class TiffPages:
+class TiffPages(Reader):
     """Pages that are alike, read from the first to the last; those before the one before are forgotten."""
 
     pages: list[TiffRows]

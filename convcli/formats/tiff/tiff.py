@@ -11,10 +11,12 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import replace
 from convcli.files.input import Input
-from convcli.formats.base import BAND, Bands, Reader, rows_of_bands, whole
+from convcli.formats.base import StreamedFormat
 from convcli.formats.decoding import hush
+from convcli.formats.encoders import BandEncoder, band_rows
 from convcli.formats.header import Coding, Header, Layout, Metadata
 from convcli.formats.metadata import LARGEST, UNITS, described, inches
+from convcli.formats.readers import Reader
 from convcli.formats.tiff.axes import described_axes, description, ground, ground_tags, resolution
 from convcli.formats.tiff.color import color
 from convcli.formats.tiff.pages import Plane, planes
@@ -53,15 +55,12 @@ _MACHINES: Final = (
 )  # how descriptions begin that a program reads, not a person
 
 
-class Tiff:
+class Tiff(StreamedFormat):
     """Tag Image File Format (6.0), BigTIFF included."""
 
-    name = "tiff"
-    mixed: bool = True
-    decoding = 8  # where a page cannot be read in parts
-    encoding = 0
-    bands: bool = True
-    suffixes: tuple[str, ...] = (".tif", ".tiff")
+    any_channels = True
+    mixed_frames = True
+    decoder_overhead = 8  # where a page cannot be read in parts
 
     def sniff(self, head: bytes) -> bool:
         return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -111,18 +110,15 @@ class Tiff:
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return True
 
-    def carries(self, channels: int) -> Mapping[str, int]:
+    def metadata_limits(self, channels: int) -> Mapping[str, int]:
         known = dict.fromkeys(("resolution", "axes", "ground"), 0)
         return {"icc": LARGEST, "xmp": LARGEST, **known, **dict.fromkeys(_TEXTS, LARGEST)}
 
-    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        return whole(self.encoder(Layout.of(pixels), metadata, len(pixels)), pixels)
+    def band_height(self, layout: Layout, coding: Coding) -> int:
+        return band_rows(layout)
 
-    def band(self, layout: Layout, coding: Coding) -> int:
-        return rows_of_bands(layout, BAND)
-
-    def encoder(self, layout: Layout, metadata: Metadata, height: int) -> Bands:
-        band = self.band(layout, metadata.coding)
+    def encoder(self, layout: Layout, metadata: Metadata) -> BandEncoder:
+        band = self.band_height(layout, metadata.coding)
         strips = TiffEncoder(
             layout,
             band,
@@ -134,7 +130,7 @@ class Tiff:
                 **resolution(metadata.axes),
             },
         )
-        return Bands(strips, layout, band)
+        return BandEncoder(strips, layout, band)
 
 
 def _opened(handle: BinaryIO) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.formats import deflate
+from convcli.formats.encoders import Encoder
 from convcli.formats.header import Layout
 
 _HORIZONTAL, _FLOATING = 2, 3  # tag 317, predictor
@@ -17,15 +18,12 @@ _CLASSIC: Final = 2**32 - 2**25  # bytes that a file with 32-bit offsets may hav
 
 
 @frozen
-class TiffEncoder:
+class TiffEncoder(Encoder):
     """Writes integers and floats of any width; ``options`` are tifffile's, for the tags."""
 
     layout: Layout
     height: int
     options: dict[str, Any]
-
-    def room(self, frame: int, first: int, last: int) -> None:
-        return None
 
     def strip(self, first: int, pixels: Array) -> bytes:
         """A TIFF strip: the deflated differences of (rows, columns, channels) pixels."""

@@ -12,18 +12,14 @@ from pathlib import Path
 from typing import Final, cast
 
 from convcli.core.errors import KernelError, one_line, reading
+from convcli.formats.registry import TABLE
 from convcli.kernels.bank import KernelSet
 from convcli.kernels.kernel import LARGEST_KERNEL, Kernel
 from convcli.kernels.readers.base import KernelFile, Reader, ReaderModule
 from convcli.kernels.readers.members import choose
 
 _TABLES: Final = (".csv", ".tsv", ".txt", ".dat")
-_IMAGES: Final = (
-    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".dib", ".gif",
-    ".pnm", ".pbm", ".pgm", ".ppm", ".pam", ".pfm", ".avif", ".heic", ".heif", ".hif",
-    ".mkv", ".mp4", ".mov", ".m4v",
-)  # fmt: skip
-"""Those of every image format but NPY, written out because kernels are named before formats are imported."""
+_IMAGES: Final = tuple(suffix for entry in TABLE if entry.name != "npy" for suffix in entry.suffixes)
 
 READERS: tuple[Reader, ...] = (
     Reader("yaml_document", (".yaml", ".yml"), by_content=True, several=True, in_folders=True),

@@ -9,7 +9,7 @@ import numpy as np
 
 from convcli.core.errors import ImageError, KernelError, quoted
 from convcli.files import input as files
-from convcli.formats import registry
+from convcli.formats import opening
 from convcli.kernels.kernel import About, Kernel
 from convcli.kernels.readers.base import KernelFile
 
@@ -31,7 +31,7 @@ def read(file: KernelFile, member: str | None) -> Kernel:
         )
     try:
         with files.Input.open(str(file.path)) as source:
-            opened = registry.open_input(source, _LARGEST)[0]
+            opened = opening.open_input(source, _LARGEST)[0]
             pixels = opened.pixels()
     except ImageError as error:
         text = str(error)

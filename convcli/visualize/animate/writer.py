@@ -16,8 +16,8 @@ from convcli.files.atomic import AtomicFile, write
 from convcli.files.ledger import OutputLedger
 from convcli.files.stdout import check_stream, write_stream
 from convcli.formats import registry
-from convcli.formats.base import Encoder
 from convcli.formats.capacity import OutputKind
+from convcli.formats.encoders import Encoder
 from convcli.formats.header import Layout, Metadata, Timing
 from convcli.pipeline.naming import OutputSpec, Target
 from convcli.pipeline.settings import Settings
@@ -30,7 +30,6 @@ from convcli.visualize.scene_file import frame_files, wants_svg
 
 FASTEST: Final = 50  # frames per second
 _NUMBERS_FPS, _IMAGES_FPS = Fraction(2), Fraction(8)
-_VIDEO: Final = ("mkv", "mp4")
 _LAST: Final = Fraction(2)  # seconds for which the last frame stays at least
 _PLAIN_NUMBERS: Final = 2**16  # all numbers of a SHAPE are below, and drawn on white
 
@@ -99,7 +98,7 @@ def write_animation(
     else:
         ledger.claim(target.path, settings.force)
     with AtomicFile(target.path, settings.force) as draft:
-        loops = target.format.name not in _VIDEO
+        loops = target.format.repeats
         _encode(draft, target, animation, timing(animation, playback.fps, loops))
         draft.commit()
     names = str(target) if target.path else ""
@@ -121,7 +120,7 @@ def _target(output: OutputSpec, animation: Animation) -> Target:
     rows, columns = frame_size(animation)
     kind = OutputKind(np.dtype(np.uint8), 3, len(animation.frames), rows=rows, columns=columns)
     kind = replace(kind, options=(("--most 1", replace(kind, frames=1)),))
-    (target,) = output.targets("animation", "slide", 1, registry.FORMATS[0], kind)
+    (target,) = output.targets("animation", "slide", 1, registry.default_format(), kind)
     return target
 
 
@@ -159,9 +158,9 @@ def _encode(draft: AtomicFile, target: Target, animation: Animation, timing: Tim
     rows, columns = frame_size(animation)
     layout = Layout(rows, columns, 3, np.dtype(np.uint8), len(animation.frames))
     metadata = Metadata(timing=timing if layout.frames > 1 else None)
-    encoder = registry.encoder(target.format, layout, metadata, rows)
+    encoder = target.format.encoder(layout, metadata)
     frames = frame_pixels(animation)
-    if target.format.name == "gif":
+    if target.format.max_colors:
         frames = shared_colors(list(frames))
     with encoding(target, draft):
         encoder.write(draft.file, _pieces(encoder, frames))
@@ -170,7 +169,7 @@ def _encode(draft: AtomicFile, target: Target, animation: Animation, timing: Tim
 def _pieces(encoder: Encoder, frames: Iterator[Array]) -> Iterator[Any]:
     """The encoded frames, each copied first to where the encoder wants it."""
     for index, pixels in enumerate(frames):
-        destination = encoder.room(index, 0, len(pixels))
+        destination = encoder.destination(index, 0, len(pixels))
         if destination is not None:
             destination[...] = pixels
         yield encoder.strip(0, pixels if destination is None else destination)

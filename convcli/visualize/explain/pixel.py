@@ -21,8 +21,8 @@ from convcli.core.rational import Number
 from convcli.core.rounding import Affine
 from convcli.engine.filter import Filter
 from convcli.files import input as files
-from convcli.formats import registry
-from convcli.formats.base import Reader
+from convcli.formats import opening
+from convcli.formats.readers import Reader
 from convcli.geometry.padding import Pair
 from convcli.pipeline.channels import LUMA
 from convcli.pipeline.color import light_to_srgb, white
@@ -141,7 +141,7 @@ def decided(source: str, file: files.Input, settings: Settings, frame: int) -> t
     """
     if settings.kernel.spatial != 2:
         raise ArgumentError(f"kernel {settings.kernel.name} has three axes; only two can be explained")
-    runs = registry.open_input(file, settings.max_pixels)
+    runs = opening.open_input(file, settings.max_pixels)
     return _frame([task for tasks in prepare(source, runs, settings) for task in tasks], frame)
 
 

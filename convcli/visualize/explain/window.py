@@ -12,8 +12,8 @@ from convcli.core.frozen import frozen
 from convcli.engine.consumer import StripTask
 from convcli.engine.plan import Plan
 from convcli.engine.run import run
-from convcli.formats.base import Held, Reader
 from convcli.formats.header import Layout
+from convcli.formats.readers import Reader
 from convcli.geometry.axes import Geometry, Strip
 from convcli.geometry.border import OUTSIDE, Indices, sources
 from convcli.geometry.padding import Fill, Pair
@@ -126,7 +126,7 @@ class MapRecorder:
 def engine_sums(plan: Plan, reader: Reader, frame: int, places: Sequence[Pair]) -> dict[Pair, Array]:
     """The engine's sums at some outputs of a frame, maps combined: an array (maps, lanes) for each."""
     recorder = _SumRecorder(frame, places)
-    run(plan, ImageSource(reader, plan), lambda: recorder, reader if isinstance(reader, Held) else None)
+    run(plan, ImageSource(reader, plan), lambda: recorder, reader)
     return recorder.sums
 
 

@@ -23,7 +23,7 @@ from convcli.core.dtypes import Array, span
 from convcli.core.errors import ArgumentError, KernelError, one_line
 from convcli.core.numerals import number_text
 from convcli.files import input as files
-from convcli.formats import registry
+from convcli.formats import opening
 from convcli.formats.header import Header
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import library, load_kernel
@@ -57,7 +57,7 @@ def page(source: str, settings: Settings, side: int = SIDE) -> str:
         ConvcliError: the image cannot be read.
     """
     with files.Input.open(source) as file:
-        opened = registry.open_input(file, settings.max_pixels)[0]
+        opened = opening.open_input(file, settings.max_pixels)[0]
         header = opened.header
         if header.dtype.kind not in "iu" or header.dtype.itemsize > 2:
             raise ArgumentError(f"the page shows images of 8 or 16 bits, not {header.dtype}")
