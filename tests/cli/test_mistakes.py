@@ -92,7 +92,7 @@ def broken_pictures() -> dict[str, tuple[bytes, str]]:
         "cut.png": (png[:5000], "damaged png"),
         "flipped.png": (bytes(flipped), "damaged png"),
         "monster.png": (monster(), "50000×50000 is 2500000000 pixels"),
-        "renamed.png": (b"PK\3\4 an archive", "not a picture"),
+        "renamed.png": (b"PK\3\4 an archive", "not an image"),
         "signature.png": (png[:8], "it does not start with an IHDR chunk"),
     }
 

@@ -142,7 +142,7 @@ def test_shape_as_json(run, arguments, output):
         (["axb", "-k", "3x3"], "size 'axb' is not"),
         (["5x5.0", "-k", "3x3"], "size '5x5.0' is not"),
         (["none.png", "-k", "3x3"], "convcli: none.png: No such file"),
-        ([f"{ROOT}/README.md", "-k", "3x3"], "not a picture of a known format"),
+        ([f"{ROOT}/README.md", "-k", "3x3"], "not an image in a known format"),
         (["0x5", "-k", "3x3"], "size 0 is not allowed"),
         (["5x5", "-k", "7x7", "--padding", "valid"], "covers 7 × 7, which is larger"),
         (["5x5", "-k", "boxx"], "unknown kernel 'boxx'"),

@@ -218,7 +218,7 @@ BAD = {
         "several.npz holds 2 kernels; choose one with FILE:NAME: a, b",
     ),
     "none.npz": (npz(), "none.npz holds no kernel"),
-    "junk.png": (b"junk", "junk.png: not a picture"),
+    "junk.png": (b"junk", "junk.png: not an image"),
     "junk.safetensors": (b"junk", "junk.safetensors: not a safetensors file"),
     "empty.csv": (b"", "empty.csv: holds no numbers"),
     "comments-only.csv": (b"# nothing\n\n", "comments-only.csv: holds no numbers"),

@@ -37,7 +37,7 @@ def filtered(pixels: np.ndarray, kernel: convcli.Kernel, **settings: object) -> 
     maker = WholeImageEncoder(layout, bytes)
     canvas = Canvas(layout, maker, task.plan.height)
     feature_maps(task.plan, InMemoryReader([pixels]), task.color_handling, task.mapping, [canvas])
-    return maker.pictures[0]
+    return maker.frames[0]
 
 
 def tiff(pixels: np.ndarray) -> bytes:
