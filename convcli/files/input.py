@@ -1,4 +1,4 @@
-"""The one way in: files and streams, read whole or in parts, up to a limit."""
+"""Input files and standard input, read whole or in parts, up to a limit."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from typing import BinaryIO, Final, Self
 from convcli.core.errors import ImageError
 
 LARGEST_INPUT: Final = 8 * 2**30  # bytes
-PIECE: Final = 2**24  # bytes read at once
+PIECE: Final = 2**24  # bytes read in one call
 STREAM: Final = "-"
-_SMALL: Final = 2**20  # bytes of a file that is better read at once
-_AHEAD: Final = 2**18  # bytes that a window reads at once
+_SMALL: Final = 2**20  # bytes up to which a file is read whole rather than through a window
+_READ_AHEAD: Final = 2**18  # bytes that a window reads at least
 
 
 class Input:
-    """A file to be read; close it, or use it as a context.
+    """A file to read; close it, or use it as a context.
 
     Attributes:
-        file: an open regular file, which can be read at any place, or None for a stream.
+        file: an open regular file, which can be read at any offset; None for a stream.
+        data: all bytes: those of a stream, or those that `read` has cached.
+        name: the file's name.
     """
 
     def __init__(
@@ -40,10 +42,10 @@ class Input:
         """A file, or standard input for ``-``.
 
         Args:
-            pipes: whether to wait for what a named pipe brings; else it is refused, as devices are.
+            pipes: read a named pipe to its end; otherwise it is refused, as devices are.
 
         Raises:
-            ImageError: it cannot be read, is a folder, or is a stream larger than `LARGEST_INPUT`.
+            ImageError: it cannot be read, is a folder or device, or is a stream above `LARGEST_INPUT`.
         """
         with _refusals():
             if name == STREAM:
@@ -52,14 +54,14 @@ class Input:
                 return cls(data=_bounded(sys.stdin.buffer))
             kind = Path(name).stat().st_mode
             if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or (pipes and stat.S_ISFIFO(kind))):
-                raise ImageError("not a file")  # said before a pipe is waited for
-            file = Path(name).open("rb")  # noqa: SIM115 - it stays open for as long as this object
+                raise ImageError("not a regular file")  # opening a pipe would wait for its writer
+            file = Path(name).open("rb")  # noqa: SIM115 - stays open as long as this object
             try:
                 mode = os.fstat(file.fileno()).st_mode
                 if stat.S_ISREG(mode):
                     return cls(file, name=name)
                 if not stat.S_ISFIFO(mode):
-                    raise ImageError("not a file")
+                    raise ImageError("not a regular file")
                 data = _bounded(file)
             except BaseException:
                 file.close()
@@ -74,68 +76,73 @@ class Input:
         self.close()
 
     def close(self) -> None:
+        """Close the file."""
         if self.file is not None:
             self.file.close()
 
     def check_unchanged(self) -> None:
-        """Refuse a file that was written to since it was opened, or whose name is another one's by now.
+        """Refuse a file that has been written to since it was opened, or whose name leads to another file.
 
         Raises:
-            ImageError: its time or size, or what its name leads to, is another one.
+            ImageError: its size, times or inode differ.
         """
         if self.file is None:
             return
         try:
-            here = self.file.fileno()
-            same = self._is_as_it_was(here) and self._is_as_it_was(self.name or here)
+            handle = self.file.fileno()
+            is_unchanged = self._matches(handle) and self._matches(self.name or handle)
         except OSError:
-            same = False
-        if not same:
-            raise ImageError("it changed while it was read")
+            is_unchanged = False
+        if not is_unchanged:
+            raise ImageError("changed while it was being read")
 
-    def _is_as_it_was(self, file: int | str) -> bool:
-        """Whether a file is this one and unchanged; a link that came or went sets a time too."""
+    def _matches(self, file: int | str) -> bool:
+        """Whether this is the same file, unchanged. A hard link made or removed sets the ctime too."""
         assert self.stamp
-        (*facts, changed, links), (*now, changed_now, links_now) = self.stamp, _stamp(file)
-        return facts == now and (changed == changed_now or links != links_now)
+        (*facts, ctime, links), (*facts_now, ctime_now, links_now) = self.stamp, _stamp(file)
+        return facts == facts_now and (ctime == ctime_now or links != links_now)
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         return os.fstat(self.file.fileno()).st_size if self.file else len(self.data or b"")
 
-    def part(self, place: int, count: int) -> bytes | memoryview:
-        """Up to ``count`` bytes from ``place`` on, fewer where the file ends."""
+    def part(self, offset: int, count: int) -> bytes | memoryview:
+        """``count`` bytes from ``offset`` on, fewer where the file ends; any thread may call it."""
         if self.file is None:
-            return memoryview(self.data or b"")[place : place + count]
+            return memoryview(self.data or b"")[offset : offset + count]
         parts = []
         with _refusals():
-            while count and (part := os.pread(self.file.fileno(), count, place)):  # 2 GB at once at most
+            while count and (part := os.pread(self.file.fileno(), count, offset)):  # up to 2 GB per call
                 parts.append(part)
-                place, count = place + len(part), count - len(part)
+                offset, count = offset + len(part), count - len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def head(self, count: int) -> bytes:
-        """The first bytes."""
+        """The first ``count`` bytes, fewer if the file is shorter."""
         return bytes(self.part(0, count))
 
     def window(self) -> bytes | Window:
-        """The bytes for who looks at some of them at a time."""
+        """All bytes, for a parser that slices a few of them at a time; a large file is not read whole."""
         return Window(self) if self.data is None and self.size > _SMALL else self.read()
 
     def handle(self) -> BinaryIO:
-        """A file object for a library that wants one, at its beginning."""
+        """A file object at its beginning, for libraries that need one."""
         if self.file is not None:
             self.file.seek(0)
         return self.file or io.BytesIO(self.data or b"")
 
     def forget(self) -> None:
-        """Drop the bytes of a file, which can be read again."""
+        """Drop the cached bytes of a file, which can be read again."""
         if self.file is not None:
             self.data = None
 
     def read(self) -> bytes:
-        """All bytes, kept for the next time."""
+        """All bytes; they are cached.
+
+        Raises:
+            ImageError: the file cannot be read, or is larger than `LARGEST_INPUT`.
+        """
         if self.data is None:
             assert self.file
             with _refusals():
@@ -145,62 +152,63 @@ class Input:
 
 
 class Window:
-    """The bytes of a file as slices, read a piece at a time and not kept; for one thread."""
+    """The bytes of a file as slices, of which only the latest piece is cached; for one thread."""
 
     def __init__(self, source: Input) -> None:
         self.source, self.size = source, source.size
-        self.begin, self.kept = 0, b""
+        self.offset, self.piece = 0, b""
 
     def __len__(self) -> int:
         return self.size
 
-    def __getitem__(self, wanted: slice) -> bytes:
-        start, stop, _ = wanted.indices(self.size)
-        if start < self.begin or stop > self.begin + len(self.kept):
-            self.begin, self.kept = start, bytes(self.source.part(start, max(stop - start, _AHEAD)))
-        return self.kept[start - self.begin : stop - self.begin]
+    def __getitem__(self, key: slice) -> bytes:
+        start, stop, _ = key.indices(self.size)
+        if start < self.offset or stop > self.offset + len(self.piece):
+            self.offset, self.piece = start, bytes(self.source.part(start, max(stop - start, _READ_AHEAD)))
+        return self.piece[start - self.offset : stop - self.offset]
 
 
 def checksum(path: str) -> tuple[str, os.stat_result]:
-    """The SHA-256 of a regular file, and its facts; a pipe or a device is not waited for.
+    """The SHA-256 of a regular file in hexadecimal, and its status. A pipe or device is refused at once.
 
     Raises:
         OSError: it cannot be read, or is not a regular file.
     """
     digest = hashlib.sha256()
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as file:  # noqa: PTH123
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode):
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         while piece := file.read(PIECE):
             digest.update(piece)
-    return digest.hexdigest(), facts
+    return digest.hexdigest(), status
 
 
 def _stamp(file: int | str) -> tuple[int, ...]:
-    """Which file it is, its size, when it was changed, in nanoseconds, and how many names it has.
+    """Device, inode, size, mtime, ctime and number of links of a file; times in nanoseconds.
 
-    The time of the last change of any kind is one of them: who writes a file can put its other times back.
+    Programs can set the mtime back, but not the ctime.
     """
-    facts = os.stat(file)  # noqa: PTH116 - of an open file too
-    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_nlink
+    status = os.stat(file)  # noqa: PTH116 - also takes a descriptor
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return status.st_dev, status.st_ino, status.st_size, *times, status.st_nlink
 
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Turn the system's refusals into an `ImageError`."""
+    """Turn an OSError into an `ImageError`."""
     try:
         yield
     except IsADirectoryError as error:
-        raise ImageError("is a folder; name an image in it, or use convcli batch for all of them") from error
+        raise ImageError("is a folder; choose an image in it, or use convcli batch") from error
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from error
     except ValueError as error:  # a NUL in the name
-        raise ImageError(f"not a file name: {error}") from error
+        raise ImageError(f"invalid file name: {error}") from error
 
 
 def _bounded(file: BinaryIO, size: int = PIECE) -> bytes:
-    """All of a file, in pieces of a size, so that memory follows what there is."""
+    """All of a file, read in pieces of ``size``, so that memory use depends on what there is."""
     pieces, total = [], 0
     while piece := file.read(size):
         pieces.append(piece)

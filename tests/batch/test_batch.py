@@ -246,7 +246,7 @@ def test_pipes_and_devices_in_a_folder_are_failures(batch, tmp_path):
     (folder / "b.png").write_bytes(noise(1))
     for dry in ([], ["-n"]):
         ran = batch(folder, tmp_path / "out", "-k", "box3", *dry)
-        assert (ran.code, "a.png: not a file" in ran.err) == (1, True)
+        assert (ran.code, "a.png: not a regular file" in ran.err) == (1, True)
         (tmp_path / "out" / "b.box3.png").unlink(missing_ok=True)
 
 

@@ -246,7 +246,7 @@ def test_an_input_that_changes_while_it_is_read(tmp_path):
         facts = path.stat()
         time.sleep(0.02)
         os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-        with pytest.raises(ImageError, match="changed while it was read"):
+        with pytest.raises(ImageError, match="changed while it was being read"):
             opened.check_unchanged()
 
 
@@ -263,7 +263,7 @@ def test_an_input_whose_other_links_are_replaced_while_it_is_read(tmp_path):
         other.unlink()
         opened.check_unchanged()
         path.write_bytes(pixels(2))
-        with pytest.raises(ImageError, match="changed while it was read"):
+        with pytest.raises(ImageError, match="changed while it was being read"):
             opened.check_unchanged()
 
 

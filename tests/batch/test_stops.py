@@ -121,7 +121,7 @@ def test_an_input_that_is_replaced_meanwhile_is_a_failure(tmp_path):
     finish = ImageWorker(work, True, {})(ImageTask(work.sources[0], [0], 1, False, False))
     new.rename(image)
     outcome = finish()
-    assert outcome.error == f"{image}: it changed while it was read"
+    assert outcome.error == f"{image}: changed while it was being read"
     assert [row.facts["error"] for row in outcome.rows] == [outcome.error]
     assert made(tmp_path / "out") == {}
 

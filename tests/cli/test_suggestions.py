@@ -159,7 +159,7 @@ def test_values_of_other_tools(run, words, told):
             "b.png: is a file; the DESTINATION (last argument, or -o) must be a folder",
         ),
         (["batch", "in", "out"], "no images found in any SOURCE; use -r to include subfolders"),
-        (["apply", "in"], "in: is a folder; name an image in it, or use convcli batch for all of them"),
+        (["apply", "in"], "in: is a folder; choose an image in it, or use convcli batch"),
         (["apply", "a.png", "-k", "laws", "-o", "f.npy"], "use --stack, a folder or {index}"),
         (["apply", "a.png", "-k", "laws", "-o", "f.png"], "use a folder, {index} or --sheet"),
         (["apply", "a.png", "-k", "laws", "-o", "{stem}.tif"], "needs {index} or --stack"),
