@@ -218,7 +218,7 @@ def test_strips_are_whole_bands_of_the_output():
     """A PNG's bands are encoded by the workers whose strips they are."""
     data = bytes(imagecodecs.png_encode(np.zeros((4000, 3000), np.uint8)))
     ((task,),) = prepare("a.png", open_input(Input(data=data)), settings("box3", threads=2))
-    band = task.targets[0].format.band(task.layout, Settings.coding)
+    band = task.targets[0].format.band_height(task.layout, Settings.coding)
     assert task.plan.height % band == 0
 
 
