@@ -1,4 +1,4 @@
-"""The kernel: weights with a name, exact where they are rational, and the facts that follow from them."""
+"""The kernel: weights with a name, exact if they are rational, and what follows from them."""
 
 from __future__ import annotations
 
@@ -27,20 +27,22 @@ from convcli.core.rational import (
 
 COMBINES: Final = ("l2", "l1", "linf", "max", "min", "argmax")
 LARGEST_KERNEL: Final = 2**25  # weights
-ROUNDING: Final = 1e-6  # of the magnitudes: a sum of floats below it is meant as 0
+ROUNDING: Final = 1e-6
+"""A sum of float weights below this share of their magnitudes counts as 0."""
 LARGEST_BIAS: Final = 1e30  # pixel values
 TYPED: Final = "inline"
-"""The name of kernels that are typed as numbers."""
+"""The name of kernels typed as numbers."""
 
 
 @frozen
 class About:
-    """What a kernel's file says of it besides numbers.
+    """What describes a kernel besides its numbers.
 
     Attributes:
-        gain: what the weights make of a slope of 1, for derivatives.
-        members: names of the kernels that a set's maps are those of, in their order.
-        notes: what a reader should know of how the file was understood.
+        source: a publication, a program or a formula.
+        gain: of a derivative: the response to a slope of 1.
+        members: of a set: the names of the kernels of its maps, in order.
+        notes: what users should know about how the file was read.
     """
 
     description: str = ""
@@ -54,14 +56,14 @@ class About:
 
 @frozen
 class Layer:
-    """The layer of a trained network that weights were taken from: what it does beside them.
+    """The layer of a trained network that weights were taken from.
 
     Attributes:
+        order: of the axes in the file, such as ``out, in, rows, columns``.
         stride, dilation: (rows, columns).
-        padding: as ``--padding`` takes it; empty where the file does not say it.
+        padding: as ``--padding`` takes it; empty if the file does not state it.
         groups: of channels; weights are (rows, columns, in / groups, out).
-        bias: one value for each map, or none.
-        order: how the file keeps its weights, such as ``out, in, rows, columns``.
+        bias: one value for each map, or empty.
     """
 
     order: str
@@ -74,25 +76,26 @@ class Layer:
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class Kernel:
-    """Weights that slide over a picture.
+    """The weights of a convolution.
 
     Args:
-        weights: numbers of shape (rows, columns) or, as in Keras, (rows, columns, in, out); 1 to 5 axes
-            for arrays that are no pictures. Integers, fractions, texts such as ``"1/9"`` and floats with
+        weights: numbers of shape (rows, columns) or, as in Keras, (rows, columns, in, out), with depth first
+            for volumes; one axis for signals. Integers, fractions, texts such as ``"1/9"`` and floats with
             few fractional bits stay exact.
-        scale: multiplies every weight; a Fraction or integer keeps them exact.
+        scale: multiplies every weight; a Fraction or an integer keeps them exact.
         bias: added to every value of the feature map, in pixel values; one for all maps, or one for each.
-        combine: how several maps (the out axis) become one: ``l2`` (the root of the sum of squares),
-            ``l1`` (the sum of magnitudes), ``linf`` (the largest magnitude), ``max`` and ``min`` (the largest
-            and smallest value), ``argmax`` (the index of the map whose value is largest), or None.
-        layer: what the layer of a network does that the weights belong to.
+        combine: how several feature maps (the out axis) become one: ``l2`` (root of the sum of squares),
+            ``l1`` (sum of magnitudes), ``linf`` (largest magnitude), ``max``, ``min``, ``argmax`` (index of
+            the map with the largest value), or None. To sum maps, sum the weights over their last axis.
+        layer: the layer of a network that the weights belong to.
 
     Attributes:
         weights: float64, read-only, scale included.
         exact: the same as integers over one denominator, or None.
 
     Raises:
-        KernelError: no weights, ragged rows, a weight that is not a finite number, or too many axes.
+        KernelError: no weights, rows of different lengths, a weight that is not a finite number, or too many
+            axes.
     """
 
     weights: FloatArray
@@ -135,12 +138,12 @@ class Kernel:
             "layer": layer,
         }
         if combine and isinstance(values["bias"], tuple):
-            raise KernelError(f"maps with a bias of their own cannot be combined by {combine}")
+            raise KernelError(f"maps that each have a bias cannot be combined by {combine}")
         for key, value in values.items():
             object.__setattr__(self, key, value)
 
     def __eq__(self, other: object) -> bool:
-        """Whether the weights, their exactness, the bias, the way to combine and the name are the same."""
+        """Whether weights, exactness, bias, ``combine`` and name are the same."""
         if not isinstance(other, Kernel):
             return NotImplemented
         return self._facts == other._facts and bool(np.array_equal(self._raw, other._raw))
@@ -150,13 +153,13 @@ class Kernel:
 
     @property
     def _facts(self) -> tuple[Any, ...]:
-        """What two equal kernels have in common beside their numbers."""
+        """What equal kernels share besides their numbers."""
         denominator = self.exact.denominator if self.exact else None
         return self.name, self.bias, self.combine, self.shape, denominator
 
     @property
     def _raw(self) -> Any:
-        """Numerators where the weights are exact, else the weights."""
+        """The numerators of exact weights, else the weights."""
         return self.exact.numerators if self.exact else self.weights
 
     def __repr__(self) -> str:
@@ -174,6 +177,7 @@ class Kernel:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The shape of `weights`."""
         return self.weights.shape
 
     @property
@@ -190,7 +194,7 @@ class Kernel:
 
     @property
     def spatial(self) -> int:
-        """Axes that it slides over as a picture's kernel: 2, or 3 with frames or pages first."""
+        """Axes that it slides over in an image: 2, or 3 with frames or pages first."""
         return 3 if self.weights.ndim in (3, 5) else 2
 
     @property
@@ -200,14 +204,14 @@ class Kernel:
 
     @property
     def tensor_shape(self) -> tuple[int, ...]:
-        """([depth,] rows, columns, in, out), as Keras keeps a layer's weights."""
+        """([depth,] rows, columns, in, out), the shape of a layer's weights in Keras."""
         if self.weights.ndim > 3:
             return self.shape
         return (*self.shape, 1, 1) if self.spatial == 3 else (*self.size, 1, 1)
 
     @property
     def maps(self) -> int:
-        """Feature maps that the kernel gives, before they are combined."""
+        """The number of feature maps, before they are combined."""
         return self.tensor_shape[-1]
 
     @property
@@ -217,18 +221,19 @@ class Kernel:
 
     @property
     def own_bias(self) -> tuple[Number, ...]:
-        """The bias of each map, that of the layer which the weights belong to included.
+        """The bias of each map: the layer's if it has one, else the kernel's.
 
         Raises:
-            KernelError: maps that are combined into one, where the layer has a bias for each.
+            KernelError: maps are combined into one, but the layer has a bias for each.
         """
         trained = self.layer.bias if self.layer else ()
         if trained and self.combine:
-            raise KernelError(f"maps with a bias of their own cannot be combined by {self.combine}")
+            raise KernelError(f"maps that each have a bias cannot be combined by {self.combine}")
         return trained or self.biases
 
     @cached_property
     def sum(self) -> Number:
+        """The sum of all weights."""
         return self.exact.total() if self.exact else float(self.weights.sum())
 
     @cached_property
@@ -245,7 +250,7 @@ class Kernel:
 
     @cached_property
     def bounds(self) -> tuple[float, float]:
-        """Lowest and highest value of a feature map whose input lies between 0 and 1."""
+        """The lowest and highest value of a feature map for inputs between 0 and 1."""
         flat = self.weights.reshape(-1, self.maps)
         biases = np.array([float(bias) for bias in self.biases])
         low = (np.minimum(flat, 0).sum(axis=0) + biases).min()
@@ -254,7 +259,7 @@ class Kernel:
 
     @cached_property
     def factors(self) -> tuple[list[Number], list[Number]] | None:
-        """(column of rows, row of columns) whose outer product is a (rows, columns) kernel, or None."""
+        """(column, row) whose outer product is this (rows, columns) kernel; None if not separable."""
         if self.weights.ndim != 2:
             return None
         if self.exact:
@@ -271,9 +276,9 @@ class Kernel:
         return self._rebuilt(scale)
 
     def normalized(self, by: str) -> Kernel:
-        """The same kernel divided by its ``sum``, or that of its magnitudes (``abs``), unless that is 0.
+        """The same kernel divided by the sum of its weights (``sum``) or of their magnitudes (``abs``).
 
-        A sum of floats is 0 where it is no more than rounding.
+        It is unchanged if that sum is 0, or no more than rounding for floats.
         """
         if self.exact:
             numerators = self.exact.numerators if by == "sum" else np.abs(self.exact.numerators)
@@ -284,12 +289,12 @@ class Kernel:
         return self if abs(total) <= ROUNDING * magnitude else self._rebuilt(1 / total)
 
     def per_gain(self) -> Kernel:
-        """The same kernel divided by its stated gain, which is then 1; unchanged where it states none."""
+        """The same kernel divided by its gain, which is then 1; unchanged if it states none."""
         gain = self.about.gain
         return self._rebuilt(1 / gain, about=replace(self.about, gain=Fraction(1))) if gain else self
 
     def biased(self, bias: Number | tuple[Number, ...]) -> Kernel:
-        """The same kernel with another bias, a layer's trained one included."""
+        """The same kernel with another bias, which replaces that of its layer too."""
         layer = replace(self.layer, bias=()) if self.layer else None
         return self._rebuilt(bias=bias, layer=layer)
 
@@ -298,21 +303,26 @@ class Kernel:
         return self._rebuilt(name=name, about=about or self.about)
 
     def combined(self, how: str | None) -> Kernel:
-        """The same kernel whose maps become one in another way, or stay apart (None)."""
+        """The same kernel with its maps combined in another way, or separate (None)."""
         return self._rebuilt(combine=how)
 
     def reshaped(self, change: Callable[[Any], Any], scale: Number = Fraction(1), **changes: Any) -> Kernel:
-        """The kernel of the weights that ``change`` makes of these, times ``scale``; exact where they are."""
+        """The kernel with its weights changed by ``change``, times ``scale``; exact if this one is.
+
+        Args:
+            change: from an array of integers or floats to another one.
+            changes: other arguments of the new kernel.
+        """
         scale = scale / self.exact.denominator if self.exact else scale
-        kept = {key: getattr(self, key) for key in ("bias", "name", "combine", "about", "layer")}
-        return Kernel(change(self._raw), scale=scale, **{**kept, **changes})
+        fields = {key: getattr(self, key) for key in ("bias", "name", "combine", "about", "layer")}
+        return Kernel(change(self._raw), scale=scale, **{**fields, **changes})
 
     def _rebuilt(self, scale: Number = Fraction(1), **changes: Any) -> Kernel:
         return self.reshaped(lambda raw: raw, scale, **changes)
 
 
 def _both_forms(array: np.ndarray[Any, Any], scale: Number) -> tuple[Rational | None, FloatArray]:
-    """``array`` × ``scale`` as fractions, or None, and as floats; floats of few bits are both."""
+    """``array`` × ``scale`` as fractions, if it can be, and as floats."""
     exact = Rational.of(array, scale)
     if exact:
         return exact, exact.floats()
@@ -323,7 +333,8 @@ def _both_forms(array: np.ndarray[Any, Any], scale: Number) -> tuple[Rational | 
 
 def _check_types(combine: Any, about: Any, layer: Any) -> None:
     if combine is not None and not (isinstance(combine, str) and combine in COMBINES):
-        raise KernelError(f"combine {literal(combine)} is not one of {', '.join(COMBINES)}")
+        hint = "; to sum maps, sum the weights over their last axis" if literal(combine) == "'sum'" else ""
+        raise KernelError(f"unknown combine {literal(combine)}; allowed: {', '.join(COMBINES)}{hint}")
     for name, value, kind in (("about", about, About), ("layer", layer, Layer)):
         if value is not None and not isinstance(value, kind):
             raise KernelError(f"{name} {literal(value)} is not a {kind.__name__}")
@@ -337,8 +348,10 @@ def _as_array(weights: Any) -> np.ndarray[Any, Any]:
         array = np.asarray(weights)
     except MemoryError:
         raise
-    except Exception as error:  # whatever a class of somebody else's raises
-        what = "rows of different lengths" if isinstance(weights, (list, tuple)) else "no array of weights"
+    except Exception as error:  # whatever a foreign class raises
+        what = (
+            "rows of different lengths" if isinstance(weights, (list, tuple)) else "weights that are no array"
+        )
         raise KernelError(f"kernel has {what}") from error
     if array.dtype.kind == "O":
         _check_numbers(array)
@@ -368,7 +381,7 @@ def _check_numbers(array: np.ndarray[Any, Any]) -> None:
 
 
 def with_numbers(weights: Any) -> Any:
-    """Nested lists with texts such as ``1/9`` as lists of numbers; anything else as it is."""
+    """Nested lists with texts such as ``1/9`` as lists of numbers; anything else unchanged."""
     nested = isinstance(weights, (list, tuple)) and _has_text(weights)
     return _parsed(weights) if nested else weights
 
@@ -386,13 +399,13 @@ def _parsed(value: Any) -> Any:
 
 
 def _as_bias(value: Any, maps: int) -> Number | tuple[Number, ...]:
-    """One bias for all maps, or a tuple with one for each where they differ."""
+    """One bias for all maps, or a tuple of one for each if they differ."""
     if reason := masked(value):
         raise KernelError(f"bias {reason}")
     value = value.tolist() if isinstance(value, np.ndarray) else value
-    several = list(value) if isinstance(value, (list, tuple)) else [value]
+    values = list(value) if isinstance(value, (list, tuple)) else [value]
     try:
-        numbers = tuple(fitting(_as_number("bias", one)) for one in several)
+        numbers = tuple(fitting(_as_number("bias", entry)) for entry in values)
     except OverflowError as error:
         raise KernelError(f"bias is out of range (allowed: up to {LARGEST_BIAS:g})") from error
     if len(numbers) not in (1, maps):
@@ -404,12 +417,12 @@ def _as_bias(value: Any, maps: int) -> Number | tuple[Number, ...]:
 
 
 def _typed(value: Number) -> str | float:
-    """A number that Kernel takes for the same: a float as it is, a fraction as its text."""
+    """A number as `Kernel` takes it back: a float, or the text of a fraction."""
     return value if isinstance(value, float) else number_text(value)
 
 
 def _reason(value: Any, error: Exception) -> str:
-    """What a text's parser says; what Python says of other values names its own types."""
+    """The parser's reason for a text; nothing for other values, where Python's own words do not help."""
     return f": {cut(str(error))}" if isinstance(value, str) else ""
 
 

@@ -1,4 +1,4 @@
-"""The shipped presets: the files of ``kernels/``, and the families with numbers of one's own."""
+"""The shipped presets: the files of ``kernels/``, and the families with parameters."""
 
 from __future__ import annotations
 
@@ -14,14 +14,22 @@ from convcli.kernels.kernel import Kernel
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-USUAL: Final = ("box3", "box5", "triangle5", "gaussian3", "gaussian5", "gaussian7", "ones3")
-"""Members of families that lists show with the fixed presets."""
+COMMON_SIZES: Final = ("box3", "box5", "triangle5", "gaussian3", "gaussian5", "gaussian7", "ones3")
+"""Kernels of families that lists show with the fixed presets."""
 SHORT: Final = {"blur": "box3", "box": "box3", "ones": "ones3"}
+"""Short names of common presets."""
 _SPELLINGS: Final = {"gauss": "gaussian", "boxblur": "box", "mean": "box", "average": "box"}
 
 
 def shipped(name: str, arguments: str) -> Kernel | KernelSet | None:
-    """A fixed preset, a family's kernel, or what an alias stands for."""
+    """The preset of this name or alias, or the kernel of a family; None if there is none.
+
+    Args:
+        arguments: what follows the colon of a family.
+
+    Raises:
+        KernelError: the family refuses the arguments.
+    """
     word = plain(name)
     for spelling, proper in _SPELLINGS.items():
         if re.fullmatch(rf"{spelling}\d*", word):
@@ -42,14 +50,14 @@ def shipped(name: str, arguments: str) -> Kernel | KernelSet | None:
     if not arguments and word in aliases():
         return _from_file(aliases()[word])
     if word in families:
-        called = families[word] + (f":{arguments}" if arguments else "")
-        return FAMILIES[families[word]].build(called, arguments.split(",") if arguments else [])
+        full_name = families[word] + (f":{arguments}" if arguments else "")
+        return FAMILIES[families[word]].build(full_name, arguments.split(",") if arguments else [])
     return None
 
 
 @cache
 def files() -> Mapping[str, Path | Traversable]:
-    """The preset files by their plain names: in the installed package, or else in the checkout."""
+    """The preset files by name: in the installed package, or in the checkout."""
     package = Path(__file__).resolve().parent
     root: Path | Traversable = package / "shipped"
     if not root.is_dir():
@@ -58,18 +66,18 @@ def files() -> Mapping[str, Path | Traversable]:
         from importlib import resources
 
         root = resources.files("convcli.kernels").joinpath("shipped")
-    found = {Path(entry.name).stem: entry for entry in root.iterdir() if entry.name.endswith(".yaml")}
-    return dict(sorted(found.items()))
+    by_name = {Path(entry.name).stem: entry for entry in root.iterdir() if entry.name.endswith(".yaml")}
+    return dict(sorted(by_name.items()))
 
 
 @cache
 def aliases() -> Mapping[str, str]:
-    """Plain aliases of the shipped files, found without parsing each of them."""
-    found: dict[str, str] = {}
+    """The names of shipped presets by `plain` alias, found without parsing the files."""
+    names_by_alias: dict[str, str] = {}
     for stem, entry in files().items():
         for line in re.findall(r"^aliases: \[(.*)\]$", entry.read_text(encoding="utf-8"), re.MULTILINE):
-            found |= {plain(alias): stem for alias in line.split(",")}
-    return found
+            names_by_alias |= {plain(alias): stem for alias in line.split(",")}
+    return names_by_alias
 
 
 @cache
@@ -78,15 +86,15 @@ def _from_file(stem: str) -> Kernel | KernelSet:
     from convcli.kernels.readers.yaml_document import parsed
 
     place = f"kernels/{stem}.yaml"
-    (found,) = parse(parsed(files()[stem].read_text(encoding="utf-8"), place), place, stem).values()
-    return found
+    (kernel,) = parse(parsed(files()[stem].read_text(encoding="utf-8"), place), place, stem).values()
+    return kernel
 
 
 def names() -> list[str]:
-    """Every fixed preset, aliases apart, and the parametric families' usual sizes."""
-    return sorted({*files(), *USUAL})
+    """The names of all fixed presets and of common kernels of families, without aliases."""
+    return sorted({*files(), *COMMON_SIZES})
 
 
 def plain(name: str) -> str:
-    """A name as names are compared: without regard to case, spaces, ``-`` and ``_``."""
+    """A name in the form in which names are compared: without case, spaces, ``-`` and ``_``."""
     return re.sub(r"[\s_-]", "", name.strip().casefold())

@@ -74,7 +74,7 @@ def test_kernels_show(run):
     ("name", "present"),
     [
         ("kirsch", ["map 3, kirsch-nw\n", "\n  and 4 more maps\n", "sum        0 (each of 8 maps)"]),
-        ("laws", ["and 21 more maps", "256, 0, 0, 0, 0, 0, 0, 0 and 17 more (one a map)"]),
+        ("laws", ["and 21 more maps", "256, 0, 0, 0, 0, 0, 0, 0 and 17 more (one per map)"]),
         ("random:2x2x5x6", ["map 3, input 3\n", "and 2 more maps, 1 more input\n"]),
         ("box:31", ["(31×31 weights, all 1/961)"]),
         ("gaussian:2", ["17×17 weights = vᵀ × v, where v is\n    6.692e−05  0.0004363", "0.1995\n"]),
@@ -111,7 +111,7 @@ def test_kernels_show_what_waves_become(run):
     text = run("kernels", "show", "gaussian3").text
     assert "even left to right, even top to bottom" in text
     assert "waves → x" in text
-    assert "1 at 0, 0.5 at 1/4, 0 at 1/2 cycles a pixel" in text
+    assert "1 at 0, 0.5 at 1/4, 0 at 1/2 cycles per pixel" in text
     assert "for 24 megapixels of 8-bit gray" in text
     assert (
         "odd left to right, even top to bottom, odd by half a turn" in run("kernels", "show", "sobel-x").text
@@ -127,7 +127,7 @@ def test_waves_are_multiplied_by_the_sum_of_weights_at_their_phases(name):
     kernel = convcli.load_kernel(name)
     y, x = np.indices(kernel.size)
     for (_, shown), phase in zip(response(kernel), (x, y, x + y), strict=True):
-        numbers = shown.replace("−", "-").split("  ")[1].replace(" cycles a pixel", "").split(", ")
+        numbers = shown.replace("−", "-").split("  ")[1].replace(" cycles per pixel", "").split(", ")
         for value, frequency in (number.split(" at ") for number in numbers):
             turns = np.exp(-2j * np.pi * float(Fraction(frequency)) * phase)
             assert float(value) == pytest.approx(abs((kernel.weights * turns).sum()), rel=1e-3, abs=1e-3)
@@ -145,7 +145,7 @@ def test_showing_a_large_kernel_takes_memory_for_its_weights_only(tmp_path):
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
     )
-    assert "0 at 1/2 cycles a pixel" in ran.stdout
+    assert "0 at 1/2 cycles per pixel" in ran.stdout
     assert int(ran.stdout.split()[-1]) < 500_000
 
 

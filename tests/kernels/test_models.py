@@ -322,7 +322,7 @@ def test_apply_takes_the_layer_over(run, tmp_path, tensors):
     text = run("apply", color, "-k", path, "--layer", "--combine", "sum", *common[2:]).text
     assert "bias 7/4" in text
     ran = run("apply", color, "-k", path, "--layer", "--combine", "max", *common[2:])
-    assert "maps with a bias of their own cannot be combined by max" in ran.err
+    assert "maps that each have a bias cannot be combined by max" in ran.err
     text = run("apply", color, "-k", path, "--layer", "--stride", "4", *common).text
     assert "stride     (4, 4)" in text
     assert run("apply", color, "-k", "box3", "--layer", "-o", out).err.startswith(
@@ -646,7 +646,7 @@ def test_conv_adds_the_trained_bias(tensors):
     assert np.allclose(convcli.conv(x, name, channels="last", bias=7), due - BIAS + 7, atol=1e-5)
     kernel = convcli.load_kernel(name)
     assert np.allclose(convcli.conv(x, kernel.biased(0), channels="last"), due - BIAS, atol=1e-5)
-    with pytest.raises(KernelError, match="a bias of their own cannot be combined by l2"):
+    with pytest.raises(KernelError, match="maps that each have a bias cannot be combined by l2"):
         convcli.conv(x, kernel.combined("l2"), channels="last")
 
 

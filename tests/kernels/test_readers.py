@@ -134,7 +134,7 @@ BAD = {
     "one-line.csv": (b"1,2;3,4\n", "one-line.csv: commas and semicolons in one line: is the comma a decimal"),
     "spaces-commas.csv": (
         b"0,5 1,5\n",
-        "column 2: '5 1': both commas and spaces separate numbers here; write numbers as",
+        "column 2: '5 1': spaces and another separator are mixed; use one",
     ),
     "divided-row.txt": (b"1 1 1\n1 1 1 / 9\n", "divided-row.txt:2: column 4: '/': a fraction between spaces"),
     "divided-end.txt": (b"1 1 1\n1 1 1 /9\n", "column 4: '/9': a fraction between spaces has no spaces"),

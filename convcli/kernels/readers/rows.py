@@ -226,7 +226,7 @@ def _advice(text: str) -> str:
             "use --scale 1/9"
         )
     if re.search(r"\d\s+[\d.+−-]", text):
-        return f": both commas and spaces separate numbers here; {_ALLOWED}"
+        return ": spaces and another separator are mixed; use one separator, and decimal points"
     if re.search(r"\d", text) and _QUOTES.search(text):
         return ': quotes are part of this cell; write the number without quotes, or in one pair of "'
     return ""
