@@ -1,4 +1,4 @@
-"""A fingerprint of everything in some settings that decides over the bytes of a result.
+"""A fingerprint of everything in some settings that affects the bytes of a result.
 
 The settings are written out as text, field by field, and hashed. The text depends on values alone, not on how
 the code names or arranges them, so that refactoring does not invalidate manifests. A field that has the value
@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any, Final
 
-from convcli.core.frozen import replace
 from convcli.core.rational import Number
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
@@ -24,7 +23,7 @@ REVISION: Final = 3
 `--resume` then makes older results again."""
 
 IGNORED: Final = ("force", "threads", "max_pixels", "max_memory", "notes")
-"""Settings that do not change a byte of a result."""
+"""Settings that do not affect the bytes of a result."""
 
 _DIGITS: Final = 16
 
@@ -33,11 +32,6 @@ def fingerprint(settings: Settings) -> str:
     """``REVISION-DIGEST``: equal where an input gives the same bytes."""
     digest = hashlib.sha256(settings_text(settings).encode("utf-8", "surrogateescape"))
     return f"{REVISION}-{digest.hexdigest()[:_DIGITS]}"
-
-
-def method_fingerprints(settings: Settings, methods: Iterable[str]) -> frozenset[str]:
-    """The fingerprints of the same settings with each method, which exact results do not depend on."""
-    return frozenset(fingerprint(replace(settings, method=method)) for method in methods)
 
 
 def is_current(value: str) -> bool:

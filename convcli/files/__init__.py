@@ -1,1 +1,1 @@
-"""The only way in and out: whole files, streams, files that appear complete or not at all."""
+"""Inputs, outputs that appear complete or not at all, and what a run may not overwrite."""

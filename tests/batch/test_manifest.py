@@ -234,3 +234,16 @@ def test_places_that_no_manifest_can_be_at(run, tmp_path):
             place = tmp_path / name
             ran = run("batch", SAMPLES / "scene.png", tmp_path / "out", "-k", "box3", "--report", place, how)
             assert (ran.code, told in ran.err) == (2, True), ran.err
+
+
+@pytest.mark.parametrize("how", ["--resume", "--force"])
+def test_a_manifest_that_is_a_link_is_followed(run, tmp_path, how):
+    """It is written where the link leads, and the link stays; without an option it is refused as a file is."""
+    log, link = tmp_path / "logs" / "log.jsonl", tmp_path / "log.jsonl"
+    log.parent.mkdir()
+    link.symlink_to("logs/log.jsonl")
+    words = ["batch", SAMPLES / "scene.png", tmp_path / "out", "-k", "box3", "--report", link]
+    for done in ("1 done, 0 skipped", "0 done, 1 skipped" if how == "--resume" else "1 done, 0 skipped"):
+        assert done in run(*words, how).err
+        assert link.is_symlink() and len(rows(log)) == 1
+    assert "already exists (--resume continues it" in run(*words[:2], tmp_path / "new", *words[3:]).err
