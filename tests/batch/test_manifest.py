@@ -238,7 +238,7 @@ def test_places_that_no_manifest_can_be_at(run, tmp_path):
 
 @pytest.mark.parametrize("how", ["--resume", "--force"])
 def test_a_manifest_that_is_a_link_is_followed(run, tmp_path, how):
-    """It is written where the link leads, and the link stays; without an option it is refused as a file is."""
+    """It is written where the link leads, and the link stays; without an option, it is refused."""
     log, link = tmp_path / "logs" / "log.jsonl", tmp_path / "log.jsonl"
     log.parent.mkdir()
     link.symlink_to("logs/log.jsonl")
