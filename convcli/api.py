@@ -1,17 +1,20 @@
-"""The convolution of arrays: `conv` for every layer, `conv2d` for one picture and one kernel."""
+"""Convolution of arrays: `conv` for every kind of layer, `conv2d` for one image and one kernel."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from functools import wraps
 from numbers import Real
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from convcli.core.dtypes import Array, DType, accumulator
-from convcli.core.errors import ArgumentError, cut, literal, quoted
+from convcli.core.errors import ArgumentError, cut, literal, quoted, suggest
 from convcli.core.frozen import frozen
+from convcli.core.numerals import counted
 from convcli.core.rational import Number, exact_number, masked
 from convcli.core.rounding import Finish
 from convcli.engine.arithmetic import result_dtype
@@ -21,18 +24,59 @@ from convcli.engine.plan import Plan, Problem
 from convcli.engine.planner import choose
 from convcli.engine.run import run
 from convcli.engine.source import ArraySource
-from convcli.geometry.axes import Axis, geometry, per_axis, whole_numbers
+from convcli.geometry.axes import Axis, Geometry, geometry, per_axis, whole_numbers
 from convcli.geometry.padding import LARGEST_AMOUNT, Fill, Padding
 from convcli.kernels.kernel import LARGEST_BIAS, Kernel, with_numbers
 from convcli.kernels.library import load_kernel
 
 SOURCES: Final = "bool, int8 to int64, uint8 to uint64, float16, float32 or float64"
 LARGEST_RESULT: Final = 2**36
-_PLAIN_AXES: Final = "1 to 3 axes, or more with channels='last' or 'first'"
 _CHANNELS: Final = {"last": "last", "first": "first", "channels_last": "last", "channels_first": "first"}
+_SIZE: Final = re.compile(r"\s*\d+(\s*[,x×]\s*\d+)*\s*")
+_FOREIGN_NAMES: Final = {
+    "strides": "stride",
+    "pad": "padding",
+    "pads": "padding",
+    "mode": "padding",
+    "padding_mode": "fill",
+    "boundary": "fill",
+    "fillvalue": "fill",
+    "cval": "fill",
+    "dilations": "dilation",
+    "dilation_rate": "dilation",
+    "group": "groups",
+    "data_format": "channels",
+    "input": "x",
+    "image": "x",
+    "kernel": "weights",
+    "weight": "weights",
+}
+"""What other libraries call the arguments of `conv`."""
+
 PaddingLike = str | int | Sequence[int] | Sequence[tuple[int, int]] | Padding
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
+def _named(function: Callable[P, R]) -> Callable[P, R]:
+    """Answer an unknown keyword argument with the one that was probably meant."""
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    known = frozenset(names)
+
+    @wraps(function)
+    def checked(*arguments: P.args, **options: P.kwargs) -> R:
+        for name in options:
+            if name not in known:
+                own = _FOREIGN_NAMES.get(name)
+                hint = f" (did you mean {own}?)" if own in known else suggest(name, names)
+                raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}{hint}")
+        return function(*arguments, **options)
+
+    return checked
+
+
+@_named
 def conv(  # noqa: PLR0913 - the signature of a layer
     x: ArrayLike,
     weights: ArrayLike | Kernel | str,
@@ -49,78 +93,69 @@ def conv(  # noqa: PLR0913 - the signature of a layer
     method: str = "auto",
     threads: int | None = None,
 ) -> Array:
-    """The cross-correlation of ``x`` with ``weights``: what a convolution layer computes.
+    """Return the cross-correlation of ``x`` with ``weights``: what a convolution layer computes.
 
     Per axis the result has floor((size + before + after − (dilation·(k − 1) + 1)) / stride) + 1 values.
 
     Args:
-        x: integers, floats or bool. Without ``channels``, 1 to 3 spatial axes, as many as ``weights``; with
-            ``"last"``, ([batch,] spatial…, in); with ``"first"``, ([batch,] in, spatial…). A batch may be
-            empty. Masked arrays that mask a value are refused: ``x.filled(0)`` says what it counts as.
-        weights: (k…), or (k…, in / groups, out) with channels last as in Keras, or (out, in / groups, k…)
-            with channels first as in PyTorch. A `Kernel`, or the name of one, keeps its own order,
-            ([depth,] rows, columns[, in, out]). Arrays of one or two axes, and Kernels without (in, out),
-            filter every channel by itself. Texts such as ``"1/9"`` in lists are exact numbers.
-        bias: one value for each map, or one for all. None takes the Kernel's own: that of its file, or of
-            the trained layer that its weights belong to.
-        stride, dilation: one number, or one for each spatial axis.
-        padding: ``valid``, ``same``, ``same-lower``, ``full``, ``AMOUNT:FILL``, a number for all axes, one
-            for each, or (before, after) for each.
-        groups: the channels are cut in so many groups, each with its own share of the maps.
-        flip: turn the kernel by 180°, the convolution of mathematics.
-        fill: what lies past the edge, unless ``padding`` says so: ``zero``, a number, ``edge``, ``reflect``,
-            ``symmetric`` or ``wrap``.
-        dtype: type of the result. None gives float32, and float64 for float64 and for integers of 32 bits
-            and more. An integer type rounds to nearest, ties to even, and saturates; NaN becomes 0.
-            float64 also makes the sums float64.
-        method: ``auto``, or a method's name.
-        threads: workers; None for one a processor.
+        x: the input, of bool, integers or floats of up to 64 bits. Without ``channels``: (spatial…), with as
+            many axes as ``weights``, 1 to 3. With ``"last"``: ([batch,] spatial…, in). With ``"first"``:
+            ([batch,] in, spatial…). The batch may be empty. Masked arrays with masked values are rejected;
+            ``x.filled(0)`` says what they count as.
+        weights: the kernel: (k…), which filters every channel on its own, or one weight per input channel
+            and map: (k…, in / groups, out) with channels last, as in Keras; (out, in / groups, k…) with
+            channels first, as in PyTorch. A `Kernel`, or the name of one, always has the order
+            ([depth,] rows, columns[, in, out]). Strings in lists, such as ``"1/9"``, are exact numbers.
+        bias: one value per map, or one for all. None takes the `Kernel`'s own, from its file or from the
+            trained layer that its weights belong to.
+        stride: step of the window in pixels, one number or one per spatial axis.
+        padding: ``"valid"``, ``"same"``, ``"same-lower"``, ``"full"`` or ``"AMOUNT:FILL"``; or pixels on
+            every side, one number, one per spatial axis, or one pair (before, after) per spatial axis.
+        dilation: spacing between kernel elements in pixels, one number or one per spatial axis.
+        groups: number of groups that the channels are divided into, each with its own share of the maps.
+        flip: rotate the kernel by 180° first, as convolution in mathematics does.
+        fill: values beyond the edge, unless ``padding`` names them: ``"zero"``, a number, ``"edge"``,
+            ``"reflect"``, ``"symmetric"`` or ``"wrap"``.
+        channels: the place of the channel axis in ``x`` and in the result: None (there is none), ``"last"``
+            or ``"first"``.
+        dtype: type of the result, an integer or float type. None gives float32, or float64 for float64 and
+            for integers of 32 bits and more. Integer types round to nearest, ties to even, and saturate; NaN
+            becomes 0. With float64, sums are float64 too.
+        method: ``"auto"``, or the name of a method (``convcli plan`` lists them).
+        threads: largest number of threads; None takes one per processor.
 
     Returns:
-        The feature map, in the layout of ``x``. For integers that 32 bits hold and rational weights it is the
-        exact value, correctly rounded to ``dtype``, whatever the method and the threads. Sums beyond 2⁵³
-        asked for as floats, and all sums beyond 2⁶², are as good as float64.
+        The feature map, laid out as ``x`` is: (spatial…), ([batch,] spatial…, out) or
+        ([batch,] out, spatial…). For integers of up to 32 bits and rational weights it is the exact value,
+        correctly rounded to ``dtype``, whatever the method and the number of threads. Exact sums beyond 2⁵³
+        that are requested as floats, and all sums beyond 2⁶², are as accurate as float64.
 
     Raises:
-        ArgumentError: an argument whose value, type or shape is not allowed, by name.
-        KernelError: weights that are no full table of finite numbers, or a name that is none of a kernel.
+        ArgumentError: an argument whose value, type or shape is not allowed; the message names it.
+        KernelError: weights that are not a full table of finite numbers, or an unknown kernel name.
     """
-    given, channels, flip = _source(x), _layout(channels), _truth("flip", flip)
-    if not isinstance(groups, (int, np.integer)) or groups < 1:
-        raise ArgumentError(f"groups {literal(groups)} is not a whole number from 1")
-    array = _narrowed(given)
-    filter_, spatial, alike = _filter(weights, bias, flip, channels)
-    view, batched = _batched(array, spatial, channels)
-    each = alike and groups == 1
-    lanes, summed = (view.shape[-1], 1) if each else (1, view.shape[-1])
-    _check_groups(summed, filter_, groups)
-    asked = as_padding(padding, fill)
-    found = geometry(view.shape[1:-1], filter_.kernel[3 - spatial :], stride, asked, dilation)
-    target = _target(dtype, given.dtype)
-    depth, rows, columns = (Axis(1, 1),) * (3 - spatial) + found.axes
-    problem = Problem(
-        axes=(depth, rows, columns),
-        filter=filter_,
-        dtype=array.dtype,
-        fill=asked.fill,
-        batch=max(view.shape[0], 1),
-        channels=summed,
-        lanes=max(lanes, 1),
-        groups=groups,
-        double=target == np.float64,
+    array = _input_array(x)
+    options = _Options(
+        stride=stride,
+        padding=as_padding(padding, fill),
+        dilation=dilation,
+        groups=_group_count(groups),
+        flip=_truth("flip", flip),
+        channels=_channel_order(channels),
+        target=_result_type(dtype, array.dtype),
     )
-    if problem.values > LARGEST_RESULT:
-        raise ArgumentError(f"the result would have {problem.values} values; allowed: up to {LARGEST_RESULT}")
-    plan = choose(problem, method, threads)
-    canonical = view.reshape(view.shape[0], *(1,) * (3 - spatial), *view.shape[1:-1], summed, lanes)
-    result = _run(plan, canonical, target, channels == "first")
-    if channels is None:
-        return result[0, ..., 0].reshape(found.output)
-    maps = result.shape[1] if channels == "first" else result.shape[-1]
-    axes = (*found.output, maps) if channels == "last" else (maps, *found.output)
-    return result.reshape((len(result), *axes) if batched else axes)
+    layer = _layer(weights, bias, options)
+    batch, is_batch = _batched(_narrowed(array), layer.spatial, options.channels)
+    values = _lanes_apart(batch, layer, options)
+    shape = geometry(
+        batch.shape[1:-1], layer.filter.kernel[3 - layer.spatial :], stride, options.padding, dilation
+    )
+    plan = choose(_problem(values, layer, shape, options), method, threads)
+    maps = _computed(plan, values, options)
+    return _as_given(maps, shape.output, options.channels, is_batch)
 
 
+@_named
 def conv2d(
     image: ArrayLike,
     kernel: ArrayLike | Kernel | str,
@@ -131,30 +166,37 @@ def conv2d(
     fill: str | float = "zero",
     flip: bool = False,
 ) -> Array:
-    """The convolution of one image (rows, columns) with one kernel (rows, columns).
+    """Return the convolution of one image with one kernel, both (rows, columns).
 
     Args:
+        image: integers, floats or bool, (rows, columns).
+        kernel: weights (rows, columns), a `Kernel` or the name of one.
         stride, padding, dilation, fill, flip: as for `conv`.
 
     Returns:
-        Without padding, (R, C) with (k, l) gives (R − k + 1, C − l + 1): the dot product of the kernel with
-        every window. ``flip=False`` is the cross-correlation of deep learning; ``flip=True`` inverts the
-        kernel as (f*g)(i,j) = Σa Σb f(a,b) g(i−a, j−b) does.
+        The feature map, (rows, columns), of the type that `conv` gives. Without padding, (R, C) and (k, l)
+        give (R − k + 1, C − l + 1): the dot product of the kernel with every window. ``flip=False`` is the
+        cross-correlation of deep learning; ``flip=True`` is (f∗g)(i, j) = Σa Σb f(a, b) g(i − a, j − b).
 
     Raises:
-        ArgumentError: either has not two axes, the kernel is larger than the padded image, or another
-            argument is not allowed.
+        ArgumentError: an image or a kernel that does not have two axes, a kernel larger than the padded
+            image, or another argument that is not allowed.
         KernelError: as for `conv`.
     """
-    known = _kernel(kernel)
-    for name, value in (("image", image), ("kernel", kernel if known is None else np.ones((1, 1)))):
-        axes = np.ndim(_asarray(name, value))
-        if axes != 2:
-            raise ArgumentError(f"{name} has {axes} axes; allowed: 2, (rows, columns)")
+    known = _known_kernel(kernel)
+    _check_two_axes("image", image)
+    if known is None:
+        _check_two_axes("kernel", kernel)
+    elif known.weights.ndim > 2 and known.combine is None and known.maps > 1:
+        raise ArgumentError(
+            f"kernel {quoted(known.name)} has {known.maps} maps, conv2d computes one; "
+            "conv(image[..., None], kernel, channels='last') computes all of them"
+        )
     weights = kernel if known is None else known
     return conv(image, weights, stride=stride, padding=padding, dilation=dilation, fill=fill, flip=flip)
 
 
+@_named
 def shape(
     size: int | Sequence[int],
     kernel: int | Sequence[int] | Kernel | str,
@@ -163,56 +205,86 @@ def shape(
     padding: PaddingLike = "valid",
     dilation: int | Sequence[int] = 1,
 ) -> tuple[int, ...]:
-    """The spatial shape of a feature map: ``shape((512, 512), (3, 3), stride=(2, 1))`` is ``(255, 510)``.
+    """Return the spatial shape of a feature map: ``shape((512, 512), 3, stride=(2, 1))`` is ``(255, 510)``.
 
     Args:
-        size: of 1 to 3 axes, one number for each.
-        kernel: its sizes, one number for all axes or one for each; or a `Kernel` or the name of one, whose
-            own spatial axes count, as in `conv`.
+        size: the input's, one number per spatial axis, 1 to 3 of them.
+        kernel: its size, one number for all axes or one per axis; or a `Kernel` or the name of one, of which
+            the spatial axes count, as in `conv`.
+        stride, padding, dilation: as for `conv`.
+
+    Returns:
+        One number per spatial axis.
 
     Raises:
         ArgumentError: an argument that is not allowed, or a kernel larger than the padded image.
-        KernelError: a name that is none of a kernel.
+        KernelError: an unknown kernel name.
     """
-    sizes, known = whole_numbers("size", size), _kernel(kernel)
+    sizes = whole_numbers("size", size)
     if len(sizes) > 3:
-        raise ArgumentError(
-            f"size has {len(sizes)} axes; allowed: 1 to 3, those that the kernel slides along"
-        )
+        raise ArgumentError(f"size has {len(sizes)} axes; allowed: 1 to 3, the spatial ones")
+    if isinstance(kernel, str) and _SIZE.fullmatch(kernel):
+        numbers = ", ".join(re.findall(r"\d+", kernel))
+        raise ArgumentError(f"kernel {quoted(kernel)} is a string; pass its size as numbers: ({numbers})")
+    known = _known_kernel(kernel)
     window = known.window if known else per_axis("kernel", kernel, len(sizes))  # type: ignore[arg-type]
     return geometry(sizes, window, stride, as_padding(padding, "zero"), dilation).output
 
 
+@frozen(eq=False)
+class _Options:
+    """The keyword arguments of `conv` that do not depend on its arrays, checked; sizes are for `geometry`."""
+
+    stride: int | Sequence[int]
+    padding: Padding
+    dilation: int | Sequence[int]
+    groups: int
+    flip: bool
+    channels: str | None
+    target: DType
+
+
+@frozen(eq=False)
+class _Layer:
+    """Prepared weights.
+
+    Attributes:
+        spatial: number of spatial axes.
+        per_channel: whether every channel is filtered on its own, by the same weights.
+    """
+
+    filter: Filter
+    spatial: int
+    per_channel: bool
+
+
 def as_padding(padding: PaddingLike, fill: str | float) -> Padding:
-    """Any accepted form of padding as a `Padding`; ``fill`` serves where the form names none."""
+    """Any accepted form of padding as a `Padding`; ``fill`` is for forms that name none."""
     default = _fill(fill)
     if isinstance(padding, Padding):
         return padding
     if isinstance(padding, str):
-        parsed = Padding.parse(padding)
-        if ":" in padding and default not in (Fill(), parsed.fill):
-            raise ArgumentError(
-                f"padding {quoted(padding)} has a fill, and fill={literal(fill)} says another"
-            )
-        return parsed if ":" in padding else Padding(parsed.amount, default)
+        return _padding_of_text(padding, default, fill)
     numbers = _asarray("padding", padding).tolist() if isinstance(padding, np.ndarray) else padding
     values = list(numbers) if isinstance(numbers, Sequence) else [numbers]
     pairs = tuple(_pair(value) for value in values)
     if not pairs:
-        raise ArgumentError("padding is empty; allowed: one number, or one or a pair for each axis")
+        raise ArgumentError("padding is empty; allowed: one number, or a number or a pair per axis")
     return Padding(pairs, default)
 
 
-def _kernel(weights: Any) -> Kernel | None:
-    """The Kernel that was given or named; None for an array."""
-    if isinstance(weights, str):
-        return load_kernel(weights)
-    return weights if isinstance(weights, Kernel) else None
+def _padding_of_text(text: str, default: Fill, fill: str | float) -> Padding:
+    parsed = Padding.parse(text)
+    if ":" not in text:
+        return Padding(parsed.amount, default)
+    if default not in (Fill(), parsed.fill):
+        raise ArgumentError(f"padding {quoted(text)} and fill={literal(fill)} name different fills; use one")
+    return parsed
 
 
 def _fill(value: Any) -> Fill:
     if not isinstance(value, (str, Real)):
-        raise ArgumentError(f"fill {literal(value)} is not a text or a number")
+        raise ArgumentError(f"fill {literal(value)} is not a string or a number")
     try:
         text = str(value)
     except ValueError:  # an integer of thousands of digits
@@ -232,26 +304,10 @@ def _pair(value: Any) -> tuple[int, int]:
     return both[0], both[1]
 
 
-def _asarray(name: str, value: Any) -> Array:
-    if reason := masked(value):
-        raise ArgumentError(f"{name} {reason}")
-    try:
-        return np.asarray(value)
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever a class of somebody else's raises
-        what = "has rows of different lengths" if isinstance(value, (list, tuple)) else "is no array"
-        raise ArgumentError(f"{name} {what}") from error
-
-
-def _layout(channels: Any) -> str | None:
-    """None, ``first`` or ``last``."""
-    if channels is None:
-        return None
-    found = _CHANNELS.get(channels) if isinstance(channels, str) else None
-    if found is None:
-        raise ArgumentError(f"channels {literal(channels)} is not None, 'first' or 'last'")
-    return found
+def _group_count(groups: Any) -> int:
+    if not isinstance(groups, (int, np.integer)) or groups < 1:
+        raise ArgumentError(f"groups {literal(groups)} is not a whole number from 1")
+    return int(groups)
 
 
 def _truth(name: str, value: Any) -> bool:
@@ -260,7 +316,47 @@ def _truth(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def _source(x: Any) -> Array:
+def _channel_order(channels: Any) -> str | None:
+    """None, ``first`` or ``last``."""
+    if channels is None:
+        return None
+    order = _CHANNELS.get(channels) if isinstance(channels, str) else None
+    if order is None:
+        raise ArgumentError(f"channels {literal(channels)} is not None, 'first' or 'last'")
+    return order
+
+
+def _result_type(dtype: Any, source: DType) -> DType:
+    if dtype is None:
+        return result_dtype(source)
+    try:
+        target: DType = np.dtype(dtype)
+    except Exception as error:  # strings are parsed as Python, with its errors
+        raise ArgumentError(f"dtype {literal(dtype)} is not a number type") from error
+    if target.kind not in "iuf" or target.itemsize > 8:
+        raise ArgumentError(f"dtype {cut(str(target), 60)} is not an integer or float type of up to 64 bits")
+    return target
+
+
+def _asarray(name: str, value: Any) -> Array:
+    if reason := masked(value):
+        raise ArgumentError(f"{name} {reason}")
+    try:
+        return np.asarray(value)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a foreign class raises
+        problem = "has rows of different lengths" if isinstance(value, (list, tuple)) else "is not an array"
+        raise ArgumentError(f"{name} {problem}") from error
+
+
+def _check_two_axes(name: str, value: Any) -> None:
+    axes = _asarray(name, value).ndim
+    if axes != 2:
+        raise ArgumentError(f"{name} has {axes} axes; allowed: 2, (rows, columns)")
+
+
+def _input_array(x: Any) -> Array:
     array = _asarray("x", x)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise ArgumentError(f"x has type {cut(str(array.dtype), 60)}; allowed: {SOURCES}")
@@ -268,54 +364,64 @@ def _source(x: Any) -> Array:
 
 
 def _narrowed(array: Array) -> Array:
-    """64-bit integers, NumPy's own choice, in the narrowest type that holds their values."""
+    """64-bit integers, NumPy's default, in the narrowest type that holds their values."""
     if array.dtype.kind not in "iu" or array.dtype.itemsize < 8 or not array.size:
         return array
-    found = accumulator(int(array.min()), int(array.max()))
-    return array if found is None or found.itemsize == 8 else array.astype(found)
+    narrow = accumulator(int(array.min()), int(array.max()))
+    return array if narrow is None or narrow.itemsize == 8 else array.astype(narrow)
 
 
-def _filter(weights: Any, bias: Any, flip: bool, channels: str | None) -> tuple[Filter, int, bool]:
-    """The weights prepared, how many spatial axes they have, and whether all channels share them."""
-    known = _kernel(weights)
-    kernel, spatial = (known, len(known.window)) if known else _of_array(weights, channels)
-    alike = kernel.weights.ndim == spatial or kernel.combine is not None
-    if channels is None and not alike and kernel.tensor_shape[-2:] != (1, 1):
-        raise ArgumentError(f"weights have {kernel.weights.ndim} axes; allowed: {_PLAIN_AXES}")
-    maps = 1 if kernel.weights.ndim == spatial else kernel.shape[-1]
-    added = _bias(bias, maps) if bias is not None or kernel.layer is None else kernel.own_bias
-    return Filter.of(kernel, spatial=spatial, flip=flip, bias=added), spatial, alike
+def _known_kernel(weights: Any) -> Kernel | None:
+    """The `Kernel` that was passed or named; None for an array."""
+    if isinstance(weights, str):
+        return load_kernel(weights)
+    return weights if isinstance(weights, Kernel) else None
+
+
+def _layer(weights: Any, bias: Any, options: _Options) -> _Layer:
+    known = _known_kernel(weights)
+    kernel, spatial = (known, len(known.window)) if known else _of_array(weights, options.channels)
+    plain = kernel.weights.ndim == spatial
+    per_channel = plain or kernel.combine is not None
+    if options.channels is None and not per_channel and kernel.tensor_shape[-2:] != (1, 1):
+        raise ArgumentError(
+            f"weights have {kernel.weights.ndim} axes, (k…, in, out); "
+            "x needs a channel axis and channels='last' or 'first'"
+        )
+    added = _bias(bias, 1 if plain else kernel.shape[-1])
+    if added is None and kernel.layer is not None:
+        added = kernel.own_bias
+    prepared = Filter.of(kernel, spatial=spatial, flip=options.flip, bias=added)
+    return _Layer(prepared, spatial, per_channel and options.groups == 1)
 
 
 def _of_array(weights: Any, channels: str | None) -> tuple[Kernel, int]:
-    """An array as a Kernel of (k…), or (k…, in, out) where it has channels, and its spatial axes."""
+    """An array as a Kernel of (k…), or (k…, in, out) if it has channels, and its spatial axes."""
     raw = _asarray("weights", with_numbers(weights))
     layered = raw.ndim > 2 and channels is not None
     spatial = raw.ndim - 2 if layered else raw.ndim
     if not 1 <= spatial <= 3:
-        raise ArgumentError(
-            f"weights have {raw.ndim} axes; allowed: {'1 to 5 axes' if channels else _PLAIN_AXES}"
-        )
+        allowed = "1 to 5" if channels else "1 to 3, or up to 5 with channels='last' or 'first'"
+        raise ArgumentError(f"weights have {raw.ndim} axes; allowed: {allowed}")
     if layered and channels == "first":
         raw = np.moveaxis(raw, (0, 1), (-1, -2))
     return Kernel(raw), spatial
 
 
 def _bias(bias: Any, maps: int) -> tuple[Number, ...] | None:
+    """One number per map."""
     if bias is None:
         return None
     array = _asarray("bias", bias)
-    if array.dtype.kind not in "iubfO" or not all(
-        isinstance(value, Real) for value in array.ravel().tolist()
-    ):
-        raise ArgumentError(f"bias {quoted(bias)} is no number, or one for each map")
     values = array.ravel().tolist()
-    if len(values) == 1:
-        values *= maps
+    if array.dtype.kind not in "iubfO" or not all(isinstance(value, Real) for value in values):
+        raise ArgumentError(f"bias {quoted(bias)} is not a number, or one per map")
+    values = values * maps if len(values) == 1 else values
     if len(values) != maps:
-        raise ArgumentError(f"bias has {len(values)} values; allowed: 1, or one for each of {maps} maps")
+        allowed = "1" if maps == 1 else f"1, or one for each of {maps} maps"
+        raise ArgumentError(f"bias has {len(values)} values; allowed: {allowed}")
     if not all(abs(value) <= LARGEST_BIAS for value in values):
-        raise ArgumentError(f"bias holds a value that is not a number up to {LARGEST_BIAS:g}")
+        raise ArgumentError(f"bias has a value that is not a number up to {LARGEST_BIAS:g}")
     return tuple(exact_number(value) for value in values)
 
 
@@ -325,7 +431,7 @@ def _batched(x: Array, spatial: int, channels: str | None) -> tuple[Array, bool]
         if x.ndim != spatial:
             raise ArgumentError(
                 f"x has {x.ndim} axes, weights have {spatial}; "
-                "without channels they have the same number (channels='last' or 'first' for layers)"
+                "they must match, unless channels='last' or 'first' names a channel axis of x"
             )
         return x[None, ..., None], False
     if x.ndim not in (spatial + 1, spatial + 2):
@@ -333,61 +439,83 @@ def _batched(x: Array, spatial: int, channels: str | None) -> tuple[Array, bool]
             f"x has {x.ndim} axes; allowed with {spatial} spatial axes and channels: "
             f"{spatial + 1}, or {spatial + 2} with a batch axis"
         )
-    batched = x.ndim == spatial + 2
-    whole = x if batched else x[None]
-    return (np.moveaxis(whole, 1, -1) if channels == "first" else whole), batched
+    is_batch = x.ndim == spatial + 2
+    batch = x if is_batch else x[None]
+    return (np.moveaxis(batch, 1, -1) if channels == "first" else batch), is_batch
+
+
+def _lanes_apart(batch: Array, layer: _Layer, options: _Options) -> Array:
+    """(batch, spatial…, in) as (batch, depth, rows, columns, channels to sum, lanes to keep apart)."""
+    inputs = batch.shape[-1]
+    channels, lanes = (1, inputs) if layer.per_channel else (inputs, 1)
+    _check_groups(channels, layer.filter, options.groups)
+    missing = (1,) * (3 - layer.spatial)
+    return batch.reshape(len(batch), *missing, *batch.shape[1:-1], channels, lanes)
 
 
 def _check_groups(channels: int, filter_: Filter, groups: int) -> None:
     if channels % groups or filter_.maps % groups:
+        inputs = counted(channels, "input channel")
         raise ArgumentError(
-            f"groups {literal(groups)} does not divide {channels} input channels and {filter_.maps} maps"
+            f"groups {literal(groups)} does not divide {inputs} and {counted(filter_.maps, 'map')}"
         )
     if channels // groups != filter_.inputs:
         raise ArgumentError(
-            f"weights take {filter_.inputs} input channels; "
-            f"x has {channels} in {groups} group{'s' * (groups != 1)}"
+            f"weights take {counted(filter_.inputs, 'input channel')}; "
+            f"x has {channels} in {literal(groups)} group{'s' * (groups != 1)}"
         )
 
 
-def _target(dtype: Any, source: DType) -> DType:
-    if dtype is None:
-        return result_dtype(source)
-    try:
-        target: DType = np.dtype(dtype)
-    except Exception as error:  # texts are parsed as Python, with its errors
-        raise ArgumentError(f"dtype {literal(dtype)} is no number type") from error
-    if target.kind not in "iuf" or target.itemsize > 8:
-        raise ArgumentError(f"dtype {cut(str(target), 60)} is not an integer or float type of up to 64 bits")
-    return target
+def _problem(values: Array, layer: _Layer, shape: Geometry, options: _Options) -> Problem:
+    """What is to be computed of ``values``, (batch, depth, rows, columns, channels, lanes)."""
+    depth, rows, columns = (Axis(1, 1),) * (3 - layer.spatial) + shape.axes
+    batch, channels, lanes = len(values), *values.shape[-2:]
+    problem = Problem(
+        axes=(depth, rows, columns),
+        filter=layer.filter,
+        dtype=values.dtype,
+        fill=options.padding.fill,
+        batch=max(batch, 1),
+        channels=channels,
+        lanes=max(lanes, 1),
+        groups=options.groups,
+        double=options.target == np.float64,
+    )
+    if problem.values > LARGEST_RESULT:
+        raise ArgumentError(f"the result would have {problem.values} values; allowed: up to {LARGEST_RESULT}")
+    return problem
 
 
-def _run(plan: Plan, source: Array, target: DType, first: bool) -> Array:
-    """(batch, depth, rows, columns, maps or lanes), or with those behind the batch where ``first``."""
-    problem, outcome = plan.problem, plan.outcome
-    sizes = [axis.output for axis in problem.axes]
-    batch, lanes = len(source), source.shape[-1]
+def _computed(plan: Plan, values: Array, options: _Options) -> Array:
+    """(batch, depth, rows, columns, maps × lanes); with channels first, maps × lanes come after the batch."""
+    outcome, first = plan.outcome, options.channels == "first"
+    sizes = [axis.output for axis in plan.problem.axes]
+    batch, lanes = len(values), values.shape[-1]
     count = outcome.maps * lanes
-    result = np.empty((batch, count, *sizes) if first else (batch, *sizes, count), target)
+    result = np.empty((batch, count, *sizes) if first else (batch, *sizes, count), options.target)
     if not result.size:
         return result
     last = np.moveaxis(result, 1, -1) if first else result
-
     finishes = [
-        Finish(outcome.dtype, *bounds, affine, target, outcome.exact)
+        Finish(outcome.dtype, *bounds, affine, options.target, outcome.exact)
         for bounds, affine in zip(outcome.bounds, outcome.affines, strict=True)
     ]
-    run(
-        plan,
-        ArraySource(source),
-        lambda: _Writer(last.reshape(*last.shape[:4], outcome.maps, lanes), finishes),
-    )
+    place = last.reshape(*last.shape[:4], outcome.maps, lanes)
+    run(plan, ArraySource(values), lambda: _ArrayConsumer(place, finishes))
     return result
 
 
+def _as_given(maps: Array, output: tuple[int, ...], channels: str | None, is_batch: bool) -> Array:
+    """The result of `_computed` in the layout of ``x``."""
+    if channels is None:
+        return maps[0, ..., 0].reshape(output)
+    axes = (*output, maps.shape[-1]) if channels == "last" else (maps.shape[1], *output)
+    return maps.reshape((len(maps), *axes) if is_batch else axes)
+
+
 @frozen(eq=False)
-class _Writer:
-    """Finishes sums into their place in ``result``, (batch, depth, rows, columns, maps, lanes)."""
+class _ArrayConsumer:
+    """Rounds sums into their place in ``result``, (batch, depth, rows, columns, maps, lanes)."""
 
     result: Array
     finishes: list[Finish]

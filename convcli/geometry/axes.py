@@ -230,6 +230,10 @@ def whole_numbers(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
     Raises:
         ArgumentError: anything else.
     """
+    if isinstance(value, str):
+        raise ArgumentError(
+            f"{name} {quoted(value)} is a string; allowed: a number or a tuple, as in {name}=(2, 1)"
+        )
     try:
         return (index(value),)  # type: ignore[arg-type]
     except TypeError:

@@ -1,4 +1,4 @@
-"""Padding as people write it, ``AMOUNT[:FILL]``, and how far each named amount continues a picture."""
+"""Padding as ``AMOUNT[:FILL]``: how far an image is continued beyond its edges, and with which values."""
 
 from __future__ import annotations
 
@@ -28,21 +28,30 @@ _ALIASES: Final = {
     "same-upper": "same",
 }
 _AMBIGUOUS: Final = (
-    "'mirror' means two things: 'reflect' does not repeat the edge (c b | a b c d | c b), "
-    "'symmetric' does (b a | a b c d | d c)"
+    "'mirror' is ambiguous: 'reflect' does not repeat the edge (c b | a b c d | c b), "
+    "'symmetric' repeats it (b a | a b c d | d c)"
 )
 
 
 @frozen
 class Fill:
-    """What lies past the edge: a constant, or the picture continued by NumPy's rule of that name."""
+    """Values beyond the edge: a constant, or the image continued by NumPy's `pad` mode of that name.
+
+    Attributes:
+        mode: ``constant``, ``edge``, ``reflect``, ``symmetric`` or ``wrap``.
+        value: the constant, in pixel values.
+    """
 
     mode: str = "constant"
     value: float = 0
 
     @classmethod
     def parse(cls, text: str) -> Fill:
-        """``zero``, a number, ``edge``, ``reflect``, ``symmetric``, ``wrap`` or a known alias."""
+        """The fill of ``zero``, a number, ``edge``, ``reflect``, ``symmetric``, ``wrap`` or a known alias.
+
+        Raises:
+            ArgumentError: anything else.
+        """
         word = normal_word(text)
         word = _ALIASES.get(word, word)
         if word == "zero":
@@ -72,9 +81,9 @@ class Fill:
 
 @frozen
 class Padding:
-    """How far the picture is continued, and with what: ``AMOUNT[:FILL]``.
+    """How far an image is continued, and with which values: ``AMOUNT[:FILL]``.
 
-    ``amount`` is one of `AMOUNTS`, or explicit ``(before, after)`` pairs, one an axis (one pair alone
+    ``amount`` is one of `AMOUNTS`, or ``(before, after)`` pairs in pixels, one per axis (a single pair
     serves every axis).
     """
 
@@ -83,21 +92,34 @@ class Padding:
 
     @classmethod
     def parse(cls, text: str) -> Padding:
-        """``same``, ``full:edge``, ``1``, ``2,1:wrap`` or ``TOP,BOTTOM,LEFT,RIGHT[:FILL]``."""
+        """The padding of ``same``, ``full:edge``, ``1``, ``2,1:wrap`` or ``TOP,BOTTOM,LEFT,RIGHT[:FILL]``.
+
+        Raises:
+            ArgumentError: anything else.
+        """
         amount, _, fill = text.strip().partition(":")
         if ":" in text and not fill.strip():
-            raise ArgumentError(f"padding {quoted(text)} has nothing behind the colon")
+            raise ArgumentError(f"padding {quoted(text)} has no fill after the colon")
         return cls(_parse_amount(amount), Fill.parse(fill) if fill else Fill())
 
     def pairs(self, sizes: Sequence[int], extents: Sequence[int], strides: Sequence[int]) -> tuple[Pair, ...]:
-        """(before, after) for every axis of a picture of ``sizes``."""
+        """(before, after) of every axis.
+
+        Args:
+            sizes: of the image, in pixels.
+            extents: pixels from the first kernel element to the last.
+            strides: steps of the window.
+
+        Raises:
+            ArgumentError: another number of pairs than of axes.
+        """
         if isinstance(self.amount, str):
             rule = _AMOUNT_RULES[self.amount]
             return tuple(rule(*axis) for axis in zip(sizes, extents, strides, strict=True))
         if len(self.amount) == 1:
             return self.amount * len(sizes)
         if len(self.amount) != len(sizes):
-            raise ArgumentError(f"padding has {len(self.amount)} pairs, the picture has {len(sizes)} axes")
+            raise ArgumentError(f"padding has {len(self.amount)} pairs, the image has {len(sizes)} axes")
         return self.amount
 
     def __str__(self) -> str:
@@ -105,7 +127,7 @@ class Padding:
 
 
 def amount_text(amount: str | tuple[Pair, ...]) -> str:
-    """An amount as `Padding.parse` reads it."""
+    """An amount in the notation of `Padding.parse`."""
     if isinstance(amount, str):
         return amount
     if all(before == after for before, after in amount):
@@ -114,7 +136,7 @@ def amount_text(amount: str | tuple[Pair, ...]) -> str:
 
 
 def normal_word(text: str) -> str:
-    """A word as it is compared: without regard to case, and ``_`` is ``-``."""
+    """A word for comparison: lower case, with ``-`` for ``_``."""
     return text.strip().casefold().replace("_", "-")
 
 
@@ -125,9 +147,9 @@ def _parse_amount(text: str) -> str | tuple[Pair, ...]:
         return word
     allowed = "valid, same, same-lower, full, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT"
     if not re.fullmatch(r"\d+(\s*[,x×]\s*\d+)*", word):
-        hint = "; fills stand behind a colon, as in same:edge" if word in {*FILLS, *_ALIASES} else ""
+        hint = "; fills follow a colon, as in same:edge" if word in {*FILLS, *_ALIASES} else ""
         hint = hint or suggest(word, [*AMOUNTS, *FILLS, *_ALIASES])
-        raise ArgumentError(f"padding {quoted(text)} is none of {allowed}{hint}")
+        raise ArgumentError(f"padding {quoted(text)} is not one of {allowed}{hint}")
     parts = re.findall(r"\d+", word)
     if max(map(len, parts)) > len(str(LARGEST_AMOUNT)):
         raise ArgumentError(f"padding {quoted(text)} is too large (allowed: 0 to {LARGEST_AMOUNT} pixels)")

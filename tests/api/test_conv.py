@@ -208,10 +208,11 @@ def test_shape_of_a_kernel_is_that_of_its_feature_map(size, kernel):
         ((5, 5), (3, 3, 3), "kernel has 3 values; allowed: 1 or 2"),
         (5, (3, 3), "kernel has 2 values; allowed: 1$"),
         ((), 3, "size has no values"),
-        ((1, 512, 512, 1), (1, 3, 3, 1), "size has 4 axes; allowed: 1 to 3, those"),
+        ((1, 512, 512, 1), (1, 3, 3, 1), "size has 4 axes; allowed: 1 to 3, the spatial ones"),
         (0, 1, "size 0"),
         (5, 0, "kernel 0"),
         (3, 5, "larger than the padded image"),
+        ((8, 8), "3x3", r"kernel '3x3' is a string; pass its size as numbers: \(3, 3\)"),
     ],
 )
 def test_shape_names_what_is_wrong(size, kernel, words):
@@ -233,9 +234,15 @@ X = np.ones((6, 6), np.uint8)
         (
             (X, np.ones((3, 3))),
             {"padding": "1:5", "fill": "edge"},
-            "and fill=.edge. says another",
+            "padding '1:5' and fill=.edge. name different fills",
         ),
         ((X, "sobl"), {}, "did you mean sobel"),
+        (
+            (X, np.ones((3, 3))),
+            {"stride": "(2,1)"},
+            r"stride '\(2,1\)' is a string; allowed: .*stride=\(2, 1\)",
+        ),
+        ((X, "kirsch"), {}, "x needs a channel axis and channels='last' or 'first'"),
         ((X, np.ones((3, 3))), {"dilation": None}, "dilation None"),
         ((X, np.ones((3, 3))), {"padding": 1.5}, "padding 1.5"),
         ((X, np.ones((3, 3))), {"padding": None}, "padding None"),
@@ -251,12 +258,12 @@ X = np.ones((6, 6), np.uint8)
         ((X, np.ones((3, 3))), {"dilation": -1}, "dilation -1"),
         ((X, np.ones((3, 3))), {"padding": "sane"}, "padding 'sane'"),
         ((X, np.ones((3, 3))), {"padding": (-1, 0)}, "padding -1"),
-        ((X, np.ones((3, 3))), {"fill": "mirror"}, "two things"),
+        ((X, np.ones((3, 3))), {"fill": "mirror"}, "is ambiguous"),
         ((X, np.ones((3, 3))), {"dtype": "complex64"}, "dtype complex64"),
         ((X, np.ones((3, 3))), {"dtype": "no"}, "dtype 'no'"),
         ((X, np.ones((3, 3))), {"threads": 0}, "threads 0"),
         ((X, np.ones((3, 3))), {"bias": [1, 2]}, "bias has 2 values"),
-        ((X, np.ones((3, 3))), {"bias": np.nan}, "bias holds"),
+        ((X, np.ones((3, 3))), {"bias": np.nan}, "bias has a value that is not a number"),
         ((X, np.ones((3, 3))), {"channels": "middle"}, "channels 'middle'"),
         ((X, np.ones(3)), {}, "x has 2 axes, weights have 1"),
         (
@@ -406,6 +413,34 @@ def test_conv2d_takes_two_axes_only():
         convcli.conv2d(np.ones((3, 3, 3)), np.ones((2, 2)))
     with pytest.raises(ArgumentError, match="kernel has 1 axes"):
         convcli.conv2d(np.ones((3, 3)), np.ones(2))
+    with pytest.raises(
+        ArgumentError, match=r"'kirsch' has 8 maps, conv2d computes one; conv\(image\[\.\.\., None"
+    ):
+        convcli.conv2d(X, "kirsch")
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "hint"),
+    [
+        (convcli.conv, "strides", "stride"),
+        (convcli.conv, "pad", "padding"),
+        (convcli.conv, "dilation_rate", "dilation"),
+        (convcli.conv, "data_format", "channels"),
+        (convcli.conv, "paddin", "padding"),
+        (convcli.conv2d, "boundary", "fill"),
+        (convcli.shape, "strides", "stride"),
+    ],
+)
+def test_unknown_keywords_name_the_known_one(function, name, hint):
+    """Names of other libraries and typos lead to ours; it is Python's own kind of error."""
+    with pytest.raises(TypeError, match=rf"unexpected keyword argument '{name}' \(did you mean {hint}[?,]"):
+        function(X, np.ones((3, 3)), **{name: 1})
+
+
+def test_signatures_are_those_of_the_functions():
+    """The check of names hides nothing from help and editors."""
+    assert "padding" in inspect.signature(convcli.conv).parameters
+    assert list(inspect.signature(convcli.shape).parameters)[:2] == ["size", "kernel"]
 
 
 def test_kernels_by_name_and_numpy_integers():
@@ -487,5 +522,5 @@ def test_kernels_with_channels_are_layers(spatial):
     assert np.array_equal(convcli.conv(x, kernel, channels="last"), expected)
     first = convcli.conv(np.moveaxis(x, -1, 1), kernel, channels="first")
     assert np.array_equal(np.moveaxis(first, 1, -1), expected)
-    with pytest.raises(ArgumentError, match=f"weights have {spatial + 2} axes; allowed: 1 to 3"):
+    with pytest.raises(ArgumentError, match=rf"weights have {spatial + 2} axes, \(k…, in, out\)"):
         convcli.conv(x[0, ..., 0], kernel)

@@ -157,14 +157,14 @@ def test_padding_text(text, amount, fill):
     ("text", "words"),
     [
         ("same:mirror", "'reflect' does not repeat the edge"),
-        ("sane", "none of valid, same"),
-        ("reflect", "behind a colon, as in same:edge"),
+        ("sane", "not one of valid, same"),
+        ("reflect", "follow a colon, as in same:edge"),
         ("1,2,3", "3 numbers"),
-        ("-1", "none of valid, same"),
+        ("-1", "not one of valid, same"),
         ("9999999999", "too large (allowed: 0 to 999999999 pixels)"),
         ("1:blue", "'blue' is not one of zero"),
         ("1:nan", "'nan' is not one of zero"),
-        ("same:", "nothing behind the colon"),
+        ("same:", "no fill after the colon"),
         ("", "''"),
     ],
 )
