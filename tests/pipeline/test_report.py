@@ -13,7 +13,7 @@ import convcli
 from convcli.core.frozen import replace
 from convcli.files.input import Input
 from convcli.formats.header import Coding
-from convcli.formats.registry import open_input
+from convcli.formats.opening import open_input
 from convcli.geometry.padding import Padding
 from convcli.pipeline.feature_map import feature_maps
 from convcli.pipeline.mapping import Mapping
