@@ -38,7 +38,7 @@ def _run() -> int:
 
         words = [word for word in sys.argv[1:] if not word.startswith("-")]
         if words[:1] != ["batch"]:  # which forks, and ends its workers itself
-            signals.begin()
+            signals.watch()
         return main()
     except MemoryError:
         os.write(_stderr(), b"convcli: not enough memory\n")

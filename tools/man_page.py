@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from convcli import __version__
-from convcli.cli.command import documentation
+from convcli.cli.command import Command, documentation
 from convcli.cli.main import cli
 from convcli.cli.registry import COMMANDS
 from convcli.formats.registry import formats, written_formats
@@ -102,9 +102,24 @@ def _description(command: click.Command) -> list[str]:
 
 
 def _parameters(context: click.Context) -> list[str]:
-    """A paragraph for each option, with its details; --help is explained once, for the program."""
+    """A paragraph for each option, with its details, under the headings of the help page."""
+    command = context.command
+    if not isinstance(command, Command):
+        return _options(context, command.get_params(context))
+    groups = command.grouped_options(context).items()
+    sections = {heading: _options(context, options) for heading, options in groups}
+    return [
+        line
+        for heading, lines in sections.items()
+        if lines
+        for line in (".PP", italic(f"{heading}:"), *lines)
+    ]
+
+
+def _options(context: click.Context, parameters: Sequence[click.Parameter]) -> list[str]:
+    """A paragraph for each option; --help is explained once, for the program."""
     lines: list[str] = []
-    for parameter in context.command.get_params(context):
+    for parameter in parameters:
         if not isinstance(parameter, click.Option) or (parameter.name == "help" and context.parent):
             continue
         if record := parameter.get_help_record(context):
@@ -117,7 +132,7 @@ def _term(text: str) -> str:
     names, _, value = text.rpartition(" ")
     if not names or _WORD.fullmatch(value):
         names, value = text, ""
-    shown = _WORD.sub(lambda found: bold(found[0]), names)
+    shown = _WORD.sub(lambda match: bold(match[0]), names)
     return f"{shown} {_metavar(value)}" if value else shown
 
 

@@ -41,7 +41,7 @@ def example(lines: list[str]) -> list[str]:
 
 
 def _prose(text: str) -> str:
-    marked = _OPTION.sub(lambda found: "\0" * len(found[0]), text)
+    marked = _OPTION.sub(lambda match: "\0" * len(match[0]), text)
     return "".join(_sign(c) for c in marked).replace("\0", "\\-")
 
 

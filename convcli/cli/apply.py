@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     type=Value("OUT", files=True),
     help="File, FOLDER/, template, - for stdout, or term: for the terminal",
     details="A template has the fields {dir}, {stem}, {kernel}, {index}, {frame} and {suffix}. The default "
-    "is {stem}.{kernel}{suffix} next to the input.",
+    "is `{stem}.{kernel}{suffix}` next to the input.",
 )
 @options.window
 @options.mapping

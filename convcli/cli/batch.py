@@ -88,7 +88,7 @@ _EVERY: Final = 5.0  # seconds between lines of progress where there is no termi
     heading=REPORTS,
     type=Value("FILE", files=True),
     help="Manifest: one row per feature map and failure; .jsonl, .csv or -",
-    details="- writes JSON lines to standard output.",
+    details="With `-`, JSON lines on standard output.",
 )
 @option(
     "--resume",

@@ -1,11 +1,14 @@
-"""A click command whose help page groups the options under headings, and the options of such commands."""
+"""Click's commands, groups and options with help pages that have headings, and with hints for mistakes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,6 +84,39 @@ class Command(click.Command):
         for heading, rows in groups.items():
             with formatter.section(heading):
                 formatter.write_dl([(names.ljust(max(widths)), help_) for names, help_ in rows], _WIDEST)
+
+
+class Group(click.Group):
+    """A group that lists its commands in the order of definition, and answers unknown ones with a hint."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def summaries(self, ctx: click.Context) -> dict[str, str]:
+        """Each command with its one-line summary."""
+        return {name: command.get_short_help_str(100) for name, command in self.commands.items()}
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        name, known = args[0], self.list_commands(ctx)
+        if name not in known and not name.startswith("-"):
+            from convcli.cli.suggestions import command_hint
+            from convcli.core.errors import one_line
+
+            ctx.fail(f"no such command {one_line(name)!r}{command_hint(name, known)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.summaries(ctx).items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        summaries = self.summaries(ctx)
+        names = [name for name in summaries if name.startswith(incomplete)]
+        return [CompletionItem(name, help=summaries[name]) for name in names]
 
 
 def _row(record: tuple[str, str] | None) -> tuple[str, str]:

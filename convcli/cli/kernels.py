@@ -11,7 +11,7 @@ import click
 
 from convcli.cli import options
 from convcli.cli.arguments import parse
-from convcli.cli.command import DRAWING, MAIN, OTHER, OUTPUT, Command, option
+from convcli.cli.command import DRAWING, MAIN, OTHER, OUTPUT, Command, Group, option
 from convcli.cli.console import say, send, tell
 from convcli.cli.types import Choice, KernelName, LoadedKernel, Value, integer
 from convcli.cli.vocabulary import WORDS
@@ -39,7 +39,7 @@ _tag = option(
 )
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.pass_context
 def kernels(context: click.Context) -> None:
     """List, show, preview and export kernels.

@@ -1,4 +1,4 @@
-"""The entry point: the commands, and one place where every failure becomes one line and an exit code."""
+"""The entry point: runs a command, and turns every failure into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from convcli import __version__
+from convcli.cli import signals
+from convcli.cli.command import Group
 from convcli.cli.console import tell
 from convcli.cli.registry import COMMANDS
 from convcli.core import native_stderr
-from convcli.core.errors import ConvcliError, one_line
+from convcli.core.errors import ConvcliError
 from convcli.files import pending
 
-STANDARD_STREAMS: Final = 2  # the number of the last one
-_OF_WRITING: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+_LAST_STREAM: Final = 2  # the number of standard error
+_WRITE_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
-class Commands(click.Group):
-    """The commands of `convcli.cli`, each imported when it is used."""
+class Commands(Group):
+    """The commands of the registry, each imported when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -39,24 +40,8 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            from convcli.cli.suggestions import command_hint
-
-            ctx.fail(f"no such command {one_line(args[0])!r}{command_hint(args[0], COMMANDS)}")
-        return super().resolve_command(ctx, args)
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
-        from click.shell_completion import CompletionItem
-
-        if incomplete.startswith("-"):
-            return super().shell_complete(ctx, incomplete)
-        found = [name for name in COMMANDS if name.startswith(incomplete)]
-        return [CompletionItem(name, help=COMMANDS[name]) for name in found]
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+    def summaries(self, ctx: click.Context) -> dict[str, str]:
+        return COMMANDS
 
 
 @click.group(
@@ -78,24 +63,12 @@ def cli(debug: bool) -> None:
     """
 
 
-ENDING: Final = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-"""Signals that ask to end."""
-
-
-class Stopped(BaseException):
-    """A signal asked this process to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 when all was done, 1 when something failed but results were written, 2 when nothing was, 128 + the
-        signal's number when one ended it.
+        The exit code: 0 for success, 1 if something failed but results were written, 2 if none were, and 128
+        plus the number of the signal that ended the program.
     """
     if "_CONVCLI_COMPLETE" in os.environ:
         from convcli.cli.completion import answer
@@ -107,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pending.begin()
     try:
         return _invoke([word for word in words if word != "--debug"] or ["--help"])
-    except Stopped as stopped:
+    except signals.Stopped as stopped:
         return 128 + stopped.number
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -121,14 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _prepare_process() -> None:
-    """Signals that end it as exceptions, output that can show any name, no number of a closed stream free."""
-    for number in ENDING:
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks for
-            signal.signal(number, _stop)
+    """Handle signals, let output show any name, and reserve the numbers of closed standard streams."""
+    signals.handle()
     native_stderr.arm()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show × shows ?
-    while None in (sys.stdin, sys.stdout, sys.stderr) and os.open(os.devnull, os.O_RDWR) < STANDARD_STREAMS:
+        sys.stdout.reconfigure(errors="replace")  # a terminal without × shows ?
+    while None in (sys.stdin, sys.stdout, sys.stderr) and os.open(os.devnull, os.O_RDWR) < _LAST_STREAM:
         pass
 
 
@@ -141,34 +112,12 @@ def _invoke(words: list[str]) -> int:
         return exit_.exit_code
     finally:
         if sys.stdout is not None:
-            sys.stdout.flush()  # a full disk is met here, where it is reported
+            sys.stdout.flush()  # so that a full disk is reported here
     return 0
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    """End; while that cleans up, further signals do nothing.
-
-    An exception in the middle of an import can get lost; so that one ends the process as it is.
-    """
-    if _is_importing(frame):
-        native_stderr.end_process(128 + number)
-    for other in ENDING:
-        signal.signal(other, _nothing)  # one that came already and were ignored now would be a message
-    raise Stopped(number)
-
-
-def _is_importing(frame: FrameType | None) -> bool:
-    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
-        frame = frame.f_back
-    return frame is not None
-
-
-def _nothing(number: int, frame: FrameType | None) -> None:
-    """What further signals do."""
-
-
 def _report(error: Exception, words: Sequence[str]) -> int:
-    """One line on standard error."""
+    """Print a failure as one line on standard error; return the exit code."""
     if isinstance(error, click.ClickException):
         from convcli.cli.usage_errors import usage_message
 
@@ -177,14 +126,14 @@ def _report(error: Exception, words: Sequence[str]) -> int:
         message = "not enough memory"
     elif isinstance(error, ImportError):
         message = f"part of the program cannot be loaded: {error}"
-    elif isinstance(error, OSError) and error.errno in _OF_WRITING and error.filename is None:
+    elif isinstance(error, OSError) and error.errno in _WRITE_ERRORS and error.filename is None:
         message = f"standard output: {error.strerror}"
         _close_stdout()
     elif isinstance(error, OSError) and error.filename is None:
         message = error.strerror or str(error)
     else:
         message = str(error)
-    with suppress(OSError):  # nobody reads
+    with suppress(OSError):  # nobody reads it
         tell(message)
     return 1 if pending.has_results() else 2
 

@@ -42,7 +42,7 @@ def _listed(vocabulary: str, last: str = "or") -> str:
 
 _KERNEL: Final = "Preset, file, or numbers such as '1 2 1; 2 4 2; 1 2 1'"
 _KERNEL_DETAILS: Final = (
-    "`convcli kernels list` shows the presets; NAME@45 rotates one by 45 degrees. FILE:NAME takes a kernel "
+    "`convcli kernels list` shows the presets; NAME`@45` rotates one by 45°. FILE`:`NAME takes a kernel "
     "from a file of several, such as a layer of a model."
 )
 kernel = option("-k", "--kernel", heading=MAIN, type=KernelName(), required=True, help=_KERNEL,
@@ -65,8 +65,8 @@ padding = option(
     default="same:reflect",
     show_default=True,
     help="AMOUNT[:FILL], such as valid, same:edge or 2:zero",
-    details="AMOUNT is valid, same, full, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT. FILL is zero, a number, "
-    "edge, reflect, symmetric or wrap.",
+    details="AMOUNT is `valid`, `same`, `full`, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT. FILL is `zero`, a "
+    "number, `edge`, `reflect`, `symmetric` or `wrap`.",
 )
 stride = option(
     "--stride",
@@ -84,9 +84,8 @@ mapping = option(
     default="auto",
     show_default=True,
     help="Values to pixels: auto, clip, abs, signed, stretch or raw",
-    details="signed[:LIMIT] and stretch[:LOW,HIGH] take limits as numbers or percentages, as in signed:99% "
-    "or stretch:1%,99%. auto looks at the weights: those that sum to 1 are clipped, those that sum to 0 are "
-    "signed, others are stretched. raw keeps the values.",
+    details="Limits are numbers or percentages: `signed:99%`, `stretch:1%,99%`. The default depends on the "
+    "weights: `clip` if they sum to 1, `signed` if they sum to 0, else `stretch`; `raw` keeps the values.",
 )
 
 dilation = option(
@@ -125,8 +124,8 @@ combine = option(
     type=Choice(WORDS["combine"]),
     metavar="HOW",
     help=f"Combine several maps into one: {_listed('combine')}",
-    details="l2 is the root of the sum of squares, l1 the sum and linf the largest of the magnitudes; argmax "
-    "is the index of the largest value. stack is the same as --stack.",
+    details="With `l2`, the root of the sum of squares; `l1`, the sum, and `linf`, the largest of the "
+    "magnitudes; `argmax`, the index of the largest value. With `stack`, the same as --stack.",
 )
 scale = option(
     "--scale",
@@ -135,8 +134,8 @@ scale = option(
     default="none",
     show_default=True,
     help="Multiply the weights by N, or divide by their sum, abs sum or gain",
-    details="sum changes nothing where the weights sum to 0; abs is the sum of their magnitudes, gain what "
-    "the kernel states.",
+    details="With `sum`, weights that sum to 0 stay as they are; `abs` is the sum of their magnitudes, "
+    "`gain` what the kernel states.",
 )
 bias = option(
     "--bias",
@@ -166,14 +165,14 @@ channels = option(
     heading=VALUES,
     type=Choice(["each", "gray", "sum"]),
     help="Filter each channel (default), the brightness, or their sum",
-    details="gray is 0.299 R + 0.587 G + 0.114 B; sum adds all channels, as a layer does.",
+    details="With `gray`, 0.299 R + 0.587 G + 0.114 B; with `sum`, all channels are added, as in a layer.",
 )
 alpha = option(
     "--alpha",
     heading=VALUES,
     type=Choice(["filter", "keep", "drop"]),
     help="Filter, keep or drop transparency",
-    details="The default is filter for weights that sum to 1, and keep for others.",
+    details="The default is `filter` for weights that sum to 1, and `keep` for others.",
 )
 linear = option(
     "--linear",
@@ -258,7 +257,7 @@ colormap = option(
     default="gray",
     show_default=True,
     help=f"Colors of single-channel maps: {_listed('colormap')}",
-    details="For color images, the brightness is colored. diverging has zero in the middle: blue below, red "
+    details="For color images, the brightness is colored. The middle of `diverging` is zero: blue below, red "
     "above.",
 )
 sheet = option(
@@ -298,7 +297,8 @@ tile = option(
 method = option(
     "--method",
     heading=COMPUTING,
-    type=Value("NAME", vocabulary="method"),
+    type=Choice(WORDS["method"]),
+    metavar="NAME",
     default="auto",
     show_default=True,
     help=f"Algorithm: {_listed('method')}",
@@ -332,8 +332,8 @@ report = option(
     type=Choice(["text", "line", "json", "csv", "none"]),
     metavar="FORM",
     help="Report form: text, line, json, csv or none",
-    details="The default is text for one image, and line, one per kernel, for several. json is one line per "
-    "map.",
+    details="The default is `text` for one image, and `line` (one per kernel) for several; `json` is a line "
+    "per map.",
 )
 report_file = option(
     "--report-file",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 COMMANDS: Final = {
-    "apply": "Filter images with a kernel.",
+    "apply": "Filter images with one or more kernels.",
     "batch": "Filter many images; failures are reported and skipped.",
     "explain": "Show how one pixel of a feature map is computed, step by step.",
     "explore": "Make an interactive web page: the kernel slides over an image.",

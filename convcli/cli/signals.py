@@ -1,7 +1,7 @@
-"""A signal that asks to end is obeyed within a second, also in the middle of a long call into a library.
+"""Signals that end the program: cleanly, within a second, even during a long call into a library.
 
-Python's own handler waits for such a call to return. The system's writes the signal's number to a pipe at
-once, and a thread that reads it gives the handler a moment before it ends the process.
+Python's handler runs only when such a call returns. The system writes the signal's number to a pipe at once;
+a thread that reads it gives the handler a moment, and then ends the process.
 """
 
 from __future__ import annotations
@@ -11,18 +11,34 @@ import os
 import signal
 import time
 from contextlib import suppress
+from types import FrameType
 from typing import Final
 
-from convcli.cli.main import ENDING
 from convcli.core import native_stderr
 from convcli.files import pending
 
+_ENDING: Final = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _PATIENCE: Final = 0.7  # seconds for the handler
 _STACK: Final = 2**18  # bytes
 
 
-def begin() -> None:
-    """Watch for signals, where the system gives a thread for it."""
+class Stopped(BaseException):
+    """A signal asked this process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def handle() -> None:
+    """Turn signals that end the program into `Stopped`, except those that are ignored (as by nohup)."""
+    for number in _ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def watch() -> None:
+    """End the process even if the handler does not get to run, if the system has a thread for it."""
     reads, writes = os.pipe()
     os.set_blocking(writes, False)
     signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
@@ -33,8 +49,30 @@ def begin() -> None:
 
 
 def _watch(reads: int) -> None:
-    while (number := os.read(reads, 1)[0]) not in ENDING:
+    while (number := os.read(reads, 1)[0]) not in _ENDING:
         pass
     time.sleep(_PATIENCE)
     pending.remove_all()
     native_stderr.end_process(128 + number)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Raise `Stopped`; further signals do nothing while it cleans up.
+
+    An exception during an import can get lost, so the process ends at once then.
+    """
+    if _is_importing(frame):
+        native_stderr.end_process(128 + number)
+    for ending in _ENDING:
+        signal.signal(ending, _nothing)  # a signal that arrived and is then ignored would print a message
+    raise Stopped(number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    pass

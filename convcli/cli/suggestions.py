@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from convcli.cli.vocabulary import WORDS
 from convcli.core.errors import suggest
 
 _OPTIONS: Final[dict[str, tuple[str, str]]] = {
@@ -148,7 +149,9 @@ def command_hint(word: str, commands: Iterable[str]) -> str:
     for words, (command, advice) in _COMMANDS.items():
         if plain in words.split() and (command in known or not command):
             return f"; use {advice}"
-    if "." in word or "/" in word:
+    if "show" in known and plain in WORDS["kernel"]:
+        return f"; use convcli kernels show {plain}"
+    if "apply" in known and ("." in word or "/" in word):
         return "; to filter an image, use convcli apply IMAGE -k KERNEL"
     return suggest(word, known)
 

@@ -182,7 +182,11 @@ def parse_number(text: str) -> Fraction:
 def parse_scale(text: str) -> str | Fraction:
     """A number, or what weights are divided by: ``sum``, ``abs``, ``gain``."""
     word = text.casefold()
-    return word if word in ("none", "sum", "abs", "gain") else parse_number(text)
+    if word in ("none", "sum", "abs", "gain"):
+        return word
+    if word.isalpha() and word not in ("inf", "nan", "infinity"):
+        _refuse(f"{text!r} is not one of none, sum, abs, gain, or a number")
+    return parse_number(text)
 
 
 def parse_count(text: str) -> int:

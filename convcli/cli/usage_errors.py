@@ -18,19 +18,22 @@ def usage_message(error: click.ClickException, words: Sequence[str]) -> str:
     match error:
         case click.NoSuchOption():
             return _unknown_option(error, words)
-        case click.MissingParameter(param=click.Parameter() as parameter):
-            return f"missing {parameter.param_type_name} {_name(parameter, error.ctx)}"
-        case click.BadParameter(param=click.Parameter() as parameter):
-            return f"{_name(parameter, error.ctx)}: {_one_paragraph(error.message)}"
-        case click.BadOptionUsage(option_name=name) if error.message.endswith("requires an argument."):
-            return f"option {name} needs a value"
+        case click.MissingParameter(param=click.Parameter() as parameter, ctx=click.Context() as context):
+            name = _name(parameter, context)
+            return f"missing {parameter.param_type_name} {name} (see {context.command_path} --help)"
+        case click.BadParameter(param=click.Option() as option, ctx=context):
+            return f"{_name(option, context)}: {_sentence(error.message)}"
+        case click.BadOptionUsage(option_name=name):
+            needs = "needs a value" if error.message.endswith("requires an argument.") else "takes no value"
+            return f"option {name} {needs}"
+        case click.UsageError() if error.message.startswith("Got unexpected extra argument"):
+            return f"unexpected argument{_sentence(error.message).partition('argument')[2]}"
         case click.UsageError():
-            message = _one_paragraph(error.message)
-            return message[:1].lower() + message[1:] if message.startswith("Got ") else message
-    return _one_paragraph(error.format_message())
+            return _sentence(error.message)
+    return _sentence(error.format_message())
 
 
-def _one_paragraph(message: str) -> str:
+def _sentence(message: str) -> str:
     return " ".join(message.split()).removesuffix(".")
 
 

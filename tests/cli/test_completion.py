@@ -60,7 +60,7 @@ FILES = "a file"
 
 ANSWERS = {
     "convcli k": ["kernels"],
-    "convcli kernels ": ["export", "list", "preview", "show"],
+    "convcli kernels ": ["list", "show", "preview", "export"],
     "convcli --v": ["--version"],
     "convcli apply --st": ["--stride", "--stack", "--strip"],
     "convcli apply --stride 2 --st": ["--stack", "--strip"],

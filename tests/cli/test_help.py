@@ -53,6 +53,7 @@ def test_a_help_page_has_the_shape_of_all(words, run, monkeypatch):
     paragraphs = page.split("\n\n")
     assert paragraphs[0].startswith(f"Usage: convcli {words} ")
     assert paragraphs[1].strip().endswith(".") and "\n" not in paragraphs[1]
+    assert COMMANDS.get(words, paragraphs[1].strip()) == paragraphs[1].strip()
     assert f"convcli {words}" in paragraphs[2]
     headings = re.findall(r"(?m)^(\w.*):$", page)
     assert headings == [heading for heading in HEADINGS if heading in headings] or headings == ["Options"]

@@ -137,7 +137,10 @@ def test_commands_of_other_tools(run, word, advice):
         (["--map", "signde"], "(did you mean signed?)"),
         (["--padding", "same:replicat"], "(did you mean replicate?)"),
         (["--padding", "smae"], "(did you mean same?)"),
-        (["-k", "median"], "'median'; that is not a convolution, which is all that convcli computes"),
+        (
+            ["-k", "median"],
+            "unknown kernel 'median'; convcli computes convolutions only",
+        ),
         (["-o", "folder"], "or --format; for a folder, use folder/\n"),
     ],
 )
@@ -167,7 +170,7 @@ def test_values_of_other_tools(run, words, told):
         (["apply", "a.png", "-k", "box5", "-o", "f.jpg"], "use FOLDER/, {kernel}, --sheet"),
         (
             ["apply", "a.png", "-k", "m.pt"],
-            "m.pt: PyTorch's files hold code, which convcli does not run; in Python",
+            "m.pt: PyTorch files hold code, which convcli does not run; in Python",
         ),
         (["apply", "a.png", "-k", "m.PTH:conv.weight"], "safetensors.torch.save_file(model.state_dict(), "),
         (["apply", "a.png", "-k", "w.pkl"], "numpy.save('k.npy', weights)"),
