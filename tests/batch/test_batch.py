@@ -1,4 +1,4 @@
-"""Batches: what goes where, past every failure."""
+"""Batches: which images are filtered, where results go, and what is refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.conftest import SAMPLES
 
 
 def test_a_folder_is_filtered_past_its_failures(run, batch, album, tmp_path):
-    """Good pictures are what apply makes of them, bad ones a line each, and the exit code tells."""
+    """Results are those of apply; each bad image is one line on standard error, and the exit code is 1."""
     ran = batch(album, tmp_path / "out", "-k", "box3")
     assert ran.code == 1
     *failures, last = ran.err.splitlines()
@@ -30,13 +30,13 @@ def test_a_folder_is_filtered_past_its_failures(run, batch, album, tmp_path):
 
 def test_any_number_of_workers_makes_the_same(batch, album, tmp_path):
     """Bytes do not depend on --jobs or --threads, nor does the order of the manifest."""
-    found = []
+    runs = []
     for number, options in enumerate((["-j", 1], ["-j", 3], ["-j", 2, "--threads", 2])):
         out, log = tmp_path / f"out{number}", tmp_path / f"{number}.jsonl"
         batch("-r", album, out, "-k", "gaussian5", "-k", "sobel-x", "--report", log, *options)
-        found.append((made(out), [(row["input"]["name"], row["batch"]["part"]) for row in rows(log)]))
-    assert found[0] == found[1] == found[2]
-    assert len(found[0][0]) == 14
+        runs.append((made(out), [(row["input"]["name"], row["batch"]["part"]) for row in rows(log)]))
+    assert runs[0] == runs[1] == runs[2]
+    assert len(runs[0][0]) == 14
 
 
 def test_options_mean_what_they_do_for_one_picture(run, batch, album, tmp_path):
@@ -60,7 +60,7 @@ def test_options_mean_what_they_do_for_one_picture(run, batch, album, tmp_path):
 
 
 def test_trees_patterns_and_lists(batch, album, tmp_path):
-    """-r keeps the tree; patterns, lists of names and -0 take what they name, each picture once."""
+    """-r keeps the tree; patterns, lists of names and -0 take what they name, each image once."""
     batch("-r", album, tmp_path / "tree", "-k", "box3")
     assert {"sub/a.box3.png", "sub/deep/b.box3.PNG"} < set(made(tmp_path / "tree"))
     dotted = f"{album}/./1.png", f"{album}/sub/../2.png"
@@ -81,14 +81,14 @@ def test_templates_and_a_dry_run(batch, album, tmp_path):
     assert ran.code == 1
     assert f"{album}/sub/a.png → {tmp_path}/sub/a-box5.tif" in ran.text.splitlines()
     assert len(ran.text.splitlines()) == 14 + 2
-    assert "text.png: not a picture" in ran.err
+    assert "text.png: not an image" in ran.err
     assert not list(tmp_path.rglob("*.tif"))
     batch(album / "0.png", tmp_path / "{stem}-{kernel}.tif", "-k", "box3")
     assert (tmp_path / "0-box3.tif").exists()
 
 
 def test_kernels_of_one_name_are_numbered(run, tmp_path):
-    """Two typed kernels, or one twice, have results of their own, in folders and beside the picture."""
+    """Two typed kernels, or one twice, have results of their own, in folders and beside the image."""
     source = SAMPLES / "scene.png"
     kernels = ["-k", "1 0 -1", "-k", "1 2 1", "-k", "box3", "-k", "box3", "-q"]
     names = {f"scene.{name}.png" for name in ("inline", "inline-2", "box3", "box3-2")}
@@ -100,19 +100,19 @@ def test_kernels_of_one_name_are_numbered(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("place", "kernels", "told"),
+    ("place", "kernels", "message"),
     [
         ("{stem}{suffix}", ["box3", "box5"], "the maps of 2 kernels would all be written to"),
         ("{stem}-{index}{suffix}", ["box3", "box5"], "the maps of 2 kernels would all be written to"),
         ("{stem}{suffix}", ["kirsch"], "kirsch gives 8 feature maps; the template needs {index}"),
     ],
 )
-def test_templates_that_tell_no_results_apart(run, tmp_path, place, kernels, told):
-    """They are refused before any picture is read, dry runs too."""
+def test_templates_that_give_several_results_one_name(run, tmp_path, place, kernels, message):
+    """They are refused before any image is read, in dry runs too."""
     words = [word for kernel in kernels for word in ("-k", kernel)]
     for dry in ([], ["-n"]):
         ran = run("batch", SAMPLES / "scene.png", f"{tmp_path}/out/{place}", *words, *dry)
-        assert (ran.code, told in ran.err, ran.err.count("\n")) == (2, True, 1)
+        assert (ran.code, message in ran.err, ran.err.count("\n")) == (2, True, 1)
     assert not (tmp_path / "out").exists()
 
 
@@ -158,7 +158,7 @@ def test_refusals_before_anything_is_touched(batch, album, tmp_path):
 
 
 def test_results_may_lie_within_the_inputs(batch, album):
-    """The folder of the results is no source, however often it is run."""
+    """The folder of the results is not a source, however often the batch is run."""
     for _ in range(2):
         ran = batch("-r", album, album / "out", "-k", "box3", "--force")
         assert "7 done, 0 skipped, 2 failed" in ran.err
@@ -166,7 +166,7 @@ def test_results_may_lie_within_the_inputs(batch, album):
 
 
 def test_stop_at_the_first_error(batch, tmp_path):
-    """--on-error stop begins nothing new, and says how much was not begun."""
+    """--on-error stop starts nothing new, and the summary counts what was not started."""
     folder = tmp_path / "in"
     folder.mkdir()
     for index in range(30):
@@ -205,16 +205,16 @@ def test_names_of_every_kind(batch, tmp_path, monkeypatch):
     assert sorted(made(tmp_path / "two")) == ["-k.box3.png", "a\nb.box3.png"]
 
 
-def test_a_list_of_another_kind(batch, tmp_path):
-    """A list with NULs that is not said to have them is refused, whether its names have folders or not."""
+def test_a_list_with_nul_bytes_needs_an_option(batch, tmp_path):
+    """Without -0 it is refused, whether its names have folders or not."""
     for text in ("in/a.png\0in/b.png\0", "in/a.png\0", "a.png\0b.png\0"):
         ran = batch("-", tmp_path / "out", "-k", "box3", stdin=text.encode())
-        told = "convcli: the list contains NUL bytes, as find -print0 writes them; use -0 to read it\n"
-        assert (ran.code, ran.err) == (2, told)
+        message = "convcli: the list contains NUL bytes, as find -print0 writes them; use -0 to read it\n"
+        assert (ran.code, ran.err) == (2, message)
 
 
 def test_results_of_an_earlier_run_beside_the_images(batch, tmp_path, monkeypatch):
-    """They are in the folder, so they count as images; a list that leaves them out goes on."""
+    """They are in the folder, so they count as images; a list without them is resumed."""
     (tmp_path / "a.png").write_bytes(noise(1))
     monkeypatch.chdir(tmp_path)
     words = ["{dir}/{stem}-new{suffix}", "-k", "box3", "--report", "log.jsonl"]
@@ -239,7 +239,7 @@ def test_links(batch, tmp_path):
 
 
 def test_pipes_and_devices_in_a_folder_are_failures(batch, tmp_path):
-    """Nobody waits for a pipe that was found, in a batch or a dry run."""
+    """Pipes in a folder are not waited for, in a batch or a dry run."""
     folder = tmp_path / "in"
     folder.mkdir()
     os.mkfifo(folder / "a.png")

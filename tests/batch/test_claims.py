@@ -31,15 +31,17 @@ def rival_folder(tmp_path: Path, pairs: int) -> Path:
 
 @pytest.mark.parametrize("words", [(), ("--force",), ("--force", "-j", 1), ("-j", 5, "--report", "-")])
 def test_of_two_inputs_with_one_output_the_first_wins(batch, tmp_path, words):
-    """By the order of the inputs, whatever the number of workers, whoever is faster; the other is told."""
+    """By the order of the inputs, whatever the number of workers; the other fails with a message."""
     folder, out = rival_folder(tmp_path, 6), tmp_path / "out"
     batch(*sorted(folder.glob("*.gif")), tmp_path / "gifs", "-k", "box3")
     ran = batch(folder, out, "-k", "box3", *words)
     assert made(out) == made(tmp_path / "gifs")
     assert ran.code == 1 and "6 done, 0 skipped, 6 failed" in ran.err
     for index in range(6):
-        told = f"{index}.png: its output {out}/{index}.box3.png is also that of {folder}/{index}.gif, which"
-        assert ran.err.count(told) == 1
+        message = (
+            f"{index}.png: its output {out}/{index}.box3.png is also that of {folder}/{index}.gif, which"
+        )
+        assert ran.err.count(message) == 1
     names = [f"{index}.png" for index in range(6)] + [f"{index}.gif" for index in range(6)]
     batch(*(folder / name for name in names), tmp_path / "other", "-k", "box3", *words)
     assert made(tmp_path / "other") != made(out)
@@ -48,18 +50,18 @@ def test_of_two_inputs_with_one_output_the_first_wins(batch, tmp_path, words):
 
 
 def claims(places: dict[str, list[str]], template: str, folds: tuple[bool, bool], monkeypatch) -> list[str]:
-    """The inputs that are refused, of some whose headers lead to these places, in a folder that folds so."""
+    """The inputs that are refused, given the outputs that their headers lead to and how the folder folds."""
     sources = [InputFile(name) for name in places]
     wanted = Batch(sources, [Settings(load_kernel("box3"), output=OutputSpec(template))], Limits(1, 1, 2**30))
     monkeypatch.setattr(claiming, "name_folding", lambda folder: folds)
-    found, refused = claiming.Claims(wanted), []
+    owners, refused = claiming.Claims(wanted), []
     by_number = {
-        number: {found._key(Path(name)) for name in names} for number, names in enumerate(places.values())
+        number: {owners._key(Path(name)) for name in names} for number, names in enumerate(places.values())
     }
-    monkeypatch.setattr(found, "_outputs", by_number.__getitem__)
+    monkeypatch.setattr(owners, "_outputs", by_number.__getitem__)
     for source in sources:
         try:
-            found.check(source, map(Path, places[source.path]))
+            owners.check(source, map(Path, places[source.path]))
         except OutputError:
             refused.append(source.path)
     return refused

@@ -94,7 +94,7 @@ def test_whatever_a_kernel_computes_changes_the_fingerprint(kernel):
 
 
 def test_what_changes_no_byte_changes_no_fingerprint():
-    """Threads, limits, notes, and where in a folder the result goes; steps may be said once or twice."""
+    """Threads, limits, notes, and where in a folder the result goes; a single step is that of both axes."""
     same = replace(
         BOX,
         threads=3,
@@ -150,7 +150,7 @@ def test_rounded_results_are_made_again_by_another_method(run, tmp_path, form):
 
 
 def test_options_in_a_manifest_do_not_name_classes(run, tmp_path):
-    """What is said of non-default options is as the command line takes it."""
+    """Options are shown as the command line takes them."""
     _, log = manifest_of(run, tmp_path, "jsonl", "--png", "small", "--frames", "0:3", "--stride", 2)
     (recipe,) = json.loads(log.read_text().splitlines()[0])["manifest"]["settings"].values()
     assert recipe["options"] == {"stride": "(2, 2)", "frames": "0:3", "coding": "png small"}

@@ -1,4 +1,4 @@
-"""The manifest of a batch: its rows, what resumes by it, and files that are damaged or are none."""
+"""The manifest of a batch: its rows, resuming from it, and files that are damaged or not manifests."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def test_a_manifest_has_a_row_for_everything(batch, album, tmp_path, kind):
     log = tmp_path / f"log.{kind}"
     batch(album, tmp_path / "out", "-k", "box3", "-k", "identity", "--report", log)
     if kind == "jsonl":
-        found = [
+        entries = [
             {**row["batch"], "input": row["input"]["name"], "output": row.get("output", {}).get("name")}
             for row in rows(log)
         ]
     else:
         with log.open() as file:
-            found = list(csv.DictReader(file))
-    assert [Path(row["input"]).name for row in found] == [
+            entries = list(csv.DictReader(file))
+    assert [Path(row["input"]).name for row in entries] == [
         *(f"{index}.png" for index in range(5) for _ in range(2)),
         "cut.png",
         "text.png",
     ]
-    for row in found:
+    for row in entries:
         assert bool(row["error"]) == (Path(row["input"]).name in ("cut.png", "text.png"))
         for side in ("input", "output"):
             if not row["error"]:
@@ -67,8 +67,8 @@ def test_the_csv_form_is_that_of_apply(batch, run, album, tmp_path):
     assert {key: row[key] for key in set(one) - changing} == {key: one[key] for key in set(one) - changing}
 
 
-def test_a_manifest_of_other_columns_is_gone_on_with(batch, album, tmp_path):
-    """Rows are put under the columns of this version, and what they say is done stays done."""
+def test_a_manifest_with_other_columns_is_continued(batch, album, tmp_path):
+    """Rows are arranged under the columns of this version, and what they record stays done."""
     out, log = tmp_path / "out", tmp_path / "log.csv"
     batch(album, out, "-k", "box3", "--report", log)
     rows_before = list(csv.DictReader(io.StringIO(log.read_text())))
@@ -85,7 +85,7 @@ def test_a_manifest_of_other_columns_is_gone_on_with(batch, album, tmp_path):
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
 def test_resume_does_what_is_not_done(batch, album, tmp_path, kind):
-    """What is as the manifest says is left; lost outputs, changed inputs and failures are done again."""
+    """Unchanged results are skipped; lost outputs, changed inputs and failures are done again."""
     out, log = tmp_path / "out", tmp_path / f"log.{kind}"
     words = (album, out, "-k", "box3", "-k", "box5", "--report", log)
     batch(*words)
@@ -94,7 +94,7 @@ def test_resume_does_what_is_not_done(batch, album, tmp_path, kind):
     (out / "2.box5.png").unlink()
     (out / "3.box3.png").write_bytes(b"spoilt")
     ran = batch(*words, "--resume")
-    assert "3.box3.png: already exists" in ran.err, "a file with other bytes is nobody's to replace"
+    assert "3.box3.png: already exists" in ran.err, "a file with other bytes is not replaced"
     (out / "3.box3.png").unlink()
     untouched = (out / "0.box3.png").stat().st_mtime_ns
     ran = batch(*words, "--resume")
@@ -118,13 +118,13 @@ def test_a_dry_run_shows_what_resuming_would_do(batch, album, tmp_path):
     (out / "2.box3.png").unlink()
     before = log.read_bytes()
     ran = batch(album, out, "-k", "box3", "--report", log, "--resume", "-n")
-    due = [f"{album}/{name}.png → {out}/{name}.box3.png" for name in ("2", "cut")]
-    assert ran.text.splitlines() == due
+    expected = [f"{album}/{name}.png → {out}/{name}.box3.png" for name in ("2", "cut")]
+    assert ran.text.splitlines() == expected
     assert log.read_bytes() == before
 
 
 def test_a_manifest_that_was_cut_is_resumed(batch, album, tmp_path):
-    """The last line, cut anywhere by a killed run, is done again; junk is no row."""
+    """The result of a last line that was cut anywhere is made again; junk is ignored."""
     out, log = tmp_path / "out", tmp_path / "log.jsonl"
     batch(album, out, "-k", "box3", "--report", log)
     before, text = made(out), log.read_bytes()
@@ -138,7 +138,7 @@ def test_a_manifest_that_was_cut_is_resumed(batch, album, tmp_path):
 
 
 def test_reports_on_standard_output_are_lines_of_json(batch, album, tmp_path):
-    """--report - is what jq reads; a reader that goes away is no error."""
+    """--report - is what jq reads; a reader that goes away is not an error."""
     ran = batch(album, tmp_path / "out", "-k", "box3", "--report", "-", "-q")
     assert len([json.loads(line) for line in ran.text.splitlines()]) == 8, "a first line and seven rows"
     command = f"{PROGRAM} -m convcli batch {album} {tmp_path}/two -k box3 --report - -q | head -c 1"
@@ -185,8 +185,8 @@ def mutated(path: Path, change) -> str:
         lambda text: text[:-3],
     ],
 )
-def test_damaged_rows_are_rows_of_nothing(run, tmp_path, kind, change):
-    """What they were about is done again, and the manifest is whole at the end."""
+def test_damaged_rows_are_ignored(run, tmp_path, kind, change):
+    """What they were about is done again, and the manifest is complete at the end."""
     log, out = tmp_path / f"log.{kind}", tmp_path / "out"
     words = ["batch", SAMPLES / "scene.png", SAMPLES / "color.png", out, "-k", "box3", "--report", log]
     assert run(*words, "-q").code == 0
@@ -207,33 +207,33 @@ def test_damaged_rows_are_rows_of_nothing(run, tmp_path, kind, change):
         ("a.jsonl", "\x89PNG"),
     ],
 )
-def test_what_is_no_manifest_is_left_as_it_is(run, tmp_path, name, content):
-    """--resume goes on with manifests alone; an input, a list or an output is none, with --force too."""
+def test_other_files_are_not_taken_for_manifests(run, tmp_path, name, content):
+    """--resume continues only manifests; an input, a list or an output is refused, with --force too."""
     (tmp_path / name).write_text(content)
     words = ["batch", SAMPLES / "scene.png", tmp_path / "out", "-k", "box3", "--report", tmp_path / name]
     ran = run(*words, "--resume")
     assert (ran.code, "is not the manifest of a batch" in ran.err, ran.err.count("\n")) == (2, True, 1)
     assert (tmp_path / name).read_text() == content and not (tmp_path / "out").exists()
     (tmp_path / name).write_text(f"{SAMPLES / 'scene.png'}\n")
-    for given in (["--from-file", tmp_path / name], [tmp_path / name]):
+    for sources in (["--from-file", tmp_path / name], [tmp_path / name]):
         for how in ("--resume", "--force"):
-            ran = run("batch", *given, tmp_path / "out", "-k", "box3", "--report", tmp_path / name, how)
+            ran = run("batch", *sources, tmp_path / "out", "-k", "box3", "--report", tmp_path / name, how)
             assert (ran.code, "read by this run or one of its outputs" in ran.err) == (
                 2,
                 True,
             )
 
 
-def test_places_that_no_manifest_can_be_at(run, tmp_path):
+def test_folders_and_pipes_are_not_manifests(run, tmp_path):
     """A folder and a pipe are refused at once."""
     (tmp_path / "a.jsonl").mkdir()
     os.mkfifo(tmp_path / "b.jsonl")
     places = {"a.jsonl": "is a folder", "b.jsonl": "is not a regular file", "no/c.csv": "does not exist"}
-    for name, told in places.items():
+    for name, message in places.items():
         for how in ("--resume", "--force"):
             place = tmp_path / name
             ran = run("batch", SAMPLES / "scene.png", tmp_path / "out", "-k", "box3", "--report", place, how)
-            assert (ran.code, told in ran.err) == (2, True), ran.err
+            assert (ran.code, message in ran.err) == (2, True), ran.err
 
 
 @pytest.mark.parametrize("how", ["--resume", "--force"])

@@ -1,4 +1,4 @@
-"""Where results go: trees that are kept, names that meet, and images that are replaced by their results."""
+"""Where results go: trees that are repeated, names that clash, and images that their results replace."""
 
 from __future__ import annotations
 
@@ -97,11 +97,11 @@ def test_names_in_a_list_are_no_patterns(run, tree):
 def test_two_results_of_one_name_cost_one_of_them(run, tree, jobs):
     """The first in the order of the inputs is made, the other fails; so say a dry run and the manifest."""
     words = ["batch", "in/b/x.png", "in/a/x.png", "in/y.png", "out", "-k", "box3"]
-    told = (
+    message = (
         "in/a/x.png: its output out/x.box3.png is also that of in/b/x.png, which comes first; put {dir}/ into"
     )
     ran = run(*words, "-j", jobs, "--report", "log.jsonl")
-    assert (ran.code, told in ran.err, files(tree / "out")) == (1, True, ["x.box3.png", "y.box3.png"])
+    assert (ran.code, message in ran.err, files(tree / "out")) == (1, True, ["x.box3.png", "y.box3.png"])
     log = (tree / "log.jsonl").read_text().splitlines()
     assert [('"error": null' in row or '"error":null' in row) for row in log[1:]] == [True, False, True]
     run("apply", "in/b/x.png", "-k", "box3", "-o", "b.png")
@@ -122,7 +122,7 @@ def test_two_results_of_one_name_cost_one_of_them(run, tree, jobs):
 )
 @pytest.mark.parametrize("command", ["apply", "batch"])
 def test_the_folder_of_an_input_in_a_template(run, tree, command, template, made):
-    """{dir} is the folder as it was named, alone with / after it; trees are not kept twice."""
+    """{dir} is the folder as it was named, and needs a / after it; trees are not repeated twice."""
     words = ["in/a/x.png", "-o", template] if command == "apply" else ["-r", "in/a", template]
     assert run(command, *words, "-k", "box3", "-q").code == 0
     assert made in files(tree)
@@ -171,7 +171,7 @@ def test_an_image_is_replaced_by_its_result(run, tree, words):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["apply", "in/y.png", "-k", "box3", "-o", "link.png"], "only its own single result"),
         (
@@ -190,12 +190,12 @@ def test_an_image_is_replaced_by_its_result(run, tree, words):
         (["batch", "link.png", "{dir}/{stem}.png", "-k", "box3"], "is a symbolic link"),
     ],
 )
-def test_no_image_is_replaced_otherwise(run, tree, words, told):
+def test_no_image_is_replaced_otherwise(run, tree, words, message):
     """Not through another name, nor by what is not its single filtered result, nor where runs are resumed."""
     (tree / "link.png").symlink_to("in/y.png")
     before = {name: (tree / name).read_bytes() for name in PATHS}
     ran = run(*words, "-q", "--force")
-    assert told in ran.err
+    assert message in ran.err
     assert {name: (tree / name).read_bytes() for name in PATHS} == before
     assert (tree / "link.png").is_symlink()
 
@@ -277,7 +277,7 @@ def test_a_result_in_place_is_recorded(run, tree):
     ],
 )
 def test_kernels_and_lists_are_never_replaced(run, tree, words):
-    """Whatever a run reads is kept, also from --force, a report and a manifest."""
+    """Nothing that a run reads is overwritten: not with --force, nor by a report or a manifest."""
     np.save("k.npy", np.ones((3, 3)))
     os.link("k.npy", "hard.npy")
     (tree / "k.yaml.csv").write_text("1 2 1\n")

@@ -87,7 +87,7 @@ def test_a_repetition_is_another_task(start):
 
 
 def test_idle_workers_end_for_a_large_task(start):
-    """Before an image that has to be alone, what the others hold is given back, and no task is lost."""
+    """Before an image that has to be alone, idle workers free their memory, and no task is lost."""
     with start(3, doubled, lambda task: task, 0) as pool:
         assert len(outcomes(pool, [1, 2, 3, 4])) == 4
         pool.shrink()
@@ -96,7 +96,7 @@ def test_idle_workers_end_for_a_large_task(start):
 
 
 def test_a_pool_that_is_left_by_an_error_waits_for_nobody(start):
-    """What is computed is given up, within a second or two."""
+    """Running tasks are abandoned within a second or two."""
 
     def work(task: int) -> Callable[[], int]:
         time.sleep(60)

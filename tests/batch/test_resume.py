@@ -1,4 +1,4 @@
-"""Resuming a batch: what is made again and what is not, whatever changed; and forged manifests."""
+"""Resuming a batch: what is made again and what is not, whatever has changed; and forged manifests."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def log(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def resume(run: Run, log: str) -> Callable[..., str]:
-    """Run a batch with ``--resume``; what it says."""
+    """Run a batch with ``--resume``; what it prints."""
 
     def resumed(*words: object, code: int = 0) -> str:
         ran = run("batch", *words, "--report", log, "--resume", "-j", 1)
@@ -100,16 +100,16 @@ CHANGES: list[tuple[tuple[str, ...], tuple[str, ...], str, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("before", "after", "told", "rows"), CHANGES)
-def test_what_differs_is_made_again_and_nothing_else(place, resume, log, before, after, told, rows):
+@pytest.mark.parametrize(("before", "after", "message", "rows"), CHANGES)
+def test_what_differs_is_made_again_and_nothing_else(place, resume, log, before, after, message, rows):
     """Destination, template, kernels, options and format; the rows of the earlier run stay."""
     resume(*before)
     untouched = times("out") if Path("out").exists() else {}
-    told_before = outcomes(log)
-    assert told in resume(*after)
-    assert len(outcomes(log)) == rows and set(told_before) <= set(outcomes(log))
+    rows_before = outcomes(log)
+    assert message in resume(*after)
+    assert len(outcomes(log)) == rows and set(rows_before) <= set(outcomes(log))
     changed = [name for name, at in untouched.items() if times("out")[name] != at]
-    assert bool(changed) == (rows == len(told_before) and "0 done" not in told)
+    assert bool(changed) == (rows == len(rows_before) and "0 done" not in message)
     assert "0 done" in resume(*after), "then there is nothing left to do"
     if not changed:
         assert "0 done" in resume(*before)
@@ -120,9 +120,9 @@ def test_the_result_is_that_of_a_run_from_scratch(place, resume, run, log):
     resume("in", "out/", "-k", "box3", "-k", "sharpen")
     Path("in/1.png").write_bytes(pixels(9))
     Path("in/2.png").write_bytes(pixels(2))
-    said = resume("in", "out/", "-k", "sharpen", "-k", "box3", "--bias", 4, "--linear")
-    assert "4 results to redo (settings differ: 4)" in said
-    assert "3 done, 0 skipped" in said
+    printed = resume("in", "out/", "-k", "sharpen", "-k", "box3", "--bias", 4, "--linear")
+    assert "4 results to redo (settings differ: 4)" in printed
+    assert "3 done, 0 skipped" in printed
     run("batch", "in", "new/", "-k", "sharpen", "-k", "box3", "--bias", 4, "--linear", "--report", f"2{log}")
     for path in Path("new").iterdir():
         assert path.read_bytes() == Path("out", path.name).read_bytes()
@@ -135,9 +135,9 @@ def test_an_upgrade_makes_again_what_may_be_other_bytes(place, resume, log, monk
     monkeypatch.setattr(manifests, "__version__", "99.0")
     assert "0 done, 2 skipped" in resume("in", "out/", "-k", "box3")
     monkeypatch.setattr(fingerprints, "REVISION", fingerprints.REVISION + 1)
-    said = resume("in", "out/", "-k", "box3")
-    assert "2 results to redo (made by a version of convcli whose results may differ: 2)" in said
-    assert "2 done, 0 skipped" in said and len(outcomes(log)) == 2
+    printed = resume("in", "out/", "-k", "box3")
+    assert "2 results to redo (made by a version of convcli whose results may differ: 2)" in printed
+    assert "2 done, 0 skipped" in printed and len(outcomes(log)) == 2
 
 
 def test_results_that_decide_over_the_revision(place, run):
@@ -145,23 +145,23 @@ def test_results_that_decide_over_the_revision(place, run):
     rows, columns = np.mgrid[:90, :80]
     drawn = np.stack([rows * columns * step // 7 % 256 for step in (1, 3, 5)], axis=-1).astype(np.uint8)
     Path("drawn.png").write_bytes(imagecodecs.png_encode(drawn))
-    found = b""
+    data = b""
     for kernel in ("box3", "sharpen", "sobel-x", "gaussian5", "prewitt-y"):
         for options in ((), ("--stride", "2", "--padding", "1"), ("--map", "stretch")):
             words = ["drawn.png", "-k", kernel, *options, "-o", "a.png", "-f", "-q"]
             assert run("apply", *words).code == 0
-            found += decoded(Path("a.png")).tobytes()
-    total = hashlib.sha256(found).hexdigest()[:16]
+            data += decoded(Path("a.png")).tobytes()
+    total = hashlib.sha256(data).hexdigest()[:16]
     assert (fingerprints.REVISION, total) == (3, "daeedfd15f23e3da")  # exact on every machine
 
 
 def test_only_what_an_earlier_run_wrote_is_replaced(place, resume, log):
-    """A result that somebody changed, and a file that no row is about, stay as they are."""
+    """A result that has been changed since, and a file without a row, are left alone."""
     resume("in", "out/", "-k", "box3")
     Path("out/0.box3.png").write_bytes(b"precious")
     Path("out/1.sharpen.png").write_bytes(b"mine")
-    said = resume("in", "out/", "-k", "box3", "-k", "sharpen", "--bias", "1", code=1)
-    assert said.count("already exists") == 2
+    printed = resume("in", "out/", "-k", "box3", "-k", "sharpen", "--bias", "1", code=1)
+    assert printed.count("already exists") == 2
     assert Path("out/0.box3.png").read_bytes() == b"precious"
     assert Path("out/1.sharpen.png").read_bytes() == b"mine"
     resume("in", "out/", "-k", "box3", "-k", "sharpen", "--bias", "1", "--force")
@@ -172,8 +172,8 @@ def test_a_run_that_was_killed_does_not_forget_whose_files_are_there(place, resu
     """Until a result is made again its row stays, so that a later run may still replace the file."""
     resume("in", "out/", "-k", "box3")
     Path("in/0.png").write_bytes(b"no image")
-    said = resume("in", "out/", "-k", "box3", "--bias", "1", code=1)
-    assert "1 done, 0 skipped, 1 failed" in said
+    printed = resume("in", "out/", "-k", "box3", "--bias", "1", code=1)
+    assert "1 done, 0 skipped, 1 failed" in printed
     assert sorted(outcomes(log)) == [
         ("in/0.png", ""),
         ("in/0.png", "out/0.box3.png"),
@@ -202,14 +202,14 @@ def test_a_result_that_changes_its_format_is_found_again(place, resume):
     """Of an input that now holds what its own format cannot, the rows that were made last count."""
     for kind, bits in ((np.uint8, 8), (np.uint16, 12)):
         Path("in/v.jpg").write_bytes(imagecodecs.jpeg8_encode(np.ones((9, 8), kind), bitspersample=bits))
-        for told in ("1 done, 0 skipped", "0 done, 1 skipped"):
-            assert told in resume("in/v.jpg", "out/", "-k", "box3")
+        for message in ("1 done, 0 skipped", "0 done, 1 skipped"):
+            assert message in resume("in/v.jpg", "out/", "-k", "box3")
     assert sorted(times("out")) == ["v.box3.jpg", "v.box3.png"]
 
 
 @pytest.mark.parametrize("kernels", [("box3",), ("kirsch",)])
 def test_frames_in_files_of_their_own(place, resume, kernels):
-    """Each has rows of its own, and one that is lost is found."""
+    """Each frame has rows of its own, and a lost one is made again."""
     frames = np.random.default_rng(1).integers(0, 256, (4, 9, 8, 1), np.uint8)
     np.save("in/v.npy", frames)
     words = ("in/v.npy", "out/{stem}-{frame:02}-{kernel}.{index}.tif", "-k", *kernels, "--frames", "-3:")
@@ -230,8 +230,8 @@ def test_times_that_were_put_back_hide_no_change(place, resume):
         with Path(name).open("r+b") as file:
             file.write(data)
         os.utime(name, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    said = resume("in", "out/", "-k", "box3", "-n")
-    assert "input changed: 1, output missing or changed: 1" in said
+    printed = resume("in", "out/", "-k", "box3", "-n")
+    assert "input changed: 1, output missing or changed: 1" in printed
 
 
 def test_an_input_that_changes_while_it_is_read(tmp_path):
@@ -304,23 +304,23 @@ def forged(log: str, change: Callable[[dict[str, Any]], None]) -> None:
     "name", ["pipe", "/dev/zero", "/dev/tty", "/proc/kmsg", "\0", "a\0b", "\ud800", "in", "x" * 9999, ""]
 )
 def test_names_in_forged_rows_are_not_opened(place, resume, log, name, side):
-    """Pipes, devices, foreign files and names that no file has: the result is made again, at once."""
+    """Pipes, devices, other files and names that no file can have: the result is made again at once."""
     resume("in", "out/", "-k", "box3")
     os.mkfifo("pipe")
     forged(log, lambda row: row[side].update(name=name))
-    said = resume("in", "out/", "-k", "box3")
-    assert "1 done, 1 skipped, 0 failed" in said
+    printed = resume("in", "out/", "-k", "box3")
+    assert "1 done, 1 skipped, 0 failed" in printed
     assert "0 done, 2 skipped" in resume("in", "out/", "-k", "box3")
 
 
 @pytest.mark.parametrize("which", ["in/0.png", "out/0.box3.png"])
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(place, resume, which):
-    """The row is about this run's file, which somebody replaced."""
+    """It took the place of a file that a row is about."""
     resume("in", "out/", "-k", "box3")
     Path(which).unlink()
     os.mkfifo(which)
-    said = resume("in", "out/", "-k", "box3", code=1)
-    assert "0 done, 1 skipped, 1 failed" in said
+    printed = resume("in", "out/", "-k", "box3", code=1)
+    assert "0 done, 1 skipped, 1 failed" in printed
 
 
 @pytest.mark.parametrize(
@@ -418,12 +418,12 @@ def test_a_row_over_its_first_line_is_the_report_of_apply(place, run):
     assert len(rows) == len(whole) == 40
     for row, report in zip(rows, whole, strict=True):
         shared = head["manifest"]["settings"][row.pop("batch")["settings"]]
-        found = {"schema": 1, **shared, **row, "kernel": {**shared["kernel"], **row["kernel"]}}
-        del found["options"]
+        merged = {"schema": 1, **shared, **row, "kernel": {**shared["kernel"], **row["kernel"]}}
+        del merged["options"]
         for volatile in ("seconds", "plan"):
-            del found[volatile], report[volatile]
+            del merged[volatile], report[volatile]
         report["output"]["name"] = report["output"]["name"].replace("one/", "out/")
-        assert found == report
+        assert merged == report
     assert max(map(len, Path("log.jsonl").read_text().splitlines()[1:])) < 3000
 
 
@@ -460,7 +460,7 @@ def test_cells_are_not_json(place, run):
     assert '"' not in Path("log.csv").read_text()
 
 
-def said(
+def recorded(
     place: int, output: str = "o", part: int = 0, parts: int = 1, size: int = 1, name: str = "i"
 ) -> RecordedRow:
     state = FileState(size, 0, 0, "")
@@ -468,19 +468,26 @@ def said(
 
 
 @pytest.mark.parametrize(
-    ("rows", "kept"),
+    ("rows", "offsets"),
     [
-        ([said(0), said(1)], [1]),
-        ([said(0, part=0, parts=2), said(1, part=1, parts=2)], [0, 1]),
-        ([said(0, part=0, parts=2), said(1, part=1, parts=2), said(2, part=0, parts=2, size=2)], [2]),
-        ([said(0, part=1, parts=2), said(1)], [1]),
-        ([said(0, "o"), said(1, "p"), said(2, "./o")], [1, 2]),
-        ([said(0, name="x"), said(1, name="y")], [1]),
-        ([RecordedRow(0, "i"), said(1)], [1]),
-        ([said(0), RecordedRow(1, "i")], [0, 1]),
+        ([recorded(0), recorded(1)], [1]),
+        ([recorded(0, part=0, parts=2), recorded(1, part=1, parts=2)], [0, 1]),
+        (
+            [
+                recorded(0, part=0, parts=2),
+                recorded(1, part=1, parts=2),
+                recorded(2, part=0, parts=2, size=2),
+            ],
+            [2],
+        ),
+        ([recorded(0, part=1, parts=2), recorded(1)], [1]),
+        ([recorded(0, "o"), recorded(1, "p"), recorded(2, "./o")], [1, 2]),
+        ([recorded(0, name="x"), recorded(1, name="y")], [1]),
+        ([RecordedRow(0, "i"), recorded(1)], [1]),
+        ([recorded(0), RecordedRow(1, "i")], [0, 1]),
         ([RecordedRow(0, "i"), RecordedRow(1, "i"), RecordedRow(2, "j")], [1, 2]),
     ],
 )
-def test_the_last_rows_about_a_file_count(rows, kept):
+def test_the_last_rows_about_a_file_count(rows, offsets):
     """One output has the rows of one result; a failure lasts until the input is in a later row."""
-    assert [row.offset for row in EarlierRuns(rows).rows] == kept
+    assert [row.offset for row in EarlierRuns(rows).rows] == offsets

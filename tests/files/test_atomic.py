@@ -34,7 +34,7 @@ def system(request, monkeypatch, tmp_path):
 
 
 def test_a_file_has_no_name_until_it_is_whole(system, tmp_path):
-    """Nothing to be seen before, nothing but the file afterwards, nothing where it is given up."""
+    """Nothing is visible before, only the file afterwards, and nothing if it is abandoned."""
     target = tmp_path / "a.bin"
     with AtomicFile(target, force=False) as draft:
         draft.file.write(b"abc")
@@ -106,7 +106,7 @@ def left_behind(folder: Path, number: int) -> Path:
 
 
 def test_a_killed_run_leaves_what_the_next_one_removes(monkeypatch, tmp_path):
-    """The hidden file of a draft that nobody closes is found by its own name."""
+    """The hidden file that a killed process leaves is recognized by its name."""
     monkeypatch.delattr(os, "O_TMPFILE")
     code = "import os, sys; del os.O_TMPFILE; from pathlib import Path; "
     code += "from convcli.files.atomic import AtomicFile; "
