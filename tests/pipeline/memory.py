@@ -1,4 +1,4 @@
-"""What convcli takes for one file after the other, each in a process of its own: see `test_memory`."""
+"""Measures the memory of convcli for several files, each in its own process; run by `test_memory`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def film(frames: int, channels: int) -> np.ndarray:
 
 
 def write(path: Path, name: str, frames: int) -> None:
-    """A file of RGB, or of gray where the format has no more."""
+    """Write a file of RGB, or of gray for GIF."""
     pixels = film(frames, 1 if name == "gif" else 3)
     if name == "avif" and frames > 1:
         first, *others = map(Image.fromarray, pixels)
@@ -43,50 +43,50 @@ def write(path: Path, name: str, frames: int) -> None:
         return
     timing = Timing.steady(frames) if frames > 1 else None
     layout = Layout(ROWS, COLUMNS, pixels.shape[3], pixels.dtype, frames)
-    maker = format_named(name).encoder(layout, Metadata(timing=timing, coding=QUICK))
+    encoder = format_named(name).encoder(layout, Metadata(timing=timing, coding=QUICK))
     pieces = []
     for frame, image in enumerate(pixels):
-        room = maker.destination(frame, 0, ROWS)
-        if room is not None:
-            room[...] = image
-        pieces.append(maker.strip(0, image))
+        destination = encoder.destination(frame, 0, ROWS)
+        if destination is not None:
+            destination[...] = image
+        pieces.append(encoder.strip(0, image))
     file = io.BytesIO()
-    maker.write(file, pieces)
+    encoder.write(file, pieces)
     path.write_bytes(file.getvalue())
 
 
 def status(key: str) -> int:
-    """Bytes, as the system tells."""
+    """A value of /proc/self/status, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
 
 def measure(path: Path, case: tuple[str, str, int]) -> None:
-    """Print the case with the megabytes that were estimated and taken, beside the program itself."""
+    """Print the case with its estimated and measured megabytes, without those of the program itself."""
     settings = settings_for(path, case[1])
     with Input.open(str(path)) as opened:
         ((_, [task]),) = job.planned_results(str(path), opened, [settings])
-        planned = task.memory - PROCESS
-    Path("/proc/self/clear_refs").write_text("5")  # the most is that from now on
-    before = status("VmRSS")
+        estimated = task.memory - PROCESS
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+    start = status("VmRSS")
     job.apply(str(path), settings)
-    print(json.dumps([case, planned / 1e6, (status("VmHWM") - before) / 1e6]))
+    print(json.dumps([case, estimated / 1e6, (status("VmHWM") - start) / 1e6]))
 
 
 def settings_for(path: Path, name: str) -> Settings:
-    """A blur of that file in another format."""
+    """Settings that blur a file into another format."""
     output = OutputSpec(str(path.with_name(f"out.{name}")))
     return Settings(load_kernel("box3"), threads=2, output=output, force=True)
 
 
-def apart(call, *given) -> None:
-    """Do it in a process of its own."""
+def in_a_process(function, *arguments) -> None:
+    """Call a function in a forked process."""
     sys.stdout.flush()
     child = os.fork()
     if not child:
         code = 1
         try:
-            call(*given)
+            function(*arguments)
             code = 0
         finally:
             sys.stdout.flush()
@@ -97,18 +97,18 @@ def apart(call, *given) -> None:
 
 
 def main() -> None:
-    """Print what was measured, one case a line."""
+    """Print the measurements, one case per line."""
     folder, cases = Path(sys.argv[1]), json.loads(sys.argv[2])
     opening._CACHED_BYTES = 0  # as if frames were large
     first = folder / "first.png"
     write(first, "png", 1)
-    job.apply(str(first), settings_for(first, "png"))  # so that what is imported counts as the program
+    job.apply(str(first), settings_for(first, "png"))  # so that imports count as the program
     for case in cases:
         name, _, frames = case
         path = folder / f"{name}-{frames}.{name}"
         if not path.exists():
-            apart(write, path, name, frames)
-        apart(measure, path, case)
+            in_a_process(write, path, name, frames)
+        in_a_process(measure, path, case)
 
 
 if __name__ == "__main__":

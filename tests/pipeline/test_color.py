@@ -30,7 +30,7 @@ from tests.reference import correlate, rounded
 
 
 def filtered(pixels: np.ndarray, kernel: convcli.Kernel, **settings: object) -> np.ndarray:
-    """The picture that ``apply`` makes of (rows, columns, channels) pixels."""
+    """The image that ``apply`` makes of (rows, columns, channels) pixels."""
     data = tiff(pixels)
     ((task,),) = prepare("x.tif", open_input(Input(data=data), 10**9), Settings(kernel, **settings))
     layout: Layout = task.layout
@@ -60,7 +60,7 @@ def tiff(pixels: np.ndarray) -> bytes:
 @pytest.mark.parametrize("name", ["box3", "gaussian5", "sharpen"])
 @given(seed=st.integers(0, 2**32))
 def test_colors_count_by_how_much_is_seen(dtype, name, seed):
-    """Σ w·c·a / Σ w·a for colors and Σ w·a for alpha, exact and rounded once, against the plain loop."""
+    """Σ w·c·a / Σ w·a for colors and Σ w·a for alpha, rounded once, compared with a plain loop."""
     rng = np.random.default_rng(seed)
     most = np.iinfo(dtype).max
     pixels = rng.integers(0, most, (5, 6, 4), dtype, endpoint=True)
@@ -104,14 +104,14 @@ def test_no_hidden_color_leaks(run, tmp_path):
     [("zero", (200, 100, 50, 113)), ("0", (200, 100, 50, 113)), ("40", (111, 67, 44, 255))],
 )
 def test_what_lies_outside_is_nothing_or_opaque(fill, corner):
-    """Zeros outside are transparent, another number is a color that is seen."""
+    """A fill of 0 is transparent, any other number is an opaque color."""
     pixels = np.full((4, 4, 4), (200, 100, 50, 255), np.uint8)
     got = filtered(pixels, convcli.load_kernel("box3"), padding=Padding.parse(f"same:{fill}"))
     assert tuple(got[0, 0]) == corner
 
 
 def test_alpha_can_be_kept_or_dropped(run, tmp_path):
-    """--alpha says so, and the report too; bias does not touch alpha."""
+    """--alpha decides and the report confirms; a bias does not change alpha."""
     source, out = SAMPLES / "transparent.png", tmp_path / "out.png"
     original = decoded(source)
     for word in ("keep", "drop"):
@@ -134,7 +134,7 @@ def test_alpha_can_be_kept_or_dropped(run, tmp_path):
     ],
 )
 def test_alpha_that_cannot_be_filtered(run, options, words):
-    """The reason is named, and what is allowed."""
+    """The message has the reason and the alternatives."""
     result = run(
         "apply",
         SAMPLES / "transparent.png",
@@ -152,7 +152,7 @@ def test_alpha_that_cannot_be_filtered(run, options, words):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_linear_light(dtype):
-    """Against the curve's formula in float64; every value survives the way there and back."""
+    """Compared with the curve's formula in float64; every value survives decoding and encoding."""
     most = np.iinfo(dtype).max
     ramp = np.arange(0, most + 1, dtype=dtype).reshape(256, -1, 1)
     assert np.array_equal(filtered(ramp, convcli.load_kernel("identity"), linear=True), ramp)
@@ -174,7 +174,7 @@ def test_the_curve_is_that_of_the_standard():
 @pytest.mark.parametrize("depth", ["8", "16", "float"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_depth_converts_on_purpose(dtype, depth):
-    """White stays white: exact fractions of it, rounded once; floats have it at 1."""
+    """White stays white: fractions of it are rounded once, and floats have it at 1."""
     white = 1 if dtype == np.float32 else np.iinfo(dtype).max
     pixels = np.linspace(0, white, 240).astype(dtype).reshape(10, 24, 1)
     got = filtered(pixels, convcli.load_kernel("identity"), depth=depth)
@@ -197,7 +197,7 @@ def test_depth_takes_alpha_along():
 
 @pytest.mark.parametrize("dtype", [np.int16, np.uint32, np.int32, np.float16, np.float64])
 def test_light_of_every_type(dtype):
-    """Wide integers need no table, and halves lose nothing on the way."""
+    """Wide integers are decoded without a table, and half floats lose nothing."""
     most = 1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
     pixels = (np.linspace(0, 1, 240) * most).astype(dtype).reshape(10, 24, 1)
     got = filtered(pixels, convcli.load_kernel("box3"), linear=True, depth="float")
@@ -207,7 +207,7 @@ def test_light_of_every_type(dtype):
 
 
 def test_alpha_outside_is_the_fill_that_was_asked_for():
-    """Also where colors are light: the number is one of the picture's."""
+    """A constant fill is in the image's units, also in linear light."""
     pixels = np.full((3, 3, 4), 200, np.uint8)
     settings = {"padding": Padding.parse("3:208"), "linear": True, "alpha": "keep"}
     assert filtered(pixels, convcli.load_kernel("sobel-x"), **settings)[0, 0, 3] == 208
@@ -215,14 +215,14 @@ def test_alpha_outside_is_the_fill_that_was_asked_for():
 
 @pytest.mark.parametrize(("mapping", "pixel"), [("signed", 128), ("stretch", 0)])
 def test_a_flat_picture_has_no_edges_in_light(mapping, pixel):
-    """What floats round is not stretched to black and white."""
+    """Rounding errors of floats are not stretched to black and white."""
     flat = np.full((40, 40, 1), 100, np.uint8)
     settings = {"linear": True, "mapping": Mapping.parse(mapping)}
     assert (filtered(flat, convcli.load_kernel("laplacian8"), **settings) == pixel).all()
 
 
 def test_what_is_not_seen_has_no_range():
-    """A range is that of visible colors: hidden ones are neither black nor amplified."""
+    """The range is that of visible colors; hidden ones are neither counted nor amplified."""
     pixels = np.full((20, 30, 4), 200, np.uint8)
     pixels[..., :3] = np.linspace(150, 250, 30).astype(np.uint8)[:, None]
     pixels[:, 15:, 3] = 0

@@ -1,4 +1,4 @@
-"""Color maps: the tables, maps in their colors, and what they have no place in."""
+"""Color maps: their tables, colored feature maps, and options that cannot be combined with them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SCENE, COLOR = SAMPLES / "scene.png", SAMPLES / "color.png"
 
 @pytest.mark.parametrize("name", COLORMAPS)
 def test_a_table_is_256_colors(name):
-    """Of 8 bits each, and nobody changes them."""
+    """8 bits each, and read-only."""
     colors = color_table(name)
     assert (colors.shape, colors.dtype, colors.flags.writeable) == ((256, 3), np.uint8, False)
 
 
 def test_viridis_is_the_published_one():
-    """Its ends and its middle as published, and brightness (CIE 1931 luminance) that rises."""
+    """Its ends and its middle are the published ones, and luminance (CIE 1931) rises."""
     colors = color_table("viridis")
     assert ["".join(f"{c:02x}" for c in colors[at]) for at in (0, 128, 255)] == [
         "440154",
@@ -39,7 +39,7 @@ def test_viridis_is_the_published_one():
 
 
 def test_diverging_has_its_middle_at_zero():
-    """The pixel of zero is neutral, its sides are blue and red, and as far from the middle on both."""
+    """The pixel of zero is neutral, below it is blue and above it red, with the published ends."""
     colors = color_table("diverging").astype(int)
     assert colors[DIVERGING_MIDDLE].tolist() == [247, 247, 247]
     assert (colors[1:DIVERGING_MIDDLE, 2] > colors[1:DIVERGING_MIDDLE, 0]).all()
@@ -53,7 +53,7 @@ def test_diverging_has_its_middle_at_zero():
 @pytest.mark.parametrize("colormap", ["viridis", "diverging"])
 @pytest.mark.parametrize("kernel", ["sobel-x", "laplacian4"])
 def test_colors_are_those_of_the_gray_map(run, tmp_path, colormap, kernel):
-    """A map in colors is the table at each pixel of the map in gray, and the report says so."""
+    """A colored map is the gray map looked up in the table, and the report names the color map."""
     gray, colored = tmp_path / "gray.png", tmp_path / "colored.png"
     options = ("apply", SCENE, "-k", kernel, "--stride", "2,3")
     assert run(*options, "-o", gray).code == 0
@@ -64,7 +64,7 @@ def test_colors_are_those_of_the_gray_map(run, tmp_path, colormap, kernel):
 
 
 def test_zero_is_neutral_in_a_file(run, tmp_path):
-    """Where nothing changes, a derivative in diverging colors is the middle color, whatever the type."""
+    """A derivative of 0 has the middle color of diverging, whatever the number type."""
     for kind in (np.uint8, np.uint16, np.float32):
         flat = np.full((9, 9), 0.5 if kind is np.float32 else 77, kind)
         flat[:, 6:] = 0.75 if kind is np.float32 else 99
@@ -78,7 +78,7 @@ def test_zero_is_neutral_in_a_file(run, tmp_path):
 
 
 def test_color_pictures_show_their_brightness(run, tmp_path):
-    """--channels gray is the default then, and alpha is kept."""
+    """--channels gray is the default for color images, and alpha is kept."""
     out, gray = tmp_path / "out.png", tmp_path / "gray.png"
     assert "channels gray" in run("apply", COLOR, "-k", "box3", "--colormap", "viridis", "-o", out).text
     assert run("apply", COLOR, "-k", "box3", "--channels", "gray", "-o", gray).code == 0
@@ -109,7 +109,7 @@ def test_color_pictures_show_their_brightness(run, tmp_path):
     ],
 )
 def test_mistakes(run, tmp_path, options, words):
-    """One line that says what has no place."""
+    """One line that names the options that cannot be combined."""
     ran = run("apply", COLOR, "-k", "sobel-x", *options, "-o", f"{tmp_path}/")
     assert (ran.code, words in ran.err) == (2, True), ran.err
     assert len(ran.err.splitlines()) == 1
@@ -119,7 +119,7 @@ def test_mistakes(run, tmp_path, options, words):
     ("text", "low", "high"), [("signed:800", -800, 800), ("stretch:-3,17", -3, 17), ("clip", 0, 255)]
 )
 def test_a_bar_is_what_values_become(text, low, high):
-    """Every value of a bar has the pixel of the mapping, and its numbers stand where it is."""
+    """Every value of a bar has the pixel of the mapping, and its numbers are at their values."""
     bar = ColorBar(Mapping.parse(text), 255, "viridis")
     values = np.linspace(low, high, 777)
     mapping = bar.mapping
@@ -136,7 +136,7 @@ def test_a_bar_is_what_values_become(text, low, high):
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-800, 800), (0.001, 0.0042), (5, 5), (-3e9, 1e9)])
 def test_round_numbers(low, high):
-    """At most so many, within the range, in even steps."""
+    """At most the requested count, within the range, in even steps."""
     found = round_numbers(low, high, 7)
     assert len(found) <= 8
     assert all(low <= value <= high for value in found)
@@ -150,7 +150,7 @@ def test_round_numbers(low, high):
 )
 @pytest.mark.parametrize("length", [0, 60, 150, 200, 400, 1000])
 def test_numbers_at_a_bar_are_regular_and_apart(low, high, length):
-    """Both ends, and between them multiples of one step, those of 0 on both sides; none touches another."""
+    """Both ends, and multiples of one step between them; none touches another."""
     bar = ColorBar(Mapping("stretch", Fraction(low), Fraction(high)), 255, "gray")
     length = max(length, min_length(bar))
     first, *inner, last = bar.numbers(length, text_width)
@@ -172,12 +172,12 @@ def test_numbers_at_a_bar_are_regular_and_apart(low, high, length):
     ],
 )  # fmt: skip
 def test_numbers_are_short(value, text):
-    """Digits in full up to seven of them, exponents only beyond."""
+    """Up to seven digits are written out, then exponents."""
     assert axis_text(value) == text
 
 
 def test_a_flat_map_has_a_bar_of_one_value(run, tmp_path):
-    """No range, one number, and no division by zero."""
+    """One number, and no division by zero."""
     (tmp_path / "x.png").write_bytes(imagecodecs.png_encode(np.full((8, 8), 9, np.uint8)))
     for what in ("--sheet", "--figure"):
         ran = run("apply", tmp_path / "x.png", "-k", "laplacian4", what, "-o", tmp_path / f"{what}.png")

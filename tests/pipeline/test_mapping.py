@@ -1,4 +1,4 @@
-"""Mappings: which one suits a kernel, and that black, gray and white are where they are said to be."""
+"""Mappings: which one suits a kernel, and which values become black, gray and white."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ BYTE, WORD = np.dtype(np.uint8), np.dtype(np.uint16)
     ],
 )
 def test_auto_looks_at_the_kernel(kernel, kind):
-    """Weights that sum to 1 clip, to 0 signed; anything else, magnitudes included, stretches."""
+    """Weights that sum to 1 clip, those that sum to 0 are signed, anything else stretches."""
     assert Mapping().resolved(Filter.of(convcli.load_kernel(kernel)), False).kind == kind
 
 
 def test_auto_with_a_bias_or_floats():
-    """A bias moves zero itself, so nothing is centerd again; float pictures stay floats."""
+    """A bias moves zero itself, so zero is not centered again; float images stay floats."""
     kernel = convcli.load_kernel("sobel-x")
     assert Mapping().resolved(Filter.of(kernel.biased(Fraction(128))), False).kind == "clip"
     assert Mapping().resolved(Filter.of(kernel), True).kind == "raw"
@@ -62,17 +62,17 @@ def pixels(mapping: Mapping, values: list[int], target: np.dtype) -> list[int]:
     ],
 )
 def test_where_black_and_white_are(text, values, expected):
-    """Eight bits: zero at mid-gray, the ends at the ends, saturated beyond."""
+    """8 bits: zero is mid-gray, the limits are black and white, and beyond them values saturate."""
     assert pixels(Mapping.parse(text), values, BYTE) == expected
 
 
 def test_sixteen_bits_have_their_own_middle():
-    """Zero at 32,768 and the limit at 65,535."""
+    """16 bits: zero is 32,768 and the limit 65,535."""
     assert pixels(Mapping.parse("signed:100"), [-100, 0, 100], WORD) == [1, 32768, 65535]
 
 
 def test_a_flat_feature_map_divides_by_nothing():
-    """No range at all: stretch gives black, signed mid-gray."""
+    """Without a range, stretch gives black and signed mid-gray."""
     flat = Mapping("stretch").with_range(Fraction(7), Fraction(7))
     assert pixels(flat, [7, 7], BYTE) == [0, 0]
     assert pixels(Mapping("signed").with_range(Fraction(0), Fraction(0)), [0], BYTE) == [128]
@@ -95,7 +95,7 @@ def test_a_flat_feature_map_divides_by_nothing():
     ],
 )
 def test_mapping_mistakes(text, words):
-    """One line with what is allowed."""
+    """One line with the allowed values."""
     with pytest.raises(ArgumentError, match=words):
         Mapping.parse(text)
 
@@ -104,6 +104,6 @@ def test_mapping_mistakes(text, words):
     "text", ["auto", "signed:20", "stretch:-1,5/2", "raw", "signed:99%", "stretch:1%,99%", "stretch:0,90%"]
 )
 def test_mappings_print_as_they_are_typed(text):
-    """What the report says can be typed again."""
+    """The text in a report is a valid --map."""
     assert str(Mapping.parse(text)) == text
     assert Mapping.parse(str(Mapping.parse(text))) == Mapping.parse(text)

@@ -1,4 +1,4 @@
-"""Memory is estimated before it is taken: each format's estimate is held to what a process takes."""
+"""Memory estimates of each format, compared with what a process takes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VIDEO = [("mkv", "npy", 4), ("mp4", "npy", 4), ("npy", "mkv", 4), ("npy", "mp4",
 
 
 def check(cases: list[tuple[str, str, int]], folder: Path) -> None:
-    """Nothing takes much more than its estimate, or very much less."""
+    """No case takes much more than its estimate, or a small part of it."""
     words = [sys.executable, SCRIPT, folder, json.dumps(cases)]
     lines = subprocess.check_output(list(map(str, words)), text=True, cwd=SCRIPT.parents[2])
     found = [json.loads(line) for line in lines.splitlines()]
@@ -33,12 +33,12 @@ def check(cases: list[tuple[str, str, int]], folder: Path) -> None:
 
 @pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells the most memory that was taken")
 def test_images_take_the_memory_that_was_estimated(tmp_path):
-    """Formats that are read, and written, one image or several frames."""
+    """Formats that are read or written, with one image or several frames."""
     check(CASES, tmp_path)
 
 
 @pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells the most memory that was taken")
 def test_video_takes_the_memory_that_was_estimated(tmp_path):
-    """Codecs keep references, and look ahead."""
+    """Codecs keep reference frames and look ahead."""
     pytest.importorskip("av")
     check(VIDEO, tmp_path)

@@ -1,4 +1,4 @@
-"""Percentiles that are counted in passes are those of the sorted values."""
+"""Percentiles that are counted in passes equal those of the sorted values."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def test_every_type_and_cut(dtype, pieces):
 
 
 def test_what_is_not_finite_does_not_count():
-    """NaN and infinities are left out, signed zeros are values."""
+    """NaN and infinities do not count; signed zeros do."""
     values = np.array([np.nan, np.inf, -np.inf, 3.0, -0.0, -2.5, 1.0], "f4")
     assert searched(values, 2) == sorted_ranks(values)
 
 
 def test_few_and_equal_values():
-    """One value, and values that are all the same."""
+    """A single value, and values that are all the same."""
     assert searched(np.array([-7], "i4"), 1) == [-7] * len(PERCENTS)
     assert searched(np.full(1000, 2.5, "f8"), 3) == [2.5] * len(PERCENTS)

@@ -45,7 +45,7 @@ def reports(run: Any, tmp_path: Any, arguments: tuple[str, ...]) -> list[dict[st
 
 @pytest.mark.parametrize("arguments", [*(("apply", *words) for words in APPLY), *OTHERS], ids=" ".join)
 def test_reports_keep_to_the_schema(run, tmp_path, arguments):
-    """Real reports are valid, and every key that they have is described."""
+    """Real reports are valid, and all their keys are described."""
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     for report in reports(run, tmp_path, arguments):
         kind = arguments[0] if "layers" not in report else "chain"
@@ -55,7 +55,7 @@ def test_reports_keep_to_the_schema(run, tmp_path, arguments):
 
 
 def test_the_page_lists_every_format_and_all_metadata():
-    """What `format` and `metadata` can say stands in their rows of the page."""
+    """The page lists every value of `format` and `metadata`."""
     page = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
     cells = [row.split("|") for row in page.splitlines() if row.startswith("| `")]
     rows = {cell[1].strip(): set(re.findall(r"`(\w+)`", cell[3])) for cell in cells}
@@ -67,7 +67,7 @@ def test_the_page_lists_every_format_and_all_metadata():
 
 
 def test_manifests_keep_to_the_schema(run, tmp_path):
-    """Rows of results and of failures are valid, and every key is described here and on the page."""
+    """Rows of results and failures are valid, and all their keys are in the schema and on the page."""
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     page = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
     (tmp_path / "bad.png").write_bytes(b"no picture")
@@ -82,7 +82,7 @@ def test_manifests_keep_to_the_schema(run, tmp_path):
 
 
 def test_the_schema_is_one_and_refuses_others():
-    """It is valid itself, and a report that lacks a key or has a wrong type is not."""
+    """The schema is valid, and a report with a missing key or a wrong type is not."""
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     for wrong in ({}, {"schema": 1}, {"schema": "1", "at": [0, 0]}):
@@ -90,7 +90,7 @@ def test_the_schema_is_one_and_refuses_others():
 
 
 def undescribed(value: Any, schema: dict[str, Any]) -> set[str]:
-    """Keys of a report that its schema does not name."""
+    """Keys of a report that its schema does not describe."""
     schema = resolved(schema)
     if isinstance(value, list):
         return {key for item in value for key in undescribed(item, schema.get("items", {}))}
@@ -103,7 +103,7 @@ def undescribed(value: Any, schema: dict[str, Any]) -> set[str]:
 
 
 def referred(path: str) -> dict[str, Any]:
-    """What a reference within the schema leads to."""
+    """The target of a reference within the schema."""
     found: Any = SCHEMA
     for step in path.removeprefix("#/").split("/"):
         found = found[step]
@@ -111,7 +111,7 @@ def referred(path: str) -> dict[str, Any]:
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema with what it refers to."""
+    """A schema with its references resolved."""
     parts = [schema, *map(resolved, schema.get("allOf", []))]
     if "$ref" in schema:
         parts.append(resolved(referred(schema["$ref"])))

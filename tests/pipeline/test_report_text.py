@@ -1,4 +1,4 @@
-"""Reports as text: one block for each image, one line in loops, and the form that a file's suffix says."""
+"""Reports as text: a block per image, a line in loops, and the form that a suffix chooses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCENE = SAMPLES / "scene.png"
     ],
 )
 def test_a_block_says_once_what_maps_share(run, tmp_path, options, sections, maps):
-    """The name and the input once, the rest once for each kernel, and a line for each map."""
+    """The name and input once, the rest once per kernel, and a line per map."""
     ran = run("apply", SCENE, *options, "-o", f"{tmp_path}/", "-f")
     assert ran.code == 0, ran.err
     labels = [line[:13].strip() for line in ran.text.splitlines()]
@@ -36,7 +36,7 @@ def test_a_block_says_once_what_maps_share(run, tmp_path, options, sections, map
 
 
 def test_frames_in_files_of_their_own_are_lines(run, tmp_path):
-    """Three hundred frames are no three hundred blocks."""
+    """Many frames share one block, with a line for each."""
     np.save(tmp_path / "v.npy", np.random.default_rng(1).integers(0, 256, (9, 8, 7, 1), np.uint8))
     ran = run("apply", tmp_path / "v.npy", "-k", "box3", "-o", f"{tmp_path}/{{frame}}.png")
     assert ran.code == 0, ran.err
@@ -46,7 +46,7 @@ def test_frames_in_files_of_their_own_are_lines(run, tmp_path):
 
 
 def test_several_images_are_a_line_each(run, tmp_path):
-    """Unless a block is asked for."""
+    """A line per image and kernel by default, a block on request."""
     images = [SCENE, SAMPLES / "color.png"]
     ran = run("apply", *images, "-k", "box3", "-k", "kirsch", "-o", f"{tmp_path}/")
     lines = ran.text.splitlines()
@@ -62,7 +62,7 @@ def test_several_images_are_a_line_each(run, tmp_path):
 
 @pytest.mark.parametrize("name", ["r.json", "r.JSONL", "r.csv", "r.txt"])
 def test_the_suffix_of_a_report_says_its_form(run, tmp_path, name):
-    """JSON lines, CSV, or else text; an option says more."""
+    """JSON lines, CSV, otherwise text; an explicit --report takes precedence."""
     place, words = (
         tmp_path / name,
         ("apply", SCENE, "-k", "box3", "-o", f"{tmp_path}/", "-f", "--report-file"),
