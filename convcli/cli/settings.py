@@ -109,7 +109,7 @@ def resolve_padding(options: FilterOptions, window: tuple[int, int]) -> tuple[Pa
     if reason:
         raise ArgumentError(f"{reason} (--like {like})")
     rules = convention(like, text)
-    flip = options.flip if "flip" in explicit else rules.turned
+    flip = options.flip if "flip" in explicit else rules.rotates
     return padding, flip, f"padding and kernel direction as in {rules.operation}"
 
 

@@ -1,6 +1,6 @@
-"""Sizes and positions, in integers only: output sizes, strips and the input they need.
+"""Sizes and positions, in integers only: output sizes, strips and the input that they read.
 
-Along one axis a kernel of ``kernel`` cells, ``dilation`` apart, covers
+Along one axis a kernel of ``kernel`` elements, ``dilation`` apart, covers
 ``extent = dilation·(kernel − 1) + 1`` positions, and the output has
 ``floor((size + before + after − extent) / stride) + 1`` values: the formula of Keras, PyTorch and ONNX
 (Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016).
@@ -18,13 +18,16 @@ from convcli.core.errors import ArgumentError, literal, quoted
 from convcli.core.frozen import frozen, replace
 from convcli.geometry.padding import Padding, Pair
 
-LARGEST: Final = 2**40  # far above any image, far below where integers of the machine end
-LONGEST_TEXT: Final = 100  # characters of sizes
+LARGEST: Final = 2**40
+"""Largest size: far above any image, far below the end of machine integers."""
+
+LONGEST_TEXT: Final = 100
+"""Characters of sizes as text."""
 
 
 @frozen
 class Axis:
-    """One axis of a convolution: sizes in pixels, stride and dilation in pixels a step."""
+    """One axis of a convolution; all sizes and steps are in pixels."""
 
     size: int
     kernel: int
@@ -33,44 +36,45 @@ class Axis:
     before: int = 0
     after: int = 0
     ceiling: bool = False
-    """Whether a last window that is cut off counts, as in pools with ``ceil_mode``."""
+    """Whether a last window that is cut off counts, as in pools with a ceil mode."""
 
     @property
     def extent(self) -> int:
-        """Positions from a window's first cell to its last."""
+        """Positions from the first element of a window to its last."""
         return self.dilation * (self.kernel - 1) + 1
 
     @property
     def padded(self) -> int:
+        """Size with padding."""
         return self.size + self.before + self.after
 
     @property
     def output(self) -> int:
-        """Windows that fit; 0 where the kernel is larger than the padded axis."""
+        """Number of windows that fit; 0 if the kernel is larger than the padded axis."""
         return max((self.padded - self.extent) // self.stride + 1 + self.cut_off, 0)
 
     @property
     def cut_off(self) -> bool:
-        """Whether one more window counts: it is asked for, and starts before the padding behind."""
+        """Whether one more window counts: ``ceiling`` is set, and it starts before the padding at the end."""
         next_one = (self.padded - self.extent) // self.stride + 1
         starts = next_one * self.stride < self.size + self.before
         return self.ceiling and (self.padded - self.extent) % self.stride != 0 and starts
 
     @property
     def remainder(self) -> int:
-        """Padded positions behind the last window."""
+        """Number of padded positions after the last window."""
         return 0 if self.cut_off else (self.padded - self.extent) % self.stride
 
     @property
     def uncovered(self) -> int:
-        """Positions of the image itself that no window reads, also between the cells of a dilated one."""
+        """Number of image positions that no window reads, including those between dilated elements."""
         return self.size - self._read(self.output, self.kernel, self.before)
 
     def _read(self, windows: int, cells: int, before: int) -> int:
-        """Different positions of the image that cells 0 to ``cells`` − 1 of so many windows read.
+        """Number of image positions that elements 0 to ``cells`` − 1 of ``windows`` windows read.
 
-        Cell i of window o reads o·stride + i·dilation. Each position is counted as often as it is read, less
-        its pairs of neighboring readings: o + dilation / g and i − stride / g, where g is the common divisor.
+        Element i of window o reads o·stride + i·dilation. Each position is counted as often as it is read,
+        minus its pairs of neighboring readings: o + dilation / g and i − stride / g, where g is the common divisor.
         """
         common = gcd(self.stride, self.dilation)
         steps = self.stride // common, self.dilation // common
@@ -79,25 +83,24 @@ class Axis:
         return once - again
 
     def _readings(self, windows: int, cells: int, before: int) -> int:
-        """Pairs of a window and a cell that lie on the image, which begins at ``before``."""
+        """Number of (window, element) pairs that lie on the image, which starts at ``before``."""
         box = windows, cells, self.stride, self.dilation
         return _points_up_to(before + self.size - 1, *box) - _points_up_to(before - 1, *box)
 
     def window(self, index: int) -> Pair:
-        """First position and the one past the last that output ``index`` reads; < 0 is padding."""
+        """The positions [first, last) that output ``index`` reads; negative ones are padding."""
         start = index * self.stride - self.before
         return start, start + self.extent
 
     def reach(self, outputs: Pair) -> Pair:
-        """The positions that the outputs ``[first, last)`` read together."""
+        """The positions [first, last) that the outputs [first, last) read together."""
         return self.window(outputs[0])[0], self.window(outputs[1] - 1)[1]
 
     def folded(self, count: int) -> Axis:
-        """The axis as planes of ``count`` outputs hold it: taps as near as those outputs allow.
+        """The axis with taps moved as close together as ``count`` outputs allow.
 
-        Between the positions that a tap reads and those of the next one lie others that none reads, where the
-        dilation is larger than what the outputs span. The taps keep their phases of the stride; the output
-        stays what it is.
+        If the dilation exceeds what the outputs span, no tap reads some positions between those of one tap
+        and the next; they are left out. Taps keep their phase of the stride; the output size is the same.
         """
         span = (count - 1) * self.stride + 1
         nearest = span + (self.dilation - span) % self.stride
@@ -107,7 +110,7 @@ class Axis:
         return replace(self, dilation=nearest, after=self.after - less)
 
     def formula(self) -> str:
-        """The output size with its numbers filled in."""
+        """The formula of the output size with numbers: ``floor((512 + 0 + 0 − 3) / 2) + 1 = 255``."""
         kernel = f"{self.extent}" if self.dilation == 1 else f"({self.dilation}·({self.kernel} − 1) + 1)"
         rounded = "ceil" if self.cut_off else "floor"
         return (
@@ -117,7 +120,7 @@ class Axis:
 
 
 def _points_up_to(limit: int, windows: int, cells: int, stride: int, dilation: int) -> int:
-    """How many pairs 0 ≤ o < windows, 0 ≤ i < cells have o·stride + i·dilation ≤ limit."""
+    """The number of pairs 0 ≤ o < windows, 0 ≤ i < cells with o·stride + i·dilation ≤ limit."""
     windows = min(windows, limit // stride + 1)
     if windows <= 0 or cells <= 0:
         return 0
@@ -139,7 +142,7 @@ def _floor_sum(count: int, divisor: int, step: int, first: int) -> int:
 
 @frozen
 class Geometry:
-    """The axes of one convolution, (rows, columns) for pictures, up to three for arrays."""
+    """The axes of one convolution: (rows, columns) for images, one to three for arrays."""
 
     axes: tuple[Axis, ...]
 
@@ -161,7 +164,7 @@ class Geometry:
 
     @property
     def uncovered(self) -> int:
-        """Pixels of the image that no window reads."""
+        """Number of input pixels that no window reads."""
         total = covered = 1
         for axis in self.axes:
             total *= axis.size
@@ -177,19 +180,24 @@ def geometry(
     dilation: int | Sequence[int] = 1,
     ceiling: bool = False,
 ) -> Geometry:
-    """The axes of a convolution of an image of ``sizes`` with a kernel of sizes ``kernel``.
+    """The axes of a convolution.
 
     Args:
-        ceiling: whether a last window that is cut off counts, as in pools with ``ceil_mode``.
+        sizes: of the image in pixels, one per axis.
+        kernel: number of elements, one per axis.
+        stride: one number, or one per axis.
+        padding: None for none.
+        dilation: one number, or one per axis.
+        ceiling: whether a last window that is cut off counts, as in pools with a ceil mode.
 
     Raises:
-        ArgumentError: a size, stride or dilation below 1, a wrong number of values, or a kernel that
-            is larger than the padded image.
+        ArgumentError: a size, stride or dilation below 1, a wrong number of values, or a kernel larger than
+            the padded image.
     """
     sizes, kernel = whole_numbers("size", sizes), whole_numbers("kernel", kernel)
     count = len(sizes)
     if not count:
-        raise ArgumentError("size has no values; allowed: one for each axis")
+        raise ArgumentError("size has no values; allowed: one per axis")
     if len(kernel) != count:
         raise ArgumentError(f"kernel has {len(kernel)} axes, the image has {count}")
     _check_range("size", sizes)
@@ -213,7 +221,11 @@ def geometry(
 
 
 def per_axis(name: str, value: int | Sequence[int], count: int) -> tuple[int, ...]:
-    """One number for each of ``count`` axes; a single number serves all of them."""
+    """``count`` numbers from one number, which serves all axes, or from one per axis.
+
+    Raises:
+        ArgumentError: another number of values, or one that is not from 1 to `LARGEST`.
+    """
     values = whole_numbers(name, value)
     if len(values) == 1:
         values *= count
@@ -225,7 +237,7 @@ def per_axis(name: str, value: int | Sequence[int], count: int) -> tuple[int, ..
 
 
 def whole_numbers(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
-    """One whole number or several, Python's or NumPy's, as a tuple.
+    """One or several whole numbers, Python's or NumPy's, as a tuple.
 
     Raises:
         ArgumentError: anything else.
@@ -241,7 +253,7 @@ def whole_numbers(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
     try:
         return tuple(map(index, value))  # type: ignore[arg-type]
     except TypeError as error:
-        raise ArgumentError(f"{name} {literal(value)} is not a whole number, or one for each axis") from error
+        raise ArgumentError(f"{name} {literal(value)} is not a whole number, or one per axis") from error
 
 
 def _check_range(name: str, values: Sequence[int]) -> None:
@@ -251,10 +263,14 @@ def _check_range(name: str, values: Sequence[int]) -> None:
 
 
 def parse_sizes(name: str, text: str, counts: Sequence[int], separator: str = ",") -> tuple[int, ...]:
-    """Whole numbers of an option, as many as one of ``counts``: ``2,1`` and ``2x1`` mean the same.
+    """The whole numbers of an option's text; ``2,1`` and ``2x1`` mean the same.
 
     Args:
-        separator: how the message for anything else writes them.
+        counts: how many there may be.
+        separator: between numbers in error messages.
+
+    Raises:
+        ArgumentError: other text, or a number that is not from 1 to `LARGEST`.
     """
     word = text.strip().casefold().replace("×", "x") if len(text) < LONGEST_TEXT else ""
     found = re.fullmatch(r"-?\d+(?:\s*([,x])\s*-?\d+(?:\s*\1\s*-?\d+)*)?", word)
@@ -268,7 +284,7 @@ def parse_sizes(name: str, text: str, counts: Sequence[int], separator: str = ",
 
 @frozen
 class Strip:
-    """A rectangle of the output: the unit of work."""
+    """A rectangle of the output, (first, past the last) on each axis: the unit of work."""
 
     rows: Pair
     columns: Pair
@@ -279,7 +295,7 @@ class Strip:
 
 
 def strips(rows: Pair, columns: Pair, height: int, width: int) -> Iterator[Strip]:
-    """The strips that cut the output's ``rows`` × ``columns``, (first, past the last) each, row by row."""
+    """The strips of at most ``height`` × ``width`` outputs that cover ``rows`` × ``columns``, row by row."""
     for top in range(*rows, height):
         for left in range(*columns, width):
             yield Strip((top, min(top + height, rows[1])), (left, min(left + width, columns[1])))

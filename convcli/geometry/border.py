@@ -1,6 +1,6 @@
-"""What lies past the edge: for every position of an axis, the index it is read from.
+"""Values beyond the edge: for every position of an axis, the index that it is read from.
 
-The fills carry NumPy's names. With the picture ``a b c d``::
+Fills have NumPy's names. For the image ``a b c d``::
 
     zero        0 0 | a b c d | 0 0
     edge        a a | a b c d | d d
@@ -24,15 +24,15 @@ Indices = NDArray[np.intp]
 
 
 def sources(fill: Fill, size: int, start: int, stop: int, step: int = 1) -> Indices:
-    """The index (0 to ``size`` − 1) that each of the positions ``start, start + step, …`` reads.
+    """The indices, 0 to ``size`` − 1, that the positions ``start, start + step, …`` read.
 
-    Positions may lie any distance outside; `OUTSIDE` stands where a constant is meant.
+    Positions may lie any distance outside; for a constant fill, those outside are `OUTSIDE`.
     """
     return sources_at(fill, size, np.arange(start, stop, step, dtype=np.intp))
 
 
 def sources_at(fill: Fill, size: int, positions: Indices) -> Indices:
-    """The index that each of some positions reads, as `sources` says."""
+    """The indices that ``positions`` read, in any order; see `sources`."""
     inside = (positions >= 0) & (positions < size)
     return np.where(inside, positions, _CONTINUE[fill.mode](positions, size))
 

@@ -1,7 +1,7 @@
-"""What other libraries mean: their defaults, their words for padding, and what they refuse.
+"""How other libraries read padding: their defaults and names, and what they do not support.
 
-Each convention names the call it speaks of. Its words are turned into this project's `Padding`, in which
-every amount and fill has one meaning.
+Each convention is that of one call. Its names are translated to `Padding`, in which every amount and fill has
+one meaning.
 """
 
 from __future__ import annotations
@@ -24,20 +24,18 @@ class Convention:
     """How one library filters.
 
     Attributes:
-        operation: the call that is meant.
-        default: padding where none is given, in the library's words.
-        amounts: named amounts that it knows, with how they are to be read: an amount of this project's, or
-            a function of the window's extents.
-        fills: its words for what lies past the edge, with this project's.
-        fill: what lies past the edge where no word says it, in this project's words.
-        explicit: what it says to explicit amounts: empty where it takes any, ``even`` where it takes one for
-            each axis, ``begins`` where four are those before both axes and then those behind, or else why it
-            takes none.
-        constants: whether any number can be a fill.
-        turned: whether it turns the kernel.
+        operation: the call.
+        default: its default padding, in the library's notation.
+        amounts: its named amounts, each as one of `AMOUNTS` or as a function of the window's extents.
+        fills: its names of fills, each as one of `FILLS`.
+        fill: its default fill, as one of `FILLS`.
+        explicit: how it takes amounts in pixels: empty if it takes any, ``even`` if it takes one per axis,
+            ``begins`` if four are those before both axes, then those after; otherwise why it takes none.
+        constants: whether any number is a fill.
+        rotates: whether it turns the kernel.
         pools: whether it has pooling layers.
-        pool_stride: ``kernel`` or ``one``, a pool's stride where none is given.
-        ceiling: whether its pools can count a last window that is cut off.
+        pool_stride: the default stride of pools, ``kernel`` (the kernel's size) or ``one``.
+        ceiling: whether its pools have a ceil mode, which counts a last window that is cut off.
     """
 
     operation: str
@@ -47,18 +45,18 @@ class Convention:
     fill: str = "zero"
     explicit: str = ""
     constants: bool = False
-    turned: bool = False
+    rotates: bool = False
     pools: bool = True
     pool_stride: str = "kernel"
     ceiling: bool = False
 
 
 def _anchored(extents: Sizes) -> Explicit:
-    """The window's center at extent // 2: an even window reaches further up and to the left."""
+    """Center at extent // 2: an even window reaches further up and to the left."""
     return tuple((extent // 2, (extent - 1) // 2) for extent in extents)
 
 
-def _turned_anchored(extents: Sizes) -> Explicit:
+def _rotated_anchored(extents: Sizes) -> Explicit:
     return tuple((after, before) for before, after in _anchored(extents))
 
 
@@ -71,13 +69,13 @@ SCIPY_SIGNAL: Final = Convention(
     {"fill": "zero", "zero": "zero", "zeros": "zero", "wrap": "wrap", "symm": "symmetric"},
     explicit="scipy.signal.convolve2d has the modes full, same and valid",
     constants=True,
-    turned=True,
+    rotates=True,
     pools=False,
 )
 SCIPY_NDIMAGE: Final = Convention(
     "scipy.ndimage.convolve",
     "same:reflect",
-    {"same": _turned_anchored},
+    {"same": _rotated_anchored},
     {
         "reflect": "symmetric",
         "grid-mirror": "symmetric",
@@ -88,7 +86,7 @@ SCIPY_NDIMAGE: Final = Convention(
         "grid-wrap": "wrap",
     },
     explicit="scipy.ndimage.convolve keeps the image's size",
-    turned=True,
+    rotates=True,
     pools=False,
 )
 CONVENTIONS: Final[Mapping[str, Convention]] = {
@@ -97,7 +95,7 @@ CONVENTIONS: Final[Mapping[str, Convention]] = {
         "valid",
         {"valid": "valid", "same": "same"},
         _ZERO,
-        explicit="keras.layers.Conv2D takes valid and same; ZeroPadding2D stands in front of it",
+        explicit="keras.layers.Conv2D takes valid and same; put a ZeroPadding2D layer before it",
     ),
     "torch": Convention(
         "torch.nn.Conv2d",
@@ -136,14 +134,17 @@ CONVENTIONS: Final[Mapping[str, Convention]] = {
             "default": "reflect",
         },
         fill="reflect",
-        explicit="cv2.filter2D keeps the image's size; cv2.copyMakeBorder stands in front of it",
+        explicit="cv2.filter2D keeps the image's size; call cv2.copyMakeBorder before it",
         pools=False,
     ),
 }
 
 
 def convention(like: str, padding: str | None = None) -> Convention:
-    """The convention of a library; SciPy has two functions, which differ in their words for fills."""
+    """The convention of a library, one of `CONVENTIONS`.
+
+    SciPy has two functions, which are told apart by the names of their fills.
+    """
     words = normal_word(padding or "").split(":")
     if like == "scipy" and words[-1] in SCIPY_NDIMAGE.fills:
         return SCIPY_NDIMAGE
@@ -153,83 +154,84 @@ def convention(like: str, padding: str | None = None) -> Convention:
 def padding_like(
     like: str, text: str | None, kernel: Sizes, stride: Sizes, dilation: Sizes, pool: bool = False
 ) -> Padding:
-    """Padding as a library reads it, for a window of these sizes; None is its default.
+    """The padding that a library reads from ``text``, for a window of these sizes; None is its default.
 
     Raises:
-        ArgumentError: a word that it has not, or an amount that it refuses; with what it takes.
+        ArgumentError: a name that the library does not have, or an amount that it does not take.
     """
-    said = convention(like, text)
-    word, _, fill = normal_word(said.default if text is None else text).partition(":")
+    library = convention(like, text)
+    word, _, fill = normal_word(library.default if text is None else text).partition(":")
     if text is None and pool:
         word, fill = "valid", ""
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    found = said.amounts.get(word)
+    known_amount = library.amounts.get(word)
     if like == "torch" and word == "same" and (pool or max(stride) > 1):
         what = "pools" if pool else "a stride above 1"
         half = ",".join(str(extent // 2) for extent in extents)
         raise ArgumentError(f"PyTorch has no padding 'same' for {what}; allowed: numbers, such as {half}")
-    if found is None:
-        return Padding(_explicit(said, word, text or word), _fill(said, fill))
-    amount = found if isinstance(found, str) else found(extents)
-    return Padding(amount, _fill(said, fill))
+    if known_amount is None:
+        return Padding(_explicit(library, word, text or word), _fill(library, fill))
+    amount = known_amount if isinstance(known_amount, str) else known_amount(extents)
+    return Padding(amount, _fill(library, fill))
 
 
-def _explicit(said: Convention, word: str, text: str) -> Explicit:
-    known = f"allowed: {', '.join(said.amounts)}"
+def _explicit(library: Convention, word: str, text: str) -> Explicit:
+    known = f"allowed: {', '.join(library.amounts)}"
     if word in AMOUNTS or not word[:1].isdigit():
-        hint = f"; fills stand behind a colon, as in same:{word}" if word in said.fills else ""
-        raise ArgumentError(f"{said.operation} has no padding {quoted(word)}; {known}{hint}")
+        hint = f"; fills follow a colon, as in same:{word}" if word in library.fills else ""
+        raise ArgumentError(f"{library.operation} has no padding {quoted(word)}; {known}{hint}")
     amount = Padding.parse(word).amount
     assert not isinstance(amount, str)
     numbers = len(re.findall(r"\d+", word))
-    if said.explicit not in ("even", "begins"):
-        raise ArgumentError(f"padding {quoted(text)}: {said.explicit}; {known}")
-    if said.explicit == "even" and numbers > 2:
+    if library.explicit not in ("even", "begins"):
+        raise ArgumentError(f"padding {quoted(text)}: {library.explicit}; {known}")
+    if library.explicit == "even" and numbers > 2:
         raise ArgumentError(
-            f"padding {quoted(text)}: {said.operation} pads both sides alike; allowed: N or ROWS,COLS"
+            f"padding {quoted(text)}: {library.operation} pads both sides equally; allowed: N or ROWS,COLS"
         )
-    if said.explicit == "begins" and numbers == 4:
+    if library.explicit == "begins" and numbers == 4:
         (top, left), (bottom, right) = amount
         return (top, bottom), (left, right)
     return amount
 
 
-def _fill(said: Convention, word: str) -> Fill:
+def _fill(library: Convention, word: str) -> Fill:
     if not word:
-        return Fill.parse(said.fill)
-    if word in said.fills:
-        return Fill.parse(said.fills[word])
-    if said.constants and not word.isalpha():
+        return Fill.parse(library.fill)
+    if word in library.fills:
+        return Fill.parse(library.fills[word])
+    if library.constants and not word.isalpha():
         return Fill.parse(word)
-    known = [*said.fills, *(SCIPY_NDIMAGE.fills if said is SCIPY_SIGNAL else ())]
-    more = ", or a number" if said.constants else ""
+    known = [*library.fills, *(SCIPY_NDIMAGE.fills if library is SCIPY_SIGNAL else ())]
+    more = ", or a number" if library.constants else ""
     raise ArgumentError(
-        f"{said.operation} has no padding with {quoted(word)}; allowed: {', '.join(known)}{more}"
+        f"{library.operation} has no padding with {quoted(word)}; allowed: {', '.join(known)}{more}"
     )
 
 
 def refusal(like: str, kind: str, axes: Sequence[Axis], fill: Fill) -> str:
-    """Why a library would not take a layer whose sizes are known; empty where it would.
+    """Why a library does not support a layer; empty if it does.
 
     Args:
         kind: ``conv``, ``depthwise``, ``maxpool`` or ``avgpool``.
     """
-    said, pool = CONVENTIONS[like], kind.endswith("pool")
+    library, pool = CONVENTIONS[like], kind.endswith("pool")
     strided, dilated = (max(getattr(axis, name) for axis in axes) > 1 for name in ("stride", "dilation"))
     ceiling = any(axis.ceiling for axis in axes)
-    if pool and not said.pools:
-        return f"{said.operation} is no pool"
-    if ceiling and not said.ceiling:
+    if pool and not library.pools:
+        return f"{library.operation} has no pooling"
+    if ceiling and not library.ceiling:
         return "Keras has no ceil mode"
     if like == "keras" and kind == "conv" and strided and dilated:
-        return "Keras refuses strides together with dilation"
+        return "Keras does not support stride and dilation together"
     if pool and dilated and (like == "keras" or (like == "torch" and kind == "avgpool")):
-        return f"{said.operation.split('.')[0]} has no dilation in this pool"
+        return f"{library.operation.split('.')[0]} has no dilation for this pool"
     if like == "torch" and pool and any(max(axis.before, axis.after) > axis.kernel // 2 for axis in axes):
-        return "PyTorch pads a pool by half of its size at most"
+        return "PyTorch pads a pool by at most half of its size"
     most = {"reflect": -1, "wrap": 0}
     if like == "torch" and fill.mode in most:
         short = [axis for axis in axes if max(axis.before, axis.after) > axis.size + most[fill.mode]]
         if short:
-            return f"PyTorch continues {short[0].size} pixels by {short[0].size + most[fill.mode]} at most"
+            size = short[0].size
+            return f"PyTorch pads {size} pixels by at most {size + most[fill.mode]} with this fill"
     return ""

@@ -1,4 +1,4 @@
-"""Sizes, formulas and layouts as text and as JSON types."""
+"""Sizes, formulas and layouts as text and as JSON values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIDES: Final = ("first", "last"), ("top", "bottom"), ("left", "right")
 
 
 def geometry_lines(geometry: Geometry, padding: str) -> list[tuple[str, str]]:
-    """Padding, stride, dilation, the formula of each axis, and what no window reads."""
+    """Rows (label, text): padding, stride and dilation, the formula of each axis, and unread pixels."""
     count = len(geometry.axes)
     subjects = _SUBJECT[-count:]
     pads = ", ".join(
@@ -42,13 +42,13 @@ def geometry_lines(geometry: Geometry, padding: str) -> list[tuple[str, str]]:
 
 
 def receptive_text(size: tuple[int, ...], jump: tuple[int, ...] | None = None) -> str:
-    """What one output value sees, and how far apart neighbors look."""
+    """The receptive field of an output value, and the distance between those of neighbors."""
     apart = f", neighbors {' × '.join(map(str, jump))} apart" if jump and max(jump) > 1 else ""
     return f"{' × '.join(map(str, size))} pixels for one value{apart}"
 
 
 def cost_text(parameters: int, multiply_adds: int) -> str:
-    """Parameters and multiply-adds."""
+    """Numbers of parameters and of multiply-adds."""
     return f"{grouped(parameters)} parameters, {grouped(multiply_adds)} multiply-adds"
 
 
@@ -58,13 +58,13 @@ def to_nchw(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def layouts(shape: tuple[int, ...]) -> str:
-    """(batch, [depth,] rows, columns, channels) in both orders, with their names."""
+    """(batch, [depth,] rows, columns, channels) in both orders, with their names NHWC and NCHW."""
     depth = "D" if len(shape) == 5 else ""
     return f"{shape} N{depth}HWC, {to_nchw(shape)} NC{depth}HW"
 
 
 def axes_dict(geometry: Geometry) -> dict[str, Any]:
-    """Each axis as JSON types."""
+    """The numbers of each axis, by its name."""
     axes = geometry.axes
     return {name: _axis_dict(axis) for name, axis in zip(_SUBJECT[-len(axes) :], axes, strict=True)}
 

@@ -144,7 +144,7 @@ class Shape:
         """Whether the kernel is turned: as asked, or as the library does."""
         if self.layer.flip is not None:
             return self.layer.flip
-        return bool(self.like and convention(self.like, self.layer.padding).turned)
+        return bool(self.like and convention(self.like, self.layer.padding).rotates)
 
     @property
     def groups(self) -> int:
