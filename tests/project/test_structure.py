@@ -78,6 +78,7 @@ def alternatives() -> dict[str, set[str]]:
     from convcli.cli.registry import COMMANDS
     from convcli.engine.backends.registry import NAMES as BACKENDS
     from convcli.engine.methods.registry import NAMES as METHODS
+    from convcli.formats.registry import TABLE as FORMATS
     from convcli.kernels.families.registry import FAMILIES
     from convcli.kernels.readers.registry import READERS
 
@@ -85,13 +86,14 @@ def alternatives() -> dict[str, set[str]]:
         "commands": {f"cli.{name}" for name in COMMANDS},
         "methods": {f"engine.methods.{name}" for name in METHODS},
         "backends": {f"engine.backends.{name}" for name in BACKENDS},
+        "formats": {entry.path.partition(":")[0].removeprefix("convcli.") for entry in FORMATS},
         "kernel readers": {f"kernels.readers.{reader.name}" for reader in READERS},
         "families": {family.make.__module__.removeprefix("convcli.") for family in FAMILIES.values()},
     }
 
 
 def test_alternatives_do_not_import_each_other():
-    """Methods, backends, readers and commands are independent: shared code is in modules of its own."""
+    """Methods, backends, formats, readers and commands are independent: shared code has its own modules."""
     for members in alternatives().values():
         assert members <= set(MODULES)
         assert not [f"{name} imports {other}" for name in members for other in GRAPH[name] & members]
