@@ -1,4 +1,4 @@
-"""Layers as people type them, and what a chain of them makes of a picture's shape."""
+"""Layers as typed on the command line, and the shapes of a chain of them."""
 
 from __future__ import annotations
 
@@ -13,33 +13,51 @@ from convcli.geometry.axes import Geometry, geometry, parse_sizes
 from convcli.geometry.conventions import CONVENTIONS, convention, padding_like, refusal
 from convcli.geometry.padding import Padding, Pair
 
-KINDS: Final = {
+_KINDS: Final = {
     "conv": "conv",
     "depthwise": "depthwise",
     "pool": "maxpool",
     "maxpool": "maxpool",
     "avgpool": "avgpool",
 }
-OPTIONS: Final = ("stride", "padding", "dilation", "groups", "bias", "ceil")
-SWITCHES: Final = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
-USAGE: Final = (
-    "allowed: [conv]ROWSxCOLUMNSxMAPS, depthwise3x3, pool2x2 or avgpool2x2, and "
-    "stride=, padding=, dilation=, groups=, bias=no, ceil=yes behind commas"
+"""Kinds by the words that are typed."""
+_EXAMPLES: Final = {
+    "stride": "stride=2",
+    "padding": "padding=same",
+    "dilation": "dilation=2",
+    "groups": "groups=2",
+    "bias": "bias=no",
+    "ceil": "ceil=yes",
+}
+"""The options of layers, each with an example."""
+_BOOLEANS: Final = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
+_USAGE: Final = (
+    "allowed: [conv]ROWSxCOLUMNSxMAPS, depthwise3x3, pool2x2 or avgpool2x2, and then "
+    "stride=, padding=, dilation=, groups=, bias=no, ceil=yes after commas"
 )
+_LIBRARY_NAMES: Final = {
+    "conv1d": "write a one-dimensional convolution as 1xSIZExMAPS, such as 1x5x16",
+    "conv2d": "write a convolution as ROWSxCOLUMNSxMAPS, such as 3x3x16",
+    "conv3d": "layers over volumes are not supported, only layers over images such as 3x3x16",
+    "maxpool2d": "write a max pool as pool2x2",
+    "avgpool2d": "write an average pool as avgpool2x2",
+}
+"""What to write instead of the names of layers in libraries."""
 
 
 @frozen
 class LayerSpec:
-    """One layer as it was asked for.
+    """One layer, as requested.
 
     Attributes:
         kind: ``conv``, ``depthwise``, ``maxpool``, ``avgpool``, or ``each``: one kernel for every channel.
-        maps: maps of a convolution; of each channel where it is depthwise.
-        stride: None for the default: 1, and for pools that of the convention.
+        kernel: (rows, columns) of the window.
+        maps: feature maps of a convolution; of each channel if it is depthwise.
+        stride: None for the default: 1, for pools that of the convention.
         padding: text as the convention reads it; None for its default.
-        ceiling: whether a pool's last window counts where it is cut off.
-        flip: whether the kernel is turned; None for the default of the convention.
-        combined: kernels of a set, whose maps become one.
+        ceiling: whether a pool's last window counts although it is cut off.
+        flip: whether the kernel is flipped; None for the default of the convention.
+        combined: the number of kernels whose maps are combined into one.
     """
 
     kind: str
@@ -60,37 +78,51 @@ class LayerSpec:
 
     @classmethod
     def parse(cls, text: str) -> LayerSpec:
-        """``7x7x64,stride=2,padding=3``, ``depthwise3x3,padding=same``, ``pool3x3,stride=2,ceil=yes``.
+        """The layer of ``7x7x64,stride=2,padding=3`` or ``pool3x3,stride=2,ceil=yes``.
 
-        A comma that is followed by a number goes on with the values before it: ``stride=2,1``.
+        A comma before a number continues the values before it: ``stride=2,1``.
+
+        Raises:
+            ArgumentError: an unknown layer or option, a value that is not allowed, or an option given twice.
         """
         head, *parts = re.split(r",(?!\s*\d+\s*(?:,|:|$))", text.strip())
         layer = _window(head.strip().casefold(), text)
         seen: set[str] = set()
         for part in parts:
             key, equals, value = (piece.strip().casefold() for piece in part.partition("="))
-            if not equals or key not in OPTIONS:
-                raise ArgumentError(f"layer {quoted(text)}: {quoted(part)} is not understood; {USAGE}")
+            if key not in _EXAMPLES:
+                near = suggest(key, _EXAMPLES)
+                raise ArgumentError(f"layer {quoted(text)}: unknown option {quoted(part)}{near}; {_USAGE}")
+            if not equals:
+                raise ArgumentError(f"layer {quoted(text)}: {key} needs a value, such as {_EXAMPLES[key]}")
             if key in seen:
-                raise ArgumentError(f"layer {quoted(text)}: {key} stands twice")
+                raise ArgumentError(f"layer {quoted(text)}: {key} is given twice")
             seen.add(key)
             layer = _with(layer, key, value, text)
         return layer
 
 
 def _window(head: str, text: str) -> LayerSpec:
-    found = re.fullmatch(r"([a-z]*)((?:\d+)(?:[x×,]\s*\d+)*)", head)
-    if not found or (found[1] or "conv") not in KINDS:
-        near = suggest(re.sub(r"[^a-z].*", "", head), KINDS)
-        raise ArgumentError(f"layer {quoted(text)}: {quoted(head)} is no layer{near}; {USAGE}")
-    kind = KINDS[found[1] or "conv"]
-    numbers = parse_sizes("layer", found[2], (1, 2, 3), "x")
+    """The layer of the first part of a text: its kind, its window and its maps."""
+    match = re.fullmatch(r"([a-z]*)((?:\d+)(?:[x×,]\s*\d+)*)", head)
+    if not match or (match[1] or "conv") not in _KINDS:
+        raise ArgumentError(f"layer {quoted(text)}: {_unknown(head)}")
+    kind = _KINDS[match[1] or "conv"]
+    numbers = parse_sizes("layer", match[2], (1, 2, 3), "x")
     if kind == "conv" and len(numbers) != 3:
         raise ArgumentError(f"layer {quoted(text)}: a convolution is ROWSxCOLUMNSxMAPS, such as 3x3x16")
     if kind in ("maxpool", "avgpool") and len(numbers) == 3:
         raise ArgumentError(f"layer {quoted(text)}: a pool is ROWSxCOLUMNS, such as 2x2")
     sides = numbers * 2 if len(numbers) == 1 else numbers[:2]
     return LayerSpec(kind, sides, numbers[2] if len(numbers) == 3 else 1, bias=not kind.endswith("pool"))
+
+
+def _unknown(head: str) -> str:
+    """What to write instead of an unknown layer."""
+    for name, advice in _LIBRARY_NAMES.items():
+        if head.startswith(name):
+            return advice
+    return f"unknown layer {quoted(head)}{suggest(re.sub(r'[^a-z].*', '', head), _KINDS)}; {_USAGE}"
 
 
 def _with(layer: LayerSpec, key: str, value: str, text: str) -> LayerSpec:
@@ -103,22 +135,24 @@ def _with(layer: LayerSpec, key: str, value: str, text: str) -> LayerSpec:
         return replace(layer, padding=re.sub(r"(?<=\d)\s*[x×]\s*(?=\d)", ",", value))
     if key == "groups" and layer.kind == "conv":
         return replace(layer, groups=parse_sizes(key, value, (1,))[0])
-    if key == "ceil" and layer.is_pool and value in SWITCHES:
-        return replace(layer, ceiling=SWITCHES[value])
-    if key == "bias" and not layer.is_pool and value in SWITCHES:
-        return replace(layer, bias=SWITCHES[value])
-    raise ArgumentError(f"layer {quoted(text)}: {key}={value} is not allowed for {layer.kind}; {USAGE}")
+    if key == "ceil" and layer.is_pool and value in _BOOLEANS:
+        return replace(layer, ceiling=_BOOLEANS[value])
+    if key == "bias" and not layer.is_pool and value in _BOOLEANS:
+        return replace(layer, bias=_BOOLEANS[value])
+    raise ArgumentError(f"layer {quoted(text)}: {key}={value} is not allowed for {layer.kind}; {_USAGE}")
 
 
 @frozen(eq=False)
 class Shape:
-    """What one layer of a chain does to the shape.
+    """The shapes around one layer of a chain.
 
     Attributes:
-        padding: as it is read.
-        channels: in and out.
-        receptive: pixels of the chain's input, (rows, columns), that one output value depends on.
+        padding: the layer's padding, parsed.
+        channels: (in, out).
+        receptive: the receptive field: pixels of the chain's input, (rows, columns), that one output value
+            depends on.
         jump: pixels of the chain's input between neighboring output values, (rows, columns).
+        like: a key of `CONVENTIONS`, or None.
     """
 
     layer: LayerSpec
@@ -141,18 +175,19 @@ class Shape:
 
     @property
     def flip(self) -> bool:
-        """Whether the kernel is turned: as asked, or as the library does."""
+        """Whether the kernel is flipped: as requested, or as the library does."""
         if self.layer.flip is not None:
             return self.layer.flip
         return bool(self.like and convention(self.like, self.layer.padding).rotates)
 
     @property
     def groups(self) -> int:
+        """The number of groups of channels; one for each channel if the layer is depthwise."""
         return self.channels[0] if self.layer.kind == "depthwise" else self.layer.groups
 
     @property
     def weights(self) -> tuple[int, ...]:
-        """(rows, columns, in / groups, out) as Keras keeps them; empty for a pool."""
+        """(rows, columns, in / groups, out) as in Keras; empty for a pool."""
         if self.layer.is_pool:
             return ()
         if self.layer.kind == "each":
@@ -161,31 +196,33 @@ class Shape:
 
     @property
     def biases(self) -> int:
+        """The number of biases."""
         return self.weights[3] if self.weights and self.layer.bias else 0
 
     @property
     def parameters(self) -> int:
-        """Weights and biases."""
+        """The number of weights and biases."""
         return prod(self.weights) * self.layer.combined + self.biases if self.weights else 0
 
     @property
     def multiply_adds(self) -> int:
-        """Products that are added: every weight that an output value reads, for each of them."""
-        each = prod(self.weights[:3]) * self.layer.combined if self.weights else 0
-        return prod(self.output) * each
+        """The number of products: for each output value, one for each weight that it reads."""
+        per_value = prod(self.weights[:3]) * self.layer.combined if self.weights else 0
+        return prod(self.output) * per_value
 
 
 def chain(
     sizes: Sequence[int], channels: int, layers: Sequence[LayerSpec], like: str | None
 ) -> Iterator[Shape]:
-    """The shapes of a picture of ``sizes`` behind each layer.
+    """The shapes around each layer.
 
     Args:
-        like: whose words and defaults the layers use: a key of `CONVENTIONS`, or None for this project's
-            (padding ``valid``, a pool's stride its size).
+        sizes: (rows, columns) of the image.
+        like: the library whose names and defaults the layers use, a key of `CONVENTIONS`; None for this
+            project's (padding ``valid``, a pool's stride its size).
 
     Raises:
-        ArgumentError: a layer that does not fit, with its place in the chain; or that the library refuses.
+        ArgumentError: a layer that does not fit, with its place in the chain, or that the library refuses.
     """
     receptive, jump = (1,) * len(sizes), (1,) * len(sizes)
     for place, layer in enumerate(layers, 1):
@@ -202,28 +239,29 @@ def chain(
 
 
 def _placed(sizes: Sequence[int], layer: LayerSpec, like: str | None) -> tuple[Padding, Geometry]:
+    """The padding of a layer, and where its windows lie."""
     stride = layer.stride or default_stride(layer, like)
     if like is None:
         padding = Padding.parse(layer.padding or "valid")
     else:
         padding = padding_like(like, layer.padding, layer.kernel, stride, layer.dilation, layer.is_pool)
-    found = geometry(sizes, layer.kernel, stride, padding, layer.dilation, layer.ceiling)
-    reason = refusal(like, layer.kind, found.axes, padding.fill) if like else ""
+    windows = geometry(sizes, layer.kernel, stride, padding, layer.dilation, layer.ceiling)
+    reason = refusal(like, layer.kind, windows.axes, padding.fill) if like else ""
     if reason:
         raise ArgumentError(f"{reason} (--like {like})")
     if like == "onnx" and layer.ceiling and (layer.padding or "").startswith("same"):
         raise ArgumentError("ONNX has no ceil mode with auto_pad (--like onnx)")
-    return padding, found
+    return padding, windows
 
 
 def default_stride(layer: LayerSpec, like: str | None) -> tuple[int, ...]:
-    """1, and a pool's own size where the convention says so."""
-    own = like is None or CONVENTIONS[like].pool_stride == "kernel"
-    return layer.kernel if layer.is_pool and own else (1, 1)
+    """1, or the size of a pool if the convention says so."""
+    by_size = like is None or CONVENTIONS[like].pool_stride == "kernel"
+    return layer.kernel if layer.is_pool and by_size else (1, 1)
 
 
 def _channels(layer: LayerSpec, channels: int) -> int:
-    """Channels behind the layer."""
+    """The number of channels after the layer."""
     if layer.kind == "conv":
         if channels % layer.groups or layer.maps % layer.groups:
             raise ArgumentError(

@@ -1,8 +1,8 @@
-"""A layer as the code of other libraries.
+"""A layer as code for other libraries.
 
 Keras and PyTorch code makes a layer; SciPy and OpenCV code computes ``y`` (rows, columns, out) from ``x``
-(rows, columns, in), weights ``w`` (rows, columns, in / groups, out) and biases ``b`` (out). Where one channel
-becomes one, and where all share a kernel, ``w`` is (rows, columns); in the first case so are ``x`` and ``y``.
+(rows, columns, in), weights ``w`` (rows, columns, in / groups, out) and biases ``b`` (out). With one channel
+in and out, ``x``, ``w`` and ``y`` are (rows, columns); with one kernel for all channels, ``w`` is.
 """
 
 from __future__ import annotations
@@ -10,63 +10,84 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from convcli.geometry.padding import Padding
 from convcli.layers.chain import Shape
 
 Code = tuple[str, ...]
-"""Lines, or one that says behind ``#`` why there are none."""
+"""Lines of code, or one comment that states why there are none."""
 
 
 def codes(shape: Shape) -> dict[str, Code]:
-    """The code of a layer by library."""
+    """The code of a layer by library: ``keras``, ``torch``, ``scipy`` and ``opencv``."""
     if shape.layer.combined > 1:
         return dict.fromkeys(_WRITERS, ("# none: the maps of several kernels are combined",))
-    found = {name: write(shape) for name, write in _WRITERS.items()}
+    by_library = {name: write(shape) for name, write in _WRITERS.items()}
     for name in ("keras", "torch"):
-        if shape.flip and shape.weights and not found[name][0].startswith("#"):
-            found[name] += ("# with the weights turned: w[::-1, ::-1]",)
-    return found
+        if shape.flip and shape.weights and not by_library[name][0].startswith("#"):
+            by_library[name] += ("# with flipped weights: w[::-1, ::-1]",)
+    return by_library
+
+
+_KERAS_CLASSES: Final = {
+    "conv": "Conv2D",
+    "depthwise": "DepthwiseConv2D",
+    "maxpool": "MaxPooling2D",
+    "avgpool": "AveragePooling2D",
+}
 
 
 def _keras(shape: Shape) -> Code:
-    layer, axes = shape.layer, shape.geometry.axes
+    if reason := _not_in_keras(shape):
+        return (f"# {reason}",)
+    fill = shape.padding.fill
+    same = _is_same(shape) and fill.mode == "constant" and not fill.value
+    layer = f"keras.layers.{_KERAS_CLASSES[shape.layer.kind]}({', '.join(_keras_arguments(shape, same))})"
+    padding = "" if same or not _padded(shape) else _keras_padding(shape)
+    if padding.startswith("#"):
+        return (padding,)
+    return ("keras.Sequential([", f"    {padding},", f"    {layer},", "])") if padding else (layer,)
+
+
+def _not_in_keras(shape: Shape) -> str:
+    """Why Keras has no such layer, or nothing."""
+    layer = shape.layer
     strided, dilated = _above_one(shape)
     if layer.kind == "each":
-        return ("# a kernel that every channel shares is no layer of Keras; see depthwise",)
+        return "none: Keras has no layer with one kernel for all channels; see depthwise"
     if strided and dilated and layer.kind == "conv":
-        return ("# none: Keras refuses strides together with dilation",)
-    if layer.is_pool and (dilated or any(axis.cut_off for axis in axes)):
-        return ("# none: pools of Keras have neither dilation nor ceil mode",)
+        return "none: Keras does not combine strides with dilation"
+    if layer.is_pool and (dilated or any(axis.cut_off for axis in shape.geometry.axes)):
+        return "none: Keras pools have neither dilation nor ceil mode"
     if layer.is_pool and _padded(shape) and not _is_same(shape):
-        return ("# none: pools of Keras are padded valid or same",)
-    words = [str(layer.kernel)]
-    if layer.kind == "conv":
-        words.insert(0, str(shape.channels[1]))
-    if not layer.is_pool or _strides(shape) != layer.kernel:
-        words += [f"strides={_strides(shape)}"] if strided or layer.is_pool else []
-    same = _is_same(shape) and shape.padding.fill.mode == "constant" and not shape.padding.fill.value
-    words += ['padding="same"'] if same else []
-    words += [f"dilation_rate={layer.dilation}"] if dilated else []
-    words += [f"depth_multiplier={layer.maps}"] if layer.kind == "depthwise" and layer.maps > 1 else []
-    words += [f"groups={layer.groups}"] if layer.groups > 1 else []
-    words += [] if layer.bias or layer.is_pool else ["use_bias=False"]
-    name = {"conv": "Conv2D", "depthwise": "DepthwiseConv2D", "maxpool": "MaxPooling2D"}
-    made = f"keras.layers.{name.get(layer.kind, 'AveragePooling2D')}({', '.join(words)})"
-    front = "" if same else _keras_padding(shape)
-    if front.startswith("#"):
-        return (front,)
-    return ("keras.Sequential([", f"    {front},", f"    {made},", "])") if front else (made,)
+        return "none: Keras pools are padded valid or same only"
+    return ""
+
+
+def _keras_arguments(shape: Shape, same: bool) -> list[str]:
+    layer = shape.layer
+    strided, dilated = _above_one(shape)
+    arguments = [str(shape.channels[1])] if layer.kind == "conv" else []
+    arguments.append(str(layer.kernel))
+    if layer.is_pool:
+        arguments += [f"strides={_strides(shape)}"] if _strides(shape) != layer.kernel else []
+    elif strided:
+        arguments.append(f"strides={_strides(shape)}")
+    arguments += ['padding="same"'] if same else []
+    arguments += [f"dilation_rate={layer.dilation}"] if dilated else []
+    arguments += [f"depth_multiplier={layer.maps}"] if layer.kind == "depthwise" and layer.maps > 1 else []
+    arguments += [f"groups={layer.groups}"] if layer.groups > 1 else []
+    arguments += [] if layer.bias or layer.is_pool else ["use_bias=False"]
+    return arguments
 
 
 def _keras_padding(shape: Shape) -> str:
-    """A layer in front that pads; empty where there is nothing to pad."""
-    if not _padded(shape):
-        return ""
+    """A layer before the convolution that pads, or a comment."""
     fill, pairs = shape.padding.fill, shape.geometry.pairs
     if fill.mode == "constant" and not fill.value:
         return f"keras.layers.ZeroPadding2D({pairs})"
     modes = {"constant": f'"constant", {fill.value}', "reflect": '"reflect"', "symmetric": '"symmetric"'}
     if fill.mode not in modes:
-        return f"# none: keras.ops.pad has no {fill}; pad with numpy.pad before"
+        return f"# none: keras.ops.pad has no {fill}; pad with numpy.pad first"
     widths = ((0, 0), *pairs, (0, 0))
     return f"keras.layers.Lambda(lambda x: keras.ops.pad(x, {widths}, {modes[fill.mode]}))"
 
@@ -74,31 +95,32 @@ def _keras_padding(shape: Shape) -> str:
 def _torch(shape: Shape) -> Code:
     layer, fill = shape.layer, shape.padding.fill
     if layer.kind == "each":
-        return ("# a kernel that every channel shares is no layer of PyTorch; see depthwise",)
-    even = all(before == after for before, after in shape.geometry.pairs)
-    inside = even and fill.mode in _TORCH_MODES and not (fill.mode == "constant" and fill.value)
-    _, dilated = _above_one(shape)
+        return ("# none: PyTorch has no layer with one kernel for all channels; see depthwise",)
+    symmetric = all(before == after for before, after in shape.geometry.pairs)
+    built_in = symmetric and fill.mode in _TORCH_MODES and not (fill.mode == "constant" and fill.value)
+    strided, dilated = _above_one(shape)
     if layer.is_pool:
         return _torch_pool(shape, dilated)
-    words = [str(shape.channels[0]), str(shape.channels[1]), str(layer.kernel)]
-    words += [f"stride={_strides(shape)}"] if max(_strides(shape)) > 1 else []
-    if _padded(shape) and inside:
-        words.append(f"padding={tuple(before for before, _ in shape.geometry.pairs)}")
-        words += [f'padding_mode="{_TORCH_MODES[fill.mode]}"'] if fill.mode != "constant" else []
-    words += [f"dilation={layer.dilation}"] if dilated else []
-    words += [f"groups={shape.groups}"] if shape.groups > 1 else []
-    words += [] if layer.bias else ["bias=False"]
-    made = f"torch.nn.Conv2d({', '.join(words)})"
-    if inside or not _padded(shape):
-        return (made,)
-    front = _torch_padding(shape)
-    return (front,) if front.startswith("#") else _sequence(front, made)
+    arguments = [str(shape.channels[0]), str(shape.channels[1]), str(layer.kernel)]
+    arguments += [f"stride={_strides(shape)}"] if strided else []
+    if _padded(shape) and built_in:
+        arguments.append(f"padding={tuple(before for before, _ in shape.geometry.pairs)}")
+        arguments += [f'padding_mode="{_TORCH_MODES[fill.mode]}"'] if fill.mode != "constant" else []
+    arguments += [f"dilation={layer.dilation}"] if dilated else []
+    arguments += [f"groups={shape.groups}"] if shape.groups > 1 else []
+    arguments += [] if layer.bias else ["bias=False"]
+    convolution = f"torch.nn.Conv2d({', '.join(arguments)})"
+    if built_in or not _padded(shape):
+        return (convolution,)
+    padding = _torch_padding(shape)
+    return (padding,) if padding.startswith("#") else _torch_sequence(padding, convolution)
 
 
 _TORCH_MODES: Final = {"constant": "zeros", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
 
 def _torch_padding(shape: Shape) -> str:
+    """A layer before the convolution that pads, or a comment."""
     fill = shape.padding.fill
     (top, bottom), (left, right) = shape.geometry.pairs
     widths = (left, right, top, bottom)
@@ -106,7 +128,7 @@ def _torch_padding(shape: Shape) -> str:
         return f"torch.nn.ConstantPad2d({widths}, {fill.value})"
     layers = {"reflect": "ReflectionPad2d", "edge": "ReplicationPad2d", "wrap": "CircularPad2d"}
     if fill.mode not in layers:
-        return f"# none: PyTorch has no {fill} padding; pad with numpy.pad before"
+        return f"# none: PyTorch has no {fill} padding; pad with numpy.pad first"
     return f"torch.nn.{layers[fill.mode]}({widths})"
 
 
@@ -114,50 +136,53 @@ def _torch_pool(shape: Shape, dilated: bool) -> Code:
     layer, axes = shape.layer, shape.geometry.axes
     average = layer.kind == "avgpool"
     if average and dilated:
-        return ("# none: PyTorch has no dilation in average pools",)
-    words = [str(layer.kernel)]
-    words += [f"stride={_strides(shape)}"] if _strides(shape) != layer.kernel else []
-    front = ""
+        return ("# none: PyTorch average pools have no dilation",)
+    arguments = [str(layer.kernel)]
+    arguments += [f"stride={_strides(shape)}"] if _strides(shape) != layer.kernel else []
+    padding = ""
     if _padded(shape):
-        half = all(axis.before == axis.after <= axis.kernel // 2 for axis in axes)
-        if half:
-            words.append(f"padding={tuple(axis.before for axis in axes)}")
+        built_in = all(axis.before == axis.after <= axis.kernel // 2 for axis in axes)
+        if built_in:
+            arguments.append(f"padding={tuple(axis.before for axis in axes)}")
         else:
             (top, bottom), (left, right) = shape.geometry.pairs
             value = "0" if average else 'float("-inf")'
-            front = f"torch.nn.ConstantPad2d(({left}, {right}, {top}, {bottom}), {value})"
-    words += [f"dilation={layer.dilation}"] if dilated else []
-    words += ["ceil_mode=True"] if layer.ceiling else []
-    made = f"torch.nn.{'AvgPool2d' if average else 'MaxPool2d'}({', '.join(words)})"
-    return _sequence(front, made) if front else (made,)
+            padding = f"torch.nn.ConstantPad2d(({left}, {right}, {top}, {bottom}), {value})"
+    arguments += [f"dilation={layer.dilation}"] if dilated else []
+    arguments += ["ceil_mode=True"] if layer.ceiling else []
+    pool = f"torch.nn.{'AvgPool2d' if average else 'MaxPool2d'}({', '.join(arguments)})"
+    return _torch_sequence(padding, pool) if padding else (pool,)
 
 
-def _sequence(front: str, made: str) -> Code:
-    return "torch.nn.Sequential(", f"    {front},", f"    {made},", ")"
+def _torch_sequence(padding: str, layer: str) -> Code:
+    return "torch.nn.Sequential(", f"    {padding},", f"    {layer},", ")"
 
 
 def _scipy(shape: Shape) -> Code:
     call = f"scipy.signal.{'convolve2d' if shape.flip else 'correlate2d'}"
-    pick = ", ".join(f"::{stride}" if stride > 1 else ":" for stride in _strides(shape))
-    every = f"[{pick}]" if max(_strides(shape)) > 1 else ""
-    return _by_channels(shape, lambda x, w: f'{call}({x}, {w}, mode="valid"){every}')
+    slices = ", ".join(f"::{stride}" if stride > 1 else ":" for stride in _strides(shape))
+    subscript = f"[{slices}]" if max(_strides(shape)) > 1 else ""
+    return _by_channels(shape, lambda x, w: f'{call}({x}, {w}, mode="valid"){subscript}')
 
 
 def _opencv(shape: Shape) -> Code:
-    pick = ", ".join(
+    slices = ", ".join(
         f":{(axis.output - 1) * axis.stride + 1}" + (f":{axis.stride}" if axis.stride > 1 else "")
         for axis in shape.geometry.axes
     )
-    turned = ".copy()" if shape.flip else ""
-    turn = f"[::-1, ::-1]{turned}" if shape.flip else ""
-    return _by_channels(shape, lambda x, w: f"cv2.filter2D({x}, -1, {w}{turn}, anchor=(0, 0))[{pick}]")
+    flip = "[::-1, ::-1].copy()" if shape.flip else ""
+    return _by_channels(shape, lambda x, w: f"cv2.filter2D({x}, -1, {w}{flip}, anchor=(0, 0))[{slices}]")
 
 
 def _by_channels(shape: Shape, call: Callable[[str, str], str]) -> Code:
-    """The sum over channels of a function of one channel and its weights."""
+    """Lines that call a function for each channel with its weights, and add the results.
+
+    Args:
+        call: from the code of a channel and that of its weights to the code of their convolution.
+    """
     layer, (channels, maps) = shape.layer, shape.channels
     if layer.is_pool:
-        return ("# none: it filters with weights, a pool has none",)
+        return ("# none: a pool has no weights to filter with",)
     lines = [*_padding_line(shape), *_dilation_line(shape)]
     x = "p" if _padded(shape) else "x"
     w = "u" if max(layer.dilation) > 1 else "w"
@@ -165,21 +190,22 @@ def _by_channels(shape: Shape, call: Callable[[str, str], str]) -> Code:
         return (*lines, f"y = {call(x, w)}{' + b' if layer.bias else ''}")
     if layer.kind == "each":
         return (*lines, f"y = numpy.stack([{call(f'{x}[..., c]', w)} for c in range({channels})], -1)")
-    each, per = channels // shape.groups, maps // shape.groups
-    first = "0" if shape.groups == 1 else "o" if per == 1 else f"o // {per}"
-    source = first if each == 1 else "i" if shape.groups == 1 else f"{first} * {each} + i"
-    inner = call(f"{x}[..., {source}]", f"{w}[..., {'i' if each > 1 else 0}, o]")
-    summed = f"sum({inner} for i in range({each}))" if each > 1 else inner
+    inputs, outputs = channels // shape.groups, maps // shape.groups  # of a group
+    group = "0" if shape.groups == 1 else "o" if outputs == 1 else f"o // {outputs}"
+    channel = group if inputs == 1 else "i" if shape.groups == 1 else f"{group} * {inputs} + i"
+    product = call(f"{x}[..., {channel}]", f"{w}[..., {'i' if inputs > 1 else 0}, o]")
+    total = f"sum({product} for i in range({inputs}))" if inputs > 1 else product
     bias = " + b" if layer.bias else ""
-    return (*lines, "y = numpy.stack([", f"    {summed}", f"    for o in range({maps})", f"], -1){bias}")
+    return (*lines, "y = numpy.stack([", f"    {total}", f"    for o in range({maps})", f"], -1){bias}")
 
 
 def _is_plain(shape: Shape) -> bool:
-    """Whether one channel becomes one, so that no array needs an axis for them."""
+    """Whether there is one channel in and out, so that arrays have no axis for channels."""
     return shape.channels == (1, 1)
 
 
 def _padding_line(shape: Shape) -> Code:
+    """A line that pads x to p, or none."""
     if not _padded(shape):
         return ()
     fill = shape.padding.fill
@@ -190,12 +216,12 @@ def _padding_line(shape: Shape) -> Code:
 
 
 def _dilation_line(shape: Shape) -> Code:
-    """Weights with zeros between them."""
+    """Lines that put zeros between the weights w, or none."""
     if max(shape.layer.dilation) == 1:
         return ()
     extents = tuple(axis.extent for axis in shape.geometry.axes)
-    pick = ", ".join(f"::{step}" for step in shape.layer.dilation)
-    return f"u = numpy.zeros({extents} + w.shape[2:], w.dtype)", f"u[{pick}] = w"
+    slices = ", ".join(f"::{step}" for step in shape.layer.dilation)
+    return f"u = numpy.zeros({extents} + w.shape[2:], w.dtype)", f"u[{slices}] = w"
 
 
 def _strides(shape: Shape) -> tuple[int, ...]:
@@ -203,7 +229,7 @@ def _strides(shape: Shape) -> tuple[int, ...]:
 
 
 def _above_one(shape: Shape) -> tuple[bool, bool]:
-    """Whether there are strides, and dilation."""
+    """Whether a stride is above 1, and whether a dilation is."""
     return max(_strides(shape)) > 1, max(shape.layer.dilation) > 1
 
 
@@ -213,8 +239,6 @@ def _padded(shape: Shape) -> bool:
 
 def _is_same(shape: Shape) -> bool:
     """Whether the padding is what Keras calls ``same``."""
-    from convcli.geometry.padding import Padding
-
     axes = shape.geometry.axes
     sizes = [(axis.size, axis.extent, axis.stride) for axis in axes]
     same = Padding("same").pairs(*(list(column) for column in zip(*sizes, strict=True)))
@@ -230,7 +254,7 @@ _WRITERS: Final[Mapping[str, Callable[[Shape], Code]]] = {
 
 
 def names(shape: Shape) -> str:
-    """What x, w and b are in the code of SciPy and OpenCV; empty where there is none."""
+    """What x, w and b are in the code for SciPy and OpenCV; empty if there is none."""
     if not shape.weights or shape.layer.combined > 1:
         return ""
     plain = _is_plain(shape)

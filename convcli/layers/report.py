@@ -1,4 +1,4 @@
-"""The shapes of a chain of layers as people read them, and as JSON."""
+"""The shapes of a chain of layers as text and as JSON."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _TITLES: Final = {
 
 
 def as_text(shapes: Sequence[Shape], paddings: Sequence[str], others: str = "") -> str:
-    """Each layer's formula, shapes, cost and code; for several, what they make together.
+    """Each layer's formula, shapes, cost and code; for several layers, their overview and totals.
 
     Args:
-        paddings: what stands in the line of each layer's padding.
-        others: what other paddings would give.
+        paddings: the text of each layer's padding.
+        others: the output sizes of other paddings, as text; empty to leave them out.
     """
     blocks = []
     for place, (shape, padding) in enumerate(zip(shapes, paddings, strict=True), 1):
@@ -41,7 +41,7 @@ def as_text(shapes: Sequence[Shape], paddings: Sequence[str], others: str = "") 
 
 
 def _overview(shapes: Sequence[Shape]) -> str:
-    """A line for each layer, in columns."""
+    """A line for each layer, in aligned columns."""
     rows = [("", "layer", "output, NHWC", "receptive", "parameters")]
     rows += [
         (
@@ -82,15 +82,15 @@ def _lines(shape: Shape, padding: str) -> list[tuple[str, str]]:
 
 
 def _pooled(shape: Shape, padding: str) -> str:
-    """What lies past the edge never is the largest of a window of a max pool."""
+    """The padding of a pool; a max pool pads with −∞, which is never the largest value of a window."""
     return f"{padding.split(':', maxsplit=1)[0]}:−∞" if shape.layer.kind == "maxpool" else padding
 
 
 def _operation(shape: Shape) -> str:
-    found = convention(shape.like or "", shape.layer.padding).operation
+    operation = convention(shape.like or "", shape.layer.padding).operation
     if shape.layer.is_pool:
-        return f"a pool as {NAMES.get(shape.like or '', 'ONNX')} has it"
-    return f"{found}, which {'turns the kernel' if shape.flip else 'does not turn the kernel'}"
+        return f"a pool as in {NAMES.get(shape.like or '', 'ONNX')}"
+    return f"{operation}, which {'flips the kernel' if shape.flip else 'does not flip the kernel'}"
 
 
 def _parameters(shape: Shape) -> str:
@@ -102,17 +102,17 @@ def _parameters(shape: Shape) -> str:
 
 
 def _factors(shape: Shape, count: int) -> tuple[int, ...]:
-    """The sizes of the weights, behind the number of kernels of a set."""
-    several = shape.layer.combined
-    return ((several,) if several > 1 else ()) + shape.weights[:count]
+    """The first sizes of the weights, after the number of kernels if several are combined."""
+    kernels = shape.layer.combined
+    return ((kernels,) if kernels > 1 else ()) + shape.weights[:count]
 
 
 def _multiply_adds(shape: Shape) -> str:
     if not shape.weights:
         return "none"
     values = " · ".join(map(str, shape.output[1:]))
-    each = " · ".join(map(str, _factors(shape, 3)))
-    return f"{values} values · {each} = {grouped(shape.multiply_adds)}"
+    weights = " · ".join(map(str, _factors(shape, 3)))
+    return f"{values} values · {weights} = {grouped(shape.multiply_adds)}"
 
 
 def _code_text(shape: Shape) -> str:
@@ -136,7 +136,7 @@ def _together(shapes: Sequence[Shape]) -> list[tuple[str, str]]:
 
 
 def as_dict(shapes: Sequence[Shape]) -> dict[str, Any]:
-    """As JSON types: one layer as an object, several as ``layers`` of such objects."""
+    """The shapes as JSON types: one layer as an object, several as the list ``layers`` of such objects."""
     if len(shapes) == 1:
         return {"schema": SCHEMA, **_layer_dict(shapes[0])}
     return {
