@@ -74,7 +74,8 @@ class Axis:
         """Number of image positions that elements 0 to ``cells`` − 1 of ``windows`` windows read.
 
         Element i of window o reads o·stride + i·dilation. Each position is counted as often as it is read,
-        minus its pairs of neighboring readings: o + dilation / g and i − stride / g, where g is the common divisor.
+        minus its pairs of neighboring readings: o + dilation / g and i − stride / g, where g is the common
+        divisor.
         """
         common = gcd(self.stride, self.dilation)
         steps = self.stride // common, self.dilation // common
