@@ -38,7 +38,7 @@ FLAGS = [
     "--disable-sync",
     "--window-size=1280,900",
 ]
-LARGEST_PAGE = 300_000  # bytes, beside the picture
+LARGEST_PAGE = 300_000  # bytes, apart from the image
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Selenium leaves open is its own to mend
 
@@ -63,7 +63,7 @@ def browser() -> Iterator[Any]:
     chrome.quit()
 
 
-def pictures() -> dict[str, np.ndarray]:
+def samples() -> dict[str, np.ndarray]:
     """Small ones without symmetry: gray, color, 16 bits."""
     rng = np.random.default_rng(8)
     return {
@@ -74,9 +74,9 @@ def pictures() -> dict[str, np.ndarray]:
 
 
 def opened(browser: Any, folder: Path, name: str, kernel: str = "box3", **options: Any) -> Path:
-    """The page of a picture in the browser; returns the picture's file."""
+    """Open the page of an image in the browser; returns the file of the image."""
     source, target = folder / f"{name}.png", folder / f"{name}.html"
-    source.write_bytes(imagecodecs.png_encode(pictures()[name]))
+    source.write_bytes(imagecodecs.png_encode(samples()[name]))
     target.write_text(page(str(source), Settings(load_kernel(kernel), **options)), encoding="utf-8")
     load(browser, target)
     return source
@@ -161,7 +161,7 @@ const changes = {amount: c.amount, fill: c.fill, constant: c.constant, mapping, 
   dilation: c.dilation, flip: c.flip, channels: c.channels};
 if (c.bias) changes.bias = E.Exact.parse(c.bias);
 if (!E.set({...preset, ...changes})) return null;
-const {axes, pixels, lanes, below, above, exact, filter, low, high} = E.found();
+const {axes, pixels, lanes, below, above, exact, filter, low, high} = E.computed();
 const plain = (value) => (typeof value === "number" ? value : E.Exact.number(value));
 return {size: axes.map((one) => one.output), pixels: pixels.map((lane) => [...lane]), below, above, exact,
   sums: lanes.map((lane) => [...lane]), denominator: filter.denominator, range: [plain(low), plain(high)]};
@@ -193,7 +193,7 @@ def written(source: Path, combination: dict[str, Any]) -> tuple[np.ndarray, Any]
 
 @pytest.mark.parametrize("name", ["gray", "color", "deep"])
 def test_the_page_computes_what_apply_writes(browser, tmp_path, name, monkeypatch):
-    """52 settings a picture, bit for bit: presets, strides, padding, fills, dilation, direction, mappings."""
+    """52 settings per image, bit for bit: presets, strides, padding, fills, dilation, direction, mappings."""
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
     source = opened(browser, tmp_path, name)
     for combination in combinations(40) + ties():
@@ -208,7 +208,7 @@ def test_the_page_computes_what_apply_writes(browser, tmp_path, name, monkeypatc
 def test_the_sums_are_those_of_conv(browser, tmp_path):
     """Feature maps before the mapping, beside `convcli.conv`."""
     opened(browser, tmp_path, "gray")
-    x = pictures()["gray"]
+    x = samples()["gray"]
     for combination in combinations(60):
         if combination["preset"] in ("sobel", "scharr") or combination["bias"]:
             continue
@@ -270,7 +270,7 @@ def test_what_is_done_by_hand_follows_at_once(browser, tmp_path):
 
 
 def test_the_window_moves_by_keys_and_by_dragging(browser, tmp_path):
-    """Arrow keys on the canvas, the fields of row and column, and the pointer on both pictures."""
+    """Arrow keys on the canvas, the fields of row and column, and the pointer on both images."""
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
@@ -296,7 +296,7 @@ def test_the_window_moves_by_keys_and_by_dragging(browser, tmp_path):
     mouse.click_and_hold().move_by_offset(int(cell * 2), 0).release().perform()
     assert at() == [2, 5]
     spoken = browser.find_element(By.ID, "value").get_attribute("textContent")
-    value = convcli.conv(pictures()["gray"], "box3", padding="same:reflect", dtype="uint8")[2, 5]
+    value = convcli.conv(samples()["gray"], "box3", padding="same:reflect", dtype="uint8")[2, 5]
     assert spoken.startswith("Row 2, column 5: sum of the products = ")
     assert spoken.endswith(f"= {value}")
 
@@ -394,7 +394,7 @@ def test_large_kernels_leave_the_page_alive(browser, tmp_path):
       const wait = () => {
         ticks += 1;
         if (E.busy()) setTimeout(wait);
-        else done([busy, told, ticks, E.state().flip, Array.from(E.found().pixels[0])]);
+        else done([busy, told, ticks, E.state().flip, Array.from(E.computed().pixels[0])]);
       };
       wait();"""
     busy, told, ticks, flip, computed = browser.execute_async_script(script)
@@ -412,7 +412,7 @@ def test_auto_waits_until_a_weight_is_typed(browser, tmp_path):
     from selenium.webdriver.common.keys import Keys
 
     opened(browser, tmp_path, "gray", "sobel-x")
-    kind = lambda: browser.execute_script("return window.explorer.found().kind")  # noqa: E731
+    kind = lambda: browser.execute_script("return window.explorer.computed().kind")  # noqa: E731
     first = browser.find_element(By.CSS_SELECTOR, "#kernel input")
     first.send_keys(Keys.CONTROL, "a")
     first.send_keys("7")
@@ -484,7 +484,7 @@ def test_no_weight_is_cut(browser, tmp_path, kernel):
 def test_the_command_makes_the_same(browser, run, tmp_path, monkeypatch):
     """Of a set the kernel that is shown, of several frames the first: apply writes the page's pixels."""
     monkeypatch.chdir(tmp_path)
-    frames = [Image.fromarray(pictures()["gray"][::step]) for step in (1, -1)]
+    frames = [Image.fromarray(samples()["gray"][::step]) for step in (1, -1)]
     frames[0].save("in.gif", save_all=True, append_images=frames[1:])
     kernels = [
         ("kirsch", "kirsch-ne"),
@@ -499,7 +499,7 @@ def test_the_command_makes_the_same(browser, run, tmp_path, monkeypatch):
         found = browser.execute_script(
             """const E = window.explorer;
             E.set({map: Math.min(1, E.state().maps.length - 1)});
-            return [document.getElementById("command").textContent, [...E.found().pixels[0]]];"""
+            return [document.getElementById("command").textContent, [...E.computed().pixels[0]]];"""
         )
         assert named in found[0]
         program, *arguments = shlex.split(found[0])
@@ -523,9 +523,9 @@ def test_a_tiny_map_shows_values(browser, tmp_path):
 
 
 def test_the_page_is_one_small_file(tmp_path):
-    """Below 300 kB beside the picture, nothing from elsewhere, and nothing in a name becomes markup."""
+    """Below 300 kB apart from the image, nothing from elsewhere, and nothing in a name becomes markup."""
     path = tmp_path / "<b>&amp;.png"
-    path.write_bytes(imagecodecs.png_encode(pictures()["gray"]))
+    path.write_bytes(imagecodecs.png_encode(samples()["gray"]))
     text = page(str(path), Settings(load_kernel("sobel-x")))
     pixels = re.search(r'"pixels":"([^"]*)"', text)
     assert len(text) - len(pixels[1]) < LARGEST_PAGE
@@ -534,7 +534,7 @@ def test_the_page_is_one_small_file(tmp_path):
     assert "&lt;b&gt;&amp;amp;.png" in text
 
 
-def test_large_pictures_are_averaged(run, tmp_path):
+def test_large_images_are_averaged(run, tmp_path):
     """60×90 shown on a side of 32 is the mean of 3×3 boxes, and the page says so."""
     pixels = np.random.default_rng(2).integers(0, 256, (60, 90), dtype=np.uint8)
     path = tmp_path / "in.png"
@@ -580,7 +580,7 @@ def test_what_the_page_does_not_show(run, tmp_path, arguments, words):
 
 
 def test_floats_and_pages_that_exist(run, tmp_path):
-    """A picture of floats is refused, and a page is only replaced with --force."""
+    """An image of floats is refused, and a page is only replaced with --force."""
     np.save(tmp_path / "floats.npy", np.ones((5, 5), np.float32))
     assert "not float32" in run("explore", tmp_path / "floats.npy", "-k", "box3").err
     out = tmp_path / "page.html"

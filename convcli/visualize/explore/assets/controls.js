@@ -32,13 +32,13 @@ function showControls() {
     state.map,
     el("which-label"),
   );
-  const lanes = found.lanes.length > 1 ? NAMES : state.channels === "sum" ? NAMES : NAMES.slice(0, 1);
+  const lanes = computed.lanes.length > 1 ? NAMES : state.channels === "sum" ? NAMES : NAMES.slice(0, 1);
   const kept = Math.max(el("channel").selectedIndex, 0);
   showChoices(el("channel"), lanes, kept < lanes.length ? kept : 0, el("channel-label"));
-  for (const [axis, id] of ["row", "column"].entries()) el(id).max = found.axes[axis].output - 1;
+  for (const [axis, id] of ["row", "column"].entries()) el(id).max = computed.axes[axis].output - 1;
   showKernel();
   el("input-size").title = "padding: top, bottom, left, right";
-  el("input-size").textContent = `${picture.rows} × ${picture.columns} ${paddedText()}`;
+  el("input-size").textContent = `${source.rows} × ${source.columns} ${paddedText()}`;
   showFacts(facts());
   el("command").textContent = command();
 }
@@ -62,7 +62,7 @@ function limitsText() {
 }
 
 function paddedText() {
-  const [rows, columns] = found.axes;
+  const [rows, columns] = computed.axes;
   const sides = [rows.before, rows.after, columns.before, columns.after];
   if (!sides.some(Boolean)) return "";
   return sides.every((side) => side === sides[0]) ? `+ ${sides[0]} on each side` : `+ ${sides.join(", ")}`;
@@ -122,7 +122,7 @@ function kernelCell(i, j) {
     if (!weight) return refuse(field, Exact.problem(field.value));
     const maps = state.maps.map((map) => [...map]);
     maps[state.map][place()] = weight;
-    return set({ maps, held: found.kind }, true); // a half-typed number must not change the mapping
+    return set({ maps, held: computed.kind }, true); // a half-typed number must not change the mapping
   };
   field.addEventListener("focus", () => field.select());
   field.addEventListener("input", () => {
@@ -151,7 +151,7 @@ function refuse(field, reason) {
 function leave() {
   say("");
   if ((pending ?? state).held) set({});
-  else if (found) showControls();
+  else if (computed) showControls();
 }
 
 /** Change the size of the kernel around its center. */

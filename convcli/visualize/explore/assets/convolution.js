@@ -37,8 +37,8 @@ function pads(amount, sizes, extents, strides) {
 
 const isAmount = (text) => text in AMOUNTS || /^\d{1,4}(,\d{1,4}|(,\d{1,4}){3})?$/.test(text);
 
-function geometry(state, picture) {
-  const sizes = [picture.rows, picture.columns];
+function geometry(state, source) {
+  const sizes = [source.rows, source.columns];
   const window = [state.rows, state.columns];
   const extents = window.map((kernel, i) => state.dilation[i] * (kernel - 1) + 1);
   const pairs = pads(state.amount, sizes, extents, state.stride);
@@ -63,21 +63,21 @@ const CONTINUE = {
 
 /** The index that each padded position of an axis is read from; -1 for a constant. */
 function sources(fill, { size, before, after }) {
-  const found = new Int32Array(size + before + after);
-  for (let i = 0; i < found.length; i++) {
+  const indices = new Int32Array(size + before + after);
+  for (let i = 0; i < indices.length; i++) {
     const p = i - before;
-    found[i] = p >= 0 && p < size ? p : CONTINUE[fill](p, size);
+    indices[i] = p >= 0 && p < size ? p : CONTINUE[fill](p, size);
   }
-  return found;
+  return indices;
 }
 
 /** One channel with its padding, row by row. */
-function padded(plane, picture, axes, state) {
+function padded(plane, source, axes, state) {
   const [rows, columns] = axes.map((one) => sources(state.fill, one));
   const out = new Float64Array(rows.length * columns.length);
   let o = 0;
   for (const row of rows) {
-    const start = row * picture.columns;
+    const start = row * source.columns;
     for (let j = 0; j < columns.length; j++) {
       out[o++] = row < 0 || columns[j] < 0 ? state.constant : plane[start + columns[j]];
     }
@@ -86,7 +86,7 @@ function padded(plane, picture, axes, state) {
 }
 
 /** Weights as integers over `denominator` if that is exact, else as floats over 1. */
-function prepared(state, picture) {
+function prepared(state, source) {
   const chosen = state.combine ? state.maps : [state.maps[state.map]];
   const maps = chosen.map((map) => map.map((weight) => Exact.times(weight, state.scale)));
   if (state.flip) maps.forEach((map) => map.reverse());
@@ -94,12 +94,12 @@ function prepared(state, picture) {
   const common = flat.reduce((d, weight) => lcm(d, weight.d), 1n);
   const shared = flat.reduce((g, { n, d }) => gcd(g, n * (common / d)), common);
   const numerators = maps.map((map) => map.map(({ n, d }) => Number((n * (common / d)) / shared)));
-  const gray = state.channels === "gray" && picture.planes.length === 3;
-  const inputs = state.channels === "each" ? 1 : picture.planes.length;
+  const gray = state.channels === "gray" && source.planes.length === 3;
+  const inputs = state.channels === "each" ? 1 : source.planes.length;
   const shares = gray ? LUMA : Array(inputs).fill(1);
   const weights = numerators.map((map) => shares.map((share) => Float64Array.from(map, (w) => w * share)));
   let denominator = Number(common / shared) * (gray ? 1000 : 1);
-  const largest = Math.max(Math.abs(picture.black), picture.white, Math.abs(state.constant));
+  const largest = Math.max(Math.abs(source.black), source.white, Math.abs(state.constant));
   const reach = weights.map((map) => map.flatMap((w) => [...w]).reduce((sum, w) => sum + Math.abs(w), 0));
   const exact = denominator < 2 ** 40 && Math.max(...reach) * largest < 2 ** 50;
   if (!exact) {
@@ -163,10 +163,10 @@ function combined(how, maps) {
 }
 
 /** How often `convolving` yields, and how many products it adds between two yields. */
-function workOf(state, picture) {
-  const [rows, columns] = geometry(state, picture);
+function workOf(state, source) {
+  const [rows, columns] = geometry(state, source);
   const maps = state.combine ? state.maps.length : 1;
-  const taps = state.rows * state.columns * maps * picture.planes.length;
+  const taps = state.rows * state.columns * maps * source.planes.length;
   return { taps, products: rows.output * columns.output };
 }
 
@@ -176,11 +176,11 @@ function workOf(state, picture) {
  * Returns axes, lanes of sums with their denominator, the range, the mapping with its numbers, the pixels of each
  * lane, how many were clipped, and whether the arithmetic was exact.
  */
-function* convolving(state, picture) {
-  const axes = geometry(state, picture);
+function* convolving(state, source) {
+  const axes = geometry(state, source);
   if (axes.some((one) => one.output < 1)) return { axes, empty: true };
-  const filter = prepared(state, picture);
-  const planes = picture.planes.map((plane) => padded(plane, picture, axes, state));
+  const filter = prepared(state, source);
+  const planes = source.planes.map((plane) => padded(plane, source, axes, state));
   const width = axes[1].size + axes[1].before + axes[1].after;
   const groups = state.channels === "each" ? planes.map((plane) => [plane]) : [planes];
   const lanes = [];
@@ -190,7 +190,7 @@ function* convolving(state, picture) {
     lanes.push(state.combine ? combined(state.combine, maps) : maps[0]);
   }
   const exact = filter.exact && state.combine !== "l2" && Number.isInteger(state.constant);
-  const found = {
+  const computed = {
     axes,
     planes,
     width,
@@ -199,6 +199,6 @@ function* convolving(state, picture) {
     filter,
     kind: mappingKind(state, filter.totals),
   };
-  Object.assign(found, exact ? exactMapping(state, picture, found) : floatMapping(state, picture, found));
-  return Object.assign(found, painted(found, picture));
+  Object.assign(computed, exact ? exactMapping(state, source, computed) : floatMapping(state, source, computed));
+  return Object.assign(computed, painted(computed, source));
 }

@@ -29,19 +29,19 @@ function extremes(lanes) {
 const middleOf = ({ black, white }) => Math.floor((black + white + 1) / 2);
 
 /** The mapping from sums to pixels in integers: (A·sum + B) / C. */
-function exactMapping(state, picture, { lanes, filter, kind }) {
+function exactMapping(state, source, { lanes, filter, kind }) {
   const ends = extremes(lanes);
   const gain = Exact.of(1, filter.denominator);
   const [low, high] = ends.map((sum) => Exact.add(Exact.times(Exact.of(sum), gain), state.bias));
   const limits = state.limits ?? ownLimits(kind, low, high);
-  const whole = mapped(state, picture, filter, kind, limits);
+  const whole = mapped(state, source, filter, kind, limits);
   const largest = Math.max(...ends.map((sum) => Math.abs(whole.A * sum + whole.B)), whole.C);
   return { low, high, limits, ...whole, exact: largest < LARGEST };
 }
 
 /** The mapping of sums of these weights with rational limits, in integers. */
-function mapped(state, picture, filter, kind, limits) {
-  const { factor, offset } = exactFactor(kind, limits, picture);
+function mapped(state, source, filter, kind, limits) {
+  const { factor, offset } = exactFactor(kind, limits, source);
   const gain = Exact.times(factor, Exact.of(1, filter.denominator));
   return wholeNumbers(gain, Exact.add(Exact.times(factor, state.bias), offset));
 }
@@ -60,11 +60,11 @@ function ownLimits(kind, low, high) {
   return [Exact.of(-limit.n, limit.d), limit];
 }
 
-function exactFactor(kind, limits, picture) {
+function exactFactor(kind, limits, source) {
   if (kind === "clip" || kind === "abs") return { factor: ONE, offset: ZERO };
   const [low, high] = limits;
-  const { black, white } = picture;
-  const middle = middleOf(picture);
+  const { black, white } = source;
+  const middle = middleOf(source);
   const [span, range] =
     kind === "signed" ? [white - middle, high] : [white - black, Exact.subtract(high, low)];
   const factor = Exact.isZero(range) ? ZERO : Exact.over(Exact.of(span), range);
@@ -73,7 +73,7 @@ function exactFactor(kind, limits, picture) {
 }
 
 /** The mapping in floats, for roots and for weights whose integers would be too large. */
-function floatMapping(state, picture, { lanes, filter, kind }) {
+function floatMapping(state, source, { lanes, filter, kind }) {
   const bias = Exact.number(state.bias);
   const gain = 1 / filter.denominator;
   const { A, B, C } = wholeNumbers(Exact.of(1, filter.denominator), state.bias);
@@ -81,30 +81,30 @@ function floatMapping(state, picture, { lanes, filter, kind }) {
   const [low, high] = extremes(lanes).map(value);
   if (filter.exact && (kind === "clip" || kind === "abs" || state.limits)) {
     const limits = state.limits ? state.limits.map(Exact.number) : [low, high];
-    return { low, high, limits, ...mapped(state, picture, filter, kind, state.limits), exact: false };
+    return { low, high, limits, ...mapped(state, source, filter, kind, state.limits), exact: false };
   }
   const own = kind === "signed" ? Math.max(low, -low, high, -high) : high;
   const limits = state.limits ? state.limits.map(Exact.number) : [kind === "signed" ? -own : low, own];
   let [factor, offset] = [1, 0];
   if (kind === "signed") {
-    offset = middleOf(picture);
-    factor = limits[1] === 0 ? 0 : (picture.white - offset) / limits[1];
+    offset = middleOf(source);
+    factor = limits[1] === 0 ? 0 : (source.white - offset) / limits[1];
   } else if (kind === "stretch") {
     const range = limits[1] - limits[0];
-    factor = range === 0 ? 0 : (picture.white - picture.black) / range;
-    offset = picture.black - factor * limits[0];
+    factor = range === 0 ? 0 : (source.white - source.black) / range;
+    offset = source.black - factor * limits[0];
   }
   return { low, high, limits, gain: factor * gain, offset: factor * bias + offset, exact: false };
 }
 
 /** The pixels of each lane, and how many values were clipped. */
-function painted(found, picture) {
-  const { black, white } = picture;
-  const magnitude = found.kind === "abs";
+function painted(computed, source) {
+  const { black, white } = source;
+  const magnitude = computed.kind === "abs";
   const count = { below: 0, above: 0 };
-  const value = found.exact ? exactPixel(found) : floatPixel(found);
-  const pixels = found.lanes.map((sums) => {
-    const out = new picture.type(sums.length);
+  const value = computed.exact ? exactPixel(computed) : floatPixel(computed);
+  const pixels = computed.lanes.map((sums) => {
+    const out = new source.type(sums.length);
     for (let k = 0; k < out.length; k++) {
       const pixel = value(sums[k], magnitude);
       if (pixel < black) count.below += 1;

@@ -34,10 +34,10 @@ const Exact = {
   },
 
   _decimal(text) {
-    const found = /^\s*([+-]?)(\d*)\.?(\d*)(?:e([+-]?\d{1,3}))?\s*$/i.exec(text);
-    if (!found || !(found[2] || found[3]) || text.length > 40) return null;
-    const shift = Number(found[4] ?? 0) - found[3].length;
-    const digits = BigInt(found[1] + (found[2] + found[3]));
+    const match = /^\s*([+-]?)(\d*)\.?(\d*)(?:e([+-]?\d{1,3}))?\s*$/i.exec(text);
+    if (!match || !(match[2] || match[3]) || text.length > 40) return null;
+    const shift = Number(match[4] ?? 0) - match[3].length;
+    const digits = BigInt(match[1] + (match[2] + match[3]));
     return shift < 0 ? Exact.of(digits, 10n ** BigInt(-shift)) : Exact.of(digits * 10n ** BigInt(shift));
   },
 

@@ -3,9 +3,9 @@
 const data = JSON.parse(el("data").textContent);
 const NAMES = data.channels === 3 ? ["red", "green", "blue"] : ["gray"];
 
-let picture; // planes of values, and their black and white
+let source; // planes of values, and their black and white
 let state; // the settings in the fields
-let found; // the result of `convolving` for that state
+let computed; // the result of `convolving` for that state
 let images; // input and feature map, drawn once
 let pending; // the state that is still being computed
 
@@ -57,8 +57,8 @@ function set(changes, kernelIsOwn = false) {
   const next = copied({ ...(pending ?? state), held: null, ...changes });
   if (kernelIsOwn) next.kernel = "";
   if (next.map >= next.maps.length) next.map = 0;
-  const { taps, products } = workOf(next, picture);
-  const work = { next, taps, done: 0, pieces: convolving(next, picture), milliseconds: 0 };
+  const { taps, products } = workOf(next, source);
+  const work = { next, taps, done: 0, pieces: convolving(next, source), milliseconds: 0 };
   pending = next;
   return compute(work, taps * products <= AT_ONCE ? Infinity : SLICE);
 }
@@ -88,9 +88,9 @@ function take(next, result, milliseconds) {
     );
   }
   say("");
-  [state, found] = [next, result];
-  found.milliseconds = milliseconds;
-  state.at = state.at.map((place, i) => Math.min(Math.max(place, 0), found.axes[i].output - 1));
+  [state, computed] = [next, result];
+  computed.milliseconds = milliseconds;
+  state.at = state.at.map((place, i) => Math.min(Math.max(place, 0), computed.axes[i].output - 1));
   images = undefined;
   showControls();
   show();
@@ -104,21 +104,21 @@ function say(words) {
 
 /** Draw everything that depends on the position of the window. */
 function show() {
-  if (!found) return;
-  const [rows, columns] = found.axes;
+  if (!computed) return;
+  const [rows, columns] = computed.axes;
   images ??= [
-    native(found.planes, rows.size + rows.before + rows.after, found.width, picture),
-    native(found.pixels, rows.output, columns.output, picture),
+    native(computed.planes, rows.size + rows.before + rows.after, computed.width, source),
+    native(computed.pixels, rows.output, columns.output, source),
   ];
   const scale = scaleFor(...images);
-  drawInput(found, picture, state.at, scale, images[0]);
-  drawMap(found, picture, state.at, scale, images[1]);
+  drawInput(computed, source, state.at, scale, images[0]);
+  drawMap(computed, source, state.at, scale, images[1]);
   showValue();
 }
 
 function moveTo(at) {
-  if (!found) return;
-  state.at = at.map((place, i) => Math.min(Math.max(place, 0), found.axes[i].output - 1));
+  if (!computed) return;
+  state.at = at.map((place, i) => Math.min(Math.max(place, 0), computed.axes[i].output - 1));
   show();
 }
 
@@ -127,7 +127,7 @@ function isNear(canvas, isInput, { clientX, clientY }) {
   const box = canvas.getBoundingClientRect();
   const scale = box.width / images[isInput ? 0 : 1].width;
   return [clientY - box.top, clientX - box.left].every((place, i) => {
-    const { extent, stride } = found.axes[i];
+    const { extent, stride } = computed.axes[i];
     const [start, length] = isInput ? [state.at[i] * stride, extent] : [state.at[i], 1];
     return place > start * scale - 28 && place < (start + length) * scale + 28;
   });
@@ -142,7 +142,7 @@ function connectCanvas(canvas, isInput) {
     const x = ((event.clientX - box.left) / box.width) * image.width;
     moveTo(
       [y, x].map((place, i) => {
-        const { extent, stride } = found.axes[i];
+        const { extent, stride } = computed.axes[i];
         return isInput ? Math.round((Math.floor(place) - (extent - 1) / 2) / stride) : Math.floor(place);
       }),
     );
@@ -186,7 +186,7 @@ function play() {
   clearInterval(play.timer);
   if (running) return;
   play.timer = setInterval(() => {
-    const [rows, columns] = found.axes;
+    const [rows, columns] = computed.axes;
     const next = state.at[0] * columns.output + state.at[1] + 1;
     moveTo([Math.floor(next / columns.output) % rows.output, next % columns.output]);
   }, 150);
@@ -195,7 +195,7 @@ function play() {
 async function start() {
   el("about").textContent = data.about;
   if (data.box > 1) el("command-title").textContent = "Equivalent command, for the full image:";
-  picture = await unpacked(data);
+  source = await unpacked(data);
   state = initial();
   connect();
   set({});
@@ -205,7 +205,7 @@ async function start() {
     presets: data.presets,
     kernelState,
     state: () => state,
-    found: () => found,
+    computed: () => computed,
     busy: () => pending !== undefined,
     ready: true,
   };

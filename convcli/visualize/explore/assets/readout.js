@@ -2,21 +2,21 @@
 
 /** Show patch, products and steps of the selected output. */
 function showValue() {
-  const [rows, columns] = found.axes;
-  const lane = found.lanes.length > 1 ? Math.max(el("channel").selectedIndex, 0) : 0;
+  const [rows, columns] = computed.axes;
+  const lane = computed.lanes.length > 1 ? Math.max(el("channel").selectedIndex, 0) : 0;
   const input = Math.max(el("channel").selectedIndex, 0);
   const where = state.at[0] * columns.output + state.at[1];
   for (const [i, id] of ["row", "column"].entries()) write(el(id), String(state.at[i]));
-  const gray = state.channels === "gray" && found.planes.length === 3;
-  const brightness = (k) => found.planes.reduce((sum, plane, i) => sum + LUMA[i] * plane[k], 0) / 1000;
-  const read = gray ? brightness : (k) => found.planes[found.planes.length > 1 ? input : 0][k];
+  const gray = state.channels === "gray" && computed.planes.length === 3;
+  const brightness = (k) => computed.planes.reduce((sum, plane, i) => sum + LUMA[i] * plane[k], 0) / 1000;
+  const read = gray ? brightness : (k) => computed.planes[computed.planes.length > 1 ? input : 0][k];
   const shownWeights = rotatedWeights();
   const cells = [];
   for (let i = 0; i < rows.kernel; i++) {
     for (let j = 0; j < columns.kernel; j++) {
       const row = state.at[0] * rows.stride + i * rows.dilation;
       const column = state.at[1] * columns.stride + j * columns.dilation;
-      const value = read(row * found.width + column);
+      const value = read(row * computed.width + column);
       const y = row - rows.before;
       const x = column - columns.before;
       const padding = y < 0 || x < 0 || y >= rows.size || x >= columns.size;
@@ -29,7 +29,7 @@ function showValue() {
       el("patch"),
       lines(
         cells.map(({ value, padding }) => {
-          return { text: shown(value, 5), padding, style: grayCell(value, picture) };
+          return { text: shown(value, 5), padding, style: grayCell(value, source) };
         }),
       ),
     );
@@ -57,11 +57,11 @@ const lines = (cells) =>
   Array.from({ length: state.rows }, (_, i) => cells.slice(i * state.columns, (i + 1) * state.columns));
 
 function stepsOf(cells, lane, where) {
-  const { filter, lanes, pixels, kind } = found;
+  const { filter, lanes, pixels, kind } = computed;
   const steps = [];
   const sum = cells.reduce((total, cell) => total + cell.product, 0);
   const several = state.combine && state.maps.length > 1;
-  const partial = state.channels === "sum" && found.planes.length > 1;
+  const partial = state.channels === "sum" && computed.planes.length > 1;
   const how = partial ? "of the products of this channel" : "of the products";
   if (!several) steps.push({ name: "sum", how, value: shown(sum) });
   else
@@ -70,8 +70,8 @@ function stepsOf(cells, lane, where) {
       const total = cells.reduce((t, cell, k) => t + cell.value * Exact.number(own[k]), 0);
       steps.push({ name: `sum, map ${m}`, how, value: shown(total) });
     }
-  const factor = found.exact ? Exact.over(Exact.of(1, filter.denominator), state.scale) : ONE;
-  const total = found.exact ? Exact.times(Exact.of(lanes[lane][where]), factor) : null;
+  const factor = computed.exact ? Exact.over(Exact.of(1, filter.denominator), state.scale) : ONE;
+  const total = computed.exact ? Exact.times(Exact.of(lanes[lane][where]), factor) : null;
   if (several)
     steps.push({
       name: "combined",
@@ -100,7 +100,7 @@ function stepsOf(cells, lane, where) {
     push("bias", `+ ${Exact.text(state.bias).replace("-", "−")}`);
   }
   const pixel = pixels[lane][where];
-  const level = grayCell(pixel, picture).background;
+  const level = grayCell(pixel, source).background;
   steps.push({ name: "pixel", how: mappingText(kind), value: shown(pixel), swatch: level });
   return steps;
 }
@@ -108,9 +108,9 @@ function stepsOf(cells, lane, where) {
 const number = (value) => (typeof value === "number" ? value : Exact.number(value));
 
 function mappingText(kind) {
-  const { black, white } = picture;
-  const [low, high] = found.limits.map((limit) => shown(number(limit)));
-  const middle = middleOf(picture);
+  const { black, white } = source;
+  const [low, high] = computed.limits.map((limit) => shown(number(limit)));
+  const middle = middleOf(source);
   return {
     clip: `rounded, clipped to ${shown(black)} … ${white}`,
     abs: `absolute value, rounded, at most ${white}`,
@@ -120,13 +120,13 @@ function mappingText(kind) {
 }
 
 function facts() {
-  const [rows, columns] = found.axes;
-  const colors = found.lanes.length;
+  const [rows, columns] = computed.axes;
+  const colors = computed.lanes.length;
   const [height, width] = [rows.output, columns.output];
-  const { below, above, low, high, kind, exact } = found;
-  const inputs = found.filter.weights[0].length;
+  const { below, above, low, high, kind, exact } = computed;
+  const inputs = computed.filter.weights[0].length;
   const products =
-    height * width * colors * state.rows * state.columns * inputs * found.filter.weights.length;
+    height * width * colors * state.rows * state.columns * inputs * computed.filter.weights.length;
   return [
     [
       "operation",
@@ -141,7 +141,7 @@ function facts() {
     ["arithmetic", exact ? "exact integers, rounded once" : "floating point"],
     [
       "cost",
-      `${products.toLocaleString("en").replaceAll(",", " ")} multiply-adds in ${found.milliseconds.toFixed(0)} ms here`,
+      `${products.toLocaleString("en").replaceAll(",", " ")} multiply-adds in ${computed.milliseconds.toFixed(0)} ms here`,
     ],
   ];
 }

@@ -59,7 +59,7 @@ const numbered = (scale) => scale >= 26;
 /** The feature map before the mapping. */
 const mapValues = () => {
   const bias = Exact.number(state.bias);
-  return found.lanes[0].map((sum) => sum / found.filter.denominator + bias);
+  return computed.lanes[0].map((sum) => sum / computed.filter.denominator + bias);
 };
 
 /** Write numbers in the cells, readable on the grays of `pixels`. */
@@ -75,9 +75,9 @@ function numbers(context, values, pixels, rows, columns, range) {
 }
 
 /** Draw the input with its padding under a veil, and the window. */
-function drawInput(found, picture, at, scale, image) {
+function drawInput(computed, source, at, scale, image) {
   const context = draw(el("input"), image, scale);
-  const [rows, columns] = found.axes;
+  const [rows, columns] = computed.axes;
   context.fillStyle = css("--veil");
   const [height, width] = [image.height, image.width];
   context.beginPath();
@@ -100,18 +100,18 @@ function drawInput(found, picture, at, scale, image) {
       }
     }
   }
-  const [plane] = found.planes;
-  if (numbered(scale) && found.planes.length === 1) numbers(context, plane, plane, height, width, picture);
+  const [plane] = computed.planes;
+  if (numbered(scale) && computed.planes.length === 1) numbers(context, plane, plane, height, width, source);
   const least = 7 / scale;
   const [w, h] = [Math.max(columns.extent, least), Math.max(rows.extent, least)];
   outline(context, left + (columns.extent - w) / 2, top + (rows.extent - h) / 2, w, h, scale);
 }
 
-function drawMap(found, picture, at, scale, image) {
+function drawMap(computed, source, at, scale, image) {
   const context = draw(el("map"), image, scale);
-  const written = numbered(scale) && found.pixels.length === 1;
-  const [pixels] = found.pixels;
-  if (written) numbers(context, mapValues(), pixels, image.height, image.width, picture);
+  const written = numbered(scale) && computed.pixels.length === 1;
+  const [pixels] = computed.pixels;
+  if (written) numbers(context, mapValues(), pixels, image.height, image.width, source);
   el("map-size").textContent = `${image.height} × ${image.width}${written ? " · values on the gray of their pixels" : ""}`;
   const side = Math.max(1, 7 / scale);
   outline(context, at[1] + 0.5 - side / 2, at[0] + 0.5 - side / 2, side, side, scale);
