@@ -49,7 +49,7 @@ class ColorBar:
     def ends(self) -> tuple[Number, Number]:
         """The lowest and the highest value of the bar."""
         if self.mapping.low is None or self.mapping.high is None:
-            return Fraction(0), exact(self.white)
+            return Fraction(0), as_decimal(self.white)
         return self.mapping.low, self.mapping.high
 
     def pixels(self, values: Array) -> Array:
@@ -105,7 +105,7 @@ class _Tick:
     @classmethod
     def of(cls, value: float, low: float, high: float, length: int, size: Callable[[str], float]) -> _Tick:
         plain = max(abs(low), abs(high)) < _PLAIN
-        text = axis_text(exact(value)) if plain else rounded_text(value, 4)
+        text = axis_text(as_decimal(value)) if plain else rounded_text(value, 4)
         return cls(round((value - low) / (high - low) * (length - 1)), text, (size(text) + _SPACE) / 2)
 
 
@@ -183,6 +183,6 @@ def round_numbers(low: float, high: float, most: int) -> list[float]:
     return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
 
 
-def exact(value: float) -> Fraction:
+def as_decimal(value: float) -> Fraction:
     """The decimal number of up to 12 digits that is nearest to a float, as a fraction."""
     return Fraction(f"{value:.12g}")

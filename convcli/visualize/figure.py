@@ -15,7 +15,7 @@ from convcli.core.frozen import frozen
 from convcli.core.numerals import axis_text
 from convcli.core.rational import Number
 from convcli.kernels.kernel import ROUNDING
-from convcli.visualize.colorbar import exact, round_numbers, vertical, vertical_width
+from convcli.visualize.colorbar import as_decimal, round_numbers, vertical, vertical_width
 from convcli.visualize.display import Scale, without_gray_axis
 from convcli.visualize.kernel_grid import KernelGrid, cell_texts, font_size
 from convcli.visualize.map_set import DisplayMap, MapSet
@@ -56,8 +56,8 @@ def figure(map_set: MapSet, tile: int) -> Scene:
     longest = max(map_set.image.shape[:2] + tuple(n for m in map_set.maps for n in m.gray.shape[:2]))
     scale = Scale.of(longest, tile)
     rows = [_Row(map_, scale, tile) for map_ in map_set.maps]
-    first, shown = _MARGIN + _AXIS, scale.reduced(map_set.image)
-    high, wide = (size * scale.zoom for size in shown.shape[:2])
+    first, image = _MARGIN + _AXIS, scale.reduced(map_set.image)
+    high, wide = (size * scale.zoom for size in image.shape[:2])
     second = first + max(wide, _LEAST) + _ARROW
     third = second + max(row.kernel_width for row in rows) + _ARROW + _AXIS
     top = _MARGIN + _HEAD
@@ -186,7 +186,7 @@ def _facts_of_kernel(map_: DisplayMap) -> str:
     weights = kernel.weights.reshape(-1, kernel.maps)[:, map_.report.index]
     total = kernel.map_sums[map_.report.index]
     total = 0.0 if abs(total) <= ROUNDING * float(np.abs(weights).sum()) else total
-    return f"{size}, sum {axis_text(exact(total))}"
+    return f"{size}, sum {axis_text(as_decimal(total))}"
 
 
 def _facts_of_map(map_: DisplayMap) -> str:

@@ -14,7 +14,7 @@ from convcli.core.frozen import frozen
 from convcli.core.numerals import axis_text, counted, number_text, with_minus
 from convcli.pipeline.colormaps import diverging
 from convcli.visualize.map_set import DisplayMap
-from convcli.visualize.panels import MOST_PLANES, framed, planes, text_line
+from convcli.visualize.panels import MOST_PLANES, framed, kernel_planes, text_line
 from convcli.visualize.scene import FAINT, FRAME, INK, Item, Rectangle, Text
 from convcli.visualize.text import width
 
@@ -54,21 +54,21 @@ class KernelGrid:
     def of(cls, map_: DisplayMap, tile: int) -> KernelGrid:
         """The grid of the kernel that makes a map, in ``tile`` × ``tile`` pixels if it fits."""
         kernel = map_.settings.kernel
-        shown = planes(kernel, map_.report.index)
-        omitted = len(shown) - MOST_PLANES
-        shown, share = _readable(shown[:MOST_PLANES], kernel.exact.denominator if kernel.exact else 1)
-        high = sum(plane.shape[0] for plane in shown)
-        broad = shown[0].shape[1]
+        planes = kernel_planes(kernel, map_.report.index)
+        omitted = len(planes) - MOST_PLANES
+        planes, share = _readable(planes[:MOST_PLANES], kernel.exact.denominator if kernel.exact else 1)
+        high = sum(plane.shape[0] for plane in planes)
+        wide = planes[0].shape[1]
         below = ([f"and {counted(omitted, 'more plane')}"] if omitted > 0 else []) + settings_lines(map_)
-        room = max(tile - 16 * (len(below) + 1) - 8 * len(shown), 64)
-        usual = min(_CELL, max(min(room // high, tile // broad), 1))
+        room = max(tile - 16 * (len(below) + 1) - 8 * len(planes), 64)
+        usual = min(_CELL, max(min(room // high, tile // wide), 1))
         texts, cell = _number_texts(
-            shown, usual, (_SQUARE if high <= _FEW else _CLOSE) if broad <= _FEW else 1
+            planes, usual, (_SQUARE if high <= _FEW else _CLOSE) if wide <= _FEW else 1
         )
         notes = [f"× 1/{share}"] if share > 1 else []
         if not all(font_size(plane.flat, cell) for plane in texts):
-            notes = [_range_of(shown, share)]
-        return cls(shown, texts, cell, notes + below)
+            notes = [_range_of(planes, share)]
+        return cls(planes, texts, cell, notes + below)
 
     @property
     def width(self) -> int:
@@ -134,13 +134,13 @@ def font_size(texts: Iterable[str], cell: int) -> int:
     return 0
 
 
-def _number_texts(shown: list[Array], usual: int, most: int) -> tuple[list[Array], int]:
+def _number_texts(planes: list[Array], usual: int, most: int) -> tuple[list[Array], int]:
     """The numbers in the squares, of three digits or else two, and the side of a square.
 
     Squares grow from ``usual`` to ``most`` pixels if the numbers then fit.
     """
     for digits in (3, 2):
-        texts = [_texts(plane, digits) for plane in shown]
+        texts = [_texts(plane, digits) for plane in planes]
         longest = max(len(text) for plane in texts for text in plane.flat)
         cell = max(usual, min(8 * longest + 10, most))
         if all(font_size(plane.flat, cell) for plane in texts):
@@ -148,22 +148,22 @@ def _number_texts(shown: list[Array], usual: int, most: int) -> tuple[list[Array
     return texts, usual
 
 
-def _readable(shown: list[Array], denominator: int) -> tuple[list[Array], int]:
+def _readable(planes: list[Array], denominator: int) -> tuple[list[Array], int]:
     """The weights as they are written, and their divisor: integers if they are short, else decimals."""
-    integers = shown[0].dtype.kind != "f"
-    longest = max(len(str(value)) for plane in shown for value in (plane.max(), plane.min()))
+    integers = planes[0].dtype.kind != "f"
+    longest = max(len(str(value)) for plane in planes for value in (plane.max(), plane.min()))
     if integers and (denominator == 1 or longest <= _SHORT):
-        return shown, denominator
-    largest = max(float(np.abs(plane).max()) for plane in shown) / denominator
+        return planes, denominator
+    largest = max(float(np.abs(plane).max()) for plane in planes) / denominator
     share = _THOUSAND if 0 < largest < _SMALL_WEIGHT else 1
-    return [plane.astype(np.float64) / denominator * share for plane in shown], share
+    return [plane.astype(np.float64) / denominator * share for plane in planes], share
 
 
-def _range_of(shown: list[Array], share: int) -> str:
+def _range_of(planes: list[Array], share: int) -> str:
     """The range of weights in squares without numbers."""
-    low, high = min(plane.min() for plane in shown), max(plane.max() for plane in shown)
+    low, high = min(plane.min() for plane in planes), max(plane.max() for plane in planes)
     ends = [
-        Fraction(int(end), share) if shown[0].dtype.kind in "iuO" else float(end) / share
+        Fraction(int(end), share) if planes[0].dtype.kind in "iuO" else float(end) / share
         for end in (low, high)
     ]
     if low == high:

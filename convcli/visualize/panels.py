@@ -210,14 +210,14 @@ def text_line(
 ) -> Iterator[Text]:
     """One line of text below ``place``, fitted into ``room`` pixels; nothing if the text is empty."""
     if text:
-        shown, smaller = fitted(text, size, room, end)
-        yield Text((place[0], place[1] + ascent(smaller)), shown, smaller, ink)
+        text, size = fitted(text, size, room, end)
+        yield Text((place[0], place[1] + ascent(size)), text, size, ink)
 
 
 def kernel_badges(kernel: Kernel, index: int) -> tuple[tuple[Array, ...], int]:
     """The badges of the kernel that makes a map, and the number of planes without one."""
-    shown = planes(kernel, index)
-    return badges(shown[:MOST_PLANES]), max(len(shown) - MOST_PLANES, 0)
+    planes = kernel_planes(kernel, index)
+    return badges(planes[:MOST_PLANES]), max(len(planes) - MOST_PLANES, 0)
 
 
 def badges(weights: Sequence[Array]) -> tuple[Array, ...]:
@@ -230,13 +230,13 @@ def badges(weights: Sequence[Array]) -> tuple[Array, ...]:
 
 
 def _badge(plane: FloatArray, limit: float) -> Array:
-    shown = Scale.of(max(plane.shape), LARGEST_BADGE).reduced(
+    reduced = Scale.of(max(plane.shape), LARGEST_BADGE).reduced(
         to_shades(plane, limit)[..., None], DIVERGING_MIDDLE
     )
-    return color_table("diverging")[shown[..., 0]]
+    return color_table("diverging")[reduced[..., 0]]
 
 
-def planes(kernel: Kernel, index: int) -> list[Array]:
+def kernel_planes(kernel: Kernel, index: int) -> list[Array]:
     """The planes (rows, columns) of weights that make a map: one for each input, and for each combined map.
 
     Rational weights are given as numerators over their common denominator. Of a volume, the planes are those

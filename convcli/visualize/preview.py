@@ -90,11 +90,11 @@ def thumbnail(source: str, tile: int, max_pixels: int | None) -> Array:
     from PIL import Image
 
     with files.Input.open(source) as opened:
-        picture = opening.open_input(opened, max_pixels)[0]
-        pixels = to_display(picture.pixels(), picture.header.bands)
-    image = Image.fromarray(without_gray_axis(pixels))
-    image.thumbnail((tile, tile), Image.Resampling.LANCZOS)
-    return np.atleast_3d(np.asarray(image))
+        image = opening.open_input(opened, max_pixels)[0]
+        pixels = to_display(image.pixels(), image.header.bands)
+    reduced = Image.fromarray(without_gray_axis(pixels))
+    reduced.thumbnail((tile, tile), Image.Resampling.LANCZOS)
+    return np.atleast_3d(np.asarray(reduced))
 
 
 def feature_images(pixels: Array, settings: Settings) -> list[tuple[Array, FeatureMap]]:
@@ -107,5 +107,5 @@ def feature_images(pixels: Array, settings: Settings) -> list[tuple[Array, Featu
     dtype = np.dtype(np.float32) if mapping.kind == "raw" else pixels.dtype
     layout = Layout(plan.problem.rows.output, plan.problem.columns.output, plan.problem.lanes, dtype)
     sinks = [MemorySink(layout) for _ in range(plan.outcome.maps)]
-    found = feature_maps(plan, InMemoryReader([pixels]), convolution.color_handling, mapping, sinks)
-    return [(sink.images[0], map_) for sink, map_ in zip(sinks, found, strict=True)]
+    maps = feature_maps(plan, InMemoryReader([pixels]), convolution.color_handling, mapping, sinks)
+    return [(sink.images[0], map_) for sink, map_ in zip(sinks, maps, strict=True)]

@@ -26,9 +26,9 @@ from convcli.visualize.explain.pixel import (
     Channel,
     Explanation,
     check_place,
-    decided,
-    explained,
-    multiplicands,
+    explain_places,
+    frame_task,
+    window_values,
 )
 from convcli.visualize.explain.window import MapRecorder, PixelRecorder, Window
 
@@ -127,7 +127,7 @@ def build_animation(source: str, file: Input, settings: Settings, selection: Sel
     settings = replace(settings, channels="gray", alpha="drop", output=OutputSpec("./"))
     if selection.white and settings.mapping.kind == "auto":
         settings = replace(settings, mapping=Mapping("raw"))
-    task, frame = decided(source, file, settings, selection.frame)
+    task, frame = frame_task(source, file, settings, selection.frame)
     region, as_numbers = _region(task, selection)
     blocks = _blocks(region, selection)
     white = (0, selection.white) if selection.white else None
@@ -141,7 +141,7 @@ def _image(animation: Animation, frame: int, blocks: Sequence[Block]) -> Animati
     task = animation.task
     recorder = MapRecorder(task.layout, frame)
     places = [_middle(block) for block in blocks]
-    explanations = explained(animation.source, task, animation.settings, frame, places, [recorder])
+    explanations = explain_places(animation.source, task, animation.settings, frame, places, [recorder])
     pixels = task.opened.only(frame, frame + 1).reader().rows(0, 0, task.geometry.input[0])
     pixels = pixels[..., : pixels.shape[2] - task.opened.header.alpha]
     input_levels, output_levels = animation.levels
@@ -168,13 +168,13 @@ def _grid(animation: Animation, frame: int, blocks: Sequence[Block], selection: 
     task, region = animation.task, animation.region
     places = list(product(range(*region[0]), range(*region[1])))
     recorder = PixelRecorder(task.layout, frame, places)
-    explanations = explained(animation.source, task, animation.settings, frame, places, [recorder])
+    explanations = explain_places(animation.source, task, animation.settings, frame, places, [recorder])
     by_place = dict(zip(places, explanations, strict=True))
     rows, columns = animation.spans
     if selection.at:
         rows, columns = (axis.reach(span) for axis, span in zip(task.geometry.axes, region, strict=True))
     window = Window.over(task.geometry, task.plan.problem.fill, (0, 0), (rows, columns))
-    cells = multiplicands(task, animation.settings, frame, window)
+    cells = window_values(task, animation.settings, frame, window)
     values = np.array([as_float(value) for value in cells.ravel()])
     large = bool((np.abs(values) > selection.plain).any())
     shaded = bool(selection.at and not selection.white) or large

@@ -34,19 +34,19 @@ class Step:
     value: Number
 
 
-def number(value: Any) -> Number:
+def exact_number(value: Any) -> Number:
     """The value as an exact fraction; NaN and infinity stay floats."""
     plain = value.item() if isinstance(value, np.generic) else value
     return Fraction(plain) if not isinstance(plain, float) or isfinite(plain) else plain
 
 
-def numbers(values: Array) -> Array:
+def exact_numbers(values: Array) -> Array:
     """The array with every value as an exact `number`, dtype object."""
-    cells = [number(value) for value in values.ravel().tolist()]
+    cells = [exact_number(value) for value in values.ravel().tolist()]
     return np.array(cells, object).reshape(values.shape)
 
 
-def multiplied(weights: Array, patch: Array) -> Array:
+def cell_products(weights: Array, patch: Array) -> Array:
     """The product of every cell; with a weight of 0 it is 0, even for NaN and infinity."""
     used = patch.copy()
     used[weights == 0] = Fraction(0)
@@ -62,26 +62,26 @@ def total(values: Iterable[Number]) -> Number:
     return sum(values, start=Fraction(0))
 
 
-def added(terms: Sequence[Number], names: Sequence[str] = ()) -> str:
+def sum_text(terms: Sequence[Number], names: Sequence[str] = ()) -> str:
     """A sum as text: its terms with their names if that is short, else their number."""
-    every = zip(terms, names or [""] * len(terms), strict=True)
-    used = [(term, name) for term, name in every if term or name]
+    named = zip(terms, names or [""] * len(terms), strict=True)
+    used = [(term, name) for term, name in named if term or name]
     if not used:
         return "every product is 0"
     words = []
     for index, (term, name) in enumerate(used):
         sign = ("− " if index else "−") if term < 0 else "+ " if index else ""
         words.append(f"{sign}{formula_text(magnitude(term))}" + (f" ({name})" if name else ""))
-    written = " ".join(words)
-    if len(written) <= LONGEST_SUM:
-        return written
+    text = " ".join(words)
+    if len(text) <= LONGEST_SUM:
+        return text
     zeros = len(terms) - len(used)
     return f"of {len(used)} products" + (
         f"; the other {zeros} {'is' if zeros == 1 else 'are'} 0" if zeros else ""
     )
 
 
-def combined(how: str, totals: Sequence[Number]) -> Step:
+def combination_step(how: str, totals: Sequence[Number]) -> Step:
     """Combine the sums of several maps into one value."""
     sizes = [magnitude(value) for value in totals]
     if how == "l2":
@@ -89,7 +89,7 @@ def combined(how: str, totals: Sequence[Number]) -> Step:
             f"({formula_text(value)})²" if value < 0 else f"{formula_text(value)}²" for value in totals
         )
         root = as_float(total(size * size for size in sizes)) ** 0.5
-        return Step("combined", f"√({squares})", number(root))
+        return Step("combined", f"√({squares})", exact_number(root))
     bars = [f"|{formula_text(value)}|" for value in totals]
     if how == "l1":
         return Step("combined", " + ".join(bars), total(sizes))
@@ -102,12 +102,12 @@ def combined(how: str, totals: Sequence[Number]) -> Step:
     return Step("combined", f"the {how}imum of {words}", max(totals) if largest else min(totals))
 
 
-def mapped(value: Number, affine: Affine, how: str) -> Step:
+def mapping_step(value: Number, affine: Affine, how: str) -> Step:
     """The step that applies the affine function of a mapping."""
     if isinstance(value, Fraction) and affine.is_exact:
         result: Number = (int(affine.gain) * value + int(affine.offset)) / affine.denominator
     else:
-        result = number((affine.gain * as_float(value) + affine.offset) / affine.denominator)
+        result = exact_number((affine.gain * as_float(value) + affine.offset) / affine.denominator)
     return Step("mapping", how, magnitude(result) if affine.magnitude else result)
 
 
@@ -132,14 +132,14 @@ def mapping_text(mapping: Mapping, target: DType, own: int) -> str:
 
 def _factor(value: Number) -> str:
     """A divisor as text; a fraction is put in parentheses."""
-    shown = formula_text(value)
-    return f"({shown})" if "/" in shown else shown
+    text = formula_text(value)
+    return f"({text})" if "/" in text else text
 
 
-def ended(value: Number, target: DType) -> tuple[Number, list[Step]]:
+def pixel_steps(value: Number, target: DType) -> tuple[Number, list[Step]]:
     """The pixel of a mapped value, and the rounding and saturation steps that led to it."""
     if target.kind == "f":
-        return number(target.type(as_float(value))), []
+        return exact_number(target.type(as_float(value))), []
     steps = []
     nearest = value
     if isinstance(value, Fraction):
@@ -157,6 +157,6 @@ def ended(value: Number, target: DType) -> tuple[Number, list[Step]]:
     return pixel, steps
 
 
-def same(first: Number, second: Number) -> bool:
+def equal(first: Number, second: Number) -> bool:
     """Whether two pixels are equal; NaN equals NaN."""
     return first == second or (isnan(first) and isnan(second))

@@ -33,16 +33,16 @@ from convcli.pipeline.task import Task, prepare
 from convcli.visualize.explain.arithmetic import (
     LARGEST_WEIGHT,
     Step,
-    added,
-    combined,
-    ended,
+    cell_products,
+    combination_step,
+    equal,
+    exact_number,
+    exact_numbers,
     magnitude,
-    mapped,
+    mapping_step,
     mapping_text,
-    multiplied,
-    number,
-    numbers,
-    same,
+    pixel_steps,
+    sum_text,
     total,
 )
 from convcli.visualize.explain.window import PixelRecorder, Window, engine_sums
@@ -126,13 +126,13 @@ def explain(source: str, settings: Settings, at: Pair, frame: int = 0) -> Explan
         ConvcliError: whatever `job.apply` raises before it writes.
     """
     with files.Input.open(source) as file:
-        task, own = decided(source, file, settings, frame)
+        task, own = frame_task(source, file, settings, frame)
         check_place(task, at)
         recorders = [PixelRecorder(task.layout, own, [at]) for _ in range(task.plan.outcome.maps)]
-        return explained(source, task, settings, own, [at], recorders)[0]
+        return explain_places(source, task, settings, own, [at], recorders)[0]
 
 
-def decided(source: str, file: files.Input, settings: Settings, frame: int) -> tuple[Task, int]:
+def frame_task(source: str, file: files.Input, settings: Settings, frame: int) -> tuple[Task, int]:
     """The task that a frame of an opened file belongs to, and the frame's index in it.
 
     Raises:
@@ -159,7 +159,7 @@ def check_place(task: Task, at: Pair) -> None:
         )
 
 
-def explained(
+def explain_places(
     source: str, task: Task, settings: Settings, frame: int, places: Sequence[Pair], sinks: Sequence[Any]
 ) -> list[Explanation]:
     """Explain several pixels of one frame with a single run of the engine.
@@ -182,7 +182,7 @@ def explained(
     return explanations
 
 
-def multiplicands(task: Task, settings: Settings, frame: int, window: Window) -> Array:
+def window_values(task: Task, settings: Settings, frame: int, window: Window) -> Array:
     """The values that the first channel's weights are multiplied by, (rows, columns) of exact numbers."""
     return _Pixel.of(task, settings, frame, window, (), None).parts(0)[-1][1]
 
@@ -274,11 +274,11 @@ class _Pixel:
         valued = len(steps)
         if task.color_handling.curved(mapping, task.plan):
             curve = light_to_srgb(np.asarray(as_float(steps[-1].value))).item()
-            steps.append(Step("sRGB", "encoded with the sRGB curve", number(curve)))
+            steps.append(Step("sRGB", "encoded with the sRGB curve", exact_number(curve)))
         own = white(task.color_handling.values)
         affine = mapping.affine(Affine(), target, own)
         if affine != Affine():
-            steps.append(mapped(steps[-1].value, affine, mapping_text(mapping, target, own)))
+            steps.append(mapping_step(steps[-1].value, affine, mapping_text(mapping, target, own)))
         return self._ended(name, planes, steps, valued, pixel)
 
     def _alpha(self, index: int, lane: int, pixel: Number) -> Channel:
@@ -295,9 +295,9 @@ class _Pixel:
     def _ended(
         self, name: str, planes: list[Plane], steps: list[Step], valued: int, pixel: Number
     ) -> Channel:
-        computed, last = ended(steps[-1].value, self.task.layout.dtype)
+        computed, last = pixel_steps(steps[-1].value, self.task.layout.dtype)
         steps += last
-        if not same(computed, pixel):
+        if not equal(computed, pixel):
             steps.append(Step("as written", "apply rounds in floating point", pixel))
         return Channel(name, tuple(planes), tuple(steps), valued, computed, pixel)
 
@@ -310,11 +310,11 @@ class _Pixel:
             own = [self._plane(map_, channel, lane) for channel in range(self.filter.inputs)]
             alone = len(own) == 1
             terms = own[0].products.ravel().tolist() if alone else [plane.sum for plane in own]
-            words = added(terms, () if alone else [plane.name for plane in own])
+            words = sum_text(terms, () if alone else [plane.name for plane in own])
             steps.append(Step(f"sum {map_}" if how else "sum", words, total(plane.sum for plane in own)))
             planes += own
         if how:
-            steps.append(combined(how, [step.value for step in steps]))
+            steps.append(combination_step(how, [step.value for step in steps]))
         if self.sums is not None:
             plan = self.task.plan
             engine = self._engine(index, lane)
@@ -325,7 +325,7 @@ class _Pixel:
     def _engine(self, index: int, lane: int) -> Number:
         """The engine's sum, over the denominator of the weights that are shown."""
         assert self.sums is not None
-        total = number(self.sums[index, lane])
+        total = exact_number(self.sums[index, lane])
         if self.filter.combine == "argmax":
             return total
         return total * Fraction(self.divisor, self.task.plan.problem.filter.denominator)
@@ -357,7 +357,7 @@ class _Pixel:
 
     def _plane(self, map_: int, channel: int, lane: int) -> Plane:
         """One channel and its weights for one map."""
-        weights = numbers(self.filter.weights[0, :, :, channel, map_])
+        weights = exact_numbers(self.filter.weights[0, :, :, channel, map_])
         weights = weights * Fraction(self.divisor, self.filter.denominator)
         problem = self.task.plan.problem
         index = lane if problem.channels == 1 else problem.channel(map_, channel)
@@ -365,7 +365,7 @@ class _Pixel:
             index = -1
         name = "brightness" if is_luma(self.task) else self.names[index]
         parts = self.parts(index)
-        products = multiplied(weights, parts[-1][1])
+        products = cell_products(weights, parts[-1][1])
         title = f"{name}, map {map_}" if self.filter.combine else name
         return Plane(title, tuple(parts), weights, products, total(products.ravel().tolist()))
 
@@ -396,8 +396,8 @@ class _Pixel:
         stored, fill = self.stored, self.settings.padding.fill.value
         source = self.task.color_handling.reader(stored)
         shares: Any = sum(share * self._patch(source, i) for i, share in enumerate(LUMA))
-        shown = [(name, self.window.patch(stored, i, fill)) for i, name in enumerate(_RGB)]
-        return [*shown, ("brightness", shares)]
+        colors = [(name, self.window.patch(stored, i, fill)) for i, name in enumerate(_RGB)]
+        return [*colors, ("brightness", shares)]
 
     def _patch(self, source: Any, index: int) -> Array:
         """The patch of one channel as the engine reads it."""

@@ -18,7 +18,7 @@ from convcli.geometry.axes import Geometry, Strip
 from convcli.geometry.border import OUTSIDE, Indices, sources
 from convcli.geometry.padding import Fill, Pair
 from convcli.pipeline.image_source import ImageSource
-from convcli.visualize.explain.arithmetic import number
+from convcli.visualize.explain.arithmetic import exact_number
 
 
 @frozen(eq=False)
@@ -70,9 +70,9 @@ class Window:
         """
         rows, columns = (indices.tolist() for indices in self.sources)
         lines = {row: reader.rows(0, row, row + 1)[0, :, channel] for row in set(rows) - {OUTSIDE}}
-        outside = number(constant)
+        outside = exact_number(constant)
         cells = [
-            [outside if OUTSIDE in (row, column) else number(lines[row][column]) for column in columns]
+            [outside if OUTSIDE in (row, column) else exact_number(lines[row][column]) for column in columns]
             for row in rows
         ]
         return np.array(cells, object)
@@ -98,7 +98,7 @@ class PixelRecorder:
     def pixel(self, at: Pair) -> list[Any]:
         """The channels of one of the pixels, as exact numbers."""
         strip, pixels = next(entry for entry in self.strips if _holds(entry[0], at))
-        return [number(value) for value in _at(strip, pixels, at)]
+        return [exact_number(value) for value in _at(strip, pixels, at)]
 
 
 class MapRecorder:
@@ -120,7 +120,7 @@ class MapRecorder:
 
     def pixel(self, at: Pair) -> list[Any]:
         """The channels of a pixel, as exact numbers."""
-        return [number(value) for value in self.pixels[at]]
+        return [exact_number(value) for value in self.pixels[at]]
 
 
 def engine_sums(plan: Plan, reader: Reader, frame: int, places: Sequence[Pair]) -> dict[Pair, Array]:
