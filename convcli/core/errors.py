@@ -1,7 +1,7 @@
-"""Every error a person can cause, as one family.
+"""The errors that users can cause, as one family, and the parts of their messages.
 
-A message is one line that says what was got, what is allowed and, where there is one, the place:
-``sharpen.csv:2: row has 2 numbers, row 1 has 3``. The command line prints it behind ``convcli:``.
+A message is one line: the place if there is one, what is wrong, and what is allowed:
+``sharpen.csv:2: row has 2 numbers, row 1 has 3``. The command line prints it after ``convcli:``.
 """
 
 import re
@@ -14,11 +14,11 @@ _SHORTEST_PART: Final = 3
 
 
 class ConvcliError(Exception):
-    """The root: whatever a person can mend by changing what they asked for."""
+    """The base class: something that the user can fix by changing the input or the options."""
 
 
 class ArgumentError(ConvcliError, ValueError):
-    """An option or an argument has a value that is not allowed."""
+    """An option or an argument has a value, type or shape that is not allowed."""
 
 
 class KernelError(ConvcliError, ValueError):
@@ -26,41 +26,41 @@ class KernelError(ConvcliError, ValueError):
 
 
 class ImageError(ConvcliError):
-    """A picture cannot be read, or is not one."""
+    """A file cannot be read as an image."""
 
 
 class OutputError(ConvcliError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to its destination."""
 
 
-class Halted(Exception):  # noqa: N818 - it tells of another's failure
-    """A part of the work ended because another part failed; that one's error is the one to be told."""
+class Halted(Exception):  # noqa: N818 - the failure is another's
+    """A part of the work ended because another part failed, whose error is the one to report."""
 
 
 def failure_message(name: str, error: Exception) -> str:
-    """The message of a failure: behind the input's name (``-`` is a stream), unless it is about the output.
+    """The message of a failure, with the input's name first (``-`` is standard input).
 
-    A fault of the program's own is shown as it is.
+    Errors about the output name it themselves. Bugs are shown as their repr.
     """
     match error:
         case OutputError():
             return str(error)
         case ConvcliError():
-            said = str(error)
+            reason = str(error)
         case MemoryError():
-            said = "not enough memory"
+            reason = "not enough memory"
         case OSError():
-            said = error.strerror or str(error)
+            reason = error.strerror or str(error)
         case _:
-            said = one_line(repr(error))
-    return f"{'standard input' if name == '-' else one_line(name)}: {said}"
+            reason = one_line(repr(error))
+    return f"{'standard input' if name == '-' else one_line(name)}: {reason}"
 
 
 @contextmanager
 def reading(place: str) -> Iterator[None]:
-    """Turn whatever goes wrong while a kernel file is read into a `KernelError` that starts with ``place``.
+    """Turn any error while a kernel file is read into a `KernelError` that starts with ``place``.
 
-    Libraries raise errors of every kind on damaged files; a list of them would never be complete.
+    Libraries raise all kinds of errors for damaged files; no list of them would be complete.
     """
     try:
         yield
@@ -69,7 +69,7 @@ def reading(place: str) -> Iterator[None]:
             raise
         raise KernelError(f"{place}: {error}") from error
     except MemoryError as error:
-        raise KernelError(f"{place}: reading it takes more memory than there is") from error
+        raise KernelError(f"{place}: not enough memory to read it") from error
     except OSError as error:
         raise KernelError(f"{place}: {error.strerror or one_line(cut(str(error)))}") from error
     except Exception as error:
@@ -94,24 +94,24 @@ _PLACE: Final = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>")  # of an object
 
 
 def reason_of(error: BaseException, otherwise: str = "its parts do not fit together") -> str:
-    """What a library says of a file, in one line; ``otherwise`` where Python speaks of the library's code."""
-    said = one_line(_PLACE.sub("", str(error)).strip().split("\n", maxsplit=1)[0])
+    """A library's message about a file, in one line; ``otherwise`` if the message is about its own code."""
+    message = one_line(_PLACE.sub("", str(error)).strip().split("\n", maxsplit=1)[0])
     if type(error).__module__ == "struct" or isinstance(error, EOFError):
         return "it ends too early"
-    if not said or isinstance(error, _OF_CODE) or _WORDS_OF_CODE.search(said):
+    if not message or isinstance(error, _OF_CODE) or _WORDS_OF_CODE.search(message):
         return otherwise
-    return said
+    return message
 
 
 def one_line(text: str) -> str:
-    """``text`` with control characters and lone surrogates escaped, so that it stays one line."""
+    """``text`` on one line: control characters and lone surrogates are escaped."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text
     )
 
 
 def suggest(word: str, known: Iterable[str], count: int = 3) -> str:
-    """`` (did you mean …?)`` with the known words that are a slip of the keyboard away, or nothing."""
+    """`` (did you mean …?)`` with up to ``count`` known words that are a typo away, or nothing."""
     typed, ranked = word.casefold()[:_LONGEST_WORD], []
     for place, name in enumerate(dict.fromkeys(known)):
         slips = _slips(typed, name.casefold())
@@ -122,7 +122,10 @@ def suggest(word: str, known: Iterable[str], count: int = 3) -> str:
 
 
 def _slips(typed: str, name: str) -> int | None:
-    """Slips between two words: one letter in four may be wrong, and one of the words may go on."""
+    """The number of typos between two words, or None if they are too far apart.
+
+    One letter in four may be wrong, or one word may be the beginning of the other.
+    """
     bare, other = typed.strip("-"), name.strip("-")
     if bare == other:
         return 0
@@ -137,7 +140,7 @@ def _slips(typed: str, name: str) -> int | None:
 
 
 def edits(one: str, other: str) -> int:
-    """Letters that were left out, put in, replaced or swapped (optimal string alignment)."""
+    """The number of letters omitted, inserted, replaced or swapped (optimal string alignment distance)."""
     before, last = [0] * (len(other) + 1), list(range(len(other) + 1))
     for row, letter in enumerate(one, 1):
         here = [row]
@@ -151,19 +154,19 @@ def edits(one: str, other: str) -> int:
 
 
 def cut(text: str, limit: int = 200) -> str:
-    """A text of at most ``limit`` characters."""
+    """``text`` cut to at most ``limit`` characters, with an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def literal(value: object, limit: int = 60) -> str:
-    """A Python value as it stands in a message: its repr on one line, cut to ``limit`` characters."""
+    """A Python value for a message: its repr on one line, cut to ``limit`` characters."""
     try:
         text = repr(value)
-    except Exception:  # a class of somebody else's, or an integer of too many digits
+    except Exception:  # a foreign class, or an integer of too many digits
         text = f"a value of type {type(value).__name__}"
     return cut(one_line(" ".join(text.split())), limit)
 
 
 def quoted(value: object, limit: int = 60) -> str:
-    """A value as it stands in a message: quoted, escaped, cut to ``limit`` characters."""
+    """A value for a message: quoted, escaped, cut to ``limit`` characters."""
     return repr(cut(one_line(str(value)), limit))

@@ -1,7 +1,7 @@
-"""Frozen values: classes whose fields are set once, by a constructor made of their annotations.
+"""Frozen values: classes whose fields are set once, by a constructor made from their annotations.
 
-What `dataclasses.dataclass(frozen=True)` makes, without the methods that are written and compiled anew for
-each class: a run that begins makes most of a hundred such classes, and each took half a millisecond.
+They are like `dataclasses.dataclass(frozen=True)`, without compiling every method for every class: start-up
+creates almost a hundred such classes, at half a millisecond each with dataclasses.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class _Value:
-    """What all values do alike."""
+    """The methods that all values share."""
 
     def __setattr__(self, name: str, content: Any) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} is frozen: {name} cannot be set")
@@ -41,17 +41,18 @@ def frozen(made: type[T], /) -> type[T]: ...
 def frozen(*, eq: bool = True) -> Callable[[type[T]], type[T]]: ...
 @dataclass_transform(frozen_default=True)
 def frozen(made: Any = None, /, *, eq: bool = True) -> Any:
-    """Make a class a frozen value: a constructor, a repr that builds it again, equality by fields.
+    """Make a class a frozen value: with a constructor, a repr that evaluates to it, and equality by fields.
 
     Args:
-        eq: whether two of equal fields are equal; else each is equal to itself alone, as arrays within want.
+        eq: whether values with equal fields are equal; otherwise only identical ones are, as fields that are
+            arrays need it.
     """
     return _made(made, eq) if made is not None else lambda later: _made(later, eq)
 
 
 def _made(made: Any, eq: bool) -> Any:
     names = tuple(get_annotations(made))
-    setattr(made, "__match_args__", names)  # noqa: B010 - a checker takes it for a constant
+    setattr(made, "__match_args__", names)  # noqa: B010 - mypy takes it for a constant
     made.__init__ = _constructor(made, names)
     for name in ("__setattr__", "__delattr__", "__repr__", *(("__eq__", "__hash__") if eq else ())):
         if name not in made.__dict__ or (name == "__hash__" and made.__hash__ is None):
@@ -60,10 +61,12 @@ def _made(made: Any, eq: bool) -> Any:
 
 
 def _constructor(made: type, names: tuple[str, ...]) -> Any:
-    """``__init__``, by position or by name; a default stands behind its name in the class."""
+    """``__init__``, by position or by name, with the class attributes as defaults."""
     defaults = {f"default_{name}": made.__dict__[name] for name in names if name in made.__dict__}
-    given = ", ".join(f"{name}=default_{name}" if f"default_{name}" in defaults else name for name in names)
-    lines = [f"def __init__(self, {given}):", " fields = self.__dict__"]
+    parameters = ", ".join(
+        f"{name}=default_{name}" if f"default_{name}" in defaults else name for name in names
+    )
+    lines = [f"def __init__(self, {parameters}):", " fields = self.__dict__"]
     lines += [f" fields[{name!r}] = {name}" for name in names]
     if hasattr(made, "__post_init__"):
         lines.append(" self.__post_init__()")
@@ -77,5 +80,5 @@ def contents(instance: Any) -> dict[str, Any]:
 
 
 def replace(instance: T, **changes: Any) -> T:
-    """The same value with other fields."""
+    """A copy of ``instance`` with some fields changed."""
     return type(instance)(**{**contents(instance), **changes})

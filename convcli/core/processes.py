@@ -1,4 +1,4 @@
-"""Processes that end with the one that started them."""
+"""Processes that end together with their parent."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _DEATH_OF_PARENT: Final = 1  # prctl's number for the signal that it sends (PR_S
 
 
 def end_with(parent: int, number: int = signal.SIGKILL) -> None:
-    """Have the system send this process a signal when its parent dies, or at once if it is dead.
+    """Have the system send this process a signal when its parent dies, or now if it is already dead.
 
-    Linux alone sends it later; elsewhere, what should not outlive its parent also needs `end_after`.
+    Only Linux does so; elsewhere, a process that must not outlive its parent also needs `end_after`.
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_DEATH_OF_PARENT, number)
@@ -23,6 +23,6 @@ def end_with(parent: int, number: int = signal.SIGKILL) -> None:
 
 
 def end_after(seconds: float) -> None:
-    """End this process after a time, also in the middle of a call into a library."""
+    """End this process after some seconds, even in the middle of a call into a library."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -1,7 +1,7 @@
-"""Exact numbers: reading them, and the integer form of whole arrays.
+"""Exact numbers: parsing them, and arrays of fractions over one denominator.
 
-A kernel is exact when its weights are integers over one denominator. Integer pictures times such a kernel
-are integers too, so that nothing is rounded before the very end.
+A kernel is exact if its weights are integers over one denominator. Sums of integer pixels times such weights
+are integers too, so nothing is rounded before the very end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 SMALLEST: Final = Fraction(1, 10**300)
-"""Of the numbers other than 0 that are read."""
+"""Smallest magnitude other than 0 that is parsed."""
 _PLAIN: Final = re.compile(r"([+-]?)(\d*)\.?(\d*)", re.ASCII)
 _NUMBER: Final = re.compile(
     r"(?P<top>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?)"
@@ -38,10 +38,10 @@ _DYADIC_BITS: Final = 24  # a float with more fractional bits than these was not
 
 
 def parse_number(text: str) -> Fraction:
-    """``3``, ``-0.5``, ``1e-3`` or ``1/9``, exactly.
+    """The exact value of ``3``, ``-0.5``, ``1e-3`` or ``1/9``.
 
     Raises:
-        ValueError: with the reason, for anything else (also NaN, infinity and a zero divisor).
+        ValueError: anything else, with the reason; NaN, infinity and a zero divisor included.
     """
     word = text.strip().replace("−", "-")
     short = word if len(word) <= _LONGEST else ""
@@ -63,7 +63,7 @@ def parse_number(text: str) -> Fraction:
 
 
 def exact_number(value: Any) -> Number:
-    """An integer or fraction as it is; a float as a fraction where it has few fractional bits."""
+    """An integer or fraction exactly; a float as a fraction if it has few fractional bits, else as it is."""
     if isinstance(value, (Fraction, int, np.integer)):
         return Fraction(int(value)) if not isinstance(value, Fraction) else value
     number = float(value)
@@ -73,7 +73,7 @@ def exact_number(value: Any) -> Number:
 
 
 def fitting(value: Number) -> Number:
-    """A number as it is, or the nearest float where 62 bits do not hold it, as for weights."""
+    """A number unchanged, or the nearest float if 62 bits do not hold it, as for weights."""
     if isinstance(value, float) or max(abs(value.numerator), value.denominator) < _INTEGERS:
         return value
     return float(value)
@@ -88,7 +88,7 @@ class Rational:
 
     @classmethod
     def of(cls, values: NDArray[Any], scale: Number) -> Rational | None:
-        """The exact form of ``values`` × ``scale``, or None where there is none that fits 62 bits."""
+        """The exact form of ``values`` × ``scale``, or None if none fits 62 bits."""
         if isinstance(scale, float):
             return None
         if values.dtype.kind in "iub":
@@ -141,11 +141,12 @@ class Rational:
         return quotients  # Python's integers are divided with one rounding
 
     def total(self) -> Fraction:
+        """The sum of all elements."""
         return Fraction(exact_sum(self.numerators), self.denominator)
 
 
 def _parts(values: FloatArray) -> Iterator[FloatArray]:
-    """An array in parts of a size that takes little memory beside it."""
+    """The values in parts that take little additional memory."""
     flat = values.reshape(-1)
     for start in range(0, flat.size, _PART):
         yield flat[start : start + _PART]
@@ -163,7 +164,7 @@ def exact_sum(integers: IntArray) -> int:
 
 
 def integer_factors(matrix: IntArray) -> tuple[IntArray, IntArray] | None:
-    """Integer vectors ``u``, ``v`` with ``matrix == outer(u, v)``, or None where the rank is above 1.
+    """Integer vectors ``u``, ``v`` with ``matrix == outer(u, v)``, or None if its rank is not 1.
 
     ``v`` is the first non-zero row in lowest terms; every row of a rank-1 integer matrix is a whole
     multiple of it (Gauss's lemma).
@@ -181,7 +182,7 @@ def integer_factors(matrix: IntArray) -> tuple[IntArray, IntArray] | None:
 
 
 def float_factors(matrix: FloatArray) -> tuple[FloatArray, FloatArray] | None:
-    """Float vectors whose outer product is ``matrix`` within 4 units of its largest weight's last place."""
+    """Float vectors whose outer product is ``matrix`` to within 4 ulp of its largest weight, or None."""
     row, column = divmod(int(np.argmax(np.abs(matrix))), matrix.shape[1])
     if matrix[row, column] == 0:
         return None
@@ -191,7 +192,7 @@ def float_factors(matrix: FloatArray) -> tuple[FloatArray, FloatArray] | None:
 
 
 def masked(value: object) -> str:
-    """Why a masked array cannot be taken for its numbers; empty where no value is masked."""
+    """Why a masked array is rejected; empty if no value is masked."""
     if not isinstance(value, np.ndarray) or type(value) is np.ndarray or not np.ma.is_masked(value):
         return ""
     count = int(np.ma.getmaskarray(value).sum())

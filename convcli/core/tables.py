@@ -1,4 +1,4 @@
-"""Rows and JSON as text."""
+"""Rows as text and as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from convcli.core.errors import one_line
 
 
 def to_json(value: dict[str, Any]) -> str:
-    """One line of JSON: no NaN or infinity (null), and file names that are not UTF-8 escaped."""
+    """One line of JSON; NaN and infinity become null, and file names that are not UTF-8 are escaped."""
     import json
 
     text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
@@ -25,13 +25,13 @@ def _finite(value: Any) -> Any:
 
 
 def table(rows: list[tuple[str, str]]) -> str:
-    """Labels in a column, words behind them."""
+    """Rows (label, text) as lines, with aligned texts."""
     width = max(len(label) for label, _ in rows)
     return "".join(f"  {label:<{width}}  {text}".rstrip() + "\n" for label, text in rows)
 
 
 def tame(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula."""
+    """A cell of a CSV file, in one line, that no spreadsheet takes for a formula."""
     if not isinstance(value, str):
         return value
     return "'" + one_line(value) if value[:1] in ("=", "+", "-", "@", "\t", "\r") else one_line(value)

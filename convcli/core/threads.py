@@ -1,7 +1,7 @@
-"""Threads that the system may refuse: whoever asks for one does the work where there is none.
+"""Threads that the system may refuse, in which case the caller does the work.
 
-`threading.Thread.start` waits for the thread's own first steps, and for ever where memory ends in them; so
-threads are begun without it, and one that does not begin in time counts as refused.
+`threading.Thread.start` waits for the thread's first steps, forever if memory runs out in them; so threads
+are started without it, and one that does not start in time counts as refused.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Final, Self
 
-_PATIENCE: Final = 1.0  # seconds in which a thread begins
+_PATIENCE: Final = 1.0  # seconds within which a thread starts
 
 
 class _Thread:
-    """A call, in a thread of its own from when it `began`."""
+    """A call in a thread of its own, once `began` returned True."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         self.call = call
@@ -26,7 +26,7 @@ class _Thread:
         self.ended.acquire()
 
     def began(self) -> bool:
-        """Begin; False where there is no thread for it, and nothing was done."""
+        """Start the thread; False if there is none for it, and nothing was done."""
         try:
             _thread.start_new_thread(self._run, ())
         except (RuntimeError, MemoryError):
@@ -50,7 +50,7 @@ class _Thread:
 
 
 class Threads:
-    """Calls in threads of their own; leaving the context waits for all that began."""
+    """Calls in threads of their own; leaving the context waits for all that were started."""
 
     def __init__(self) -> None:
         self.begun: list[_Thread] = []
@@ -65,15 +65,15 @@ class Threads:
         return len(self.begun)
 
     def begin(self, call: Callable[[], None]) -> bool:
-        """Whether there is a thread for this call."""
+        """Start a call in a thread; False if the system gives none."""
         thread = _Thread(call)
-        found = thread.began()
-        if found:
+        started = thread.began()
+        if started:
             self.begun.append(thread)
-        return found
+        return started
 
     def wait(self) -> list[BaseException]:
-        """Wait until all have ended; what they raised, in the order in which they were begun."""
+        """Wait until all have ended, and return what they raised, in the order in which they were started."""
         for thread in self.begun:
             thread.wait()
         errors = [thread.error for thread in self.begun if thread.error is not None]
@@ -81,13 +81,13 @@ class Threads:
         return errors
 
     def join(self) -> None:
-        """Wait until all have ended, and raise what the first of them raised."""
+        """Wait until all have ended, and raise the error of the first that failed."""
         for error in self.wait():
             raise error
 
 
 class WhileInside(ABC):
-    """A state of the whole process that holds while any thread is inside."""
+    """A state of the whole process that lasts while any thread is inside the context."""
 
     def __init__(self) -> None:
         self.lock, self.inside = Lock(), 0
@@ -105,15 +105,15 @@ class WhileInside(ABC):
                 self.end()
 
     def leave(self) -> None:
-        """End the state in a forked process, in which nobody is inside any more."""
+        """End the state in a forked process, where no thread is inside any more."""
         inside, self.lock, self.inside = self.inside, Lock(), 0
         if inside:
             self.end()
 
     @abstractmethod
     def begin(self) -> None:
-        """The first is inside."""
+        """Called when the first thread enters."""
 
     @abstractmethod
     def end(self) -> None:
-        """Nobody is inside any more."""
+        """Called when the last thread leaves."""

@@ -32,7 +32,7 @@ class Convention:
         explicit: how it takes amounts in pixels: empty if it takes any, ``even`` if it takes one per axis,
             ``begins`` if four are those before both axes, then those after; otherwise why it takes none.
         constants: whether any number is a fill.
-        rotates: whether it turns the kernel.
+        rotates: whether it rotates the kernel by 180°.
         pools: whether it has pooling layers.
         pool_stride: the default stride of pools, ``kernel`` (the kernel's size) or ``one``.
         ceiling: whether its pools have a ceil mode, which counts a last window that is cut off.
