@@ -157,7 +157,7 @@ def own(x: np.ndarray, kernel: convcli.Kernel, threads: int, **options: object) 
 def method(x: np.ndarray, kernel: convcli.Kernel) -> str:
     """The way that the planner chooses."""
     from convcli.formats.header import Header
-    from convcli.pipeline.convolution import convolution_of
+    from convcli.pipeline.planning.convolution import convolution_of
     from convcli.pipeline.settings import Settings
 
     header = Header("", *x.shape[:2], x.shape[2] if x.ndim == 3 else 1, x.dtype)

@@ -15,7 +15,7 @@ from convcli.core.frozen import contents, frozen, replace
 from convcli.core.system import default_memory_limit, processors
 from convcli.formats.header import Coding
 from convcli.pipeline.naming import OutputSpec
-from convcli.pipeline.report_json import settings_dict
+from convcli.pipeline.reports.json_form import settings_dict
 from convcli.pipeline.settings import Settings
 
 _LARGEST_CACHE: Final = 2**26

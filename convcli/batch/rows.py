@@ -19,9 +19,9 @@ from urllib.parse import unquote_to_bytes
 from convcli.core.frozen import frozen
 from convcli.core.tables import tame, to_json
 from convcli.files.input import checksum
-from convcli.pipeline.report import Report
-from convcli.pipeline.report_csv import COLUMNS, csv_row
-from convcli.pipeline.report_json import manifest_row
+from convcli.pipeline.reports.csv_form import COLUMNS, csv_row
+from convcli.pipeline.reports.json_form import manifest_row
+from convcli.pipeline.reports.report import Report
 
 _SIDES: Final = ("input", "output")
 _STATE_KEYS: Final = ("bytes", "mtime_ns", "ctime_ns", "sha256")

@@ -18,8 +18,8 @@ from convcli.core.frozen import frozen
 from convcli.files.input import Input
 from convcli.files.ledger import OutputLedger
 from convcli.pipeline import job
-from convcli.pipeline.memory import over_limit
-from convcli.pipeline.report import Report
+from convcli.pipeline.planning.memory import over_limit
+from convcli.pipeline.reports.report import Report
 from convcli.pipeline.settings import Settings
 
 _MOST_OPEN: Final = 4  # results of one image that are open at once

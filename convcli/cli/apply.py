@@ -20,7 +20,7 @@ from convcli.files.ledger import OutputLedger
 
 if TYPE_CHECKING:
     from convcli.pipeline.naming import OutputSpec
-    from convcli.pipeline.report import Report
+    from convcli.pipeline.reports.report import Report
     from convcli.pipeline.settings import Settings
 
 

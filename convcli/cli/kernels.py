@@ -224,7 +224,7 @@ def _plan(kernel: Kernel) -> str:
 
     from convcli.core.errors import ConvcliError
     from convcli.formats.header import Header
-    from convcli.pipeline.convolution import convolution_of
+    from convcli.pipeline.planning.convolution import convolution_of
     from convcli.pipeline.settings import Settings
 
     inputs = kernel.tensor_shape[-2]

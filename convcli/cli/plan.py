@@ -45,8 +45,8 @@ def plan(size: str, kernel: LoadedKernel, depth: str | None, report: str, **para
     from convcli.cli.settings import header_of, settings_of
     from convcli.core.frozen import replace
     from convcli.core.tables import to_json
-    from convcli.pipeline.convolution import convolution_of
-    from convcli.pipeline.report_json import plan_dict
+    from convcli.pipeline.planning.convolution import convolution_of
+    from convcli.pipeline.reports.json_form import plan_dict
 
     header = header_of(size)
     if depth:

@@ -11,7 +11,7 @@ from convcli.core.frozen import frozen, replace
 from convcli.files.atomic import write
 from convcli.files.ledger import OutputLedger
 from convcli.files.stdout import check_stream, write_stream
-from convcli.pipeline.report import ImageFile, Report
+from convcli.pipeline.reports.report import ImageFile, Report
 from convcli.pipeline.settings import Settings
 from convcli.visualize.map_set import MapSet, compute_maps
 from convcli.visualize.raster import raster

@@ -15,7 +15,7 @@ from convcli.files.ledger import OutputLedger
 from convcli.files.stdout import silence_stdout
 
 if TYPE_CHECKING:
-    from convcli.pipeline.report import Report
+    from convcli.pipeline.reports.report import Report
 
 _KINDS: Final = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv"}
 """Forms of a report by the suffix of its file."""
@@ -90,19 +90,19 @@ class ReportSink:
     def _text(self, reports: Sequence[Report]) -> str:
         match self.kind:
             case "text":
-                from convcli.pipeline.report_text import as_block
+                from convcli.pipeline.reports.text_form import as_block
 
                 return ("\n" if self.count else "") + as_block(reports, self.verbose)
             case "line":
-                from convcli.pipeline.report_text import as_lines
+                from convcli.pipeline.reports.text_form import as_lines
 
                 return as_lines(reports)
             case "json":
-                from convcli.pipeline.report_json import as_json
+                from convcli.pipeline.reports.json_form import as_json
 
                 return "".join(as_json(report) + "\n" for report in reports)
             case "csv":
-                from convcli.pipeline.report_csv import as_csv
+                from convcli.pipeline.reports.csv_form import as_csv
 
                 first = not self.count
                 return "".join(as_csv(report, first and not row) for row, report in enumerate(reports))

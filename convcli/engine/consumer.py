@@ -12,7 +12,7 @@ HANDOVER_WINDOW: Final = 8
 """Strips that a single thread may hand over ahead of the first one that is missing.
 
 A consumer that writes a file keeps a bounded number of pieces that come early, and then blocks until the
-missing one arrives. This bound is well below that number (`pipeline.canvas.MOST_WAITING`)."""
+missing one arrives. This bound is well below that number (`pipeline.maps.canvas.MOST_WAITING`)."""
 
 
 @frozen

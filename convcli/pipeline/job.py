@@ -15,11 +15,11 @@ from convcli.files.input import Input
 from convcli.files.ledger import OutputLedger
 from convcli.files.stdout import check_stream
 from convcli.formats import opening
-from convcli.pipeline.feature_map import FeatureMap
-from convcli.pipeline.report import Report
+from convcli.pipeline.maps.feature_map import FeatureMap
+from convcli.pipeline.planning.task import Task, prepare
+from convcli.pipeline.reports.report import Report
+from convcli.pipeline.reports.task_report import report_of
 from convcli.pipeline.settings import Settings
-from convcli.pipeline.task import Task, prepare
-from convcli.pipeline.task_report import report_of
 from convcli.pipeline.writing import write_maps
 
 

@@ -13,11 +13,11 @@ from convcli.core.errors import ConvcliError, Halted, OutputError, reason_of
 from convcli.core.threads import Threads
 from convcli.files.atomic import AtomicFile
 from convcli.formats.readers import Reader
-from convcli.pipeline.canvas import MOST_WAITING, Canvas
-from convcli.pipeline.feature_map import FeatureMap, feature_maps
+from convcli.pipeline.maps.canvas import MOST_WAITING, Canvas
+from convcli.pipeline.maps.feature_map import FeatureMap, feature_maps
 from convcli.pipeline.naming import Target
+from convcli.pipeline.planning.task import Task
 from convcli.pipeline.settings import GRAY
-from convcli.pipeline.task import Task
 
 _Write = Callable[[], None]
 """Writes one file to its end."""

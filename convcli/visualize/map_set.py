@@ -21,14 +21,14 @@ from convcli.formats.header import Header
 from convcli.kernels.describe import map_name
 from convcli.pipeline.color import white
 from convcli.pipeline.colormaps import DIVERGING_MIDDLE, color_table
-from convcli.pipeline.feature_map import feature_maps
 from convcli.pipeline.mapping import Mapping
+from convcli.pipeline.maps.feature_map import feature_maps
+from convcli.pipeline.maps.sinks import MemorySink
 from convcli.pipeline.naming import OutputSpec
-from convcli.pipeline.report import Report
+from convcli.pipeline.planning.task import Task, prepare
+from convcli.pipeline.reports.report import Report
+from convcli.pipeline.reports.task_report import report_of
 from convcli.pipeline.settings import GRAY, Settings
-from convcli.pipeline.sinks import MemorySink
-from convcli.pipeline.task import Task, prepare
-from convcli.pipeline.task_report import report_of
 from convcli.visualize.colorbar import ColorBar
 from convcli.visualize.display import (
     UNSCALED,

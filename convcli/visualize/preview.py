@@ -17,11 +17,11 @@ from convcli.formats.header import Header, Layout
 from convcli.formats.readers import InMemoryReader
 from convcli.kernels.describe import map_name
 from convcli.kernels.kernel import Kernel
-from convcli.pipeline.convolution import convolution_of
-from convcli.pipeline.feature_map import FeatureMap, feature_maps
 from convcli.pipeline.mapping import Mapping
+from convcli.pipeline.maps.feature_map import FeatureMap, feature_maps
+from convcli.pipeline.maps.sinks import MemorySink
+from convcli.pipeline.planning.convolution import convolution_of
 from convcli.pipeline.settings import Settings
-from convcli.pipeline.sinks import MemorySink
 from convcli.visualize.display import to_display, without_gray_axis
 from convcli.visualize.panels import Panel, kernel_badges, panel_image
 

@@ -22,8 +22,8 @@ from PIL import Image
 import convcli
 from convcli.engine.methods.registry import NAMES
 from convcli.pipeline.naming import OutputSpec
+from convcli.pipeline.planning.task import prepare
 from convcli.pipeline.settings import Settings
-from convcli.pipeline.task import prepare
 from tests.conftest import SAMPLES, decoded
 
 
@@ -403,9 +403,9 @@ def test_the_json_report_keeps_to_its_page():
     """docs/report.md names every key of the JSON form."""
     from convcli.files import input as files
     from convcli.formats import opening
-    from convcli.pipeline import feature_map as featuremap
-    from convcli.pipeline.report_json import report_dict
-    from convcli.pipeline.task_report import report_of
+    from convcli.pipeline.maps import feature_map as featuremap
+    from convcli.pipeline.reports.json_form import report_dict
+    from convcli.pipeline.reports.task_report import report_of
 
     page = (SAMPLES.parent / "docs" / "report.md").read_text()
     settings = Settings(convcli.load_kernel("box3"), output=OutputSpec("-"))

@@ -29,8 +29,8 @@ from convcli.engine.run import run
 from convcli.engine.source import ArraySource
 from convcli.geometry.axes import Axis
 from convcli.pipeline import job
-from convcli.pipeline.canvas import MOST_WAITING
 from convcli.pipeline.mapping import Mapping
+from convcli.pipeline.maps.canvas import MOST_WAITING
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
 from tests.contracts import test_method as contract

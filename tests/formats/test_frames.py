@@ -30,8 +30,8 @@ from convcli.geometry.padding import Padding
 from convcli.pipeline import job
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
-from convcli.pipeline.report_json import report_dict
-from convcli.pipeline.report_text import as_block
+from convcli.pipeline.reports.json_form import report_dict
+from convcli.pipeline.reports.text_form import as_block
 from convcli.pipeline.settings import Settings
 from tests.reference import correlate, rounded
 

@@ -23,7 +23,7 @@ from convcli.formats.encoders import Encoder
 from convcli.formats.header import Coding, Layout, Metadata
 from convcli.formats.readers import InMemoryReader
 from convcli.geometry.axes import Strip
-from convcli.pipeline.canvas import MOST_WAITING, Canvas
+from convcli.pipeline.maps.canvas import MOST_WAITING, Canvas
 from tests.conftest import ROOT, SAMPLES, decoded
 
 LIMIT = 10**9

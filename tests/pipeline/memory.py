@@ -17,8 +17,8 @@ from convcli.formats import opening
 from convcli.formats.header import Coding, Layout, Metadata, Timing
 from convcli.formats.registry import format_named
 from convcli.pipeline import job
-from convcli.pipeline.memory import PROCESS
 from convcli.pipeline.naming import OutputSpec
+from convcli.pipeline.planning.memory import PROCESS
 from convcli.pipeline.settings import Settings
 
 ROWS, COLUMNS = 700, 800

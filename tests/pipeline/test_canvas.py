@@ -13,8 +13,8 @@ from convcli.core.errors import Halted
 from convcli.formats import registry
 from convcli.formats.header import Layout, Metadata
 from convcli.geometry.axes import Strip
-from convcli.pipeline.canvas import Canvas
-from convcli.pipeline.sinks import MemorySink
+from convcli.pipeline.maps.canvas import Canvas
+from convcli.pipeline.maps.sinks import MemorySink
 
 FRAMES, ROWS, COLUMNS, HEIGHT = 2, 37, 20, 8
 PIXELS = np.random.default_rng(1).integers(0, 256, (FRAMES, ROWS, COLUMNS, 3), np.uint8)

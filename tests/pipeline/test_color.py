@@ -18,13 +18,13 @@ from convcli.formats.header import Layout
 from convcli.formats.opening import open_input
 from convcli.formats.readers import InMemoryReader
 from convcli.geometry.padding import Padding
-from convcli.pipeline.canvas import Canvas
 from convcli.pipeline.color import light_to_srgb
 from convcli.pipeline.color import srgb_to_light as light_of
-from convcli.pipeline.feature_map import feature_maps
 from convcli.pipeline.mapping import Mapping
+from convcli.pipeline.maps.canvas import Canvas
+from convcli.pipeline.maps.feature_map import feature_maps
+from convcli.pipeline.planning.task import prepare
 from convcli.pipeline.settings import Settings
-from convcli.pipeline.task import prepare
 from tests.conftest import SAMPLES, decoded
 from tests.reference import correlate, rounded
 

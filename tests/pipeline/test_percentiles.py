@@ -8,7 +8,7 @@ from math import ceil
 import numpy as np
 import pytest
 
-from convcli.pipeline.percentiles import PercentileSearch
+from convcli.pipeline.maps.percentiles import PercentileSearch
 
 PERCENTS = [Fraction(0), Fraction(1, 2), Fraction(1), Fraction(50), Fraction(199, 2), Fraction(100)]
 

@@ -15,17 +15,17 @@ from convcli.files.input import Input
 from convcli.formats.header import Coding
 from convcli.formats.opening import open_input
 from convcli.geometry.padding import Padding
-from convcli.pipeline.feature_map import feature_maps
 from convcli.pipeline.mapping import Mapping
+from convcli.pipeline.maps.feature_map import feature_maps
+from convcli.pipeline.maps.sinks import MemorySink
 from convcli.pipeline.naming import OutputSpec
-from convcli.pipeline.report import Report
-from convcli.pipeline.report_csv import COLUMNS, as_csv, csv_row
-from convcli.pipeline.report_json import as_json, manifest_row, report_dict, settings_dict
-from convcli.pipeline.report_text import as_block, as_lines, text_rows
+from convcli.pipeline.planning.task import prepare
+from convcli.pipeline.reports.csv_form import COLUMNS, as_csv, csv_row
+from convcli.pipeline.reports.json_form import as_json, manifest_row, report_dict, settings_dict
+from convcli.pipeline.reports.report import Report
+from convcli.pipeline.reports.task_report import report_of
+from convcli.pipeline.reports.text_form import as_block, as_lines, text_rows
 from convcli.pipeline.settings import Settings
-from convcli.pipeline.sinks import MemorySink
-from convcli.pipeline.task import prepare
-from convcli.pipeline.task_report import report_of
 
 RAMP = np.arange(48, dtype=np.uint8).reshape(6, 8)
 FRAMES = np.stack([RAMP, RAMP + 9])[..., None]

@@ -16,14 +16,14 @@ from convcli.files.input import Input
 from convcli.formats.header import Header
 from convcli.formats.opening import open_input
 from convcli.geometry.padding import Padding
-from convcli.pipeline.channels import with_kernel_inputs
-from convcli.pipeline.convolution import convolution_of
 from convcli.pipeline.mapping import Mapping
-from convcli.pipeline.memory import over_limit
 from convcli.pipeline.naming import OutputSpec
-from convcli.pipeline.pixel_type import pixel_type
+from convcli.pipeline.planning.channels import with_kernel_inputs
+from convcli.pipeline.planning.convolution import convolution_of
+from convcli.pipeline.planning.memory import over_limit
+from convcli.pipeline.planning.pixel_type import pixel_type
+from convcli.pipeline.planning.task import Task, prepare
 from convcli.pipeline.settings import Settings
-from convcli.pipeline.task import Task, prepare
 
 U1, U2, I2, F4, F8 = (np.dtype(name) for name in ("uint8", "uint16", "int16", "float32", "float64"))
 GRAY, COLOR, CLEAR = (Header("png", 20, 30, channels, U1) for channels in (1, 3, 4))

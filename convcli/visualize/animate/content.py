@@ -20,8 +20,8 @@ from convcli.files.input import Input
 from convcli.geometry.padding import Pair
 from convcli.pipeline.mapping import Mapping, black_and_white
 from convcli.pipeline.naming import OutputSpec
+from convcli.pipeline.planning.task import Task
 from convcli.pipeline.settings import Settings
-from convcli.pipeline.task import Task
 from convcli.visualize.explain.pixel import (
     Channel,
     Explanation,

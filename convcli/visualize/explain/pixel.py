@@ -24,12 +24,12 @@ from convcli.files import input as files
 from convcli.formats import opening
 from convcli.formats.readers import Reader
 from convcli.geometry.padding import Pair
-from convcli.pipeline.channels import LUMA
 from convcli.pipeline.color import light_to_srgb, white
-from convcli.pipeline.feature_map import feature_maps
 from convcli.pipeline.mapping import Mapping, black_and_white
+from convcli.pipeline.maps.feature_map import feature_maps
+from convcli.pipeline.planning.channels import LUMA
+from convcli.pipeline.planning.task import Task, prepare
 from convcli.pipeline.settings import Settings
-from convcli.pipeline.task import Task, prepare
 from convcli.visualize.explain.arithmetic import (
     LARGEST_WEIGHT,
     Step,

@@ -14,7 +14,7 @@ from convcli.core.rational import Number
 from convcli.core.tables import SCHEMA, table
 from convcli.files.input import STREAM
 from convcli.geometry.describe import axes_dict
-from convcli.pipeline.channels import LUMA
+from convcli.pipeline.planning.channels import LUMA
 from convcli.visualize.explain.pixel import NAMES, Channel, Explanation, Plane, is_luma
 
 WIDEST: Final = 110  # characters of grids beside each other

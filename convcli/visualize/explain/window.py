@@ -17,7 +17,7 @@ from convcli.formats.readers import Reader
 from convcli.geometry.axes import Geometry, Strip
 from convcli.geometry.border import OUTSIDE, Indices, sources
 from convcli.geometry.padding import Fill, Pair
-from convcli.pipeline.image_source import ImageSource
+from convcli.pipeline.maps.image_source import ImageSource
 from convcli.visualize.explain.arithmetic import exact_number
 
 

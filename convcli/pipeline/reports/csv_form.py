@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from convcli.core.tables import tame
-from convcli.pipeline.report import Report
+from convcli.pipeline.reports.report import Report
 
 _CELLS: Final[dict[str, Callable[[Report], Any]]] = {
     "input": lambda report: report.source.name,

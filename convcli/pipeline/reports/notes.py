@@ -8,10 +8,10 @@ from convcli.core.dtypes import DType
 from convcli.core.numerals import counted
 from convcli.formats.base import Format
 from convcli.formats.header import MAX_IMAGE_CHANNELS, Layout, Metadata, depth_text
-from convcli.pipeline.feature_map import FeatureMap
+from convcli.pipeline.maps.feature_map import FeatureMap
 from convcli.pipeline.naming import Target
+from convcli.pipeline.planning.task import Task
 from convcli.pipeline.settings import Settings
-from convcli.pipeline.task import Task
 
 _ALPHA: Final = {
     "filter": "alpha is filtered too, and colors are weighted by alpha",

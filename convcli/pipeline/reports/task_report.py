@@ -5,12 +5,12 @@ from __future__ import annotations
 from convcli.files.input import STREAM
 from convcli.formats.header import depth_text, kind_text
 from convcli.formats.metadata import listed
-from convcli.pipeline.feature_map import FeatureMap
+from convcli.pipeline.maps.feature_map import FeatureMap
 from convcli.pipeline.naming import Target
-from convcli.pipeline.report import ImageFile, Report
-from convcli.pipeline.report_notes import report_notes
+from convcli.pipeline.planning.task import Task
+from convcli.pipeline.reports.notes import report_notes
+from convcli.pipeline.reports.report import ImageFile, Report
 from convcli.pipeline.settings import GRAY, Settings
-from convcli.pipeline.task import Task
 
 
 def report_of(

@@ -10,9 +10,9 @@ from convcli.core.frozen import frozen, replace
 from convcli.formats import opening
 from convcli.formats.capacity import OutputKind
 from convcli.formats.header import Header, Layout
-from convcli.pipeline.convolution import Convolution
 from convcli.pipeline.naming import OutputSpec, Target
-from convcli.pipeline.pixel_type import PixelType
+from convcli.pipeline.planning.convolution import Convolution
+from convcli.pipeline.planning.pixel_type import PixelType
 from convcli.pipeline.settings import GRAY, Settings
 
 

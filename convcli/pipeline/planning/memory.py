@@ -10,9 +10,9 @@ from convcli.engine.cutting import strip_bytes
 from convcli.engine.plan import Plan
 from convcli.formats import opening
 from convcli.geometry.axes import Geometry
-from convcli.pipeline.canvas import MOST_WAITING
 from convcli.pipeline.color_handling import ColorHandling
-from convcli.pipeline.targets import OutputFiles
+from convcli.pipeline.maps.canvas import MOST_WAITING
+from convcli.pipeline.planning.targets import OutputFiles
 
 PROCESS: Final = 2**25
 """Bytes that a process takes besides its images."""

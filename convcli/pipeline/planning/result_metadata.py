@@ -7,8 +7,8 @@ from convcli.formats.calibration import Sampling
 from convcli.formats.header import Header, Metadata
 from convcli.formats.metadata import Said, fitted
 from convcli.geometry.axes import Geometry
+from convcli.pipeline.planning.targets import OutputFiles
 from convcli.pipeline.settings import GRAY, Settings
-from convcli.pipeline.targets import OutputFiles
 
 
 def result_metadata(header: Header, sizes: Geometry, files: OutputFiles, settings: Settings) -> Said:

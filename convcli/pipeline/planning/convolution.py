@@ -18,11 +18,11 @@ from convcli.formats.base import Format
 from convcli.formats.header import Coding, Header, Layout
 from convcli.geometry.axes import Axis, Geometry
 from convcli.geometry.padding import Fill
-from convcli.pipeline.channels import channel_mode, color_count, weighted
 from convcli.pipeline.color import srgb_to_light, white
 from convcli.pipeline.color_handling import ColorHandling, color_handling
+from convcli.pipeline.planning.channels import channel_mode, color_count, weighted
+from convcli.pipeline.planning.sizes import output_sizes
 from convcli.pipeline.settings import Settings
-from convcli.pipeline.sizes import output_sizes
 
 SHARERS: Final = 8
 """Number of workers that strips are cut for: a file's bytes follow its strips, so it is not the machine's."""

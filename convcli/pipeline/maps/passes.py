@@ -14,7 +14,7 @@ from convcli.engine.source import BatchHolder, Source
 from convcli.formats.readers import Reader
 from convcli.pipeline.color import is_visible, unpremultiplied, unpremultiplied_outcome
 from convcli.pipeline.color_handling import ColorHandling
-from convcli.pipeline.image_source import ImageSource, volume_source
+from convcli.pipeline.maps.image_source import ImageSource, volume_source
 
 
 class Accumulator(Protocol):

@@ -13,7 +13,7 @@ from convcli.core.tables import table
 from convcli.geometry.describe import cost_text, geometry_lines, layouts, receptive_text
 from convcli.kernels.describe import bias_text, matrices, sum_text
 from convcli.kernels.kernel import Kernel
-from convcli.pipeline.report import Report
+from convcli.pipeline.reports.report import Report
 
 _MAX_SIDE: Final = 7  # rows and columns of a matrix; of larger ones a part is shown
 _DIFFERING: Final = ("range", "mapping", "saturated", "written")

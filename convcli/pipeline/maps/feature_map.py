@@ -11,10 +11,10 @@ from convcli.engine.plan import Plan
 from convcli.formats.readers import Reader
 from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.mapping import Mapping
-from convcli.pipeline.painting import PaintingConsumer, map_painters
-from convcli.pipeline.passes import Passes
-from convcli.pipeline.ranges import RangeCounter, mappings_with_ranges
-from convcli.pipeline.sinks import PixelSink
+from convcli.pipeline.maps.painting import PaintingConsumer, map_painters
+from convcli.pipeline.maps.passes import Passes
+from convcli.pipeline.maps.ranges import RangeCounter, mappings_with_ranges
+from convcli.pipeline.maps.sinks import PixelSink
 
 
 @frozen(eq=False)

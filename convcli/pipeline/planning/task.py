@@ -9,18 +9,18 @@ from convcli.formats import opening
 from convcli.formats.header import Layout
 from convcli.formats.metadata import Said
 from convcli.geometry.axes import Geometry
-from convcli.pipeline.channels import with_kernel_inputs
 from convcli.pipeline.color import white
 from convcli.pipeline.color_handling import ColorHandling
-from convcli.pipeline.convolution import convolution_of, cut_to_bands
 from convcli.pipeline.mapping import Mapping
-from convcli.pipeline.memory import check_memory, estimated_memory
 from convcli.pipeline.naming import Target
-from convcli.pipeline.pixel_type import pixel_type
-from convcli.pipeline.result_metadata import result_metadata
+from convcli.pipeline.planning.channels import with_kernel_inputs
+from convcli.pipeline.planning.convolution import convolution_of, cut_to_bands
+from convcli.pipeline.planning.memory import check_memory, estimated_memory
+from convcli.pipeline.planning.pixel_type import pixel_type
+from convcli.pipeline.planning.result_metadata import result_metadata
+from convcli.pipeline.planning.sizes import check_sizes
+from convcli.pipeline.planning.targets import Selection, output_files
 from convcli.pipeline.settings import Settings
-from convcli.pipeline.sizes import check_sizes
-from convcli.pipeline.targets import Selection, output_files
 
 
 @frozen(eq=False)

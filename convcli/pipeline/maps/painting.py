@@ -13,12 +13,12 @@ from convcli.core.frozen import frozen
 from convcli.core.rounding import Affine, Finish
 from convcli.engine.consumer import StripTask
 from convcli.geometry.axes import Strip
-from convcli.pipeline.center_alpha import CenterAlpha
 from convcli.pipeline.color import alpha_affine, light_to_srgb, white
 from convcli.pipeline.mapping import Mapping, black_and_white
-from convcli.pipeline.passes import Passes, SumColors
-from convcli.pipeline.ranges import RangeCounter
-from convcli.pipeline.sinks import PixelSink
+from convcli.pipeline.maps.center_alpha import CenterAlpha
+from convcli.pipeline.maps.passes import Passes, SumColors
+from convcli.pipeline.maps.ranges import RangeCounter
+from convcli.pipeline.maps.sinks import PixelSink
 
 
 @frozen(eq=False)

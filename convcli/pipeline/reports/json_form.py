@@ -8,7 +8,7 @@ from convcli.core.tables import SCHEMA, to_json
 from convcli.engine.plan import Plan
 from convcli.geometry.describe import axes_dict, to_nchw
 from convcli.kernels.kernel import Kernel
-from convcli.pipeline.report import ImageFile, Report, parameter_count
+from convcli.pipeline.reports.report import ImageFile, Report, parameter_count
 
 _MAX_WEIGHTS: Final = 1024  # more are not listed
 

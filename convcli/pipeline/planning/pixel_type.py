@@ -10,8 +10,8 @@ from convcli.core.frozen import frozen
 from convcli.engine.filter import Filter
 from convcli.engine.plan import Plan
 from convcli.formats.header import Header
-from convcli.pipeline.convolution import Convolution
 from convcli.pipeline.mapping import Mapping
+from convcli.pipeline.planning.convolution import Convolution
 from convcli.pipeline.settings import GRAY, Settings
 
 

@@ -17,8 +17,8 @@ from convcli.engine.plan import Outcome, Plan
 from convcli.pipeline.color import white
 from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.mapping import WHOLE_RANGE, Mapping
-from convcli.pipeline.passes import Passes
-from convcli.pipeline.percentiles import PercentileSearch
+from convcli.pipeline.maps.passes import Passes
+from convcli.pipeline.maps.percentiles import PercentileSearch
 
 
 @dataclass(slots=True)

@@ -1,0 +1,1 @@
+"""Feature maps: computed in passes of the engine, mapped to pixels and painted."""

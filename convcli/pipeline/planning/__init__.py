@@ -1,0 +1,1 @@
+"""What is decided about an image from its header: one step after the other, ending in a Task."""

@@ -1,0 +1,1 @@
+"""The report about a feature map, as JSON, CSV and text."""
