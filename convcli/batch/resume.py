@@ -64,12 +64,9 @@ def remaining_work(batch: Batch, manifest: Manifest | None = None, lock: bool = 
         everything = tuple(range(len(batch.variants)))
         return RemainingWork(dict.fromkeys(range(len(batch.sources)), everything), {}, {}, EarlierRuns())
     earlier = manifest.earlier(lock)
-    todo, counts = dict[int, tuple[int, ...]](), Counter[str]()
+    todo, counts, comparison = dict[int, tuple[int, ...]](), Counter[str](), _Comparison(batch, earlier)
     for number, source in enumerate(batch.sources):
-        reasons = [
-            _reason(batch, earlier, source, variant, settings)
-            for variant, settings in enumerate(batch.settings_for(source))
-        ]
+        reasons = comparison.reasons(source)
         counts.update(reason for reason in reasons if reason not in ("", _NEW))
         if any(reasons):
             todo[number] = tuple(variant for variant, reason in enumerate(reasons) if reason)
@@ -81,22 +78,53 @@ def _output_sums(earlier: EarlierRuns) -> dict[str, str]:
     return {path: state.sha256 for path, state in states.items() if state is not None}
 
 
-def _reason(batch: Batch, earlier: EarlierRuns, source: InputFile, variant: int, settings: Settings) -> str:
-    """Why a result has to be made; empty if it is up to date."""
-    rows = earlier.inputs.get(absolute(source.path), [])
-    rows = [row for row in rows if _is_at(batch, source, settings, row)]
-    same = [row for row in rows if _has_settings(row, settings, batch.fingerprints[variant])]
-    if not same:
-        return _reason_without_rows(rows)
-    input_state = max(same, key=lambda row: row.offset).input_state
-    assert input_state is not None
-    same = [row for row in same if row.input_state == input_state]  # not those of an older input
-    if sorted(row.part for row in same) != list(range(min(same[0].parts, len(same) + 1))):
-        return _INCOMPLETE
-    if not input_state.matches(source.path):
-        return _OTHER_INPUT
-    outputs = {(row.output, row.output_state) for row in same}
-    return "" if all(state and state.matches(path) for path, state in outputs) else _OTHER_OUTPUT
+class _Comparison:
+    """Compares what a batch is to make with what earlier runs made."""
+
+    def __init__(self, batch: Batch, earlier: EarlierRuns) -> None:
+        self.batch, self.earlier = batch, earlier
+        self.fingerprints: dict[tuple[int, str], str] = {}
+
+    def reasons(self, source: InputFile) -> list[str]:
+        """Why the result of each variant has to be made; empty if it is up to date."""
+        rows = self.earlier.inputs.get(absolute(source.path), [])
+        settings = self.batch.settings_for(source)
+        at_place = [[row for row in rows if self._is_at(source, some, row)] for some in settings]
+        return [self._reason(source, variant, some) for variant, some in enumerate(at_place)]
+
+    def _reason(self, source: InputFile, variant: int, rows: list[RecordedRow]) -> str:
+        """Why a result has to be made, by the rows at its place."""
+        same = [row for row in rows if self._has_settings(row, variant)]
+        if not same:
+            return _reason_without_rows(rows)
+        input_state = max(same, key=lambda row: row.offset).input_state
+        assert input_state is not None
+        same = [row for row in same if row.input_state == input_state]  # not those of an older input
+        if sorted(row.part for row in same) != list(range(min(same[0].parts, len(same) + 1))):
+            return _INCOMPLETE
+        if not input_state.matches(source.path):
+            return _OTHER_INPUT
+        outputs = {(row.output, row.output_state) for row in same}
+        return "" if all(state and state.matches(path) for path, state in outputs) else _OTHER_OUTPUT
+
+    def _is_at(self, source: InputFile, settings: Settings, row: RecordedRow) -> bool:
+        """Whether a row's output is where these settings put it."""
+        path = self.batch.output_path(source, settings, row.map, row.frame, Path(row.output).suffix)
+        return absolute(str(path)) == absolute(row.output)
+
+    def _has_settings(self, row: RecordedRow, variant: int) -> bool:
+        """Whether a row was made with these settings, or by another method whose result is the same."""
+        if row.fingerprint == self.batch.fingerprints[variant]:
+            return True
+        methods = ("auto", row.method) if row.is_exact else ()
+        return any(row.fingerprint == self._fingerprint(variant, method) for method in methods)
+
+    def _fingerprint(self, variant: int, method: str) -> str:
+        """The fingerprint of a variant with another method."""
+        key = variant, method
+        if key not in self.fingerprints:
+            self.fingerprints[key] = fingerprint(replace(self.batch.variants[variant], method=method))
+        return self.fingerprints[key]
 
 
 def _reason_without_rows(others: list[RecordedRow]) -> str:
@@ -104,17 +132,3 @@ def _reason_without_rows(others: list[RecordedRow]) -> str:
     if not others:
         return _NEW
     return _OTHER_SETTINGS if any(is_current(row.fingerprint) for row in others) else _OTHER_VERSION
-
-
-def _has_settings(row: RecordedRow, settings: Settings, expected: str) -> bool:
-    """Whether a row was made with these settings, or by another method whose result is the same."""
-    if row.fingerprint == expected:
-        return True
-    methods = ("auto", row.method) if row.is_exact else ()
-    return any(row.fingerprint == fingerprint(replace(settings, method=method)) for method in methods)
-
-
-def _is_at(batch: Batch, source: InputFile, settings: Settings, row: RecordedRow) -> bool:
-    """Whether a row's output is where these settings put it."""
-    path = batch.output_path(source, settings, row.map, row.frame, Path(row.output).suffix)
-    return absolute(str(path)) == absolute(row.output)
