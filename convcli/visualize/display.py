@@ -66,6 +66,11 @@ def stretched(pixels: Array, low: float, high: float) -> Array:
         return np.clip((pixels.astype(np.float64) - low) * gain + 0.5, 0, 255).astype(np.uint8)
 
 
+RAW_REFUSED: Final = (
+    "--map raw keeps values, not pixels to display; choose auto, clip, abs, signed or stretch"
+)
+
+
 def check_displayable(channels: int) -> None:
     """Refuse arrays with more channels than an image has.
 

@@ -31,6 +31,7 @@ from convcli.pipeline.reports.task_report import report_of
 from convcli.pipeline.settings import GRAY, Settings
 from convcli.visualize.colorbar import ColorBar
 from convcli.visualize.display import (
+    RAW_REFUSED,
     UNSCALED,
     Range,
     Scale,
@@ -160,9 +161,7 @@ def _few_values(pixels: Array) -> Array | None:
 def _for_display(settings: Settings, count: int) -> Settings:
     """The settings for maps of 8 bits in memory, of one of ``count`` frames."""
     if settings.mapping.kind == "raw":
-        raise ArgumentError(
-            "--map raw keeps values, not pixels to display; choose auto, clip, abs, signed or stretch"
-        )
+        raise ArgumentError(RAW_REFUSED)
     if settings.depth in ("16", "float"):
         raise ArgumentError(
             f"--depth {settings.depth} cannot be used here: sheets, figures and terminals show 8 bits"

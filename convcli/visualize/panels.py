@@ -103,7 +103,7 @@ class Panel:
 
 
 def panel_image(panels: Sequence[Panel], title: str = "", columns: int = 0, footer: str = "") -> Array:
-    """`page` as pixels, (rows, columns, 3) of uint8."""
+    """`panel_page` as (rows, columns, 3) of uint8."""
     return raster(panel_page(panels, title, columns, footer))
 
 
@@ -126,8 +126,8 @@ def panel_page(
     top = _MARGIN + (_TITLE + _GAP if title else 0)
     across = max(columns * (wide + _GAP) - _GAP, min(math.ceil(width(title, _LABEL)), _WORDS_ABOVE))
     bottom = top + rows * (head + high + foot + _GAP) - _GAP
-    points = next((size for size in (_TITLE, 20) if width(title, size) <= across), _LABEL)
-    items: list[Item] = [*text_line((_MARGIN, _MARGIN), title, points, INK, across)]
+    title_size = next((size for size in (_TITLE, 20) if width(title, size) <= across), _LABEL)
+    items: list[Item] = [*text_line((_MARGIN, _MARGIN), title, title_size, INK, across)]
     for index, panel in enumerate(panels):
         row, column = divmod(index, columns)
         place = _MARGIN + column * (wide + _GAP), top + row * (head + high + foot + _GAP)

@@ -28,7 +28,7 @@ from convcli.formats.header import Header
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import library, load_kernel
 from convcli.pipeline.settings import Settings
-from convcli.visualize.display import check_displayable
+from convcli.visualize.display import RAW_REFUSED, check_displayable
 from convcli.visualize.explain.arithmetic import LARGEST_WEIGHT
 
 SCRIPTS: Final = (
@@ -56,6 +56,7 @@ def page(source: str, settings: Settings, side: int = SIDE) -> str:
         ArgumentError: the page cannot show the image or the kernel.
         ConvcliError: the image cannot be read.
     """
+    _check(settings)
     with files.Input.open(source) as file:
         opened = opening.open_input(file, settings.max_pixels)[0]
         header = opened.header
@@ -131,22 +132,25 @@ def _place(pixels: Array, settings: Settings) -> list[int]:
     return [(row + rows // 4) // down, (column + columns // 4) // across]
 
 
-def _state(settings: Settings) -> dict[str, Any]:
-    """The initial state of the page."""
-    padding, mapping, kernel = settings.padding, settings.mapping, settings.kernel
+def _check(settings: Settings) -> None:
+    """Refuse settings that the page has no fields for."""
+    mapping, kernel = settings.mapping, settings.kernel
     if reason := _unshowable(kernel):
         raise ArgumentError(f"kernel {kernel.name} {reason}, which the page cannot show")
     if settings.groups > 1:
         raise ArgumentError(f"--groups {settings.groups} cannot be used here: the page has no groups")
     if mapping.kind == "raw":
-        raise ArgumentError(
-            "--map raw keeps values, not pixels to display; choose auto, clip, abs, signed or stretch"
-        )
+        raise ArgumentError(RAW_REFUSED)
     if mapping.searched_percents:
         raise ArgumentError(
             f"--map {mapping} cannot be used here: the page has no percentiles; "
             "apply --report shows the numbers to use instead"
         )
+
+
+def _state(settings: Settings) -> dict[str, Any]:
+    """The initial state of the page."""
+    padding, mapping, kernel = settings.padding, settings.mapping, settings.kernel
     fixed = mapping.low is not None and mapping.high is not None
     amount = padding.amount
     if not isinstance(amount, str):
