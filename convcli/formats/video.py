@@ -55,7 +55,12 @@ _QUEUED: Final = 50
 _FIXED: Final = 2**24
 """Bytes that FFmpeg takes whatever the size of frames."""
 
-QUALITY: Final = 18  # of H.264's constant rate factor, 0 to 51: hardly to be told from the original
+QUALITY: Final = 18
+"""Constant rate factor of H.264, 0 to 51: hard to tell from the original."""
+
+_H264: Final = {"crf": str(QUALITY), "x264-params": "force-cfr=1"}
+"""Rate control counts frames and not their durations, which x264 reads before it knows them: bytes would
+change from run to run. Timestamps stay as they are."""
 
 
 class _Video(StreamedFormat):
@@ -195,8 +200,10 @@ class VideoEncoder(Encoder):
         near = "yuv420p" if even else "yuv444p"
         stream.pix_fmt = _EXACT[self._form] if exact else near
         stream.time_base = stream.codec_context.time_base = Fraction(1, _RATE)
-        stream.options = {"level": "3"} if exact else {"crf": str(QUALITY)}
+        stream.options = {"level": "3"} if exact else _H264
         stream.codec_context.thread_count = _THREADS
+        if not exact:
+            stream.codec_context.thread_type = "FRAME"  # threads by slices make other bytes from run to run
         return stream
 
     @property
