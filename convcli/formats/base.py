@@ -32,6 +32,7 @@ class Format(ABC):
     """A file format. Subclasses override what differs from a read-only format of single 8-bit images.
 
     Attributes:
+        extra: the optional dependency that it needs (``pip install convcli[EXTRA]``), or empty.
         writable: whether files can be written at all.
         max_side: pixels of the longest side that can be written, or None.
         max_pixels: pixels of the largest image that can be written, or None.
@@ -51,6 +52,7 @@ class Format(ABC):
             that are kept; None for ``decoder_overhead``.
     """
 
+    extra: str = ""
     writable: bool = True
     max_side: int | None = None
     max_pixels: int | None = None
@@ -108,7 +110,7 @@ class Format(ABC):
 
     @abstractmethod
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
-        """Whether every value of such frames survives being written and read."""
+        """Whether every value of such frames survives being written, up to a lossy format's own quality."""
 
     def loss(self, dtype: DType, channels: int, frames: int) -> str:
         """What frames that it does not hold lose if written anyway; empty where nothing, or not possible."""

@@ -22,6 +22,7 @@ _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1
 class Heif(Format):
     """High Efficiency Image File Format, 8 to 12 bits; turned upright as the file says while it is read."""
 
+    extra = "heif"
     writable = False
     decoder_overhead = 5
 

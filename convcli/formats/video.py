@@ -67,6 +67,7 @@ class _Video(StreamedFormat):
     """What both containers share."""
 
     container = ""
+    extra = "video"
     repeats = False
     animation_overhead = 14
 

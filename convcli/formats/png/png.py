@@ -71,11 +71,13 @@ class Png(StreamedFormat):
         return _decoded(said, header.rows, header.columns, pixels)
 
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
-        """Each frame of an animation as it is shown."""
-        found, _ = apng.parts(bodies(data, _ANIMATION), header.rows, header.columns)
         said = structure(data)
+        if header.frames == 1 and not said.hidden:
+            yield self.decode(data, header)
+            return
+        parts, _ = apng.parts(bodies(data, _ANIMATION), header.rows, header.columns)
         blank = np.zeros((header.rows, header.columns, header.channels), header.dtype)
-        return apng.composed(found, blank, lambda part: _decoded(said, *part.shape, part.bodies))
+        yield from apng.composed(parts, blank, lambda part: _decoded(said, *part.shape, part.bodies))
 
     def progressive_reader(self, source: Input, header: Header) -> Reader | None:
         data = source.window()
