@@ -171,7 +171,11 @@ def conv2d(
     Args:
         image: integers, floats or bool, (rows, columns).
         kernel: weights (rows, columns), a `Kernel` or the name of one.
-        stride, padding, dilation, fill, flip: as for `conv`.
+        stride: as for `conv`.
+        padding: as for `conv`.
+        dilation: as for `conv`.
+        fill: as for `conv`.
+        flip: as for `conv`.
 
     Returns:
         The feature map, (rows, columns), of the type that `conv` gives. Without padding, (R, C) and (k, l)
@@ -211,7 +215,9 @@ def shape(
         size: the input's, one number per spatial axis, 1 to 3 of them.
         kernel: its size, one number for all axes or one per axis; or a `Kernel` or the name of one, of which
             the spatial axes count, as in `conv`.
-        stride, padding, dilation: as for `conv`.
+        stride: as for `conv`.
+        padding: as for `conv`.
+        dilation: as for `conv`.
 
     Returns:
         One number per spatial axis.
