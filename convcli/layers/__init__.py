@@ -1,1 +1,1 @@
-"""Layers as people type them: chains, code for other libraries, reports."""
+"""Layers as typed on the command line: chains, code for other libraries, reports."""

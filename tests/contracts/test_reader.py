@@ -167,6 +167,14 @@ def test_presets_of_a_folder(reader, tmp_path):
     assert np.isfinite(convcli.load_kernel("k", kernel_path=tmp_path).weights).all()
 
 
+@every_reader
+def test_the_page_of_kernel_files_names_its_suffixes(reader):
+    """All of them; of images, the usual ones."""
+    page = (ROOT / "docs" / "kernel-files.md").read_text()
+    named = [suffix for suffix in reader.suffixes if f"`{suffix}`" in page]
+    assert ".png" in named if reader.name == "template" else named == list(reader.suffixes)
+
+
 def test_only_the_reader_that_is_needed_is_imported(tmp_path):
     """The registry imports none; a table imports those that share its suffix."""
     (tmp_path / "k.csv").write_text("1 2 1")

@@ -60,7 +60,7 @@ for seed in range(int(sys.argv[3]), int(sys.argv[4])):
 
 @pytest.mark.parametrize("name", ["k.keras", "k.h5"])
 def test_damaged_hdf5_is_one_line(tmp_path, name):
-    """The same of the reader that runs in a process of its own, which HDF5's library may crash or hang."""
+    """The reader returns a kernel or raises one line, although HDF5 may crash or hang its process."""
     pytest.importorskip("h5py", reason="h5py is not installed: pip install -e '.[models]'")
     whole, damaged, archive = tmp_path / "whole", tmp_path / name, tmp_path / "archive"
     keras_layer(archive, PLAIN.transpose(2, 3, 1, 0), {"kernel_size": [3, 3], "padding": "same"})

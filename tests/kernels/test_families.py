@@ -52,7 +52,7 @@ def test_every_family_has_an_example():
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_sums(name):
-    """Averages and sharpeners sum to 1, derivatives to 0; each says what it is and how it is written."""
+    """Averages and sharpeners sum to 1, derivatives to 0; each has a description and a usage."""
     kernel = convcli.load_kernel(EXAMPLES[name])
     family = FAMILIES[name]
     due = SUMS.get(name, 0 if {"edge", "derivative"} & set(family.tags) else 1)
@@ -65,7 +65,7 @@ def test_sums(name):
 
 
 def test_by_name_and_by_place():
-    """Arguments stand in their order or behind their names, Greek letters too."""
+    """Arguments are given in order or by name, and Greek letters are names too."""
     for one, other in [
         ("gaussian:1.5,7", "gaussian:size=7,sigma=1.5"),
         ("gaussian:σ=2", "gaussian:2"),
@@ -97,7 +97,7 @@ LIMITS = {
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_limits_are_allowed(name):
-    """The smallest and the largest number that a message states are taken, and taken exactly."""
+    """The limits that a message states are accepted, and exact."""
     for parameter in FAMILIES[name].parameters:
         for text in LIMITS.get(parameter.name, ()):
             assert parameter.read(text) == Fraction(text), (name, parameter.name)
@@ -115,7 +115,7 @@ def test_limits_are_allowed(name):
     ],
 )
 def test_kernels_at_the_limits(text, shape):
-    """What the stated limits allow is a kernel."""
+    """Every value within the stated limits gives a kernel."""
     assert weights(text).shape == shape
 
 
@@ -131,7 +131,7 @@ def test_kernels_at_the_limits(text, shape):
     ],
 )
 def test_beyond_the_limits(text, words):
-    """A number just outside is refused with the limits; a slope of one pixel is none."""
+    """A number just outside is refused with the limits; so is a derivative of one pixel."""
     with pytest.raises(KernelError, match=words):
         weights(text)
 
@@ -152,7 +152,7 @@ def test_disk_areas(radius):
 
 
 def test_motion():
-    """Level: equal weights; upright: its transpose; 45° rises to the right; even lengths fade out."""
+    """0° has equal weights, 90° is its transpose, 45° rises to the right; even lengths fade out."""
     assert np.allclose(weights("motion:9,0"), np.full((1, 9), 1 / 9))
     assert np.allclose(weights("motion:9,90"), np.full((9, 1), 1 / 9))
     diagonal = weights("motion:9,45")
@@ -177,7 +177,7 @@ def test_savgol_is_the_least_squares_fit(size, order):
 
 
 def test_laplacians_of_gaussians():
-    """LoG is SciPy's for a wide window, with its sign; DoG comes close to it, with the other."""
+    """LoG equals SciPy's in a wide window; DoG is close to it, with the opposite sign."""
     ndimage = pytest.importorskip("scipy.ndimage")
     impulse = np.zeros((41, 41))
     impulse[20, 20] = 1
@@ -191,7 +191,7 @@ def test_laplacians_of_gaussians():
 
 
 def test_derivatives_of_gaussians():
-    """Exact for planes and parabolas, SciPy's up to their scale, positive to the right and downward."""
+    """Exact for planes and parabolas, SciPy's up to a scale, positive to the right and downward."""
     ndimage = pytest.importorskip("scipy.ndimage")
     impulse = np.zeros((31, 31))
     impulse[15, 15] = 1
@@ -220,7 +220,7 @@ def test_opencv_agrees():
         assert np.allclose(weights(f"gabor:8,{angle},3,0.7,{phase},size=15"), theirs, atol=1e-12)
 
 
-def test_angles_turn_as_they_say():
+def test_directions_of_angles():
     """A wave of 45° goes down to the right, motion of 45° goes up to the right."""
     wave, motion = weights("gabor:8,45,zero-mean"), weights("motion:9,45")
     spectrum = np.abs(np.fft.fft2(wave, (64, 64)))
@@ -232,7 +232,7 @@ def test_angles_turn_as_they_say():
 
 
 def test_gabor_of_90_degrees_is_a_slope():
-    """A phase of 90° is odd, and positive where it gets brighter along the wave, as slopes are."""
+    """A phase of 90° is odd, and positive where brightness rises along the wave, as slopes are."""
     ramp = np.arange(21.0)
     for angle, rising in ((0, ramp[None, :]), (90, ramp[:, None]), (45, ramp[:, None] + ramp)):
         wave = weights(f"gabor:8,{angle},3,phase=90,size=21")
@@ -241,13 +241,13 @@ def test_gabor_of_90_degrees_is_a_slope():
 
 
 def test_gabor_without_a_mean():
-    """``zero-mean`` answers nothing to a plain area."""
+    """``zero-mean`` responds with 0 to a constant area."""
     assert weights("gabor:8,30,zero-mean").sum() == pytest.approx(0, abs=1e-12)
     assert abs(weights("gabor:8,30").sum()) > 0.1
 
 
 def test_random_normal():
-    """Truncated at two standard deviations, with Glorot's variance, repeated by its seed."""
+    """Truncated at two standard deviations, with Glorot's variance, and reproducible by its seed."""
     found = weights("random:32x32x4x4,distribution=normal,seed=3")
     deviation = np.sqrt(2 / (32 * 32 * 8))
     assert found.std() == pytest.approx(deviation, rel=0.02)

@@ -34,7 +34,7 @@ from tests.reference import correlate
     ],
 )
 def test_numbers_are_read_exactly(text, value):
-    """Decimals, powers and fractions become the very number that was written."""
+    """Decimals, powers and fractions are parsed exactly."""
     assert parse_number(text) == value
 
 
@@ -42,7 +42,7 @@ def test_numbers_are_read_exactly(text, value):
     "text", ["nan", "-inf", "1/0", "1e9999", "1e301", "x", "", "1_0", "0x10", "1" * 99, "٣"]
 )
 def test_other_text_is_no_number(text):
-    """Nothing but plain finite numbers; a huge exponent costs nothing."""
+    """Only finite numbers are parsed; a huge exponent takes no time."""
     with pytest.raises(ValueError, match=r"number|zero|range"):
         parse_number(text)
 
@@ -62,7 +62,7 @@ def test_fractions_stay_exact():
 
 
 def test_floats_without_a_short_fraction_are_floats():
-    """0.1 as a float is not a tenth, so nothing pretends to be exact; 0.375 is."""
+    """The float 0.1 is not a tenth, so its kernel is not exact; 0.375 is."""
     assert Kernel(np.full((3, 3), 0.1)).exact is None
     assert Kernel(np.full((3, 3), 0.375)).exact.denominator == 8
     assert Kernel([[Fraction(1, 2) + Fraction(1, 3**60)]]) == Kernel([[0.5]])  # as its float64 is
@@ -79,7 +79,7 @@ def test_the_repr_builds_the_kernel_again():
 
 
 def test_equal_kernels_filter_alike():
-    """Floats are not the fractions that they come near to; a zero's sign and a bias's type change nothing."""
+    """Floats differ from the fractions near them; the sign of zero and the type of a bias do not matter."""
     tenth, third = Kernel([["1/10"]]), Kernel([["1/3"]])
     assert Kernel(np.array([[0.1]])) != tenth
     assert Kernel([[f"0.{'3' * 18}"]]) != third
@@ -136,7 +136,7 @@ def test_derived_facts():
 
 
 def test_normalized_by_sum_or_magnitude():
-    """Dividing by the sum; by 1 where the sum is 0, so that nothing turns into NaN."""
+    """Weights are divided by their sum, or by 1 if that is 0."""
     assert convcli.load_kernel("ones3").normalized("sum").sum == 1
     assert convcli.load_kernel("sobel-x").normalized("abs").bounds == (-0.5, 0.5)
     assert convcli.load_kernel("sobel-x").normalized("sum").bounds == (-4, 4)
@@ -169,7 +169,7 @@ def test_a_bank_centers_its_members():
     ],
 )
 def test_bad_weights_are_refused(weights, options, words):
-    """What was got, in one line."""
+    """One line that names what was got."""
     with pytest.raises(KernelError, match=words):
         Kernel(weights, **options)
 

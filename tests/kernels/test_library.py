@@ -1,4 +1,4 @@
-"""Where names are looked up: folders of a run, the environment, the shipped ones, the person's own."""
+"""Where names are looked up: folders of a run, the environment, shipped presets, the user's folder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def folder(path, **files):
 
 
 def test_folders_of_a_run_come_first(home, run):
-    """--kernel-path hides the environment's folders, these hide the shipped ones; the list says so."""
+    """--kernel-path comes before the environment, this before shipped presets; the list says so."""
     first = folder(home / "first", box3_csv="3\n", mine_csv="1 2 1\n")
     second = folder(home / "second", box3_yaml="weights: [[2]]\n", other_csv="5\n")
     assert convcli.load_kernel("box3").size == (3, 3)
@@ -46,7 +46,7 @@ def test_folders_of_a_run_come_first(home, run):
 
 
 def test_the_environment(home, monkeypatch, run):
-    """CONVCLI_KERNEL_PATH names folders; empty and missing ones are passed over."""
+    """CONVCLI_KERNEL_PATH names folders; empty and missing ones are skipped."""
     own = folder(home / "own", mine_yaml="description: My own\naliases: [myown]\nweights: [[1, 2, 1]]\n")
     monkeypatch.setenv(library.PATH_VARIABLE, f":{home}/none:{own}")
     assert convcli.load_kernel("mine").sum == 4
@@ -55,7 +55,7 @@ def test_the_environment(home, monkeypatch, run):
     assert "My own" in run("kernels", "list").text
 
 
-def test_the_persons_folder_comes_last(home, run):
+def test_the_users_folder_comes_last(home, run):
     """The platform's configuration folder adds names; a shipped name means the same on every machine."""
     folder(home / "config" / "convcli" / "kernels", box3_csv="9\n", mine_csv="1 2 1\n", bad_csv="1 x\n")
     assert convcli.load_kernel("mine").sum == 4
@@ -67,7 +67,7 @@ def test_the_persons_folder_comes_last(home, run):
 
 
 def test_a_projects_folder_is_not_taken_unasked(home, run):
-    """./kernels is left out, its kernels are named in the hint, and --kernel-path takes them in."""
+    """./kernels is not read; hints name its kernels, and --kernel-path reads them."""
     folder(home / "work" / "kernels", mine_csv="1 2 1\n", box3_csv="7\n")
     assert convcli.load_kernel("box3").sum == 1
     ran = run("kernels", "show", "mine")
@@ -87,7 +87,7 @@ def test_sets_of_ones_own(home):
 
 
 def test_a_set_of_unknown_members_is_one_line(home, run):
-    """The hint for a missing member looks at names only, not at the set that misses it."""
+    """The hint for a missing member looks at names only, not at the members of sets."""
     own = folder(home / "own", pair_yaml="members: [nope, sobel-x]\ncombine: l2\n", mine_csv="1 2 1\n")
     listed = run("kernels", "list", "--kernel-path", own)
     assert listed.code == 0
@@ -98,7 +98,7 @@ def test_a_set_of_unknown_members_is_one_line(home, run):
 
 
 def test_every_fact_as_json(home, run):
-    """One object: kernels, families and folders; tags choose."""
+    """One object with kernels, families and folders, filtered by tag."""
     found = json.loads(run("kernels", "list", "--json", "--tag", "compass").text)
     assert {kernel["name"] for kernel in found["kernels"]} >= {
         "kirsch",

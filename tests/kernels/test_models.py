@@ -58,7 +58,7 @@ def tensors(tmp_path) -> Path:
 
 
 def test_safetensors(tensors):
-    """PyTorch's order turned, the bias beside it offered; the only convolution needs no name."""
+    """Axes are reordered, the bias belongs to the layer, and the only convolution needs no name."""
     kernel = convcli.load_kernel(f"{tensors}:conv1.weight")
     assert np.array_equal(kernel.weights, TURNED)
     assert kernel.layer.bias == tuple(BIAS.tolist())
@@ -83,13 +83,13 @@ def test_bfloat16(tmp_path):
     ],
 )
 def test_names_that_are_not_there(tensors, name, words):
-    """The nearest names, or all."""
+    """The nearest names are suggested, or all are listed."""
     with pytest.raises(KernelError, match=words):
         convcli.load_kernel(f"{tensors}{name}")
 
 
 def test_a_broken_file_is_refused(tensors):
-    """Cut anywhere, or with offsets that lie, it is one line and no traceback."""
+    """Truncated anywhere or with false offsets, it is refused in one line."""
     data = tensors.read_bytes()
     for length in (0, 4, 8, 20, 200, len(data) - 1):
         tensors.write_bytes(data[:length])
@@ -104,7 +104,7 @@ def test_a_broken_file_is_refused(tensors):
 
 
 def test_a_signalling_nan_is_refused_quietly(tmp_path):
-    """Bits that warn when they are converted are one line like any other NaN."""
+    """A signaling NaN is refused without a warning from NumPy."""
     path = tmp_path / "nan.safetensors"
     path.write_bytes(safetensors({"w": np.array([[0x7FA00000, 0]], np.uint32)}, {"w": "F32"}))
     with pytest.raises(
@@ -133,7 +133,7 @@ def onnx_model(constant: bool = False, **attributes: object) -> bytes:
 
 @pytest.mark.parametrize("constant", [False, True])
 def test_onnx(tmp_path, constant):
-    """Initializers and constants, by the tensor's or the node's name, with what the node says."""
+    """Initializers and constants, by the name of the tensor or the node, with the node's attributes."""
     path = tmp_path / "net.onnx"
     path.write_bytes(onnx_model(constant, strides=[2, 1], pads=[1, 2, 1, 2], dilations=[1, 2]))
     for name in ("", ":first.weight", ":/first/Conv"):
@@ -157,7 +157,7 @@ def test_onnx(tmp_path, constant):
     ],
 )
 def test_onnx_paddings(tmp_path, attributes, padding):
-    """Every way in which ONNX says padding, as ``--padding`` takes it."""
+    """Every form of padding in ONNX becomes a value of ``--padding``."""
     path = tmp_path / "net.onnx"
     path.write_bytes(onnx_model(**attributes))
     assert convcli.load_kernel(path).layer.padding == padding
@@ -207,7 +207,7 @@ def keras_file(path: Path, archive: bool) -> None:
 
 @pytest.mark.parametrize("name", ["net.keras", "net.h5"])
 def test_keras(run, tmp_path, name):
-    """A layer by its name, in Keras' own order; depthwise ones as groups; transposed ones are refused."""
+    """A layer by name; depthwise layers become groups, transposed ones are refused."""
     path = tmp_path / name
     keras_file(path, archive=name.endswith(".keras"))
     kernel = convcli.load_kernel(f"{path}:first")
@@ -233,7 +233,7 @@ def test_keras(run, tmp_path, name):
 
 @pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
 def test_keras_writes_what_is_read(tmp_path, monkeypatch):
-    """Files that Keras itself saved, its own depthwise layer beside the same weights here."""
+    """Files saved by Keras, and a depthwise layer computed by both."""
     pytest.importorskip("torch", reason="Keras computes by PyTorch here, which is not installed")
     monkeypatch.setenv("KERAS_BACKEND", "torch")
     keras = pytest.importorskip("keras", reason="Keras is not installed: pip install -e '.[peers]'")
@@ -272,7 +272,7 @@ def test_keras_writes_what_is_read(tmp_path, monkeypatch):
     ],
 )
 def test_a_reader_that_hangs_or_crashes_is_left(tmp_path, monkeypatch, code, words):
-    """Another process reads HDF5; one that does not answer is ended, and the file is called damaged."""
+    """A process that hangs or crashes is ended, and the file is reported as damaged."""
     (tmp_path / "odd.py").write_text(f"{code}\ndef extract(*_): pass\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(KernelError, match=words):
@@ -294,7 +294,7 @@ def test_a_missing_library_is_named(tmp_path, monkeypatch, name, module):
 
 @pytest.mark.parametrize("name", ["net.onnx", "net.keras", "net.h5"])
 def test_junk_is_refused(tmp_path, name):
-    """Bytes that are no such file, and a missing one."""
+    """Other content, and a missing file."""
     pytest.importorskip({"net.onnx": "onnx"}.get(name, "h5py"))
     (tmp_path / name).write_bytes(b"\x08junk" * 9)
     with pytest.raises(KernelError, match=rf"{name}: not a"):
@@ -304,7 +304,7 @@ def test_junk_is_refused(tmp_path, name):
 
 
 def test_apply_takes_the_layer_over(run, tmp_path, tensors):
-    """``--layer`` brings stride, padding and bias; given options win; without it the report offers it."""
+    """``--layer`` applies stride, padding and bias; options take precedence; reports mention it."""
     path = tmp_path / "net.onnx"
     path.write_bytes(onnx_model(strides=[2, 1], pads=[1, 2, 1, 2]))
     color, out = SAMPLES / "color.png", tmp_path / "out.npy"
@@ -421,7 +421,7 @@ BEHIND = {
 
 @pytest.mark.parametrize("name", BEHIND)
 def test_onnx_weights_behind_nodes(tmp_path, name):
-    """Constants that pass through Identity, Cast or DequantizeLinear are the weights that the Conv gets."""
+    """Identity, Cast and DequantizeLinear between constants and the Conv are computed."""
     stored, nodes, due = BEHIND[name]
     path = tmp_path / "net.onnx"
     path.write_bytes(conv_model(stored, nodes))
@@ -432,7 +432,7 @@ def test_onnx_weights_behind_nodes(tmp_path, name):
 
 
 def test_onnx_weights_that_no_constant_makes(tmp_path):
-    """The node that they come out of is named, and a convolution of another kind is not denied."""
+    """The unsupported node is named; so is a convolution of another kind."""
     path = tmp_path / "net.onnx"
     path.write_bytes(conv_model(PLAIN, (("Relu", {}, ("raw", "w"), {}),)))
     with pytest.raises(KernelError, match=r"net\.onnx:w: computed by a Relu node, which is not supported"):
@@ -444,7 +444,7 @@ def test_onnx_weights_that_no_constant_makes(tmp_path):
 
 @pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn", "float8_e5m2", "float16"])
 def test_onnx_narrow_floats(tmp_path, name):
-    """Types that NumPy lacks are the numbers that they stand for."""
+    """Types that NumPy lacks are converted."""
     ml_dtypes = pytest.importorskip("ml_dtypes")
     kind = np.dtype(getattr(ml_dtypes, name, None) or name)
     stored = PLAIN.astype(kind)
@@ -490,7 +490,7 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_onnx_attributes_are_checked(tmp_path, name):
-    """Whatever a node states is a layer's value, or one line that names it."""
+    """A node's attribute is a valid value of a layer, or refused by name."""
     attributes, words = WRONG[name]
     path = tmp_path / "net.onnx"
     path.write_bytes(onnx_model(**attributes))
@@ -501,7 +501,7 @@ def test_onnx_attributes_are_checked(tmp_path, name):
 
 
 def test_a_single_stride_serves_both_axes(tmp_path):
-    """An integer where a list is due has one meaning."""
+    """An integer instead of a list applies to all axes."""
     path = tmp_path / "net.onnx"
     path.write_bytes(onnx_model(strides=2))
     assert convcli.load_kernel(path).layer.stride == (2, 2)
@@ -549,7 +549,7 @@ def keras_layer(path: Path, weights: object, settings: dict[str, object], **attr
 
 
 def test_keras_conv1d(tmp_path):
-    """One row high, by name and alone; causal padding lies in front."""
+    """One row high, by name or as the only layer; causal padding is at the left."""
     path = tmp_path / "net.keras"
     row = np.arange(10.0).reshape(5, 1, 2)
     said = {"class_name": "Conv1D", "kernel_size": [5], "strides": [2], "dilation_rate": [3]}
@@ -562,7 +562,7 @@ def test_keras_conv1d(tmp_path):
 
 
 def test_layers_over_volumes(tmp_path):
-    """They are refused as what they are, not denied; one over images beside them needs no name."""
+    """They are refused with advice; a convolution over images next to them needs no name."""
     volume = np.zeros((2, 1, 3, 3, 3), np.float32)
     path = tmp_path / "net.safetensors"
     path.write_bytes(safetensors({"c.weight": volume}))
@@ -578,7 +578,7 @@ def test_layers_over_volumes(tmp_path):
 
 
 def test_keras_opaque_bytes(tmp_path):
-    """Keras stores bfloat16 as two bytes without a type, and says which type they are."""
+    """Keras stores bfloat16 as two opaque bytes, with the type as an attribute."""
     path = tmp_path / "net.keras"
     raw = (PLAIN.transpose(2, 3, 1, 0).copy().view(np.uint32) >> 16).astype(np.uint16)
     keras_layer(path, raw.view("V2"), {"kernel_size": [3, 3]}, dtype="bfloat16")
@@ -600,7 +600,7 @@ def test_keras_opaque_bytes(tmp_path):
     ],
 )
 def test_keras_settings_are_checked(tmp_path, settings, words):
-    """By the same rules as those of ONNX."""
+    """By the same rules as ONNX attributes."""
     path = tmp_path / "net.keras"
     keras_layer(path, PLAIN.transpose(2, 3, 1, 0), dict(settings))
     with pytest.raises(KernelError) as caught:
@@ -609,7 +609,7 @@ def test_keras_settings_are_checked(tmp_path, settings, words):
 
 
 def test_small_files_take_little(tmp_path):
-    """What would unpack to far more than a model is refused by the size that the archive states."""
+    """An entry that would unpack to far more than a model is refused by its stated size."""
     h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install -e '.[models]'")
     path = tmp_path / "net.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
@@ -635,7 +635,7 @@ def test_small_files_take_little(tmp_path):
 
 
 def test_conv_adds_the_trained_bias(tensors):
-    """A kernel file's own bias is the layer's; another takes its place, in both orders of channels."""
+    """The layer's bias is added; a given one replaces it, in both orders of channels."""
     x = np.random.default_rng(2).random((9, 11, 3))
     name = f"{tensors}:conv1.weight"
     due = convcli.conv(x, TURNED, channels="last") + BIAS
@@ -651,7 +651,7 @@ def test_conv_adds_the_trained_bias(tensors):
 
 
 def test_a_layer_without_stride_and_padding_is_not_guessed(run, tmp_path, tensors):
-    """Files of safetensors state neither, so ``--layer`` takes both from the command line."""
+    """Safetensors files state neither, so ``--layer`` takes both from the command line."""
     common = ("apply", SAMPLES / "color.png", "-k", f"{tensors}:conv1.weight", "--stack", "--map", "raw")
     out = ("-o", tmp_path / "o.npy", "-f")
     ran = run(*common, "--layer", *out)
@@ -676,7 +676,7 @@ def test_a_layer_without_stride_and_padding_is_not_guessed(run, tmp_path, tensor
     ],
 )
 def test_the_order_of_axes_is_said(run, tmp_path, shape, both):
-    """Where either pair of axes may be the window, a note says which was taken; ``:oihw`` reads the other."""
+    """If either pair of axes may be the window, a note says which it is; ``:oihw`` reads the other."""
     array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     np.save(tmp_path / "w.npy", array)
     np.savez(tmp_path / "w.npz", a=array)
@@ -696,7 +696,7 @@ def test_the_order_of_axes_is_said(run, tmp_path, shape, both):
 
 
 def test_a_report_says_the_order_of_axes(run, tmp_path):
-    """The note stands in the report, and in the message where the channels do not fit."""
+    """The note is in the report, and in the message if the channels do not fit."""
     np.save(tmp_path / "w.npy", np.ones((3, 3, 3, 3)))
     common = ("-k", tmp_path / "w.npy", "--stack", "--map", "raw", "-o", tmp_path / "o.npy")
     words = "w.npy:oihw reads them as (out, in, rows, columns)"

@@ -116,12 +116,12 @@ SETS = {
 
 
 def test_every_fixed_preset_is_held_to_a_fact():
-    """No preset ships that this file does not check."""
+    """Every shipped preset is checked here."""
     assert set(presets.names()) == set(FACTS) | set(SETS)
 
 
 def test_no_two_presets_have_one_name():
-    """Names and aliases are different also without their hyphens, and none is a way to combine."""
+    """Names and aliases differ even without hyphens, and none is a value of --combine."""
     shipped = [entry.kernel for entry in library.Library(()).entries()]
     known = [name for kernel in shipped for name in (kernel.name, *kernel.about.aliases)]
     assert len(set(map(presets.plain, known))) == len(known)
@@ -172,7 +172,7 @@ PLANES = {
     [*FACTS, "gaussian-dx:1.3", "gaussian-dxy:1", "sobel-x:9", "sobel-y:9", "laplacian:0.3"],
 )
 def test_stated_gains(name):
-    """A kernel's gain is its answer to a picture whose derivative is 1: x, y, xy, or (x² + y²) / 4."""
+    """A kernel's gain is its response to an image whose derivative is 1: x, y, xy, or (x² + y²) / 4."""
     kernel = convcli.load_kernel(name)
     if kernel.about.gain is None:
         return
@@ -187,7 +187,7 @@ def test_stated_gains(name):
 
 @pytest.mark.parametrize("stem", ["kirsch", "robinson", "prewitt-compass"])
 def test_compasses_turn_by_45_degrees(stem):
-    """Each direction is the one before turned; the north is positive where it is brighter above."""
+    """Each direction is the one before, rotated; north is positive where it is brighter at the top."""
     for before, after in zip(DIRECTIONS, (*DIRECTIONS[1:], "e"), strict=True):
         turned = convcli.load_kernel(f"{stem}-{before}@45")
         assert np.array_equal(turned.weights, convcli.load_kernel(f"{stem}-{after}").weights)
@@ -220,13 +220,13 @@ def test_turning():
 
 
 def test_frei_chen_is_orthonormal():
-    """Nine masks of unit norm, each at right angles to the others."""
+    """Nine orthogonal masks of unit norm."""
     basis = convcli.load_kernel("frei-chen").weights.reshape(9, 9)
     assert np.allclose(basis.T @ basis, np.eye(9), atol=1e-15)
 
 
 def test_nevatia_babu_are_areas():
-    """The 30° mask is 100 times the pixel's area above the line less that below, within 1.25."""
+    """The 30° mask is 100 times the pixel's area above the line minus that below, within 1.25."""
     steps = (np.arange(200) + 0.5) / 200 - 0.5
     y, x = np.mgrid[-2:3, -2:3].astype(float)
     line = -(x[..., None, None] + steps) * np.tan(np.deg2rad(30))
@@ -238,7 +238,7 @@ def test_nevatia_babu_are_areas():
 
 
 def test_related_presets():
-    """What descriptions say of one preset by another."""
+    """Descriptions that define one preset by another are true."""
     load = convcli.load_kernel
     identity, four, eight = (load(name).weights for name in ("identity", "laplacian4", "laplacian8"))
     assert np.array_equal(load("sharpen").weights, identity - four)
@@ -364,13 +364,13 @@ def test_random_weights_are_glorot_uniform_and_repeat():
     ],
 )
 def test_unknown_names_and_arguments(text, words):
-    """One line with the nearest names, or how the family is written."""
+    """One line with the nearest names, or the usage of the family."""
     with pytest.raises(KernelError, match=words):
         convcli.load_kernel(text)
 
 
 def test_a_file_in_the_folder_is_not_taken_unasked(tmp_path, monkeypatch):
-    """A preset's name never means a file; the message says how to name the file."""
+    """The name of a preset never means a file; the message says how to name the file."""
     monkeypatch.chdir(tmp_path)
     Path("mine").write_text("1 2 1\n")
     with pytest.raises(KernelError, match=r"a file of that name exists: \./mine"):
@@ -379,7 +379,7 @@ def test_a_file_in_the_folder_is_not_taken_unasked(tmp_path, monkeypatch):
 
 
 def test_typed_numbers():
-    """Rows split by semicolons, numbers by spaces or commas, fractions exact."""
+    """Rows are separated by semicolons, numbers by spaces or commas; fractions are exact."""
     kernel = convcli.load_kernel("1, 0, -1; 1/2 0 -1/2;1 0 -1")
     assert kernel.weights.tolist() == [[1, 0, -1], [0.5, 0, -0.5], [1, 0, -1]]
     assert convcli.load_kernel("-1 0 1").shape == (1, 3)

@@ -115,6 +115,9 @@ GOOD = {
     "sep-commas.csv": (b"\xef\xbb\xbfSEP=;\r\n0,5;1,5\r\n", [[Fraction(1, 2), Fraction(3, 2)]]),
     "sep-comma.csv": (b"sep=,\n1,2\n", [[1, 2]]),
     "padded.csv": (b"1,2,,\n3,4,,\n", [[1, 2], [3, 4]]),
+    "padded-rows.csv": (b"1,2,\n3,4,\n,,\n,,\n", [[1, 2], [3, 4]]),
+    "padded-rows-semicolons.csv": (b"1;2\n;\n", [[1, 2]]),
+    "zero-and-five.csv": (b"0,5\n1,5\n", [[0, 5], [1, 5]]),
     "quoted-fractions.csv": (b'"1/9","1 / 9",\n', [[Fraction(1, 9)] * 2]),
     "comments.yaml": (b"# mine\nweights:\n  - [1, 2] # top\n  - [3, 4]\n", [[1, 2], [3, 4]]),
 }
@@ -131,6 +134,19 @@ BAD = {
     ),
     "german.csv": (b"1.000,5;2\n", "column 1: '1.000,5': commas group or end digits"),
     "mixed-marks.csv": (b"0,5;0.5\n1;2\n", "mixed-marks.csv:1: column 1: '0,5' has a decimal comma, other"),
+    "one-column.csv": (b"0,05\n0,9\n", "one-column.csv:1: '0,05': is the comma a decimal comma? Write"),
+    "empty-row.csv": (b"1,2\n,\n3,4\n", "empty-row.csv:2: column 1: '': not a number"),
+    "doubled-quotes.csv": (b'""1"",2\n', "quotes are part of this cell; write the number"),
+    "typographic.csv": (
+        "“1”,2\n".encode(),
+        "typographic.csv:1: column 1: '“1”': quotes are part of this cell",
+    ),
+    "single-quotes.txt": (b"'1' 2\n", "quotes are part of this cell; write the number without quotes"),
+    "trailing-semicolon.csv": (b"1 0 -1;\n", "'1 0 -1': spaces and another separator are mixed"),
+    "text-rows.yaml": (
+        b"weights:\n  - 1 0 -1\n  - 2 0 -2\n",
+        "text-rows.yaml:2:5: '1 0 -1' is one text, not a row; write [1, 0, -1]",
+    ),
     "one-line.csv": (b"1,2;3,4\n", "one-line.csv: commas and semicolons in one line: is the comma a decimal"),
     "spaces-commas.csv": (
         b"0,5 1,5\n",
@@ -266,7 +282,7 @@ BAD = {
 
 @pytest.mark.parametrize("name", GOOD)
 def test_accepted_forms(name, tmp_path):
-    """Each form reads as the very numbers that were written."""
+    """Each form is read as exactly the numbers that were written."""
     content, weights = GOOD[name]
     path = tmp_path / name
     path.write_bytes(content)
@@ -278,7 +294,7 @@ def test_accepted_forms(name, tmp_path):
 
 @pytest.mark.parametrize("name", BAD)
 def test_mistakes_are_named_with_their_place(name, tmp_path):
-    """One line that starts with the file and says where and what."""
+    """One line: the file, the place in it, and what is wrong."""
     content, words = BAD[name]
     path = tmp_path / name
     path.write_bytes(content)
@@ -300,7 +316,7 @@ def test_a_huge_file_is_refused_by_its_size(tmp_path):
 
 
 def test_missing_and_odd_files(tmp_path):
-    """A missing file, a folder, and a file without permission are said to be so."""
+    """A missing file, a folder and an unreadable file are reported as such."""
     for path, words in [(tmp_path / "no.yaml", "no such file"), (tmp_path, "is not a file")]:
         with pytest.raises(KernelError, match=words):
             convcli.load_kernel(Path(path))
@@ -332,7 +348,7 @@ ROUND_TRIPS = {
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ROUND_TRIPS)
 def test_what_is_exported_reads_back(name, form, tmp_path):
-    """The same weights to the last bit, exact where fractions have a place; other things are refused."""
+    """The same weights to the last bit, exact if the form holds fractions; what it cannot hold is refused."""
     kernel = convcli.load_kernel(name)
     if form not in ROUND_TRIPS[name]:
         with pytest.raises(KernelError, match="cannot hold; use yaml or json"):
@@ -375,7 +391,7 @@ FLOATS = {
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "npy"])
 @pytest.mark.parametrize("name", FLOATS)
 def test_floats_read_back_as_floats(name, form, tmp_path):
-    """To the last bit, and never as the fraction that their digits are, which sums and rounds otherwise."""
+    """To the last bit, and not as the fraction of their digits, whose sums would be rounded differently."""
     kernel = convcli.Kernel(FLOATS[name], name="kernel")
     if kernel.spatial == 3 and not FORMS[form].channels:
         return
@@ -399,8 +415,8 @@ def test_biases_read_back(bias, form, tmp_path):
     assert type(again.bias) is type(kernel.bias)
 
 
-def test_pictures_are_filtered_alike_by_what_was_exported(tmp_path):
-    """The same bytes from a kernel of floats and its file, where tenths would round otherwise."""
+def test_an_exported_kernel_filters_alike(tmp_path):
+    """A kernel of floats and its file give the same bytes, although tenths would round differently."""
     x = np.random.default_rng(4).integers(0, 256, (64, 64), np.uint8)
     kernel = convcli.Kernel(np.array([[0.1, 0.2, 0.7]]), name="kernel")
     for form in FORMS:
@@ -410,8 +426,8 @@ def test_pictures_are_filtered_alike_by_what_was_exported(tmp_path):
     assert not np.array_equal(convcli.conv(x, [["0.1", "0.2", "0.7"]]), convcli.conv(x, kernel))
 
 
-def test_what_an_export_keeps_less_of():
-    """Fractions that a form has no numbers for are said to become others."""
+def test_notes_on_lost_precision():
+    """A note says that fractions are rounded in forms that cannot hold them."""
     for name, form, words in [
         ("box3", "imagemagick", "no decimal number equals"),
         ("box3", "npy", "no float equals"),
@@ -425,7 +441,7 @@ def test_what_an_export_keeps_less_of():
 
 @pytest.mark.parametrize("form", FORMS)
 def test_weights_too_small_to_be_read_are_zero(form, tmp_path):
-    """The far ends of a wide bell; a note says so, and the file is read."""
+    """As at the ends of a wide Gaussian; a note says so, and the file is readable."""
     kernel = convcli.load_kernel("gaussian:0.8,size=45")
     path = tmp_path / f"kernel{FORMS[form].suffixes[0]}"
     path.write_bytes(write(kernel, form))
@@ -439,7 +455,7 @@ def test_weights_too_small_to_be_read_are_zero(form, tmp_path):
 
 
 def test_many_kernels_in_a_file(tmp_path):
-    """``FILE:NAME`` takes one of several, from YAML, JSON and NPZ; the nearest name is suggested."""
+    """``FILE:NAME`` selects a kernel of YAML, JSON and NPZ files; the nearest name is suggested."""
     (tmp_path / "many.yaml").write_text(
         "kernels:\n  soft edge: [[-1, 0, 1]]\n  both:\n    members: [box3, sobel-x]\n"
     )
@@ -459,7 +475,7 @@ def test_many_kernels_in_a_file(tmp_path):
 
 
 def test_volumes(tmp_path):
-    """Kernels of three axes, depth first: typed, from YAML and NPY, and back."""
+    """Kernels of three axes, depth first, are written and read back."""
     box = convcli.load_kernel("box:3x3x3")
     assert (box.shape, box.sum, box.spatial) == ((3, 3, 3), 1, 3)
     for form in ("yaml", "json", "npy"):
@@ -483,8 +499,8 @@ def test_imagemagick_texts_typed():
         convcli.load_kernel("3x3: 1,2,3 4,5,6 7,8,9,10")
 
 
-def test_a_picture_as_a_template(tmp_path, gray):
-    """White is 1, exactly; ``zero-mean`` takes the mean away, of each color; transparency is refused."""
+def test_an_image_as_a_template(tmp_path, gray):
+    """White is exactly 1; ``zero-mean`` subtracts the mean of each channel; alpha is refused."""
     (tmp_path / "patch.png").write_bytes(imagecodecs.png_encode(gray[3:10, 4:12]))
     kernel = convcli.load_kernel(f"{tmp_path}/patch.png")
     assert kernel.exact is not None
@@ -507,8 +523,8 @@ def test_a_picture_as_a_template(tmp_path, gray):
             convcli.load_kernel(f"{tmp_path}/{name}")
 
 
-def test_every_picture_is_a_template(tmp_path, gray):
-    """The suffixes of templates are those of the formats, NPY's aside, and a bitmap's is one of them."""
+def test_every_image_format_is_a_template(tmp_path, gray):
+    """The suffixes of templates are those of all image formats but NPY."""
     (template,) = (reader for reader in READERS if reader.name == "template")
     assert set(template.suffixes) == {suffix for entry in formats() for suffix in entry.suffixes} - {".npy"}
     (tmp_path / "patch.pbm").write_bytes(b"P4 3 2\n\xa0\x40")
@@ -518,7 +534,7 @@ def test_every_picture_is_a_template(tmp_path, gray):
 
 
 def test_a_set_of_files_and_presets(tmp_path):
-    """Members are presets, numbers or files; a set that names a set, itself even, is refused."""
+    """Members are presets, numbers or files; a set in a set, even itself, is refused."""
     own = tmp_path / "own.csv"
     own.write_text("1 0 -1\n")
     path = tmp_path / "both.yaml"
@@ -574,18 +590,18 @@ TYPED_WEIGHTS = {
 
 @pytest.mark.parametrize("text", TYPED_WEIGHTS)
 def test_a_notation_means_weights_or_a_size(run, text):
-    """Weights have a space, a semicolon or brackets; what is a size for ``shape`` is never weights."""
-    due = TYPED_WEIGHTS[text]
-    if due is None:
+    """Weights have a space, a semicolon or brackets; what ``shape`` takes as a size is never weights."""
+    expected = TYPED_WEIGHTS[text]
+    if expected is None:
         with pytest.raises(KernelError, match="weights need a space, a semicolon or brackets"):
             convcli.load_kernel(text)
         return
     kernel = convcli.load_kernel(text)
-    assert (kernel.exact.numerators * Fraction(1, kernel.exact.denominator)).tolist() == due
+    assert (kernel.exact.numerators * Fraction(1, kernel.exact.denominator)).tolist() == expected
     if not set(text) & set(" ;["):
         return
     shown = run("shape", "9,9", "-k", text).text
-    assert f"kernel         {len(due)} × {len(due[0])}," in shown
+    assert f"kernel         {len(expected)} × {len(expected[0])}," in shown
 
 
 @pytest.mark.parametrize("text", ["3x3", "3,3", "3", "3×3"])
@@ -615,7 +631,7 @@ def test_brackets_that_are_no_matrix(text):
     ],
 )
 def test_texts_are_limited(tmp_path, name, text, words):
-    """By the count of their numbers, before each of them is made a fraction; the limit is named."""
+    """Too many numbers are refused before they are parsed, with the limit."""
     (tmp_path / name).write_text(text)
     with pytest.raises(KernelError) as caught:
         convcli.load_kernel(tmp_path / name)
@@ -623,7 +639,7 @@ def test_texts_are_limited(tmp_path, name, text, words):
 
 
 def test_denominators_without_a_common_one_are_floats(tmp_path):
-    """Fractions whose common denominator would have thousands of digits cost no more than others."""
+    """Fractions whose common denominator would have thousands of digits become floats."""
     path = tmp_path / "many.csv"
     path.write_text(",".join(f"1/{1000003 + 2 * index}" for index in range(2**12)))
     kernel = convcli.load_kernel(path)
@@ -632,7 +648,7 @@ def test_denominators_without_a_common_one_are_floats(tmp_path):
 
 
 def test_what_is_exported_is_within_what_is_read():
-    """A form refuses more weights than its files are read with."""
+    """A writer refuses more weights than the reader takes."""
     kernel = convcli.Kernel(np.ones((600, 600)))
     for form in FORMS:
         if form != "npy":
@@ -643,13 +659,13 @@ def test_what_is_exported_is_within_what_is_read():
 
 @pytest.mark.parametrize("name", ["box3" + "@45" * 2000, "box3@45@45@45@45@45@45@45@45@45"])
 def test_turns_are_limited(name):
-    """Each turn makes a kernel anew; none needs more than a few."""
+    """More than eight rotations in a name are refused."""
     with pytest.raises(KernelError, match="rotations; allowed: up to 8"):
         convcli.load_kernel(name)
 
 
 def test_members_stay_in_their_folder(tmp_path):
-    """A set names presets, numbers, and files beside its own; it shows nothing of any other file."""
+    """Members of a set are presets, numbers or files in its folder; no other file is read."""
     inside, secret = tmp_path / "in", tmp_path / "secret.csv"
     inside.mkdir()
     secret.write_text("password")
@@ -667,7 +683,7 @@ def test_members_stay_in_their_folder(tmp_path):
 
 @pytest.mark.parametrize("thing", [None, 3, b"box3", ["box3"]])
 def test_what_names_no_kernel(thing):
-    """One line instead of Python's words."""
+    """One line instead of a TypeError."""
     with pytest.raises(KernelError, match="is not a name, a file or numbers as text"):
         convcli.load_kernel(thing)
 
@@ -686,7 +702,7 @@ PIPED = {
 
 @pytest.mark.parametrize("name", PIPED)
 def test_a_pipe_is_read_by_its_content(tmp_path, name):
-    """As the shell's ``<(…)`` gives it: once, without a suffix; a file without a suffix alike."""
+    """Pipes such as the shell's ``<(…)``, and files without a suffix, are recognized by content."""
     content, weights = PIPED[name]
     pipe, plain = tmp_path / "pipe", tmp_path / "plain"
     os.mkfifo(pipe)
@@ -710,12 +726,12 @@ def test_a_pipe_is_read_by_its_content(tmp_path, name):
     ],
 )
 def test_columns_of_weights_are_narrow(run, weights, line):
-    """Decimals where they show the weights, four digits and a power of ten elsewhere."""
+    """Weights are shown as decimals if these suffice, else with four digits and a power of ten."""
     assert f"    {line}\n" in run("kernels", "show", weights).text
 
 
 def test_what_overflows_is_noted(run, picture, tmp_path):
-    """Values beyond float32 are infinities in the file, and the report says so; pixels saturate as ever."""
+    """Values beyond float32 become infinities, and the report says so; pixels saturate."""
     out = tmp_path / "o.npy"
     text = run("apply", picture, "-k", "1e300 0", "--map", "raw", "-o", out).text
     assert "finite values outside the range of float32" in text
@@ -726,7 +742,7 @@ def test_what_overflows_is_noted(run, picture, tmp_path):
 
 
 def test_a_sum_of_rounding_is_zero(run, picture, tmp_path):
-    """``--scale sum`` leaves floats that sum to 0 but for rounding, as ``--map auto`` reads them."""
+    """``--scale sum`` and ``--map auto`` treat floats that sum to 0 but for rounding alike."""
     np.save(tmp_path / "k.npy", np.array([[-0.1, 0.3, -0.2]], np.float32))
     text = run("apply", picture, "-k", tmp_path / "k.npy", "--scale", "sum", "-o", tmp_path / "o.png").text
     assert "--scale sum has no effect: the weights sum to 0" in text
