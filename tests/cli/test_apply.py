@@ -158,7 +158,7 @@ def test_the_mapping_tells_of_another_depth(run, tmp_path):
 def test_a_suffix_that_says_another_form(run, tmp_path, picture, suffix, form):
     """Netpbm's programs look at the content, people at the name."""
     text = run("apply", SAMPLES / picture, "-k", "box3", "-o", tmp_path / f"x.{suffix}").text
-    assert (f"it is a {form} file, whatever its suffix says" in text) == bool(form)
+    assert (f"the file is a {form}, whatever its suffix" in text) == bool(form)
 
 
 @pytest.mark.parametrize(("groups", "inputs", "maps"), [(3, 1, 3), (3, 1, 6), (1, 3, 2)])

@@ -132,6 +132,12 @@ def test_what_pixels_are(header, kernel, options, pixels):
     assert (made.mapping.kind, str(made.dtype)) == pixels
 
 
+def test_a_color_map_keeps_percentiles():
+    """The range of --map signed:99% is that of the middle 99 %, also in the colors of diverging."""
+    chosen = settings("sobel-x", mapping="signed:99%", colormap="diverging")
+    assert pixel_type(GRAY, convolution_of(GRAY, chosen), chosen).mapping == Mapping.parse("signed:99%")
+
+
 @pytest.mark.parametrize(
     ("header", "kernel", "options", "message"),
     [

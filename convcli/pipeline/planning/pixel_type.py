@@ -6,7 +6,7 @@ import numpy as np
 
 from convcli.core.dtypes import DType
 from convcli.core.errors import ArgumentError
-from convcli.core.frozen import frozen
+from convcli.core.frozen import frozen, replace
 from convcli.engine.filter import Filter
 from convcli.engine.plan import Plan
 from convcli.formats.header import Header
@@ -36,28 +36,28 @@ def pixel_type(header: Header, convolution: Convolution, settings: Settings) -> 
 
 
 def _mapping(filter_: Filter, keeps_floats: bool, settings: Settings) -> Mapping:
-    requested = settings.mapping
     if settings.colormap == GRAY:
-        return requested.resolved(filter_, keeps_floats)
-    if settings.colormap == "diverging":
-        return _centered(requested)
-    if requested.kind == "raw":
-        raise ArgumentError(
-            "--map raw keeps values, which cannot be colored; use clip, abs, signed or stretch"
-        )
+        return settings.mapping.resolved(filter_, keeps_floats)
+    requested = _colorable(settings.mapping, settings.colormap)
     resolved = requested.resolved(filter_, False)
     is_clipped_float = keeps_floats and requested.kind == "auto" and resolved.kind == "clip"
     return Mapping("stretch") if is_clipped_float else resolved
 
 
-def _centered(requested: Mapping) -> Mapping:
-    """The mapping for a color map whose middle color is 0."""
-    if requested.kind not in ("auto", "signed"):
+def _colorable(requested: Mapping, colormap: str) -> Mapping:
+    """The mapping for a color map; the middle color of ``diverging`` is 0."""
+    if colormap == "diverging":
+        if requested.kind in ("auto", "signed"):
+            return replace(requested, kind="signed")
         raise ArgumentError(
             f"--colormap diverging needs a mapping centered on 0, not --map {requested.kind}; "
             "use auto, signed or signed:LIMIT"
         )
-    return Mapping("signed", requested.low, requested.high)
+    if requested.kind == "raw":
+        raise ArgumentError(
+            "--map raw keeps values, which cannot be colored; use clip, abs, signed or stretch"
+        )
+    return requested
 
 
 def _depth(convolution: Convolution, settings: Settings) -> str | None:
