@@ -92,7 +92,7 @@ class _AnimationOptions:
     type=Value("SEED|ramp", _numbers),
     default="1",
     show_default=True,
-    help="Values of a SHAPE: random digits from this seed, or 0, 1, 2, …",
+    help="Values of a SHAPE: random digits by seed, or 0, 1, 2…",
 )
 @option(
     "--at",
@@ -133,8 +133,8 @@ def animate(image: str, kernel: LoadedKernel, **parameters: Any) -> None:
       convcli animate 4x4 -k box3 -o frames/ --format svg
 
     Each frame shows a patch, the kernel, their product and its sum in the feature map. A SHAPE such as 4x4
-    makes up numbers. Up to 14 × 14 values, padding included, are shown as numbers; a larger image is shown as
-    it is, with the window. Of a color image, the brightness is used.
+    is filled with numbers. Up to 14 × 14 values, padding included, are shown as numbers; a larger image is
+    shown as it is, with the window. Of a color image, the brightness is used.
     """
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, OutputError, failure_message

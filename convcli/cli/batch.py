@@ -80,7 +80,7 @@ _EVERY: Final = 5.0  # seconds between lines of progress where there is no termi
     "--max-memory",
     heading=COMPUTING,
     type=Value("BYTES", parse_bytes),
-    help="Memory limit for all workers together, e.g. 2G (default: half of RAM)",
+    help="Limit for all workers together, e.g. 2G (default: half of RAM)",
     details="An image that needs more than its share waits until it is alone.",
 )
 @option(

@@ -349,7 +349,7 @@ def _previewed(tag: str | None, kernel_path: tuple[str, ...]) -> list[Kernel]:
     heading=MAIN,
     type=Choice(WORDS["form"]),
     metavar="FORM",
-    help=f"{', '.join(WORDS['form'])} (default: as OUT's suffix says, or yaml)",
+    help=f"{', '.join(WORDS['form'])} (default: OUT's suffix)",
 )
 @option(
     "-o",

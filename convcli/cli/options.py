@@ -40,7 +40,7 @@ def _listed(vocabulary: str, last: str = "or") -> str:
     return f"{', '.join(words)} {last} {end}"
 
 
-_KERNEL: Final = "Preset, file, or numbers such as '1 2 1; 2 4 2; 1 2 1'"
+_KERNEL: Final = "Preset, file, or numbers such as '1 2; 0 1'"
 _KERNEL_DETAILS: Final = (
     "`convcli kernels list` shows the presets; NAME`@45` rotates one by 45°. FILE`:`NAME takes a kernel "
     "from a file of several, such as a layer of a model."
@@ -64,7 +64,7 @@ padding = option(
     type=PaddingText(),
     default="same:reflect",
     show_default=True,
-    help="AMOUNT[:FILL], such as valid, same:edge or 2:zero",
+    help="AMOUNT[:FILL], e.g. valid or same:edge",
     details="AMOUNT is `valid`, `same`, `full`, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT. FILL is `zero`, a "
     "number, `edge`, `reflect`, `symmetric` or `wrap`.",
 )
@@ -83,7 +83,7 @@ mapping = option(
     type=Value("MAP", parse_mapping, "map"),
     default="auto",
     show_default=True,
-    help="Values to pixels: auto, clip, abs, signed, stretch or raw",
+    help="Values to pixels: clip, abs, signed, stretch or raw",
     details="Limits are numbers or percentages: `signed:99%`, `stretch:1%,99%`. The default depends on the "
     "weights: `clip` if they sum to 1, `signed` if they sum to 0, else `stretch`; `raw` keeps the values.",
 )
@@ -107,8 +107,8 @@ like = option(
     heading=WINDOW,
     type=Choice(WORDS["like"]),
     metavar="LIBRARY",
-    help=f"Interpret --padding as a library does: {_listed('like')}",
-    details="The library's names, defaults, kernel direction and restrictions apply.",
+    help=f"Read --padding as {_listed('like')} does",
+    details="The padding is interpreted as in that library: names, defaults, kernel direction, restrictions.",
 )
 layer = option(
     "--layer",
@@ -123,7 +123,7 @@ combine = option(
     heading=WINDOW,
     type=Choice(WORDS["combine"]),
     metavar="HOW",
-    help=f"Combine several maps into one: {_listed('combine')}",
+    help=f"Combine maps: {_listed('combine')}",
     details="With `l2`, the root of the sum of squares; `l1`, the sum, and `linf`, the largest of the "
     "magnitudes; `argmax`, the index of the largest value. With `stack`, the same as --stack.",
 )
@@ -133,7 +133,7 @@ scale = option(
     type=Value("none|sum|abs|gain|N", parse_scale),
     default="none",
     show_default=True,
-    help="Multiply the weights by N, or divide by their sum, abs sum or gain",
+    help="Scale weights by N, or divide by sum, abs or gain",
     details="With `sum`, weights that sum to 0 stay as they are; `abs` is the sum of their magnitudes, "
     "`gain` what the kernel states.",
 )
@@ -149,7 +149,7 @@ groups = option(
     type=integer(1, 65_536),
     default="1",
     show_default=True,
-    help="Split the channels into N groups, as grouped and depthwise layers do",
+    help="Split channels into N groups, as grouped layers do",
 )
 kernel_path = option(
     "--kernel-path",
@@ -184,7 +184,8 @@ depth = option(
     "--depth",
     heading=VALUES,
     type=Choice(["8", "16", "float"]),
-    help="Bits of the result, or floats with white at 1 (default: the input's)",
+    help="Write 8 or 16 bits, or floats (default: as the input)",
+    details="In floats, white is 1.",
 )
 
 frames = option(
@@ -193,7 +194,7 @@ frames = option(
     type=Value("all|N|A:B", parse_frames),
     default="all",
     show_default=True,
-    help="Frames of an animation, or pages: frame N, or A up to B",
+    help="Frame or page N, or A up to B",
     details="Frames count from 0, negative ones from the end; B itself is left out.",
 )
 frame = option(
@@ -218,7 +219,7 @@ format_name = option(
     "format_name",
     heading=OUTPUT,
     type=Value("NAME", vocabulary="format"),
-    help=f"File format: {_listed('format')}",
+    help=_listed("format"),
 )
 force = option("-f", "--force", heading=OUTPUT, is_flag=True, help="Replace existing files")
 stack = option(
@@ -240,7 +241,7 @@ png = option(
     type=Choice(["fast", "small"]),
     default="fast",
     show_default=True,
-    help="Write PNGs fast, or 5–30% smaller and up to 10× slower",
+    help="Encode PNG fast, or 5–30% smaller and 10× slower",
 )
 strip = option(
     "--strip",
@@ -256,9 +257,9 @@ colormap = option(
     metavar="NAME",
     default="gray",
     show_default=True,
-    help=f"Colors of single-channel maps: {_listed('colormap')}",
-    details="For color images, the brightness is colored. The middle of `diverging` is zero: blue below, red "
-    "above.",
+    help=f"Colors of maps: {_listed('colormap')}",
+    details="Maps of one channel are colored; of color images, the brightness. The middle of `diverging` is "
+    "zero: blue below, red above.",
 )
 sheet = option(
     "--sheet",
@@ -301,7 +302,7 @@ method = option(
     metavar="NAME",
     default="auto",
     show_default=True,
-    help=f"Algorithm: {_listed('method')}",
+    help=_listed("method").removeprefix("auto, "),
     details="Exact results do not depend on the method.",
 )
 precision = option(

@@ -23,7 +23,7 @@ from convcli.cli.types import Choice, LoadedKernel, Value
     "--depth",
     heading=VALUES,
     type=Choice(["8", "16", "float"]),
-    help="Depth of the input: 8 or 16 bits, or floats (default: the file's, or 8)",
+    help="Input of 8 or 16 bits, or floats (default: as the file, or 8)",
 )
 @options.method
 @options.precision

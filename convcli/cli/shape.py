@@ -28,8 +28,8 @@ _DEFAULT: Final = " (the default; layers often use valid)"
     "-k",
     "--kernel",
     heading=MAIN,
-    type=Value("ROWSxCOLUMNS[xMAPS]|KERNEL", vocabulary="kernel", files=True),
-    help="Size of the window, or a kernel as apply takes it",
+    type=Value("SIZE|KERNEL", vocabulary="kernel", files=True),
+    help="Window ROWSxCOLUMNS[xMAPS], or a kernel as in apply",
 )
 @option(
     "--layer",
