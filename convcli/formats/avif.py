@@ -13,9 +13,16 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import replace
 from convcli.formats.base import Format
-from convcli.formats.decoding import MODES, brands, full_range, pillow, pillow_frames, range_notes
+from convcli.formats.decoding import (
+    MODES,
+    ftyp_brands,
+    open_with_pillow,
+    pillow_frames,
+    range_notes,
+    to_full_range,
+)
 from convcli.formats.header import Header, Metadata, Timing
-from convcli.formats.metadata import blocks_of, described
+from convcli.formats.metadata import pillow_metadata, with_metadata
 
 SPEED: Final = 10  # of 0 to 10: 5% larger than 0, and more than a hundred times as quick
 _TWELVE, _HIGH, _GRAY = 0x20, 0x40, 0x10  # flags in the third byte of an av1C box
@@ -32,12 +39,12 @@ class Avif(Format):
     animation_overhead = 24
 
     def sniff(self, head: bytes) -> bool:
-        return not brands(head).isdisjoint((b"avif", b"avis"))
+        return not ftyp_brands(head).isdisjoint((b"avif", b"avis"))
 
     def header(self, data: bytes) -> Header:
         most, gray = _coding(data)
         kind = np.dtype(np.uint8 if most == 255 else np.uint16)
-        with pillow(data) as image:
+        with open_with_pillow(data) as image:
             frames, turned = int(getattr(image, "n_frames", 1)), int(image.getexif().get(274, 1))
             columns, rows = image.size
             channels = (1 if gray else 3) + image.has_transparency_data
@@ -45,14 +52,14 @@ class Avif(Format):
                 raise ImageError(f"avif of {frames} frames with values up to {most}; allowed: up to 255")
             facts = Header(self.name, rows, columns, channels, kind, frames, notes=range_notes(most))
             timing = _timing(data, frames) if frames > 1 else None
-            return described(facts, replace(blocks_of(image), timing=timing), turned)
+            return with_metadata(facts, replace(pillow_metadata(image), timing=timing), turned)
 
     def decode(self, data: bytes, header: Header) -> Array:
         import imagecodecs
 
         if header.frames > 1:
             return next(self.frames(data, header))
-        pixels = full_range(imagecodecs.avif_decode(data), _coding(data)[0])
+        pixels = to_full_range(imagecodecs.avif_decode(data), _coding(data)[0])
         return pixels.reshape(header.rows, header.columns, header.channels)
 
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:

@@ -17,9 +17,9 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen
 from convcli.formats.base import Format
-from convcli.formats.decoding import PALETTE_NOTE, saved, to_pillow
+from convcli.formats.decoding import PALETTE_NOTE, save_with_pillow, to_pillow
 from convcli.formats.header import Header, Metadata
-from convcli.formats.metadata import described, inches
+from convcli.formats.metadata import dots_per_inch, with_metadata
 
 _FILE: Final = 14  # bytes of the file's header, in front of the image's
 _CORE, _INFO, _ALPHA, _V5 = 12, 40, 56, 124  # bytes of the image's header
@@ -108,7 +108,7 @@ class Bmp(Format):
         facts = _facts(data)
         notes = facts.notes + _notes(facts)
         header = Header(self.name, facts.rows, facts.columns, facts.channels, facts.dtype, notes=notes)
-        return described(header, facts.metadata)
+        return with_metadata(header, facts.metadata)
 
     def decode(self, data: bytes, header: Header) -> Array:
         facts = _facts(data)
@@ -130,7 +130,9 @@ class Bmp(Format):
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         resolution = metadata.resolution
-        return saved(to_pillow(pixels), "BMP", dpi=inches(resolution) if resolution else (0, 0))
+        return save_with_pillow(
+            to_pillow(pixels), "BMP", dpi=dots_per_inch(resolution) if resolution else (0, 0)
+        )
 
 
 def _notes(facts: _Facts) -> tuple[str, ...]:

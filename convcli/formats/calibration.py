@@ -126,7 +126,7 @@ class Axes:
 
 
 @frozen
-class Ground:
+class Georeference:
     """The tags by which GeoTIFF ties pixels to places.
 
     Attributes:
@@ -148,7 +148,7 @@ class Ground:
         """Whether coordinates count from the centers of pixels, not from their edges."""
         return (_RASTER_TYPE, 0, 1, _POINT) in zip(*(self.keys[start::4] for start in range(4)), strict=False)
 
-    def sampled(self, down: Sampling, across: Sampling) -> Ground:
+    def sampled(self, down: Sampling, across: Sampling) -> Georeference:
         """The tags of a result: pixel ``(u, v)`` of it is where ``(s·u + b, s'·v + b')`` of the input was.
 
         A single tie with a scale keeps its pixel and moves its place, because many readers look at the place

@@ -42,15 +42,15 @@ ANY_SIZE: Final = _AnySize()
 
 
 @contextmanager
-def strict(name: str) -> Iterator[None]:
+def strict_errors(name: str) -> Iterator[None]:
     """Turn whatever a decoder raises or warns of into one `ImageError`; not for several threads at once."""
-    with warnings.catch_warnings(), sound(name):
+    with warnings.catch_warnings(), decoder_errors(name):
         warnings.simplefilter("error")
         yield
 
 
 @contextmanager
-def sound(name: str) -> Iterator[None]:
+def decoder_errors(name: str) -> Iterator[None]:
     """Turn whatever a decoder raises into one `ImageError`."""
     try:
         yield
@@ -68,7 +68,7 @@ def sound(name: str) -> Iterator[None]:
         raise ImageError(f"damaged {name}: {reason}") from error
 
 
-def hush(name: str) -> None:
+def silence_logger(name: str) -> None:
     """Let a library's logger print nothing unless the program has set up logging."""
     import logging  # only files that need it pay for it
 
@@ -77,7 +77,7 @@ def hush(name: str) -> None:
         logger.addHandler(logging.NullHandler())
 
 
-def pillow(data: bytes) -> Image:
+def open_with_pillow(data: bytes) -> Image:
     """The file as Pillow sees it; pixels are not decoded yet, sizes are checked elsewhere."""
     from PIL import Image
 
@@ -109,7 +109,7 @@ def pillow_frames(data: bytes, mode: str) -> Iterator[Array]:
     """(rows, columns, channels) of each frame of a file, as Pillow shows it."""
     from PIL import ImageSequence
 
-    with pillow(data) as image:
+    with open_with_pillow(data) as image:
         for frame in ImageSequence.Iterator(image):
             yield from_pillow(frame, mode)
 
@@ -129,14 +129,14 @@ CHANNELS: Final = {mode: channels for channels, mode in MODES.items()}
 PALETTE_NOTE: Final = "its palette was applied"
 
 
-def saved(image: Image, format_name: str, **options: Any) -> bytes:
+def save_with_pillow(image: Image, format_name: str, **options: Any) -> bytes:
     """The bytes that Pillow writes."""
     buffer = io.BytesIO()
     image.save(buffer, format_name, **options)
     return buffer.getvalue()
 
 
-def full_range(values: Array, most: int) -> Array:
+def to_full_range(values: Array, most: int) -> Array:
     """Unsigned integers from 0 to ``most`` spread over the full range of the 8, 16 or 32 bits that hold it.
 
     Raises:
@@ -175,7 +175,7 @@ CMYK_NOTE: Final = "CMYK was converted to RGB by multiplying with black, without
 _CONVERTED: Final = 64  # rows of CMYK that are converted at once
 
 
-def from_cmyk(bright: Array) -> Array:
+def cmyk_to_rgb(bright: Array) -> Array:
     """RGB of (rows, columns, 4) unsigned integers that are 0 where ink is full: each times black."""
     import numpy as np
 
@@ -189,7 +189,7 @@ def from_cmyk(bright: Array) -> Array:
     return found
 
 
-def brands(head: bytes) -> set[bytes]:
+def ftyp_brands(head: bytes) -> set[bytes]:
     """The first brands of an ISO media file (``ftyp``), its own and those it agrees with; else none."""
     if head[4:8] != b"ftyp":
         return set()

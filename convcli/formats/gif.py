@@ -18,9 +18,9 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen
 from convcli.formats.base import Format
-from convcli.formats.decoding import PALETTE_NOTE, saved, to_pillow
+from convcli.formats.decoding import PALETTE_NOTE, save_with_pillow, to_pillow
 from convcli.formats.header import Header, Metadata, Timing
-from convcli.formats.metadata import COMMENT, LARGEST, comment, described
+from convcli.formats.metadata import COMMENT, MAX_BLOCK_BYTES, comment_texts, with_metadata
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -167,11 +167,11 @@ class Gif(Format):
             raise ImageError(f"damaged gif: {frames} frames of {facts.columns}×{facts.rows} pixels")
         channels = 4 if facts.clear else 1 if facts.gray else 3
         timing = Timing(tuple(facts.durations), facts.loops) if frames > 1 else None
-        found = Metadata(icc=facts.icc, xmp=facts.xmp, texts=comment(facts.comment), timing=timing)
+        found = Metadata(icc=facts.icc, xmp=facts.xmp, texts=comment_texts(facts.comment), timing=timing)
         kind = np.dtype(np.uint8)
         notes = (() if facts.gray else (PALETTE_NOTE,)) + tuple(facts.notes)
         header = Header(self.name, facts.rows, facts.columns, channels, kind, frames, notes=notes)
-        return described(header, found)
+        return with_metadata(header, found)
 
     def decode(self, data: bytes, header: Header) -> Array:
         return next(self.frames(data, header))
@@ -200,10 +200,10 @@ class Gif(Format):
         )
 
     def metadata_limits(self, channels: int) -> Mapping[str, int]:
-        return {COMMENT: LARGEST, "timing": 0}
+        return {COMMENT: MAX_BLOCK_BYTES, "timing": 0}
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        return saved(to_pillow(pixels), "GIF", **_options(metadata))
+        return save_with_pillow(to_pillow(pixels), "GIF", **_options(metadata))
 
     def encode_frames(self, frames: Array, metadata: Metadata) -> bytes:
         first, *others = map(to_pillow, frames)
@@ -214,7 +214,7 @@ class Gif(Format):
         if timing.loops != 1:
             options["loop"] = max(timing.loops - 1, 0)
         options = {**_options(metadata), **options}
-        return saved(first, "GIF", save_all=True, append_images=others, **options)
+        return save_with_pillow(first, "GIF", save_all=True, append_images=others, **options)
 
 
 def _options(metadata: Metadata) -> dict[str, Any]:

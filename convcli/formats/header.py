@@ -8,7 +8,7 @@ from typing import Final
 
 from convcli.core.dtypes import Array, DType
 from convcli.core.frozen import frozen
-from convcli.formats.calibration import Axes, Ground
+from convcli.formats.calibration import Axes, Georeference
 
 MAX_IMAGE_CHANNELS: Final = 4
 """Most channels of an image; feature maps may have more."""
@@ -81,7 +81,7 @@ class Metadata:
     subsampling: str = "444"
     timing: Timing | None = None
     axes: Axes | None = None
-    ground: Ground | None = None
+    ground: Georeference | None = None
     coding: Coding = Coding()
 
 

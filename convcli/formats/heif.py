@@ -9,9 +9,9 @@ import numpy as np
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.formats.base import Format
-from convcli.formats.decoding import CHANNELS, brands, full_range, range_notes
+from convcli.formats.decoding import CHANNELS, ftyp_brands, range_notes, to_full_range
 from convcli.formats.header import Header
-from convcli.formats.metadata import blocks_of, described
+from convcli.formats.metadata import pillow_metadata, with_metadata
 
 _UPRIGHT: Final = 1
 """The orientation of what the library decodes, whatever an Exif block says (ISO/IEC 23008-12, 6.5.10)."""
@@ -27,7 +27,7 @@ class Heif(Format):
     decoder_overhead = 5
 
     def sniff(self, head: bytes) -> bool:
-        return not brands(head).isdisjoint(_BRANDS)
+        return not ftyp_brands(head).isdisjoint(_BRANDS)
 
     def header(self, data: bytes) -> Header:
         file = _opened(data)
@@ -39,11 +39,11 @@ class Heif(Format):
         if len(file) > 1:
             notes += (f"the first of {len(file)} pictures; the others are left out",)
         facts = Header(self.name, rows, columns, channels, kind, notes=notes)
-        return described(facts, blocks_of(file), _UPRIGHT)
+        return with_metadata(facts, pillow_metadata(file), _UPRIGHT)
 
     def decode(self, data: bytes, header: Header) -> Array:
         file = _opened(data)
-        pixels = full_range(np.asarray(file), 2 ** int(file.info["bit_depth"]) - 1)
+        pixels = to_full_range(np.asarray(file), 2 ** int(file.info["bit_depth"]) - 1)
         return pixels.reshape(header.rows, header.columns, header.channels)
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:

@@ -18,10 +18,10 @@ from convcli.core.frozen import frozen, replace
 from convcli.formats.calibration import Axes, Sampling
 from convcli.formats.header import Header, Metadata
 
-LARGEST: Final = 16_000_000
+MAX_BLOCK_BYTES: Final = 16_000_000
 """Bytes of the largest block that is read; a JPEG holds an ICC profile of 16.7 MB at most."""
 
-INCH: Final = 0.0254
+METERS_PER_INCH: Final = 0.0254
 """Meters an inch."""
 
 _RESOLUTIONS: Final = (20.0, 2_500_000.0)  # pixels a meter that every format can say: 1 to 63500 an inch
@@ -52,20 +52,20 @@ _ORDERS: Final = {b"II*\0": "<", b"MM\0*": ">"}
 _SHORT, _LONG, _RATIONAL = 3, 4, 5  # types of an Exif entry
 _WHOLE: Final = {_SHORT: "H", _LONG: "I"}
 _ORIENTATION, _ACROSS, _DOWN, _UNIT = 274, 282, 283, 296  # tags of Exif and TIFF
-UNITS: Final = {2: INCH, 3: 0.01}
+METERS_PER_UNIT: Final = {2: METERS_PER_INCH, 3: 0.01}
 """Meters of TIFF's resolution units, tag 296."""
 _XMP_ORIENTATION: Final = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)([1-8])(?!\d)")
 
 
 @frozen
-class Said:
+class ResultMetadata:
     """What a result says beside its pixels, and notes of what it does not say."""
 
     metadata: Metadata
     notes: tuple[str, ...] = ()
 
 
-def described(header: Header, found: Metadata, orientation: int | None = None) -> Header:
+def with_metadata(header: Header, found: Metadata, orientation: int | None = None) -> Header:
     """``header`` with what of ``found`` is sound, and a note of each block that is not.
 
     Args:
@@ -91,7 +91,7 @@ def described(header: Header, found: Metadata, orientation: int | None = None) -
     metadata = replace(
         found,
         icc=icc,
-        exif=exif and upright(exif),
+        exif=exif and set_upright(exif),
         xmp=xmp and _XMP_ORIENTATION.sub(rb"\g<1>1", xmp),
         resolution=_spread(resolution[::-1] if resolution and turn > 4 else resolution, (1, 1)),
         texts=tuple((keyword, text.replace("\0", " ")) for keyword, text in found.texts),
@@ -111,8 +111,8 @@ def _sound(name: str, block: bytes | None, check: Callable[[bytes], bytes], note
     if not block:
         return None
     try:
-        if len(block) > LARGEST:
-            raise ValueError(f"it has {len(block)} bytes, allowed: {LARGEST}")
+        if len(block) > MAX_BLOCK_BYTES:
+            raise ValueError(f"it has {len(block)} bytes, allowed: {MAX_BLOCK_BYTES}")
         return check(block)
     except ValueError as error:
         notes.append(f"the {name} is damaged and left out: {error}")
@@ -188,11 +188,11 @@ def exif_orientation(exif: bytes) -> int | None:
 def exif_resolution(exif: bytes) -> tuple[float, float] | None:
     """Pixels a meter, (across, down), that a sound Exif block states, or None."""
     across, down, unit = (_number(exif, tag) for tag in (_ACROSS, _DOWN, _UNIT))
-    meters = UNITS.get(2 if unit is None else int(unit))
+    meters = METERS_PER_UNIT.get(2 if unit is None else int(unit))
     return (across / meters, down / meters) if across and down and meters else None
 
 
-def upright(exif: bytes) -> bytes:
+def set_upright(exif: bytes) -> bytes:
     """A sound Exif block whose orientation is 1, every other byte as it was."""
     order, changed = _ORDERS[exif[:4]], bytearray(exif)
     for tag, kind, _, place in _entries(exif):
@@ -206,7 +206,7 @@ def _xmp_orientation(xmp: bytes) -> int | None:
     return int(found[2]) if found else None
 
 
-def inflated(data: bytes, most: int = LARGEST) -> bytes:
+def inflate(data: bytes, most: int = MAX_BLOCK_BYTES) -> bytes:
     """What zlib made ``data`` of.
 
     Raises:
@@ -222,14 +222,14 @@ def inflated(data: bytes, most: int = LARGEST) -> bytes:
     return plain
 
 
-def fitted(
+def adapt_metadata(
     metadata: Metadata,
     format_name: str,
     limits: Mapping[str, int],
     channels: int,
     samplings: Sequence[Sampling],
     frames: int,
-) -> Said:
+) -> ResultMetadata:
     """What a result can say of its source's metadata.
 
     Args:
@@ -260,7 +260,7 @@ def fitted(
     if words:
         notes.append(f"left out, because {format_name} cannot say it: {', '.join(words)}")
     nothing: dict[str, Any] = dict.fromkeys(dropped)
-    return Said(replace(metadata, texts=texts, **nothing), tuple(notes))
+    return ResultMetadata(replace(metadata, texts=texts, **nothing), tuple(notes))
 
 
 def _placed(axes: Axes | None, samplings: Sequence[Sampling], frames: int) -> tuple[Axes | None, list[str]]:
@@ -313,35 +313,35 @@ def _spread(resolution: tuple[float, float] | None, steps: tuple[int, int]) -> t
     return (across, down) if least <= across <= most and least <= down <= most else None
 
 
-def inches(resolution: tuple[float, float]) -> tuple[float, float]:
+def dots_per_inch(resolution: tuple[float, float]) -> tuple[float, float]:
     """Pixels an inch, (across, down): whole numbers where the meter's may have been rounded from them."""
     values = _dpi(resolution)
     whole = [round(value) for value in values]
-    across, down = (w if abs(w - v) <= INCH / 2 else v for v, w in zip(values, whole, strict=True))
+    across, down = (w if abs(w - v) <= METERS_PER_INCH / 2 else v for v, w in zip(values, whole, strict=True))
     return across, down
 
 
 def _dpi(resolution: tuple[float, float]) -> tuple[float, float]:
     """Pixels an inch, unrounded."""
-    return resolution[0] * INCH, resolution[1] * INCH
+    return resolution[0] * METERS_PER_INCH, resolution[1] * METERS_PER_INCH
 
 
-def blocks_of(image: Any) -> Metadata:
+def pillow_metadata(image: Any) -> Metadata:
     """The profile, Exif block and XMP packet that Pillow, or pillow-heif, found, unchecked."""
     info = image.info
     return Metadata(icc=info.get("icc_profile"), exif=info.get("exif"), xmp=info.get("xmp"))
 
 
-def blocks_for(metadata: Metadata) -> dict[str, Any]:
+def pillow_options(metadata: Metadata) -> dict[str, Any]:
     """Pillow's options that write the profile, Exif block and XMP packet, where there are any."""
     exif = metadata.exif and _EXIF_MARK + metadata.exif
     options = {"icc_profile": metadata.icc, "exif": exif, "xmp": metadata.xmp}
     return {name: block for name, block in options.items() if block}
 
 
-def comment(block: bytes | None) -> tuple[tuple[str, str], ...]:
+def comment_texts(block: bytes | None) -> tuple[tuple[str, str], ...]:
     """A comment in UTF-8 or Latin-1 as the one text of a file."""
-    if not block or len(block) > LARGEST:
+    if not block or len(block) > MAX_BLOCK_BYTES:
         return ()
     try:
         text = block.decode()
@@ -350,12 +350,14 @@ def comment(block: bytes | None) -> tuple[tuple[str, str], ...]:
     return ((COMMENT, text.rstrip("\0")),)
 
 
-def listed(metadata: Metadata) -> tuple[tuple[str, str], ...]:
+def summarize(metadata: Metadata) -> tuple[tuple[str, str], ...]:
     """The name of each field that says something, with words for people."""
     size = len(metadata.icc or b"")
     words = {**_WORDS, "icc": f"ICC profile ({size} bytes)", TEXTS: f"texts ({len(metadata.texts)})"}
     if metadata.resolution:
-        words["resolution"] = "{:g}×{:g} dpi".format(*(round(v, 2) for v in inches(metadata.resolution)))
+        words["resolution"] = "{:g}×{:g} dpi".format(
+            *(round(v, 2) for v in dots_per_inch(metadata.resolution))
+        )
     if metadata.gamma:
         words["gamma"] = f"gamma {metadata.gamma:g}"
     if metadata.timing:

@@ -12,7 +12,7 @@ from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen, replace
 from convcli.files.input import Input
 from convcli.formats.base import Format
-from convcli.formats.decoding import sound, strict
+from convcli.formats.decoding import decoder_errors, strict_errors
 from convcli.formats.header import Header
 from convcli.formats.readers import InMemoryReader, OffsetReader, Reader, SequentialReader
 from convcli.formats.registry import formats, names
@@ -58,7 +58,7 @@ class Opened:
         """
         if self.skipped or self.stored.first:
             return np.array(self.reader().rows(0, 0, self.header.rows))
-        with strict(self.format.name):
+        with strict_errors(self.format.name):
             return self._upright(self.format.decode(self.source.read(), self.stored))
 
     def reader(self) -> Reader:
@@ -80,14 +80,14 @@ class Opened:
             return SequentialReader(self._frames, self._spare_frames)
         reader: Reader | None = None
         if self.header.orientation == 1 and self.format.progressive:
-            with strict(self.format.name):
+            with strict_errors(self.format.name):
                 reader = self.format.progressive_reader(self.source, self.stored)
         return reader or InMemoryReader([self.pixels()])
 
     def _frames(self) -> Iterator[Array]:
         frames = self.format.frames(self.source.read(), self.stored)
         while True:
-            with sound(self.format.name):
+            with decoder_errors(self.format.name):
                 stored = next(frames, None)
             if stored is None:
                 return
@@ -161,7 +161,7 @@ def open_input(source: Input, max_pixels: int | None = None) -> list[Opened]:
     matched = next((entry for entry in formats() if entry.sniff(head)), None)
     if matched is None:
         raise ImageError(f"not an image in a known format ({', '.join(names())})")
-    with strict(matched.name):
+    with strict_errors(matched.name):
         runs = matched.open(source)
     return [_opened(matched, source, *run, max_pixels) for run in runs]
 

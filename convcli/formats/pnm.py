@@ -13,7 +13,7 @@ from convcli.core.errors import ImageError, quoted
 from convcli.core.frozen import frozen, replace
 from convcli.files.input import Input
 from convcli.formats.base import StreamedFormat
-from convcli.formats.decoding import full_range, range_notes
+from convcli.formats.decoding import range_notes, to_full_range
 from convcli.formats.header import Header, Layout, Metadata
 from convcli.formats.raw import HEAD, RawEncoder, RawRows
 from convcli.formats.readers import Reader
@@ -84,7 +84,7 @@ class Pnm(StreamedFormat):
                 f"where {layout.length} are due"
             )
         values = _written_out(data, layout) if layout.form < 4 else _binary(data, layout)
-        pixels = full_range(values, layout.most)
+        pixels = to_full_range(values, layout.most)
         return pixels.reshape(header.rows, header.columns, header.channels)
 
     def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
@@ -153,7 +153,7 @@ def _bits(layout: _Layout, packed: Array) -> Array:
 def _spread(layout: _Layout, stored: Array) -> Array:
     """Binary values, in the byte order of the machine, over the full range of their type."""
     values = _bits(layout, stored) if layout.form == 4 else stored
-    return full_range(values.astype(values.dtype.newbyteorder("="), copy=False), layout.most)
+    return to_full_range(values.astype(values.dtype.newbyteorder("="), copy=False), layout.most)
 
 
 def _layout(data: bytes) -> _Layout:

@@ -14,7 +14,7 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError, one_line
 from convcli.core.frozen import frozen, replace
 from convcli.formats.base import StreamedFormat
-from convcli.formats.decoding import brands, hush
+from convcli.formats.decoding import ftyp_brands, silence_logger
 from convcli.formats.encoders import Encoder
 from convcli.formats.header import Header, Layout, Metadata, Timing
 
@@ -149,7 +149,7 @@ class Mp4(_Video):
     max_pixels = 16_384**2
 
     def sniff(self, head: bytes) -> bool:
-        return not brands(head).isdisjoint(_MPEG)
+        return not ftyp_brands(head).isdisjoint(_MPEG)
 
     def header(self, data: bytes) -> Header:
         _check_boxes(data)
@@ -277,7 +277,7 @@ def _library() -> Any:
     except ImportError as error:
         raise ImageError("video needs one more package: pip install 'convcli[video]'") from error
     av.logging.set_level(None)
-    hush("libav")
+    silence_logger("libav")
     return av
 
 

@@ -11,9 +11,16 @@ import numpy as np
 from convcli.core.dtypes import Array, DType
 from convcli.core.frozen import replace
 from convcli.formats.base import Format
-from convcli.formats.decoding import CHANNELS, MODES, pillow, pillow_frames, saved, to_pillow
+from convcli.formats.decoding import (
+    CHANNELS,
+    MODES,
+    open_with_pillow,
+    pillow_frames,
+    save_with_pillow,
+    to_pillow,
+)
 from convcli.formats.header import Header, Metadata, Timing
-from convcli.formats.metadata import LARGEST, blocks_for, blocks_of, described
+from convcli.formats.metadata import MAX_BLOCK_BYTES, pillow_metadata, pillow_options, with_metadata
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,11 +45,11 @@ class WebP(Format):
         return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
 
     def header(self, data: bytes) -> Header:
-        with pillow(data) as image:
+        with open_with_pillow(data) as image:
             channels, frames = CHANNELS[image.mode], int(getattr(image, "n_frames", 1))
             facts = Header(self.name, image.height, image.width, channels, np.dtype(np.uint8), frames)
             timing = _timing(data) if frames > 1 else None
-            return described(facts, replace(blocks_of(image), timing=timing))
+            return with_metadata(facts, replace(pillow_metadata(image), timing=timing))
 
     def decode(self, data: bytes, header: Header) -> Array:
         import imagecodecs
@@ -65,22 +72,24 @@ class WebP(Format):
 
     def metadata_limits(self, channels: int) -> Mapping[str, int]:
         blocks = ("exif", "xmp") if channels < 3 else ("icc", "exif", "xmp")  # gray is written as RGB
-        return {"timing": 0, **dict.fromkeys(blocks, LARGEST)}
+        return {"timing": 0, **dict.fromkeys(blocks, MAX_BLOCK_BYTES)}
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
-        return saved(_colored(pixels), "WEBP", **_options(metadata))
+        return save_with_pillow(_colored(pixels), "WEBP", **_options(metadata))
 
     def encode_frames(self, frames: Array, metadata: Metadata) -> bytes:
         first, *others = map(_colored, frames)
         timing = metadata.timing or Timing.steady(len(frames))
         times = {"duration": timing.ticks(_RATE, least=1), "loop": timing.loops, "method": _MOVING}
-        return saved(first, "WEBP", save_all=True, append_images=others, **times, **_options(metadata))
+        return save_with_pillow(
+            first, "WEBP", save_all=True, append_images=others, **times, **_options(metadata)
+        )
 
 
 def _options(metadata: Metadata) -> dict[str, Any]:
     """Pillow's words for how pixels are coded, and for what stands beside them."""
     quality = metadata.coding.quality
-    return {**(_EXACT if quality is None else {"quality": quality}), **blocks_for(metadata)}
+    return {**(_EXACT if quality is None else {"quality": quality}), **pillow_options(metadata)}
 
 
 def _colored(pixels: Array) -> Image:

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from convcli.core.errors import ImageError, reason_of
-from convcli.formats.decoding import sound
+from convcli.formats.decoding import decoder_errors
 
 
 def raised(code: str) -> Exception:
@@ -41,7 +41,7 @@ def test_words_of_python_are_not_told(code):
     """What Python says of a library's code is no reason that a person can act on."""
     assert reason_of(raised(code)) == "its parts do not fit together"
     told = r"^damaged png: its parts do not fit together$"
-    with pytest.raises(ImageError, match=told), sound("png"):
+    with pytest.raises(ImageError, match=told), decoder_errors("png"):
         raise raised(code)
 
 

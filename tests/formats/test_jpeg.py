@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from convcli.core.errors import ImageError
-from convcli.formats.decoding import from_cmyk, full_range
+from convcli.formats.decoding import cmyk_to_rgb, to_full_range
 from convcli.formats.opening import open_bytes
 from tests.formats.test_metadata import ICC, XMP, exif_block
 
@@ -140,7 +140,7 @@ def test_every_coding_says_the_same(coding):
     assert metadata.texts == (("Comment", "Hi"),)
     assert metadata.resolution == pytest.approx((150 / 0.0254, 300 / 0.0254))
     most = {"12 bits": 4095, "lossless, 16 bits": 65_535}.get(coding, 255)
-    stored = full_range(imagecodecs.jpeg8_decode(data), most)
+    stored = to_full_range(imagecodecs.jpeg8_decode(data), most)
     assert np.array_equal(opened.pixels()[..., 0], np.rot90(stored, -1))
 
 
@@ -229,4 +229,4 @@ def test_cmyk_of_many_rows_is_converted_alike():
     for kind, white in ((np.uint8, 255), (np.uint16, 65_535), (np.uint32, 2**32 - 1)):
         bright = np.random.default_rng(8).integers(0, white, (150, 20, 4), kind, endpoint=True)
         exact = bright.astype(object)
-        assert np.array_equal(from_cmyk(bright), (exact[..., :3] * exact[..., 3:] + white // 2) // white)
+        assert np.array_equal(cmyk_to_rgb(bright), (exact[..., :3] * exact[..., 3:] + white // 2) // white)

@@ -226,7 +226,9 @@ def test_a_turned_resolution_and_a_stride():
     exif = b"Exif\0\0" + exif_block(6)
     header = open_bytes(by_pillow(RGB, "jpeg", exif=exif, dpi=(300, 150)), LIMIT).header
     assert header.metadata.resolution == pytest.approx((150 / 0.0254, 300 / 0.0254))
-    kept = said.fitted(header.metadata, "png", {"resolution": 0}, 3, [Sampling(3), Sampling(2)], 1).metadata
+    kept = said.adapt_metadata(
+        header.metadata, "png", {"resolution": 0}, 3, [Sampling(3), Sampling(2)], 1
+    ).metadata
     assert kept.resolution == pytest.approx((75 / 0.0254, 100 / 0.0254))
 
 
@@ -422,7 +424,7 @@ def test_many_texts_cost_what_they_weigh():
 
     texts = tuple((f"Key{number}", Word(f"text {number}")) for number in range(2000))
     for limits, kept in (({said.TEXTS: 100}, 2000), ({}, 0)):
-        found = said.fitted(Metadata(texts=texts), "x", limits, 3, [Sampling()] * 2, 1)
+        found = said.adapt_metadata(Metadata(texts=texts), "x", limits, 3, [Sampling()] * 2, 1)
         assert len(found.metadata.texts) == kept
         assert all(len(note) < 300 for note in found.notes)
     assert "text Key9, 1990 texts more" in found.notes[0]
@@ -626,9 +628,9 @@ def test_descriptions_that_programs_made_are_not_carried_over():
 def test_resolutions_as_people_know_them():
     """Whole inches survive PNG's whole meters; others are kept as they are."""
     for dpi in (72, 96, 150, 300, 600, 2400):
-        assert said.inches((round(dpi / 0.0254), dpi / 0.0254)) == (dpi, dpi)
-    assert said.inches((5000, 5000)) == (127, 127)
-    assert said.inches((5010, 5010)) == pytest.approx((127.254, 127.254))
+        assert said.dots_per_inch((round(dpi / 0.0254), dpi / 0.0254)) == (dpi, dpi)
+    assert said.dots_per_inch((5000, 5000)) == (127, 127)
+    assert said.dots_per_inch((5010, 5010)) == pytest.approx((127.254, 127.254))
 
 
 def test_exif_gives_the_resolution_where_the_format_does_not():

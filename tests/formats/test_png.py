@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from convcli.core.errors import ImageError
-from convcli.formats.decoding import PALETTE_NOTE, strict
+from convcli.formats.decoding import PALETTE_NOTE, strict_errors
 from convcli.formats.opening import Opened, open_bytes
 from convcli.formats.png import rows as pngrows
 
@@ -384,7 +384,7 @@ def test_wrong_sums_are_found_where_a_picture_is_decoded_whole():
             data = SIGNATURE + head_of(8, 0) + chunk(b"IDAT", bytes(flipped)) + chunk(b"IEND", b"")
             with pytest.raises(ImageError, match="damaged png"):
                 opened = open_bytes(data, LIMIT)
-                with strict("png"):
+                with strict_errors("png"):
                     opened.format.decode(data, opened.header)
 
 

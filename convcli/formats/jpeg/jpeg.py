@@ -14,19 +14,27 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen, replace
 from convcli.formats.base import StreamedFormat
-from convcli.formats.decoding import CMYK_NOTE, from_cmyk, full_range, pillow, range_notes, saved, to_pillow
+from convcli.formats.decoding import (
+    CMYK_NOTE,
+    cmyk_to_rgb,
+    open_with_pillow,
+    range_notes,
+    save_with_pillow,
+    to_full_range,
+    to_pillow,
+)
 from convcli.formats.encoders import BandEncoder, Encoder, WholeImageEncoder, band_rows
 from convcli.formats.header import Coding, Header, Layout, Metadata
 from convcli.formats.jpeg.writer import MAX_SIDE, JpegEncoder
 from convcli.formats.metadata import (
     COMMENT,
-    LARGEST,
-    UNITS,
-    blocks_for,
-    blocks_of,
-    comment,
-    described,
-    inches,
+    MAX_BLOCK_BYTES,
+    METERS_PER_UNIT,
+    comment_texts,
+    dots_per_inch,
+    pillow_metadata,
+    pillow_options,
+    with_metadata,
 )
 
 SAMPLINGS: Final = {"444": 0x11, "422": 0x21, "420": 0x22}
@@ -117,7 +125,7 @@ class Jpeg(StreamedFormat):
         metadata, left = _metadata(data, segments)
         notes = range_notes(2**frame.bits - 1) + ((CMYK_NOTE,) if frame.components == 4 else ()) + left
         facts = Header(self.name, frame.rows, frame.columns, channels, kind, notes=notes)
-        return described(facts, replace(metadata, subsampling=frame.subsampling))
+        return with_metadata(facts, replace(metadata, subsampling=frame.subsampling))
 
     def decode(self, data: bytes, header: Header) -> Array:
         frame = _frame(data, list(_segments(data)))
@@ -133,30 +141,30 @@ class Jpeg(StreamedFormat):
             longer = data[:-2] + _MORE + data[-2:]
             if not np.array_equal(_values(longer, frame), values):
                 raise ImageError("damaged jpeg: its data run out before its last pixel")
-        pixels = full_range(values, 2**frame.bits - 1)
+        pixels = to_full_range(values, 2**frame.bits - 1)
         if frame.components == 4:
             # Inverted, as Adobe's programs store inks. Where no segment says so, Pillow, OpenCV, libvips,
             # ImageMagick, GraphicsMagick and FFmpeg take them alike.
-            pixels = from_cmyk(pixels)
+            pixels = cmyk_to_rgb(pixels)
         return pixels.reshape(header.rows, header.columns, header.channels)
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return frames == 1 and dtype == np.uint8 and channels in (1, 3)
 
     def metadata_limits(self, channels: int) -> Mapping[str, int]:
-        return {"icc": LARGEST, "exif": 65_527, "xmp": 65_504, "resolution": 0, COMMENT: 65_533}
+        return {"icc": MAX_BLOCK_BYTES, "exif": 65_527, "xmp": 65_504, "resolution": 0, COMMENT: 65_533}
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         chroma = list(SAMPLINGS).index(metadata.subsampling)  # as Pillow counts them
         options = {
             "quality": metadata.coding.quality or self.default_quality,
             "subsampling": chroma,
-            **blocks_for(metadata),
+            **pillow_options(metadata),
         }
         if metadata.resolution:
-            options["dpi"] = inches(metadata.resolution)
+            options["dpi"] = dots_per_inch(metadata.resolution)
         text = dict(metadata.texts).get(COMMENT, "")
-        return saved(to_pillow(pixels), "JPEG", comment=text.encode(), **options)
+        return save_with_pillow(to_pillow(pixels), "JPEG", comment=text.encode(), **options)
 
     def band_height(self, layout: Layout, coding: Coding) -> int:
         return band_rows(layout)
@@ -222,13 +230,13 @@ def _metadata(data: bytes, segments: list[Segment]) -> tuple[Metadata, tuple[str
             else:
                 left[name] = None
     notes = (f"left out: {', '.join(left)}",) if left else ()
-    with pillow(b"".join((*parts, _DOT))) as image:
-        info, found = image.info, blocks_of(image)
-    meters = UNITS.get(info.get("jfif_unit", 0) + 1)  # JFIF counts 1 for an inch, Exif and TIFF 2
+    with open_with_pillow(b"".join((*parts, _DOT))) as image:
+        info, found = image.info, pillow_metadata(image)
+    meters = METERS_PER_UNIT.get(info.get("jfif_unit", 0) + 1)  # JFIF counts 1 for an inch, Exif and TIFF 2
     across, down = info.get("jfif_density", (0, 0))
     resolution = (across / meters, down / meters) if meters and across and down else None
     xmp = found.xmp and _EXTENDED.sub(b"", found.xmp)
-    return replace(found, xmp=xmp, resolution=resolution, texts=comment(info.get("comment"))), notes
+    return replace(found, xmp=xmp, resolution=resolution, texts=comment_texts(info.get("comment"))), notes
 
 
 def _values(data: bytes, frame: _Frame) -> Array:

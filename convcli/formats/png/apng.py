@@ -81,7 +81,7 @@ def _part(body: bytes, rows: int, columns: int) -> Part:
     return Part(slice(top, top + height), slice(left, left + width), seconds, dispose, blend, ())
 
 
-def composed(found: Iterable[Part], picture: Array, decode: Callable[[Part], Array]) -> Iterator[Array]:
+def compose(found: Iterable[Part], picture: Array, decode: Callable[[Part], Array]) -> Iterator[Array]:
     """Every frame as it is shown, on ``picture``, (rows, columns, channels) of zeros."""
     for number, part in enumerate(found):
         before = picture.copy() if part.dispose == _RESTORED and number else None

@@ -14,10 +14,10 @@ from convcli.core.errors import ImageError, one_line, quoted
 from convcli.core.frozen import replace
 from convcli.files.input import Input
 from convcli.formats.base import StreamedFormat
-from convcli.formats.decoding import hush
+from convcli.formats.decoding import silence_logger
 from convcli.formats.encoders import BAND_BYTES, BandEncoder, band_rows
 from convcli.formats.header import Coding, Header, Layout, Metadata
-from convcli.formats.metadata import LARGEST, TEXTS, described, inflated
+from convcli.formats.metadata import MAX_BLOCK_BYTES, TEXTS, inflate, with_metadata
 from convcli.formats.png import apng
 from convcli.formats.png import chunks as pngchunks
 from convcli.formats.png.chunks import MAX_SIDE, Bytes, Chunk, Structure, bodies, body, structure
@@ -61,7 +61,7 @@ class Png(StreamedFormat):
                 frames, metadata = len(parts), replace(metadata, timing=apng.timing(parts, plays))
         notes = (*said.notes, *notes)
         facts = Header(self.name, said.rows, said.columns, said.channels, kept, frames, notes=notes)
-        return described(facts, metadata)
+        return with_metadata(facts, metadata)
 
     def decode(self, data: bytes, header: Header) -> Array:
         said = structure(data)
@@ -77,7 +77,7 @@ class Png(StreamedFormat):
             return
         parts, _ = apng.parts(bodies(data, _ANIMATION), header.rows, header.columns)
         blank = np.zeros((header.rows, header.columns, header.channels), header.dtype)
-        yield from apng.composed(parts, blank, lambda part: _decoded(said, *part.shape, part.bodies))
+        yield from apng.compose(parts, blank, lambda part: _decoded(said, *part.shape, part.bodies))
 
     def progressive_reader(self, source: Input, header: Header) -> Reader | None:
         data = source.window()
@@ -92,7 +92,7 @@ class Png(StreamedFormat):
 
     def metadata_limits(self, channels: int) -> Mapping[str, int]:
         said = "icc", "exif", "xmp", "resolution", "gamma", "srgb", "timing", TEXTS
-        return dict.fromkeys(said, LARGEST)
+        return dict.fromkeys(said, MAX_BLOCK_BYTES)
 
     def band_height(self, layout: Layout, coding: Coding) -> int:
         return band_rows(layout, _SMALL_BAND_BYTES if coding.small else BAND_BYTES)
@@ -112,7 +112,7 @@ def _decoded(said: Structure, rows: int, columns: int, pixels: Sequence[bytes]) 
     """(rows, columns, channels) of the bodies of IDAT chunks."""
     import imagecodecs
 
-    hush("imagecodecs")  # which speaks of every interlaced picture
+    silence_logger("imagecodecs")  # which speaks of every interlaced picture
     said = replace(said, rows=rows, columns=columns)
     data = said.file(pixels)
     said.check_room(len(data))
@@ -129,12 +129,12 @@ def _metadata(data: Bytes, chunks: list[Chunk]) -> tuple[Metadata, tuple[str, ..
     """
     found, raw = dict[str, Any](), dict[str, Any]()
     texts: list[tuple[str, str]] = []
-    notes, room, behind = dict[str, None](), LARGEST, False
+    notes, room, behind = dict[str, None](), MAX_BLOCK_BYTES, False
     for each in chunks:
         kind, _, length = each
         behind |= kind == b"IDAT"
         known = kind in _READERS
-        if kind in _PIXELS or (behind and kind in _IN_FRONT) or (length > LARGEST and not known):
+        if kind in _PIXELS or (behind and kind in _IN_FRONT) or (length > MAX_BLOCK_BYTES and not known):
             continue
         try:
             name, value = _READERS.get(kind, _unknown)(body(data, each), room)
@@ -160,7 +160,7 @@ Found = tuple[str, Any]
 
 def _profile(body: bytes, room: int) -> Found:
     _, rest = _split(body)
-    return "icc", inflated(rest[1:])
+    return "icc", inflate(rest[1:])
 
 
 def _gamma(body: bytes, room: int) -> Found:
@@ -189,15 +189,15 @@ def _text(body: bytes, room: int) -> Found:
 
 def _deflated_text(body: bytes, room: int) -> Found:
     keyword, rest = _split(body)
-    return _said(keyword, inflated(rest[1:], room), "latin-1", room)
+    return _said(keyword, inflate(rest[1:], room), "latin-1", room)
 
 
 def _international_text(body: bytes, room: int) -> Found:
     keyword, rest = _split(body)
     deflated, (_, text) = rest[:1] == b"\1", _split(_split(rest[2:])[1])
     if keyword == _XMP:
-        return "xmp", inflated(text) if deflated else text
-    return _said(keyword, inflated(text, room) if deflated else text, "utf-8", room)
+        return "xmp", inflate(text) if deflated else text
+    return _said(keyword, inflate(text, room) if deflated else text, "utf-8", room)
 
 
 def _said(keyword: bytes, text: bytes, encoding: str, room: int) -> Found:

@@ -20,7 +20,7 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.errors import ImageError
 from convcli.formats import deflate
-from convcli.formats.decoding import sound
+from convcli.formats.decoding import decoder_errors
 from convcli.formats.header import Header
 from convcli.formats.png.writer import SIGNATURE, chunk, framed
 from convcli.formats.readers import Reader
@@ -60,7 +60,7 @@ class PngRows(Reader):
             ImageError: the file is damaged.
         """
         while self.done < last:
-            with sound("png"):
+            with decoder_errors("png"):
                 if self.unfiltering.acquire(blocking=False):
                     try:
                         if self.done < last:

@@ -1,4 +1,4 @@
-"""What descriptions and tags of a TIFF say of axes and places ⇄ `Axes` and `Ground`."""
+"""What descriptions and tags of a TIFF say of axes and places ⇄ `Axes` and `Georeference`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any, Final
 from xml.sax.saxutils import quoteattr
 
-from convcli.formats.calibration import UNNAMED, Axes, Ground
+from convcli.formats.calibration import UNNAMED, Axes, Georeference
 from convcli.formats.header import Layout
-from convcli.formats.metadata import LARGEST
+from convcli.formats.metadata import MAX_BLOCK_BYTES
 
 _SCALE, _TIES, _MATRIX, _KEYS, _NUMBERS, _TEXT = 33550, 33922, 34264, 34735, 34736, 34737
 _SHORT, _DOUBLE, _ASCII = 3, 12, 2  # types of tags
@@ -30,7 +30,7 @@ Found = tuple[Axes | None, tuple[str, ...]]
 
 def described_axes(page: Any, samples: int, frames: int) -> Found:
     """What the description of the first page says of a file of so many frames, each of so many samples."""
-    if len(page.description) > LARGEST:
+    if len(page.description) > MAX_BLOCK_BYTES:
         return None, ("its description is too long and left out",)
     found = _reader(page, samples, frames)
     if found is None:
@@ -247,7 +247,7 @@ def resolution(axes: Axes | None) -> dict[str, Any]:
     return {"resolution": (1 / across[0], 1 / down[0]), "resolutionunit": unit}
 
 
-def ground(page: Any) -> Ground | None:
+def ground(page: Any) -> Georeference | None:
     """What the tags of GeoTIFF say, or None where they tie no pixel to a place."""
     numbers = {tag: _floats(page.tags.valueof(tag)) for tag in (_SCALE, _TIES, _MATRIX, _NUMBERS)}
     keys, text = page.tags.valueof(_KEYS), page.tags.valueof(_TEXT)
@@ -256,7 +256,7 @@ def ground(page: Any) -> Ground | None:
         return None
     if not any((numbers[_SCALE], numbers[_TIES], numbers[_MATRIX], keys)):
         return None
-    return Ground(
+    return Georeference(
         numbers[_SCALE],
         numbers[_TIES],
         numbers[_MATRIX],
@@ -270,7 +270,7 @@ def _floats(value: Any) -> tuple[float, ...]:
     return tuple(float(number) for number in value) if isinstance(value, tuple) else ()
 
 
-def ground_tags(place: Ground | None) -> list[tuple[int, int, int, Any, bool]]:
+def ground_tags(place: Georeference | None) -> list[tuple[int, int, int, Any, bool]]:
     """Extra tags as tifffile takes them, in the first page only."""
     if place is None:
         return []

@@ -10,7 +10,7 @@ import numpy as np
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen
-from convcli.formats.decoding import CMYK_NOTE, from_cmyk, full_range, range_notes
+from convcli.formats.decoding import CMYK_NOTE, cmyk_to_rgb, range_notes, to_full_range
 
 JPEG: Final = 7
 """Tag 259, compression."""
@@ -110,7 +110,7 @@ def pixels(page: Any, stored: Array) -> Array:
     if kind == _WHITE_IS_ZERO and colors.dtype.kind == "u":
         colors = np.invert(colors)
     elif kind == _CMYK:
-        colors = from_cmyk(np.invert(colors))
+        colors = cmyk_to_rgb(np.invert(colors))
     elif kind == _YCBCR and page.compression != JPEG:
         colors = _from_ycbcr(page, colors)
     else:
@@ -261,7 +261,7 @@ def _full(page: Any, stored: Array) -> Array:
     if page.dtype.kind == "b":
         return stored.astype(bool).astype(np.uint8) * np.uint8(255)
     found = stored.astype(page.dtype.newbyteorder("="), copy=False)
-    return full_range(found, _most(page)) if _most(page) else found
+    return to_full_range(found, _most(page)) if _most(page) else found
 
 
 def _is_associated(page: Any) -> bool:

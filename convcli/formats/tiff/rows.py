@@ -12,7 +12,7 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen
 from convcli.files.input import Input
-from convcli.formats.decoding import sound
+from convcli.formats.decoding import decoder_errors
 from convcli.formats.header import Header
 from convcli.formats.readers import Reader
 from convcli.formats.tiff.color import CCITT, JPEG, SEPARATE, odd_samples, pixels, subsampling, unit_samples
@@ -142,7 +142,7 @@ class TiffRows:
 
     def _decode(self, index: int, column: int, into: Array) -> None:
         rows, left = into.shape[0], column * self.width
-        with sound("tiff"):
+        with decoder_errors("tiff"):
             places = [index * self.across + column + plane * self._segments for plane in range(self.apart)]
             parts = [self._segment(place, rows) for place in places]
             columns, there = min(self.width, into.shape[1] - left), min(len(part) for part in parts)

@@ -12,10 +12,10 @@ from convcli.core.errors import ImageError
 from convcli.core.frozen import replace
 from convcli.files.input import Input
 from convcli.formats.base import StreamedFormat
-from convcli.formats.decoding import hush
+from convcli.formats.decoding import silence_logger
 from convcli.formats.encoders import BandEncoder, band_rows
 from convcli.formats.header import Coding, Header, Layout, Metadata
-from convcli.formats.metadata import LARGEST, UNITS, described, inches
+from convcli.formats.metadata import MAX_BLOCK_BYTES, METERS_PER_UNIT, dots_per_inch, with_metadata
 from convcli.formats.readers import Reader
 from convcli.formats.tiff.axes import described_axes, description, ground, ground_tags, resolution
 from convcli.formats.tiff.color import color
@@ -95,7 +95,7 @@ class Tiff(StreamedFormat):
             axes, said = None, (*said, f"axes and pixel sizes are left out: {axes} of pages that differ")
         facts = Header(self.name, rows, columns, seen.channels, seen.dtype, frames=frames, bands=seen.bands)
         facts = replace(facts, notes=(*seen.notes, *said, *_left_out(page)))
-        return described(facts, replace(_metadata(page), axes=axes), _value(page, 274, int))
+        return with_metadata(facts, replace(_metadata(page), axes=axes), _value(page, 274, int))
 
     def decode(self, data: bytes, header: Header) -> Array:
         return next(self.frames(data, header))
@@ -112,7 +112,12 @@ class Tiff(StreamedFormat):
 
     def metadata_limits(self, channels: int) -> Mapping[str, int]:
         known = dict.fromkeys(("resolution", "axes", "ground"), 0)
-        return {"icc": LARGEST, "xmp": LARGEST, **known, **dict.fromkeys(_TEXTS, LARGEST)}
+        return {
+            "icc": MAX_BLOCK_BYTES,
+            "xmp": MAX_BLOCK_BYTES,
+            **known,
+            **dict.fromkeys(_TEXTS, MAX_BLOCK_BYTES),
+        }
 
     def band_height(self, layout: Layout, coding: Coding) -> int:
         return band_rows(layout)
@@ -124,7 +129,7 @@ class Tiff(StreamedFormat):
             band,
             {
                 "iccprofile": metadata.icc,
-                "resolution": metadata.resolution and inches(metadata.resolution),
+                "resolution": metadata.resolution and dots_per_inch(metadata.resolution),
                 "resolutionunit": "inch" if metadata.resolution else None,
                 "extratags": _tags(metadata, layout),
                 **resolution(metadata.axes),
@@ -137,7 +142,7 @@ def _opened(handle: BinaryIO) -> Any:
     """A file as tifffile sees it; its logger prints nothing unless the program has set up logging."""
     from tifffile import TiffFile  # only such files pay for it
 
-    hush("tifffile")
+    silence_logger("tifffile")
     return TiffFile(handle)
 
 
@@ -152,7 +157,7 @@ def _metadata(page: Any) -> Metadata:
     """What the tags say; a description that a program made of the shape is none of the picture's."""
     across, down = (_value(page, tag, tuple) or (0, 1) for tag in (282, 283))
     unit = _value(page, 296, int)
-    meters = UNITS.get(2 if unit is None else unit)
+    meters = METERS_PER_UNIT.get(2 if unit is None else unit)
     known = meters and all((*across, *down))
     texts = [(keyword, _value(page, tag, str) or "") for keyword, tag in _TEXTS.items()]
     known = known and not page.is_imagej  # whose axes say it, in any unit

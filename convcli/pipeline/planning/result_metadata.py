@@ -5,16 +5,18 @@ from __future__ import annotations
 from convcli.core.frozen import replace
 from convcli.formats.calibration import Sampling
 from convcli.formats.header import Header, Metadata
-from convcli.formats.metadata import Said, fitted
+from convcli.formats.metadata import ResultMetadata, adapt_metadata
 from convcli.geometry.axes import Geometry
 from convcli.pipeline.planning.targets import OutputFiles
 from convcli.pipeline.settings import GRAY, Settings
 
 
-def result_metadata(header: Header, sizes: Geometry, files: OutputFiles, settings: Settings) -> Said:
+def result_metadata(
+    header: Header, sizes: Geometry, files: OutputFiles, settings: Settings
+) -> ResultMetadata:
     """The metadata that the files of a result carry, with notes of what is left out."""
     layout, target = files.layout, files.targets[0].format
-    return fitted(
+    return adapt_metadata(
         _inherited(header, files, settings),
         target.name,
         target.metadata_limits(layout.channels),

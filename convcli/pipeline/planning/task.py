@@ -7,7 +7,7 @@ from convcli.core.frozen import frozen, replace
 from convcli.engine.plan import Plan
 from convcli.formats import opening
 from convcli.formats.header import Layout
-from convcli.formats.metadata import Said
+from convcli.formats.metadata import ResultMetadata
 from convcli.geometry.axes import Geometry
 from convcli.pipeline.color import white
 from convcli.pipeline.color_handling import ColorHandling
@@ -46,7 +46,7 @@ class Task:
     mapping: Mapping
     layout: Layout
     targets: tuple[Target, ...]
-    metadata: Said
+    metadata: ResultMetadata
     memory: int
     pages: int = 1
     colormap: str = "gray"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convcli.files.input import STREAM
 from convcli.formats.header import depth_text, kind_text
-from convcli.formats.metadata import listed
+from convcli.formats.metadata import summarize
 from convcli.pipeline.maps.feature_map import FeatureMap
 from convcli.pipeline.naming import Target
 from convcli.pipeline.planning.task import Task
@@ -49,7 +49,7 @@ def report_of(
         values=problem.values // problem.filter.maps,
         plan=task.plan,
         seconds=seconds,
-        metadata=listed(task.metadata.metadata),
+        metadata=summarize(task.metadata.metadata),
         notes=report_notes(task, target, settings, map_),
     )
 
