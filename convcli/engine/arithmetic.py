@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from convcli.core.dtypes import DType, accumulator
+from convcli.core.numerals import with_minus
 from convcli.engine.plan import Arithmetic, Problem
 
 LARGEST_SINGLE: Final = 1e15
@@ -25,7 +26,8 @@ def choose_arithmetic(problem: Problem) -> Arithmetic:
         ends = min(low for low, _ in bounds), max(high for _, high in bounds)
         dtype = accumulator(int(ends[0]), int(ends[1])) if max(map(abs, ends)) < 2**62 else None
         if dtype:
-            reason = f"sums lie in {int(ends[0])} … {int(ends[1])}, which {dtype} holds exactly"
+            sums = with_minus(f"{int(ends[0])} … {int(ends[1])}")
+            reason = f"sums lie in {sums}, which {dtype} holds exactly"
             return Arithmetic(dtype, problem.filter, tuple(bounds), True, reason)
         refusal = f"sums reach {float(max(map(abs, ends))):.3g}, more than 64 bits hold"
     dtype = np.dtype(np.float64 if _needs_double(problem) else np.float32)

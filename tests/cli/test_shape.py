@@ -139,7 +139,7 @@ def test_plan_prints_every_method_with_its_cost_or_refusal(run):
 
     text = run("plan", "4000x6000", "--kernel", "sharpen").text
     assert text.startswith("shift in int16 (exact), strips of ")
-    assert "sums lie in -1020 … 1275, which int16 holds exactly" in text
+    assert "sums lie in −1020 … 1275, which int16 holds exactly" in text
     assert "separable  not applicable: the kernel has rank above 1 (map 0)" in text
     assert "→ shift" in text
     assert all(name in text for name in NAMES)

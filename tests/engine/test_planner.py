@@ -35,7 +35,7 @@ DECISIONS = {
     "differences": (
         problem(SMALL, "sharpen", "u1"),
         "shift in int16 (exact), strips of 199 rows, 1 thread",
-        "sums lie in -1020 … 1275, which int16 holds exactly",
+        "sums lie in −1020 … 1275, which int16 holds exactly",
     ),
     "rank 1": (
         problem(SMALL, "gaussian5", "u1"),
@@ -70,7 +70,7 @@ DECISIONS = {
     "wide": (
         problem((4000, 60_000), "sharpen", "u1"),
         "shift in int16 (exact), strips of 21 rows × 32768 columns, 2 threads",
-        "sums lie in -1020 … 1275, which int16 holds exactly",
+        "sums lie in −1020 … 1275, which int16 holds exactly",
     ),
     "a stride": (
         problem(SMALL, "gaussian5", "u1", stride=2),
@@ -85,7 +85,7 @@ DECISIONS = {
     "32-bit integers": (
         problem(SMALL, "sharpen", "i4"),
         "shift in int64 (exact), strips of 80 rows, 1 thread",
-        "sums lie in -19327352828 … 19327352827, which int64 holds exactly",
+        "sums lie in −19327352828 … 19327352827, which int64 holds exactly",
     ),
     "64-bit integers": (
         problem(SMALL, "sharpen", "i8"),

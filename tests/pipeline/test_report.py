@@ -119,7 +119,7 @@ def test_numbers_in_text_have_a_minus_sign():
     rows = dict(text_rows(made))
     assert rows["range"] == "−8 … 0 before the mapping"
     assert rows["mapping"] == "stretch: −8 → 0, 8 → 255"
-    values = ("range", "mapping", "saturated", "kernel", "rows", "columns")
+    values = ("range", "mapping", "saturated", "kernel", "rows", "columns", "")
     assert not any(f"-{digit}" in rows[label] for label in values for digit in range(10))
     assert "range −8 … " in as_lines([made])
 
