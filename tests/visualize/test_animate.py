@@ -68,7 +68,7 @@ def random_settings(rng):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_the_feature_map_is_the_convolution(tmp_path, seed):
-    """For random settings, as a grid: every output is that of `convcli.conv`, every cell the padded input."""
+    """With random settings, grids show the outputs of `convcli.conv` and the cells of the padded input."""
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 10, rng.integers(5, 7, 2)).astype(np.uint8)
     settings = random_settings(rng)
@@ -85,7 +85,7 @@ def test_the_feature_map_is_the_convolution(tmp_path, seed):
         got[at] = as_float(channel.value)
     np.testing.assert_allclose(got, due, rtol=1e-5, atol=1e-4)
     assert len(found.frames) == due.size
-    assert [moment.explanation.window.at for moment in found.frames] == list(np.ndindex(due.shape))
+    assert [frame.explanation.window.at for frame in found.frames] == list(np.ndindex(due.shape))
     index = [
         sources(settings.padding.fill, axis.size, -axis.before, axis.size + axis.after, 1)
         for axis in found.task.geometry.axes
@@ -108,20 +108,20 @@ def options(settings):
 
 
 @pytest.mark.parametrize("kernel", ["sobel-x", "sobel", "gaussian:2", "random:3x3,seed=1"])
-def test_every_moment_is_what_explain_says(kernel):
-    """Patch, weights, products and steps, in a picture of colors too; its feature map is apply's."""
+def test_every_frame_agrees_with_explain(kernel):
+    """Patch, weights, products and steps are those of explain, for color images too."""
     for name in ("scene.png", "color.png"):
         source, settings = str(SAMPLES / name), Settings(load_kernel(kernel), channels="gray", stride=(2, 1))
         found = made(source, settings, Selection(every=(128, 256)))
         assert len(found.frames) == 4
-        for moment in found.frames[1::2]:
-            alone = explain(source, settings, moment.explanation.window.at)
-            assert as_dict(moment.explanation) == as_dict(alone)
-            assert found.feature_map[moment.explanation.window.at][0] == moment.channel.pixel
+        for frame in found.frames[1::2]:
+            alone = explain(source, settings, frame.explanation.window.at)
+            assert as_dict(frame.explanation) == as_dict(alone)
+            assert found.feature_map[frame.explanation.window.at][0] == frame.channel.pixel
 
 
-def test_a_part_of_a_picture_as_numbers(run, tmp_path):
-    """--at shows the outputs from there on, each the value before the mapping that apply writes raw."""
+def test_a_part_of_an_image_as_numbers(run, tmp_path):
+    """--at shows the outputs from there on, with the values that apply writes with --map raw."""
     out = tmp_path / "out.npy"
     assert run("apply", SAMPLES / "scene.png", "-k", "gaussian5", "--map", "raw", "-o", out).code == 0
     due = np.load(out)
@@ -132,8 +132,8 @@ def test_a_part_of_a_picture_as_numbers(run, tmp_path):
         assert float(channel.value) == pytest.approx(due[at].item(), rel=1e-6)
 
 
-def test_what_is_drawn_are_those_numbers():
-    """The texts of each frame: its output's patch, weights, products, sum and all outputs up to it."""
+def test_frames_show_those_numbers():
+    """The texts of each frame contain weights, products, sum and all outputs so far."""
     settings = Settings(load_kernel("1 2; 3 -4"), padding=Padding.parse("valid"))
     animation = numbers_animation((3, 4), settings, seed=5)
     scenes = list(frame_scenes(animation))
@@ -151,7 +151,7 @@ def test_what_is_drawn_are_those_numbers():
 
 @pytest.mark.parametrize("source", ["numbers", "image"])
 def test_pixels_are_those_of_the_scenes(source):
-    """The frames painted one over the other are the same as each scene rasterized by itself."""
+    """Frames painted over each other are equal to each scene rasterized by itself."""
     if source == "numbers":
         animation = numbers_animation((3, 4), Settings(load_kernel("ones2")), seed=2)
     else:
@@ -181,7 +181,7 @@ def test_pixels_are_those_of_the_scenes(source):
     ],
 )
 def test_numbers_in_cells(value, digits, text):
-    """Integers of seven digits and short decimals in full, others to a few digits."""
+    """Integers of up to seven digits and short decimals are written in full, others rounded."""
     assert cell_text(value, digits) == text
 
 
@@ -189,7 +189,7 @@ def test_numbers_in_cells(value, digits, text):
     ("value", "cell"), [(-0.000123456, 32), (-0.54321, 32), (-0.54321, 46), (1234567, 46), (-65535.25, 40)]
 )
 def test_numbers_are_shortened_before_they_are_left_out(value, cell):
-    """In a cell of any width there is one that can be read and fits; in wide cells it is longer."""
+    """Numbers fit cells of any width at a readable size, with more digits in wider cells."""
     type_ = cells.NumberStyle.fitting([Fraction(value)], cell)
     assert type_.size >= 9
     text = type_.text(Fraction(value))
@@ -201,8 +201,8 @@ def test_numbers_are_shortened_before_they_are_left_out(value, cell):
 @pytest.mark.parametrize(
     ("kernel", "beyond"), [("box3", False), ("gaussian5", False), ("ones3", True), ("sobel-x", True)]
 )
-def test_shades_of_a_shape(kernel, beyond):
-    """Black and white are those of its numbers, or of the values that lie beyond them; nothing is rounded."""
+def test_levels_of_a_shape(kernel, beyond):
+    """Black and white are 0 and the largest number, or the range of the feature map if it is wider."""
     settings = Settings(load_kernel(kernel), padding=Padding.parse("valid"))
     with number_image((20, 20), 1) as file:
         values = convcli.conv(np.load(io.BytesIO(file.data)), kernel, padding="valid", dtype="float64")
@@ -210,13 +210,13 @@ def test_shades_of_a_shape(kernel, beyond):
     np.testing.assert_allclose(found.feature_map[..., 0], values, rtol=1e-6)
     assert found.levels == ((0, 9), (values.min(), values.max()) if beyond else (0, 9))
     drawn = list(frame_pixels(found))[-1]
-    stage = FrameLayout(found)
-    left, top, right, bottom = stage.output.bounds(*found.region)
+    layout = FrameLayout(found)
+    left, top, right, bottom = layout.output.bounds(*found.region)
     assert np.ptp(drawn[top + 2 : bottom - 2, left + 2 : right - 2, 0].astype(int)) > 80
 
 
-def test_shades_of_floats(tmp_path):
-    """Values below 0 and above 1 have grays of their own; those between keep black and white."""
+def test_levels_of_floats(tmp_path):
+    """The levels of floats are 0 and 1, or the range of the values if it is wider."""
     pixels = np.linspace(-3, 5, 400, dtype=np.float32).reshape(20, 20)
     source, settings = saved(tmp_path, pixels), Settings(load_kernel("identity"))
     assert made(source, settings).levels == ((-3, 5), (-3, 5))
@@ -226,8 +226,8 @@ def test_shades_of_floats(tmp_path):
     assert made(inside, settings).levels == ((0, 1), (0, 1))
 
 
-def test_what_no_window_reads():
-    """The row and the column that a stride leaves over, and the gaps between windows."""
+def test_positions_that_no_window_reads():
+    """Rows and columns that a stride leaves over, and gaps between windows, are crossed out."""
     for kernel, stride, shape, due in (
         ("ones3", 2, (6, 6), {5}),
         ("ones2", 4, (7, 7), {2, 3, 6}),
@@ -235,19 +235,19 @@ def test_what_no_window_reads():
     ):
         settings = Settings(load_kernel(kernel), stride=(stride, stride), padding=Padding.parse("valid"))
         with number_image(shape, 1) as file:
-            stage = FrameLayout(build_animation("x", file, settings, Selection()))
+            layout = FrameLayout(build_animation("x", file, settings, Selection()))
         places = np.ndindex(shape)
-        assert stage.unread == [(i, j) for i, j in places if i in due or j in due]
+        assert layout.unread == [(i, j) for i, j in places if i in due or j in due]
 
 
 def test_values_beside_pixels(tmp_path):
-    """Where both are shown, the caption says which is which; drawn numbers are no pixels."""
+    """The caption tells value and pixel apart; the numbers of a SHAPE are not pixels."""
     settings = Settings(load_kernel("sobel-x"))
     found = made(str(SAMPLES / "scene.png"), settings, Selection(at=(257, 130)))
-    for (place, words), moment in zip(FrameLayout(found).captions, found.frames, strict=True):
-        row, column = moment.explanation.window.at
+    for (place, words), frame in zip(FrameLayout(found).captions, found.frames, strict=True):
+        row, column = frame.explanation.window.at
         assert place == f"row {row}, column {column}"
-        assert words == f"value {cell_text(moment.channel.value)}, pixel {moment.channel.pixel}"
+        assert words == f"value {cell_text(frame.channel.value)}, pixel {frame.channel.pixel}"
     with number_image((9, 9), 1) as file:
         numbers = FrameLayout(
             build_animation("x", file, settings, Selection(white=9, at=(2, 2), plain=2**16))
@@ -256,34 +256,34 @@ def test_values_beside_pixels(tmp_path):
 
 
 def test_many_maps_combined():
-    """Eight maps: four below each other, and all of their sums."""
+    """Of eight maps, four are drawn, and the sums of all."""
     kernel = load_kernel("kirsch").combined("max")
     with number_image((4, 4), 1) as file:
-        stage = FrameLayout(build_animation("x", file, Settings(kernel), Selection()))
-    assert (len(stage.planes), stage.omitted) == (4, "kernels 4 to 7: only their sums are shown")
-    assert [name for name, _ in stage.steps[0]][:9] == [*(f"sum {i}" for i in range(8)), "combined"]
+        layout = FrameLayout(build_animation("x", file, Settings(kernel), Selection()))
+    assert (len(layout.planes), layout.omitted) == (4, "kernels 4 to 7: only their sums are shown")
+    assert [name for name, _ in layout.steps[0]][:9] == [*(f"sum {i}" for i in range(8)), "combined"]
 
 
 def test_the_feature_map_fills_up(tmp_path):
-    """Frame by frame one more cell of the feature map is filled, and stays so."""
+    """Every frame fills one more cell of the feature map."""
     settings = Settings(load_kernel("1 1"), padding=Padding.parse("valid"))
     found = made(saved(tmp_path, np.full((2, 4), 3, np.uint8)), settings)
     pictures = list(frame_pixels(found))
-    stage = FrameLayout(found)
+    layout = FrameLayout(found)
     empty = np.array(EMPTY)
     for index, pixels in enumerate(pictures):
         assert pixels.shape == (*frame_size(found), 3)
         assert not any(side % 2 for side in pixels.shape[:2])
         filled = []
         for row, column in np.ndindex(2, 3):
-            left, top, _, _ = stage.output.bounds_of(row, column)
+            left, top, _, _ = layout.output.bounds_of(row, column)
             filled.append(bool((pixels[top + 5, left + 5] != empty).any()))
         assert filled == [place <= index for place in range(6)]
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".mkv", ".mp4", ".tif"])
 def test_formats_and_time(run, tmp_path, suffix):
-    """A frame for each output, each shown for its time, in every format that holds frames."""
+    """Every format that holds frames has one frame per output, with its duration."""
     if suffix in (".mkv", ".mp4"):
         pytest.importorskip("av")
     last = Fraction(1, 4) if suffix in (".mkv", ".mp4") else Fraction(2)
@@ -319,7 +319,7 @@ def test_formats_and_time(run, tmp_path, suffix):
     ],
 )
 def test_still_frames(run, tmp_path, monkeypatch, arguments, names):
-    """{frame} in the name, or a folder for SVG, gives a file for each frame with the words of that frame."""
+    """{frame} in the name, or a folder for SVG, writes a file for each frame."""
     monkeypatch.chdir(tmp_path)
     ran = run("animate", "3x3", "-k", "ones2", "--padding", "valid", *arguments)
     assert ran.text.startswith(f"written: {names[0]} to {names[-1]}, 4 frames of ")
@@ -335,14 +335,14 @@ def test_still_frames(run, tmp_path, monkeypatch, arguments, names):
 
 
 def test_one_still_frame(run, tmp_path):
-    """A single frame is an SVG file or standard output, the same bytes."""
+    """A single frame is the same bytes in an SVG file and on standard output."""
     arguments = ("animate", "4x4", "-k", "box2", "--most", "1", "--format", "svg")
     assert run(*arguments, "-o", tmp_path / "one.svg").text.endswith(", 1 frame of 630×536\n")
     assert run(*arguments, "-o", "-").out == (tmp_path / "one.svg").read_bytes()
 
 
 def test_shared_colors():
-    """A GIF's frames share their colors, and what stands still is the same in all of them."""
+    """The frames of a GIF share at most 255 colors, and unchanged pixels keep their color."""
     with number_image((3, 4), 1) as numbers:
         found = list(
             frame_pixels(build_animation("x", numbers, Settings(load_kernel("sharpen")), Selection()))
@@ -369,13 +369,13 @@ def test_shared_colors():
     ],
 )
 def test_how_many_frames(run, tmp_path, arguments, count):
-    """One an output, or as many as the limits leave."""
+    """One frame per output, or as many as the limits allow."""
     ran = run("animate", *arguments, "-k", "box3", "-o", tmp_path / "x.png")
     assert f", {count} frame" in ran.text, ran.err
 
 
 def test_numbers_of_a_shape():
-    """A seed's integers are these on every machine; a ramp counts."""
+    """A seed gives the same integers on every machine; ramp counts."""
     with number_image((2, 4), 1) as file:
         assert np.load(io.BytesIO(file.data)).tolist() == [[7, 6, 5, 8], [9, 4, 8, 0]]
     with number_image((20, 20), None) as file:
@@ -426,7 +426,7 @@ def test_to_standard_output(run, tmp_path, monkeypatch):
     ],
 )
 def test_mistakes(run, tmp_path, monkeypatch, arguments, words):
-    """One line that says what is allowed, and no file."""
+    """Mistakes are errors of one line, and write no file."""
     monkeypatch.chdir(tmp_path)
     ran = run("animate", *arguments)
     assert (ran.code, words in ran.err, ran.err.count("\n")) == (2, True, 1), ran.err
@@ -434,7 +434,7 @@ def test_mistakes(run, tmp_path, monkeypatch, arguments, words):
 
 
 def test_signs_have_strokes():
-    """Every sign of arithmetic that a step may hold is drawn, and takes its room."""
+    """Every sign that the font lacks is drawn within its width."""
     for sign in "−×÷→≈√²":
         image = Image.new("RGB", (40, 40), (255, 255, 255))
         lettering.write(image, (5, 5), sign, 20, (0, 0, 0))

@@ -65,7 +65,7 @@ def random_settings(rng: np.random.Generator, floats: bool, colors: int) -> Sett
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_pixel_is_the_one_that_apply_writes(tmp_path, seed, monkeypatch):
-    """1,000 places: random pixels, kernels, strides, fills, channels, maps, types; exact steps end at it."""
+    """At 1,000 random places and settings, exact steps end at the pixel that apply writes."""
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
     rng, exact = np.random.default_rng(seed), 0
     source, target = str(tmp_path / "in.npy"), str(tmp_path / "out.npy")
@@ -91,8 +91,8 @@ def test_the_pixel_is_the_one_that_apply_writes(tmp_path, seed, monkeypatch):
     assert exact > 50
 
 
-def test_what_it_prints(run):
-    """Patch with padding marked, kernel, products, sum, scale, rounding, pixel; as it stands."""
+def test_text_output(run):
+    """The complete text for one pixel at an edge."""
     text = run("explain", SAMPLES / "scene.png", "-k", "box3", "--at", "0,3", "--padding", "same").text
     assert text.splitlines()[1:] == [
         "  output   row 0, column 3 of the 512 × 512 feature map, counted from 0",
@@ -133,14 +133,14 @@ def test_what_it_prints(run):
     ],
 )
 def test_special_cases(run, arguments, lines):
-    """Rotated kernels, ties, saturation, several maps, light, and grids too large for a screen."""
+    """Rotated kernels, ties, saturation, several maps, linear light, and large grids have their words."""
     text = run("explain", SAMPLES / "color.png", "--at", "100,20", *arguments).text
     assert all(line in text for line in lines), text
     assert max(map(len, text.splitlines())) <= 130
 
 
 def test_alpha_that_is_filtered_divides_by_its_sum(run, tmp_path):
-    """Colors count by alpha: (200·255 + 0·51) / (255 + 51)."""
+    """Colors are weighted by alpha: (200·255 + 0·51) / (255 + 51)."""
     path = tmp_path / "in.png"
     path.write_bytes(imagecodecs.png_encode(np.array([[[200, 255], [0, 51]]], np.uint8)))
     text = run("explain", path, "-k", "1/2 1/2", "--padding", "valid", "--at", "0,0").text
@@ -151,7 +151,7 @@ def test_alpha_that_is_filtered_divides_by_its_sum(run, tmp_path):
 
 
 def test_json_has_every_number(run):
-    """Patch, padding, weights, products and steps, exactly."""
+    """JSON has patch, padding, weights, products and steps, exactly."""
     arguments = ["-k", "gaussian3", "--at", "0,0", "--report", "json"]
     report = json.loads(run("explain", SAMPLES / "scene.png", *arguments).text)
     assert report["at"] == [0, 0]
@@ -176,7 +176,7 @@ def test_json_has_every_number(run):
     ],
 )
 def test_places_outside_the_feature_map(run, at, words):
-    """One line that says what is allowed."""
+    """A place outside the feature map is an error of one line with the allowed range."""
     ran = run("explain", SAMPLES / "scene.png", "-k", "box3", f"--at={at}")
     assert ran.code == 2
     assert words in ran.err
@@ -184,7 +184,7 @@ def test_places_outside_the_feature_map(run, at, words):
 
 
 def test_a_missing_image(run):
-    """The file is named."""
+    """The error names the file."""
     for command in (("explain", "--at", "0,0"), ("explore",)):
         ran = run(*command, "none.png", "-k", "box3")
         assert (ran.code, ran.err) == (2, "convcli: none.png: No such file or directory\n")

@@ -45,7 +45,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # what Selenium leaves open i
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A Chromium without a window."""
+    """A headless Chromium."""
     webdriver = pytest.importorskip(
         "selenium.webdriver", reason="Selenium is not installed (the extra browser)"
     )
@@ -64,7 +64,7 @@ def browser() -> Iterator[Any]:
 
 
 def samples() -> dict[str, np.ndarray]:
-    """Small ones without symmetry: gray, color, 16 bits."""
+    """Small images without symmetry: gray, color, 16 bits."""
     rng = np.random.default_rng(8)
     return {
         "gray": rng.integers(0, 256, (14, 17), dtype=np.uint8),
@@ -109,7 +109,7 @@ MAPS = ["auto", "clip", "abs", "signed", "stretch", "signed:300", "stretch:-90,7
 
 
 def combinations(count: int) -> list[dict[str, Any]]:
-    """Settings in which every choice meets many others."""
+    """Random settings that combine every choice with many others."""
     rng = np.random.default_rng(4)
     every = zip(
         range(count),
@@ -134,7 +134,7 @@ def combinations(count: int) -> list[dict[str, Any]]:
 
 
 def ties() -> list[dict[str, Any]]:
-    """Values that lie between two integers, above and below 0."""
+    """Settings with values halfway between two integers, above and below 0."""
     common = {
         "amount": "same",
         "fill": "edge",
@@ -169,7 +169,7 @@ return {size: axes.map((one) => one.output), pixels: pixels.map((lane) => [...la
 
 
 def written(source: Path, combination: dict[str, Any]) -> tuple[np.ndarray, Any]:
-    """What ``apply`` makes of the same settings: (rows, columns, channels), and its report."""
+    """The feature map of ``apply`` with the same settings, (rows, columns, channels), and its report."""
     kernel = load_kernel(combination["preset"])
     if combination["bias"]:
         kernel = kernel.biased(Fraction(combination["bias"]))
@@ -193,7 +193,7 @@ def written(source: Path, combination: dict[str, Any]) -> tuple[np.ndarray, Any]
 
 @pytest.mark.parametrize("name", ["gray", "color", "deep"])
 def test_the_page_computes_what_apply_writes(browser, tmp_path, name, monkeypatch):
-    """52 settings per image, bit for bit: presets, strides, padding, fills, dilation, direction, mappings."""
+    """The page and apply make the same pixels for 52 settings of each image."""
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
     source = opened(browser, tmp_path, name)
     for combination in combinations(40) + ties():
@@ -206,7 +206,7 @@ def test_the_page_computes_what_apply_writes(browser, tmp_path, name, monkeypatc
 
 
 def test_the_sums_are_those_of_conv(browser, tmp_path):
-    """Feature maps before the mapping, beside `convcli.conv`."""
+    """Feature maps before the mapping are those of `convcli.conv`."""
     opened(browser, tmp_path, "gray")
     x = samples()["gray"]
     for combination in combinations(60):
@@ -231,8 +231,8 @@ def test_the_sums_are_those_of_conv(browser, tmp_path):
         assert found["exact"]
 
 
-def test_what_is_done_by_hand_follows_at_once(browser, tmp_path):
-    """Presets, weights, fields and the switch: the map, the shapes, the formula and the command follow."""
+def test_changes_by_hand(browser, tmp_path):
+    """Map, shapes, formula and command follow changes of presets, weights, fields and direction."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.select import Select
@@ -269,8 +269,8 @@ def test_what_is_done_by_hand_follows_at_once(browser, tmp_path):
     assert not errors(browser)
 
 
-def test_the_window_moves_by_keys_and_by_dragging(browser, tmp_path):
-    """Arrow keys on the canvas, the fields of row and column, and the pointer on both images."""
+def test_moving_the_window(browser, tmp_path):
+    """Arrow keys, the fields of row and column, and the pointer on both images move the window."""
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
@@ -301,8 +301,8 @@ def test_the_window_moves_by_keys_and_by_dragging(browser, tmp_path):
     assert spoken.endswith(f"= {value}")
 
 
-def test_a_finger_drags_the_window_and_scrolls_the_page(browser, tmp_path):
-    """On the window it moves the window, elsewhere it scrolls, and a tap places the window."""
+def test_touch_drags_the_window_and_scrolls_the_page(browser, tmp_path):
+    """A touch on the window drags it, elsewhere it scrolls, and a tap moves the window there."""
     opened(browser, tmp_path, "color", "sobel-x")
     metrics = {"width": 390, "height": 600, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
@@ -327,7 +327,7 @@ def test_a_finger_drags_the_window_and_scrolls_the_page(browser, tmp_path):
 
 
 def stroke(browser: Any, start: tuple[float, float], by: tuple[float, float]) -> None:
-    """A finger set down, moved right and down in eight steps, and lifted."""
+    """A touch that moves right and down in eight steps."""
 
     def touch(kind: str, *points: dict[str, float]) -> None:
         browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)})
@@ -344,8 +344,8 @@ def errors(browser: Any) -> list[str]:
     return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
-def test_it_asks_for_nothing_and_everything_has_a_name(browser, tmp_path):
-    """No request, no error, and a name for whatever can be focused, as screen readers hear it."""
+def test_no_requests_and_accessible_names(browser, tmp_path):
+    """The page makes no requests, logs no errors, and names everything that can be focused."""
     opened(browser, tmp_path, "color", "sobel")
     assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
     assert not errors(browser)
@@ -362,8 +362,8 @@ def test_it_asks_for_nothing_and_everything_has_a_name(browser, tmp_path):
     assert [node["role"]["value"] for node in focusable if not node["name"]["value"].strip()] == []
 
 
-def test_small_kernels_follow_at_once(browser, tmp_path):
-    """512×512 with 3×3 weights: the map is there when the change returns, without a pause."""
+def test_small_kernels_are_computed_at_once(browser, tmp_path):
+    """The map of 3×3 weights on 512×512 pixels is complete when the change returns."""
     target = tmp_path / "scene.html"
     target.write_text(page(str(SAMPLES / "scene.png"), Settings(load_kernel("sobel-x"))), encoding="utf-8")
     load(browser, target)
@@ -378,8 +378,8 @@ def test_small_kernels_follow_at_once(browser, tmp_path):
     assert taken == [[False, 0], [False, 1], [False, 2]]
 
 
-def test_large_kernels_leave_the_page_alive(browser, tmp_path):
-    """61×61 weights are computed in slices; a change starts over, and the result is that of apply."""
+def test_large_kernels_keep_the_page_responsive(browser, tmp_path):
+    """61×61 weights are computed in slices, a change starts over, and the result is that of apply."""
     rng = np.random.default_rng(3)
     pixels = rng.integers(0, 256, (150, 160), dtype=np.uint8)
     source, target, out = tmp_path / "large.png", tmp_path / "large.html", tmp_path / "out.png"
@@ -407,7 +407,7 @@ def test_large_kernels_leave_the_page_alive(browser, tmp_path):
 
 
 def test_auto_waits_until_a_weight_is_typed(browser, tmp_path):
-    """Half a number does not change the mapping; leaving the field does; the command holds all the time."""
+    """A half-typed number does not change the mapping; leaving the field does; the command stays correct."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
@@ -435,8 +435,8 @@ def test_auto_waits_until_a_weight_is_typed(browser, tmp_path):
         ("#stride-rows", "0", "0 is not valid: enter an integer from 1 to 99."),
     ],
 )
-def test_what_is_wrong_is_said(browser, tmp_path, field, text, words):
-    """A field that cannot be used says why, until it is left."""
+def test_invalid_fields(browser, tmp_path, field, text, words):
+    """A field with an invalid value shows the reason until it is left."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
@@ -453,7 +453,7 @@ def test_what_is_wrong_is_said(browser, tmp_path, field, text, words):
 
 @pytest.mark.parametrize("width", [390, 768, 1280])
 def test_it_fits_the_screen(browser, tmp_path, width):
-    """Nothing is wider than a telephone's screen, or than any other."""
+    """Nothing is wider than the screen, also on phones."""
     opened(browser, tmp_path, "color")
     metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -465,7 +465,7 @@ def test_it_fits_the_screen(browser, tmp_path, width):
 
 @pytest.mark.parametrize("kernel", ["random:3x3,seed=1", "log:1", "1/3 0.123456 -1000.5; 12345 0 1e-9"])
 def test_no_weight_is_cut(browser, tmp_path, kernel):
-    """Each field of the kernel shows all of its number, in wide windows and on telephones."""
+    """Each field of the kernel shows its whole number, also on phones."""
     opened(browser, tmp_path, "gray", kernel)
     hidden = """return [...document.querySelectorAll("#kernel input")].map(
         (field) => [field.value, field.title, field.scrollWidth - field.clientWidth])"""
@@ -481,8 +481,8 @@ def test_no_weight_is_cut(browser, tmp_path, kernel):
             browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_the_command_makes_the_same(browser, run, tmp_path, monkeypatch):
-    """Of a set the kernel that is shown, of several frames the first: apply writes the page's pixels."""
+def test_the_command_writes_the_same_image(browser, run, tmp_path, monkeypatch):
+    """The command writes the pixels of the page, for banks and animations too."""
     monkeypatch.chdir(tmp_path)
     frames = [Image.fromarray(samples()["gray"][::step]) for step in (1, -1)]
     frames[0].save("in.gif", save_all=True, append_images=frames[1:])
@@ -509,7 +509,7 @@ def test_the_command_makes_the_same(browser, run, tmp_path, monkeypatch):
 
 
 def test_a_tiny_map_shows_values(browser, tmp_path):
-    """Numbers in the cells are those before the mapping, and the caption says so."""
+    """Numbers in cells are values before the mapping, and the caption says so."""
     source, target = tmp_path / "tiny.png", tmp_path / "tiny.html"
     source.write_bytes(imagecodecs.png_encode(np.arange(16, dtype=np.uint8).reshape(4, 4)))
     settings = Settings(load_kernel("1 2; 0 1").biased(Fraction(1, 2)), padding=Padding.parse("valid"))
@@ -523,7 +523,7 @@ def test_a_tiny_map_shows_values(browser, tmp_path):
 
 
 def test_the_page_is_one_small_file(tmp_path):
-    """Below 300 kB apart from the image, nothing from elsewhere, and nothing in a name becomes markup."""
+    """The page takes less than 300 kB apart from the image, loads nothing, and escapes names."""
     path = tmp_path / "<b>&amp;.png"
     path.write_bytes(imagecodecs.png_encode(samples()["gray"]))
     text = page(str(path), Settings(load_kernel("sobel-x")))
@@ -535,7 +535,7 @@ def test_the_page_is_one_small_file(tmp_path):
 
 
 def test_large_images_are_averaged(run, tmp_path):
-    """60×90 shown on a side of 32 is the mean of 3×3 boxes, and the page says so."""
+    """An image of 60×90 pixels is shown as means of 3×3 boxes with --side 32, and the page says so."""
     pixels = np.random.default_rng(2).integers(0, 256, (60, 90), dtype=np.uint8)
     path = tmp_path / "in.png"
     path.write_bytes(imagecodecs.png_encode(pixels))
@@ -547,7 +547,7 @@ def test_large_images_are_averaged(run, tmp_path):
 
 
 def test_a_kernel_keeps_its_name(run):
-    """Presets and families under theirs, with any bias; typed weights have none."""
+    """Presets and families keep their names with any bias; typed weights have none."""
     for options, name in (
         (("-k", "sobel-x", "--bias", "3"), "sobel-x"),
         (("-k", "gaussian:1.5"), "gaussian:1.5"),
@@ -571,8 +571,8 @@ def embedded(text: str) -> dict[str, Any]:
         (["-k", "box3", "--side", "2"], "--side"),
     ],
 )
-def test_what_the_page_does_not_show(run, tmp_path, arguments, words):
-    """One line, exit 2, no page."""
+def test_settings_that_the_page_cannot_show(run, tmp_path, arguments, words):
+    """They are errors of one line with exit code 2, and write no page."""
     out = tmp_path / "page.html"
     ran = run("explore", SAMPLES / "color.png", *arguments, "-o", out)
     assert (ran.code, ran.err.count("\n"), words in ran.err) == (2, 1, True), ran.err

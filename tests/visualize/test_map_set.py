@@ -31,7 +31,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def place_of(area: np.ndarray, page: np.ndarray) -> tuple[int, int]:
-    """Where an area stands on a page, found by its most unusual row and then compared as a whole."""
+    """Where an area is on a page, found by its most unusual row and then compared completely."""
     rows, columns = area.shape[:2]
     middle = area[rows // 2]
     windows = np.lib.stride_tricks.sliding_window_view(page, (columns, 3), axis=(1, 2))[:, :, 0]
@@ -56,7 +56,7 @@ def small(tmp_path, gray):
 @pytest.mark.parametrize("what", ["--sheet", "--figure"])
 @pytest.mark.parametrize("colormap", ["gray", "viridis", "diverging"])
 def test_maps_on_a_page_are_what_apply_writes(run, tmp_path, small, what, colormap):
-    """Pixel by pixel, where no pixel is averaged or enlarged; in the same colors."""
+    """Maps drawn at their size have the pixels and colors that apply writes."""
     options = ("-k", "sobel-x", "-k", "laws:stack", "--padding", "valid", "--map", "signed")
     options += ("--colormap", colormap)
     assert run("apply", small, *options, "-o", f"{tmp_path}/maps/").code == 0
@@ -82,7 +82,7 @@ def test_maps_on_a_page_are_what_apply_writes(run, tmp_path, small, what, colorm
         ("sobel --map stretch:0,200", "stretch:0,200"),
     ],
 )
-def test_drawn_maps_show_most_values_unless_a_mapping_is_asked_for(run, tmp_path, small, kernel, mapping):
+def test_drawn_maps_show_most_values_by_default(run, tmp_path, small, kernel, mapping):
     """Without --map, outliers do not set the range; the report says which percentiles did."""
     name, *asked = kernel.split()
     out, page = tmp_path / "map.png", tmp_path / "page.png"
@@ -92,8 +92,8 @@ def test_drawn_maps_show_most_values_unless_a_mapping_is_asked_for(run, tmp_path
     assert json.loads(written.text)["mapping"] == json.loads(drawn.text)["mapping"]
 
 
-def test_deep_images_that_fill_little_of_their_type_are_seen(run, tmp_path, gray):
-    """12 bits in 16: input and averages are drawn from the lowest to the highest value of the input."""
+def test_deep_images_with_a_narrow_range_are_visible(run, tmp_path, gray):
+    """12 bits in 16: input and averages are displayed in the range of the input."""
     deep = gray.astype(np.uint16) * 16
     path, page = tmp_path / "deep.png", tmp_path / "page.png"
     path.write_bytes(imagecodecs.png_encode(deep))
@@ -106,8 +106,8 @@ def test_deep_images_that_fill_little_of_their_type_are_seen(run, tmp_path, gray
     assert str(found.maps[0].report.mapping) == f"stretch:{low},{high}"
 
 
-def test_pixels_that_are_no_finite_numbers_are_drawn(run, tmp_path):
-    """White and black, also where pixels show their numbers; a warning of NumPy's is an error here."""
+def test_nonfinite_pixels_are_drawn(run, tmp_path):
+    """NaN and infinity are drawn without warnings, also as numbers."""
     pixels = np.random.default_rng(0).normal(size=(5, 6))
     pixels[2, 3], pixels[1, 5], pixels[4, 1] = np.inf, -np.inf, np.nan
     np.save(tmp_path / "floats.npy", pixels)
@@ -116,8 +116,8 @@ def test_pixels_that_are_no_finite_numbers_are_drawn(run, tmp_path):
     assert (shown[2, 3, 0], shown[1, 5, 0], shown[4, 1, 0]) == (255, 0, 0)
 
 
-def test_pixels_of_small_maps_are_enlarged_and_of_large_ones_joined():
-    """Every pixel `zoom` wide, or of `box` × `box` the mean or the farthest from zero, fewer at the ends."""
+def test_small_maps_are_enlarged_and_large_ones_reduced():
+    """Boxes are reduced to their mean or to the value farthest from zero, smaller boxes at the ends too."""
     assert Scale.of(8, 256) == Scale(zoom=32)
     assert Scale.of(512, 256) == Scale(box=2)
     pixels = np.random.default_rng(3).integers(0, 256, (7, 5, 3), dtype=np.uint8)
@@ -132,8 +132,8 @@ def test_pixels_of_small_maps_are_enlarged_and_of_large_ones_joined():
 
 @pytest.mark.parametrize("source", [SCENE, COLOR, CLEAR, SAMPLES / "depth16.png"])
 @pytest.mark.parametrize("what", ["--sheet", "--figure"])
-def test_pictures_of_every_kind_are_drawn(run, tmp_path, source, what):
-    """Gray, colors, transparency and 16 bits, with kernels, sets and layers of several channels."""
+def test_images_of_every_kind_are_drawn(run, tmp_path, source, what):
+    """Gray, color, alpha and 16 bits, with kernels, banks and layers of several channels."""
     out = tmp_path / "page.png"
     kernels = ["gaussian5", "sobel", "gabor:8,45", "box3@90"]
     kernels += ["random:3x3x3x2,seed=1"] if source in (COLOR, CLEAR) else []
@@ -148,7 +148,7 @@ def test_pictures_of_every_kind_are_drawn(run, tmp_path, source, what):
 
 
 @pytest.mark.parametrize("name", ["png", "tiff", "pnm", "npy", "webp", "bmp", "gif", "avif", "jpeg"])
-def test_pictures_of_every_format_are_drawn(run, tmp_path, name):
+def test_images_of_every_format_are_drawn(run, tmp_path, name):
     """A file is opened more than once, each time from its beginning."""
     source = tmp_path / f"in.{name}"
     assert run("apply", SCENE, "-k", "identity", "--format", name, "-o", source, "-q").code == 0
@@ -160,7 +160,7 @@ def test_pictures_of_every_format_are_drawn(run, tmp_path, name):
     [([], "frame 0 of 3", 0), (["--frames", 2], "frame 2 of 3", 2), (["--frames", -1], "frame -1 of 3", 2)],
 )
 def test_one_frame_of_an_animation_is_drawn_and_named(run, tmp_path, words, told, shown):
-    """The first, or the one that --frames names."""
+    """The first frame, or the one that --frames selects, which a note names."""
     pages = RNG.integers(0, 256, (3, 40, 50), np.uint8)
     tifffile.imwrite(tmp_path / "in.tif", pages, photometric="minisblack")
     options = ("-k", "identity", "--figure", "--tile", 50)
@@ -170,7 +170,7 @@ def test_one_frame_of_an_animation_is_drawn_and_named(run, tmp_path, words, told
 
 
 def test_one_range_for_all(run, small):
-    """The lowest and highest value of all maps; signed where any is below zero; a zero is mid-gray then."""
+    """A common range spans all maps, and is signed if any value is below 0."""
     signed, stretch = Mapping("signed"), Mapping("stretch")
     kinds = {"box3": stretch, "sobel-x": signed, "identity": stretch}
     each = [Settings(convcli.load_kernel(name), mapping=mapping) for name, mapping in kinds.items()]
@@ -192,8 +192,8 @@ def test_one_range_for_all(run, small):
 
 
 @pytest.mark.parametrize("what", ["--sheet", "--figure"])
-def test_svg_is_sound(run, tmp_path, small, what):
-    """It parses; its pictures are the maps as PNG, its texts the names; names cannot become elements."""
+def test_svg_is_valid(run, tmp_path, small, what):
+    """SVG parses, embeds the maps as PNG, and escapes names."""
     odd = tmp_path / "a<b>&\"'.png"
     odd.write_bytes(small.read_bytes())
     out = tmp_path / "page.svg"
@@ -210,8 +210,8 @@ def test_svg_is_sound(run, tmp_path, small, what):
     assert any(np.array_equal(np.squeeze(decoded(each)), due) for each in data)
 
 
-def test_a_scene_is_alike_in_both_forms(small):
-    """As many pictures and texts in the SVG as in the scene, and pixels of the stated size."""
+def test_pixels_and_svg_show_the_same_scene(small):
+    """The SVG has the images and texts of the scene, and the pixels have its size."""
     scene = figure(compute_maps(str(small), [Settings(convcli.load_kernel("sobel"))]), 62)
     root = ElementTree.fromstring(svg(scene))
     for kind, tag in ((PlacedImage, "image"), (Text, "text")):
@@ -221,7 +221,7 @@ def test_a_scene_is_alike_in_both_forms(small):
 
 
 def test_nothing_is_drawn_outside_the_page(small):
-    """Every text ends before the page does, whatever the kernel is called."""
+    """Every text ends within the page, whatever the name of the kernel."""
     from convcli.visualize.sheet import map_sheet
     from convcli.visualize.text import width
 
@@ -247,7 +247,7 @@ def words_of(scene):
 
 @pytest.mark.parametrize("top", [4, 200])
 def test_small_images_show_their_numbers(tmp_path, top):
-    """Every value of the input and of the map; faint ones in all shades, which the figure says."""
+    """Small images and maps show every value; a narrow range is stretched, which the figure says."""
     values = np.array([[1, 2, 0, 3], [4, 1, 2, 1], [0, 3, 1, 2], [2, 1, 4, 0]])
     values[1, 0] = top
     path = tmp_path / "grid.png"
@@ -276,7 +276,7 @@ def test_small_images_show_their_numbers(tmp_path, top):
     ],
 )
 def test_kernels_of_figures_have_numbers(kernel, present, absent):
-    """In their squares as short as they can be, else in words below."""
+    """Weights are written in their squares, or as a range below if they do not fit."""
     texts = words_of(figure(compute_maps(str(SCENE), [Settings(convcli.load_kernel(kernel))]), 256))
     assert set(present) <= set(texts)
     assert not set(absent) & set(texts)
@@ -284,8 +284,8 @@ def test_kernels_of_figures_have_numbers(kernel, present, absent):
 
 @pytest.mark.parametrize("shape", [(60, 1000), (900, 60), (100, 130), (1, 1), (7, 200)])
 @pytest.mark.parametrize("kernel", ["sobel-x", "sobel", "identity"])
-def test_arrows_point_from_pictures_to_kernels(tmp_path, shape, kernel):
-    """At the middle of the kernel, and at the pictures beside it, whatever their shapes; bars have room."""
+def test_arrows_point_from_images_to_kernels(tmp_path, shape, kernel):
+    """Arrows meet the kernel and the images beside it, and color bars have room, for all shapes."""
     path = tmp_path / "x.png"
     path.write_bytes(imagecodecs.png_encode(np.random.default_rng(1).integers(0, 256, shape, np.uint8)))
     scene = figure(compute_maps(str(path), [Settings(convcli.load_kernel(kernel))]), 200)
@@ -300,7 +300,7 @@ def test_arrows_point_from_pictures_to_kernels(tmp_path, shape, kernel):
 
 
 def test_several_kernels_write_several_files(run, tmp_path):
-    """The same as one command for each; one file for all is refused before any work."""
+    """They are those of one command for each; one file for all is refused before any work."""
     names = ("sobel-x", "box3", "kirsch")
     options = [word for name in names for word in ("-k", name)]
     assert run("apply", SCENE, *options, "-o", f"{tmp_path}/all/").code == 0
@@ -315,7 +315,7 @@ def test_several_kernels_write_several_files(run, tmp_path):
 
 @pytest.mark.parametrize("source", [SCENE, COLOR])
 def test_a_stack_of_pages(run, tmp_path, source):
-    """Every map of kernels and sets as a page of a TIFF, or as channels of an array; those of sets apart."""
+    """A stack has every map of kernels and banks as pages of a TIFF or channels of an array."""
     options = ("-k", "sobel", "-k", "box5", "--map", "raw", "--stack", "--threads", 2)
     ran = run("apply", source, *options, "-o", tmp_path / "x.tif")
     assert "tiff, 3 pages" in ran.text
@@ -335,7 +335,7 @@ def test_a_stack_of_pages(run, tmp_path, source):
             assert np.allclose(page[inset:-inset, inset:-inset, channel], due, rtol=1e-6)
 
 
-def test_a_stack_of_a_tall_picture_comes_to_its_end(run, tmp_path):
+def test_a_stack_of_a_tall_image_is_completed(run, tmp_path):
     """Pages wait for those before them, however many strips that are, without stopping the workers."""
     tall = np.random.default_rng(0).integers(0, 256, (20_000, 40), dtype=np.uint8)
     np.save(tmp_path / "tall.npy", tall)
@@ -346,8 +346,8 @@ def test_a_stack_of_a_tall_picture_comes_to_its_end(run, tmp_path):
     assert run("apply", tmp_path / "x.tif", "-k", "identity", "-o", tmp_path / "y.tif").code == 0
 
 
-def test_several_kernels_combine_as_a_set(run, tmp_path):
-    """-k a -k b --combine l2 is the set of both."""
+def test_several_kernels_combine_as_a_bank(run, tmp_path):
+    """-k a -k b --combine l2 is the bank of both."""
     for options, name in (
         (("-k", "sobel-x", "-k", "sobel-y", "--combine", "l2"), "a"),
         (("-k", "sobel"), "b"),
@@ -378,7 +378,7 @@ def test_several_kernels_combine_as_a_set(run, tmp_path):
     ],
 )
 def test_mistakes(run, tmp_path, monkeypatch, options, words):
-    """One line, and no file."""
+    """Mistakes are errors of one line, and write no file."""
     monkeypatch.chdir(tmp_path)
     ran = run("apply", SCENE, "-k", "sobel-x", *options)
     assert (ran.code, words in ran.err) == (2, True), ran.err
@@ -387,7 +387,7 @@ def test_mistakes(run, tmp_path, monkeypatch, options, words):
 
 
 def test_where_pages_go(run, tmp_path, monkeypatch, small):
-    """Beside the input, by a template, to standard output, in a format that is named; never over a file."""
+    """Sheets go next to the input, by a template, to stdout or in a named format; never over a file."""
     base = ("apply", small, "-k", "box3", "--tile", 31)
     assert run(*base, "--sheet").code == 0
     assert decoded(tmp_path / "small.sheet.png").shape[2] == 3

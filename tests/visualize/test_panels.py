@@ -31,8 +31,8 @@ from convcli.visualize.text import width, wrapped
 from tests.conftest import SAMPLES, decoded
 
 
-def test_a_sheet_holds_its_panels_as_they_are():
-    """Every panel's pixels stand unchanged in a cell of their own; names that are too long are cut."""
+def test_a_sheet_keeps_the_pixels_of_its_panels():
+    """The pixels of every panel are unchanged, and long names are cut."""
     shades = [np.full((40, 60), shade, np.uint8) for shade in (10, 60, 110, 160, 210)]
     drawn = panel_image([Panel("n" * 99, pixels) for pixels in shades], "Five", columns=2, footer="end")
     assert drawn.dtype == np.uint8
@@ -61,8 +61,8 @@ def words_of(panels):
 
 @pytest.mark.parametrize("shape", [(200, 13), (200, 44), (12, 200), (1, 1)])
 @pytest.mark.parametrize("planes", [0, 1, 4])
-def test_panels_of_any_shape_have_room_for_their_words(shape, planes):
-    """Names whole and of one size, no text over another or over a badge, narrow as pictures may be."""
+def test_panels_of_any_shape_have_room_for_their_text(shape, planes):
+    """Names are complete and of one size, and no text overlaps another or a badge, in narrow images too."""
     bar = ColorBar(Mapping("signed", Fraction(-3375), Fraction(3375)), 255, "gray")
     pixels, drawn = np.zeros(shape, np.uint8), badges([np.eye(3)] * planes) if planes else ()
     names = ["box3", "kirsch-ne", "sobel5-x"]
@@ -83,7 +83,7 @@ def test_panels_of_any_shape_have_room_for_their_words(shape, planes):
 
 @pytest.mark.parametrize("name", ["sobel", "sobel-x", "frei-chen", "kirsch"])
 def test_kernels_have_the_badges_of_all_their_planes(name):
-    """Up to four of what makes a map, and a count of those that are left out."""
+    """A map has up to four badges, and the count of planes without one."""
     kernel = convcli.load_kernel(name)
     drawn, omitted = kernel_badges(kernel, 0)
     planes = kernel.maps if kernel.combine else 1
@@ -91,7 +91,7 @@ def test_kernels_have_the_badges_of_all_their_planes(name):
 
 
 def test_colors_of_weights():
-    """Near white at 0, blue below, red above, alike for both signs' magnitudes."""
+    """Weights are near white at 0, blue below and red above, symmetrically."""
     low, zero, high = diverging(np.array([-2.0, 0, 2]), 2).astype(int)
     assert low[2] > low[0] + 100
     assert high[0] > high[2] + 100
@@ -100,7 +100,7 @@ def test_colors_of_weights():
 
 
 def test_badges_of_kernels_of_any_size():
-    """A pixel for each weight; of a large kernel the weights farthest from zero, in common colors."""
+    """Badges have a pixel per weight; of a large kernel, the weights farthest from zero."""
     small, large = np.eye(3), np.zeros((90, 70))
     large[45, 35], large[0, 0] = -2, 1
     first, second = badges([small, large])
@@ -111,7 +111,7 @@ def test_badges_of_kernels_of_any_size():
 
 
 def test_lines_of_a_footer_fit():
-    """Words that do not fit go on to the next line; none is lost."""
+    """Words that do not fit continue on the next line; none is lost."""
     lines = wrapped("one two three four five six seven", 12, 60)
     assert len(lines) > 2
     assert " ".join(lines) == "one two three four five six seven"
@@ -121,7 +121,7 @@ def test_lines_of_a_footer_fit():
 
 @pytest.mark.parametrize("name", ["box3", "sobel-x", "sobel", "kirsch", "frei-chen"])
 def test_previews_are_what_apply_writes(run, tmp_path, name):
-    """The same pixels, map by map."""
+    """Previews have the pixels that apply writes, map by map."""
     gray = np.random.default_rng(5).integers(0, 256, (23, 31, 1), dtype=np.uint8)
     (tmp_path / "x.png").write_bytes(imagecodecs.png_encode(gray[..., 0]))
     assert run("apply", tmp_path / "x.png", "-k", name, "-o", f"{tmp_path}/maps/").code == 0
@@ -132,8 +132,8 @@ def test_previews_are_what_apply_writes(run, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["scene.png", "color.png", "transparent.png", "depth16.png"])
-def test_pictures_of_every_kind(name):
-    """Gray, colors, transparency and 16 bits become 8 bits of gray or RGB at the panel's size."""
+def test_images_of_every_kind(name):
+    """Gray, color, alpha and 16 bits become 8-bit gray or RGB of the size of the panel."""
     small = thumbnail(str(SAMPLES / name), 64, 10**6)
     assert small.dtype == np.uint8
     assert max(small.shape[:2]) == 64
@@ -142,13 +142,13 @@ def test_pictures_of_every_kind(name):
 
 
 def drawn(tag: str | None = None) -> int:
-    """Presets that give one map."""
+    """Presets that make one map."""
     kernels = [entry.kernel for entry in library().entries(tag)]
     return sum(kernel.maps == 1 or kernel.combine is not None for kernel in kernels)
 
 
 def test_kernels_preview(run, tmp_path):
-    """A sheet of all presets, of a tag, or of kernels that are named; nothing is overwritten unasked."""
+    """A sheet shows all presets, those of a tag, or named kernels; no file is overwritten without --force."""
     out, scene = tmp_path / "sheet.png", SAMPLES / "scene.png"
     assert f": {drawn()} kernels" in run("kernels", "preview", scene, "-o", out).text
     assert decoded(out).shape[2] == 3

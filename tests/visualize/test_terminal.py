@@ -1,4 +1,4 @@
-"""Pictures in a terminal, decoded back to pixels."""
+"""Images in a terminal, decoded back to pixels."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def palette() -> np.ndarray:
 
 @pytest.mark.parametrize("shape", [(70, 66, 3), (71, 65, 3), (66, 64, 1), (1, 65, 3)])
 def test_half_blocks_are_the_pixels(shape):
-    """Two pixels a letter, none lost, also of odd heights and of gray."""
+    """A character shows two pixels; none is lost, also with odd heights and gray."""
     pixels = np.random.default_rng(7).integers(0, 256, shape, dtype=np.uint8)
     pixels[3:9, 4:9] = 50  # equal neighbors share their codes
     shown = terminal_text(pixels, Terminal("blocks", True, 80, 40))
@@ -51,8 +51,8 @@ def test_half_blocks_are_the_pixels(shape):
     assert all(line.endswith("\033[0m") for line in shown.splitlines())
 
 
-def test_pictures_fit_the_terminal():
-    """Larger ones are averaged in boxes, small ones enlarged; a line is left for the prompt."""
+def test_images_fit_the_terminal():
+    """Large images are averaged in boxes, small ones enlarged, with a line left for the prompt."""
     large = np.random.default_rng(7).integers(0, 256, (300, 500, 3), dtype=np.uint8)
     shown = pixels_of(terminal_text(large, Terminal("blocks", True, 80, 24)))
     assert np.array_equal(shown, Scale(box=7).reduced(large))
@@ -73,8 +73,8 @@ def test_256_colors_are_the_nearest():
     assert "38;5;" in terminal_text(colors.reshape(20, 25, 3), Terminal("blocks", False))
 
 
-def test_protocols_carry_the_picture():
-    """Kitty's pieces and iTerm2's file are a PNG of the same pixels."""
+def test_protocols_carry_the_image():
+    """The chunks of kitty and the file of iTerm2 are a PNG of the same pixels."""
     pixels = np.random.default_rng(7).integers(0, 256, (90, 80, 3), dtype=np.uint8)
     shown = terminal_text(pixels, Terminal("kitty", True, 80, 24))
     pieces = re.findall(r"\033_G([^;]*);([^\033]*)\033\\", shown)
@@ -93,7 +93,7 @@ def test_protocols_carry_the_picture():
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Standard output as a terminal of 80 columns that says nothing of itself."""
+    """Standard output is a terminal of 80 columns without further information."""
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
 
@@ -120,14 +120,14 @@ def terminal(monkeypatch):
         ({"KITTY_WINDOW_ID": "1", "TERM": "screen-256color"}, "blocks", False),
     ],
 )
-def test_what_the_environment_says(terminal, variables, way, full):
-    """The way that the terminal is known to understand; blocks inside a multiplexer."""
+def test_the_environment_selects_the_protocol(terminal, variables, way, full):
+    """The protocol is one that the terminal understands; blocks inside a multiplexer."""
     terminal(**variables)
     assert detect_terminal() == Terminal(way, full, 80, 24)
 
 
-def test_where_there_is_no_terminal(terminal):
-    """Nothing in a pipe and on a dumb terminal, unless a way is asked for."""
+def test_without_a_terminal(terminal):
+    """Pipes and dumb terminals show nothing unless a protocol is chosen."""
     terminal(is_one=False)
     assert detect_terminal() is None
     assert detect_terminal("blocks") == Terminal("blocks", True, 80, 24)
@@ -136,7 +136,7 @@ def test_where_there_is_no_terminal(terminal):
 
 
 def test_view(run, tmp_path, gray, monkeypatch):
-    """The picture's pixels as blocks; nothing without a terminal; mistakes are one line each."""
+    """`view` shows the pixels as blocks, nothing without a terminal, and errors of one line."""
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     path = tmp_path / "x.png"
