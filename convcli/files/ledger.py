@@ -57,7 +57,9 @@ class OutputLedger:
                 return
             entry = _entry(target)
             if entry in self.outputs:
-                raise OutputError(f"{shown}: is another output of this run; use {{stem}} or a folder")
+                raise OutputError(
+                    f"{shown}: is another output of this run; use another name, or {{dir}} and {{stem}} in -o"
+                )
             if os.path.lexists(target):
                 self._check_existing(target, shown, force, own)
         except (OSError, ValueError) as error:  # a name too long, or with a NUL
