@@ -1,8 +1,7 @@
-"""One thread for BLAS while our own threads call it.
+"""Limits BLAS to one thread while our own threads call it.
 
-A BLAS that starts threads under ours has more of them than there are processors, and adds in an order that
-depends on how many there are. The setting belongs to the whole process; it is restored when the last of our
-calls ends.
+With threads of its own, BLAS would use more threads than there are processors, and add in an order that
+depends on their number. The setting applies to the whole process; it is restored after the last of our calls.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ _NAMES: Final = [
     ("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),
     ("bli_thread_get_num_threads", "bli_thread_set_num_threads"),
 ]
-"""What libraries call their number of threads."""
+"""The functions by which libraries get and set their number of threads."""
 
 _FIRST: Final = 2**26
-"""Bytes that have to be free for the first call: OpenBLAS takes 32 MB on most processors."""
+"""Bytes that must be free for the first call: OpenBLAS takes 32 MB on most processors."""
 
 _EACH: Final = 2**28
-"""Bytes that have to be free for each of several threads: a buffer, a stack, malloc's arena and arrays."""
+"""Bytes that must be free for each of several threads: a buffer, a stack, malloc's arena and arrays."""
 
 Control = tuple[Callable[[], int], Callable[[int], object]]
 """Gets and sets the number of threads."""
@@ -42,7 +41,7 @@ Control = tuple[Callable[[], int], Callable[[int], object]]
 
 @lru_cache(1)
 def control() -> Control | None:
-    """The control of the BLAS that NumPy is linked to; None where there is none that is known."""
+    """The control of the BLAS that NumPy is linked to; None if it is not a known one."""
     try:
         # A symbol is looked for in what the extension is linked to as well, and there alone.
         library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
@@ -55,13 +54,13 @@ def control() -> Control | None:
 
 
 def callers(wanted: int) -> int:
-    """How many of ``wanted`` threads may call BLAS at once, as far as there is memory for each.
+    """How many of ``wanted`` threads may call BLAS at once, given the free memory.
 
-    OpenBLAS takes a buffer for each thread that calls it, and ends the whole process, or hangs, where it gets
+    OpenBLAS takes a buffer for each thread that calls it, and ends the whole process, or hangs, if it gets
     none. It keeps its buffers, so the first is taken here, before anything else can use the memory.
 
     Raises:
-        MemoryError: not even one may.
+        MemoryError: there is not enough for one.
     """
     count = next((count for count in range(wanted, 1, -1) if _is_free(count * _EACH)), 1)
     _warm()
@@ -70,16 +69,16 @@ def callers(wanted: int) -> int:
 
 @lru_cache(1)
 def _warm() -> None:
-    """Have BLAS take its first buffer."""
+    """Make BLAS allocate its first buffer."""
     if not _is_free(_FIRST):
-        raise MemoryError("not enough memory for products of matrices")
+        raise MemoryError("not enough memory for matrix products")
     matrix = np.ones((128, 128), np.float32)
     with ONE_THREAD:
         np.matmul(matrix, matrix)
 
 
 def _is_free(size: int) -> bool:
-    """Whether the system would give so many bytes; they are not touched."""
+    """Whether the system would allocate so many bytes; they are not touched."""
     try:
         mmap.mmap(-1, size).close()
     except (OSError, ValueError, MemoryError):
@@ -93,18 +92,18 @@ class _OneThread(WhileInside):
     before = 1
 
     def begin(self) -> None:
-        found = control()
-        self.before = found[0]() if found else 1
-        if found and self.before != 1:
-            found[1](1)
+        threads = control()
+        self.before = threads[0]() if threads else 1
+        if threads and self.before != 1:
+            threads[1](1)
 
     def end(self) -> None:
-        found = control()
-        if found and self.before != 1:
-            found[1](self.before)
+        threads = control()
+        if threads and self.before != 1:
+            threads[1](self.before)
 
 
 ONE_THREAD: Final = _OneThread()
-"""Limits BLAS while anybody is inside."""
+"""Limits BLAS to one thread while any thread is inside."""
 
 os.register_at_fork(after_in_child=ONE_THREAD.leave)

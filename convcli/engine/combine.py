@@ -1,4 +1,4 @@
-"""Several feature maps of one strip as one: a norm over them, their largest or smallest, or its index."""
+"""Combines the feature maps of a strip: to a norm, to the largest or smallest value, or to its index."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ NORMS: Final = ("l2", "l1", "linf")
 
 
 def outcome(arithmetic: Arithmetic, double: bool) -> Outcome:
-    """The type, bounds and meaning of the sums once the filter's maps are combined, in float64 if wanted."""
+    """The type, bounds and meaning of the sums after the filter's maps are combined.
+
+    Args:
+        double: whether norms are computed in float64.
+    """
     filter_, exact, dtype = arithmetic.filter, arithmetic.exact, arithmetic.dtype
     affines, how = filter_.affine, filter_.combine
     if how is None:
@@ -55,7 +59,7 @@ def _dtype(how: str, arithmetic: Arithmetic, most: list[float], double: bool) ->
 
 
 def combine(sums: Array, how: str, dtype: DType) -> Array:
-    """(maps, rows, columns, lanes) sums as one map of ``dtype``.
+    """The sums (maps, rows, columns, lanes) combined to one map of ``dtype``, (1, rows, columns, lanes).
 
     The squares of ``l2`` are exact up to 2⁵³ where the sums are, so that its root in float64 is rounded once
     and no value comes to lie on the wrong side of a tie. Of equal sums, ``argmax`` takes the first.

@@ -19,19 +19,19 @@ level. The most is also what keeps a worker's memory in one block of its arena."
 STRIPS_PER_THREAD: Final = 4
 
 WIDEST: Final = 32_768
-"""Columns × lanes of a strip; wider pictures are cut across as well."""
+"""Most columns × lanes of a strip; wider images are cut across as well."""
 
 NARROWEST: Final = 256
-"""Columns of a strip that is cut across because the kernel is tall."""
+"""Fewest columns of a strip that is cut across because the kernel is tall."""
 
 LEAST_INSIDE: Final = 32
-"""Columns beside those that reach past the edge, from which on the two are strips apart."""
+"""Border columns are separate strips if the output has this many times their number of columns."""
 
 HALOS: Final = 2
-"""Rows of a strip beside those that its windows reach past it, so that little is computed twice."""
+"""Fewest rows of a strip, relative to those that its windows reach beyond it: little is loaded twice."""
 
 WORTH_HALVING: Final = 0.7
-"""A strip is halved where its planes then have at most this share; the rest of them are the window's own."""
+"""A strip is halved if its planes then have at most this share of their size."""
 
 LARGEST_PLANES: Final = 2**26
 """Bytes of a strip's planes, above which they are folded and strips made smaller."""
@@ -65,10 +65,10 @@ def strip_bytes(plan: Plan) -> int:
 
 
 def strip_size(method: Method, work: Workload, workers: int) -> tuple[int, int]:
-    """(rows, columns) of a strip: full rows where they are not too wide, and no shorter than the halo.
+    """(rows, columns) of a strip: full rows unless they are too wide, and no shorter than the halo.
 
-    The strips are equal but for the last, as many as the workers can share evenly, and multiples of the
-    method's grain. The width does not depend on the workers.
+    All strips but the last have the same size, a multiple of the method's grain, and workers can share them
+    evenly. The width does not depend on the number of workers.
     """
     problem = work.problem
     rows, columns = problem.rows.output, problem.columns.output
@@ -88,7 +88,7 @@ def strip_size(method: Method, work: Workload, workers: int) -> tuple[int, int]:
 
 
 def fitted_size(method: Method, work: Workload, height: int, width: int) -> tuple[int, int]:
-    """(rows, columns) of strips that are made smaller for as long as that makes large planes smaller too."""
+    """(rows, columns) of strips that are halved for as long as that makes large planes smaller."""
     down, across = method.grain(work)
 
     def size(strip: tuple[int, int]) -> int:
@@ -109,7 +109,7 @@ def fitted_size(method: Method, work: Workload, height: int, width: int) -> tupl
 
 
 def border_columns(method: Method, work: Workload, height: int, width: int) -> Pair:
-    """Left and right columns whose windows reach past the edge, where the others can be read in place."""
+    """Numbers of left and right columns that read padding, if the others can be read in place."""
     axis = work.problem.columns
     reach = axis.before + axis.after
     if laid_out(work.problem, work.arithmetic, method, height, width) is not work.problem:

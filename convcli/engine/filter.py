@@ -1,6 +1,6 @@
-"""A kernel prepared for computing: turned if asked, laid out on five axes, integers where it is exact.
+"""A kernel prepared for computing: rotated if requested, with five axes, and as integers if it is exact.
 
-This is the one place where a kernel is turned by 180°; whatever stands below computes cross-correlation.
+This is the only place where a kernel is rotated by 180°; everything below computes cross-correlation.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from convcli.core.rounding import Affine
 from convcli.kernels.kernel import Kernel
 
 UNIT: Final = 1e-6
-"""How far a sum of weights may be from a whole number and still be meant as it."""
+"""Largest distance of a sum of weights from 1 that still counts as 1."""
 
 Factors = tuple[Array, Array]
 
 
 @frozen
 class Filter:
-    """What the engine multiplies with; equal to another where all numbers are, to the bit and in type.
+    """The weights that the engine multiplies with. Filters are equal if all numbers are, in type and bits.
 
     Attributes:
-        weights: (depth, rows, columns, in, out); int64 numerators where ``exact``, else float64.
+        weights: (depth, rows, columns, in, out); int64 numerators if ``exact``, else float64.
         denominator: of every numerator; 1 for floats.
-        bias: one value for each map.
-        combine: how the maps become one, or None (`Kernel`).
+        bias: one value per map.
+        combine: how the maps are combined to one, or None; see `Kernel`.
     """
 
     weights: Array
@@ -43,7 +43,13 @@ class Filter:
     def of(
         cls, kernel: Kernel, *, spatial: int = 2, flip: bool = False, bias: tuple[Number, ...] | None = None
     ) -> Filter:
-        """``kernel`` for a picture of ``spatial`` axes; weights of (k…) or (k…, in, out).
+        """The filter of a kernel.
+
+        Args:
+            kernel: its weights are (k…) or (k…, in, out).
+            spatial: number of axes of k….
+            flip: whether to rotate the kernel by 180°.
+            bias: one value per map; None takes the kernel's own.
 
         Raises:
             ArgumentError: the kernel has neither ``spatial`` nor ``spatial + 2`` axes.
@@ -64,7 +70,7 @@ class Filter:
         return cls(weights, denominator, bias or own, kernel.combine)
 
     def per_input(self, shares: tuple[Number, ...]) -> Filter:
-        """The same weights for each input channel, multiplied by the channel's share."""
+        """The filter that sums several channels: the same weights for each, times the channel's share."""
         exact = Rational.of(np.array(shares, object), exact_number(1)) if self.exact else None
         factors = exact.numerators if exact else np.array(shares, np.float64)
         weights = np.repeat(self.weights, len(shares), axis=3) * factors[:, None]
@@ -87,26 +93,28 @@ class Filter:
 
     @property
     def exact(self) -> bool:
+        """Whether the weights are integers over the denominator."""
         return self.weights.dtype.kind == "i"
 
     @property
     def kernel(self) -> tuple[int, int, int]:
-        """(depth, rows, columns) of the window."""
+        """Size of the window, (depth, rows, columns)."""
         depth, rows, columns = self.weights.shape[:3]
         return depth, rows, columns
 
     @property
     def inputs(self) -> int:
-        """Input channels of a group."""
+        """Number of input channels of a group."""
         return int(self.weights.shape[3])
 
     @property
     def maps(self) -> int:
+        """Number of output channels, before they are combined."""
         return int(self.weights.shape[4])
 
     @property
     def affine(self) -> tuple[Affine, ...]:
-        """From each map's sums to its values: the denominator and the bias."""
+        """For each map, from its sums to its values, by denominator and bias."""
         share = exact_number(1) / self.denominator
         return tuple(Affine.of(share, bias) for bias in self.bias)
 
@@ -137,7 +145,7 @@ class Filter:
 
     @cached_property
     def factors(self) -> dict[tuple[int, int, int], Factors | None]:
-        """Column and row vectors of each non-zero plane (depth, in, out), None where its rank is above 1."""
+        """Column and row vectors of each non-zero plane (depth, in, out); None if its rank is above 1."""
         whole = self.exact or bool(np.all(self.weights == np.rint(self.weights)))
         whole = whole and float(np.abs(self.weights).max()) < 2**53
         found = {}

@@ -1,6 +1,6 @@
-"""The ground that every method stands on: what it is given, what it answers, and the sum of views.
+"""The contract of a method, and the weighted sum of views that several methods share.
 
-Before a method runs, the engine has loaded a strip's input, border and all, into planes of the sums' type:
+Before a method runs, a strip's input, border included, has been loaded into planes of the sums' type:
 ``planes[depth tap, channel, phase, row, column × lanes]``. A phase holds every stride-th column, so that
 a tap is always a plain slice with contiguous columns, whatever the stride, the dilation and the lanes.
 """
@@ -26,14 +26,14 @@ Step = tuple[Callable[..., Any], tuple[Any, ...]]
 """One NumPy call with its arguments: views of the planes, of scratch and of the sums."""
 
 Binder = Callable[[Array, Array, "Arena"], list[Step]]
-"""Given planes (only read), sums (maps, rows, columns × lanes) and an arena for scratch, the calls that turn
-the one into the other. They can be run again and again, while the planes are loaded anew, and cost little
-more than the arithmetic."""
+"""From planes (read-only), sums (maps, rows, columns × lanes) and an arena for scratch to the calls that
+compute the sums. The calls can be repeated after the planes are loaded again, and cost little more than their
+arithmetic."""
 
 
 @frozen(eq=False)
 class Workload:
-    """One method's share of a problem: the same for every strip."""
+    """A problem in the number type that a method computes in; the same for every strip."""
 
     problem: Problem
     arithmetic: Arithmetic
@@ -55,12 +55,12 @@ class Workload:
 
     @cached_property
     def phases(self) -> tuple[int, ...]:
-        """The column phases that some tap reads."""
+        """The phases of the columns that some tap reads."""
         columns = self.problem.columns
         return tuple(sorted({k * columns.dilation % columns.stride for k in range(columns.kernel)}))
 
     def plane_shape(self, rows: int, columns: int) -> tuple[int, ...]:
-        """Shape of the planes for ``rows`` × ``columns`` outputs, lanes apart."""
+        """Shape of the planes for ``rows`` × ``columns`` outputs, with lanes as an axis of their own."""
         axis = self.problem.rows
         height = (rows - 1) * axis.stride + axis.extent
         width = columns + (self.problem.columns.extent - 1) // self.problem.columns.stride
@@ -82,11 +82,11 @@ class Workload:
 
 
 class Arena:
-    """One worker's scratch, handed out anew for each shape of strip.
+    """The scratch memory of one worker, reused for every shape of strip.
 
     The first touch of a page costs about as much as twenty passes over it, so memory is kept and shared by
-    the shapes, of which only one is at work at a time; blocks are large enough for the system's huge pages.
-    An arena's first block outlives its worker and serves the next one.
+    all shapes, of which only one is in use at a time; blocks are large enough for the system's huge pages.
+    The first block outlives its worker and serves the next one.
     """
 
     BLOCK: Final = 6 * 2**20
@@ -108,11 +108,11 @@ class Arena:
         self.blocks = []
 
     def restart(self) -> None:
-        """Hand out everything again, from the start."""
+        """Make all memory available again."""
         self.block, self.used = 0, 0
 
     def empty(self, shape: tuple[int, ...], dtype: DType) -> Array:
-        """An array whose content is whatever was there, aligned to a cache line."""
+        """An uninitialized array, aligned to a cache line."""
         needed = -(-prod(shape) * dtype.itemsize // 64) * 64
         while self.block < len(self.blocks) and self.used + needed > self.blocks[self.block].size:
             self.block, self.used = self.block + 1, 0
@@ -124,53 +124,54 @@ class Arena:
 
 
 class Method(ABC):
-    """One way of computing; a file of this folder each, registered in `convcli.engine.planner`."""
+    """One way of computing a convolution; a module of this package each, by its name in `registry.NAMES`."""
 
     name: str
     mixes: bool = False
-    """Whether values outside a window take part in its sum with weight 0: then 0 · inf must be mended."""
+    """Whether values outside a window enter its sum with weight 0, so that NaN and infinity would spread."""
     edges: bool = True
-    """Whether strips of a few columns cost no more than their share, so that border columns may be apart."""
+    """Whether narrow strips cost no more than their share, so that border columns may be separate strips."""
 
     folds: bool = True
-    """Whether planes may leave out what lies between taps that are far apart."""
+    """Whether planes may leave out positions between taps that are far apart."""
     products: bool = False
-    """Whether it calls BLAS, which would start threads of its own under ours."""
+    """Whether it calls BLAS, whose own threads must then be limited."""
 
     @abstractmethod
     def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
-        """The work in this method's number type, or why it refuses.
+        """The workload in this method's number type, or why the method cannot be used.
 
-        ``narrow`` is the arithmetic of plain sums; a method may take another that is as exact.
+        Args:
+            narrow: the arithmetic of plain sums; a method may use another that is as exact.
         """
 
     @abstractmethod
     def cost(self, work: Workload) -> float:
-        """Nanoseconds a value of one map, on one thread, once the planes are loaded."""
+        """Estimated nanoseconds per value of one map, on one thread, without loading the planes."""
 
     @abstractmethod
     def binder(self, work: Workload) -> Binder:
-        """What all strips share is made here, once a worker; views are bound later, strip by strip."""
+        """The method's binder; what all strips share is computed here, once per worker."""
 
     def grain(self, work: Workload) -> tuple[int, int]:
-        """Rows and columns that a strip is to be a multiple of, so that every cut rounds alike."""
+        """Rows and columns that strips must be multiples of, so that sums do not depend on the cut."""
         return 1, 1
 
     def buffers(self, work: Workload) -> float:
-        """Values of the sums' type that a strip keeps, scratch and all, for each of its rows × columns."""
+        """Values that a strip keeps per output, scratch included."""
         depth, channels, phases, *_ = work.plane_shape(1, 1)
         return depth * channels * phases + work.filter.maps + self.scratch(work)
 
     def scratch(self, work: Workload) -> float:
-        """The scratch among `buffers`."""
+        """Values of scratch that a strip keeps per output, part of `buffers`."""
         return 1
 
 
 def parts(size: int, part: int) -> list[tuple[int, int, int]]:
-    """(start, size, count) of the parts of an axis: the whole ones, and the rest as one of its own."""
+    """(start, size, count) of the parts of an axis: the full ones, then the rest."""
     whole = size // part
-    found = [(0, part, whole)] if whole else []
-    return found + ([(whole * part, size % part, 1)] if size % part else [])
+    full = [(0, part, whole)] if whole else []
+    return full + ([(whole * part, size % part, 1)] if size % part else [])
 
 
 Members = tuple[tuple[int, bool], ...]
@@ -179,17 +180,17 @@ Members = tuple[tuple[int, bool], ...]
 
 @frozen
 class Group:
-    """Terms that share a weight up to its sign."""
+    """Terms whose weights are equal up to the sign."""
 
     factors: tuple[Any, Any] | None  # the magnitude and its negative, or None for 1
     members: Members
 
 
 class WeightedSum:
-    """``out = Σ weight · view``: terms of equal weight are added first and multiplied once.
+    """``out = Σ weight · view``, where terms of equal weight are added first and multiplied once.
 
     Groups with a weight other than 1 come first, so that the first of them needs no scratch; within a group
-    the terms keep their order. The order depends on the weights alone, so every strip rounds alike.
+    the terms keep their order. The order depends on the weights alone, and so does the rounding.
     """
 
     def __init__(self, weights: Iterable[Any], dtype: DType) -> None:
@@ -206,11 +207,11 @@ class WeightedSum:
 
     @property
     def spare(self) -> bool:
-        """Whether the steps need scratch: for groups behind the first that are multiplied."""
+        """Whether the steps need scratch: for groups after the first that are multiplied."""
         return any(group.factors is not None for group in self.groups[1:])
 
     def cost(self, dtype: DType) -> float:
-        """Nanoseconds a value."""
+        """Estimated nanoseconds per value."""
         return summing(len(self.terms), sum(group.factors is not None for group in self.groups), dtype)
 
     def steps(self, views: Sequence[Array], out: Array, scratch: Array | None) -> list[Step]:
@@ -233,7 +234,7 @@ class WeightedSum:
 
 
 def summing(terms: int, multiplications: int, dtype: DType) -> float:
-    """Nanoseconds a value of a weighted sum: the first addition writes elsewhere, the others in place."""
+    """Estimated nanoseconds per value of a weighted sum; all additions but the first are in place."""
     additions = min(max(terms - 1, 0), 1) + rates.IN_PLACE * max(terms - 2, 0)
     return (additions + rates.IN_PLACE * multiplications + rates.IN_PLACE * (terms == 1)) * rates.add(dtype)
 

@@ -1,9 +1,9 @@
 """Boxes of any size: sums along the rows by doubling, then running sums down the columns.
 
-Sums of 2, 4, 8, … neighbors are put together by the size's binary digits: 2·log₂ k additions instead of
-k − 1. Integers of a row's sums take the narrowest type that holds them. Down the columns each row of sums is
-the one above it plus the row that enters the window minus the row that leaves it: two passes for any size.
-Floats double along both axes instead, so that every sum is made of the same terms in the same order.
+Sums of 2, 4, 8, … neighbors are combined by the binary digits of the size: 2·log₂ k additions instead of k −
+1. Integer sums along rows have the narrowest type that holds them. Down the columns, each row of sums is the
+one above it plus the row that enters the window minus the row that leaves it: two passes for any size. Floats
+double along both axes instead, so that every sum has the same terms in the same order.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ class Box(Method):
 
 
 def _doubling(size: int, each: int) -> float:
-    """Doublings for ``size`` neighbors, in additions."""
+    """The cost of the doublings for ``size`` neighbors, in additions."""
     return DOUBLING * each * (size.bit_length() - 1)
 
 
 def _runs(work: Workload) -> bool:
-    """Whether sums run down the columns, which only integers do without rounding."""
+    """Whether sums run down the columns, which is exact for integers only."""
     rows = work.problem.rows
     return work.dtype.kind in "iu" and rows.stride == 1 and rows.kernel >= RUNNING
 
@@ -106,7 +106,7 @@ def _steps(work: Workload, planes: Array, sums: Array, arena: Arena) -> list[Ste
 
 
 def _running(source: Array, size: int, apart: int, out: Array, arena: Arena) -> list[Step]:
-    """The sums of ``size`` rows, ``apart``: the first ones whole, each other from the one ``apart`` above."""
+    """The sums of ``size`` rows, ``apart``: the first in full, the others from the one ``apart`` above."""
     count = len(out)
     steps: list[Step] = [
         (np.add.reduce, (source[row : row + (size - 1) * apart + 1 : apart], 0, out.dtype, out[row]))

@@ -1,9 +1,9 @@
-"""Overlap-save FFT: tiles of the picture times the kernel's spectrum, at almost one cost for any kernel.
+"""Overlap-save FFT: tiles of the input times the kernel's spectrum, at almost the same cost for any kernel.
 
 The correlation of x and w in floats of unit roundoff ε errs by at most ‖x‖₂‖w‖₂·(12.71·n + 2.24)·ε on a tile
 of 2ⁿ values (Brent, Percival and Zimmermann, "Error bounds on complex floating-point multiplication", 2007,
 to first order). Their passes have radix 2; one of radix 3 or 5 adds up to five terms and multiplies once
-more, and loses less than twice as much a bit, which is what is taken for all. Where the bound is below 1/4,
+more, and loses less than twice as much per bit, which is assumed for all. Where the bound is below 1/4,
 rounding recovers the exact integers.
 """
 
@@ -23,11 +23,11 @@ from convcli.engine.plan import Arithmetic, Problem
 from convcli.geometry.axes import Axis
 
 LARGEST_TILE: Final = (288, 576)
-"""Most rows and columns of a tile for kernels up to a quarter of them: what stays in the cache."""
+"""Most rows and columns of a tile for kernels up to a quarter of them, so that it stays in the cache."""
 
 MOST_PLANES: Final = 16
 LARGEST: Final = 2048
-"""Rows or columns of a tile; larger kernels are refused."""
+"""Most rows or columns of a tile; kernels may cover half of it."""
 
 QUICK: Final = sorted(
     (1 << twos) * odd
@@ -35,11 +35,11 @@ QUICK: Final = sorted(
     for odd in (1, 3, 5, 9, 15, 45)
     if 8 <= (1 << twos) * odd <= 2 * LARGEST
 )
-"""Sizes without large prime factors, even as real transforms want them."""
+"""Even sizes without large prime factors, as real transforms want them."""
 
 
 class Fft(Method):
-    """Large dense kernels without stride."""
+    """Large dense kernels, without stride."""
 
     name = "fft"
     mixes = True
@@ -78,7 +78,7 @@ class Fft(Method):
 
 
 def tile(problem: Problem) -> tuple[int, int]:
-    """Rows and columns of a tile: of the sizes that transform quickly, those that compute least in all."""
+    """Rows and columns of a tile: of the sizes that transform quickly, those with the least total work."""
     rows, columns = (
         _side(axis, most) for axis, most in zip((problem.rows, problem.columns), LARGEST_TILE, strict=True)
     )
@@ -86,20 +86,20 @@ def tile(problem: Problem) -> tuple[int, int]:
 
 
 def loss(values: int) -> float:
-    """Units of roundoff that a tile of so many values may lose, beside ‖x‖₂‖w‖₂."""
+    """Largest error of a tile of so many values, in units of roundoff times ‖x‖₂‖w‖₂."""
     return 2 * 12.71 * log2(values) + 2.24
 
 
 @lru_cache(maxsize=64)
 def _side(axis: Axis, most: int) -> int:
-    """One side of a tile; among equals the largest, of which there are fewest."""
+    """One side of a tile; of equal ones the largest, which needs the fewest tiles."""
     fitting = [size for size in QUICK if 2 * axis.extent <= size <= max(most, 4 * axis.extent)]
     waste = {size: -(-axis.output // (size - axis.extent + 1)) * size for size in reversed(fitting)}
     return min(waste, key=lambda size: waste[size])
 
 
 def _exact(problem: Problem, narrow: Arithmetic) -> Workload | str:
-    """The work in float64 where rounding provably recovers the integers."""
+    """The workload in float64 if rounding provably recovers the integers, or why it does not."""
     rows, columns = tile(problem)
     most = max(map(abs, problem.span))
     weights = narrow.filter.weights.astype(np.float64).reshape(-1, narrow.filter.maps)
@@ -113,9 +113,9 @@ def _exact(problem: Problem, narrow: Arithmetic) -> Workload | str:
 
 
 class _Tiles:
-    """The spectra of the weights, and the scratch of a tile.
+    """The spectra of the weights, and scratch for one tile.
 
-    The picture's transforms have the norm "ortho", with which NumPy transforms float32 as float32; the
+    The transforms of the input have the norm "ortho", with which NumPy transforms float32 as float32; the
     factor 1 of the others is taken for an integer, which has it convert to float64 and back.
     """
 
@@ -136,7 +136,7 @@ class _Tiles:
             self.weights[place] = np.conj(np.fft.rfft2(stuffed))
 
     def steps(self, planes: Array, sums: Array, arena: Arena) -> list[Step]:
-        """One call for each tile and lane."""
+        """One call per tile and lane."""
         rows, columns = self.work.problem.rows, self.work.problem.columns
         down, across = self.shape[0] - rows.extent + 1, self.shape[1] - columns.extent + 1
         lanes = self.work.problem.lanes
@@ -148,7 +148,7 @@ class _Tiles:
         ]
 
     def _compute(self, planes: Array, sums: Array) -> None:
-        """The sums of one tile, all maps: (maps, rows, columns) from (depth, channels, rows, columns)."""
+        """The sums of one tile: (maps, rows, columns) from (depth, channels, rows, columns)."""
         work = self.work
         rows = min(sums.shape[1], self.shape[0] - work.problem.rows.extent + 1)
         columns = min(sums.shape[2], self.shape[1] - work.problem.columns.extent + 1)
@@ -172,7 +172,7 @@ class _Tiles:
             sums[index, :rows, :columns] = part[:, :columns]
 
     def _transform(self, plane: Array, out: Array) -> None:
-        """The spectrum of a tile of ``plane``, zeros where it ends."""
+        """The spectrum of a tile of ``plane``, padded with zeros at its end."""
         tile = plane[: self.shape[0], : self.shape[1]]
         if tile.shape != self.shape:
             self.values[...] = 0

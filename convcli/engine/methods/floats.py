@@ -1,4 +1,4 @@
-"""Float arithmetic for methods that only floats can do: as it is, or holding exact integers.
+"""Float arithmetic for methods that need floats: rounded, or holding exact integers.
 
 A float of p bits adds and multiplies integers without rounding while every partial sum stays within 2^p,
 whatever the order; the sum of the magnitudes of all products bounds them all.
@@ -21,7 +21,7 @@ _EXACT: Final[tuple[tuple[DType, int], ...]] = (
 
 
 def in_floats(problem: Problem, narrow: Arithmetic) -> Arithmetic | str:
-    """``narrow`` in the narrowest float type that is as exact, or why there is none."""
+    """``narrow`` in the narrowest float type that is as exact, or why none is."""
     if not narrow.exact:
         return narrow
     largest = magnitude(problem, narrow)
@@ -33,7 +33,7 @@ def in_floats(problem: Problem, narrow: Arithmetic) -> Arithmetic | str:
 
 
 def magnitude(problem: Problem, narrow: Arithmetic) -> int:
-    """The largest sum of magnitudes of a window's products."""
+    """An upper bound for the sum of the magnitudes of a window's products."""
     most = max(map(abs, problem.span))
     weights = np.abs(narrow.filter.weights.astype(np.float64)).reshape(-1, narrow.filter.maps).sum(axis=0)
     return int(weights.max()) * most

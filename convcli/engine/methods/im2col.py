@@ -1,8 +1,8 @@
-"""im2col: every tap gathered as a row of a matrix, then one product with the weights of all maps.
+"""im2col: every tap is gathered as a row of a matrix, which the weights of all maps then multiply.
 
-What a layer of many channels does: (maps × taps) @ (taps × values). A product covers a tile of rows and
-columns whose place follows from the problem alone. BLAS adds in an order that depends on the size of a
-product and on a value's place in it, so the bytes are the same however the image is cut.
+The product is (maps × taps) @ (taps × values). It covers a tile of rows and columns whose place follows from
+the problem alone: the order in which BLAS adds depends on the size of a product and on a value's place in it,
+so the bytes are the same however the image is cut.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Separable passes: a rank-1 kernel as a column of sums down the rows, then a row of sums across."""
+"""Separable passes: a rank-1 kernel as sums down the columns, then along the rows."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from convcli.engine.methods.base import Arena, Binder, Method, Step, WeightedSum
 from convcli.engine.plan import Arithmetic, Problem
 
 MOST_PLANES: Final = 64
-"""Planes (depth × in × out) above which factors are not looked for: layers are rarely separable."""
+"""Largest number of planes (depth × in × out) whose factors are computed: layers are rarely separable."""
 
 Pass = tuple[int, int, WeightedSum, WeightedSum]  # depth, channel, down, across
 
 
 class Separable(Method):
-    """Kernels whose every plane has rank 1, from exact factors where the weights are exact."""
+    """Kernels whose planes all have rank 1, with exact factors if the weights are exact."""
 
     name = "separable"
 
@@ -81,7 +81,7 @@ def _steps(
 
 
 def _passes(work: Workload) -> Iterator[tuple[int, list[Pass]]]:
-    """For each map, the two sums of every non-zero plane."""
+    """For each map, the two weighted sums of every non-zero plane."""
     for index in range(work.filter.maps):
         passes = []
         for (depth, channel, owner), factors in work.filter.factors.items():

@@ -1,4 +1,4 @@
-"""Shift and add: the sum over the non-zero taps of the shifted picture times the tap's weight.
+"""Shift and add: the sum over the non-zero taps of the shifted input times the tap's weight.
 
 Taps of equal weight often lie in pairs that are each other's translation: the four arms of a cross are
 (up, right) and (left, down). Such a pair's sum is computed once and read at each of its places, and the
@@ -21,11 +21,11 @@ from convcli.engine.methods.base import Arena, Binder, Method, Step, WeightedSum
 from convcli.engine.plan import Arithmetic, Problem
 
 CANDIDATES: Final = {64: 12, 1024: 2}
-"""Of up to so many taps of a map, how many translations are tried to find pairs: those from the first tap to
-its nearest. More taps are not paired."""
+"""Number of translations that are tried to find pairs, by the largest number of taps of a map: those from the
+first tap to its nearest. More taps are not paired."""
 
 MOST_PAIRED: Final = 2**13
-"""Taps of all maps together, above which none are paired: only to find pairs would take long."""
+"""Taps of all maps together, above which none are paired: finding pairs would take too long."""
 
 Place = tuple[int, int]
 """Row and column of a tap."""
@@ -33,7 +33,7 @@ Place = tuple[int, int]
 
 @frozen
 class Term:
-    """A tap of the planes (depth, channel), or of the shared sums of that index."""
+    """A tap of a plane (depth, channel), or of the shared sums of an index."""
 
     place: Place
     depth: int = 0
@@ -43,7 +43,7 @@ class Term:
 
 @frozen
 class Shared:
-    """Sums of pairs: ``source[p] ± source[p + apart]``, for the places of ``box``."""
+    """Sums of pairs: ``source[p] ± source[p + apart]``, for the places within ``box``."""
 
     source: int | None  # the shared sums that are paired, or None for the plane itself
     apart: Place
@@ -53,7 +53,7 @@ class Shared:
 
 @dataclass(slots=True)
 class Sum:
-    """One map: what is shared, and the terms with their weights."""
+    """The sum of one map: its shared sums of pairs, and its terms with their weights."""
 
     shared: list[Shared] = field(default_factory=list)
     terms: list[Term] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Sum:
 
 
 class Shift(Method):
-    """Every kernel, every type: the method that never refuses."""
+    """Every kernel and every type."""
 
     name = "shift"
 
@@ -73,27 +73,27 @@ class Shift(Method):
         if sums is None:
             maps = np.moveaxis(work.filter.weights, -1, 0)
             return sum(_counted(weights, work.dtype) for weights in maps) / len(maps)
-        shared = sum(len(found.shared) for found in sums) * rates.add(work.dtype)
+        shared = sum(len(result.shared) for result in sums) * rates.add(work.dtype)
         return (
-            shared + sum(WeightedSum(found.weights, work.dtype).cost(work.dtype) for found in sums)
+            shared + sum(WeightedSum(result.weights, work.dtype).cost(work.dtype) for result in sums)
         ) / len(sums)
 
     def scratch(self, work: Workload) -> float:
-        return max(len(found.shared) for found in _pairs_of(work) or [Sum()]) + 1
+        return max(len(result.shared) for result in _pairs_of(work) or [Sum()]) + 1
 
     def binder(self, work: Workload) -> Binder:
         return partial(
-            _steps, work, [(found, WeightedSum(found.weights, work.dtype)) for found in _sums(work)]
+            _steps, work, [(result, WeightedSum(result.weights, work.dtype)) for result in _sums(work)]
         )
 
 
 def _steps(
-    work: Workload, found: list[tuple[Sum, WeightedSum]], planes: Array, sums: Array, arena: Arena
+    work: Workload, result: list[tuple[Sum, WeightedSum]], planes: Array, sums: Array, arena: Arena
 ) -> list[Step]:
     rows, columns = sums.shape[1:]
     scratch = arena.empty(sums.shape[1:], work.dtype)
     steps: list[Step] = []
-    for index, (described, weighted) in enumerate(found):
+    for index, (described, weighted) in enumerate(result):
         kept: list[Array] = []
         for shared in described.shared:
             target, step = _share(work, shared, planes, kept, (rows, columns), arena)
@@ -107,7 +107,7 @@ def _steps(
 def _share(
     work: Workload, shared: Shared, planes: Array, kept: list[Array], size: Place, arena: Arena
 ) -> tuple[Array, Step]:
-    """Sums of pairs in an array laid out as the plane, and the call that fills what is read of it."""
+    """An array for sums of pairs, laid out as the plane, and the call that computes what is read of it."""
     source = planes[0, 0, 0] if shared.source is None else kept[shared.source]
     target = arena.empty(source.shape, work.dtype)
     first = _region(work, shared.box, size, (0, 0))
@@ -116,7 +116,7 @@ def _share(
 
 
 def _region(work: Workload, box: tuple[Place, Place], size: Place, apart: Place) -> tuple[slice, slice]:
-    """The part of a plane that windows read whose tap lies in ``box``, moved by ``apart``."""
+    """The part of a plane that taps within ``box``, moved by ``apart``, read for ``size`` sums."""
     (top, left), (bottom, right) = box
     down, across = work.problem.rows.dilation, work.problem.columns.dilation * work.problem.lanes
     return (
@@ -126,7 +126,7 @@ def _region(work: Workload, box: tuple[Place, Place], size: Place, apart: Place)
 
 
 def _view(work: Workload, index: int, term: Term, planes: Array, kept: list[Array], size: Place) -> Array:
-    """What a term of map ``index`` reads for ``size`` sums (lanes included)."""
+    """What a term of map ``index`` reads for ``size`` sums, lanes included."""
     row, column = term.place
     if term.shared is not None:
         return kept[term.shared][_region(work, (term.place, term.place), size, (0, 0))]
@@ -136,13 +136,13 @@ def _view(work: Workload, index: int, term: Term, planes: Array, kept: list[Arra
 
 
 def _sums(work: Workload) -> list[Sum]:
-    """For each map, its terms, with pairs where there are any to be found."""
+    """The terms of each map, paired if possible."""
     weights = work.filter.weights
     return _pairs_of(work) or [_plain(weights[..., index]) for index in range(work.filter.maps)]
 
 
 def _pairs_of(work: Workload) -> list[Sum] | None:
-    """For each map, its terms in pairs, where one plane is read whole and taps are not too many."""
+    """The paired terms of each map; None if several planes or phases are read, or taps are too many."""
     depth, *_ = work.filter.kernel
     single = depth * work.filter.inputs == 1 and work.problem.channels == 1
     whole = single and work.problem.rows.stride == work.problem.columns.stride == 1
@@ -150,7 +150,7 @@ def _pairs_of(work: Workload) -> list[Sum] | None:
 
 
 def _counted(weights: Array, dtype: DType) -> float:
-    """Nanoseconds a value of a map whose terms are not paired."""
+    """Estimated nanoseconds per value of a map whose terms are not paired."""
     taps = weights[weights != 0]
     magnitudes = np.unique(np.abs(taps))
     return summing(taps.size, int(np.count_nonzero(magnitudes != 1)), dtype)
@@ -158,16 +158,16 @@ def _counted(weights: Array, dtype: DType) -> float:
 
 def _plain(weights: Array) -> Sum:
     """The non-zero taps of one map, row by row."""
-    found = Sum()
+    result = Sum()
     for depth, row, column, channel in np.argwhere(weights).tolist():
-        found.terms.append(Term((row, column), depth, channel))
-        found.weights.append(weights[depth, row, column, channel].item())
-    return found
+        result.terms.append(Term((row, column), depth, channel))
+        result.weights.append(weights[depth, row, column, channel].item())
+    return result
 
 
 @lru_cache(maxsize=8)
 def _paired(filter_: Filter) -> list[Sum] | None:
-    """The terms of each map, those of equal magnitude paired as far as that saves additions."""
+    """The terms of each map; those of equal magnitude are paired as far as that saves additions."""
     planes = [filter_.weights[0, :, :, 0, index] for index in range(filter_.maps)]
     if max(map(np.count_nonzero, planes)) > max(CANDIDATES):
         return None
@@ -179,14 +179,14 @@ def _paired_plane(weights: Array) -> Sum:
     for row, column in np.argwhere(weights).tolist():
         weight = weights[row, column].item()
         groups.setdefault(abs(weight), {})[row, column] = weight < 0
-    found = Sum()
+    result = Sum()
     for magnitude, signs in groups.items():
-        _pair(found, magnitude, signs)
-    return found
+        _pair(result, magnitude, signs)
+    return result
 
 
-def _pair(found: Sum, magnitude: float, signs: dict[Place, bool]) -> None:
-    """Add the terms of a group to ``found``; pairs of pairs follow pairs."""
+def _pair(result: Sum, magnitude: float, signs: dict[Place, bool]) -> None:
+    """Add the terms of a group to ``result``; pairs may be paired again."""
     source: int | None = None
     while signs:
         apart, minus, firsts = _best(signs) if len(signs) > 3 else ((0, 0), False, [])
@@ -195,11 +195,11 @@ def _pair(found: Sum, magnitude: float, signs: dict[Place, bool]) -> None:
         taken = {*firsts, *(_moved(place, apart) for place in firsts)}
         for place, sign in signs.items():
             if place not in taken:
-                found.terms.append(Term(place, shared=source))
-                found.weights.append(-magnitude if sign else magnitude)
+                result.terms.append(Term(place, shared=source))
+                result.weights.append(-magnitude if sign else magnitude)
         if firsts:
-            found.shared.append(Shared(source, apart, minus, _box(firsts)))
-            source = len(found.shared) - 1
+            result.shared.append(Shared(source, apart, minus, _box(firsts)))
+            source = len(result.shared) - 1
         signs = {place: signs[place] for place in firsts}
 
 

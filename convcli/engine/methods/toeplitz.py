@@ -1,8 +1,9 @@
-"""Blocked Toeplitz: a few output rows at once as a product of a banded matrix with the rows they read.
+"""Blocked Toeplitz: a few output rows at once, as the product of a banded matrix with the rows that they
+read.
 
-For each column tap j, ``out += T_j @ plane[:, j:]`` with ``T_j[b, b·stride + i·dilation] = w[i, j]``.
-Blocks of four rows keep the band dense, and tiles of columns keep each product in the cache. BLAS adds in an
-order that depends on a value's place in a product, so the place of every block follows from the problem.
+For each column tap j, ``out += T_j @ plane[:, j:]`` with ``T_j[b, b·stride + i·dilation] = w[i, j]``. Blocks
+of four rows keep the band dense, and tiles of columns keep each product in the cache. The order in which BLAS
+adds depends on a value's place in a product, so the place of every block follows from the problem.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ TILE: Final = 640
 """Columns × lanes of a product."""
 
 MOST_PLANES: Final = 64
-"""Planes (depth × in × out) above which im2col does the same with fewer passes."""
+"""Largest number of planes (depth × in × out); above it, im2col needs fewer passes."""
 
 
 class Toeplitz(Method):
