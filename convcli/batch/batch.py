@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from convcli.batch.fingerprint import IGNORED, fingerprint
-from convcli.batch.inputs import InputFile, path_resolver
-from convcli.core.errors import ArgumentError, one_line
+from convcli.batch.inputs import InputFile
 from convcli.core.frozen import contents, frozen, replace
 from convcli.core.system import default_memory_limit, processors
 from convcli.formats.header import Coding
@@ -68,6 +66,11 @@ class Batch:
     resume: bool = False
     reads: Sequence[str] = ()
 
+    @property
+    def force(self) -> bool:
+        """Whether existing outputs may be replaced."""
+        return self.variants[0].force
+
     @cached_property
     def fingerprints(self) -> list[str]:
         """The fingerprint of each variant."""
@@ -119,63 +122,6 @@ class Batch:
                 source.path, settings.kernel.name, files_per_frame(settings)
             )
         ]
-
-    def check(self, manifest: str | None = None) -> None:
-        """Refuse outputs that exist or that the run reads, before anything is written.
-
-        With ``force``, the only result of an image may replace it. Outputs are predicted from names: an
-        image whose own format cannot hold its result gets another suffix, and is checked when its turn comes.
-
-        Args:
-            manifest: the manifest's name; it must be neither read by the run nor one of its outputs.
-
-        Raises:
-            ArgumentError: for the first such output.
-        """
-        resolve = path_resolver(follow=True)
-        inputs = {resolve(source.path) for source in self.sources}
-        reads = {resolve(name) for name in self.reads}
-        outputs: set[str] = set()
-        existing: list[str] = []
-        for source, paths in zip(self.sources, self.expected_outputs, strict=True):
-            for path in paths:
-                resolved = resolve(path)
-                if resolved in reads:
-                    raise ArgumentError(
-                        f"{one_line(path)}: is read by this run (a kernel or list) and cannot be an output"
-                    )
-                if resolved in inputs:
-                    self._check_replacing(source, path, resolved == resolve(source.path), len(paths))
-                if resolved not in outputs and os.path.lexists(path):
-                    existing.append(path)
-                outputs.add(resolved)
-        if manifest is not None and resolve(manifest) in inputs | outputs | reads:
-            raise ArgumentError(
-                f"{one_line(manifest)}: is read by this run or one of its outputs, and cannot be its manifest"
-            )
-        if existing and not (self.resume or self.variants[0].force):
-            raise ArgumentError(
-                f"{len(existing)} of {len(outputs)} outputs already exist, such as {one_line(existing[0])} "
-                "(--resume continues from a manifest, --force replaces them)"
-            )
-
-    def _check_replacing(self, source: InputFile, path: str, is_own: bool, results: int) -> None:
-        """Refuse an output that is an input, unless it is forced to replace its own as the only result."""
-        subject = f"{one_line(source.path)}: its output {one_line(path)}"
-        if not is_own:
-            raise ArgumentError(
-                f"{subject} is an input of this run; if an earlier run wrote it, exclude it with a list or "
-                "pattern, or write to another folder"
-            )
-        if results > 1:
-            raise ArgumentError(f"{subject} is the input itself, which only a single result may replace")
-        if self.resume:
-            raise ArgumentError(
-                f"{subject} is the input itself; --resume cannot tell which images are already filtered: "
-                "write to another folder"
-            )
-        if not self.variants[0].force:
-            raise ArgumentError(f"{subject} is the input itself (--force replaces it with the result)")
 
 
 def files_per_frame(settings: Settings) -> int:

@@ -220,7 +220,7 @@ def _serve(
         _keep_memory(cache)
         for other in others:  # while a copy is open, no worker sees that the parent is gone
             other.close()
-        _loop(pipe, work)
+        _Loop(pipe, work).run()
     except (_Ended, KeyboardInterrupt):
         os._exit(0)
     except BaseException:
@@ -250,38 +250,48 @@ def _end(number: int, frame: FrameType | None) -> None:
     raise _Ended
 
 
-def _loop(pipe: Connection, work: Work) -> None:
-    lock = Lock()
+_Computed = tuple[int, Callable[[], Any]]
+"""The number of a task, and what finishes it."""
 
-    def send(*event: Any) -> None:
-        with lock, suppress(OSError):  # the parent is gone
-            pipe.send(event)
 
-    def finish(number: int, finished: Callable[[], Any]) -> None:
+class _Loop:
+    """Computes tasks from a pipe one after the other, and finishes them in a thread."""
+
+    def __init__(self, pipe: Connection, work: Work) -> None:
+        self.pipe, self.work, self.lock = pipe, work, Lock()
+        self.waiting = SimpleQueue[_Computed | None]()
+
+    def run(self) -> None:
+        """Work until the pipe is closed, or for `MOST_TASKS` tasks."""
+        with Threads() as threads:
+            try:
+                finish_later = self.waiting.put if threads.begin(self._finish_all) else self._finish
+                for left in reversed(range(MOST_TASKS)):
+                    try:
+                        number, task = self.pipe.recv()
+                    except (EOFError, OSError):
+                        break
+                    finish = self.work(task)
+                    self._send("computed", number, not left)
+                    finish_later((number, finish))
+            finally:
+                self.waiting.put(None)
+
+    def _finish_all(self) -> None:
         try:
-            event = "done", number, finished()
-        except MemoryError:
-            event = "lost", number, "not enough memory"
-        send(*event)
-
-    def finish_all() -> None:
-        try:
-            for computed in iter(waiting.get, None):
-                finish(*computed)
+            for computed in iter(self.waiting.get, None):
+                self._finish(computed)
         except BaseException:  # out of memory, perhaps; what waits would wait forever
             os._exit(1)
 
-    waiting = SimpleQueue[tuple[int, Callable[[], Any]] | None]()
-    with Threads() as threads:
+    def _finish(self, computed: _Computed) -> None:
+        number, finish = computed
         try:
-            finish_later = waiting.put if threads.begin(finish_all) else lambda computed: finish(*computed)
-            for left in reversed(range(MOST_TASKS)):
-                try:
-                    number, task = pipe.recv()
-                except (EOFError, OSError):
-                    break
-                finished = work(task)
-                send("computed", number, not left)
-                finish_later((number, finished))
-        finally:
-            waiting.put(None)
+            event = "done", number, finish()
+        except MemoryError:
+            event = "lost", number, "not enough memory"
+        self._send(*event)
+
+    def _send(self, *event: Any) -> None:
+        with self.lock, suppress(OSError):  # the parent is gone
+            self.pipe.send(event)

@@ -74,27 +74,22 @@ class RecordedRow:
         name = _checked_name(facts["input"])
         if facts.get("error"):
             return cls(offset, name)
-        index, frame, part = (int(facts.get(key) or 0) for key in ("map", "frame", "part"))
-        fingerprint, output, parts = (
-            str(facts["settings"]),
-            _checked_name(facts["output"]),
-            int(facts["parts"]),
-        )
+        part, parts = int(facts.get("part") or 0), int(facts["parts"])
         if not 0 <= part < parts:
             raise ValueError("a part beyond the last one")
         return cls(
             offset,
             name,
-            fingerprint,
-            output,
-            index,
-            frame,
-            part,
-            parts,
-            _file_state(facts, "input"),
-            _file_state(facts, "output"),
-            str(facts.get("method")),
-            facts.get("exact") in (True, "True"),
+            fingerprint=str(facts["settings"]),
+            output=_checked_name(facts["output"]),
+            map=int(facts.get("map") or 0),
+            frame=int(facts.get("frame") or 0),
+            part=part,
+            parts=parts,
+            input_state=_file_state(facts, "input"),
+            output_state=_file_state(facts, "output"),
+            method=str(facts.get("method")),
+            is_exact=facts.get("exact") in (True, "True"),
         )
 
     @property

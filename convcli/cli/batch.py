@@ -118,6 +118,7 @@ def batch(sources: tuple[str, ...], kernels: tuple[LoadedKernel, ...], **paramet
     input. DESTINATION is a folder, which is created if needed, or a template such as out/{stem}{suffix}.
     Names from a list keep their folders there, as with -r.
     """
+    from convcli.batch.checks import check_outputs
     from convcli.batch.manifest import Manifest
     from convcli.batch.resume import remaining_work
 
@@ -126,7 +127,7 @@ def batch(sources: tuple[str, ...], kernels: tuple[LoadedKernel, ...], **paramet
     if options.resume and not options.report:
         raise ArgumentError("--resume needs the manifest of the earlier run: --report FILE")
     manifest = Manifest(options.report, options.resume, options.force) if options.report else None
-    work_list.check(options.report if manifest is not None and manifest.path is not None else None)
+    check_outputs(work_list, options.report if manifest is not None and manifest.path is not None else None)
     remaining = remaining_work(work_list, manifest, lock=not options.dry_run)
     if str(remaining) and not options.quiet:
         tell(f"{one_line(options.report or '')}: {remaining}")

@@ -1,0 +1,73 @@
+"""What is refused before anything of a batch is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+
+from convcli.batch.batch import Batch
+from convcli.batch.inputs import InputFile, path_resolver
+from convcli.core.errors import ArgumentError, one_line
+
+
+def check_outputs(batch: Batch, manifest: str | None = None) -> None:
+    """Refuse outputs that exist or that the run reads.
+
+    With ``force``, the only result of an image may replace it. Outputs are predicted from names: an image
+    whose own format cannot hold its result gets another suffix, and is checked when its turn comes.
+
+    Args:
+        manifest: the manifest's name; it must be neither read by the run nor one of its outputs.
+
+    Raises:
+        ArgumentError: for the first such output.
+    """
+    resolve = path_resolver(follow=True)
+    inputs = {resolve(source.path) for source in batch.sources}
+    reads = {resolve(name) for name in batch.reads}
+    outputs: dict[str, str] = {}
+    for source, paths in zip(batch.sources, batch.expected_outputs, strict=True):
+        for path in paths:
+            resolved = resolve(path)
+            if resolved in reads:
+                raise ArgumentError(
+                    f"{one_line(path)}: is read by this run (a kernel or list) and cannot be an output"
+                )
+            if resolved in inputs:
+                _check_replacing(batch, source, path, resolved == resolve(source.path), len(paths))
+            outputs.setdefault(resolved, path)
+    if manifest is not None and resolve(manifest) in inputs | outputs.keys() | reads:
+        raise ArgumentError(
+            f"{one_line(manifest)}: is read by this run or one of its outputs, and cannot be its manifest"
+        )
+    if not (batch.resume or batch.force):
+        _check_existing(outputs.values())
+
+
+def _check_existing(outputs: Collection[str]) -> None:
+    """Refuse outputs that exist already."""
+    existing = [path for path in outputs if os.path.lexists(path)]
+    if existing:
+        raise ArgumentError(
+            f"{len(existing)} of {len(outputs)} outputs already exist, such as {one_line(existing[0])} "
+            "(--resume continues from a manifest, --force replaces them)"
+        )
+
+
+def _check_replacing(batch: Batch, source: InputFile, path: str, is_own: bool, results: int) -> None:
+    """Refuse an output that is an input, unless it is forced to replace its own as the only result."""
+    subject = f"{one_line(source.path)}: its output {one_line(path)}"
+    if not is_own:
+        raise ArgumentError(
+            f"{subject} is an input of this run; if an earlier run wrote it, exclude it with a list or "
+            "pattern, or write to another folder"
+        )
+    if results > 1:
+        raise ArgumentError(f"{subject} is the input itself, which only a single result may replace")
+    if batch.resume:
+        raise ArgumentError(
+            f"{subject} is the input itself; --resume cannot tell which images are already filtered: "
+            "write to another folder"
+        )
+    if not batch.force:
+        raise ArgumentError(f"{subject} is the input itself (--force replaces it with the result)")
