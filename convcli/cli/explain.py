@@ -45,8 +45,8 @@ def explain(
     from convcli.core.errors import ConvcliError, failure_message
     from convcli.core.tables import to_json
     from convcli.pipeline.naming import OutputSpec
+    from convcli.visualize.explain.output import as_dict, as_text
     from convcli.visualize.explain.pixel import explain as explain_pixel
-    from convcli.visualize.explain.text import as_dict, as_text
 
     any_folder = OutputSpec("./")  # holds several maps
     settings = settings_of(parse(FilterOptions, parameters), kernel.kernel, any_folder)

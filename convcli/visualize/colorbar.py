@@ -16,8 +16,8 @@ from convcli.core.numerals import PLAIN_DIGITS, axis_text, rounded_text
 from convcli.core.rational import Number
 from convcli.pipeline.colormaps import DIVERGING_MIDDLE, color_table
 from convcli.pipeline.mapping import Mapping
+from convcli.visualize.lettering import width
 from convcli.visualize.scene import FAINT, FRAME, Item, Line, PlacedImage, Rectangle, Text, ascent
-from convcli.visualize.text import width
 
 BAR_HEIGHT: Final = 32
 """Height of a horizontal bar with its numbers, in pixels."""
@@ -127,30 +127,30 @@ def _regular(
     return fitting if omitted[0] <= may_omit[0] and omitted[1] <= may_omit[1] else None
 
 
-def text_width(text: str) -> float:
+def number_width(text: str) -> float:
     """Width of a number at a horizontal bar, in pixels."""
     return width(text, _SMALL)
 
 
-def min_length(bar: ColorBar) -> int:
+def min_bar_length(bar: ColorBar) -> int:
     """Smallest length of a horizontal bar at which the numbers of its ends fit."""
-    return math.ceil(sum(text_width(axis_text(end)) for end in bar.ends)) + 2 * _SPACE
+    return math.ceil(sum(number_width(axis_text(end)) for end in bar.ends)) + 2 * _SPACE
 
 
-def horizontal(bar: ColorBar, place: tuple[int, int], length: int) -> Iterator[Item]:
+def horizontal_bar(bar: ColorBar, place: tuple[int, int], length: int) -> Iterator[Item]:
     """A bar from left to right with its numbers below it, `BAR_HEIGHT` pixels high."""
     left, top = place
     colors = np.repeat(bar.colors(length)[None], _THICK, 0)
     yield Rectangle((left - 1, top - 1), length + 2, _THICK + 2, outline=FRAME)
     yield PlacedImage(place, colors)
     base = top + _THICK + _TICK + ascent(_SMALL)
-    for at, text in bar.numbers(length, text_width):
+    for at, text in bar.numbers(length, number_width):
         anchor = "start" if at == 0 else "end" if at == length - 1 else "middle"
         yield Line((left + at, top + _THICK + 1), (left + at, top + _THICK + _TICK))
         yield Text((left + at, base), text, _SMALL, FAINT, anchor)
 
 
-def vertical(bar: ColorBar, place: tuple[int, int], length: int) -> Iterator[Item]:
+def vertical_bar(bar: ColorBar, place: tuple[int, int], length: int) -> Iterator[Item]:
     """A bar from bottom to top with its numbers to its right."""
     left, top = place
     colors = np.repeat(bar.colors(length)[::-1, None], _THICK, 1)
@@ -166,7 +166,7 @@ def _vertical_numbers(bar: ColorBar, length: int) -> list[tuple[int, str]]:
     return bar.numbers(length, lambda _: _SMALL, end=0.5)
 
 
-def vertical_width(bar: ColorBar, length: int) -> int:
+def vertical_bar_width(bar: ColorBar, length: int) -> int:
     """Pixels across that `upright` takes."""
     widest = max(width(text, _SMALL) for _, text in _vertical_numbers(bar, length))
     return _THICK + _TICK + 4 + math.ceil(widest)

@@ -15,13 +15,13 @@ from convcli.core.frozen import frozen
 from convcli.core.numerals import axis_text
 from convcli.core.rational import Number
 from convcli.kernels.kernel import ROUNDING
-from convcli.visualize.colorbar import as_decimal, round_numbers, vertical, vertical_width
+from convcli.visualize.colorbar import as_decimal, round_numbers, vertical_bar, vertical_bar_width
 from convcli.visualize.display import Scale, without_gray_axis
 from convcli.visualize.kernel_grid import KernelGrid, cell_texts, font_size
+from convcli.visualize.lettering import width
 from convcli.visualize.map_set import DisplayMap, MapSet
-from convcli.visualize.panels import framed, text_line
+from convcli.visualize.panels import framed_image, text_line
 from convcli.visualize.scene import FAINT, INK, Item, Line, Polygon, Scene, Text
-from convcli.visualize.text import width
 
 MOST: Final = 12
 """Largest number of maps in one figure."""
@@ -91,7 +91,7 @@ def _input(map_set: MapSet, scale: Scale, place: tuple[int, int], wide: int) -> 
 
 def _image(place: tuple[int, int], pixels: Array, scale: Scale, values: Array | None) -> Iterator[Item]:
     """The image in a frame, with numbers in its pixels if there are values and they fit."""
-    yield from framed(place, pixels, scale.zoom)
+    yield from framed_image(place, pixels, scale.zoom)
     if values is not None and scale.box == 1:
         colors = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
         texts = np.array([axis_text(_number(value)) for value in values.flat], object)
@@ -156,7 +156,7 @@ class _Row:
 
     @property
     def map_width(self) -> int:
-        beside = self.size[1] + _BESIDE + vertical_width(self.map_.bar, self.bar_length)
+        beside = self.size[1] + _BESIDE + vertical_bar_width(self.map_.bar, self.bar_length)
         return math.ceil(max(beside, width(_facts_of_map(self.map_), _SMALL)))
 
     def items(self, lefts: tuple[int, int], top: int) -> Iterator[Item]:
@@ -174,7 +174,7 @@ class _Row:
         yield from _heading((right, top), "feature map", _facts_of_map(map_), self.map_width)
         yield from _image((right, top), self.pixels, self.scale, map_.values)
         yield from _axes((right, top), map_.gray.shape[:2], self.scale)
-        yield from vertical(map_.bar, (right + self.size[1] + _BESIDE, top), self.bar_length)
+        yield from vertical_bar(map_.bar, (right + self.size[1] + _BESIDE, top), self.bar_length)
 
 
 def _facts_of_kernel(map_: DisplayMap) -> str:

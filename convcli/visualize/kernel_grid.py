@@ -13,10 +13,10 @@ from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.core.numerals import axis_text, counted, number_text, with_minus
 from convcli.pipeline.colormaps import diverging
+from convcli.visualize.lettering import width
 from convcli.visualize.map_set import DisplayMap
-from convcli.visualize.panels import MOST_PLANES, framed, kernel_planes, text_line
+from convcli.visualize.panels import MOST_PLANES, framed_image, kernel_planes, text_line
 from convcli.visualize.scene import FAINT, FRAME, INK, Item, Rectangle, Text
-from convcli.visualize.text import width
 
 _SMALL: Final = 12  # font size
 _CELL: Final = 56  # largest square, in pixels
@@ -98,7 +98,7 @@ class KernelGrid:
 
     def _plane(self, colors: Array, texts: Array, place: tuple[int, int], size: int) -> Iterator[Item]:
         if self.cell < _JOINTED:
-            yield from framed(place, colors, self.cell)
+            yield from framed_image(place, colors, self.cell)
             return
         left, top = place
         for row, column in np.ndindex(texts.shape):

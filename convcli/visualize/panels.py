@@ -13,8 +13,9 @@ from convcli.core.frozen import frozen
 from convcli.core.rational import FloatArray
 from convcli.kernels.kernel import Kernel
 from convcli.pipeline.colormaps import DIVERGING_MIDDLE, color_table, to_shades
-from convcli.visualize.colorbar import BAR_HEIGHT, ColorBar, horizontal, min_length
+from convcli.visualize.colorbar import BAR_HEIGHT, ColorBar, horizontal_bar, min_bar_length
 from convcli.visualize.display import Scale
+from convcli.visualize.lettering import Ink, width, wrapped
 from convcli.visualize.raster import raster
 from convcli.visualize.scene import (
     FAINT,
@@ -30,7 +31,6 @@ from convcli.visualize.scene import (
     ascent,
     fitted,
 )
-from convcli.visualize.text import Ink, width, wrapped
 
 _RATIO: Final = 1.2  # of a sheet's height to its width
 _MARGIN: Final = 24
@@ -99,7 +99,7 @@ class Panel:
         """Smallest width for the badges, the ends of the color bar and, up to a limit, the text."""
         badges = self.badges_width(side)
         words = max(self.title_width(_WANTED, side), math.ceil(width(self.note, _SMALL)) + badges)
-        return max(min(words, _WORDS + badges), min_length(self.bar) if self.bar else 0)
+        return max(min(words, _WORDS + badges), min_bar_length(self.bar) if self.bar else 0)
 
 
 def panel_image(panels: Sequence[Panel], title: str = "", columns: int = 0, footer: str = "") -> Array:
@@ -133,7 +133,7 @@ def panel_page(
         place = _MARGIN + column * (wide + _GAP), top + row * (head + high + foot + _GAP)
         items += _panel(panel, place, wide, head, label)
     if bar:
-        items += horizontal(bar, (_MARGIN, bottom + _GAP), across)
+        items += horizontal_bar(bar, (_MARGIN, bottom + _GAP), across)
         bottom += _GAP + BAR_HEIGHT
     for text in wrapped(footer, _SMALL, across):
         items += text_line((_MARGIN, bottom + _GAP), text, _SMALL, FAINT, across)
@@ -174,10 +174,10 @@ def _panel(panel: Panel, place: tuple[int, int], wide: int, head: int, label: in
         right -= _BETWEEN
     yield from text_line((left, top), panel.title, label, INK, room, panel.number)
     yield from text_line((left, top + _LABEL + 4), panel.note, _SMALL, FAINT, room)
-    yield from framed((left, top + head), panel.pixels, panel.zoom)
+    yield from framed_image((left, top + head), panel.pixels, panel.zoom)
     if panel.bar:
-        length = max(columns, min_length(panel.bar), min(wide, _WORDS))
-        yield from horizontal(panel.bar, (left, top + head + rows + _UNDER), length)
+        length = max(columns, min_bar_length(panel.bar), min(wide, _WORDS))
+        yield from horizontal_bar(panel.bar, (left, top + head + rows + _UNDER), length)
 
 
 def _zoom(badge: Array, side: int) -> int:
@@ -187,7 +187,7 @@ def _zoom(badge: Array, side: int) -> int:
 
 def _weights(place: tuple[int, int], badge: Array, zoom: int) -> Iterator[Item]:
     """A badge, with lines between its weights if they are large enough."""
-    yield from framed(place, badge, zoom)
+    yield from framed_image(place, badge, zoom)
     (left, top), (rows, columns) = place, badge.shape[:2]
     right, bottom = left + columns * zoom - 1, top + rows * zoom - 1
     if zoom < _JOINTED:
@@ -198,7 +198,7 @@ def _weights(place: tuple[int, int], badge: Array, zoom: int) -> Iterator[Item]:
         yield Line((left + column * zoom, top), (left + column * zoom, bottom), GROUND)
 
 
-def framed(place: tuple[int, int], pixels: Array, zoom: int = 1) -> Iterator[Item]:
+def framed_image(place: tuple[int, int], pixels: Array, zoom: int = 1) -> Iterator[Item]:
     """An image in a thin frame."""
     (left, top), (rows, columns) = place, pixels.shape[:2]
     yield Rectangle((left - 1, top - 1), columns * zoom + 2, rows * zoom + 2, outline=FRAME)
@@ -217,10 +217,10 @@ def text_line(
 def kernel_badges(kernel: Kernel, index: int) -> tuple[tuple[Array, ...], int]:
     """The badges of the kernel that makes a map, and the number of planes without one."""
     planes = kernel_planes(kernel, index)
-    return badges(planes[:MOST_PLANES]), max(len(planes) - MOST_PLANES, 0)
+    return weight_badges(planes[:MOST_PLANES]), max(len(planes) - MOST_PLANES, 0)
 
 
-def badges(weights: Sequence[Array]) -> tuple[Array, ...]:
+def weight_badges(weights: Sequence[Array]) -> tuple[Array, ...]:
     """Planes of weights as (rows, columns, 3) of uint8 in common colors, one pixel per weight.
 
     A plane larger than `LARGEST_BADGE` is reduced; each pixel then shows the weight that is farthest from 0.

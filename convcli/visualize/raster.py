@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from convcli.core.dtypes import Array
+from convcli.visualize.lettering import Point, write
 from convcli.visualize.scene import GROUND, Item, Line, PlacedImage, Polygon, Rectangle, Scene, Text
-from convcli.visualize.text import Point, write
 
 if TYPE_CHECKING:
     from PIL.Image import Image

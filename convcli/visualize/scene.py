@@ -10,7 +10,7 @@ from typing import Final
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
-from convcli.visualize.text import MIDDLE, Ink, Point, cut, font, width
+from convcli.visualize.lettering import MIDDLE, Ink, Point, cut, font, width
 
 GROUND: Final = (250, 250, 248)
 INK: Final = (28, 30, 34)

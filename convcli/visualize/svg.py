@@ -12,8 +12,8 @@ import numpy as np
 from convcli.core.errors import one_line
 from convcli.formats.header import Metadata
 from convcli.formats.registry import format_named
+from convcli.visualize.lettering import Ink
 from convcli.visualize.scene import GROUND, Item, Line, PlacedImage, Polygon, Rectangle, Scene, Text
-from convcli.visualize.text import Ink
 
 _FONTS: Final = "Aileron, Helvetica, Arial, sans-serif"
 

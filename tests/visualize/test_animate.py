@@ -20,15 +20,15 @@ from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import load_kernel
 from convcli.pipeline.settings import Settings
-from convcli.visualize import text as lettering
+from convcli.visualize import lettering
 from convcli.visualize.animate import cells
 from convcli.visualize.animate.content import Selection, build_animation
 from convcli.visualize.animate.drawing import EMPTY, frame_pixels, frame_scenes, frame_size
 from convcli.visualize.animate.layout import FrameLayout
 from convcli.visualize.animate.palette import shared_colors
 from convcli.visualize.animate.shapes import number_image
+from convcli.visualize.explain.output import as_dict
 from convcli.visualize.explain.pixel import explain
-from convcli.visualize.explain.text import as_dict
 from convcli.visualize.raster import raster
 from convcli.visualize.scene import Text
 from tests.conftest import SAMPLES

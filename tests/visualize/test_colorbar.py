@@ -13,7 +13,7 @@ import convcli
 from convcli.core.numerals import axis_text
 from convcli.pipeline.colormaps import color_table
 from convcli.pipeline.mapping import Mapping
-from convcli.visualize.colorbar import ColorBar, min_length, round_numbers, text_width
+from convcli.visualize.colorbar import ColorBar, min_bar_length, number_width, round_numbers
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_bar_is_what_values_become(text, low, high):
     }[mapping.kind]
     assert np.array_equal(bar.pixels(values), np.rint(due))
     assert np.array_equal(bar.colors(777), color_table("viridis")[bar.pixels(values)])
-    for place, words in bar.numbers(777, text_width):
+    for place, words in bar.numbers(777, number_width):
         assert abs(values[place] - float(words.replace("−", "-"))) <= (high - low) / 776
 
 
@@ -53,14 +53,14 @@ def test_round_numbers(low, high):
 def test_numbers_at_a_bar_are_regular_and_apart(low, high, length):
     """Both ends, and multiples of one step between them; none touches another."""
     bar = ColorBar(Mapping("stretch", Fraction(low), Fraction(high)), 255, "gray")
-    length = max(length, min_length(bar))
-    first, *inner, last = bar.numbers(length, text_width)
+    length = max(length, min_bar_length(bar))
+    first, *inner, last = bar.numbers(length, number_width)
     assert [(0, axis_text(Fraction(low))), (length - 1, axis_text(Fraction(high)))] == [first, last]
     values = [float(text.replace("−", "-")) for _, text in inner]
     assert len({round(step, 6) for step in np.diff(values)}) <= 1
     assert low != -high or values == [-value for value in reversed(values)]
-    spans = [(place - text_width(text) / 2, place + text_width(text) / 2) for place, text in inner]
-    spans = [(0, text_width(first[1])), *spans, (length - 1 - text_width(last[1]), length - 1)]
+    spans = [(place - number_width(text) / 2, place + number_width(text) / 2) for place, text in inner]
+    spans = [(0, number_width(first[1])), *spans, (length - 1 - number_width(last[1]), length - 1)]
     assert all(before[1] + 9 <= after[0] for before, after in pairwise(spans))
     assert length < 400 or len(inner) >= 3
 
@@ -84,5 +84,5 @@ def test_a_flat_map_has_a_bar_of_one_value(run, tmp_path):
         ran = run("apply", tmp_path / "x.png", "-k", "laplacian4", what, "-o", tmp_path / f"{what}.png")
         assert ran.code == 0, ran.err
     bar = ColorBar(Mapping.parse("stretch").with_range(0, 0), 255, "gray")
-    assert bar.numbers(100, text_width) == [(0, "0")]
+    assert bar.numbers(100, number_width) == [(0, "0")]
     assert convcli.load_kernel("laplacian4").sum == 0

@@ -18,8 +18,8 @@ from convcli.pipeline import job
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
+from convcli.visualize.explain.output import as_dict, as_text
 from convcli.visualize.explain.pixel import explain
-from convcli.visualize.explain.text import as_dict, as_text
 from tests.conftest import SAMPLES
 
 PICTURES, PLACES = 250, 4

@@ -222,8 +222,8 @@ def test_pixels_and_svg_show_the_same_scene(small):
 
 def test_nothing_is_drawn_outside_the_page(small):
     """Every text ends within the page, whatever the name of the kernel."""
+    from convcli.visualize.lettering import width
     from convcli.visualize.sheet import map_sheet
-    from convcli.visualize.text import width
 
     each = [Settings(convcli.load_kernel(name)) for name in ("random:3x3x1x3,seed=123456789", "motion:31,30")]
     found = compute_maps(str(small), each)

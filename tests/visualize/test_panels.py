@@ -15,19 +15,19 @@ from convcli.pipeline.colormaps import diverging
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.settings import Settings
 from convcli.visualize.colorbar import ColorBar
+from convcli.visualize.lettering import width, wrapped
 from convcli.visualize.panels import (
     GROUND,
     LARGEST_BADGE,
     MOST_PLANES,
     Panel,
-    badges,
     kernel_badges,
     panel_image,
     panel_page,
+    weight_badges,
 )
 from convcli.visualize.preview import feature_images, preview_sheet, thumbnail
 from convcli.visualize.scene import PlacedImage, Text
-from convcli.visualize.text import width, wrapped
 from tests.conftest import SAMPLES, decoded
 
 
@@ -64,7 +64,7 @@ def words_of(panels):
 def test_panels_of_any_shape_have_room_for_their_text(shape, planes):
     """Names are complete and of one size, and no text overlaps another or a badge, in narrow images too."""
     bar = ColorBar(Mapping("signed", Fraction(-3375), Fraction(3375)), 255, "gray")
-    pixels, drawn = np.zeros(shape, np.uint8), badges([np.eye(3)] * planes) if planes else ()
+    pixels, drawn = np.zeros(shape, np.uint8), weight_badges([np.eye(3)] * planes) if planes else ()
     names = ["box3", "kirsch-ne", "sobel5-x"]
     panels = [Panel(name, pixels, "−3375 … 3375", drawn, bar=bar, omitted=planes) for name in names]
     scene, texts = words_of(panels)
@@ -103,7 +103,7 @@ def test_badges_of_kernels_of_any_size():
     """Badges have a pixel per weight; of a large kernel, the weights farthest from zero."""
     small, large = np.eye(3), np.zeros((90, 70))
     large[45, 35], large[0, 0] = -2, 1
-    first, second = badges([small, large])
+    first, second = weight_badges([small, large])
     assert first.shape == (3, 3, 3)
     assert max(second.shape[:2]) <= LARGEST_BADGE
     colors = {tuple(color) for color in second.reshape(-1, 3).tolist()}

@@ -13,8 +13,8 @@ from convcli.core.numerals import DIGITS, PLAIN_DIGITS, as_float, cell_text
 from convcli.core.rational import Number
 from convcli.geometry.padding import Pair
 from convcli.pipeline.colormaps import diverging
+from convcli.visualize.lettering import Ink, width
 from convcli.visualize.scene import FRAME, GROUND, INK, Item, PlacedImage, Rectangle, Text
-from convcli.visualize.text import Ink, width
 
 Bounds = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels."""

@@ -27,9 +27,9 @@ from convcli.visualize.animate.cells import (
 from convcli.visualize.animate.content import Animation, Frame
 from convcli.visualize.animate.layout import LINE, MARGIN, PLANE_TITLE, SIGN, SMALL, TITLE, FrameLayout
 from convcli.visualize.explain.pixel import Plane
+from convcli.visualize.lettering import Ink, Point, cut, width
 from convcli.visualize.raster import Canvas
 from convcli.visualize.scene import FAINT, FRAME, GROUND, INK, Item, Line, PlacedImage, Rectangle, Scene, Text
-from convcli.visualize.text import Ink, Point, cut, width
 
 WINDOW: Final = (255, 232, 176)
 WINDOW_EDGE: Final = (200, 112, 0)

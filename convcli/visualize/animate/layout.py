@@ -16,7 +16,7 @@ from convcli.geometry.padding import Pair
 from convcli.kernels.describe import map_name
 from convcli.visualize.animate.cells import LEGIBLE, TEXT, Area, NumberStyle
 from convcli.visualize.animate.content import Animation, Frame
-from convcli.visualize.text import width
+from convcli.visualize.lettering import width
 
 MARGIN: Final = 28
 TITLE, SMALL = 22, 13  # font sizes
