@@ -61,7 +61,7 @@ class Mapping:
             case "stretch", [low, high]:
                 return _stretched(text, low, high)
         raise ArgumentError(
-            f"map {quoted(text)}: allowed are signed:LIMIT, stretch:LOW,HIGH, with numbers or percentages "
+            f"map {quoted(text)}: only signed:LIMIT and stretch:LOW,HIGH take numbers or percentages "
             "(signed:99%, stretch:1%,99%)"
         )
 

@@ -85,13 +85,13 @@ def test_a_flat_feature_map_divides_by_nothing():
         ("signd", "did you mean signed"),
         ("signed:0", "the limit must be above 0"),
         ("signed:-4", "the limit must be above 0"),
-        ("stretch:5", "allowed are signed:LIMIT, stretch:LOW,HIGH"),
+        ("stretch:5", "only signed:LIMIT and stretch:LOW,HIGH take numbers"),
         ("signed:0%", "must be above 0, at most 100"),
         ("stretch:-1%,99%", "a percentage is from 0 to 100"),
         ("stretch:99%,1%", "LOW must be below HIGH"),
         ("stretch:9,3", "LOW must be below HIGH"),
         ("stretch:a,b", "not a number"),
-        ("clip:3", "allowed are"),
+        ("clip:3", "only signed:LIMIT"),
     ],
 )
 def test_mapping_mistakes(text, words):
