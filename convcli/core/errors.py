@@ -135,8 +135,8 @@ def _slips(typed: str, name: str) -> int | None:
     most = (shorter + 2) // 4
     if abs(len(typed) - len(name)) > most:
         return None
-    found = edits(typed, name)
-    return found if found <= most else None
+    typos = edits(typed, name)
+    return typos if typos <= most else None
 
 
 def edits(one: str, other: str) -> int:

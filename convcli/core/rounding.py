@@ -195,8 +195,8 @@ class Finish:
                 self.target
             )[1]
         if count and self.overflows:
-            found = self._infinities(out)
-            beyond = found[0] - infinite[0], found[1] - infinite[1]
+            infinities = self._infinities(out)
+            beyond = infinities[0] - infinite[0], infinities[1] - infinite[1]
         return beyond
 
     @staticmethod
@@ -251,17 +251,15 @@ class Finish:
 def _leave_midpoints(quotients: Array, d: int, target: DType) -> None:
     """Move quotients by ``d`` that rounding alone put half-way between two values of ``target``, in place.
 
-    They would be rounded twice, the second time by a tie that there is none.
+    They would be rounded twice, the second time at a tie that does not exist.
     """
     places = _halfway(quotients, target)
-    found = quotients[places]
-    sums = np.rint(found.astype(np.float64) * d)
+    near = quotients[places]
+    sums = np.rint(near.astype(np.float64) * d)
     rounded = np.flatnonzero(np.fmod(sums, d))
     for index in rounded:
         exact, at = Fraction(int(sums[index]), d), tuple(axis[index] for axis in places)
-        quotients[at] = np.nextafter(
-            found[index], found.dtype.type(np.inf if exact > found[index] else -np.inf)
-        )
+        quotients[at] = np.nextafter(near[index], near.dtype.type(np.inf if exact > near[index] else -np.inf))
 
 
 def _halfway(values: Array, target: DType) -> tuple[Array, ...]:

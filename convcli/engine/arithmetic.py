@@ -37,8 +37,8 @@ def choose_arithmetic(problem: Problem) -> Arithmetic:
 
 def _needs_double(problem: Problem) -> bool:
     """Whether float32 would lose more than its rounding: wide or exact inputs, or numbers near its limit."""
-    whole = problem.dtype.kind != "f"
-    wide = problem.dtype == np.float64 or (whole and (problem.dtype.itemsize >= 4 or problem.filter.exact))
+    integer = problem.dtype.kind != "f"
+    wide = problem.dtype == np.float64 or (integer and (problem.dtype.itemsize >= 4 or problem.filter.exact))
     largest = max(float(np.abs(problem.filter.weights).max()), abs(problem.fill.value))
     return problem.double or wide or largest > LARGEST_SINGLE
 

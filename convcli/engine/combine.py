@@ -68,8 +68,8 @@ def combine(sums: Array, how: str, dtype: DType) -> Array:
         index: Array = sums.argmax(axis=0).astype(dtype)[None]
         return index
     if how not in NORMS:
-        found: Array = (np.maximum if how == "max" else np.minimum).reduce(sums)[None]
-        return found
+        picked: Array = (np.maximum if how == "max" else np.minimum).reduce(sums)[None]
+        return picked
     total = sums[0].astype(dtype)
     _magnitude(total, how)
     for one in sums[1:]:

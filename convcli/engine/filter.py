@@ -146,16 +146,16 @@ class Filter:
     @cached_property
     def factors(self) -> dict[tuple[int, int, int], Factors | None]:
         """Column and row vectors of each non-zero plane (depth, in, out); None if its rank is above 1."""
-        whole = self.exact or bool(np.all(self.weights == np.rint(self.weights)))
-        whole = whole and float(np.abs(self.weights).max()) < 2**53
-        found = {}
+        are_whole = self.exact or bool(np.all(self.weights == np.rint(self.weights)))
+        are_whole = are_whole and float(np.abs(self.weights).max()) < 2**53
+        factors = {}
         for depth, channel, index in np.ndindex(self.kernel[0], self.inputs, self.maps):
             plane = self.weights[depth, :, :, channel, index]
             if plane.any():
-                found[depth, channel, index] = (
-                    integer_factors(plane.astype(np.int64)) if whole else float_factors(plane)
+                factors[depth, channel, index] = (
+                    integer_factors(plane.astype(np.int64)) if are_whole else float_factors(plane)
                 )
-        return found
+        return factors
 
 
 def _integer_sums(columns: Array) -> list[int]:

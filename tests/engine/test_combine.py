@@ -57,7 +57,7 @@ def test_a_sum_is_one_kernel():
     assert not kernel.weights.any()
     bank = convcli.Kernel(np.ones((1, 1, 1, 2)), bias=[1, 2])
     assert combined(bank, "sum").bias == 3
-    with pytest.raises(KernelError, match="bias of their own cannot be combined by max"):
+    with pytest.raises(KernelError, match="maps that each have a bias cannot be combined by max"):
         combined(bank, "max")
     with pytest.raises(KernelError, match="box3 has one feature map"):
         combined(convcli.load_kernel("box3"), "max")

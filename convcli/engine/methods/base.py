@@ -169,9 +169,9 @@ class Method(ABC):
 
 def parts(size: int, part: int) -> list[tuple[int, int, int]]:
     """(start, size, count) of the parts of an axis: the full ones, then the rest."""
-    whole = size // part
-    full = [(0, part, whole)] if whole else []
-    return full + ([(whole * part, size % part, 1)] if size % part else [])
+    count = size // part
+    full = [(0, part, count)] if count else []
+    return full + ([(count * part, size % part, 1)] if size % part else [])
 
 
 Members = tuple[tuple[int, bool], ...]

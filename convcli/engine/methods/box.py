@@ -1,8 +1,8 @@
 """Boxes of any size: sums along the rows by doubling, then running sums down the columns.
 
-Sums of 2, 4, 8, … neighbors are combined by the binary digits of the size: 2·log₂ k additions instead of k −
-1. Integer sums along rows have the narrowest type that holds them. Down the columns, each row of sums is the
-one above it plus the row that enters the window minus the row that leaves it: two passes for any size. Floats
+Sums of 2, 4, 8, … neighbors are combined by the binary digits of the size: 2·log₂ k additions, not k − 1.
+Integer sums along rows have the narrowest type that holds them. Down the columns, each row of sums is the one
+above it plus the row that enters the window minus the row that leaves it: two passes for any size. Floats
 double along both axes instead, so that every sum has the same terms in the same order.
 """
 
@@ -145,9 +145,9 @@ def _doubled(
                 if first is None:
                     steps.append((np.copyto, (out, term)))
                 elif bit:
-                    kept = arena.empty(out.shape, out.dtype)
-                    steps.append((np.copyto, (kept, term)))
-                    first = kept
+                    copy = arena.empty(out.shape, out.dtype)
+                    steps.append((np.copyto, (copy, term)))
+                    first = copy
             else:
                 steps.append((np.add, (first if terms == 1 else out, term, out)))
             terms += 1

@@ -59,12 +59,12 @@ class Fft(Method):
 
     def cost(self, work: Workload) -> float:
         rows, columns = tile(work.problem)
-        kept = 1.0
+        used_share = 1.0
         for size, axis in ((rows, work.problem.rows), (columns, work.problem.columns)):
             step = size - axis.extent + 1
-            kept *= axis.output / (-(-axis.output // step) * size)
+            used_share *= axis.output / (-(-axis.output // step) * size)
         forward = work.filter.kernel[0] * work.problem.channels / work.filter.maps
-        return (forward + 1) / 2 * rates.TRANSFORM[work.dtype.itemsize] / kept
+        return (forward + 1) / 2 * rates.TRANSFORM[work.dtype.itemsize] / used_share
 
     def scratch(self, work: Workload) -> float:
         return 0
@@ -126,7 +126,7 @@ class _Tiles:
         complex_type = np.result_type(work.dtype, 1j)
         self.values = np.zeros(self.shape, work.dtype)
         self.total, self.product = np.empty((2, *spectrum), complex_type)
-        self.found = np.empty((work.filter.kernel[0], work.problem.channels, *spectrum), complex_type)
+        self.spectra = np.empty((work.filter.kernel[0], work.problem.channels, *spectrum), complex_type)
         self.weights = np.empty((*work.filter.weights[:, 0, 0].shape, *spectrum), complex_type)
         rows, columns = work.problem.rows, work.problem.columns
         for place in np.ndindex(self.weights.shape[:3]):
@@ -152,12 +152,12 @@ class _Tiles:
         work = self.work
         rows = min(sums.shape[1], self.shape[0] - work.problem.rows.extent + 1)
         columns = min(sums.shape[2], self.shape[1] - work.problem.columns.extent + 1)
-        for place in np.ndindex(self.found.shape[:2]):
-            self._transform(planes[place], self.found[place])
+        for place in np.ndindex(self.spectra.shape[:2]):
+            self._transform(planes[place], self.spectra[place])
         for index in range(work.filter.maps):
             for term, (depth, channel) in enumerate(np.ndindex(work.filter.kernel[0], work.filter.inputs)):
                 spectra = (
-                    self.found[depth, work.problem.channel(index, channel)],
+                    self.spectra[depth, work.problem.channel(index, channel)],
                     self.weights[depth, channel, index],
                 )
                 np.multiply(*spectra, out=self.product if term else self.total)

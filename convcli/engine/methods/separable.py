@@ -44,9 +44,9 @@ class Separable(Method):
         return cost / work.filter.maps
 
     def scratch(self, work: Workload) -> float:
-        found = [one for _, passes in _passes(work) for one in passes]
-        spares = any(down.spare for *_, down, _ in found) * len(work.phases) + any(a.spare for *_, a in found)
-        return len(work.phases) + spares + (len(found) > work.filter.maps)
+        pairs = [one for _, passes in _passes(work) for one in passes]
+        spares = any(down.spare for *_, down, _ in pairs) * len(work.phases) + any(a.spare for *_, a in pairs)
+        return len(work.phases) + spares + (len(pairs) > work.filter.maps)
 
     def binder(self, work: Workload) -> Binder:
         return partial(_steps, work, list(_passes(work)))
@@ -58,11 +58,11 @@ def _steps(
     rows, columns = sums.shape[1:]
     kernel_rows, kernel_columns = work.filter.kernel[1:]
     full, part = (len(work.phases), rows, planes.shape[-1]), (rows, columns)
-    found = [one for _, passes in maps for one in passes]
+    pairs = [one for _, passes in maps for one in passes]
     down_sums = arena.empty(full, work.dtype)
-    down_spare = arena.empty(full, work.dtype) if any(down.spare for *_, down, _ in found) else None
-    across_spare = arena.empty(part, work.dtype) if any(across.spare for *_, across in found) else None
-    partial_sums = arena.empty(part, work.dtype) if len(found) > len(maps) else None
+    down_spare = arena.empty(full, work.dtype) if any(down.spare for *_, down, _ in pairs) else None
+    across_spare = arena.empty(part, work.dtype) if any(across.spare for *_, across in pairs) else None
+    partial_sums = arena.empty(part, work.dtype) if len(pairs) > len(maps) else None
     down_windows = [work.row_window(row, rows) for row in range(kernel_rows)]
     across_windows = [work.column_window(column, columns) for column in range(kernel_columns)]
     across_views = [down_sums[phase, :, window] for phase, window in across_windows]

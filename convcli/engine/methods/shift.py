@@ -94,21 +94,21 @@ def _steps(
     scratch = arena.empty(sums.shape[1:], work.dtype)
     steps: list[Step] = []
     for index, (described, weighted) in enumerate(result):
-        kept: list[Array] = []
+        pairs: list[Array] = []
         for shared in described.shared:
-            target, step = _share(work, shared, planes, kept, (rows, columns), arena)
-            kept.append(target)
+            target, step = _share(work, shared, planes, pairs, (rows, columns), arena)
+            pairs.append(target)
             steps.append(step)
-        views = [_view(work, index, term, planes, kept, (rows, columns)) for term in described.terms]
+        views = [_view(work, index, term, planes, pairs, (rows, columns)) for term in described.terms]
         steps += weighted.steps(views, sums[index], scratch)
     return steps
 
 
 def _share(
-    work: Workload, shared: Shared, planes: Array, kept: list[Array], size: Place, arena: Arena
+    work: Workload, shared: Shared, planes: Array, pairs: list[Array], size: Place, arena: Arena
 ) -> tuple[Array, Step]:
     """An array for sums of pairs, laid out as the plane, and the call that computes what is read of it."""
-    source = planes[0, 0, 0] if shared.source is None else kept[shared.source]
+    source = planes[0, 0, 0] if shared.source is None else pairs[shared.source]
     target = arena.empty(source.shape, work.dtype)
     first = _region(work, shared.box, size, (0, 0))
     second = _region(work, shared.box, size, shared.apart)
@@ -125,11 +125,11 @@ def _region(work: Workload, box: tuple[Place, Place], size: Place, apart: Place)
     )
 
 
-def _view(work: Workload, index: int, term: Term, planes: Array, kept: list[Array], size: Place) -> Array:
+def _view(work: Workload, index: int, term: Term, planes: Array, pairs: list[Array], size: Place) -> Array:
     """What a term of map ``index`` reads for ``size`` sums, lanes included."""
     row, column = term.place
     if term.shared is not None:
-        return kept[term.shared][_region(work, (term.place, term.place), size, (0, 0))]
+        return pairs[term.shared][_region(work, (term.place, term.place), size, (0, 0))]
     phase, across = work.column_window(column, size[1])
     channel = work.problem.channel(index, term.channel)
     return planes[term.depth, channel, phase, work.row_window(row, size[0]), across]
@@ -145,8 +145,8 @@ def _pairs_of(work: Workload) -> list[Sum] | None:
     """The paired terms of each map; None if several planes or phases are read, or taps are too many."""
     depth, *_ = work.filter.kernel
     single = depth * work.filter.inputs == 1 and work.problem.channels == 1
-    whole = single and work.problem.rows.stride == work.problem.columns.stride == 1
-    return _paired(work.filter) if whole and work.filter.weights.size <= MOST_PAIRED else None
+    is_plain = single and work.problem.rows.stride == work.problem.columns.stride == 1
+    return _paired(work.filter) if is_plain and work.filter.weights.size <= MOST_PAIRED else None
 
 
 def _counted(weights: Array, dtype: DType) -> float:
@@ -209,8 +209,8 @@ def _best(signs: dict[Place, bool]) -> tuple[Place, bool, list[Place]]:
     near = sorted(others, key=lambda place: place[0] - first[0] + abs(place[1] - first[1]))
     best: tuple[Place, bool, list[Place]] = (0, 0), False, []
     count = next(count for most, count in CANDIDATES.items() if len(signs) <= most)
-    for other in near[:count]:
-        apart = other[0] - first[0], other[1] - first[1]
+    for partner in near[:count]:
+        apart = partner[0] - first[0], partner[1] - first[1]
         for minus in range(len(set(signs.values()))):
             firsts = _pairs(signs, apart, bool(minus))
             if len(firsts) > len(best[2]):
@@ -223,9 +223,9 @@ def _pairs(signs: dict[Place, bool], apart: Place, minus: bool) -> list[Place]:
     free = set(signs)
     firsts = []
     for place, sign in signs.items():
-        other = _moved(place, apart)
-        if place in free and other in free and other != place and (signs[other] != sign) == minus:
-            free -= {place, other}
+        partner = _moved(place, apart)
+        if place in free and partner in free and partner != place and (signs[partner] != sign) == minus:
+            free -= {place, partner}
             firsts.append(place)
     return firsts
 

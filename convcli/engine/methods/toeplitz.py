@@ -1,5 +1,4 @@
-"""Blocked Toeplitz: a few output rows at once, as the product of a banded matrix with the rows that they
-read.
+"""Blocked Toeplitz: some output rows at once, as a banded matrix times the rows that they read.
 
 For each column tap j, ``out += T_j @ plane[:, j:]`` with ``T_j[b, b·stride + i·dilation] = w[i, j]``. Blocks
 of four rows keep the band dense, and tiles of columns keep each product in the cache. The order in which BLAS
@@ -84,13 +83,13 @@ class _Tap:
     def bands(self) -> dict[int, Array]:
         """T_j for blocks of 1 to `BLOCK` rows: (block, rows that the block reads)."""
         axis = self.work.problem.rows
-        found = {}
+        bands = {}
         for block in range(1, BLOCK + 1):
-            found[block] = np.zeros((block, (block - 1) * axis.stride + axis.extent), self.work.dtype)
+            bands[block] = np.zeros((block, (block - 1) * axis.stride + axis.extent), self.work.dtype)
             for row in range(block):
                 start = row * axis.stride
-                found[block][row, start : start + axis.extent : axis.dilation] = self.weights
-        return found
+                bands[block][row, start : start + axis.extent : axis.dilation] = self.weights
+        return bands
 
     def start(self, planes: Array) -> Array:
         """The plane that the tap reads, from its column on."""
