@@ -30,29 +30,54 @@ def shipped(name: str, arguments: str) -> Kernel | KernelSet | None:
     Raises:
         KernelError: the family refuses the arguments.
     """
-    word = plain(name)
-    for spelling, proper in _SPELLINGS.items():
-        if re.fullmatch(rf"{spelling}\d*", word):
-            word = word.replace(spelling, proper, 1)
-    word = word if arguments else SHORT.get(word, word)
+    word = _respelled(plain(name))
+    if arguments:
+        return _of_family(word, arguments)
+    word = SHORT.get(word, word)
     by_name = {plain(stem): stem for stem in files()}
-    if word in by_name and not arguments:
+    if word in by_name:
         return _from_file(by_name[word])
-    from convcli.kernels.families.registry import FAMILIES  # fixed presets do without this import
+    if kernel := _of_size(word):
+        return kernel
+    return _from_file(aliases()[word]) if word in aliases() else _of_family(word, "")
 
-    families = {plain(family): family for family in FAMILIES}
+
+def _respelled(word: str) -> str:
+    """The word with the usual spelling of a family: ``gauss5`` is ``gaussian5``."""
+    for spelling, usual in _SPELLINGS.items():
+        if re.fullmatch(rf"{spelling}\d*", word):
+            word = word.replace(spelling, usual, 1)
+    return word
+
+
+def _of_size(word: str) -> Kernel | KernelSet | None:
+    """The kernel of a family and a size, such as ``box5``; ``gaussian5`` is a binomial."""
     stem = word.rstrip("0123456789")
-    size = word[len(stem) :]
-    if size and not arguments and stem in families:
-        family = FAMILIES["binomial" if stem == "gaussian" else families[stem]]
-        if family.sized:
-            return family.build(f"{families[stem]}{size}", [size])
-    if not arguments and word in aliases():
-        return _from_file(aliases()[word])
-    if word in families:
-        full_name = families[word] + (f":{arguments}" if arguments else "")
-        return FAMILIES[families[word]].build(full_name, arguments.split(",") if arguments else [])
-    return None
+    size, name = word[len(stem) :], _family_names().get(stem)
+    if not size or name is None:
+        return None
+    from convcli.kernels.families.registry import FAMILIES
+
+    family = FAMILIES["binomial" if name == "gaussian" else name]
+    return family.build(f"{name}{size}", [size]) if family.sized else None
+
+
+def _of_family(word: str, arguments: str) -> Kernel | KernelSet | None:
+    name = _family_names().get(word)
+    if name is None:
+        return None
+    from convcli.kernels.families.registry import FAMILIES
+
+    if not arguments:
+        return FAMILIES[name].build(name, [])
+    return FAMILIES[name].build(f"{name}:{arguments}", arguments.split(","))
+
+
+def _family_names() -> dict[str, str]:
+    """The names of families by `plain` name; fixed presets do without this import."""
+    from convcli.kernels.families.registry import FAMILIES
+
+    return {plain(name): name for name in FAMILIES}
 
 
 @cache
