@@ -1,4 +1,4 @@
-"""The only way to standard output and standard error: text is escaped before it reaches a terminal.
+"""Standard output and standard error: text is escaped before it reaches a terminal.
 
 Names of files, kernels, layers and tensors come from anyone. Control characters, escape sequences and
 characters that reorder text are shown as ``\\x1b`` or ``\\u202e``, never sent.
@@ -27,12 +27,12 @@ def escaped(text: str) -> str:
 
 
 def tell(message: object) -> None:
-    """Write a message for people to standard error, as one line behind the program's name."""
+    """Write a message to standard error, as one line after the program's name."""
     click.echo(f"convcli: {cut(one_line(str(message)), _LONGEST_MESSAGE)}", err=True)
 
 
 def send(data: str | bytes) -> None:
-    """Write what convcli encoded itself (an image, a page, terminal graphics) to standard output."""
+    """Write an image, a page or terminal graphics to standard output, as they are."""
     click.echo(data, nl=False, color=True)
     if sys.stdout is not None:
         sys.stdout.flush()

@@ -1,7 +1,7 @@
-"""What each shell loads to complete: it hands the line up to the cursor to convcli and shows what comes back.
+"""The completion script of each shell: it passes the line up to the cursor to convcli, and shows the answer.
 
-An answer is a line of ``type``, ``value`` and ``description`` with tabs between; ``file`` and ``dir`` leave
-the rest to the shell.
+An answer has lines of ``type``, ``value`` and ``description``, separated by tabs; with the types ``file`` and
+``dir``, the shell completes file names itself.
 """
 
 from __future__ import annotations

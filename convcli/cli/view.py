@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from convcli.cli import options
 from convcli.cli.command import DRAWING, Command, option
 from convcli.cli.console import say, send, tell
 from convcli.cli.types import Choice, Value
+
+if TYPE_CHECKING:
+    from convcli.visualize.terminal import Terminal
 
 
 @click.command(cls=Command)
@@ -32,29 +37,35 @@ def view(images: tuple[str, ...], protocol: str | None, max_pixels: int | None) 
     output is not a terminal, nothing is shown without --as.
     """
     from convcli.core.errors import ConvcliError, failure_message
-    from convcli.files.input import Input
-    from convcli.formats import opening
-    from convcli.visualize.display import to_display
-    from convcli.visualize.terminal import NOTHING_SHOWN, detect_terminal, terminal_text
+    from convcli.visualize.terminal import NOTHING_SHOWN, detect_terminal
 
     terminal = detect_terminal(protocol or "")
     failed = 0
     for image in images:
         try:
-            with Input.open(image) as file:
-                opened = opening.open_input(file, max_pixels)[0]
-                pixels = to_display(opened.pixels(), opened.header.bands)
+            _show(image, terminal, max_pixels, image if len(images) > 1 else "")
         except (ConvcliError, MemoryError) as error:
             if len(images) == 1:
                 raise ConvcliError(failure_message(image, error)) from error
             tell(failure_message(image, error))
             failed += 1
-            continue
-        if terminal is not None:
-            if len(images) > 1:
-                say(image)
-            send(terminal_text(pixels, terminal))
     if terminal is None and failed < len(images):
         tell(f"{NOTHING_SHOWN}; --as blocks draws with characters anyway")
     if failed:
         click.get_current_context().exit(1)
+
+
+def _show(image: str, terminal: Terminal | None, max_pixels: int | None, title: str) -> None:
+    """Decode an image and, if there is a terminal, show it below its title."""
+    from convcli.files.input import Input
+    from convcli.formats.opening import open_input
+    from convcli.visualize.display import to_display
+    from convcli.visualize.terminal import terminal_text
+
+    with Input.open(image) as file:
+        opened = open_input(file, max_pixels)[0]
+        pixels = to_display(opened.pixels(), opened.header.bands)
+    if terminal is not None:
+        if title:
+            say(title)
+        send(terminal_text(pixels, terminal))

@@ -37,7 +37,7 @@ def expected(pixels: np.ndarray, kernel: str, **options: object) -> np.ndarray:
 
 @pytest.mark.parametrize("sample", ["scene", "color", "depth16"])
 @pytest.mark.parametrize("kernel", ["box3", "gaussian:1.5", "sharpen"])
-def test_the_picture_is_the_convolution(run, tmp_path, sample, kernel):
+def test_the_image_is_the_convolution(run, tmp_path, sample, kernel):
     """Gray, RGB and 16-bit samples: the file holds the convolution, in its own depth."""
     out = tmp_path / "out.png"
     assert run("apply", SAMPLES / f"{sample}.png", "-k", kernel, "-o", out).code == 0
@@ -47,7 +47,7 @@ def test_the_picture_is_the_convolution(run, tmp_path, sample, kernel):
 
 
 def test_sobel_has_zero_at_mid_gray_and_no_frame(run, tmp_path):
-    """The picture of an edge kernel: flat parts at 128, symmetric about it, nothing bright at the border."""
+    """The map of an edge kernel: flat parts at 128, symmetric about it, nothing bright at the border."""
     out = tmp_path / "edges.png"
     run("apply", SAMPLES / "scene.png", "-k", "sobel-x", "-o", out)
     edges = decoded(out)
@@ -156,7 +156,7 @@ def test_the_mapping_tells_of_another_depth(run, tmp_path):
     ],
 )
 def test_a_suffix_that_says_another_form(run, tmp_path, picture, suffix, form):
-    """Netpbm's programs look at the content, people at the name."""
+    """Netpbm programs look at the content; the report says if the suffix disagrees."""
     text = run("apply", SAMPLES / picture, "-k", "box3", "-o", tmp_path / f"x.{suffix}").text
     assert (f"the file is a {form}, whatever its suffix" in text) == bool(form)
 
@@ -164,7 +164,7 @@ def test_a_suffix_that_says_another_form(run, tmp_path, picture, suffix, form):
 @pytest.mark.parametrize(("groups", "inputs", "maps"), [(3, 1, 3), (3, 1, 6), (1, 3, 2)])
 @pytest.mark.parametrize("method", ["auto", "shift", "im2col", "fft"])
 def test_groups_of_channels(run, tmp_path, groups, inputs, maps, method):
-    """Grouped and depthwise layers on a picture: what conv makes of the same weights and groups."""
+    """Grouped and depthwise layers on an image: equal to conv with the same weights and groups."""
     out = tmp_path / "out.npy"
     name = f"random:3x3x{inputs}x{maps},seed=2"
     options = ["--groups", groups, "--map", "raw", "--stack", "--method", method, "-o", out]
@@ -192,7 +192,7 @@ def test_groups_of_channels(run, tmp_path, groups, inputs, maps, method):
     ],
 )
 def test_groups_that_there_are_not(run, tmp_path, picture, options, words):
-    """The kernel, the picture and --channels have to agree with them."""
+    """The kernel, the image and --channels must fit the groups."""
     assert words in run("apply", SAMPLES / picture, *options, "-o", f"{tmp_path}/").err
 
 
@@ -244,7 +244,7 @@ def test_names_beside_the_input_in_folders_and_by_template(run, tmp_path, pictur
 
 
 def test_a_bank_gives_a_picture_for_each_map(run, tmp_path, picture):
-    """Weights of (rows, columns, in, out) write one numbered picture for each out."""
+    """Weights of (rows, columns, in, out) write one numbered image per output channel."""
     assert run("apply", picture, "-k", "random:3x3x1x3,seed=2").code == 0
     assert len(list(tmp_path.glob("picture.random-3x3x1x3-seed=2.?.png"))) == 3
     result = run("apply", picture, "-k", "random:3x3x1x3,seed=2", "-o", tmp_path / "one.png")
@@ -434,7 +434,7 @@ def test_the_csv_report(run, picture, tmp_path):
 
 
 def test_where_reports_go(run, picture, tmp_path):
-    """Nothing with -q; to a file on request; to standard error when the picture takes standard output."""
+    """Nothing with -q; to a file on request; to standard error when the image takes standard output."""
     assert run("apply", picture, "-k", "box3", "-q").text == ""
     report = tmp_path / "report.txt"
     result = run("apply", picture, "-k", "box3", "-f", "--report-file", report)
@@ -450,7 +450,7 @@ def test_where_reports_go(run, picture, tmp_path):
 
 
 def test_every_format_in_gives_the_same_picture(run, tmp_path, picture, gray):
-    """PNG, TIFF, BMP, WebP and GIF of one picture give one feature map."""
+    """PNG, TIFF, BMP, WebP and GIF of one image give one feature map."""
     for suffix in ("png", "tif", "bmp", "webp", "gif"):
         source = tmp_path / f"in.{suffix}"
         Image.fromarray(gray).save(source, **({"lossless": True} if suffix == "webp" else {}))
@@ -493,7 +493,7 @@ def test_notes_and_contradictions(run, picture, tmp_path):
 
 
 def test_no_picture_is_poured_onto_a_terminal(tmp_path):
-    """Standard output that is a terminal gets no bytes of a picture."""
+    """A terminal gets no image bytes."""
     master, terminal = os.openpty()
     command = [sys.executable, "-m", "convcli", "apply", str(SAMPLES / "scene.png"), "-k", "box3", "-o", "-"]
     ran = subprocess.run(command, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False)
@@ -540,7 +540,7 @@ def test_a_replaced_file_keeps_its_permissions(run, tmp_path, picture):
 
 
 def test_nan_does_not_spoil_a_mapping(run, tmp_path):
-    """A range is that of the finite values; where none is finite, that is said."""
+    """The range is that of the finite values; if there are none, the report says so."""
     pixels = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
     pixels[3, 4] = np.nan
     source, out = tmp_path / "nan.tif", tmp_path / "out.png"

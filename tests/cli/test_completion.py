@@ -122,7 +122,7 @@ def test_the_command_prints_the_script(shell, run):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a picture and a kernel, and ``convcli`` on the PATH."""
+    """A folder with an image and a kernel, and ``convcli`` on the PATH."""
     program = tmp_path / "bin" / "convcli"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m convcli "$@"\n')
@@ -183,7 +183,7 @@ class Keyboard:
 
 @pytest.mark.parametrize("shell", SCRIPTS)
 def test_lines_typed_in_a_shell(shell, folder):
-    """Commands, options, presets, values behind : and =, and files, as a person types them."""
+    """Commands, options, presets, values behind : and =, and files, as they are typed."""
     if not shutil.which(shell):
         pytest.skip(f"{shell} is not installed")
     keyboard = Keyboard(shell, folder)

@@ -1,4 +1,4 @@
-"""Whatever a person gets wrong: one line that says it, the right exit code, and no file left behind."""
+"""Mistakes of users: one line of explanation, the right exit code, and no file left behind."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def test_one_line_and_exit_2(run, name, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def broken_pictures() -> dict[str, tuple[bytes, str]]:
-    """Contents that are no sound picture, and what is said of each."""
+def broken_images() -> dict[str, tuple[bytes, str]]:
+    """Contents that are not valid images, with the message for each."""
     png = (SAMPLES / "color.png").read_bytes()
     flipped = bytearray(png)
     flipped[len(png) // 2] ^= 255
@@ -97,10 +97,10 @@ def broken_pictures() -> dict[str, tuple[bytes, str]]:
     }
 
 
-@pytest.mark.parametrize("name", broken_pictures())
-def test_broken_pictures(run, name, tmp_path):
-    """A picture that is none: its name and the reason, exit 2, nothing written."""
-    content, words = broken_pictures()[name]
+@pytest.mark.parametrize("name", broken_images())
+def test_broken_images(run, name, tmp_path):
+    """An invalid image: its name and the reason, exit 2, nothing written."""
+    content, words = broken_images()[name]
     path = tmp_path / name
     path.write_bytes(content)
     result = run("apply", path, "-k", "box3")
@@ -147,7 +147,7 @@ def test_control_characters_in_names_do_not_reach_the_terminal(run, tmp_path):
 
 
 def test_commands_and_help(run):
-    """A misspelt command suggests; help pages exist for every command; --debug shows the traceback."""
+    """A misspelled command gets a suggestion; every command has a help page; --debug shows the traceback."""
     result = run("aply")
     assert (result.code, result.err) == (2, "convcli: no such command 'aply' (did you mean apply?)\n")
     assert run().text.startswith("Usage: convcli")
@@ -213,14 +213,14 @@ def test_several_signals_end_it_once(tmp_path):
 
 
 def test_a_closed_pipe_is_no_error():
-    """A reader that goes away ends nothing: the picture is written, exit 0, no message."""
+    """A closed pipe is not a failure: exit 0, no message."""
     script = f"({PROGRAM} apply {QUOTED} -k box3 -o - ; echo $? >&2) | head -c 10 >/dev/null"
     piped = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert piped.stderr.strip() == "0"
 
 
 def test_a_full_disk_and_a_folder_without_permission(tmp_path):
-    """The reason is said, and nothing is left; exit 1 where results are in their places."""
+    """The reason is reported and nothing is left behind; exit 1 if results were written."""
     both = f"apply {QUOTED} {shlex.quote(str(SAMPLES / 'color.png'))} -k box3 -o {tmp_path}/out/"
     for command, code in ((f"apply {QUOTED} -k box3 -o -", 2), ("kernels", 2), (both, 1)):
         script = f"{PROGRAM} {command} > /dev/full"
@@ -250,7 +250,7 @@ def test_limits_of_the_system(limit, tmp_path):
 
 
 def test_locale_and_home_do_not_matter(tmp_path):
-    """LC_ALL=C, no HOME and no TMPDIR: the same report and the same picture."""
+    """LC_ALL=C, no HOME and no TMPDIR: the same report and the same image."""
     ran = subprocess.run(
         [sys.executable, "-m", "convcli", "apply", SCENE, "-k", "box3", "-o", tmp_path / "a.png"],
         capture_output=True,

@@ -79,7 +79,7 @@ def test_plan_takes_the_depth_of_a_file(run):
 
 
 def test_shape_default_is_that_of_apply(run):
-    """Without --padding the picture keeps its size, and the other amounts are shown beside it."""
+    """Without --padding the image keeps its size, and the other amounts are shown too."""
     text = run("shape", "512x512", "--kernel", "3x3", "--stride", "2,1").text
     assert "same:reflect (the default; layers often use valid): top 0, bottom 1, left 1, right 1" in text
     assert "(1, 256, 512, 1) NHWC" in text
@@ -134,7 +134,7 @@ def test_shape_mistakes(run, arguments, words):
 
 
 def test_plan_prints_every_method_with_its_cost_or_refusal(run):
-    """Without a picture: the choice, the number type and why, and the others."""
+    """Without an image: the chosen method, the number type and why, and the other methods."""
     from convcli.engine.methods.registry import NAMES
 
     text = run("plan", "4000x6000", "--kernel", "sharpen").text

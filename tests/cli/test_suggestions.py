@@ -1,4 +1,4 @@
-"""What to do instead: suggestions that fit the command, or none."""
+"""Suggestions fit the command, or there are none."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_slips_of_the_keyboard(one, other, count):
 
 
 @pytest.mark.parametrize(
-    ("word", "known", "told"),
+    ("word", "known", "advice"),
     [
         ("--stirde", ["--stride", "--tile", "--strip"], " (did you mean --stride?)"),
         ("--blur", ["--debug", "--bias", "--force"], ""),
@@ -51,9 +51,9 @@ def test_slips_of_the_keyboard(one, other, count):
         ("x" * 100_000, ["box3"], ""),
     ],
 )
-def test_a_suggestion_is_near_or_there_is_none(word, known, told):
+def test_a_suggestion_is_near_or_there_is_none(word, known, advice):
     """No word is suggested that shares a few letters with what was typed."""
-    assert suggest(word, known) == told
+    assert suggest(word, known) == advice
 
 
 OPTIONS = {
@@ -91,7 +91,7 @@ def test_options_of_other_tools(run, option):
 
 
 def test_advice_is_only_of_options_that_the_command_has(run):
-    """Each command is advised by what it has and does; where nothing fits, nothing is said."""
+    """Advice depends on the options and the purpose of a command; if none fits, there is none."""
     for command, option, advice in [
         ("batch", "--workers", "; use --jobs"),
         ("shape", "--overwrite", ""),
@@ -125,7 +125,7 @@ def test_commands_of_other_tools(run, word, advice):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "advice"),
     [
         (["--channels", "grayscale"], "'grayscale' is not one of each, gray, sum (did you mean gray?)"),
         (["--channels", "grey"], "(did you mean gray?)"),
@@ -144,14 +144,14 @@ def test_commands_of_other_tools(run, word, advice):
         (["-o", "folder"], "or --format; for a folder, use folder/\n"),
     ],
 )
-def test_values_of_other_tools(run, words, told):
+def test_values_of_other_tools(run, words, advice):
     """The word that is meant, in one line that lists what is allowed."""
     ran = run("apply", SAMPLES / "scene.png", "-k", "box3", *words)
-    assert (ran.code, told in ran.err, ran.err.count("\n")) == (2, True, 1), ran.err
+    assert (ran.code, advice in ran.err, ran.err.count("\n")) == (2, True, 1), ran.err
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "advice"),
     [
         (
             ["batch", "a.png", "x.jpg"],
@@ -177,10 +177,10 @@ def test_values_of_other_tools(run, words, told):
         (["apply", "a.png", "-k", "m.tflite"], "model.save('m.keras')"),
     ],
 )
-def test_what_to_do_instead(run, folder, words, told):
+def test_what_to_do_instead(run, folder, words, advice):
     """The next step, in the same line; nothing is made."""
     ran = run(*words, *([] if "laws" in words else ["-k", "box3"]), "-q")
-    assert (ran.code, told in ran.err, ran.err.count("\n")) == (2, True, 1), ran.err
+    assert (ran.code, advice in ran.err, ran.err.count("\n")) == (2, True, 1), ran.err
     assert len(list(folder.rglob("*"))) == 5
 
 
