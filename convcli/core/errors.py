@@ -97,7 +97,7 @@ def reason_of(error: BaseException, otherwise: str = "its parts do not fit toget
     """A library's message about a file, in one line; ``otherwise`` if the message is about its own code."""
     message = one_line(_PLACE.sub("", str(error)).strip().split("\n", maxsplit=1)[0])
     if type(error).__module__ == "struct" or isinstance(error, EOFError):
-        return "it ends too early"
+        return "it is truncated"
     if not message or isinstance(error, _OF_CODE) or _WORDS_OF_CODE.search(message):
         return otherwise
     return message

@@ -97,7 +97,7 @@ def _coding(data: bytes) -> tuple[int, bool]:
     """
     place = data.find(b"av1C")
     if place < 0 or len(data) < place + 7:
-        raise ImageError("damaged avif: it ends before its first picture is described")
+        raise ImageError("damaged avif: it ends before its first image is described")
     flags = data[place + 6]
     bits = (12 if flags & _TWELVE else 10) if flags & _HIGH else 8
     return 2**bits - 1, bool(flags & _GRAY)

@@ -143,7 +143,7 @@ def _notes(facts: _Facts) -> tuple[str, ...]:
     if not odd:
         return ()
     widths, top = " and ".join(map(str, odd)), np.iinfo(facts.dtype).max
-    return (f"values of {widths} bits were spread over 0 to {top}, rounded to nearest",)
+    return (f"values of {widths} bits were scaled to 0 to {top}, rounded to nearest",)
 
 
 def _facts(data: bytes) -> _Facts:
@@ -179,7 +179,7 @@ def _part(data: bytes, place: int, size: int) -> bytes:
     """
     part = data[place : place + size]
     if len(part) < size:
-        raise ImageError("damaged bmp: it ends too early")
+        raise ImageError("damaged bmp: it is truncated")
     return part
 
 
@@ -222,7 +222,7 @@ def _palette(data: bytes, begin: int, place: int, each: int, colors: int, bits: 
     if place:
         count = min(count, (place - begin) // each)
     if count < 1:
-        raise ImageError("damaged bmp: it has no palette in front of its pixels")
+        raise ImageError("damaged bmp: there is no palette before the pixels")
     stored = np.frombuffer(_part(data, begin, each * count), np.uint8).reshape(-1, each)
     return stored[:, 2::-1], begin + each * count
 

@@ -1,4 +1,4 @@
-"""Where pixels lie: axes of frames, pixel sizes, the ground below; and where those of a result lie."""
+"""Where pixels lie: axes of frames, pixel sizes, georeferences, and how sampling changes them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from convcli.geometry.axes import Axis
 _POINT: Final = 2  # of key 1025, raster type: coordinates are those of the centers of pixels
 _RASTER_TYPE: Final = 1025
 UNNAMED: Final = "Q"
-"""The name of an axis that has none."""
+"""The name of an unnamed axis."""
 
 
 @frozen
 class Sampling:
     """Output pixel ``i`` has its center at input pixel ``step · i + start``.
 
-    With stride s, dilation d, k weights and p pixels of padding in front, the window of output ``i`` begins
+    With stride s, dilation d, k weights and p pixels of padding before, the window of output ``i`` starts
     at ``s·i − p`` and covers ``d·(k − 1) + 1`` pixels: step = s, start = d·(k − 1)/2 − p.
     """
 
@@ -33,22 +33,22 @@ class Sampling:
 
     @property
     def edge(self) -> Fraction:
-        """Where the edge of output pixel 0 lies, counted from the edge of input pixel 0."""
+        """The edge of output pixel 0, in input pixels from the edge of input pixel 0."""
         return self.start + Fraction(1 - self.step, 2)
 
 
 @frozen
 class Axes:
-    """What the frames of a file are, and what a step along each axis measures.
+    """The axes of a file's frames, and the size of a step along each axis.
 
     Attributes:
-        writer: ``ome``, ``imagej`` or ``shaped``: in whose words it was said.
-        names: of the axes of frames, such as ``TZC``, the slowest first.
+        writer: ``ome``, ``imagej`` or ``shaped``: the convention of the description.
+        names: of the axes of frames, such as ``TZC``, slowest first.
         sizes: of those axes.
         steps: (axis, size, unit) of a step along an axis, X and Y included.
-        origins: (axis, pixel) at which coordinates are 0, where that is not pixel 0.
+        origins: (axis, pixel) where coordinates are 0, if that is not pixel 0.
         channels: attributes of each channel.
-        words: other names with values that stay true.
+        words: other names and values that remain valid for a result.
     """
 
     writer: str
@@ -71,7 +71,7 @@ class Axes:
         return dict(self.origins).get(axis, 0.0)
 
     def part(self, first: int, last: int) -> Axes | None:
-        """The axes of frames ``first`` to ``last``, or None where they are no box within the axes."""
+        """The axes of frames ``first`` to ``last``, or None if these are not a block along the axes."""
         if (first, last) == (0, self.frames):
             return self
         block, count = self.frames, last - first
@@ -85,18 +85,18 @@ class Axes:
         return None
 
     def _chosen(self, place: int, first: int, count: int) -> Axes:
-        """With the channels and the origin that are left where ``count`` steps of an axis are taken."""
+        """The axes with the channels and the origin that ``count`` steps of one axis leave."""
         name = self.names[place]
         if name == "C":
             return replace(self, channels=self.channels[first : first + count])
         return self._shifted(name, Sampling(1, Fraction(first)))
 
     def sampled(self, down: Sampling, across: Sampling) -> Axes:
-        """Those of a result."""
+        """The axes of a result that samples rows and columns."""
         return self._shifted("Y", down)._shifted("X", across)
 
     def deepened(self, frames: int, along: Sampling) -> Axes | None:
-        """Those of a result of a kernel that slides over frames, or None where frames have several axes."""
+        """The axes of a result whose kernel slides over frames, or None if the frames have several axes."""
         long = [place for place, size in enumerate(self.sizes) if size > 1]
         if len(long) > 1 or (long and self.names[long[0]] == "C"):
             return None
@@ -115,25 +115,25 @@ class Axes:
         return replace(self, steps=steps, origins=tuple((axis, at) for axis, at in origins.items() if at))
 
     def __str__(self) -> str:
-        """``TZC 2×3×2, 0.1×0.1 µm a pixel``."""
+        """``TZC 2×3×2, 0.1×0.1 µm per pixel``."""
         known = [(name, size) for name, size in zip(self.names, self.sizes, strict=True) if size > 1]
         order = "".join(name for name, _ in known), "×".join(str(size) for _, size in known)
         across, down = self.step("X"), self.step("Y")
         text = [" ".join(order)] if known else []
         if across and down:
-            text.append(f"{across[0]:g}×{down[0]:g} {across[1]} a pixel".replace("  ", " "))
+            text.append(f"{across[0]:g}×{down[0]:g} {across[1]} per pixel".replace("  ", " "))
         return ", ".join(text)
 
 
 @frozen
 class Georeference:
-    """The tags by which GeoTIFF ties pixels to places.
+    """The GeoTIFF tags that tie pixels to places.
 
     Attributes:
         scale: tag 33550, the size of a pixel in model units, across and down.
-        ties: tag 33922, (i, j, k, x, y, z) of points that are known in both spaces.
-        matrix: tag 34264, 4 × 4 numbers from a pixel to a place, by rows.
-        keys, numbers, text: tags 34735 to 34737, the coordinate system, which stays.
+        ties: tag 33922, (i, j, k, x, y, z) of points known in both spaces.
+        matrix: tag 34264, a 4 × 4 matrix from pixels to places, by rows.
+        keys, numbers, text: tags 34735 to 34737, the coordinate system, which sampling does not change.
     """
 
     scale: tuple[float, ...] = ()
@@ -145,14 +145,14 @@ class Georeference:
 
     @property
     def is_point(self) -> bool:
-        """Whether coordinates count from the centers of pixels, not from their edges."""
+        """Whether coordinates refer to the centers of pixels rather than to their edges."""
         return (_RASTER_TYPE, 0, 1, _POINT) in zip(*(self.keys[start::4] for start in range(4)), strict=False)
 
     def sampled(self, down: Sampling, across: Sampling) -> Georeference:
-        """The tags of a result: pixel ``(u, v)`` of it is where ``(s·u + b, s'·v + b')`` of the input was.
+        """The tags of a result whose pixel ``(u, v)`` is at ``(s·u + b, s'·v + b')`` of the input.
 
-        A single tie with a scale keeps its pixel and moves its place, because many readers look at the place
-        only; several ties keep their places and move their pixels.
+        A single tie with a scale keeps its pixel and moves its place, because many readers use only the
+        place; several ties keep their places and move their pixels.
         """
         steps = (across.step, down.step)
         shifts = [float(one.start if self.is_point else one.edge) for one in (across, down)]

@@ -1,4 +1,4 @@
-"""What the formats share: strict decoding, Pillow's pictures, values spread over their range."""
+"""What formats share: errors of decoders, Pillow images, values scaled to their full range."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _COPIED: Final = 2**18  # pixels that are copied at once
 _SHORT: Final = ("too small", "truncated", "not enough", "unexpected end", "premature end")
-"""How decoders say that a file is cut off, in small letters."""
+"""How decoders say that a file is truncated, in lowercase."""
 
 
 class _AnySize(WhileInside):
-    """Pillow's limit of pixels lifted; sizes are checked elsewhere."""
+    """Lifts Pillow's limit of pixels; sizes are checked when a file is opened."""
 
     kept: int | None = None
 
@@ -38,12 +38,12 @@ class _AnySize(WhileInside):
 
 
 ANY_SIZE: Final = _AnySize()
-"""Lets Pillow open, crop and seek in pictures that it would call decompression bombs."""
+"""Lets Pillow open, crop and seek in images that it would call decompression bombs."""
 
 
 @contextmanager
 def strict_errors(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises or warns of into one `ImageError`; not for several threads at once."""
+    """Turn any exception or warning of a decoder into one `ImageError`; not for several threads at once."""
     with warnings.catch_warnings(), decoder_errors(name):
         warnings.simplefilter("error")
         yield
@@ -51,7 +51,7 @@ def strict_errors(name: str) -> Iterator[None]:
 
 @contextmanager
 def decoder_errors(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into one `ImageError`."""
+    """Turn any exception of a decoder into one `ImageError`."""
     try:
         yield
     except ImageError:
@@ -64,12 +64,12 @@ def decoder_errors(name: str) -> Iterator[None]:
         if isinstance(error, ImportError) or foreign:  # the system's, not the file's
             raise ImageError(f"{name} cannot be decoded here: {reason}") from error
         if any(word in reason.casefold() for word in _SHORT):
-            reason = "it ends too early"
+            reason = "it is truncated"
         raise ImageError(f"damaged {name}: {reason}") from error
 
 
 def silence_logger(name: str) -> None:
-    """Let a library's logger print nothing unless the program has set up logging."""
+    """Keep a library's logger from printing, unless the program has set up logging."""
     import logging  # only files that need it pay for it
 
     logger = logging.getLogger(name)
@@ -78,18 +78,18 @@ def silence_logger(name: str) -> None:
 
 
 def open_with_pillow(data: bytes) -> Image:
-    """The file as Pillow sees it; pixels are not decoded yet, sizes are checked elsewhere."""
+    """The file as a Pillow image whose pixels are not decoded yet; sizes are checked elsewhere."""
     from PIL import Image
 
     with ANY_SIZE, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of damaged metadata, which are no reason to refuse a picture
+        warnings.simplefilter("ignore")  # about damaged metadata, which is no reason to refuse an image
         return Image.open(io.BytesIO(data))
 
 
 def from_pillow(image: Image, mode: str) -> Array:
-    """(rows, columns, channels) of an 8-bit Pillow image in ``mode``.
+    """The pixels, (rows, columns, channels) of uint8, of a Pillow image converted to ``mode``.
 
-    Some rows at a time, because Pillow makes two copies on its way to an array.
+    Converted some rows at a time, because Pillow makes two copies on the way to an array.
     """
     import numpy as np
 
@@ -106,7 +106,7 @@ def from_pillow(image: Image, mode: str) -> Array:
 
 
 def pillow_frames(data: bytes, mode: str) -> Iterator[Array]:
-    """(rows, columns, channels) of each frame of a file, as Pillow shows it."""
+    """Each frame of a file as Pillow composes it, (rows, columns, channels) of uint8."""
     from PIL import ImageSequence
 
     with open_with_pillow(data) as image:
@@ -115,14 +115,14 @@ def pillow_frames(data: bytes, mode: str) -> Iterator[Array]:
 
 
 def to_pillow(pixels: Array) -> Image:
-    """8-bit pixels as a Pillow image."""
+    """A Pillow image of (rows, columns, channels) pixels of uint8."""
     from PIL import Image
 
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
 MODES: Final = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-"""Pillow's mode for so many 8-bit channels."""
+"""Pillow's modes by number of 8-bit channels."""
 CHANNELS: Final = {mode: channels for channels, mode in MODES.items()}
 
 
@@ -130,17 +130,24 @@ PALETTE_NOTE: Final = "its palette was applied"
 
 
 def save_with_pillow(image: Image, format_name: str, **options: Any) -> bytes:
-    """The bytes that Pillow writes."""
+    """The file that Pillow writes of an image."""
     buffer = io.BytesIO()
     image.save(buffer, format_name, **options)
     return buffer.getvalue()
 
 
 def to_full_range(values: Array, most: int) -> Array:
-    """Unsigned integers from 0 to ``most`` spread over the full range of the 8, 16 or 32 bits that hold it.
+    """Unsigned integers from 0 to ``most``, scaled to the full range of 8, 16 or 32 bits.
+
+    Args:
+        values: an array of any shape.
+        most: the value of white; the result has the fewest bits that hold it.
+
+    Returns:
+        An array of the same shape, rounded to nearest; ``values`` itself if nothing changes.
 
     Raises:
-        ImageError: a value above ``most``.
+        ImageError: a value is above ``most``.
     """
     import numpy as np
 
@@ -150,7 +157,7 @@ def to_full_range(values: Array, most: int) -> Array:
         return values
     largest = int(values.max())
     if largest > most:
-        raise ImageError(f"damaged: a pixel holds {largest}; allowed: 0 to {most}")
+        raise ImageError(f"damaged: a pixel has the value {largest}; allowed: 0 to {most}")
     if most > 65_535:
         wide = values.astype(np.uint64) * np.uint64(top) + np.uint64(most // 2)
         return (wide // np.uint64(most)).astype(kind)
@@ -160,23 +167,23 @@ def to_full_range(values: Array, most: int) -> Array:
 
 
 def _top(most: int) -> int:
-    """White of the 8, 16 or 32 bits that hold ``most``."""
+    """The largest value of the 8, 16 or 32 bits that hold ``most``."""
     return next(top for top in (255, 65_535, 2**32 - 1) if most <= top)
 
 
 def range_notes(most: int) -> tuple[str, ...]:
-    """What `full_range` did, where it changed values of several bits."""
+    """A note of what `to_full_range` does, if it changes values of several bits."""
     if most in (0, 1, _top(most)):
         return ()
-    return (f"values of 0 to {most} were spread over 0 to {_top(most)}, rounded to nearest",)
+    return (f"values 0 to {most} were scaled to 0 to {_top(most)}, rounded to nearest",)
 
 
-CMYK_NOTE: Final = "CMYK was converted to RGB by multiplying with black, without a color profile"
+CMYK_NOTE: Final = "CMYK was converted to RGB without a color profile: each ink times black"
 _CONVERTED: Final = 64  # rows of CMYK that are converted at once
 
 
 def cmyk_to_rgb(bright: Array) -> Array:
-    """RGB of (rows, columns, 4) unsigned integers that are 0 where ink is full: each times black."""
+    """RGB, (rows, columns, 3), from (rows, columns, 4) unsigned integers that are 0 for full ink."""
     import numpy as np
 
     found: Array = np.empty((*bright.shape[:2], 3), bright.dtype)
@@ -190,7 +197,7 @@ def cmyk_to_rgb(bright: Array) -> Array:
 
 
 def ftyp_brands(head: bytes) -> set[bytes]:
-    """The first brands of an ISO media file (``ftyp``), its own and those it agrees with; else none."""
+    """The brands in the first bytes of an ISO media file (``ftyp``); empty for other files."""
     if head[4:8] != b"ftyp":
         return set()
     end = min(int.from_bytes(head[:4], "big"), len(head))

@@ -1,7 +1,7 @@
-"""Deflate in independent blocks, which threads compress side by side and a writer puts in a row.
+"""Deflate in independent blocks, which threads compress in parallel and a writer concatenates.
 
-A block ends with a full flush: on a byte, without references to what stood before. ISA-L is several times
-quicker than zlib; where it is missing, zlib's Huffman coding alone comes closest to it.
+A block ends with a full flush, at a whole byte, and refers to nothing before it. ISA-L is several times
+faster than zlib; without it, zlib's Huffman coding alone comes closest.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ except ImportError:
     isal_zlib = None  # type: ignore[assignment]
 
 HEADER: Final = b"\x78\x01"
-"""Of a zlib stream (RFC 1950): deflate, a window of 32 kB, made quickly."""
+"""Header of a zlib stream (RFC 1950): deflate, a window of 32 kB, fastest level."""
 
 END: Final = b"\x03\x00"
 """An empty last block (RFC 1951)."""
 
 _FIRST: Final = 4
-"""Bytes that ISA-L gets by themselves. Where it begins with more, level 1 remembers the third position under
-a number that nothing has set, which differs from process to process: about one block in ten thousand then
-holds one match more or less."""
+"""Bytes that ISA-L gets in a call of their own. If it starts with more, level 1 stores the third position
+under an uninitialized hash that differs from process to process, and about one block in ten thousand has one
+match more or less."""
 
 _BASE: Final = 65521
 _LARGEST_STORED: Final = 65535
 
 
 class Block(NamedTuple):
-    """Compressed bytes, in parts, and the Adler-32 and the length of what they stand for."""
+    """Compressed bytes in parts, with the Adler-32 checksum and the length of the data."""
 
     parts: tuple[bytes, ...]
     check: int
@@ -41,12 +41,12 @@ class Block(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes when compressed."""
+        """Compressed bytes."""
         return sum(map(len, self.parts))
 
 
 def block(data: Any, small: bool = False) -> Block:
-    """Compress contiguous data, quickly or to few bytes."""
+    """Compress contiguous data, quickly or (``small``) to few bytes."""
     view = memoryview(data).cast("B")
     maker: Any
     if small:
@@ -62,7 +62,7 @@ def block(data: Any, small: bool = False) -> Block:
 
 
 def stream(data: Any) -> bytes:
-    """A zlib stream (RFC 1950) of contiguous data."""
+    """A zlib stream (RFC 1950) of contiguous data, compressed quickly."""
     view = memoryview(data).cast("B")
     if isal_zlib is None:
         return zlib.compress(view, 1)
@@ -70,14 +70,14 @@ def stream(data: Any) -> bytes:
 
 
 def _quickly(view: memoryview, window: int, flush: int) -> tuple[bytes, ...]:
-    """The same bytes for the same data, which takes a small block of `_FIRST` in front."""
+    """Compress with ISA-L, the same data to the same bytes: `_FIRST` bytes go first."""
     maker = isal_zlib.compressobj(1, isal_zlib.DEFLATED, window)
     first = maker.compress(view[:_FIRST]), maker.flush(isal_zlib.Z_SYNC_FLUSH)
     return *first, maker.compress(view[_FIRST:]), maker.flush(flush)
 
 
 def stored(data: bytes) -> Iterator[bytes | memoryview]:
-    """A zlib stream of data as they are (RFC 1951, 3.2.4), in parts."""
+    """A zlib stream of uncompressed blocks (RFC 1951, 3.2.4), in parts."""
     view = memoryview(data)
     yield HEADER
     for place in range(0, max(len(view), 1), _LARGEST_STORED):
@@ -88,22 +88,22 @@ def stored(data: bytes) -> Iterator[bytes | memoryview]:
 
 
 def inflater() -> Any:
-    """A decompressor of zlib streams, as `zlib.decompressobj` makes them."""
+    """A decompressor of zlib streams, like that of `zlib.decompressobj`."""
     return isal_zlib.decompressobj() if isal_zlib is not None else zlib.decompressobj()
 
 
 def crc32(data: bytes | memoryview, value: int = 0) -> int:
-    """The CRC of PNG and gzip."""
+    """The CRC-32 of PNG and gzip, continued from ``value``."""
     return int((isal_zlib or zlib).crc32(data, value))
 
 
 def joined(blocks: list[Block]) -> int:
-    """The Adler-32 of what the blocks stand for, one behind the other."""
+    """The Adler-32 checksum of the data of all blocks, concatenated."""
     return reduce(_joined, ((entry.check, entry.length) for entry in blocks), (1, 0))[0]
 
 
 def _joined(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
-    """Adler-32 is a sum of bytes, begun with 1, and a sum of those sums (RFC 1950)."""
+    """(checksum, length) of two concatenated parts: Adler-32 is a sum and a sum of sums (RFC 1950)."""
     (first, length), (second, more) = one, other
     total = (first & 0xFFFF) - 1
     low = (total + (second & 0xFFFF)) % _BASE

@@ -39,7 +39,7 @@ _CHECKED: Final = 2**26  # pixels of a frame that are not doubted
 _DRAWN: Final = 2**18  # pixels that are drawn at once
 _SHORT: Final = "the first frame has fewer pixels than its size; the missing ones are transparent"
 _NO_END: Final = "the file has no end"
-_TOO_EARLY: Final = "damaged gif: it ends too early"
+_TOO_EARLY: Final = "damaged gif: it is truncated"
 
 
 @frozen(eq=False)
@@ -195,8 +195,8 @@ class Gif(Format):
     def loss(self, dtype: DType, channels: int, frames: int) -> str:
         if dtype != np.uint8 or channels in (1, 2):
             return ""
-        return "a GIF has 256 colors a frame: the nearest were taken" + (
-            ", and pixels are seen or not" if channels == 4 else ""
+        return "GIF has 256 colors per frame: each color became the nearest of them" + (
+            ", and pixels are either opaque or transparent" if channels == 4 else ""
         )
 
     def metadata_limits(self, channels: int) -> Mapping[str, int]:

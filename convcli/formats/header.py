@@ -19,33 +19,38 @@ _NAMES_OF_BANDS: Final = {**_NAMES, 2: "gray with an extra channel", 4: "RGB wit
 
 @frozen
 class Timing:
-    """How long each frame of an animation is shown, in seconds, and how often all are (0: without end)."""
+    """When the frames of an animation are shown.
+
+    Attributes:
+        durations: seconds of each frame.
+        loops: how often all frames are played; 0 for without end.
+    """
 
     durations: tuple[Fraction, ...]
     loops: int = 0
 
     @classmethod
     def steady(cls, frames: int) -> Timing:
-        """Ten frames a second, where nothing says how many."""
+        """Ten frames per second, for frames without times."""
         return cls((Fraction(1, 10),) * frames)
 
     def of(self, first: int, last: int) -> Timing:
-        """That of some of the frames."""
+        """The timing of frames ``first`` to ``last``."""
         return Timing(self.durations[first:last], self.loops)
 
     def ticks(self, rate: int, least: int = 0) -> list[int]:
-        """The durations in ``rate``-ths of a second; each frame begins at the nearest."""
+        """The durations in units of 1/``rate`` second, at least ``least``, starting at the nearest units."""
         ends = [round(end * rate) for end in accumulate(self.durations, initial=Fraction(0))]
         return [max(end - begin, least) for begin, end in pairwise(ends)]
 
 
 @frozen
 class Coding:
-    """How pixels are coded on purpose.
+    """How pixels are encoded, as the user chose.
 
     Attributes:
-        quality: 1 to 100 where some may be lost; None for the format's own.
-        small: whether a PNG is to be small instead of quickly made.
+        quality: 1 to 100 for lossy formats; None for the format's default.
+        small: whether PNG files should be small rather than written quickly.
     """
 
     quality: int | None = None
@@ -54,21 +59,21 @@ class Coding:
 
 @frozen
 class Metadata:
-    """What a file says besides its pixels, and a result says too; and how its pixels are coded.
+    """What a file says beside its pixels and its result should say too, and how pixels are encoded.
 
     Attributes:
         icc: an ICC profile.
         exif: an Exif block in TIFF form (``II*`` or ``MM`` first), its orientation 1.
         xmp: an XMP packet.
-        resolution: pixels a meter, (across, down).
+        resolution: pixels per meter, (across, down).
         gamma: the encoding exponent, as PNG's gAMA states it (0.45455).
         srgb: the rendering intent of PNG's sRGB chunk.
         texts: keywords with their texts, such as a title or a description.
-        subsampling: of a JPEG's colors, ``444``, ``422`` or ``420``; no block, but kept with them.
+        subsampling: chroma subsampling of a JPEG, ``444``, ``422`` or ``420``.
         timing: of the frames of an animation.
-        axes: what the frames are, and what a step along each axis measures.
-        ground: which places pixels show.
-        coding: asked for, never read from a file.
+        axes: what the frames stand for, and the size of a step along each axis.
+        ground: the georeference, which ties pixels to places.
+        coding: chosen by the user, never read from a file.
     """
 
     icc: bytes | None = None
@@ -87,18 +92,19 @@ class Metadata:
 
 @frozen
 class Header:
-    """What a file says of its picture before a pixel is decoded.
+    """What a file says about frames of the same size and type, before pixels are decoded.
 
     Attributes:
         format: name of the format, as ``--format`` takes it.
-        channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha; more where the format has them.
+        rows, columns: of each frame as stored.
+        channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha; more in formats of arrays.
         dtype: type of the decoded values.
-        bands: whether no channel is alpha: the last of 2 or 4 is a band such as infrared.
-        frames: pictures of this size and type: the frames of an animation, or pages that follow each other.
-        first: how many pictures of the file stand before these.
-        orientation: how the stored picture is to be turned, 1 to 8 as Exif counts (tag 274). A format reads
-            and decodes the stored picture; the registry turns it, and its rows and columns with it.
-        notes: what a person should know of how it is read.
+        frames: of an animation, or consecutive pages.
+        first: number of frames of the file before these.
+        orientation: Exif orientation of the stored frames, 1 to 8 (tag 274). Formats decode frames as they
+            are stored; `convcli.formats.opening` rotates them.
+        notes: for the report, on how the file is read.
+        bands: whether no channel is alpha: the last of 2 or 4 is another one, such as infrared.
     """
 
     format: str
@@ -137,7 +143,7 @@ def depth_text(dtype: DType) -> str:
 
 @frozen
 class Layout:
-    """A picture that is to be written, or several of one size and type; ``bands`` as in `Header`."""
+    """The size and type of frames to write; ``bands`` as in `Header`."""
 
     rows: int
     columns: int
@@ -148,11 +154,11 @@ class Layout:
 
     @classmethod
     def of(cls, pixels: Array) -> Layout:
-        """The layout of (rows, columns, channels)."""
+        """The layout of one image, (rows, columns, channels)."""
         rows, columns, channels = pixels.shape
         return cls(rows, columns, channels, pixels.dtype)
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(rows, columns, channels) of each."""
+        """(rows, columns, channels) of each frame."""
         return self.rows, self.columns, self.channels

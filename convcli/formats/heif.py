@@ -37,7 +37,7 @@ class Heif(Format):
         channels = CHANNELS[file.mode.partition(";")[0].replace("I", "L")]
         notes = range_notes(most)
         if len(file) > 1:
-            notes += (f"the first of {len(file)} pictures; the others are left out",)
+            notes += (f"the first of {len(file)} images; the others are ignored",)
         facts = Header(self.name, rows, columns, channels, kind, notes=notes)
         return with_metadata(facts, pillow_metadata(file), _UPRIGHT)
 

@@ -123,7 +123,7 @@ def _checked_icc(block: bytes) -> bytes:
     """The profile without what follows it."""
     size = int.from_bytes(block[:4], "big")
     if not 132 <= size <= len(block) or block[36:40] != b"acsp":
-        raise ValueError(f"{len(block)} bytes that are no profile")
+        raise ValueError(f"{len(block)} bytes that are not an ICC profile")
     return block[:size]
 
 
@@ -132,7 +132,7 @@ def _checked_exif(block: bytes) -> bytes:
     block = block.removeprefix(_EXIF_MARK)
     for tag, kind, count, _ in _entries(block):
         if tag == _ORIENTATION and (kind not in _WHOLE or count != 1):
-            raise ValueError(f"its orientation is {count} of type {kind}, not one whole number")
+            raise ValueError(f"its orientation is {count} values of type {kind}; allowed: one integer")
     return block
 
 
@@ -160,7 +160,7 @@ def _entries(exif: bytes) -> list[tuple[int, int, int, int]]:
         (count,) = struct.unpack_from(order + "H", exif, start)
         places = range(start + 2, start + 2 + 12 * count, 12)
     if start < 8 or places.stop > len(exif):
-        raise ValueError("its directory does not lie within it")
+        raise ValueError("its directory lies outside it")
     return [(*struct.unpack_from(order + "HHI", exif, place), place + 8) for place in places]
 
 
@@ -216,9 +216,9 @@ def inflate(data: bytes, most: int = MAX_BLOCK_BYTES) -> bytes:
     try:
         plain = stream.decompress(data, most + 1)
     except zlib.error as error:
-        raise ValueError(f"it cannot be inflated: {error}") from error
+        raise ValueError(f"it cannot be decompressed: {error}") from error
     if len(plain) > most or not stream.eof:
-        raise ValueError(f"it inflates to more than {most} bytes, or is cut off")
+        raise ValueError(f"it decompresses to more than {most} bytes, or is truncated")
     return plain
 
 
@@ -244,7 +244,7 @@ def adapt_metadata(
     down, across = samplings[-2:]
     spread = _spread(metadata.resolution, (down.step, across.step))
     if metadata.resolution and not spread:
-        notes.append("the resolution is left out: divided by the stride it is below 0.5 dpi")
+        notes.append("the resolution is left out: after striding it is below 0.5 dpi")
     axes, said = _placed(metadata.axes, samplings, frames)
     notes += said
     ground = metadata.ground and metadata.ground.sampled(down, across)
@@ -252,13 +252,15 @@ def adapt_metadata(
     space, wanted = (metadata.icc or b"")[16:20], b"RGB " if channels > 2 else b"GRAY"
     if metadata.icc and space != wanted:
         names = [one_line(name.decode("latin-1").strip()) for name in (space, wanted)]
-        notes.append("the ICC profile is left out: it is for {} pixels, the result's are {}".format(*names))
+        notes.append(
+            "the ICC profile is left out: it is for {} pixels, but the result's are {}".format(*names)
+        )
         metadata = replace(metadata, icc=None)
     dropped = _unsayable(metadata, limits)
     texts, left = _fitting(metadata.texts, limits)
     words = [*dropped.values(), *left]
     if words:
-        notes.append(f"left out, because {format_name} cannot say it: {', '.join(words)}")
+        notes.append(f"left out, because {format_name} cannot store it: {', '.join(words)}")
     nothing: dict[str, Any] = dict.fromkeys(dropped)
     return ResultMetadata(replace(metadata, texts=texts, **nothing), tuple(notes))
 
@@ -295,7 +297,7 @@ def _fitting(texts: Texts, limits: Mapping[str, int]) -> tuple[Texts, list[str]]
     """The texts that ``limits`` hold, and names of the others for people."""
     fits = [len(text.encode()) <= _most(limits, keyword) for keyword, text in texts]
     left = dict.fromkeys(f"text {keyword}" for (keyword, _), fit in zip(texts, fits, strict=True) if not fit)
-    more = [f"{len(left) - _MOST_NAMES} texts more"] if len(left) > _MOST_NAMES else []
+    more = [f"{len(left) - _MOST_NAMES} more texts"] if len(left) > _MOST_NAMES else []
     return tuple(compress(texts, fits)), [*islice(left, _MOST_NAMES), *more]
 
 

@@ -71,7 +71,7 @@ class Npy(StreamedFormat):
         count = prod(shape)
         if len(data) - begin != count * kind.itemsize:
             raise ImageError(
-                f"damaged npy: {len(data) - begin} bytes of pixels where {count * kind.itemsize} are due"
+                f"damaged npy: {len(data) - begin} bytes of pixels instead of {count * kind.itemsize}"
             )
         values = np.frombuffer(data, np.uint8 if kind.kind == "b" else kind, count, begin)
         values = _plain(kind, header.dtype, values)
@@ -116,7 +116,7 @@ def _reading(axes: tuple[int, ...]) -> tuple[str, ...]:
             f"channels first are {moved} after transpose(0, 2, 3, 1)",
         )
     if len(axes) == 4 and last in (2, 4):
-        alpha = "no channel is taken for alpha" if frames == 1 else "the last channel is taken for alpha"
+        alpha = "no channel is taken as alpha" if frames == 1 else "the last channel is taken as alpha"
         return (f"{alpha}, as in every array of {'one frame' if frames == 1 else 'several frames'}",)
     return ()
 

@@ -34,8 +34,8 @@ class Pfm(StreamedFormat):
         count = columns * rows * channels
         if len(data) < begin + 4 * count:
             raise ImageError(
-                f"damaged pfm: it ends too early, with {len(data) - begin} bytes of pixels "
-                f"where {4 * count} are due"
+                f"damaged pfm: it is truncated, with {len(data) - begin} bytes of pixels "
+                f"instead of {4 * count}"
             )
         values = np.frombuffer(data, _stored(scale), count, begin)
         return values.reshape(rows, columns, channels)[::-1].astype(np.float32)

@@ -26,7 +26,7 @@ _MAP: Final = re.compile(rb"P([2356])" + _GAP + _NUMBER + _GAP + _NUMBER + _GAP 
 _ANYMAP: Final = re.compile(rb"P7\s*?\n(.{0,10000}?\n)?ENDHDR[ \t\r]*\n", re.DOTALL)
 _TUPLES: Final = {"BLACKANDWHITE": 1, "GRAYSCALE": 1, "GRAYSCALE_ALPHA": 2, "RGB": 3, "RGB_ALPHA": 4}
 _DEEPEST: Final = 65_535
-_MORE: Final = "what follows the first picture is left out"
+_MORE: Final = "data after the first image is ignored"
 
 
 @frozen
@@ -80,8 +80,8 @@ class Pnm(StreamedFormat):
         layout = _layout(data)
         if len(data) < layout.begin + layout.length:
             raise ImageError(
-                f"damaged pnm: it ends too early, with {len(data) - layout.begin} bytes of pixels "
-                f"where {layout.length} are due"
+                f"damaged pnm: it is truncated, with {len(data) - layout.begin} bytes of pixels "
+                f"instead of {layout.length}"
             )
         values = _written_out(data, layout) if layout.form < 4 else _binary(data, layout)
         pixels = to_full_range(values, layout.most)
@@ -95,7 +95,7 @@ class Pnm(StreamedFormat):
         frames = _frames(source, head[: layout.begin], layout.begin + layout.length)
         if source.size > frames * (layout.begin + layout.length):
             _check_rest(source, head[:2], frames * (layout.begin + layout.length))
-            notes = (*header.notes, f"what follows picture {frames} is left out" if frames > 1 else _MORE)
+            notes = (*header.notes, f"data after image {frames} is ignored" if frames > 1 else _MORE)
             header = replace(header, notes=notes)
         header = replace(header, frames=frames)
         stored = replace(header, columns=layout.row) if layout.form == 4 else header  # bytes of eight pixels
@@ -131,9 +131,9 @@ def _check_rest(source: Input, magic: bytes, place: int) -> None:
     try:
         layout = _layout(rest)
     except ImageError:
-        raise ImageError("damaged pnm: its last picture is cut off") from None
+        raise ImageError("damaged pnm: its last image is truncated") from None
     if source.size - place < layout.begin + layout.length:
-        raise ImageError("damaged pnm: its last picture is cut off")
+        raise ImageError("damaged pnm: its last image is truncated")
 
 
 def _frames(source: Input, head: bytes, length: int) -> int:
@@ -224,5 +224,5 @@ def _written_out(data: bytes, layout: _Layout) -> Array:
         values = np.fromstring(text, np.int64, sep=" ")
     values = values[: layout.count]
     if values.size < layout.count:
-        raise ImageError(f"damaged pnm: it ends too early, with {values.size} of {layout.count} values")
+        raise ImageError(f"damaged pnm: it is truncated, with {values.size} of {layout.count} values")
     return values

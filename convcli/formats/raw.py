@@ -1,4 +1,4 @@
-"""Pixels that stand in a file as they are, row by row: read and written in parts."""
+"""Uncompressed pixels, row by row: read and written in parts."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from convcli.formats.header import Header, Layout
 from convcli.formats.readers import Reader
 
 HEAD: Final = 2**20
-"""Bytes in which the header of such a file is looked for."""
+"""Bytes in which the header of such a file must lie."""
 
 
 @frozen(eq=False)
 class RawRows(Reader):
-    """Rows of values of type ``stored`` from byte ``begin`` on; ``finish`` turns them into the header's.
+    """Reads uncompressed rows.
 
-    Frames follow each other, with ``gap`` bytes between them.
-
-    ``upwards`` says that the last row stands first.
+    Attributes:
+        begin: place of the first byte of the first frame.
+        header: of the frames; ``columns`` counts stored values.
+        stored: type of the stored values.
+        finish: makes pixels of stored values, (rows, columns, channels).
+        upwards: whether the last row comes first in the file.
+        gap: bytes between frames.
     """
 
     source: Input
@@ -37,11 +41,6 @@ class RawRows(Reader):
     gap: int = 0
 
     def rows(self, frame: int, first: int, last: int) -> Array:
-        """Rows ``first`` to ``last`` of a frame, (rows, columns, channels).
-
-        Raises:
-            ImageError: the file became shorter.
-        """
         header = self.header
         each = header.columns * header.channels * self.stored.itemsize
         start = header.rows - last if self.upwards else first
@@ -49,16 +48,20 @@ class RawRows(Reader):
         place = self.begin + frame * (header.rows * each + self.gap) + start * each
         data = self.source.part(place, due)
         if len(data) < due:
-            raise ImageError("it became shorter while it was read")
+            raise ImageError("the file became shorter while it was read")
         values = np.frombuffer(data, self.stored).reshape(last - first, header.columns, header.channels)
         return self.finish(values[::-1] if self.upwards else values)
 
 
 @frozen
 class RawEncoder(Encoder):
-    """Writes ``head`` and then values of type ``stored``, every frame behind ``each``.
+    """Writes uncompressed rows.
 
-    ``upwards`` puts the last row of a single picture first.
+    Attributes:
+        head: bytes before everything.
+        stored: type of the stored values.
+        upwards: whether the last row of a single image is written first.
+        each: bytes before each frame.
     """
 
     layout: Layout
@@ -68,7 +71,7 @@ class RawEncoder(Encoder):
     each: bytes = b""
 
     def strip(self, first: int, pixels: Array) -> bytes:
-        """The bytes of (rows, columns, channels) pixels."""
+        """The stored bytes of the rows."""
         values = (pixels[::-1] if self.upwards else pixels).astype(self.stored, copy=False).tobytes()
         return values if first else self.each + values
 

@@ -44,7 +44,7 @@ _ORIENTATIONS: Final = {
 _LARGEST: Final = 2**28
 """Pixels of a frame: the first one is decoded to learn how it is turned, before any other limit is known."""
 
-_ODD: Final = "it is not turned as its display matrix says, which is no quarter turn"
+_ODD: Final = "the display matrix is ignored: it is not a rotation by a multiple of 90°"
 
 _THREADS: Final = 4  # of H.264, whose bytes depend on their number; else that is the processors'
 _REPRODUCIBLE: Final = {"fflags": "bitexact"}  # no random identifiers, no dates, no versions
@@ -81,8 +81,8 @@ class _Video(StreamedFormat):
                 )
             form, columns, rows = stream.codec_context.format, stream.width, stream.height
             if columns * rows > _LARGEST:
-                raise ImageError(f"frames of {columns}×{rows} pixels; allowed: {_LARGEST} pixels a frame")
-            notes: tuple[str, ...] = ("its sound is left out",) if file.streams.audio else ()
+                raise ImageError(f"frames of {columns}×{rows} pixels; allowed: {_LARGEST} pixels per frame")
+            notes: tuple[str, ...] = ("the audio is dropped",) if file.streams.audio else ()
             turn = _orientation(file, stream)
             notes += () if turn else (_ODD,)
         if not frames or form is None or not rows or not columns:
@@ -164,7 +164,7 @@ class Mp4(_Video):
 
     def loss(self, dtype: DType, channels: int, frames: int) -> str:
         return (
-            f"H.264 loses a little: quality {QUALITY}, 8 bits, chroma 4:2:0 where sides are even"
+            f"H.264 is slightly lossy: CRF {QUALITY}, 8 bits, 4:2:0 chroma if both sides are even"
             if self.holds(np.dtype(np.uint8), channels, frames) and dtype in (np.uint8, np.uint16)
             else ""
         )
@@ -244,7 +244,7 @@ def _check_segment(data: bytes) -> None:
         size = int.from_bytes(data[place : place + length], "big") & ((1 << 7 * length) - 1)
         place += length + (size + 4 if skipped else 0)
     if size != (1 << 7 * length) - 1 and place + size > len(data):  # all ones: a size that nobody knew
-        raise ImageError(f"damaged mkv: {len(data) - place} bytes where {size} are due")
+        raise ImageError(f"damaged mkv: {len(data) - place} bytes instead of {size}")
 
 
 def _check_boxes(data: bytes) -> None:

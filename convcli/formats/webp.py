@@ -68,7 +68,7 @@ class WebP(Format):
 
     def loss(self, dtype: DType, channels: int, frames: int) -> str:
         hides = dtype == np.uint8 and frames > 1 and channels in (2, 4)
-        return "an animated WebP keeps no colors under full transparency" if hides else ""
+        return "animated WebP drops the colors of fully transparent pixels" if hides else ""
 
     def metadata_limits(self, channels: int) -> Mapping[str, int]:
         blocks = ("exif", "xmp") if channels < 3 else ("icc", "exif", "xmp")  # gray is written as RGB

@@ -269,7 +269,7 @@ def test_several_inputs_go_on_after_a_failure(run, tmp_path, picture):
     assert result.code == 1
     assert (tmp_path / "picture.box3.png").exists()
     assert [line.rsplit("/", 1)[-1] for line in result.err.splitlines()] == [
-        "bad.png: damaged png: it ends too early",
+        "bad.png: damaged png: it is truncated",
         "none.png: No such file or directory",
         "convcli: 2 of 3 images failed",
     ]

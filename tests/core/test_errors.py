@@ -50,8 +50,8 @@ def test_words_of_python_are_not_told(code):
     [
         (ValueError("bad Huffman code\nat byte 7"), "bad Huffman code"),
         (RuntimeError("cannot read <_io.BytesIO object at 0x7f12ab>"), "cannot read"),
-        (raised("struct.unpack('<I', b'12')"), "it ends too early"),
-        (EOFError(), "it ends too early"),
+        (raised("struct.unpack('<I', b'12')"), "it is truncated"),
+        (EOFError(), "it is truncated"),
     ],
 )
 def test_a_librarys_own_words_are_told(error, told):

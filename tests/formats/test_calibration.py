@@ -282,14 +282,16 @@ def test_what_another_format_leaves_out(run, tmp_path, writer):
     """A PNG says no axes, a stack of maps has others: the report says what is left out."""
     source = stack(tmp_path / "in.tif", writer)
     done = run("apply", source, "-k", "box3", "-o", tmp_path / "out.png")
-    assert "because png cannot say it: axes and pixel sizes" in done.text
+    assert "because png cannot store it: axes and pixel sizes" in done.text
     maps = run("apply", source, "-k", "sobel:stack", "--stack", "-o", tmp_path / "maps.tif")
     assert "axes and pixel sizes are left out: the result's frames are not those of TZC" in maps.text
     bare = run("apply", source, "-k", "box3", "--strip", "-o", tmp_path / "bare.tif")
     with tifffile.TiffFile(tmp_path / "bare.tif") as file:
         assert (bare.code, file.is_ome, file.is_imagej, file.is_shaped) == (0, False, False, False)
     place = geotiff(tmp_path / "geo.tif", np.eye(20, dtype=np.uint8), GEOREFERENCES["matrix"])
-    assert "cannot say it: georeference" in run("apply", place, "-k", "box3", "-o", tmp_path / "geo.png").text
+    assert (
+        "cannot store it: georeference" in run("apply", place, "-k", "box3", "-o", tmp_path / "geo.png").text
+    )
 
 
 def test_tags_that_are_not_handed_on_are_named(run, tmp_path):
@@ -297,10 +299,7 @@ def test_tags_that_are_not_handed_on_are_named(run, tmp_path):
     extra = [(42113, 2, 0, "-9999", True), (42112, 2, 0, "<GDALMetadata/>", True)]
     tifffile.imwrite(tmp_path / "in.tif", np.eye(20, dtype=np.int16), metadata=None, extratags=extra)
     done = run("apply", tmp_path / "in.tif", "-k", "box3", "-o", tmp_path / "out.tif")
-    assert (
-        "left out of this tiff: GDAL metadata, the value for missing data (GDAL), which is filtered"
-        in done.text
-    )
+    assert "left out of this tiff: GDAL metadata, the GDAL no-data value, which is filtered" in done.text
     labels = {"axes": "ZYX", "Labels": ["a", "b", "c"]}
     tifffile.imwrite(tmp_path / "j.tif", VOLUME[0, :, 0], imagej=True, metadata=labels)
     done = run("apply", tmp_path / "j.tif", "-k", "box3", "-o", tmp_path / "j2.tif")

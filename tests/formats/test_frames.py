@@ -237,7 +237,7 @@ def test_damaged_animations_are_refused():
         "3 of its 4 frames are there": data[: control[3] - 4] + chunk(b"IEND", b""),
         "a frame of 22×33 at 0, 0 of 21×33": changed(control[1] + 8, struct.pack(">I", 22)),
         "a frame of 21×33 at 1, 0 of 21×33": changed(control[2] + 16, struct.pack(">I", 1)),
-        "fdAT: its check sum is wrong": bytes(spoilt),
+        "fdAT: its checksum is wrong": bytes(spoilt),
     }
     for words, broken in cases.items():
         with pytest.raises(ImageError, match=words):
@@ -295,7 +295,7 @@ def test_a_gif_of_colors_is_written_on_demand(run, tmp_path):
     assert np.array_equal(read(png), before)
     assert open_bytes(png, LIMIT).header.metadata.timing == Timing(DURATIONS, 3)
     done = run("apply", source, "-k", "identity", "-o", tmp_path / "out.gif")
-    assert "a GIF has 256 colors a frame: the nearest were taken" in done.text
+    assert "GIF has 256 colors per frame: each color became the nearest of them" in done.text
     again = (tmp_path / "out.gif").read_bytes()
     assert np.abs(read(again).astype(int) - before).max() <= 8
     assert open_bytes(again, LIMIT).header.metadata.timing == Timing(DURATIONS, 3)

@@ -170,9 +170,9 @@ def test_the_end_may_be_missing():
     assert np.array_equal(shown(whole), shown(whole + b";"))
     assert open_bytes(whole, LIMIT).header.notes[1:] == ("the file has no end",)
     assert open_bytes(whole + b"; and so on", LIMIT).header.notes == (PALETTE_NOTE,)
-    with pytest.raises(ImageError, match="it ends too early"):
+    with pytest.raises(ImageError, match="it is truncated"):
         open_bytes(whole[:-1], LIMIT)
-    with pytest.raises(ImageError, match="it ends too early"):
+    with pytest.raises(ImageError, match="it is truncated"):
         open_bytes(gif(end=b""), LIMIT)
     with pytest.raises(ImageError, match="a block of kind 0x01; allowed: 0x21, 0x2c, 0x3b"):
         open_bytes(gif(blocks[0], b"\1"), LIMIT)

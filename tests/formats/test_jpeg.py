@@ -166,7 +166,7 @@ def test_twelve_bits():
     data = imagecodecs.jpeg8_encode(ramp.astype(np.uint16), level=97, bitspersample=12)
     opened = open_bytes(data, LIMIT)
     assert opened.header.dtype == np.uint16
-    assert opened.header.notes == ("values of 0 to 4095 were spread over 0 to 65535, rounded to nearest",)
+    assert opened.header.notes == ("values 0 to 4095 were scaled to 0 to 65535, rounded to nearest",)
     assert np.abs(opened.pixels() * (4095 / 65535) - ramp).max() <= 4
 
 
@@ -192,7 +192,7 @@ def test_data_that_run_out_before_an_end_marker(channels, options):
     begin = data.index(b"\xff\xda") + 14
     assert open_bytes(data, LIMIT).pixels().shape == pixels.shape
     for length in range(begin, len(data) - 120, 7):
-        with pytest.raises(ImageError, match="damaged jpeg: its data run out before its last pixel"):
+        with pytest.raises(ImageError, match="damaged jpeg: its data end before its last pixel"):
             open_bytes(data[:length] + END, LIMIT).pixels()
 
 
@@ -204,7 +204,7 @@ def test_a_progressive_file_cut_in_a_scan():
     for start, following in itertools.pairwise(scans):
         middle = (start + data.index(b"\xff\xc4", start) if following > start + 60 else following) // 2
         if middle > start + 14:
-            with pytest.raises(ImageError, match="run out"):
+            with pytest.raises(ImageError, match="data end"):
                 open_bytes(data[:middle] + END, LIMIT).pixels()
     assert open_bytes(data[: scans[3]] + END, LIMIT).pixels().shape == (72, 96, 3)
 

@@ -71,10 +71,10 @@ def test_a_largest_value_is_spread_to_nearest(most):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"P5 2 2 255\nabc", "3 bytes of pixels where 4 are due"),
+        (b"P5 2 2 255\nabc", "3 bytes of pixels instead of 4"),
         (b"P2 2 2 255\n1 2 3  ", "3 of 4 values"),
         (b"P1 4 4 1 0 0 0 0 0 0 0 0 0 0 0", "12 of 16 values"),
-        (b"P5 2 1 9\n\x09\x0a", "a pixel holds 10; allowed: 0 to 9"),
+        (b"P5 2 1 9\n\x09\x0a", "a pixel has the value 10; allowed: 0 to 9"),
         (b"P2 2 1 9 5 99999999999999999999999", "allowed: 0 to 9"),
         (b"P2 2 1 9 5 -1", "'-' between its numbers"),
         (b"P1 2 1 0 2", "'2' between its numbers"),
@@ -88,7 +88,7 @@ def test_a_largest_value_is_spread_to_nearest(most):
         (b"P7\nWIDTH x\nENDHDR\n", "no whole number for WIDTH"),
         (PAM % (2, 255, b"RGB") + b"abcd", "2 channels and tuple type 'RGB'; allowed: 1 to 4"),
         (PAM % (3, 255, b"CMYK") + b"abcdef", "tuple type 'CMYK'; allowed: BLACKANDWHITE, GRAYSCALE"),
-        (b"PF 2 1 -1.0\nabcdefg", "7 bytes of pixels where 24 are due"),
+        (b"PF 2 1 -1.0\nabcdefg", "7 bytes of pixels instead of 24"),
         (b"Pf 2 1 -1.0.0\nabcdefgh", "scale is '-1.0.0', no number"),
         (b"Pf 2 1 0\nabcdefgh", "2×1 pixels of scale 0"),
         (b"Pf 2 0 1\nabcdefgh", "2×0 pixels"),
@@ -106,13 +106,11 @@ def test_what_follows_a_map_is_mentioned():
     """A second picture in the same file is left out, and a note says so."""
     picture = b"P5 2 1 255\nab"
     assert open_bytes(picture, LIMIT).header.notes == ()
-    assert open_bytes(picture + b"junk", LIMIT).header.notes == (
-        "what follows the first picture is left out",
-    )
+    assert open_bytes(picture + b"junk", LIMIT).header.notes == ("data after the first image is ignored",)
     assert open_bytes(picture * 2, LIMIT).header.frames == 2
     bitmap = b"P4 9 2\n\xaa\x80\x55\x00"
-    assert open_bytes(bitmap + b"junk", LIMIT).header.notes == ("what follows the first picture is left out",)
-    with pytest.raises(ImageError, match="its last picture is cut off"):
+    assert open_bytes(bitmap + b"junk", LIMIT).header.notes == ("data after the first image is ignored",)
+    with pytest.raises(ImageError, match="its last image is truncated"):
         open_bytes(bitmap + bitmap[:-1], LIMIT)
 
 
@@ -219,7 +217,7 @@ FRAMES = "shape {} is taken as {} frames of {}; {} would be {} channels"
         ((5, 7, 4), 1, 4, True, ""),
         ((2, 5, 7), 2, 1, False, FRAMES.format((2, 5, 7), 2, "7×5", (1, 2, 5, 7), 7)),
         ((5, 7, 8), 5, 1, False, FRAMES.format((5, 7, 8), 5, "8×7", (1, 5, 7, 8), 8)),
-        ((1, 5, 7, 2), 1, 2, False, "no channel is taken for alpha, as in every array of one frame"),
+        ((1, 5, 7, 2), 1, 2, False, "no channel is taken as alpha, as in every array of one frame"),
         ((1, 5, 7, 3), 1, 3, False, ""),
         ((1, 5, 7, 8), 1, 8, False, ""),
         (
@@ -230,7 +228,7 @@ FRAMES = "shape {} is taken as {} frames of {}; {} would be {} channels"
             "(1, 1, 5, 7) is taken as 7 channels of 5×1; channels first are (1, 5, 7, 1)",
         ),
         ((2, 3, 5, 7), 2, 7, False, "channels first are (2, 5, 7, 3) after transpose(0, 2, 3, 1)"),
-        ((3, 5, 7, 4), 3, 4, True, "the last channel is taken for alpha"),
+        ((3, 5, 7, 4), 3, 4, True, "the last channel is taken as alpha"),
         ((3, 5, 7, 8), 3, 8, False, ""),
     ],
 )
@@ -302,16 +300,16 @@ def test_more_channels_than_colors_are_refused_where_they_cannot_be_shown(comman
         (saved(np.zeros((2, 2), complex)), "npy of type 'complex128'; allowed: bool, uint8, int8"),
         (saved(np.array([[-1, 2**31]])), r"values from -1 to 2147483648; allowed: .*astype\('float64'\)"),
         (saved(np.array([[0, 2**32]], np.uint64)), "uint64 with values from 0 to 4294967296; allowed"),
-        (saved(np.zeros((2, 2), int))[:-1], "31 bytes of pixels where 32 are due"),
-        (saved(np.zeros((2, 2), int))[:130], "2 bytes of pixels where 32 are due"),
+        (saved(np.zeros((2, 2), int))[:-1], "31 bytes of pixels instead of 32"),
+        (saved(np.zeros((2, 2), int))[:130], "2 bytes of pixels instead of 32"),
         (saved(np.zeros((2, 2), "u1,f4")), "npy of type"),
         (saved(np.array([[None]])), "npy of type 'object'"),
         (saved(np.zeros(4)), r"npy of shape '\(4,\)'; allowed: \(rows, columns\)"),
         (saved(np.zeros((2, 2, 2, 4097), np.uint8)), "allowed: .* 1 to 4096 channels"),
         (saved(np.zeros((1, 1, 2, 2, 3))), "npy of shape"),
         (saved(np.zeros((0, 2))), "npy of shape"),
-        (saved(np.zeros((2, 2)))[:-1], "31 bytes of pixels where 32 are due"),
-        (saved(np.zeros((2, 2))) + b"\0", "33 bytes of pixels where 32 are due"),
+        (saved(np.zeros((2, 2)))[:-1], "31 bytes of pixels instead of 32"),
+        (saved(np.zeros((2, 2))) + b"\0", "33 bytes of pixels instead of 32"),
         (saved(np.zeros((2, 2)))[:40], "damaged npy"),
         (b"\x93NUMPY\x03\x00" + bytes(99), "version 3.0; allowed: 1.0 and 2.0"),
         (saved(np.zeros((2, 2))).replace(b"(2, 2)", b"9**999"), "damaged npy: its header cannot be read"),

@@ -188,7 +188,7 @@ def test_chunks_that_mean_nothing_here():
 
     assert opened(chunk(b"zzZz", b"abc")).header.notes == ()
     damaged = opened(chunk(b"zzZz", b"abc")[:-1] + b"?")
-    assert damaged.header.notes == ("the zzZz chunk is left out: its check sum is wrong",)
+    assert damaged.header.notes == ("the zzZz chunk is left out: its checksum is wrong",)
     assert np.array_equal(damaged.pixels(), pixels)
     many = (chunk(b"zzZ%c" % letter, b"")[:-1] + b"?" for letter in b"abcdefghijklmnop")
     assert len(opened(b"".join(many)).header.notes) == 10
@@ -237,9 +237,9 @@ def test_damage_behind_the_last_window_is_found(run, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda raw: raw[:-1], "it ends too early"),
+        (lambda raw: raw[:-1], "it is truncated"),
         (lambda raw: raw[:-211] + b"\x07" + raw[-210:], "bad adaptive filter value"),
-        (lambda raw: raw[:-2000], "it ends too early"),
+        (lambda raw: raw[:-2000], "it is truncated"),
     ],
 )
 def test_streams_that_do_not_fit(change, words):
@@ -262,29 +262,29 @@ WRONG = b"\0\0\0\0"  # a check sum
 @pytest.mark.parametrize(
     ("parts", "told"),
     [
-        ([GRAY, chunk(b"ABCD", b"x"), PIXELS, END], "png with a chunk of the unknown kind 'ABCD'"),
-        ([GRAY, PIXELS, chunk(b"ABCD", b"x"), END], "png with a chunk of the unknown kind 'ABCD'"),
-        ([GRAY, chunk(b"ab1d", b""), PIXELS, END], "'ab1d' is not a kind of chunk"),
+        ([GRAY, chunk(b"ABCD", b"x"), PIXELS, END], "png with the unknown critical chunk 'ABCD'"),
+        ([GRAY, PIXELS, chunk(b"ABCD", b"x"), END], "png with the unknown critical chunk 'ABCD'"),
+        ([GRAY, chunk(b"ab1d", b""), PIXELS, END], "'ab1d' is not a chunk type"),
         ([GRAY, HALVES[0], chunk(b"tEXt", b"a\0b"), HALVES[1], END], "between its IDAT chunks"),
         ([GRAY, END], "it ends before its pixels"),
         ([GRAY, GRAY, PIXELS, END], "more than one IHDR chunk"),
         ([chunk(b"tEXt", b"a\0b"), GRAY, PIXELS, END], "it does not start with an IHDR chunk"),
-        ([GRAY[:-4] + WRONG, PIXELS, END], "IHDR: its check sum is wrong"),
-        ([GRAY, PIXELS[:-4] + WRONG, END], "IDAT: its check sum is wrong"),
-        ([GRAY, PIXELS[:-6]], "it ends too early"),
-        ([GRAY, chunk(b"tRNS", b"\0\1")[:-4] + WRONG, PIXELS, END], "tRNS: its check sum is wrong"),
+        ([GRAY[:-4] + WRONG, PIXELS, END], "IHDR: its checksum is wrong"),
+        ([GRAY, PIXELS[:-4] + WRONG, END], "IDAT: its checksum is wrong"),
+        ([GRAY, PIXELS[:-6]], "it is truncated"),
+        ([GRAY, chunk(b"tRNS", b"\0\1")[:-4] + WRONG, PIXELS, END], "tRNS: its checksum is wrong"),
         ([head_of(3, 0), PIXELS, END], "3 bits of color type 0"),
         ([head_of(4, 2), PIXELS, END], "4 bits of color type 2"),
         ([head_of(8, 5), PIXELS, END], "8 bits of color type 5"),
         ([head_of(8, 0, 2), PIXELS, END], "interlace methods [0, 0, 2]"),
         ([chunk(b"IHDR", bytes(12)), PIXELS, END], "IHDR has 12 bytes; allowed: 13"),
-        ([COLORS, PIXELS, END], "no palette in front of its pixels"),
-        ([COLORS, PIXELS, PALETTE, END], "no palette in front of its pixels"),
+        ([COLORS, PIXELS, END], "no palette before the pixels"),
+        ([COLORS, PIXELS, PALETTE, END], "no palette before the pixels"),
         ([COLORS, PALETTE, PALETTE, PIXELS, END], "more than one PLTE chunk"),
         ([COLORS, chunk(b"PLTE", bytes(31)), PIXELS, END], "PLTE has 31 bytes; allowed: 3 to 768"),
-        ([COLORS, PALETTE[:-4] + WRONG, PIXELS, END], "PLTE: its check sum is wrong"),
-        ([COLORS, PALETTE, chunk(b"IDAT", ZIPPED[:-9]), END], "it ends too early"),
-        ([COLORS, PALETTE, PIXELS[:-4] + WRONG, END], "IDAT: its check sum is wrong"),
+        ([COLORS, PALETTE[:-4] + WRONG, PIXELS, END], "PLTE: its checksum is wrong"),
+        ([COLORS, PALETTE, chunk(b"IDAT", ZIPPED[:-9]), END], "it is truncated"),
+        ([COLORS, PALETTE, PIXELS[:-4] + WRONG, END], "IDAT: its checksum is wrong"),
     ],
 )
 def test_chunks_that_make_no_picture(parts, told):
@@ -348,7 +348,7 @@ def test_an_animation_of_one_frame(covers):
         expected[1:5, 3:9] = 200
     for found in (opened.pixels(), opened.reader().rows(0, 0, ROWS)):
         assert np.array_equal(found[..., 0], expected)
-    told = () if covers else ("the default image is left out: it is no frame of the animation",)
+    told = () if covers else ("the default image is ignored: it is not part of the animation",)
     assert (opened.header.frames, opened.header.notes) == (1, told)
 
 
@@ -368,7 +368,7 @@ def test_sides_of_more_than_a_million(run, tmp_path):
         if fits:
             assert not opened.reader().rows(0, 0, 1_000_001).any()
         else:
-            with pytest.raises(ImageError, match="png of 1000001×1 pixels; allowed: 1000000 a side"):
+            with pytest.raises(ImageError, match="png of 1000001×1 pixels; allowed: up to 1000000 a side"):
                 opened.reader()
 
 

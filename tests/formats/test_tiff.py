@@ -140,7 +140,7 @@ def test_depths_between(bits):
     top = 255 if bits <= 8 else 65535
     assert opened.header.dtype == (np.uint8 if bits <= 8 else np.uint16)
     assert np.abs(opened.pixels()[..., 0] - stored * top / most).max() <= 0.5
-    assert opened.header.notes == (f"values of 0 to {most} were spread over 0 to {top}, rounded to nearest",)
+    assert opened.header.notes == (f"values 0 to {most} were scaled to 0 to {top}, rounded to nearest",)
 
 
 def places(data: bytes) -> list[tuple[int, int]]:
@@ -184,7 +184,7 @@ def test_alpha_that_was_multiplied_in_is_divided_out():
     opened = open_bytes(buffer.getvalue(), LIMIT)
     found = opened.pixels()
     assert found[:, 0].tolist() == [[7, 8, 9, 255], [0, 0, 0, 0], [199, 0, 128, 128], [199, 0, 128, 128]]
-    assert "its colors, multiplied by alpha already, were divided by it" in opened.header.notes
+    assert "premultiplied colors were divided by alpha" in opened.header.notes
 
 
 def test_alpha_beside_white_that_is_zero():
@@ -314,7 +314,7 @@ def test_a_band_is_explained_as_one(run, tmp_path):
     window = pixels[14:17, 19:22].reshape(9, 4).astype(int)
     assert [channel["pixel"] for channel in channels] == np.rint(window.sum(0) / 9).tolist()
     assert run("explore", source, "-k", "box3", "-o", tmp_path / "page.html").code == 0
-    assert "without its last band" in (tmp_path / "page.html").read_text()
+    assert "without the last band" in (tmp_path / "page.html").read_text()
 
 
 def test_a_volume_in_one_page_is_refused():

@@ -305,7 +305,7 @@ def test_a_single_strip_is_as_long_as_its_rows(count):
     """What an uncompressed strip says of its length is not believed; as libtiff, by Pillow, reads it."""
     data = tiff({**GRAY, 279: count}, [PIXELS.tobytes()])
     assert np.array_equal(open_bytes(data).pixels()[..., 0], PIXELS)
-    with pytest.raises(ImageError, match="damaged tiff: segment 0 is missing or cut off"):
+    with pytest.raises(ImageError, match="damaged tiff: segment 0 is missing or truncated"):
         open_bytes(tiff({**GRAY, 279: count}, [PIXELS.tobytes()[:-1]], first=True)).pixels()
 
 
@@ -319,8 +319,8 @@ def test_a_last_strip_that_counts_rows_that_are_not_there():
 @pytest.mark.parametrize(
     ("tags", "note"),
     [
-        ({262: None}, "this tiff does not say what its samples mean"),
-        ({262: WHITE, 339: 2}, "white is zero in this tiff of signed numbers or floats"),
+        ({262: None}, "the photometric interpretation is missing"),
+        ({262: WHITE, 339: 2}, "WhiteIsZero is ignored for signed integers and floats"),
     ],
 )
 def test_what_is_guessed_is_told(tags, note):
@@ -335,15 +335,18 @@ def test_what_is_guessed_is_told(tags, note):
     ("tags", "message"),
     [
         ({262: 8}, "tiff with CIELAB colors; allowed: gray, RGB, palette, CMYK and YCbCr; convert it"),
-        ({262: 32845, 258: 16, 259: 34676}, "tiff with compression SGILOG, which is not read"),
-        ({262: 32803}, "tiff of an undeveloped color mosaic, which is not read; develop it to RGB first"),
+        ({262: 32845, 258: 16, 259: 34676}, "tiff with compression SGILOG, which is not supported"),
+        (
+            {262: 32803},
+            "tiff of an undeveloped color mosaic, which is not supported; develop it to RGB first",
+        ),
         ({262: 6, 259: 6}, "tiff with old-style JPEG compression .*; convert it with libtiff's tiffcp"),
-        ({259: 999}, "tiff with compression 999, which is not read"),
-        ({262: CMYK, 277: 4, 258: [8] * 4, 332: 2}, "tiff of inks that are not read; allowed: CMYK"),
-        ({262: RGB, 277: 1}, "damaged tiff: 1 samples a pixel; its colors take 3"),
+        ({259: 999}, "tiff with compression 999, which is not supported"),
+        ({262: CMYK, 277: 4, 258: [8] * 4, 332: 2}, "tiff of inks that are not supported; allowed: CMYK"),
+        ({262: RGB, 277: 1}, "damaged tiff: 1 samples per pixel; its colors take 3"),
         (
             {262: YCBCR, 277: 3, 258: [16] * 3},
-            "tiff of YCbCr colors that is not read; allowed: 3 samples of 8",
+            "tiff of YCbCr colors that is not supported; allowed: 3 samples of 8",
         ),
         ({277: 5, 258: [8] * 5}, "tiff with 5 channels; allowed: 1 to 4"),
         ({258: 64}, "tiff of type uint64; allowed: bool, integers of 8 to 32 bits, or floats"),

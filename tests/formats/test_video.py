@@ -39,7 +39,7 @@ def test_h264_is_near(run, tmp_path, rows):
     source, out = tmp_path / "in.png", tmp_path / "out.mp4"
     source.write_bytes(encoded("png", pixels, Timing.steady(5)))
     done = run("apply", source, "-k", "identity", "-o", out)
-    assert "H.264 loses a little" in done.text, done.err
+    assert "H.264 is slightly lossy" in done.text, done.err
     found = read(out.read_bytes())
     assert found.shape == pixels.shape
     assert np.abs(found.astype(int) - pixels).mean() < 3
@@ -151,4 +151,4 @@ def test_an_odd_display_matrix_is_mentioned():
     data = encoded("mp4", film(3, rows=32, columns=48), TIMING)
     header = open_bytes(shown_by(data, 0.7, 0.7, -0.7, 0.7), LIMIT).header
     assert (header.rows, header.columns) == (32, 48)
-    assert header.notes == ("it is not turned as its display matrix says, which is no quarter turn",)
+    assert header.notes == ("the display matrix is ignored: it is not a rotation by a multiple of 90°",)

@@ -140,7 +140,7 @@ class Jpeg(StreamedFormat):
         if _may_be_cut(data, frame, values):
             longer = data[:-2] + _MORE + data[-2:]
             if not np.array_equal(_values(longer, frame), values):
-                raise ImageError("damaged jpeg: its data run out before its last pixel")
+                raise ImageError("damaged jpeg: its data end before its last pixel")
         pixels = to_full_range(values, 2**frame.bits - 1)
         if frame.components == 4:
             # Inverted, as Adobe's programs store inks. Where no segment says so, Pillow, OpenCV, libvips,
@@ -207,7 +207,7 @@ def _frame(data: bytes, segments: list[Segment]) -> _Frame:
     """
     marker, place, end = next((each for each in segments if each[0] in _FRAMES), (0, 0, 0))
     if end - place < _LEAST_FRAME:
-        raise ImageError("damaged jpeg: no segment says its size")
+        raise ImageError("damaged jpeg: no segment states its size")
     bits, rows, columns, components = struct.unpack_from(">BHHB", data, place)
     factors = tuple(data[place + 7 : place + 7 + 3 * components : 3])
     scans = tuple(each for each in segments if each[0] == _SCAN)

@@ -32,7 +32,7 @@ _DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 
 _CRITICAL: Final = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _MOST_COLORS: Final = 256
 _MOST_DEFLATED: Final = 1032  # bytes that one byte of deflate can stand for
-_HIDDEN: Final = "the default image is left out: it is no frame of the animation"
+_HIDDEN: Final = "the default image is ignored: it is not part of the animation"
 _PIECE: Final = 2**18  # bytes of an IDAT chunk that are taken at once
 
 
@@ -86,7 +86,7 @@ class Structure:
         if self.rows * ((each + 7) // 8 + 1) > size * _MOST_DEFLATED:
             raise ImageError(f"damaged png: {size} bytes cannot hold {shape} pixels")
         if not self.is_plain and max(self.rows, self.columns) > MAX_SIDE:
-            raise ImageError(f"png of {shape} pixels; allowed: {MAX_SIDE} a side")
+            raise ImageError(f"png of {shape} pixels; allowed: up to {MAX_SIDE} a side")
 
 
 def walk(data: Bytes) -> Iterator[Chunk]:
@@ -135,14 +135,14 @@ def _check_order(kinds: list[bytes]) -> None:
     for kind in dict.fromkeys(kinds):
         shown = repr(one_line(kind.decode("latin-1")))
         if not kind.isalpha():
-            raise ImageError(f"damaged png: {shown} is not a kind of chunk")
+            raise ImageError(f"damaged png: {shown} is not a chunk type")
         if not kind[0] & 0x20 and kind not in _CRITICAL:
-            raise ImageError(f"png with a chunk of the unknown kind {shown}, which its pixels depend on")
+            raise ImageError(f"png with the unknown critical chunk {shown}")
     if b"IDAT" not in kinds:
         raise ImageError("damaged png: it ends before its pixels")
     first, count = kinds.index(b"IDAT"), kinds.count(b"IDAT")
     if kinds[first : first + count] != [b"IDAT"] * count:
-        raise ImageError("damaged png: other chunks stand between its IDAT chunks")
+        raise ImageError("damaged png: other chunks lie between its IDAT chunks")
     for single in ("IHDR", "PLTE"):
         if kinds.count(single.encode()) > 1:
             raise ImageError(f"damaged png: it has more than one {single} chunk")
@@ -165,10 +165,10 @@ def _front(data: Bytes, first: Chunk) -> tuple[int, int, int, int, bytes]:
 
 def _palette(data: Bytes, found: Chunk | None) -> bytes:
     if found is None:
-        raise ImageError("damaged png: it has no palette in front of its pixels")
+        raise ImageError("damaged png: there is no palette before the pixels")
     colors, odd = divmod(found[2], 3)
     if odd or not 1 <= colors <= _MOST_COLORS:
-        raise ImageError(f"damaged png: PLTE has {found[2]} bytes; allowed: 3 to 768, three a color")
+        raise ImageError(f"damaged png: PLTE has {found[2]} bytes; allowed: 3 to 768, three per color")
     return _required(data, found)
 
 
@@ -197,9 +197,9 @@ def body(data: Bytes, found: Chunk) -> bytes:
     kind, place, length = found
     inside, crc = data[place : place + length], data[place + length : place + length + 4]
     if len(crc) < 4:
-        raise ValueError("it ends too early")
+        raise ValueError("it is truncated")
     if deflate.crc32(inside, deflate.crc32(kind)) != int.from_bytes(crc, "big"):
-        raise ValueError("its check sum is wrong")
+        raise ValueError("its checksum is wrong")
     return inside
 
 
@@ -226,7 +226,7 @@ def pixels(data: Bytes) -> Iterator[bytes]:
     """The bodies of the IDAT chunks, large ones in pieces and small ones together, each found sound.
 
     Raises:
-        ImageError: one is cut off, or its check sum is wrong.
+        ImageError: one is cut off, or its checksum is wrong.
     """
     kept: list[bytes] = []
     for kind, place, length in walk(data):
@@ -239,7 +239,7 @@ def pixels(data: Bytes) -> Iterator[bytes]:
                     yield b"".join(kept)
                     kept = []
             if end + 4 > len(data):
-                raise ImageError("damaged png: it ends too early")
+                raise ImageError("damaged png: it is truncated")
             if crc != int.from_bytes(data[end : end + 4], "big"):
-                raise ImageError("damaged png: IDAT: its check sum is wrong")
+                raise ImageError("damaged png: IDAT: its checksum is wrong")
     yield b"".join(kept)

@@ -235,7 +235,7 @@ def _split(body: bytes) -> tuple[bytes, bytes]:
     """What stands before the first zero, and behind it."""
     before, zero, behind = body.partition(b"\0")
     if not zero:
-        raise ValueError("it ends too early")
+        raise ValueError("it is truncated")
     return before, behind
 
 

@@ -115,7 +115,7 @@ class PngRows(Reader):
         end = min(begin + self.height, self.header.rows)
         filtered = self._piece()
         if len(filtered) < (end - begin) * self.width:
-            raise ImageError("damaged png: it ends too early")
+            raise ImageError("damaged png: it is truncated")
         filtered = filtered[: (end - begin) * self.width]
         while end == self.header.rows and self._piece():  # its sum is that of all, also of what is too much
             pass
@@ -155,6 +155,6 @@ def unpacked(bodies: Iterator[bytes], count: int) -> Iterator[bytes]:
                 yield b"".join(kept)
                 kept, missing = [], count
     if not stream.eof:
-        raise ImageError("damaged png: it ends too early")
+        raise ImageError("damaged png: it is truncated")
     if missing < count:
         yield b"".join(kept)

@@ -34,14 +34,14 @@ _LUMA: Final = (0.299, 0.587, 0.114)  # tag 529 where it is missing: ITU-R BT.60
 _REFERENCE: Final = (0, 255, 128, 255, 128, 255)  # tag 532 where it is missing: no headroom
 _CONVERTED: Final = 2**18  # pixels of YCbCr that are converted at once
 _TYPES: Final = "bool, integers of 8 to 32 bits, or floats"
-_UNMULTIPLIED: Final = "its colors, multiplied by alpha already, were divided by it"
+_UNMULTIPLIED: Final = "premultiplied colors were divided by alpha"
 _PALETTE_NOTES: Final = {
     8: "its palette of 8-bit values was applied",
-    16: "its palette was applied, with 8 bits a color",
+    16: "its palette was applied, with 8 bits per color",
 }
-_AS_STORED: Final = "white is zero in this tiff of signed numbers or floats; they are taken as stored"
+_AS_STORED: Final = "WhiteIsZero is ignored for signed integers and floats: values are taken as stored"
 _NO_KIND: Final = (
-    "this tiff does not say what its samples mean; they are taken as gray with 0 for black, or RGB"
+    "the photometric interpretation is missing; samples are taken as gray, 0 for black, or as RGB"
 )
 _NO_NAMES: Final = "its {} bands are not named as colors; they are taken as red, green and blue"
 
@@ -170,7 +170,7 @@ def unit_samples(data: bytes, size: tuple[int, int], shared: tuple[int, int]) ->
 def _refusal(page: Any, kind: int) -> str:
     """Why a photometric interpretation is not read."""
     if kind in _CAMERA:
-        return f"tiff of {_CAMERA[kind]}, which is not read; develop it to RGB first"
+        return f"tiff of {_CAMERA[kind]}, which is not supported; develop it to RGB first"
     name = getattr(page.photometric, "name", kind)
     return (
         f"tiff with {name} colors; allowed: gray, RGB, palette, CMYK and YCbCr; "
@@ -185,17 +185,19 @@ def _check_coding(page: Any) -> None:
     name = getattr(page.compression, "name", page.compression)
     if page.compression == _OLD_JPEG:
         raise ImageError(
-            "tiff with old-style JPEG compression (6), which is not read; convert it with libtiff's tiffcp"
+            "tiff with old-style JPEG compression (6), not supported; convert it with libtiff's tiffcp"
         )
     try:
         known = page.compression == 1 or TIFF.DECOMPRESSORS[page.compression] is not None
     except Exception:  # tifffile's words for a codec that is missing vary
         known = False
     if page.predictor != 1 and page.bitspersample == 24 and getattr(page.dtype, "kind", "") == "f":
-        raise ImageError("tiff of 24-bit floats with a predictor, which is not read; save it without one")
+        raise ImageError(
+            "tiff of 24-bit floats with a predictor, which is not supported; save it without one"
+        )
     if not known:
         raise ImageError(
-            f"tiff with compression {name}, which is not read; save it with another one, or none"
+            f"tiff with compression {name}, which is not supported; save it with another one, or none"
         )
 
 
@@ -206,14 +208,14 @@ def _check_samples(page: Any, kind: int) -> None:
         what = f"samples of {bits} bits" if dtype is None else f"type {dtype}"
         raise ImageError(f"tiff of {what}; allowed: {_TYPES}")
     if kind in (_RGB, _CMYK, _YCBCR) and count < _COLORS[kind]:
-        raise ImageError(f"damaged tiff: {count} samples a pixel; its colors take {_COLORS[kind]}")
+        raise ImageError(f"damaged tiff: {count} samples per pixel; its colors take {_COLORS[kind]}")
     if kind == _PALETTE:
         _check_palette(page)
     if kind == _CMYK and (page.tags.valueof(332, _INKS_OF_CMYK) != _INKS_OF_CMYK or dtype.kind != "u"):
-        raise ImageError("tiff of inks that are not read; allowed: CMYK of unsigned integers")
+        raise ImageError("tiff of inks that are not supported; allowed: CMYK of unsigned integers")
     if kind == _YCBCR and (bits != 8 or dtype.kind != "u" or count != 3 or _is_apart(page)):
         raise ImageError(
-            "tiff of YCbCr colors that is not read; allowed: 3 samples of 8 bits, stored together"
+            "tiff of YCbCr colors that is not supported; allowed: 3 samples of 8 bits, stored together"
         )
 
 

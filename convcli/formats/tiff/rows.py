@@ -160,7 +160,7 @@ class TiffRows:
         page, shared = self.page, subsampling(self.page)
         data = self._data(place, rows)
         if page.compression == JPEG and END_OF_JPEG not in data[-8:]:
-            raise ImageError(f"damaged tiff: segment {place} is missing or cut off")
+            raise ImageError(f"damaged tiff: segment {place} is missing or truncated")
         size = (self.height if page.is_tiled else rows, self.width)
         if shared != (1, 1):
             return unit_samples(_unpacked(page, data), size, shared)
@@ -172,7 +172,7 @@ class TiffRows:
         if page.compression in CCITT and any(
             not np.array_equal(page.decode(data + more, place)[0], decoded) for more in _MORE_FAX
         ):
-            raise ImageError(f"damaged tiff: the data of segment {place} run out before its last pixel")
+            raise ImageError(f"damaged tiff: the data of segment {place} end before its last pixel")
         found: Array = decoded[0]
         return found
 
@@ -193,7 +193,7 @@ class TiffRows:
             count = max(self.source.size - offset, 0)
         data = bytes(self.source.part(offset + self.shift, count)) if offset and count else b""
         if not count or len(data) < count:
-            raise ImageError(f"damaged tiff: segment {place} is missing or cut off")
+            raise ImageError(f"damaged tiff: segment {place} is missing or truncated")
         return data
 
     def _size(self, rows: int) -> int:
@@ -252,7 +252,7 @@ def _unpacked(page: Any, data: bytes) -> bytes:
     if page.fillorder == _LEAST_FIRST:
         data = _reversed(data)
     if page.predictor != 1:
-        raise ImageError("tiff of subsampled YCbCr or odd depth with a predictor, which is not read")
+        raise ImageError("tiff of subsampled YCbCr or odd depth with a predictor, which is not supported")
     return data if page.compression == _UNCOMPRESSED else bytes(TIFF.DECOMPRESSORS[page.compression](data))
 
 

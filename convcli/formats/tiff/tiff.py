@@ -28,10 +28,10 @@ T = TypeVar("T")
 _UNREAD: Final = {
     "Exif": (34665,),
     "GPS": (34853,),
-    "smaller versions in directories of their own": (330,),
+    "reduced versions in SubIFDs": (330,),
     "ImageJ labels, overlays and lookup tables": (50838, 50839),
     "GDAL metadata": (42112,),
-    "the value for missing data (GDAL), which is filtered as any other": (42113,),
+    "the GDAL no-data value, which is filtered like any other": (42113,),
     "rational polynomial coefficients": (50844,),
     "IPTC": (33723,),
     "Photoshop resources": (34377,),
@@ -175,7 +175,7 @@ def _left_out(page: Any) -> tuple[str, ...]:
     names = [name for name, tags in _UNREAD.items() if any(tag in page.tags for tag in tags)]
     text = page.description
     read = page.is_ome or page.is_imagej or page.is_shaped
-    names += ["a description for programs"] if text.startswith(_MACHINES) and not read else []
+    names += ["a machine-readable description"] if text.startswith(_MACHINES) and not read else []
     return (f"left out of this tiff: {', '.join(names)}",) if names else ()
 
 
