@@ -161,31 +161,6 @@ def test_pixels_are_those_of_the_scenes(source):
 
 
 @pytest.mark.parametrize(
-    ("value", "digits", "text"),
-    [
-        (Fraction(-12), 4, "−12"),
-        (Fraction(1, 3), 4, "0.3333"),
-        (Fraction(1, 3), 3, "0.333"),
-        (Fraction(5, 4), 4, "1.25"),
-        (Fraction(41210), 4, "41210"),
-        (Fraction(1234567), 4, "1234567"),
-        (Fraction(-12345678), 4, "−1.235e7"),
-        (Fraction(278706, 10), 4, "27870.6"),
-        (Fraction(2787061, 100), 4, "27870.6"),
-        (Fraction(141963, 1000), 4, "142.0"),
-        (Fraction(141963, 1000), 3, "142"),
-        (Fraction(1, 7000), 4, "1.429e−4"),
-        (Fraction(1, 7000), 2, "1.4e−4"),
-        (Fraction(1, 2), 2, "0.5"),
-        (float("nan"), 4, "nan"),
-    ],
-)
-def test_numbers_in_cells(value, digits, text):
-    """Integers of up to seven digits and short decimals are written in full, others rounded."""
-    assert cell_text(value, digits) == text
-
-
-@pytest.mark.parametrize(
     ("value", "cell"), [(-0.000123456, 32), (-0.54321, 32), (-0.54321, 46), (1234567, 46), (-65535.25, 40)]
 )
 def test_numbers_are_shortened_before_they_are_left_out(value, cell):

@@ -65,18 +65,6 @@ def test_numbers_at_a_bar_are_regular_and_apart(low, high, length):
     assert length < 400 or len(inner) >= 3
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (Fraction(65535), "65535"), (50893.7, "50894"), (-1132.4, "−1132"), (0.123456, "0.1235"),
-        (Fraction(10**8), "1e8"), (1e-5, "1e−5"), (Fraction(-3, 7), "−0.4286"),
-    ],
-)  # fmt: skip
-def test_numbers_are_short(value, text):
-    """Up to seven digits are written out, then exponents."""
-    assert axis_text(value) == text
-
-
 def test_a_flat_map_has_a_bar_of_one_value(run, tmp_path):
     """One number, and no division by zero."""
     (tmp_path / "x.png").write_bytes(imagecodecs.png_encode(np.full((8, 8), 9, np.uint8)))
