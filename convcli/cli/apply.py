@@ -153,7 +153,7 @@ def _check_kernels(count: int, output: OutputSpec, images: tuple[str, ...]) -> N
         raise ArgumentError(
             f"the maps of {count} kernels cannot all be written to "
             f"{one_line(output.spec or 'standard output')}; "
-            f"use FOLDER/, {{kernel}}, {'--stack' if output.can_stack else '--sheet'}"
+            f"use FOLDER/, {{kernel}} or {'--stack' if output.can_stack else '--sheet'}"
         )
 
 

@@ -199,7 +199,7 @@ def _check_destination(text: str) -> None:
     if Path(text).suffix.casefold() in readable_suffixes():
         raise ArgumentError(
             f"{one_line(text)}: the DESTINATION of a batch must be a folder or a template; for one image, "
-            f"use convcli apply -o {one_line(text)}, for a folder of that name {one_line(text)}/"
+            f"use convcli apply -o {one_line(text)}; for a folder of that name, {one_line(text)}/"
         )
 
 

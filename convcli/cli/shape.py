@@ -103,7 +103,8 @@ def _specs(
         raise click.UsageError("missing option -k/--kernel or --layer")
     for name in ("stride", "padding", "dilation", "flip"):
         if name in options.explicit:
-            raise click.UsageError(f"--{name} goes with --kernel; in a --layer, write {name}=… after a comma")
+            hint = "" if name == "flip" else f"; in a --layer, write {name}=… after a comma"
+            raise click.UsageError(f"--{name} goes with --kernel{hint}")
     return [LayerSpec.parse(text) for text in layers]
 
 

@@ -16,7 +16,6 @@ GRAY: Final = "gray"
 
 PHOTOGRAPH: Final = Padding.parse("same:reflect")
 """The padding of images: they keep their size, without dark edges."""
-"""The padding of images: they keep their size, without dark edges."""
 
 
 @frozen(eq=False)

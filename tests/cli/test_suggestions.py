@@ -166,8 +166,8 @@ def test_values_of_other_tools(run, words, advice):
         (["apply", "a.png", "-k", "laws", "-o", "f.npy"], "use --stack, a folder or {index}"),
         (["apply", "a.png", "-k", "laws", "-o", "f.png"], "use a folder, {index} or --sheet"),
         (["apply", "a.png", "-k", "laws", "-o", "{stem}.tif"], "needs {index} or --stack"),
-        (["apply", "a.png", "-k", "box5", "-o", "f.tif"], "use FOLDER/, {kernel}, --stack"),
-        (["apply", "a.png", "-k", "box5", "-o", "f.jpg"], "use FOLDER/, {kernel}, --sheet"),
+        (["apply", "a.png", "-k", "box5", "-o", "f.tif"], "use FOLDER/, {kernel} or --stack"),
+        (["apply", "a.png", "-k", "box5", "-o", "f.jpg"], "use FOLDER/, {kernel} or --sheet"),
         (
             ["apply", "a.png", "-k", "m.pt"],
             "m.pt: PyTorch files hold code, which convcli does not run; in Python",
