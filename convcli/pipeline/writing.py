@@ -44,7 +44,7 @@ def write_maps(task: Task, files: Sequence[AtomicFile]) -> list[FeatureMap]:
 def _canvas(task: Task, target: Target) -> Canvas:
     """The canvas of one page; pages wait until those before them are written."""
     height = task.plan.height
-    encoder = target.format.encoder(task.layout, task.metadata.metadata)
+    encoder = target.format.encoder(task.layout, task.metadata)
     return Canvas(task.layout, encoder, height, inf if task.pages > 1 else MOST_WAITING)
 
 

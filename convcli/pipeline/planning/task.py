@@ -6,8 +6,7 @@ from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
 from convcli.engine.plan import Plan
 from convcli.formats import opening
-from convcli.formats.header import Layout
-from convcli.formats.metadata import ResultMetadata
+from convcli.formats.header import Layout, Metadata
 from convcli.geometry.axes import Geometry
 from convcli.pipeline.color import white
 from convcli.pipeline.color_handling import ColorHandling
@@ -30,7 +29,8 @@ class Task:
     Attributes:
         source: the input's name, or ``-`` for standard input.
         channels: ``each``, ``gray`` or ``sum``.
-        metadata: what the result says besides its pixels, and notes of what it leaves out.
+        metadata: what the result says besides its pixels.
+        metadata_notes: what it leaves out, in words.
         memory: about how many bytes the task takes.
         pages: number of maps that follow each other in one file.
         colormap: one of `colormaps.COLORMAPS`.
@@ -46,7 +46,8 @@ class Task:
     mapping: Mapping
     layout: Layout
     targets: tuple[Target, ...]
-    metadata: ResultMetadata
+    metadata: Metadata
+    metadata_notes: tuple[str, ...]
     memory: int
     pages: int = 1
     colormap: str = "gray"
@@ -104,7 +105,7 @@ def _task(source: str, opened: opening.Opened, selection: Selection, settings: S
     pixels = pixel_type(header, convolution, settings)
     files = output_files(source, opened, selection, convolution, pixels, settings)
     plan = cut_to_bands(convolution.plan, files.targets[0].format, files.layout, settings.coding)
-    metadata = result_metadata(header, sizes, files, settings)
+    adapted = result_metadata(header, sizes, files, settings)
     memory = estimated_memory(opened, sizes, handling, plan, files)
     check_memory(memory, settings.max_memory)
     return Task(
@@ -117,7 +118,8 @@ def _task(source: str, opened: opening.Opened, selection: Selection, settings: S
         pixels.mapping,
         files.layout,
         files.targets,
-        metadata,
+        adapted.metadata,
+        adapted.notes,
         memory,
         files.pages,
         settings.colormap,

@@ -50,8 +50,8 @@ def _about_values(map_: FeatureMap, dtype: DType) -> list[str]:
 def _about_files(task: Task, target: Target) -> list[str]:
     """What was left out on reading, and what the output's format changes."""
     notes = [target.note] if target.note else []
-    notes += (*task.opened.header.notes, *task.metadata.notes)
-    notes += _about_quality(target.format, task.metadata.metadata)
+    notes += (*task.opened.header.notes, *task.metadata_notes)
+    notes += _about_quality(target.format, task.metadata)
     if target.path and (warning := target.format.suffix_note(target.path.suffix, task.layout.channels)):
         notes.append(warning)
     return notes

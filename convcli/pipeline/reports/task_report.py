@@ -49,7 +49,7 @@ def report_of(
         values=problem.values // problem.filter.maps,
         plan=task.plan,
         seconds=seconds,
-        metadata=summarize(task.metadata.metadata),
+        metadata=summarize(task.metadata),
         notes=report_notes(task, target, settings, map_),
     )
 
