@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from convcli.cli import options
 from convcli.cli.arguments import BatchOptions, FilterOptions, parse
 from convcli.cli.command import COMPUTING, INPUT, MAIN, OUTPUT, REPORTS, Command, option
-from convcli.cli.console import clear_line, say, tell
+from convcli.cli.console import say, tell
+from convcli.cli.progress import Progress
 from convcli.cli.types import Choice, LoadedKernel, Value, integer, parse_bytes
 from convcli.core.errors import ArgumentError, OutputError, one_line
 from convcli.files.input import STREAM
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from convcli.batch.inputs import InputFile, SourceName
     from convcli.batch.manifest import Manifest
     from convcli.batch.resume import RemainingWork
-    from convcli.batch.run import ImageDone
-
-_EVERY: Final = 5.0  # seconds between lines of progress where there is no terminal
 
 
 @click.command(cls=Command)
@@ -279,7 +276,7 @@ def _run(batch: Batch, manifest: Manifest | None, remaining: RemainingWork, opti
     """Do the work and show its progress; return how many images failed."""
     from convcli.batch.run import run
 
-    progress = _Progress(len(batch.sources), options.quiet)
+    progress = Progress(len(batch.sources), options.quiet)
     with ExitStack() as stack:
         stack.callback(progress.end)
         finished = stack.enter_context(closing(run(batch, manifest, remaining, options.on_error == "stop")))
@@ -290,67 +287,3 @@ def _run(batch: Batch, manifest: Manifest | None, remaining: RemainingWork, opti
             tell(error)
             return progress.failed + 1
     return progress.failed
-
-
-class _Progress:
-    """A bar on a terminal, a line every few seconds elsewhere, and a summary at the end."""
-
-    def __init__(self, total: int, quiet: bool) -> None:
-        self.total, self.quiet = total, quiet
-        self.made = self.skipped = self.failed = 0
-        self.started = self.shown = time.monotonic()
-        self.bar: Any = None
-        if not quiet and sys.stderr is not None and sys.stderr.isatty():
-            self.bar = click.progressbar(
-                length=total, file=sys.stderr, show_pos=True, item_show_func=lambda _: self._rate()
-            )
-            self.bar.__enter__()
-
-    def add(self, done: ImageDone) -> None:
-        """Count an image; a failure is reported at once."""
-        if done.error:
-            self.failed += 1
-            if self.bar is not None:
-                clear_line()
-            tell(done.error)
-        elif done.skipped:
-            self.skipped += 1
-        else:
-            self.made += 1
-        if self.bar is not None:
-            self.bar.update(1, done)
-        elif not self.quiet and time.monotonic() - self.shown > _EVERY:
-            self.shown = time.monotonic()
-            tell(f"{self._count} of {self.total} images, {self._rate()}{self._left()}")
-
-    @property
-    def _count(self) -> int:
-        return self.made + self.skipped + self.failed
-
-    def _rate(self) -> str:
-        rate = (self.made + self.failed) / max(time.monotonic() - self.started, 1e-3)
-        return f"{rate:.0f} images/s" if rate >= 10 else f"{rate:.1f} images/s"
-
-    def _left(self) -> str:
-        worked = self.made + self.failed
-        if not worked:
-            return ""
-        return f", about {(time.monotonic() - self.started) / worked * (self.total - self._count):.0f} s left"
-
-    def end(self) -> None:
-        """Print the counts and the rate."""
-        if self.bar is not None:
-            self.bar.__exit__(None, None, None)
-        if self.quiet:
-            return
-        if not self.total:
-            tell("the list of names is empty; nothing to do")
-            return
-        seconds = time.monotonic() - self.started
-        left = self.total - self._count
-        not_started = f", {left} not started" if left else ""
-        rate = f" ({self._rate()})" if self.made + self.failed else ""
-        tell(
-            f"{self.made} done, {self.skipped} skipped, {self.failed} failed{not_started} "
-            f"in {seconds:.1f} s{rate}"
-        )
