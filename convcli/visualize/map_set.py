@@ -67,7 +67,7 @@ class DisplayMap:
 
     @property
     def name(self) -> str:
-        """The name of the kernel, or of the kernel in a set that made the map."""
+        """The name of the kernel, or of the kernel in a bank that made the map."""
         return one_line(map_name(self.settings.kernel, self.report.index)[0])
 
     @property
