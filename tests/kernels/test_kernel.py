@@ -165,7 +165,7 @@ def test_a_bank_centers_its_members():
         ([[1j]], {}, "type complex128"),
         ([[1]], {"scale": "1/0"}, "scale '1/0'"),
         ([[1]], {"bias": float("nan")}, "bias nan"),
-        ([[1]], {"combine": "sum"}, "combine 'sum'"),
+        ([[1]], {"combine": "sum"}, "combine 'sum'; .* to sum maps, sum the weights over their last axis"),
     ],
 )
 def test_bad_weights_are_refused(weights, options, words):

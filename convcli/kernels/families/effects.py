@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from convcli.core.errors import quoted
 from convcli.kernels.families.base import LARGEST_SIDE, Family, Parameter, number, plain, sides, whole
 from convcli.kernels.families.gaussian import SIZE, radius_of, sampled
 from convcli.kernels.kernel import About, Kernel
@@ -134,7 +135,7 @@ def _normal(uniform: Any) -> Any:
 
 def _distribution(text: str) -> str:
     if text.casefold() not in _DISTRIBUTIONS:
-        raise ValueError(f"distribution {text!r} is not one of {', '.join(_DISTRIBUTIONS)}")
+        raise ValueError(f"unknown distribution {quoted(text)}; allowed: {', '.join(_DISTRIBUTIONS)}")
     return text.casefold()
 
 

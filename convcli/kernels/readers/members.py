@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from convcli.core.errors import KernelError, one_line, quoted, suggest
 
-_MOST_LISTED = 8
+_MOST_LISTED: Final = 8
 
 
 def choose(names: Sequence[str], member: str | None, place: str, what: str = "kernel") -> str:

@@ -169,7 +169,7 @@ def _opened(path: Path) -> tuple[KernelFile, list[Reader]]:
     suffix = path.suffix.lower()
     readers = [reader for reader in READERS if suffix in reader.suffixes]
     if readers:
-        return KernelFile(path, readers[0].largest), readers
+        return KernelFile(path, max(reader.largest for reader in readers)), readers
     return KernelFile(path, pipes=True), [reader for reader in READERS if reader.by_content]
 
 
