@@ -46,8 +46,9 @@ _OPTIONS: Final[dict[str, tuple[str, str]]] = {
     "abs absolute": ("--map", "--map abs"),
     "compression compression-level compress": ("--png", "--png small or --quality N"),
     "silent no-progress s": ("--quiet", "--quiet"),
-    "json csv": ("--report", "--report"),
-    "log logfile manifest": ("--report", "--report"),
+    "json": ("--report", "--report json"),
+    "csv": ("--report-file", "--report csv"),
+    "log logfile report-to": ("--report-file", "--report-file FILE"),
     "memory mem memory-limit ram limit": ("--max-memory", "--max-memory"),
     "keep-going continue ignore-errors k": ("--on-error", "--on-error"),
     "simulate noop dry whatif just-print": ("--dry-run", "--dry-run"),
@@ -78,6 +79,11 @@ _OF_COMMANDS: Final[dict[str, dict[str, str]]] = {
         "edge edges": "--tag edge",
         "sharpen": "--tag sharpen",
         "search find grep filter": "words to search for are arguments",
+    },
+    "batch": {
+        "json": "--report FILE.jsonl",
+        "csv": "--report FILE.csv",
+        "log logfile manifest report-file": "--report FILE",
     },
     "animate": {
         "frames steps max-frames n": "--most",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
 import pytest
 
+from convcli.cli import suggestions
+from convcli.cli.registry import COMMANDS
 from convcli.core.errors import edits, suggest
+from tests.cli.test_help import LEAVES
 from tests.conftest import SAMPLES
 
 
@@ -101,6 +105,9 @@ def test_advice_is_only_of_options_that_the_command_has(run):
         ("view", "--blur", ""),
         ("animate", "--delay", "; use --fps"),
         ("plan", "--memory", ""),
+        ("apply", "--csv", "; use --report csv"),
+        ("plan", "--csv", ""),
+        ("batch", "--report-file", "; use --report FILE"),
     ]:
         assert run(command, option, "1").err == f"convcli: no such option: {option}{advice}\n"
     assert run("kernels", "list", "--edge").err.endswith("; use --tag edge\n")
@@ -206,3 +213,19 @@ def test_unsupported_images_of_a_folder_are_counted(run, folder):
     assert (ran.code, "convcli: in/film.webm: " in ran.err) == (1, True)
     assert "unsupported" not in run("batch", "in", "out", "-k", "box3", "-q").err
     assert ".jp2 (1), .psd (2)" in run("batch", "-r", "in", "out", "-k", "box3").err
+
+
+def test_no_advice_names_an_option_that_the_command_does_not_have():
+    """Every hint of every command, for every word that is known of other tools."""
+    words = [word for known in (suggestions._OPTIONS, *suggestions._OF_COMMANDS.values()) for word in known]
+    for path, command in LEAVES.items():
+        options = {option for parameter in command.params for option in parameter.opts}
+        for word in " ".join(words).split():
+            hint = suggestions.option_hint(f"--{word}", options, command.name)
+            if "convcli" not in hint:
+                assert set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", hint)) <= options, (path, word, hint)
+
+
+def test_no_advice_names_a_command_that_does_not_exist():
+    """Each command that is meant by another tool's word is in the registry."""
+    assert {command for command, _ in suggestions._COMMANDS.values() if command} <= set(COMMANDS)
