@@ -34,10 +34,10 @@ def filtered(pixels: np.ndarray, kernel: convcli.Kernel, **settings: object) -> 
     data = tiff(pixels)
     ((task,),) = prepare("x.tif", open_input(Input(data=data), 10**9), Settings(kernel, **settings))
     layout: Layout = task.layout
-    maker = WholeImageEncoder(layout, bytes)
-    canvas = Canvas(layout, maker, task.plan.height)
+    encoder = WholeImageEncoder(layout, bytes)
+    canvas = Canvas(layout, encoder, task.plan.height)
     feature_maps(task.plan, InMemoryReader([pixels]), task.color_handling, task.mapping, [canvas])
-    return maker.frames[0]
+    return encoder.frames[0]
 
 
 def tiff(pixels: np.ndarray) -> bytes:
@@ -214,7 +214,7 @@ def test_alpha_outside_is_the_fill_that_was_asked_for():
 
 
 @pytest.mark.parametrize(("mapping", "pixel"), [("signed", 128), ("stretch", 0)])
-def test_a_flat_picture_has_no_edges_in_light(mapping, pixel):
+def test_a_flat_image_has_no_edges_in_light(mapping, pixel):
     """Rounding errors of floats are not stretched to black and white."""
     flat = np.full((40, 40, 1), 100, np.uint8)
     settings = {"linear": True, "mapping": Mapping.parse(mapping)}

@@ -69,7 +69,7 @@ def test_zero_is_neutral_in_a_file(run, tmp_path):
         assert (pixels[:, 5:7] == (0xB2, 0x18, 0x2B)).all()
 
 
-def test_color_pictures_show_their_brightness(run, tmp_path):
+def test_color_images_show_their_brightness(run, tmp_path):
     """--channels gray is the default for color images, and alpha is kept."""
     out, gray = tmp_path / "out.png", tmp_path / "gray.png"
     assert "channels gray" in run("apply", COLOR, "-k", "box3", "--colormap", "viridis", "-o", out).text

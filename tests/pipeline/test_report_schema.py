@@ -70,7 +70,7 @@ def test_manifests_keep_to_the_schema(run, tmp_path):
     """Rows of results and failures are valid, and all their keys are in the schema and on the page."""
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     page = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.png").write_bytes(b"not an image")
     inputs = SAMPLES / "scene.png", tmp_path / "bad.png"
     ran = run("batch", *inputs, tmp_path / "out", "-k", "box3", "--report", "-")
     lines = [json.loads(line) for line in ran.text.splitlines()]
