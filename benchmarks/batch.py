@@ -1,10 +1,10 @@
-"""Folders beside their peers, as whole commands: ``python benchmarks/batch.py``, on Linux.
+"""Folders of images compared with other tools, as whole commands: ``python benchmarks/batch.py``, on Linux.
 
-Every tool takes the mean over 3×3 pixels of each RGB picture of a folder and writes it to another: convcli by
-its batches, OpenCV by a script with as many processes, the command-line tools one process a picture under
-``xargs``. Runs are interleaved. Below them stands a floor: imagecodecs decodes the pictures, in as many
-processes, and does nothing else. ``--soak`` filters many small pictures instead, and prints the memory of
-all processes of the batch as it goes on.
+Every tool computes the 3×3 mean of each RGB image of a folder and writes it to another: convcli as a batch,
+OpenCV by a script with as many processes, command-line tools by one process per image under ``xargs``. Runs
+are interleaved. The last row is the floor: imagecodecs decodes the images in as many processes, and nothing
+else. ``--soak`` filters many small images instead, and prints the memory of all processes of the batch over
+time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from pictures import photograph
+from images import photograph
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,8 +34,8 @@ from multiprocessing import Pool
 source, target, jobs = sys.argv[1], sys.argv[2], int(sys.argv[3])
 cv2.setNumThreads(1)
 def one(name):
-    picture = cv2.imread(os.path.join(source, name), cv2.IMREAD_UNCHANGED)
-    cv2.imwrite(os.path.join(target, name), cv2.blur(picture, (3, 3)))
+    image = cv2.imread(os.path.join(source, name), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(os.path.join(target, name), cv2.blur(image, (3, 3)))
 with Pool(jobs) as pool:
     pool.map(one, sorted(os.listdir(source)), chunksize=8)
 """
@@ -57,13 +57,13 @@ Command = Callable[[Path, Path], list[str]]
 
 
 def convcli(source: Path, target: Path, jobs: int = JOBS) -> list[str]:
-    """The project itself."""
+    """Convcli itself."""
     words = ["batch", str(source), str(target), "-k", "box3", "-q", "-j", str(jobs)]
     return [sys.executable, "-m", "convcli", *words]
 
 
 def each(command: str, source: Path) -> list[str]:
-    """A shell command for each picture, whose name is {}; as many at once as there are processors."""
+    """A shell command per image, whose name is {}; one process per processor at a time."""
     return ["bash", "-c", f"ls {source} | xargs -P{JOBS} -I{{}} {command}"]
 
 
@@ -81,8 +81,8 @@ PEERS: dict[str, tuple[str, Command]] = {
 }
 
 
-def pictures(folder: Path, count: int, side: int, suffix: str) -> None:
-    """RGB pictures, each another part of one photograph with grain of its own."""
+def images(folder: Path, count: int, side: int, suffix: str) -> None:
+    """Write RGB images, each a different part of one photograph with grain of its own."""
     folder.mkdir()
     whole = photograph(side + 256, side + 256, 3)
     rng = np.random.default_rng(0)
@@ -93,7 +93,7 @@ def pictures(folder: Path, count: int, side: int, suffix: str) -> None:
 
 
 def seconds(command: list[str], target: Path) -> float:
-    """How long a command takes to fill an empty folder."""
+    """Seconds that a command takes to fill an empty folder."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     begun = time.perf_counter()
@@ -102,7 +102,7 @@ def seconds(command: list[str], target: Path) -> float:
 
 
 def compare(folder: Path, runs: int, names: list[str]) -> None:
-    """A table of the tools that are here, and how well the work is shared."""
+    """Print a table of the installed tools, and the parallel efficiency."""
     source, target = folder / "in", folder / "out"
     (folder / "mask.mat").write_text(MASK)
     tools: dict[str, Command] = {"convcli": convcli}
@@ -120,8 +120,8 @@ def compare(folder: Path, runs: int, names: list[str]) -> None:
             found[name].append(seconds(command(source, target), target))
     count = len(list(source.iterdir()))
     own = statistics.median(found["convcli"])
-    print(f"{count} pictures, {JOBS} processors, medians of {runs} runs\n")
-    print("| | seconds | a picture | of convcli's time |\n|---|---|---|---|")
+    print(f"{count} images, {JOBS} processors, medians of {runs} runs\n")
+    print("| | seconds | per image | of convcli's time |\n|---|---|---|---|")
     for name, times in found.items():
         median = statistics.median(times)
         print(f"| {name} | {median:.2f} | {median / count * 1000:.1f} ms | {median / own:.2f} |")
@@ -131,13 +131,13 @@ def compare(folder: Path, runs: int, names: list[str]) -> None:
 
 
 def soak(folder: Path) -> None:
-    """The memory of a batch as it goes on."""
+    """Print the memory of a batch over time."""
     source, target = folder / "in", folder / "out"
     count = len(list(source.iterdir()))
     process = subprocess.Popen(
         convcli(source, target), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    print("| seconds | pictures | megabytes of all processes |\n|---|---|---|")
+    print("| seconds | images | megabytes of all processes |\n|---|---|---|")
     begun, shown = time.perf_counter(), 0.0
     while process.poll() is None:
         passed = time.perf_counter() - begun
@@ -146,11 +146,11 @@ def soak(folder: Path) -> None:
             print(f"| {passed:.0f} | {made} | {resident(process.pid) / 1e6:.0f} |", flush=True)
             shown = passed + max(10.0, count / 2000)
         time.sleep(0.1)
-    print(f"\n{count} pictures in {time.perf_counter() - begun:.0f} s, exit {process.returncode}")
+    print(f"\n{count} images in {time.perf_counter() - begun:.0f} s, exit {process.returncode}")
 
 
 def resident(pid: int) -> int:
-    """Bytes that a process and its children share out among themselves (PSS)."""
+    """Bytes of a process and its children, with shared pages counted once (PSS)."""
     total = 0
     for number in [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]:
         try:
@@ -162,28 +162,28 @@ def resident(pid: int) -> int:
 
 
 def main() -> None:
-    """Make the pictures and print the tables."""
+    """Make the images and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, help="pictures; default: 300, for --soak 20000")
+    parser.add_argument("--count", type=int, help="images; default: 300, for --soak 20000")
     parser.add_argument("--side", type=int, help="pixels; default: 512, for --soak 32")
     parser.add_argument("--suffix", choices=[".png", ".jpg"], default=".png")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--soak", action="store_true")
-    given = parser.parse_args()
+    options = parser.parse_args()
     subprocess.run([sys.executable, "-m", "compileall", "-q", "convcli"], cwd=ROOT, check=True)  # as pip does
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pictures(
+        images(
             folder / "in",
-            given.count or (20_000 if given.soak else 300),
-            given.side or (32 if given.soak else 512),
-            given.suffix,
+            options.count or (20_000 if options.soak else 300),
+            options.side or (32 if options.soak else 512),
+            options.suffix,
         )
-        if given.soak:
+        if options.soak:
             soak(folder)
         else:
-            compare(folder, given.runs, given.peers)
+            compare(folder, options.runs, options.peers)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The convolution itself, without files, beside its peers: ``python benchmarks/core.py``.
+"""Convolution of arrays compared with other libraries: ``python benchmarks/core.py``.
 
-A picture of 6000×4000 random 8-bit pixels, gray and RGB, in and out as 8 bits (16 for kernels of sum 0,
-floats for dense random kernels); the same number of threads for all. Runs are interleaved, the first of
-each is thrown away, and the medians and their ratio are printed as a table. Peers that are missing are left
-out: ``pip install -e '.[peers,test]'`` and PyTorch install them. One slower than `PATIENCE` is run once.
-PyTorch keeps its threads spinning after a call, so ``--peers cv2`` measures OpenCV by itself.
+Images have 6000×4000 random 8-bit pixels, gray and RGB; results have 8 bits (16 for kernels of sum 0, floats
+for dense random kernels). All libraries use the same number of threads. Runs are interleaved, the first of
+each is discarded, and the medians and their ratios are printed as a table. Missing libraries are left out;
+``pip install -e '.[peers,test]'`` and PyTorch install them. Calls slower than `PATIENCE` run once. PyTorch
+keeps its threads spinning after a call, so ``--peers cv2`` measures OpenCV alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PACKAGES = ("numpy", "opencv-python-headless", "scipy", "torch")
 
 
 def opencv(x: np.ndarray, name: str, kernel: convcli.Kernel, threads: int) -> dict[str, Timed]:
-    """filter2D, and the special function where there is one."""
+    """filter2D, and the specialized function if there is one."""
     try:
         import cv2
     except ImportError:
@@ -49,7 +49,7 @@ def opencv(x: np.ndarray, name: str, kernel: convcli.Kernel, threads: int) -> di
 
 
 def scipy(x: np.ndarray, kernel: convcli.Kernel) -> dict[str, Timed]:
-    """scipy.ndimage.correlate, which has one thread."""
+    """scipy.ndimage.correlate, which is single-threaded."""
     try:
         from scipy import ndimage
     except ImportError:
@@ -61,7 +61,7 @@ def scipy(x: np.ndarray, kernel: convcli.Kernel) -> dict[str, Timed]:
 
 
 def pytorch(x: np.ndarray, kernel: convcli.Kernel, threads: int) -> dict[str, Timed]:
-    """PyTorch's conv2d on float32, each channel by itself."""
+    """PyTorch's conv2d on float32, each channel on its own."""
     try:
         import torch
     except ImportError:
@@ -92,24 +92,24 @@ def interleaved(calls: dict[str, Timed], runs: int) -> dict[str, float]:
     return {name: statistics.median(found[1:] or found) * 1000 for name, found in seconds.items()}
 
 
-def rows_of(given: argparse.Namespace) -> list[tuple[str, np.ndarray, convcli.Kernel]]:
-    """(name, picture, kernel) of each row."""
+def rows_of(options: argparse.Namespace) -> list[tuple[str, np.ndarray, convcli.Kernel]]:
+    """(name, image, kernel) of each row."""
     rng = np.random.default_rng(0)
-    rows, columns = map(int, given.size.split("x"))
+    rows, columns = map(int, options.size.split("x"))
     gray = rng.integers(0, 256, (rows, columns), np.uint8)
-    found = [(name, gray, convcli.load_kernel(name)) for name in given.presets]
-    if given.rgb:
+    found = [(name, gray, convcli.load_kernel(name)) for name in options.presets]
+    if options.rgb:
         rgb = rng.integers(0, 256, (rows, columns, 3), np.uint8)
-        found += [(f"{name}, RGB", rgb, convcli.load_kernel(name)) for name in given.presets]
+        found += [(f"{name}, RGB", rgb, convcli.load_kernel(name)) for name in options.presets]
     floats = gray.astype(np.float32)
-    for size in given.dense:
+    for size in options.dense:
         kernel = convcli.Kernel(rng.normal(size=(size, size)), name="dense")
         found.append((f"dense {size}×{size}, float", floats, kernel))
     return found
 
 
 def machine() -> str:
-    """What the figures were measured on."""
+    """The machine and the versions."""
     parts = [f"{os.cpu_count()} processors ({platform.machine()})", f"Python {platform.python_version()}"]
     for package in PACKAGES:
         try:
@@ -129,24 +129,24 @@ def main() -> None:
     parser.add_argument("--threads", nargs="*", type=int, default=[1, 2])
     parser.add_argument("--rgb", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--peers", nargs="*", default=["cv2", "scipy", "torch"])
-    given = parser.parse_args()
-    print(f"{given.size}, medians of {given.runs} runs in milliseconds; {machine()}\n")
+    options = parser.parse_args()
+    print(f"{options.size}, medians of {options.runs} runs in milliseconds; {machine()}\n")
     print("| kernel | threads | method | convcli | peer: ms (convcli / peer) |")
     print("|---|---|---|---|---|")
-    for threads in given.threads:
-        for name, x, kernel in rows_of(given):
+    for threads in options.threads:
+        for name, x, kernel in rows_of(options):
             calls: dict[str, Timed] = {"convcli": partial(own, x, kernel, threads)}
-            calls |= opencv(x, name, kernel, threads) if "cv2" in given.peers else {}
-            calls |= scipy(x, kernel) if "scipy" in given.peers and threads == 1 else {}
-            calls |= pytorch(x, kernel, threads) if "torch" in given.peers else {}
-            found = interleaved(calls, given.runs)
+            calls |= opencv(x, name, kernel, threads) if "cv2" in options.peers else {}
+            calls |= scipy(x, kernel) if "scipy" in options.peers and threads == 1 else {}
+            calls |= pytorch(x, kernel, threads) if "torch" in options.peers else {}
+            found = interleaved(calls, options.runs)
             mine = found.pop("convcli")
             peers = ", ".join(f"{peer}: {ms:.1f} ({mine / ms:.2f})" for peer, ms in found.items())
             print(f"| {name} | {threads} | {method(x, kernel)} | {mine:.1f} | {peers} |", flush=True)
 
 
 def own(x: np.ndarray, kernel: convcli.Kernel, threads: int, **options: object) -> object:
-    """The same with convcli."""
+    """The call of convcli."""
     dtype = np.float32 if x.dtype == np.float32 else np.uint8 if kernel.sum else np.int16
     channels = "last" if x.ndim == 3 else None
     return convcli.conv(
@@ -155,7 +155,7 @@ def own(x: np.ndarray, kernel: convcli.Kernel, threads: int, **options: object) 
 
 
 def method(x: np.ndarray, kernel: convcli.Kernel) -> str:
-    """The way that the planner chooses."""
+    """The name of the method that the planner chooses."""
     from convcli.formats.header import Header
     from convcli.pipeline.planning.convolution import convolution_of
     from convcli.pipeline.settings import Settings

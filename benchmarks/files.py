@@ -1,13 +1,13 @@
-"""The command line beside its peers, as whole processes: ``python benchmarks/files.py``, on Linux.
+"""The command line compared with other tools, as whole processes: ``python benchmarks/files.py``, on Linux.
 
-Every tool reads a file, takes the mean over 3×3 pixels and writes a file of the same format: PNG as it
-compresses by itself, JPEG with quality 95 and full chroma where it has a choice. All are started alike, on
-the same processors, from this checkout; runs are interleaved, and the first of each is thrown away. One
-slower than `--patience` is run once, and that run is its figure. Peers that are missing are left out.
+Every tool reads a file, computes the 3×3 mean and writes a file of the same format: PNG with its default
+compression, JPEG with quality 95 and full chroma if there is a choice. All are started in the same way, on
+the same processors, from this checkout; runs are interleaved, and the first of each is discarded. Tools
+slower than `--patience` run once. Missing tools are left out.
 
-Below the tools stand their floors: Python that does nothing, that imports what decodes, and that decodes.
-This process stays small and leaves pixels to ``pictures.py``: Linux counts the memory of whoever starts a
-program as that program's own, so that no peak is below the 16 MB of this one.
+The last rows are floors: Python that does nothing, that imports a decoder, and that decodes. This process
+stays small and leaves pixels to ``images.py``: Linux counts the memory of the parent as a new program's own,
+so no peak is below the 16 MB of this one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-PICTURES = Path(__file__).with_name("pictures.py")
+IMAGES = Path(__file__).with_name("images.py")
 MASK = "box3.mat"
 DEFLATED = "[tile,compression=deflate,predictor=horizontal]"  # as convcli writes TIFF
 ONES = ["1"] * 9
@@ -39,8 +39,8 @@ OPENCV = """
 import sys, cv2
 source, target = sys.argv[1:]
 jpeg = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-picture = cv2.blur(cv2.imread(source, cv2.IMREAD_UNCHANGED), (3, 3))
-sys.exit(not cv2.imwrite(target, picture, jpeg if target.endswith(".jpg") else []))
+image = cv2.blur(cv2.imread(source, cv2.IMREAD_UNCHANGED), (3, 3))
+sys.exit(not cv2.imwrite(target, image, jpeg if target.endswith(".jpg") else []))
 """
 PILLOW = """
 import sys
@@ -57,7 +57,7 @@ Figures = dict[str, dict[str, Any]]  # of each tool in one case
 
 
 class Case(NamedTuple):
-    """One input picture, and where its results go."""
+    """One input image, and where its results go."""
 
     name: str
     folder: Path
@@ -86,13 +86,13 @@ class Run(NamedTuple):
 
 
 def convcli(case: Case, target: str) -> Command:
-    """The project itself, which this compares with the others."""
+    """Convcli itself."""
     words = ["-m", "convcli", "apply", str(case.source), "-k", "box3", "-o", target, "--force", "-q"]
     return [sys.executable, *words]
 
 
 def vips(case: Case, target: str, tiff: str = "[tile]") -> Command:
-    """libvips, which is quickest and rounds when told that integers will do."""
+    """libvips, at its fastest setting, integer arithmetic that rounds."""
     choice = {".jpg": "[Q=95,subsample-mode=off]", ".tif": tiff}.get(case.suffix, "")
     mask = str(case.folder / MASK)
     return ["vips", "conv", str(case.source), target + choice, mask, "--precision", "integer"]
@@ -105,7 +105,7 @@ def magick(program: str, case: Case, target: str) -> Command:
 
 
 def graphicsmagick(case: Case, target: str) -> Command:
-    """GraphicsMagick, which divides by the sum by itself."""
+    """GraphicsMagick, which normalizes kernels."""
     return ["gm", "convert", str(case.source), "-convolve", ",".join(ONES), *full_chroma(case), target]
 
 
@@ -115,14 +115,14 @@ def full_chroma(case: Case) -> Command:
 
 
 def gmic(case: Case, target: str) -> Command:
-    """G'MIC, which computes in floats and cuts fractions off when it writes."""
+    """G'MIC, which computes in floats and truncates when it writes."""
     mean = ["(1,1,1;1,1,1;1,1,1)", "div[1]", "9", "convolve[0]", "[1]", "round[0]"]
     result = target + (",95" if case.suffix == ".jpg" else "")
     return ["gmic", "-v", "-1", str(case.source), *mean, "output[0]", result]
 
 
 def ffmpeg(case: Case, target: str) -> Command:
-    """FFmpeg, in the planes that its filter takes."""
+    """FFmpeg, on the planes that its filter supports."""
     planes = range(1 if case.name in ("gray", "small") else 3)
     mean = ":".join(f"{plane}m='{' '.join(ONES)}':{plane}rdiv=1/9" for plane in planes)
     layout = "yuvj444p" if case.suffix == ".jpg" else "gray" if len(planes) == 1 else "gbrp"
@@ -137,13 +137,13 @@ def script(code: str, case: Case, *target: str) -> Command:
 
 
 def decoding(case: Case, _target: str) -> Command:
-    """Python that decodes as convcli does, and ends."""
+    """Python that decodes with the library that convcli uses."""
     codec = {".jpg": "jpeg8", ".tif": "tiff"}.get(case.suffix, "png")
     return script(DECODING.format(codec), case)
 
 
 class Tool(NamedTuple):
-    """A program: how it is asked for its version, and how it is told to filter a picture."""
+    """A program: the commands for its version and for filtering an image."""
 
     version: Command
     command: Callable[[Case, str], Command]
@@ -151,7 +151,7 @@ class Tool(NamedTuple):
 
 
 def imported(package: str) -> Command:
-    """Asks a Python package for its version."""
+    """The command for the version of a Python package."""
     return [sys.executable, "-c", f"import {package}; print({package}.__version__)"]
 
 
@@ -162,7 +162,7 @@ def pillow(kind: str) -> Tool:
 
 
 def floor(command: Callable[[Case, str], Command]) -> Tool:
-    """A part of the work, which leaves no file."""
+    """A part of the work, which writes no file."""
     return Tool(imported("imagecodecs"), command, tuple(SUFFIXES))
 
 
@@ -170,8 +170,8 @@ CONVCLI = Tool([sys.executable, "-m", "convcli", "--version"], convcli, tuple(SU
 PEERS = {
     "vips": Tool(["vips", "--version"], vips, tuple(SUFFIXES)),
     "vips-deflate": Tool(["vips", "--version"], lambda case, target: vips(case, target, DEFLATED), ("tiff",)),
-    "magick": Tool(["magick", "-version"], lambda *given: magick("magick", *given)),
-    "convert": Tool(["convert", "-version"], lambda *given: magick("convert", *given)),
+    "magick": Tool(["magick", "-version"], lambda *options: magick("magick", *options)),
+    "convert": Tool(["convert", "-version"], lambda *options: magick("convert", *options)),
     "gm": Tool(["gm", "version"], graphicsmagick),
     "gmic": Tool(["gmic", "version"], gmic),
     "ffmpeg": Tool(["ffmpeg", "-version"], ffmpeg),
@@ -187,7 +187,7 @@ FLOORS = {
 
 
 def version(command: Command) -> str:
-    """The first number with a point that a tool says of itself; nothing if it is missing."""
+    """The version number that a tool prints; empty if it is missing."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     except (OSError, subprocess.CalledProcessError):
@@ -197,7 +197,7 @@ def version(command: Command) -> str:
 
 
 def present(names: list[str]) -> dict[str, str]:
-    """Version by name of the peers that are here; convert only where magick is not."""
+    """Versions of the installed tools by name; convert only if magick is missing."""
     found = {name: version(PEERS[name].version) for name in names}
     if found.get("magick"):
         found.pop("convert", None)
@@ -205,7 +205,7 @@ def present(names: list[str]) -> dict[str, str]:
 
 
 def machine(peers: dict[str, str]) -> str:
-    """What the figures were measured on."""
+    """The machine and the versions."""
     parts = [f"{len(os.sched_getaffinity(0))} processors ({platform.machine()})"]
     parts += [f"Python {platform.python_version()}", f"convcli {version(CONVCLI.version)}"]
     parts += [f"{package} {version(imported(package))}" for package in ("numpy", "imagecodecs")]
@@ -213,7 +213,7 @@ def machine(peers: dict[str, str]) -> str:
 
 
 def timed(command: Command, target: Path, log: Path) -> Run:
-    """Run a process, with the peak of its memory; what was there from the last time is removed first."""
+    """Run a process and return its time and peak memory; the previous output is removed first."""
     target.unlink(missing_ok=True)
     with log.open("wb") as errors:
         begun = time.perf_counter()
@@ -227,7 +227,7 @@ def timed(command: Command, target: Path, log: Path) -> Run:
 
 
 def interleaved(case: Case, tools: dict[str, Tool], runs: int, patience: float) -> dict[str, list[Run]]:
-    """The runs of each tool; the first is for warming up, and the only one of those that fail or are slow."""
+    """The runs of each tool; the first is a warm-up, and the only one of tools that fail or are slow."""
     found: dict[str, list[Run]] = {name: [] for name in tools}
     for _ in range(runs + 1):
         for name, tool in tools.items():
@@ -239,13 +239,13 @@ def interleaved(case: Case, tools: dict[str, Tool], runs: int, patience: float) 
 
 
 def pixels_of(verb: str, *words: str | Path) -> list[str]:
-    """What ``pictures.py`` answers."""
-    command = [sys.executable, str(PICTURES), verb, *map(str, words)]
+    """The output of ``images.py``."""
+    command = [sys.executable, str(IMAGES), verb, *map(str, words)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
 
 
 def measured(case: Case, found: dict[str, list[Run]]) -> Figures:
-    """Everything about each tool in one case, as it goes into the JSON file."""
+    """All figures of each tool in one case, for the JSON file."""
     made = [name for name, runs in found.items() if case.target(name).exists() and not runs[-1].error]
     if "convcli" not in made:
         sys.exit(f"convcli, {case.name}: {found['convcli'][-1].error}")
@@ -265,7 +265,7 @@ def measured(case: Case, found: dict[str, list[Run]]) -> Figures:
 
 
 def table(title: str, cases: dict[str, Figures], key: str, unit: float, digits: int) -> None:
-    """Print one property: a row a tool, a column a case, in brackets convcli's share of it."""
+    """Print one property: a row per tool, a column per case, relative to convcli in parentheses."""
     names = list(dict.fromkeys(name for tools in cases.values() for name in tools))
     print(f"\n| {title} | {' | '.join(cases)} |\n|{'---|' * (len(cases) + 1)}")
     for name in names:
@@ -275,7 +275,7 @@ def table(title: str, cases: dict[str, Figures], key: str, unit: float, digits: 
 
 
 def cell(tools: Figures, name: str, key: str, unit: float, digits: int) -> str:
-    """One figure, with convcli's over it in brackets."""
+    """One figure, with convcli's relative to it in parentheses."""
     figures = tools.get(name, {})
     if figures.get("error"):
         return "failed"
@@ -287,22 +287,22 @@ def cell(tools: Figures, name: str, key: str, unit: float, digits: int) -> str:
 
 
 def warnings(cases: dict[str, Figures]) -> None:
-    """Print a row for each tool that failed or drew something else."""
+    """Print a row for each tool that failed or whose result differs."""
     for case, tools in cases.items():
         for name, figures in tools.items():
             if figures.get("error"):
                 print(f"| warning: {name}, {case}: {figures['error']} |")
             elif (figures.get("difference") or 0) > MOST_APART:
-                print(f"| warning: {name}, {case}: the picture differs by {figures['difference']:g} |")
+                print(f"| warning: {name}, {case}: the image differs by {figures['difference']:g} |")
 
 
-def one_case(case: Case, peers: dict[str, str], given: argparse.Namespace) -> Figures:
-    """Make the picture and measure every tool with it."""
-    side = given.tiff_side
+def one_case(case: Case, peers: dict[str, str], options: argparse.Namespace) -> Figures:
+    """Create the image and measure every tool with it."""
+    side = options.tiff_side
     pixels_of("make", case.source, SIZES.get(case.name, f"{side}x{side}x1"))
     tools = {"convcli": CONVCLI, **{name: PEERS[name] for name in peers}, **FLOORS}
     tools = {name: tool for name, tool in tools.items() if case.name in tool.cases}
-    found = measured(case, interleaved(case, tools, given.runs, given.patience))
+    found = measured(case, interleaved(case, tools, options.runs, options.patience))
     if case.suffix == ".png":
         reference = case.target("level6")
         pixels_of("level6", case.target("convcli"), reference)
@@ -319,31 +319,31 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="processors for all; default: all")
     parser.add_argument("--patience", type=float, default=5.0, help="seconds")
     parser.add_argument("--tiff-side", type=int, default=16384, help="pixels, for the case tiff")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave all pictures there")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave all images there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run's figures there")
     return parser.parse_args()
 
 
 def main() -> None:
     """Print the tables."""
-    given = arguments()
+    options = arguments()
     subprocess.run([sys.executable, "-m", "compileall", "-q", "convcli"], cwd=ROOT, check=True)  # as pip does
-    if given.threads:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given.threads])
-    peers = present(given.peers)
-    about = f"box3, medians of {given.runs} runs; {machine(peers)}"
+    if options.threads:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+    peers = present(options.peers)
+    about = f"box3, medians of {options.runs} runs; {machine(peers)}"
     print(about, flush=True)
-    with nullcontext(given.keep) if given.keep else tempfile.TemporaryDirectory() as place:
+    with nullcontext(options.keep) if options.keep else tempfile.TemporaryDirectory() as place:
         folder = Path(place).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MASK).write_text("3 3 9 0\n1 1 1\n1 1 1\n1 1 1\n")
-        cases = {name: one_case(Case(name, folder), peers, given) for name in given.cases}
+        cases = {name: one_case(Case(name, folder), peers, options) for name in options.cases}
     table("milliseconds (convcli / peer)", cases, "median", 1e-3, 0)
     warnings(cases)
     table("bytes written (convcli / peer)", cases, "bytes", 1, 0)
     table("peak memory in MB (convcli / peer)", cases, "peak", 1e6, 0)
-    if given.json:
-        given.json.write_text(json.dumps({"about": about, "cases": cases}, indent=1) + "\n")
+    if options.json:
+        options.json.write_text(json.dumps({"about": about, "cases": cases}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

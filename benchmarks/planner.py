@@ -1,7 +1,7 @@
-"""How good the planner's choice is: every method that takes a problem, timed beside the one it chose.
+"""How good the planner's choices are: ``python benchmarks/planner.py`` times every method that can be used.
 
-``python benchmarks/planner.py`` prints a row a problem, how often the choice was the fastest (within 5 %),
-and the worst regret: the choice's time over the fastest one's.
+It prints a row per problem, how often the choice was the fastest (within 5 %), and the worst regret: the time
+of the choice relative to the fastest method's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RNG = np.random.default_rng(0)
 
 
 def problems(rows: int, columns: int) -> dict[str, tuple[np.ndarray, object, dict[str, object]]]:
-    """Pictures, kernels and layers of many kinds."""
+    """Images, kernels and layers of many kinds."""
     gray = RNG.integers(0, 256, (rows, columns), np.uint8)
     floats = gray.astype(np.float32)
     deep = RNG.integers(0, 65536, (rows, columns), np.uint16)
@@ -50,7 +50,7 @@ def problems(rows: int, columns: int) -> dict[str, tuple[np.ndarray, object, dic
 
 
 def timed(calls: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:
-    """Median seconds of each call; the calls take turns, and the first turn does not count."""
+    """Median seconds of each call; the calls take turns, and the first round does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(runs + 1):
         for name, call in calls.items():
@@ -74,25 +74,25 @@ def choice(call: Callable[[], object]) -> str:
 
 
 def main() -> None:
-    """Print the table and the verdict."""
+    """Print the table and the summary."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", default="1500x2000", help="ROWSxCOLUMNS")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
-    rows, columns = map(int, given.size.split("x"))
+    arguments = parser.parse_args()
+    rows, columns = map(int, arguments.size.split("x"))
     regrets = []
     for name, (x, weights, options) in problems(rows, columns).items():
 
         def run(method: str, x=x, weights=weights, options=options) -> object:
-            return convcli.conv(x, weights, **options, method=method, threads=given.threads)
+            return convcli.conv(x, weights, **options, method=method, threads=arguments.threads)
 
         able = {}
         for method in methods():
             with suppress(ArgumentError):
                 run(method.name)
                 able[method.name] = partial(run, method.name)
-        seconds = timed(able, given.runs)
+        seconds = timed(able, arguments.runs)
         chosen = choice(lambda: run("auto"))
         best = min(seconds, key=lambda method: seconds[method])
         regret = seconds[chosen] / seconds[best]

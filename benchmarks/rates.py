@@ -1,4 +1,4 @@
-"""Measures the constants of ``convcli/methods/rates.py``: ``python benchmarks/rates.py``."""
+"""Measures the constants of ``convcli/engine/methods/rates.py``: ``python benchmarks/rates.py``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VALUES = 200_000
 
 
 def nanoseconds(call: Callable[[], object], repeat: int = 300) -> float:
-    """Median time of a call for each of `VALUES` values."""
+    """Median nanoseconds of a call per value, of `VALUES` values."""
     rounds = []
     for _ in range(9):
         begun = time.perf_counter()
@@ -23,7 +23,7 @@ def nanoseconds(call: Callable[[], object], repeat: int = 300) -> float:
 
 
 def main() -> None:
-    """Print one row a type."""
+    """Print a row per type."""
     print("type      add   add in place   multiply   load")
     pixels = np.zeros(VALUES, np.uint8)
     for dtype in (np.uint8, np.int16, np.uint16, np.int32, np.float32, np.int64, np.float64):

@@ -1,7 +1,7 @@
-"""Cost and memory by the picture's size: ``python benchmarks/scaling.py``.
+"""Time and memory by image size: ``python benchmarks/scaling.py``.
 
-For square pictures from 1 to 100 megapixels: median nanoseconds a pixel, and the most memory held at once
-beyond the input and the output, as tracemalloc counts what NumPy takes.
+For square images from 1 to 100 megapixels: median nanoseconds per pixel, and the peak of memory beyond input
+and output, as counted by tracemalloc.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KERNELS = ("box3", "gaussian5", "sobel-x", "sharpen", "box31", "dense 5×5", "de
 
 
 def problem(name: str, size: int) -> tuple[np.ndarray, convcli.Kernel, type]:
-    """Picture, kernel and type of the result."""
+    """The image, the kernel and the type of the result."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (size, size), np.uint8)
     if name.startswith("dense"):
@@ -30,23 +30,23 @@ def problem(name: str, size: int) -> tuple[np.ndarray, convcli.Kernel, type]:
 
 
 def main() -> None:
-    """Print a row a kernel and size."""
+    """Print a row per kernel and size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megapixels", nargs="*", type=float, default=[1, 4, 24, 100])
     parser.add_argument("--threads", nargs="*", type=int, default=[1, 2])
     parser.add_argument("--runs", type=int, default=7)
-    given = parser.parse_args()
+    options = parser.parse_args()
     print("| kernel | threads | megapixels | ns a pixel | extra memory |\n|---|---|---|---|---|")
     for name in KERNELS:
-        for threads in given.threads:
-            for megapixels in given.megapixels:
+        for threads in options.threads:
+            for megapixels in options.megapixels:
                 x, kernel, dtype = problem(name, round((megapixels * 1e6) ** 0.5))
 
                 def run(x=x, kernel=kernel, dtype=dtype, threads=threads) -> np.ndarray:
                     return convcli.conv(x, kernel, padding="same:reflect", dtype=dtype, threads=threads)
 
                 seconds = []
-                for _ in range(given.runs + 2):
+                for _ in range(options.runs + 2):
                     begun = time.perf_counter()
                     run()
                     seconds.append(time.perf_counter() - begun)

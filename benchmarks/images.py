@@ -1,8 +1,8 @@
-"""The pictures of ``benchmarks/files.py``: makes its inputs and compares its outputs.
+"""The images of ``benchmarks/files.py``: makes its inputs and compares its outputs.
 
-``make FILE ROWSxCOLUMNSxCHANNELS`` writes a picture like a photograph (a gradient, shapes, texture, grain),
+``make FILE ROWSxCOLUMNSxCHANNELS`` writes an image like a photograph (a gradient, shapes, texture, grain),
 the same each time, as PNG, as JPEG of quality 92 or as an uncompressed tiled TIFF. ``compare FILE FILE...``
-prints for each further picture how far it is from the first, without the border. ``level6 FILE FILE``
+prints for each further image how far it is from the first, without the border. ``level6 FILE FILE``
 encodes the first anew with libpng's usual effort.
 """
 
@@ -22,7 +22,7 @@ GRAIN = 3.6  # standard deviation, for PNGs of 55 to 65 % of the pixels' bytes
 
 
 def clouds(rng: np.random.Generator, rows: int, columns: int, blur: int) -> np.ndarray:
-    """Noise of deviation 1 whose detail is about `blur` pixels wide."""
+    """Noise of standard deviation 1 with details of about `blur` pixels."""
     small = rng.standard_normal((rows // blur + 3, columns // blur + 3), np.float32)
     return np.asarray(Image.fromarray(small).resize((columns, rows), Image.Resampling.BICUBIC))
 
@@ -40,13 +40,13 @@ def scene(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
 
 
 def grainy(rng: np.random.Generator, light: np.ndarray) -> np.ndarray:
-    """What a sensor makes of light: 8 bits with noise."""
+    """Light as a sensor records it: 8 bits with noise."""
     noise = GRAIN * rng.standard_normal(light.shape, np.float32)
     return np.clip(np.rint(light + noise), 0, 255).astype(np.uint8)
 
 
 def photograph(rows: int, columns: int, channels: int) -> np.ndarray:
-    """A scene, tinted where there are colors, with other grain in each channel."""
+    """A scene, tinted if it has colors, with different grain in each channel."""
     rng = np.random.default_rng(0)
     light = scene(rng, rows, columns)
     found = np.empty((rows, columns, channels), np.uint8)
@@ -57,7 +57,7 @@ def photograph(rows: int, columns: int, channels: int) -> np.ndarray:
 
 
 def tiles(rows: int, columns: int) -> Iterator[np.ndarray]:
-    """The tiles of a large gray picture: a scene that repeats, with fresh grain everywhere."""
+    """The tiles of a large gray image: a scene that repeats, with fresh grain everywhere."""
     rng = np.random.default_rng(0)
     light = scene(rng, PATTERN, PATTERN)
     for top in range(0, rows, TILE):
@@ -67,7 +67,7 @@ def tiles(rows: int, columns: int) -> Iterator[np.ndarray]:
 
 
 def make(path: Path, rows: int, columns: int, channels: int) -> None:
-    """Write a picture in the format that its name says."""
+    """Write an image in the format that its name says."""
     if path.suffix == ".tif":
         import tifffile
 
@@ -78,7 +78,7 @@ def make(path: Path, rows: int, columns: int, channels: int) -> None:
 
 
 def pixels(path: Path) -> np.ndarray:
-    """A picture without its border."""
+    """An image without its border."""
     if path.suffix == ".tif":
         import tifffile
 
@@ -86,30 +86,30 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path))[BORDER:-BORDER, BORDER:-BORDER]
 
 
-def apart(picture: np.ndarray, reference: np.ndarray, average: bool) -> float:
-    """How far two pictures' values are from each other: at most, or on average."""
-    if picture.shape != reference.shape or picture.dtype != reference.dtype:
+def apart(image: np.ndarray, reference: np.ndarray, average: bool) -> float:
+    """The largest difference of two images' values, or the average one."""
+    if image.shape != reference.shape or image.dtype != reference.dtype:
         return float("inf")
-    rows = (np.abs(a.astype(np.int16) - b) for a, b in zip(picture, reference, strict=True))
+    rows = (np.abs(a.astype(np.int16) - b) for a, b in zip(image, reference, strict=True))
     if average:
         return float(np.mean([row.mean() for row in rows]))
     return float(max(row.max() for row in rows))
 
 
 def compare(reference: Path, *others: Path) -> None:
-    """Print a number a picture: the largest difference, of lossy files the mean one."""
+    """Print a number per image: the largest difference; for lossy files the mean."""
     expected = pixels(reference)
     for other in others:
         print(apart(pixels(other), expected, average=reference.suffix == ".jpg"))
 
 
 def level6(source: Path, target: Path) -> None:
-    """Encode a picture anew with libpng at level 6."""
+    """Re-encode an image with libpng at level 6."""
     Image.open(source).save(target, compress_level=6)
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command line."""
     Image.MAX_IMAGE_PIXELS = None
     verb, *rest = sys.argv[1:]
     if verb == "make":
