@@ -191,7 +191,7 @@ def test_onnx_conv_nodes(name):
 @pytest.mark.parametrize("size", [(3, 3), (5, 3), (4, 2), (7, 7), (13, 13)])
 @pytest.mark.parametrize("border", ["edge", "reflect", "symmetric", "zero"])
 def test_opencv_filter2d(size, border):
-    """cv2.filter2D on 8-bit pictures with whole weights, equal to the last bit, saturated."""
+    """cv2.filter2D on 8-bit images with whole weights, equal to the last bit, saturated."""
     cv2 = pytest.importorskip("cv2")
     codes = {"edge": "REPLICATE", "reflect": "REFLECT_101", "symmetric": "REFLECT", "zero": "CONSTANT"}
     rng = np.random.default_rng(8)
@@ -204,7 +204,7 @@ def test_opencv_filter2d(size, border):
 
 
 def test_opencv_separable_and_named_filters():
-    """cv2.sepFilter2D, blur, GaussianBlur, Sobel, Scharr and Laplacian on 8-bit pictures."""
+    """cv2.sepFilter2D, blur, GaussianBlur, Sobel, Scharr and Laplacian on 8-bit images."""
     cv2 = pytest.importorskip("cv2")
     x = np.random.default_rng(8).integers(0, 256, (40, 50), np.uint8)
     ours = {

@@ -89,7 +89,7 @@ def test_stride_subsamples_and_dilation_stuffs_zeros(image, kernel):
 
 @given(IMAGES, KERNELS, KERNELS)
 def test_flip_identity_and_associativity(image, first, second):
-    """A turned kernel twice is itself; true convolution is associative; identity changes nothing."""
+    """A kernel rotated twice is itself; true convolution is associative; identity changes nothing."""
     assert np.array_equal(convcli.conv2d(image, first, flip=True), convcli.conv2d(image, first[::-1, ::-1]))
     assert np.array_equal(convcli.conv(image, convcli.load_kernel("identity"), padding="same"), image)
     together = convcli.conv(first, second, padding="full", flip=True).astype(int)
@@ -99,7 +99,7 @@ def test_flip_identity_and_associativity(image, first, second):
 
 @given(IMAGES, KERNELS, st.integers(-8, 8), st.integers(-11, 11))
 def test_shift_equivariant(image, kernel, down, right):
-    """With a border that wraps, a shifted picture gives the shifted feature map."""
+    """With a border that wraps, a shifted image gives the shifted feature map."""
     shifted = np.roll(image, (down, right), (0, 1))
     here = convcli.conv(image, kernel, padding="same:wrap")
     assert np.array_equal(
@@ -121,7 +121,7 @@ def test_shift_equivariant(image, kernel, down, right):
     ],
 )
 def test_result_types(source, result):
-    """float32, and float64 for wide inputs; a type that was asked for wins."""
+    """float32, and float64 for wide inputs; an explicit type takes precedence."""
     x = np.ones((4, 4), source)
     assert convcli.conv(x, np.ones((2, 2))).dtype == result
     assert convcli.conv(x, np.ones((2, 2)), dtype="int16").dtype == np.int16
@@ -306,7 +306,7 @@ ODD: list[Any] = [
     *(np.datetime64("2020"), np.array([1], "m8[s]"), np.ma.masked, MASKED, Path("none.yaml"), Path("/")),
     *(np.longdouble(1), np.float32(2), np.int8(-3), Ellipsis, Exception("x")),
 ]
-"""What nobody means, and some that is allowed."""
+"""Values that make no sense, and some that are allowed."""
 
 FUNCTIONS: list[tuple[Any, dict[str, Any]]] = [
     (convcli.conv, {"x": X, "weights": np.ones((3, 3))}),
@@ -325,7 +325,7 @@ PARAMETERS = [
 
 @pytest.mark.parametrize(("function", "given", "name"), PARAMETERS)
 def test_odd_arguments_are_told_in_one_line(function, given, name, tmp_path, monkeypatch):
-    """Every argument of every public function, given what nobody means: a result, or one line of ours."""
+    """Every argument of every public function, with values that make no sense: a result, or a one-line error."""
     monkeypatch.chdir(tmp_path)
     names = name in ("weights", "kernel") and function is not convcli.Kernel  # tried by load_kernel
     for value in ODD:
@@ -341,7 +341,7 @@ def test_odd_arguments_are_told_in_one_line(function, given, name, tmp_path, mon
 
 
 def test_masked_values_are_no_numbers():
-    """A mask is never dropped: refused with what to do, and an array that masks nothing is its numbers."""
+    """Masks are never dropped: the error says what to do; an array that masks nothing is accepted."""
     with pytest.raises(ArgumentError, match=r"x masks 1 of 4 values; use \.filled\(VALUE\)"):
         convcli.conv(MASKED, [[1]])
     with pytest.raises(ArgumentError, match="weights masks 1 of 4 values"):
@@ -478,7 +478,7 @@ def test_floats_beyond_single_precision():
 
 @pytest.mark.parametrize("kernel", ["gaussian5", "sobel", "sharpen"])
 def test_one_kernel_filters_every_channel_by_itself(kernel):
-    """Weights without channels over a picture with them, last or first, batched or not."""
+    """Weights without channels over an image with them, last or first, batched or not."""
     x = np.random.default_rng(1).integers(0, 256, (2, 15, 18, 3), np.uint8)
     options = {"padding": "same:edge", "stride": (1, 2), "bias": 3}
     expected = np.stack([convcli.conv(x[1, ..., i], kernel, **options) for i in range(3)], -1)

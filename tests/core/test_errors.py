@@ -1,4 +1,4 @@
-"""What is told of a failure inside a library."""
+"""The messages of failures inside libraries."""
 
 from __future__ import annotations
 

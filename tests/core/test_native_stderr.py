@@ -75,7 +75,7 @@ def test_a_process_that_dies_leaves_one_line(body, code, told, tmp_path):
 
 
 def test_warnings_of_libraries_are_not_shown(tmp_path):
-    """A failure is one line of ours, whatever was printed before, and after nobody gave us a process."""
+    """A failure is one line of ours, whatever was printed before, and without a monitor process too."""
     body = "os.write(2, b'a warning\\n'); raise MemoryError"
     assert apply(body, tmp_path) == (2, f"convcli: {tmp_path}/in.png: not enough memory\n")
     refused = "def fork(): raise OSError\nos.fork = fork"
@@ -150,7 +150,7 @@ def test_last_words_are_one_safe_line(printed, words):
 
 @pytest.mark.parametrize("limit", [6, 7, 8])
 def test_a_monitor_that_finds_no_descriptor_changes_nothing(limit, tmp_path):
-    """Without descriptors for it, a usage error is told as ever."""
+    """Without descriptors for a monitor, a usage error is reported as usual."""
     words = ["bash", "-c", f'ulimit -n {limit}; exec "$0" -m convcli shape 8x8 -k x', sys.executable]
     ran = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT, env=dict(os.environ))
     assert ran.returncode == 2

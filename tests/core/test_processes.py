@@ -42,7 +42,7 @@ def until(happened, seconds: float = 30) -> bool:
 
 
 def is_free(path: Path) -> bool:
-    """Whether nobody has a lock on a file."""
+    """Whether a file is not locked."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -71,7 +71,7 @@ def test_a_process_ends_after_its_time():
 
 
 def test_a_process_whose_parent_is_gone_ends_at_once():
-    """Where it died before the system was asked to tell."""
+    """If the parent died before the system was asked for the signal."""
     code = "from convcli.core.processes import end_with; end_with(1 << 30); print('still there')"
     child = python(code, stdout=subprocess.PIPE)
     assert child.communicate()[0] == b""

@@ -29,7 +29,7 @@ def forget(*_: object) -> None:
 
 @pytest.fixture
 def large(tmp_path):
-    """A picture of more bands than wait for a writer."""
+    """An image of more bands than may wait for a writer."""
     pixels = np.random.default_rng(1).integers(0, 256, (1500, 1700, 3), np.uint8)
     (tmp_path / "in.png").write_bytes(imagecodecs.png_encode(pixels, level=1))
     return tmp_path / "in.png"
@@ -94,7 +94,7 @@ def test_what_a_thread_raises_is_told_by_who_waits():
     ],
 )
 def test_fewer_processes_do_all_or_say_why_not(allowed, code, told, large, run, monkeypatch):
-    """Where the system gives no process, the reason is told; where it gives one, that one does the work."""
+    """If the system gives no process, the reason is reported; if it gives one, that one does all the work."""
     real, forks = os.fork, []
 
     def fork() -> int:
@@ -134,7 +134,7 @@ def test_little_memory_is_enough_or_one_line(limit, command, large):
 
 @pytest.mark.parametrize("limit", [6, 9, 12, 16])
 def test_few_descriptors_are_enough_or_named(limit, large):
-    """What is told is the lack of descriptors, not standard output or a damaged picture."""
+    """The lack of descriptors is reported, rather than standard output or a damaged image."""
     words = ["batch", large, SAMPLES / "scene.png", large.parent / "out", "-k", "box3", "-q"]
     ran = subprocess.run(
         ["bash", "-c", f'ulimit -n {limit}; exec "$0" -m convcli "$@"', sys.executable, *map(str, words)],

@@ -26,7 +26,7 @@ WAYS_BY_NUMPY = {
 
 
 def test_every_way_is_checked():
-    """No way to combine without NumPy's word on it."""
+    """Every way to combine is compared with NumPy."""
     assert set(COMBINE_CHOICES) == {*WAYS_BY_NUMPY, "stack"}
 
 

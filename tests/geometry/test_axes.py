@@ -108,7 +108,7 @@ CEILINGS = {
 
 @pytest.mark.parametrize(("numbers", "output"), CEILINGS.items())
 def test_ceiling(numbers, output):
-    """A last window that is cut off counts, the only one too; 0 is refused with the sizes."""
+    """A last window that is cut off counts, the only one too; an output of 0 is an error with the sizes."""
     size, kernel, stride, pad = numbers
     arguments = (size,), (kernel,), stride, Padding(((pad, pad),)), 1, True
     if output:

@@ -239,7 +239,7 @@ POOLED = [
 
 
 def pooled(case: tuple[int, int, int, int, int, bool]) -> int:
-    """The output of one axis; 0 where it is refused."""
+    """The output of one axis; 0 if it is not supported."""
     size, kernel, stride, dilation, pad, ceiling = case
     try:
         found = geometry((size,), (kernel,), stride, Padding(((pad, pad),)), dilation, ceiling)
@@ -538,7 +538,7 @@ def test_the_code_pools_to_the_shape(keras, torch, text):
     ],
 )
 def test_apply_like(run, tmp_path, gray, like, padding, call):
-    """Pictures filtered as SciPy, OpenCV and layers do it; an even kernel would show another anchor."""
+    """Images filtered as SciPy, OpenCV and layers do it; an even kernel would show another anchor."""
     signal, ndimage = pytest.importorskip("scipy.signal"), pytest.importorskip("scipy.ndimage")
     cv2 = pytest.importorskip("cv2") if "cv2" in call else None
     w = np.array([[0, 1, 0], [2, -5, 1], [0, 1, 1]])
