@@ -325,7 +325,7 @@ PARAMETERS = [
 
 @pytest.mark.parametrize(("function", "given", "name"), PARAMETERS)
 def test_odd_arguments_are_told_in_one_line(function, given, name, tmp_path, monkeypatch):
-    """Every argument of every public function, with values that make no sense: a result, or a one-line error."""
+    """Every argument of every public function, with values that make no sense: a result or a short error."""
     monkeypatch.chdir(tmp_path)
     names = name in ("weights", "kernel") and function is not convcli.Kernel  # tried by load_kernel
     for value in ODD:
