@@ -68,7 +68,7 @@ def test_damaged_hdf5_is_one_line(tmp_path, name):
     if name == "k.h5":
         whole.write_bytes(zipfile.ZipFile(archive).read("model.weights.h5"))
     seed = 0
-    while seed < MUTATIONS:  # a crash or a hang ends the process, which is told as damage
+    while seed < MUTATIONS:  # a crash or a hang ends the process, which counts as damage
         places = [str(whole), str(damaged), str(seed), str(MUTATIONS)]
         ran = subprocess.run(
             [sys.executable, "-c", HDF5, *places], capture_output=True, text=True, check=False, cwd=ROOT

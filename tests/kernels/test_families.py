@@ -55,9 +55,9 @@ def test_sums(name):
     """Averages and sharpeners sum to 1, derivatives to 0; each has a description and a usage."""
     kernel = convcli.load_kernel(EXAMPLES[name])
     family = FAMILIES[name]
-    due = SUMS.get(name, 0 if {"edge", "derivative"} & set(family.tags) else 1)
-    if due is not None:
-        assert float(kernel.sum) == pytest.approx(due, abs=1e-12)
+    expected = SUMS.get(name, 0 if {"edge", "derivative"} & set(family.tags) else 1)
+    if expected is not None:
+        assert float(kernel.sum) == pytest.approx(expected, abs=1e-12)
     assert kernel.about.description
     assert kernel.about.source
     assert set(kernel.about.tags) == set(family.tags)
@@ -196,9 +196,9 @@ def test_derivatives_of_gaussians():
     impulse = np.zeros((31, 31))
     impulse[15, 15] = 1
     for kind, order in {"dx": (0, 1), "dy": (1, 0), "dxy": (1, 1), "dxx": (0, 2)}.items():
-        found = weights(f"gaussian-{kind}:2")
+        ours = weights(f"gaussian-{kind}:2")
         theirs = ndimage.gaussian_filter(impulse, 2, order=order, radius=8)[7:24, 7:24][::-1, ::-1]
-        assert np.corrcoef(found.ravel(), theirs.ravel())[0, 1] > 0.9999
+        assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.9999
     y, x = np.mgrid[-8:9, -8:9].astype(float)
     assert (weights("gaussian-dxx:2") * x * x / 2).sum() == pytest.approx(1)
     assert (weights("gaussian-dyy:2") * y * y / 2).sum() == pytest.approx(1)
@@ -215,8 +215,8 @@ def test_opencv_agrees():
         across, down = (vector.ravel() for vector in cv2.getDerivKernels(1, 0, size, ktype=cv2.CV_64F))
         assert np.array_equal(weights(f"sobel-x:{size}"), np.multiply.outer(down, across))
     for angle, phase in [(0, 0), (30, 0), (90, 0), (135, 0), (0, 90), (30, 90), (200, 45), (-60, -130)]:
-        given = (3.0, np.deg2rad(angle), 8.0, 0.7, np.deg2rad(phase))
-        theirs = cv2.getGaborKernel((15, 15), *given, cv2.CV_64F)
+        values = (3.0, np.deg2rad(angle), 8.0, 0.7, np.deg2rad(phase))
+        theirs = cv2.getGaborKernel((15, 15), *values, cv2.CV_64F)
         assert np.allclose(weights(f"gabor:8,{angle},3,0.7,{phase},size=15"), theirs, atol=1e-12)
 
 
@@ -248,8 +248,8 @@ def test_gabor_without_a_mean():
 
 def test_random_normal():
     """Truncated at two standard deviations, with Glorot's variance, and reproducible by its seed."""
-    found = weights("random:32x32x4x4,distribution=normal,seed=3")
+    drawn = weights("random:32x32x4x4,distribution=normal,seed=3")
     deviation = np.sqrt(2 / (32 * 32 * 8))
-    assert found.std() == pytest.approx(deviation, rel=0.02)
-    assert np.abs(found).max() <= 2 * deviation / 0.8796
-    assert np.array_equal(found, weights("random:32x32x4x4,distribution=normal,seed=3"))
+    assert drawn.std() == pytest.approx(deviation, rel=0.02)
+    assert np.abs(drawn).max() <= 2 * deviation / 0.8796
+    assert np.array_equal(drawn, weights("random:32x32x4x4,distribution=normal,seed=3"))

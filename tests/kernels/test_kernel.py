@@ -72,9 +72,9 @@ def test_the_repr_builds_the_kernel_again():
     """``eval(repr(kernel))`` equals the kernel: weights, name, bias and way to combine."""
     for name in ("box3", "sobel", "gaussian:0.8", "emboss"):
         kernel = convcli.load_kernel(name).biased(Fraction(1, 2))
-        again = eval(repr(kernel), {"Kernel": Kernel})
-        assert again == kernel
-        assert hash(again) == hash(kernel)
+        rebuilt = eval(repr(kernel), {"Kernel": Kernel})
+        assert rebuilt == kernel
+        assert hash(rebuilt) == hash(kernel)
     assert kernel != kernel.named("other")
 
 
@@ -110,11 +110,11 @@ def test_kernels_are_frozen():
 def test_outer_products_are_found_separable(column, row):
     """Factors of any outer product multiply back to it, exactly."""
     matrix = np.multiply.outer(np.array(column), np.array(row))
-    found = integer_factors(matrix)
+    factors = integer_factors(matrix)
     if matrix.any():
-        assert np.array_equal(np.multiply.outer(*found), matrix)
+        assert np.array_equal(np.multiply.outer(*factors), matrix)
     else:
-        assert found is None
+        assert factors is None
 
 
 @given(st.integers(0, 2**32))
@@ -205,8 +205,8 @@ def test_an_anchor_turns_with_its_kernel(rows, columns, row, column):
         rows, columns = columns, rows
         weights = np.rot90(weights)
         truth = placed(x, weights, (row, column))
-        again = convcli.conv(x, rotated(kernel, 90 * quarters, "turned"), padding="same")
-        assert np.array_equal(again, truth)
+        filtered = convcli.conv(x, rotated(kernel, 90 * quarters, "turned"), padding="same")
+        assert np.array_equal(filtered, truth)
         assert quarters != 2 or np.array_equal(flipped, truth)
 
 

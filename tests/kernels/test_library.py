@@ -99,8 +99,8 @@ def test_a_set_of_unknown_members_is_one_line(home, run):
 
 def test_every_fact_as_json(home, run):
     """One object with kernels, families and folders, filtered by tag."""
-    found = json.loads(run("kernels", "list", "--json", "--tag", "compass").text)
-    assert {kernel["name"] for kernel in found["kernels"]} >= {
+    report = json.loads(run("kernels", "list", "--json", "--tag", "compass").text)
+    assert {kernel["name"] for kernel in report["kernels"]} >= {
         "kirsch",
         "kirsch-ne",
         "robinson-w",

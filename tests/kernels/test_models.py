@@ -317,8 +317,8 @@ def test_apply_takes_the_layer_over(run, tmp_path, tensors):
 
     x = imagecodecs.png_decode(color.read_bytes()).astype(np.float64) / 255
     kernel, pads = convcli.load_kernel(path), [(1, 1), (2, 2)]
-    due = convcli.conv(x, kernel, stride=(2, 1), padding=pads, bias=BIAS, channels="last")
-    assert np.allclose(np.load(out), due, atol=1e-4)
+    expected = convcli.conv(x, kernel, stride=(2, 1), padding=pads, bias=BIAS, channels="last")
+    assert np.allclose(np.load(out), expected, atol=1e-4)
     text = run("apply", color, "-k", path, "--layer", "--combine", "sum", *common[2:]).text
     assert "bias 7/4" in text
     ran = run("apply", color, "-k", path, "--layer", "--combine", "max", *common[2:])
@@ -369,10 +369,10 @@ def test_a_trained_network_on_a_photograph(run, tmp_path):
         options += ["--layer"] if bias_option else []
         ran = run("apply", photograph, "-k", tmp_path / kernel, *options, "-o", tmp_path / "maps.npy", "-f")
         assert ran.code == 0, ran.err
-        due = layer if bias_option else layer - torch.tensor(bias)[:, None, None]
-        found = np.load(tmp_path / "maps.npy")[0].transpose(2, 0, 1)
-        assert found.shape == (10, 255, 255)
-        assert np.abs(found - due.numpy()).max() < 1e-4
+        expected = layer if bias_option else layer - torch.tensor(bias)[:, None, None]
+        maps = np.load(tmp_path / "maps.npy")[0].transpose(2, 0, 1)
+        assert maps.shape == (10, 255, 255)
+        assert np.abs(maps - expected.numpy()).max() < 1e-4
 
 
 def conv_model(weights: object, nodes: tuple = (), bias: object = None, **attributes: object) -> bytes:
@@ -382,8 +382,8 @@ def conv_model(weights: object, nodes: tuple = (), bias: object = None, **attrib
     tensors = [as_tensor(weights, "raw" if nodes else "w")]
     tensors += [as_tensor(value, name) for _, _, _, extra in nodes for name, value in extra.items()]
     made = [
-        helper.make_node(kind, [given, *extra], [result], **dict(said))
-        for (kind, said, (given, result), extra) in nodes
+        helper.make_node(kind, [source, *extra], [result], **dict(attributes))
+        for (kind, attributes, (source, result), extra) in nodes
     ]
     if bias is not None:
         tensors.append(as_tensor(bias, "b"))
@@ -422,12 +422,12 @@ BEHIND = {
 @pytest.mark.parametrize("name", BEHIND)
 def test_onnx_weights_behind_nodes(tmp_path, name):
     """Identity, Cast and DequantizeLinear between constants and the Conv are computed."""
-    stored, nodes, due = BEHIND[name]
+    stored, nodes, expected = BEHIND[name]
     path = tmp_path / "net.onnx"
     path.write_bytes(conv_model(stored, nodes))
     for member in ("", ":c", ":w"):
         kernel = convcli.load_kernel(f"{path}{member}")
-        assert np.array_equal(kernel.weights, due.transpose(2, 3, 1, 0))
+        assert np.array_equal(kernel.weights, expected.transpose(2, 3, 1, 0))
     assert f"through {nodes[-1][0]}" in kernel.about.source
 
 
@@ -462,12 +462,12 @@ def test_narrow_floats_bit_by_bit(tmp_path, name):
     kind = np.dtype(getattr(ml_dtypes, name))
     raw = np.arange(0, 2**16, 1 if kind.itemsize == 1 else 257, np.uint16)[:256]
     raw = raw.astype(np.uint8 if kind.itemsize == 1 else np.uint16)
-    due = raw.view(kind).astype(np.float64)
-    raw, due = raw[np.isfinite(due)], due[np.isfinite(due)]
-    said = {"bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2"}[name]
+    expected = raw.view(kind).astype(np.float64)
+    raw, expected = raw[np.isfinite(expected)], expected[np.isfinite(expected)]
+    tensor_type = {"bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2"}[name]
     path = tmp_path / "net.safetensors"
-    path.write_bytes(safetensors({"w": raw[None]}, {"w": said}))
-    assert convcli.load_kernel(f"{path}:w").weights[0].tolist() == due.tolist()
+    path.write_bytes(safetensors({"w": raw[None]}, {"w": tensor_type}))
+    assert convcli.load_kernel(f"{path}:w").weights[0].tolist() == expected.tolist()
 
 
 WRONG = {
@@ -552,8 +552,8 @@ def test_keras_conv1d(tmp_path):
     """One row high, by name or as the only layer; causal padding is at the left."""
     path = tmp_path / "net.keras"
     row = np.arange(10.0).reshape(5, 1, 2)
-    said = {"class_name": "Conv1D", "kernel_size": [5], "strides": [2], "dilation_rate": [3]}
-    keras_layer(path, row, {**said, "padding": "causal"})
+    config = {"class_name": "Conv1D", "kernel_size": [5], "strides": [2], "dilation_rate": [3]}
+    keras_layer(path, row, {**config, "padding": "causal"})
     for name in ("", ":c", ":layers/c/vars/0"):
         kernel = convcli.load_kernel(f"{path}{name}")
         assert np.array_equal(kernel.weights, row[None])
@@ -638,14 +638,14 @@ def test_conv_adds_the_trained_bias(tensors):
     """The layer's bias is added; a given one replaces it, in both orders of channels."""
     x = np.random.default_rng(2).random((9, 11, 3))
     name = f"{tensors}:conv1.weight"
-    due = convcli.conv(x, TURNED, channels="last") + BIAS
-    assert np.allclose(convcli.conv(x, name, channels="last"), due, atol=1e-5)
+    expected = convcli.conv(x, TURNED, channels="last") + BIAS
+    assert np.allclose(convcli.conv(x, name, channels="last"), expected, atol=1e-5)
     assert np.allclose(
-        convcli.conv(x.transpose(2, 0, 1), name, channels="first"), due.transpose(2, 0, 1), atol=1e-5
+        convcli.conv(x.transpose(2, 0, 1), name, channels="first"), expected.transpose(2, 0, 1), atol=1e-5
     )
-    assert np.allclose(convcli.conv(x, name, channels="last", bias=7), due - BIAS + 7, atol=1e-5)
+    assert np.allclose(convcli.conv(x, name, channels="last", bias=7), expected - BIAS + 7, atol=1e-5)
     kernel = convcli.load_kernel(name)
-    assert np.allclose(convcli.conv(x, kernel.biased(0), channels="last"), due - BIAS, atol=1e-5)
+    assert np.allclose(convcli.conv(x, kernel.biased(0), channels="last"), expected - BIAS, atol=1e-5)
     with pytest.raises(KernelError, match="maps that each have a bias cannot be combined by l2"):
         convcli.conv(x, kernel.combined("l2"), channels="last")
 

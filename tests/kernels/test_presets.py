@@ -154,8 +154,8 @@ def test_sets(name):
     members, combine = SETS[name]
     kernel = convcli.load_kernel(name)
     assert (kernel.maps, kernel.combine) == (members, combine)
-    found = library.Library(()).find(name)
-    for index, member in enumerate(found.members):
+    preset = library.Library(()).find(name)
+    for index, member in enumerate(preset.members):
         assert np.array_equal(kernel.weights[:, :, 0, index], convcli.load_kernel(member).weights)
 
 
@@ -232,9 +232,9 @@ def test_nevatia_babu_are_areas():
     line = -(x[..., None, None] + steps) * np.tan(np.deg2rad(30))
     inside = y[..., None, None] + steps[:, None] < line
     areas = 200 * inside.mean((2, 3)) - 100
-    found = convcli.load_kernel("nevatia-babu-30").weights
-    assert np.abs(found - areas).max() < 1.25
-    assert np.array_equal(convcli.load_kernel("nevatia-babu-60").weights, found.T)
+    mask = convcli.load_kernel("nevatia-babu-30").weights
+    assert np.abs(mask - areas).max() < 1.25
+    assert np.array_equal(convcli.load_kernel("nevatia-babu-60").weights, mask.T)
 
 
 def test_related_presets():
@@ -327,8 +327,8 @@ def test_random_weights_are_glorot_uniform_and_repeat():
     assert kernel.tensor_shape == (3, 3, 16, 32)
     assert np.abs(kernel.weights).max() <= limit
     assert kernel.weights.std() == pytest.approx(limit / np.sqrt(3), rel=0.03)
-    again = convcli.load_kernel("random:3x3x16x32,seed=4")
-    assert np.array_equal(kernel.weights, again.weights)
+    repeated = convcli.load_kernel("random:3x3x16x32,seed=4")
+    assert np.array_equal(kernel.weights, repeated.weights)
     assert not np.array_equal(kernel.weights, convcli.load_kernel("random:3x3x16x32,seed=5").weights)
 
 

@@ -24,9 +24,9 @@ EDGE = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]
 NINTH = [[Fraction(1, 9)] * 3] * 3
 
 
-def npy(array: np.ndarray, **given: bool) -> bytes:
+def npy(array: np.ndarray, **options: bool) -> bytes:
     file = io.BytesIO()
-    np.save(file, array, **given)
+    np.save(file, array, **options)
     return file.getvalue()
 
 
@@ -288,8 +288,8 @@ def test_accepted_forms(name, tmp_path):
     path.write_bytes(content)
     kernel = convcli.load_kernel(str(path))
     assert kernel.exact is not None
-    found = kernel.exact.numerators * Fraction(1, kernel.exact.denominator)
-    assert found.tolist() == [[Fraction(value) for value in row] for row in weights]
+    values = kernel.exact.numerators * Fraction(1, kernel.exact.denominator)
+    assert values.tolist() == [[Fraction(value) for value in row] for row in weights]
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -356,16 +356,18 @@ def test_what_is_exported_reads_back(name, form, tmp_path):
         return
     path = tmp_path / f"kernel{FORMS[form].suffixes[0]}"
     path.write_bytes(write(kernel, form))
-    again = convcli.load_kernel(path)
-    assert np.array_equal(again.weights, kernel.weights)
-    assert (again.biases, again.combine) == (kernel.biases, kernel.combine)
-    assert (again.exact is None) == (kernel.exact is None or (form == "npy" and not kernel_is_short(kernel)))
+    restored = convcli.load_kernel(path)
+    assert np.array_equal(restored.weights, kernel.weights)
+    assert (restored.biases, restored.combine) == (kernel.biases, kernel.combine)
+    assert (restored.exact is None) == (
+        kernel.exact is None or (form == "npy" and not kernel_is_short(kernel))
+    )
     if form in ("yaml", "json"):
-        assert again == kernel
-        assert again.about == replace(kernel.about, members=())
+        assert restored == kernel
+        assert restored.about == replace(kernel.about, members=())
     if kernel.exact and form in ("yaml", "json", "csv", "mat"):
-        assert np.array_equal(again.exact.numerators, kernel.exact.numerators)
-        assert again.exact.denominator == kernel.exact.denominator
+        assert np.array_equal(restored.exact.numerators, kernel.exact.numerators)
+        assert restored.exact.denominator == kernel.exact.denominator
 
 
 def kernel_is_short(kernel: convcli.Kernel) -> bool:
@@ -397,10 +399,10 @@ def test_floats_read_back_as_floats(name, form, tmp_path):
         return
     path = tmp_path / f"kernel{FORMS[form].suffixes[0]}"
     path.write_bytes(write(kernel, form))
-    again = convcli.load_kernel(path)
-    assert again.exact is None
-    assert again == kernel
-    assert hash(again) == hash(kernel)
+    restored = convcli.load_kernel(path)
+    assert restored.exact is None
+    assert restored == kernel
+    assert hash(restored) == hash(kernel)
 
 
 @pytest.mark.parametrize("form", ["yaml", "json", "mat"])
@@ -410,9 +412,9 @@ def test_biases_read_back(bias, form, tmp_path):
     kernel = convcli.Kernel([[1, 2]], bias=bias, name="kernel")
     path = tmp_path / f"kernel{FORMS[form].suffixes[0]}"
     path.write_bytes(write(kernel, form))
-    again = convcli.load_kernel(path)
-    assert again == kernel
-    assert type(again.bias) is type(kernel.bias)
+    restored = convcli.load_kernel(path)
+    assert restored == kernel
+    assert type(restored.bias) is type(kernel.bias)
 
 
 def test_an_exported_kernel_filters_alike(tmp_path):
@@ -445,10 +447,10 @@ def test_weights_too_small_to_be_read_are_zero(form, tmp_path):
     kernel = convcli.load_kernel("gaussian:0.8,size=45")
     path = tmp_path / f"kernel{FORMS[form].suffixes[0]}"
     path.write_bytes(write(kernel, form))
-    again = convcli.load_kernel(path)
-    assert again.exact is None
+    restored = convcli.load_kernel(path)
+    assert restored.exact is None
     assert np.array_equal(
-        again.weights, np.where(kernel.weights < (0 if form == "npy" else 1e-300), 0, kernel.weights)
+        restored.weights, np.where(kernel.weights < (0 if form == "npy" else 1e-300), 0, kernel.weights)
     )
     assert bool(notes(kernel, form)) == (form != "npy")
     assert not notes(convcli.load_kernel("gaussian:0.8"), form)
@@ -505,9 +507,9 @@ def test_an_image_as_a_template(tmp_path, gray):
     kernel = convcli.load_kernel(f"{tmp_path}/patch.png")
     assert kernel.exact is not None
     assert np.allclose(kernel.weights, gray[3:10, 4:12] / 255)
-    centerd = convcli.load_kernel(f"{tmp_path}/patch.png:zero-mean")
-    assert centerd.sum == 0
-    scores = convcli.conv2d(gray, centerd)
+    centered = convcli.load_kernel(f"{tmp_path}/patch.png:zero-mean")
+    assert centered.sum == 0
+    scores = convcli.conv2d(gray, centered)
     assert np.unravel_index(scores.argmax(), scores.shape) == (3, 4)
     colors = np.stack([gray[:5, :6], gray[5:10, :6], gray[10:15, :6]], -1)
     (tmp_path / "color.png").write_bytes(imagecodecs.png_encode(colors))
