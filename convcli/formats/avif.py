@@ -29,7 +29,7 @@ _TWELVE, _HIGH, _GRAY = 0x20, 0x40, 0x10  # flags in the third byte of an av1C b
 
 
 class Avif(Format):
-    """AV1 Image File Format; lossless, colors under transparency kept, unless a quality is asked for."""
+    """AV1 Image File Format; lossless, with the colors of transparent pixels, unless a quality is chosen."""
 
     max_side = 32_768
     max_pixels = 2**28  # both are what libavif reads by default
@@ -63,7 +63,7 @@ class Avif(Format):
         return pixels.reshape(header.rows, header.columns, header.channels)
 
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
-        """Each frame, by Pillow: asked for one of several, imagecodecs 2026.3 writes behind its array."""
+        """Each frame, by Pillow: for one of several frames, imagecodecs 2026.3 writes past its array."""
         return pillow_frames(data, MODES[header.channels])
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
@@ -78,7 +78,7 @@ class Avif(Format):
 
 
 def _timing(data: bytes, frames: int) -> Timing | None:
-    """What the first track's mdhd and stts boxes say (ISO/IEC 14496-12, 8.4.2 and 8.6.1.2), if they do."""
+    """The timing by the first track's mdhd and stts boxes (ISO/IEC 14496-12, 8.4.2 and 8.6.1.2), or None."""
     media, table = data.find(b"mdhd") + 4, data.find(b"stts") + 4
     if min(media, table) < 4 or len(data) < max(media + 24, table + 8):
         return None
@@ -90,10 +90,10 @@ def _timing(data: bytes, frames: int) -> Timing | None:
 
 
 def _coding(data: bytes) -> tuple[int, bool]:
-    """The largest value that the first coded picture can hold, and whether it is gray.
+    """The largest value of the first coded image, and whether it is gray.
 
     Raises:
-        ImageError: no picture is described.
+        ImageError: no image is described.
     """
     place = data.find(b"av1C")
     if place < 0 or len(data) < place + 7:

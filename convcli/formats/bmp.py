@@ -1,8 +1,8 @@
 """BMP: every depth, palettes, bit fields of any masks, RLE4 and RLE8; written by Pillow, 8-bit gray and RGB.
 
 Pillow reads the usual bit fields only and rounds their values down, refuses runs that skip pixels, and knows
-neither profiles nor OS/2's short headers; OpenCV and imagecodecs read fewer still. What is stored are plain
-rows, so they are read here.
+neither profiles nor the short headers of OS/2; OpenCV and imagecodecs read even fewer. The rows are plain, so
+they are read here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from convcli.formats.decoding import PALETTE_NOTE, save_with_pillow, to_pillow
 from convcli.formats.header import Header, Metadata
 from convcli.formats.metadata import dots_per_inch, with_metadata
 
-_FILE: Final = 14  # bytes of the file's header, in front of the image's
+_FILE: Final = 14  # bytes of the file header, before the image header
 _CORE, _INFO, _ALPHA, _V5 = 12, 40, 56, 124  # bytes of the image's header
 _MASKED: Final = (52, _ALPHA, 108, _V5)  # headers that hold masks
 _WINDOWS: Final = (_INFO, *_MASKED)  # others, of 16 to 64 bytes, are OS/2's
@@ -51,14 +51,14 @@ _CONVERTED: Final = 2**18  # pixels that are converted at once
 
 @frozen(eq=False)
 class _Facts:
-    """What the headers say.
+    """The content of the headers.
 
     Attributes:
         bits: of a pixel.
         place: where the pixels begin.
-        upwards: whether the lowest row stands first.
-        palette: (entries, 3), of no entries where pixels are no indices.
-        masks: of red, green, blue and alpha, where they are none.
+        upwards: whether the last row comes first.
+        palette: (entries, 3), without entries if pixels are not indices.
+        masks: of red, green, blue and alpha; 0 for none.
     """
 
     rows: int
@@ -74,7 +74,7 @@ class _Facts:
 
     @property
     def gray(self) -> bool:
-        """Whether indices are values, or the two of them black and white."""
+        """Whether the palette is a gray ramp, or black and white."""
         count = len(self.palette)
         shades = np.array([0, 255]) if count == 2 else np.arange(count)
         return count > 0 and bool((self.palette == shades[:, None]).all())
@@ -136,7 +136,7 @@ class Bmp(Format):
 
 
 def _notes(facts: _Facts) -> tuple[str, ...]:
-    """What becomes of the stored values."""
+    """Notes on how stored values are converted."""
     if len(facts.palette):
         return () if facts.gray else (PALETTE_NOTE,)
     odd = sorted({mask.bit_count() for mask in facts.masks} - {0, 1, 8, 16})
@@ -150,7 +150,7 @@ def _facts(data: bytes) -> _Facts:
     """Read the headers.
 
     Raises:
-        ImageError: they are damaged, or say what is not read here.
+        ImageError: they are damaged, or of an unsupported kind.
     """
     (size,) = struct.unpack_from("<I", _part(data, _FILE, 4))
     if size not in (_CORE, *_WINDOWS) and not 16 <= size <= _LARGEST_OS2:
@@ -215,7 +215,7 @@ def _masks(data: bytes, head: bytes, size: int, bits: int, coding: int) -> tuple
 
 
 def _palette(data: bytes, begin: int, place: int, each: int, colors: int, bits: int) -> tuple[Array, int]:
-    """(entries, 3), none for pixels that are no indices, and where the palette ends."""
+    """The palette, (entries, 3), empty for pixels that are not indices, and the offset after it."""
     if bits > 8:
         return np.empty((0, 3), np.uint8), begin + each * colors
     count = min(colors or 1 << bits, _MOST_COLORS)
@@ -248,7 +248,7 @@ def _rows(data: bytes, facts: _Facts) -> Array:
 
 
 def _indices(stored: Array, facts: _Facts) -> Array:
-    """Colors of packed indices; those behind the palette are black."""
+    """The colors of packed indices; those outside the palette are black."""
     if facts.coding == _PLAIN and facts.bits < 8:
         shifts = np.arange(8 - facts.bits, -1, -facts.bits, dtype=np.uint8)
         stored = ((stored[..., None] >> shifts) & ((1 << facts.bits) - 1)).reshape(len(stored), -1)
@@ -259,7 +259,7 @@ def _indices(stored: Array, facts: _Facts) -> Array:
 
 
 def _fields(stored: Array, facts: _Facts) -> Array:
-    """Channels of pixels whose bits the masks tell apart."""
+    """The channels of pixels that are split by masks."""
     each = facts.bits // 8
     raw = stored[:, : each * facts.columns].reshape(len(stored), facts.columns, each)
     pixels: Array = np.empty((*raw.shape[:2], facts.channels), facts.dtype)
@@ -277,7 +277,7 @@ def _fields(stored: Array, facts: _Facts) -> Array:
 
 
 def _spread(values: Array, mask: int, top: int) -> Array:
-    """Some bits of values spread over 0 to ``top``; 0 where the mask has none."""
+    """The bits of a mask scaled to 0 to ``top``; 0 for an empty mask."""
     least = mask & -mask or 1
     most = mask // least
     found: Array = (values & np.uint64(mask)) // np.uint64(least)

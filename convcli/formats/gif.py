@@ -1,7 +1,7 @@
-"""GIF: frames decoded by Pillow and composed here; gray written as it is, colors by 256 of them a frame.
+"""GIF: frames decoded by Pillow and composed here; written as gray, or with 256 colors per frame.
 
-Pillow's decoder of LZW data is used, its composing is not: it fills what no frame drew, and what a frame
-cleared, with an opaque color, where browsers, libvips, ImageMagick and FFmpeg show nothing.
+Pillow decodes the LZW data but does not compose frames: it fills what no frame drew or what a frame cleared
+with an opaque color, where browsers, libvips, ImageMagick and FFmpeg show nothing.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 _RATE: Final = 100  # ticks a second
 _EXTENSION, _IMAGE, _END, _PADDING = 0x21, 0x2C, 0x3B, 0x00
 _CONTROL, _COMMENT, _APPLICATION = 0xF9, 0xFE, 0xFF  # kinds of extensions
-_LEFT, _CLEARED, _RESTORED = 1, 2, (3, 4)  # what becomes of a frame's area; some encoders meant 3 by 4
+_LEFT, _CLEARED, _RESTORED = 1, 2, (3, 4)  # disposal methods; some encoders write 4 for 3
 _LOOPS: Final = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 _XMP, _ICC = b"XMP DataXMP", b"ICCRGBG1012"
 _XMP_TRAILER: Final = b"\x01\xff\xfe\xfd"
 """Begins 258 bytes that lead any reader of sub-blocks to the end of a packet (XMP specification, part 3)."""
 
-_MOST_PIXELS: Final = 2731  # that a byte stands for: a code of 12 bits for the longest string of a full table
-_CHECKED: Final = 2**26  # pixels of a frame that are not doubted
+_MOST_PIXELS: Final = 2731  # per byte: a code of 12 bits for the longest string of a full table
+_CHECKED: Final = 2**26  # pixels of a frame of any file size
 _DRAWN: Final = 2**18  # pixels that are drawn at once
 _SHORT: Final = "the first frame has fewer pixels than its size; the missing ones are transparent"
 _NO_END: Final = "the file has no end"
@@ -44,13 +44,13 @@ _TOO_EARLY: Final = "damaged gif: it is truncated"
 
 @frozen(eq=False)
 class _Part:
-    """One frame: its place on the screen, how it is drawn and what becomes of it, and its coded indices.
+    """One frame: its place on the screen, how it is drawn and disposed of, and its coded indices.
 
     Attributes:
-        left, top, columns, rows: its place; it may reach over the screen, where it is cut off.
-        palette: bytes of red, green and blue, empty where the file has none.
-        hole: the index that leaves what is behind, or None.
-        data: the sub-blocks of LZW data, with the length in front of each.
+        left, top, columns, rows: its place; it is cropped to the screen.
+        palette: bytes of red, green and blue; empty if the file has none.
+        hole: the transparent index, or None.
+        data: the sub-blocks of LZW data, each preceded by its length.
     """
 
     left: int
@@ -65,14 +65,14 @@ class _Part:
     data: bytes
 
     def covers(self, columns: int, rows: int) -> bool:
-        """Whether the frame's area is the whole screen."""
+        """Whether the frame covers the whole screen."""
         return not (self.left or self.top) and self.columns >= columns and self.rows >= rows
 
     def indices(self) -> tuple[Array, Array | None]:
-        """(rows, columns), and which of them are there, or None for all.
+        """The indices, (rows, columns), and which of them are present, or None for all.
 
         Raises:
-            ImageError: the data are damaged, or cannot hold so many.
+            ImageError: the data are damaged, or too short for the frame.
         """
         image, whole = self._decoded(0)
         if whole:
@@ -102,7 +102,7 @@ class _Part:
         return image, True
 
     def table(self) -> Array:
-        """(256, 4): the color of each index; those that the palette lacks are black, without one gray."""
+        """The RGBA color of each index, (256, 4); missing ones are black; grays without a palette."""
         table: Array = np.zeros((256, 4), np.uint8)
         if self.palette:
             table[: len(self.palette) // 3, :3] = np.frombuffer(self.palette, np.uint8).reshape(-1, 3)
@@ -116,12 +116,12 @@ class _Part:
 
 @dataclass(slots=True)
 class _Facts:
-    """What the blocks of a file say.
+    """What the blocks of a file contain.
 
     Attributes:
-        clear: whether a pixel of any frame may show nothing.
-        bare: whether there are places where nothing was drawn yet, or was taken away again.
-        loops: how often the frames are shown, 0 for without end.
+        clear: whether a pixel of any frame may be transparent.
+        bare: whether there are areas where nothing is drawn.
+        loops: how often the frames are played; 0 for without end.
     """
 
     columns: int
@@ -177,7 +177,7 @@ class Gif(Format):
         return next(self.frames(data, header))
 
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
-        """Each frame as it is shown, on a screen that is transparent where nothing was drawn."""
+        """Each frame as displayed, on a screen that is transparent where nothing was drawn."""
         picture: Array = np.zeros((header.rows, header.columns, header.channels), np.uint8)
         for number, part in enumerate(_facts(data).parts):
             before = picture.copy() if part.dispose in _RESTORED and number else None
@@ -222,10 +222,10 @@ def _options(metadata: Metadata) -> dict[str, Any]:
 
 
 def _draw(part: _Part, place: Array, under: bool) -> None:
-    """Draw what is on the screen of a frame, some rows at a time.
+    """Draw the part of a frame that is on the screen, some rows at a time.
 
     Args:
-        under: whether colors of transparent pixels are kept, as those of a first frame are.
+        under: whether the colors of transparent pixels are kept, as in the first frame.
     """
     (rows, columns, channels), table = place.shape, part.table()
     if not rows or not columns:
@@ -244,10 +244,10 @@ def _draw(part: _Part, place: Array, under: bool) -> None:
 
 
 def _facts(data: bytes) -> _Facts:
-    """Walk over the blocks of a file (GIF89a specification, 17 to 27).
+    """Read the blocks of a file (GIF89a specification, 17 to 27).
 
     Raises:
-        ImageError: a block is cut off, or of an unknown kind.
+        ImageError: a block is truncated, or of an unknown kind.
     """
     if len(data) < 13:
         raise ImageError(_TOO_EARLY)
@@ -279,7 +279,7 @@ def _palette(data: bytes, place: int, flags: int) -> bytes:
 
 
 def _extension(data: bytes, place: int, facts: _Facts) -> int:
-    """Note what an extension says; where the next block begins."""
+    """Read an extension; return the offset of the next block."""
     blocks, end = _blocks(data, place + 1)
     kind = data[place]
     if kind == _CONTROL and blocks and len(blocks[0]) >= 4:
@@ -294,7 +294,7 @@ def _extension(data: bytes, place: int, facts: _Facts) -> int:
 
 
 def _application(blocks: list[bytes], stored: bytes, facts: _Facts) -> None:
-    """Note what an application's extension says; ``stored`` is its data as they lie in the file."""
+    """Read an application extension; ``stored`` is its data with the lengths of the sub-blocks."""
     name, first, *_ = blocks
     if name in _LOOPS and len(first) >= 3:
         more = int.from_bytes(first[1:3], "little")
@@ -307,7 +307,7 @@ def _application(blocks: list[bytes], stored: bytes, facts: _Facts) -> None:
 
 
 def _frame(data: bytes, place: int, facts: _Facts) -> int:
-    """Note a frame; where the next block begins."""
+    """Read a frame; return the offset of the next block."""
     if place + 10 > len(data):
         raise ImageError(_TOO_EARLY)
     left, top, columns, rows, flags = struct.unpack_from("<HHHHB", data, place)
@@ -327,7 +327,7 @@ def _frame(data: bytes, place: int, facts: _Facts) -> int:
 
 
 def _follow(part: _Part, facts: _Facts) -> None:
-    """Note which places show nothing while a frame is seen, and behind it."""
+    """Track whether areas are transparent while a frame is displayed, and after it."""
     covers = part.covers(facts.columns, facts.rows) and part.hole is None
     if facts.bare and covers and not facts.clear and part.is_short():
         covers = False
@@ -338,7 +338,7 @@ def _follow(part: _Part, facts: _Facts) -> None:
 
 
 def _blocks(data: bytes, place: int) -> tuple[list[bytes], int]:
-    """Sub-blocks from ``place`` on, up to the empty one, and where that ends.
+    """The sub-blocks from ``place`` up to the empty one, and the offset after it.
 
     Raises:
         ImageError: the file ends before.

@@ -1,4 +1,4 @@
-"""HEIC: read by pillow-heif, which is an extra; never written."""
+"""HEIC: read by pillow-heif, which is an extra; not written."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from convcli.formats.header import Header
 from convcli.formats.metadata import pillow_metadata, with_metadata
 
 _UPRIGHT: Final = 1
-"""The orientation of what the library decodes, whatever an Exif block says (ISO/IEC 23008-12, 6.5.10)."""
+"""The orientation of decoded images, whatever the Exif block says (ISO/IEC 23008-12, 6.5.10)."""
 
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 class Heif(Format):
-    """High Efficiency Image File Format, 8 to 12 bits; turned upright as the file says while it is read."""
+    """High Efficiency Image File Format, 8 to 12 bits; rotated upright by the library."""
 
     extra = "heif"
     writable = False
@@ -51,7 +51,7 @@ class Heif(Format):
 
 
 def _opened(data: bytes) -> Any:
-    """The file's primary picture as pillow-heif sees it, values as they are stored.
+    """The file's primary image as pillow-heif opens it, with the values as stored.
 
     Raises:
         ImageError: pillow-heif is not installed.

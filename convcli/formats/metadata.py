@@ -1,7 +1,7 @@
-"""What a file says beside its pixels: what of it is sound, and what of it a result may say too.
+"""Metadata: which parts of a file's are valid, and which a result keeps.
 
-A format gathers a `Metadata` as the file has it, `described` checks it, and `fitted` takes from it what is
-untrue of a result or cannot be said in its format. Whatever is left out is a note, never an error.
+A format collects `Metadata` as the file has it, `with_metadata` checks it, and `adapt_metadata` drops what is
+not true of a result or cannot be stored in its format. Whatever is dropped is a note, never an error.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from convcli.formats.calibration import Axes, Sampling
 from convcli.formats.header import Header, Metadata
 
 MAX_BLOCK_BYTES: Final = 16_000_000
-"""Bytes of the largest block that is read; a JPEG holds an ICC profile of 16.7 MB at most."""
+"""Bytes of the largest block that is read; the largest ICC profile of a JPEG has 16.7 MB."""
 
 METERS_PER_INCH: Final = 0.0254
-"""Meters an inch."""
+"""Meters per inch."""
 
-_RESOLUTIONS: Final = (20.0, 2_500_000.0)  # pixels a meter that every format can say: 1 to 63500 an inch
+_RESOLUTIONS: Final = (
+    20.0,
+    2_500_000.0,
+)  # pixels per meter that every format can store: 0.5 to 63500 per inch
 _DPI: Final = "0.5 to 63500"
 _WORDS: Final = {
     "icc": "ICC profile",
@@ -38,10 +41,10 @@ _WORDS: Final = {
     "ground": "georeference",
 }
 COMMENT: Final = "Comment"
-"""Keyword of the one text that a JPEG or GIF holds."""
+"""Keyword of the single text of a JPEG or GIF."""
 
 TEXTS: Final = "texts"
-"""In `Format.carries`, every text whatever its keyword."""
+"""Key of `Format.metadata_limits` for texts of any keyword."""
 
 Texts = tuple[tuple[str, str], ...]
 """Keywords with their texts."""
@@ -53,28 +56,28 @@ _SHORT, _LONG, _RATIONAL = 3, 4, 5  # types of an Exif entry
 _WHOLE: Final = {_SHORT: "H", _LONG: "I"}
 _ORIENTATION, _ACROSS, _DOWN, _UNIT = 274, 282, 283, 296  # tags of Exif and TIFF
 METERS_PER_UNIT: Final = {2: METERS_PER_INCH, 3: 0.01}
-"""Meters of TIFF's resolution units, tag 296."""
+"""Meters per resolution unit of TIFF, tag 296."""
 _XMP_ORIENTATION: Final = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)([1-8])(?!\d)")
 
 
 @frozen
 class ResultMetadata:
-    """What a result says beside its pixels, and notes of what it does not say."""
+    """The metadata of a result, and notes on what was left out."""
 
     metadata: Metadata
     notes: tuple[str, ...] = ()
 
 
 def with_metadata(header: Header, found: Metadata, orientation: int | None = None) -> Header:
-    """``header`` with what of ``found`` is sound, and a note of each block that is not.
+    """Add the valid parts of a file's metadata to its header, with a note on each part that is invalid.
 
     Args:
-        header: the facts of the stored picture.
-        found: what the file says, unchecked; an Exif block with or without its ``Exif`` mark.
-        orientation: 1 to 8 where the format itself says it, else that of Exif, or else of XMP, counts.
+        header: of the frames as stored.
+        found: the file's metadata, unchecked; an Exif block with or without its ``Exif`` mark.
+        orientation: 1 to 8 if the format itself states it; otherwise that of Exif or XMP is used.
 
     Returns:
-        A header whose metadata is that of the upright picture; its rows and columns are the stored ones.
+        A header whose metadata describes the upright image; its rows and columns are the stored ones.
     """
     notes = list(header.notes)
     icc = _sound("ICC profile", found.icc, _checked_icc, notes)
@@ -95,19 +98,19 @@ def with_metadata(header: Header, found: Metadata, orientation: int | None = Non
         xmp=xmp and _XMP_ORIENTATION.sub(rb"\g<1>1", xmp),
         resolution=_spread(resolution[::-1] if resolution and turn > 4 else resolution, (1, 1)),
         texts=tuple((keyword, text.replace("\0", " ")) for keyword, text in found.texts),
-        srgb=None if icc else found.srgb,  # a file may hold one of them, and the profile says more
+        srgb=None if icc else found.srgb,  # a file may hold one of them, and the profile is more specific
     )
     return replace(header, orientation=turn, metadata=metadata, notes=tuple(notes))
 
 
 def _turn(orientation: int | None, exif: bytes | None, xmp: bytes | None) -> int:
-    """The first orientation that is stated, 1 where that is none of 1 to 8."""
+    """The first orientation that is stated, or 1 if it is invalid."""
     stated = orientation or (exif and exif_orientation(exif)) or (xmp and _xmp_orientation(xmp)) or 1
     return int(stated) if 1 <= stated <= 8 else 1
 
 
 def _sound(name: str, block: bytes | None, check: Callable[[bytes], bytes], notes: list[str]) -> bytes | None:
-    """What ``check`` makes of a block, or None and a note."""
+    """The block as ``check`` returns it, or None and a note."""
     if not block:
         return None
     try:
@@ -128,7 +131,7 @@ def _checked_icc(block: bytes) -> bytes:
 
 
 def _checked_exif(block: bytes) -> bytes:
-    """The block in TIFF form, its first directory whole and its orientation a whole number."""
+    """The block in TIFF form, with a complete first directory and an integer orientation."""
     block = block.removeprefix(_EXIF_MARK)
     for tag, kind, count, _ in _entries(block):
         if tag == _ORIENTATION and (kind not in _WHOLE or count != 1):
@@ -137,7 +140,7 @@ def _checked_exif(block: bytes) -> bytes:
 
 
 def _checked_xmp(block: bytes) -> bytes:
-    """The packet without the zeros that pad it."""
+    """The packet without its padding of zeros."""
     block = block.rstrip(b"\0")
     block.decode()
     if b"\0" in block:
@@ -146,10 +149,10 @@ def _checked_xmp(block: bytes) -> bytes:
 
 
 def _entries(exif: bytes) -> list[tuple[int, int, int, int]]:
-    """(tag, type, count, place of the four bytes of its value) of the first directory's entries.
+    """The entries of the first directory: (tag, type, count, offset of the four bytes of the value).
 
     Raises:
-        ValueError: the block is no TIFF, or ends within its first directory.
+        ValueError: the block is not a TIFF, or ends within its first directory.
     """
     order = _ORDERS.get(exif[:4])
     if order is None or len(exif) < 8:
@@ -165,7 +168,7 @@ def _entries(exif: bytes) -> list[tuple[int, int, int, int]]:
 
 
 def _number(exif: bytes, wanted: int) -> float | None:
-    """The first entry of tag ``wanted`` that holds one whole number or one fraction, or None."""
+    """The value of the first entry of tag ``wanted`` that is one integer or one fraction, or None."""
     order = _ORDERS[exif[:4]]
     for tag, kind, count, place in _entries(exif):
         if tag != wanted or count != 1:
@@ -180,20 +183,20 @@ def _number(exif: bytes, wanted: int) -> float | None:
 
 
 def exif_orientation(exif: bytes) -> int | None:
-    """The orientation that a sound Exif block states, or None."""
+    """The orientation that a valid Exif block states, or None."""
     value = _number(exif, _ORIENTATION)
     return None if value is None else int(value)
 
 
 def exif_resolution(exif: bytes) -> tuple[float, float] | None:
-    """Pixels a meter, (across, down), that a sound Exif block states, or None."""
+    """Pixels per meter, (across, down), that a valid Exif block states, or None."""
     across, down, unit = (_number(exif, tag) for tag in (_ACROSS, _DOWN, _UNIT))
     meters = METERS_PER_UNIT.get(2 if unit is None else int(unit))
     return (across / meters, down / meters) if across and down and meters else None
 
 
 def set_upright(exif: bytes) -> bytes:
-    """A sound Exif block whose orientation is 1, every other byte as it was."""
+    """A valid Exif block with its orientation set to 1 and every other byte unchanged."""
     order, changed = _ORDERS[exif[:4]], bytearray(exif)
     for tag, kind, _, place in _entries(exif):
         if tag == _ORIENTATION:
@@ -207,10 +210,10 @@ def _xmp_orientation(xmp: bytes) -> int | None:
 
 
 def inflate(data: bytes, most: int = MAX_BLOCK_BYTES) -> bytes:
-    """What zlib made ``data`` of.
+    """Decompress a zlib stream.
 
     Raises:
-        ValueError: damaged, or more than ``most`` bytes.
+        ValueError: it is damaged, or decompresses to more than ``most`` bytes.
     """
     stream = zlib.decompressobj()
     try:
@@ -230,15 +233,16 @@ def adapt_metadata(
     samplings: Sequence[Sampling],
     frames: int,
 ) -> ResultMetadata:
-    """What a result can say of its source's metadata.
+    """The metadata of an input that remains true of a result and fits its format.
 
     Args:
-        metadata: the source's, checked by `described`.
-        format_name: the result's format, and ``limits`` what that holds, as `Format.carries` says.
-        channels: those of the result.
-        samplings: where its pixels lie in the source, along rows and columns, behind frames where those are
-            filtered too.
-        frames: those of the result, or 0 where they are not the source's.
+        metadata: of the input, checked by `with_metadata`.
+        format_name: of the result.
+        limits: bytes per field that the format holds, as `Format.metadata_limits` returns them.
+        channels: of the result.
+        samplings: where the result's pixels lie in the input, along rows and columns, preceded by frames if
+            the kernel slides over them.
+        frames: of the result, or 0 if they are not those of the input.
     """
     notes = []
     down, across = samplings[-2:]
@@ -266,7 +270,7 @@ def adapt_metadata(
 
 
 def _placed(axes: Axes | None, samplings: Sequence[Sampling], frames: int) -> tuple[Axes | None, list[str]]:
-    """The axes of a result, and notes of what they do not say."""
+    """The axes of a result, and notes on what they cannot express."""
     if axes is None:
         return None, []
     down, across = samplings[-2:]
@@ -283,7 +287,7 @@ def _placed(axes: Axes | None, samplings: Sequence[Sampling], frames: int) -> tu
 
 
 def _unsayable(metadata: Metadata, limits: Mapping[str, int]) -> dict[str, str]:
-    """The fields that ``limits`` do not hold, texts aside, with their names for people."""
+    """The fields without texts that exceed ``limits``, with their names in words."""
     dropped = {}
     for name, words in _WORDS.items():
         value = getattr(metadata, name)
@@ -294,7 +298,7 @@ def _unsayable(metadata: Metadata, limits: Mapping[str, int]) -> dict[str, str]:
 
 
 def _fitting(texts: Texts, limits: Mapping[str, int]) -> tuple[Texts, list[str]]:
-    """The texts that ``limits`` hold, and names of the others for people."""
+    """The texts within ``limits``, and the names of the others in words."""
     fits = [len(text.encode()) <= _most(limits, keyword) for keyword, text in texts]
     left = dict.fromkeys(f"text {keyword}" for (keyword, _), fit in zip(texts, fits, strict=True) if not fit)
     more = [f"{len(left) - _MOST_NAMES} more texts"] if len(left) > _MOST_NAMES else []
@@ -302,12 +306,12 @@ def _fitting(texts: Texts, limits: Mapping[str, int]) -> tuple[Texts, list[str]]
 
 
 def _most(limits: Mapping[str, int], keyword: str) -> int:
-    """Bytes of the largest text of this keyword, or -1."""
+    """The most bytes of a text of this keyword, or -1."""
     return limits.get(TEXTS, limits.get(keyword, -1))
 
 
 def _spread(resolution: tuple[float, float] | None, steps: tuple[int, int]) -> tuple[float, float] | None:
-    """The resolution where each step is one pixel, or None where not every format can say it."""
+    """The resolution after sampling every ``steps`` pixels, or None if not every format can store it."""
     if resolution is None:
         return None
     across, down = resolution[0] / steps[1], resolution[1] / steps[0]
@@ -316,7 +320,7 @@ def _spread(resolution: tuple[float, float] | None, steps: tuple[int, int]) -> t
 
 
 def dots_per_inch(resolution: tuple[float, float]) -> tuple[float, float]:
-    """Pixels an inch, (across, down): whole numbers where the meter's may have been rounded from them."""
+    """Pixels per inch, (across, down): integers if the pixels per meter may have been rounded from them."""
     values = _dpi(resolution)
     whole = [round(value) for value in values]
     across, down = (w if abs(w - v) <= METERS_PER_INCH / 2 else v for v, w in zip(values, whole, strict=True))
@@ -324,25 +328,25 @@ def dots_per_inch(resolution: tuple[float, float]) -> tuple[float, float]:
 
 
 def _dpi(resolution: tuple[float, float]) -> tuple[float, float]:
-    """Pixels an inch, unrounded."""
+    """Pixels per inch, not rounded."""
     return resolution[0] * METERS_PER_INCH, resolution[1] * METERS_PER_INCH
 
 
 def pillow_metadata(image: Any) -> Metadata:
-    """The profile, Exif block and XMP packet that Pillow, or pillow-heif, found, unchecked."""
+    """The ICC profile, Exif block and XMP packet that Pillow or pillow-heif read, unchecked."""
     info = image.info
     return Metadata(icc=info.get("icc_profile"), exif=info.get("exif"), xmp=info.get("xmp"))
 
 
 def pillow_options(metadata: Metadata) -> dict[str, Any]:
-    """Pillow's options that write the profile, Exif block and XMP packet, where there are any."""
+    """Options of Pillow that write the ICC profile, Exif block and XMP packet."""
     exif = metadata.exif and _EXIF_MARK + metadata.exif
     options = {"icc_profile": metadata.icc, "exif": exif, "xmp": metadata.xmp}
     return {name: block for name, block in options.items() if block}
 
 
 def comment_texts(block: bytes | None) -> tuple[tuple[str, str], ...]:
-    """A comment in UTF-8 or Latin-1 as the one text of a file."""
+    """A comment in UTF-8 or Latin-1, as the texts of `Metadata`."""
     if not block or len(block) > MAX_BLOCK_BYTES:
         return ()
     try:
@@ -353,7 +357,7 @@ def comment_texts(block: bytes | None) -> tuple[tuple[str, str], ...]:
 
 
 def summarize(metadata: Metadata) -> tuple[tuple[str, str], ...]:
-    """The name of each field that says something, with words for people."""
+    """The name of each field that is set, with a description in words."""
     size = len(metadata.icc or b"")
     words = {**_WORDS, "icc": f"ICC profile ({size} bytes)", TEXTS: f"texts ({len(metadata.texts)})"}
     if metadata.resolution:

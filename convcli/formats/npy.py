@@ -1,6 +1,6 @@
 """NPY: NumPy's own arrays of every type that pixels have here.
 
-The shape alone says what the axes are:
+The shape alone determines the axes:
 
 - (rows, columns);
 - (rows, columns, channels) with 1 to 4 channels, of 2 and 4 the last is alpha;
@@ -44,7 +44,7 @@ _TYPES: Final = (
 )
 _WIDE: Final = ("int64", "uint64")
 _NARROW: Final = (np.dtype(np.int32), np.dtype(np.uint32))
-"""What values of the wide types are held by, if they fit."""
+"""Types for the values of wide types, if they fit."""
 
 _PART: Final = 2**23  # bytes whose range is found at once
 _MOST_CHANNELS: Final = 4096
@@ -66,7 +66,7 @@ class Npy(StreamedFormat):
         return next(self.frames(data, header))
 
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
-        """Each picture, whatever the order of the axes."""
+        """Each frame, whatever the order of the axes."""
         shape, by_columns, kind, begin, _ = _layout(data)
         count = prod(shape)
         if len(data) - begin != count * kind.itemsize:
@@ -75,8 +75,8 @@ class Npy(StreamedFormat):
             )
         values = np.frombuffer(data, np.uint8 if kind.kind == "b" else kind, count, begin)
         values = _plain(kind, header.dtype, values)
-        for picture in values.reshape(shape, order="F" if by_columns else "C"):
-            yield np.require(picture, header.dtype, ["C", "A"])
+        for frame in values.reshape(shape, order="F" if by_columns else "C"):
+            yield np.require(frame, header.dtype, ["C", "A"])
 
     def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
         (frames, rows, columns, channels), by_columns, kind, begin, axes = _layout(source.head(HEAD))
@@ -104,7 +104,7 @@ class Npy(StreamedFormat):
 
 
 def _reading(axes: tuple[int, ...]) -> tuple[str, ...]:
-    """How a shape was read that could mean something else."""
+    """A note on a shape that could mean something else."""
     frames, last = axes[0], axes[-1]
     if len(axes) == 3 and last > MAX_IMAGE_CHANNELS:
         many = f"{frames} frame{'s' * (frames > 1)} of {last}×{axes[1]}"
@@ -122,10 +122,10 @@ def _reading(axes: tuple[int, ...]) -> tuple[str, ...]:
 
 
 def _pixel_type(source: Input, kind: DType, begin: int, due: int) -> tuple[DType, tuple[str, ...]]:
-    """The type of the pixels, and a note where it is a narrower one that holds every value all the same.
+    """The type of the pixels, and a note if it is a narrower one that holds every value.
 
     Raises:
-        ImageError: there is none.
+        ImageError: no type holds every value.
     """
     if kind.name not in _WIDE:
         return np.dtype(np.uint8) if kind.kind == "b" else kind.newbyteorder("="), ()
@@ -141,7 +141,7 @@ def _pixel_type(source: Input, kind: DType, begin: int, due: int) -> tuple[DType
 
 
 def _range(source: Input, kind: DType, begin: int, due: int) -> tuple[int, int]:
-    """The lowest and the highest value, found in parts; of a file that is cut off, those that are there."""
+    """The lowest and highest value, found in parts; of a truncated file, those that are present."""
     lows, highs = [], []
     for place in range(begin, min(begin + due, source.size - kind.itemsize + 1), _PART):
         data = source.part(place, min(_PART, begin + due - place))
@@ -152,7 +152,7 @@ def _range(source: Input, kind: DType, begin: int, due: int) -> tuple[int, int]:
 
 
 def _plain(kind: DType, pixel: DType, values: Array) -> Array:
-    """Stored values as those of pixels: truths as white."""
+    """Stored values as pixel values: true is white."""
     if kind.kind == "b":
         return np.where(values, np.uint8(255), np.uint8(0))
     return values.astype(pixel, copy=False)
@@ -162,7 +162,7 @@ def _layout(data: bytes) -> tuple[tuple[int, int, int, int], bool, DType, int, t
     """(frames, rows, columns, channels), whether columns come first, the type, the values' start, its shape.
 
     Raises:
-        ImageError: another version, or an array that is no picture.
+        ImageError: another version, or an array that is not an image.
         ValueError: the file ends in its header.
     """
     file = io.BytesIO(data)

@@ -56,7 +56,7 @@ class Pfm(StreamedFormat):
 
 
 def _stored(scale: float) -> DType:
-    """The sign of the scale says the order of the bytes."""
+    """The type of the stored values: the sign of the scale is their byte order."""
     return np.dtype("<f4" if scale < 0 else ">f4")
 
 
@@ -68,7 +68,7 @@ def _layout(data: bytes) -> tuple[int, int, int, float, int]:
     """Columns, rows, channels, scale (below 0: little endian), and where the values begin.
 
     Raises:
-        ImageError: the three lines in front are malformed.
+        ImageError: the three header lines are malformed.
     """
     match = _HEAD.match(data)
     if match is None:

@@ -31,7 +31,7 @@ _MORE: Final = "data after the first image is ignored"
 
 @frozen
 class _Layout:
-    """What stands in front of the values: their form (1 to 7), counts, the largest, and where they begin."""
+    """The header: form (1 to 7), sizes, largest value, and offset of the values."""
 
     form: int
     columns: int
@@ -65,7 +65,7 @@ class _Layout:
 
 
 class Pnm(StreamedFormat):
-    """Netpbm's portable maps, one or several in a row; pictures with alpha are written as PAM."""
+    """Netpbm's portable maps, one or several per file; images with alpha are written as PAM."""
 
     def sniff(self, head: bytes) -> bool:
         return re.match(rb"P[1-7][\s#]", head) is not None
@@ -124,7 +124,7 @@ class Pnm(StreamedFormat):
 
 
 def _check_rest(source: Input, magic: bytes, place: int) -> None:
-    """Refuse what follows the last whole picture where it is the beginning of one more."""
+    """Refuse a truncated image after the last complete one."""
     rest = bytes(source.part(place, HEAD))
     if not rest.startswith(magic):
         return
@@ -137,7 +137,7 @@ def _check_rest(source: Input, magic: bytes, place: int) -> None:
 
 
 def _frames(source: Input, head: bytes, length: int) -> int:
-    """How many pictures of this head, ``length`` bytes each, follow each other."""
+    """How many consecutive images have this header, ``length`` bytes each."""
     most, count = source.size // length, 1
     while count < most and source.part(count * length, len(head)) == head:
         count += 1
@@ -157,10 +157,10 @@ def _spread(layout: _Layout, stored: Array) -> Array:
 
 
 def _layout(data: bytes) -> _Layout:
-    """Read what stands in front of the values.
+    """Read the header.
 
     Raises:
-        ImageError: it is malformed, or says sizes or types that are not allowed.
+        ImageError: it is malformed, or has sizes or types that are not supported.
     """
     if data.startswith(b"P7"):
         found = _layout_of_anymap(data)
@@ -195,7 +195,7 @@ def _layout_of_anymap(data: bytes) -> _Layout:
 
 
 def _fact(facts: dict[bytes, bytes], name: bytes) -> int:
-    """The whole number that a line of PAM's header gives."""
+    """The integer of a line of the PAM header."""
     word = facts.get(name, b"")
     if not re.fullmatch(_NUMBER, word):
         raise ImageError(f"damaged pnm: no whole number for {name.decode()} in its header")
@@ -213,7 +213,7 @@ def _binary(data: bytes, layout: _Layout) -> Array:
 
 
 def _written_out(data: bytes, layout: _Layout) -> Array:
-    """The values of forms 1 to 3, which stand in digits; comments may stand between them."""
+    """The values of forms 1 to 3, written as text with comments."""
     text = re.sub(rb"#[^\r\n]*", b"", data[layout.begin :])
     allowed = b" \t\r\n\v\f" + (b"01" if layout.form == 1 else b"0123456789")
     if strange := text.translate(None, allowed):

@@ -1,4 +1,4 @@
-"""Video by PyAV (FFmpeg), which is an extra: exact as FFV1 in Matroska, near as H.264 in MP4."""
+"""Video by PyAV (FFmpeg), which is an extra: lossless as FFV1 in Matroska, lossy as H.264 in MP4."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _MATROSKA: Final = b"\x1a\x45\xdf\xa3"
 _MPEG: Final = frozenset(
     (b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"M4V ", b"qt  ")
 )
-_RATE: Final = 90_000  # ticks a second, in which times are written
+_RATE: Final = 90_000  # ticks per second of written times
 _PIXELS: Final = {(1, 1): "gray", (1, 2): "gray16le", (3, 1): "rgb24", (3, 2): "rgb48le"}
 """FFmpeg's names of values by channels and bytes."""
 
 _EXACT: Final = {"gray": "gray", "gray16le": "gray16le", "rgb24": "bgr0", "rgb48le": "gbrp16le"}
-"""In which FFV1 keeps them."""
+"""The pixel formats of FFV1 for them."""
 
 _ORIENTATIONS: Final = {
     (1, 0, 0, 1): 1,
@@ -50,10 +50,10 @@ _THREADS: Final = 4  # of H.264, whose bytes depend on their number; else that i
 _REPRODUCIBLE: Final = {"fflags": "bitexact"}  # no random identifiers, no dates, no versions
 
 _QUEUED: Final = 50
-"""Frames that H.264 looks at before it writes the first."""
+"""Frames that the H.264 encoder buffers before it writes the first."""
 
 _FIXED: Final = 2**24
-"""Bytes that FFmpeg takes whatever the size of frames."""
+"""Bytes that FFmpeg needs for frames of any size."""
 
 QUALITY: Final = 18
 """Constant rate factor of H.264, 0 to 51: hard to tell from the original."""
@@ -64,7 +64,7 @@ change from run to run. Timestamps stay as they are."""
 
 
 class _Video(StreamedFormat):
-    """What both containers share."""
+    """What both containers have in common."""
 
     container = ""
     extra = "video"
@@ -98,19 +98,19 @@ class _Video(StreamedFormat):
         return next(self.frames(data, header))
 
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
-        """Each frame, its colors turned into RGB by FFmpeg."""
+        """Each frame, converted to RGB by FFmpeg."""
         form = _PIXELS[header.channels, header.dtype.itemsize]
         shape = header.rows, header.columns, header.channels
         library = _library()
         library.logging.set_level(library.logging.ERROR)
-        with library.open(io.BytesIO(data)) as file, library.logging.Capture(local=False) as said:
+        with library.open(io.BytesIO(data)) as file, library.logging.Capture(local=False) as messages:
             stream = _stream(file)
-            # FFmpeg's own threads, had they something to say, would wait for us while we wait for them.
+            # FFmpeg's own threads would deadlock with the capture of its messages.
             stream.thread_type, stream.codec_context.thread_count = "NONE", 1
             for frame in file.decode(stream):
                 pixels = frame.to_ndarray(format=form).reshape(shape)
-                if said or frame.is_corrupt:  # wrong sums are no error of FFmpeg's, but messages
-                    reason = one_line(said[0][2].strip()) if said else "a frame is marked so"
+                if messages or frame.is_corrupt:  # FFmpeg reports wrong checksums in messages only
+                    reason = one_line(messages[0][2].strip()) if messages else "a frame is marked as corrupt"
                     raise ImageError(f"damaged {self.name}: {reason}")
                 yield pixels
 
@@ -172,7 +172,7 @@ class Mp4(_Video):
 
 @frozen
 class VideoEncoder(Encoder):
-    """Writes frames one after the other; their bands are pixels as they are."""
+    """Writes frames in order; its pieces are rows of pixels."""
 
     layout: Layout
     container: str
@@ -182,7 +182,6 @@ class VideoEncoder(Encoder):
         return pixels.copy()
 
     def write(self, file: BinaryIO, pieces: Iterable[Array]) -> None:
-        """The whole file."""
         with _library().open(file, "w", format=self.container, options=_REPRODUCIBLE) as out:
             stream = self._stream(out)
             ends = self.timing.ticks(_RATE, least=1)
@@ -212,7 +211,7 @@ class VideoEncoder(Encoder):
         return _PIXELS[self.layout.channels, self.layout.dtype.itemsize]
 
     def _frames(self, pieces: Iterator[Array]) -> Iterator[Array]:
-        """Whole frames of their bands."""
+        """Whole frames, assembled from their rows."""
         for _ in range(self.layout.frames):
             bands, missing = [], self.layout.rows
             while missing:
@@ -228,13 +227,13 @@ class VideoEncoder(Encoder):
 
 
 def _library_memory(layout: Layout, each: float) -> int:
-    """Bytes that FFmpeg takes, so many a pixel, and two whole frames made of their bands."""
+    """Bytes that FFmpeg needs: ``each`` per pixel, and two whole frames assembled from rows."""
     pixels = layout.rows * layout.columns
     return _FIXED + round(pixels * (each + 2 * layout.channels * layout.dtype.itemsize))
 
 
 def _check_segment(data: bytes) -> None:
-    """Refuse a Matroska file whose segment goes on behind its end; FFmpeg decodes what there is.
+    """Refuse a Matroska file whose segment is truncated; FFmpeg decodes what is present.
 
     An element is an identifier, a size whose first byte says how many bytes it has, and a body (RFC 8794).
     """
@@ -248,7 +247,7 @@ def _check_segment(data: bytes) -> None:
 
 
 def _check_boxes(data: bytes) -> None:
-    """Refuse a file whose last box goes on behind its end (ISO/IEC 14496-12, 4.2)."""
+    """Refuse a file whose last box is truncated (ISO/IEC 14496-12, 4.2)."""
     place = 0
     while place + 8 <= len(data):
         size = int.from_bytes(data[place : place + 4], "big")
@@ -289,9 +288,9 @@ def _stream(file: Any) -> Any:
 
 
 def _orientation(file: Any, stream: Any) -> int:
-    """How the frames are to be turned, as Exif counts; 0 where no such turn is what the first one says.
+    """The Exif orientation of the frames, by the first one; 0 if its display matrix is no such rotation.
 
-    The matrix is that of a track (ISO/IEC 14496-12, 8.3.2), or what FFmpeg makes of other words.
+    The matrix is that of a track (ISO/IEC 14496-12, 8.3.2), or what FFmpeg derives from other metadata.
     """
     file.seek(0)
     stream.thread_type = "NONE"
@@ -304,7 +303,7 @@ def _orientation(file: Any, stream: Any) -> int:
 
 
 def _times(file: Any, stream: Any) -> tuple[Fraction, ...]:
-    """Seconds of each frame, from the times of its packets; the last frame's packet says its own."""
+    """Seconds of each frame, from the times of the packets; the last packet states its duration."""
     packets = [packet for packet in file.demux(stream) if packet.pts is not None]
     starts = sorted(packet.pts for packet in packets)
     last = packets[-1].duration or 0 if packets else 0

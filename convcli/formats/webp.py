@@ -1,4 +1,4 @@
-"""WebP: 8-bit RGB and RGBA; lossless, colors under transparency kept, unless a quality is asked for."""
+"""WebP: 8-bit RGB and RGBA; lossless, with the colors of transparent pixels, unless a quality is chosen."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class WebP(Format):
         return pixels.reshape(header.rows, header.columns, header.channels)
 
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
-        """Each frame as it is shown."""
+        """Each frame as displayed."""
         return pillow_frames(data, MODES[header.channels])
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
@@ -87,24 +87,24 @@ class WebP(Format):
 
 
 def _options(metadata: Metadata) -> dict[str, Any]:
-    """Pillow's words for how pixels are coded, and for what stands beside them."""
+    """Options of Pillow for the coding and the metadata."""
     quality = metadata.coding.quality
     return {**(_EXACT if quality is None else {"quality": quality}), **pillow_options(metadata)}
 
 
 def _colored(pixels: Array) -> Image:
-    """Pixels as Pillow's RGB or RGBA: the format knows no gray."""
+    """Pixels as a Pillow image in RGB or RGBA: the format has no gray."""
     image = to_pillow(pixels)
     return image if pixels.shape[2] > 2 else image.convert("RGB" if pixels.shape[2] == 1 else "RGBA")
 
 
 def _is_moving(data: bytes) -> bool:
-    """Whether the file says that it is an animation, of one frame perhaps (RFC 9649, 2.7)."""
+    """Whether the file is marked as an animation, perhaps of one frame (RFC 9649, 2.7)."""
     return data[12:16] == b"VP8X" and len(data) > 20 and bool(data[20] & 2)
 
 
 def _timing(data: bytes) -> Timing:
-    """What the ANIM and ANMF chunks say (RFC 9649, 2.7)."""
+    """The timing by the ANIM and ANMF chunks (RFC 9649, 2.7)."""
     durations, loops, place = [], 0, 12
     while place + 8 <= len(data):
         kind, body = data[place : place + 4], place + 8

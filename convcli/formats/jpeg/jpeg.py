@@ -1,4 +1,4 @@
-"""JPEG: gray, RGB and CMYK, up to 16 bits, by imagecodecs (libjpeg-turbo); what stands beside by Pillow."""
+"""JPEG: gray, RGB and CMYK, up to 16 bits, by imagecodecs (libjpeg-turbo); metadata by Pillow."""
 
 from __future__ import annotations
 
@@ -46,23 +46,23 @@ _ARITHMETIC: Final = 0xC8  # markers of frames from here on
 _SCAN, _END, _COMMENT = 0xDA, 0xD9, 0xFE  # markers
 _APPLICATIONS: Final = range(0xE0, 0xF0)
 _BARE: Final = frozenset((0x01, 0xD8, *range(0xD0, 0xD8)))  # markers without a body
-_MARKER: Final = re.compile(rb"\xff[^\x00\xff]")  # whatever bytes stand in front of it
-_CODED: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # the marker behind coded data
+_MARKER: Final = re.compile(rb"\xff[^\x00\xff]")  # with any bytes before it
+_CODED: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # the marker after coded data
 _LEAST_FRAME: Final = 6  # bytes of its body
 _BEGIN: Final = b"\xff\xd8"
 _DOT: Final = bytes.fromhex("ffc0 000b 08 0001 0001 01 011100 ffda 0008 01 0100 003f00 ffd9")
-"""A gray baseline image of one pixel behind its metadata; the pixel is never decoded."""
+"""The rest of a gray baseline image of one pixel, after its metadata; the pixel is never decoded."""
 
 _UNREAD: Final = {
     b"Photoshop 3.0\0": "Photoshop and IPTC data",
     b"http://ns.adobe.com/xmp/extension/\0": "extended XMP",
     b"MPF\0": "further images",
 }
-"""What applications say that nothing here carries over, by how their segments begin."""
+"""Application segments that are not kept, by their first bytes."""
 
 _EXTENDED: Final = re.compile(rb"(?<!\s)\s+xmpNote:HasExtendedXMP\s*=\s*(?:\"[^\"]*\"|'[^']*')")
-_MOST_PIXELS: Final = 1024  # that a byte stands for: a block of 64 takes a bit, of one component or another
-_COLORS: Final = {1: 1, 3: 3, 4: 3}  # channels of an image of so many components
+_MOST_PIXELS: Final = 1024  # per byte: a block of 64 takes at least a bit, in some component
+_COLORS: Final = {1: 1, 3: 3, 4: 3}  # channels by number of components
 _MORE: Final = b"".join(bytes(range(250)) + bytes((0xFF, 0xD0 + count)) for count in range(8)) * 2
 """Data for missing pixels: a zero first, in case the last byte is 0xFF; every restart marker."""
 
@@ -73,13 +73,13 @@ Segment = tuple[int, int, int]
 
 @frozen
 class _Frame:
-    """What stands in front of the pixels, and where the image ends.
+    """What precedes the pixels, and where the image ends.
 
     Attributes:
         kind: the marker of the frame.
         factors: sampling factors of each component.
-        scans: the segments of the scans, each with coded data behind it.
-        end: place behind the marker that ends the image, 0 where there is none.
+        scans: the segments of the scans, each followed by coded data.
+        end: offset after the end-of-image marker, or 0 without one.
     """
 
     kind: int
@@ -143,7 +143,7 @@ class Jpeg(StreamedFormat):
                 raise ImageError("damaged jpeg: its data end before its last pixel")
         pixels = to_full_range(values, 2**frame.bits - 1)
         if frame.components == 4:
-            # Inverted, as Adobe's programs store inks. Where no segment says so, Pillow, OpenCV, libvips,
+            # Inverted, as Adobe programs store inks. Without a segment on that, Pillow, OpenCV, libvips,
             # ImageMagick, GraphicsMagick and FFmpeg take them alike.
             pixels = cmyk_to_rgb(pixels)
         return pixels.reshape(header.rows, header.columns, header.channels)
@@ -183,7 +183,7 @@ class Jpeg(StreamedFormat):
 def _segments(data: bytes) -> Iterator[Segment]:
     """Every segment, the last of them the end of the image where it is there.
 
-    Bytes in front of a marker are passed over, as libjpeg does.
+    Bytes before a marker are skipped, as in libjpeg.
     """
     found = _MARKER.search(data, len(_BEGIN))
     while found:
@@ -200,10 +200,10 @@ def _segments(data: bytes) -> Iterator[Segment]:
 
 
 def _frame(data: bytes, segments: list[Segment]) -> _Frame:
-    """What the segments say of the image.
+    """What the segments say about the image.
 
     Raises:
-        ImageError: they do not say its size.
+        ImageError: they do not state its size.
     """
     marker, place, end = next((each for each in segments if each[0] in _FRAMES), (0, 0, 0))
     if end - place < _LEAST_FRAME:
@@ -216,7 +216,7 @@ def _frame(data: bytes, segments: list[Segment]) -> _Frame:
 
 
 def _metadata(data: bytes, segments: list[Segment]) -> tuple[Metadata, tuple[str, ...]]:
-    """What the segments in front of the pixels say, and a note of what is left out.
+    """The metadata of the segments before the pixels, and a note on what is left out.
 
     Pillow joins those of a profile and of an Exif block, but reads no file of more than 8 bits, of lossless
     or of arithmetic coding; so it is given the segments with an image that it reads, whatever the file's.
@@ -249,11 +249,11 @@ def _values(data: bytes, frame: _Frame) -> Array:
 
 
 def _may_be_cut(data: bytes, frame: _Frame, values: Array) -> bool:
-    """Whether data may have run out, of which the decoder itself says nothing.
+    """Whether the data may be truncated, which the decoder does not report.
 
-    It leaves mid-gray then, or in a progressive file a picture without its last refinements. Both may be
-    meant so; but data that ran out decode to something else with more bytes behind them, whole ones to the
-    same. Only the last scan of a progressive file is not told so.
+    It then leaves mid-gray, or in a progressive file an image without its last refinements. Both may be
+    intended; but truncated data decode to something else with more bytes appended, and complete data to the
+    same. Only the last scan of a progressive file is not detected this way.
     """
     if frame.kind == _PROGRESSIVE:
         return not _is_refined(data, frame)

@@ -1,7 +1,7 @@
-"""JPEG band by band: each encoded by itself, joined by restart markers.
+"""JPEG band by band: each encoded on its own, joined by restart markers.
 
 A restart marker makes the coder begin anew (ISO/IEC 10918-1, B.2.4.4), so that bands of whole rows of blocks
-can be encoded apart; the picture that comes out is that of one encoder, to the bit.
+can be encoded separately; the decoded image is that of a single encoder, to the bit.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _blocks(layout: Layout, subsampling: str, height: int) -> int:
 
 @frozen
 class JpegEncoder(Encoder):
-    """Writes 8-bit gray and RGB; ``sample`` is a small file with the same tables and everything beside."""
+    """Writes 8-bit gray and RGB; ``sample`` is a small file with the same tables and metadata."""
 
     layout: Layout
     height: int
@@ -50,7 +50,7 @@ class JpegEncoder(Encoder):
         return data[start + 2 + int.from_bytes(data[start + 2 : start + 4], "big") : -len(_END)]
 
     def write(self, file: BinaryIO, pieces: Iterable[bytes]) -> None:
-        """The whole file: the sample's head with this picture's size, and the blocks."""
+        """Write the sample's headers with this image's size, then the blocks."""
         scan = self.sample.rindex(_SCAN)
         length = int.from_bytes(self.sample[scan + 2 : scan + 4], "big")
         head = bytearray(self.sample[:scan])

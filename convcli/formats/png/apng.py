@@ -1,6 +1,6 @@
-"""Animated PNG: what its chunks say of the frames, and the frames as they are shown.
+"""Animated PNG: its chunks, and the frames as displayed.
 
-Frames are parts of the picture that replace what was there or lie over it (Portable Network Graphics
+Frames are parts of the image that replace what was there or are drawn over it (Portable Network Graphics
 Specification, third edition, 11.3.6). They are composed here, because libraries do that in 8 bits only.
 """
 
@@ -19,7 +19,7 @@ from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen, replace
 from convcli.formats.header import Timing
 
-_CLEARED, _RESTORED = 1, 2  # what becomes of a frame's place before the next one
+_CLEARED, _RESTORED = 1, 2  # disposal: what becomes of a frame's area before the next one
 _OVER: Final = 1  # a frame lies over what was there, instead of replacing it
 _CONTROL: Final = struct.Struct(">IIIIIHHBB")
 _LARGEST_DELAY: Final = 65_535
@@ -29,7 +29,7 @@ _LENGTHS: Final = {b"acTL": 8, b"fcTL": _CONTROL.size}
 
 @frozen
 class Part:
-    """One frame: its place in the picture, its time, how it is put there and taken away, and its data."""
+    """One frame: its area, duration, blending and disposal, and its data."""
 
     rows: slice
     columns: slice
@@ -44,10 +44,10 @@ class Part:
 
 
 def parts(chunks: Iterable[tuple[bytes, bytes]], rows: int, columns: int) -> tuple[list[Part], int]:
-    """The frames, and how often they are played, from (kind, body) of a file's chunks.
+    """The frames and the number of plays, from (kind, body) of a file's chunks.
 
     Raises:
-        ImageError: frames are missing, or lie outside the picture.
+        ImageError: frames are missing, or lie outside the image.
     """
     found: list[Part] = []
     due = plays = number = 0
@@ -64,7 +64,7 @@ def parts(chunks: Iterable[tuple[bytes, bytes]], rows: int, columns: int) -> tup
             found.append(_part(body, rows, columns))
         elif kind == b"fdAT" and found:
             found[-1] = replace(found[-1], bodies=(*found[-1].bodies, body[4:]))
-        elif kind == b"IDAT" and found:  # without a frame in front of it, it is no part of the animation
+        elif kind == b"IDAT" and found:  # before the first fcTL, it is not part of the animation
             found[-1] = replace(found[-1], bodies=(*found[-1].bodies, body))
     if len(found) != due or not all(part.bodies for part in found):
         raise ImageError(
@@ -81,16 +81,16 @@ def _part(body: bytes, rows: int, columns: int) -> Part:
     return Part(slice(top, top + height), slice(left, left + width), seconds, dispose, blend, ())
 
 
-def compose(found: Iterable[Part], picture: Array, decode: Callable[[Part], Array]) -> Iterator[Array]:
-    """Every frame as it is shown, on ``picture``, (rows, columns, channels) of zeros."""
+def compose(found: Iterable[Part], canvas: Array, decode: Callable[[Part], Array]) -> Iterator[Array]:
+    """Every frame as displayed, drawn on ``canvas``, (rows, columns, channels) of zeros."""
     for number, part in enumerate(found):
-        before = picture.copy() if part.dispose == _RESTORED and number else None
-        place = picture[part.rows, part.columns]
+        before = canvas.copy() if part.dispose == _RESTORED and number else None
+        place = canvas[part.rows, part.columns]
         new = decode(part).reshape(place.shape)
-        place[...] = _over(new, place) if part.blend == _OVER and picture.shape[2] in (2, 4) else new
-        yield picture.copy()
+        place[...] = _over(new, place) if part.blend == _OVER and canvas.shape[2] in (2, 4) else new
+        yield canvas.copy()
         if before is not None:
-            picture = before
+            canvas = before
         elif part.dispose in (_CLEARED, _RESTORED):
             place[...] = 0
 
@@ -108,24 +108,24 @@ def _over(front: Array, behind: Array) -> Array:
 
 
 def timing(found: Iterable[Part], plays: int) -> Timing:
-    """When the frames are shown."""
+    """The timing of the frames."""
     return Timing(tuple(part.seconds for part in found), plays)
 
 
 @dataclass(slots=True)
 class Sequence:
-    """The chunks that make pictures an animation, numbered in the order of the file."""
+    """The chunks that make images an animation, numbered in the order of the file."""
 
     shape: tuple[int, int]
     timing: Timing
     number: int = 0
 
     def head(self) -> bytes:
-        """Body of the chunk in front (acTL)."""
+        """Body of the first chunk (acTL)."""
         return struct.pack(">II", len(self.timing.durations), self.timing.loops)
 
     def control(self, frame: int) -> bytes:
-        """Body of the chunk in front of a frame (fcTL)."""
+        """Body of the chunk before a frame (fcTL)."""
         short = min(self.timing.durations[frame], Fraction(_LARGEST_DELAY)).limit_denominator(_LARGEST_DELAY)
         while short.numerator > _LARGEST_DELAY:
             short = short.limit_denominator(short.denominator // 2)

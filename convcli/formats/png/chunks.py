@@ -1,7 +1,7 @@
-"""The chunks of a PNG, and whether they make a picture (ISO/IEC 15948, clauses 5 and 11).
+"""The chunks of a PNG, and whether they form an image (ISO/IEC 15948, clauses 5 and 11).
 
-libpng says of a file that it does not take what happens to stand in its memory; so what it gets has been
-found in order here, and holds nothing that it would stumble over.
+libpng may return uninitialized memory for files that it does not accept, so everything it gets is checked
+here first.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ _SAMPLES: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by color type
 _DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _CRITICAL: Final = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _MOST_COLORS: Final = 256
-_MOST_DEFLATED: Final = 1032  # bytes that one byte of deflate can stand for
+_MOST_DEFLATED: Final = 1032  # bytes that one byte of deflate can expand to
 _HIDDEN: Final = "the default image is ignored: it is not part of the animation"
 _PIECE: Final = 2**18  # bytes of an IDAT chunk that are taken at once
 
 
 @frozen
 class Structure:
-    """What says how the pixels are stored.
+    """How the pixels are stored.
 
     Attributes:
-        front: body of the IHDR chunk behind the sizes.
+        front: body of the IHDR chunk after the sizes.
         palette: body of the PLTE chunk, where colors are looked up.
-        transparency: body of the tRNS chunk, empty where there is none that counts.
-        moving: whether it says that it is an animation.
+        transparency: body of the tRNS chunk, empty without a valid one.
+        moving: whether it is an animation.
         hidden: whether the image of the IDAT chunks is no frame of it.
     """
 
@@ -67,12 +67,12 @@ class Structure:
 
     @property
     def is_plain(self) -> bool:
-        """Whether pixels stand as they are, 8 or 16 bits each, from the top down."""
+        """Whether pixels are stored as 8 or 16 bits per channel, not interlaced."""
         stored = self.depth >= 8 and self.color != _PALETTE and not self.transparency
         return stored and not (self.hidden or any(self.front[2:])) and self.columns <= MAX_SIDE
 
     def file(self, bodies: Iterable[bytes]) -> bytes:
-        """A file of nothing but the picture, of these bodies of IDAT chunks."""
+        """A file of only the image, with these bodies of IDAT chunks."""
         parts = [SIGNATURE, chunk(b"IHDR", struct.pack(">II", self.columns, self.rows), self.front)]
         parts += [chunk(b"PLTE", self.palette)] if self.palette else []
         parts += [chunk(b"tRNS", self.transparency)] if self.transparency else []
@@ -80,7 +80,7 @@ class Structure:
         return b"".join((*parts, chunk(b"IEND")))
 
     def check_room(self, size: int) -> None:
-        """Refuse sizes that a file of so many bytes cannot be inflated to, before memory is taken."""
+        """Refuse sizes that ``size`` bytes cannot expand to, before memory is allocated."""
         each = self.columns * _SAMPLES[self.color] * self.depth
         shape = f"{self.columns}×{self.rows}"
         if self.rows * ((each + 7) // 8 + 1) > size * _MOST_DEFLATED:
@@ -90,7 +90,7 @@ class Structure:
 
 
 def walk(data: Bytes) -> Iterator[Chunk]:
-    """Every chunk but the last, ``IEND``; what stands behind that is none of the picture."""
+    """Every chunk before ``IEND``; what follows that is ignored."""
     place = len(SIGNATURE)
     while place + 8 <= len(data):
         length, kind = struct.unpack(">I4s", data[place : place + 8])
@@ -101,13 +101,13 @@ def walk(data: Bytes) -> Iterator[Chunk]:
 
 
 def structure(data: Bytes, chunks: Iterable[Chunk] | None = None) -> Structure:
-    """What the chunks say of the pixels.
+    """How the chunks say that pixels are stored.
 
     Args:
         chunks: those of `walk`, for who has them already.
 
     Raises:
-        ImageError: they are damaged, or mean nothing here and are said to be needed.
+        ImageError: they are damaged, or unknown and critical.
     """
     found = list(walk(data) if chunks is None else chunks)
     _check_order([kind for kind, _, _ in found])
@@ -129,7 +129,7 @@ def structure(data: Bytes, chunks: Iterable[Chunk] | None = None) -> Structure:
 
 
 def _check_order(kinds: list[bytes]) -> None:
-    """Refuse chunks that make no picture, whatever is in them."""
+    """Refuse chunks whose kinds or order form no image."""
     if kinds[:1] != [b"IHDR"]:
         raise ImageError("damaged png: it does not start with an IHDR chunk")
     for kind in dict.fromkeys(kinds):
@@ -149,7 +149,7 @@ def _check_order(kinds: list[bytes]) -> None:
 
 
 def _front(data: Bytes, first: Chunk) -> tuple[int, int, int, int, bytes]:
-    """Columns, rows, depth, color type, and the body behind the sizes."""
+    """Columns, rows, depth, color type, and the body after the sizes."""
     front = _required(data, first)
     if len(front) != 13:
         raise ImageError(f"damaged png: IHDR has {len(front)} bytes; allowed: 13")
@@ -183,7 +183,7 @@ def _transparency(data: Bytes, found: Chunk, color: int, entries: int) -> tuple[
 
 
 def _ending(data: Bytes, last: Chunk) -> tuple[str, ...]:
-    """A note where the file is cut off behind its pixels."""
+    """A note if the file is truncated after its pixels."""
     _, place, length = last
     return () if data[place + length + 8 : place + length + 12] == b"IEND" else ("the file has no end",)
 
@@ -192,7 +192,7 @@ def body(data: Bytes, found: Chunk) -> bytes:
     """A chunk's body.
 
     Raises:
-        ValueError: it is not whole, or not as its check sum says.
+        ValueError: it is truncated, or its checksum is wrong.
     """
     kind, place, length = found
     inside, crc = data[place : place + length], data[place + length : place + length + 4]
@@ -204,7 +204,7 @@ def body(data: Bytes, found: Chunk) -> bytes:
 
 
 def _required(data: Bytes, found: Chunk) -> bytes:
-    """The body of a chunk without which there is no picture."""
+    """The body of a chunk that the image needs."""
     try:
         return body(data, found)
     except ValueError as error:
@@ -223,7 +223,7 @@ def bodies(data: Bytes, kinds: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes
 
 
 def pixels(data: Bytes) -> Iterator[bytes]:
-    """The bodies of the IDAT chunks, large ones in pieces and small ones together, each found sound.
+    """The bodies of the IDAT chunks, large ones in pieces and small ones joined, each checked.
 
     Raises:
         ImageError: one is cut off, or its checksum is wrong.

@@ -29,7 +29,7 @@ _XMP: Final = b"XML:com.adobe.xmp"
 _XMP_MARK: Final = b"http://ns.adobe.com/xap/1.0/\0"  # as JPEG has it
 _RAW: Final = "Raw profile type "
 _RAW_NAMES: Final = {"exif": "exif", "xmp": "xmp", "icc": "icc", "icm": "icc"}
-_TEXT_COST: Final = 100  # bytes that a text counts for beside its own: there may be many
+_TEXT_COST: Final = 100  # bytes that a text counts in addition to its own: there may be many
 _MOST_NOTES: Final = 10
 _SMALL_BAND_BYTES: Final = 4 * BAND_BYTES  # bytes, of small files
 _ANIMATION: Final = (b"acTL", b"fcTL", b"IDAT", b"fdAT")
@@ -51,48 +51,48 @@ class Png(StreamedFormat):
 
     def header(self, data: Bytes) -> Header:
         found = list(pngchunks.walk(data))
-        said = structure(data, found)
-        kept = np.dtype(np.uint16 if said.depth == 16 else np.uint8)
+        info = structure(data, found)
+        kept = np.dtype(np.uint16 if info.depth == 16 else np.uint8)
         metadata, notes = _metadata(data, found)
         frames = 1
-        if said.moving:
-            parts, plays = apng.parts(bodies(data, _ANIMATION), said.rows, said.columns)
+        if info.moving:
+            parts, plays = apng.parts(bodies(data, _ANIMATION), info.rows, info.columns)
             if len(parts) > 1:
                 frames, metadata = len(parts), replace(metadata, timing=apng.timing(parts, plays))
-        notes = (*said.notes, *notes)
-        facts = Header(self.name, said.rows, said.columns, said.channels, kept, frames, notes=notes)
+        notes = (*info.notes, *notes)
+        facts = Header(self.name, info.rows, info.columns, info.channels, kept, frames, notes=notes)
         return with_metadata(facts, metadata)
 
     def decode(self, data: bytes, header: Header) -> Array:
-        said = structure(data)
-        if header.frames > 1 or said.hidden:
+        info = structure(data)
+        if header.frames > 1 or info.hidden:
             return next(self.frames(data, header))
         pixels = [inside for _, inside in bodies(data, (b"IDAT",))]
-        return _decoded(said, header.rows, header.columns, pixels)
+        return _decoded(info, header.rows, header.columns, pixels)
 
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
-        said = structure(data)
-        if header.frames == 1 and not said.hidden:
+        info = structure(data)
+        if header.frames == 1 and not info.hidden:
             yield self.decode(data, header)
             return
         parts, _ = apng.parts(bodies(data, _ANIMATION), header.rows, header.columns)
         blank = np.zeros((header.rows, header.columns, header.channels), header.dtype)
-        yield from apng.compose(parts, blank, lambda part: _decoded(said, *part.shape, part.bodies))
+        yield from apng.compose(parts, blank, lambda part: _decoded(info, *part.shape, part.bodies))
 
     def progressive_reader(self, source: Input, header: Header) -> Reader | None:
         data = source.window()
-        said = structure(data)
-        if not said.is_plain:
+        info = structure(data)
+        if not info.is_plain:
             return None
-        said.check_room(len(data))
-        return PngRows(pngchunks.pixels(data), header, said.front)
+        info.check_room(len(data))
+        return PngRows(pngchunks.pixels(data), header, info.front)
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return dtype in (np.uint8, np.uint16)
 
     def metadata_limits(self, channels: int) -> Mapping[str, int]:
-        said = "icc", "exif", "xmp", "resolution", "gamma", "srgb", "timing", TEXTS
-        return dict.fromkeys(said, MAX_BLOCK_BYTES)
+        fields = "icc", "exif", "xmp", "resolution", "gamma", "srgb", "timing", TEXTS
+        return dict.fromkeys(fields, MAX_BLOCK_BYTES)
 
     def band_height(self, layout: Layout, coding: Coding) -> int:
         return band_rows(layout, _SMALL_BAND_BYTES if coding.small else BAND_BYTES)
@@ -108,24 +108,24 @@ class Png(StreamedFormat):
         return BandEncoder(bands, layout, self.band_height(layout, coding))
 
 
-def _decoded(said: Structure, rows: int, columns: int, pixels: Sequence[bytes]) -> Array:
+def _decoded(info: Structure, rows: int, columns: int, pixels: Sequence[bytes]) -> Array:
     """(rows, columns, channels) of the bodies of IDAT chunks."""
     import imagecodecs
 
-    silence_logger("imagecodecs")  # which speaks of every interlaced picture
-    said = replace(said, rows=rows, columns=columns)
-    data = said.file(pixels)
-    said.check_room(len(data))
+    silence_logger("imagecodecs")  # which warns of every interlaced image
+    info = replace(info, rows=rows, columns=columns)
+    data = info.file(pixels)
+    info.check_room(len(data))
     for _ in unpacked(iter(pixels), PIECE):  # of a wrong sum libpng may only warn
         pass
     decoded: Array = imagecodecs.png_decode(data)
-    return decoded.reshape(rows, columns, said.channels)
+    return decoded.reshape(rows, columns, info.channels)
 
 
 def _metadata(data: Bytes, chunks: list[Chunk]) -> tuple[Metadata, tuple[str, ...]]:
-    """What the chunks before and behind the pixels say, unchecked, and notes of what is left out.
+    """The metadata of the chunks before and after the pixels, unchecked, and notes on what is left out.
 
-    The first of a kind counts, and one that says how to show the pixels counts only in front of them.
+    The first of a kind counts, and one on how to display the pixels counts only before them.
     """
     found, raw = dict[str, Any](), dict[str, Any]()
     texts: list[tuple[str, str]] = []
@@ -184,12 +184,12 @@ def _exif(body: bytes, room: int) -> Found:
 
 def _text(body: bytes, room: int) -> Found:
     keyword, text = _split(body)
-    return _said(keyword, text, "latin-1", room)
+    return _text_field(keyword, text, "latin-1", room)
 
 
 def _deflated_text(body: bytes, room: int) -> Found:
     keyword, rest = _split(body)
-    return _said(keyword, inflate(rest[1:], room), "latin-1", room)
+    return _text_field(keyword, inflate(rest[1:], room), "latin-1", room)
 
 
 def _international_text(body: bytes, room: int) -> Found:
@@ -197,11 +197,11 @@ def _international_text(body: bytes, room: int) -> Found:
     deflated, (_, text) = rest[:1] == b"\1", _split(_split(rest[2:])[1])
     if keyword == _XMP:
         return "xmp", inflate(text) if deflated else text
-    return _said(keyword, inflate(text, room) if deflated else text, "utf-8", room)
+    return _text_field(keyword, inflate(text, room) if deflated else text, "utf-8", room)
 
 
-def _said(keyword: bytes, text: bytes, encoding: str, room: int) -> Found:
-    """One text, or a block that ImageMagick and others write as one."""
+def _text_field(keyword: bytes, text: bytes, encoding: str, room: int) -> Found:
+    """A text, or a block that ImageMagick and others write as text."""
     words = keyword.decode("latin-1")
     if not 1 <= len(words) <= 79 or not words.isprintable():
         raise ValueError(f"its keyword is {quoted(words)}")
@@ -232,7 +232,7 @@ def _raw_block(keyword: str, text: bytes) -> Found:
 
 
 def _split(body: bytes) -> tuple[bytes, bytes]:
-    """What stands before the first zero, and behind it."""
+    """What precedes the first zero, and what follows it."""
     before, zero, behind = body.partition(b"\0")
     if not zero:
         raise ValueError("it is truncated")
@@ -240,7 +240,7 @@ def _split(body: bytes) -> tuple[bytes, bytes]:
 
 
 def _unknown(body: bytes, room: int) -> Found:
-    """What means nothing here; that it is whole was seen."""
+    """A chunk of no meaning here, which was checked to be complete."""
     return "", None
 
 
@@ -255,13 +255,13 @@ _READERS: Final[dict[bytes, Callable[[bytes, int], Found]]] = {
     b"iTXt": _international_text,
 }
 _PIXELS: Final = (b"IHDR", b"PLTE", b"tRNS", *_ANIMATION)
-"""Chunks that are looked at where pixels are decoded."""
+"""Chunks that are read when pixels are decoded."""
 
 _IN_FRONT: Final = (b"iCCP", b"gAMA", b"sRGB", b"pHYs")
 
 
 def chunks(metadata: Metadata) -> bytes:
-    """The chunks between IHDR and IDAT that say what ``metadata`` does, in an order that PNG allows."""
+    """The chunks between IHDR and IDAT that hold ``metadata``, in an order that PNG allows."""
     parts = []
     if metadata.gamma:
         parts.append(chunk(b"gAMA", struct.pack(">I", min(round(metadata.gamma * 100_000), 2**31 - 1))))

@@ -1,9 +1,8 @@
-"""PNG rows as they are asked for: inflated by ISA-L, their filters undone by libpng.
+"""PNG rows on demand: inflated by ISA-L, unfiltered by libpng.
 
-A library decodes a picture whole, in one thread, while nothing else goes on. Here the next rows are inflated
-and handed to it as a small picture of their own, whose first row, unfiltered, is the last one before them, so
-that one worker undoes filters while another inflates or computes; and ISA-L inflates about twice as quickly
-as zlib.
+A library decodes a whole image in one thread while everything else waits. Here the next rows are inflated
+and passed to it as a small image of their own, whose first row, unfiltered, is the last one before them, so
+that one thread unfilters while another inflates or computes; and ISA-L inflates about twice as fast as zlib.
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ _UNFILTERED: Final = b"\0"
 
 
 class PngRows(Reader):
-    """Rows of a picture of 8 or 16 bits a channel, not interlaced and without a palette.
+    """Reads an image of 8 or 16 bits per channel, neither interlaced nor with a palette.
 
     Args:
         bodies: those of the IDAT chunks, in order, each checked when it is taken.
-        front: the IHDR chunk's body behind the sizes.
+        front: body of the IHDR chunk after the sizes.
     """
 
     def __init__(self, bodies: Iterator[bytes], header: Header, front: bytes) -> None:
@@ -90,7 +89,7 @@ class PngRows(Reader):
             return bool(piece)
 
     def _piece(self) -> bytes:
-        """The next filtered rows, empty behind the last."""
+        """The next filtered rows, empty after the last."""
         with self.inflating:
             piece = self.ahead.popleft() if self.ahead else next(self.inflated, b"")
         if isinstance(piece, Exception):
@@ -99,7 +98,7 @@ class PngRows(Reader):
 
     @contextmanager
     def _remembered(self) -> Iterator[None]:
-        """Who comes after a failure meets the same one."""
+        """Raise a failure again for later callers."""
         if self.failure is not None:
             raise self.failure
         try:
@@ -123,8 +122,8 @@ class PngRows(Reader):
         size = struct.pack(">II", self.header.columns, end - first)
         stored = deflate.stored(b"".join((self._row(first), filtered)) if begin else filtered)
         front = chunk(b"IHDR", size, self.front)
-        picture = b"".join((SIGNATURE, front, *framed(b"IDAT", *stored), chunk(b"IEND")))
-        decoded = imagecodecs.png_decode(picture)  # not in place: others read the row before these
+        image = b"".join((SIGNATURE, front, *framed(b"IDAT", *stored), chunk(b"IEND")))
+        decoded = imagecodecs.png_decode(image)  # not in place: others read the row before these
         self.pixels[begin:end] = decoded.reshape(-1, *self.pixels.shape[1:])[begin - first :]
         self.done = end
 
@@ -136,10 +135,10 @@ class PngRows(Reader):
 
 
 def unpacked(bodies: Iterator[bytes], count: int) -> Iterator[bytes]:
-    """What the bodies stand for, ``count`` bytes at a time.
+    """The decompressed bodies, ``count`` bytes at a time.
 
     Raises:
-        ImageError: the stream is cut off, or its sum is wrong.
+        ImageError: the stream is truncated, or its checksum is wrong.
     """
     stream = deflate.inflater()
     kept: list[bytes] = []

@@ -1,6 +1,6 @@
-"""PNG strip by strip: filtered and deflated by workers, in order by a writer.
+"""PNG strip by strip: filtered and deflated by workers, written in order.
 
-Libraries filter and deflate a whole picture in one thread. The filter is "up", which NumPy computes in one
+Libraries filter and deflate a whole image in one thread. The filter is "up", which NumPy computes in one
 pass; the first row of a strip, whose upper neighbor is another worker's, takes "sub" (ISO/IEC 15948, 9.2).
 For small files each row takes the filter whose outcomes, as signed bytes, have the smallest sum (12.7),
 unless a strip is smaller with the quick filters, or without any, as drawings are.
@@ -30,9 +30,9 @@ _FILTERED: Final = 2**17  # bytes whose filters are chosen at once, at least one
 
 @frozen
 class PngEncoder(Encoder):
-    """Writes 8-bit and 16-bit pictures; ``ancillary`` are chunks that stand before the pixels.
+    """Writes 8-bit and 16-bit images; ``ancillary`` are the chunks before the pixels.
 
-    Several frames become an animation, each a picture of its own.
+    Several frames become an animation, each a whole image.
     """
 
     layout: Layout
@@ -51,7 +51,6 @@ class PngEncoder(Encoder):
         return deflate.block(filtered, self.small)
 
     def write(self, file: BinaryIO, pieces: Iterable[deflate.Block]) -> None:
-        """The whole file."""
         layout = self.layout
         depth, color = layout.dtype.itemsize * 8, _COLORS[layout.channels]
         file.write(SIGNATURE)
@@ -129,11 +128,13 @@ def _chosen(raw: Array, each: int) -> Array:
     step = max(_FILTERED // raw.shape[1], 1)
     for top in range(0, len(raw), step):
         rows = padded[top : top + step + 1]
-        found = _candidates(rows[1:, each:], rows[1:, :-each], rows[:-1, each:], rows[:-1, :-each])
-        found[2:, : top == 0] = found[_SUB, : top == 0]  # another worker has the row above the first
-        best = np.abs(found.view(np.int8).astype(np.int16)).sum(axis=-1, dtype=np.int64).argmin(axis=0)
+        candidates = _candidates(rows[1:, each:], rows[1:, :-each], rows[:-1, each:], rows[:-1, :-each])
+        candidates[2:, : top == 0] = candidates[
+            _SUB, : top == 0
+        ]  # another worker has the row above the first
+        best = np.abs(candidates.view(np.int8).astype(np.int16)).sum(axis=-1, dtype=np.int64).argmin(axis=0)
         out[top : top + step, 0] = best
-        out[top : top + step, 1:] = found[best, np.arange(len(best))]
+        out[top : top + step, 1:] = candidates[best, np.arange(len(best))]
     return out
 
 

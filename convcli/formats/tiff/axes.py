@@ -1,4 +1,4 @@
-"""What descriptions and tags of a TIFF say of axes and places ⇄ `Axes` and `Georeference`."""
+"""Axes and georeferences in descriptions and tags of a TIFF, read and written."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _OME_READ: Final = ("OME", "Image", "Pixels", "Channel", "TiffData", "UUID", "Li
 _CHANNEL_IDS: Final = ("ID", "SamplesPerPixel")
 
 Found = tuple[Axes | None, tuple[str, ...]]
-"""What was said of axes, with notes of what is left out."""
+"""The axes, with notes on what is left out."""
 
 
 def described_axes(page: Any, samples: int, frames: int) -> Found:
-    """What the description of the first page says of a file of so many frames, each of so many samples."""
+    """The axes of ``frames`` frames of ``samples`` samples, by the description of the first page."""
     if len(page.description) > MAX_BLOCK_BYTES:
         return None, ("its description is too long and left out",)
     found = _reader(page, samples, frames)
@@ -46,7 +46,7 @@ def described_axes(page: Any, samples: int, frames: int) -> Found:
 
 
 def _reader(page: Any, samples: int, frames: int) -> tuple[str, Callable[[], Found]] | None:
-    """In whose words the description is, and what reads it."""
+    """The convention of the description, and what reads it."""
     if page.is_ome:
         return "OME-XML", partial(_from_ome, page.description, samples)
     if page.is_imagej:
@@ -105,7 +105,7 @@ def _ome_steps(pixels: Any) -> tuple[tuple[str, float, str], ...]:
 
 
 def _is_in_order(pixels: Any, names: str, sizes: Mapping[str, int], samples: int) -> bool:
-    """Whether the directories of the file are the planes in the order of the axes, as TiffData says."""
+    """Whether the directories of the file are the planes in the order of the axes, according to TiffData."""
     for block in (element for element in pixels if _name(element) == "TiffData"):
         place = 0
         for name in names:
@@ -119,27 +119,29 @@ def _is_in_order(pixels: Any, names: str, sizes: Mapping[str, int], samples: int
 def _from_imagej(page: Any, samples: int, frames: int) -> Found:
     from tifffile.tifffile import imagej_description_metadata
 
-    said = imagej_description_metadata(page.imagej_description)
-    names = _ORDERS[str(said.get("order", "czt")).casefold().replace("default", "czt")]
-    sizes = {name: int(said.get(key, 1)) for name, key in _COUNTS.items()}
+    fields = imagej_description_metadata(page.imagej_description)
+    names = _ORDERS[str(fields.get("order", "czt")).casefold().replace("default", "czt")]
+    sizes = {name: int(fields.get(key, 1)) for name, key in _COUNTS.items()}
     if sizes["C"] == samples > 1 and sizes["T"] * sizes["Z"] == frames:
         sizes["C"] = 1  # the samples of a pixel are counted as channels
     if (sizes["T"], sizes["Z"], sizes["C"]) == (1, 1, 1):
-        sizes["Z"] = int(said.get("images", 1)) if frames > 1 else 1
-    unit = str(said.get("unit", ""))
+        sizes["Z"] = int(fields.get("images", 1)) if frames > 1 else 1
+    unit = str(fields.get("unit", ""))
     steps = [(axis, size, unit) for axis, size in zip("XY", _pixel(page, unit), strict=False)]
-    steps += [("Z", float(said["spacing"]), unit)] if "spacing" in said else []
-    steps += [("T", float(said["finterval"]), str(said.get("tunit", "sec")))] if "finterval" in said else []
+    steps += [("Z", float(fields["spacing"]), unit)] if "spacing" in fields else []
+    steps += (
+        [("T", float(fields["finterval"]), str(fields.get("tunit", "sec")))] if "finterval" in fields else []
+    )
     known = {*_STATED, *_KEPT, *_COUNTS.values(), *_ORIGINS.values()}
-    others = sorted(key for key in said if key not in known)
+    others = sorted(key for key in fields if key not in known)
     notes = (f"left out of its ImageJ description: {', '.join(others)}",) if others else ()
     return Axes(
         "imagej",
         names,
         tuple(sizes[name] for name in names),
         tuple(steps),
-        tuple((axis, float(said[key])) for axis, key in _ORIGINS.items() if said.get(key)),
-        words=tuple((key, str(said[key]).lower()) for key in _KEPT if key in said and key != "order"),
+        tuple((axis, float(fields[key])) for axis, key in _ORIGINS.items() if fields.get(key)),
+        words=tuple((key, str(fields[key]).lower()) for key in _KEPT if key in fields and key != "order"),
     ), notes
 
 
@@ -152,10 +154,10 @@ def _pixel(page: Any, unit: str) -> tuple[float, ...]:
 
 
 def _from_shape(text: str, frames: int) -> Found:
-    """What tifffile says of an array; without names, only how frames are nested is worth keeping."""
-    said = json.loads(text) if text.startswith("{") else {"shape": _shape_numbers(text)}
-    shape, names = tuple(int(size) for size in said["shape"]), str(said.get("axes", ""))
-    others = sorted(key for key in said if key not in ("shape", "axes", "truncated"))
+    """The axes of tifffile's arrays; without names, only the nesting of frames is kept."""
+    fields = json.loads(text) if text.startswith("{") else {"shape": _shape_numbers(text)}
+    shape, names = tuple(int(size) for size in fields["shape"]), str(fields.get("axes", ""))
+    others = sorted(key for key in fields if key not in ("shape", "axes", "truncated"))
     notes = (f"left out of its description: {', '.join(map(str, others))}",) if others else ()
     place = names.find("YX") if names else -1
     if place < 0 or len(names) != len(shape):
@@ -175,7 +177,7 @@ def _shape_numbers(text: str) -> list[int]:
 
 
 def description(axes: Axes, layout: Layout) -> str:
-    """The text that says the axes of a result, of as many frames as they have."""
+    """The description of a result with these axes."""
     return {"ome": _to_ome, "imagej": _to_imagej, "shaped": _to_shape}[axes.writer](axes, layout)
 
 
@@ -202,8 +204,8 @@ def _to_ome(axes: Axes, layout: Layout) -> str:
         f'xsi:schemaLocation="{_OME} {_OME}/ome.xsd" Creator="convcli">'
         f'<Image ID="Image:0"{_attributes(dict(axes.words))}><Pixels ID="Pixels:0"{_attributes(facts)}>'
         + "".join(
-            f'<Channel ID="Channel:0:{index}" SamplesPerPixel="{layout.channels}"{_attributes(dict(said))}/>'
-            for index, said in enumerate(channels)
+            f'<Channel ID="Channel:0:{index}" SamplesPerPixel="{layout.channels}"{_attributes(dict(pairs))}/>'
+            for index, pairs in enumerate(channels)
         )
         + f'<TiffData IFD="0" PlaneCount="{axes.frames}"/></Pixels></Image></OME>'
     )
@@ -232,14 +234,14 @@ def _to_imagej(axes: Axes, layout: Layout) -> str:
 
 def _to_shape(axes: Axes, layout: Layout) -> str:
     plane = (layout.rows, layout.columns, *((layout.channels,) if layout.channels > 1 else ()))
-    said: dict[str, Any] = {"shape": [*axes.sizes, *plane]}
+    fields: dict[str, Any] = {"shape": [*axes.sizes, *plane]}
     if UNNAMED not in axes.names:
-        said["axes"] = axes.names + "YXS"[: len(plane)]
-    return json.dumps(said)
+        fields["axes"] = axes.names + "YXS"[: len(plane)]
+    return json.dumps(fields)
 
 
 def resolution(axes: Axes | None) -> dict[str, Any]:
-    """Options of tifffile for the size of a pixel in ImageJ's unit; none where it is said otherwise."""
+    """Options of tifffile for the size of a pixel in ImageJ's unit; empty for other conventions."""
     across, down = (axes.step(axis) for axis in "XY") if axes and axes.writer == "imagej" else (None, None)
     if not across or not down:
         return {}
@@ -248,7 +250,7 @@ def resolution(axes: Axes | None) -> dict[str, Any]:
 
 
 def ground(page: Any) -> Georeference | None:
-    """What the tags of GeoTIFF say, or None where they tie no pixel to a place."""
+    """The georeference of the GeoTIFF tags, or None if they tie no pixel to a place."""
     numbers = {tag: _floats(page.tags.valueof(tag)) for tag in (_SCALE, _TIES, _MATRIX, _NUMBERS)}
     keys, text = page.tags.valueof(_KEYS), page.tags.valueof(_TEXT)
     sizes = len(numbers[_SCALE]), len(numbers[_TIES]) % 6, len(numbers[_MATRIX])

@@ -79,7 +79,7 @@ def color(page: Any) -> Color:
 def _notes(page: Any, kind: int, channels: int) -> tuple[str, ...]:
     """What a person should know of how the samples are read."""
     bands = _COLORS[kind] == 1 and page.samplesperpixel > 2
-    said = {
+    conditions = {
         _NO_KIND: 262 not in page.tags,
         _AS_STORED: kind == _WHITE_IS_ZERO and page.dtype.kind in "if",
         _UNMULTIPLIED: _is_associated(page),
@@ -88,7 +88,7 @@ def _notes(page: Any, kind: int, channels: int) -> tuple[str, ...]:
         _NO_NAMES.format(channels): bands,
     }
     palette = (_PALETTE_NOTES[_palette_bits(page)],) if kind == _PALETTE else range_notes(_most(page))
-    return (*palette, *(note for note, holds in said.items() if holds))
+    return (*palette, *(note for note, holds in conditions.items() if holds))
 
 
 def photometric(page: Any) -> int:
@@ -242,7 +242,7 @@ def _palette_bits(page: Any) -> int:
 
 
 def _looked_up(page: Any, stored: Array) -> Array:
-    """Colors of (rows, columns, index and more), 8 bits each, with what stands behind the index."""
+    """Colors of (rows, columns, index and more), 8 bits each, with the samples after the index."""
     table = np.moveaxis(page.colormap, 0, -1) >> (_palette_bits(page) - 8)
     colors: Array = table.astype(np.uint8)[stored[..., 0].astype(np.uint16)]
     if stored.shape[-1] == 1:

@@ -18,14 +18,14 @@ _MOST_PLANES: Final = 2**24
 
 @frozen(eq=False)
 class Plane:
-    """One image: a page, whose pixels lie ``shift`` bytes behind the places that it names."""
+    """One image: a page whose pixels lie ``shift`` bytes after the offsets that it states."""
 
     page: Any
     shift: int = 0
 
 
 def planes(file: Any) -> tuple[list[Plane], tuple[str, ...]]:
-    """The images of an open file, with notes of the pages that are none and the planes that are missing.
+    """The images of an open file, with notes on pages that are not images and planes that are missing.
 
     Raises:
         ImageError: it has no page, or ends before its last one.
@@ -51,7 +51,7 @@ def _is_auxiliary(page: Any) -> bool:
 
 
 def _stacked(file: Any, page: Any) -> tuple[list[Plane], tuple[str, ...]]:
-    """The planes that follow each other behind a single page, as some writers store stacks above 4 GB."""
+    """The consecutive planes after a single page, as some writers store stacks above 4 GB."""
     count = min(max((count for _, count in _counts(page)), default=1), _MOST_PLANES)
     if count <= 1:
         return [Plane(page)], ()
@@ -65,7 +65,7 @@ def _stacked(file: Any, page: Any) -> tuple[list[Plane], tuple[str, ...]]:
 
 
 def _counts(page: Any) -> Iterator[tuple[str, int]]:
-    """How many planes a page says that it has, and where it says so."""
+    """How many planes a page states, and where it states them."""
     from tifffile.tifffile import imagej_description_metadata, shaped_description_metadata
 
     try:
@@ -83,10 +83,10 @@ def _counts(page: Any) -> Iterator[tuple[str, int]]:
         return
 
 
-def _imagej_planes(said: dict[str, Any]) -> int:
+def _imagej_planes(fields: dict[str, Any]) -> int:
     """Planes of an ImageJ stack: all that it counts, or the product of its axes."""
-    axes = (int(said.get(name, 1)) for name in ("channels", "slices", "frames"))
-    return max(int(said.get("images", 1)), math.prod(axes))
+    axes = (int(fields.get(name, 1)) for name in ("channels", "slices", "frames"))
+    return max(int(fields.get("images", 1)), math.prod(axes))
 
 
 def _check_chain(file: Any, offsets: list[int]) -> None:

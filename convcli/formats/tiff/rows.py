@@ -20,14 +20,14 @@ from convcli.formats.tiff.pages import Plane
 
 _UNCOMPRESSED: Final = 1  # tag 259
 _LARGEST_RATIOS: Final = {_UNCOMPRESSED: 1, 5: 2560, 8: 1032, 32946: 1032, 32773: 64, JPEG: 4096}
-"""Bytes that come of one at most, by compression; LZW's codes of 12 bits stand for 3,837 bytes at most."""
+"""The most bytes that one byte expands to, by compression; a 12-bit LZW code stands for up to 3,837 bytes."""
 
 _LEAST_FIRST: Final = 2  # tag 266, fill order
 _CONVERTED: Final = 2**18  # pixels that are converted at once
 _ODD: Final = range(17, 32)  # bits that tifffile unpacks in one byte order only
 END_OF_JPEG: Final = b"\xff\xd9"
 _MORE_FAX: Final = (b"\x35\x07" * 32, b"\xb5" * 64)
-"""Codes behind the end of fax data: where the data ran out, which the decoder ignores, they change pixels."""
+"""Codes to append to fax data: if the data are truncated, which the decoder ignores, they change pixels."""
 
 LARGEST_BAND: Final = 2**28
 """Bytes of a row of tiles, or of a strip, above which a page is decoded whole, within the limits of that."""
@@ -64,7 +64,7 @@ class TiffRows:
         page.init_decode()
 
     def _check_size(self) -> None:
-        """Refuse a page whose pixels its file cannot hold, before room is made for them."""
+        """Refuse a page whose pixels its file cannot hold, before memory is allocated."""
         page, (wide, high) = self.page, subsampling(self.page)
         counts = page.databytecounts if page.compression != _UNCOMPRESSED and any(page.databytecounts) else ()
         there = min(sum(counts), self.source.size) if counts else self.source.size
@@ -180,7 +180,7 @@ class TiffRows:
         """The bytes of a strip or tile.
 
         Their number is known where nothing is compressed, and a single segment without one goes to the end of
-        the file, as libtiff has it; otherwise what the page says counts.
+        the file, as in libtiff; otherwise what the page states counts.
         """
         page = self.page
         offset, counts = page.dataoffsets[place], page.databytecounts
@@ -197,7 +197,7 @@ class TiffRows:
         return data
 
     def _size(self, rows: int) -> int:
-        """Bytes of an uncompressed segment of so many rows; each row ends with a byte."""
+        """Bytes of an uncompressed segment; each row ends at a whole byte."""
         page, (wide, high) = self.page, subsampling(self.page)
         rows = self.height if page.is_tiled else rows
         if (wide, high) != (1, 1):
@@ -220,17 +220,15 @@ class TiffRows:
 
 @frozen(eq=False)
 class TiffPages(Reader):
-    """Pages that are alike, read from the first to the last; those before the one before are forgotten."""
+    """Pages that are alike, read in order; decoded rows of earlier pages are dropped."""
 
     pages: list[TiffRows]
 
     @property
     def memory(self) -> int:
-        """About how many bytes the decoded rows take that are kept."""
         return sum(page.memory for page in self.pages[:_APART])
 
     def rows(self, frame: int, first: int, last: int) -> Array:
-        """Rows of a page, (rows, columns, channels)."""
         if frame >= _APART:
             self.pages[frame - _APART].forget()
         return self.pages[frame].rows(first, last)

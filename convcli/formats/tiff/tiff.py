@@ -42,7 +42,7 @@ _UNREAD: Final = {
     "Zeiss SEM tags": (34118,),
     "FEI tags": (34680, 34682),
 }
-"""Tags of which a note is given."""
+"""Tags that are reported but not kept."""
 
 _TEXTS: Final = {"Title": 269, "Description": 270, "Creation Time": 306, "Author": 315, "Copyright": 33432}
 _MACHINES: Final = (
@@ -52,7 +52,7 @@ _MACHINES: Final = (
     "SCIFIO=",
     "shape=",
     "Aperio ",
-)  # how descriptions begin that a program reads, not a person
+)  # how machine-readable descriptions begin
 
 
 class Tiff(StreamedFormat):
@@ -90,11 +90,14 @@ class Tiff(StreamedFormat):
         if rows < 1 or columns < 1:
             raise ImageError(f"damaged tiff: {columns}×{rows} pixels")
         seen = color(page)
-        axes, said = described_axes(page, page.samplesperpixel, frames)
+        axes, axes_notes = described_axes(page, page.samplesperpixel, frames)
         if not alone and axes:
-            axes, said = None, (*said, f"axes and pixel sizes are left out: {axes} of pages that differ")
+            axes, axes_notes = (
+                None,
+                (*axes_notes, f"axes and pixel sizes are left out: {axes} of pages that differ"),
+            )
         facts = Header(self.name, rows, columns, seen.channels, seen.dtype, frames=frames, bands=seen.bands)
-        facts = replace(facts, notes=(*seen.notes, *said, *_left_out(page)))
+        facts = replace(facts, notes=(*seen.notes, *axes_notes, *_left_out(page)))
         return with_metadata(facts, replace(_metadata(page), axes=axes), _value(page, 274, int))
 
     def decode(self, data: bytes, header: Header) -> Array:
@@ -147,14 +150,14 @@ def _opened(handle: BinaryIO) -> Any:
 
 
 def _look(page: Any) -> tuple[Any, ...]:
-    """What pages that are filtered as one have in common."""
+    """What the pages of one run have in common."""
     extra, turn = tuple(page.extrasamples or ()), _value(page, 274, int)
     kind = page.dtype, page.photometric, page.bitspersample, extra, turn
     return page.imagelength, page.imagewidth, page.samplesperpixel, *kind
 
 
 def _metadata(page: Any) -> Metadata:
-    """What the tags say; a description that a program made of the shape is none of the picture's."""
+    """The metadata of the tags; a machine-readable description is not a text of the image."""
     across, down = (_value(page, tag, tuple) or (0, 1) for tag in (282, 283))
     unit = _value(page, 296, int)
     meters = METERS_PER_UNIT.get(2 if unit is None else unit)
@@ -171,7 +174,7 @@ def _metadata(page: Any) -> Metadata:
 
 
 def _left_out(page: Any) -> tuple[str, ...]:
-    """A note of the tags that say something and are not handed on."""
+    """A note on the tags that are not kept."""
     names = [name for name, tags in _UNREAD.items() if any(tag in page.tags for tag in tags)]
     text = page.description
     read = page.is_ome or page.is_imagej or page.is_shaped
@@ -190,11 +193,11 @@ def _value(page: Any, tag: int, kind: type[T]) -> T | None:
 
 def _tags(metadata: Metadata, layout: Layout) -> list[tuple[int, int, int, Any, bool]]:
     """Extra tags as tifffile takes them: (tag, type, count, value, in the first page only)."""
-    texts = dict(metadata.texts)  # a tag stands once
+    texts = dict(metadata.texts)  # each tag is written once
     tags: list[tuple[int, int, int, Any, bool]] = [
         (_TEXTS[keyword], 2, 0, text.encode(), True) for keyword, text in texts.items() if text
     ]
-    if metadata.axes:  # last, because readers look for it behind a text for people too
+    if metadata.axes:  # last, because readers also find it after another text
         tags.append((_TEXTS["Description"], 2, 0, description(metadata.axes, layout).encode(), True))
     if metadata.xmp:
         tags.append((700, 1, len(metadata.xmp), metadata.xmp, True))
