@@ -138,6 +138,7 @@ def animate(image: str, kernel: LoadedKernel, **parameters: Any) -> None:
     """
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, OutputError, failure_message
+    from convcli.core.numerals import counted
 
     settings = settings_of(parse(FilterOptions, parameters), kernel.kernel)
     try:
@@ -150,9 +151,8 @@ def animate(image: str, kernel: LoadedKernel, **parameters: Any) -> None:
         if note:
             tell(note)
     if animation.names:
-        plural = "frame" if animation.frames == 1 else "frames"
         rows, columns = animation.size
-        say(f"written: {animation.names}, {animation.frames} {plural} of {columns}×{rows}")
+        say(f"written: {animation.names}, {counted(animation.frames, 'frame')} of {columns}×{rows}")
 
 
 def _written(

@@ -167,7 +167,7 @@ def _vertical_numbers(bar: ColorBar, length: int) -> list[tuple[int, str]]:
 
 
 def vertical_bar_width(bar: ColorBar, length: int) -> int:
-    """Pixels across that `upright` takes."""
+    """Width of a vertical bar with its numbers, in pixels."""
     widest = max(width(text, _SMALL) for _, text in _vertical_numbers(bar, length))
     return _THICK + _TICK + 4 + math.ceil(widest)
 

@@ -11,6 +11,7 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.errors import one_line
 from convcli.core.frozen import replace
+from convcli.core.numerals import counted
 from convcli.files import input as files
 from convcli.formats import opening
 from convcli.formats.header import Header, Layout
@@ -53,7 +54,9 @@ def preview_sheet(
     for kernel in kernels:
         panels += _panels(small, kernel)
     name = "standard input" if source == files.STREAM else Path(source).name
-    return panel_image(panels, f"{one_line(name)}, {len(panels) - 1} feature maps", columns, _FOOTER)
+    return panel_image(
+        panels, f"{one_line(name)}, {counted(len(panels) - 1, 'feature map')}", columns, _FOOTER
+    )
 
 
 def _panels(small: Array, kernel: Kernel) -> list[Panel]:

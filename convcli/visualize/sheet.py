@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from convcli.core.numerals import axis_text
+from convcli.core.numerals import axis_text, counted
 from convcli.visualize.display import Scale
 from convcli.visualize.map_set import DisplayMap, MapSet
 from convcli.visualize.panels import Panel, kernel_badges, panel_page
@@ -26,7 +26,7 @@ def map_sheet(map_set: MapSet, tile: int, common: bool) -> Scene:
     bar = maps[0].bar if common and len(bars) == 1 else None
     sizes = {_size(map_) for map_ in maps}
     panels = [_panel(map_, scale, bar is None, len(sizes) > 1) for map_ in maps]
-    count = "1 feature map" if len(maps) == 1 else f"{len(maps)} feature maps"
+    count = counted(len(maps), "feature map")
     count += f", {sizes.pop()}" if len(sizes) == 1 else ""
     columns = len(panels) if len(panels) <= _ABREAST else 0
     return panel_page(panels, f"{map_set.name}, {count}", columns, bar=bar)

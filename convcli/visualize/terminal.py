@@ -26,7 +26,7 @@ from convcli.kernels.kernel import Kernel
 from convcli.visualize.display import Scale
 
 PROTOCOLS: Final = ("blocks", "kitty", "iterm2")
-_PIECE: Final = 4096
+_CHUNK: Final = 4096
 _LEAST: Final = 64  # size to which small images are enlarged, in pixels
 _CHARACTER: Final = 8, 16  # assumed width and height of a character, in pixels
 _STEPS: Final = np.array([0, 95, 135, 175, 215, 255])
@@ -68,9 +68,8 @@ def detect_terminal(protocol: str = "") -> Terminal | None:
     if not protocol and (not terminal or os.environ.get("TERM") == "dumb"):
         return None
     size = shutil.get_terminal_size()
-    true_color = os.environ.get("COLORTERM", "") in ("truecolor", "24bit") or (
-        bool(protocol) and not terminal
-    )
+    forced = bool(protocol) and not terminal
+    true_color = forced or os.environ.get("COLORTERM", "") in ("truecolor", "24bit")
     return Terminal(protocol or _protocol(), true_color, max(size.columns, 1), max(size.lines, 2))
 
 
@@ -149,10 +148,10 @@ def nearest_xterm(colors: Array) -> Array:
 
 
 def _kitty(data: str) -> Iterator[str]:
-    for begin in range(0, len(data), _PIECE):
+    for begin in range(0, len(data), _CHUNK):
         first = "a=T,f=100," if begin == 0 else ""
-        more = int(begin + _PIECE < len(data))
-        yield f"{_ESC}_G{first}m={more};{data[begin : begin + _PIECE]}{_ESC}\\"
+        more = int(begin + _CHUNK < len(data))
+        yield f"{_ESC}_G{first}m={more};{data[begin : begin + _CHUNK]}{_ESC}\\"
 
 
 def kernel_cells(kernel: Kernel, true_color: bool) -> list[str]:
