@@ -254,8 +254,8 @@ def _indices(stored: Array, facts: _Facts) -> Array:
         stored = ((stored[..., None] >> shifts) & ((1 << facts.bits) - 1)).reshape(len(stored), -1)
     table: Array = np.zeros((_MOST_COLORS, facts.channels), np.uint8)
     table[: len(facts.palette)] = facts.palette[:, : facts.channels]
-    found: Array = table[stored[:, : facts.columns]]
-    return found
+    colors: Array = table[stored[:, : facts.columns]]
+    return colors
 
 
 def _fields(stored: Array, facts: _Facts) -> Array:
@@ -280,8 +280,8 @@ def _spread(values: Array, mask: int, top: int) -> Array:
     """The bits of a mask scaled to 0 to ``top``; 0 for an empty mask."""
     least = mask & -mask or 1
     most = mask // least
-    found: Array = (values & np.uint64(mask)) // np.uint64(least)
-    return (found * np.uint64(top) + np.uint64(most // 2)) // np.uint64(most or 1)
+    bits: Array = (values & np.uint64(mask)) // np.uint64(least)
+    return (bits * np.uint64(top) + np.uint64(most // 2)) // np.uint64(most or 1)
 
 
 def _runs(data: bytes, facts: _Facts) -> Array:
@@ -315,5 +315,5 @@ def _runs(data: bytes, facts: _Facts) -> Array:
         begin, width = row * facts.columns + column, min(count, max(facts.columns - column, 0))
         indices[begin : begin + width] = run[:width]
         column += count
-    found = np.frombuffer(indices, np.uint8).reshape(facts.rows, facts.columns)
-    return found[::-1] if facts.upwards else found
+    rows = np.frombuffer(indices, np.uint8).reshape(facts.rows, facts.columns)
+    return rows[::-1] if facts.upwards else rows

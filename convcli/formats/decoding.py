@@ -186,14 +186,14 @@ def cmyk_to_rgb(bright: Array) -> Array:
     """RGB, (rows, columns, 3), from (rows, columns, 4) unsigned integers that are 0 for full ink."""
     import numpy as np
 
-    found: Array = np.empty((*bright.shape[:2], 3), bright.dtype)
+    rgb: Array = np.empty((*bright.shape[:2], 3), bright.dtype)
     white = int(np.iinfo(bright.dtype).max)
     wide = np.dtype(np.uint16 if white == 255 else np.uint64)
     for top in range(0, len(bright), _CONVERTED):
         part = bright[top : top + _CONVERTED].astype(wide)
         products = part[..., :3] * part[..., 3:] + wide.type(white // 2)
-        found[top : top + _CONVERTED] = products // wide.type(white)
-    return found
+        rgb[top : top + _CONVERTED] = products // wide.type(white)
+    return rgb
 
 
 def ftyp_brands(head: bytes) -> set[bytes]:

@@ -77,8 +77,8 @@ class _Part:
         image, whole = self._decoded(0)
         if whole:
             return np.asarray(image), None
-        found = np.asarray(image)
-        return found, found == np.asarray(self._decoded(255)[0])
+        indices = np.asarray(image)
+        return indices, indices == np.asarray(self._decoded(255)[0])
 
     def is_short(self) -> bool:
         """Whether there are fewer indices than pixels."""
@@ -167,11 +167,11 @@ class Gif(Format):
             raise ImageError(f"damaged gif: {frames} frames of {facts.columns}×{facts.rows} pixels")
         channels = 4 if facts.clear else 1 if facts.gray else 3
         timing = Timing(tuple(facts.durations), facts.loops) if frames > 1 else None
-        found = Metadata(icc=facts.icc, xmp=facts.xmp, texts=comment_texts(facts.comment), timing=timing)
+        metadata = Metadata(icc=facts.icc, xmp=facts.xmp, texts=comment_texts(facts.comment), timing=timing)
         kind = np.dtype(np.uint8)
         notes = (() if facts.gray else (PALETTE_NOTE,)) + tuple(facts.notes)
         header = Header(self.name, facts.rows, facts.columns, channels, kind, frames, notes=notes)
-        return with_metadata(header, found)
+        return with_metadata(header, metadata)
 
     def decode(self, data: bytes, header: Header) -> Array:
         return next(self.frames(data, header))
@@ -236,11 +236,11 @@ def _draw(part: _Part, place: Array, under: bool) -> None:
     step = max(_DRAWN // columns, 1)
     for top in range(0, rows, step):
         some = slice(top, min(top + step, rows))
-        found = indices[some, :columns]
-        seen: Array = np.ones_like(found, bool) if there is None else there[some, :columns]
+        part_indices = indices[some, :columns]
+        seen: Array = np.ones_like(part_indices, bool) if there is None else there[some, :columns]
         if part.hole is not None and not under:
-            seen = seen & (found != part.hole)
-        np.copyto(place[some], table[found][..., :channels], where=seen[..., None])
+            seen = seen & (part_indices != part.hole)
+        np.copyto(place[some], table[part_indices][..., :channels], where=seen[..., None])
 
 
 def _facts(data: bytes) -> _Facts:
@@ -343,10 +343,10 @@ def _blocks(data: bytes, place: int) -> tuple[list[bytes], int]:
     Raises:
         ImageError: the file ends before.
     """
-    found = []
+    blocks = []
     while place < len(data) and data[place]:
-        found.append(data[place + 1 : place + 1 + data[place]])
+        blocks.append(data[place + 1 : place + 1 + data[place]])
         place += 1 + data[place]
     if place >= len(data):
         raise ImageError(_TOO_EARLY)
-    return found, place + 1
+    return blocks, place + 1

@@ -68,42 +68,42 @@ class ResultMetadata:
     notes: tuple[str, ...] = ()
 
 
-def with_metadata(header: Header, found: Metadata, orientation: int | None = None) -> Header:
+def with_metadata(header: Header, stated: Metadata, orientation: int | None = None) -> Header:
     """Add the valid parts of a file's metadata to its header, with a note on each part that is invalid.
 
     Args:
         header: of the frames as stored.
-        found: the file's metadata, unchecked; an Exif block with or without its ``Exif`` mark.
+        stated: the file's metadata, unchecked; an Exif block with or without its ``Exif`` mark.
         orientation: 1 to 8 if the format itself states it; otherwise that of Exif or XMP is used.
 
     Returns:
         A header whose metadata describes the upright image; its rows and columns are the stored ones.
     """
     notes = list(header.notes)
-    icc = _sound("ICC profile", found.icc, _checked_icc, notes)
-    exif = _sound("Exif block", found.exif, _checked_exif, notes)
-    xmp = _sound("XMP packet", found.xmp, _checked_xmp, notes)
-    turn = _turn(orientation, exif, xmp)
-    resolution = found.resolution or (exif_resolution(exif) if exif else None)
-    if turn != 1 and (found.axes or found.ground):
+    icc = _sound("ICC profile", stated.icc, _checked_icc, notes)
+    exif = _sound("Exif block", stated.exif, _checked_exif, notes)
+    xmp = _sound("XMP packet", stated.xmp, _checked_xmp, notes)
+    turn = _valid_orientation(orientation, exif, xmp)
+    resolution = stated.resolution or (exif_resolution(exif) if exif else None)
+    if turn != 1 and (stated.axes or stated.ground):
         notes.append("axes, pixel sizes and georeference are left out: they are those of the image as stored")
-        found = replace(found, axes=None, ground=None)
+        stated = replace(stated, axes=None, ground=None)
     if resolution and not _spread(resolution, (1, 1)):
         dpi = "×".join(f"{value:g}" for value in _dpi(resolution))
         notes.append(f"the resolution is left out: {dpi} dpi; allowed: {_DPI}")
     metadata = replace(
-        found,
+        stated,
         icc=icc,
         exif=exif and set_upright(exif),
         xmp=xmp and _XMP_ORIENTATION.sub(rb"\g<1>1", xmp),
         resolution=_spread(resolution[::-1] if resolution and turn > 4 else resolution, (1, 1)),
-        texts=tuple((keyword, text.replace("\0", " ")) for keyword, text in found.texts),
-        srgb=None if icc else found.srgb,  # a file may hold one of them, and the profile is more specific
+        texts=tuple((keyword, text.replace("\0", " ")) for keyword, text in stated.texts),
+        srgb=None if icc else stated.srgb,  # a file may hold one of them, and the profile says more
     )
     return replace(header, orientation=turn, metadata=metadata, notes=tuple(notes))
 
 
-def _turn(orientation: int | None, exif: bytes | None, xmp: bytes | None) -> int:
+def _valid_orientation(orientation: int | None, exif: bytes | None, xmp: bytes | None) -> int:
     """The first orientation that is stated, or 1 if it is invalid."""
     stated = orientation or (exif and exif_orientation(exif)) or (xmp and _xmp_orientation(xmp)) or 1
     return int(stated) if 1 <= stated <= 8 else 1
@@ -205,8 +205,8 @@ def set_upright(exif: bytes) -> bytes:
 
 
 def _xmp_orientation(xmp: bytes) -> int | None:
-    found = _XMP_ORIENTATION.search(xmp)
-    return int(found[2]) if found else None
+    match = _XMP_ORIENTATION.search(xmp)
+    return int(match[2]) if match else None
 
 
 def inflate(data: bytes, most: int = MAX_BLOCK_BYTES) -> bytes:
@@ -249,8 +249,8 @@ def adapt_metadata(
     spread = _spread(metadata.resolution, (down.step, across.step))
     if metadata.resolution and not spread:
         notes.append("the resolution is left out: after striding it is below 0.5 dpi")
-    axes, said = _placed(metadata.axes, samplings, frames)
-    notes += said
+    axes, axes_notes = _placed(metadata.axes, samplings, frames)
+    notes += axes_notes
     ground = metadata.ground and metadata.ground.sampled(down, across)
     metadata = replace(metadata, resolution=spread, axes=axes, ground=ground)
     space, wanted = (metadata.icc or b"")[16:20], b"RGB " if channels > 2 else b"GRAY"
@@ -274,8 +274,8 @@ def _placed(axes: Axes | None, samplings: Sequence[Sampling], frames: int) -> tu
     if axes is None:
         return None, []
     down, across = samplings[-2:]
-    found = axes.deepened(frames, samplings[0]) if len(samplings) == 3 else axes
-    if found is None or found.frames != frames:
+    result = axes.deepened(frames, samplings[0]) if len(samplings) == 3 else axes
+    if result is None or result.frames != frames:
         return None, [f"axes and pixel sizes are left out: the result's frames are not those of {axes}"]
     moved = [f"{float(one.start):g}" for one in (down, across)]
     notes = []
@@ -283,7 +283,7 @@ def _placed(axes: Axes | None, samplings: Sequence[Sampling], frames: int) -> tu
         notes.append(
             f"OME-XML cannot say that the first pixel is row {moved[0]}, column {moved[1]} of the input"
         )
-    return found.sampled(down, across), notes
+    return result.sampled(down, across), notes
 
 
 def _unsayable(metadata: Metadata, limits: Mapping[str, int]) -> dict[str, str]:

@@ -131,13 +131,13 @@ def _pixel_type(source: Input, kind: DType, begin: int, due: int) -> tuple[DType
         return np.dtype(np.uint8) if kind.kind == "b" else kind.newbyteorder("="), ()
     low, high = _range(source, kind, begin, due)
     fits = (dtype for dtype in _NARROW if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max)
-    found = next(fits, None)
-    if found is None:
+    narrow = next(fits, None)
+    if narrow is None:
         raise ImageError(
             f"npy of type {kind.name} with values from {low} to {high}; allowed: those of int32 or uint32; "
             "save it as float64 (array.astype('float64')), which is exact up to 2⁵³"
         )
-    return found, (f"its {kind.name} values, {low} to {high}, are taken as {found}",)
+    return narrow, (f"its {kind.name} values, {low} to {high}, are taken as {narrow}",)
 
 
 def _range(source: Input, kind: DType, begin: int, due: int) -> tuple[int, int]:

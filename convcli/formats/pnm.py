@@ -163,17 +163,17 @@ def _layout(data: bytes) -> _Layout:
         ImageError: it is malformed, or has sizes or types that are not supported.
     """
     if data.startswith(b"P7"):
-        found = _layout_of_anymap(data)
+        layout = _layout_of_anymap(data)
     elif match := (_BITMAP if data[1:2] in b"14" else _MAP).match(data):
         form, columns, rows, most = (int(word) for word in (*match.groups(), b"1")[:4])
-        found = _Layout(form, columns, rows, 3 if form in (3, 6) else 1, most, match.end())
+        layout = _Layout(form, columns, rows, 3 if form in (3, 6) else 1, most, match.end())
     else:
         raise ImageError("damaged pnm: no width, height and largest value after its first two letters")
-    if not found.rows or not found.columns:
-        raise ImageError(f"damaged pnm: {found.columns}×{found.rows} pixels")
-    if not 1 <= found.most <= _DEEPEST:
-        raise ImageError(f"pnm with values up to {found.most}; allowed: 1 to {_DEEPEST}")
-    return found
+    if not layout.rows or not layout.columns:
+        raise ImageError(f"damaged pnm: {layout.columns}×{layout.rows} pixels")
+    if not 1 <= layout.most <= _DEEPEST:
+        raise ImageError(f"pnm with values up to {layout.most}; allowed: 1 to {_DEEPEST}")
+    return layout
 
 
 def _layout_of_anymap(data: bytes) -> _Layout:

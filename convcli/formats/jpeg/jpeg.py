@@ -185,9 +185,9 @@ def _segments(data: bytes) -> Iterator[Segment]:
 
     Bytes before a marker are skipped, as in libjpeg.
     """
-    found = _MARKER.search(data, len(_BEGIN))
-    while found:
-        marker, place = data[found.end() - 1], found.end()
+    match = _MARKER.search(data, len(_BEGIN))
+    while match:
+        marker, place = data[match.end() - 1], match.end()
         if marker == _END:
             yield marker, place, place
             return
@@ -196,7 +196,7 @@ def _segments(data: bytes) -> Iterator[Segment]:
             return
         if end > place:
             yield marker, place + 2, end
-        found = (_CODED if marker == _SCAN else _MARKER).search(data, end)
+        match = (_CODED if marker == _SCAN else _MARKER).search(data, end)
 
 
 def _frame(data: bytes, segments: list[Segment]) -> _Frame:
@@ -231,12 +231,12 @@ def _metadata(data: bytes, segments: list[Segment]) -> tuple[Metadata, tuple[str
                 left[name] = None
     notes = (f"left out: {', '.join(left)}",) if left else ()
     with open_with_pillow(b"".join((*parts, _DOT))) as image:
-        info, found = image.info, pillow_metadata(image)
+        info, blocks = image.info, pillow_metadata(image)
     meters = METERS_PER_UNIT.get(info.get("jfif_unit", 0) + 1)  # JFIF counts 1 for an inch, Exif and TIFF 2
     across, down = info.get("jfif_density", (0, 0))
     resolution = (across / meters, down / meters) if meters and across and down else None
-    xmp = found.xmp and _EXTENDED.sub(b"", found.xmp)
-    return replace(found, xmp=xmp, resolution=resolution, texts=comment_texts(info.get("comment"))), notes
+    xmp = blocks.xmp and _EXTENDED.sub(b"", blocks.xmp)
+    return replace(blocks, xmp=xmp, resolution=resolution, texts=comment_texts(info.get("comment"))), notes
 
 
 def _values(data: bytes, frame: _Frame) -> Array:

@@ -49,7 +49,7 @@ def parts(chunks: Iterable[tuple[bytes, bytes]], rows: int, columns: int) -> tup
     Raises:
         ImageError: frames are missing, or lie outside the image.
     """
-    found: list[Part] = []
+    frames: list[Part] = []
     due = plays = number = 0
     for kind, body in chunks:
         if kind in _NUMBERED:
@@ -61,16 +61,16 @@ def parts(chunks: Iterable[tuple[bytes, bytes]], rows: int, columns: int) -> tup
         if kind == b"acTL":
             due, plays = struct.unpack(">II", body)
         elif kind == b"fcTL":
-            found.append(_part(body, rows, columns))
-        elif kind == b"fdAT" and found:
-            found[-1] = replace(found[-1], bodies=(*found[-1].bodies, body[4:]))
-        elif kind == b"IDAT" and found:  # before the first fcTL, it is not part of the animation
-            found[-1] = replace(found[-1], bodies=(*found[-1].bodies, body))
-    if len(found) != due or not all(part.bodies for part in found):
+            frames.append(_part(body, rows, columns))
+        elif kind == b"fdAT" and frames:
+            frames[-1] = replace(frames[-1], bodies=(*frames[-1].bodies, body[4:]))
+        elif kind == b"IDAT" and frames:  # before the first fcTL, it is not part of the animation
+            frames[-1] = replace(frames[-1], bodies=(*frames[-1].bodies, body))
+    if len(frames) != due or not all(part.bodies for part in frames):
         raise ImageError(
-            f"damaged png: {sum(bool(part.bodies) for part in found)} of its {due} frames are there"
+            f"damaged png: {sum(bool(part.bodies) for part in frames)} of its {due} frames are there"
         )
-    return found, plays
+    return frames, plays
 
 
 def _part(body: bytes, rows: int, columns: int) -> Part:
@@ -81,9 +81,9 @@ def _part(body: bytes, rows: int, columns: int) -> Part:
     return Part(slice(top, top + height), slice(left, left + width), seconds, dispose, blend, ())
 
 
-def compose(found: Iterable[Part], canvas: Array, decode: Callable[[Part], Array]) -> Iterator[Array]:
+def compose(frames: Iterable[Part], canvas: Array, decode: Callable[[Part], Array]) -> Iterator[Array]:
     """Every frame as displayed, drawn on ``canvas``, (rows, columns, channels) of zeros."""
-    for number, part in enumerate(found):
+    for number, part in enumerate(frames):
         before = canvas.copy() if part.dispose == _RESTORED and number else None
         place = canvas[part.rows, part.columns]
         new = decode(part).reshape(place.shape)
@@ -107,9 +107,9 @@ def _over(front: Array, behind: Array) -> Array:
     return mixed.astype(front.dtype)
 
 
-def timing(found: Iterable[Part], plays: int) -> Timing:
+def timing(frames: Iterable[Part], plays: int) -> Timing:
     """The timing of the frames."""
-    return Timing(tuple(part.seconds for part in found), plays)
+    return Timing(tuple(part.seconds for part in frames), plays)
 
 
 @dataclass(slots=True)

@@ -109,11 +109,11 @@ def structure(data: Bytes, chunks: Iterable[Chunk] | None = None) -> Structure:
     Raises:
         ImageError: they are damaged, or unknown and critical.
     """
-    found = list(walk(data) if chunks is None else chunks)
-    _check_order([kind for kind, _, _ in found])
-    columns, rows, depth, color, front = _front(data, found[0])
+    listed = list(walk(data) if chunks is None else chunks)
+    _check_order([kind for kind, _, _ in listed])
+    columns, rows, depth, color, front = _front(data, listed[0])
     in_front: dict[bytes, Chunk] = {}
-    for each in found:
+    for each in listed:
         if each[0] == b"IDAT":
             break
         in_front.setdefault(each[0], each)
@@ -123,7 +123,7 @@ def structure(data: Bytes, chunks: Iterable[Chunk] | None = None) -> Structure:
         transparency, notes = _transparency(data, in_front[b"tRNS"], color, len(palette) // 3)
     moving, hidden = b"acTL" in in_front, b"fcTL" not in in_front
     notes += ((PALETTE_NOTE,) if palette else ()) + ((_HIDDEN,) if moving and hidden else ())
-    notes += _ending(data, found[-1])
+    notes += _ending(data, listed[-1])
     sizes = rows, columns, depth, color
     return Structure(*sizes, front, palette, transparency, moving, moving and hidden, notes)
 
@@ -163,23 +163,23 @@ def _front(data: Bytes, first: Chunk) -> tuple[int, int, int, int, bytes]:
     return columns, rows, depth, color, front[8:]
 
 
-def _palette(data: Bytes, found: Chunk | None) -> bytes:
-    if found is None:
+def _palette(data: Bytes, entry: Chunk | None) -> bytes:
+    if entry is None:
         raise ImageError("damaged png: there is no palette before the pixels")
-    colors, odd = divmod(found[2], 3)
+    colors, odd = divmod(entry[2], 3)
     if odd or not 1 <= colors <= _MOST_COLORS:
-        raise ImageError(f"damaged png: PLTE has {found[2]} bytes; allowed: 3 to 768, three per color")
-    return _required(data, found)
+        raise ImageError(f"damaged png: PLTE has {entry[2]} bytes; allowed: 3 to 768, three per color")
+    return _required(data, entry)
 
 
-def _transparency(data: Bytes, found: Chunk, color: int, entries: int) -> tuple[bytes, tuple[str, ...]]:
+def _transparency(data: Bytes, entry: Chunk, color: int, entries: int) -> tuple[bytes, tuple[str, ...]]:
     """The body of a tRNS chunk; one that cannot be meant is nothing and a note, as libpng takes it."""
     most = entries if color == _PALETTE else 2 * _SAMPLES[color]
     least = 1 if color == _PALETTE else most
-    if least <= found[2] <= most:
-        return _required(data, found), ()
+    if least <= entry[2] <= most:
+        return _required(data, entry), ()
     allowed = f"{least} to {most}" if least < most else most
-    return b"", (f"the tRNS chunk is left out: it has {found[2]} bytes; allowed: {allowed}",)
+    return b"", (f"the tRNS chunk is left out: it has {entry[2]} bytes; allowed: {allowed}",)
 
 
 def _ending(data: Bytes, last: Chunk) -> tuple[str, ...]:
@@ -188,13 +188,13 @@ def _ending(data: Bytes, last: Chunk) -> tuple[str, ...]:
     return () if data[place + length + 8 : place + length + 12] == b"IEND" else ("the file has no end",)
 
 
-def body(data: Bytes, found: Chunk) -> bytes:
+def body(data: Bytes, entry: Chunk) -> bytes:
     """A chunk's body.
 
     Raises:
         ValueError: it is truncated, or its checksum is wrong.
     """
-    kind, place, length = found
+    kind, place, length = entry
     inside, crc = data[place : place + length], data[place + length : place + length + 4]
     if len(crc) < 4:
         raise ValueError("it is truncated")
@@ -203,12 +203,12 @@ def body(data: Bytes, found: Chunk) -> bytes:
     return inside
 
 
-def _required(data: Bytes, found: Chunk) -> bytes:
+def _required(data: Bytes, entry: Chunk) -> bytes:
     """The body of a chunk that the image needs."""
     try:
-        return body(data, found)
+        return body(data, entry)
     except ValueError as error:
-        raise ImageError(f"damaged png: {found[0].decode()}: {error}") from error
+        raise ImageError(f"damaged png: {entry[0].decode()}: {error}") from error
 
 
 def bodies(data: Bytes, kinds: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes]]:
@@ -217,9 +217,9 @@ def bodies(data: Bytes, kinds: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes
     Raises:
         ImageError: one of them is damaged.
     """
-    for found in walk(data):
-        if found[0] in kinds:
-            yield found[0], _required(data, found)
+    for entry in walk(data):
+        if entry[0] in kinds:
+            yield entry[0], _required(data, entry)
 
 
 def pixels(data: Bytes) -> Iterator[bytes]:
@@ -228,18 +228,18 @@ def pixels(data: Bytes) -> Iterator[bytes]:
     Raises:
         ImageError: one is cut off, or its checksum is wrong.
     """
-    kept: list[bytes] = []
+    waiting: list[bytes] = []
     for kind, place, length in walk(data):
         if kind == b"IDAT":
             end, crc = place + length, deflate.crc32(kind)
             for start in range(place, min(end, len(data)), _PIECE):
-                kept.append(data[start : min(start + _PIECE, end)])
-                crc = deflate.crc32(kept[-1], crc)
-                if len(kept) * len(kept[-1]) >= _PIECE:
-                    yield b"".join(kept)
-                    kept = []
+                waiting.append(data[start : min(start + _PIECE, end)])
+                crc = deflate.crc32(waiting[-1], crc)
+                if len(waiting) * len(waiting[-1]) >= _PIECE:
+                    yield b"".join(waiting)
+                    waiting = []
             if end + 4 > len(data):
                 raise ImageError("damaged png: it is truncated")
             if crc != int.from_bytes(data[end : end + 4], "big"):
                 raise ImageError("damaged png: IDAT: its checksum is wrong")
-    yield b"".join(kept)
+    yield b"".join(waiting)

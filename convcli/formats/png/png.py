@@ -50,17 +50,17 @@ class Png(StreamedFormat):
         return [(self.header(source.window()), None)]
 
     def header(self, data: Bytes) -> Header:
-        found = list(pngchunks.walk(data))
-        info = structure(data, found)
-        kept = np.dtype(np.uint16 if info.depth == 16 else np.uint8)
-        metadata, notes = _metadata(data, found)
+        listed = list(pngchunks.walk(data))
+        info = structure(data, listed)
+        dtype = np.dtype(np.uint16 if info.depth == 16 else np.uint8)
+        metadata, notes = _metadata(data, listed)
         frames = 1
         if info.moving:
             parts, plays = apng.parts(bodies(data, _ANIMATION), info.rows, info.columns)
             if len(parts) > 1:
                 frames, metadata = len(parts), replace(metadata, timing=apng.timing(parts, plays))
         notes = (*info.notes, *notes)
-        facts = Header(self.name, info.rows, info.columns, info.channels, kept, frames, notes=notes)
+        facts = Header(self.name, info.rows, info.columns, info.channels, dtype, frames, notes=notes)
         return with_metadata(facts, metadata)
 
     def decode(self, data: bytes, header: Header) -> Array:
@@ -127,7 +127,7 @@ def _metadata(data: Bytes, chunks: list[Chunk]) -> tuple[Metadata, tuple[str, ..
 
     The first of a kind counts, and one on how to display the pixels counts only before them.
     """
-    found, raw = dict[str, Any](), dict[str, Any]()
+    fields, raw = dict[str, Any](), dict[str, Any]()
     texts: list[tuple[str, str]] = []
     notes, room, behind = dict[str, None](), MAX_BLOCK_BYTES, False
     for each in chunks:
@@ -150,8 +150,8 @@ def _metadata(data: Bytes, chunks: list[Chunk]) -> tuple[Metadata, tuple[str, ..
             raw.setdefault(*value)
             room -= min(room, len(value[1]) + _TEXT_COST)
         elif name and value is not None:
-            found.setdefault(name, value)
-    return Metadata(**{**raw, **found}, texts=tuple(texts)), tuple(notes)
+            fields.setdefault(name, value)
+    return Metadata(**{**raw, **fields}, texts=tuple(texts)), tuple(notes)
 
 
 Found = tuple[str, Any]

@@ -141,19 +141,19 @@ def unpacked(bodies: Iterator[bytes], count: int) -> Iterator[bytes]:
         ImageError: the stream is truncated, or its checksum is wrong.
     """
     stream = deflate.inflater()
-    kept: list[bytes] = []
+    parts: list[bytes] = []
     missing = count
     for body in bodies:
         rest, part = body, b"-"
         while (rest or part) and not stream.eof:
             part = stream.decompress(rest, missing)
             rest = stream.unconsumed_tail
-            kept.append(part)
+            parts.append(part)
             missing -= len(part)
             if not missing:
-                yield b"".join(kept)
-                kept, missing = [], count
+                yield b"".join(parts)
+                parts, missing = [], count
     if not stream.eof:
         raise ImageError("damaged png: it is truncated")
     if missing < count:
-        yield b"".join(kept)
+        yield b"".join(parts)

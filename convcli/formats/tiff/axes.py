@@ -32,10 +32,10 @@ def described_axes(page: Any, samples: int, frames: int) -> Found:
     """The axes of ``frames`` frames of ``samples`` samples, by the description of the first page."""
     if len(page.description) > MAX_BLOCK_BYTES:
         return None, ("its description is too long and left out",)
-    found = _reader(page, samples, frames)
-    if found is None:
+    reader = _reader(page, samples, frames)
+    if reader is None:
         return None, ()
-    name, read = found
+    name, read = reader
     try:
         axes, notes = read()
     except Exception as error:  # whatever a text that anybody may have edited leads to
@@ -97,11 +97,11 @@ def _name(element: Any) -> str:
 def _ome_steps(pixels: Any) -> tuple[tuple[str, float, str], ...]:
     """The sizes of a step that Pixels states."""
     keys = {**{axis: f"PhysicalSize{axis}" for axis in "XYZ"}, "T": "TimeIncrement"}
-    found = (
+    steps = (
         (axis, pixels.get(key), pixels.get(f"{key}Unit", "s" if axis == "T" else "µm"))
         for axis, key in keys.items()
     )
-    return tuple((axis, float(size), unit) for axis, size, unit in found if size and float(size) > 0)
+    return tuple((axis, float(size), unit) for axis, size, unit in steps if size and float(size) > 0)
 
 
 def _is_in_order(pixels: Any, names: str, sizes: Mapping[str, int], samples: int) -> bool:

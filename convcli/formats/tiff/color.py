@@ -105,8 +105,8 @@ def pixels(page: Any, stored: Array) -> Array:
     kind = photometric(page)
     if kind == _PALETTE:
         return _looked_up(page, stored)
-    found = _divided(_full(page, stored)) if _is_associated(page) else _full(page, stored)
-    colors, extra = found[..., : _COLORS[kind]], found[..., _COLORS[kind] :]
+    samples = _divided(_full(page, stored)) if _is_associated(page) else _full(page, stored)
+    colors, extra = samples[..., : _COLORS[kind]], samples[..., _COLORS[kind] :]
     if kind == _WHITE_IS_ZERO and colors.dtype.kind == "u":
         colors = np.invert(colors)
     elif kind == _CMYK:
@@ -114,7 +114,7 @@ def pixels(page: Any, stored: Array) -> Array:
     elif kind == _YCBCR and page.compression != JPEG:
         colors = _from_ycbcr(page, colors)
     else:
-        return found
+        return samples
     return np.concatenate((colors, extra), axis=-1) if extra.shape[-1] else colors
 
 
@@ -143,8 +143,8 @@ def odd_samples(page: Any, data: bytes, shape: tuple[int, int, int]) -> Array:
         return np.asarray(packed).reshape(shape)
     three = np.frombuffer(data, np.uint8, rows * row).reshape(*shape, 3).astype(np.uint32)
     low, middle, high = np.moveaxis(three if page.parent.byteorder == "<" else three[..., ::-1], -1, 0)
-    found: Array = low | middle << 8 | high << 16
-    return found
+    values: Array = low | middle << 8 | high << 16
+    return values
 
 
 def unit_samples(data: bytes, size: tuple[int, int], shared: tuple[int, int]) -> Array:
@@ -227,12 +227,12 @@ def _is_apart(page: Any) -> bool:
 
 def _check_palette(page: Any) -> None:
     """Refuse a palette that has not three values for each number that a pixel can hold."""
-    found, bits = page.colormap, page.bitspersample
+    palette, bits = page.colormap, page.bitspersample
     if not isinstance(bits, int) or page.dtype.kind not in "bu" or bits > 16:
         raise ImageError(f"damaged tiff: a palette for {page.dtype}; allowed: integers of 1 to 16 bits")
     due = 3, 2**bits
-    if getattr(found, "shape", None) != due:
-        count = getattr(found, "size", 0)
+    if getattr(palette, "shape", None) != due:
+        count = getattr(palette, "size", 0)
         raise ImageError(f"damaged tiff: its palette has {count} values; allowed: {math.prod(due)}")
 
 
@@ -262,8 +262,8 @@ def _full(page: Any, stored: Array) -> Array:
     """Samples spread over the full range of their type, in the machine's byte order."""
     if page.dtype.kind == "b":
         return stored.astype(bool).astype(np.uint8) * np.uint8(255)
-    found = stored.astype(page.dtype.newbyteorder("="), copy=False)
-    return to_full_range(found, _most(page)) if _most(page) else found
+    values = stored.astype(page.dtype.newbyteorder("="), copy=False)
+    return to_full_range(values, _most(page)) if _most(page) else values
 
 
 def _is_associated(page: Any) -> bool:
@@ -290,19 +290,19 @@ def _from_ycbcr(page: Any, samples: Array) -> Array:
     black, white = np.reshape(_numbers(page, 532, _REFERENCE), (3, 2)).T
     gain = np.array((255, 127, 127)) / np.where(white == black, 1, white - black)
     step = max(_CONVERTED // max(samples.shape[1], 1), 1)
-    found = np.empty(samples.shape, np.uint8)
+    rgb = np.empty(samples.shape, np.uint8)
     for top in range(0, len(samples), step):
         luma, cb, cr = np.moveaxis((samples[top : top + step] - black) * gain, -1, 0)
         r, b = luma + cr * (2 - 2 * red), luma + cb * (2 - 2 * blue)
         g = (luma - blue * b - red * r) / green
-        found[top : top + step] = np.rint(np.stack((r, g, b), -1)).clip(0, 255)
-    return found
+        rgb[top : top + step] = np.rint(np.stack((r, g, b), -1)).clip(0, 255)
+    return rgb
 
 
 def _numbers(page: Any, tag: int, default: tuple[float, ...]) -> tuple[float, ...]:
     """A tag of fractions as numbers, or those that hold where it is missing or damaged."""
-    found = page.tags.valueof(tag)
-    if not isinstance(found, tuple) or len(found) != 2 * len(default) or 0 in found[1::2]:
+    stored = page.tags.valueof(tag)
+    if not isinstance(stored, tuple) or len(stored) != 2 * len(default) or 0 in stored[1::2]:
         return default
-    values = tuple(top / bottom for top, bottom in zip(found[::2], found[1::2], strict=True))
+    values = tuple(top / bottom for top, bottom in zip(stored[::2], stored[1::2], strict=True))
     return values if tag != 529 or values[1] else default

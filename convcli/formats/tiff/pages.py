@@ -34,14 +34,14 @@ def planes(file: Any) -> tuple[list[Plane], tuple[str, ...]]:
     if not pages:
         raise ImageError("damaged tiff: it has no page")
     _check_chain(file, [page.offset for page in pages])
-    found = [page for page in pages if not _is_auxiliary(page)] or pages[:1]
-    left = len(pages) - len(found)
+    images = [page for page in pages if not _is_auxiliary(page)] or pages[:1]
+    left = len(pages) - len(images)
     notes = (
         [f"{left} of {len(pages)} pages are left out: smaller versions or masks of others"] if left else []
     )
-    if len(found) > 1:
-        return [Plane(page) for page in found], tuple(notes)
-    stack, note = _stacked(file, found[0])
+    if len(images) > 1:
+        return [Plane(page) for page in images], tuple(notes)
+    stack, note = _stacked(file, images[0])
     return stack, (*notes, *note)
 
 
@@ -59,7 +59,7 @@ def _stacked(file: Any, page: Any) -> tuple[list[Plane], tuple[str, ...]]:
     lies_inside = first < page.offset < first + count * size
     there = (file.filehandle.size - first) // max(size, 1) if page.is_final and first else 1
     if there < count or lies_inside:
-        writer = next(name for name, found in _counts(page) if found == count)
+        writer = next(name for name, stated in _counts(page) if stated == count)
         return [Plane(page)], (f"{writer} announces {count} planes; the file holds 1",)
     return [Plane(page, index * size) for index in range(count)], ()
 

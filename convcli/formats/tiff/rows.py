@@ -82,9 +82,9 @@ class TiffRows:
     @property
     def memory(self) -> int:
         """About how many bytes are taken: the decoded rows that are kept, and a segment on its way."""
-        page, kept = self.page, min(self.most, -(-self.header.rows // self.height))
+        page, bands = self.page, min(self.most, -(-self.header.rows // self.height))
         samples = self.height * self.width * page.samplesperpixel
-        return int(self.each * kept + samples * page.dtype.itemsize + max(page.databytecounts, default=0))
+        return int(self.each * bands + samples * page.dtype.itemsize + max(page.databytecounts, default=0))
 
     def rows(self, first: int, last: int) -> Array:
         """Rows ``first`` to ``last``, (rows, columns, channels).
@@ -173,8 +173,8 @@ class TiffRows:
             not np.array_equal(page.decode(data + more, place)[0], decoded) for more in _MORE_FAX
         ):
             raise ImageError(f"damaged tiff: the data of segment {place} end before its last pixel")
-        found: Array = decoded[0]
-        return found
+        samples: Array = decoded[0]
+        return samples
 
     def _data(self, place: int, rows: int) -> bytes:
         """The bytes of a strip or tile.

@@ -69,8 +69,8 @@ class Tiff(StreamedFormat):
         return self.open(Input(data=data))[0][0]
 
     def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
-        found, notes = planes(_opened(source.handle()))
-        runs = [list(run) for _, run in groupby(enumerate(found), lambda entry: _look(entry[1].page))]
+        images, notes = planes(_opened(source.handle()))
+        runs = [list(run) for _, run in groupby(enumerate(images), lambda entry: _look(entry[1].page))]
         alone = len(runs) == 1
         opened = [self._run(source, run[0][0], [plane for _, plane in run], alone) for run in runs]
         header, reader = opened[0]
@@ -106,8 +106,8 @@ class Tiff(StreamedFormat):
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
         """The planes of a run."""
         with _opened(io.BytesIO(data)) as file:
-            found, _ = planes(file)
-            for plane in found[header.first : header.first + header.frames]:
+            images, _ = planes(file)
+            for plane in images[header.first : header.first + header.frames]:
                 yield TiffRows(Input(data=data), plane, header).rows(0, header.rows)
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
