@@ -321,12 +321,11 @@ def _format_of(target: Path) -> Format:
 
     from convcli.core.errors import OutputError
     from convcli.formats import registry
-    from convcli.formats.capacity import OutputKind, suffixes_for
+    from convcli.formats.capacity import OutputKind, suffix_error
 
     target_format = registry.format_of_suffix(target.suffix)
     if target_format is None:
-        known = ", ".join(suffixes_for(OutputKind(np.dtype(np.uint8), 3)))
-        raise OutputError(f"{one_line(str(target))}: unknown suffix; allowed: {known}")
+        raise OutputError(suffix_error(target, OutputKind(np.dtype(np.uint8), 3)))
     return target_format
 
 

@@ -15,7 +15,7 @@ from convcli.core.errors import OutputError, one_line
 from convcli.core.frozen import frozen, replace
 from convcli.formats.base import Format
 from convcli.formats.header import MAX_IMAGE_CHANNELS, kind_text
-from convcli.formats.registry import formats
+from convcli.formats.registry import formats, readable_suffixes
 
 _MOST_REASONS: Final = 5
 
@@ -85,6 +85,13 @@ def _fits(candidate: Format, output: OutputKind) -> bool:
 def suffixes_for(output: OutputKind) -> list[str]:
     """The preferred suffix of every format that takes the result, for messages."""
     return [entry.suffixes[0] for entry in formats() if takes(entry, output)]
+
+
+def suffix_error(path: Path, output: OutputKind) -> str:
+    """The message on a file whose suffix stands for no format that is written."""
+    read_only = readable_suffixes().get(path.suffix.casefold())
+    reason = f"convcli reads {read_only} but does not write it" if read_only else "unknown suffix"
+    return f"{one_line(str(path))}: {reason}; allowed: {', '.join(suffixes_for(output))}"
 
 
 def check(candidate: Format, output: OutputKind, path: Path | None) -> None:

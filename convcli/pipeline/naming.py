@@ -13,13 +13,12 @@ from convcli.core.errors import ArgumentError, OutputError, one_line
 from convcli.core.frozen import frozen, replace
 from convcli.files.input import STREAM
 from convcli.formats.base import Format
-from convcli.formats.capacity import OutputKind, check, holds, loss, sized, suffixes_for
+from convcli.formats.capacity import OutputKind, check, holds, loss, sized, suffix_error
 from convcli.formats.registry import (
     default_format,
     format_named,
     format_of_suffix,
     formats,
-    readable_suffixes,
 )
 from convcli.pipeline.templates import (
     check_template,
@@ -275,12 +274,9 @@ class OutputSpec:
         return by_suffix
 
     def _suffix_error(self, path: Path, kind: OutputKind) -> str:
-        name = one_line(str(path))
-        read_only = readable_suffixes().get(path.suffix.casefold())
-        reason = f"convcli reads {read_only} but does not write it" if read_only else "unknown suffix"
-        allowed = ", ".join(suffixes_for(kind))
-        folder = "" if path.suffix or self._is_template else f"; for a folder, use {name}/"
-        return f"{name}: {reason}; allowed: {allowed}, or --format{folder}"
+        is_name = path.suffix or self._is_template
+        folder = "" if is_name else f"; for a folder, use {one_line(str(path))}/"
+        return f"{suffix_error(path, kind)}, or --format{folder}"
 
     def _path(
         self, source: str, kernel: str, index: int, maps: int, chosen: Format, kind: OutputKind
