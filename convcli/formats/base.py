@@ -29,7 +29,7 @@ _BYTES_OF_FRAME: Final = 8
 
 
 class Format(ABC):
-    """A file format. Subclasses override what differs from a read-only format of single 8-bit images.
+    """A file format; the defaults describe one of single images, written without loss and without limits.
 
     Attributes:
         extra: the optional dependency that it needs (``pip install convcli[EXTRA]``), or empty.
