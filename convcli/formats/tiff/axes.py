@@ -240,7 +240,7 @@ def _to_shape(axes: Axes, layout: Layout) -> str:
     return json.dumps(fields)
 
 
-def resolution(axes: Axes | None) -> dict[str, Any]:
+def imagej_resolution(axes: Axes | None) -> dict[str, Any]:
     """Options of tifffile for the size of a pixel in ImageJ's unit; empty for other conventions."""
     across, down = (axes.step(axis) for axis in "XY") if axes and axes.writer == "imagej" else (None, None)
     if not across or not down:

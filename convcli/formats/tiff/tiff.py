@@ -17,7 +17,7 @@ from convcli.formats.encoders import BandEncoder, band_rows
 from convcli.formats.header import Coding, Header, Layout, Metadata
 from convcli.formats.metadata import MAX_BLOCK_BYTES, METERS_PER_UNIT, dots_per_inch, with_metadata
 from convcli.formats.readers import Reader
-from convcli.formats.tiff.axes import described_axes, description, ground, ground_tags, resolution
+from convcli.formats.tiff.axes import described_axes, description, ground, ground_tags, imagej_resolution
 from convcli.formats.tiff.color import color
 from convcli.formats.tiff.pages import Plane, planes
 from convcli.formats.tiff.rows import LARGEST_BAND, TiffPages, TiffRows
@@ -135,7 +135,7 @@ class Tiff(StreamedFormat):
                 "resolution": metadata.resolution and dots_per_inch(metadata.resolution),
                 "resolutionunit": "inch" if metadata.resolution else None,
                 "extratags": _tags(metadata, layout),
-                **resolution(metadata.axes),
+                **imagej_resolution(metadata.axes),
             },
         )
         return BandEncoder(strips, layout, band)

@@ -10,6 +10,8 @@ import numpy as np
 from convcli.core.rational import FloatArray
 from convcli.kernels.families.base import LARGEST_SIDE, Parameter, number, whole
 
+TRUNCATE: Final = Fraction(4)
+"""Standard deviations up to which Gaussians are sampled by default, as in scipy.ndimage."""
 SIGMA: Final = Parameter("sigma", number("sigma", "0.01", "500"))
 SIZE: Final = Parameter("size", whole("size", 1, LARGEST_SIDE, odd=True), "")
 
@@ -21,7 +23,7 @@ def sampled(sigma: float, radius: int) -> tuple[FloatArray, FloatArray]:
     return steps, bell / bell.sum()
 
 
-def radius_of(sigma: Fraction, size: int | None, truncate: Fraction = Fraction(4)) -> int:
+def radius_of(sigma: Fraction, size: int | None, truncate: Fraction = TRUNCATE) -> int:
     """⌊truncate·σ + 0.5⌋, as in scipy.ndimage, or half of ``size`` if it is given.
 
     Raises:
