@@ -1,6 +1,6 @@
 """Runs the commands shown in README.md and docs/, and fills in what they print: ``python -m tools.lesson``.
 
-The images that docs/learn.md makes (``learn-*``) are kept in docs/pictures.
+The images that docs/learn.md makes (``learn-*``) are kept in docs/images.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCS: Final = ROOT / "docs"
 README: Final = ROOT / "README.md"
-PAGE, PICTURES = DOCS / "learn.md", DOCS / "pictures"
+PAGE, IMAGES = DOCS / "learn.md", DOCS / "images"
 SAMPLES: Final = ROOT / "samples"
 REST: Final = "…\n"
 """The last line of an output that is shown only in part."""
@@ -130,7 +130,7 @@ def main() -> None:
         folder = Path(name)
         fill_in(PAGE, list(zip(blocks(), run_lesson(folder), strict=True)))
         for path in folder.glob("learn-*"):
-            shutil.copy(path, PICTURES)
+            shutil.copy(path, IMAGES)
     for page in pages():
         if any(block.shown and block.runnable for block in blocks(page)):
             with tempfile.TemporaryDirectory() as name:

@@ -41,11 +41,11 @@ def test_the_figure_of_the_readme_is_current():
 
 def test_the_images_are_current():
     """So do the images of the groups."""
-    sheets = {path.stem for path in kernels_page.PICTURES.iterdir() if not path.stem.startswith("learn-")}
+    sheets = {path.stem for path in kernels_page.IMAGES.iterdir() if not path.stem.startswith("learn-")}
     assert sheets == set(kernels_page.GROUPS)
     for tag in kernels_page.GROUPS:
-        committed = np.asarray(Image.open(kernels_page.PICTURES / f"{tag}.webp").convert("RGB")).astype(int)
-        drawn = kernels_page.picture(tag).astype(int)
+        committed = np.asarray(Image.open(kernels_page.IMAGES / f"{tag}.webp").convert("RGB")).astype(int)
+        drawn = kernels_page.group_image(tag).astype(int)
         assert committed.shape == drawn.shape, f"{tag}: run python -m tools.kernels_page"
         assert (np.abs(committed - drawn) > 24).mean() < 0.02, f"{tag}: run python -m tools.kernels_page"
 

@@ -39,10 +39,10 @@ def test_both_walk_throughs_are_in_it():
 
 def test_images_are_current_and_small(made):
     """The committed images are what the commands make, frame by frame, and each is shown on the page."""
-    committed = sorted(lesson.PICTURES.glob("learn-*"))
+    committed = sorted(lesson.IMAGES.glob("learn-*"))
     assert [path.name for path in committed] == sorted(path.name for path in made[0].glob("learn-*"))
     assert {path.name for path in committed} == set(
-        re.findall(r"pictures/(learn-[\w.-]+)\)", lesson.PAGE.read_text())
+        re.findall(r"images/(learn-[\w.-]+)\)", lesson.PAGE.read_text())
     )
     assert sum(path.stat().st_size for path in committed) < LARGEST
     for path in committed:
