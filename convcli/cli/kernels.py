@@ -15,7 +15,7 @@ from convcli.cli.command import DRAWING, MAIN, OTHER, OUTPUT, Command, Group, op
 from convcli.cli.console import say, send, tell
 from convcli.cli.types import Choice, KernelName, LoadedKernel, Value, integer
 from convcli.cli.vocabulary import WORDS
-from convcli.core.errors import one_line
+from convcli.core.errors import one_line, suggest
 from convcli.core.frozen import frozen
 from convcli.files.input import STREAM
 
@@ -112,7 +112,10 @@ def _families(tag: str | None, words: Sequence[str]) -> list[Family]:
 def _refuse_search(words: Sequence[str], tag: str | None, known: Library) -> None:
     if words:
         raise click.UsageError(f"no kernel matches {' '.join(words)!r}")
-    raise click.UsageError(f"no kernel has the tag {tag!r}; tags: {', '.join(_tags(known.entries()))}")
+    tags = _tags(known.entries())
+    raise click.UsageError(
+        f"no kernel has the tag {tag!r}{suggest(tag or '', tags)}; tags: {', '.join(tags)}"
+    )
 
 
 def _print_presets(presets: Sequence[Entry]) -> None:
