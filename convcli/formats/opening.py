@@ -15,7 +15,7 @@ from convcli.formats.base import Format
 from convcli.formats.decoding import decoder_errors, strict_errors
 from convcli.formats.header import Header
 from convcli.formats.readers import InMemoryReader, OffsetReader, Reader, SequentialReader
-from convcli.formats.registry import formats, names
+from convcli.formats.registry import names, recognized_format
 
 MAX_PIXELS: Final = 10**9
 """Pixels of a file, all frames together, unless another limit is given or the file is dense enough."""
@@ -158,7 +158,7 @@ def open_input(source: Input, max_pixels: int | None = None) -> list[Opened]:
     head = source.head(32)
     if not head:
         raise ImageError("the file is empty")
-    matched = next((entry for entry in formats() if entry.sniff(head)), None)
+    matched = recognized_format(head)
     if matched is None:
         raise ImageError(f"not an image in a known format ({', '.join(names())})")
     with strict_errors(matched.name):

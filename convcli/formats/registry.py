@@ -6,6 +6,7 @@ recognized by content when read, and by suffix or name when written.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
@@ -25,28 +26,35 @@ class Entry(NamedTuple):
         path: ``module:class``.
         suffixes: of files that are read and written, the preferred one first.
         read_only: suffixes of related files that are read but not written, with what they are called.
+        signature: a regular expression that the first bytes of every such file match; only then is the
+            module imported, and its `Format.sniff` decides.
     """
 
     name: str
     path: str
     suffixes: tuple[str, ...]
     read_only: Mapping[str, str] = {}
+    signature: bytes = b""
 
+
+_ISO_MEDIA: Final = rb"(?s).{4}ftyp"
 
 TABLE: tuple[Entry, ...] = (
-    Entry("png", "convcli.formats.png.png:Png", (".png", ".apng")),
-    Entry("jpeg", "convcli.formats.jpeg.jpeg:Jpeg", (".jpg", ".jpeg", ".jpe", ".jfif")),
-    Entry("tiff", "convcli.formats.tiff.tiff:Tiff", (".tif", ".tiff")),
-    Entry("webp", "convcli.formats.webp:WebP", (".webp",)),
-    Entry("bmp", "convcli.formats.bmp:Bmp", (".bmp", ".dib")),
-    Entry("gif", "convcli.formats.gif:Gif", (".gif",)),
-    Entry("pnm", "convcli.formats.pnm:Pnm", (".pnm", ".pbm", ".pgm", ".ppm", ".pam")),
-    Entry("pfm", "convcli.formats.pfm:Pfm", (".pfm",)),
-    Entry("npy", "convcli.formats.npy:Npy", (".npy",)),
-    Entry("avif", "convcli.formats.avif:Avif", (".avif",)),
-    Entry("heif", "convcli.formats.heif:Heif", (".heic", ".heif", ".hif")),
-    Entry("mkv", "convcli.formats.video:Matroska", (".mkv",), {".webm": "WebM"}),
-    Entry("mp4", "convcli.formats.video:Mp4", (".mp4", ".mov", ".m4v")),
+    Entry("png", "convcli.formats.png.png:Png", (".png", ".apng"), signature=rb"\x89PNG"),
+    Entry(
+        "jpeg", "convcli.formats.jpeg.jpeg:Jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"), signature=rb"\xff\xd8"
+    ),
+    Entry("tiff", "convcli.formats.tiff.tiff:Tiff", (".tif", ".tiff"), signature=b"II|MM"),
+    Entry("webp", "convcli.formats.webp:WebP", (".webp",), signature=b"RIFF"),
+    Entry("bmp", "convcli.formats.bmp:Bmp", (".bmp", ".dib"), signature=b"BM"),
+    Entry("gif", "convcli.formats.gif:Gif", (".gif",), signature=b"GIF8"),
+    Entry("pnm", "convcli.formats.pnm:Pnm", (".pnm", ".pbm", ".pgm", ".ppm", ".pam"), signature=b"P[1-7]"),
+    Entry("pfm", "convcli.formats.pfm:Pfm", (".pfm",), signature=b"P[fF]"),
+    Entry("npy", "convcli.formats.npy:Npy", (".npy",), signature=rb"\x93NUMPY"),
+    Entry("avif", "convcli.formats.avif:Avif", (".avif",), signature=_ISO_MEDIA),
+    Entry("heif", "convcli.formats.heif:Heif", (".heic", ".heif", ".hif"), signature=_ISO_MEDIA),
+    Entry("mkv", "convcli.formats.video:Matroska", (".mkv",), {".webm": "WebM"}, signature=rb"\x1a\x45"),
+    Entry("mp4", "convcli.formats.video:Mp4", (".mp4", ".mov", ".m4v"), signature=_ISO_MEDIA),
 )
 """Every format, in the order of matching content and choosing replacements; the first is the default."""
 
@@ -70,6 +78,16 @@ def _loaded(name: str, path: str, suffixes: tuple[str, ...]) -> Format:
 def formats() -> Iterator[Format]:
     """Every format in the order of the table, each imported when it is reached."""
     return (_loaded(entry.name, entry.path, entry.suffixes) for entry in TABLE)
+
+
+def recognized_format(head: bytes) -> Format | None:
+    """The format of a file that starts with ``head`` (its first 32 bytes), or None."""
+    for entry in TABLE:
+        if re.match(entry.signature, head):
+            loaded = _loaded(entry.name, entry.path, entry.suffixes)
+            if loaded.sniff(head):
+                return loaded
+    return None
 
 
 def default_format() -> Format:
