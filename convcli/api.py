@@ -66,8 +66,8 @@ def _named(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def checked(*arguments: P.args, **options: P.kwargs) -> R:
-        for name in options:
-            if name not in known:
+        if not known.issuperset(options):
+            for name in options.keys() - known:
                 own = _FOREIGN_NAMES.get(name)
                 hint = f" (did you mean {own}?)" if own in known else suggest(name, names)
                 raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}{hint}")
