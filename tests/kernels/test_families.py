@@ -232,7 +232,7 @@ def test_directions_of_angles():
 
 
 def test_gabor_of_90_degrees_is_a_slope():
-    """A phase of 90° is odd, and positive where brightness rises along the wave, as slopes are."""
+    """A phase of 90° is odd, and positive where brightness increases along the wave, as slopes are."""
     ramp = np.arange(21.0)
     for angle, rising in ((0, ramp[None, :]), (90, ramp[:, None]), (45, ramp[:, None] + ramp)):
         wave = weights(f"gabor:8,{angle},3,phase=90,size=21")

@@ -259,7 +259,7 @@ def test_related_presets():
 
 @pytest.mark.parametrize("name", ["sobel", "prewitt", "scharr"])
 def test_derivatives_point_right_and_down(name):
-    """-x is positive where brightness rises to the right, -y downward, and -y is the transpose."""
+    """-x is positive where brightness increases to the right, -y downward, and -y is the transpose."""
     across, down = convcli.load_kernel(f"{name}-x"), convcli.load_kernel(f"{name}-y")
     ramp = np.tile(np.arange(5, dtype=np.uint8), (5, 1))
     gain = float(across.about.gain)

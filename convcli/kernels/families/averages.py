@@ -170,7 +170,7 @@ AVERAGES: Final = (
     Family("box", "mean of the neighbors", (Parameter("size", sides(2, 3)),), _box, _BLUR, sized=True),
     Family(
         "triangle",
-        "tent, two boxes in a row",
+        "tent; a box applied twice",
         (Parameter("size", whole("size", 1, 401, odd=True)),),
         _triangle,
         _BLUR,
@@ -178,7 +178,7 @@ AVERAGES: Final = (
     ),
     Family(
         "binomial",
-        "Gaussian blur in integers; gaussian3 to gaussian15 are these",
+        "Gaussian blur in integers; also named gaussian3 to gaussian15",
         (Parameter("size", whole("size", 1, 15, odd=True)),),
         _binomial,
         _BLUR,

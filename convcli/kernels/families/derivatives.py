@@ -39,7 +39,7 @@ def _sobel_x(name: str, size: int, across: bool = True) -> Kernel:
     smooth, slope = _sobel_vectors(size)
     direction, edges = ("to the right", "vertical") if across else ("downward", "horizontal")
     about = About(
-        f"Slope, positive where brightness rises {direction}; finds {edges} edges",
+        f"Slope, positive where brightness increases {direction}; finds {edges} edges",
         _SOURCE,
         _GRADIENT,
         gain=Fraction(int(smooth.sum()) * int((slope * np.arange(size)).sum())),
@@ -136,9 +136,9 @@ def _dog(name: str, sigma1: Fraction, sigma2: Fraction | None) -> Kernel:
 
 
 DERIVATIVES: Final = (
-    Family("sobel-x", "slope along x, of any size", (_SOBEL_SIZE,), _sobel_x, _GRADIENT),
-    Family("sobel-y", "slope along y, of any size", (_SOBEL_SIZE,), _sobel_y, _GRADIENT),
-    Family("sobel", "gradient magnitude, of any size", (_SOBEL_SIZE,), _sobel, _GRADIENT),
+    Family("sobel-x", "slope along x, at any size", (_SOBEL_SIZE,), _sobel_x, _GRADIENT),
+    Family("sobel-y", "slope along y, at any size", (_SOBEL_SIZE,), _sobel_y, _GRADIENT),
+    Family("sobel", "gradient magnitude, at any size", (_SOBEL_SIZE,), _sobel, _GRADIENT),
     *(
         Family(
             f"gaussian-{kind}",
@@ -151,7 +151,7 @@ DERIVATIVES: Final = (
     ),
     Family(
         "laplacian",
-        "curvature, between laplacian4 (0) and its diagonals (1)",
+        "curvature, from four neighbors (0) to the diagonal ones (1)",
         (Parameter("alpha", number("alpha", "0", "1")),),
         _laplacian,
         _LAPLACIAN,

@@ -155,7 +155,7 @@ EFFECTS: Final = (
     ),
     Family(
         "highboost",
-        "a multiple of the image, sharpened",
+        "high-boost filter: a multiple of the image, sharpened",
         (Parameter("amount", number("amount", "0", "1000")),),
         _highboost,
         _SHARPEN,
