@@ -1,4 +1,4 @@
-"""The convolution, on the command line and in Python.
+"""Convolution on the command line and in Python.
 
 Names are imported when they are first used: ``import convcli`` and ``convcli --version`` cost nothing.
 """

@@ -101,7 +101,7 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         x: the input, of bool, integers or floats of up to 64 bits. Without ``channels``: (spatial…), with as
             many axes as ``weights``, 1 to 3. With ``"last"``: ([batch,] spatial…, in). With ``"first"``:
             ([batch,] in, spatial…). The batch may be empty. Masked arrays with masked values are rejected;
-            ``x.filled(0)`` says what they count as.
+            use ``x.filled(0)`` to replace them.
         weights: the kernel: (k…), which filters every channel on its own, or one weight per input channel
             and map: (k…, in / groups, out) with channels last, as in Keras; (out, in / groups, k…) with
             channels first, as in PyTorch. A `Kernel`, or the name of one, always has the order
@@ -116,13 +116,13 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         flip: rotate the kernel by 180° first, as convolution in mathematics does.
         fill: values beyond the edge, unless ``padding`` names them: ``"zero"``, a number, ``"edge"``,
             ``"reflect"``, ``"symmetric"`` or ``"wrap"``.
-        channels: the place of the channel axis in ``x`` and in the result: None (there is none), ``"last"``
+        channels: where the channel axis of ``x`` and of the result is: None (there is none), ``"last"``
             or ``"first"``.
         dtype: type of the result, an integer or float type. None gives float32, or float64 for float64 and
             for integers of 32 bits and more. Integer types round to nearest, ties to even, and saturate; NaN
             becomes 0. With float64, sums are float64 too.
         method: ``"auto"``, or the name of a method (``convcli plan`` lists them).
-        threads: largest number of threads; None takes one per processor.
+        threads: largest number of threads; None means one per CPU.
 
     Returns:
         The feature map, laid out as ``x`` is: (spatial…), ([batch,] spatial…, out) or
@@ -351,7 +351,7 @@ def _asarray(name: str, value: Any) -> Array:
         return np.asarray(value)
     except MemoryError:
         raise
-    except Exception as error:  # whatever a foreign class raises
+    except Exception as error:  # any error that a foreign class raises
         problem = "has rows of different lengths" if isinstance(value, (list, tuple)) else "is not an array"
         raise ArgumentError(f"{name} {problem}") from error
 
@@ -473,7 +473,7 @@ def _check_groups(channels: int, filter_: Filter, groups: int) -> None:
 
 
 def _problem(values: Array, layer: _Layer, shape: Geometry, options: _Options) -> Problem:
-    """What is to be computed of ``values``, (batch, depth, rows, columns, channels, lanes)."""
+    """What to compute from ``values``, (batch, depth, rows, columns, channels, lanes)."""
     depth, rows, columns = (Axis(1, 1),) * (3 - layer.spatial) + shape.axes
     batch, channels, lanes = len(values), *values.shape[-2:]
     problem = Problem(

@@ -1,4 +1,4 @@
-"""Shared helpers: a command line in this process, and pictures written by other libraries."""
+"""Shared helpers: a command line in this process, and images written by other libraries."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def run(capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def gray() -> np.ndarray:
-    """A small gray picture without symmetry."""
+    """A small gray image without symmetry."""
     return np.random.default_rng(5).integers(0, 256, (23, 31), dtype=np.uint8)
 
 
 @pytest.fixture
 def picture(tmp_path: Path, gray: np.ndarray) -> Path:
-    """The small gray picture as a PNG file."""
+    """The small gray image as a PNG file."""
     path = tmp_path / "picture.png"
     path.write_bytes(imagecodecs.png_encode(gray))
     return path
@@ -91,7 +91,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build_wheel(folder: Path) -> None:
-    """Build the wheel from a copy of the tree, in which nothing else is left."""
+    """Build the wheel from a clean copy of the tree."""
     for part in ("convcli", "kernels", "share"):
         shutil.copytree(ROOT / part, folder / "source" / part, ignore=shutil.ignore_patterns("__pycache__"))
     for part in ("pyproject.toml", "README.md", "LICENSE"):

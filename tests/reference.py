@@ -1,6 +1,6 @@
-"""The judge: convolution as its definition says it, one value at a time, in plain Python.
+"""The reference: convolution by its definition, one value at a time, in plain Python.
 
-Nothing here is shared with the package: borders, sizes and sums are written out anew.
+Nothing here is shared with the package: borders, sizes and sums are implemented independently.
 """
 
 from __future__ import annotations

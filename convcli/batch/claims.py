@@ -1,4 +1,4 @@
-"""Which input of a run may write which file: of several that would write the same one, the first.
+"""Which input of a run may write which file: if several would write the same one, the first may.
 
 Where results go is certain only once an input's header is read, because a format that cannot hold a result
 is replaced by one that can. Each worker reads the headers of the inputs that could get in the way of its own,
@@ -108,7 +108,7 @@ def _folded(name: str, case: bool, form: bool) -> str:
 def name_folding(folder: str) -> tuple[bool, bool]:
     """Whether names in a folder that differ only in case, or only in Unicode form, are the same file.
 
-    Found out with a temporary file. A folder that does not exist yet will be like the one it is made in;
+    Tested with a temporary file. A folder that does not exist yet is assumed to behave like its parent;
     where no file can be made, the answer is no.
     """
     while not os.path.isdir(folder) and folder != os.path.dirname(folder):  # noqa: PTH112, PTH120

@@ -212,7 +212,7 @@ class _Ended(BaseException):
 def _serve(
     pipe: Connection, others: list[Connection], work: Work, parent: int, cache: int, log: int | None
 ) -> None:
-    """Work until the pipe is closed, then exit without the parent's clean-up, of which this is a copy."""
+    """Work until the pipe is closed, then exit without the parent's cleanup, which this copy must not do."""
     try:
         if log is not None:
             os.dup2(log, _ERROR)

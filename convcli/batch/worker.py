@@ -27,7 +27,7 @@ _MOST_OPEN: Final = 4  # results of one image that are open at once
 
 @frozen
 class ImageTask:
-    """An image that a worker is to filter.
+    """An image for a worker to filter.
 
     Attributes:
         variants: numbers of the batch's variants to make.

@@ -390,7 +390,7 @@ def export(
 
 
 def _form_of(output: str) -> str:
-    """The form that the suffix of a kernel file says."""
+    """The form that the suffix of a kernel file stands for."""
     from convcli.core.errors import OutputError
     from convcli.kernels import writers
 

@@ -1,4 +1,4 @@
-"""From the options of a command line and its kernels to the settings of a run."""
+"""Turns the options and kernels of a command line into the settings of a run."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Value(click.ParamType):  # type: ignore[type-arg]  # click 8.2 is not gene
     While a line is completed (click's ``resilient_parsing``), values stay text: parsing imports NumPy.
 
     Args:
-        metavar: how help pages show the value: capitals stand for something, small letters for themselves.
+        metavar: how help pages show the value: capitals are placeholders, lowercase words are literal.
         parse: text to value; it raises `ConvcliError`, or `click.BadParameter` without the option's name.
         vocabulary: the list of `convcli.cli.vocabulary.WORDS` that completes it.
         files: whether file names complete it too.

@@ -28,9 +28,9 @@ def number_text(value: Number) -> str:
 
 
 def float_text(value: float) -> str:
-    """A float other than 0 in 25 digits that read back as it, and never as a fraction.
+    """A float other than 0 in 25 digits, which are read back as that float and never as a fraction.
 
-    The last digit, 1, leaves nothing to cancel, so that no 62 bits hold the numerator.
+    The last digit, 1, prevents cancellation, so the numerator does not fit in 62 bits.
     """
     digits, exponent = f"{Decimal(value):.24e}".split("e")
     return str(Decimal(f"{digits[:-1]}1e{exponent}"))

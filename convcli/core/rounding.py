@@ -13,7 +13,7 @@ from convcli.core.frozen import frozen
 from convcli.core.rational import Number
 
 BLOCK: Final = 2**16
-"""Values that are converted at once, so that their copies stay in the cache."""
+"""Values converted at a time, so that their copies stay in the cache."""
 
 _EXACT_BELOW: Final[dict[type, int]] = {np.float32: 2**23, np.float64: 2**52}
 """Magnitudes below which a float type's quotients round to the right integer (`Finish`)."""

@@ -1,1 +1,1 @@
-"""From a plan to feature maps: the planner, the strips, the methods and the back ends."""
+"""From a plan to feature maps: the planner, the strips, the methods and the backends."""

@@ -49,7 +49,7 @@ def choose(
         backend: a name of `backends.registry.NAMES`; None takes the first.
 
     Raises:
-        ArgumentError: an unknown method or back end, one that cannot be used for this problem, or fewer than
+        ArgumentError: an unknown method or backend, one that cannot be used for this problem, or fewer than
             1 thread.
     """
     if threads is not None and (not isinstance(threads, (int, np.integer)) or threads < 1):
@@ -98,9 +98,9 @@ _remembered = lru_cache(16)(_decided)
 def _check_backend(problem: Problem, name: str) -> None:
     if name not in backends.NAMES:
         known = ", ".join(backends.NAMES)
-        raise ArgumentError(f"back end {quoted(name)} is not one of {known}{suggest(name, backends.NAMES)}")
+        raise ArgumentError(f"backend {quoted(name)} is not one of {known}{suggest(name, backends.NAMES)}")
     if refusal := backends.backend_named(name).refuses(problem):
-        raise ArgumentError(f"back end {name} cannot be used here: {refusal}")
+        raise ArgumentError(f"backend {name} cannot be used here: {refusal}")
 
 
 def _candidate(method: Method, answer: Workload | str) -> Candidate:

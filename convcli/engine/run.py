@@ -13,7 +13,7 @@ from convcli.engine.source import BatchHolder, Source
 def run(
     plan: Plan, source: Source, consumers: Callable[[], Consumer], holder: BatchHolder | None = None
 ) -> None:
-    """Compute every strip of ``source`` with the plan's back end and hand it to a consumer.
+    """Compute every strip of ``source`` with the plan's backend and hand it to a consumer.
 
     Args:
         source: values of the problem's type.

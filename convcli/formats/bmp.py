@@ -46,7 +46,7 @@ _ALPHA_BYTE: Final = 0xFF000000  # the mask of alpha where bit fields of 32 bits
 _EMBEDDED, _LINKED, _SRGB = b"DEBM", b"KNIL", b"BGRs"  # color spaces of the largest header
 _INTENTS: Final = {1: 2, 2: 1, 4: 0, 8: 3}  # PNG's by BMP's
 _MOST_COLORS: Final = 256
-_CONVERTED: Final = 2**18  # pixels that are converted at once
+_CONVERTED: Final = 2**18  # pixels converted at a time
 
 
 @frozen(eq=False)

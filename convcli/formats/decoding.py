@@ -15,7 +15,7 @@ from convcli.core.threads import WhileInside
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_COPIED: Final = 2**18  # pixels that are copied at once
+_COPIED: Final = 2**18  # pixels copied at a time
 _SHORT: Final = ("too small", "truncated", "not enough", "unexpected end", "premature end")
 """How decoders say that a file is truncated, in lowercase."""
 
@@ -70,7 +70,7 @@ def decoder_errors(name: str) -> Iterator[None]:
 
 def silence_logger(name: str) -> None:
     """Keep a library's logger from printing, unless the program has set up logging."""
-    import logging  # only files that need it pay for it
+    import logging  # imported only for files that need it
 
     logger = logging.getLogger(name)
     if not logger.handlers:
@@ -179,7 +179,7 @@ def range_notes(most: int) -> tuple[str, ...]:
 
 
 CMYK_NOTE: Final = "CMYK was converted to RGB without a color profile: each ink times black"
-_CONVERTED: Final = 64  # rows of CMYK that are converted at once
+_CONVERTED: Final = 64  # rows of CMYK converted at a time
 
 
 def cmyk_to_rgb(bright: Array) -> Array:

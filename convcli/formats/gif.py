@@ -25,7 +25,7 @@ from convcli.formats.metadata import COMMENT, MAX_BLOCK_BYTES, comment_texts, wi
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_RATE: Final = 100  # ticks a second
+_RATE: Final = 100  # ticks per second
 _EXTENSION, _IMAGE, _END, _PADDING = 0x21, 0x2C, 0x3B, 0x00
 _CONTROL, _COMMENT, _APPLICATION = 0xF9, 0xFE, 0xFF  # kinds of extensions
 _LEFT, _CLEARED, _RESTORED = 1, 2, (3, 4)  # disposal methods; some encoders write 4 for 3
@@ -36,7 +36,7 @@ _XMP_TRAILER: Final = b"\x01\xff\xfe\xfd"
 
 _MOST_PIXELS: Final = 2731  # per byte: a code of 12 bits for the longest string of a full table
 _CHECKED: Final = 2**26  # pixels of a frame of any file size
-_DRAWN: Final = 2**18  # pixels that are drawn at once
+_DRAWN: Final = 2**18  # pixels drawn at a time
 _SHORT: Final = "the first frame has fewer pixels than its size; the missing ones are transparent"
 _NO_END: Final = "the file has no end"
 _TOO_EARLY: Final = "damaged gif: it is truncated"
@@ -121,7 +121,7 @@ class _Facts:
     Attributes:
         clear: whether a pixel of any frame may be transparent.
         bare: whether there are areas where nothing is drawn.
-        loops: how often the frames are played; 0 for without end.
+        loops: how often the frames are played; 0 means forever.
     """
 
     columns: int

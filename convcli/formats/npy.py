@@ -46,7 +46,7 @@ _WIDE: Final = ("int64", "uint64")
 _NARROW: Final = (np.dtype(np.int32), np.dtype(np.uint32))
 """Types for the values of wide types, if they fit."""
 
-_PART: Final = 2**23  # bytes whose range is found at once
+_PART: Final = 2**23  # bytes whose range is found at a time
 _MOST_CHANNELS: Final = 4096
 
 

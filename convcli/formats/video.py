@@ -46,7 +46,7 @@ _LARGEST: Final = 2**28
 
 _ODD: Final = "the display matrix is ignored: it is not a rotation by a multiple of 90°"
 
-_THREADS: Final = 4  # of H.264, whose bytes depend on their number; else that is the processors'
+_THREADS: Final = 4  # for H.264, whose bytes depend on the number; the default is the number of CPUs
 _REPRODUCIBLE: Final = {"fflags": "bitexact"}  # no random identifiers, no dates, no versions
 
 _QUEUED: Final = 50
@@ -203,7 +203,7 @@ class VideoEncoder(Encoder):
         stream.options = {"level": "3"} if exact else _H264
         stream.codec_context.thread_count = _THREADS
         if not exact:
-            stream.codec_context.thread_type = "FRAME"  # threads by slices make other bytes from run to run
+            stream.codec_context.thread_type = "FRAME"  # with slice threads, the bytes differ from run to run
         return stream
 
     @property
@@ -242,7 +242,7 @@ def _check_segment(data: bytes) -> None:
         length = 9 - data[place].bit_length() if place < len(data) else 9
         size = int.from_bytes(data[place : place + length], "big") & ((1 << 7 * length) - 1)
         place += length + (size + 4 if skipped else 0)
-    if size != (1 << 7 * length) - 1 and place + size > len(data):  # all ones: a size that nobody knew
+    if size != (1 << 7 * length) - 1 and place + size > len(data):  # all ones: the size is unknown
         raise ImageError(f"damaged mkv: {len(data) - place} bytes instead of {size}")
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 MAX_SIDE: Final = 16_383
 _EXACT: Final[dict[str, Any]] = {"lossless": True, "exact": True}
-_MOVING: Final = 1  # effort; Pillow takes 0, which makes files of nine times the size
-_RATE: Final = 1000  # ticks a second
+_MOVING: Final = 1  # effort; Pillow's default, 0, makes files nine times as large
+_RATE: Final = 1000  # ticks per second
 
 
 class WebP(Format):

@@ -81,7 +81,7 @@ class Fill:
 
 @frozen
 class Padding:
-    """How far an image is continued, and with which values: ``AMOUNT[:FILL]``.
+    """How far an image is extended, and with which values: ``AMOUNT[:FILL]``.
 
     ``amount`` is one of `AMOUNTS`, or ``(before, after)`` pairs in pixels, one per axis (a single pair
     serves every axis).

@@ -348,7 +348,7 @@ def _as_array(weights: Any) -> np.ndarray[Any, Any]:
         array = np.asarray(weights)
     except MemoryError:
         raise
-    except Exception as error:  # whatever a foreign class raises
+    except Exception as error:  # any error that a foreign class raises
         what = (
             "rows of different lengths" if isinstance(weights, (list, tuple)) else "weights that are no array"
         )

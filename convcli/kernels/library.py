@@ -102,7 +102,7 @@ class Library:
     @cached_property
     def configured(self) -> tuple[Path, ...]:
         """The folder of presets in the user's configuration, if it exists."""
-        import platformdirs  # only names that are not shipped pay for this import
+        import platformdirs  # imported only for names that are not shipped
 
         folder = platformdirs.user_config_path("convcli") / "kernels"
         return (folder,) if folder.is_dir() else ()

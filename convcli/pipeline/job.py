@@ -34,7 +34,7 @@ class MadeMaps:
 
 @frozen(eq=False)
 class Result:
-    """Complete files, one for each map, that are not in their places yet.
+    """Complete files, one for each map, that are not yet in place.
 
     Attributes:
         files: each with the maps of all tasks, one after the other.

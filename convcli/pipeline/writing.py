@@ -71,7 +71,7 @@ def _run(
 ) -> list[FeatureMap]:
     """Compute the maps, and write each file in a thread of its own unless all its bands fit on its canvases.
 
-    Of several failures the first cause is raised; what is ended by another failure raises `Halted`.
+    Of several failures the first cause is raised; a thread that another's failure stops raises `Halted`.
 
     Args:
         files: what writes each, and its canvases.
@@ -84,7 +84,7 @@ def _run(
                     continue
                 write_afterward.append(write)
                 for canvas in pages:
-                    canvas.max_waiting = inf  # nobody takes its bands before all of them are there
+                    canvas.max_waiting = inf  # nothing takes its bands before all of them are complete
             maps = compute()
         except BaseException as error:
             for canvas in chain.from_iterable(pages for _, pages in files):

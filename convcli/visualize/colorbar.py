@@ -26,7 +26,7 @@ _THICK: Final = 12
 _TICK: Final = 4
 _SMALL: Final = 12  # font size
 _SPACE: Final = 10  # smallest space between numbers, in pixels
-_MOST: Final = 7  # largest number of numbers at a bar
+_MOST: Final = 7  # most tick labels on a bar
 _WHITE: Final = 255
 _PLAIN: Final = 10**PLAIN_DIGITS  # larger values have exponents
 

@@ -62,7 +62,7 @@ def display_range(pixels: Array, few: bool = False) -> Range | None:
 def stretched(pixels: Array, low: float, high: float) -> Array:
     """Pixels as uint8, with ``low`` as 0 and ``high`` as 255; values beyond are clipped."""
     gain = 255 / ((high - low) or 1)
-    with np.errstate(over="ignore"):  # what was infinite becomes 0 or 255
+    with np.errstate(over="ignore"):  # infinite values become 0 or 255
         return np.clip((pixels.astype(np.float64) - low) * gain + 0.5, 0, 255).astype(np.uint8)
 
 

@@ -160,7 +160,7 @@ def kernel_cells(kernel: Kernel, true_color: bool) -> list[str]:
     Args:
         true_color: whether the terminal has 24-bit colors, not only 256.
     """
-    from convcli.pipeline.colormaps import diverging  # only terminals pay for this import
+    from convcli.pipeline.colormaps import diverging  # imported only for terminals
 
     rows, columns = kernel.size
     if max(rows, columns) > 2 * MOST_SHOWN:

@@ -384,7 +384,7 @@ def test_conv2d_takes_the_options_of_a_layer():
 
 
 def test_errors_have_names():
-    """Both kinds are of one family, are exported, and tell weights from other arguments."""
+    """Both kinds belong to one family, are exported, and distinguish weights from other arguments."""
     assert {"ArgumentError", "ConvcliError", "KernelError"} <= set(convcli.__all__)
     assert all(
         issubclass(each, convcli.ConvcliError) for each in (convcli.ArgumentError, convcli.KernelError)

@@ -101,7 +101,7 @@ def test_what_an_input_that_fails_would_have_written_is_free(template, places, r
 
 
 def test_file_systems_are_asked_whether_they_fold(tmp_path):
-    """Here they do not; nothing is left of the question, and a folder that cannot be written answers no."""
+    """Here they do not; the test file is removed, and for a read-only folder the answer is no."""
     (tmp_path / "x").touch()
     folds = (tmp_path / "X").exists(), False
     assert claiming.name_folding(str(tmp_path / "not" / "yet")) == folds

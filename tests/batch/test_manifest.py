@@ -112,7 +112,7 @@ def test_resume_does_what_is_not_done(batch, album, tmp_path, kind):
 
 
 def test_a_dry_run_shows_what_resuming_would_do(batch, album, tmp_path):
-    """Nothing that is done, and whatever is not."""
+    """It lists what is still to do, and nothing that is done."""
     out, log = tmp_path / "out", tmp_path / "log.jsonl"
     batch(album, out, "-k", "box3", "--report", log)
     (out / "2.box3.png").unlink()

@@ -60,7 +60,7 @@ def test_a_path_below_another_folder(path, place):
 
 @pytest.mark.parametrize("form", ["in/{}", "./in/{}", "{cwd}/in/./{}", "../{last}/in/./{}"])
 def test_lists_keep_the_tree(run, tree, form):
-    """What find prints is repeated below the destination; a folder in a list is too."""
+    """The tree that find prints is reproduced below the destination, and so is a folder in a list."""
     names = [form.replace("{}", path[3:]) for path in PATHS]
     names = [name.replace("{cwd}", str(tree)).replace("{last}", tree.name) for name in names]
     below = BELOW if "/./" in form else [f"in/{name}" for name in BELOW]
@@ -129,7 +129,7 @@ def test_the_folder_of_an_input_in_a_template(run, tree, command, template, made
 
 
 def test_a_folder_in_a_template_needs_a_slash():
-    """{dir}{stem} would be another name."""
+    """Without the slash, {dir}{stem} would be a different name."""
     with pytest.raises(ArgumentError, match=r"\{dir\} is a folder; put / after it"):
         OutputSpec("{dir}-{stem}.png")
     source = os.path.join("a", "x.png")  # noqa: PTH118

@@ -50,7 +50,7 @@ def log(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def resume(run: Run, log: str) -> Callable[..., str]:
-    """Run a batch with ``--resume``; what it prints."""
+    """Run a batch with ``--resume`` and return what it prints."""
 
     def resumed(*words: object, code: int = 0) -> str:
         ran = run("batch", *words, "--report", log, "--resume", "-j", 1)
@@ -361,7 +361,7 @@ def test_a_row_about_nothing_decides_nothing(place, resume, log):
 
 
 def test_manifests_of_any_size_take_little_memory(place, resume, log, monkeypatch):
-    """Lines longer than a row are passed over, and files larger than a manifest can be are refused."""
+    """Lines longer than a row are skipped, and files larger than a manifest can be are refused."""
     monkeypatch.setattr(records, "LONGEST_LINE", 2**14)
     resume("in", "out/", "-k", "box3")
     text = Path(log).read_bytes()

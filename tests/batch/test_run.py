@@ -89,7 +89,7 @@ def test_rows_are_in_the_order_of_the_inputs(work, tmp_path):
 
 
 def test_after_a_failure_nothing_new_is_started(work, tmp_path):
-    """What is running ends, and its rows are written, those behind the ones that never come too."""
+    """Running images finish and their rows are written, even those after rows that never come."""
     work.sources[2:3] = []
     (tmp_path / "3.png").write_bytes(b"no image")
     done = completed(work, tmp_path / "log.jsonl", LastFirst, stop=True)

@@ -58,7 +58,7 @@ def wait_for_results(process: subprocess.Popen[bytes], out: Path, count: int = 1
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_stopped_at_any_moment_a_batch_can_go_on(batch, slow: Slow, tmp_path, number):
-    """No part of an output, no orphan; a resumed run ends with the bytes of an undisturbed one."""
+    """No partial output and no orphan is left; a resumed run ends with the bytes of an uninterrupted one."""
     out, log = tmp_path / "out", tmp_path / "log.jsonl"
     words = (slow.folder, out, *slow.options, "--report", log)
     process = started(*words, cwd=tmp_path)

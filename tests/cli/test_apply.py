@@ -131,7 +131,7 @@ def test_refusals_say_what_would_do(run, tmp_path, monkeypatch, picture, options
 
 @pytest.mark.parametrize("kernel", ["box3", "0 0; 0 0"])
 def test_a_fill_that_nothing_reads(run, tmp_path, kernel):
-    """No integer holds it, and none has to."""
+    """It fits in no integer type, and does not have to."""
     padding = "valid:1e20" if kernel == "box3" else "same:1e20"
     assert (
         run("apply", SAMPLES / "scene.png", "-k", kernel, "--padding", padding, "-o", tmp_path / "x.png").code
@@ -449,7 +449,7 @@ def test_where_reports_go(run, picture, tmp_path):
     assert imagecodecs.png_decode(result.out).shape == (23, 31)
 
 
-def test_every_format_in_gives_the_same_picture(run, tmp_path, picture, gray):
+def test_every_input_format_gives_the_same_feature_map(run, tmp_path, picture, gray):
     """PNG, TIFF, BMP, WebP and GIF of one image give one feature map."""
     for suffix in ("png", "tif", "bmp", "webp", "gif"):
         source = tmp_path / f"in.{suffix}"

@@ -34,7 +34,7 @@ def test_kernels_lists_every_preset(run):
 
 
 def test_kernels_are_searched(run):
-    """Every word has to stand in a name, an alias, a tag or the description."""
+    """Every word has to occur in a name, an alias, a tag or the description."""
     found = run("kernels", "list", "Vertical", "SLOPE").text
     assert "sobel-x" in found
     assert "sobel-y" not in found
@@ -168,7 +168,7 @@ def test_weights_count_as_memory(run, tmp_path):
 
 @pytest.mark.parametrize("suffix", ["yaml", "json", "csv", "mat", "npy"])
 def test_kernels_export(run, tmp_path, suffix):
-    """A file that reads back the same; standard output by default; never over a file."""
+    """The file reads back as the same kernel; the default is standard output; no file is overwritten."""
     path = tmp_path / f"kernel.{suffix}"
     assert run("kernels", "export", "box3", "-o", path).code == 0
     assert np.array_equal(convcli.load_kernel(path).weights, convcli.load_kernel("box3").weights)

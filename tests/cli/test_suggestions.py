@@ -87,7 +87,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_options_of_other_tools(run, option):
-    """What the command has instead, else a near name, else nothing."""
+    """The command's equivalent option, else a similar name, else nothing."""
     ran = run("apply", "a.png", "-k", "box3", option, "2")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert ran.err.startswith("convcli: no such option: ")
@@ -152,7 +152,7 @@ def test_commands_of_other_tools(run, word, advice):
     ],
 )
 def test_values_of_other_tools(run, words, advice):
-    """The word that is meant, in one line that lists what is allowed."""
+    """The intended value, in one line that lists what is allowed."""
     ran = run("apply", SAMPLES / "scene.png", "-k", "box3", *words)
     assert (ran.code, advice in ran.err, ran.err.count("\n")) == (2, True, 1), ran.err
 
@@ -216,7 +216,7 @@ def test_unsupported_images_of_a_folder_are_counted(run, folder):
 
 
 def test_no_advice_names_an_option_that_the_command_does_not_have():
-    """Every hint of every command, for every word that is known of other tools."""
+    """Every hint of every command, for every known option and value of other tools."""
     words = [word for known in (suggestions._OPTIONS, *suggestions._OF_COMMANDS.values()) for word in known]
     for path, command in LEAVES.items():
         options = {option for parameter in command.params for option in parameter.opts}

@@ -1,4 +1,4 @@
-"""The contract that every back end keeps (`engine.backends.base`), proved with two that exist here only.
+"""The contract of every backend (`engine.backends.base`), tested with two that exist only here.
 
 One computes strips in random order, within the bound of the hand-over; the other computes them in processes.
 """
@@ -34,7 +34,7 @@ from convcli.pipeline.maps.canvas import MOST_WAITING
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
 from tests.contracts import test_method as contract
-from tests.contracts.test_method import (  # noqa: F401 - they are run by the other back end
+from tests.contracts.test_method import (  # noqa: F401 - they are run by the other backend
     test_boxes_of_every_size,
     test_exact_results_have_no_negative_zero,
     test_floats_stay_within_the_stated_bound,
@@ -69,7 +69,7 @@ CASES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def registered():
-    """The test's back ends beside the package's; the one in random order is the default."""
+    """The test's backends beside the package's; the one in random order is the default."""
     with pytest.MonkeyPatch.context() as patch:
         folder = Path(__file__).with_name("backends")
         patch.setattr(backends, "__path__", [*backends.__path__, str(folder)])
@@ -79,7 +79,7 @@ def registered():
 
 @pytest.fixture
 def default(monkeypatch):
-    """Makes a back end the default."""
+    """Makes a backend the default."""
     return lambda name: monkeypatch.setattr(registry, "NAMES", (name, *registry.NAMES))
 
 
@@ -88,7 +88,7 @@ def default(monkeypatch):
 @settings(max_examples=2, deadline=None)
 @given(data=st.data())
 def test_exact_against_the_plain_loop(method, kernel, data):
-    """As for the package's own back end, with fewer examples."""
+    """As for the package's own backend, with fewer examples."""
     contract.test_exact_against_the_plain_loop.hypothesis.inner_test(method, kernel, data)
 
 
@@ -105,7 +105,7 @@ def test_every_back_end_gives_the_same_bytes(case, default, monkeypatch):
 
 
 def _cut(plan: Plan) -> Plan:
-    """The plan with strips of a few rows, and as many workers as back ends may use."""
+    """The plan with strips of a few rows, and as many workers as backends may use."""
     return replace(plan, height=-(-5 // _grain(plan)) * _grain(plan), threads=3)
 
 
@@ -135,7 +135,7 @@ def test_a_file_is_written_whatever_the_order(name, suffix, default, tmp_path, m
 
 
 def test_the_window_of_the_hand_over_is_smaller_than_what_a_canvas_keeps():
-    """Otherwise a back end with one thread could wait for itself."""
+    """Otherwise a backend with one thread could wait for itself."""
     assert HANDOVER_WINDOW < MOST_WAITING
 
 

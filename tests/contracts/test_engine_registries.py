@@ -1,4 +1,4 @@
-"""A new method or back end is one file and one line: both are added to a copy of the package."""
+"""A new method or backend is one file and one line: both are added to a copy of the package."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
-    """What a copy of the package says that has a method and a back end more, the back end as the default."""
+    """What a copy of the package says that has a method and a backend more, the backend as the default."""
     folder = tmp_path_factory.mktemp("extended")
     engine = folder / "convcli" / "engine"
     shutil.copytree(ROOT / "convcli", folder / "convcli", ignore=shutil.ignore_patterns("__pycache__"))
@@ -145,9 +145,9 @@ def test_a_back_end_is_one_file_and_one_line(answers):
     assert (
         answers["batch"]
         == answers["many"]
-        == "back end inline cannot be used here: it takes one batch entry only"
+        == "backend inline cannot be used here: it takes one batch entry only"
     )
-    assert answers["backend"] == "back end 'x' is not one of inline, threads"
+    assert answers["backend"] == "backend 'x' is not one of inline, threads"
 
 
 @pytest.mark.parametrize("registry", [methods, backends], ids=["methods", "backends"])

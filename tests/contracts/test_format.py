@@ -167,7 +167,7 @@ def test_formats_do_not_import_each_other():
 
 
 def test_nobody_but_the_table_knows_a_format():
-    """Outside of ``formats/``, no module imports a format or asks for its class."""
+    """Outside ``formats/``, no module imports a format or checks for its class."""
     for path in (ROOT / "convcli").rglob("*.py"):
         name = str(path.relative_to(ROOT))
         if not name.startswith("convcli/formats/"):
@@ -188,7 +188,7 @@ def test_formats_are_imported_when_they_are_used():
 
 @pytest.fixture
 def dummy(monkeypatch) -> Entry:
-    """A format more, by its line in the table alone."""
+    """One more format, added only by its line in the table."""
     line = Entry("dummy", "tests.contracts.dummy_format:Dummy", (".dmy", ".dummy"), {".dmx": "DummyX"})
     monkeypatch.setattr(registry, "TABLE", (*TABLE, line))
     return line

@@ -91,7 +91,7 @@ def test_the_cut_does_not_show(method, kernel, dtype, monkeypatch):
     ("inputs", "maps", "groups"), [(4, 3, 3), (3, 9, 3), (3, 1, 1), (1, 6, 3), (5, 2, 1)]
 )
 def test_the_cut_of_a_layer_does_not_show(method, inputs, maps, groups, monkeypatch):
-    """Nor with channels that are summed, in groups, into one map or several."""
+    """Cuts do not show with summed channels either: in groups, into one map or several."""
     rng = np.random.default_rng(4)
     x = rng.integers(0, 256, (61, 53, inputs * groups)).astype(np.uint8)
     weights = rng.normal(size=(5, 3, inputs, maps))

@@ -110,7 +110,7 @@ def test_a_worker_that_dies_says_why(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_long_call_of_a_library(number, tmp_path):
-    """At once, with the code of the signal, and nothing left of a file that had a hidden name."""
+    """The command ends immediately with the signal's exit code, and leaves no hidden file."""
     shutil.copy(SAMPLES / "scene.png", tmp_path / "in.png")
     process = command(
         "open(sys.argv[2] + '.begun', 'w'); libc.sleep(600)",

@@ -1,4 +1,4 @@
-"""Processes of our own: they end with the one that started them, and after a time."""
+"""Processes of our own end with the one that started them, and after a timeout."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def large(tmp_path):
 
 
 def after(count: int, then):
-    """What begins ``count`` threads before it does something else."""
+    """A function that starts ``count`` threads before it does something else."""
     real, begun = _thread.start_new_thread, []
 
     def start(*given):
@@ -72,7 +72,7 @@ def test_arrays_and_folders_without_threads(large, run, monkeypatch):
     assert sorted(path.name for path in out.iterdir()) == ["in.box3.png", "scene.box3.png"]
 
 
-def test_what_a_thread_raises_is_told_by_who_waits():
+def test_join_raises_the_error_of_a_thread():
     """The first of several that failed; leaving waits for the others."""
     ended = []
 

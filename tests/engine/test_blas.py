@@ -121,7 +121,7 @@ def test_blas_is_limited_during_a_call_and_restored(several, monkeypatch):
 
 
 def test_calls_that_overlap_are_counted(several):
-    """Eight threads at once get the right values; the limit ends with the last of them."""
+    """Eight concurrent threads get the right values; the limit is lifted after the last of them."""
     wanted = layer()
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda _: layer(), range(40)))

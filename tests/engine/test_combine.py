@@ -71,7 +71,7 @@ def test_named_behind_the_set():
 
 
 def test_apply_combines(run, tmp_path):
-    """Picture by picture: eight maps, one of the largest, one of directions from black to white."""
+    """Image by image: eight maps, one of the largest, one of directions from black to white."""
     scene = SAMPLES / "scene.png"
     assert run("apply", scene, "-k", "kirsch", "-o", f"{tmp_path}/maps/").code == 0
     assert len(list((tmp_path / "maps").iterdir())) == 8
@@ -86,7 +86,7 @@ def test_apply_combines(run, tmp_path):
 
 
 def test_a_stack_is_one_array(run, tmp_path):
-    """All maps of all colors as the channels of one .npy; formats of pictures are refused."""
+    """All maps of all colors as the channels of one .npy; formats of images are refused."""
     out = tmp_path / "stack.npy"
     color = SAMPLES / "color.png"
     text = run("apply", color, "-k", "sobel", "--combine", "stack", "--map", "raw", "-o", out).text

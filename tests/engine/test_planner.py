@@ -178,7 +178,7 @@ ARGUMENTS = {
     "no name": ({"method": 3}, "method 3 is not a name; allowed: auto, shift, .*, fft"),
     "no threads": ({"threads": 0}, "threads 0 is not a whole number from 1"),
     "half a thread": ({"threads": 1.5}, "threads 1.5 is not a whole number from 1"),
-    "an unknown back end": ({"backend": "thread"}, "back end 'thread' is not one of threads"),
+    "an unknown backend": ({"backend": "thread"}, "backend 'thread' is not one of threads"),
 }
 
 
@@ -206,7 +206,7 @@ def test_the_cheapest_method_is_taken_and_strips_cover_the_result(name):
 
 @pytest.mark.parametrize("name", REFUSALS)
 def test_refusals(name):
-    """A method that cannot be used says why, in the plan and in the error for whoever asks for it."""
+    """A method that cannot be used says why, in the plan and in the error for users who ask for it."""
     method, refused, reason = REFUSALS[name]
     listed = {entry.method: entry.refusal for entry in choose(refused).candidates}
     assert listed[method] == reason

@@ -48,7 +48,7 @@ def test_a_file_has_no_name_until_it_is_whole(system, tmp_path):
 
 
 def test_what_is_there_is_kept_unless_asked(system, tmp_path):
-    """An existing file is refused, replaced by force with its permissions, or taken where it is the same."""
+    """An existing file is refused, replaced by force with its permissions, or accepted if it is the same."""
     target = tmp_path / "a.bin"
     target.write_bytes(b"old")
     target.chmod(0o640)
@@ -155,7 +155,7 @@ def test_an_input_that_changes_is_refused(tmp_path):
 
 @pytest.mark.parametrize("force", [False, True])
 def test_a_broken_link_is_no_place_for_an_output(tmp_path, force):
-    """As with cp: what it leads to may be a disk that is not mounted, so that neither end is written."""
+    """As with cp: its disk may not be mounted, so neither the link nor its target is written."""
     link = tmp_path / "a.png"
     link.symlink_to(tmp_path / "unmounted" / "a.png")
     with pytest.raises(OutputError, match="a broken symbolic link" if force else "already exists"):

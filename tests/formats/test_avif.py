@@ -47,7 +47,7 @@ def test_avif_is_written_without_loss(channels):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_avif_says_how_it_is_turned(orientation):
-    """The header counts rows and columns of the turned picture, which is what is read."""
+    """The header counts rows and columns of the turned image, which is what is read."""
     buffer, exif = io.BytesIO(), Image.Exif()
     exif[274] = orientation
     Image.new("RGB", (20, 12), "red").save(buffer, "AVIF", exif=exif)
@@ -86,7 +86,7 @@ def test_boxes_that_turn_are_obeyed(name, orientation):
 
 
 def test_the_first_frame_of_an_avif():
-    """A sequence gives its first picture and says how many there are."""
+    """A sequence gives its first image and says how many there are."""
     frames = [Image.new("RGB", (16, 10), color) for color in ("white", "black", "black")]
     buffer = io.BytesIO()
     frames[0].save(buffer, "AVIF", save_all=True, append_images=frames[1:], quality=100)

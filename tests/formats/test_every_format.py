@@ -114,7 +114,7 @@ def test_what_a_format_holds_survives(name, dtype, channels):
 
 
 def test_the_table_is_full():
-    """Every exact format of single pictures stands in it, and TIFF and NPY with every type."""
+    """Every exact format of single images stands in it, and TIFF and NPY with every type."""
     assert {name for name, _, _ in HELD} == {entry.name for entry in formats()} - {
         "jpeg",
         "mkv",
@@ -125,7 +125,7 @@ def test_the_table_is_full():
 
 
 def harmless(data: bytes) -> bool:
-    """Whether a broken file was read all the same; if it was, as its header says, else as one line."""
+    """Whether a broken file was read anyway; if so, as its header says, otherwise with a one-line error."""
     begun = time.perf_counter()
     try:
         opened = open_bytes(data, LIMIT)
@@ -169,7 +169,7 @@ def shuffled(data: bytes, seed: int) -> bytes:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_broken_files_do_no_harm(name):
-    """For each format 40 lengths, 60 flips and 40 rearrangements: an error or a picture."""
+    """For each format 40 lengths, 60 flips and 40 rearrangements: an error or a image."""
     data = sample_files()[name]
     assert harmless(data)
     broken = [data[: len(data) * part // 40] for part in range(40)]

@@ -157,7 +157,7 @@ def over(front: tuple[int, ...], behind: tuple[int, ...]) -> tuple[int, ...]:
 def patchwork(
     mode: str, disposals: tuple[int, ...], blends: tuple[int, ...], hidden: bool
 ) -> tuple[bytes, list[tuple[int, int, np.ndarray]]]:
-    """An APNG whose frames are parts of its picture, put down and taken away, and those parts."""
+    """An APNG whose frames are parts of its image, put down and taken away, and those parts."""
     rng, number, drawn = np.random.default_rng(3), itertools.count(), []
     channels = {"RGB": 3, "RGBA": 4}[mode]
     places = [(0, 0, 12, 9), (2, 1, 5, 4), (6, 3, 6, 6), (0, 0, 12, 9), (3, 3, 4, 2)]
@@ -219,7 +219,7 @@ def test_frames_out_of_order_are_refused():
 
 
 def test_damaged_animations_are_refused():
-    """Frames that are missing, too many or out of the picture, and a wrong check sum, are one line each."""
+    """Frames that are missing, too many or out of the image, and a wrong check sum, are one line each."""
     data = encoded("png", film(3))
     control = [place for place in range(len(data)) if data[place : place + 4] == b"fcTL"]
 

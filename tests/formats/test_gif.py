@@ -185,7 +185,7 @@ def test_missing_pixels_are_told():
 
 
 def test_a_screen_without_a_size_is_that_of_the_first_frame():
-    """As browsers take it."""
+    """Browsers do the same."""
     assert np.array_equal(shown(gif(frame(full(1)), columns=0, rows=0))[0], painted(GREEN)[..., :3])
 
 

@@ -197,7 +197,7 @@ def test_data_that_run_out_before_an_end_marker(channels, options):
 
 
 def test_a_progressive_file_cut_in_a_scan():
-    """An error, as far as scans that were to come are missing; cut behind a scan, it is a coarser picture."""
+    """An error, as far as scans that were to come are missing; cut behind a scan, it is a coarser image."""
     data = by_pillow(noise(9, 12, 3), progressive=True)
     scans = [place for place in range(len(data)) if data[place : place + 2] == b"\xff\xda"]
     assert len(scans) > 5
@@ -211,7 +211,7 @@ def test_a_progressive_file_cut_in_a_scan():
 
 @pytest.mark.parametrize("shape", [(64, 64), (61, 50), (64, 64, 3), (7, 5, 3)])
 def test_gray_pictures_are_whole(shape):
-    """A picture that ends in mid-gray has not run out."""
+    """An image that ends in mid-gray has not run out."""
     pixels = np.full(shape, 128, np.uint8)
     assert np.all(open_bytes(by_pillow(pixels), LIMIT).pixels() == 128)
 

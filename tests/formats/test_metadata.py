@@ -78,7 +78,7 @@ def png_with(*chunks: bytes, behind: bool = False, pixels: np.ndarray = RGB) -> 
 
 
 def full_source(name: str) -> bytes:
-    """A picture that says all that its format can, by other libraries."""
+    """An image that says all that its format can, by other libraries."""
     exif = exif_block(1)
     if name == "tiff":
         texts = [(270, 2, 0, "A title", True), (315, 2, 0, "Me", True), (700, 1, len(XMP), XMP, True)]
@@ -190,7 +190,7 @@ def test_the_text_report_names_it(run, tmp_path):
 
 
 def turned_source(name: str, orientation: int) -> bytes:
-    """A picture of 6 rows and 9 columns with an orientation, by other libraries."""
+    """An image of 6 rows and 9 columns with an orientation, by other libraries."""
     exif = exif_block(orientation, ">" if orientation % 2 else "<")
     if name == "tiff":
         return by_tifffile(RGB, extratags=[(274, 3, 1, orientation, True)])
@@ -315,7 +315,7 @@ EXIF_DAMAGE = {
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp"])
 @pytest.mark.parametrize("damage", EXIF_DAMAGE)
 def test_a_damaged_exif_block_is_left_out(run, tmp_path, name, damage):
-    """The picture is read as it is stored, with a note."""
+    """The image is read as it is stored, with a note."""
     block = EXIF_DAMAGE[damage]
     if name == "jpeg":
         segment = b"Exif\0\0" + block.removeprefix(b"Exif\0\0")
@@ -436,7 +436,7 @@ def test_many_texts_cost_what_they_weigh():
 
 @pytest.mark.parametrize("name", ["png", "jpeg", "tiff", "webp"])
 def test_flipped_bits_never_raise_anything_else(name):
-    """Random damage to a picture that says everything gives a picture or an `ImageError`."""
+    """Random damage to an image that says everything gives an image or an `ImageError`."""
     data = full_source(name)
     for seed in range(150):
         rng = np.random.default_rng(seed)
@@ -659,7 +659,7 @@ def test_the_exif_of_a_tiff_is_left_out_with_a_note(run, tmp_path):
 
 
 def by_pillow_heif(orientation: int) -> bytes:
-    """A HEIC that says all it can, its picture turned as a camera does it: in Exif, and beside the pixels."""
+    """A HEIC with all its metadata, rotated as cameras do it: in Exif and in a property of the image."""
     import pillow_heif
 
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Pictures in parts: readers of some rows, encoders of strips, and the canvas that orders them."""
+"""Images in parts: readers of some rows, encoders of strips, and the canvas that orders them."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_bytes_do_not_depend_on_the_method(run, tmp_path, suffix):
 @pytest.mark.parametrize("subsampling", ["444", "422", "420"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_joined_jpegs_decode_like_whole_ones(channels, subsampling, quality):
-    """Bands joined by restart markers give the picture of one encoder, and say their subsampling."""
+    """Bands joined by restart markers decode to the image of one encoder, and declare their subsampling."""
     jpeg, coding = registry.format_named("jpeg"), Coding(quality)
     metadata = Metadata(subsampling=subsampling, coding=coding)
     for pixels in (picture(np.uint8, channels, 333, 217), np.full((333, 217, channels), 128, np.uint8)):
@@ -333,7 +333,7 @@ def test_written_png_passes_other_decoders(run, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif"])
 def test_quality_is_what_is_asked_for(suffix, run, tmp_path):
-    """Less of it makes smaller files that differ more, on one picture as in folders; the report says it."""
+    """Lower quality makes smaller files that differ more, in folders too; the report states it."""
     wanted = decoded(SAMPLES / "color.png").astype(int)
     sizes, errors = [], []
     for quality in (10, 60, 100):

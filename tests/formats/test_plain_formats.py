@@ -103,7 +103,7 @@ def test_damaged_maps(data, words):
 
 
 def test_what_follows_a_map_is_mentioned():
-    """A second picture in the same file is left out, and a note says so."""
+    """A second image in the same file is left out, and a note says so."""
     picture = b"P5 2 1 255\nab"
     assert open_bytes(picture, LIMIT).header.notes == ()
     assert open_bytes(picture + b"junk", LIMIT).header.notes == ("data after the first image is ignored",)
@@ -116,7 +116,7 @@ def test_what_follows_a_map_is_mentioned():
 
 @pytest.mark.parametrize("columns", [1, 7, 8, 9, 21])
 def test_bitmaps_in_a_row_are_frames(columns):
-    """Each row of bits, which begins a byte, of each picture, read in parts."""
+    """Each row of bits, which begins a byte, of each image, read in parts."""
     bits = np.random.default_rng(columns).integers(0, 2, (3, 11, columns), np.uint8)
     packed = np.packbits(1 - bits, axis=-1)
     data = b"".join(b"P4 # bits\n%d 11\n" % columns + frame.tobytes() for frame in packed)

@@ -1,4 +1,4 @@
-"""Pictures in and out: every format, depth and channel count, against other decoders and encoders."""
+"""Images in and out: every format, depth and channel count, against other decoders and encoders."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ NAMES = [entry.name for entry in formats() if entry.name not in MISSING]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_cut_off_files_are_damaged(name):
-    """A file cut anywhere is an error of one line, never a picture and never another exception."""
+    """A file cut anywhere is an error of one line, never an image and never another exception."""
     data = sample_files()[name]
     assert open_bytes(data, LIMIT).pixels().size
     tail = {"png": 12, "gif": 1}.get(name, 0)
@@ -230,7 +230,7 @@ def test_cut_off_files_are_damaged(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_flipped_bits_never_raise_anything_else(name):
-    """Random damage gives a picture or an `ImageError`, nothing else."""
+    """Random damage gives an image or an `ImageError`, nothing else."""
     data = sample_files()[name]
     for seed in range(60):
         rng = np.random.default_rng(seed)

@@ -181,7 +181,7 @@ def test_the_table(entry):
 
 
 def test_pillow_judges_most_of_what_it_can():
-    """The second decoder is asked, and not left out by the table's own rules."""
+    """The table's rules leave enough cases to the second decoder."""
     asked = 0
     for kind, count, extra, form, bits in TABLE:
         data = file_of(samples_of(count, form, bits), kind, extra, form, bits, 1, "<")

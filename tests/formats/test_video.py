@@ -32,7 +32,7 @@ def test_ffv1_keeps_every_bit(channels, dtype):
 
 @pytest.mark.parametrize("rows", [32, 33])
 def test_h264_is_near(run, tmp_path, rows):
-    """A smooth picture differs by little, and the report says what is lost."""
+    """A smooth image differs by little, and the report says what is lost."""
     pytest.importorskip("av")
     ramp = np.add.outer(np.arange(rows) * 3, np.arange(40) * 3)
     pixels = np.repeat(np.stack([ramp + 4 * frame for frame in range(5)])[..., None], 3, -1).astype(np.uint8)
@@ -72,7 +72,7 @@ def test_video_is_filtered_frame_by_frame(run, tmp_path):
 
 @pytest.mark.parametrize("name", ["mkv", "mp4"])
 def test_cut_video_is_refused(name):
-    """Cut off anywhere, a file is damaged; a picture alone is no video."""
+    """Cut off anywhere, a file is damaged; an image alone is no video."""
     pytest.importorskip("av")
     data = encoded(name, film(3, rows=32, columns=48), TIMING)
     for length in range(40, len(data) - 1, len(data) // 60):

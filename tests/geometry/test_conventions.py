@@ -31,7 +31,7 @@ STEPS = ["", ",stride=2", ",stride=3x2", ",dilation=2", ",dilation=1x3"]
 
 
 def one(text: str, like: str | None, channels: int = 4, size: tuple[int, int] = SIZE) -> Shape:
-    """The shape behind one layer."""
+    """The shape after one layer."""
     return next(chain(size, channels, [LayerSpec.parse(text)], like))
 
 
@@ -357,7 +357,7 @@ def test_every_word_of_a_library_is_tried(like):
 
 
 def test_every_table_holds_fifty_layers():
-    """Fewer would be no table."""
+    """With fewer, a table would prove little."""
     tables = [
         KERAS_LAYERS,
         TORCH_LAYERS,
@@ -410,7 +410,7 @@ def test_what_a_library_refuses(like, text, words):
 
 
 def test_the_libraries_refuse_it_too(keras, torch):
-    """Keras and PyTorch raise where we say so."""
+    """Keras and PyTorch raise where convcli says they do."""
     with pytest.raises(ValueError, match="not supported in conjunction"):
         keras.layers.Conv2D(2, 3, strides=2, dilation_rate=2)
     with pytest.raises(ValueError, match="padding"):

@@ -271,7 +271,7 @@ def test_keras_writes_what_is_read(tmp_path, monkeypatch):
         ("import os; os.abort()", "failed with exit code -6"),
     ],
 )
-def test_a_reader_that_hangs_or_crashes_is_left(tmp_path, monkeypatch, code, words):
+def test_a_reader_that_hangs_or_crashes_is_ended(tmp_path, monkeypatch, code, words):
     """A process that hangs or crashes is ended, and the file is reported as damaged."""
     (tmp_path / "odd.py").write_text(f"{code}\ndef extract(*_): pass\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -676,7 +676,7 @@ def test_a_layer_without_stride_and_padding_is_not_guessed(run, tmp_path, tensor
     ],
 )
 def test_the_order_of_axes_is_said(run, tmp_path, shape, both):
-    """If either pair of axes may be the window, a note says which it is; ``:oihw`` reads the other."""
+    """If either pair of axes may be the window, a note says which one is used; ``:oihw`` reads the other."""
     array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     np.save(tmp_path / "w.npy", array)
     np.savez(tmp_path / "w.npz", a=array)

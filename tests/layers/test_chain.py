@@ -1,4 +1,4 @@
-"""Layers as they are typed, and the shapes of a chain of them."""
+"""Layers as users type them, and the shapes of a chain."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_mistakes(text, words):
     ],
 )
 def test_shapes(size, texts, outputs, receptive, jump, parameters):
-    """Outputs, receptive field, distance of neighbors and parameters, counted by hand."""
+    """Outputs, receptive field, spacing of neighbors and parameters, counted by hand."""
     layers = shapes(size, *texts)
     assert [layer.output for layer in layers] == outputs
     assert (layers[-1].receptive, layers[-1].jump) == (receptive, jump)

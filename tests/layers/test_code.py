@@ -68,7 +68,7 @@ def test_flipped_kernels_are_said_to_be(library):
 
 @pytest.mark.parametrize("flip", [False, True])
 def test_scipys_code_computes_the_layer(flip):
-    """The code of one channel gives what the plain loop does."""
+    """The code for one channel gives the same result as the plain loop."""
     scipy = pytest.importorskip("scipy.signal", reason="SciPy is not installed: pip install -e '.[test]'")
     shape = shape_of("3x2x1,stride=2,1,padding=1,bias=no", 1, flip)
     x, w = np.arange(63.0).reshape(7, 9) % 11, np.array([[1.0, -2], [3, 0], [-1, 5]])

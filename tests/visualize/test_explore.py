@@ -40,7 +40,7 @@ FLAGS = [
 ]
 LARGEST_PAGE = 300_000  # bytes, apart from the image
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # what Selenium leaves open is its own to mend
+pytestmark = pytest.mark.filterwarnings("ignore")  # resources that Selenium itself leaves open
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,13 @@
-"""The contract of a back end: it executes a plan around a `StripComputer`.
+"""The contract of a backend: it executes a plan around a `StripComputer`.
 
-What every back end promises:
+What every backend promises:
 
 - **Each strip once.** Every strip of the plan is computed once, and either written to the destination that a
   consumer offered for it, or handed to that consumer's ``take``.
 - **Bounded hand-over.** Strips are handed over in the plan's order, or nearly so: a thread may call ``take``
   for a strip only if all strips more than `HANDOVER_WINDOW` places before it have been handed over, or are
   being computed by a worker that can hand them over without waiting for this thread. A consumer that writes
-  a file blocks while earlier strips are missing; a back end with one thread that handed over strip 100 first
+  a file blocks while earlier strips are missing; a backend with one thread that handed over strip 100 first
   would wait for ever.
 - **Consumers.** ``consumers()`` makes one, in the thread that calls ``run``. Each is used by one thread at a
   time; different ones may be used at once. `StripComputer.process` and ``take`` are called inside an entered
@@ -20,7 +20,7 @@ What every back end promises:
 - **Errors.** The first failure of a source, a consumer or a computation, and an interrupt of the caller's
   thread, end the run: other workers stop before their next call, nothing more is handed over than what is on
   its way, and ``run`` raises that failure. `Halted` is such a failure.
-- **Same bytes.** Sums depend on the plan alone, never on the back end, the order or the number of workers.
+- **Same bytes.** Sums depend on the plan alone, never on the backend, the order or the number of workers.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Backend(ABC):
     name: str
 
     def refuses(self, problem: Problem) -> str | None:
-        """Why this back end cannot be used for a problem, as the end of a sentence; None if it can."""
+        """Why this backend cannot be used for a problem, as the end of a sentence; None if it can."""
         return None
 
     @abstractmethod

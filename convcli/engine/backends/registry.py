@@ -1,6 +1,6 @@
-"""Every back end by name.
+"""Every backend by name.
 
-A new back end is a module of this package that defines ``BACKEND``, and one name below.
+A new backend is a module of this package that defines ``BACKEND``, and one name below.
 """
 
 from __future__ import annotations
@@ -18,6 +18,6 @@ NAMES: Final[tuple[str, ...]] = ("threads",)
 
 @cache
 def backend_named(name: str) -> Backend:
-    """The back end of one of the `NAMES`; its module is imported on first use."""
+    """The backend of one of the `NAMES`; its module is imported on first use."""
     backend: Backend = import_module(f"convcli.engine.backends.{name}").BACKEND
     return backend

@@ -1,4 +1,4 @@
-"""Blocked Toeplitz: some output rows at once, as a banded matrix times the rows that they read.
+"""Blocked Toeplitz: several output rows at a time, as a banded matrix times the rows that they read.
 
 For each column tap j, ``out += T_j @ plane[:, j:]`` with ``T_j[b, b·stride + i·dilation] = w[i, j]``. Blocks
 of four rows keep the band dense, and tiles of columns keep each product in the cache. The order in which BLAS

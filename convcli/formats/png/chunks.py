@@ -33,7 +33,7 @@ _CRITICAL: Final = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _MOST_COLORS: Final = 256
 _MOST_DEFLATED: Final = 1032  # bytes that one byte of deflate can expand to
 _HIDDEN: Final = "the default image is ignored: it is not part of the animation"
-_PIECE: Final = 2**18  # bytes of an IDAT chunk that are taken at once
+_PIECE: Final = 2**18  # bytes of an IDAT chunk taken at a time
 
 
 @frozen
@@ -101,10 +101,10 @@ def walk(data: Bytes) -> Iterator[Chunk]:
 
 
 def structure(data: Bytes, chunks: Iterable[Chunk] | None = None) -> Structure:
-    """How the chunks say that pixels are stored.
+    """How pixels are stored, according to the chunks.
 
     Args:
-        chunks: those of `walk`, for who has them already.
+        chunks: those of `walk`, if the caller already has them.
 
     Raises:
         ImageError: they are damaged, or unknown and critical.

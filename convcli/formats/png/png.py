@@ -116,7 +116,7 @@ def _decoded(info: Structure, rows: int, columns: int, pixels: Sequence[bytes]) 
     info = replace(info, rows=rows, columns=columns)
     data = info.file(pixels)
     info.check_room(len(data))
-    for _ in unpacked(iter(pixels), PIECE):  # of a wrong sum libpng may only warn
+    for _ in unpacked(iter(pixels), PIECE):  # libpng may only warn of a wrong checksum
         pass
     decoded: Array = imagecodecs.png_decode(data)
     return decoded.reshape(rows, columns, info.channels)

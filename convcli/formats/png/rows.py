@@ -25,7 +25,7 @@ from convcli.formats.png.writer import SIGNATURE, chunk, framed
 from convcli.formats.readers import Reader
 
 PIECE: Final = 2**18
-"""Bytes of unfiltered rows that are decoded at once, at least one row."""
+"""Bytes of unfiltered rows decoded at a time, at least one row."""
 
 _MOST_AHEAD: Final = 2
 """Pieces that are inflated and wait for those before them."""
@@ -116,7 +116,7 @@ class PngRows(Reader):
         if len(filtered) < (end - begin) * self.width:
             raise ImageError("damaged png: it is truncated")
         filtered = filtered[: (end - begin) * self.width]
-        while end == self.header.rows and self._piece():  # its sum is that of all, also of what is too much
+        while end == self.header.rows and self._piece():  # the checksum covers excess bytes too
             pass
         first = max(begin - 1, 0)
         size = struct.pack(">II", self.header.columns, end - first)

@@ -25,7 +25,7 @@ from convcli.formats.png.apng import Sequence
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _COLORS: Final = {1: 0, 2: 4, 3: 2, 4: 6}  # color types by channels
 _SUB, _UP = 1, 2
-_FILTERED: Final = 2**17  # bytes whose filters are chosen at once, at least one row
+_FILTERED: Final = 2**17  # bytes whose filters are chosen at a time, at least one row
 
 
 @frozen

@@ -38,7 +38,7 @@ def described_axes(page: Any, samples: int, frames: int) -> Found:
     name, read = reader
     try:
         axes, notes = read()
-    except Exception as error:  # whatever a text that anybody may have edited leads to
+    except Exception as error:  # any error that an edited text can cause
         return None, (f"its {name} is damaged and left out ({type(error).__name__})",)
     if axes is not None and axes.frames != frames:
         return None, (*notes, f"its {name} is left out: it counts {axes.frames} planes, not {frames}")
@@ -57,7 +57,7 @@ def _reader(page: Any, samples: int, frames: int) -> tuple[str, Callable[[], Fou
 
 
 def _from_ome(text: str, samples: int) -> Found:
-    from xml.etree import ElementTree  # only such files pay for it
+    from xml.etree import ElementTree  # imported only for such files
 
     if "<!" in text.replace("<!--", ""):
         return None, ("its OME-XML is left out: it declares entities",)

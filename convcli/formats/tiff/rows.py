@@ -23,7 +23,7 @@ _LARGEST_RATIOS: Final = {_UNCOMPRESSED: 1, 5: 2560, 8: 1032, 32946: 1032, 32773
 """The most bytes that one byte expands to, by compression; a 12-bit LZW code stands for up to 3,837 bytes."""
 
 _LEAST_FIRST: Final = 2  # tag 266, fill order
-_CONVERTED: Final = 2**18  # pixels that are converted at once
+_CONVERTED: Final = 2**18  # pixels converted at a time
 _ODD: Final = range(17, 32)  # bits that tifffile unpacks in one byte order only
 END_OF_JPEG: Final = b"\xff\xd9"
 _MORE_FAX: Final = (b"\x35\x07" * 32, b"\xb5" * 64)

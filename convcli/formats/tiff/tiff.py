@@ -143,7 +143,7 @@ class Tiff(StreamedFormat):
 
 def _opened(handle: BinaryIO) -> Any:
     """A file as tifffile sees it; its logger prints nothing unless the program has set up logging."""
-    from tifffile import TiffFile  # only such files pay for it
+    from tifffile import TiffFile  # imported only for such files
 
     silence_logger("tifffile")
     return TiffFile(handle)

@@ -14,7 +14,7 @@ from convcli.formats.encoders import Encoder
 from convcli.formats.header import Layout
 
 _HORIZONTAL, _FLOATING = 2, 3  # tag 317, predictor
-_CLASSIC: Final = 2**32 - 2**25  # bytes that a file with 32-bit offsets may have, less its tags
+_CLASSIC: Final = 2**32 - 2**25  # size limit of a file with 32-bit offsets, less its tags
 
 
 @frozen
@@ -40,7 +40,7 @@ class TiffEncoder(Encoder):
         shape: tuple[int, ...] = layout.shape if channels > 1 else layout.shape[:2]
         if not first:
             file.seek(0)  # where the library looks for the pages that are there
-        from tifffile import TiffWriter  # only such files pay for it
+        from tifffile import TiffWriter  # imported only for such files
 
         with TiffWriter(file, ome=False, imagej=False, shaped=False, **options) as writer:
             writer.write(

@@ -1,4 +1,4 @@
-"""Kernels as JSON, parsed to nodes that know their places."""
+"""Kernels as JSON, parsed into nodes that know their positions."""
 
 from __future__ import annotations
 

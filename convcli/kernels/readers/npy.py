@@ -1,4 +1,4 @@
-"""A ``.npy`` file: one array of NumPy's."""
+"""A ``.npy`` file: one NumPy array."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from convcli.core.dtypes import Array, DType
 
-_BITS: Final = 16  # of a digit: what one pass distinguishes
+_BITS: Final = 16  # bits that one pass distinguishes
 
 
 class DigitCounter:
@@ -101,7 +101,7 @@ def _width(dtype: DType) -> int:
 
 
 def _like(value: int, keys: Array) -> Array:
-    """A number of the keys' type, so that nothing is widened."""
+    """A number in the keys' type, so that no array is widened."""
     return np.array(value, keys.dtype)
 
 

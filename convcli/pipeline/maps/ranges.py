@@ -75,7 +75,7 @@ class RangeCounter:
 def mappings_with_ranges(passes: Passes, mapping: Mapping, counters: list[RangeCounter]) -> list[Mapping]:
     """The mapping of each map, with its range filled in by passes that only count, where it needs one.
 
-    Computing twice is quicker than keeping a map of full size.
+    Computing twice is faster than keeping a full-size map.
 
     Args:
         counters: one for each map, filled in if there is such a pass.

@@ -40,4 +40,4 @@ class MemorySink:
         return part
 
     def done(self, frame: int, strip: Strip) -> None:
-        """Nothing: the pixels are where they stay."""
+        """Do nothing: the pixels are already in place."""

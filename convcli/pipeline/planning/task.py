@@ -29,7 +29,7 @@ class Task:
     Attributes:
         source: the input's name, or ``-`` for standard input.
         channels: ``each``, ``gray`` or ``sum``.
-        metadata: what the result says besides its pixels.
+        metadata: what the result contains besides its pixels.
         metadata_notes: what it leaves out, in words.
         memory: about how many bytes the task takes.
         pages: number of maps that follow each other in one file.

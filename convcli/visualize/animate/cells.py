@@ -23,7 +23,7 @@ TEXT: Final = 15  # font size
 LEGIBLE: Final = 11
 _TINY: Final = 9
 _DARK: Final = 124  # grays below it have light numbers
-_MARK: Final = 9  # pixels that a marked rectangle has at least
+_MARK: Final = 9  # smallest side of a marked rectangle, in pixels
 
 
 @frozen

@@ -34,7 +34,7 @@ from convcli.visualize.explain.window import MapRecorder, PixelRecorder, Window
 
 MOST_FRAMES: Final = 100
 MOST_CELLS: Final = 14  # rows or columns of a grid of numbers
-PART: Final = 10  # rows and columns of the input that a part of a larger image reads, about
+PART: Final = 10  # approximate rows and columns of the input that a part of a larger image reads
 MOST_MAPS: Final = 9  # combined
 PLAIN: Final = 99
 

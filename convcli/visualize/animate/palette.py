@@ -12,7 +12,7 @@ from convcli.core.dtypes import Array
 MOST_COLORS: Final = 255  # a GIF's, less one for pixels that do not change
 _COMMON: Final = 64  # most frequent colors, which stay as they are
 _SAMPLES: Final = 8  # frames that the palette is made from
-_CHUNK: Final = 4096  # colors that are compared with the palette at once
+_CHUNK: Final = 4096  # colors compared with the palette at a time
 _CODE: Final = np.array([1, 2**8, 2**16], np.int32)
 
 

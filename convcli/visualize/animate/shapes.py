@@ -15,7 +15,7 @@ from convcli.geometry.axes import parse_sizes
 from convcli.geometry.padding import Pair
 
 LARGEST: Final = 256  # rows or columns
-DIGITS: Final = 10  # random numbers are below
+DIGITS: Final = 10  # random numbers are below this
 
 
 def parse_shape(text: str) -> Pair | None:

@@ -30,7 +30,7 @@ from convcli.visualize.scene_file import frame_files, wants_svg
 
 FASTEST: Final = 50  # frames per second
 _NUMBERS_FPS, _IMAGES_FPS = Fraction(2), Fraction(8)
-_LAST: Final = Fraction(2)  # seconds for which the last frame stays at least
+_LAST: Final = Fraction(2)  # shortest time that the last frame stays, in seconds
 _PLAIN_NUMBERS: Final = 2**16  # all numbers of a SHAPE are below, and drawn on white
 
 
