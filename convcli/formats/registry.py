@@ -111,11 +111,6 @@ def readable_suffixes() -> dict[str, str]:
     return suffixes | {suffix: name for entry in TABLE for suffix, name in entry.read_only.items()}
 
 
-def writable_suffixes() -> list[str]:
-    """The preferred suffix of each format that can be written, for messages."""
-    return [entry.suffixes[0] for entry in written_formats()]
-
-
 def format_named(name: str) -> Format:
     """The format that ``--format`` names.
 
