@@ -27,8 +27,8 @@ class Limits:
 
     Attributes:
         jobs: number of worker processes.
-        cores: number of processors for the threads of all workers together.
-        memory: bytes that all workers together may need, as estimated before any pixel is decoded.
+        cores: number of CPUs for the threads of all workers combined.
+        memory: bytes that all workers combined may need, as estimated before any pixel is decoded.
     """
 
     jobs: int
@@ -42,7 +42,7 @@ class Limits:
 
     @classmethod
     def detect(cls, jobs: int | None = None, memory: int | None = None) -> Limits:
-        """The given limits; by default one worker per processor and half of the memory."""
+        """The given limits; by default one worker per CPU and half of the memory."""
         cores = processors()
         jobs = jobs or cores
         return cls(jobs, max(cores, jobs), memory or default_memory_limit())
@@ -78,7 +78,7 @@ class Batch:
 
     @property
     def recipes(self) -> dict[str, dict[str, Any]]:
-        """What the manifest says once of each variant, by its fingerprint."""
+        """What the manifest states once for each variant, by its fingerprint."""
         return dict(zip(self.fingerprints, map(_recipe, self.variants), strict=True))
 
     @cached_property

@@ -135,7 +135,7 @@ class Manifest:
             self._lock()
 
     def add(self, rows: Iterable[ManifestRow]) -> None:
-        """Append rows at once, so that they survive whatever comes next.
+        """Append rows immediately, so that they survive whatever happens next.
 
         Raises:
             OutputError: they cannot be written.

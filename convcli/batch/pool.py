@@ -1,4 +1,4 @@
-"""The contract of a pool of workers: what a batch needs of whatever computes its images."""
+"""The contract of a pool of workers: what a batch needs from whatever computes its images."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class WorkerPool(Protocol):
         """The number of tasks whose event is still to come."""
 
     def ready(self) -> bool:
-        """Whether a worker can begin a task at once.
+        """Whether a worker can begin a task immediately.
 
         Raises:
             ConvcliError: no worker can be started at all.

@@ -182,7 +182,7 @@ def read_rows(form: str, file: BinaryIO) -> Iterator[RecordedRow]:
 
 
 def read_recipes(line: bytes) -> dict[str, Any]:
-    """What the first line of the JSON form says of each fingerprint; empty where it is not such a line."""
+    """What the first line of the JSON form says about each fingerprint; empty if it is not such a line."""
     with suppress(*_DAMAGED):
         recipes = json.loads(decode(line))["manifest"]["settings"]
         return {key: recipe for key, recipe in recipes.items() if isinstance(recipe, dict)}

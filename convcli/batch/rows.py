@@ -109,7 +109,7 @@ class ManifestRow:
 
     @classmethod
     def for_failure(cls, source: str, error: str) -> ManifestRow:
-        """The row of an input some or all of whose results were not made."""
+        """The row of an input with missing results."""
         facts = {**dict.fromkeys(_BATCH_COLUMNS), "error": error}
         return cls(source, {"input": {"name": source}}, {"input": source}, facts)
 
@@ -133,7 +133,7 @@ def csv_line(cells: Iterable[Any]) -> str:
 
 
 def encode_name(name: str) -> str:
-    """A file name as a cell that every program takes for plain text.
+    """A file name as a cell that every program treats as plain text.
 
     Everything but letters, digits and ``/._~ -`` is percent-encoded by its bytes, as in URLs (RFC 3986).
     """

@@ -32,7 +32,7 @@ class ImageTask:
     Attributes:
         variants: numbers of the batch's variants to make.
         threads: number of threads.
-        alone: whether no other worker computes meanwhile.
+        alone: whether no other worker computes at the same time.
         resume: whether to accept existing outputs that have the same bytes.
     """
 
@@ -45,7 +45,7 @@ class ImageTask:
 
 @frozen
 class ImageOutcome:
-    """What became of an image.
+    """The outcome of one image.
 
     Attributes:
         rows: for the manifest.

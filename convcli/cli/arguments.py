@@ -1,7 +1,7 @@
 """What a command line says, as frozen values: the one place that reads click's parameters.
 
-A command's callback gets its parameters by name and makes these values of them at once; everything behind it
-is typed. Options that a command does not have keep their defaults.
+A command's callback gets its parameters by name and immediately turns them into these values; everything
+after it is typed. Options that a command does not have keep their defaults.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class BatchOptions:
     Attributes:
         from_file: a list of names; ``null`` ends them with NUL instead of a line feed.
         report: the manifest.
-        max_memory: bytes for all workers together.
+        max_memory: bytes for all workers combined.
     """
 
     destination: str | None = None

@@ -1,4 +1,4 @@
-"""Every option that commands share, once: its name, its heading and help, and its type."""
+"""The options that commands share: name, heading, help and type of each."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Progress:
             self.bar.__enter__()
 
     def add(self, done: ImageDone) -> None:
-        """Count an image; a failure is reported at once."""
+        """Count an image; a failure is reported immediately."""
         if done.error:
             self.failed += 1
             if self.bar is not None:

@@ -59,7 +59,7 @@ def _watch(reads: int) -> None:
 def _stop(number: int, frame: FrameType | None) -> None:
     """Raise `Stopped`; further signals do nothing while it cleans up.
 
-    An exception during an import can get lost, so the process ends at once then.
+    An exception during an import can get lost, so the process then ends immediately.
     """
     if _is_importing(frame):
         native_stderr.end_process(128 + number)

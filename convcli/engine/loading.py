@@ -1,4 +1,4 @@
-"""From a source to planes: what the windows of a strip read, border and all."""
+"""From a source to planes: what the windows of a strip read, including the border."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from convcli.files.input import PIECE, checksum
 from convcli.files.stdout import write_stream
 
 _TEMPORARY: Final = re.compile(r"\.convcli-([0-9a-f]+)-[0-9a-f]{12}\.tmp")
-"""Name of an unfinished file. It contains the file's own inode, which no file of somebody else's does."""
+"""Name of an unfinished file. It contains the file's own inode, which nobody else's file does."""
 
 OPEN_FILES = "/proc/self/fd"
 """Where Linux lists the open files of this process, if /proc is mounted."""

@@ -33,7 +33,7 @@ class _AnySize(WhileInside):
     def end(self) -> None:
         from PIL import Image
 
-        if Image.MAX_IMAGE_PIXELS is None:  # nobody set another one meanwhile
+        if Image.MAX_IMAGE_PIXELS is None:  # nobody has set another limit in the meantime
             Image.MAX_IMAGE_PIXELS = self.kept
 
 

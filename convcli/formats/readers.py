@@ -1,4 +1,4 @@
-"""Readers of an open file's frames: from memory, or decoded in order and kept while somebody holds them."""
+"""Readers of an open file's frames: from memory, or decoded in order and kept while they are held."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class SequentialReader(Reader):
         return pixels[first:last]
 
     def _frame(self, frame: int) -> Array:
-        """A frame, decoded unless another thread did so meanwhile."""
+        """A frame, decoded unless another thread has done so in the meantime."""
         pixels = self.decoded.get(frame)
         if pixels is not None:
             return pixels

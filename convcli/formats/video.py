@@ -123,7 +123,7 @@ class _Video(StreamedFormat):
 
 
 class Matroska(_Video):
-    """Matroska and WebM, of any video that FFmpeg reads; written as FFV1 (RFC 9043), which loses nothing."""
+    """Matroska and WebM, of any video that FFmpeg reads; written as FFV1 (RFC 9043), which is lossless."""
 
     container = "matroska"
 

@@ -356,7 +356,7 @@ def test_masked_values_are_no_numbers():
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64"])
 def test_empty_batches(dtype):
-    """No entries in, none out, in the layout of x; no channels that are filtered alike, none out."""
+    """An empty batch gives an empty result in the layout of x, and so do zero channels filtered alike."""
     weights = np.ones((3, 3, 3, 4))
     assert convcli.conv(np.ones((0, 7, 5, 3), dtype), weights, channels="last").shape == (0, 5, 3, 4)
     first = np.moveaxis(weights, (-1, -2), (0, 1))

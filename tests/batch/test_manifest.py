@@ -238,7 +238,7 @@ def test_folders_and_pipes_are_not_manifests(run, tmp_path):
 
 @pytest.mark.parametrize("how", ["--resume", "--force"])
 def test_a_manifest_that_is_a_link_is_followed(run, tmp_path, how):
-    """It is written where the link leads, and the link stays; without an option, it is refused."""
+    """The target of the link is written and the link stays; without an option, it is refused."""
     log, link = tmp_path / "logs" / "log.jsonl", tmp_path / "log.jsonl"
     log.parent.mkdir()
     link.symlink_to("logs/log.jsonl")

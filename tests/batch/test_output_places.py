@@ -54,7 +54,7 @@ PATHS = ["in/a/x.png", "in/b/c/z.png", "in/b/x.png", "in/y.png"]
     ],
 )
 def test_a_path_below_another_folder(path, place):
-    """Nothing leads out of it; /./ says where the repeated part begins."""
+    """No path leads out of it; /./ marks where the kept part begins."""
     assert mirrored(path) == place
 
 
@@ -191,7 +191,7 @@ def test_an_image_is_replaced_by_its_result(run, tree, words):
     ],
 )
 def test_no_image_is_replaced_otherwise(run, tree, words, message):
-    """Not through another name, nor by what is not its single filtered result, nor where runs are resumed."""
+    """Not through another name, not by anything but its single filtered result, and not in resumed runs."""
     (tree / "link.png").symlink_to("in/y.png")
     before = {name: (tree / name).read_bytes() for name in PATHS}
     ran = run(*words, "-q", "--force")

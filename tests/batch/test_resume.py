@@ -141,7 +141,7 @@ def test_an_upgrade_makes_again_what_may_be_other_bytes(place, resume, log, monk
 
 
 def test_results_that_decide_over_the_revision(place, run):
-    """Where these pixels change, raise `REVISION` in convcli/batch/fingerprint.py."""
+    """If these pixels change, raise `REVISION` in convcli/batch/fingerprint.py."""
     rows, columns = np.mgrid[:90, :80]
     drawn = np.stack([rows * columns * step // 7 % 256 for step in (1, 3, 5)], axis=-1).astype(np.uint8)
     Path("drawn.png").write_bytes(imagecodecs.png_encode(drawn))
@@ -185,7 +185,7 @@ def test_a_run_that_was_killed_does_not_forget_whose_files_are_there(place, resu
 
 
 def test_failures_are_tried_again_and_forgotten_when_they_are_over(place, resume, log):
-    """Also by a run that has nothing to do with what failed."""
+    """Even by a run that does not involve the failed image."""
     Path("in/bad.png").write_bytes(b"no image")
     resume("in", "out/", "-k", "box3", code=1)
     resume("more", "other/", "-k", "box3")
@@ -315,7 +315,7 @@ def test_names_in_forged_rows_are_not_opened(place, resume, log, name, side):
 
 @pytest.mark.parametrize("which", ["in/0.png", "out/0.box3.png"])
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(place, resume, which):
-    """It took the place of a file that a row is about."""
+    """The pipe has replaced a file that a row describes."""
     resume("in", "out/", "-k", "box3")
     Path(which).unlink()
     os.mkfifo(which)
@@ -344,7 +344,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(place, resume, which):
     ],
 )
 def test_damaged_facts_are_never_more_than_work(place, resume, log, key, value):
-    """No traceback, no error; and after one more run there is nothing left to do."""
+    """They cause no traceback and no error, and after one more run nothing is left to do."""
     resume("in", "out/", "-k", "box3")
     forged(log, lambda row: row["batch"].update({key: value}))
     assert "0 failed" in resume("in", "out/", "-k", "box3")
@@ -398,7 +398,7 @@ def test_manifests_of_the_first_schema_are_resumed(place, run):
 
 
 def test_a_row_over_its_first_line_is_the_report_of_apply(place, run):
-    """Nothing is lost by saying once what is the same, and a row is small."""
+    """Stating shared values once loses nothing, and keeps rows small."""
     options = ("-k", "random:5x5x1x20", "--stride", "2", "--channels", "each")
     run("batch", "in", "out/", *options, "--report", "log.jsonl", "-j", 1)
     run(

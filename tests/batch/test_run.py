@@ -98,7 +98,7 @@ def test_after_a_failure_nothing_new_is_started(work, tmp_path):
 
 
 def test_a_lost_task_is_a_failed_image(work, tmp_path):
-    """Its message names the image and says what became of the worker; the others are done."""
+    """The message names the image and says what happened to the worker; the other images are done."""
 
     class Losing(LastFirst):
         lost = frozenset({4})

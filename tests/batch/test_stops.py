@@ -78,7 +78,7 @@ def test_stopped_at_any_moment_a_batch_can_go_on(batch, slow: Slow, tmp_path, nu
 
 
 def test_a_worker_that_dies_costs_one_image(slow: Slow, tmp_path):
-    """It is reported with its signal, and the batch goes on."""
+    """It is reported with its signal, and the batch continues."""
     log, count = tmp_path / "log.jsonl", len(slow.results)
     process = started(slow.folder, tmp_path / "out", *slow.options, "--report", log, "-j", 2, cwd=tmp_path)
     wait_for_results(process, tmp_path / "out")
@@ -92,7 +92,7 @@ def test_a_worker_that_dies_costs_one_image(slow: Slow, tmp_path):
 
 
 def test_two_batches_into_one_folder(slow: Slow, tmp_path):
-    """At the same time, with --force: every file is whole."""
+    """They run at the same time, with --force; every file is complete."""
     images = sorted(slow.folder.glob("[0-3].png"))
     words = (*images, tmp_path / "out", *slow.options, "--force")
     both = [started(*words, cwd=tmp_path) for _ in range(2)]

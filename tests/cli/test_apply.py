@@ -506,7 +506,7 @@ def test_no_picture_is_poured_onto_a_terminal(tmp_path):
 
 
 def test_no_input_of_a_run_is_ever_written(run, tmp_path, picture):
-    """Neither a later input, by an earlier one's output, nor any by a report; and no output twice."""
+    """Outputs replace no later input, reports replace no input, and no output is written twice."""
     later = tmp_path / "picture.box3.png"
     later.write_bytes(picture.read_bytes())
     before = later.read_bytes()

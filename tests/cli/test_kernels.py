@@ -98,7 +98,7 @@ def test_kernels_show_says_what_it_leaves_out(run, name, present):
     ],
 )
 def test_turned_kernels_are_described_as_such(name, words, gain):
-    """Not as those that they were turned from, whose directions and other names do not hold."""
+    """They do not inherit directions and aliases, which no longer hold."""
     about = convcli.load_kernel(name).about
     assert (about.description, about.aliases, about.gain) == (words, (), gain)
     same = convcli.load_kernel("box3@90").about

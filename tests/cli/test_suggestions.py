@@ -56,7 +56,7 @@ def test_slips_of_the_keyboard(one, other, count):
     ],
 )
 def test_a_suggestion_is_near_or_there_is_none(word, known, advice):
-    """No word is suggested that shares a few letters with what was typed."""
+    """A word that only shares a few letters with the input is not suggested."""
     assert suggest(word, known) == advice
 
 

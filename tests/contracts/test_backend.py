@@ -231,8 +231,8 @@ def test_entries_are_held_in_order_and_released(name):
     assert counts.held == {0: 0, 1: 0, 2: 0}
 
 
-def test_a_plan_names_its_back_end():
-    """Where it is not the usual one; an unknown one, or one that refuses, is an error that says why."""
+def test_a_plan_names_its_backend():
+    """A plan names a backend other than the default; an unknown or refusing one is an error that says why."""
     plan, _ = _planned("shuffled")
     assert plan.summary.endswith("2 workers (shuffled)")
     assert replace(plan, backend="threads").summary.endswith("2 threads")

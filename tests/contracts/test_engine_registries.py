@@ -139,7 +139,7 @@ def test_a_method_is_one_file_and_one_line(answers):
     assert answers["completed"]
 
 
-def test_a_back_end_is_one_file_and_one_line(answers):
+def test_a_backend_is_one_file_and_one_line(answers):
     """It computes as the default, plans name it, and it refuses with its reason."""
     assert answers["plan"].splitlines()[0].endswith("1 worker (inline)")
     assert (

@@ -65,7 +65,7 @@ def test_a_reader_ends_with_who_asked_it(tmp_path):
 
 
 def test_a_process_ends_after_its_time():
-    """Also in the middle of a call into a library, and without any help of its parent."""
+    """Even in the middle of a library call, and without help from its parent."""
     code = "import ctypes; from convcli.core.processes import end_after; end_after(0.1); "
     assert python(code + "ctypes.PyDLL(None).sleep(600)").wait(60) == -signal.SIGALRM
 

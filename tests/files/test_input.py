@@ -76,7 +76,7 @@ def test_a_stream_has_a_limit(monkeypatch):
 
 
 def test_a_file_that_a_link_leads_to_is_the_file(tmp_path: Path):
-    """And one whose name leads elsewhere by now has changed."""
+    """If the link leads elsewhere later, the file counts as changed."""
     (tmp_path / "a").write_bytes(DATA)
     (tmp_path / "b").write_bytes(DATA)
     (tmp_path / "link").symlink_to("a")

@@ -140,7 +140,7 @@ def test_every_header_and_depth(size, bits, down):
 @pytest.mark.parametrize("name", MASKS)
 @pytest.mark.parametrize("size", [INFO, 52, 56, 108, 124])
 def test_masks(size, name):
-    """Wherever they lie and however wide they are, behind the header and within it."""
+    """Masks of any position and width are read, after the header and within it."""
     bits, masks = MASKS[name]
     values = RNG.integers(0, 1 << bits, (ROWS, COLUMNS))
     stored = struct.pack("<4I", *masks)

@@ -156,7 +156,7 @@ COMPOSED = {
 
 @pytest.mark.parametrize("name", COMPOSED)
 def test_what_each_frame_shows(name):
-    """Nothing where no frame drew or one was cleared; frames are cut off at the screen."""
+    """Areas never drawn or cleared are transparent; frames are cropped to the screen."""
     blocks, expected = COMPOSED[name]
     found = shown(gif(*blocks))
     assert found.tolist() == [picture[..., : found.shape[3]].tolist() for picture in expected]
@@ -223,7 +223,7 @@ def test_xmp_and_profiles_of_applications():
 
 
 def test_opaque_animations_are_what_pillow_shows():
-    """Where no place is bare, the frames are those of another composer."""
+    """If no area is bare, the frames equal Pillow's."""
     rng = np.random.default_rng(4)
     parts = [
         frame(rng.integers(0, 4, (2, 3)), int(rng.integers(2)), int(rng.integers(2)), dispose=int(way))

@@ -48,7 +48,7 @@ def test_inks_become_colors(stored):
 
 
 def test_inks_without_adobe():
-    """Where no Adobe segment says that inks are inverted, they are, as other programs take them."""
+    """Without an Adobe segment, inks are taken as inverted, as other programs do."""
     data = by_pillow(255 - noise(6, 9, 4), "CMYK")
     start = data.index(b"\xff\xee")
     bare = data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4], "big") :]
@@ -73,7 +73,7 @@ STRAY = {
 
 @pytest.mark.parametrize("stray", STRAY)
 def test_bytes_between_segments(stray):
-    """Wherever they stand in front of the pixels, the image and its metadata are those without them."""
+    """Stray bytes anywhere before the pixels change neither the image nor its metadata."""
     data = by_pillow(noise(2, 3, 3), comment=b"Hi", dpi=(300, 300))
     plain, place = open_bytes(data, LIMIT), 2
     while data[place + 1] != 0xDA:

@@ -250,7 +250,7 @@ print(found.hexdigest())
 
 
 def test_blocks_are_the_same_in_every_process():
-    """Where a start comes again; what a compressor finds in its memory makes no difference."""
+    """The contents of a compressor's memory make no difference."""
     words = [sys.executable, "-c", BLOCKS]
     made = {subprocess.run(words, capture_output=True, check=True, cwd=ROOT).stdout for _ in range(4)}
     assert len(made) == 1

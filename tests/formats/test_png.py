@@ -198,7 +198,7 @@ def test_chunks_that_mean_nothing_here():
 
 @pytest.mark.parametrize("damage", ["cut", "sum", "filter"])
 def test_every_thread_meets_the_same_failure(monkeypatch, damage):
-    """Whoever inflates ahead, undoes filters or waits: the first failure is everybody's."""
+    """Threads that inflate ahead, undo filters or wait all raise the first failure."""
     monkeypatch.setattr(pngrows, "PIECE", 1000)
     _, data = by_libpng(3, "uint8")
     head, body = taken_apart(data)

@@ -397,7 +397,7 @@ def test_other_libraries_keep_their_settings(monkeypatch):
 
 
 def test_a_limit_is_lifted_until_the_last_is_done(monkeypatch):
-    """Whoever ends first does not bring it back for the others, and a limit that was set meanwhile stays."""
+    """The first to finish does not restore it for the others, and a limit set in the meantime stays."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
     with ANY_SIZE:
         with ANY_SIZE:

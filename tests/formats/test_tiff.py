@@ -107,7 +107,7 @@ def test_jpeg_inside(subsampling, tile):
 
 
 def test_jpeg_inside_by_libtiff():
-    """As Pillow reads what it wrote."""
+    """The result equals what Pillow reads from its own file."""
     image = Image.fromarray(picture("uint8"))
     buffer = io.BytesIO()
     image.save(buffer, "TIFF", compression="jpeg", quality=90)

@@ -47,7 +47,7 @@ def test_h264_is_near(run, tmp_path, rows):
 
 @pytest.mark.parametrize("name", ["mkv", "mp4"])
 def test_the_same_frames_are_the_same_bytes(monkeypatch, name):
-    """Nothing random goes into a file, and the number of processors does not change it."""
+    """A file contains nothing random and does not depend on the number of CPUs."""
     pytest.importorskip("av")
     pixels = film(3, rows=288, columns=352)
     data = encoded(name, pixels)
@@ -146,7 +146,7 @@ def test_frames_are_turned_as_they_are_shown(run, tmp_path, matrix, orientation,
 
 
 def test_an_odd_display_matrix_is_mentioned():
-    """No quarter turn: the frames are as they are stored, and a note says so."""
+    """A matrix that is no quarter turn is ignored: frames stay as stored, and a note says so."""
     pytest.importorskip("av")
     data = encoded("mp4", film(3, rows=32, columns=48), TIMING)
     header = open_bytes(shown_by(data, 0.7, 0.7, -0.7, 0.7), LIMIT).header

@@ -57,7 +57,7 @@ def read(axis: Axis) -> set[int]:
 
 @given(AXES)
 def test_uncovered_counts_pixels_that_no_window_reads(axis):
-    """Also those between the cells of a dilated window: equal to marking every cell of every window."""
+    """Including those between the cells of a dilated window, as if every cell of every window were marked."""
     assert axis.uncovered == axis.size - len(read(axis))
 
 

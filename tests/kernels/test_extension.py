@@ -67,6 +67,6 @@ def test_a_family_is_one_line(family, run):
 
 
 def test_every_shipped_preset_is_a_file_of_the_project():
-    """Nothing lists them but the folder itself."""
+    """The folder itself is their only list."""
     folder = Path(presets.__file__).resolve().parents[2] / "kernels"
     assert set(presets.files()) == {path.stem for path in folder.glob("*.yaml")}

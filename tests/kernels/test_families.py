@@ -46,7 +46,7 @@ SUMS = {"ones": 6, "highboost": 1.5, "gabor": None, "random": None}
 
 
 def test_every_family_has_an_example():
-    """No family without a test."""
+    """Every family is covered by a test."""
     assert set(EXAMPLES) == set(FAMILIES)
 
 

@@ -443,7 +443,7 @@ def test_notes_on_lost_precision():
 
 @pytest.mark.parametrize("form", FORMS)
 def test_weights_too_small_to_be_read_are_zero(form, tmp_path):
-    """As at the ends of a wide Gaussian; a note says so, and the file is readable."""
+    """They occur at the ends of a wide Gaussian; a note says so, and the file is readable."""
     kernel = convcli.load_kernel("gaussian:0.8,size=45")
     path = tmp_path / f"kernel{FORMS[form].suffixes[0]}"
     path.write_bytes(write(kernel, form))

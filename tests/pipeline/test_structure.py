@@ -23,7 +23,7 @@ def imported(part: str) -> set[str]:
 
 @pytest.mark.parametrize("part", ORDER)
 def test_a_part_imports_only_from_parts_before_it(part):
-    """No part knows those that follow."""
+    """No part imports a later one."""
     assert imported(part) <= set(ORDER[: ORDER.index(part)])
 
 

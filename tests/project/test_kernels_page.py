@@ -40,7 +40,7 @@ def test_the_figure_of_the_readme_is_current():
 
 
 def test_the_images_are_current():
-    """So do the images of the groups."""
+    """The images of the groups match the presets, too."""
     sheets = {path.stem for path in kernels_page.IMAGES.iterdir() if not path.stem.startswith("learn-")}
     assert sheets == set(kernels_page.GROUPS)
     for tag in kernels_page.GROUPS:

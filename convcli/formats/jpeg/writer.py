@@ -1,6 +1,6 @@
 """JPEG band by band: each encoded on its own, joined by restart markers.
 
-A restart marker makes the coder begin anew (ISO/IEC 10918-1, B.2.4.4), so that bands of whole rows of blocks
+A restart marker resets the coder (ISO/IEC 10918-1, B.2.4.4), so that bands of whole rows of blocks
 can be encoded separately; the decoded image is that of a single encoder, to the bit.
 """
 

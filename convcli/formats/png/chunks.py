@@ -173,7 +173,7 @@ def _palette(data: Bytes, entry: Chunk | None) -> bytes:
 
 
 def _transparency(data: Bytes, entry: Chunk, color: int, entries: int) -> tuple[bytes, tuple[str, ...]]:
-    """The body of a tRNS chunk; one that cannot be meant is nothing and a note, as libpng takes it."""
+    """The body of a tRNS chunk; an impossible one is ignored with a note, as by libpng."""
     most = entries if color == _PALETTE else 2 * _SAMPLES[color]
     least = 1 if color == _PALETTE else most
     if least <= entry[2] <= most:

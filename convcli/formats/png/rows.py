@@ -53,7 +53,7 @@ class PngRows(Reader):
         self.inflating, self.unfiltering = Lock(), Lock()
 
     def rows(self, frame: int, first: int, last: int) -> Array:
-        """Rows ``first`` to ``last``, (rows, columns, channels); who comes first decodes them.
+        """Rows ``first`` to ``last``, (rows, columns, channels); the first thread to need them decodes them.
 
         Raises:
             ImageError: the file is damaged.
@@ -68,7 +68,7 @@ class PngRows(Reader):
                     finally:
                         self.unfiltering.release()
                 elif not self._inflate_ahead():
-                    with self.unfiltering:  # wait for whoever has it
+                    with self.unfiltering:  # wait for the thread that has it
                         pass
         return self.pixels[first:last]
 

@@ -1,4 +1,4 @@
-"""A TIFF page read in parts: the tiles or strips that some rows need, decoded by whoever comes first."""
+"""A TIFF page read in parts: the tiles or strips that some rows need, decoded by the first thread to do so."""
 
 from __future__ import annotations
 

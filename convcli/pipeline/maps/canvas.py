@@ -1,4 +1,4 @@
-"""A file in the making: strips arrive from workers in any order, and a writer takes them in the file's.
+"""A file that is being written: strips arrive from workers in any order, and a writer takes them in sequence.
 
 A band is all strips beside each other in a frame: one, or several where the plan cuts across. Each becomes
 a piece of the file.

@@ -1,4 +1,4 @@
-"""What happens to the channels of an image: filtered each by itself, summed, or combined into brightness."""
+"""What happens to the channels of an image: filtered separately, summed, or combined into brightness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a result says besides its pixels: the input's metadata, as far as it holds for the result."""
+"""The metadata of a result: that of the input, as far as it holds for the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The notes of a report: what else there is to know of how an image was read, filtered and written."""
+"""The notes of a report: anything else worth knowing about how an image was read, filtered and written."""
 
 from __future__ import annotations
 
