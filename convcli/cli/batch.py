@@ -77,8 +77,8 @@ if TYPE_CHECKING:
     "--max-memory",
     heading=COMPUTING,
     type=Value("BYTES", parse_bytes),
-    help="Limit for all workers together, e.g. 2G (default: half of RAM)",
-    details="An image that needs more than its share waits until it is alone.",
+    help="Limit for all workers combined, e.g. 2G (default: half of RAM)",
+    details="An image that needs more than its share waits until it can run alone.",
 )
 @option(
     "--report",

@@ -42,8 +42,8 @@ def _listed(vocabulary: str, last: str = "or") -> str:
 
 _KERNEL: Final = "Preset, file, or numbers such as '1 2; 0 1'"
 _KERNEL_DETAILS: Final = (
-    "`convcli kernels list` shows the presets; NAME`@45` rotates one by 45°. FILE`:`NAME takes a kernel "
-    "from a file of several, such as a layer of a model."
+    "`convcli kernels list` shows the presets; NAME`@45` rotates one by 45°. FILE`:`NAME selects one kernel "
+    "of a file with several, such as a layer of a model."
 )
 kernel = option("-k", "--kernel", heading=MAIN, type=KernelName(), required=True, help=_KERNEL,
                 details=_KERNEL_DETAILS)  # fmt: skip
@@ -84,8 +84,8 @@ mapping = option(
     default="auto",
     show_default=True,
     help="Values to pixels: clip, abs, signed, stretch or raw",
-    details="Limits are numbers or percentages: `signed:99%`, `stretch:1%,99%`. The default depends on the "
-    "weights: `clip` if they sum to 1, `signed` if they sum to 0, else `stretch`; `raw` keeps the values.",
+    details="Limits are pixel values or percentiles: `signed:99%`, `stretch:1%,99%`. The default depends "
+    "on the weights: `clip` if they sum to 1, `signed` for 0, else `stretch`; `raw` keeps the values.",
 )
 
 dilation = option(
@@ -135,7 +135,7 @@ scale = option(
     show_default=True,
     help="Scale weights by N, or divide by sum, abs or gain",
     details="With `sum`, weights that sum to 0 stay as they are; `abs` is the sum of their magnitudes, "
-    "`gain` what the kernel states.",
+    "`gain` is stated by the kernel.",
 )
 bias = option(
     "--bias",
@@ -195,7 +195,7 @@ frames = option(
     default="all",
     show_default=True,
     help="Frame or page N, or A up to B",
-    details="Frames count from 0, negative ones from the end; B itself is left out.",
+    details="Frames count from 0, negative ones from the end; B itself is excluded.",
 )
 frame = option(
     "--frame",
@@ -210,8 +210,8 @@ max_pixels = option(
     heading=INPUT,
     type=Value("N", parse_count),
     help="Reject larger images before they are decoded (default: about 1e9)",
-    details="All frames count together. The default is lower for a file of few bytes, and higher for a dense "
-    "one.",
+    details="The limit is for all frames combined. The default is lower for small files and higher for dense "
+    "ones.",
 )
 
 format_name = option(
@@ -247,7 +247,7 @@ strip = option(
     "--strip",
     heading=OUTPUT,
     is_flag=True,
-    help="Drop metadata: color profile, Exif, XMP, resolution, texts",
+    help="Drop metadata: color profile, Exif, XMP, resolution, text",
 )
 
 colormap = option(

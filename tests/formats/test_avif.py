@@ -122,7 +122,7 @@ def test_heic(mode):
 
 
 def test_heic_is_not_written():
-    """convcli cannot write HEIC, so another format takes its place."""
+    """HEIC cannot be written, so another format takes its place."""
     assert not format_named("heic").holds(np.dtype(np.uint8), 3)
 
 

@@ -552,7 +552,7 @@ def test_png_chunks_are_in_order_and_have_their_sums():
 
 
 def test_a_color_chunk_behind_the_pixels_does_not_count():
-    """libpng ignores it, too."""
+    """Such a chunk is ignored, as by libpng."""
     header = open_bytes(png_with(png_chunk(b"sRGB", b"\0"), behind=True), LIMIT).header
     assert header.metadata == Metadata()
 

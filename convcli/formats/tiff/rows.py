@@ -1,4 +1,4 @@
-"""A TIFF page read in parts: the tiles or strips that some rows need, decoded by the first thread to do so."""
+"""A TIFF page read in parts: the tiles or strips that some rows need, each decoded by one thread."""
 
 from __future__ import annotations
 
