@@ -201,7 +201,7 @@ def show(kernel: LoadedKernel, heat: bool | None, show_all: bool, kernel_path: t
 def _show(kernel: Kernel, heat: bool | None, show_all: bool) -> None:
     """Print the title, the weights as numbers and, with ``heat``, as colors."""
     from convcli.kernels.describe import matrices
-    from convcli.visualize.terminal import kernel_cells
+    from convcli.visualize.terminal import has_true_color, kernel_cells
 
     say(f"{kernel.name}: {kernel.about.description}" if kernel.about.description else kernel.name)
     for heading, lines in matrices(kernel, planes=kernel.weights.size if show_all else None):
@@ -211,8 +211,7 @@ def _show(kernel: Kernel, heat: bool | None, show_all: bool) -> None:
         for line in lines:
             say(f"    {line}")
     if heat or (heat is None and _shows_colors()):
-        full = os.environ.get("COLORTERM", "") in ("truecolor", "24bit")
-        for line in kernel_cells(kernel, full):
+        for line in kernel_cells(kernel, has_true_color()):
             send(f"    {line}\n")
 
 

@@ -75,12 +75,12 @@ def strip_size(method: Method, work: Workload, workers: int) -> tuple[int, int]:
     down, across = method.grain(work)
     value = work.dtype.itemsize * problem.lanes * method.buffers(work)
     least, most = STRIP_BYTES
-    halo = min(problem.rows.extent, rows)
-    tall = min(max(HALOS * (halo - 1) + 1, down), rows)
+    extent = min(problem.rows.extent, rows)
+    tall = min(max(HALOS * (extent - 1) + 1, down), rows)
     narrow = max(int(most / (value * tall)), NARROWEST)
     width = min(columns, _multiple(min(max(WIDEST // problem.lanes, 1), narrow), across))
     share = int(value * columns * rows) // (workers * STRIPS_PER_THREAD)
-    height = min(max(int(min(max(share, least), most) / (value * width)), halo), rows)
+    height = min(max(int(min(max(share, least), most) / (value * width)), extent), rows)
     count = -(-rows // _multiple(height, down))
     if width == columns and 1 < count < 4 * workers:
         count = -(-count // workers) * workers

@@ -12,8 +12,9 @@ import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.errors import ArgumentError
+from convcli.core.factorization import float_factors, integer_factors
 from convcli.core.frozen import frozen
-from convcli.core.rational import Number, Rational, exact_number, float_factors, integer_factors
+from convcli.core.rational import Number, Rational, exact_number
 from convcli.core.rounding import Affine
 from convcli.kernels.kernel import Kernel
 

@@ -11,19 +11,10 @@ from typing import Any, Final
 import numpy as np
 
 from convcli.core.errors import KernelError, cut, literal
+from convcli.core.factorization import float_factors, integer_factors
 from convcli.core.frozen import frozen, replace
 from convcli.core.numerals import number_text
-from convcli.core.rational import (
-    FloatArray,
-    Number,
-    Rational,
-    exact_number,
-    fitting,
-    float_factors,
-    integer_factors,
-    masked,
-    parse_number,
-)
+from convcli.core.rational import FloatArray, Number, Rational, exact_number, fitting, masked, parse_number
 
 COMBINES: Final = ("l2", "l1", "linf", "max", "min", "argmax")
 LARGEST_KERNEL: Final = 2**25  # weights

@@ -69,8 +69,13 @@ def detect_terminal(protocol: str = "") -> Terminal | None:
         return None
     size = shutil.get_terminal_size()
     forced = bool(protocol) and not terminal
-    true_color = forced or os.environ.get("COLORTERM", "") in ("truecolor", "24bit")
+    true_color = forced or has_true_color()
     return Terminal(protocol or _protocol(), true_color, max(size.columns, 1), max(size.lines, 2))
+
+
+def has_true_color() -> bool:
+    """Whether the environment says that the terminal shows 24-bit colors."""
+    return os.environ.get("COLORTERM", "") in ("truecolor", "24bit")
 
 
 def _protocol() -> str:

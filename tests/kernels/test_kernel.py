@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 import convcli
 from convcli import Kernel
 from convcli.core.errors import KernelError
-from convcli.core.rational import integer_factors, parse_number
+from convcli.core.factorization import integer_factors
+from convcli.core.rational import parse_number
 from convcli.kernels.bank import bank
 from convcli.kernels.transform import anchored, rotated
 from tests.reference import correlate

@@ -25,7 +25,7 @@ from convcli.formats.decoding import (
 )
 from convcli.formats.encoders import BandEncoder, Encoder, WholeImageEncoder, band_rows
 from convcli.formats.header import Coding, Header, Layout, Metadata
-from convcli.formats.jpeg.writer import MAX_SIDE, JpegEncoder
+from convcli.formats.jpeg.encoder import MAX_SIDE, JpegEncoder
 from convcli.formats.metadata import (
     COMMENT,
     MAX_BLOCK_BYTES,

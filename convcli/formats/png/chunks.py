@@ -15,7 +15,7 @@ from convcli.core.frozen import frozen
 from convcli.files.input import Window
 from convcli.formats import deflate
 from convcli.formats.decoding import PALETTE_NOTE
-from convcli.formats.png.writer import SIGNATURE, chunk
+from convcli.formats.png.encoder import SIGNATURE, chunk
 
 Bytes = bytes | Window
 """A file, whole or as it is read."""

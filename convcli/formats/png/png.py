@@ -21,8 +21,8 @@ from convcli.formats.metadata import MAX_BLOCK_BYTES, TEXTS, inflate, with_metad
 from convcli.formats.png import apng
 from convcli.formats.png import chunks as pngchunks
 from convcli.formats.png.chunks import MAX_SIDE, Bytes, Chunk, Structure, bodies, body, structure
+from convcli.formats.png.encoder import SIGNATURE, PngEncoder, chunk
 from convcli.formats.png.rows import PIECE, PngRows, unpacked
-from convcli.formats.png.writer import SIGNATURE, PngEncoder, chunk
 from convcli.formats.readers import Reader
 
 _XMP: Final = b"XML:com.adobe.xmp"

@@ -21,7 +21,7 @@ from convcli.core.errors import ImageError
 from convcli.formats import deflate
 from convcli.formats.decoding import decoder_errors
 from convcli.formats.header import Header
-from convcli.formats.png.writer import SIGNATURE, chunk, framed
+from convcli.formats.png.encoder import SIGNATURE, chunk, framed
 from convcli.formats.readers import Reader
 
 PIECE: Final = 2**18

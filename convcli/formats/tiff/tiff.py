@@ -19,9 +19,9 @@ from convcli.formats.metadata import MAX_BLOCK_BYTES, METERS_PER_UNIT, dots_per_
 from convcli.formats.readers import Reader
 from convcli.formats.tiff.axes import described_axes, description, ground, ground_tags, imagej_resolution
 from convcli.formats.tiff.color import color
+from convcli.formats.tiff.encoder import TiffEncoder
 from convcli.formats.tiff.pages import Plane, planes
 from convcli.formats.tiff.rows import LARGEST_BAND, TiffPages, TiffRows
-from convcli.formats.tiff.writer import TiffEncoder
 
 T = TypeVar("T")
 
