@@ -39,7 +39,7 @@ def test_any_number_of_workers_makes_the_same(batch, album, tmp_path):
     assert len(runs[0][0]) == 14
 
 
-def test_options_mean_what_they_do_for_one_picture(run, batch, album, tmp_path):
+def test_options_mean_what_they_do_for_one_image(run, batch, album, tmp_path):
     """Maps that are combined, stacked or colored, of several kernels too: the files that apply writes."""
     two = ["-k", "sobel-x", "-k", "sobel-y"]
     for number, options in enumerate(

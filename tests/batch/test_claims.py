@@ -77,7 +77,7 @@ def claims(places: dict[str, list[str]], template: str, folds: tuple[bool, bool]
     ],
 )
 def test_names_that_a_file_system_takes_for_one(folds, refused, monkeypatch):
-    """Names that differ in case or Unicode form alone meet where the file system folds them, only there."""
+    """Names that differ only in case or Unicode form collide only if the file system folds them."""
     names = ["a/x.png", "b/X.png", "a/\u00e9.png", "b/e\u0301.png", "b/E\u0301.png", "a/y.png"]
     places = {name: [f"out/{Path(name).stem}.box3.png"] for name in names}
     assert claims(places, "out/", folds, monkeypatch) == refused

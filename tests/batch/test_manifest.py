@@ -138,7 +138,7 @@ def test_a_manifest_that_was_cut_is_resumed(batch, album, tmp_path):
 
 
 def test_reports_on_standard_output_are_lines_of_json(batch, album, tmp_path):
-    """--report - is what jq reads; a reader that goes away is not an error."""
+    """The output of --report - is for jq; a reader that goes away is not an error."""
     ran = batch(album, tmp_path / "out", "-k", "box3", "--report", "-", "-q")
     assert len([json.loads(line) for line in ran.text.splitlines()]) == 8, "a first line and seven rows"
     command = f"{PROGRAM} -m convcli batch {album} {tmp_path}/two -k box3 --report - -q | head -c 1"

@@ -73,7 +73,7 @@ def test_lists_keep_the_tree(run, tree, form):
 
 @pytest.mark.parametrize("options", [["-0", "-"], ["-"], ["--from-file", "empty"]])
 def test_an_empty_list_is_nothing_to_do(run, tree, options):
-    """Exit 0 and a line, or none with -q; an option that is wrong is still an error."""
+    """The exit code is 0, with a line unless -q is given; an invalid option is still an error."""
     (tree / "empty").write_bytes(b"")
     ran = run("batch", *options, "out/", "-k", "box3")
     assert (ran.code, ran.err) == (0, "convcli: the list of names is empty; nothing to do\n")

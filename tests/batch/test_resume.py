@@ -130,7 +130,7 @@ def test_the_result_is_that_of_a_run_from_scratch(place, resume, run, log):
 
 
 def test_an_upgrade_makes_again_what_may_be_other_bytes(place, resume, log, monkeypatch):
-    """Another revision of the results does, another version does not, and neither is an error."""
+    """A new revision of the results makes them again, a new version does not, and neither is an error."""
     resume("in", "out/", "-k", "box3")
     monkeypatch.setattr(manifests, "__version__", "99.0")
     assert "0 done, 2 skipped" in resume("in", "out/", "-k", "box3")

@@ -221,7 +221,7 @@ def test_scale_by_sum_and_number(run, tmp_path, picture, gray):
 
 
 def test_a_pipe_of_two(run, tmp_path):
-    """Standard input to standard output and on, as in a shell pipe."""
+    """The standard output of one command is the standard input of the next, as in a shell pipe."""
     first = run("apply", "-", "-k", "gaussian5", "-o", "-", stdin=(SAMPLES / "scene.png").read_bytes())
     assert first.code == 0
     assert first.err == ""
@@ -243,7 +243,7 @@ def test_names_beside_the_input_in_folders_and_by_template(run, tmp_path, pictur
     assert (tmp_path / "box3-picture-0.tif").exists()
 
 
-def test_a_bank_gives_a_picture_for_each_map(run, tmp_path, picture):
+def test_a_bank_gives_an_image_for_each_map(run, tmp_path, picture):
     """Weights of (rows, columns, in, out) write one numbered image per output channel."""
     assert run("apply", picture, "-k", "random:3x3x1x3,seed=2").code == 0
     assert len(list(tmp_path.glob("picture.random-3x3x1x3-seed=2.?.png"))) == 3
@@ -339,7 +339,7 @@ def test_a_format_that_cannot_hold_the_result(run, tmp_path, picture):
     assert "png cannot hold gray, float32: integers only; these can: .tif" in result.err
 
 
-def test_float_pictures_stay_floats(run, tmp_path):
+def test_float_images_stay_floats(run, tmp_path):
     """A float TIFF gives a float TIFF; clip is refused, stretch gives 16 bits."""
     source = tmp_path / "float.tif"
     pixels = np.random.default_rng(0).normal(size=(12, 15)).astype(np.float32)
@@ -492,7 +492,7 @@ def test_notes_and_contradictions(run, picture, tmp_path):
     assert "stretch:" in summed.text
 
 
-def test_no_picture_is_poured_onto_a_terminal(tmp_path):
+def test_no_image_is_written_to_a_terminal(tmp_path):
     """A terminal gets no image bytes."""
     master, terminal = os.openpty()
     command = [sys.executable, "-m", "convcli", "apply", str(SAMPLES / "scene.png"), "-k", "box3", "-o", "-"]

@@ -105,7 +105,7 @@ def test_what_completes(line, monkeypatch, capfd):
 
 
 @pytest.mark.parametrize("part", ["same:re", "re"])
-def test_bash_replaces_what_stands_behind_a_colon(part, monkeypatch, capfd):
+def test_bash_replaces_what_follows_a_colon(part, monkeypatch, capfd):
     """A shell that breaks words at colons says which part it replaces."""
     monkeypatch.setenv("_CONVCLI_COMPLETE", "bash_complete")
     monkeypatch.setenv("_CONVCLI_LINE", "convcli apply a --padding same:re")

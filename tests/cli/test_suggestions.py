@@ -227,5 +227,5 @@ def test_no_advice_names_an_option_that_the_command_does_not_have():
 
 
 def test_no_advice_names_a_command_that_does_not_exist():
-    """Each command that is meant by another tool's word is in the registry."""
+    """Each command that another tool's name is mapped to is in the registry."""
     assert {command for command, _ in suggestions._COMMANDS.values() if command} <= set(COMMANDS)

@@ -223,7 +223,7 @@ def test_the_first_failure_ends_the_run_and_is_raised(name, fails):
 
 @pytest.mark.parametrize("name", ["threads", "shuffled"])
 def test_entries_are_held_in_order_and_released(name):
-    """Those who keep decoded frames need to know which are still read."""
+    """Readers that keep decoded frames need to know which are still in use."""
     plan, array = _planned(name)
     counts = Counts()
     run(plan, ArraySource(array), Recorder, counts)

@@ -169,7 +169,7 @@ def test_presets_of_a_folder(reader, tmp_path):
 
 @every_reader
 def test_the_page_of_kernel_files_names_its_suffixes(reader):
-    """All of them; of images, the usual ones."""
+    """It names all of them; for images, the usual ones."""
     page = (ROOT / "docs" / "kernel-files.md").read_text()
     named = [suffix for suffix in reader.suffixes if f"`{suffix}`" in page]
     assert ".png" in named if reader.name == "template" else named == list(reader.suffixes)

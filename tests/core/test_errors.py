@@ -38,7 +38,7 @@ def raised(code: str) -> Exception:
     ],
 )
 def test_words_of_python_are_not_told(code):
-    """What Python says of a library's code is no reason that a person can act on."""
+    """Python's message about a library's code is not a reason that a user can act on."""
     assert reason_of(raised(code)) == "its parts do not fit together"
     told = r"^damaged png: its parts do not fit together$"
     with pytest.raises(ImageError, match=told), decoder_errors("png"):

@@ -92,7 +92,7 @@ LARGEST = {".jpg": 65_500, ".gif": 65_535, ".webp": 16_383, ".avif": 32_768, ".p
 @pytest.mark.parametrize("suffix", LARGEST)
 @pytest.mark.parametrize("across", [True, False])
 def test_a_largest_side_is_named_before_anything_is_computed(run, tmp_path, monkeypatch, suffix, across):
-    """One pixel more is refused with the limit; at it, the file is read back."""
+    """One pixel above the limit is refused; at the limit, the file is read back."""
     monkeypatch.chdir(tmp_path)
     most = LARGEST[suffix]
     shape = (1, most + 1) if across else (most + 1, 1)

@@ -86,7 +86,7 @@ def by_libtiff(data: bytes, dtype: str, channels: int) -> np.ndarray | None:
 
 
 def by_opencv(data: bytes) -> np.ndarray | None:
-    """Red first, or None without OpenCV or where it does not read the form."""
+    """Pixels with red first; None without OpenCV, or if it cannot read the file."""
     if importlib.util.find_spec("cv2") is None:
         return None
     import cv2
@@ -237,7 +237,7 @@ def test_absurd_sizes(name, limit):
 
 
 def test_png_chunks_that_are_moved():
-    """Chunks in another order, twice, or missing."""
+    """Chunks that are reordered, repeated or missing."""
     data = imagecodecs.png_encode(values("uint8", 4))
     chunks, place = [], 8
     while place < len(data):

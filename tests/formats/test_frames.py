@@ -312,7 +312,7 @@ def test_frames_share_one_range(run, tmp_path):
 
 
 def test_frames_can_be_chosen(run, tmp_path):
-    """--frames takes Python's slices; one frame alone is any format's; {frame} writes each apart."""
+    """--frames takes Python's slices; any format holds one frame; {frame} writes each to its own file."""
     pixels = film(3)
     source = tmp_path / "in.png"
     source.write_bytes(encoded("png", pixels))

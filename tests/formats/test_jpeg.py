@@ -145,7 +145,7 @@ def test_every_coding_says_the_same(coding):
 
 
 def test_what_is_not_carried_over_is_named():
-    """Photoshop's data, further images, and XMP beyond one segment, to which nothing points then."""
+    """Photoshop's data, further images, and XMP beyond one segment are left out and named."""
     packet = b'<rdf:Description xmpNote:HasExtendedXMP="0123" a="b"/>'
     said = (
         segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet),
@@ -210,7 +210,7 @@ def test_a_progressive_file_cut_in_a_scan():
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (61, 50), (64, 64, 3), (7, 5, 3)])
-def test_gray_pictures_are_whole(shape):
+def test_gray_images_are_whole(shape):
     """An image that ends in mid-gray has not run out."""
     pixels = np.full(shape, 128, np.uint8)
     assert np.all(open_bytes(by_pillow(pixels), LIMIT).pixels() == 128)

@@ -201,7 +201,7 @@ def turned_source(name: str, orientation: int) -> bytes:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["jpeg", "png", "tiff", "webp"])
-def test_pictures_are_turned_as_their_exif_says(run, tmp_path, name, orientation):
+def test_images_are_turned_as_their_exif_says(run, tmp_path, name, orientation):
     """The pixels are those of Pillow's exif_transpose, and no result has another orientation than 1."""
     data = turned_source(name, orientation)
     opened = open_bytes(data, LIMIT)
@@ -592,7 +592,7 @@ def test_the_largest_blocks_a_jpeg_holds():
     ],
 )
 def test_tiff_resolutions(options, expected):
-    """Inches, centimeters, none, and what is no resolution."""
+    """Inches, centimeters, no unit, and invalid resolutions."""
     found = open_bytes(by_tifffile(RGB, **options), LIMIT).header.metadata.resolution
     assert found == (expected and pytest.approx(expected))
 
@@ -648,7 +648,7 @@ def test_exif_gives_the_resolution_where_the_format_does_not():
 
 
 def test_the_exif_of_a_tiff_is_left_out_with_a_note(run, tmp_path):
-    """Pillow writes one as a directory of its own."""
+    """Pillow writes it as a separate directory."""
     image = Image.fromarray(RGB)
     exif = image.getexif()
     exif.get_ifd(34665)[33434] = 0.5

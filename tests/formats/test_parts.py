@@ -57,7 +57,7 @@ def streaming() -> list[object]:
 
 
 @pytest.mark.parametrize(("entry", "dtype", "channels"), streaming())
-def test_strips_of_any_height_hold_the_same_picture(entry, dtype, channels, tmp_path):
+def test_strips_of_any_height_hold_the_same_image(entry, dtype, channels, tmp_path):
     """Whatever the height of the strips, the file decodes to the pixels, whole and in parts."""
     pixels = picture(dtype, channels)
     for height in (1, 7, 61, 100):
@@ -123,7 +123,7 @@ def test_joined_jpegs_decode_like_whole_ones(channels, subsampling, quality):
 
 
 def test_a_jpeg_keeps_its_subsampling(run, tmp_path):
-    """4:2:0 stays 4:2:0, whatever else stays 4:4:4, and the report says what is lost."""
+    """4:2:0 stays 4:2:0, anything else is 4:4:4, and the report says what is lost."""
     from PIL import Image
 
     smooth = np.add.outer(np.arange(300), np.arange(200))[..., None] // np.array([2, 3, 4])

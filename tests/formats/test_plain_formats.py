@@ -316,7 +316,7 @@ def test_more_channels_than_colors_are_refused_where_they_cannot_be_shown(comman
         (saved(np.zeros((2, 2))).replace(b"(2, 2)", b"((2, 2"), "damaged npy: its header cannot be read"),
     ],
 )
-def test_arrays_that_are_no_pictures(data, words):
+def test_arrays_that_are_no_images(data, words):
     """One line each, and a pickle is never opened."""
     with pytest.raises(ImageError, match=words) as caught:
         open_bytes(data, LIMIT).pixels()

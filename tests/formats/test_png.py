@@ -287,7 +287,7 @@ WRONG = b"\0\0\0\0"  # a check sum
         ([COLORS, PALETTE, PIXELS[:-4] + WRONG, END], "IDAT: its checksum is wrong"),
     ],
 )
-def test_chunks_that_make_no_picture(parts, told):
+def test_chunks_that_make_no_image(parts, told):
     """What is wrong is said in words of our own, the same for every way that pixels are decoded."""
     with pytest.raises(ImageError) as failure:
         opened = open_bytes(SIGNATURE + b"".join(parts), LIMIT)
@@ -372,7 +372,7 @@ def test_sides_of_more_than_a_million(run, tmp_path):
                 opened.reader()
 
 
-def test_wrong_sums_are_found_where_a_picture_is_decoded_whole():
+def test_wrong_sums_are_found_where_an_image_is_decoded_whole():
     """Libpng only warns of some of them."""
     pixels = zlib.compress(bytes(ROWS * (COLUMNS + 1)))
     for place in range(8 * len(pixels)):
@@ -388,8 +388,8 @@ def test_wrong_sums_are_found_where_a_picture_is_decoded_whole():
                     opened.format.decode(data, opened.header)
 
 
-def test_an_interlaced_picture_says_nothing(tmp_path):
-    """What libpng says of every one is not shown."""
+def test_an_interlaced_image_causes_no_warning(tmp_path):
+    """The warning that libpng gives for every interlaced image is not shown."""
     passes = zlib.compress(b"\0\7")
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 1))
     (tmp_path / "in.png").write_bytes(SIGNATURE + head + chunk(b"IDAT", passes) + chunk(b"IEND", b""))

@@ -294,14 +294,14 @@ def still_webp(columns: int, rows: int) -> bytes:
     ids=["gif", "largest gif", "less allowed", "many frames", "fewer frames allowed", "webp"],
 )
 def test_small_files_of_many_pixels_are_refused(data, most, words):
-    """Before memory is taken: one image by its size, several by all of them, and how to raise the limit."""
+    """They are refused before memory is taken, by the pixels of all images, with how to raise the limit."""
     with pytest.raises(ImageError, match=rf"{words}.*\(--max-pixels\)"):
         open_bytes(data, most)
     assert open_bytes(data, 10**10)
 
 
-def test_what_is_no_picture():
-    """Empty, text, and a renamed archive."""
+def test_what_is_not_an_image():
+    """An empty file, a text and a renamed archive."""
     for data, words in [
         (b"", "empty"),
         (b"hello there", "not an image"),

@@ -367,7 +367,7 @@ def one_page(kind: str) -> bytes:
 
 @pytest.mark.parametrize("kind", ["ImageJ", "tifffile", "MetaMorph"])
 def test_planes_that_share_a_page_are_frames(kind, tmp_path, run):
-    """All of them, in parts and in order; where the file ends before the last, the first one and a note."""
+    """All are read, in parts and in order; if the file ends before the last, the first one with a note."""
     data = one_page(kind)
     opened = open_bytes(data, LIMIT)
     assert opened.header.frames == 4
@@ -426,7 +426,7 @@ def test_the_densest_files_are_read(compression):
 @pytest.mark.parametrize("tag", [256, 257, 258, 259, 262, 273, 277, 278, 279, 284])
 @pytest.mark.parametrize(("kind", "count"), [(7, 2), (3, 2), (2, 1), (12, 1), (3, 0)])
 def test_tags_of_other_types(tag, kind, count):
-    """A tag whose value is of another type or number is read or refused in words for people."""
+    """A tag with an unexpected type or count is read, or refused with a clear message."""
     data = bytearray(written(picture("uint8"), metadata=None))
     with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
         entry = file.pages.first.tags[tag].offset

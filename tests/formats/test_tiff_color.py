@@ -139,7 +139,7 @@ def by_pillow(data: bytes, kind: int, extra: int | None, form: int, bits: int) -
 
 
 def by_opencv(data: bytes, kind: int, extra: int | None, bits: int) -> np.ndarray | None:
-    """What OpenCV reads of gray and RGB whose bits it keeps, where it is installed."""
+    """What OpenCV, if installed, reads of gray and RGB images whose bits it keeps."""
     if importlib.util.find_spec("cv2") is None or extra is not None or bits not in (8, 16):
         return None
     if kind not in (BLACK, RGB, YCBCR):

@@ -22,7 +22,7 @@ TIMING = Timing((Fraction(1, 25), Fraction(1, 10), Fraction(1, 25), Fraction(2))
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_ffv1_keeps_every_bit(channels, dtype):
-    """Frames of any size come back as they were, and so do their times, the last one's aside."""
+    """Frames of any size are read back unchanged, and so are their times, except the last one's."""
     pytest.importorskip("av")
     pixels = film(channels, dtype)
     data = encoded("mkv", pixels, TIMING)

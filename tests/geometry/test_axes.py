@@ -69,7 +69,7 @@ def test_uncovered_pixels_of_an_image(rows, columns):
 
 
 def test_uncovered_costs_nothing():
-    """The largest axes that are allowed are counted without a walk over them."""
+    """The largest allowed axes are counted without iterating over them."""
     assert Axis(10**12, 3, 2, 2).uncovered == 10**12 // 2
     assert Axis(10**12, 10**6 + 1, 7, 10**5 + 3, 3, 3).uncovered == 600_012
 

@@ -340,7 +340,7 @@ def test_like_opencv(text):
 
 @pytest.mark.parametrize("like", CONVENTIONS)
 def test_every_word_of_a_library_is_tried(like):
-    """Each amount and fill of a convention stands in the table of its library."""
+    """Each amount and fill of a convention occurs in the table of its library."""
     said = [CONVENTIONS[like], *([SCIPY_NDIMAGE] if like == "scipy" else [])]
     tables = {
         "keras": KERAS_LAYERS,

@@ -79,7 +79,7 @@ def test_a_projects_folder_is_not_taken_unasked(home, run):
     assert "left out" not in run("kernels", "list", "--kernel-path", "kernels").err
 
 
-def test_sets_of_ones_own(home):
+def test_users_own_sets(home):
     """A set's members are looked up where the set was."""
     own = folder(home / "own", pair_yaml="members: [mine, box3]\ncombine: max\n", mine_csv="1 2 1\n")
     kernel = convcli.load_kernel("pair", kernel_path=[own])

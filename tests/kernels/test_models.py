@@ -103,7 +103,7 @@ def test_a_broken_file_is_refused(tensors):
         convcli.load_kernel(f"{tensors}:half")
 
 
-def test_a_signalling_nan_is_refused_quietly(tmp_path):
+def test_a_signaling_nan_is_refused_quietly(tmp_path):
     """A signaling NaN is refused without a warning from NumPy."""
     path = tmp_path / "nan.safetensors"
     path.write_bytes(safetensors({"w": np.array([[0x7FA00000, 0]], np.uint32)}, {"w": "F32"}))

@@ -62,7 +62,7 @@ def status(key: str) -> int:
 
 
 def measure(path: Path, case: tuple[str, str, int]) -> None:
-    """Print the case with its estimated and measured megabytes, without those of the program itself."""
+    """Print the case with its estimated and measured megabytes, excluding the program itself."""
     settings = settings_for(path, case[1])
     with Input.open(str(path)) as opened:
         ((_, [task]),) = job.planned_results(str(path), opened, [settings])

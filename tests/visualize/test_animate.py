@@ -151,7 +151,7 @@ def test_frames_show_those_numbers():
 
 @pytest.mark.parametrize("source", ["numbers", "image"])
 def test_pixels_are_those_of_the_scenes(source):
-    """Frames painted over each other are equal to each scene rasterized by itself."""
+    """Frames painted over each other equal the scenes rasterized separately."""
     if source == "numbers":
         animation = numbers_animation((3, 4), Settings(load_kernel("ones2")), seed=2)
     else:

@@ -43,7 +43,7 @@ def palette() -> np.ndarray:
 
 @pytest.mark.parametrize("shape", [(70, 66, 3), (71, 65, 3), (66, 64, 1), (1, 65, 3)])
 def test_half_blocks_are_the_pixels(shape):
-    """A character shows two pixels; none is lost, also with odd heights and gray."""
+    """A character shows two pixels; none is lost, even with odd heights or gray images."""
     pixels = np.random.default_rng(7).integers(0, 256, shape, dtype=np.uint8)
     pixels[3:9, 4:9] = 50  # equal neighbors share their codes
     shown = terminal_text(pixels, Terminal("blocks", True, 80, 40))
