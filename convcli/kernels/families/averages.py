@@ -10,7 +10,7 @@ import numpy as np
 
 from convcli.core.rational import FloatArray
 from convcli.kernels.families.base import Family, Parameter, number, plain, sides, whole
-from convcli.kernels.families.sampled_gaussian import SIGMA, SIZE, TRUNCATE, radius_of, sampled
+from convcli.kernels.families.gaussian_samples import SIGMA, SIZE, TRUNCATE, radius_of, sampled
 from convcli.kernels.kernel import About, Kernel
 
 _BLUR: Final = ("blur",)

@@ -12,7 +12,7 @@ from convcli.core.errors import KernelError
 from convcli.core.rational import FloatArray
 from convcli.kernels.bank import KernelSet
 from convcli.kernels.families.base import Family, Parameter, number, plain, whole
-from convcli.kernels.families.sampled_gaussian import SIGMA, SIZE, radius_of, sampled
+from convcli.kernels.families.gaussian_samples import SIGMA, SIZE, radius_of, sampled
 from convcli.kernels.kernel import About, Kernel
 
 _GRADIENT: Final = ("edge", "gradient")

@@ -10,7 +10,7 @@ import numpy as np
 
 from convcli.core.errors import quoted
 from convcli.kernels.families.base import LARGEST_SIDE, Family, Parameter, number, plain, sides, whole
-from convcli.kernels.families.sampled_gaussian import SIZE, radius_of, sampled
+from convcli.kernels.families.gaussian_samples import SIZE, radius_of, sampled
 from convcli.kernels.kernel import About, Kernel
 
 _SHARPEN: Final = ("sharpen",)
