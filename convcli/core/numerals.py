@@ -53,6 +53,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
+def axes_text(count: int) -> str:
+    """A number of axes: ``1 axis``, ``2 axes``."""
+    return f"{count} {'axis' if count == 1 else 'axes'}"
+
+
 def grouped(count: int) -> str:
     """A whole number in groups of three digits, from five digits on: ``12 345``."""
     return f"{count:,}".replace(",", " ") if count >= 10_000 else str(count)

@@ -1,7 +1,7 @@
 """Exact numbers: parsing them, and arrays of fractions over one denominator.
 
-A kernel is exact if its weights are integers over one denominator. Sums of integer pixels times such weights
-are integers too, so nothing is rounded before the very end.
+A kernel is exact if its weights are integers over a common denominator. Sums of integer pixels times such
+weights are integers too, so nothing is rounded before the very end.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from convcli.core.errors import quoted
 from convcli.core.frozen import frozen
 
 Number = Fraction | float
@@ -41,7 +42,7 @@ def parse_number(text: str) -> Fraction:
     """The exact value of ``3``, ``-0.5``, ``1e-3`` or ``1/9``.
 
     Raises:
-        ValueError: anything else, with the reason; NaN, infinity and a zero divisor included.
+        ValueError: anything else, with the text and the reason; NaN, infinity and a zero divisor included.
     """
     word = text.strip().replace("−", "-")
     short = word if len(word) <= _LONGEST else ""
@@ -50,15 +51,15 @@ def parse_number(text: str) -> Fraction:
         return Fraction(int(plain[1] + plain[2] + plain[3]), 10 ** len(plain[3]))
     match = _NUMBER.fullmatch(short)
     if match is None and re.fullmatch(r"[+-]?\.?(nan|inf|infinity)", short, re.IGNORECASE):
-        raise ValueError(f"{word} is not a finite number")
+        raise ValueError(f"{quoted(text)} is not a finite number")
     if match is None:
-        raise ValueError("not a number (allowed: 3, -0.5, 1e-3, 1/9)")
+        raise ValueError(f"{quoted(text)} is not a number (allowed: 3, -0.5, 1e-3, 1/9)")
     top, bottom = Fraction(match["top"]), Fraction(match["bottom"] or 1)
     if bottom == 0:
-        raise ValueError("divisor is zero")
+        raise ValueError(f"{quoted(text)} divides by zero")
     value = top / bottom
     if abs(value) > 10**300 or (value and abs(value) < SMALLEST):
-        raise ValueError("out of range (allowed: 1e-300 to 1e300)")
+        raise ValueError(f"{quoted(text)} is out of range (allowed: 1e-300 to 1e300)")
     return value
 
 

@@ -102,7 +102,9 @@ def combined(kernel: Kernel, how: str | None) -> Kernel:
     if how is None or how == "stack":
         return kernel.combined(None)
     if kernel.maps == 1:
-        raise KernelError(f"kernel {kernel.name} has one feature map; combining by {how} needs several")
+        raise KernelError(
+            f"kernel {kernel.name} has only one feature map; combining by {how} needs at least two"
+        )
     if how != "sum":
         return kernel.combined(how)
     bias = sum(kernel.biases)

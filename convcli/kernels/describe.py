@@ -147,7 +147,7 @@ def facts(kernel: Kernel) -> list[tuple[str, str]]:
         ),
         ("separable", _separable(kernel)),
         *((("symmetry", _symmetry(kernel)),) if kernel.weights.ndim == 2 else ()),
-        ("exact", "yes: integers over one denominator" if kernel.exact else "no: floats"),
+        ("exact", "yes: integers over a common denominator" if kernel.exact else "no: floats"),
     ]
     if any(kernel.biases):
         rows.append(("bias", bias_text(kernel)))
@@ -156,9 +156,7 @@ def facts(kernel: Kernel) -> list[tuple[str, str]]:
     if kernel.combine:
         rows.append(("combine", f"{kernel.combine} of {kernel.maps} maps"))
     if about.gain:
-        rows.append(
-            ("gain", f"{with_minus(number_text(about.gain))} (divide by it for the derivative itself)")
-        )
+        rows.append(("gain", f"{with_minus(number_text(about.gain))} (divide by it to get the derivative)"))
     rows += [("note", note) for note in about.notes]
     rows += [("source", about.source)] if about.source else []
     rows += [("tags", ", ".join(about.tags))] if about.tags else []
@@ -174,9 +172,9 @@ def _symmetry(kernel: Kernel) -> str:
     changes = {
         "left to right": weights[:, ::-1],
         "top to bottom": weights[::-1],
-        "by half a turn": weights[::-1, ::-1],
+        "under 180° rotation": weights[::-1, ::-1],
         "transposed": weights.T,
-        "by a quarter turn": np.rot90(weights),
+        "under 90° rotation": np.rot90(weights),
     }
     near = 1e-12 * float(np.abs(weights).max())
     for change, changed in changes.items():
@@ -198,7 +196,11 @@ def response(kernel: Kernel) -> list[tuple[str, str]]:
     diagonals = np.zeros(rows + columns - 1)
     for at, row in enumerate(weights):
         diagonals[at : at + columns] += row
-    sums = (("waves → x", weights.sum(axis=0)), ("waves ↓ y", weights.sum(axis=1)), ("waves ↘", diagonals))
+    sums = (
+        ("freq → x", weights.sum(axis=0)),
+        ("freq ↓ y", weights.sum(axis=1)),
+        ("freq ↘", diagonals),
+    )
     responses = [(label, _gains(profile)) for label, profile in sums]
     largest = max(float(gains.max()) for _, gains in responses) or 1.0
     return [(label, _bars(gains, largest)) for label, gains in responses]
@@ -231,7 +233,7 @@ def bias_text(kernel: Kernel) -> str:
 
 def layer_text(layer: Layer) -> str:
     """The stride, padding and so on of a layer, as far as its file states them."""
-    parts = ["stride and padding not stated"]
+    parts = ["stride and padding not specified"]
     if layer.padding:
         parts = [f"stride {layer.stride[0]},{layer.stride[1]}", f"padding {layer.padding}"]
     if layer.dilation != (1, 1):
@@ -266,7 +268,7 @@ def _separable(kernel: Kernel) -> str:
     if kernel.weights.ndim != 2:
         return f"each of the {kernel.maps} maps separately; see its members" if kernel.combine else "a bank"
     if 1 in kernel.size:
-        return "one row or column already"
+        return "already a single row or column"
     factors = kernel.factors
     if factors is None:
         return "no (rank above 1)"

@@ -13,7 +13,7 @@ import numpy as np
 from convcli.core.errors import KernelError, cut, literal
 from convcli.core.factorization import float_factors, integer_factors
 from convcli.core.frozen import frozen, replace
-from convcli.core.numerals import number_text
+from convcli.core.numerals import axes_text, number_text
 from convcli.core.rational import FloatArray, Number, Rational, exact_number, fitting, masked, parse_number
 
 COMBINES: Final = ("l2", "l1", "linf", "max", "min", "argmax")
@@ -82,7 +82,7 @@ class Kernel:
 
     Attributes:
         weights: float64, read-only, scale included.
-        exact: the same as integers over one denominator, or None.
+        exact: the same as integers over a common denominator, or None.
 
     Raises:
         KernelError: no weights, rows of different lengths, a weight that is not a finite number, or too many
@@ -129,7 +129,7 @@ class Kernel:
             "layer": layer,
         }
         if combine and isinstance(values["bias"], tuple):
-            raise KernelError(f"maps that each have a bias cannot be combined by {combine}")
+            raise KernelError(f"maps with separate biases cannot be combined by {combine}")
         for key, value in values.items():
             object.__setattr__(self, key, value)
 
@@ -219,7 +219,7 @@ class Kernel:
         """
         trained = self.layer.bias if self.layer else ()
         if trained and self.combine:
-            raise KernelError(f"maps that each have a bias cannot be combined by {self.combine}")
+            raise KernelError(f"maps with separate biases cannot be combined by {self.combine}")
         return trained or self.biases
 
     @cached_property
@@ -341,7 +341,9 @@ def _as_array(weights: Any) -> np.ndarray[Any, Any]:
         raise
     except Exception as error:  # any error that a foreign class raises
         what = (
-            "rows of different lengths" if isinstance(weights, (list, tuple)) else "weights that are no array"
+            "rows of different lengths"
+            if isinstance(weights, (list, tuple))
+            else "weights that are not an array"
         )
         raise KernelError(f"kernel has {what}") from error
     if array.dtype.kind == "O":
@@ -353,7 +355,7 @@ def _as_array(weights: Any) -> np.ndarray[Any, Any]:
     if array.size > LARGEST_KERNEL:
         raise KernelError(f"kernel has {array.size} weights; allowed: up to {LARGEST_KERNEL}")
     if not 1 <= array.ndim <= 5:
-        raise KernelError(f"kernel has {array.ndim} axes; allowed: 1 to 5")
+        raise KernelError(f"kernel has {axes_text(array.ndim)}; allowed: 1 to 5")
     return array
 
 
@@ -400,7 +402,8 @@ def _as_bias(value: Any, maps: int) -> Number | tuple[Number, ...]:
     except OverflowError as error:
         raise KernelError(f"bias is out of range (allowed: up to {LARGEST_BIAS:g})") from error
     if len(numbers) not in (1, maps):
-        raise KernelError(f"bias has {len(numbers)} values; allowed: 1, or one for each of {maps} maps")
+        allowed = "1" if maps == 1 else f"1, or one for each of {maps} maps"
+        raise KernelError(f"bias has {len(numbers)} values; allowed: {allowed}")
     for number in numbers:
         if not -LARGEST_BIAS <= number <= LARGEST_BIAS:
             raise KernelError(f"bias {number} is not between -{LARGEST_BIAS:g} and {LARGEST_BIAS:g}")
@@ -413,8 +416,8 @@ def _typed(value: Number) -> str | float:
 
 
 def _reason(value: Any, error: Exception) -> str:
-    """The parser's reason for a text; nothing for other values, where Python's own words do not help."""
-    return f": {cut(str(error))}" if isinstance(value, str) else ""
+    """The parser's reason for a text; a plain one for other values, where Python's own words do not help."""
+    return cut(str(error)) if isinstance(value, str) else f"{literal(value)} is not a number"
 
 
 def _as_number(what: str, value: Any) -> Number:
@@ -423,7 +426,7 @@ def _as_number(what: str, value: Any) -> Number:
     try:
         number = parse_number(value) if isinstance(value, str) else exact_number(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise KernelError(f"{what} {literal(value)} is not a number{_reason(value, error)}") from error
+        raise KernelError(f"{what} {_reason(value, error)}") from error
     if isinstance(number, float) and not abs(number) < float("inf"):
         raise KernelError(f"{what} {literal(value)} is not a finite number")
     return number

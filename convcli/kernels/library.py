@@ -182,7 +182,7 @@ class Library:
 
     def _hint(self, text: str) -> str:
         if plain(text) in _NO_CONVOLUTIONS:
-            return "; convcli computes convolutions only, and this filter is not one"
+            return "; this filter is not a convolution, so convcli does not offer it"
         name, tag = plain(text), plain(text).removesuffix("s")
         tagged = self._names(tag)
         if tagged:
@@ -240,8 +240,13 @@ class Library:
 
     def places(self) -> list[str]:
         """A line for each folder in which names are looked up, and for a project's folder that is not."""
-        lines = [f"folder {one_line(str(folder))}: before the shipped ones" for folder in self.folders]
-        lines += [f"folder {one_line(str(folder))}: after the shipped ones" for folder in self.configured]
+        lines = [
+            f"folder {one_line(str(folder))}: searched before the built-in kernels" for folder in self.folders
+        ]
+        lines += [
+            f"folder {one_line(str(folder))}: searched after the built-in kernels"
+            for folder in self.configured
+        ]
         count = len(_kernel_files(PROJECT))
         if count and PROJECT.resolve() not in [folder.resolve() for folder in self.folders]:
             lines.append(f"folder {PROJECT}: {count} kernel files, not read without --kernel-path {PROJECT}")

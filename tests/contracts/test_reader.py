@@ -203,7 +203,7 @@ def test_a_new_reader_is_one_module_and_one_line(tmp_path, monkeypatch, run):
         assert convcli.load_kernel(f"{tmp_path}/{name}").sum == 6
     assert convcli.load_kernel("mine", kernel_path=tmp_path).sum == 6
     assert "mine" in run("kernels", "list", "--kernel-path", tmp_path).text
-    with pytest.raises(KernelError, match=r"mine\.dummy holds one kernel; leave out :x"):
+    with pytest.raises(KernelError, match=r"mine\.dummy contains one kernel; leave out :x"):
         convcli.load_kernel(f"{tmp_path}/mine.dummy:x")
     with pytest.raises(KernelError, match=r"none\.dummy: no such file"):
         convcli.load_kernel("none.dummy")

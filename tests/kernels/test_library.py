@@ -40,7 +40,7 @@ def test_folders_of_a_run_come_first(home, run):
     listed = run("kernels", "list", "--kernel-path", first, "--kernel-path", second)
     (line,) = [line for line in listed.text.splitlines() if line.startswith("box3 ")]
     assert f"[{first}] hides {second}, the shipped one" in line
-    assert f"folder {first}: before the shipped ones" in listed.err
+    assert f"folder {first}: searched before the built-in kernels" in listed.err
     with pytest.raises(KernelError, match="kernel path none is not a folder"):
         convcli.load_kernel("box3", kernel_path=["none"])
 
@@ -62,8 +62,8 @@ def test_the_users_folder_comes_last(home, run):
     assert convcli.load_kernel("box3").sum == 1
     listed = run("kernels", "list")
     assert "hides" in next(line for line in listed.text.splitlines() if line.startswith("box3 "))
-    assert "bad.csv:1: column 2: 'x': not a number" in listed.text
-    assert "after the shipped ones" in listed.err
+    assert "bad.csv:1: column 2: 'x' is not a number" in listed.text
+    assert "after the built-in kernels" in listed.err
 
 
 def test_a_projects_folder_is_not_taken_unasked(home, run):

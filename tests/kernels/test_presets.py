@@ -342,7 +342,7 @@ def test_random_weights_are_glorot_uniform_and_repeat():
         ("blurr", "did you mean blur"),
         ("gaussian", "sigma is missing; usage: gaussian:SIGMA"),
         ("gaussian:-1", "sigma -1 is not between"),
-        ("gaussian:x", "not a number"),
+        ("gaussian:x", "sigma 'x' is not a number"),
         ("gaussian4", "size '4' is not an odd number"),
         ("gaussian:1,size=4", "size '4' is not an odd number"),
         ("gaussian:1,width=4", "unknown argument"),
@@ -358,7 +358,7 @@ def test_random_weights_are_glorot_uniform_and_repeat():
         ("gaussian:1,trucate=3", "did you mean truncate"),
         ("gabor", "wavelength is missing"),
         ("random:1100x1100,distribution=normal", "normal weights; allowed"),
-        ("box3:max", "has one feature map; combining by max needs several"),
+        ("box3:max", "has only one feature map; combining by max needs at least two"),
         ("random:3x3,seed=a", "usage: random"),
         ("", "unknown kernel ''"),
     ],
@@ -384,5 +384,5 @@ def test_typed_numbers():
     assert kernel.weights.tolist() == [[1, 0, -1], [0.5, 0, -0.5], [1, 0, -1]]
     assert convcli.load_kernel("-1 0 1").shape == (1, 3)
     assert convcli.load_kernel("1/9").sum == Fraction(1, 9)
-    with pytest.raises(KernelError, match="row 2: row has 1 of 2 numbers"):
+    with pytest.raises(KernelError, match="row 2: row has 1 number, expected 2"):
         convcli.load_kernel("1 2; 3")

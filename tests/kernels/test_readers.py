@@ -123,8 +123,8 @@ GOOD = {
 }
 
 BAD = {
-    "ragged.csv": (b"1,2,3\n4,5\n", "ragged.csv:2: row has 2 of 3 numbers"),
-    "long.csv": (b"1,2,3\n4,5,6,7\n", "long.csv:2: row has 4 numbers, the first row has 3"),
+    "ragged.csv": (b"1,2,3\n4,5\n", "ragged.csv:2: row has 2 numbers, expected 3"),
+    "long.csv": (b"1,2,3\n4,5,6,7\n", "long.csv:2: row has 4 numbers, but the first row has 3"),
     "grouped.csv": (b'"1,000","2"\n', "grouped.csv:1: column 1: '1,000' may be thousands or have a decimal"),
     "grouped-semicolons.csv": (b"1,000;2,000\n1;2\n", "column 1: '1,000' may be thousands"),
     "millions.csv": (b'"1,000,000"\n', "millions.csv:1: column 1: '1,000,000': commas group or end digits"),
@@ -135,7 +135,7 @@ BAD = {
     "german.csv": (b"1.000,5;2\n", "column 1: '1.000,5': commas group or end digits"),
     "mixed-marks.csv": (b"0,5;0.5\n1;2\n", "mixed-marks.csv:1: column 1: '0,5' has a decimal comma, other"),
     "one-column.csv": (b"0,05\n0,9\n", "one-column.csv:1: '0,05': is the comma a decimal comma? Write"),
-    "empty-row.csv": (b"1,2\n,\n3,4\n", "empty-row.csv:2: column 1: '': not a number"),
+    "empty-row.csv": (b"1,2\n,\n3,4\n", "empty-row.csv:2: column 1: '' is not a number"),
     "doubled-quotes.csv": (b'""1"",2\n', "quotes are part of this cell; write the number"),
     "typographic.csv": (
         "“1”,2\n".encode(),
@@ -145,7 +145,7 @@ BAD = {
     "trailing-semicolon.csv": (b"1 0 -1;\n", "'1 0 -1': spaces and another separator are mixed"),
     "text-rows.yaml": (
         b"weights:\n  - 1 0 -1\n  - 2 0 -2\n",
-        "text-rows.yaml:2:5: '1 0 -1' is one text, not a row; write [1, 0, -1]",
+        "text-rows.yaml:2:5: '1 0 -1' is a single string, not a row; write [1, 0, -1]",
     ),
     "one-line.csv": (b"1,2;3,4\n", "one-line.csv: commas and semicolons in one line: is the comma a decimal"),
     "spaces-commas.csv": (
@@ -155,38 +155,41 @@ BAD = {
     "divided-row.txt": (b"1 1 1\n1 1 1 / 9\n", "divided-row.txt:2: column 4: '/': a fraction between spaces"),
     "divided-end.txt": (b"1 1 1\n1 1 1 /9\n", "column 4: '/9': a fraction between spaces has no spaces"),
     "slashed-rows.txt": (b"1 2 / 3 4\n", "column 3: '/': a fraction between spaces has no spaces"),
-    "empty-cell.csv": (b"1,,3\n4,5,6\n", "empty-cell.csv:1: column 2: '': not a number"),
-    "half-trailing.csv": (b"1,2,\n3,4\n", "half-trailing.csv:1: column 3: '': not a number"),
-    "sep-only.csv": (b"sep=;\n", "sep-only.csv: holds no numbers"),
-    "words.txt": (b"blur\n", "words.txt:1: column 1: 'blur': not a number"),
-    "huge.csv": (b"1e999\n", "huge.csv:1: column 1: '1e999': out of range"),
+    "empty-cell.csv": (b"1,,3\n4,5,6\n", "empty-cell.csv:1: column 2: '' is not a number"),
+    "half-trailing.csv": (b"1,2,\n3,4\n", "half-trailing.csv:1: column 3: '' is not a number"),
+    "sep-only.csv": (b"sep=;\n", "sep-only.csv: contains no numbers"),
+    "words.txt": (b"blur\n", "words.txt:1: column 1: 'blur' is not a number"),
+    "huge.csv": (b"1e999\n", "huge.csv:1: column 1: '1e999' is out of range"),
     "header.mat": (
         b"0 -1 0\n-1 5 -1\n0 -1 0\n",
         "header.mat:1: '0 -1 0' is not a size; the first line is WIDTH",
     ),
-    "ones.mat": (b"1 1 1\n1 1 1\n1 1 1\n", "ones.mat:2: row has 3 of 1 numbers; the first line is WIDTH"),
+    "ones.mat": (
+        b"1 1 1\n1 1 1\n1 1 1\n",
+        "ones.mat:2: row has 3 numbers, expected 1; the first line is WIDTH",
+    ),
     "short.mat": (b"3 3\n1 1 1\n1 1 1\n", "short.mat: 2 rows of numbers, but the first line says 3"),
-    "ragged.mat": (b"3 2\n1 1 1\n1 1\n", "ragged.mat:3: row has 2 of 3 numbers"),
+    "ragged.mat": (b"3 2\n1 1 1\n1 1\n", "ragged.mat:3: row has 2 numbers, expected 3"),
     "zero.mat": (b"1 1 0\n1\n", "zero.mat:1: the scale is zero"),
-    "word.mat": (b"2 1\n1 x\n", "word.mat:2: column 2: 'x': not a number"),
-    "empty.mat": (b"# nothing\n", "empty.mat: holds no numbers"),
+    "word.mat": (b"2 1\n1 x\n", "word.mat:2: column 2: 'x' is not a number"),
+    "empty.mat": (b"# nothing\n", "empty.mat: contains no numbers"),
     "matlab.mat": (b"MATLAB 5.0 MAT-file\0\0", "matlab.mat: a MATLAB file"),
     "count.txt": (b"3x3: 1,2,3,4", "count.txt: 3x3 takes 9 numbers, got 4"),
-    "cell.txt": (b"2x1: 1,x", "cell.txt: cell 2: 'x': not a number"),
+    "cell.txt": (b"2x1: 1,x", "cell.txt: cell 2: 'x' is not a number"),
     "origin.txt": (b"3x3+3+0: 1,1,1 1,1,1 1,1,1", "origin.txt: anchor 0,3 is outside"),
     "turns.txt": (b"3x3@: 1,2,3,4,5,6,7,8,9", "turns.txt: '@' after the size asks for rotated"),
     "no-size.txt": (b"0x3: 1", "no-size.txt: 0x3 is not a kernel size"),
-    "empty.json": (b"", "empty.json:1:1: not JSON"),
-    "comma.json": (b'{"weights": [[1, 2],]}', "comma.json:1:21: not JSON"),
-    "ragged.json": (b"[[1, 2],\n [3]]", "ragged.json:2:2: row has 1 of 2 numbers"),
-    "nan.json": (b"[[1, NaN]]", "nan.json:1:6: 'NaN': NaN is not a finite number"),
-    "null.json": (b"[[null]]", "null.json:1:3: 'null': not a number"),
+    "empty.json": (b"", "empty.json:1:1: invalid JSON"),
+    "comma.json": (b'{"weights": [[1, 2],]}', "comma.json:1:21: invalid JSON"),
+    "ragged.json": (b"[[1, 2],\n [3]]", "ragged.json:2:2: row has 1 number, expected 2"),
+    "nan.json": (b"[[1, NaN]]", "nan.json:1:6: 'NaN' is not a finite number"),
+    "null.json": (b"[[null]]", "null.json:1:3: 'null' is not a number"),
     "twice.json": (
         b'{"weights": [[1]],\n "weights": [[2]]}',
         "twice.json:2:2: the key 'weights' is given twice",
     ),
     "unknown.json": (b'{"wieghts": [[1]]}', "unknown.json:1:2: unknown key 'wieghts' (did you mean weights"),
-    "deep.json": (b"[" * 100_000 + b"]" * 100_000, "deep.json: not JSON: nested too deeply"),
+    "deep.json": (b"[" * 100_000 + b"]" * 100_000, "deep.json: invalid JSON: nested too deeply"),
     "nested.json": (b"[" * 12 + b"1" + b"]" * 12, "nested.json:1:10: brackets nested deeper than 8"),
     "scalar.json": (b"5", "scalar.json:1:1: got a single value"),
     "latin.json": (b'{"name": "\xe9"}', "latin.json:1: byte 0xe9 is not utf-8 text"),
@@ -202,7 +205,7 @@ BAD = {
     "gain.yaml": (b"weights: [[1]]\ngain: 0\n", "gain.yaml:2:7: gain is zero"),
     "biases.yaml": (b"weights: [[1]]\nbias: [1, 2]\n", "biases.yaml: bias has 2 values"),
     "combine.yaml": (b"weights: [[1]]\ncombine: l3\n", "combine.yaml:2:10: unknown combine"),
-    "alone.yaml": (b"weights: [[1]]\ncombine: l2\n", "alone.yaml: kernel alone has one feature map"),
+    "alone.yaml": (b"weights: [[1]]\ncombine: l2\n", "alone.yaml: kernel alone has only one feature map"),
     "kernels.yaml": (b"kernels: 3\n", "kernels.yaml:1:10: kernels must be a mapping of names"),
     "nameless.yaml": (
         b"kernels: [{weights: [[1]]}]\n",
@@ -214,14 +217,14 @@ BAD = {
     ),
     "several.yaml": (
         b"kernels: {a: [[1]], b: [[2]]}",
-        "several.yaml holds 2 kernels; choose one with FILE:NAME: a, b",
+        "several.yaml contains 2 kernels; choose one with FILE:NAME: a, b",
     ),
     "pickle.npy": (
         npy(np.array([[1, None]], object), allow_pickle=True),
         "pickle.npy: not a NumPy array: Object arrays cannot be loaded",
     ),
-    "text.npy": (npy(np.array([["1"]])), "text.npy: holds values of type"),
-    "complex.npy": (npy(np.array([[1j]])), "complex.npy: holds values of type 'complex128'"),
+    "text.npy": (npy(np.array([["1"]])), "text.npy: contains values of type"),
+    "complex.npy": (npy(np.array([[1j]])), "complex.npy: contains values of type 'complex128'"),
     "axes.npy": (npy(np.ones((1,) * 6)), "axes.npy: array of shape (1, 1, 1, 1, 1, 1)"),
     "inf.npy": (npy(np.array([[np.inf]])), "inf.npy: kernel has a weight that is not a finite number"),
     "empty.npy": (npy(np.ones((0, 3))), "empty.npy: kernel of shape (0, 3) has no weights"),
@@ -231,28 +234,28 @@ BAD = {
     "junk.npz": (b"junk", "junk.npz: not a NumPy archive"),
     "several.npz": (
         npz(a=np.eye(2), b=np.eye(3)),
-        "several.npz holds 2 kernels; choose one with FILE:NAME: a, b",
+        "several.npz contains 2 kernels; choose one with FILE:NAME: a, b",
     ),
-    "none.npz": (npz(), "none.npz holds no kernel"),
+    "none.npz": (npz(), "none.npz contains no kernel"),
     "junk.png": (b"junk", "junk.png: not an image"),
     "junk.safetensors": (b"junk", "junk.safetensors: not a safetensors file"),
-    "empty.csv": (b"", "empty.csv: holds no numbers"),
-    "comments-only.csv": (b"# nothing\n\n", "comments-only.csv: holds no numbers"),
-    "word.csv": (b"1,2\n3,x\n", "word.csv:2: column 2: 'x': not a number"),
-    "hole.csv": (b"1,,3\n", "hole.csv:1: column 2: '': not a number"),
-    "nan.csv": (b"1,nan\n", "nan.csv:1: column 2: 'nan': nan is not a finite number"),
-    "inf.csv": (b"1,-inf\n", "inf.csv:1: column 2: '-inf': -inf is not a finite number"),
-    "zero.csv": (b"1/0\n", "zero.csv:1: column 1: '1/0': divisor is zero"),
+    "empty.csv": (b"", "empty.csv: contains no numbers"),
+    "comments-only.csv": (b"# nothing\n\n", "comments-only.csv: contains no numbers"),
+    "word.csv": (b"1,2\n3,x\n", "word.csv:2: column 2: 'x' is not a number"),
+    "hole.csv": (b"1,,3\n", "hole.csv:1: column 2: '' is not a number"),
+    "nan.csv": (b"1,nan\n", "nan.csv:1: column 2: 'nan' is not a finite number"),
+    "inf.csv": (b"1,-inf\n", "inf.csv:1: column 2: '-inf' is not a finite number"),
+    "zero.csv": (b"1/0\n", "zero.csv:1: column 1: '1/0' divides by zero"),
     "latin.csv": (b"1,2\n\xe9,3\n", "latin.csv:2: byte 0xe9 is not utf-8 text"),
     "nul.csv": (b"1,2\n\0,3\n", "nul.csv:2: holds a NUL character"),
     "png.csv": (b"\x89PNG\r\n\x1a\n", "png.csv:1: byte 0x89 is not utf-8 text"),
-    "empty.yaml": (b"", "empty.yaml: holds no kernel"),
+    "empty.yaml": (b"", "empty.yaml: contains no kernel"),
     "scalar.yaml": (b"5", "scalar.yaml:1:1: got a single value"),
-    "ragged.yaml": (b"weights:\n  - [1, 2]\n  - [3]\n", "ragged.yaml:3:5: row has 1 of 2 numbers"),
+    "ragged.yaml": (b"weights:\n  - [1, 2]\n  - [3]\n", "ragged.yaml:3:5: row has 1 number, expected 2"),
     "deep-ragged.yaml": (b"weights: [[1, 2], [3, [4]]]", "deep-ragged.yaml:1:23: got a list or mapping"),
-    "word.yaml": (b"weights: [[1, two]]", "word.yaml:1:15: 'two': not a number"),
-    "null.yaml": (b"weights: [[1, ]]\nscale:\n", "null.yaml:2:7: '': not a number"),
-    "nan.yaml": (b"weights: [[1, .nan]]", "nan.yaml:1:15: '.nan': .nan is not a finite number"),
+    "word.yaml": (b"weights: [[1, two]]", "word.yaml:1:15: 'two' is not a number"),
+    "null.yaml": (b"weights: [[1, ]]\nscale:\n", "null.yaml:2:7: '' is not a number"),
+    "nan.yaml": (b"weights: [[1, .nan]]", "nan.yaml:1:15: '.nan' is not a finite number"),
     "unknown.yaml": (b"weight: [[1]]", "unknown.yaml:1:1: unknown key 'weight' (did you mean weights"),
     "twice.yaml": (b"weights: [[1]]\nscale: 1\nscale: 2\n", "twice.yaml:3:1: the key 'scale' is given twice"),
     "tag.yaml": (b"weights: !!python/object/apply:os.system ['echo']", "the tag "),
@@ -271,12 +274,12 @@ BAD = {
     "empty-list.yaml": (b"weights: []\n", "empty-list.yaml:1:10: got an empty list"),
     "axes.yaml": (b"weights: [[[[[[1]]]]]]\n", "axes.yaml:1:10: weights have 6 axes"),
     "no-members.yaml": (b"members: []\n", "no-members.yaml:1:10: got an empty list"),
-    "escape.yaml": (b'weights: [["\\UFFFFFFFF"]]', "escape.yaml: not YAML"),
+    "escape.yaml": (b'weights: [["\\UFFFFFFFF"]]', "escape.yaml: invalid YAML"),
     "version.yaml": (b"%YAML 1." + b"9" * 5000 + b"\n---\nweights: [[1]]", "version.yaml"),
     "scale.yaml": (b"weights: [[1]]\nscale: 1e300\ndivisor: 1e-300\n", "out of range"),
     "products.yaml": (b"rows: [1e300]\ncolumns: [1e300]\n", "not a finite number"),
     "many.yaml": (b"rows: [" + b"1," * 3000 + b"]\ncolumns: [" + b"1," * 3000 + b"]", "3000 × 3000 weights"),
-    "control.yaml": (b"weights: [[1\x01]]", "control.yaml: not YAML"),
+    "control.yaml": (b"weights: [[1\x01]]", "control.yaml: invalid YAML"),
 }
 
 
@@ -467,12 +470,12 @@ def test_many_kernels_in_a_file(tmp_path):
         kernel = convcli.load_kernel(f"{tmp_path}/many.{suffix}:soft edge")
         assert (kernel.name, kernel.weights.tolist()) == ("soft edge", [[-1, 0, 1]])
         with pytest.raises(
-            KernelError, match=f"many.{suffix} holds no kernel 'soft' .did you mean soft edge"
+            KernelError, match=f"many.{suffix} contains no kernel 'soft' .did you mean soft edge"
         ):
             convcli.load_kernel(f"{tmp_path}/many.{suffix}:soft")
     assert convcli.load_kernel(f"{tmp_path}/many.yaml:both").maps == 2
     (tmp_path / "one.csv").write_text("1 2 1\n")
-    with pytest.raises(KernelError, match=r"one\.csv holds one kernel; leave out :x"):
+    with pytest.raises(KernelError, match=r"one\.csv contains one kernel; leave out :x"):
         convcli.load_kernel(f"{tmp_path}/one.csv:x")
 
 

@@ -167,7 +167,7 @@ def _solved(rows: list[list[Fraction]]) -> list[Fraction]:
 
 
 AVERAGES: Final = (
-    Family("box", "mean of the neighbors", (Parameter("size", sides(2, 3)),), _box, _BLUR, sized=True),
+    Family("box", "mean of the neighborhood", (Parameter("size", sides(2, 3)),), _box, _BLUR, sized=True),
     Family(
         "triangle",
         "tent; a box applied twice",

@@ -136,7 +136,10 @@ def number(name: str, low: str, high: str) -> ValueReader:
     """Reads a number in a range, exactly."""
 
     def read(text: str) -> Fraction:
-        value = parse_number(text)
+        try:
+            value = parse_number(text)
+        except ValueError as error:
+            raise ValueError(f"{name} {error}") from error
         if not parse_number(low) <= value <= parse_number(high):
             raise ValueError(f"{name} {cut(text, 24)} is not between {low} and {high}")
         return value

@@ -102,7 +102,7 @@ def _gabor_radius(sigma: float, ratio: float, angle: float) -> int:
 
 
 def _ones(name: str, size: tuple[int, ...]) -> Kernel:
-    about = About("A window of ones: the sum of the neighbors", "the window of ones of the lesson", _LESSON)
+    about = About("All weights 1: the sum of the neighborhood", "every weight is 1", _LESSON)
     return Kernel(np.ones(size, np.int64), name=name, about=about)
 
 
@@ -175,7 +175,9 @@ EFFECTS: Final = (
         _gabor,
         ("texture",),
     ),
-    Family("ones", "sum of the neighbors", (Parameter("size", sides(2, 3, 4)),), _ones, _LESSON, sized=True),
+    Family(
+        "ones", "sum of the neighborhood", (Parameter("size", sides(2, 3, 4)),), _ones, _LESSON, sized=True
+    ),
     Family(
         "random",
         "random weights of an untrained layer",

@@ -34,7 +34,7 @@ def kernel_of_npy(data: bytes, place: str, name: str, order: str | None) -> Kern
 def _kernel(array: Any, place: str, name: str, order: str | None) -> Kernel:
     """The kernel of an array: a row, (rows, columns) or (rows, columns, in, out), depth first for volumes."""
     if array.dtype.kind not in "biuf":
-        raise KernelError(f"{place}: holds values of type {quoted(array.dtype)}; allowed: numbers")
+        raise KernelError(f"{place}: contains values of type {quoted(array.dtype)}; allowed: numbers")
     if not 1 <= array.ndim <= 5 or (order == "oihw" and array.ndim < 3):
         raise KernelError(
             f"{place}: array of shape {array.shape}; allowed: (rows, columns) or (rows, columns, in, out), "

@@ -205,7 +205,7 @@ def _number(node: Node) -> Fraction:
     text = text_of(node)
     if _SPACED_NUMBERS.fullmatch(text):
         raise KernelError(
-            f"{node.where}: {quoted(text)} is one text, not a row; write [{', '.join(text.split())}]"
+            f"{node.where}: {quoted(text)} is a single string, not a row; write [{', '.join(text.split())}]"
         )
     return parse_cell(text, node.where)
 

@@ -43,9 +43,9 @@ def _parsed(text: str, place: str) -> Node:
     try:
         json.loads(text, parse_int=str, parse_float=str)
     except json.JSONDecodeError as error:
-        raise KernelError(f"{place}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from error
+        raise KernelError(f"{place}:{error.lineno}:{error.colno}: invalid JSON: {error.msg}") from error
     except RecursionError as error:
-        raise KernelError(f"{place}: not JSON: nested too deeply") from error
+        raise KernelError(f"{place}: invalid JSON: nested too deeply") from error
     tokens = _Tokens(text, place)
     if len(_VALUE.findall(text)) > MOST_VALUES:
         raise KernelError(f"{place}: more than {MOST_VALUES} values; use CSV or NPY")

@@ -23,13 +23,13 @@ def choose(names: Sequence[str], member: str | None, place: str, what: str = "ke
         assert member is not None
         return member
     if member is not None:
-        near = suggest(member, names) or f"; it holds {_listed(names) or f'no {what} at all'}"
-        raise KernelError(f"{place} holds no {what} {quoted(member)}{near}")
+        near = suggest(member, names) or f"; it contains {_listed(names) or f'no {what} at all'}"
+        raise KernelError(f"{place} contains no {what} {quoted(member)}{near}")
     if len(names) == 1:
         return names[0]
     if not names:
-        raise KernelError(f"{place} holds no {what}")
-    raise KernelError(f"{place} holds {len(names)} {what}s; choose one with FILE:NAME: {_listed(names)}")
+        raise KernelError(f"{place} contains no {what}")
+    raise KernelError(f"{place} contains {len(names)} {what}s; choose one with FILE:NAME: {_listed(names)}")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -25,5 +25,5 @@ def read(file: KernelFile, member: str | None) -> Kernel:
         KernelError: another member, a pickle, no array, or values that are not finite numbers.
     """
     if member not in (None, *ORDERS):
-        raise KernelError(f"{file.place} holds one kernel; leave out :{one_line(member or '')}")
+        raise KernelError(f"{file.place} contains one kernel; leave out :{one_line(member or '')}")
     return kernel_of_npy(file.data, file.place, file.name, member)

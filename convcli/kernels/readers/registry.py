@@ -44,11 +44,11 @@ READERS: tuple[Reader, ...] = (
 """The first reader that claims a file's suffix, and recognizes it where several do, reads the file."""
 
 _TORCH_ADVICE: Final = (
-    "PyTorch files hold code, which convcli does not run; in Python, export the weights with "
+    "PyTorch files can contain code, which convcli does not run; in Python, export the weights with "
     "safetensors.torch.save_file(model.state_dict(), 'm.safetensors') or torch.onnx.export(...)"
 )
 _PICKLE_ADVICE: Final = (
-    "pickles hold code, which convcli does not run; in Python, save the weights with "
+    "pickles can contain code, which convcli does not run; in Python, save the weights with "
     "numpy.save('k.npy', weights)"
 )
 _TENSORFLOW_ADVICE: Final = "TensorFlow graphs are not supported; in Python, use model.save('m.keras')"
@@ -137,7 +137,7 @@ def read(path: Path, member: str | None = None) -> Kernel | KernelSet:
     """The kernel of a file, or its kernel of that name.
 
     Raises:
-        KernelError: the file cannot be read or holds no such kernel; with file, line and column if known.
+        KernelError: the file cannot be read or contains no such kernel; with file, line and column if known.
     """
     note(path)
     file, readers = _opened(path)
@@ -148,7 +148,7 @@ def read(path: Path, member: str | None = None) -> Kernel | KernelSet:
             kernels_by_name = _module(reader).kernels(file)
             return kernels_by_name[choose(list(kernels_by_name), member, file.place)]
         if member is not None and not reader.takes_member:
-            raise KernelError(f"{file.place} holds one kernel; leave out :{one_line(member)}")
+            raise KernelError(f"{file.place} contains one kernel; leave out :{one_line(member)}")
         return _module(reader).read(file, member)
 
 

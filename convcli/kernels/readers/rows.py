@@ -11,6 +11,7 @@ import numpy as np
 
 from convcli.core.errors import KernelError, cut, quoted
 from convcli.core.frozen import frozen
+from convcli.core.numerals import counted
 from convcli.core.rational import parse_number
 from convcli.kernels.kernel import TYPED, Kernel
 
@@ -93,7 +94,7 @@ def parse_table(text: str, place: str, line_word: str = "") -> np.ndarray[Any, A
         ]
     )
     if not rows:
-        raise KernelError(f"{place}: holds no numbers")
+        raise KernelError(f"{place}: contains no numbers")
     decimal_commas = _has_decimal_commas(rows)
     values = []
     for row in rows:
@@ -127,7 +128,9 @@ def _split(text: str, place: str) -> Iterator[tuple[int, list[str]]]:
             )
         count += len(cells)
         if count > LARGEST_TABLE:
-            raise KernelError(f"{place}:{number}: more than {LARGEST_TABLE} weights, the limit for texts")
+            raise KernelError(
+                f"{place}:{number}: more than {LARGEST_TABLE} weights, the limit for text files"
+            )
         yield number, cells
 
 
@@ -202,8 +205,8 @@ def _has_decimal_commas(rows: list[_Row]) -> bool:
 def row_length(count: int, expected: int) -> str:
     """What is wrong with a row of ``count`` numbers if the first row has ``expected``."""
     if count < expected:
-        return f"row has {count} of {expected} numbers"
-    return f"row has {count} numbers, the first row has {expected}"
+        return f"row has {counted(count, 'number')}, expected {expected}"
+    return f"row has {count} numbers, but the first row has {expected}"
 
 
 def parse_cell(text: str, where: str) -> Fraction:
@@ -215,18 +218,19 @@ def parse_cell(text: str, where: str) -> Fraction:
     try:
         return parse_number(text)
     except ValueError as error:
-        raise KernelError(f"{where}: {quoted(text)}{_advice(text) or f': {error}'}") from error
+        advice = _advice(text)
+        raise KernelError(f"{where}: {f'{quoted(text)}: {advice}' if advice else error}") from error
 
 
 def _advice(text: str) -> str:
     """What to do about common mistakes in a cell."""
     if text.startswith("/") or text.endswith("/"):
         return (
-            ": a fraction between spaces has no spaces inside, as in 1/9; to divide all weights, "
+            "a fraction between spaces has no spaces inside, as in 1/9; to divide all weights, "
             "use --scale 1/9"
         )
     if re.search(r"\d\s+[\d.+−-]", text):
-        return ": spaces and another separator are mixed; use one separator, and decimal points"
+        return "spaces and another separator are mixed; use one separator, and decimal points"
     if re.search(r"\d", text) and _QUOTES.search(text):
-        return ': quotes are part of this cell; write the number without quotes, or in one pair of "'
+        return 'quotes are part of this cell; write the number without quotes, or in one pair of "'
     return ""

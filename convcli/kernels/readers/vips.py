@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from convcli.core.errors import KernelError, quoted
+from convcli.core.numerals import counted
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.readers.base import KernelFile
 from convcli.kernels.readers.rows import LARGEST_TABLE, parse_cell
@@ -28,12 +29,14 @@ def read(file: KernelFile, member: str | None) -> Kernel:
         raise KernelError(f"{file.place}: a MATLAB file, not a libvips matrix; save the kernel as CSV")
     lines = _lines(file.text, file.place)
     if not lines:
-        raise KernelError(f"{file.place}: holds no numbers")
+        raise KernelError(f"{file.place}: contains no numbers")
     (where, header), *rows = lines
     width, height, scale, offset = _header(header, where)
     for where, cells in rows:
         if len(cells) != width:
-            raise KernelError(f"{where}: row has {len(cells)} of {width} numbers; {_HEADER}")
+            raise KernelError(
+                f"{where}: row has {counted(len(cells), 'number')}, expected {width}; {_HEADER}"
+            )
     if len(rows) != height:
         raise KernelError(
             f"{file.place}: {len(rows)} rows of numbers, but the first line says {height}; {_HEADER}"

@@ -49,13 +49,13 @@ def parsed(text: str, place: str) -> Node:
         where = f"{place}:{mark.line + 1}:{mark.column + 1}" if mark else place
         raise KernelError(f"{where}: {one_line(error.problem or 'not YAML')}") from error
     except yaml.YAMLError as error:
-        raise KernelError(f"{place}: not YAML: {one_line(str(error).splitlines()[0])}") from error
+        raise KernelError(f"{place}: invalid YAML: {one_line(str(error).splitlines()[0])}") from error
     except KernelError:
         raise
     except (ValueError, OverflowError, RecursionError) as error:  # an escape or a version out of range
-        raise KernelError(f"{place}: not YAML: {one_line(str(error))}") from error
+        raise KernelError(f"{place}: invalid YAML: {one_line(str(error))}") from error
     if not nodes:
-        raise KernelError(f"{place}: holds no kernel")
+        raise KernelError(f"{place}: contains no kernel")
     return nodes[0]
 
 

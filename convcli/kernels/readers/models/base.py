@@ -110,7 +110,7 @@ def numeric(values: Any, where: str) -> Any:
     try:
         return values.astype(np.float32)
     except (TypeError, ValueError) as error:
-        raise KernelError(f"{where}: holds values of type {values.dtype}; allowed: numbers") from error
+        raise KernelError(f"{where}: contains values of type {values.dtype}; allowed: numbers") from error
 
 
 def is_convolution(shape: Sequence[int]) -> bool:
@@ -202,7 +202,7 @@ def _bias(values: Any, maps: int, where: str) -> tuple[Number, ...]:
     if array.shape != (maps,):
         raise KernelError(f"{where}: a bias of shape {array.shape} for {maps} maps; damaged, or transposed")
     if not bool(np.all(np.abs(array.astype(np.float64)) <= LARGEST_BIAS)):  # NaN fails as well
-        raise KernelError(f"{where}: its bias holds values that are not numbers up to {LARGEST_BIAS:g}")
+        raise KernelError(f"{where}: its bias contains values that are not numbers up to {LARGEST_BIAS:g}")
     return tuple(exact_number(value) for value in array.tolist())
 
 

@@ -54,7 +54,7 @@ def read_in_process(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise KernelError(f"{place}: damaged: not read within {timeout:g} seconds") from error
+        raise KernelError(f"{place}: damaged: could not be read within {timeout:g} seconds") from error
     if ran.returncode == _REFUSED:
         raise KernelError(ran.stderr.decode("utf-8", "replace"))
     if ran.returncode:

@@ -61,7 +61,7 @@ class _Graph:
         convolutions = list(dict.fromkeys(node.input[1] for node in self.nodes))
         if not convolutions and member is None and self.unsupported:
             raise KernelError(
-                f"{self.place} holds no Conv node; {', '.join(self.unsupported)} is not supported"
+                f"{self.place} contains no Conv node; {', '.join(self.unsupported)} is not supported"
             )
         if member is None:
             name = choose(convolutions, None, self.place, "convolution")
