@@ -35,7 +35,13 @@ _DEPTHS: Final = {
     _ALPHA_FIELDS: (16, 24, 32),
 }
 _ALLOWED: Final = "1, 2, 4, 8, 16, 24 or 32 bits, bit fields of 16 to 32, RLE8 and RLE4"
-_NAMES: Final = {4: "a JPEG inside", 5: "a PNG inside", 11: "CMYK", 12: "CMYK in RLE8", 13: "CMYK in RLE4"}
+_NAMES: Final = {
+    4: "an embedded JPEG",
+    5: "an embedded PNG",
+    11: "CMYK",
+    12: "CMYK in RLE8",
+    13: "CMYK in RLE4",
+}
 _OS2_NAMES: Final = {_FIELDS: "Huffman codes", 4: "RLE24"}
 _MASKS: Final = {
     16: (0x7C00, 0x3E0, 0x1F, 0),
@@ -189,7 +195,7 @@ def _check_coding(coding: int, bits: int, is_os2: bool) -> None:
         return
     names = {**_NAMES, **_OS2_NAMES} if is_os2 else _NAMES
     name = f"{bits} bits" if known else names.get(coding, f"coding {coding}")
-    raise ImageError(f"bmp of {name}; allowed: {_ALLOWED}")
+    raise ImageError(f"bmp with {name}; allowed: {_ALLOWED}")
 
 
 def _masks(data: bytes, head: bytes, size: int, bits: int, coding: int) -> tuple[tuple[int, ...], int]:
@@ -210,7 +216,7 @@ def _masks(data: bytes, head: bytes, size: int, bits: int, coding: int) -> tuple
         return (*_MASKS[bits][:3], _ALPHA_BYTE if bits == 32 else 0), end
     for mask in masks:
         if mask >> bits or (mask and (mask // (mask & -mask) + 1) & mask // (mask & -mask)):
-            raise ImageError(f"damaged bmp: a mask of {mask:#x} in {bits} bits; allowed: bits in a row")
+            raise ImageError(f"damaged bmp: a mask of {mask:#x} in {bits} bits; allowed: contiguous bits")
     return masks, end
 
 

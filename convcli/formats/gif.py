@@ -195,7 +195,7 @@ class Gif(Format):
     def loss(self, dtype: DType, channels: int, frames: int) -> str:
         if dtype != np.uint8 or channels in (1, 2):
             return ""
-        return "GIF has 256 colors per frame: each color became the nearest of them" + (
+        return "GIF has 256 colors per frame: each color was replaced by the nearest one" + (
             ", and pixels are either opaque or transparent" if channels == 4 else ""
         )
 
@@ -262,7 +262,7 @@ def _facts(data: bytes) -> _Facts:
         elif data[place] == _IMAGE:
             place = _frame(data, place + 1, facts)
         else:
-            raise ImageError(f"damaged gif: a block of kind {data[place]:#04x}; allowed: 0x21, 0x2c, 0x3b")
+            raise ImageError(f"damaged gif: a block of type {data[place]:#04x}; allowed: 0x21, 0x2c, 0x3b")
     if place > len(data) or (not facts.parts and place == len(data)):
         raise ImageError(_TOO_EARLY)
     if place == len(data):

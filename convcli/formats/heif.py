@@ -59,5 +59,5 @@ def _opened(data: bytes) -> Any:
     try:
         import pillow_heif
     except ImportError as error:
-        raise ImageError("reading heif needs one more package: pip install 'convcli[heif]'") from error
+        raise ImageError("reading heif requires an extra package: pip install 'convcli[heif]'") from error
     return pillow_heif.open_heif(data, convert_hdr_to_8bit=False, hdr_to_16bit=False)

@@ -281,7 +281,7 @@ def _placed(axes: Axes | None, samplings: Sequence[Sampling], frames: int) -> tu
     notes = []
     if axes.writer == "ome" and moved != ["0", "0"] and (axes.step("X") or axes.step("Y")):
         notes.append(
-            f"OME-XML cannot say that the first pixel is row {moved[0]}, column {moved[1]} of the input"
+            f"OME-XML cannot record that the first pixel is row {moved[0]}, column {moved[1]} of the input"
         )
     return result.sampled(down, across), notes
 

@@ -108,15 +108,15 @@ def _reading(axes: tuple[int, ...]) -> tuple[str, ...]:
     frames, last = axes[0], axes[-1]
     if len(axes) == 3 and last > MAX_IMAGE_CHANNELS:
         many = f"{frames} frame{'s' * (frames > 1)} of {last}×{axes[1]}"
-        return (f"shape {axes} is taken as {many}; {(1, *axes)} would be {last} channels",)
+        return (f"shape {axes} is read as {many}; {(1, *axes)} would be {last} channels",)
     if len(axes) == 4 and axes[1] <= MAX_IMAGE_CHANNELS < last:
         moved = (frames, axes[2], last, axes[1])
         return (
-            f"shape {axes} is taken as {last} channels of {axes[2]}×{axes[1]}; "
+            f"shape {axes} is read as {last} channels of {axes[2]}×{axes[1]}; "
             f"channels first are {moved} after transpose(0, 2, 3, 1)",
         )
     if len(axes) == 4 and last in (2, 4):
-        alpha = "no channel is taken as alpha" if frames == 1 else "the last channel is taken as alpha"
+        alpha = "no channel is treated as alpha" if frames == 1 else "the last channel is treated as alpha"
         return (f"{alpha}, as in every array of {'one frame' if frames == 1 else 'several frames'}",)
     return ()
 
@@ -134,10 +134,10 @@ def _pixel_type(source: Input, kind: DType, begin: int, due: int) -> tuple[DType
     narrow = next(fits, None)
     if narrow is None:
         raise ImageError(
-            f"npy of type {kind.name} with values from {low} to {high}; allowed: those of int32 or uint32; "
+            f"npy with {kind.name} values from {low} to {high}; allowed: those of int32 or uint32; "
             "save it as float64 (array.astype('float64')), which is exact up to 2⁵³"
         )
-    return narrow, (f"its {kind.name} values, {low} to {high}, are taken as {narrow}",)
+    return narrow, (f"its {kind.name} values, {low} to {high}, are read as {narrow}",)
 
 
 def _range(source: Input, kind: DType, begin: int, due: int) -> tuple[int, int]:
@@ -168,7 +168,7 @@ def _layout(data: bytes) -> tuple[tuple[int, int, int, int], bool, DType, int, t
     file = io.BytesIO(data)
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
-        raise ImageError(f"npy of version {version[0]}.{version[1]}; allowed: 1.0 and 2.0")
+        raise ImageError(f"npy with version {version[0]}.{version[1]}; allowed: 1.0 and 2.0")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     try:
         shape, by_columns, kind = read(file)
@@ -178,10 +178,10 @@ def _layout(data: bytes) -> tuple[tuple[int, int, int, int], bool, DType, int, t
         raise ImageError("damaged npy: its header cannot be read") from error
     if kind.name not in (*_TYPES, *_WIDE, "bool") or kind.subdtype:
         allowed = ", ".join((*_TYPES, *_WIDE))
-        raise ImageError(f"npy of type {quoted(kind)}; allowed: bool, {allowed}")
+        raise ImageError(f"npy with type {quoted(kind)}; allowed: bool, {allowed}")
     if len(shape) not in (2, 3, 4) or min(shape) < 1 or (len(shape) == 4 and shape[3] > _MOST_CHANNELS):
         raise ImageError(
-            f"npy of shape {quoted(shape)}; allowed: (rows, columns), (rows, columns, 1 to 4 channels), "
+            f"npy with shape {quoted(shape)}; allowed: (rows, columns), (rows, columns, 1 to 4 channels), "
             f"(frames, rows, columns), (frames, rows, columns, 1 to {_MOST_CHANNELS} channels)"
         )
     single = len(shape) == 2 or (len(shape) == 3 and shape[2] <= MAX_IMAGE_CHANNELS)

@@ -72,7 +72,7 @@ def _layout(data: bytes) -> tuple[int, int, int, float, int]:
     """
     match = _HEAD.match(data)
     if match is None:
-        raise ImageError("damaged pfm: no width, height and scale after its first two letters")
+        raise ImageError("damaged pfm: its header has no width, height and scale")
     columns, rows = int(match[2]), int(match[3])
     try:
         scale = float(match[4])

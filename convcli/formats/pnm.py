@@ -109,7 +109,7 @@ class Pnm(StreamedFormat):
         actual = {1: ".pgm", 3: ".ppm"}.get(channels, ".pam")
         if suffix.casefold() in (actual, ".pnm"):
             return ""
-        return f"the file is a {actual[1:].upper()}, whatever its suffix {suffix}"
+        return f"the file is a {actual[1:].upper()}, despite its suffix {suffix}"
 
     def encoder(self, layout: Layout, metadata: Metadata) -> RawEncoder:
         rows, columns, channels = layout.shape
@@ -168,7 +168,7 @@ def _layout(data: bytes) -> _Layout:
         form, columns, rows, most = (int(word) for word in (*match.groups(), b"1")[:4])
         layout = _Layout(form, columns, rows, 3 if form in (3, 6) else 1, most, match.end())
     else:
-        raise ImageError("damaged pnm: no width, height and largest value after its first two letters")
+        raise ImageError("damaged pnm: its header has no width, height and maximum value")
     if not layout.rows or not layout.columns:
         raise ImageError(f"damaged pnm: {layout.columns}×{layout.rows} pixels")
     if not 1 <= layout.most <= _DEEPEST:
@@ -186,10 +186,11 @@ def _layout_of_anymap(data: bytes) -> _Layout:
     columns, rows, depth, most = (_fact(facts, name) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
     kind = facts.get(b"TUPLTYPE", b"").decode("latin-1")
     if kind and kind not in _TUPLES:
-        raise ImageError(f"pnm of tuple type {quoted(kind)}; allowed: {', '.join(_TUPLES)}")
+        raise ImageError(f"pnm with tuple type {quoted(kind)}; allowed: {', '.join(_TUPLES)}")
     if not 1 <= depth <= 4 or depth != _TUPLES.get(kind, depth):
         raise ImageError(
-            f"pnm of {depth} channels and tuple type {quoted(kind)}; allowed: 1 to 4, as many as the type has"
+            f"pnm with {depth} channels and tuple type {quoted(kind)}; "
+            "allowed: 1 to 4, as many as the type has"
         )
     return _Layout(7, columns, rows, depth, most, match.end())
 
@@ -198,7 +199,7 @@ def _fact(facts: dict[bytes, bytes], name: bytes) -> int:
     """The integer of a line of the PAM header."""
     word = facts.get(name, b"")
     if not re.fullmatch(_NUMBER, word):
-        raise ImageError(f"damaged pnm: no whole number for {name.decode()} in its header")
+        raise ImageError(f"damaged pnm: no integer for {name.decode()} in its header")
     return int(word)
 
 

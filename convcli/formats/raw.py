@@ -48,7 +48,7 @@ class RawRows(Reader):
         place = self.begin + frame * (header.rows * each + self.gap) + start * each
         data = self.source.part(place, due)
         if len(data) < due:
-            raise ImageError("the file became shorter while it was read")
+            raise ImageError("the file was truncated while it was being read")
         values = np.frombuffer(data, self.stored).reshape(last - first, header.columns, header.channels)
         return self.finish(values[::-1] if self.upwards else values)
 

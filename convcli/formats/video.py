@@ -274,7 +274,7 @@ def _library() -> Any:
     try:
         import av
     except ImportError as error:
-        raise ImageError("video needs one more package: pip install 'convcli[video]'") from error
+        raise ImageError("video requires an extra package: pip install 'convcli[video]'") from error
     av.logging.set_level(None)
     silence_logger("libav")
     return av

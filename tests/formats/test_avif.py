@@ -130,6 +130,6 @@ def test_heic_without_its_package(monkeypatch):
     """One line that names the command."""
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(
-        ImageError, match=r"^reading heif needs one more package: pip install 'convcli\[heif\]'$"
+        ImageError, match=r"^reading heif requires an extra package: pip install 'convcli\[heif\]'$"
     ):
         open_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40), LIMIT)

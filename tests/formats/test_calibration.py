@@ -208,7 +208,7 @@ def test_ome_sizes_are_those_of_the_result(run, tmp_path):
     )
     assert [channel["Name"] for channel in channels] == ["DAPI", "GFP"]
     assert (name, found["Type"], found["SizeX"], found["SizeY"]) == ("cells & nuclei", "uint16", "14", "6")
-    assert "OME-XML cannot say that the first pixel is row 1, column 1 of the input" in done.text
+    assert "OME-XML cannot record that the first pixel is row 1, column 1 of the input" in done.text
 
 
 @pytest.mark.parametrize(

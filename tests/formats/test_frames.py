@@ -295,7 +295,7 @@ def test_a_gif_of_colors_is_written_on_demand(run, tmp_path):
     assert np.array_equal(read(png), before)
     assert open_bytes(png, LIMIT).header.metadata.timing == Timing(DURATIONS, 3)
     done = run("apply", source, "-k", "identity", "-o", tmp_path / "out.gif")
-    assert "GIF has 256 colors per frame: each color became the nearest of them" in done.text
+    assert "GIF has 256 colors per frame: each color was replaced by the nearest one" in done.text
     again = (tmp_path / "out.gif").read_bytes()
     assert np.abs(read(again).astype(int) - before).max() <= 8
     assert open_bytes(again, LIMIT).header.metadata.timing == Timing(DURATIONS, 3)

@@ -174,7 +174,7 @@ def test_the_end_may_be_missing():
         open_bytes(whole[:-1], LIMIT)
     with pytest.raises(ImageError, match="it is truncated"):
         open_bytes(gif(end=b""), LIMIT)
-    with pytest.raises(ImageError, match="a block of kind 0x01; allowed: 0x21, 0x2c, 0x3b"):
+    with pytest.raises(ImageError, match="a block of type 0x01; allowed: 0x21, 0x2c, 0x3b"):
         open_bytes(gif(blocks[0], b"\1"), LIMIT)
 
 

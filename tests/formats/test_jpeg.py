@@ -192,7 +192,7 @@ def test_data_that_run_out_before_an_end_marker(channels, options):
     begin = data.index(b"\xff\xda") + 14
     assert open_bytes(data, LIMIT).pixels().shape == pixels.shape
     for length in range(begin, len(data) - 120, 7):
-        with pytest.raises(ImageError, match="damaged jpeg: its data end before its last pixel"):
+        with pytest.raises(ImageError, match="damaged jpeg: its data ends before the last pixel"):
             open_bytes(data[:length] + END, LIMIT).pixels()
 
 

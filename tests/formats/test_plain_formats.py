@@ -81,11 +81,11 @@ def test_a_largest_value_is_spread_to_nearest(most):
         (b"P5 0 1 9\n\x09", "0×1 pixels"),
         (b"P5 1 1 0\n\x09", "values up to 0; allowed: 1 to 65535"),
         (b"P5 1 1 65536\n\x09", "values up to 65536; allowed: 1 to 65535"),
-        (b"P5 1 1\n", "no width, height and largest value"),
-        (b"P5 9999999999 1 255\n", "no width, height and largest value"),
+        (b"P5 1 1\n", "no width, height and maximum value"),
+        (b"P5 9999999999 1 255\n", "no width, height and maximum value"),
         (b"P6 99999 99999 255\n", "9999800001 pixels; allowed: 1000000000"),
         (b"P7\nWIDTH 1\n", "without ENDHDR"),
-        (b"P7\nWIDTH x\nENDHDR\n", "no whole number for WIDTH"),
+        (b"P7\nWIDTH x\nENDHDR\n", "no integer for WIDTH"),
         (PAM % (2, 255, b"RGB") + b"abcd", "2 channels and tuple type 'RGB'; allowed: 1 to 4"),
         (PAM % (3, 255, b"CMYK") + b"abcdef", "tuple type 'CMYK'; allowed: BLACKANDWHITE, GRAYSCALE"),
         (b"PF 2 1 -1.0\nabcdefg", "7 bytes of pixels instead of 24"),
@@ -198,13 +198,13 @@ def test_wide_integers_that_fit(monkeypatch, stored, order, low, high, kind):
         data = saved(np.asarray(values, stored, order=order))
         opened = open_bytes(data, LIMIT)
         assert opened.header.dtype == np.dtype(kind)
-        words = f"its {np.dtype(stored).name} values, {low} to {high}, are taken as {kind}"
+        words = f"its {np.dtype(stored).name} values, {low} to {high}, are read as {kind}"
         assert opened.header.notes == (words,)
         assert np.array_equal(read(data)[..., 0], values)
         assert np.array_equal(opened.reader().rows(0, 3, 7)[..., 0], values[3:7])
 
 
-FRAMES = "shape {} is taken as {} frames of {}; {} would be {} channels"
+FRAMES = "shape {} is read as {} frames of {}; {} would be {} channels"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ FRAMES = "shape {} is taken as {} frames of {}; {} would be {} channels"
         ((5, 7, 4), 1, 4, True, ""),
         ((2, 5, 7), 2, 1, False, FRAMES.format((2, 5, 7), 2, "7×5", (1, 2, 5, 7), 7)),
         ((5, 7, 8), 5, 1, False, FRAMES.format((5, 7, 8), 5, "8×7", (1, 5, 7, 8), 8)),
-        ((1, 5, 7, 2), 1, 2, False, "no channel is taken as alpha, as in every array of one frame"),
+        ((1, 5, 7, 2), 1, 2, False, "no channel is treated as alpha, as in every array of one frame"),
         ((1, 5, 7, 3), 1, 3, False, ""),
         ((1, 5, 7, 8), 1, 8, False, ""),
         (
@@ -225,10 +225,10 @@ FRAMES = "shape {} is taken as {} frames of {}; {} would be {} channels"
             1,
             7,
             False,
-            "(1, 1, 5, 7) is taken as 7 channels of 5×1; channels first are (1, 5, 7, 1)",
+            "(1, 1, 5, 7) is read as 7 channels of 5×1; channels first are (1, 5, 7, 1)",
         ),
         ((2, 3, 5, 7), 2, 7, False, "channels first are (2, 5, 7, 3) after transpose(0, 2, 3, 1)"),
-        ((3, 5, 7, 4), 3, 4, True, "the last channel is taken as alpha"),
+        ((3, 5, 7, 4), 3, 4, True, "the last channel is treated as alpha"),
         ((3, 5, 7, 8), 3, 8, False, ""),
     ],
 )
@@ -255,7 +255,7 @@ def test_a_stack_is_read_back_as_it_was_written(kernel, frames, tmp_path, run):
     maps = convcli.load_kernel(kernel).maps
     written = np.load(again)
     assert written.shape == (frames, 9, 11, maps)
-    warned = "its last channel is taken as alpha" in done.text
+    warned = "its last channel is treated as alpha" in done.text
     header = open_bytes(again.read_bytes(), LIMIT).header
     assert header.alpha == warned == (frames > 1 and maps in (2, 4))
     assert (header.frames, header.rows, header.columns, header.channels) == written.shape
@@ -297,17 +297,17 @@ def test_more_channels_than_colors_are_refused_where_they_cannot_be_shown(comman
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (saved(np.zeros((2, 2), complex)), "npy of type 'complex128'; allowed: bool, uint8, int8"),
+        (saved(np.zeros((2, 2), complex)), "npy with type 'complex128'; allowed: bool, uint8, int8"),
         (saved(np.array([[-1, 2**31]])), r"values from -1 to 2147483648; allowed: .*astype\('float64'\)"),
-        (saved(np.array([[0, 2**32]], np.uint64)), "uint64 with values from 0 to 4294967296; allowed"),
+        (saved(np.array([[0, 2**32]], np.uint64)), "uint64 values from 0 to 4294967296; allowed"),
         (saved(np.zeros((2, 2), int))[:-1], "31 bytes of pixels instead of 32"),
         (saved(np.zeros((2, 2), int))[:130], "2 bytes of pixels instead of 32"),
-        (saved(np.zeros((2, 2), "u1,f4")), "npy of type"),
-        (saved(np.array([[None]])), "npy of type 'object'"),
-        (saved(np.zeros(4)), r"npy of shape '\(4,\)'; allowed: \(rows, columns\)"),
+        (saved(np.zeros((2, 2), "u1,f4")), "npy with type"),
+        (saved(np.array([[None]])), "npy with type 'object'"),
+        (saved(np.zeros(4)), r"npy with shape '\(4,\)'; allowed: \(rows, columns\)"),
         (saved(np.zeros((2, 2, 2, 4097), np.uint8)), "allowed: .* 1 to 4096 channels"),
-        (saved(np.zeros((1, 1, 2, 2, 3))), "npy of shape"),
-        (saved(np.zeros((0, 2))), "npy of shape"),
+        (saved(np.zeros((1, 1, 2, 2, 3))), "npy with shape"),
+        (saved(np.zeros((0, 2))), "npy with shape"),
         (saved(np.zeros((2, 2)))[:-1], "31 bytes of pixels instead of 32"),
         (saved(np.zeros((2, 2))) + b"\0", "33 bytes of pixels instead of 32"),
         (saved(np.zeros((2, 2)))[:40], "damaged npy"),

@@ -85,7 +85,7 @@ def test_cut_video_is_refused(name):
 def test_without_the_extra_the_command_that_installs_it_is_named(monkeypatch):
     """One line, for reading and for writing."""
     monkeypatch.setitem(sys.modules, "av", None)
-    words = r"video needs one more package: pip install 'convcli\[video\]'"
+    words = r"video requires an extra package: pip install 'convcli\[video\]'"
     with pytest.raises(ImageError, match=words):
         open_bytes(b"\x1a\x45\xdf\xa3\x84" + bytes(4) + b"\x18\x53\x80\x67\x80" + bytes(40), LIMIT)
     layout = Layout(4, 4, 1, np.dtype(np.uint8), 2)

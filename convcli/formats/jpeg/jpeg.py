@@ -140,7 +140,7 @@ class Jpeg(StreamedFormat):
         if _may_be_cut(data, frame, values):
             longer = data[:-2] + _MORE + data[-2:]
             if not np.array_equal(_values(longer, frame), values):
-                raise ImageError("damaged jpeg: its data end before its last pixel")
+                raise ImageError("damaged jpeg: its data ends before the last pixel")
         pixels = to_full_range(values, 2**frame.bits - 1)
         if frame.components == 4:
             # Inverted, as Adobe programs store inks. Without a segment on that, Pillow, OpenCV, libvips,

@@ -101,7 +101,8 @@ class Png(StreamedFormat):
         if max(layout.rows, layout.columns) > MAX_SIDE:
             shape = f"{layout.columns}×{layout.rows}"
             raise ImageError(
-                f"PNG of {shape} pixels: sides above {MAX_SIDE:,} are not written, most decoders refuse them"
+                f"PNG of {shape} pixels: sides above {MAX_SIDE:,} are not written, "
+                "because most decoders reject them"
             )
         coding = metadata.coding
         bands = PngEncoder(layout, chunks(metadata), metadata.timing, coding.small)

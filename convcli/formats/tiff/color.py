@@ -39,11 +39,9 @@ _PALETTE_NOTES: Final = {
     8: "its palette of 8-bit values was applied",
     16: "its palette was applied, with 8 bits per color",
 }
-_AS_STORED: Final = "WhiteIsZero is ignored for signed integers and floats: values are taken as stored"
-_NO_KIND: Final = (
-    "the photometric interpretation is missing; samples are taken as gray, 0 for black, or as RGB"
-)
-_NO_NAMES: Final = "its {} bands are not named as colors; they are taken as red, green and blue"
+_AS_STORED: Final = "WhiteIsZero is ignored for signed integers and floats: values are used as stored"
+_NO_KIND: Final = "the photometric interpretation is missing; samples are treated as gray (0 is black) or RGB"
+_NO_NAMES: Final = "its {} bands have no color names; they are treated as red, green and blue"
 
 
 @frozen

@@ -172,7 +172,7 @@ class TiffRows:
         if page.compression in CCITT and any(
             not np.array_equal(page.decode(data + more, place)[0], decoded) for more in _MORE_FAX
         ):
-            raise ImageError(f"damaged tiff: the data of segment {place} end before its last pixel")
+            raise ImageError(f"damaged tiff: the data of segment {place} ends before the last pixel")
         samples: Array = decoded[0]
         return samples
 
