@@ -29,7 +29,7 @@ def choose_arithmetic(problem: Problem) -> Arithmetic:
             sums = with_minus(f"{int(ends[0])} … {int(ends[1])}")
             reason = f"sums lie in {sums}, which {dtype} holds exactly"
             return Arithmetic(dtype, problem.filter, tuple(bounds), True, reason)
-        refusal = f"sums reach {float(max(map(abs, ends))):.3g}, more than 64 bits hold"
+        refusal = f"sums reach {float(max(map(abs, ends))):.3g}, which 64 bits cannot hold"
     dtype = np.dtype(np.float64 if _needs_double(problem) else np.float32)
     limits = _float_bounds(problem)
     return Arithmetic(dtype, problem.filter.as_floats(), limits, False, f"{dtype}: {refusal}")
@@ -48,9 +48,9 @@ def _inexact(problem: Problem) -> str:
     if problem.dtype.kind == "f":
         return f"the input is {problem.dtype}"
     if problem.dtype.itemsize == 8:
-        return f"{problem.dtype} values may not fit once multiplied"
+        return f"{problem.dtype} values may overflow when multiplied"
     if not problem.filter.exact:
-        return "the weights are not fractions of small integers"
+        return "the weights are not rationals with a small common denominator"
     if not float(problem.fill.value).is_integer():
         return f"the fill {problem.fill} is not an integer"
     return ""

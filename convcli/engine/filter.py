@@ -60,7 +60,7 @@ class Filter:
             raw = raw[..., None, None]
         if raw.ndim != spatial + 2:
             raise ArgumentError(
-                f"weights of shape {kernel.shape} have {kernel.weights.ndim} axes; "
+                f"weights of shape {kernel.shape} have {axes_text(kernel.weights.ndim)}; "
                 f"allowed: {spatial}, or {spatial + 2} with (in, out) last"
             )
         if flip:

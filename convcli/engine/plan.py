@@ -114,7 +114,7 @@ class Candidate:
     refusal: str = ""
 
     def __str__(self) -> str:
-        answer = f"not applicable: {self.refusal}" if self.cost is None else f"{self.cost:.2f} ns a value"
+        answer = f"not applicable: {self.refusal}" if self.cost is None else f"{self.cost:.2f} ns per value"
         return f"{self.method:<10} {answer}"
 
 

@@ -122,7 +122,7 @@ def _unknown(head: str) -> str:
     for name, advice in _LIBRARY_NAMES.items():
         if head.startswith(name):
             return advice
-    return f"unknown layer {quoted(head)}{suggest(re.sub(r'[^a-z].*', '', head), _KINDS)}; {_USAGE}"
+    return f"unknown layer type{suggest(re.sub(r'[^a-z].*', '', head), _KINDS)}; {_USAGE}"
 
 
 def _with(layer: LayerSpec, key: str, value: str, text: str) -> LayerSpec:

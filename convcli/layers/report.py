@@ -36,7 +36,7 @@ def as_text(shapes: Sequence[Shape], paddings: Sequence[str], others: str = "") 
         lines = _lines(shape, padding) + ([("paddings", others)] if others else [])
         blocks.append(f"{title}{table(lines)}\n{_code_text(shape)}")
     if len(shapes) > 1:
-        blocks.append(f"together\n{_overview(shapes)}\n{table(_together(shapes))}")
+        blocks.append(f"total\n{_overview(shapes)}\n{table(_together(shapes))}")
     return "\n".join(blocks)
 
 

@@ -129,7 +129,7 @@ class Mapping:
     def describe(self, target: DType, input_white: int) -> str:
         """What the mapping does, in words; the arguments are those of `affine`."""
         if self.kind == "raw":
-            return "raw: the values themselves, as floats"
+            return "raw: values unchanged, as floats"
         black, white = black_and_white(target)
         if target.kind == "f" and self.kind in ("clip", "abs"):
             return f"{self.kind}: {'magnitudes, ' if self.kind == 'abs' else ''}as floats, white is 1"

@@ -165,7 +165,7 @@ class OutputSpec:
         chosen = format_named(requested).name if self.format else requested
         if chosen not in ("", _ARRAYS, _PAGES):
             raise OutputError(
-                f"--stack writes {channels} channels of an array, or pages, which {requested} cannot hold; "
+                f"--stack writes a {channels}-channel array or pages, which {requested} cannot hold; "
                 "use .npy or .tif"
             )
         return replace(self, format=chosen or _ARRAYS)
@@ -229,7 +229,7 @@ class OutputSpec:
         to_stream = self.is_stream or (self.spec is None and source == STREAM)
         if maps > 1 and (to_stream or self.is_one_file):
             ways = "--stack, a folder or {index}" if self.can_stack else "a folder, {index} or --sheet"
-            raise OutputError(f"{kernel} gives {maps} feature maps, which one file cannot hold; use {ways}")
+            raise OutputError(f"{kernel} gives {maps} feature maps, which do not fit in one file; use {ways}")
         self._check_index(kernel, maps)
         if to_stream:
             return [_target(None, format_named(self.format) if self.format else default_format(), kind)]

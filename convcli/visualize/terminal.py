@@ -49,7 +49,7 @@ class Terminal:
     lines: int = 24
 
 
-NOTHING_SHOWN: Final = "nothing is shown: standard output is not a terminal that displays images"
+NOTHING_SHOWN: Final = "nothing is shown: standard output is not a terminal that can display images"
 
 
 def detect_terminal(protocol: str = "") -> Terminal | None:

@@ -57,9 +57,9 @@ def test_a_sum_is_one_kernel():
     assert not kernel.weights.any()
     bank = convcli.Kernel(np.ones((1, 1, 1, 2)), bias=[1, 2])
     assert combined(bank, "sum").bias == 3
-    with pytest.raises(KernelError, match="maps that each have a bias cannot be combined by max"):
+    with pytest.raises(KernelError, match="maps with separate biases cannot be combined by max"):
         combined(bank, "max")
-    with pytest.raises(KernelError, match="box3 has one feature map"):
+    with pytest.raises(KernelError, match="box3 has only one feature map"):
         combined(convcli.load_kernel("box3"), "max")
 
 
@@ -98,7 +98,7 @@ def test_a_stack_is_one_array(run, tmp_path):
     for options, words in [
         (
             ("-o", tmp_path / "x.png"),
-            "--stack writes 2 channels of an array, or pages, which png cannot hold; use .npy or .tif",
+            "--stack writes a 2-channel array or pages, which png cannot hold; use .npy or .tif",
         ),
         (("--format", "gif"), "which gif cannot hold"),
     ]:
@@ -138,7 +138,7 @@ def test_a_stack_is_one_array(run, tmp_path):
         ),
         (
             ("-k", "box3", "--scale", "gain"),
-            "--scale gain has no effect: the kernel states no gain",
+            "--scale gain has no effect: the kernel specifies no gain",
             1,
         ),
         (("-k", "ones3", "--scale", "sum"), "", 1),

@@ -90,22 +90,22 @@ DECISIONS = {
     "64-bit integers": (
         problem(SMALL, "sharpen", "i8"),
         "shift in float64 (rounded), strips of 80 rows, 1 thread",
-        "float64: int64 values may not fit once multiplied",
+        "float64: int64 values may overflow when multiplied",
     ),
     "sums beyond 64 bits": (
         problem(SMALL, [[2**40, 3]], "i4"),
         "toeplitz in float64 (rounded), strips of 100 rows, 1 thread",
-        "float64: sums reach 2.36e+21, more than 64 bits hold",
+        "float64: sums reach 2.36e+21, which 64 bits cannot hold",
     ),
     "weights that are no fractions": (
         problem(SMALL, [[1 / 3, 0.1]], "u1"),
         "toeplitz in float32 (rounded), strips of 136 rows, 1 thread",
-        "float32: the weights are not fractions of small integers",
+        "float32: the weights are not rationals with a small common denominator",
     ),
     "double precision": (
         problem(SMALL, [[1 / 3, 0.1]], "u1", double=True),
         "toeplitz in float64 (rounded), strips of 100 rows, 1 thread",
-        "float64: the weights are not fractions of small integers",
+        "float64: the weights are not rationals with a small common denominator",
     ),
     "a fill between integers": (
         problem(SMALL, "sharpen", "u1", "same:0.5"),
@@ -127,11 +127,11 @@ REFUSALS = {
         "4096 planes of weights; allowed: up to 64",
     ),
     "box, weights": ("box", problem(SMALL, "sharpen", "u1"), "the weights are not all equal"),
-    "box, planes": ("box", problem(SMALL, LAYER, "f4", channels=64), "more than one plane of weights"),
+    "box, planes": ("box", problem(SMALL, LAYER, "f4", channels=64), "more than one 2-D slice of weights"),
     "box, stride": (
         "box",
         problem(SMALL, "box3", "u1", stride=2),
-        "a column stride skips most of what doubling shares",
+        "a column stride would discard most of the shared partial sums",
     ),
     "toeplitz, planes": (
         "toeplitz",
@@ -146,12 +146,12 @@ REFUSALS = {
     "im2col, one plane": (
         "im2col",
         problem(SMALL, DENSE[:3, :3], "f4"),
-        "with one channel and one map, gathering costs as much as adding",
+        "with one channel and one map, copying the windows costs as much as summing them",
     ),
     "fft, stride": (
         "fft",
         problem(SMALL, DENSE[:3, :3], "f4", stride=2),
-        "a stride discards most of what a transform computes",
+        "a stride would discard most of the transform's output",
     ),
     "fft, planes": (
         "fft",

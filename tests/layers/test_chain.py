@@ -34,8 +34,8 @@ def test_notations(text, same):
     [
         ("3x3", "a convolution is ROWSxCOLUMNSxMAPS, such as 3x3x16"),
         ("pool2x2x2", "a pool is ROWSxCOLUMNS, such as 2x2"),
-        ("pol3x3", "unknown layer 'pol3x3' (did you mean pool"),
-        ("", "unknown layer ''; allowed: [conv]ROWSxCOLUMNSxMAPS"),
+        ("pol3x3", "layer 'pol3x3': unknown layer type (did you mean pool"),
+        ("", "layer '': unknown layer type; allowed: [conv]ROWSxCOLUMNSxMAPS"),
         ("conv1d5x16", "write a one-dimensional convolution as 1xSIZExMAPS, such as 1x5x16"),
         ("Conv2d3x3x16", "write a convolution as ROWSxCOLUMNSxMAPS, such as 3x3x16"),
         ("conv3d(3,3,3)", "layers over volumes are not supported, only layers over images"),

@@ -21,7 +21,7 @@ def test_a_chain_as_text():
         "layer 2: max pool 3×3, 64 → 64 channels",
         "padding        1:−∞: top 1, bottom 1, left 1, right 1",
         "torch.nn.MaxPool2d((3, 3), stride=(2, 2), padding=(1, 1))",
-        "11 × 11 pixels for one value, neighbors 4 × 4 apart",
+        "11 × 11 pixels per value, neighbors 4 × 4 apart",
         "(1, 56, 56, 64) NHWC, (1, 64, 56, 56) NCHW",
         "  2  max pool 3×3, 64 → 64 channels    (1, 56, 56, 64)      11 × 11           0\n",
     ):

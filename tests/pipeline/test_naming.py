@@ -78,9 +78,9 @@ def test_the_format_of_a_result(spec, format_name, input_format, kind, chosen, n
         ("x.heic", None, 1, "x.heic: convcli reads heif but does not write it; allowed: .png, .*"),
         ("x.png", "tiff", 1, "x.png: the suffix .png means png, but --format is tiff"),
         ("x.png", "pgn", 1, "format 'pgn' is not one of png.*"),
-        ("x.png", None, 3, "k gives 3 feature maps, which one file cannot hold; use a folder, .*"),
-        ("x.npy", None, 3, "k gives 3 feature maps, which one file cannot hold; use --stack, .*"),
-        ("-", None, 3, "k gives 3 feature maps, which one file cannot hold; use .*"),
+        ("x.png", None, 3, "k gives 3 feature maps, which do not fit in one file; use a folder, .*"),
+        ("x.npy", None, 3, "k gives 3 feature maps, which do not fit in one file; use --stack, .*"),
+        ("-", None, 3, "k gives 3 feature maps, which do not fit in one file; use .*"),
         ("{stem}.png", None, 3, "k gives 3 feature maps; the template needs {index}"),
         ("{stem}.tif", None, 3, "k gives 3 feature maps; the template needs {index} or --stack"),
         ("{name}.png", None, 1, "output template '{name}.png': {name} is not one of {dir}, {stem}, .*"),
@@ -144,8 +144,8 @@ def test_one_folder_deeper(spec, folder, deeper):
         ("x.tif", None, "tiff"),
         ("{stem}{suffix}", None, "npy"),
         ("out/", "tiff", "tiff"),
-        ("x.png", None, "--stack writes 6 channels of an array, or pages, which png cannot hold"),
-        ("out/", "png", "--stack writes 6 channels of an array, or pages, which png cannot hold"),
+        ("x.png", None, "--stack writes a 6-channel array or pages, which png cannot hold"),
+        ("out/", "png", "--stack writes a 6-channel array or pages, which png cannot hold"),
     ],
 )
 def test_the_format_of_a_stack(spec, format_name, stacked):

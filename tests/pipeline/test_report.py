@@ -135,7 +135,7 @@ def test_numbers_in_text_have_a_minus_sign():
         (RAMP, "box3", {}, "cost", "9 parameters, 432 multiply-adds"),
         (RAMP, "ones3", {"mapping": Mapping.parse("clip")}, "saturated", "0 below and 19 above of 48 values"),
         (RAMP, "box3", {}, "mapping", "clip: rounded to nearest, saturated at 0 and 255"),
-        (RAMP, "box3", {"mapping": Mapping("raw")}, "mapping", "raw: the values themselves, as floats"),
+        (RAMP, "box3", {"mapping": Mapping("raw")}, "mapping", "raw: values unchanged, as floats"),
         (RAMP, "box3", {"output": OutputSpec("x.png")}, "written", "x.png: png, gray, 8-bit, 1000 bytes"),
         (SPOILED, "identity", {}, "range", "2 … 46 before the mapping (finite values only)"),
         (SPOILED * np.nan, "identity", {}, "range", "no value is finite"),
@@ -170,7 +170,7 @@ def test_frames_of_their_own_are_told_apart():
         (RAMP, "box3", {}, []),
         (RAMP, "sobel-x", {"output": OutputSpec("x.png")},
          ["the range was found in a first pass over the image"]),
-        (RAMP, "sobel-x", {}, ["values were mapped to 8-bit; --map raw keeps the values themselves",
+        (RAMP, "sobel-x", {}, ["values were mapped to 8-bit; --map raw keeps the original values",
                                "the range was found in a first pass over the image"]),
         (FRAMES, "sobel-x", {"output": OutputSpec("x.tif")},
          ["the range was found in a first pass over all frames, which share it"]),
@@ -183,7 +183,7 @@ def test_frames_of_their_own_are_told_apart():
         (RAMP, "box3", {"notes": ("a note",)}, ["a note"]),
         (SPOILED, "identity", {},
          ["2 NaN values: kept", "1 infinite value (from infinite pixels or overflowing sums): kept"]),
-        (RAMP.astype(np.int64), "box3", {}, ["its int64 values, 0 to 47, are taken as int32"]),
+        (RAMP.astype(np.int64), "box3", {}, ["its int64 values, 0 to 47, are read as int32"]),
     ],
 )  # fmt: skip
 def test_notes(pixels, kernel, options, notes):

@@ -145,7 +145,7 @@ def test_a_color_map_keeps_percentiles():
          "takes 2 input channels: it needs --channels sum and an image with 2 color"),
         (COLOR, "random:3x3x3x1", {"channels": "each"}, "takes 3 input channels: it needs --channels sum"),
         (GRAY, "random:3x3x1x3", {"groups": 3}, "takes 3 channels in 3 groups; this image has 1"),
-        (COLOR, "box3", {"groups": 3}, "kernel box3 has 1 map, which 3 groups do not divide"),
+        (COLOR, "box3", {"groups": 3}, "kernel box3 has 1 map, which cannot be split into 3 groups"),
         (COLOR, "random:3x3x1x3", {"groups": 3, "channels": "each"},
          "--channels each cannot be combined with --groups 3; use --channels sum"),
         (FIVE, "box3", {"channels": "gray"},

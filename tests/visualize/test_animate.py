@@ -379,7 +379,7 @@ def test_to_standard_output(run, tmp_path, monkeypatch):
         ),
         (["9x9", "-k", "box3", "-o", "x{frame}.svg", "--format", "png"], "the suffix .svg says svg"),
         (["0x4", "-k", "box3", "-o", "x.gif"], "shape 0 is not allowed"),
-        (["999x4", "-k", "box3", "-o", "x.gif"], "larger than 256x256"),
+        (["999x4", "-k", "box3", "-o", "x.gif"], "shapes larger than 256x256 cannot be animated"),
         (["4x4", "-k", "kirsch", "-o", "x.gif"], "8 feature maps, but an animation shows one; use --combine"),
         (
             ["4x4", "-k", "random:3x3x1x25", "-o", "x.gif"],

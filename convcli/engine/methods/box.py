@@ -35,11 +35,11 @@ class Box(Method):
     def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         weights = narrow.filter.weights
         if weights.shape[0] * weights.shape[3] * weights.shape[4] != 1:
-            return "more than one plane of weights"
+            return "more than one 2-D slice of weights"
         if not (weights == weights.flat[0]).all() or not weights.any():
             return "the weights are not all equal"
         if problem.columns.stride > 1:
-            return "a column stride skips most of what doubling shares"
+            return "a column stride would discard most of the shared partial sums"
         if not narrow.exact:
             return Workload(problem, narrow)
         low, high = (end * problem.columns.kernel for end in problem.span)

@@ -48,7 +48,7 @@ class Fft(Method):
 
     def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         if any(axis.stride > 1 for axis in problem.axes):
-            return "a stride discards most of what a transform computes"
+            return "a stride would discard most of the transform's output"
         planes = narrow.filter.weights[:, 0, 0].size
         if planes > MOST_PLANES:
             return f"{planes} planes of weights; allowed: up to {MOST_PLANES}"

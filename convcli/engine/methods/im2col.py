@@ -38,7 +38,7 @@ class Im2col(Method):
 
     def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         if narrow.filter.inputs * narrow.filter.maps == 1:
-            return "with one channel and one map, gathering costs as much as adding"
+            return "with one channel and one map, copying the windows costs as much as summing them"
         floats = in_floats(problem, narrow)
         return floats if isinstance(floats, str) else Workload(problem, floats)
 

@@ -72,7 +72,7 @@ def _check_groups(requested: str | None, header: Header, settings: Settings) -> 
         )
     if maps % groups:
         raise ArgumentError(
-            f"kernel {kernel.name} has {counted(maps, 'map')}, which {groups} groups do not divide"
+            f"kernel {kernel.name} has {counted(maps, 'map')}, which cannot be split into {groups} groups"
         )
     if inputs * groups != colors:
         raise ArgumentError(

@@ -92,7 +92,7 @@ def _check_volume(runs: list[opening.Opened], settings: Settings) -> None:
     if len(runs) > 1:
         raise ArgumentError(
             f"kernel {settings.kernel.name} filters all frames as one volume; "
-            "these differ in size or number type"
+            "the frames differ in size or number type"
         )
 
 

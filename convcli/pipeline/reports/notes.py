@@ -71,7 +71,7 @@ def _about_channels(task: Task, target: Target) -> list[str]:
     if task.opened.header.bands:
         notes.append("the last channel is not alpha; it is filtered like the others")
     if _is_ambiguous(task.layout) and target.format.max_channels > MAX_IMAGE_CHANNELS:
-        notes.append("when this file is read as frames, its last channel is taken as alpha")
+        notes.append("when this file is read as frames, its last channel is treated as alpha")
     if task.color_handling.alpha in _ALPHA:
         notes.append(_ALPHA[task.color_handling.alpha])
     return notes
@@ -94,7 +94,7 @@ def _about_mapping(task: Task, target: Target) -> list[str]:
     is_array = target.format.max_channels > MAX_IMAGE_CHANNELS
     changes_range = task.mapping.kind in ("abs", "signed", "stretch")
     if task.opened.header.dtype != task.layout.dtype or (is_array and changes_range):
-        hint = "; --map raw keeps the values themselves" if is_array else ""
+        hint = "; --map raw keeps the original values" if is_array else ""
         notes.append(f"values were mapped to {depth_text(task.layout.dtype)}{hint}")
     return notes
 

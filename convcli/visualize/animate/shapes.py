@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from convcli.core.errors import ArgumentError, quoted
+from convcli.core.errors import ArgumentError
 from convcli.files.input import Input
 from convcli.geometry.axes import parse_sizes
 from convcli.geometry.padding import Pair
@@ -28,7 +28,7 @@ def parse_shape(text: str) -> Pair | None:
         return None
     rows, columns = parse_sizes("shape", text.strip(), (2,), "x")
     if max(rows, columns) > LARGEST:
-        raise ArgumentError(f"shape {quoted(text)} is larger than {LARGEST}x{LARGEST}")
+        raise ArgumentError(f"shapes larger than {LARGEST}x{LARGEST} cannot be animated")
     return rows, columns
 
 

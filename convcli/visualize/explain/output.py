@@ -68,7 +68,7 @@ def _notes(explanation: Explanation) -> list[str]:
         shares = zip(LUMA, NAMES[len(LUMA)], strict=True)
         notes.append(f"brightness = {' + '.join(f'{float(share):g} · {name}' for share, name in shares)}")
     if not plan.arithmetic.exact:
-        notes.append(f"apply sums in floating point, which rounds: {plan.arithmetic.reason}")
+        notes.append(f"apply sums in floating point and rounds ({plan.arithmetic.reason})")
     elif not plan.outcome.exact:
         notes.append(f"sums are exact; combining them rounds to {plan.outcome.dtype}")
     if explanation.task.mapping.needs_range:

@@ -138,13 +138,15 @@ def _check(settings: Settings) -> None:
     if reason := _unshowable(kernel):
         raise ArgumentError(f"kernel {kernel.name} {reason}, which the page cannot show")
     if settings.groups > 1:
-        raise ArgumentError(f"--groups {settings.groups} cannot be used here: the page has no groups")
+        raise ArgumentError(
+            f"--groups {settings.groups} cannot be used here: the page does not support groups"
+        )
     if mapping.kind == "raw":
         raise ArgumentError(RAW_REFUSED)
     if mapping.searched_percents:
         raise ArgumentError(
-            f"--map {mapping} cannot be used here: the page has no percentiles; "
-            "apply --report shows the numbers to use instead"
+            f"--map {mapping} cannot be used here: the page does not support percentiles; "
+            "use the limits that the report of convcli apply shows"
         )
 
 
