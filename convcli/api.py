@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from convcli.core.dtypes import Array, DType, accumulator
 from convcli.core.errors import ArgumentError, cut, literal, quoted, suggest
 from convcli.core.frozen import frozen
-from convcli.core.numerals import counted
+from convcli.core.numerals import axes_text, counted
 from convcli.core.rational import Number, exact_number, masked
 from convcli.core.rounding import Finish
 from convcli.engine.arithmetic import result_dtype
@@ -228,7 +228,7 @@ def shape(
     """
     sizes = whole_numbers("size", size)
     if len(sizes) > 3:
-        raise ArgumentError(f"size has {len(sizes)} axes; allowed: 1 to 3, the spatial ones")
+        raise ArgumentError(f"size has {axes_text(len(sizes))}; allowed: 1 to 3, the spatial ones")
     if isinstance(kernel, str) and _SIZE.fullmatch(kernel):
         numbers = ", ".join(re.findall(r"\d+", kernel))
         raise ArgumentError(f"kernel {quoted(kernel)} is a string; pass its size as numbers: ({numbers})")
@@ -359,7 +359,7 @@ def _asarray(name: str, value: Any) -> Array:
 def _check_two_axes(name: str, value: Any) -> None:
     axes = _asarray(name, value).ndim
     if axes != 2:
-        raise ArgumentError(f"{name} has {axes} axes; allowed: 2, (rows, columns)")
+        raise ArgumentError(f"{name} has {axes_text(axes)}; allowed: 2, (rows, columns)")
 
 
 def _input_array(x: Any) -> Array:
@@ -391,7 +391,7 @@ def _layer(weights: Any, bias: Any, options: _Options) -> _Layer:
     per_channel = plain or kernel.combine is not None
     if options.channels is None and not per_channel and kernel.tensor_shape[-2:] != (1, 1):
         raise ArgumentError(
-            f"weights have {kernel.weights.ndim} axes, (k…, in, out); "
+            f"weights have {axes_text(kernel.weights.ndim)}, (k…, in, out); "
             "x needs a channel axis and channels='last' or 'first'"
         )
     added = _bias(bias, 1 if plain else kernel.shape[-1])
@@ -408,7 +408,7 @@ def _of_array(weights: Any, channels: str | None) -> tuple[Kernel, int]:
     spatial = raw.ndim - 2 if layered else raw.ndim
     if not 1 <= spatial <= 3:
         allowed = "1 to 5" if channels else "1 to 3, or up to 5 with channels='last' or 'first'"
-        raise ArgumentError(f"weights have {raw.ndim} axes; allowed: {allowed}")
+        raise ArgumentError(f"weights have {axes_text(raw.ndim)}; allowed: {allowed}")
     if layered and channels == "first":
         raw = np.moveaxis(raw, (0, 1), (-1, -2))
     return Kernel(raw), spatial
@@ -436,13 +436,13 @@ def _batched(x: Array, spatial: int, channels: str | None) -> tuple[Array, bool]
     if channels is None:
         if x.ndim != spatial:
             raise ArgumentError(
-                f"x has {x.ndim} axes, weights have {spatial}; "
+                f"x has {axes_text(x.ndim)}, but weights have {spatial}; "
                 "they must match, unless channels='last' or 'first' names a channel axis of x"
             )
         return x[None, ..., None], False
     if x.ndim not in (spatial + 1, spatial + 2):
         raise ArgumentError(
-            f"x has {x.ndim} axes; allowed with {spatial} spatial axes and channels: "
+            f"x has {axes_text(x.ndim)}; allowed with {spatial} spatial and a channel axis: "
             f"{spatial + 1}, or {spatial + 2} with a batch axis"
         )
     is_batch = x.ndim == spatial + 2

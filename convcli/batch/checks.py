@@ -63,7 +63,7 @@ def _check_replacing(batch: Batch, source: InputFile, path: str, is_own: bool, r
             "pattern, or write to another folder"
         )
     if results > 1:
-        raise ArgumentError(f"{subject} is the input itself, which only a single result may replace")
+        raise ArgumentError(f"{subject} is the input itself, which can only be replaced by a single result")
     if batch.resume:
         raise ArgumentError(
             f"{subject} is the input itself; --resume cannot tell which images are already filtered: "

@@ -53,7 +53,7 @@ class Manifest:
         self.form = "jsonl" if self.path is None else FORMS.get(Path(target).suffix.casefold(), "")
         self.shown = one_line(target)
         if not self.form:
-            raise ArgumentError(f"{self.shown}: unknown suffix of a manifest; allowed: {', '.join(FORMS)}")
+            raise ArgumentError(f"{self.shown}: unknown manifest suffix; allowed: {', '.join(FORMS)}")
         if self.path is None and resume:
             raise ArgumentError("--resume needs the manifest of the earlier run: --report FILE")
         if self.path is not None:
@@ -102,7 +102,7 @@ class Manifest:
         rows = read_rows(self.form, file) if size <= LARGEST else ()
         earlier = EarlierRuns(rows, recipes, bool(recipes) or is_header)
         if not (self.force or earlier.is_known or self._is_cut_header(first_line)):
-            raise ArgumentError(f"{self.shown}: is not the manifest of a batch; nothing was changed")
+            raise ArgumentError(f"{self.shown}: is not a batch manifest; nothing was changed")
         return earlier
 
     def _is_cut_header(self, line: bytes) -> bool:

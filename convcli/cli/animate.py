@@ -98,7 +98,7 @@ class _AnimationOptions:
     "--at",
     heading=DRAWING,
     type=Value("ROW,COL", parse_place),
-    help="Show this part of the feature map as numbers, output by output",
+    help="Show the region around this output as numbers, one output per frame",
 )
 @option(
     "--every",
@@ -133,8 +133,8 @@ def animate(image: str, kernel: LoadedKernel, **parameters: Any) -> None:
       convcli animate 4x4 -k box3 -o frames/ --format svg
 
     Each frame shows a patch, the kernel, their product and its sum in the feature map. A SHAPE such as 4x4
-    is filled with numbers. Up to 14 × 14 values, padding included, are shown as numbers; a larger image is
-    shown as it is, with the window. Of a color image, the brightness is used.
+    is filled with numbers. Up to 14 × 14 values, padding included, are shown as numbers; larger images are
+    shown as they are, with the window drawn on top. Color images are converted to brightness.
     """
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, OutputError, failure_message

@@ -51,7 +51,9 @@ if TYPE_CHECKING:
     type=Value("LIST", files=True),
     help="Also read names from a file, one per line",
 )
-@option("-0", "--null", heading=INPUT, is_flag=True, help="Names in lists end with NUL (from find -print0)")
+@option(
+    "-0", "--null", heading=INPUT, is_flag=True, help="Names in lists end with NUL (as from find -print0)"
+)
 @options.frames
 @options.max_pixels
 @options.format_name
@@ -113,7 +115,7 @@ def batch(sources: tuple[str, ...], kernels: tuple[LoadedKernel, ...], **paramet
 
     A SOURCE is an image, a folder, a pattern such as 'in/*.png', or - for a list of names on standard
     input. DESTINATION is a folder, which is created if needed, or a template such as out/{stem}{suffix}.
-    Names from a list keep their folders there, as with -r.
+    Names from a list keep their folder structure, as with -r.
     """
     from convcli.batch.checks import check_outputs
     from convcli.batch.manifest import Manifest

@@ -29,8 +29,8 @@ def completion(shell: str) -> None:
       convcli completion zsh > ~/.zfunc/_convcli
       convcli completion fish > ~/.config/fish/completions/convcli.fish
 
-    It completes commands, options, their values and files. Save it where the shell loads such scripts; for
-    zsh, that is any folder of $fpath.
+    It completes commands, options, their values and files. Save it where your shell loads completions from;
+    for zsh, that is any folder in $fpath.
     """
     send(SCRIPTS[shell])
 

@@ -38,8 +38,8 @@ def explain(
       convcli explain photo.png -k sharpen --at 0,0
       convcli explain photo.png -k sobel-x --stride 2,1 --padding valid --at 10,20
 
-    The steps are the patch, its product with the kernel, the sum, scale, bias and rounding. The options are
-    those of apply, and the pixel is the one that apply writes.
+    The steps are the patch, its product with the kernel, the sum, scale, bias and rounding. Options are
+    the same as for apply, and the pixel is the one that apply writes.
     """
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, failure_message

@@ -38,7 +38,7 @@ from convcli.cli.types import LoadedKernel, Value, integer
     type=integer(8, 4096),
     default="1024",
     show_default=True,
-    help="Reduce larger images to this longer side, in pixels",
+    help="Reduce larger images until the longer side is N pixels",
 )
 def explore(
     image: str, kernel: LoadedKernel, output: str | None, side: int, force: bool, **parameters: Any
@@ -48,8 +48,8 @@ def explore(
     \b
       convcli explore photo.png -k sobel-x -o page.html
 
-    The page is one file that any browser opens, without a server. It shows every value with its patch, and
-    every setting can be changed; the options say what it starts with.
+    The page is a single file that opens in any browser, without a server. It shows every value with its
+    patch, and every setting can be changed; the options set its initial state.
     """
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, failure_message

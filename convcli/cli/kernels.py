@@ -73,7 +73,7 @@ def list_(
       convcli kernels list vertical
       convcli kernels list --tag blur
 
-    Presets are grouped by tag, with size, sum, description and other names. With WORDs, only those that have
+    Presets are grouped by tag, with size, sum, description and aliases. With WORDs, only presets that contain
     all of them are listed.
     """
     from convcli.core.tables import to_json
@@ -371,7 +371,7 @@ def export(
       convcli kernels export gaussian5 --format csv
       convcli kernels export sobel-x -o mine.yaml
 
-    The weights are the same; name, description and the like are written as far as the form holds them.
+    Weights are preserved. Name, description and other fields are kept if the format supports them.
     """
     from convcli.files.atomic import write
     from convcli.files.ledger import OutputLedger

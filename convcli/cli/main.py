@@ -59,7 +59,7 @@ def cli(debug: bool) -> None:
       convcli kernels list
       convcli shape 512x512 --kernel 3x3 --stride 2,1
 
-    An image and a kernel go in, and the feature map comes out as an image, with a report of every shape.
+    Apply kernels to images, write the feature maps as images, and report every shape.
     """
 
 
@@ -125,7 +125,7 @@ def _report(error: Exception, words: Sequence[str]) -> int:
     elif isinstance(error, MemoryError):
         message = "not enough memory"
     elif isinstance(error, ImportError):
-        message = f"part of the program cannot be loaded: {error}"
+        message = f"part of convcli cannot be loaded: {error}"
     elif isinstance(error, OSError) and error.errno in _WRITE_ERRORS and error.filename is None:
         message = f"standard output: {error.strerror}"
         _close_stdout()

@@ -149,7 +149,7 @@ groups = option(
     type=integer(1, 65_536),
     default="1",
     show_default=True,
-    help="Split channels into N groups, as grouped layers do",
+    help="Split channels into N groups, as in grouped convolution",
 )
 kernel_path = option(
     "--kernel-path",
@@ -164,7 +164,7 @@ channels = option(
     "--channels",
     heading=VALUES,
     type=Choice(["each", "gray", "sum"]),
-    help="Filter each channel (default), the brightness, or their sum",
+    help="Filter each channel (default), their brightness, or their sum",
     details="With `gray`, 0.299 R + 0.587 G + 0.114 B; with `sum`, all channels are added, as in a layer.",
 )
 alpha = option(
@@ -324,7 +324,7 @@ max_memory = option(
     "--max-memory",
     heading=COMPUTING,
     type=Value("BYTES", parse_bytes),
-    help="Reject what needs more memory, e.g. 2G (default: half of RAM)",
+    help="Memory limit, e.g. 2G (default: half of RAM)",
 )
 
 report = option(
@@ -332,7 +332,7 @@ report = option(
     heading=REPORTS,
     type=Choice(["text", "line", "json", "csv", "none"]),
     metavar="FORM",
-    help="Report form: text, line, json, csv or none",
+    help="Report format: text, line, json, csv or none",
     details="The default is `text` for one image, and `line` (one per kernel) for several; `json` is a line "
     "per map.",
 )
@@ -340,10 +340,10 @@ report_file = option(
     "--report-file",
     heading=REPORTS,
     type=Value("FILE", files=True),
-    help="Write the report to FILE; .json and .csv choose the form",
+    help="Write the report to FILE; .json and .csv choose the format",
 )
 verbose = option("-v", "--verbose", heading=REPORTS, is_flag=True, help="Report every candidate of the plan")
-quiet = option("-q", "--quiet", heading=REPORTS, is_flag=True, help="Print errors only, no report")
+quiet = option("-q", "--quiet", heading=REPORTS, is_flag=True, help="Print only errors, no report")
 text_or_json = option(
     "--report",
     heading=REPORTS,

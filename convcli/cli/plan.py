@@ -23,7 +23,7 @@ from convcli.cli.types import Choice, LoadedKernel, Value
     "--depth",
     heading=VALUES,
     type=Choice(["8", "16", "float"]),
-    help="Input of 8 or 16 bits, or floats (default: as the file, or 8)",
+    help="Assume 8 or 16 bits, or floats (default: as the file, or 8)",
 )
 @options.method
 @options.precision

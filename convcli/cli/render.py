@@ -42,7 +42,7 @@ class MapRenderer:
             ArgumentError: a sheet and a figure at once, or an unknown way to show images in a terminal.
         """
         if output.sheet and output.figure:
-            raise ArgumentError("--sheet and --figure cannot be combined; use one of the two")
+            raise ArgumentError("--sheet and --figure cannot be combined; use only one")
         if output.terminal:
             detect_terminal(output.terminal)  # a mistake is reported before any work
         kind = "sheet" if output.sheet else "figure" if output.figure else "map"
@@ -86,7 +86,7 @@ class MapRenderer:
         """Show the maps if there is a terminal."""
         map_set, terminal = self._map_set(source), detect_terminal(protocol)
         if terminal is None:
-            tell(f"{NOTHING_SHOWN}; -o term:blocks draws with characters anyway")
+            tell(f"{NOTHING_SHOWN}; use -o term:blocks to draw with characters")
         else:
             images = [map_.pixels() for map_ in map_set.maps] if self.kind == "map" else None
             names = [f"{map_set.name}, {map_.name}{map_.number}" for map_ in map_set.maps]

@@ -72,7 +72,7 @@ def settings_of_kernels(
     """The settings of each kernel's results, or of all kernels as one bank where maps are joined."""
     if options.stack and options.combine not in (None, "stack"):
         raise ArgumentError(
-            f"--stack keeps the maps and --combine {options.combine} merges them; use one of the two"
+            f"--stack keeps the maps and --combine {options.combine} merges them; use only one"
         )
     if len(kernels) > 1 and (options.stack or options.combine):
         kernels = [joined(kernels)]
@@ -121,7 +121,11 @@ def _with_layer(options: FilterOptions, kernel: Kernel) -> tuple[FilterOptions, 
             raise ArgumentError(f"kernel {kernel.name} does not come from a layer, so --layer has no effect")
         return options, kernel, ""
     if not options.layer:
-        return options, kernel, f"the weights belong to a layer ({layer_text(layer)}), which --layer applies"
+        return (
+            options,
+            kernel,
+            f"the weights come from a layer ({layer_text(layer)}); use --layer to apply its settings",
+        )
     changes = {"dilation": layer.dilation, "groups": layer.groups}
     if layer.padding:
         changes |= {"stride": layer.stride, "padding": layer.padding}
@@ -138,7 +142,7 @@ def _check_explicit(options: FilterOptions, kernel: Kernel) -> None:
     missing = [f"--{name}" for name in ("stride", "padding") if name not in options.explicit]
     if missing:
         raise ArgumentError(
-            f"kernel {kernel.name}: its file states no stride or padding, so --layer also needs "
+            f"kernel {kernel.name}: its file does not specify stride or padding, so --layer also needs "
             f"{' and '.join(missing)} (such as --stride 1 --padding 1)"
         )
 
@@ -158,7 +162,7 @@ def _scaled(kernel: Kernel, options: FilterOptions) -> tuple[Kernel, str]:
     if not isinstance(scale, str):
         return kernel.scaled(scale), ""
     scaled = kernel.per_gain() if scale == "gain" else kernel.normalized(scale)
-    reason = "the kernel states no gain" if scale == "gain" else "the weights sum to 0"
+    reason = "the kernel specifies no gain" if scale == "gain" else "the weights sum to 0"
     return scaled, f"--scale {scale} has no effect: {reason}" if scaled is kernel else ""
 
 

@@ -60,12 +60,12 @@ def shape(
       convcli shape 224x224x3 --layer 3x3x32,padding=same --like torch
       convcli shape photo.png -k 5x5 --stride 2
 
-    The report has the formula, the cost, and the same layer as code of other libraries. Of an IMAGE, only the
-    header is read.
+    The report shows the formula, the cost and equivalent code for other libraries. Only the header of an
+    IMAGE is read.
 
-    --kernel takes the options below, and its padding is same:reflect by default. A --layer takes its own
-    after commas; its padding is valid by default, and the stride of a pool is its size, unless --like says
-    otherwise.
+    --kernel uses the options below, and its padding is same:reflect by default. A --layer lists its own
+    options after commas; its padding is valid by default, and the stride of a pooling layer is its window
+    size, unless --like specifies otherwise.
     """
     from convcli.cli.settings import header_of
     from convcli.core.tables import to_json
@@ -96,7 +96,7 @@ def _specs(
     from convcli.layers.chain import LayerSpec
 
     if kernel is not None and layers:
-        raise click.UsageError("--kernel and --layer cannot be combined; use one of the two")
+        raise click.UsageError("--kernel and --layer cannot be combined; use only one")
     if kernel is not None:
         return [_spec(_Window.of(kernel, kernel_path), channels, options)]
     if not layers:

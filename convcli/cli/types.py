@@ -176,7 +176,7 @@ def parse_number(text: str) -> Fraction:
     try:
         return rational.parse_number(text)
     except ValueError as error:
-        _refuse(f"{text!r}: {error}")
+        _refuse(str(error))
 
 
 def parse_scale(text: str) -> str | Fraction:
@@ -191,9 +191,14 @@ def parse_scale(text: str) -> str | Fraction:
 
 def parse_count(text: str) -> int:
     """A positive integer, also as ``1e9``."""
-    number = float(parse_number(text))
+    from convcli.core import rational
+
+    try:
+        number = float(rational.parse_number(text))
+    except ValueError:
+        number = 0.0
     if not number.is_integer() or not 1 <= number < math.inf:
-        _refuse(f"{text!r} is not a positive integer")
+        _refuse(f"{text!r} is not a positive integer, such as 5000000 or 1e9")
     return int(number)
 
 
@@ -206,7 +211,7 @@ def parse_bytes(text: str) -> int:
     except ValueError:
         size = 0
     if not 1 <= size < 2**63:
-        _refuse(f"{text!r} is not a number of bytes, such as 500M or 2G")
+        _refuse(f"{text!r} is not a size in bytes, such as 500M or 2G")
     return int(size)
 
 

@@ -33,8 +33,8 @@ def view(images: tuple[str, ...], protocol: str | None, max_pixels: int | None) 
       convcli apply photo.png -k sobel-x -o - | convcli view -
       convcli view --as blocks photo.png | less -R
 
-    Each IMAGE (- is standard input) is reduced to fit; of several frames the first is shown. If standard
-    output is not a terminal, nothing is shown without --as.
+    Each IMAGE (- is standard input) is scaled down to fit; only the first frame of an animation is shown. If
+    standard output is not a terminal, --as is required.
     """
     from convcli.core.errors import ConvcliError, failure_message
     from convcli.visualize.terminal import NOTHING_SHOWN, detect_terminal
@@ -50,7 +50,7 @@ def view(images: tuple[str, ...], protocol: str | None, max_pixels: int | None) 
             tell(failure_message(image, error))
             failed += 1
     if terminal is None and failed < len(images):
-        tell(f"{NOTHING_SHOWN}; --as blocks draws with characters anyway")
+        tell(f"{NOTHING_SHOWN}; use --as blocks to draw with characters")
     if failed:
         click.get_current_context().exit(1)
 

@@ -93,7 +93,7 @@ _WORDS_OF_CODE: Final = re.compile(
 _PLACE: Final = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>")  # of an object
 
 
-def reason_of(error: BaseException, otherwise: str = "its parts do not fit together") -> str:
+def reason_of(error: BaseException, otherwise: str = "its contents are inconsistent") -> str:
     """A library's message about a file, in one line; ``otherwise`` if the message is about its own code."""
     message = one_line(_PLACE.sub("", str(error)).strip().split("\n", maxsplit=1)[0])
     if type(error).__module__ == "struct" or isinstance(error, EOFError):

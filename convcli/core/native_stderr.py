@@ -76,7 +76,7 @@ def _watch(reads: int, real: int) -> NoReturn:
             words = (words + piece)[-_KEPT:]
         reason = fatal_line(words)
         if not piece and (reason or _ARMED in words):
-            os.write(real, f"convcli: ended before it was done: {reason or _UNKNOWN}\n".encode())
+            os.write(real, f"convcli: terminated unexpectedly: {reason or _UNKNOWN}\n".encode())
     os._exit(0)
 
 

@@ -84,7 +84,9 @@ class OutputLedger:
 def _check_replacing_input(target: Path, shown: str, force: bool, own: str | None) -> None:
     """Refuse an input as an output, unless ``own`` is that input and ``force`` is on."""
     if own is None or _entry(target) != _entry(own):
-        raise OutputError(f"{shown}: is an input of this run; only its own single result may replace it")
+        raise OutputError(
+            f"{shown}: is an input of this run; it can only be replaced by its own single result"
+        )
     if target.is_symlink():
         original = one_line(str(target.resolve()))
         raise OutputError(f"{shown}: is a symbolic link; to replace the image, use {original}")

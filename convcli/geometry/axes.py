@@ -16,6 +16,7 @@ from typing import Final
 
 from convcli.core.errors import ArgumentError, literal, quoted
 from convcli.core.frozen import frozen, replace
+from convcli.core.numerals import axes_text
 from convcli.geometry.padding import Padding, Pair
 
 LARGEST: Final = 2**40
@@ -200,7 +201,7 @@ def geometry(
     if not count:
         raise ArgumentError("size has no values; allowed: one per axis")
     if len(kernel) != count:
-        raise ArgumentError(f"kernel has {len(kernel)} axes, the image has {count}")
+        raise ArgumentError(f"kernel has {axes_text(len(kernel))}, but the image has {count}")
     _check_range("size", sizes)
     _check_range("kernel", kernel)
     strides = per_axis("stride", stride, count)

@@ -44,7 +44,7 @@ def geometry_lines(geometry: Geometry, padding: str) -> list[tuple[str, str]]:
 def receptive_text(size: tuple[int, ...], jump: tuple[int, ...] | None = None) -> str:
     """The receptive field of an output value, and the distance between those of neighbors."""
     apart = f", neighbors {' × '.join(map(str, jump))} apart" if jump and max(jump) > 1 else ""
-    return f"{' × '.join(map(str, size))} pixels for one value{apart}"
+    return f"{' × '.join(map(str, size))} pixels per value{apart}"
 
 
 def cost_text(parameters: int, multiply_adds: int) -> str:

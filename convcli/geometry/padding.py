@@ -8,6 +8,7 @@ from typing import Final
 
 from convcli.core.errors import ArgumentError, quoted, suggest
 from convcli.core.frozen import frozen
+from convcli.core.numerals import axes_text
 
 Pair = tuple[int, int]
 
@@ -119,7 +120,9 @@ class Padding:
         if len(self.amount) == 1:
             return self.amount * len(sizes)
         if len(self.amount) != len(sizes):
-            raise ArgumentError(f"padding has {len(self.amount)} pairs, the image has {len(sizes)} axes")
+            raise ArgumentError(
+                f"padding has {len(self.amount)} entries, but the image has {axes_text(len(sizes))}"
+            )
         return self.amount
 
     def __str__(self) -> str:

@@ -197,8 +197,8 @@ def test_shape_of_a_kernel_is_that_of_its_feature_map(size, kernel):
 @pytest.mark.parametrize(
     ("size", "kernel", "words"),
     [
-        ((8, 8), convcli.Kernel([1, 2, 1]), "kernel has 1 axes, the image has 2"),
-        ((8, 8), convcli.load_kernel("box:3x3x3"), "kernel has 3 axes, the image has 2"),
+        ((8, 8), convcli.Kernel([1, 2, 1]), "kernel has 1 axis, but the image has 2"),
+        ((8, 8), convcli.load_kernel("box:3x3x3"), "kernel has 3 axes, but the image has 2"),
         (5.5, 3, "size 5.5 is not a whole number"),
         (np.float64(5), 3, "is not a whole number"),
         (None, 3, "size None"),
@@ -265,11 +265,11 @@ X = np.ones((6, 6), np.uint8)
         ((X, np.ones((3, 3))), {"bias": [1, 2]}, "bias has 2 values"),
         ((X, np.ones((3, 3))), {"bias": np.nan}, "bias has a value that is not a number"),
         ((X, np.ones((3, 3))), {"channels": "middle"}, "channels 'middle'"),
-        ((X, np.ones(3)), {}, "x has 2 axes, weights have 1"),
+        ((X, np.ones(3)), {}, "x has 2 axes, but weights have 1"),
         (
             (X, np.ones((3, 3))),
             {"channels": "last"},
-            "allowed with 2 spatial axes and channels",
+            "allowed with 2 spatial and a channel axis",
         ),
         ((np.ones((6, 6, 4)), np.ones((3, 3))), {"channels": "last", "groups": 2}, "does not divide"),
         ((X, np.ones((3, 3, 3, 3, 3, 3))), {}, "weights have 6 axes"),
@@ -411,7 +411,7 @@ def test_conv2d_takes_two_axes_only():
     """The exercise's function refuses anything but (rows, columns)."""
     with pytest.raises(ArgumentError, match="image has 3 axes"):
         convcli.conv2d(np.ones((3, 3, 3)), np.ones((2, 2)))
-    with pytest.raises(ArgumentError, match="kernel has 1 axes"):
+    with pytest.raises(ArgumentError, match="kernel has 1 axis"):
         convcli.conv2d(np.ones((3, 3)), np.ones(2))
     with pytest.raises(
         ArgumentError, match=r"'kirsch' has 8 maps, conv2d computes one; conv\(image\[\.\.\., None"

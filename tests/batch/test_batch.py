@@ -140,9 +140,9 @@ def test_refusals_before_anything_is_touched(batch, album, tmp_path):
             "box3",
             "--report",
             "x.txt",
-        ): "unknown suffix of a manifest; allowed: .jsonl",
+        ): "unknown manifest suffix; allowed: .jsonl",
         (album, tmp_path / "out", "-k", "box3", "--resume"): "--resume needs the manifest",
-        (album, tmp_path / "out", "-k", "box3", "--max-memory", "much"): "'much' is not a number of bytes",
+        (album, tmp_path / "out", "-k", "box3", "--max-memory", "much"): "'much' is not a size in bytes",
         (album, tmp_path / "out", "-k", "nonsense"): "nonsense",
     }
     (tmp_path / "empty").mkdir()

@@ -173,7 +173,7 @@ def test_an_image_is_replaced_by_its_result(run, tree, words):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["apply", "in/y.png", "-k", "box3", "-o", "link.png"], "only its own single result"),
+        (["apply", "in/y.png", "-k", "box3", "-o", "link.png"], "only be replaced by its own single result"),
         (
             ["apply", "link.png", "-k", "box3", "-o", "link.png"],
             "is a symbolic link; to replace the image, use",
@@ -182,7 +182,10 @@ def test_an_image_is_replaced_by_its_result(run, tree, words):
             ["apply", "in/y.png", "in/a/x.png", "-k", "box3", "-o", "in/{kernel}.png"],
             "another output of this",
         ),
-        (["apply", "in/y.png", "-k", "box3", "--figure", "-o", "in/y.png"], "only its own single result"),
+        (
+            ["apply", "in/y.png", "-k", "box3", "--figure", "-o", "in/y.png"],
+            "only be replaced by its own single result",
+        ),
         (
             ["batch", "in/y.png", "in/{stem}.png", "-k", "box3", "--report", "m.csv", "--resume"],
             "--resume cannot",
@@ -211,7 +214,7 @@ def test_one_of_several_results_replaces_no_input(run, tree):
         ["batch", "0.png", "{index}.png", "-k", "sobel:stack"],
     ):
         ran = run(*words, "--force", "-q")
-        assert (ran.code, "single result may replace" in ran.err) == (2, True)
+        assert (ran.code, "only be replaced by" in ran.err) == (2, True)
     assert (tree / "box3.png").read_bytes() == (tree / "0.png").read_bytes() == noise(1)
 
 

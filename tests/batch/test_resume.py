@@ -369,7 +369,7 @@ def test_manifests_of_any_size_take_little_memory(place, resume, log, monkeypatc
     Path(log).write_bytes(head + b"x" * 50_000 + b"\n" + b"".join(rest) + b"\0" * 100_000)
     assert "0 done, 2 skipped" in resume("in", "out/", "-k", "box3")
     Path(log).write_bytes(b"\0" * 100_000)
-    assert "is not the manifest of a batch; nothing was changed" in resume("in", "out/", "-k", "box3", code=2)
+    assert "is not a batch manifest; nothing was changed" in resume("in", "out/", "-k", "box3", code=2)
     monkeypatch.setattr(manifests, "LARGEST", 99_999)
     assert "allowed: 99999" in resume("in", "out/", "-k", "box3", code=2)
     assert Path(log).read_bytes() == b"\0" * 100_000

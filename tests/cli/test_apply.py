@@ -158,7 +158,7 @@ def test_the_mapping_tells_of_another_depth(run, tmp_path):
 def test_a_suffix_that_says_another_form(run, tmp_path, picture, suffix, form):
     """Netpbm programs look at the content; the report says if the suffix disagrees."""
     text = run("apply", SAMPLES / picture, "-k", "box3", "-o", tmp_path / f"x.{suffix}").text
-    assert (f"the file is a {form}, whatever its suffix" in text) == bool(form)
+    assert (f"the file is a {form}, despite its suffix" in text) == bool(form)
 
 
 @pytest.mark.parametrize(("groups", "inputs", "maps"), [(3, 1, 3), (3, 1, 6), (1, 3, 2)])
@@ -178,7 +178,11 @@ def test_groups_of_channels(run, tmp_path, groups, inputs, maps, method):
 @pytest.mark.parametrize(
     ("picture", "options", "words"),
     [
-        ("color.png", ["-k", "box3", "--groups", 3], "kernel box3 has 1 map, which 3 groups do not divide"),
+        (
+            "color.png",
+            ["-k", "box3", "--groups", 3],
+            "kernel box3 has 1 map, which cannot be split into 3 groups",
+        ),
         (
             "scene.png",
             ["-k", "random:3x3x1x6", "--groups", 3],
@@ -249,7 +253,7 @@ def test_a_bank_gives_an_image_for_each_map(run, tmp_path, picture):
     assert len(list(tmp_path.glob("picture.random-3x3x1x3-seed=2.?.png"))) == 3
     result = run("apply", picture, "-k", "random:3x3x1x3,seed=2", "-o", tmp_path / "one.png")
     assert result.code == 2
-    assert "gives 3 feature maps, which one file cannot hold" in result.err
+    assert "gives 3 feature maps, which do not fit in one file" in result.err
 
 
 def test_several_kernels_need_places_that_tell_them_apart(run, tmp_path, picture):
@@ -300,7 +304,7 @@ def test_nothing_is_overwritten_without_force(run, tmp_path, picture):
     for target in (link, hard):
         result = run("apply", picture, "-k", "box3", "-o", target, "--force")
         assert result.code == 2
-        assert "is an input of this run; only its own single result may replace it" in result.err
+        assert "is an input of this run; it can only be replaced by its own single result" in result.err
     assert picture.read_bytes() == before
 
 

@@ -110,11 +110,12 @@ def test_kernels_show_what_waves_become(run):
     """Symmetry, frequency response, the plan and, on request, a heat map in colors."""
     text = run("kernels", "show", "gaussian3").text
     assert "even left to right, even top to bottom" in text
-    assert "waves → x" in text
+    assert "freq → x" in text
     assert "1 at 0, 0.5 at 1/4, 0 at 1/2 cycles per pixel" in text
     assert "for 24 megapixels of 8-bit gray" in text
     assert (
-        "odd left to right, even top to bottom, odd by half a turn" in run("kernels", "show", "sobel-x").text
+        "odd left to right, even top to bottom, odd under 180° rotation"
+        in run("kernels", "show", "sobel-x").text
     )
     assert "\x1b[" not in text
     assert run("kernels", "show", "sobel-x", "--heat").text.count("\x1b[48;") == 9

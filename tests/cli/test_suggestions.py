@@ -146,7 +146,7 @@ def test_commands_of_other_tools(run, word, advice):
         (["--padding", "smae"], "(did you mean same?)"),
         (
             ["-k", "median"],
-            "unknown kernel 'median'; convcli computes convolutions only",
+            "unknown kernel 'median'; this filter is not a convolution",
         ),
         (["-o", "folder"], "or --format; for a folder, use folder/\n"),
     ],
@@ -177,7 +177,7 @@ def test_values_of_other_tools(run, words, advice):
         (["apply", "a.png", "-k", "box5", "-o", "f.jpg"], "use FOLDER/, {kernel} or --sheet"),
         (
             ["apply", "a.png", "-k", "m.pt"],
-            "m.pt: PyTorch files hold code, which convcli does not run; in Python",
+            "m.pt: PyTorch files can contain code, which convcli does not run; in Python",
         ),
         (["apply", "a.png", "-k", "m.PTH:conv.weight"], "safetensors.torch.save_file(model.state_dict(), "),
         (["apply", "a.png", "-k", "w.pkl"], "numpy.save('k.npy', weights)"),

@@ -39,8 +39,8 @@ def raised(code: str) -> Exception:
 )
 def test_words_of_python_are_not_told(code):
     """Python's message about a library's code is not a reason that a user can act on."""
-    assert reason_of(raised(code)) == "its parts do not fit together"
-    told = r"^damaged png: its parts do not fit together$"
+    assert reason_of(raised(code)) == "its contents are inconsistent"
+    told = r"^damaged png: its contents are inconsistent$"
     with pytest.raises(ImageError, match=told), decoder_errors("png"):
         raise raised(code)
 

@@ -70,7 +70,7 @@ def apply(body: str, folder, **options: object) -> tuple[int, str]:
 )
 def test_a_process_that_dies_leaves_one_line(body, code, told, tmp_path):
     """With the last words of the library that ended it, in any thread; nothing is left beside the input."""
-    assert apply(body, tmp_path) == (code, f"convcli: ended before it was done: {told}\n")
+    assert apply(body, tmp_path) == (code, f"convcli: terminated unexpectedly: {told}\n")
     assert [path.name for path in tmp_path.iterdir()] == ["in.png"]
 
 

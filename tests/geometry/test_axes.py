@@ -182,7 +182,7 @@ def test_padding_mistakes_name_what_is_allowed(text, words):
         (((5, 5), (3, 3), 2**62), f"stride {2**62} is not allowed (allowed: 1 to {LARGEST})"),
         (((5, 5), (3, 3), (1, 2, 3)), "stride has 3 values; allowed: 1 or 2"),
         (((5, 5), (3, 3), 1, None, -1), "dilation -1 is not allowed"),
-        (((5, 5), (3,)), "kernel has 1 axes, the image has 2"),
+        (((5, 5), (3,)), "kernel has 1 axis, but the image has 2"),
         (((5, 0), (3, 3)), "size 0 is not allowed"),
     ],
 )
