@@ -19,7 +19,7 @@ _OPENCV: Final = {1: "1", 3: "1 2 1", 5: "1 4 6 4 1", 7: "2 7 14 18 14 7 2", 9: 
 
 
 def _box(name: str, size: tuple[int, ...]) -> Kernel:
-    about = About(f"Mean of {'×'.join(map(str, size))} neighbors", "the arithmetic mean", _BLUR)
+    about = About(f"Mean of a {'×'.join(map(str, size))} neighborhood", "the arithmetic mean", _BLUR)
     return Kernel(np.ones(size, np.int64), scale=Fraction(1, prod(size)), name=name, about=about)
 
 
@@ -27,7 +27,7 @@ def _triangle(name: str, size: int) -> Kernel:
     half = size // 2
     row = half + 1 - np.abs(np.arange(-half, half + 1))
     about = About(
-        f"Tent of {size}×{size}, box{half + 1} twice",
+        f"{size}×{size} tent: box{half + 1} applied twice",
         "a box convolved with itself; the Bartlett window",
         _BLUR,
     )
