@@ -14,6 +14,7 @@ from convcli.core.dtypes import Array
 from convcli.core.errors import ArgumentError
 from convcli.core.factorization import float_factors, integer_factors
 from convcli.core.frozen import frozen
+from convcli.core.numerals import axes_text
 from convcli.core.rational import Number, Rational, exact_number
 from convcli.core.rounding import Affine
 from convcli.kernels.kernel import Kernel
