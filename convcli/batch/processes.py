@@ -37,7 +37,7 @@ MOST_FINISHING: Final = 2
 _ENDING: Final = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _PATIENCE: Final = 0.7  # seconds that workers have to end after SIGTERM
 _ERROR: Final = 2  # the descriptor of standard error
-_LOG_TAIL: Final = 2**13  # bytes read of what a worker's libraries printed
+_LOG_TAIL: Final = 2**13  # bytes read from the output of a worker's libraries
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """glibc's M_TRIM_THRESHOLD, how much freed memory is kept, and M_MMAP_THRESHOLD, from which size on memory is
 returned at once. Fetching fresh pages for each image costs a tenth of its time."""
@@ -49,7 +49,7 @@ _LARGEST_MMAP_THRESHOLD: Final = 2**25  # that glibc allows
 class _Worker:
     process: Any
     pipe: Connection
-    log: int | None  # an open file of what its libraries print
+    log: int | None  # an open file with the output of its libraries
     computing: int | None = None
     retired: bool = False
     finishing: list[int] = field(default_factory=list)
@@ -281,7 +281,7 @@ class _Loop:
         try:
             for computed in iter(self.waiting.get, None):
                 self._finish(computed)
-        except BaseException:  # out of memory, perhaps; what waits would wait forever
+        except BaseException:  # perhaps out of memory; whoever waits would wait forever
             os._exit(1)
 
     def _finish(self, computed: _Computed) -> None:

@@ -21,7 +21,7 @@ from convcli.core.errors import one_line
 from convcli.core.frozen import frozen, replace
 from convcli.files.atomic import sync
 
-_TICK: Final = 0.2  # seconds between looks at the workers
+_TICK: Final = 0.2  # seconds between polls of the workers
 
 
 @frozen

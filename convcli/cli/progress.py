@@ -13,7 +13,7 @@ from convcli.cli.console import clear_line, tell
 if TYPE_CHECKING:
     from convcli.batch.run import ImageDone
 
-_EVERY: Final = 5.0  # seconds between lines of progress where there is no terminal
+_EVERY: Final = 5.0  # seconds between progress lines without a terminal
 
 
 class Progress:

@@ -249,7 +249,7 @@ class Finish:
 
 
 def _leave_midpoints(quotients: Array, d: int, target: DType) -> None:
-    """Move quotients by ``d`` that rounding alone put half-way between two values of ``target``, in place.
+    """Move quotients by ``d`` that rounding alone put halfway between two values of ``target``, in place.
 
     They would be rounded twice, the second time at a tie that does not exist.
     """
@@ -264,7 +264,7 @@ def _leave_midpoints(quotients: Array, d: int, target: DType) -> None:
 
 def _halfway(values: Array, target: DType) -> tuple[Array, ...]:
     """Where values lie half-way between two neighbors of a narrower float type."""
-    if values.dtype == np.float64 and target == np.float32:  # none is so small that float32 would lose digits
+    if values.dtype == np.float64 and target == np.float32:  # none is small enough for float32 to lose digits
         return np.nonzero((values.view(np.int64) & 0x1FFF_FFFF) == 0x1000_0000)
     near = values.astype(target)
     apart = values - near

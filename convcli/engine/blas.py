@@ -43,7 +43,7 @@ Control = tuple[Callable[[], int], Callable[[int], object]]
 def control() -> Control | None:
     """The control of the BLAS that NumPy is linked to; None if it is not a known one."""
     try:
-        # A symbol is looked for in what the extension is linked to as well, and there alone.
+        # A symbol is also searched for in the libraries that the extension is linked to, and only there.
         library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
     except (AttributeError, OSError):
         return None

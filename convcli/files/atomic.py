@@ -69,7 +69,7 @@ class AtomicFile:
         self.temporary = self.temporary.rename(_temporary_name(folder, self.file.fileno()))
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # what is buffered has nowhere to go
+        with suppress(OSError):  # buffered data cannot be written
             self.file.close()
         self.remove()
         pending.discard(self)
@@ -122,7 +122,7 @@ class AtomicFile:
             self._replace(target)
             return
         try:
-            self._link(target)  # unlike a rename, it fails if the target has appeared meanwhile
+            self._link(target)  # unlike a rename, it fails if the target has appeared in the meantime
         except FileExistsError:
             if self.resume and self._has_same_bytes(target):
                 return

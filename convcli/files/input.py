@@ -18,8 +18,8 @@ from convcli.core.errors import ImageError
 LARGEST_INPUT: Final = 8 * 2**30  # bytes
 PIECE: Final = 2**24  # bytes read in one call
 STREAM: Final = "-"
-_SMALL: Final = 2**20  # bytes up to which a file is read whole rather than through a window
-_READ_AHEAD: Final = 2**18  # bytes that a window reads at least
+_SMALL: Final = 2**20  # size up to which a file is read whole rather than through a window
+_READ_AHEAD: Final = 2**18  # smallest number of bytes that a window reads
 
 
 class Input:

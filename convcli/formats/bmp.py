@@ -103,7 +103,7 @@ class Bmp(Format):
     """Windows and OS/2 bitmap."""
 
     max_side = 2**31 - 1
-    max_pixels = (2**32 - 2**12) // 4  # of three bytes and the ends of rows, in a file of 4 GiB
+    max_pixels = (2**32 - 2**12) // 4  # of three bytes, with row ends, in a file of 4 GiB
     decoder_overhead = 5
     encoder_overhead = 7
 
@@ -299,7 +299,7 @@ def _runs(data: bytes, facts: _Facts) -> Array:
     place, row, column = facts.place, 0, 0
     while row < facts.rows:
         if place + 2 > len(data) and row == facts.rows - 1 and column >= facts.columns:
-            break  # every pixel is there, only the end is not marked
+            break  # every pixel is present; only the end marker is missing
         count, value = _part(data, place, 2)
         place += 2
         if not count and value == 0:

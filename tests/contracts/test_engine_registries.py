@@ -130,7 +130,7 @@ def answers(tmp_path_factory):
 
 
 def test_a_method_is_one_file_and_one_line(answers):
-    """It computes, it refuses with its reason, and plan, help, messages and completion know it."""
+    """It computes, it refuses with its reason, and plan, help, messages and completion list it."""
     assert answers["same"] is True
     assert answers["refused"] == "method dummy cannot be used here: it takes kernels of one row only"
     assert answers["unknown"].endswith("toeplitz, im2col, fft, dummy (did you mean dummy?)")

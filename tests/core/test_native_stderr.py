@@ -144,7 +144,7 @@ def test_a_signal_ends_a_long_call_of_a_library(number, tmp_path):
     ],
 )
 def test_last_words_are_one_safe_line(printed, words):
-    """The line that says why, of what libraries print."""
+    """The line of the libraries' output that gives the reason."""
     assert fatal_line(printed) == words
 
 

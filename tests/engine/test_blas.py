@@ -68,7 +68,7 @@ for threads in (1, 2, 5, 8):
 
 
 def test_bytes_do_not_depend_on_the_environment():
-    """Library calls in processes whose OpenBLAS is told different numbers of threads give the same bits."""
+    """Library calls in processes with different thread settings for OpenBLAS give the same bits."""
     found = set()
     for told in ("1", "3"):
         ran = subprocess.run(
@@ -153,7 +153,7 @@ def test_a_fork_in_the_middle_of_a_call_leaves_the_limit(several):
 
 
 def test_the_blas_of_numpy_is_found():
-    """The number of threads of NumPy's own BLAS can be read and set, where it is one that is known."""
+    """The number of threads of NumPy's own BLAS can be read and set, if it is a known one."""
     name = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
     if not any(known in name for known in ("openblas", "mkl", "blis")):
         pytest.skip(f"NumPy is linked to {name}")

@@ -70,7 +70,7 @@ def test_what_is_there_is_kept_unless_asked(system, tmp_path):
 
 
 def test_links_are_replaced_never_written_through(system, tmp_path):
-    """What a symlink or a hard link leads to stays as it was."""
+    """The target of a symlink or hard link stays as it was."""
     original = tmp_path / "original"
     original.write_bytes(b"old")
     (tmp_path / "soft").symlink_to(original)

@@ -230,7 +230,7 @@ def test_imagej_coordinates_stay_where_they_are(run, tmp_path, stride, padding, 
 
 @pytest.mark.parametrize("writer", ["ome", "imagej"])
 def test_axes_of_colors(run, tmp_path, writer):
-    """The samples of RGB are no channels of their own, also where they become gray."""
+    """The samples of RGB are not separate channels, even if they become gray."""
     pixels = np.random.default_rng(3).integers(0, 256, (4, 20, 30, 3), np.uint8)
     source, out = tmp_path / "in.tif", tmp_path / "out.tif"
     tifffile.imwrite(source, pixels, photometric="rgb", metadata={"axes": "ZYXS"}, **{writer: True})

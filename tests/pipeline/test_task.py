@@ -181,7 +181,7 @@ def test_what_is_refused(header, kernel, options, message):
 
 
 def tasks(pixels: np.ndarray, chosen: Settings, source: str = "in/a.npy") -> list[list[Task]]:
-    """What is decided of an NPY file of some pixels."""
+    """The tasks for an NPY file of these pixels."""
     file = io.BytesIO()
     np.save(file, pixels)
     return prepare(source, open_input(Input(data=file.getvalue())), chosen)

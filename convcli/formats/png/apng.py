@@ -19,7 +19,7 @@ from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen, replace
 from convcli.formats.header import Timing
 
-_CLEARED, _RESTORED = 1, 2  # disposal: what becomes of a frame's area before the next one
+_CLEARED, _RESTORED = 1, 2  # disposal: what happens to a frame's area before the next one
 _OVER: Final = 1  # a frame lies over what was there, instead of replacing it
 _CONTROL: Final = struct.Struct(">IIIIIHHBB")
 _LARGEST_DELAY: Final = 65_535

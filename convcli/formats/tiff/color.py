@@ -187,7 +187,7 @@ def _check_coding(page: Any) -> None:
         )
     try:
         known = page.compression == 1 or TIFF.DECOMPRESSORS[page.compression] is not None
-    except Exception:  # tifffile's words for a codec that is missing vary
+    except Exception:  # tifffile's message for a missing codec varies
         known = False
     if page.predictor != 1 and page.bitspersample == 24 and getattr(page.dtype, "kind", "") == "f":
         raise ImageError(
