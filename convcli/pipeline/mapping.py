@@ -195,7 +195,7 @@ def _signed(text: str, limit: _Limit) -> Mapping:
     number, is_percentage = limit
     if is_percentage:
         if not 0 < number <= 100:
-            raise ArgumentError(f"map {quoted(text)}: the percentage must be above 0, at most 100")
+            raise ArgumentError(f"map {quoted(text)}: the percentage must be above 0 and at most 100")
         return Mapping("signed", percents=((100 - number) / 2, (100 + number) / 2))
     if number <= 0:
         raise ArgumentError(f"map {quoted(text)}: the limit must be above 0")
@@ -204,7 +204,7 @@ def _signed(text: str, limit: _Limit) -> Mapping:
 
 def _stretched(text: str, low: _Limit, high: _Limit) -> Mapping:
     if any(is_percentage and not 0 <= number <= 100 for number, is_percentage in (low, high)):
-        raise ArgumentError(f"map {quoted(text)}: a percentage is from 0 to 100")
+        raise ArgumentError(f"map {quoted(text)}: percentages must be between 0 and 100")
     if low[1] == high[1] and low[0] >= high[0]:
         raise ArgumentError(f"map {quoted(text)}: LOW must be below HIGH")
     (low_number, low_percent), (high_number, high_percent) = _split(low), _split(high)

@@ -11,6 +11,7 @@ import numpy as np
 
 from convcli.core.errors import ArgumentError, OutputError, one_line
 from convcli.core.frozen import frozen, replace
+from convcli.core.numerals import counted
 from convcli.files.input import STREAM
 from convcli.formats.base import Format
 from convcli.formats.capacity import OutputKind, check, holds, loss, sized, suffix_error
@@ -165,8 +166,8 @@ class OutputSpec:
         chosen = format_named(requested).name if self.format else requested
         if chosen not in ("", _ARRAYS, _PAGES):
             raise OutputError(
-                f"--stack writes a {channels}-channel array or pages, which {requested} cannot hold; "
-                "use .npy or .tif"
+                f"--stack writes an array of {counted(channels, 'channel')}, or pages, "
+                f"which {requested} cannot hold; use .npy or .tif"
             )
         return replace(self, format=chosen or _ARRAYS)
 

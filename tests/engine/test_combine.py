@@ -98,7 +98,7 @@ def test_a_stack_is_one_array(run, tmp_path):
     for options, words in [
         (
             ("-o", tmp_path / "x.png"),
-            "--stack writes a 2-channel array or pages, which png cannot hold; use .npy or .tif",
+            "--stack writes an array of 2 channels, or pages, which png cannot hold; use .npy or .tif",
         ),
         (("--format", "gif"), "which gif cannot hold"),
     ]:

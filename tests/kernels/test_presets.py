@@ -353,7 +353,7 @@ def test_random_weights_are_glorot_uniform_and_repeat():
         ("random:3x3,seed=-1", "seed '-1' is not an integer between 0"),
         ("random:3x3,seed=1,seed=2", "seed is given twice"),
         ("unsharp:1", "give either SIGMA,AMOUNT or alpha=A"),
-        ("dog:2,1", "sigma2 1 is not above sigma1 2"),
+        ("dog:2,1", r"sigma2 \(1\) must be larger than sigma1 \(2\)"),
         ("savgol:3,4", "order 4 needs a size above 4"),
         ("gaussian:1,trucate=3", "did you mean truncate"),
         ("gabor", "wavelength is missing"),

@@ -598,7 +598,9 @@ def test_a_notation_means_weights_or_a_size(run, text):
     """Weights have a space, a semicolon or brackets; what ``shape`` takes as a size is never weights."""
     expected = TYPED_WEIGHTS[text]
     if expected is None:
-        with pytest.raises(KernelError, match="weights need a space, a semicolon or brackets"):
+        with pytest.raises(
+            KernelError, match="for weights, write|weights need a space, a semicolon or brackets"
+        ):
             convcli.load_kernel(text)
         return
     kernel = convcli.load_kernel(text)

@@ -144,8 +144,8 @@ def test_one_folder_deeper(spec, folder, deeper):
         ("x.tif", None, "tiff"),
         ("{stem}{suffix}", None, "npy"),
         ("out/", "tiff", "tiff"),
-        ("x.png", None, "--stack writes a 6-channel array or pages, which png cannot hold"),
-        ("out/", "png", "--stack writes a 6-channel array or pages, which png cannot hold"),
+        ("x.png", None, "--stack writes an array of 6 channels, or pages, which png cannot hold"),
+        ("out/", "png", "--stack writes an array of 6 channels, or pages, which png cannot hold"),
     ],
 )
 def test_the_format_of_a_stack(spec, format_name, stacked):

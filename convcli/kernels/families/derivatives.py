@@ -124,7 +124,9 @@ def _log(name: str, sigma: Fraction, size: int | None, positive: bool) -> Kernel
 def _dog(name: str, sigma1: Fraction, sigma2: Fraction | None) -> Kernel:
     wide = sigma1 * Fraction(8, 5) if sigma2 is None else sigma2
     if wide <= sigma1:
-        raise KernelError(f"kernel {name!r}: sigma2 {plain(wide)} is not above sigma1 {plain(sigma1)}")
+        raise KernelError(
+            f"kernel {name!r}: sigma2 ({plain(wide)}) must be larger than sigma1 ({plain(sigma1)})"
+        )
     radius = radius_of(wide, None)
     inner, outer = (sampled(float(sigma), radius)[1] for sigma in (sigma1, wide))
     about = About(

@@ -40,7 +40,7 @@ def parse_text(text: str) -> Kernel:
     rows = text
     if text.lstrip().startswith("["):
         if not _BRACKETS.fullmatch(text.strip()):
-            raise KernelError(f"{place}: brackets must hold rows of numbers, such as [[1, 2], [3, 4]]")
+            raise KernelError(f"{place}: brackets must contain rows of numbers, such as [[1, 2], [3, 4]]")
         rows = re.sub(r"\]\s*[,;]?\s*\[", "\n", text.strip()).strip("[] \t\n")
     return Kernel(parse_table(rows.replace(";", "\n"), place, "row "), name=TYPED)
 
@@ -59,8 +59,8 @@ def size_hint(text: str) -> str:
     """What to write instead of a size, or of numbers separated by commas alone; empty for other texts."""
     typed = cut(text.strip(), _LONGEST_HINT)
     if is_size(text):
-        sides = "x".join(re.findall(r"\d+", typed))
-        return f" is a size; weights need a space, a semicolon or brackets ([{typed}]), box:{sides} is a mean"
+        sides = re.findall(r"\d+", typed)
+        return f" is a size; for a mean, use box:{'x'.join(sides)}; for weights, write [{', '.join(sides)}]"
     cells = text.strip().split(",")
     are_numbers = len(cells) > 1 and all(map(_NUMERIC.fullmatch, map(str.strip, cells)))
     return f": weights need a space, a semicolon or brackets: [{typed}]" if are_numbers else ""
