@@ -149,7 +149,7 @@ groups = option(
     type=integer(1, 65_536),
     default="1",
     show_default=True,
-    help="Split channels into N groups, as in grouped convolution",
+    help="Number of channel groups, as in grouped convolution",
 )
 kernel_path = option(
     "--kernel-path",
