@@ -38,7 +38,7 @@ from convcli.cli.types import LoadedKernel, Value, integer
     type=integer(8, 4096),
     default="1024",
     show_default=True,
-    help="Reduce larger images until the longer side is N pixels",
+    help="Shrink larger images to N pixels on the longer side",
 )
 def explore(
     image: str, kernel: LoadedKernel, output: str | None, side: int, force: bool, **parameters: Any

@@ -599,7 +599,7 @@ def test_a_notation_means_weights_or_a_size(run, text):
     expected = TYPED_WEIGHTS[text]
     if expected is None:
         with pytest.raises(
-            KernelError, match="for weights, write|weights need a space, a semicolon or brackets"
+            KernelError, match=r"for weights, write|weights need a space, a semicolon or brackets"
         ):
             convcli.load_kernel(text)
         return
