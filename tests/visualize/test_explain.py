@@ -224,3 +224,13 @@ def test_small_weights_beside_large_ones(run, tmp_path):
     assert "123.46    −0.001" in ran.text
     assert "1000 − 2000 + 370.368 − 0.001" in ran.text
     assert "scale" not in ran.text
+
+
+def test_linear_light_of_more_channels_than_colors(tmp_path):
+    """Any number of channels is explained in linear light, with the pixel that ``apply`` computes."""
+    path = tmp_path / "in.npy"
+    np.save(path, np.random.default_rng(4).integers(0, 65536, (1, 6, 7, 5), dtype=np.uint16))
+    settings = Settings(load_kernel("1 2 1"), linear=True)
+    found = explain(str(path), settings, (3, 4))
+    assert len(found.maps[0]) == 5
+    assert all(channel.computed == channel.pixel for channel in found.maps[0])

@@ -402,7 +402,8 @@ class _Pixel:
     def _patch(self, source: Any, index: int) -> Array:
         """The patch of one channel as the engine reads it."""
         problem = self.task.plan.problem
-        return self.window.patch(source, index, (problem.outside or (problem.fill.value,) * 4)[index])
+        outside = problem.outside[index] if problem.outside else problem.fill.value
+        return self.window.patch(source, index, outside)
 
 
 def is_luma(task: Task) -> bool:
