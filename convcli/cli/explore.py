@@ -59,8 +59,7 @@ def explore(
     from convcli.visualize.explore.page import page
 
     settings = settings_of(parse(FilterOptions, parameters), kernel.kernel)
-    next_to_input = STREAM if image == STREAM else str(Path(image).with_suffix(".html"))
-    target = output or next_to_input
+    target = output or _next_to_input(image)
     if target != STREAM:
         OutputLedger([image], kernel.files).claim(Path(target), force)
     try:
@@ -74,3 +73,15 @@ def explore(
     for note in settings.notes:
         tell(note)
     say(f"written: {target}")
+
+
+def _next_to_input(image: str) -> str:
+    """The name of the page: that of the image, or standard output if that is where the image comes from."""
+    from convcli.core.errors import ConvcliError
+    from convcli.files.input import STREAM
+
+    if image == STREAM:
+        return STREAM
+    if not Path(image).name:  # "", "." and "/" have no name to build on
+        raise ConvcliError(f"{image or repr(image)}: is a folder; choose an image in it")
+    return str(Path(image).with_suffix(".html"))

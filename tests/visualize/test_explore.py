@@ -579,6 +579,13 @@ def test_settings_that_the_page_cannot_show(run, tmp_path, arguments, words):
     assert not out.exists()
 
 
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_folders_without_a_name(run, name):
+    """A folder that gives the page no name is refused in one line."""
+    ran = run("explore", name, "-k", "box3")
+    assert (ran.code, ran.err.count("\n"), "is a folder; choose an image" in ran.err) == (2, 1, True), ran.err
+
+
 def test_floats_and_pages_that_exist(run, tmp_path):
     """An image of floats is refused, and a page is only replaced with --force."""
     np.save(tmp_path / "floats.npy", np.ones((5, 5), np.float32))
