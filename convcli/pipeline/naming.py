@@ -103,7 +103,9 @@ class OutputSpec:
     def is_folder(self) -> bool:
         """Whether outputs go into a folder under names of their own."""
         spec = self.spec
-        return spec is not None and not self.is_stream and (spec.endswith("/") or Path(spec).is_dir())
+        if spec is None or self.is_stream:
+            return False
+        return spec.endswith("/") or os.path.isdir(spec)  # noqa: PTH112 - False if the name is too long
 
     @property
     def is_one_file(self) -> bool:

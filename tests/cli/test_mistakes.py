@@ -47,6 +47,7 @@ MISTAKES = {
     "template attribute": (["-k", "box3", "-o", "{stem.__class__}.png"], "is not one of {dir}, {stem}"),
     "template brace": (["-k", "box3", "-o", "{stem.png"], "output template"),
     "long name": (["-k", "box3", "-o", "x" * 300 + ".png"], "File name too long"),
+    "very long name": (["-k", "box3", "-o", "x" * 5000 + ".png"], "xxx…: File name too long"),
     "threads": (["-k", "box3", "--threads", "0"], "--threads: 0 is not allowed (allowed: 1 to 1024)"),
     "max pixels": (["-k", "box3", "--max-pixels", "1e5"], "allowed: 100000 (--max-pixels)"),
     "option": (
