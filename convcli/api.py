@@ -189,6 +189,7 @@ def conv2d(
     """
     known = _known_kernel(kernel)
     _check_two_axes("image", image)
+    _input_array(image, "image")
     if known is None:
         _check_two_axes("kernel", kernel)
     elif known.weights.ndim > 2 and known.combine is None and known.maps > 1:
@@ -362,10 +363,10 @@ def _check_two_axes(name: str, value: Any) -> None:
         raise ArgumentError(f"{name} has {axes_text(axes)}; allowed: 2, (rows, columns)")
 
 
-def _input_array(x: Any) -> Array:
-    array = _asarray("x", x)
+def _input_array(x: Any, name: str = "x") -> Array:
+    array = _asarray(name, x)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        raise ArgumentError(f"x has type {cut(str(array.dtype), 60)}; allowed: {SOURCES}")
+        raise ArgumentError(f"{name} has type {cut(str(array.dtype), 60)}; allowed: {SOURCES}")
     return array
 
 

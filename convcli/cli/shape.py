@@ -109,12 +109,13 @@ def _specs(
 
 
 def _spec(window: _Window, channels: int, options: FilterOptions) -> LayerSpec:
+    from convcli.core.numerals import counted
     from convcli.geometry.padding import Padding
     from convcli.layers.chain import LayerSpec
 
-    if window.inputs not in (None, channels):
+    if window.inputs is not None and window.inputs != channels:
         raise click.UsageError(
-            f"the kernel takes {window.inputs} input channels, but the image has {channels}"
+            f"the kernel takes {counted(window.inputs, 'input channel')}, but the image has {channels}"
         )
     like, explicit = options.like, options.explicit
     padding = options.padding if like else str(Padding.parse(options.padding))

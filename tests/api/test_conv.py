@@ -413,6 +413,8 @@ def test_conv2d_takes_two_axes_only():
         convcli.conv2d(np.ones((3, 3, 3)), np.ones((2, 2)))
     with pytest.raises(ArgumentError, match="kernel has 1 axis"):
         convcli.conv2d(np.ones((3, 3)), np.ones(2))
+    with pytest.raises(ArgumentError, match="image has type complex128"):
+        convcli.conv2d(np.ones((3, 3), complex), np.ones((2, 2)))
     with pytest.raises(
         ArgumentError, match=r"'kirsch' has 8 maps, conv2d computes one; conv\(image\[\.\.\., None"
     ):

@@ -125,6 +125,7 @@ def test_shape_as_json(run, arguments, output):
         (["5x5", "--layer", "pol3x3"], "'pol3x3': unknown layer type (did you mean pool"),
         (["5x5", "--layer", "3x3x1", "--layer", "5x5x1"], "layer 2: the kernel covers 5 × 5"),
         (["5x5x3", "-k", "random:3x3x2x4"], "the kernel takes 2 input channels, but the image has 3"),
+        (["5x5x3", "-k", "random:3x3x1x4"], "the kernel takes 1 input channel, but the image has 3"),
     ],
 )
 def test_shape_mistakes(run, arguments, words):
