@@ -15,7 +15,7 @@ from convcli.cli.arguments import BatchOptions, FilterOptions, parse
 from convcli.cli.command import COMPUTING, INPUT, MAIN, OUTPUT, REPORTS, Command, option
 from convcli.cli.console import say, tell
 from convcli.cli.progress import Progress
-from convcli.cli.types import Choice, LoadedKernel, Value, integer, parse_bytes
+from convcli.cli.types import Choice, LoadedKernel, Value, integer, named_file, parse_bytes
 from convcli.core.errors import ArgumentError, OutputError, one_line
 from convcli.files.input import STREAM
 
@@ -85,7 +85,7 @@ if TYPE_CHECKING:
 @option(
     "--report",
     heading=REPORTS,
-    type=Value("FILE", files=True),
+    type=Value("FILE", named_file, files=True),
     help="Manifest: one row per feature map and failure; .jsonl, .csv or -",
     details="With `-`, JSON lines on standard output.",
 )

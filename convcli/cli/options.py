@@ -22,6 +22,7 @@ from convcli.cli.types import (
     PaddingText,
     Value,
     integer,
+    named_file,
     parse_bytes,
     parse_count,
     parse_frames,
@@ -339,7 +340,7 @@ report = option(
 report_file = option(
     "--report-file",
     heading=REPORTS,
-    type=Value("FILE", files=True),
+    type=Value("FILE", named_file, files=True),
     help="Write the report to FILE; .json and .csv choose the format",
 )
 verbose = option("-v", "--verbose", heading=REPORTS, is_flag=True, help="Report every candidate of the plan")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from convcli.cli.arguments import FilterOptions
-from convcli.core.errors import ArgumentError, ConvcliError, failure_message
+from convcli.core.errors import ArgumentError, ConvcliError, failure_message, quoted
 from convcli.core.frozen import replace
 from convcli.files.input import STREAM, Input
 from convcli.formats import opening
@@ -175,6 +175,8 @@ def header_of(size: str) -> Header:
         ConvcliError: neither a size nor an image.
     """
     if size != STREAM and (re.fullmatch(r"[\d\s,x×X.+-]*", size) or not _names_file(size)):
+        if size.isalpha() and "x" not in size.casefold():
+            raise ArgumentError(f"{quoted(size)} is neither a size such as 512x512 nor an existing file")
         rows, columns, channels = (*parse_sizes("size", size, (2, 3), "x"), 1)[:3]
         return Header("", rows, columns, channels, np.dtype(np.uint8))
     try:

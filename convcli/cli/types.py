@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
+def named_file(text: str) -> str:
+    """The name of a file to write, which is not empty."""
+    if not text:
+        raise click.BadParameter("an empty name; give a file, or leave out the option")
+    return text
+
+
 class Value(click.ParamType):  # type: ignore[type-arg]  # click 8.2 is not generic
     """An option's value, parsed by a function and completed from the generated vocabulary.
 

@@ -55,6 +55,7 @@ MISTAKES = {
         "no such option: --stirde (did you mean --stride?)",
     ),
     "no kernel": ([], "missing option -k/--kernel"),
+    "empty report file": (["-k", "box3", "--report-file", ""], "--report-file: an empty name"),
     "channels": (["-k", "random:3x3x3x1,seed=1"], "takes 3 input channels"),
     "preset without a value": (["-k", "box:=3"], "has nothing before ="),
     "too many weights": (["-k", "ones:4096x4096x9x1"], "too many weights"),

@@ -111,6 +111,7 @@ def test_shape_as_json(run, arguments, output):
     ("arguments", "words"),
     [
         (["512", "-k", "3x3"], "size '512' is not NxN or NxNxN"),
+        (["photo", "-k", "3x3"], "'photo' is neither a size such as 512x512 nor an existing file"),
         (["axb", "-k", "3x3"], "size 'axb' is not"),
         (["5x5.0", "-k", "3x3"], "size '5x5.0' is not"),
         (["none.png", "-k", "3x3"], "convcli: none.png: No such file"),
