@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import io
 import os
 import shutil
@@ -96,8 +95,7 @@ def build_wheel(folder: Path) -> None:
         shutil.copytree(ROOT / part, folder / "source" / part, ignore=shutil.ignore_patterns("__pycache__"))
     for part in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / part, folder / "source")
-    isolation = ["--no-build-isolation"] if importlib.util.find_spec("setuptools") else []
-    words = ["wheel", "-q", *isolation, "--no-deps", "-w", str(folder), str(folder / "source")]
+    words = ["wheel", "-q", "--no-deps", "-w", str(folder), str(folder / "source")]
     built = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
 

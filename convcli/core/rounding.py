@@ -12,6 +12,7 @@ from convcli.core.dtypes import Array, DType, accumulator, holds, span
 from convcli.core.frozen import frozen
 from convcli.core.rational import Number
 
+_EXACT_PRODUCT: Final = 2**28  # times a midpoint of 25 bits, an integer below has no more than 53 bits
 BLOCK: Final = 2**16
 """Values converted at a time, so that their copies stay in the cache."""
 
@@ -251,15 +252,19 @@ class Finish:
 def _leave_midpoints(quotients: Array, d: int, target: DType) -> None:
     """Move quotients by ``d`` that rounding alone put halfway between two values of ``target``, in place.
 
-    They would be rounded twice, the second time at a tie that does not exist.
+    They would be rounded twice, the second time at a tie that does not exist. Real ties stay where they are.
     """
     places = _halfway(quotients, target)
     near = quotients[places]
-    sums = np.rint(near.astype(np.float64) * d)
-    rounded = np.flatnonzero(np.fmod(sums, d))
-    for index in rounded:
-        exact, at = Fraction(int(sums[index]), d), tuple(axis[index] for axis in places)
-        quotients[at] = np.nextafter(near[index], near.dtype.type(np.inf if exact > near[index] else -np.inf))
+    products = near.astype(np.float64) * d  # exact for a small d: a midpoint has 25 bits at most
+    sums = np.rint(products)
+    unsure = np.flatnonzero(products != sums) if d < _EXACT_PRODUCT else range(len(near))
+    for index in unsure:
+        exact, midpoint = Fraction(int(sums[index]), d), Fraction(float(near[index]))
+        if exact != midpoint:
+            place = tuple(axis[index] for axis in places)
+            direction = near.dtype.type(np.inf if exact > midpoint else -np.inf)
+            quotients[place] = np.nextafter(near[index], direction)
 
 
 def _halfway(values: Array, target: DType) -> tuple[Array, ...]:

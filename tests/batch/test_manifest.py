@@ -212,7 +212,7 @@ def test_other_files_are_not_taken_for_manifests(run, tmp_path, name, content):
     (tmp_path / name).write_text(content)
     words = ["batch", SAMPLES / "scene.png", tmp_path / "out", "-k", "box3", "--report", tmp_path / name]
     ran = run(*words, "--resume")
-    assert (ran.code, "is not the manifest of a batch" in ran.err, ran.err.count("\n")) == (2, True, 1)
+    assert (ran.code, "is not a batch manifest" in ran.err, ran.err.count("\n")) == (2, True, 1)
     assert (tmp_path / name).read_text() == content and not (tmp_path / "out").exists()
     (tmp_path / name).write_text(f"{SAMPLES / 'scene.png'}\n")
     for sources in (["--from-file", tmp_path / name], [tmp_path / name]):

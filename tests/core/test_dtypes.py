@@ -138,6 +138,14 @@ def rounded(exact: Fraction, kind: type) -> float:
         (2049 * 3, 3, np.float16),
         ((2**24 + 1) * 9, 9, np.float32),
         ((2**24 + 3) * 9, 9, np.float32),
+        (25431, 14, np.float16),
+        (-25431, 14, np.float16),
+        (25445, 14, np.float16),
+        (-25445, 14, np.float16),
+        ((2**24 + 1) * 3, 12, np.float32),
+        ((2**24 + 3) * 3, 12, np.float32),
+        (-(2**24 + 1) * 3, 12, np.float32),
+        (-(2**24 + 3) * 3, 12, np.float32),
     ],
 )
 def test_quotients_beside_a_tie_are_rounded_once(value, denominator, target):
