@@ -125,17 +125,16 @@ class MapRecorder:
 
 def engine_sums(plan: Plan, reader: Reader, frame: int, places: Sequence[Pair]) -> dict[Pair, Array]:
     """The engine's sums at some outputs of a frame, maps combined: an array (maps, lanes) for each."""
-    recorder = _SumRecorder(frame, places)
-    run(plan, ImageSource(reader, plan), lambda: recorder, reader)
-    return recorder.sums
+    sums: dict[Pair, Array] = {}
+    run(plan, ImageSource(reader, plan), lambda: _SumRecorder(frame, places, sums), reader)
+    return sums
 
 
 class _SumRecorder:
-    """A consumer that keeps the sums of some outputs."""
+    """A consumer that adds the sums of some outputs to ``sums``; each is in a single strip."""
 
-    def __init__(self, frame: int, places: Sequence[Pair]) -> None:
-        self.frame, self.places = frame, places
-        self.sums: dict[Pair, Array] = {}
+    def __init__(self, frame: int, places: Sequence[Pair], sums: dict[Pair, Array]) -> None:
+        self.frame, self.places, self.sums = frame, places, sums
 
     def destination(self, task: StripTask) -> None:
         return None
