@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import wraps
+from itertools import groupby
 from numbers import Real
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -192,7 +193,7 @@ def conv2d(
     _input_array(image, "image")
     if known is None:
         _check_two_axes("kernel", kernel)
-    elif known.weights.ndim > 2 and known.combine is None and known.maps > 1:
+    elif len(known.shape) > 2 and known.combine is None and known.maps > 1:
         raise ArgumentError(
             f"kernel {quoted(known.name)} has {known.maps} maps, conv2d computes one; "
             "conv(image[..., None], kernel, channels='last') computes all of them"
@@ -388,11 +389,11 @@ def _known_kernel(weights: Any) -> Kernel | None:
 def _layer(weights: Any, bias: Any, options: _Options) -> _Layer:
     known = _known_kernel(weights)
     kernel, spatial = (known, len(known.window)) if known else _of_array(weights, options.channels)
-    plain = kernel.weights.ndim == spatial
+    plain = len(kernel.shape) == spatial
     per_channel = plain or kernel.combine is not None
     if options.channels is None and not per_channel and kernel.tensor_shape[-2:] != (1, 1):
         raise ArgumentError(
-            f"weights have {axes_text(kernel.weights.ndim)}, (k…, in, out); "
+            f"weights have {axes_text(len(kernel.shape))}, (k…, in, out); "
             "x needs a channel axis and channels='last' or 'first'"
         )
     added = _bias(bias, 1 if plain else kernel.shape[-1])
@@ -412,7 +413,7 @@ def _of_array(weights: Any, channels: str | None) -> tuple[Kernel, int]:
         raise ArgumentError(f"weights have {axes_text(raw.ndim)}; allowed: {allowed}")
     if layered and channels == "first":
         raw = np.moveaxis(raw, (0, 1), (-1, -2))
-    return Kernel(raw), spatial
+    return Kernel(raw, copy=False), spatial
 
 
 def _bias(bias: Any, maps: int) -> tuple[Number, ...] | None:
@@ -503,12 +504,14 @@ def _computed(plan: Plan, values: Array, options: _Options) -> Array:
     if not result.size:
         return result
     last = np.moveaxis(result, 1, -1) if first else result
-    finishes = [
-        Finish(outcome.dtype, *bounds, affine, options.target, outcome.exact)
-        for bounds, affine in zip(outcome.bounds, outcome.affines, strict=True)
-    ]
+    runs: list[tuple[slice, Finish]] = []
+    for (bounds, affine), members in groupby(zip(outcome.bounds, outcome.affines, strict=True)):
+        start = runs[-1][0].stop if runs else 0
+        finish = Finish(outcome.dtype, *bounds, affine, options.target, outcome.exact)
+        runs.append((slice(start, start + len(list(members))), finish))
     place = last.reshape(*last.shape[:4], outcome.maps, lanes)
-    run(plan, ArraySource(values), lambda: _ArrayConsumer(place, finishes))
+    idle = all(finish.idle for _, finish in runs)
+    run(plan, ArraySource(values), lambda: _ArrayConsumer(place, runs, idle))
     return result
 
 
@@ -522,17 +525,25 @@ def _as_given(maps: Array, output: tuple[int, ...], channels: str | None, is_bat
 
 @frozen(eq=False)
 class _ArrayConsumer:
-    """Rounds sums into their place in ``result``, (batch, depth, rows, columns, maps, lanes)."""
+    """Rounds sums into their place.
+
+    Attributes:
+        result: (batch, depth, rows, columns, maps, lanes).
+        runs: consecutive maps that are rounded alike.
+        idle: whether sums are results.
+    """
 
     result: Array
-    finishes: list[Finish]
+    runs: list[tuple[slice, Finish]]
+    idle: bool
 
     def destination(self, task: StripTask) -> Array | None:
-        return self._place(task) if all(finish.idle for finish in self.finishes) else None
+        return self._place(task) if self.idle else None
 
     def take(self, task: StripTask, sums: Array) -> None:
-        for finish, values, part in zip(self.finishes, sums, self._place(task), strict=True):
-            finish(values, part)
+        place = self._place(task)
+        for maps, finish in self.runs:
+            finish(sums[maps], place[maps])
 
     def _place(self, task: StripTask) -> Array:
         """(maps, rows, columns, lanes)."""

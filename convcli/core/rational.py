@@ -31,7 +31,7 @@ _NUMBER: Final = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _GCD: Final[Any] = np.gcd  # some versions of its stubs leave out reduce
-_PART: Final = 2**16  # values
+_FIRST, _PART = 2**6, 2**16  # values
 _LONGEST: Final = 80
 _INTEGERS: Final = 2**62  # numerators and denominators stay below this
 _FLOAT64_EXACT: Final = 2**53
@@ -96,12 +96,7 @@ class Rational:
             largest = max((abs(int(values.max())), abs(int(values.min()))), default=0)
             return cls._fitted(values, largest, scale)
         if values.dtype.kind == "f":
-            steps = values.astype(np.float64)
-            steps *= 2.0**_DYADIC_BITS
-            most = float(max(steps.max(), -steps.min()))
-            if not most < _INTEGERS or not all(_are_whole(part) for part in _parts(steps)):
-                return None
-            return cls._fitted(steps, int(most), scale / 2**_DYADIC_BITS)
+            return cls._of_floats(values, scale)
         exact: list[Fraction] = []
         common = 1
         for value in map(exact_number, values.ravel().tolist()):
@@ -117,6 +112,15 @@ class Rational:
             return None
         array = np.array(integers, np.int64).reshape(values.shape)
         return cls._fitted(array, max(map(abs, integers)), scale / common)
+
+    @classmethod
+    def _of_floats(cls, values: NDArray[Any], scale: Fraction) -> Rational | None:
+        if not all(_are_whole(part * 2.0**_DYADIC_BITS) for part in _parts(values)):
+            return None
+        steps = values.astype(np.float64)
+        steps *= 2.0**_DYADIC_BITS
+        most = float(max(steps.max(), -steps.min()))
+        return cls._fitted(steps, int(most), scale / 2**_DYADIC_BITS) if most < _INTEGERS else None
 
     @classmethod
     def _fitted(cls, integers: NDArray[Any], largest: int, scale: Fraction) -> Rational | None:
@@ -146,11 +150,12 @@ class Rational:
         return Fraction(exact_sum(self.numerators), self.denominator)
 
 
-def _parts(values: FloatArray) -> Iterator[FloatArray]:
-    """The values in parts that take little additional memory."""
-    flat = values.reshape(-1)
-    for start in range(0, flat.size, _PART):
-        yield flat[start : start + _PART]
+def _parts(values: NDArray[Any]) -> Iterator[FloatArray]:
+    """The values as float64, in parts that take little additional memory; a short one first, to fail soon."""
+    flat = values.ravel(order="K")  # a copy only of values that do not lie together
+    yield flat[:_FIRST].astype(np.float64)
+    for start in range(_FIRST, flat.size, _PART):
+        yield flat[start : start + _PART].astype(np.float64)
 
 
 def _are_whole(values: FloatArray) -> bool:

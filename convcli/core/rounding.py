@@ -210,11 +210,14 @@ class Finish:
 
     def _in_blocks(self, sums: Array, out: Array, count: bool) -> tuple[int, int]:
         """Convert to another type some rows at a time, so that the copies stay in the cache."""
-        rows = max(BLOCK // max(sums[:1].size, 1), 1)
+        each = sums[:1].size
+        rows = max(BLOCK // max(each, 1), 1)
         below = above = 0
         for top in range(0, len(sums), rows):
-            part = sums[top : top + rows].astype(self.work)
-            beyond = self(part, out[top : top + rows], count)
+            if each > BLOCK and sums.ndim > 2:
+                beyond = self._in_blocks(sums[top], out[top], count)
+            else:
+                beyond = self(sums[top : top + rows].astype(self.work), out[top : top + rows], count)
             below, above = below + beyond[0], above + beyond[1]
         return below, above
 

@@ -39,7 +39,7 @@ def _needs_double(problem: Problem) -> bool:
     """Whether float32 would lose more than its rounding: wide or exact inputs, or numbers near its limit."""
     integer = problem.dtype.kind != "f"
     wide = problem.dtype == np.float64 or (integer and (problem.dtype.itemsize >= 4 or problem.filter.exact))
-    largest = max(float(np.abs(problem.filter.weights).max()), abs(problem.fill.value))
+    largest = max(problem.filter.largest, abs(problem.fill.value))
     return problem.double or wide or largest > LARGEST_SINGLE
 
 

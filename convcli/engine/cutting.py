@@ -16,6 +16,9 @@ STRIP_BYTES: Final = (1024 * 1024, 5600 * 1024)
 keep two threads from queueing for the interpreter between NumPy calls, which costs more than the third
 level. The most is also what keeps a worker's memory in one block of its arena."""
 
+STRIP_WORK: Final = 250_000
+"""Nanoseconds of estimated work that are enough for a strip of products, however few its bytes are."""
+
 STRIPS_PER_THREAD: Final = 4
 
 WIDEST: Final = 32_768
@@ -60,7 +63,7 @@ def strip_bytes(plan: Plan) -> int:
     work = Workload(laid, plan.arithmetic)
     area = prod(work.plane_shape(plan.height, plan.width)[3:])
     sums = work.filter.maps * plan.height * plan.width * laid.lanes
-    scratch = int(method.scratch(work) * area)
+    scratch = int(method.scratch(work) * area) + method.block(work)
     return plane_bytes(work, plan.height, plan.width) + (sums + scratch) * work.dtype.itemsize
 
 
@@ -75,6 +78,8 @@ def strip_size(method: Method, work: Workload, workers: int) -> tuple[int, int]:
     down, across = method.grain(work)
     value = work.dtype.itemsize * problem.lanes * method.buffers(work)
     least, most = STRIP_BYTES
+    if method.products:
+        least = min(least, int(value * STRIP_WORK / (method.cost(work) * work.filter.maps * problem.lanes)))
     extent = min(problem.rows.extent, rows)
     tall = min(max(HALOS * (extent - 1) + 1, down), rows)
     narrow = max(int(most / (value * tall)), NARROWEST)

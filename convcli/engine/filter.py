@@ -30,7 +30,7 @@ class Filter:
     """The weights that the engine multiplies with. Filters are equal if all numbers are, in type and bits.
 
     Attributes:
-        weights: (depth, rows, columns, in, out); int64 numerators if ``exact``, else float64.
+        weights: (depth, rows, columns, in, out); int64 numerators if ``exact``, else float32 or float64.
         denominator: of every numerator; 1 for floats.
         bias: one value per map.
         combine: how the maps are combined to one, or None; see `Kernel`.
@@ -56,12 +56,12 @@ class Filter:
         Raises:
             ArgumentError: the kernel has neither ``spatial`` nor ``spatial + 2`` axes.
         """
-        raw: Array = kernel.exact.numerators if kernel.exact else kernel.weights
+        raw: Any = kernel.exact.numerators if kernel.exact else kernel.inexact
         if raw.ndim == spatial:
             raw = raw[..., None, None]
         if raw.ndim != spatial + 2:
             raise ArgumentError(
-                f"weights of shape {kernel.shape} have {axes_text(kernel.weights.ndim)}; "
+                f"weights of shape {kernel.shape} have {axes_text(len(kernel.shape))}; "
                 f"allowed: {spatial}, or {spatial + 2} with (in, out) last"
             )
         if flip:
@@ -93,6 +93,12 @@ class Filter:
     def __hash__(self) -> int:
         return hash(self._facts)
 
+    def with_own_weights(self) -> Filter:
+        """An equal filter that shares no memory."""
+        shape, dtype, values = self._facts[:3]
+        weights = np.frombuffer(values, dtype).reshape(shape)
+        return Filter(weights, self.denominator, self.bias, self.combine)
+
     @property
     def exact(self) -> bool:
         """Whether the weights are integers over the denominator."""
@@ -118,7 +124,13 @@ class Filter:
     def affine(self) -> tuple[Affine, ...]:
         """For each map, from its sums to its values, by denominator and bias."""
         share = exact_number(1) / self.denominator
-        return tuple(Affine.of(share, bias) for bias in self.bias)
+        each = {bias: Affine.of(share, bias) for bias in set(self.bias)}
+        return tuple(map(each.__getitem__, self.bias))
+
+    @cached_property
+    def largest(self) -> float:
+        """The largest magnitude of a weight."""
+        return max(float(self.weights.max()), -float(self.weights.min()))
 
     @property
     def totals(self) -> tuple[float, ...]:
@@ -132,7 +144,9 @@ class Filter:
         return all(abs(total - 1) < UNIT for total in self.totals)
 
     def as_floats(self) -> Filter:
-        """The same filter in float64; exact weights stay integers over their denominator."""
+        """The same filter in floats; exact weights, in float64, stay integers over their denominator."""
+        if not self.exact:
+            return self
         return Filter(self.weights.astype(np.float64), self.denominator, self.bias, self.combine)
 
     def bounds(self, low: float, high: float) -> list[tuple[float, float]]:
@@ -140,7 +154,8 @@ class Filter:
 
         Integers for an exact filter over integer inputs; computed without overflow.
         """
-        flat = self.weights.reshape(-1, self.maps)
+        weights = self.weights if self.exact else self.weights.astype(np.float64)
+        flat = weights.reshape(-1, self.maps)
         summed: Any = _integer_sums if self.exact else _float_sums
         positive, negative = summed(np.maximum(flat, 0)), summed(np.minimum(flat, 0))
         return [(p * low + n * high, p * high + n * low) for p, n in zip(positive, negative, strict=True)]
@@ -149,13 +164,15 @@ class Filter:
     def factors(self) -> dict[tuple[int, int, int], Factors | None]:
         """Column and row vectors of each non-zero plane (depth, in, out); None if its rank is above 1."""
         are_whole = self.exact or bool(np.all(self.weights == np.rint(self.weights)))
-        are_whole = are_whole and float(np.abs(self.weights).max()) < 2**53
+        are_whole = are_whole and self.largest < 2**53
         factors = {}
         for depth, channel, index in np.ndindex(self.kernel[0], self.inputs, self.maps):
             plane = self.weights[depth, :, :, channel, index]
             if plane.any():
                 factors[depth, channel, index] = (
-                    integer_factors(plane.astype(np.int64)) if are_whole else float_factors(plane)
+                    integer_factors(plane.astype(np.int64))
+                    if are_whole
+                    else float_factors(plane.astype(np.float64))
                 )
         return factors
 

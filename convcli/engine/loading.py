@@ -80,12 +80,12 @@ class PlaneLoader:
                 into[...] = self.constant
                 continue
             block = source.rows(task.batch, origin, origin + count)
-            for tap, channel, phase in np.ndindex(into.shape[:3]):
+            for tap, phase in np.ndindex(len(into), into.shape[2]):
                 if depths[tap] == OUTSIDE:
-                    into[tap, channel, phase] = self.constant
+                    into[tap, :, phase] = self.constant
                 else:
-                    part = block[depths[tap], :, :, channel]
-                    _load_rows(part, columns[phase], into[tap, channel, phase], self.constant)
+                    part = block[depths[tap]].transpose(2, 0, 1, 3)
+                    _load_rows(part, columns[phase], into[tap, :, phase], self.constant)
 
     def _rows(self, outputs: Pair, height: int) -> list[RowRun]:
         problem, laid = self.problem, self.laid.rows
@@ -188,9 +188,9 @@ def _scattered(problem: Problem, positions: Indices) -> ColumnSources:
 
 
 def _load_rows(block: Array, columns: ColumnSources, into: Array, constant: Array) -> None:
-    """Load (rows, columns, lanes): the inner columns, then the border columns."""
+    """Load (channels, rows, columns, lanes): the inner columns, then the border columns."""
     if columns.count:
-        inner = into[:, columns.first : columns.first + columns.count]
-        np.copyto(inner, block[:, columns.window], casting="unsafe")
+        inner = into[:, :, columns.first : columns.first + columns.count]
+        np.copyto(inner, block[:, :, columns.window], casting="unsafe")
     for positions, indices in columns.border:
-        into[:, positions] = constant if indices is None else block.take(indices, axis=1)
+        into[:, :, positions] = constant if indices is None else block.take(indices, axis=2)

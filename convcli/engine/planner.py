@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from convcli.core.errors import ArgumentError, literal, quoted, suggest
+from convcli.core.frozen import replace
 from convcli.core.system import processors
 from convcli.engine.arithmetic import choose_arithmetic
 from convcli.engine.backends import registry as backends
@@ -59,8 +60,9 @@ def choose(
             f"method {literal(method)} is not a name; allowed: auto, {', '.join(registry.NAMES)}"
         )
     workers = min(processors() if threads is None else int(threads), MOST_THREADS)
-    small = problem.filter.weights.nbytes <= _REMEMBERED
-    decide = _remembered if small else _decided
+    decide = _decided
+    if problem.filter.weights.nbytes <= _REMEMBERED:
+        decide, problem = _remembered, replace(problem, filter=problem.filter.with_own_weights())
     return decide(problem, method, workers, sharers, backend or backends.NAMES[0])
 
 

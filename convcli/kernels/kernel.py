@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convcli.core.errors import KernelError, cut, literal
 from convcli.core.factorization import float_factors, integer_factors
@@ -79,18 +80,19 @@ class Kernel:
             ``l1`` (sum of magnitudes), ``linf`` (largest magnitude), ``max``, ``min``, ``argmax`` (index of
             the map with the largest value), or None. To sum maps, sum the weights over their last axis.
         layer: the layer of a network that the weights belong to.
+        copy: False shares the memory of float weights, which must not change as long as the kernel is used.
 
     Attributes:
-        weights: float64, read-only, scale included.
-        exact: the same as integers over a common denominator, or None.
+        exact: the weights as integers over a common denominator, or None.
+        inexact: the weights as float32 or float64, read-only, scale included; None if they are exact.
 
     Raises:
         KernelError: no weights, rows of different lengths, a weight that is not a finite number, or too many
             axes.
     """
 
-    weights: FloatArray
     exact: Rational | None
+    inexact: NDArray[Any] | None
     name: str
     bias: Number | tuple[Number, ...]
     combine: str | None
@@ -107,21 +109,21 @@ class Kernel:
         combine: str | None = None,
         about: About | None = None,
         layer: Layer | None = None,
+        copy: bool = True,
     ) -> None:
         _check_types(combine, about, layer)
         array = _as_array(weights)
         factor = _as_number("scale", scale)
         try:
             with np.errstate(over="ignore", invalid="ignore"):
-                exact, floats = _both_forms(array, factor)
+                exact, inexact = _forms(array, factor, copy)
         except OverflowError as error:
             raise KernelError("kernel has a weight that is out of range (allowed: up to 1e300)") from error
-        if not np.all(np.isfinite(floats)):
+        if inexact is not None and not (np.isfinite(inexact.min()) and np.isfinite(inexact.max())):
             raise KernelError("kernel has a weight that is not a finite number")
-        floats.setflags(write=False)
         values = {
-            "weights": floats,
             "exact": exact,
+            "inexact": inexact,
             "name": name,
             "bias": _as_bias(bias, array.shape[-1] if array.ndim > 3 else 1),
             "combine": combine,
@@ -166,27 +168,36 @@ class Kernel:
             parts.append(f"combine={self.combine!r}")
         return f"Kernel({', '.join(parts)})"
 
-    @property
+    @cached_property
+    def weights(self) -> FloatArray:
+        """The weights as float64, read-only, scale included."""
+        floats = self.exact.floats() if self.exact else np.asarray(self.inexact, np.float64)
+        floats.setflags(write=False)
+        return floats
+
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """The shape of `weights`."""
-        return self.weights.shape
+        form = self.exact.numerators if self.exact else self.inexact
+        assert form is not None
+        return form.shape
 
     @property
     def size(self) -> tuple[int, int]:
         """(rows, columns) of the window."""
         if self.spatial == 3:
             return self.shape[1], self.shape[2]
-        return (1, self.shape[0]) if self.weights.ndim == 1 else (self.shape[0], self.shape[1])
+        return (1, self.shape[0]) if len(self.shape) == 1 else (self.shape[0], self.shape[1])
 
     @property
     def window(self) -> tuple[int, ...]:
         """The axes that slide over an array: (length,), (rows, columns) or (depth, rows, columns)."""
-        return self.shape[: min(self.weights.ndim, self.spatial)]
+        return self.shape[: min(len(self.shape), self.spatial)]
 
     @property
     def spatial(self) -> int:
         """Axes that it slides over in an image: 2, or 3 with frames or pages first."""
-        return 3 if self.weights.ndim in (3, 5) else 2
+        return 3 if len(self.shape) in (3, 5) else 2
 
     @property
     def depth(self) -> int:
@@ -196,7 +207,7 @@ class Kernel:
     @property
     def tensor_shape(self) -> tuple[int, ...]:
         """([depth,] rows, columns, in, out), the shape of a layer's weights in Keras."""
-        if self.weights.ndim > 3:
+        if len(self.shape) > 3:
             return self.shape
         return (*self.shape, 1, 1) if self.spatial == 3 else (*self.size, 1, 1)
 
@@ -312,14 +323,20 @@ class Kernel:
         return self.reshaped(lambda raw: raw, scale, **changes)
 
 
-def _both_forms(array: np.ndarray[Any, Any], scale: Number) -> tuple[Rational | None, FloatArray]:
-    """``array`` × ``scale`` as fractions, if it can be, and as floats."""
+def _forms(
+    array: np.ndarray[Any, Any], scale: Number, copy: bool
+) -> tuple[Rational | None, NDArray[Any] | None]:
+    """``array`` × ``scale`` as fractions if it can be, else as read-only floats."""
     exact = Rational.of(array, scale)
     if exact:
-        return exact, exact.floats()
-    floats = array.astype(np.float64) * float(scale)
-    tried = array.dtype.kind == "f" and scale == 1
-    return None if tried else Rational.of(floats, Fraction(1)), floats
+        return exact, None
+    if array.dtype in (np.float32, np.float64) and scale == 1:
+        floats = array.copy(order="K") if copy else array.view()
+    else:
+        floats = array.astype(np.float64) * float(scale)
+        exact = Rational.of(floats, Fraction(1))
+    floats.setflags(write=False)
+    return exact, None if exact else floats
 
 
 def _check_types(combine: Any, about: Any, layer: Any) -> None:

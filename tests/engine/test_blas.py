@@ -163,3 +163,28 @@ def test_the_blas_of_numpy_is_found():
     assert get() == 1
     set_threads(before)
     assert get() == before
+
+
+@pytest.mark.parametrize("number", range(len(LAYERS)))
+def test_bytes_do_not_depend_on_the_layout(number):
+    """Channels first or last, and weights in any order of memory, give the same bits."""
+    x, weights, options = LAYERS[number]
+    options = {**options, "padding": 1, "method": "im2col"}
+    wanted = convcli.conv(x, weights, channels="last", **options)
+    turned, planes = weights.transpose(3, 2, 0, 1), x.transpose(0, 3, 1, 2)
+    for order in ("C", "F"):
+        given = np.asarray(planes, order=order), np.asarray(turned, order=order)
+        found = convcli.conv(*given, channels="first", **options)
+        assert found.transpose(0, 2, 3, 1).tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("size", [(7, 7), (14, 14), (1, 1), (20, 3000)])
+@pytest.mark.parametrize(("inputs", "maps", "groups"), [(1, 16, 1), (40, 8, 1), (6, 12, 3), (5, 1, 1)])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_layers_against_plain_sums(size, inputs, maps, groups, kernel):
+    """Maps of one tile and of many, read in place or not, have the values of shift and add."""
+    x = floats(2, inputs, *size)
+    weights = floats(maps, inputs // groups, kernel, kernel)
+    options = {"channels": "first", "padding": kernel // 2, "groups": groups}
+    found, wanted = (convcli.conv(x, weights, method=name, **options) for name in ("im2col", "shift"))
+    assert np.allclose(found, wanted, rtol=1e-4, atol=1e-4)

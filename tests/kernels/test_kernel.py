@@ -105,6 +105,16 @@ def test_kernels_are_frozen():
         kernel.weights[0, 0] = 1
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.float32, np.float64])
+def test_kernels_own_their_weights(dtype):
+    """A kernel is not changed with the array that it was made of."""
+    array = np.array([[1, 2.5], [3, 0.1]]).astype(dtype)
+    kernel, kept = Kernel(array), Kernel(array.copy())
+    array[:] = 7
+    assert kernel == kept
+    assert kernel.weights.dtype == np.float64
+
+
 @given(
     st.lists(st.integers(-9, 9), min_size=1, max_size=5), st.lists(st.integers(-9, 9), min_size=1, max_size=5)
 )

@@ -166,6 +166,10 @@ class Method(ABC):
         """Values of scratch that a strip keeps per output, part of `buffers`."""
         return 1
 
+    def block(self, work: Workload) -> int:
+        """Values of scratch whose number does not depend on the strip."""
+        return 0
+
 
 def parts(size: int, part: int) -> list[tuple[int, int, int]]:
     """(start, size, count) of the parts of an axis: the full ones, then the rest."""

@@ -2,7 +2,8 @@
 
 The product is (maps × taps) @ (taps × values). It covers a tile of rows and columns whose place follows from
 the problem alone: the order in which BLAS adds depends on the size of a product and on a value's place in it,
-so the bytes are the same however the image is cut.
+so the bytes are the same however the image is cut. What a tile gathers stays in the cache, and kernels of one
+tap gather nothing. Products are written to the sums directly where rows follow each other in memory.
 """
 
 from __future__ import annotations
@@ -13,19 +14,22 @@ from math import prod
 from typing import Final
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from convcli.core.dtypes import Array
-from convcli.core.frozen import frozen
 from convcli.engine.methods import rates
-from convcli.engine.methods.base import Arena, Binder, Method, Step, Workload, parts
+from convcli.engine.methods.base import Arena, Binder, Method, Step, Workload
 from convcli.engine.methods.floats import in_floats
 from convcli.engine.plan import Arithmetic, Problem
 
-_WIDEST: Final = 256
-"""Columns × lanes of a product."""
+_GATHERED: Final = 2**18
+"""Values that a tile gathers: they fit in the second-level cache."""
 
-_VALUES: Final = 1024
-"""Values of a product: enough for BLAS to be fast, few enough for a strip of many channels."""
+_VALUES: Final = (128, 4096)
+"""Least and most sums of a tile per map, where the output has as many: below, BLAS is slow."""
+
+_SHARED: Final = 192
+"""Sums of a map from which on it has two tiles at least, for two threads."""
 
 
 class Im2col(Method):
@@ -49,73 +53,108 @@ class Im2col(Method):
         return gather + 2 * taps / rates.flops(work.dtype)
 
     def scratch(self, work: Workload) -> float:
-        return int(work.filter.weights[..., 0].size) + work.filter.maps / work.problem.groups
+        return 0
+
+    def block(self, work: Workload) -> int:
+        down, across = self.grain(work)
+        return (_layers(work) + work.filter.maps) * down * across * work.problem.lanes
 
     def grain(self, work: Workload) -> tuple[int, int]:
-        width = min(work.problem.columns.output * work.problem.lanes, _WIDEST)
-        return max(min(_VALUES // width, work.problem.rows.output), 1), _WIDEST
+        rows, columns, lanes = work.problem.rows.output, work.problem.columns.output, work.problem.lanes
+        least, most = _VALUES
+        values = max(min(_GATHERED // _layers(work), most), least)
+        across = _even(columns, max(values // lanes, 1))
+        down = _even(rows, max(values // (columns * lanes), 1))
+        if down == rows > 1 and rows * columns * lanes >= _SHARED:
+            down = -(-rows // 2)
+        return down, across
 
     def binder(self, work: Workload) -> Binder:
-        weights = work.filter.weights.astype(work.dtype)
-        matrices = [
-            np.ascontiguousarray(group.reshape(-1, group.shape[-1]).T)
-            for group in np.split(weights, work.problem.groups, axis=-1)
-        ]
+        weights = work.filter.weights.transpose(4, 3, 0, 1, 2).astype(work.dtype, order="C", copy=False)
+        groups = work.problem.groups
+        matrices = weights.reshape(groups, work.filter.maps // groups, -1)
         return partial(_steps, work, matrices, self.grain(work))
 
 
-@frozen(eq=False)
-class _Tiles:
-    """Tiles of one size, as (first, size, count) of their rows and columns."""
+def _even(size: int, most: int) -> int:
+    """The largest part if ``size`` is divided evenly into as few parts as possible, of up to ``most``."""
+    return -(-size // -(-size // most))
 
-    down: tuple[int, int, int]
-    across: tuple[int, int, int]
 
-    def of(self, array: Array) -> Array:
-        """A view (down, across, layers, rows, columns) of (layers, rows, columns)."""
-        (top, rows, blocks), (left, columns, tiles) = self.down, self.across
-        share = array[:, top : top + rows * blocks, left : left + columns * tiles]
-        return share.reshape(len(array), blocks, rows, tiles, columns).transpose(1, 3, 0, 2, 4)
-
-    def scratch(self, block: Array, layers: int) -> Array:
-        """The beginning of ``block`` as (down, across, layers, rows, columns)."""
-        shape = self.down[2], self.across[2], layers, self.down[1], self.across[1]
-        return block[: prod(shape)].reshape(shape)
+def _layers(work: Workload) -> int:
+    """Rows of the gathered matrices of all groups together."""
+    return work.problem.channels * prod(work.filter.kernel)
 
 
 def _steps(
-    work: Workload, matrices: list[Array], grain: tuple[int, int], planes: Array, sums: Array, arena: Arena
+    work: Workload, matrices: Array, grain: tuple[int, int], planes: Array, sums: Array, arena: Arena
 ) -> list[Step]:
-    maps, taps = matrices[0].shape
-    blocks = [arena.empty((layers * sums[0].size,), work.dtype) for layers in (taps, maps)]
+    """The calls for every tile; ``matrices`` are (groups, maps / groups, taps of a group)."""
+    down, across = _slices(sums.shape[1], grain[0]), _slices(sums.shape[2], grain[1] * work.problem.lanes)
+    largest = sums[0, down[0], across[0]].size
+    gathered, products = (
+        arena.empty((layers * largest,), work.dtype) for layers in (_layers(work), len(sums))
+    )
+    windows = _windows(work, planes, sums.shape[1:])
     steps: list[Step] = []
-    for sizes in product(parts(sums.shape[1], grain[0]), parts(sums.shape[2], grain[1])):
-        tiles = _Tiles(*sizes)
-        gathered, products = tiles.scratch(blocks[0], taps), tiles.scratch(blocks[1], maps)
-        for first, matrix in zip(range(0, len(sums), maps), matrices, strict=True):
-            steps += _gathered(work, first, tiles, planes, gathered, sums.shape[1:])
-            steps.append((np.matmul, (matrix, _flat(gathered), _flat(products))))
-            steps.append((np.copyto, (tiles.of(sums[first : first + maps]), products)))
+    for rows, columns in product(down, across):
+        target = sums[:, rows, columns]
+        out = _joined(target)
+        taps, copies = _gathered([window[..., rows, columns] for window in windows], gathered)
+        result = products[: target.size].reshape(len(sums), -1) if out is None else out
+        by_group = (part.reshape(len(matrices), -1, part.shape[-1]) for part in (taps, result))
+        steps += [*copies, (np.matmul, (matrices, *by_group))]
+        if out is None:
+            steps.append((np.copyto, (target, result.reshape(target.shape))))
     return steps
 
 
-def _flat(scratch: Array) -> Array:
-    """(down, across, layers, rows × columns)."""
-    return scratch.reshape(*scratch.shape[:3], -1)
+def _slices(size: int, part: int) -> list[slice]:
+    return [slice(start, min(start + part, size)) for start in range(0, size, part)]
 
 
-def _gathered(
-    work: Workload, first: int, tiles: _Tiles, planes: Array, gathered: Array, size: tuple[int, int]
-) -> list[Step]:
-    """The copies that gather what the group of map ``first`` reads, all channels of a place at once."""
-    inputs, start = work.filter.inputs, work.problem.channel(first, 0)
-    steps: list[Step] = []
-    for place, (depth, row, column) in enumerate(np.ndindex(*work.filter.kernel)):
-        phase, across = work.column_window(column, size[1])
-        source = planes[depth, start : start + inputs, phase, work.row_window(row, size[0]), across]
-        target = gathered[:, :, place * inputs : (place + 1) * inputs]
-        steps.append((np.copyto, (target, tiles.of(source))))
-    return steps
+def _windows(work: Workload, planes: Array, size: tuple[int, ...]) -> list[Array]:
+    """What the taps read, as views (channels, depth, kernel rows, kernel columns, rows, columns × lanes).
+
+    With a column stride, each column of the kernel has a view of its own: they lie in different phases.
+    """
+    _, kernel_rows, kernel_columns = work.filter.kernel
+    rows, columns = work.problem.rows, work.problem.columns
+    depth, channel, _, down, across = planes.strides
+    steps = channel, depth, down * rows.dilation, across * columns.dilation * work.problem.lanes
+    together = kernel_columns if columns.stride == 1 else 1
+    windows = []
+    for first in range(0, kernel_columns, together):
+        phase, window = work.column_window(first, size[1])
+        shape = planes.shape[1], planes.shape[0], kernel_rows, together, *size
+        start = planes[:, :, phase, :, window]
+        windows.append(as_strided(start, shape, (*steps, down * rows.stride, across), writeable=False))
+    return windows
+
+
+def _gathered(windows: list[Array], scratch: Array) -> tuple[Array, list[Step]]:
+    """The matrix (channels × taps, values) of a tile, and the copies that fill it."""
+    channels, depth, kernel_rows, together, *size = windows[0].shape
+    if depth * kernel_rows * together * len(windows) == 1:
+        in_place = _joined(windows[0].reshape(channels, *size))
+        if in_place is not None:
+            return in_place, []
+    shape = channels, depth, kernel_rows, len(windows) * together, *size
+    target = scratch[: prod(shape)].reshape(shape)
+    copies: list[Step] = [
+        (np.copyto, (target[:, :, :, first * together : (first + 1) * together], window))
+        for first, window in enumerate(windows)
+    ]
+    return target.reshape(-1, prod(size)), copies
+
+
+def _joined(layers: Array) -> Array | None:
+    """(layers, rows, columns) as a matrix (layers, values) for BLAS, or None where that needs a copy."""
+    apart, down, across = layers.strides
+    rows, columns = layers.shape[1:]
+    joined = across == layers.itemsize and (rows == 1 or down == columns * across)
+    is_matrix = joined and apart >= rows * columns * across and apart % across == 0
+    return layers.reshape(len(layers), -1) if is_matrix else None
 
 
 METHOD: Final = Im2col()

@@ -7,6 +7,7 @@ sums of pairs may pair again, so that a disk of n equal taps costs little more t
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Final
@@ -71,8 +72,7 @@ class Shift(Method):
     def cost(self, work: Workload) -> float:
         sums = _pairs_of(work)
         if sums is None:
-            maps = np.moveaxis(work.filter.weights, -1, 0)
-            return sum(_counted(weights, work.dtype) for weights in maps) / len(maps)
+            return _counted(work.filter, work.dtype)
         shared = sum(len(result.shared) for result in sums) * rates.add(work.dtype)
         return (
             shared + sum(WeightedSum(result.weights, work.dtype).cost(work.dtype) for result in sums)
@@ -149,11 +149,20 @@ def _pairs_of(work: Workload) -> list[Sum] | None:
     return _paired(work.filter) if is_plain and work.filter.weights.size <= MOST_PAIRED else None
 
 
-def _counted(weights: Array, dtype: DType) -> float:
-    """Estimated nanoseconds per value of a map whose terms are not paired."""
-    taps = weights[weights != 0]
-    magnitudes = np.unique(np.abs(taps))
-    return summing(taps.size, int(np.count_nonzero(magnitudes != 1)), dtype)
+def _counted(filter_: Filter, dtype: DType) -> float:
+    """Estimated nanoseconds per value of a map, on average, if terms are not paired.
+
+    Many taps are all taken to be different: sorting them would take longer than some layers.
+    """
+    weights, maps = filter_.weights, filter_.maps
+    if weights.size > MOST_PAIRED:
+        return summing(weights.size // maps, weights.size // maps, dtype)
+    magnitudes = np.sort(np.abs(weights.reshape(-1, maps)), axis=0)
+    is_new = np.diff(magnitudes, axis=0, prepend=0) != 0
+    taps = np.count_nonzero(magnitudes, axis=0).tolist()
+    factors = np.count_nonzero(is_new & (magnitudes != 1), axis=0).tolist()
+    counts = Counter(zip(taps, factors, strict=True))
+    return sum(count * summing(*each, dtype) for each, count in counts.items()) / maps
 
 
 def _plain(weights: Array) -> Sum:
