@@ -128,8 +128,9 @@ def conv(  # noqa: PLR0913 - the signature of a layer
     Returns:
         The feature map, laid out as ``x`` is: (spatial…), ([batch,] spatial…, out) or
         ([batch,] out, spatial…). For integers of up to 32 bits and rational weights it is the exact value,
-        correctly rounded to ``dtype``, whatever the method and the number of threads. Exact sums beyond 2⁵³
-        that are requested as floats, and all sums beyond 2⁶², are as accurate as float64.
+        correctly rounded to ``dtype``, whatever the method and the number of threads; float weights that are
+        fractions but for their rounding, as ``np.ones((3, 3)) / 9``, may count as those fractions. Exact
+        sums beyond 2⁵³ that are requested as floats, and all sums beyond 2⁶², are as accurate as float64.
 
     Raises:
         ArgumentError: an argument whose value, type or shape is not allowed; the message names it.

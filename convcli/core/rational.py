@@ -35,6 +35,8 @@ _FIRST, _PART = 2**6, 2**16  # values
 _LONGEST: Final = 80
 _INTEGERS: Final = 2**62  # numerators and denominators stay below this
 _FLOAT64_EXACT: Final = 2**53
+_FLOAT64_ROUNDING: Final = 2.0**-52  # of a product and a quotient
+_LARGEST_DENOMINATOR: Final = 2**16  # that is looked for in floats
 _DYADIC_BITS: Final = 24  # a float with more fractional bits than these was not meant as a fraction
 
 
@@ -123,6 +125,23 @@ class Rational:
         return cls._fitted(steps, int(most), scale / 2**_DYADIC_BITS) if most < _INTEGERS else None
 
     @classmethod
+    def near(cls, values: NDArray[Any], roundoff: float) -> Rational | None:
+        """Fractions over one small denominator, each within ``roundoff`` × value; None if there are none."""
+        magnitudes = np.abs(values.astype(np.float64))
+        if not float(magnitudes.max()) < _INTEGERS / _LARGEST_DENOMINATOR:
+            return None
+        common = 1
+        while common <= _LARGEST_DENOMINATOR:
+            steps = magnitudes * common
+            numerators = np.rint(steps)
+            is_off = np.abs(numerators / common - magnitudes) > roundoff * magnitudes
+            if not is_off.any():
+                signed = np.copysign(numerators, values)
+                return cls._fitted(signed, int(numerators.max()), Fraction(1, common))
+            common *= _denominator(float(steps.flat[is_off.argmax()]), roundoff + _FLOAT64_ROUNDING)
+        return None
+
+    @classmethod
     def _fitted(cls, integers: NDArray[Any], largest: int, scale: Fraction) -> Rational | None:
         """``integers`` × ``scale``, reduced to lowest terms."""
         if largest >= _INTEGERS:
@@ -148,6 +167,20 @@ class Rational:
     def total(self) -> Fraction:
         """The sum of all elements."""
         return Fraction(exact_sum(self.numerators), self.denominator)
+
+
+def _denominator(value: float, tolerance: float) -> int:
+    """Of the first fraction in the continued fraction of a positive value that is as near as tolerated.
+
+    At least 2; one above the largest that is allowed if there is none.
+    """
+    rest, before, here = value % 1, 0, 1
+    while rest > 0 and here <= _LARGEST_DENOMINATOR:
+        before, here = here, int(min(1 / rest, _INTEGERS)) * here + before
+        rest = 1 / rest % 1
+        if here > 1 and abs(value * here - round(value * here)) <= tolerance * value * here:
+            return here
+    return _LARGEST_DENOMINATOR + 1
 
 
 def _parts(values: NDArray[Any]) -> Iterator[FloatArray]:

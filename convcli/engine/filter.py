@@ -149,6 +149,11 @@ class Filter:
             return self
         return Filter(self.weights.astype(np.float64), self.denominator, self.bias, self.combine)
 
+    def near_fractions(self, roundoff: float) -> Filter | None:
+        """An exact filter whose weights are within ``roundoff`` × each of this one's; None without one."""
+        near = Rational.near(self.weights, roundoff)
+        return Filter(near.numerators, near.denominator, self.bias, self.combine) if near else None
+
     def bounds(self, low: float, high: float) -> list[tuple[float, float]]:
         """Per map, the range of the sums over inputs from ``low`` to ``high``.
 

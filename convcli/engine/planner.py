@@ -8,21 +8,22 @@ fastest at worst (small kernels on 16-bit images, where a matrix product in floa
 from __future__ import annotations
 
 from functools import lru_cache
+from math import inf
 from typing import Final
 
 import numpy as np
 
 from convcli.core.errors import ArgumentError, literal, quoted, suggest
-from convcli.core.frozen import replace
+from convcli.core.frozen import frozen, replace
 from convcli.core.system import processors
-from convcli.engine.arithmetic import choose_arithmetic
+from convcli.engine.arithmetic import choose_arithmetic, near_arithmetic
 from convcli.engine.backends import registry as backends
 from convcli.engine.combine import outcome
 from convcli.engine.cutting import border_columns, fitted_size, strip_size
 from convcli.engine.methods import rates, registry
 from convcli.engine.methods.base import Method, Workload
 from convcli.engine.methods.registry import method_named, methods
-from convcli.engine.plan import Candidate, Plan, Problem
+from convcli.engine.plan import Arithmetic, Candidate, Plan, Problem
 
 MOST_THREADS: Final = 64
 
@@ -66,28 +67,71 @@ def choose(
     return decide(problem, method, workers, sharers, backend or backends.NAMES[0])
 
 
+@frozen(eq=False)
+class _Considered:
+    """What every method answers for a problem in one arithmetic, by name."""
+
+    answers: dict[str, Workload | str]
+    candidates: tuple[Candidate, ...]
+
+    def cost(self, method: str) -> float:
+        """The estimated cost of a method, or of the cheapest (``auto``); infinite where it cannot be used."""
+        costs = [
+            entry.cost
+            for entry in self.candidates
+            if entry.cost is not None and method in ("auto", entry.method)
+        ]
+        return min(costs, default=inf)
+
+    def workload(self, method: str) -> Workload:
+        """The workload of a method that can be used."""
+        answer = self.answers[method]
+        assert isinstance(answer, Workload)
+        return answer
+
+
+def _cheapest(problem: Problem, method: str) -> _Considered:
+    """The arithmetic in which a method, or the best one (``auto``), is cheapest; of equals the integers."""
+    both = near_arithmetic(problem), choose_arithmetic(problem)
+    return min((_considered(problem, one) for one in both if one), key=lambda form: form.cost(method))
+
+
+def _considered(problem: Problem, narrow: Arithmetic) -> _Considered:
+    """All methods for a problem whose filter is that of an exact arithmetic."""
+    problem = replace(problem, filter=narrow.filter) if narrow.exact else problem
+    answers = {entry.name: entry.consider(problem, narrow) for entry in methods()}
+    candidates = tuple(_candidate(method_named(name), answer) for name, answer in answers.items())
+    return _Considered(answers, candidates)
+
+
+def _with_reading(arithmetic: Arithmetic, problem: Problem) -> Arithmetic:
+    """An arithmetic of a problem, whose reason says if float weights were read as fractions."""
+    if problem.filter.exact or not arithmetic.exact:
+        return arithmetic
+    read = f"the weights are integers / {arithmetic.filter.denominator} but for their rounding"
+    return replace(arithmetic, reason=f"{read}; {arithmetic.reason}")
+
+
 def _decided(problem: Problem, method: str, workers: int, sharers: int | None, backend: str) -> Plan:
     _check_backend(problem, backend)
-    narrow = choose_arithmetic(problem)
-    considered = {entry.name: entry.consider(problem, narrow) for entry in methods()}
-    candidates = tuple(_candidate(method_named(name), answer) for name, answer in considered.items())
-    chosen = method_named(_pick(candidates, method))
-    work = considered[chosen.name]
-    assert isinstance(work, Workload)
-    cost = next(candidate.cost or 0 for candidate in candidates if candidate.method == chosen.name)
+    best = _cheapest(problem, method)
+    chosen = method_named(_pick(best.candidates, method))
+    work, cost = best.workload(chosen.name), best.cost(chosen.name)
+    arithmetic = _with_reading(work.arithmetic, problem)
+    problem = work.problem
     workers = max(min(workers, int(problem.values * cost / THREAD_WORK)), 1)
     height, width = fitted_size(chosen, work, *strip_size(chosen, work, sharers or workers))
     tasks = problem.batch * problem.depth.output * -(-problem.rows.output // height)
     tasks *= -(-problem.columns.output // width)
     return Plan(
         problem=problem,
-        arithmetic=work.arithmetic,
+        arithmetic=arithmetic,
         outcome=outcome(work.arithmetic, problem.double),
         method=chosen.name,
         height=height,
         width=width,
         threads=min(workers, tasks),
-        candidates=candidates,
+        candidates=best.candidates,
         borders=border_columns(chosen, work, height, width),
         backend=backend,
     )

@@ -98,12 +98,23 @@ DECISIONS = {
         "float64: sums reach 2.36e+21, which 64 bits cannot hold",
     ),
     "weights that are no fractions": (
-        problem(SMALL, [[1 / 3, 0.1]], "u1"),
+        problem(SMALL, [[2**-0.5, 3**-0.5, 0.1]], "u1"),
         "toeplitz in float32 (rounded), strips of 136 rows, 1 thread",
         "float32: the weights are not rationals with a small common denominator",
     ),
+    "weights that are nearly fractions": (
+        problem(SMALL, np.ones((3, 3)) / 9, "u1"),
+        "separable in uint16 (exact), strips of 199 rows, 1 thread",
+        "the weights are integers / 9 but for their rounding; "
+        "sums lie in 0 … 2295, which uint16 holds exactly",
+    ),
+    "fractions whose exact sums would take longer": (
+        problem(SMALL, INTEGERS / 99, "u1"),
+        "fft in float32 (rounded), strips of 380 rows, 1 thread",
+        "float32: the weights are not rationals with a small common denominator",
+    ),
     "double precision": (
-        problem(SMALL, [[1 / 3, 0.1]], "u1", double=True),
+        problem(SMALL, [[2**-0.5, 3**-0.5, 0.1]], "u1", double=True),
         "toeplitz in float64 (rounded), strips of 100 rows, 1 thread",
         "float64: the weights are not rationals with a small common denominator",
     ),

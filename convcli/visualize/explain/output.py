@@ -69,6 +69,8 @@ def _notes(explanation: Explanation) -> list[str]:
         notes.append(f"brightness = {' + '.join(f'{float(share):g} · {name}' for share, name in shares)}")
     if not plan.arithmetic.exact:
         notes.append(f"apply sums in floating point and rounds ({plan.arithmetic.reason})")
+    elif explanation.settings.kernel.exact is None:
+        notes.append(f"apply sums integers ({plan.arithmetic.reason})")
     elif not plan.outcome.exact:
         notes.append(f"sums are exact; combining them rounds to {plan.outcome.dtype}")
     if explanation.task.mapping.needs_range:
