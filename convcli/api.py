@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import lru_cache, wraps
 from itertools import groupby
 from numbers import Real
 from typing import Any, Final, ParamSpec, TypeVar
@@ -18,10 +18,11 @@ from convcli.core.frozen import frozen
 from convcli.core.numerals import axes_text, counted
 from convcli.core.rational import Number, exact_number, masked
 from convcli.core.rounding import Finish
+from convcli.core.system import processors
 from convcli.engine.arithmetic import result_dtype
 from convcli.engine.consumer import StripTask
 from convcli.engine.filter import Filter
-from convcli.engine.plan import Plan, Problem
+from convcli.engine.plan import Outcome, Plan, Problem
 from convcli.engine.planner import choose
 from convcli.engine.run import run
 from convcli.engine.source import ArraySource
@@ -33,6 +34,10 @@ from convcli.kernels.library import load_kernel
 SOURCES: Final = "bool, int8 to int64, uint8 to uint64, float16, float32 or float64"
 LARGEST_RESULT: Final = 2**36
 _CHANNELS: Final = {"last": "last", "first": "first", "channels_last": "last", "channels_first": "first"}
+_HASHED: Final = {type(None), bool, int, float, str, type}
+"""Types of arguments by which calls are compared."""
+_LARGEST_STORED: Final = 2**16
+"""Bytes of weights, up to which a call is remembered."""
 _SIZE: Final = re.compile(r"\s*\d+(\s*[,x×]\s*\d+)*\s*")
 _FOREIGN_NAMES: Final = {
     "strides": "stride",
@@ -137,24 +142,16 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         KernelError: weights that are not a full table of finite numbers, or an unknown kernel name.
     """
     array = _input_array(x)
-    options = _Options(
-        stride=stride,
-        padding=as_padding(padding, fill),
-        dilation=dilation,
-        groups=_group_count(groups),
-        flip=_truth("flip", flip),
-        channels=_channel_order(channels),
-        target=_result_type(dtype, array.dtype),
-    )
-    layer = _layer(weights, bias, options)
-    batch, is_batch = _batched(_narrowed(array), layer.spatial, options.channels)
-    values = _lanes_apart(batch, layer, options)
-    shape = geometry(
-        batch.shape[1:-1], layer.filter.kernel[3 - layer.spatial :], stride, options.padding, dilation
-    )
-    plan = choose(_problem(values, layer, shape, options), method, threads)
-    maps = _computed(plan, values, options)
-    return _as_given(maps, shape.output, options.channels, is_batch)
+    values = _narrowed(array)
+    known = load_kernel(weights) if isinstance(weights, str) else weights
+    stored = _stored(known)
+    workers = processors() if threads is None else threads
+    options: Any = bias, stride, padding, dilation, groups, flip, fill, channels, dtype, method, workers
+    if stored is not None and all(type(value) in _HASHED for value in options):
+        prepared = _remembered(values.shape, values.dtype, array.dtype, stored, *options)
+    else:
+        prepared = _prepared(values.shape, values.dtype, array.dtype, known, options)
+    return _computed(prepared, prepared.layout.applied(values))
 
 
 @_named
@@ -251,6 +248,108 @@ class _Options:
     flip: bool
     channels: str | None
     target: DType
+
+
+@frozen(eq=False)
+class _Layout:
+    """How an input is seen as values, (batch, depth, rows, columns, channels to sum, lanes to keep apart).
+
+    Attributes:
+        first: whether channels come before the spatial axes of the input.
+        is_batch: whether the input has a batch axis.
+    """
+
+    shape: tuple[int, ...]
+    first: bool
+    is_batch: bool
+
+    def applied(self, x: Array) -> Array:
+        """The values of an input."""
+        if self.first:
+            x = np.moveaxis(x, 1 if self.is_batch else 0, -1)
+        return x.reshape(self.shape)
+
+
+@frozen(eq=False)
+class _Prepared:
+    """All that `conv` finds out before it looks at a value.
+
+    Attributes:
+        finishes: from sums to results, for runs of maps.
+        idle: whether the sums are the results.
+        output: spatial sizes of the result.
+    """
+
+    plan: Plan
+    finishes: list[tuple[slice, Finish]]
+    idle: bool
+    layout: _Layout
+    output: tuple[int, ...]
+    channels: str | None
+    target: DType
+
+
+def _prepared(
+    sizes: tuple[int, ...], values: DType, source: DType, weights: Any, arguments: tuple[Any, ...]
+) -> _Prepared:
+    """Check the arguments of `conv` and plan it.
+
+    Args:
+        sizes: shape of the input.
+        values: its type, narrowed.
+        source: its type.
+        arguments: those of `conv` behind the weights, in its order.
+    """
+    bias, stride, padding, dilation, groups, flip, fill, channels, dtype, method, threads = arguments
+    options = _Options(
+        stride=stride,
+        padding=as_padding(padding, fill),
+        dilation=dilation,
+        groups=_group_count(groups),
+        flip=_truth("flip", flip),
+        channels=_channel_order(channels),
+        target=_result_type(dtype, source),
+    )
+    layer = _layer(weights, bias, options)
+    layout = _layout(sizes, layer, options)
+    spatial = layout.shape[4 - layer.spatial : 4]
+    shape = geometry(spatial, layer.filter.kernel[3 - layer.spatial :], stride, options.padding, dilation)
+    plan = choose(_problem(layout.shape, values, layer, shape, options), method, threads)
+    finishes = _finishes(plan.outcome, options.target)
+    idle = all(finish.idle for _, finish in finishes)
+    return _Prepared(plan, finishes, idle, layout, shape.output, options.channels, options.target)
+
+
+def _finishes(outcome: Outcome, target: DType) -> list[tuple[slice, Finish]]:
+    """From sums to results: runs of maps that are alike."""
+    runs: list[tuple[slice, Finish]] = []
+    for (bounds, affine), members in groupby(zip(outcome.bounds, outcome.affines, strict=True)):
+        start = runs[-1][0].stop if runs else 0
+        finish = Finish(outcome.dtype, *bounds, affine, target, outcome.exact)
+        runs.append((slice(start, start + len(list(members))), finish))
+    return runs
+
+
+Stored = tuple[Kernel, Any] | tuple[tuple[int, ...], DType, bytes]
+"""Weights that can be compared: a kernel and its layer, or the shape, the type and the bytes of an array."""
+
+
+def _stored(weights: Any) -> Stored | None:
+    """Small weights in a form that can be compared; None for others."""
+    if type(weights) is np.ndarray and weights.nbytes <= _LARGEST_STORED and weights.dtype.kind in "biuf":
+        return weights.shape, weights.dtype, weights.tobytes()
+    if isinstance(weights, Kernel) and weights.weights.nbytes <= _LARGEST_STORED:
+        return weights, weights.layer
+    return None
+
+
+@lru_cache(16, typed=True)
+def _remembered(
+    sizes: tuple[int, ...], values: DType, source: DType, stored: Stored, *arguments: Any
+) -> _Prepared:
+    """`_prepared` for calls that are like an earlier one, which takes longer than a small convolution."""
+    weights = stored[0] if len(stored) == 2 else np.frombuffer(stored[2], stored[1]).reshape(stored[0])
+    return _prepared(sizes, values, source, weights, arguments)
 
 
 @frozen(eq=False)
@@ -434,32 +533,38 @@ def _bias(bias: Any, maps: int) -> tuple[Number, ...] | None:
     return tuple(exact_number(value) for value in values)
 
 
-def _batched(x: Array, spatial: int, channels: str | None) -> tuple[Array, bool]:
-    """``x`` as (batch, spatial…, in), and whether it had a batch axis."""
-    if channels is None:
-        if x.ndim != spatial:
-            raise ArgumentError(
-                f"x has {axes_text(x.ndim)}, but weights have {spatial}; "
-                "they must match, unless channels='last' or 'first' names a channel axis of x"
-            )
-        return x[None, ..., None], False
-    if x.ndim not in (spatial + 1, spatial + 2):
-        raise ArgumentError(
-            f"x has {axes_text(x.ndim)}; allowed with {spatial} spatial and a channel axis: "
-            f"{spatial + 1}, or {spatial + 2} with a batch axis"
-        )
-    is_batch = x.ndim == spatial + 2
-    batch = x if is_batch else x[None]
-    return (np.moveaxis(batch, 1, -1) if channels == "first" else batch), is_batch
-
-
-def _lanes_apart(batch: Array, layer: _Layer, options: _Options) -> Array:
-    """(batch, spatial…, in) as (batch, depth, rows, columns, channels to sum, lanes to keep apart)."""
-    inputs = batch.shape[-1]
+def _layout(sizes: tuple[int, ...], layer: _Layer, options: _Options) -> _Layout:
+    """The layout of an input of this shape."""
+    (batch, *spatial, inputs), is_batch = _channels_last(sizes, layer.spatial, options.channels)
     channels, lanes = (1, inputs) if layer.per_channel else (inputs, 1)
     _check_groups(channels, layer.filter, options.groups)
     missing = (1,) * (3 - layer.spatial)
-    return batch.reshape(len(batch), *missing, *batch.shape[1:-1], channels, lanes)
+    shape = (batch, *missing, *spatial, channels, lanes)
+    return _Layout(shape, options.channels == "first", is_batch)
+
+
+def _channels_last(
+    sizes: tuple[int, ...], spatial: int, channels: str | None
+) -> tuple[tuple[int, ...], bool]:
+    """The shape (batch, spatial…, in), and whether there is a batch axis."""
+    count = len(sizes)
+    if channels is None:
+        if count != spatial:
+            raise ArgumentError(
+                f"x has {axes_text(count)}, but weights have {spatial}; "
+                "they must match, unless channels='last' or 'first' names a channel axis of x"
+            )
+        return (1, *sizes, 1), False
+    if count not in (spatial + 1, spatial + 2):
+        raise ArgumentError(
+            f"x has {axes_text(count)}; allowed with {spatial} spatial and a channel axis: "
+            f"{spatial + 1}, or {spatial + 2} with a batch axis"
+        )
+    is_batch = count == spatial + 2
+    batch, *others = sizes if is_batch else (1, *sizes)
+    if channels == "first":
+        others = [*others[1:], others[0]]
+    return (batch, *others), is_batch
 
 
 def _check_groups(channels: int, filter_: Filter, groups: int) -> None:
@@ -475,14 +580,16 @@ def _check_groups(channels: int, filter_: Filter, groups: int) -> None:
         )
 
 
-def _problem(values: Array, layer: _Layer, shape: Geometry, options: _Options) -> Problem:
-    """What to compute from ``values``, (batch, depth, rows, columns, channels, lanes)."""
+def _problem(
+    sizes: tuple[int, ...], dtype: DType, layer: _Layer, shape: Geometry, options: _Options
+) -> Problem:
+    """What to compute from values of a shape, (batch, depth, rows, columns, channels, lanes), and a type."""
     depth, rows, columns = (Axis(1, 1),) * (3 - layer.spatial) + shape.axes
-    batch, channels, lanes = len(values), *values.shape[-2:]
+    batch, *_, channels, lanes = sizes
     problem = Problem(
         axes=(depth, rows, columns),
         filter=layer.filter,
-        dtype=values.dtype,
+        dtype=dtype,
         fill=options.padding.fill,
         batch=max(batch, 1),
         channels=channels,
@@ -495,33 +602,20 @@ def _problem(values: Array, layer: _Layer, shape: Geometry, options: _Options) -
     return problem
 
 
-def _computed(plan: Plan, values: Array, options: _Options) -> Array:
-    """(batch, depth, rows, columns, maps × lanes); with channels first, maps × lanes come after the batch."""
-    outcome, first = plan.outcome, options.channels == "first"
+def _computed(prepared: _Prepared, values: Array) -> Array:
+    """The result, laid out as the input is."""
+    plan, layout = prepared.plan, prepared.layout
     sizes = [axis.output for axis in plan.problem.axes]
-    batch, lanes = len(values), values.shape[-1]
-    count = outcome.maps * lanes
-    result = np.empty((batch, count, *sizes) if first else (batch, *sizes, count), options.target)
-    if not result.size:
-        return result
-    last = np.moveaxis(result, 1, -1) if first else result
-    runs: list[tuple[slice, Finish]] = []
-    for (bounds, affine), members in groupby(zip(outcome.bounds, outcome.affines, strict=True)):
-        start = runs[-1][0].stop if runs else 0
-        finish = Finish(outcome.dtype, *bounds, affine, options.target, outcome.exact)
-        runs.append((slice(start, start + len(list(members))), finish))
-    place = last.reshape(*last.shape[:4], outcome.maps, lanes)
-    idle = all(finish.idle for _, finish in runs)
-    run(plan, ArraySource(values), lambda: _ArrayConsumer(place, runs, idle))
-    return result
-
-
-def _as_given(maps: Array, output: tuple[int, ...], channels: str | None, is_batch: bool) -> Array:
-    """The result of `_computed` in the layout of ``x``."""
-    if channels is None:
-        return maps[0, ..., 0].reshape(output)
-    axes = (*output, maps.shape[-1]) if channels == "last" else (maps.shape[1], *output)
-    return maps.reshape((len(maps), *axes) if is_batch else axes)
+    batch, maps, lanes = len(values), plan.outcome.maps, values.shape[-1]
+    count = maps * lanes
+    result = np.empty((batch, count, *sizes) if layout.first else (batch, *sizes, count), prepared.target)
+    if result.size:
+        last = np.moveaxis(result, 1, -1) if layout.first else result
+        place = last.reshape(*last.shape[:4], maps, lanes)
+        run(plan, ArraySource(values), lambda: _ArrayConsumer(place, prepared.finishes, prepared.idle))
+    channels = () if prepared.channels is None else (count,)
+    axes = (*channels, *prepared.output) if layout.first else (*prepared.output, *channels)
+    return result.reshape((batch, *axes) if layout.is_batch else axes)
 
 
 @frozen(eq=False)

@@ -19,6 +19,10 @@ level. The most is also what keeps a worker's memory in one block of its arena."
 STRIP_WORK: Final = 250_000
 """Nanoseconds of estimated work that are enough for a strip of products, however few its bytes are."""
 
+SMALL: Final = 2**18
+"""Bytes of a strip's buffers, up to which they stay bound for the next run of a plan. Copying such a strip
+takes less time than binding calls to where it lies."""
+
 STRIPS_PER_THREAD: Final = 4
 
 WIDEST: Final = 32_768
@@ -119,7 +123,8 @@ def border_columns(method: Method, work: Workload, height: int, width: int) -> P
     reach = axis.before + axis.after
     if laid_out(work.problem, work.arithmetic, method, height, width) is not work.problem:
         return 0, 0
-    if work.problem.dtype != work.loaded or axis.stride > 1 or not method.edges:
+    is_small = plane_bytes(work, height, width) <= SMALL
+    if is_small or work.problem.dtype != work.loaded or axis.stride > 1 or not method.edges:
         return 0, 0
     return (axis.before, axis.after) if axis.output >= LEAST_INSIDE * reach else (0, 0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -47,6 +47,7 @@ class PlaneLoader:
     def __init__(self, problem: Problem, work: Workload) -> None:
         self.problem, self.work, self.laid = problem, work, work.problem
         self.columns: dict[tuple[int, int, int], ColumnSources] = {}
+        self.rows: dict[tuple[Pair, int], list[RowRun]] = {}
         self.constant = _constant(problem.outside or problem.fill.value, work.loaded)
 
     def in_place(self, source: Source, task: StripTask) -> Array | None:
@@ -74,13 +75,16 @@ class PlaneLoader:
         left = problem.columns.window(task.strip.columns[0])[0]
         columns = [self._columns(left, phase, planes.shape[4]) for phase in self.work.phases]
         depths = _depth_sources(problem, task.depth)
-        for first, origin, count in self._rows(task.strip.rows, planes.shape[3]):
+        place = task.strip.rows, planes.shape[3]
+        if place not in self.rows:
+            self.rows[place] = self._rows(*place)
+        for first, origin, count in self.rows[place]:
             into = planes[:, :, :, first : first + count]
             if origin == OUTSIDE:
                 into[...] = self.constant
                 continue
             block = source.rows(task.batch, origin, origin + count)
-            for tap, phase in np.ndindex(len(into), into.shape[2]):
+            for tap, phase in product(range(len(into)), range(into.shape[2])):
                 if depths[tap] == OUTSIDE:
                     into[tap, :, phase] = self.constant
                 else:

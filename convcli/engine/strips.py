@@ -7,6 +7,7 @@ are the sums, they are written to the result's memory directly.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from threading import Event
 from typing import Final, Self
 
@@ -17,7 +18,7 @@ from convcli.core.frozen import frozen
 from convcli.engine.blas import ONE_THREAD
 from convcli.engine.combine import combine
 from convcli.engine.consumer import Consumer, StripTask
-from convcli.engine.cutting import laid_out
+from convcli.engine.cutting import SMALL, laid_out, strip_bytes
 from convcli.engine.loading import PlaneLoader, lanes_joined
 from convcli.engine.methods.base import Arena, Step, Workload
 from convcli.engine.methods.registry import REFERENCE, method_named
@@ -52,12 +53,25 @@ class StripComputer:
     """
 
     def __init__(self, plan: Plan, halt: Event | None = None) -> None:
-        self.plan, self.halt, self.arena = plan, halt or Event(), Arena()
+        self.plan, self.halt = plan, halt or Event()
+        self.is_small = strip_bytes(plan) <= SMALL
+        self.arena = Arena(SMALL) if self.is_small else Arena()
         self.method = method_named(plan.method)
         laid = laid_out(plan.problem, plan.arithmetic, self.method, plan.height, plan.width)
         self.work = Workload(laid, plan.arithmetic)
         self.restores = self.method.mixes and plan.problem.dtype.kind == "f"
         self.bound: dict[Pair, _BoundStrip] = {}
+        self.is_ready = False
+
+    @classmethod
+    def of(cls, plan: Plan, halt: Event) -> StripComputer:
+        """A computer for a plan: for small strips, one that an earlier run of the plan has left bound."""
+        try:
+            computer = _idle(plan).pop()
+        except IndexError:
+            return cls(plan, halt)
+        computer.halt = halt
+        return computer
 
     def __enter__(self) -> Self:
         self.numpy = np.errstate(all="ignore")  # no ExitStack: it takes a percent of a small array's time
@@ -65,24 +79,30 @@ class StripComputer:
         np.setbufsize(BUFFER)  # which errstate restores
         if self.method.products:
             ONE_THREAD.__enter__()
+        if self.is_ready:
+            return self
         self.arena.__enter__()
         try:
             self.loader = PlaneLoader(self.plan.problem, self.work)
             self.bind = self.method.binder(self.work)
-        except BaseException:
-            self.__exit__()
+        except BaseException as error:
+            self.__exit__(error)
             raise
+        self.is_ready = self.is_small
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.arena.__exit__()
+    def __exit__(self, error: object = None, *_: object) -> None:
+        if self.is_small and error is None:
+            _idle(self.plan).append(self)
+        else:
+            self.arena.__exit__()
         if self.method.products:
             ONE_THREAD.__exit__()
         self.numpy.__exit__(None, None, None)
 
     def process(self, source: Source, task: StripTask, consumer: Consumer) -> None:
         """Compute one strip and hand it over; nothing is handed over once `halt` is set."""
-        destination = self._writable(consumer.destination(task))
+        destination = None if self.is_small else self._writable(consumer.destination(task))
         if self._compute(source, task, destination) and destination is None:
             consumer.take(task, self._sums())
 
@@ -102,7 +122,7 @@ class StripComputer:
 
     def _compute(self, source: Source, task: StripTask, destination: Array | None) -> bool:
         """Compute one strip, into ``destination`` or scratch; False if it was halted."""
-        planes = self.loader.in_place(source, task)
+        planes = None if self.is_small else self.loader.in_place(source, task)
         bound = self._bound(task.strip.shape, planes, destination)
         if planes is None:
             self.loader.load(source, task, bound.planes)
@@ -154,6 +174,12 @@ class StripComputer:
         if reusable:
             self.bound[shape] = self.latest
         return self.latest
+
+
+@lru_cache(16)
+def _idle(plan: Plan) -> list[StripComputer]:
+    """Computers of a plan that wait for its next run: as many as were in use at once."""
+    return []
 
 
 def _joined(planes: Array) -> Array:

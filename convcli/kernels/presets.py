@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,7 @@ SHORT: Final = {"blur": "box3", "box": "box3", "ones": "ones3"}
 _SPELLINGS: Final = {"gauss": "gaussian", "boxblur": "box", "mean": "box", "average": "box"}
 
 
+@lru_cache(64)
 def shipped(name: str, arguments: str) -> Kernel | KernelSet | None:
     """The preset of this name or alias, or the kernel of a family; None if there is none.
 

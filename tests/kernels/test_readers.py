@@ -422,7 +422,7 @@ def test_biases_read_back(bias, form, tmp_path):
 
 def test_an_exported_kernel_filters_alike(tmp_path):
     """A kernel of floats and its file give the same bytes, although tenths would round differently."""
-    x = np.random.default_rng(4).integers(0, 256, (64, 64), np.uint8)
+    x = np.random.default_rng(4).integers(0, 256, (64, 64), np.uint8).astype(np.float32)
     kernel = convcli.Kernel(np.array([[0.1, 0.2, 0.7]]), name="kernel")
     for form in FORMS:
         path = tmp_path / f"kernel{FORMS[form].suffixes[0]}"

@@ -51,7 +51,7 @@ class ThreadsBackend(Backend):
 def _work(plan: Plan, source: Source, queue: TaskQueue, consumer: Consumer, halt: Event) -> None:
     """One worker: runs tasks until there are none; a failure or an interrupt also ends the others."""
     try:
-        with StripComputer(plan, halt) as computer:
+        with StripComputer.of(plan, halt) as computer:
             for task in queue:
                 if halt.is_set():
                     return

@@ -93,8 +93,8 @@ class Arena:
     MOST_IDLE: Final = 2
     idle: ClassVar[list[Array]] = []
 
-    def __init__(self) -> None:
-        self.blocks: list[Array] = []
+    def __init__(self, block: int = BLOCK) -> None:
+        self.size, self.blocks = block, list[Array]()
         self.restart()
 
     def __enter__(self) -> Self:
@@ -117,7 +117,7 @@ class Arena:
         while self.block < len(self.blocks) and self.used + needed > self.blocks[self.block].size:
             self.block, self.used = self.block + 1, 0
         if self.block == len(self.blocks):
-            self.blocks.append(np.empty(max(needed, self.BLOCK), np.uint8))
+            self.blocks.append(np.empty(max(needed, self.size), np.uint8))
         part = self.blocks[self.block][self.used : self.used + prod(shape) * dtype.itemsize]
         self.used += needed
         return part.view(dtype).reshape(shape)

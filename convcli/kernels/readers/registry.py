@@ -71,7 +71,7 @@ def check_foreign(text: str) -> None:
     Raises:
         KernelError: its suffix is that of PyTorch, of a pickle or of TensorFlow.
     """
-    for name in (text, text.partition(":")[0]):
+    for name in (text, text.partition(":")[0]) if "." in text else ():
         advice = _EXPORT_ADVICE.get(Path(name).suffix.lower())
         if advice is not None:
             raise KernelError(f"{one_line(name)}: {advice}")
