@@ -19,9 +19,9 @@ level. The most is also what keeps a worker's memory in one block of its arena."
 STRIP_WORK: Final = 250_000
 """Nanoseconds of estimated work that are enough for a strip of products, however few its bytes are."""
 
-SMALL: Final = 2**18
-"""Bytes of a strip's buffers, up to which they stay bound for the next run of a plan. Copying such a strip
-takes less time than binding calls to where it lies."""
+SMALL: Final = 2**20
+"""Bytes of a strip's buffers, up to which those of a whole map stay bound for the next run of a plan. Copying
+the values takes less time than binding calls to where they lie."""
 
 STRIPS_PER_THREAD: Final = 4
 
@@ -69,6 +69,14 @@ def strip_bytes(plan: Plan) -> int:
     sums = work.filter.maps * plan.height * plan.width * laid.lanes
     scratch = int(method.scratch(work) * area) + method.block(work)
     return plane_bytes(work, plan.height, plan.width) + (sums + scratch) * work.dtype.itemsize
+
+
+def is_small(method: Method, work: Workload, height: int, width: int) -> bool:
+    """Whether one strip is the whole map, and its buffers take no more than `SMALL` bytes."""
+    problem = work.problem
+    whole = height >= problem.rows.output and width >= problem.columns.output
+    value = work.dtype.itemsize * problem.lanes * method.buffers(work)
+    return whole and value * height * width <= SMALL
 
 
 def strip_size(method: Method, work: Workload, workers: int) -> tuple[int, int]:
@@ -123,8 +131,12 @@ def border_columns(method: Method, work: Workload, height: int, width: int) -> P
     reach = axis.before + axis.after
     if laid_out(work.problem, work.arithmetic, method, height, width) is not work.problem:
         return 0, 0
-    is_small = plane_bytes(work, height, width) <= SMALL
-    if is_small or work.problem.dtype != work.loaded or axis.stride > 1 or not method.edges:
+    if (
+        is_small(method, work, height, width)
+        or work.problem.dtype != work.loaded
+        or axis.stride > 1
+        or not method.edges
+    ):
         return 0, 0
     return (axis.before, axis.after) if axis.output >= LEAST_INSIDE * reach else (0, 0)
 

@@ -18,7 +18,7 @@ from convcli.core.frozen import frozen
 from convcli.engine.blas import ONE_THREAD
 from convcli.engine.combine import combine
 from convcli.engine.consumer import Consumer, StripTask
-from convcli.engine.cutting import SMALL, laid_out, strip_bytes
+from convcli.engine.cutting import SMALL, is_small, laid_out
 from convcli.engine.loading import PlaneLoader, lanes_joined
 from convcli.engine.methods.base import Arena, Step, Workload
 from convcli.engine.methods.registry import REFERENCE, method_named
@@ -54,11 +54,11 @@ class StripComputer:
 
     def __init__(self, plan: Plan, halt: Event | None = None) -> None:
         self.plan, self.halt = plan, halt or Event()
-        self.is_small = strip_bytes(plan) <= SMALL
-        self.arena = Arena(SMALL) if self.is_small else Arena()
         self.method = method_named(plan.method)
         laid = laid_out(plan.problem, plan.arithmetic, self.method, plan.height, plan.width)
         self.work = Workload(laid, plan.arithmetic)
+        self.is_small = is_small(self.method, self.work, plan.height, plan.width)
+        self.arena = Arena(SMALL) if self.is_small else Arena()
         self.restores = self.method.mixes and plan.problem.dtype.kind == "f"
         self.bound: dict[Pair, _BoundStrip] = {}
         self.is_ready = False
@@ -176,7 +176,7 @@ class StripComputer:
         return self.latest
 
 
-@lru_cache(16)
+@lru_cache(8)
 def _idle(plan: Plan) -> list[StripComputer]:
     """Computers of a plan that wait for its next run: as many as were in use at once."""
     return []

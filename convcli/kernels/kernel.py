@@ -142,6 +142,10 @@ class Kernel:
         return self._facts == other._facts and bool(np.array_equal(self._raw, other._raw))
 
     def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
         return hash((*self._facts, (self._raw + 0).tobytes()))  # -0.0 equals 0.0
 
     @property

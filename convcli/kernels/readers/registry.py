@@ -109,6 +109,8 @@ def note(path: Path) -> None:
 
 def split(text: str) -> tuple[Path, str | None] | None:
     """``FILE`` or ``FILE:MEMBER`` as a path and a member; None if ``text`` does not name a kernel file."""
+    if "." not in text:
+        return None
     known = suffixes()
     is_file_name = text.lower().endswith(known)
     if is_file_name and exists(text):

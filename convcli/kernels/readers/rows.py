@@ -51,8 +51,10 @@ def is_table(text: str) -> bool:
     if stripped.startswith("["):
         return True
     first = re.split(r"[\s,;]+", stripped)[0]
+    if not _NUMERIC.fullmatch(first):
+        return False
     several = re.search(r"[\s;]", re.sub(r"\s*([,/])\s*", r"\1", stripped))
-    return bool(_NUMERIC.fullmatch(first)) and (bool(several) or (stripped == first and not is_size(text)))
+    return bool(several) or (stripped == first and not is_size(text))
 
 
 def size_hint(text: str) -> str:
