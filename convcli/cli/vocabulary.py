@@ -207,6 +207,7 @@ WORDS: Final = {
         "box": "",
         "toeplitz": "",
         "im2col": "",
+        "depthwise": "",
         "fft": "",
     },
     "format": {

@@ -17,7 +17,7 @@ keep two threads from queueing for the interpreter between NumPy calls, which co
 level. The most is also what keeps a worker's memory in one block of its arena."""
 
 STRIP_WORK: Final = 250_000
-"""Nanoseconds of estimated work that are enough for a strip of products, however few its bytes are."""
+"""Nanoseconds of estimated work that are enough for a strip of long calls, however few its bytes are."""
 
 SMALL: Final = 2**20
 """Bytes of a strip's buffers, up to which those of a whole map stay bound for the next run of a plan. Copying
@@ -90,13 +90,14 @@ def strip_size(method: Method, work: Workload, workers: int) -> tuple[int, int]:
     down, across = method.grain(work)
     value = work.dtype.itemsize * problem.lanes * method.buffers(work)
     least, most = STRIP_BYTES
-    if method.products:
+    if method.long_calls:
         least = min(least, int(value * STRIP_WORK / (method.cost(work) * work.filter.maps * problem.lanes)))
     extent = min(problem.rows.extent, rows)
     tall = min(max(HALOS * (extent - 1) + 1, down), rows)
     narrow = max(int(most / (value * tall)), NARROWEST)
     width = min(columns, _multiple(min(max(WIDEST // problem.lanes, 1), narrow), across))
-    share = int(value * columns * rows) // (workers * STRIPS_PER_THREAD)
+    strips = 1 if workers == 1 and method.long_calls else workers * STRIPS_PER_THREAD
+    share = int(value * columns * rows) // strips
     height = min(max(int(min(max(share, least), most) / (value * width)), extent), rows)
     count = -(-rows // _multiple(height, down))
     if width == columns and 1 < count < 4 * workers:

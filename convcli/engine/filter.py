@@ -6,6 +6,7 @@ This is the only place where a kernel is rotated by 180°; everything below comp
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -124,8 +125,10 @@ class Filter:
     def affine(self) -> tuple[Affine, ...]:
         """For each map, from its sums to its values, by denominator and bias."""
         share = exact_number(1) / self.denominator
-        each = {bias: Affine.of(share, bias) for bias in set(self.bias)}
-        return tuple(map(each.__getitem__, self.bias))
+        affines: list[Affine] = []
+        for bias, maps in groupby(self.bias):
+            affines += [Affine.of(share, bias)] * len(list(maps))
+        return tuple(affines)
 
     @cached_property
     def largest(self) -> float:

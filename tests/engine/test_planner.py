@@ -94,7 +94,7 @@ DECISIONS = {
     ),
     "sums beyond 64 bits": (
         problem(SMALL, [[2**40, 3]], "i4"),
-        "toeplitz in float64 (rounded), strips of 100 rows, 1 thread",
+        "shift in float64 (rounded), strips of 100 rows, 1 thread",
         "float64: sums reach 2.36e+21, which 64 bits cannot hold",
     ),
     "weights that are no fractions": (

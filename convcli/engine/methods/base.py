@@ -53,6 +53,11 @@ class Workload:
         """Type of the planes."""
         return self.arithmetic.loaded or self.arithmetic.dtype
 
+    @property
+    def values(self) -> int:
+        """Sums of a map, for one depth position of one batch entry."""
+        return self.problem.rows.output * self.problem.columns.output * self.problem.lanes
+
     @cached_property
     def phases(self) -> tuple[int, ...]:
         """The phases of the columns that some tap reads."""
@@ -136,6 +141,8 @@ class Method(ABC):
     """Whether planes may leave out positions between taps that are far apart."""
     products: bool = False
     """Whether it calls BLAS, whose own threads must then be limited."""
+    long_calls: bool = False
+    """Whether its calls take so long that threads hardly wait for the interpreter, even with small strips."""
 
     @abstractmethod
     def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:

@@ -38,6 +38,10 @@ QUICK: Final = sorted(
 """Even sizes without large prime factors, as real transforms want them."""
 
 
+CALLS: Final = 9
+"""Calls whose time it takes to transform a tile, apart from its values."""
+
+
 class Fft(Method):
     """Large dense kernels, without stride."""
 
@@ -64,7 +68,8 @@ class Fft(Method):
             step = size - axis.extent + 1
             used_share *= axis.output / (-(-axis.output // step) * size)
         forward = work.filter.kernel[0] * work.problem.channels / work.filter.maps
-        return (forward + 1) / 2 * rates.TRANSFORM[work.dtype.itemsize] / used_share
+        calls = (forward + 1) * CALLS * rates.CALL / min(rows * columns, work.values)
+        return (forward + 1) / 2 * rates.TRANSFORM[work.dtype.itemsize] / used_share + calls
 
     def scratch(self, work: Workload) -> float:
         return 0

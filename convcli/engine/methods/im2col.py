@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import product
-from math import prod
+from math import lcm, prod
 from typing import Final
 
 import numpy as np
@@ -32,6 +32,10 @@ _SHARED: Final = 192
 """Sums of a map from which on it has two tiles at least, for two threads."""
 
 
+_FEWEST: Final = 16
+"""Maps of a group below which BLAS is slower, in proportion."""
+
+
 class Im2col(Method):
     """Many channels or many maps, through BLAS."""
 
@@ -39,6 +43,7 @@ class Im2col(Method):
     mixes = True
     edges = False
     products = True
+    long_calls = True
 
     def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         if narrow.filter.inputs * narrow.filter.maps == 1:
@@ -50,7 +55,8 @@ class Im2col(Method):
         taps = work.filter.weights[..., 0].size
         groups = work.problem.groups
         gather = taps * groups * rates.add(work.dtype) / work.filter.maps
-        return gather + 2 * taps / rates.flops(work.dtype)
+        share = min(work.filter.maps / groups / _FEWEST, 1)
+        return gather + 2 * taps / (rates.flops(work.dtype) * share)
 
     def scratch(self, work: Workload) -> float:
         return 0
@@ -116,34 +122,34 @@ def _slices(size: int, part: int) -> list[slice]:
 def _windows(work: Workload, planes: Array, size: tuple[int, ...]) -> list[Array]:
     """What the taps read, as views (channels, depth, kernel rows, kernel columns, rows, columns × lanes).
 
-    With a column stride, each column of the kernel has a view of its own: they lie in different phases.
+    With a column stride, each phase of the planes has a view of its own, of some columns of the kernel.
     """
     _, kernel_rows, kernel_columns = work.filter.kernel
     rows, columns = work.problem.rows, work.problem.columns
     depth, channel, _, down, across = planes.strides
-    steps = channel, depth, down * rows.dilation, across * columns.dilation * work.problem.lanes
-    together = kernel_columns if columns.stride == 1 else 1
+    apart = lcm(columns.dilation, columns.stride) // columns.dilation
+    step = apart * columns.dilation // columns.stride * work.problem.lanes
+    steps = channel, depth, down * rows.dilation, across * step, down * rows.stride, across
     windows = []
-    for first in range(0, kernel_columns, together):
+    for first in range(min(apart, kernel_columns)):
         phase, window = work.column_window(first, size[1])
-        shape = planes.shape[1], planes.shape[0], kernel_rows, together, *size
-        start = planes[:, :, phase, :, window]
-        windows.append(as_strided(start, shape, (*steps, down * rows.stride, across), writeable=False))
+        shape = planes.shape[1], planes.shape[0], kernel_rows, len(range(first, kernel_columns, apart)), *size
+        windows.append(as_strided(planes[:, :, phase, :, window], shape, steps, writeable=False))
     return windows
 
 
 def _gathered(windows: list[Array], scratch: Array) -> tuple[Array, list[Step]]:
     """The matrix (channels × taps, values) of a tile, and the copies that fill it."""
-    channels, depth, kernel_rows, together, *size = windows[0].shape
-    if depth * kernel_rows * together * len(windows) == 1:
+    channels, depth, kernel_rows, _, *size = windows[0].shape
+    kernel_columns = sum(window.shape[3] for window in windows)
+    if depth * kernel_rows * kernel_columns == 1:
         in_place = _joined(windows[0].reshape(channels, *size))
         if in_place is not None:
             return in_place, []
-    shape = channels, depth, kernel_rows, len(windows) * together, *size
+    shape = channels, depth, kernel_rows, kernel_columns, *size
     target = scratch[: prod(shape)].reshape(shape)
     copies: list[Step] = [
-        (np.copyto, (target[:, :, :, first * together : (first + 1) * together], window))
-        for first, window in enumerate(windows)
+        (np.copyto, (target[:, :, :, first :: len(windows)], window)) for first, window in enumerate(windows)
     ]
     return target.reshape(-1, prod(size)), copies
 

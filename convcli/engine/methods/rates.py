@@ -22,6 +22,9 @@ LOAD: Final = {1: 0.03, 2: 0.04, 4: 0.09, 8: 0.19}
 FLOPS: Final = {4: 90.0, 8: 43.0}
 """Multiplications and additions per nanosecond in products of small matrices, by item size."""
 
+CALL: Final = 2_200
+"""Nanoseconds for making a call and its views, which small maps notice."""
+
 TRANSFORM: Final = {4: 6.5, 8: 9.5}
 """A forward and an inverse real transform of a tile, per value, by item size."""
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from convcli.core.dtypes import Array, DType
+from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.engine.filter import Filter
 from convcli.engine.methods import rates
@@ -72,11 +72,12 @@ class Shift(Method):
     def cost(self, work: Workload) -> float:
         sums = _pairs_of(work)
         if sums is None:
-            return _counted(work.filter, work.dtype)
-        shared = sum(len(result.shared) for result in sums) * rates.add(work.dtype)
-        return (
-            shared + sum(WeightedSum(result.weights, work.dtype).cost(work.dtype) for result in sums)
-        ) / len(sums)
+            return _counted(work)
+        shared = sum(len(result.shared) for result in sums)
+        weighted = [WeightedSum(result.weights, work.dtype) for result in sums]
+        calls = shared + sum(len(result.terms) + len(result.groups) for result in weighted)
+        adding = shared * rates.add(work.dtype) + sum(result.cost(work.dtype) for result in weighted)
+        return (adding + calls * rates.CALL / work.values) / len(sums)
 
     def scratch(self, work: Workload) -> float:
         return max(len(result.shared) for result in _pairs_of(work) or [Sum()]) + 1
@@ -149,20 +150,21 @@ def _pairs_of(work: Workload) -> list[Sum] | None:
     return _paired(work.filter) if is_plain and work.filter.weights.size <= MOST_PAIRED else None
 
 
-def _counted(filter_: Filter, dtype: DType) -> float:
+def _counted(work: Workload) -> float:
     """Estimated nanoseconds per value of a map, on average, if terms are not paired.
 
     Many taps are all taken to be different: sorting them would take longer than some layers.
     """
-    weights, maps = filter_.weights, filter_.maps
-    if weights.size > MOST_PAIRED:
-        return summing(weights.size // maps, weights.size // maps, dtype)
-    magnitudes = np.sort(np.abs(weights.reshape(-1, maps)), axis=0)
-    is_new = np.diff(magnitudes, axis=0, prepend=0) != 0
-    taps = np.count_nonzero(magnitudes, axis=0).tolist()
-    factors = np.count_nonzero(is_new & (magnitudes != 1), axis=0).tolist()
+    weights, maps = work.filter.weights, work.filter.maps
+    taps = factors = [weights.size // maps] * maps
+    if weights.size <= MOST_PAIRED:
+        magnitudes = np.sort(np.abs(weights.reshape(-1, maps)), axis=0)
+        is_new = np.diff(magnitudes, axis=0, prepend=0) != 0
+        taps = np.count_nonzero(magnitudes, axis=0).tolist()
+        factors = np.count_nonzero(is_new & (magnitudes != 1), axis=0).tolist()
     counts = Counter(zip(taps, factors, strict=True))
-    return sum(count * summing(*each, dtype) for each, count in counts.items()) / maps
+    costs = {each: summing(*each, work.dtype) + sum(each) * rates.CALL / work.values for each in counts}
+    return sum(count * costs[each] for each, count in counts.items()) / maps
 
 
 def _plain(weights: Array) -> Sum:

@@ -27,6 +27,9 @@ BLOCK: Final = 4
 TILE: Final = 640
 """Columns × lanes of a product."""
 
+CALLS: Final = 9
+"""Calls whose time it takes to make the calls and the views of a product."""
+
 MOST_PLANES: Final = 64
 """Largest number of planes (depth × in × out); above it, im2col needs fewer passes."""
 
@@ -51,7 +54,8 @@ class Toeplitz(Method):
         products = depth * work.filter.inputs * columns
         rows = (BLOCK - 1) * work.problem.rows.stride + work.problem.rows.extent
         adding = rates.IN_PLACE * rates.add(work.dtype)
-        return products * (2 * rows / rates.flops(work.dtype) + adding)
+        calls = CALLS * rates.CALL / work.values
+        return products * (2 * rows / rates.flops(work.dtype) + adding + calls)
 
     def grain(self, work: Workload) -> tuple[int, int]:
         return BLOCK, TILE
