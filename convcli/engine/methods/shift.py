@@ -77,7 +77,7 @@ class Shift(Method):
         weighted = [WeightedSum(result.weights, work.dtype) for result in sums]
         calls = shared + sum(len(result.terms) + len(result.groups) for result in weighted)
         adding = shared * rates.add(work.dtype) + sum(result.cost(work.dtype) for result in weighted)
-        return (adding + calls * rates.CALL / work.values) / len(sums)
+        return (adding + calls * work.call) / len(sums)
 
     def scratch(self, work: Workload) -> float:
         return max(len(result.shared) for result in _pairs_of(work) or [Sum()]) + 1
@@ -163,7 +163,7 @@ def _counted(work: Workload) -> float:
         taps = np.count_nonzero(magnitudes, axis=0).tolist()
         factors = np.count_nonzero(is_new & (magnitudes != 1), axis=0).tolist()
     counts = Counter(zip(taps, factors, strict=True))
-    costs = {each: summing(*each, work.dtype) + sum(each) * rates.CALL / work.values for each in counts}
+    costs = {each: summing(*each, work.dtype) + sum(each) * work.call for each in counts}
     return sum(count * costs[each] for each, count in counts.items()) / maps
 
 

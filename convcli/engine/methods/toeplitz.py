@@ -27,7 +27,7 @@ BLOCK: Final = 4
 TILE: Final = 640
 """Columns × lanes of a product."""
 
-CALLS: Final = 9
+CALLS: Final = 8
 """Calls whose time it takes to make the calls and the views of a product."""
 
 MOST_PLANES: Final = 64
@@ -54,7 +54,7 @@ class Toeplitz(Method):
         products = depth * work.filter.inputs * columns
         rows = (BLOCK - 1) * work.problem.rows.stride + work.problem.rows.extent
         adding = rates.IN_PLACE * rates.add(work.dtype)
-        calls = CALLS * rates.CALL / work.values
+        calls = CALLS * work.call
         return products * (2 * rows / rates.flops(work.dtype) + adding + calls)
 
     def grain(self, work: Workload) -> tuple[int, int]:
