@@ -4,10 +4,11 @@ A message is one line: the place if there is one, what is wrong, and what is all
 ``sharpen.csv:2: row has 2 numbers, row 1 has 3``. The command line prints it after ``convcli:``.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
+
+from convcli.core.patterns import pattern
 
 _LONGEST_WORD: Final = 64
 _SHORTEST_PART: Final = 3
@@ -86,11 +87,11 @@ _OF_CODE: Final = (
     RecursionError,
     StopIteration,
 )
-_WORDS_OF_CODE: Final = re.compile(
+_WORDS_OF_CODE: Final = pattern(
     r"NoneType|object has no|to unpack|invalid literal|(index|range|arg\w*) out of range|subscriptable"
     r"|broadcast|codec can't|embedded null|reshape|truth value|positional argument|math domain"
 )
-_PLACE: Final = re.compile(r" ?<[^<>]* at 0x[0-9a-f]+>")  # of an object
+_PLACE: Final = pattern(r" ?<[^<>]* at 0x[0-9a-f]+>")  # of an object
 
 
 def reason_of(error: BaseException, otherwise: str = "its contents are inconsistent") -> str:

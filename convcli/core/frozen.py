@@ -41,7 +41,9 @@ def frozen(made: type[T], /) -> type[T]: ...
 def frozen(*, eq: bool = True) -> Callable[[type[T]], type[T]]: ...
 @dataclass_transform(frozen_default=True)
 def frozen(made: Any = None, /, *, eq: bool = True) -> Any:
-    """Make a class a frozen value: with a constructor, a repr that evaluates to it, and equality by fields.
+    """Make a class a frozen value: with a repr that evaluates to it, equality by fields, and a constructor.
+
+    A class may have a constructor of its own.
 
     Args:
         eq: whether values with equal fields are equal; otherwise only identical ones are, as fields that are
@@ -53,11 +55,22 @@ def frozen(made: Any = None, /, *, eq: bool = True) -> Any:
 def _made(made: Any, eq: bool) -> Any:
     names = tuple(get_annotations(made))
     setattr(made, "__match_args__", names)  # noqa: B010 - mypy takes it for a constant
-    made.__init__ = _constructor(made, names)
+    if "__init__" not in made.__dict__:
+        made.__init__ = _compiled_later(made, names)
     for name in ("__setattr__", "__delattr__", "__repr__", *(("__eq__", "__hash__") if eq else ())):
         if name not in made.__dict__ or (name == "__hash__" and made.__hash__ is None):
             setattr(made, name, getattr(_Value, name))
     return made
+
+
+def _compiled_later(made: Any, names: tuple[str, ...]) -> Any:
+    """An ``__init__`` that compiles the real one when it is first called; a run uses few of all classes."""
+
+    def first(self: Any, *values: Any, **named: Any) -> None:
+        made.__init__ = _constructor(made, names)
+        made.__init__(self, *values, **named)
+
+    return first
 
 
 def _constructor(made: type, names: tuple[str, ...]) -> Any:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from convcli.core.errors import quoted
 from convcli.core.frozen import frozen
+from convcli.core.patterns import pattern
 
 Number = Fraction | float
 IntArray = NDArray[np.int64]
@@ -24,8 +25,8 @@ FloatArray = NDArray[np.float64]
 
 SMALLEST: Final = Fraction(1, 10**300)
 """Smallest magnitude other than 0 that is parsed."""
-_PLAIN: Final = re.compile(r"([+-]?)(\d*)\.?(\d*)", re.ASCII)
-_NUMBER: Final = re.compile(
+_PLAIN: Final = pattern(r"([+-]?)(\d*)\.?(\d*)", re.ASCII)
+_NUMBER: Final = pattern(
     r"(?P<top>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?)"
     r"(?:\s*/\s*(?P<bottom>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?))?",
     re.IGNORECASE | re.ASCII,

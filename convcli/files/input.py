@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
 import stat
@@ -174,6 +173,8 @@ def checksum(path: str) -> tuple[str, os.stat_result]:
     Raises:
         OSError: it cannot be read, or is not a regular file.
     """
+    import hashlib  # which loads OpenSSL
+
     digest = hashlib.sha256()
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as file:  # noqa: PTH123
         status = os.fstat(file.fileno())

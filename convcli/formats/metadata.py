@@ -6,7 +6,6 @@ not true of a result or cannot be stored in its format. Whatever is dropped is a
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from convcli.core.errors import one_line
 from convcli.core.frozen import frozen, replace
+from convcli.core.patterns import pattern
 from convcli.formats.calibration import Axes, Sampling
 from convcli.formats.header import Header, Metadata
 
@@ -57,7 +57,7 @@ _WHOLE: Final = {_SHORT: "H", _LONG: "I"}
 _ORIENTATION, _ACROSS, _DOWN, _UNIT = 274, 282, 283, 296  # tags of Exif and TIFF
 METERS_PER_UNIT: Final = {2: METERS_PER_INCH, 3: 0.01}
 """Meters per resolution unit of TIFF, tag 296."""
-_XMP_ORIENTATION: Final = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)([1-8])(?!\d)")
+_XMP_ORIENTATION: Final = pattern(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)([1-8])(?!\d)")
 
 
 @frozen

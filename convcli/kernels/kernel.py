@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Final
@@ -66,7 +65,7 @@ class Layer:
     bias: tuple[Number, ...] = ()
 
 
-@dataclass(frozen=True, init=False, eq=False, repr=False)
+@frozen(eq=False)
 class Kernel:
     """The weights of a convolution.
 
@@ -96,8 +95,8 @@ class Kernel:
     name: str
     bias: Number | tuple[Number, ...]
     combine: str | None
-    about: About = field(default=About())
-    layer: Layer | None = None
+    about: About
+    layer: Layer | None
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convcli.core.errors import KernelError, cut, literal, one_line, quoted, suggest
 from convcli.core.frozen import frozen, replace
+from convcli.core.patterns import pattern
 from convcli.kernels import presets
 from convcli.kernels.bank import COMBINE_CHOICES, KernelSet, bank, combined
 from convcli.kernels.kernel import TYPED, Kernel
@@ -43,7 +44,7 @@ _NO_CONVOLUTIONS: Final = frozenset(
     )
 )
 """Filters of other tools that are not convolutions."""
-_ROTATED: Final = re.compile(r"(.+?)((?:@-?\d{1,6})+)", re.DOTALL)
+_ROTATED: Final = pattern(r"(.+?)((?:@-?\d{1,6})+)", re.DOTALL)
 _MOST_ROTATIONS: Final = 8
 
 

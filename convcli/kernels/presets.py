@@ -108,11 +108,18 @@ def aliases() -> Mapping[str, str]:
 
 @cache
 def _from_file(stem: str) -> Kernel | KernelSet:
+    from convcli.kernels.parsed_presets import PARSED
     from convcli.kernels.readers.document import parse
-    from convcli.kernels.readers.yaml_document import parsed
+    from convcli.kernels.readers.nodes import node_of
 
     place = f"kernels/{stem}.yaml"
-    (kernel,) = parse(parsed(files()[stem].read_text(encoding="utf-8"), place), place, stem).values()
+    if stem in PARSED:
+        root = node_of(PARSED[stem], place)
+    else:  # added to the folder since
+        from convcli.kernels.readers.yaml_document import parsed
+
+        root = parsed(files()[stem].read_text(encoding="utf-8"), place)
+    (kernel,) = parse(root, place, stem).values()
     return kernel
 
 

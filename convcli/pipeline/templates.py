@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import string
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final
@@ -24,7 +23,14 @@ def template_fields(text: str | None) -> set[str]:
     """The names of the fields in a template; none where the text is not one."""
     if text is None or not is_template(text):
         return set()
-    return {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+    return {field for _, field, _, _ in _parts(text) if field is not None}
+
+
+def _parts(text: str) -> list[tuple[str, str | None, str | None, str | None]]:
+    """(text, field, format, conversion) of a template."""
+    from string import Formatter  # whose import compiles patterns
+
+    return list(Formatter().parse(text))
 
 
 def check_template(text: str) -> None:
@@ -34,7 +40,7 @@ def check_template(text: str) -> None:
         ArgumentError: what is wrong, and what is allowed.
     """
     try:
-        parts = list(string.Formatter().parse(text))
+        parts = _parts(text)
     except ValueError as error:
         raise ArgumentError(f"output template {quoted(text)}: {error}") from error
     for (_, field, spec, conversion), (following, *_) in zip_longest(parts, parts[1:], fillvalue=("",) * 4):

@@ -8,7 +8,6 @@ sums of pairs may pair again, so that a disk of n equal taps costs little more t
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Final
 
@@ -52,13 +51,13 @@ class Shared:
     box: tuple[Place, Place]  # first and last place at which the pairs are read
 
 
-@dataclass(slots=True)
 class Sum:
     """The sum of one map: its shared sums of pairs, and its terms with their weights."""
 
-    shared: list[Shared] = field(default_factory=list)
-    terms: list[Term] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.shared: list[Shared] = []
+        self.terms: list[Term] = []
+        self.weights: list[float] = []
 
 
 class Shift(Method):

@@ -7,7 +7,6 @@ adds depends on a value's place in a product, so the place of every block follow
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Final
 
@@ -68,7 +67,7 @@ class Toeplitz(Method):
         return partial(_steps, work, [tap for tap in taps if tap.weights.any()])
 
 
-@dataclass(eq=False)
+@frozen(eq=False)
 class _Tap:
     """One column of weights of a plane, and its bands."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
@@ -112,13 +111,11 @@ def timing(frames: Iterable[Part], plays: int) -> Timing:
     return Timing(tuple(part.seconds for part in frames), plays)
 
 
-@dataclass(slots=True)
 class Sequence:
     """The chunks that make images an animation, numbered in the order of the file."""
 
-    shape: tuple[int, int]
-    timing: Timing
-    number: int = 0
+    def __init__(self, shape: tuple[int, int], timing: Timing) -> None:
+        self.shape, self.timing, self.number = shape, timing, 0
 
     def head(self) -> bytes:
         """Body of the first chunk (acTL)."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from convcli.core.errors import KernelError, one_line, quoted, suggest
 from convcli.core.frozen import replace
+from convcli.core.patterns import pattern
 from convcli.core.rational import Number
 from convcli.kernels.bank import COMBINE_CHOICES, KernelSet, combined
 from convcli.kernels.kernel import About, Kernel
@@ -30,7 +31,7 @@ _MOST_PRODUCTS: Final = 2**18  # weights of rows × columns
 _MOST_MEMBERS: Final = 1024
 _FILE_KEYS: Final = ("kernels", "$schema")
 _BOOLEANS: Final = {"true": True, "yes": True, "false": False, "no": False}
-_SPACED_NUMBERS: Final = re.compile(r"[+−-]?[\d.]+\s+[+−\d.-].*", re.DOTALL)
+_SPACED_NUMBERS: Final = pattern(r"[+−-]?[\d.]+\s+[+−\d.-].*", re.DOTALL)
 
 
 def kernels_of(root: Node, file: KernelFile) -> dict[str, Kernel | KernelSet]:

@@ -26,6 +26,13 @@ class Node:
     where: str
 
 
+def node_of(value: Any, where: str) -> Node:
+    """Texts, lists and dicts as nodes that share one place."""
+    if isinstance(value, dict):
+        return Node({key: (Node(key, where), node_of(item, where)) for key, item in value.items()}, where)
+    return Node([node_of(item, where) for item in value] if isinstance(value, list) else value, where)
+
+
 def text_of(node: Node) -> str:
     """The text of a scalar.
 

@@ -12,21 +12,22 @@ import numpy as np
 from convcli.core.errors import KernelError, cut, quoted
 from convcli.core.frozen import frozen
 from convcli.core.numerals import counted
+from convcli.core.patterns import pattern
 from convcli.core.rational import parse_number
 from convcli.kernels.kernel import TYPED, Kernel
 
 LARGEST_TABLE: Final = 2**18  # weights of a text
 _LONGEST_HINT: Final = 60  # characters of a suggested text
-_COMMENT: Final = re.compile(r"#.*")
-_NUMERIC: Final = re.compile(r"[+−-]?(\d|\.\d)[\d.eE+−/-]*|[+-]?(nan|inf(inity)?)", re.IGNORECASE)
-_SIZE: Final = re.compile(r"\d+(\s*[x×,]\s*\d+)*", re.IGNORECASE)
-_CELL: Final = re.compile(r"[^\s,;]+(?:\s*/\s*[^\s,;]+)?")
-_BRACKETS: Final = re.compile(r"\[\s*(\[[^\[\]]*\]\s*[,;]?\s*)+\]|\[[^\[\]]*\]")
-_DECIMAL_COMMA: Final = re.compile(r"[+−-]?\d*,\d+([eE][+−-]?\d+)?")
-_THOUSANDS: Final = re.compile(r"[+−-]?[1-9]\d{0,2}(,\d{3})+")
-_DECIMAL_POINT: Final = re.compile(r"[+−-]?\d*\.\d+([eE][+−-]?\d+)?")
-_FRACTIONAL_DIGITS: Final = re.compile(r"0\d+")
-_QUOTES: Final = re.compile(r"[\"'“”„‟‘’‚‛«»`]")
+_COMMENT: Final = pattern(r"#.*")
+_NUMERIC: Final = pattern(r"[+−-]?(\d|\.\d)[\d.eE+−/-]*|[+-]?(nan|inf(inity)?)", re.IGNORECASE)
+_SIZE: Final = pattern(r"\d+(\s*[x×,]\s*\d+)*", re.IGNORECASE)
+_CELL: Final = pattern(r"[^\s,;]+(?:\s*/\s*[^\s,;]+)?")
+_BRACKETS: Final = pattern(r"\[\s*(\[[^\[\]]*\]\s*[,;]?\s*)+\]|\[[^\[\]]*\]")
+_DECIMAL_COMMA: Final = pattern(r"[+−-]?\d*,\d+([eE][+−-]?\d+)?")
+_THOUSANDS: Final = pattern(r"[+−-]?[1-9]\d{0,2}(,\d{3})+")
+_DECIMAL_POINT: Final = pattern(r"[+−-]?\d*\.\d+([eE][+−-]?\d+)?")
+_FRACTIONAL_DIGITS: Final = pattern(r"0\d+")
+_QUOTES: Final = pattern(r"[\"'“”„‟‘’‚‛«»`]")
 _ALLOWED: Final = "write numbers as 1000 and 0.5"
 
 

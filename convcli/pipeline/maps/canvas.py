@@ -7,7 +7,6 @@ a piece of the file.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from threading import Condition
 from typing import Any, BinaryIO, Final
 
@@ -23,19 +22,17 @@ MOST_WAITING: Final = 16
 """Pieces that may wait for an earlier one; with more, workers wait."""
 
 
-@dataclass(slots=True)
 class _Band:
     """A band that is being filled.
 
-    Attributes:
+    Args:
         pixels: (rows, columns, channels).
         missing: columns that are not filled yet.
         buffer: the memory of the pixels if it is to be used again.
     """
 
-    pixels: Array
-    missing: int
-    buffer: Array | None = None
+    def __init__(self, pixels: Array, missing: int, buffer: Array | None = None) -> None:
+        self.pixels, self.missing, self.buffer = pixels, missing, buffer
 
 
 class Canvas:

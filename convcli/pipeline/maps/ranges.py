@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, isfinite, nan
 
@@ -21,7 +20,6 @@ from convcli.pipeline.maps.passes import Passes
 from convcli.pipeline.maps.percentiles import PercentileSearch
 
 
-@dataclass(slots=True)
 class RangeCounter:
     """Statistics of one map's sums.
 
@@ -31,12 +29,9 @@ class RangeCounter:
         nan, infinite: sums that are not finite.
     """
 
-    low: float = inf
-    high: float = -inf
-    below: int = 0
-    above: int = 0
-    nan: int = 0
-    infinite: int = 0
+    def __init__(self) -> None:
+        self.low, self.high = inf, -inf
+        self.below = self.above = self.nan = self.infinite = 0
 
     def empty(self) -> RangeCounter:
         """A counter for a worker to fill."""
