@@ -20,7 +20,7 @@ from convcli.core.rational import Number, exact_number, masked
 from convcli.core.rounding import Finish
 from convcli.core.system import processors
 from convcli.engine.arithmetic import result_dtype
-from convcli.engine.consumer import StripTask
+from convcli.engine.consumer import Destination, Finishes, StripTask
 from convcli.engine.filter import Filter
 from convcli.engine.plan import Outcome, Plan, Problem
 from convcli.engine.planner import choose
@@ -281,7 +281,7 @@ class _Prepared:
     """
 
     plan: Plan
-    finishes: list[tuple[slice, Finish]]
+    finishes: Finishes
     idle: bool
     layout: _Layout
     output: tuple[int, ...]
@@ -320,14 +320,14 @@ def _prepared(
     return _Prepared(plan, finishes, idle, layout, shape.output, options.channels, options.target)
 
 
-def _finishes(outcome: Outcome, target: DType) -> list[tuple[slice, Finish]]:
+def _finishes(outcome: Outcome, target: DType) -> Finishes:
     """From sums to results: runs of maps that are alike."""
     runs: list[tuple[slice, Finish]] = []
     for (bounds, affine), members in groupby(zip(outcome.bounds, outcome.affines, strict=True)):
         start = runs[-1][0].stop if runs else 0
         finish = Finish(outcome.dtype, *bounds, affine, target, outcome.exact)
         runs.append((slice(start, start + len(list(members))), finish))
-    return runs
+    return tuple(runs)
 
 
 Stored = tuple[Kernel, Any] | tuple[tuple[int, ...], DType, bytes]
@@ -624,20 +624,20 @@ class _ArrayConsumer:
 
     Attributes:
         result: (batch, depth, rows, columns, maps, lanes).
-        runs: consecutive maps that are rounded alike.
+        finishes: of all maps.
         idle: whether sums are results.
     """
 
     result: Array
-    runs: list[tuple[slice, Finish]]
+    finishes: Finishes
     idle: bool
 
-    def destination(self, task: StripTask) -> Array | None:
-        return self._place(task) if self.idle else None
+    def destination(self, task: StripTask) -> Destination:
+        return Destination(self._place(task), self.finishes, self.idle)
 
     def take(self, task: StripTask, sums: Array) -> None:
         place = self._place(task)
-        for maps, finish in self.runs:
+        for maps, finish in self.finishes:
             finish(sums[maps], place[maps])
 
     def _place(self, task: StripTask) -> Array:

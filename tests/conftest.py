@@ -20,6 +20,7 @@ import pytest
 from hypothesis import settings
 
 from convcli.cli.main import main
+from convcli.engine import native, planner
 
 settings.register_profile("quick", max_examples=50, deadline=None)
 settings.register_profile("thorough", max_examples=200, deadline=None)
@@ -43,6 +44,15 @@ class Ran:
 
 
 Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def numpy_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The methods as they are without the compiled extension."""
+    monkeypatch.setattr(native, "is_available", lambda dtype: False)
+    planner.forget()
+    yield
+    planner.forget()
 
 
 @pytest.fixture

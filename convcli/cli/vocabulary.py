@@ -203,6 +203,7 @@ WORDS: Final = {
     "method": {
         "auto": "",
         "shift": "",
+        "direct": "",
         "separable": "",
         "box": "",
         "toeplitz": "",

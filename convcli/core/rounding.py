@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import gcd
+from functools import cached_property
+from math import gcd, inf
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,9 @@ BLOCK: Final = 2**16
 
 _EXACT_BELOW: Final[dict[type, int]] = {np.float32: 2**23, np.float64: 2**52}
 """Magnitudes below which a float type's quotients round to the right integer (`Finish`)."""
+
+_EXACT_PRODUCTS: Final[dict[type, int]] = {np.float32: 2**22, np.float64: 2**51}
+"""The same for products with the inverse of an odd denominator (`Finish.in_floats`)."""
 
 
 @frozen
@@ -160,6 +164,47 @@ class Finish:
             if least <= low and high <= most:
                 return None
         return least, most
+
+    @cached_property
+    def in_floats(self) -> tuple[float, ...] | None:
+        """The same results by floats alone, as the extension computes them; None where they would differ.
+
+        Returns:
+            1 for float64 and 0 for float32, gain, offset, divisor, factor, 1 to take magnitudes, the limits
+            or infinities, and 1 to round to integers. The factor is that of an odd denominator, where no tie
+            exists: the error of its two roundings, at most 2⁻²³·|N|/d, is smaller than 1/(2d), the least
+            distance from a tie.
+        """
+        affine, d = self.affine, self.affine.denominator
+        if self.target.itemsize > 4 and self.integer_result:
+            return None
+        double = self._needs_double()
+        if double is None:
+            return None
+        odd = d % 2 == 1 and self.integer_result
+        divisor, factor = (1.0, 1 / d) if odd or d & (d - 1) == 0 else (float(d), 1.0)
+        if not double:
+            factor = float(np.float32(factor))
+        low, high = self.limits or (-inf, inf)
+        flags = float(affine.magnitude), float(low), float(high), float(self.integer_result)
+        return float(double), float(affine.gain), float(affine.offset), divisor, factor, *flags
+
+    def _needs_double(self) -> bool | None:
+        """Whether floats need 64 bits to give the results; None where these do not suffice either."""
+        largest = max(self.largest, self.affine.denominator)
+        if self.exact and self.integer_result:
+            if largest < _EXACT_PRODUCTS[np.float32] and self.target.itemsize < 4:
+                return False
+            return True if largest < _EXACT_PRODUCTS[np.float64] else None
+        if self.work.kind != "f":
+            return None
+        d = self.affine.denominator
+        narrows = not self.integer_result and self.target.itemsize < self.work.itemsize
+        if (narrows and self.exact and d & (d - 1)) or (
+            self.exact and largest >= _EXACT_BELOW[self.work.type]
+        ):
+            return None
+        return bool(self.work == np.float64)
 
     @property
     def idle(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
+from convcli.core.rounding import Finish
 from convcli.geometry.axes import Strip
 
 HANDOVER_WINDOW: Final = 8
@@ -24,13 +25,32 @@ class StripTask:
     strip: Strip
 
 
+Finishes = tuple[tuple[slice, Finish], ...]
+"""From sums to results: runs of maps that are rounded alike."""
+
+
+@frozen(eq=False)
+class Destination:
+    """Memory for the results of a strip.
+
+    Attributes:
+        results: (maps, rows, columns, lanes).
+        finishes: of all maps.
+        takes_sums: whether the sums of all maps are the results.
+    """
+
+    results: Array
+    finishes: Finishes
+    takes_sums: bool
+
+
 class Consumer(Protocol):
     """Takes the sums of strips; used by one thread at a time."""
 
-    def destination(self, task: StripTask) -> Array | None:
-        """Memory that the sums of a task may be written to directly, (maps, rows, columns, lanes), or None.
+    def destination(self, task: StripTask) -> Destination | None:
+        """Memory that the results of a task may be written to directly, or None.
 
-        It is offered, not promised: sums of another type come to `take` nevertheless.
+        It is offered, not promised: sums that a method cannot finish itself come to `take` nevertheless.
         """
 
     def take(self, task: StripTask, sums: Array) -> None:

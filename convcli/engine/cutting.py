@@ -132,12 +132,9 @@ def border_columns(method: Method, work: Workload, height: int, width: int) -> P
     reach = axis.before + axis.after
     if laid_out(work.problem, work.arithmetic, method, height, width) is not work.problem:
         return 0, 0
-    if (
-        is_small(method, work, height, width)
-        or work.problem.dtype != work.loaded
-        or axis.stride > 1
-        or not method.edges
-    ):
+    if is_small(method, work, height, width) or work.problem.dtype != work.loaded or axis.stride > 1:
+        return 0, 0
+    if not method.edges or method.compiled(work):
         return 0, 0
     return (axis.before, axis.after) if axis.output >= LEAST_INSIDE * reach else (0, 0)
 

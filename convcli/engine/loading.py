@@ -48,7 +48,7 @@ class PlaneLoader:
         self.problem, self.work, self.laid = problem, work, work.problem
         self.columns: dict[tuple[int, int, int], ColumnSources] = {}
         self.rows: dict[tuple[Pair, int], list[RowRun]] = {}
-        self.constant = _constant(problem.outside or problem.fill.value, work.loaded)
+        self.constant = constant_fill(problem, work.loaded)
 
     def in_place(self, source: Source, task: StripTask) -> Array | None:
         """Planes that are views of the source's own values, or None where a strip needs others.
@@ -74,7 +74,7 @@ class PlaneLoader:
         problem = self.problem
         left = problem.columns.window(task.strip.columns[0])[0]
         columns = [self._columns(left, phase, planes.shape[4]) for phase in self.work.phases]
-        depths = _depth_sources(problem, task.depth)
+        depths = depth_sources(problem, task.depth)
         place = task.strip.rows, planes.shape[3]
         if place not in self.rows:
             self.rows[place] = self._rows(*place)
@@ -104,7 +104,7 @@ class PlaneLoader:
         if place not in self.columns:
             problem, laid = self.problem, self.laid.columns
             if laid is problem.columns:
-                self.columns[place] = _column_sources(problem, left + phase, width)
+                self.columns[place] = column_sources(problem, left + phase, width)
             else:
                 folded = phase + np.arange(width) * laid.stride
                 self.columns[place] = _scattered(problem, left + _unfolded(problem.columns, laid, folded))
@@ -130,16 +130,17 @@ def _unfolded(axis: Axis, laid: Axis, positions: Indices) -> Indices:
     return unfolded
 
 
-def _constant(value: float | tuple[float, ...], dtype: DType) -> Array:
-    """A fill in the type of the planes; a negative one wraps around in an unsigned type, as the sums do.
+def constant_fill(problem: Problem, dtype: DType) -> Array:
+    """The fill of each lane in the type of the planes; a negative one wraps around in an unsigned type.
 
     A fill too large for every integer type only occurs where nothing reads it; other planes are floats.
     """
-    fill = np.asarray(value)
+    fill = np.asarray(problem.outside or (problem.fill.value,) * problem.lanes)
     return np.zeros(fill.shape, dtype) if fill.dtype == object and dtype.kind in "iu" else fill.astype(dtype)
 
 
-def _depth_sources(problem: Problem, output: int) -> list[int]:
+def depth_sources(problem: Problem, output: int) -> list[int]:
+    """The depths that the window of an output reads; some may be `OUTSIDE`."""
     axis = problem.depth
     start, stop = axis.window(output)
     if start >= 0 and stop <= axis.size:
@@ -165,7 +166,7 @@ def _row_runs(indices: Indices) -> list[RowRun]:
     return [(int(s), int(indices[s]), int(n)) for s, n in zip(starts, counts, strict=True)]
 
 
-def _column_sources(problem: Problem, left: int, width: int) -> ColumnSources:
+def column_sources(problem: Problem, left: int, width: int) -> ColumnSources:
     """Where ``width`` columns are read, from position ``left`` on, a stride apart."""
     axis = problem.columns
     positions = left + np.arange(width) * axis.stride

@@ -141,6 +141,11 @@ _remembered = lru_cache(16)(_decided)
 """The images of a folder, and calls in a loop, are mostly alike."""
 
 
+def forget() -> None:
+    """Forget all plans, for tests that change what there is to choose from."""
+    _remembered.cache_clear()
+
+
 def _check_backend(problem: Problem, name: str) -> None:
     if name not in backends.NAMES:
         known = ", ".join(backends.NAMES)

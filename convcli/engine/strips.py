@@ -15,14 +15,17 @@ import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
+from convcli.engine import native
 from convcli.engine.blas import ONE_THREAD
 from convcli.engine.combine import combine
-from convcli.engine.consumer import Consumer, StripTask
+from convcli.engine.consumer import Consumer, Destination, Finishes, StripTask
 from convcli.engine.cutting import SMALL, is_small, laid_out
 from convcli.engine.loading import PlaneLoader, lanes_joined
 from convcli.engine.methods.base import Arena, Step, Workload
 from convcli.engine.methods.registry import REFERENCE, method_named
+from convcli.engine.native import InputReader
 from convcli.engine.plan import Plan
+from convcli.engine.program import StripInput
 from convcli.engine.source import Source
 from convcli.geometry.padding import Pair
 
@@ -60,8 +63,10 @@ class StripComputer:
         self.is_small = is_small(self.method, self.work, plan.height, plan.width)
         self.arena = Arena(SMALL) if self.is_small else Arena()
         self.restores = self.method.mixes and plan.problem.dtype.kind == "f"
+        self.compiled = self.method.compiled(self.work)
         self.bound: dict[Pair, _BoundStrip] = {}
         self.is_ready = False
+        self.finishes: tuple[Finishes, Array | None] = ((), None)
 
     @classmethod
     def of(cls, plan: Plan, halt: Event) -> StripComputer:
@@ -84,7 +89,12 @@ class StripComputer:
         self.arena.__enter__()
         try:
             self.loader = PlaneLoader(self.plan.problem, self.work)
-            self.bind = self.method.binder(self.work)
+            if self.compiled:
+                self.program = self.method.program(self.work)
+                self.inputs = InputReader(self.plan.problem, self.work)
+                self.bind = native.binder(self.program, self.work)
+            else:
+                self.bind = self.method.binder(self.work)
         except BaseException as error:
             self.__exit__(error)
             raise
@@ -102,8 +112,14 @@ class StripComputer:
 
     def process(self, source: Source, task: StripTask, consumer: Consumer) -> None:
         """Compute one strip and hand it over; nothing is handed over once `halt` is set."""
-        destination = None if self.is_small else self._writable(consumer.destination(task))
-        if self._compute(source, task, destination) and destination is None:
+        if self.compiled:
+            destination = consumer.destination(task)
+            if destination is not None and self._finish(source, task, destination):
+                return
+        else:
+            destination = None if self.is_small else consumer.destination(task)
+        sums = self._writable(destination)
+        if self._compute(source, task, sums) and sums is None:
             consumer.take(task, self._sums())
 
     def compute(self, source: Source, task: StripTask) -> Array:
@@ -114,14 +130,41 @@ class StripComputer:
         self._compute(source, task, None)
         return self._sums()
 
-    def _writable(self, offered: Array | None) -> Array | None:
-        """A destination with lanes joined, or None where the method cannot write to it."""
-        if offered is None or offered.dtype != self.work.dtype or self.plan.problem.filter.combine:
+    def _finish(self, source: Source, task: StripTask, destination: Destination) -> bool:
+        """Have the extension write the results of a strip; False if it cannot."""
+        finishes = self._finishes(destination)
+        given = None if finishes is None else self.inputs.read(source, task)
+        if given is None:
+            return False
+        self._extension(given, task, destination.results, finishes)
+        return True
+
+    def _finishes(self, destination: Destination) -> Array | None:
+        """The finishes of a destination for the extension; None if it cannot write the results."""
+        if self.plan.problem.filter.combine:
             return None
-        return lanes_joined(offered)
+        if destination.finishes is not self.finishes[0]:
+            self.finishes = destination.finishes, native.finish_table(destination.finishes)
+        return self.finishes[1]
+
+    def _extension(self, given: StripInput, task: StripTask, into: Array, finishes: Array | None) -> None:
+        columns = task.strip.shape[1]
+        width = self.work.plane_shape(1, columns)[4]
+        native.compute(self.program, self.work, width, given, into, finishes)
+
+    def _writable(self, offered: Destination | None) -> Array | None:
+        """A destination for sums with lanes joined, or None where the method cannot write to it."""
+        if offered is None or not offered.takes_sums or self.plan.problem.filter.combine:
+            return None
+        return lanes_joined(offered.results) if offered.results.dtype == self.work.dtype else None
 
     def _compute(self, source: Source, task: StripTask, destination: Array | None) -> bool:
         """Compute one strip, into ``destination`` or scratch; False if it was halted."""
+        if self.compiled and (given := self.inputs.read(source, task)) is not None:
+            sums = self._bound_sums(task.strip.shape) if destination is None else destination
+            lanes = self.plan.problem.lanes
+            self._extension(given, task, sums.reshape(*sums.shape[:2], -1, lanes), None)
+            return True
         planes = None if self.is_small else self.loader.in_place(source, task)
         bound = self._bound(task.strip.shape, planes, destination)
         if planes is None:
@@ -155,6 +198,15 @@ class StripComputer:
         flat, how = self.latest.sums, self.plan.problem.filter.combine
         sums = flat.reshape(*flat.shape[:2], -1, self.plan.problem.lanes)
         return combine(sums, how, self.plan.outcome.dtype) if how else sums
+
+    def _bound_sums(self, shape: Pair) -> Array:
+        """Scratch memory for the sums of a strip alone."""
+        self.arena.restart()
+        self.bound.clear()
+        size = self.work.filter.maps, shape[0], shape[1] * self.plan.problem.lanes
+        sums = self.arena.empty(size, self.work.dtype)
+        self.latest = _BoundStrip(sums, sums, [])
+        return sums
 
     def _bound(self, shape: Pair, planes: Array | None, sums: Array | None) -> _BoundStrip:
         """The buffers and steps for a strip; those in scratch memory are kept for the next of its shape."""

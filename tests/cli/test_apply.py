@@ -356,7 +356,7 @@ def test_float_images_stay_floats(run, tmp_path):
     assert decoded(tmp_path / "s.png").dtype == np.uint16
 
 
-def test_the_text_report(run, picture):
+def test_the_text_report(run, picture, numpy_alone):
     """Every shape, the formula with its numbers, the range, the mapping and the plan."""
     text = run("apply", picture, "-k", "sobel-x", "--padding", "valid", "--stride", "2,1", "-v").text
     for words in (

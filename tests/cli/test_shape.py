@@ -135,7 +135,7 @@ def test_shape_mistakes(run, arguments, words):
     assert (result.code, result.err.count("\n"), words in result.err) == (2, 1, True), result.err
 
 
-def test_plan_prints_every_method_with_its_cost_or_refusal(run):
+def test_plan_prints_every_method_with_its_cost_or_refusal(run, numpy_alone):
     """Without an image: the chosen method, the number type and why, and the other methods."""
     from convcli.engine.methods.registry import NAMES
 

@@ -15,6 +15,8 @@ from convcli.engine.plan import Plan, Problem
 from convcli.engine.planner import MOST_THREADS, choose
 from convcli.geometry.axes import Axis, geometry
 
+pytestmark = pytest.mark.usefixtures("numpy_alone")  # the plans without the compiled extension
+
 RANDOM = np.random.default_rng(0)
 DENSE = RANDOM.normal(size=(41, 41))
 INTEGERS = np.random.default_rng(1).integers(-9, 10, (21, 21))
@@ -184,7 +186,7 @@ REFUSALS = {
 ARGUMENTS = {
     "an unknown method": (
         {"method": "shfit"},
-        "not one of auto, shift, separable, .* \\(did you mean shift\\?\\)",
+        "not one of auto, shift, direct, separable, .* \\(did you mean shift\\?\\)",
     ),
     "no name": ({"method": 3}, "method 3 is not a name; allowed: auto, shift, .*, fft"),
     "no threads": ({"threads": 0}, "threads 0 is not a whole number from 1"),

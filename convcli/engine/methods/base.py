@@ -21,6 +21,7 @@ from convcli.core.frozen import frozen
 from convcli.engine.filter import Filter
 from convcli.engine.methods import rates
 from convcli.engine.plan import Arithmetic, Problem
+from convcli.engine.program import Program
 
 Step = tuple[Callable[..., Any], tuple[Any, ...]]
 """One NumPy call with its arguments: views of the planes, of scratch and of the sums."""
@@ -165,6 +166,14 @@ class Method(ABC):
     @abstractmethod
     def binder(self, work: Workload) -> Binder:
         """The method's binder; what all strips share is computed here, once per worker."""
+
+    def compiled(self, work: Workload) -> bool:
+        """Whether the extension computes a workload, by this method's program."""
+        return False
+
+    def program(self, work: Workload) -> Program:
+        """What the extension computes; only where the workload is `compiled`."""
+        raise NotImplementedError
 
     def grain(self, work: Workload) -> tuple[int, int]:
         """Rows and columns that strips must be multiples of, so that sums do not depend on the cut."""

@@ -16,9 +16,11 @@ import numpy as np
 
 from convcli.core.dtypes import Array, accumulator
 from convcli.core.frozen import replace
+from convcli.engine import native
 from convcli.engine.methods import rates
 from convcli.engine.methods.base import Arena, Binder, Method, Step, Workload, summing
 from convcli.engine.plan import Arithmetic, Problem
+from convcli.engine.program import BOX, Program, program_of
 
 DOUBLING: Final = 1.3
 """A doubling beside a plain addition: it also covers the rows and columns of the halo."""
@@ -42,12 +44,29 @@ class Box(Method):
             return "a column stride would discard most of the shared partial sums"
         if not narrow.exact:
             return Workload(problem, narrow)
+        if native.is_available(narrow.dtype):
+            work = Workload(problem, replace(narrow, dtype=native.SUMS[narrow.dtype]))
+            if self.compiled(work):
+                return work
         low, high = (end * problem.columns.kernel for end in problem.span)
         loaded = accumulator(low, high)
         narrower = loaded is not None and loaded.itemsize < narrow.dtype.itemsize
         return Workload(problem, replace(narrow, loaded=loaded) if narrower else narrow)
 
+    def compiled(self, work: Workload) -> bool:
+        is_running = work.dtype.kind in "iu" and work.problem.rows.stride == work.problem.rows.dilation == 1
+        return is_running and native.is_available(work.dtype)
+
+    def program(self, work: Workload) -> Program:
+        weight = np.array(work.filter.weights.flat[:1]).astype(work.dtype)
+        window = (*work.filter.kernel[1:], work.problem.columns.dilation)
+        return replace(program_of(BOX, (), work.dtype, window), weights=weight)
+
     def cost(self, work: Workload) -> float:
+        if self.compiled(work):
+            columns = work.filter.kernel[2]
+            additions = 3 + columns.bit_length() + columns.bit_count()
+            return additions * rates.RUNNING[work.dtype.itemsize]
         _, rows, columns = work.filter.kernel
         across = _doubling(columns, 1) * rates.add(work.loaded) + summing(columns.bit_count(), 0, work.loaded)
         if _runs(work):
@@ -65,6 +84,8 @@ class Box(Method):
         return 4 * share + 2
 
     def binder(self, work: Workload) -> Binder:
+        if self.compiled(work):
+            return native.binder(self.program(work), work)
         return partial(_steps, work)
 
 

@@ -32,6 +32,19 @@ TRANSFORM: Final = {4: 6.5, 8: 9.5}
 """A forward and an inverse real transform of a tile, per value, by item size."""
 
 
+TAP: Final = {2: 0.01, 4: 0.02, 8: 0.04}
+"""A product and its addition in the extension, by item size in bytes."""
+
+
+RUNNING: Final = {2: 0.03, 4: 0.06, 8: 0.12}
+"""An addition of running sums in the extension, by item size in bytes."""
+
+
+def tap(dtype: DType) -> float:
+    """Nanoseconds per value for a tap in the extension."""
+    return TAP[dtype.itemsize]
+
+
 def add(dtype: DType) -> float:
     """Nanoseconds per value for adding two arrays."""
     return ADD[dtype.itemsize]

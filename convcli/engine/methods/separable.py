@@ -9,9 +9,12 @@ from typing import Final
 import numpy as np
 
 from convcli.core.dtypes import Array
+from convcli.core.frozen import replace
+from convcli.engine import native
 from convcli.engine.methods import rates
 from convcli.engine.methods.base import Arena, Binder, Method, Step, WeightedSum, Workload
 from convcli.engine.plan import Arithmetic, Problem
+from convcli.engine.program import SEPARABLE, Block, Program, program_of
 
 MOST_PLANES: Final = 64
 """Largest number of planes (depth × in × out) whose factors are computed: layers are rarely separable."""
@@ -25,7 +28,7 @@ class Separable(Method):
     name = "separable"
 
     def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
-        work = Workload(problem, narrow)
+        work = Workload(problem, _widened(narrow))
         depth, rows, columns = work.filter.kernel
         if rows == 1 or columns == 1:
             return "the kernel has a single row or column"
@@ -35,7 +38,19 @@ class Separable(Method):
         missing = [place for place, factors in work.filter.factors.items() if factors is None]
         return f"the kernel has rank above 1 (map {missing[0][2]})" if missing else work
 
+    def compiled(self, work: Workload) -> bool:
+        single = work.filter.kernel[0] * work.filter.inputs == 1
+        return (
+            single and native.is_available(work.dtype) and bool(np.all(work.filter.weights.any((0, 1, 2, 3))))
+        )
+
+    def program(self, work: Workload) -> Program:
+        return program_of(SEPARABLE, _blocks(work), work.dtype)
+
     def cost(self, work: Workload) -> float:
+        if self.compiled(work):
+            factors = [vector for pair in work.filter.factors.values() for vector in pair or ()]
+            return sum(map(np.count_nonzero, factors)) / work.filter.maps * rates.tap(work.dtype)
         cost = 0.0
         for _, passes in _passes(work):
             calls = sum(
@@ -53,7 +68,14 @@ class Separable(Method):
         return len(work.phases) + spares + (len(pairs) > work.filter.maps)
 
     def binder(self, work: Workload) -> Binder:
+        if self.compiled(work):
+            return native.binder(self.program(work), work)
         return partial(_steps, work, list(_passes(work)))
+
+
+def _widened(narrow: Arithmetic) -> Arithmetic:
+    """The arithmetic in a type that the extension adds, if it is there and the method may use it."""
+    return replace(narrow, dtype=native.SUMS[narrow.dtype]) if native.is_available(narrow.dtype) else narrow
 
 
 def _steps(
@@ -93,6 +115,24 @@ def _passes(work: Workload) -> Iterator[tuple[int, list[Pass]]]:
                 down, across = (WeightedSum(vector.tolist(), work.dtype) for vector in factors)
                 passes.append((depth, channel, down, across))
         yield index, passes
+
+
+def _blocks(work: Workload) -> Iterator[Block]:
+    """For each map, its sums down the columns and then along the rows, of taps that are not 0."""
+    problem = work.problem
+    kernel_rows, kernel_columns = work.filter.kernel[1:]
+    down, row_phase = np.divmod(np.arange(kernel_rows) * problem.rows.dilation, problem.rows.stride)
+    across, phase = np.divmod(np.arange(kernel_columns) * problem.columns.dilation, problem.columns.stride)
+    for (_, channel, index), factors in sorted(work.filter.factors.items(), key=lambda item: item[0][2]):
+        assert factors is not None
+        plane = problem.channel(index, channel) * len(work.phases) * problem.rows.stride
+        column = np.stack([plane + row_phase, down, np.zeros_like(down)], axis=1)
+        row = np.stack(
+            [np.searchsorted(work.phases, phase), np.zeros_like(across), across * problem.lanes], axis=1
+        )
+        for taps, weights in zip((column, row), factors, strict=True):
+            used = weights != 0
+            yield Block(index, 1, taps[used].astype(np.int64), weights[used])
 
 
 METHOD: Final = Separable()

@@ -1,0 +1,161 @@
+"""Strips computed by the extension: loaded, summed and finished in one call that holds no lock."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from convcli.core.dtypes import Array, DType
+from convcli.engine.consumer import Finishes, StripTask
+from convcli.engine.loading import column_sources, constant_fill, depth_sources
+from convcli.engine.methods.base import Arena, Binder, Step, Workload
+from convcli.engine.plan import Problem
+from convcli.engine.program import Program, StripInput
+from convcli.engine.source import Source
+from convcli.geometry.border import OUTSIDE, sources
+from convcli.geometry.padding import Pair
+from convcli.native.loader import extension
+
+SUMS: Final = {np.dtype(name): np.dtype(name) for name in ("u2", "i2", "u4", "i4", "i8", "f4", "f8")} | {
+    np.dtype(np.uint8): np.dtype(np.uint16),
+    np.dtype(np.int8): np.dtype(np.int16),
+}
+"""The type in which the extension adds sums of a type: it has none of one byte."""
+
+SOURCES: Final = {np.dtype(name) for name in ("?", "u1", "i1", "u2", "i2", "i4", "f4", "f8")}
+"""The types that it loads itself."""
+
+_SPREAD: Final = 2
+"""Rows of the source from the first to the last that a strip reads, relative to the rows that it reads; with
+more, as for the fill "wrap", reading them all would take too much memory."""
+
+_NONE: Final = np.empty((0, 3), np.int64)
+
+
+def is_available(dtype: DType) -> bool:
+    """Whether there is an extension, and it adds sums of a type."""
+    return extension() is not None and dtype in SUMS
+
+
+def binder(program: Program, work: Workload) -> Binder:
+    """A method's binder: planes that were loaded before become sums in one call."""
+    return partial(_steps, program, work)
+
+
+def _steps(program: Program, work: Workload, planes: Array, sums: Array, arena: Arena) -> list[Step]:
+    del arena
+    lanes = work.problem.lanes
+    into = sums.reshape(*sums.shape[:2], -1, lanes)
+    return [(compute, (program, work, planes.shape[-1] // lanes, _of_planes(planes, work), into))]
+
+
+def _of_planes(planes: Array, work: Workload) -> StripInput:
+    """Loaded planes, (depth, channels, phases, rows, columns × lanes), as the input of a strip.
+
+    The phases follow each other in memory, so that a column of a phase is one far to the right.
+    """
+    lanes, size = work.problem.lanes, planes.itemsize
+    depth, channels, phases, rows, width = planes.shape
+    apart = planes.strides[2] // (lanes * size) if phases > 1 else 0
+    columns = width // lanes
+    source = as_strided(
+        planes,
+        (depth, rows, (phases - 1) * apart + columns, channels, lanes),
+        (planes.strides[0], planes.strides[3], lanes * size, planes.strides[1], size),
+    )
+    runs = np.array([(0, columns, phase * apart, 1) for phase in range(phases)], np.int64)
+    every = np.arange(rows, dtype=np.int64)
+    return StripInput(
+        source, every, np.arange(depth, dtype=np.int64), runs, _NONE, np.zeros(lanes, planes.dtype)
+    )
+
+
+class InputReader:
+    """Finds what strips read, one after another, for one worker."""
+
+    def __init__(self, problem: Problem, work: Workload) -> None:
+        self.problem, self.work = problem, work
+        self.loads = problem.dtype in SOURCES and work.problem is problem
+        self.constants = constant_fill(problem, work.dtype)
+        self.tables: dict[Pair, tuple[Array, Array]] = {}
+
+    def read(self, source: Source, task: StripTask) -> StripInput | None:
+        """The input of a strip, or None where planes have to be loaded."""
+        problem = self.problem
+        if not self.loads or source.dtype != problem.dtype:
+            return None
+        rows = sources(problem.fill, problem.rows.size, *problem.rows.reach(task.strip.rows))
+        inside = rows[rows != OUTSIDE]
+        first, last = (int(inside.min()), int(inside.max()) + 1) if inside.size else (0, 1)
+        if last - first > _SPREAD * len(rows):
+            return None
+        depths = np.array(depth_sources(problem, task.depth), np.int64)
+        block = source.rows(task.batch, first, last)
+        if first:
+            rows = np.where(rows == OUTSIDE, OUTSIDE, rows - first)
+        return StripInput(block, rows, depths, *self._columns(task.strip.columns), self.constants)
+
+    def _columns(self, outputs: Pair) -> tuple[Array, Array]:
+        """The runs and edges of all phases."""
+        if outputs not in self.tables:
+            problem = self.problem
+            left = problem.columns.window(outputs[0])[0]
+            width = self.work.plane_shape(1, outputs[1] - outputs[0])[4]
+            runs: list[tuple[int, ...]] = []
+            edges: list[tuple[int, int, int]] = []
+            for index, phase in enumerate(self.work.phases):
+                found = column_sources(problem, left + phase, width)
+                runs.append((found.first, found.count, found.window.start, problem.columns.stride))
+                for part, origins in found.border:
+                    columns = range(part.start, part.stop)
+                    places = [OUTSIDE] * len(columns) if origins is None else origins.tolist()
+                    edges += [(index, *place) for place in zip(columns, places, strict=True)]
+            self.tables[outputs] = np.array(runs, np.int64), np.array(edges or _NONE, np.int64).reshape(-1, 3)
+        return self.tables[outputs]
+
+
+def finish_table(finishes: Finishes) -> Array | None:
+    """(maps, 9) numbers from which the extension finishes sums; None where it cannot."""
+    rows = [(run.stop - run.start, finish.in_floats) for run, finish in finishes]
+    if any(row is None for _, row in rows):
+        return None
+    return np.repeat(np.array([row for _, row in rows], np.float64), [count for count, _ in rows], axis=0)
+
+
+def compute(
+    program: Program,
+    work: Workload,
+    width: int,
+    given: StripInput,
+    into: Array,
+    finishes: Array | None = None,
+) -> None:
+    """Compute a strip.
+
+    Args:
+        width: columns of a plane.
+        into: (maps, rows, columns, lanes), for the sums, or for the results if there are ``finishes``.
+        finishes: of `finish_table`.
+    """
+    problem = work.problem
+    planes = problem.lanes, work.filter.kernel[0], problem.channels, len(work.phases)
+    layout = (program.kind, *planes, problem.rows.stride, problem.rows.extent, width, *program.window)
+    native: Any = extension()
+    native.strip(
+        np.array([layout], np.int64),
+        program.taps,
+        program.blocks,
+        program.weights,
+        given.source,
+        given.rows,
+        given.depths,
+        given.runs,
+        given.edges,
+        given.constants,
+        into,
+        finishes,
+        None,
+    )

@@ -1,0 +1,1 @@
+"""The optional extension in C, and how it is found. convcli works without it, only slower."""

@@ -1,0 +1,353 @@
+/* The extension module: arrays and numbers from Python become a Strip, which is checked and computed without the
+ * interpreter's lock. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "strip.h"
+
+/* The processor decides once, unless the name of an instruction set is asked for. */
+static const Kernels *kernels = &kernels_base;
+
+static int runs(const Kernels *candidate)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (candidate == &kernels_avx512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    if (candidate == &kernels_avx2) return __builtin_cpu_supports("avx2") != 0;
+#endif
+    return candidate == &kernels_base;
+}
+
+static const Kernels *const all_kernels[] = {
+#if defined(__x86_64__)
+    &kernels_avx512,
+    &kernels_avx2,
+#endif
+    &kernels_base,
+};
+#define KERNELS (sizeof all_kernels / sizeof *all_kernels)
+
+static Type type_of(const Py_buffer *view)
+{
+    const char *format = view->format ? view->format : "B";
+    if (format[0] == '@' || format[0] == '=') format++;
+    if (format[0] == 0 || format[1] != 0) return UNKNOWN;
+    if (format[0] == 'f' && view->itemsize == 4) return F32;
+    if (format[0] == 'd' && view->itemsize == 8) return F64;
+    const int is_signed = strchr("bhilq", format[0]) != NULL;
+    if (!is_signed && !strchr("BHILQ?", format[0])) return UNKNOWN;
+    switch (view->itemsize) {
+    case 1: return is_signed ? I8 : U8;
+    case 2: return is_signed ? I16 : U16;
+    case 4: return is_signed ? I32 : U32;
+    case 8: return is_signed ? I64 : UNKNOWN;
+    default: return UNKNOWN;
+    }
+}
+
+/* The buffers of a call, which are released together. */
+#define MOST_VIEWS 16
+typedef struct {
+    Py_buffer views[MOST_VIEWS];
+    int count;
+} Views;
+
+static void release(Views *views)
+{
+    while (views->count) PyBuffer_Release(views->views + --views->count);
+}
+
+/* The buffer of an object with `axes` axes, or NULL with an exception set. */
+static Py_buffer *view_of(Views *views, PyObject *object, int axes, int flags)
+{
+    Py_buffer *view = views->views + views->count;
+    if (PyObject_GetBuffer(object, view, flags | PyBUF_FORMAT) < 0) return NULL;
+    views->count++;
+    if (view->ndim == axes) return view;
+    PyErr_Format(PyExc_ValueError, "array has %d axes; expected %d", view->ndim, axes);
+    return NULL;
+}
+
+static int as_array(Views *views, PyObject *object, int axes, int flags, Array *array)
+{
+    const Py_buffer *view = view_of(views, object, axes, PyBUF_STRIDES | flags);
+    if (!view) return 0;
+    array->data = view->buf;
+    array->type = type_of(view);
+    for (int i = 0; i < axes; i++) array->shape[i] = view->shape[i], array->strides[i] = view->strides[i];
+    if (array->type != UNKNOWN) return 1;
+    PyErr_Format(PyExc_TypeError, "values of format %s are not supported", view->format);
+    return 0;
+}
+
+/* A contiguous table of 64-bit numbers with `width` columns; `count` becomes its number of rows. */
+static const void *as_table(Views *views, PyObject *object, int64_t width, char format, int64_t *count)
+{
+    const Py_buffer *view = view_of(views, object, 2, PyBUF_C_CONTIGUOUS);
+    if (!view) return NULL;
+    const int is_integer = view->format && strchr("lq", view->format[0]) != NULL;
+    if (view->itemsize == 8 && view->shape[1] == width && (format == 'd' ? view->format[0] == 'd' : is_integer)) {
+        *count = view->shape[0];
+        return view->buf;
+    }
+    PyErr_SetString(PyExc_ValueError, "a table has the wrong type or number of columns");
+    return NULL;
+}
+
+static const void *as_values(Views *views, PyObject *object, Type type, int64_t *count)
+{
+    const Py_buffer *view = view_of(views, object, 1, PyBUF_C_CONTIGUOUS);
+    if (!view) return NULL;
+    *count = view->shape[0];
+    if (type_of(view) == type) return view->buf;
+    PyErr_SetString(PyExc_TypeError, "values have another type than the sums");
+    return NULL;
+}
+
+/* What `check` compares the tables with. */
+typedef struct {
+    int64_t taps, weights, rows, depths, runs, constants, finishes, beyond;
+} Counts;
+
+#define REQUIRE(condition) \
+    if (!(condition)) return #condition;
+
+static const char *check_taps(const Strip *strip, const Counts *counts)
+{
+    const int64_t planes = strip->depth * strip->channels * strip->phases * strip->stride;
+    const int64_t reach = (strip->columns - strip->result.shape[2]) * strip->lanes;
+    for (int64_t i = 0; i < strip->block_count; i++) {
+        const Block *block = strip->blocks + i;
+        const int is_along = strip->kind == SEPARABLE && i % 2;
+        const int is_single = strip->kind != DIRECT;
+        REQUIRE(block->maps == 1 || (!is_single && (block->maps == 4 || block->maps == 8)));
+        REQUIRE(block->first >= 0 && block->first < strip->maps);
+        REQUIRE(block->tap >= 0 && block->taps >= 0 && block->tap + block->taps <= counts->taps);
+        REQUIRE(block->weight >= 0 && block->weight + block->taps * block->maps <= counts->weights);
+        for (int64_t j = block->tap; j < block->tap + block->taps; j++) {
+            const Tap *tap = strip->taps + j;
+            const int64_t phases = strip->kind == SEPARABLE ? (strip->phases - 1) * strip->stride : 0;
+            REQUIRE(tap->plane >= 0 && tap->plane < (is_along ? strip->phases : planes - phases));
+            REQUIRE(tap->row >= 0 && tap->row * strip->stride < strip->extent);
+            REQUIRE(tap->column >= 0 && tap->column <= reach);
+        }
+    }
+    return NULL;
+}
+
+static const char *check_source(const Strip *strip, const Counts *counts)
+{
+    const int64_t *shape = strip->source.shape;
+    REQUIRE(counts->rows == (strip->result.shape[1] - 1) * strip->stride + strip->extent);
+    for (int64_t i = 0; i < counts->rows; i++) REQUIRE(strip->row_table[i] >= -1 && strip->row_table[i] < shape[1]);
+    for (int64_t i = 0; i < strip->depth; i++) REQUIRE(strip->depth_table[i] >= -1 && strip->depth_table[i] < shape[0]);
+    for (int64_t i = 0; i < strip->phases; i++) {
+        const int64_t *run = strip->column_runs + 4 * i;
+        REQUIRE(run[1] >= 0 && run[0] >= 0 && run[0] + run[1] <= strip->columns);
+        REQUIRE(!run[1] || (run[2] >= 0 && run[3] >= 1 && run[2] + (run[1] - 1) * run[3] < shape[2]));
+    }
+    for (int64_t i = 0; i < strip->edge_count; i++) {
+        const int64_t *edge = strip->edges + 3 * i;
+        REQUIRE(edge[0] >= 0 && edge[0] < strip->phases && edge[1] >= 0 && edge[1] < strip->columns);
+        REQUIRE(edge[2] >= -1 && edge[2] < shape[2]);
+    }
+    return NULL;
+}
+
+/* What is wrong with a strip, or NULL: nothing is read or written outside its arrays. */
+static const char *check(const Strip *strip, const Counts *counts)
+{
+    const Type source = strip->source.type, work = strip->work, result = strip->result.type;
+    REQUIRE(work >= U16);
+    REQUIRE(strip->kind >= DIRECT && strip->kind <= BOX);
+    REQUIRE(strip->kind != BOX || work < F32);
+    REQUIRE(source != F64 || work == F64);
+    REQUIRE(source != F32 || work >= F32);
+    REQUIRE(source != U32 || work < F32);
+    REQUIRE(source != I64 || work >= I64);
+    REQUIRE(strip->finishes || result == work);
+    REQUIRE(result != I64 || !strip->finishes);
+    REQUIRE(strip->lanes >= 1 && strip->depth >= 1 && strip->channels >= 1 && strip->phases >= 1);
+    REQUIRE(strip->stride >= 1 && strip->extent >= 1 && strip->columns >= strip->result.shape[2]);
+    REQUIRE(strip->source.shape[3] == strip->channels && strip->source.shape[4] == strip->lanes);
+    REQUIRE(strip->result.shape[0] == strip->maps && strip->result.shape[3] == strip->lanes);
+    REQUIRE(strip->result.shape[1] >= 1 && strip->result.shape[2] >= 1);
+    REQUIRE(counts->depths == strip->depth && counts->runs == strip->phases && counts->constants == strip->lanes);
+    REQUIRE(!strip->finishes || counts->finishes == strip->maps);
+    REQUIRE(!strip->beyond || counts->beyond == strip->maps);
+    REQUIRE(strip->kind != SEPARABLE || strip->block_count == 2 * strip->maps);
+    if (strip->kind == ROWS || strip->kind == BOX) {
+        REQUIRE(strip->rows >= 1 && strip->row >= 1 && strip->rows == strip->extent && strip->stride == 1);
+        REQUIRE(strip->maps == 1 && strip->depth * strip->channels * strip->phases == 1);
+    }
+    REQUIRE(strip->kind != ROWS || (strip->block_count == 1 && counts->taps == strip->rows * strip->row));
+    REQUIRE(strip->kind != ROWS || strip->blocks->taps == counts->taps);
+    if (strip->kind == BOX) {
+        REQUIRE(counts->weights == 1 && strip->block_count == 0 && strip->apart >= 1);
+        REQUIRE((strip->row - 1) * strip->apart <= strip->columns - strip->result.shape[2]);
+    }
+    const char *wrong = check_taps(strip, counts);
+    return wrong ? wrong : check_source(strip, counts);
+}
+
+/* Scratch memory that is kept for the next strip: the first touch of new memory costs more than many passes over it. */
+typedef struct {
+    size_t size;
+    char data[];
+} Scratch;
+
+#define MOST_KEPT ((size_t)8 << 20) /* bytes */
+static Scratch *idle[2];
+
+static Scratch *taken(size_t size)
+{
+    for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) {
+        Scratch *scratch = __atomic_exchange_n(idle + i, NULL, __ATOMIC_ACQUIRE);
+        if (scratch && scratch->size >= size) return scratch;
+        free(scratch);
+    }
+    Scratch *scratch = malloc(sizeof *scratch + size);
+    if (scratch) scratch->size = size;
+    return scratch;
+}
+
+static void give_back(Scratch *scratch)
+{
+    for (size_t i = 0; scratch && scratch->size <= MOST_KEPT && i < sizeof idle / sizeof *idle; i++) {
+        Scratch *none = NULL;
+        if (__atomic_compare_exchange_n(idle + i, &none, scratch, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) return;
+    }
+    free(scratch);
+}
+
+/* Computes with scratch memory of its own; -1 if there is none. */
+static int computed(const Strip *strip)
+{
+    Scratch *scratch = taken((size_t)scratch_needed(strip, band_rows(strip)) + LINE);
+    if (!scratch) return -1;
+    compute(strip, kernels, scratch->data + (LINE - (uintptr_t)scratch->data % LINE));
+    give_back(scratch);
+    return 0;
+}
+
+static const char strip_doc[] =
+    "strip(layout, taps, blocks, weights, source, rows, depths, runs, edges, constants, result, finishes, beyond)\n\n"
+    "Compute one strip of a convolution; see strip.h and native/program.py for what the arrays hold.\n\n"
+    "Raises:\n"
+    "    ValueError: arrays that contradict each other.\n"
+    "    TypeError: arrays of a type that is not supported.\n"
+    "    MemoryError: there is no memory for a band.\n";
+
+#define ARGUMENTS 13
+
+static int parsed(PyObject *const *given, Views *views, Strip *strip, Counts *counts)
+{
+    int64_t one = 0;
+    const int64_t *layout = as_table(views, given[0], 11, 'q', &one);
+    if (!layout || one != 1) return 0;
+    strip->kind = (Kind)layout[0];
+    strip->lanes = layout[1], strip->depth = layout[2], strip->channels = layout[3], strip->phases = layout[4];
+    strip->stride = layout[5], strip->extent = layout[6], strip->columns = layout[7];
+    strip->rows = layout[8], strip->row = layout[9], strip->apart = layout[10];
+    const Py_buffer *weights = view_of(views, given[3], 1, PyBUF_C_CONTIGUOUS);
+    if (!weights) return 0;
+    strip->work = type_of(weights);
+    strip->weights = weights->buf;
+    counts->weights = weights->shape[0];
+    if (!(strip->taps = as_table(views, given[1], 3, 'q', &counts->taps))) return 0;
+    if (!(strip->blocks = as_table(views, given[2], 5, 'q', &strip->block_count))) return 0;
+    if (!as_array(views, given[4], 5, 0, &strip->source)) return 0;
+    if (!(strip->row_table = as_values(views, given[5], I64, &counts->rows))) return 0;
+    if (!(strip->depth_table = as_values(views, given[6], I64, &counts->depths))) return 0;
+    if (!(strip->column_runs = as_table(views, given[7], 4, 'q', &counts->runs))) return 0;
+    if (!(strip->edges = as_table(views, given[8], 3, 'q', &strip->edge_count))) return 0;
+    if (!(strip->constants = as_values(views, given[9], strip->work, &counts->constants))) return 0;
+    if (!as_array(views, given[10], 4, PyBUF_WRITABLE, &strip->result)) return 0;
+    strip->maps = strip->result.shape[0];
+    if (given[11] != Py_None && !(strip->finishes = as_table(views, given[11], 9, 'd', &counts->finishes))) return 0;
+    if (given[12] == Py_None) return 1;
+    const Py_buffer *beyond = view_of(views, given[12], 2, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
+    if (!beyond || beyond->shape[1] != 2 || type_of(beyond) != I64) return 0;
+    strip->beyond = beyond->buf;
+    counts->beyond = beyond->shape[0];
+    return 1;
+}
+
+static PyObject *strip_function(PyObject *module, PyObject *const *given, Py_ssize_t count)
+{
+    (void)module;
+    Views views = {.count = 0};
+    Strip strip = {0};
+    Counts counts = {0};
+    if (count != ARGUMENTS) return PyErr_Format(PyExc_TypeError, "strip() takes %d arguments", ARGUMENTS);
+    const char *wrong = NULL;
+    int failed = 1;
+    if (parsed(given, &views, &strip, &counts)) {
+        wrong = check(&strip, &counts);
+        if (!wrong) {
+            Py_BEGIN_ALLOW_THREADS
+            failed = computed(&strip);
+            Py_END_ALLOW_THREADS
+            if (failed) PyErr_NoMemory();
+        } else {
+            PyErr_Format(PyExc_ValueError, "not true of this strip: %s", wrong);
+        }
+    } else if (!PyErr_Occurred()) {
+        PyErr_SetString(PyExc_ValueError, "a table has the wrong shape or type");
+    }
+    release(&views);
+    if (failed) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *use_function(PyObject *module, PyObject *name)
+{
+    (void)module;
+    for (size_t i = 0; i < KERNELS; i++)
+        if (runs(all_kernels[i]) &&
+            (name == Py_None || (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, all_kernels[i]->name) == 0))) {
+            kernels = all_kernels[i];
+            return PyUnicode_FromString(kernels->name);
+        }
+    return PyErr_Format(PyExc_ValueError, "%R is not an instruction set that this processor has", name);
+}
+
+static PyObject *instruction_sets(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    PyObject *names = PyList_New(0);
+    for (size_t i = 0; names && i < KERNELS; i++) {
+        if (!runs(all_kernels[i])) continue;
+        PyObject *name = PyUnicode_FromString(all_kernels[i]->name);
+        if (!name || PyList_Append(names, name) < 0) Py_CLEAR(names);
+        Py_XDECREF(name);
+    }
+    return names;
+}
+
+static PyMethodDef functions[] = {
+    {"strip", (PyCFunction)(void (*)(void))strip_function, METH_FASTCALL, strip_doc},
+    {"use", use_function, METH_O, "use(name)\n\nUse an instruction set by name, or the best one for None; return its name."},
+    {"instruction_sets", instruction_sets, METH_NOARGS, "Return the names of those this processor has, best first."},
+    {NULL, NULL, 0, NULL},
+};
+
+static int started(PyObject *module)
+{
+    PyObject *name = use_function(module, Py_None);
+    Py_XDECREF(name);
+    return name ? 0 : -1;
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, started}, {0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "convcli.native._native", "The compiled methods of convcli.", 0, functions, slots, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&definition); }

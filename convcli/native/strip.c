@@ -1,0 +1,282 @@
+/* A strip in bands: where everything lies, and in which order it is computed. */
+#include "strip.h"
+
+#include <string.h>
+
+#define CACHE (512 * 1024) /* bytes of a band, below the second-level cache of today's processors */
+#define PIECE 2048         /* values of a row at a time */
+#define LEAST_ROWS 8       /* of a band, whatever it takes: fewer would load the rows of tall kernels too often */
+
+int64_t size_of(Type type)
+{
+    static const int64_t sizes[] = {1, 1, 2, 2, 4, 4, 8, 4, 8};
+    return sizes[type];
+}
+
+/* The memory of a band: planes, sums, and what is between them; sizes in values unless they say otherwise. */
+typedef struct {
+    int64_t rows, pitch, line;          /* rows of a full band, values of a plane's row, outputs on the line */
+    int64_t sums_pitch;                 /* values from one row of sums to the next */
+    int64_t plane_rows, plane, planes;  /* rows of a plane for each phase of the rows; values of a plane; planes */
+    int64_t map, middle;                /* values of a map's sums, and of each buffer between two steps */
+    int64_t planes_at, middle_at, sums_at, row_at, offsets_at, bytes; /* places in the scratch, in bytes */
+    char *scratch;
+} Band;
+
+static int64_t rounded_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+/* Takes `bytes` of the scratch, aligned to a cache line, and returns their place. */
+static int64_t taken(Band *band, int64_t bytes)
+{
+    const int64_t place = band->bytes;
+    band->bytes += rounded_up(bytes, LINE);
+    return place;
+}
+
+static int64_t tap_count(const Strip *strip)
+{
+    int64_t most = 0;
+    for (int64_t i = 0; i < strip->block_count; i++)
+        if (strip->blocks[i].tap + strip->blocks[i].taps > most) most = strip->blocks[i].tap + strip->blocks[i].taps;
+    return most;
+}
+
+/* Maps that blocks write, unused ones included. */
+static int64_t map_count(const Strip *strip)
+{
+    int64_t most = strip->maps;
+    for (int64_t i = 0; i < strip->block_count; i++)
+        if (strip->blocks[i].first + strip->blocks[i].maps > most) most = strip->blocks[i].first + strip->blocks[i].maps;
+    return most;
+}
+
+/* Positions that the taps along a row reach beyond the first. */
+static int64_t across(const Strip *strip) { return strip->columns * strip->lanes - strip->result.shape[2] * strip->lanes; }
+
+static Band laid_out(const Strip *strip, int64_t rows)
+{
+    const int64_t size = size_of(strip->work);
+    Band band = {.rows = rows, .pitch = strip->columns * strip->lanes};
+    band.line = (rows - 1) * band.pitch + strip->result.shape[2] * strip->lanes;
+    band.plane_rows = ((rows - 1) * strip->stride + strip->extent + strip->stride - 1) / strip->stride;
+    band.planes = strip->depth * strip->channels * strip->phases * strip->stride;
+    /* An odd number of cache lines from plane to plane keeps them from sharing the same few places of a cache. */
+    band.plane = rounded_up(band.plane_rows * band.pitch * size, LINE);
+    if (band.planes > 1 && band.plane / LINE % 2 == 0) band.plane += LINE;
+    band.plane /= size;
+    band.sums_pitch = strip->kind == ROWS ? strip->result.shape[2] * strip->lanes + LINE : band.pitch;
+    band.map = rounded_up(rows * band.sums_pitch * size, LINE) / size;
+    band.middle = strip->kind == SEPARABLE ? rounded_up((band.line + across(strip)) * size, LINE) / size : 0;
+    band.planes_at = taken(&band, band.planes * band.plane * size + SLACK);
+    band.middle_at = taken(&band, strip->phases * band.middle * size + SLACK);
+    band.sums_at = taken(&band, map_count(strip) * band.map * size + SLACK);
+    band.row_at = taken(&band, strip->result.shape[2] * strip->lanes * 8);
+    band.offsets_at = taken(&band, tap_count(strip) * (int64_t)sizeof(int64_t));
+    return band;
+}
+
+/* Buffers of a row that running sums need: the sums, a row that enters, one that leaves, two levels, and results. */
+#define BOX_ROWS 6
+
+static int64_t box_row(const Strip *strip) { return rounded_up(strip->columns * strip->lanes * 8 + SLACK, LINE); }
+
+int64_t scratch_needed(const Strip *strip, int64_t rows)
+{
+    return strip->kind == BOX ? BOX_ROWS * box_row(strip) : laid_out(strip, rows).bytes;
+}
+
+int64_t band_rows(const Strip *strip)
+{
+    const int64_t all = strip->result.shape[1];
+    int64_t least = strip->extent / strip->stride > LEAST_ROWS ? strip->extent / strip->stride : LEAST_ROWS;
+    if (least > all) least = all;
+    const int64_t one = scratch_needed(strip, least), two = scratch_needed(strip, 2 * least);
+    if (one >= CACHE) return least;
+    int64_t rows = least + (CACHE - one) * least / (two - one + 1);
+    if (rows >= all) return all;
+    const int64_t bands = (all + rows - 1) / rows;
+    return (all + bands - 1) / bands;
+}
+
+static int64_t *offsets(const Band *band) { return (int64_t *)(void *)(band->scratch + band->offsets_at); }
+
+/* Where every tap reads, relative to an output's position; in the second of a separable pair, in what the first gave. */
+static void place_taps(const Strip *strip, const Band *band)
+{
+    for (int64_t i = 0; i < strip->block_count; i++) {
+        const Block *block = strip->blocks + i;
+        const int64_t plane = strip->kind == SEPARABLE && i % 2 ? band->middle : band->plane;
+        for (int64_t j = block->tap; j < block->tap + block->taps; j++) {
+            const Tap *tap = strip->taps + j;
+            offsets(band)[j] = tap->plane * plane + tap->row * band->pitch + tap->column;
+        }
+    }
+}
+
+static void fill(const Strip *strip, char *to, int64_t columns)
+{
+    const int64_t size = size_of(strip->work) * strip->lanes;
+    for (int64_t i = 0; i < columns; i++) memcpy(to + i * size, strip->constants, size);
+}
+
+/* One row of a phase: the columns inside the image, then those at its border. */
+static void load_row(const Strip *strip, const Kernels *kernels, int64_t phase, const char *row, int64_t lane_step,
+                     char *to)
+{
+    const int64_t *run = strip->column_runs + 4 * phase, step = strip->source.strides[2];
+    const int64_t size = size_of(strip->work) * strip->lanes;
+    kernels->load(strip, strip->source.type, row + run[2] * step, run[3] * step, lane_step, run[1], to + run[0] * size);
+    for (int64_t i = 0; i < strip->edge_count; i++) {
+        const int64_t *edge = strip->edges + 3 * i;
+        if (edge[0] != phase) continue;
+        if (edge[2] < 0)
+            fill(strip, to + edge[1] * size, 1);
+        else
+            kernels->load(strip, strip->source.type, row + edge[2] * step, step, lane_step, 1, to + edge[1] * size);
+    }
+}
+
+/* A row of the first plane. */
+static void load_plane_row(const Strip *strip, const Kernels *kernels, int64_t row, char *to)
+{
+    const int64_t from = strip->row_table[row], deep = strip->depth_table[0], *strides = strip->source.strides;
+    if (from < 0 || deep < 0)
+        fill(strip, to, strip->columns);
+    else
+        load_row(strip, kernels, 0, strip->source.data + deep * strides[0] + from * strides[1], strides[4], to);
+}
+
+/* The planes of the band that begins at output row `top`. */
+static void load_band(const Strip *strip, const Kernels *kernels, const Band *band, int64_t top, int64_t rows)
+{
+    const int64_t size = size_of(strip->work), *strides = strip->source.strides;
+    const int64_t reach = (rows - 1) * strip->stride + strip->extent;
+    char *plane = band->scratch + band->planes_at;
+    for (int64_t d = 0; d < strip->depth; d++)
+        for (int64_t c = 0; c < strip->channels; c++)
+            for (int64_t phase = 0; phase < strip->phases; phase++, plane += strip->stride * band->plane * size)
+                for (int64_t i = 0; i < reach; i++) {
+                    const int64_t from = strip->row_table[top * strip->stride + i], deep = strip->depth_table[d];
+                    char *to = plane + ((i % strip->stride) * band->plane + i / strip->stride * band->pitch) * size;
+                    if (from < 0 || deep < 0)
+                        fill(strip, to, strip->columns);
+                    else
+                        load_row(strip, kernels, phase,
+                                 strip->source.data + deep * strides[0] + from * strides[1] + c * strides[3],
+                                 strides[4], to);
+                }
+}
+
+static void direct(const Strip *strip, const Kernels *kernels, const Band *band, int64_t line)
+{
+    const int64_t size = size_of(strip->work);
+    for (int64_t i = 0; i < strip->block_count; i++) {
+        const Block *block = strip->blocks + i;
+        kernels->sums(strip->work, band->scratch + band->planes_at, offsets(band) + block->tap, strip->weights + block->weight * size,
+                      block->taps, block->maps, line, band->scratch + band->sums_at + block->first * band->map * size, band->map);
+    }
+}
+
+/* Blocks come in pairs: down the columns of every phase, then along the rows. */
+static void separable(const Strip *strip, const Kernels *kernels, const Band *band, int64_t line)
+{
+    const int64_t size = size_of(strip->work), long_line = line + across(strip);
+    for (int64_t i = 0; i < strip->block_count; i += 2) {
+        const Block *down = strip->blocks + i, *along = down + 1;
+        for (int64_t phase = 0; phase < strip->phases; phase++)
+            kernels->sums(strip->work, band->scratch + band->planes_at + phase * strip->stride * band->plane * size,
+                          offsets(band) + down->tap, strip->weights + down->weight * size, down->taps, 1, long_line,
+                          band->scratch + band->middle_at + phase * band->middle * size, 0);
+        kernels->sums(strip->work, band->scratch + band->middle_at, offsets(band) + along->tap, strip->weights + along->weight * size,
+                      along->taps, 1, line, band->scratch + band->sums_at + down->first * band->map * size, 0);
+    }
+}
+
+static void row_sums(const Strip *strip, const Kernels *kernels, const Band *band, int64_t rows)
+{
+    kernels->row_sums(strip->work, band->scratch + band->planes_at, band->pitch, offsets(band), strip->weights, strip->row,
+                      strip->rows, rows, strip->result.shape[2] * strip->lanes, band->scratch + band->sums_at,
+                      band->sums_pitch);
+}
+
+/* Moves (columns, lanes) to where their strides in the result say. */
+static void scatter(const Strip *strip, const char *from, char *to)
+{
+    const int64_t *shape = strip->result.shape, *strides = strip->result.strides, size = size_of(strip->result.type);
+    for (int64_t x = 0; x < shape[2]; x++)
+        for (int64_t lane = 0; lane < shape[3]; lane++, from += size)
+            memcpy(to + x * strides[2] + lane * strides[3], from, size);
+}
+
+static void finish_row(const Strip *strip, const Kernels *kernels, int64_t map, int64_t row, const char *sums, char *spare)
+{
+    const int64_t *shape = strip->result.shape, *strides = strip->result.strides;
+    const int64_t size = size_of(strip->result.type), count = shape[2] * shape[3];
+    const int is_joined = (shape[3] == 1 || strides[3] == size) && (shape[2] == 1 || strides[2] == size * shape[3]);
+    char *place = strip->result.data + map * strides[0] + row * strides[1], *out = is_joined ? place : spare;
+    if (strip->finishes)
+        kernels->finish(strip->work, sums, count, strip->result.type, out, strip->finishes + map,
+                        strip->beyond ? strip->beyond + 2 * map : NULL);
+    else
+        memcpy(out, sums, count * size);
+    if (out != place) scatter(strip, out, place);
+}
+
+static void finish_band(const Strip *strip, const Kernels *kernels, const Band *band, int64_t top, int64_t rows)
+{
+    const char *sums = band->scratch + band->sums_at;
+    for (int64_t map = 0; map < strip->maps; map++)
+        for (int64_t row = 0; row < rows; row++)
+            finish_row(strip, kernels, map, top + row,
+                       sums + (map * band->map + row * band->sums_pitch) * size_of(strip->work),
+                       band->scratch + band->row_at);
+}
+
+/* Each row of sums is the one above it plus the row that enters the window minus the one that leaves it. Along a row,
+ * sums of 2, 4, 8, ... neighbors are added, in pieces that stay in the first-level cache. */
+static void box(const Strip *strip, const Kernels *kernels, char *scratch)
+{
+    const int64_t size = size_of(strip->work), step = strip->apart * strip->lanes;
+    const int64_t width = strip->result.shape[2] * strip->lanes, all = strip->columns * strip->lanes;
+    char *sums = scratch, *entering = sums + box_row(strip), *leaving = entering + box_row(strip);
+    char *levels = leaving + box_row(strip), *spare = levels + 2 * box_row(strip);
+    memset(sums, 0, all * size);
+    memset(leaving, 0, all * size);
+    for (int64_t row = 0; row < strip->result.shape[1] + strip->rows - 1; row++) {
+        const int64_t output = row - (strip->rows - 1);
+        load_plane_row(strip, kernels, row, entering);
+        if (output > 0) load_plane_row(strip, kernels, output - 1, leaving);
+        kernels->moved(strip->work, sums, entering, leaving, all);
+        if (output < 0) continue;
+        for (int64_t at = 0, part; at < width; at += part) {
+            part = width - at < PIECE ? width - at : PIECE;
+            kernels->box(strip->work, sums + at * size, strip->row, step, part, entering + at * size, levels);
+        }
+        kernels->scale(strip->work, entering, strip->weights, width);
+        finish_row(strip, kernels, 0, output, entering, spare);
+    }
+}
+
+void compute(const Strip *strip, const Kernels *kernels, char *scratch)
+{
+    if (strip->kind == BOX) {
+        box(strip, kernels, scratch);
+        return;
+    }
+    const int64_t all = strip->result.shape[1];
+    Band band = laid_out(strip, band_rows(strip));
+    band.scratch = scratch;
+    place_taps(strip, &band);
+    for (int64_t top = 0; top < all; top += band.rows) {
+        const int64_t rows = all - top < band.rows ? all - top : band.rows;
+        const int64_t line = (rows - 1) * band.pitch + strip->result.shape[2] * strip->lanes;
+        load_band(strip, kernels, &band, top, rows);
+        if (strip->kind == DIRECT)
+            direct(strip, kernels, &band, line);
+        else if (strip->kind == ROWS)
+            row_sums(strip, kernels, &band, rows);
+        else
+            separable(strip, kernels, &band, line);
+        finish_band(strip, kernels, &band, top, rows);
+    }
+}

@@ -1,0 +1,104 @@
+/* One strip of a convolution: what to load, which sums to take, and how they become results.
+ *
+ * A strip is computed in bands of rows that fit the second-level cache: load a band's input, border included, into
+ * planes; take the sums; finish them into the result. Within a plane, rows follow each other without a gap, so that
+ * all outputs of a band lie on one line: every tap reads the planes at a fixed distance from the output's position.
+ * The few positions between the rows are computed too and left out when the sums are finished. */
+#ifndef CONVCLI_STRIP_H
+#define CONVCLI_STRIP_H
+
+#include <stdint.h>
+
+/* Types of pixels, sums and results. Sums that wrap around are computed in unsigned types. */
+typedef enum { U8, I8, U16, I16, U32, I32, I64, F32, F64, UNKNOWN } Type;
+
+/* Elements before and after every buffer that vectors may read, and after it may write, beyond what is used. */
+#define SLACK 1024
+
+#define LINE 64 /* bytes of a cache line */
+
+/* An array as Python passed it: at most five axes, strides in bytes. */
+typedef struct {
+    char *data;
+    Type type;
+    int64_t shape[5], strides[5];
+} Array;
+
+/* A tap: a plane, and how far the value it reads lies from the output's position, in rows and in values. */
+typedef struct {
+    int64_t plane, row, column;
+} Tap;
+
+/* Maps that read the same taps: their weights are interleaved, `maps` for each
+ * tap: 1, 4 or 8; those of maps past the last one are 0. */
+typedef struct {
+    int64_t first, maps, tap, taps, weight;
+} Block;
+
+/* How the sums of one map become results; see `finish.inc`. */
+typedef struct {
+    double is_double, gain, offset, divisor, factor, magnitude, low, high, rounds;
+} Finish;
+
+/* DIRECT: blocks of any taps. ROWS: one map, as many taps in every row of the kernel, and the rows one below the
+ * other. SEPARABLE: pairs of blocks, down the columns and along the rows. BOX: equal weights. */
+typedef enum { DIRECT, ROWS, SEPARABLE, BOX } Kind;
+
+typedef struct {
+    /* The method. */
+    Kind kind;
+    Type work;
+    int64_t lanes, depth, channels, phases;      /* planes: depth x channels x phases of the columns x of the rows */
+    int64_t stride, extent;                      /* of the rows */
+    int64_t columns;                             /* columns of a plane */
+    const Tap *taps;
+    const Block *blocks;
+    int64_t block_count, maps;
+    const char *weights;
+    int64_t rows, row;                           /* rows of a kernel, and taps of each: of ROWS and BOX */
+    int64_t apart;                               /* columns between the taps of a BOX */
+
+    /* The source: (depth, rows, columns, channels, lanes). */
+    Array source;
+    const int64_t *row_table, *depth_table;      /* source rows of plane rows, or -1 for the constant */
+    const int64_t *column_runs;                  /* per phase: first plane column, count, first source column, step */
+    const int64_t *edges;                        /* (phase, plane column, source column or -1) */
+    int64_t edge_count;
+    const char *constants;                       /* one per lane, in the type of the sums */
+
+    /* The result: (maps, rows, columns, lanes). */
+    Array result;
+    const Finish *finishes;                      /* one per map; NULL where the sums are the results */
+    int64_t *beyond;                             /* per map: how many values were below and above; or NULL */
+} Strip;
+
+/* The functions that exist once for each instruction set. */
+typedef struct {
+    const char *name;
+    void (*load)(const Strip *, Type from, const char *source, int64_t step, int64_t lane_step, int64_t count,
+                 char *target);
+    void (*sums)(Type, const char *planes, const int64_t *offsets, const char *weights, int64_t taps, int64_t maps,
+                 int64_t count, char *out, int64_t apart);
+    void (*row_sums)(Type, const char *planes, int64_t pitch, const int64_t *offsets, const char *weights, int64_t row,
+                     int64_t height, int64_t count, int64_t width, char *out, int64_t apart);
+    void (*moved)(Type, char *sums, const char *entering, const char *leaving, int64_t count);
+    void (*box)(Type, const char *in, int64_t size, int64_t step, int64_t count, char *out, char *scratch);
+    void (*scale)(Type, char *values, const char *weight, int64_t count);
+    void (*finish)(Type from, const char *sums, int64_t count, Type to, char *out, const Finish *, int64_t *beyond);
+} Kernels;
+
+extern const Kernels kernels_base, kernels_avx2, kernels_avx512;
+
+/* Bytes of a value. */
+int64_t size_of(Type type);
+
+/* Bytes of scratch for bands of so many rows. */
+int64_t scratch_needed(const Strip *strip, int64_t rows);
+
+/* Rows of a band: as many as fit the cache, and no fewer than a few where a kernel is tall. */
+int64_t band_rows(const Strip *strip);
+
+/* Computes a strip with `scratch`, aligned to a cache line, that has room for bands of `band_rows`. */
+void compute(const Strip *strip, const Kernels *kernels, char *scratch);
+
+#endif
