@@ -108,12 +108,12 @@ def answers(tmp_path_factory):
     shutil.copytree(ROOT / "convcli", folder / "convcli", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "kernels", folder / "convcli" / "kernels" / "shipped")
     for fan, name, module, line in (
-        ("methods", "dummy", METHOD, '"fft", "dummy")'),
+        ("methods", "dummy", METHOD, '    "fft",\n    "dummy",\n'),
         ("backends", "inline", BACKEND, '("inline", "threads",)'),
     ):
         (engine / fan / f"{name}.py").write_text(module)
         registry = engine / fan / "registry.py"
-        before = {"methods": '"fft")', "backends": '("threads",)'}[fan]
+        before = {"methods": '    "fft",\n', "backends": '("threads",)'}[fan]
         assert registry.read_text().count(before) == 1
         registry.write_text(registry.read_text().replace(before, line))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(folder), str(ROOT))), "COLUMNS": "99"}
