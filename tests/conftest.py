@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from convcli import api
 from convcli.cli.main import main
 from convcli.engine import native, planner
 
@@ -46,13 +48,27 @@ class Ran:
 Run = Callable[..., Ran]
 
 
-@pytest.fixture
-def numpy_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def forget_plans() -> None:
+    """Forget all plans, whose methods depend on the compiled extension."""
+    planner.forget()
+    api.forget()
+
+
+@contextmanager
+def without_extension() -> Iterator[None]:
     """The methods as they are without the compiled extension."""
-    monkeypatch.setattr(native, "is_available", lambda dtype: False)
-    planner.forget()
-    yield
-    planner.forget()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "is_available", lambda dtype: False)
+        forget_plans()
+        yield
+    forget_plans()
+
+
+@pytest.fixture
+def numpy_alone() -> Iterator[None]:
+    """A test without the compiled extension."""
+    with without_extension():
+        yield
 
 
 @pytest.fixture
@@ -99,12 +115,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def copy_sources(folder: Path) -> None:
+    """A clean copy of all that a wheel or a source distribution is built from."""
+    for part in ("convcli", "kernels", "share"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    for part in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "CHANGELOG.md", "LICENSE"):
+        shutil.copy(ROOT / part, folder)
+
+
 def build_wheel(folder: Path) -> None:
     """Build the wheel from a clean copy of the tree."""
-    for part in ("convcli", "kernels", "share"):
-        shutil.copytree(ROOT / part, folder / "source" / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for part in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / part, folder / "source")
+    copy_sources(folder / "source")
     words = ["wheel", "-q", "--no-deps", "-w", str(folder), str(folder / "source")]
     built = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
