@@ -352,6 +352,11 @@ def _remembered(
     return _prepared(sizes, values, source, weights, arguments)
 
 
+def forget() -> None:
+    """Forget what was prepared for earlier calls, for tests that change what there is to choose from."""
+    _remembered.cache_clear()
+
+
 @frozen(eq=False)
 class _Layer:
     """Prepared weights.

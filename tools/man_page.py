@@ -23,6 +23,9 @@ from tools.vocabulary import families, presets
 ENVIRONMENT: Final = {
     "CONVCLI_KERNEL_PATH": "Folders of kernel files, separated by colons, searched after those of "
     "--kernel-path.",
+    "CONVCLI_NATIVE": "0 turns the compiled extension off, so that NumPy does all the work; AVX-512, AVX2 or "
+    "baseline makes the extension use that instruction set instead of the best one of this processor. Exact "
+    "results do not depend on it.",
     "COLORTERM": "truecolor or 24bit: the terminal has 24-bit colors, used for images and by "
     "`convcli kernels show`.",
     "TERM": "The type of the terminal; a dumb one shows no images.",

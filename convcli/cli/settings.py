@@ -23,6 +23,7 @@ from convcli.kernels.bank import combined, joined
 from convcli.kernels.describe import layer_text
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.readers.registry import exists
+from convcli.native.loader import extension
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
@@ -32,8 +33,10 @@ def settings_of(options: FilterOptions, kernel: Kernel, output: OutputSpec | Non
     """The settings of one kernel's results.
 
     Raises:
-        ArgumentError: options that contradict each other, the kernel's layer, or the library of ``--like``.
+        ArgumentError: options that contradict each other, the kernel's layer, or the library of ``--like``;
+            or a wrong CONVCLI_NATIVE, which is one error here instead of one for each image.
     """
+    extension()
     options, kernel, layer_note = _with_layer(options, kernel)
     adjusted, scale_note = _adjusted(options, kernel)
     padding, flip, convention_note = resolve_padding(options, adjusted.size)

@@ -13,6 +13,7 @@ from convcli.core.rounding import Affine
 from convcli.engine.filter import Filter
 from convcli.geometry.axes import Axis, Strip, strips
 from convcli.geometry.padding import Fill, Pair
+from convcli.native.loader import description
 
 
 @frozen
@@ -171,4 +172,5 @@ class Plan:
         for candidate in self.candidates:
             mark = "→" if candidate.method == self.method else " "
             rows.append(f"  {mark} {candidate}")
+        rows.append(f"  compiled extension: {description()}")
         return "\n".join(rows)

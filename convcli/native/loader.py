@@ -4,35 +4,57 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from types import ModuleType
+from importlib import import_module
 from typing import Any, Final
+
+from convcli.core.errors import ArgumentError, one_line, quoted, suggest
 
 SWITCH: Final = "CONVCLI_NATIVE"
 """The environment variable that turns the extension off with ``0``, or names an instruction set."""
 
 
 @lru_cache(1)
-def _found() -> tuple[ModuleType | None, str]:
-    """The extension, or None, and one line about it."""
-    wish = os.environ.get(SWITCH, "")
-    if wish == "0":
+def _found() -> tuple[Any | None, str]:
+    """The extension, or None, and the instruction set that it uses, or why there is none."""
+    wanted = os.environ.get(SWITCH, "")
+    if wanted == "0":
         return None, f"off ({SWITCH}=0)"
     try:
-        from convcli.native import _native
-    except ImportError:
-        return None, "not installed (it is built from source where there is a C compiler)"
-    try:
-        used = _native.use(wish or None)
-    except ValueError:
-        names = ", ".join(_native.instruction_sets())
-        used = _native.use(None)
-        return _native, f"{used} ({SWITCH} is {wish!r}, which is not one of 0, {names})"
-    return _native, used
+        native = import_module("convcli.native._native")
+    except ImportError as error:
+        if wanted:
+            raise ArgumentError(
+                f"{SWITCH} is {quoted(wanted)}, but the compiled extension is not installed; allowed: 0"
+            ) from error
+        is_missing = isinstance(error, ModuleNotFoundError)
+        return None, "not installed" if is_missing else f"not usable ({one_line(str(error))})"
+    return native, native.use(_instruction_set(wanted, native.instruction_sets()))
+
+
+def _instruction_set(wanted: str, known: list[str]) -> str | None:
+    """The name of an instruction set in any case, or None for the best one."""
+    names = {name.casefold(): name for name in known}
+    if wanted and wanted.casefold() not in names:
+        raise ArgumentError(
+            f"{SWITCH} is {quoted(wanted)}, which is neither 0 nor an instruction set of this processor: "
+            f"{', '.join(known)}{suggest(wanted, known)}"
+        )
+    return names[wanted.casefold()] if wanted else None
 
 
 def extension() -> Any | None:
-    """The extension module, or None where NumPy does all the work."""
+    """The extension module, or None where NumPy does all the work.
+
+    Raises:
+        ArgumentError: `SWITCH` has a value that is not allowed.
+    """
     return _found()[0]
+
+
+def instruction_set() -> str | None:
+    """The instruction set that the extension uses, or None where there is no extension."""
+    native, description = _found()
+    return None if native is None else description
 
 
 def description() -> str:

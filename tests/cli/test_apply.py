@@ -372,7 +372,7 @@ def test_the_text_report(run, picture, numpy_alone):
         "before the mapping",
         "signed: 0 → 128, ±",
         "0 below and 0 above of 319 values",
-        "separable in int16 (exact)",
+        "shift in int16 (exact)",
         "shift",
         "picture.sobel-x.png: png, gray, 8-bit",
     ):

@@ -13,6 +13,7 @@ import pytest
 from convcli.cli.main import cli
 from convcli.cli.shells import SCRIPTS
 from convcli.kernels import library
+from convcli.native import loader
 from tests.conftest import ROOT
 from tools.generate import SHARE, made
 
@@ -67,7 +68,10 @@ def test_the_page_has_exit_codes_and_environment():
     assert re.findall(r"\\fB([\d, ]+)\\fR\n", text) == ["0", "1", "2", "130, 143, 129"]
     code = "".join(path.read_text() for path in (ROOT / "convcli").rglob("*.py"))
     read = set(re.findall(r"""(?:environ(?:\.get)?|getenv)[\[(]"([A-Z]\w+)"(?!\] = )""", code))
-    read = read - {"PYTHONPATH"} | {library.PATH_VARIABLE}  # Python's own, and one that has a name
+    read = read - {"PYTHONPATH"} | {
+        library.PATH_VARIABLE,
+        loader.SWITCH,
+    }  # Python's own; those with names
     assert read == set(re.findall(r"\\fB(\w+)\\fR", text.split(".SH ENVIRONMENT")[1].split(".SH")[0]))
 
 

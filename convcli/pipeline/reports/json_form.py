@@ -8,6 +8,7 @@ from convcli.core.tables import SCHEMA, to_json
 from convcli.engine.plan import Plan
 from convcli.geometry.describe import axes_dict, to_nchw
 from convcli.kernels.kernel import Kernel
+from convcli.native.loader import instruction_set
 from convcli.pipeline.reports.report import ImageFile, Report, parameter_count
 
 _MAX_WEIGHTS: Final = 1024  # more are not listed
@@ -91,6 +92,7 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         "reason": plan.arithmetic.reason,
         "strip": [plan.height, plan.width],
         "threads": plan.threads,
+        "instruction_set": instruction_set(),
         "candidates": [
             {"method": entry.method, "cost": entry.cost, "refusal": entry.refusal or None}
             for entry in plan.candidates
