@@ -47,7 +47,7 @@ class PlaneLoader:
     def __init__(self, problem: Problem, work: Workload) -> None:
         self.problem, self.work, self.laid = problem, work, work.problem
         self.columns: dict[tuple[int, int, int], ColumnSources] = {}
-        self.rows: dict[tuple[Pair, int], list[RowRun]] = {}
+        self.rows: dict[tuple[Pair, int], list[tuple[RowRun, int | None]]] = {}
         self.constant = constant_fill(problem, work.loaded)
 
     def in_place(self, source: Source, task: StripTask) -> Array | None:
@@ -77,9 +77,12 @@ class PlaneLoader:
         depths = depth_sources(problem, task.depth)
         place = task.strip.rows, planes.shape[3]
         if place not in self.rows:
-            self.rows[place] = self._rows(*place)
-        for first, origin, count in self.rows[place]:
+            self.rows[place] = _with_copies(self._rows(*place))
+        for (first, origin, count), copied in self.rows[place]:
             into = planes[:, :, :, first : first + count]
+            if copied is not None:
+                np.copyto(into, planes[:, :, :, copied : copied + count])
+                continue
             if origin == OUTSIDE:
                 into[...] = self.constant
                 continue
@@ -164,6 +167,19 @@ def _row_runs(indices: Indices) -> list[RowRun]:
     starts = np.concatenate(([0], np.flatnonzero(~follows) + 1))
     counts = np.diff(np.concatenate((starts, [len(indices)])))
     return [(int(s), int(indices[s]), int(n)) for s, n in zip(starts, counts, strict=True)]
+
+
+def _with_copies(runs: list[RowRun]) -> list[tuple[RowRun, int | None]]:
+    """The runs, the longest first; with those that it contains, the plane row that they are copied from."""
+    longest = max(runs, key=lambda run: run[2])
+    start, origin, length = longest
+    order: list[tuple[RowRun, int | None]] = [(longest, None)]
+    for run in runs:
+        _, first, count = run
+        is_inside = origin != OUTSIDE and origin <= first and first + count <= origin + length
+        if run is not longest:
+            order.append((run, start + first - origin if is_inside else None))
+    return order
 
 
 def column_sources(problem: Problem, left: int, width: int) -> ColumnSources:

@@ -50,7 +50,7 @@ def settings(kernel: str | convcli.Kernel, **options: object) -> Settings:
         (GRAY, "box3", {}, "each", 1, "uint16", (20, 30)),
         (COLOR, "box3", {}, "each", 3, "uint16", (20, 30)),
         (COLOR, "box3", {"channels": "gray"}, "gray", 1, None, (20, 30)),
-        (COLOR, "box3", {"channels": "sum"}, "sum", 1, "uint16", (20, 30)),
+        (COLOR, "box3", {"channels": "sum"}, "sum", 1, None, (20, 30)),
         (COLOR, "box3", {"colormap": "viridis"}, "gray", 1, None, (20, 30)),
         (COLOR, "random:3x3x3x2", {}, "sum", 1, "float32", (20, 30)),
         (COLOR, "random:3x3x1x3", {"groups": 3}, "sum", 1, "float32", (20, 30)),
