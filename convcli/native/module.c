@@ -128,7 +128,9 @@ static const char *check_taps(const Strip *strip, const Counts *counts)
         REQUIRE(block->maps == 1 || (!is_single && (block->maps == 4 || block->maps == 8)));
         REQUIRE(block->first >= 0 && block->first < strip->maps);
         REQUIRE(block->tap >= 0 && block->taps >= 0 && block->tap + block->taps <= counts->taps);
+        REQUIRE(strip->kind != ROWS || block->taps == strip->rows * strip->row);
         REQUIRE(block->weight >= 0 && block->weight + block->taps * block->maps <= counts->weights);
+        if (i && block->tap == block[-1].tap && block->taps == block[-1].taps) continue;
         for (int64_t j = block->tap; j < block->tap + block->taps; j++) {
             const Tap *tap = strip->taps + j;
             const int64_t phases = strip->kind == SEPARABLE ? (strip->phases - 1) * strip->stride : 0;
@@ -183,12 +185,10 @@ static const char *check(const Strip *strip, const Counts *counts)
     REQUIRE(strip->kind != SEPARABLE || strip->block_count == 2 * strip->maps);
     if (strip->kind == ROWS || strip->kind == BOX) {
         REQUIRE(strip->rows >= 1 && strip->row >= 1 && strip->rows == strip->extent && strip->stride == 1);
-        REQUIRE(strip->maps == 1 && strip->depth * strip->channels * strip->phases == 1);
+        REQUIRE(strip->phases == 1);
     }
-    REQUIRE(strip->kind != ROWS || (strip->block_count == 1 && counts->taps == strip->rows * strip->row));
-    REQUIRE(strip->kind != ROWS || strip->blocks->taps == counts->taps);
     if (strip->kind == BOX) {
-        REQUIRE(counts->weights == 1 && strip->block_count == 0 && strip->apart >= 1);
+        REQUIRE(counts->weights == 1 && strip->block_count == 0 && strip->apart >= 1 && strip->maps == 1);
         REQUIRE((strip->row - 1) * strip->apart <= strip->columns - strip->result.shape[2]);
     }
     const char *wrong = check_taps(strip, counts);
@@ -305,6 +305,36 @@ static PyObject *strip_function(PyObject *module, PyObject *const *given, Py_ssi
     Py_RETURN_NONE;
 }
 
+static const char pack_doc[] =
+    "pack(weights, together, out)\n\n"
+    "Interleave (maps, taps) weights for blocks of maps, with zeros for missing maps.\n";
+
+static PyObject *pack_function(PyObject *module, PyObject *const *given, Py_ssize_t count)
+{
+    (void)module;
+    Views views = {.count = 0};
+    Array weights;
+    int64_t room = 0;
+    const long together = count == 3 ? PyLong_AsLong(given[1]) : 0;
+    int is_right = together > 0 && as_array(&views, given[0], 2, 0, &weights);
+    const Py_buffer *out = is_right ? view_of(&views, given[2], 1, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) : NULL;
+    if (out) {
+        const int64_t maps = weights.shape[0], taps = weights.shape[1], size = size_of(weights.type);
+        room = (maps + together - 1) / together * together * taps;
+        is_right = weights.type >= U16 && type_of(out) == weights.type && out->shape[0] == room &&
+                   weights.strides[0] % size == 0 && (taps < 2 || weights.strides[1] == size);
+        if (is_right) {
+            Py_BEGIN_ALLOW_THREADS
+            kernels->pack(weights.type, weights.data, maps, weights.strides[0] / size, taps, together, out->buf);
+            Py_END_ALLOW_THREADS
+        }
+    }
+    release(&views);
+    if (out && is_right) Py_RETURN_NONE;
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "weights do not fit the block or the output");
+    return NULL;
+}
+
 static PyObject *use_function(PyObject *module, PyObject *name)
 {
     (void)module;
@@ -332,6 +362,7 @@ static PyObject *instruction_sets(PyObject *module, PyObject *unused)
 
 static PyMethodDef functions[] = {
     {"strip", (PyCFunction)(void (*)(void))strip_function, METH_FASTCALL, strip_doc},
+    {"pack", (PyCFunction)(void (*)(void))pack_function, METH_FASTCALL, pack_doc},
     {"use", use_function, METH_O, "use(name)\n\nUse an instruction set by name, or the best one for None; return its name."},
     {"instruction_sets", instruction_sets, METH_NOARGS, "Return the names of those this processor has, best first."},
     {NULL, NULL, 0, NULL},

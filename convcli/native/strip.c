@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define CACHE (512 * 1024) /* bytes of a band, below the second-level cache of today's processors */
-#define PIECE 2048         /* values of a row at a time */
 #define LEAST_ROWS 8       /* of a band, whatever it takes: fewer would load the rows of tall kernels too often */
 
 int64_t size_of(Type type)
@@ -106,6 +105,7 @@ static void place_taps(const Strip *strip, const Band *band)
     for (int64_t i = 0; i < strip->block_count; i++) {
         const Block *block = strip->blocks + i;
         const int64_t plane = strip->kind == SEPARABLE && i % 2 ? band->middle : band->plane;
+        if (i && block->tap == block[-1].tap) continue;
         for (int64_t j = block->tap; j < block->tap + block->taps; j++) {
             const Tap *tap = strip->taps + j;
             offsets(band)[j] = tap->plane * plane + tap->row * band->pitch + tap->column;
@@ -113,67 +113,116 @@ static void place_taps(const Strip *strip, const Band *band)
     }
 }
 
-static void fill(const Strip *strip, char *to, int64_t columns)
+/* Copies a value of all lanes; those of few bytes without a call. */
+static void copy(char *to, const char *from, int64_t bytes)
 {
-    const int64_t size = size_of(strip->work) * strip->lanes;
-    for (int64_t i = 0; i < columns; i++) memcpy(to + i * size, strip->constants, size);
-}
-
-/* One row of a phase: the columns inside the image, then those at its border. */
-static void load_row(const Strip *strip, const Kernels *kernels, int64_t phase, const char *row, int64_t lane_step,
-                     char *to)
-{
-    const int64_t *run = strip->column_runs + 4 * phase, step = strip->source.strides[2];
-    const int64_t size = size_of(strip->work) * strip->lanes;
-    kernels->load(strip, strip->source.type, row + run[2] * step, run[3] * step, lane_step, run[1], to + run[0] * size);
-    for (int64_t i = 0; i < strip->edge_count; i++) {
-        const int64_t *edge = strip->edges + 3 * i;
-        if (edge[0] != phase) continue;
-        if (edge[2] < 0)
-            fill(strip, to + edge[1] * size, 1);
-        else
-            kernels->load(strip, strip->source.type, row + edge[2] * step, step, lane_step, 1, to + edge[1] * size);
+    switch (bytes) {
+    case 2: memcpy(to, from, 2); break;
+    case 4: memcpy(to, from, 4); break;
+    case 8: memcpy(to, from, 8); break;
+    default: memcpy(to, from, bytes);
     }
 }
 
-/* A row of the first plane. */
-static void load_plane_row(const Strip *strip, const Kernels *kernels, int64_t row, char *to)
+/* Rows of a plane that lie outside the image. */
+static void fill(const Strip *strip, char *to, int64_t rows, int64_t pitch)
 {
-    const int64_t from = strip->row_table[row], deep = strip->depth_table[0], *strides = strip->source.strides;
-    if (from < 0 || deep < 0)
-        fill(strip, to, strip->columns);
-    else
-        load_row(strip, kernels, 0, strip->source.data + deep * strides[0] + from * strides[1], strides[4], to);
+    const int64_t size = size_of(strip->work), bytes = size * strip->lanes;
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t i = 0; i < strip->columns; i++) copy(to + row * pitch * size + i * bytes, strip->constants, bytes);
+}
+
+/* The columns at the border of rows whose inner columns are loaded, from which most are copied. */
+static void load_edges(const Strip *strip, const Kernels *kernels, int64_t phase, const Block2D *rows, char *to,
+                       int64_t pitch)
+{
+    const int64_t *run = strip->column_runs + 4 * phase;
+    const int64_t size = size_of(strip->work), bytes = size * strip->lanes, step = strip->source.strides[2];
+    for (int64_t i = 0; i < strip->edge_count; i++) {
+        const int64_t *edge = strip->edges + 3 * i, inner = edge[2] - run[2];
+        if (edge[0] != phase) continue;
+        char *place = to + edge[1] * bytes;
+        const char *from = strip->constants;
+        if (edge[2] >= 0 && run[1] && inner >= 0 && inner % run[3] == 0 && inner / run[3] < run[1]) {
+            from = to + (run[0] + inner / run[3]) * bytes;
+        } else if (edge[2] >= 0) {
+            const Block2D column = {rows->data + edge[2] * step, rows->row_step, step, rows->lane_step, rows->rows, 1};
+            kernels->load(&column, strip->source.type, strip->work, strip->lanes, place, pitch);
+            continue;
+        }
+        const int64_t apart = edge[2] < 0 ? 0 : pitch * size;
+        for (int64_t row = 0; row < rows->rows; row++) copy(place + row * pitch * size, from + row * apart, bytes);
+    }
+}
+
+/* Rows of a phase, `pitch` values apart: the columns inside the image, then those at its border. */
+static void load_rows(const Strip *strip, const Kernels *kernels, int64_t phase, const Block2D *rows, char *to,
+                      int64_t pitch)
+{
+    const int64_t *run = strip->column_runs + 4 * phase, step = strip->source.strides[2];
+    Block2D inside = *rows;
+    inside.data += run[2] * step;
+    inside.step = run[3] * step;
+    inside.count = run[1];
+    kernels->load(&inside, strip->source.type, strip->work, strip->lanes,
+                  to + run[0] * strip->lanes * size_of(strip->work), pitch);
+    if (strip->edge_count) load_edges(strip, kernels, phase, rows, to, pitch);
+}
+
+/* Rows `first`, `first` + `step`, ... of the planes that a source plane gives; runs of rows are loaded at once. */
+static void load_plane(const Strip *strip, const Kernels *kernels, int64_t phase, const char *source, int64_t first,
+                       int64_t step, int64_t rows, char *to, int64_t pitch)
+{
+    const int64_t *table = strip->row_table + first, size = size_of(strip->work);
+    for (int64_t i = 0, run; i < rows; i += run, to += run * pitch * size) {
+        const int64_t from = table[i * step], apart = i + 1 < rows ? table[(i + 1) * step] - from : 1;
+        for (run = 1; i + run < rows; run++) {
+            const int64_t next = table[(i + run) * step];
+            if ((next < 0) != (from < 0) || next != from + run * apart) break;
+        }
+        if (from < 0 || !source) {
+            fill(strip, to, run, pitch);
+            continue;
+        }
+        const Block2D block = {source + from * strip->source.strides[1], apart * strip->source.strides[1], 0,
+                               strip->source.strides[4], run, 0};
+        load_rows(strip, kernels, phase, &block, to, pitch);
+    }
+}
+
+/* The plane of the source for a depth and a channel; NULL outside. */
+static const char *source_plane(const Strip *strip, int64_t depth, int64_t channel)
+{
+    const int64_t from = strip->depth_table[depth], *strides = strip->source.strides;
+    return from < 0 ? NULL : strip->source.data + from * strides[0] + channel * strides[3];
 }
 
 /* The planes of the band that begins at output row `top`. */
 static void load_band(const Strip *strip, const Kernels *kernels, const Band *band, int64_t top, int64_t rows)
 {
-    const int64_t size = size_of(strip->work), *strides = strip->source.strides;
-    const int64_t reach = (rows - 1) * strip->stride + strip->extent;
+    const int64_t stride = strip->stride, reach = (rows - 1) * stride + strip->extent;
     char *plane = band->scratch + band->planes_at;
     for (int64_t d = 0; d < strip->depth; d++)
         for (int64_t c = 0; c < strip->channels; c++)
-            for (int64_t phase = 0; phase < strip->phases; phase++, plane += strip->stride * band->plane * size)
-                for (int64_t i = 0; i < reach; i++) {
-                    const int64_t from = strip->row_table[top * strip->stride + i], deep = strip->depth_table[d];
-                    char *to = plane + ((i % strip->stride) * band->plane + i / strip->stride * band->pitch) * size;
-                    if (from < 0 || deep < 0)
-                        fill(strip, to, strip->columns);
-                    else
-                        load_row(strip, kernels, phase,
-                                 strip->source.data + deep * strides[0] + from * strides[1] + c * strides[3],
-                                 strides[4], to);
-                }
+            for (int64_t phase = 0; phase < strip->phases; phase++)
+                for (int64_t i = 0; i < stride; i++, plane += band->plane * size_of(strip->work))
+                    load_plane(strip, kernels, phase, source_plane(strip, d, c), top * stride + i, stride,
+                               (reach - i + stride - 1) / stride, plane, band->pitch);
 }
 
-static void direct(const Strip *strip, const Kernels *kernels, const Band *band, int64_t line)
+/* Where sums go: a map's are `map` values apart, a row's `pitch`. */
+typedef struct {
+    char *data;
+    int64_t map, pitch;
+} Out;
+
+static void direct(const Strip *strip, const Kernels *kernels, const Band *band, const Out *out, int64_t line)
 {
     const int64_t size = size_of(strip->work);
     for (int64_t i = 0; i < strip->block_count; i++) {
         const Block *block = strip->blocks + i;
         kernels->sums(strip->work, band->scratch + band->planes_at, offsets(band) + block->tap, strip->weights + block->weight * size,
-                      block->taps, block->maps, line, band->scratch + band->sums_at + block->first * band->map * size, band->map);
+                      block->taps, block->maps, line, out->data + block->first * out->map * size, out->map);
     }
 }
 
@@ -192,11 +241,15 @@ static void separable(const Strip *strip, const Kernels *kernels, const Band *ba
     }
 }
 
-static void row_sums(const Strip *strip, const Kernels *kernels, const Band *band, int64_t rows)
+static void row_sums(const Strip *strip, const Kernels *kernels, const Band *band, const Out *out, int64_t rows)
 {
-    kernels->row_sums(strip->work, band->scratch + band->planes_at, band->pitch, offsets(band), strip->weights, strip->row,
-                      strip->rows, rows, strip->result.shape[2] * strip->lanes, band->scratch + band->sums_at,
-                      band->sums_pitch);
+    for (int64_t i = 0; i < strip->block_count; i++) {
+        const Block *block = strip->blocks + i;
+        kernels->row_sums(strip->work, band->scratch + band->planes_at, band->pitch, offsets(band) + block->tap,
+                          strip->weights + block->weight * size_of(strip->work), strip->row, strip->rows, rows,
+                          strip->result.shape[2] * strip->lanes, out->data + block->first * out->map * size_of(strip->work),
+                          out->pitch);
+    }
 }
 
 /* Moves (columns, lanes) to where their strides in the result say. */
@@ -208,12 +261,30 @@ static void scatter(const Strip *strip, const char *from, char *to)
             memcpy(to + x * strides[2] + lane * strides[3], from, size);
 }
 
-static void finish_row(const Strip *strip, const Kernels *kernels, int64_t map, int64_t row, const char *sums, char *spare)
+/* Whether the values of a row of results follow each other. */
+static int is_joined(const Strip *strip)
 {
-    const int64_t *shape = strip->result.shape, *strides = strip->result.strides;
-    const int64_t size = size_of(strip->result.type), count = shape[2] * shape[3];
-    const int is_joined = (shape[3] == 1 || strides[3] == size) && (shape[2] == 1 || strides[2] == size * shape[3]);
-    char *place = strip->result.data + map * strides[0] + row * strides[1], *out = is_joined ? place : spare;
+    const int64_t *shape = strip->result.shape, *strides = strip->result.strides, size = size_of(strip->result.type);
+    return (shape[3] == 1 || strides[3] == size) && (shape[2] == 1 || strides[2] == size * shape[3]);
+}
+
+/* Whether sums may be written to the result itself, a vector at a time: they are the results, no block has an unused
+ * map, and positions between rows, if any, are left out. */
+static int writes_results(const Strip *strip, const Band *band)
+{
+    const int64_t *strides = strip->result.strides, size = size_of(strip->work);
+    const int64_t width = strip->result.shape[2] * strip->lanes;
+    if (strip->finishes || strip->kind == SEPARABLE || !is_joined(strip) || width * size < LINE) return 0;
+    if (strides[0] % size || strides[1] % size || map_count(strip) != strip->maps) return 0;
+    return strip->kind == ROWS || (band->pitch == width && strides[1] == width * size);
+}
+
+static void finish_row(const Strip *strip, const Kernels *kernels, int64_t map, int64_t row, int64_t rows, const char *sums,
+                       char *spare)
+{
+    const int64_t size = size_of(strip->result.type), count = rows * strip->result.shape[2] * strip->result.shape[3];
+    char *place = strip->result.data + map * strip->result.strides[0] + row * strip->result.strides[1];
+    char *out = is_joined(strip) ? place : spare;
     if (strip->finishes)
         kernels->finish(strip->work, sums, count, strip->result.type, out, strip->finishes + map,
                         strip->beyond ? strip->beyond + 2 * map : NULL);
@@ -225,9 +296,13 @@ static void finish_row(const Strip *strip, const Kernels *kernels, int64_t map, 
 static void finish_band(const Strip *strip, const Kernels *kernels, const Band *band, int64_t top, int64_t rows)
 {
     const char *sums = band->scratch + band->sums_at;
+    const int64_t width = strip->result.shape[2] * strip->lanes;
+    const int is_whole = is_joined(strip) && band->sums_pitch == width &&
+                         strip->result.strides[1] == width * size_of(strip->result.type);
+    const int64_t together = is_whole ? rows : 1;
     for (int64_t map = 0; map < strip->maps; map++)
-        for (int64_t row = 0; row < rows; row++)
-            finish_row(strip, kernels, map, top + row,
+        for (int64_t row = 0; row < rows; row += together)
+            finish_row(strip, kernels, map, top + row, together,
                        sums + (map * band->map + row * band->sums_pitch) * size_of(strip->work),
                        band->scratch + band->row_at);
 }
@@ -244,8 +319,8 @@ static void box(const Strip *strip, const Kernels *kernels, char *scratch)
     memset(leaving, 0, all * size);
     for (int64_t row = 0; row < strip->result.shape[1] + strip->rows - 1; row++) {
         const int64_t output = row - (strip->rows - 1);
-        load_plane_row(strip, kernels, row, entering);
-        if (output > 0) load_plane_row(strip, kernels, output - 1, leaving);
+        load_plane(strip, kernels, 0, source_plane(strip, 0, 0), row, 1, 1, entering, all);
+        if (output > 0) load_plane(strip, kernels, 0, source_plane(strip, 0, 0), output - 1, 1, 1, leaving, all);
         kernels->moved(strip->work, sums, entering, leaving, all);
         if (output < 0) continue;
         for (int64_t at = 0, part; at < width; at += part) {
@@ -253,7 +328,7 @@ static void box(const Strip *strip, const Kernels *kernels, char *scratch)
             kernels->box(strip->work, sums + at * size, strip->row, step, part, entering + at * size, levels);
         }
         kernels->scale(strip->work, entering, strip->weights, width);
-        finish_row(strip, kernels, 0, output, entering, spare);
+        finish_row(strip, kernels, 0, output, 1, entering, spare);
     }
 }
 
@@ -267,16 +342,21 @@ void compute(const Strip *strip, const Kernels *kernels, char *scratch)
     Band band = laid_out(strip, band_rows(strip));
     band.scratch = scratch;
     place_taps(strip, &band);
+    const int64_t size = size_of(strip->work), *strides = strip->result.strides;
+    const int is_direct = writes_results(strip, &band);
+    Out out = {scratch + band.sums_at, band.map, band.sums_pitch};
+    if (is_direct) out = (Out){NULL, strides[0] / size, strides[1] / size};
     for (int64_t top = 0; top < all; top += band.rows) {
         const int64_t rows = all - top < band.rows ? all - top : band.rows;
         const int64_t line = (rows - 1) * band.pitch + strip->result.shape[2] * strip->lanes;
+        if (is_direct) out.data = strip->result.data + top * strides[1];
         load_band(strip, kernels, &band, top, rows);
         if (strip->kind == DIRECT)
-            direct(strip, kernels, &band, line);
+            direct(strip, kernels, &band, &out, line);
         else if (strip->kind == ROWS)
-            row_sums(strip, kernels, &band, rows);
+            row_sums(strip, kernels, &band, &out, rows);
         else
             separable(strip, kernels, &band, line);
-        finish_band(strip, kernels, &band, top, rows);
+        if (!is_direct) finish_band(strip, kernels, &band, top, rows);
     }
 }

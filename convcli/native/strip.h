@@ -15,7 +15,8 @@ typedef enum { U8, I8, U16, I16, U32, I32, I64, F32, F64, UNKNOWN } Type;
 /* Elements before and after every buffer that vectors may read, and after it may write, beyond what is used. */
 #define SLACK 1024
 
-#define LINE 64 /* bytes of a cache line */
+#define LINE 64    /* bytes of a cache line */
+#define PIECE 512  /* values at a time, which stay in the first-level cache */
 
 /* An array as Python passed it: at most five axes, strides in bytes. */
 typedef struct {
@@ -40,8 +41,8 @@ typedef struct {
     double is_double, gain, offset, divisor, factor, magnitude, low, high, rounds;
 } Finish;
 
-/* DIRECT: blocks of any taps. ROWS: one map, as many taps in every row of the kernel, and the rows one below the
- * other. SEPARABLE: pairs of blocks, down the columns and along the rows. BOX: equal weights. */
+/* DIRECT: blocks of any taps. ROWS: maps that read one plane each, as many taps in every row of
+ * the kernel, and the rows one below the other. SEPARABLE: pairs of blocks, down the columns and along the rows. BOX: equal weights. */
 typedef enum { DIRECT, ROWS, SEPARABLE, BOX } Kind;
 
 typedef struct {
@@ -55,7 +56,7 @@ typedef struct {
     const Block *blocks;
     int64_t block_count, maps;
     const char *weights;
-    int64_t rows, row;                           /* rows of a kernel, and taps of each: of ROWS and BOX */
+    int64_t rows, row;                           /* of ROWS and BOX: rows of the kernel, and taps of each */
     int64_t apart;                               /* columns between the taps of a BOX */
 
     /* The source: (depth, rows, columns, channels, lanes). */
@@ -72,11 +73,16 @@ typedef struct {
     int64_t *beyond;                             /* per map: how many values were below and above; or NULL */
 } Strip;
 
+/* Rows of columns of lanes in memory; steps in bytes. */
+typedef struct {
+    const char *data;
+    int64_t row_step, step, lane_step, rows, count;
+} Block2D;
+
 /* The functions that exist once for each instruction set. */
 typedef struct {
     const char *name;
-    void (*load)(const Strip *, Type from, const char *source, int64_t step, int64_t lane_step, int64_t count,
-                 char *target);
+    void (*load)(const Block2D *, Type from, Type to, int64_t lanes, char *target, int64_t pitch);
     void (*sums)(Type, const char *planes, const int64_t *offsets, const char *weights, int64_t taps, int64_t maps,
                  int64_t count, char *out, int64_t apart);
     void (*row_sums)(Type, const char *planes, int64_t pitch, const int64_t *offsets, const char *weights, int64_t row,
@@ -84,6 +90,7 @@ typedef struct {
     void (*moved)(Type, char *sums, const char *entering, const char *leaving, int64_t count);
     void (*box)(Type, const char *in, int64_t size, int64_t step, int64_t count, char *out, char *scratch);
     void (*scale)(Type, char *values, const char *weight, int64_t count);
+    void (*pack)(Type, const char *weights, int64_t maps, int64_t apart, int64_t taps, int64_t together, char *out);
     void (*finish)(Type from, const char *sums, int64_t count, Type to, char *out, const Finish *, int64_t *beyond);
 } Kernels;
 

@@ -7,8 +7,6 @@ instruction set.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from math import prod
 from typing import Final
 
 import numpy as np
@@ -21,8 +19,11 @@ from convcli.engine.methods.base import Binder, Method, Workload
 from convcli.engine.plan import Arithmetic, Problem
 from convcli.engine.program import DIRECT, ROWS, Block, Program, program_of
 
-MAPS: Final = (8, 4, 1)
+MAPS: Final = (8, 4)
 """Maps whose sums are computed together; unused ones have weight 0."""
+
+COUNTED: Final = 2**16
+"""Weights up to which those that are not 0 are counted."""
 
 
 class Direct(Method):
@@ -39,55 +40,73 @@ class Direct(Method):
         return True
 
     def cost(self, work: Workload) -> float:
-        return float(np.count_nonzero(work.filter.weights) / work.filter.maps * rates.tap(work.dtype))
+        weights = work.filter.weights
+        taps = weights.size if weights.size > COUNTED else np.count_nonzero(weights)
+        return float(taps / work.filter.maps * rates.tap(work.dtype))
 
     def binder(self, work: Workload) -> Binder:
         return native.binder(self.program(work), work)
 
     def program(self, work: Workload) -> Program:
-        blocks = list(_blocks(work))
-        rows, columns = work.filter.kernel[1:]
-        if _is_dense(work, blocks[0]):
-            return program_of(ROWS, blocks, work.dtype, (rows, columns, 1))
-        return program_of(DIRECT, blocks, work.dtype)
+        groups, maps = work.problem.groups, work.filter.maps // work.problem.groups
+        flat = np.moveaxis(work.filter.weights, (4, 3), (0, 1)).reshape(work.filter.maps, -1)
+        flat = flat.astype(work.dtype, copy=False)
+        if maps == 1 or not _shares(work, flat):
+            return _apart(work, flat)
+        blocks: list[tuple[int, int, int, int, int]] = []
+        taps, weights = [], []
+        used = 0
+        for group in range(groups):
+            first = group * maps
+            for start, count, together in _cut(maps):
+                part = flat[first + start : first + start + count]
+                packed = native.packed(part, together)
+                blocks += [
+                    (
+                        first + start + at,
+                        together,
+                        group * flat.shape[1],
+                        flat.shape[1],
+                        used + at * flat.shape[1],
+                    )
+                    for at in range(0, count, together)
+                ]
+                weights.append(packed)
+                used += packed.size
+            taps.append(_taps(work, group))
+        return Program(DIRECT, np.concatenate(taps), np.array(blocks, np.int64), np.concatenate(weights))
 
 
-def _is_dense(work: Workload, block: Block) -> bool:
-    """Whether a single plane is read by all taps of a window whose rows follow each other."""
+def _shares(work: Workload, flat: Array) -> bool:
+    """Whether maps may read each other's taps: floats only if none has weight 0, since 0·∞ is not 0."""
+    if work.problem.dtype.kind == "f":
+        return bool(flat.all())
+    return bool(2 * np.count_nonzero(flat) >= flat.size)
+
+
+def _apart(work: Workload, flat: Array) -> Program:
+    """The program of maps that are computed one by one, without taps of weight 0."""
     problem = work.problem
-    planes = work.filter.kernel[0] * problem.channels * work.filter.maps * len(work.phases)
-    return planes == problem.rows.stride == problem.rows.dilation == 1 and len(block.taps) == prod(
-        work.filter.kernel
-    )
+    maps = work.filter.maps // problem.groups
+    every = [_taps(work, group) for group in range(problem.groups)]
+    rows, columns = work.filter.kernel[1:]
+    plain = problem.rows.stride == problem.rows.dilation == problem.columns.stride == 1
+    if plain and flat.shape[1] == rows * columns and flat.all():
+        blocks = [Block(index, 1, every[index // maps], weights) for index, weights in enumerate(flat)]
+        return program_of(ROWS, blocks, work.dtype, (rows, columns, 1))
+    blocks = [
+        Block(index, 1, every[index // maps][weights != 0], weights[weights != 0])
+        for index, weights in enumerate(flat)
+    ]
+    return program_of(DIRECT, blocks, work.dtype)
 
 
-def _blocks(work: Workload) -> Iterator[Block]:
-    """The maps of each group together where they read the same taps, or else one by one without zeros."""
-    groups = work.problem.groups
-    maps = work.filter.maps // groups
-    for group in range(groups):
-        taps = _taps(work, group)
-        share = work.filter.weights[..., group * maps : (group + 1) * maps]
-        flat = np.moveaxis(share, 3, 0).reshape(len(taps), maps)
-        single = maps == 1 or (work.problem.dtype.kind == "f" and not flat.all())
-        if single or 2 * np.count_nonzero(flat) < flat.size:
-            for index in range(maps):
-                used = flat[:, index] != 0
-                yield Block(group * maps + index, 1, taps[used], flat[used, index])
-        else:
-            for first, count in _cut(maps):
-                part = np.zeros((len(taps), count), work.dtype)
-                used = min(count, maps - first)
-                part[:, :used] = flat[:, first : first + used]
-                yield Block(group * maps + first, count, taps, part)
-
-
-def _cut(maps: int) -> list[tuple[int, int]]:
-    """(first, maps) of the blocks of a group."""
-    most, half, _ = MAPS
-    blocks = [(first, most) for first in range(0, maps - maps % most, most)]
+def _cut(maps: int) -> list[tuple[int, int, int]]:
+    """(first, count, maps together) of the parts of a group."""
+    most, half = MAPS
     rest = maps % most
-    return [*blocks, (maps - rest, half if rest <= half else most)] if rest else blocks
+    parts = [(0, maps - rest, most)] if maps >= most else []
+    return [*parts, (maps - rest, rest, half if rest <= half else most)] if rest else parts
 
 
 def _taps(work: Workload, group: int) -> Array:
