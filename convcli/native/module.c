@@ -360,9 +360,26 @@ static PyObject *instruction_sets(PyObject *module, PyObject *unused)
     return names;
 }
 
+PyObject *tiles_function(const Kernels *kernels, PyObject *const *given, Py_ssize_t count); /* in transform.c */
+
+static const char tiles_doc[] =
+    "tiles(layout, planes, sums, spectra, row_roots, column_roots)\n\n"
+    "Compute the sums of one strip by transforms; see transform.h and engine/transform.py for what the arrays hold.\n\n"
+    "Raises:\n"
+    "    ValueError: arrays that contradict each other.\n"
+    "    TypeError: arrays of a type that is not supported.\n"
+    "    MemoryError: there is no memory for two tiles.\n";
+
+static PyObject *tiles_call(PyObject *module, PyObject *const *given, Py_ssize_t count)
+{
+    (void)module;
+    return tiles_function(kernels, given, count);
+}
+
 static PyMethodDef functions[] = {
     {"strip", (PyCFunction)(void (*)(void))strip_function, METH_FASTCALL, strip_doc},
     {"pack", (PyCFunction)(void (*)(void))pack_function, METH_FASTCALL, pack_doc},
+    {"tiles", (PyCFunction)(void (*)(void))tiles_call, METH_FASTCALL, tiles_doc},
     {"use", use_function, METH_O, "use(name)\n\nUse an instruction set by name, or the best one for None; return its name."},
     {"instruction_sets", instruction_sets, METH_NOARGS, "Return the names of those this processor has, best first."},
     {NULL, NULL, 0, NULL},

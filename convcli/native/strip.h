@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "transform.h"
+
 /* Types of pixels, sums and results. Sums that wrap around are computed in unsigned types. */
 typedef enum { U8, I8, U16, I16, U32, I32, I64, F32, F64, UNKNOWN } Type;
 
@@ -92,6 +94,7 @@ typedef struct {
     void (*scale)(Type, char *values, const char *weight, int64_t count);
     void (*pack)(Type, const char *weights, int64_t maps, int64_t apart, int64_t taps, int64_t together, char *out);
     void (*finish)(Type from, const char *sums, int64_t count, Type to, char *out, const Finish *, int64_t *beyond);
+    void (*tiles)(const Tiles *, void *scratch);
 } Kernels;
 
 extern const Kernels kernels_base, kernels_avx2, kernels_avx512;

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from convcli.core.dtypes import DType
+import numpy as np
+
+from convcli.core.dtypes import Array, DType
 
 ADD: Final = {1: 0.03, 2: 0.065, 4: 0.24, 8: 0.45}
 """Adding two arrays of a strip into a third, by item size in bytes."""
@@ -28,8 +30,17 @@ CALL: Final = 2_200, 650
 KEPT: Final = 2**18
 """Bytes of values and sums, up to which strips probably keep their views."""
 
-TRANSFORM: Final = {4: 6.5, 8: 9.5}
-"""A forward and an inverse real transform of a tile, per value, by item size."""
+TRANSFORM: Final = {4: 4.7, 8: 7.5}
+"""A forward and an inverse real transform of a tile by NumPy, per value, by item size."""
+
+PAIRED: Final = {4: 0.75, 8: 1.4}
+"""The same by the extension, which transforms two small tiles as one."""
+
+SPECTRUM: Final = {False: 5.0, True: 20.0}
+"""The spectrum of a plane of weights, per value of a tile; and put in the order of the extension's passes."""
+
+CACHES: Final = ((2**16, 0.03), (2**20, 0.2))
+"""Bytes of a pair of tiles with its spectrum, and the share of `PAIRED` that each doubling above adds."""
 
 
 TAP: Final = {2: 0.01, 4: 0.02, 8: 0.04}
@@ -53,3 +64,12 @@ def add(dtype: DType) -> float:
 def flops(dtype: DType) -> float:
     """Operations per nanosecond in matrix products."""
     return FLOPS[dtype.itemsize]
+
+
+def paired(dtype: DType, values: Array) -> Array:
+    """Nanoseconds per value for transforming two tiles of so many values as one, forward and back."""
+    size = 4 * dtype.itemsize * values
+    growth = np.ones(values.shape)
+    for cache, more in CACHES:
+        growth += more * np.maximum(np.frexp(size / cache)[1], 0)
+    return PAIRED[dtype.itemsize] * growth
