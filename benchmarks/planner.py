@@ -68,7 +68,7 @@ def choice(call: Callable[[], object]) -> str:
         seen.append(planner.choose(*arguments))
         return seen[-1]
 
-    api._remembered.cache_clear()
+    api._remembered.cache_clear()  # calls like an earlier one are not planned again
     with mock.patch.object(api, "choose", watched):
         call()
     return seen[0].method
