@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from core import PATIENCE, machine
-from planner import choice
+from planner import planned
 
 import convcli
 
@@ -174,7 +174,7 @@ def main() -> None:
                 check(*(call() for call in calls))
                 own, theirs = interleaved(calls, options.runs, typical)
                 ratios.append((layer.kind, name, theirs / own))
-                figures = f"{choice(calls[0])} | {own:.2f} | {theirs:.2f} | {theirs / own:.2f}"
+                figures = f"{planned(calls[0]).method} | {own:.2f} | {theirs:.2f} | {theirs / own:.2f}"
                 print(f"| {layer.kind} | {name} | {threads} | {figures} |", flush=True)
         if ratios:
             print(f"\n{summary(ratios)}", flush=True)

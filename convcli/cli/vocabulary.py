@@ -208,7 +208,6 @@ WORDS: Final = {
         "box": "",
         "toeplitz": "",
         "im2col": "",
-        "depthwise": "",
         "fft": "",
     },
     "format": {

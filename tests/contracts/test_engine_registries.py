@@ -133,7 +133,7 @@ def test_a_method_is_one_file_and_one_line(answers):
     """It computes, it refuses with its reason, and plan, help, messages and completion list it."""
     assert answers["same"] is True
     assert answers["refused"] == "method dummy cannot be used here: it takes kernels of one row only"
-    assert answers["unknown"].endswith("toeplitz, im2col, depthwise, fft, dummy (did you mean dummy?)")
+    assert answers["unknown"].endswith("toeplitz, im2col, fft, dummy (did you mean dummy?)")
     assert "→ dummy      1000.04 ns" in answers["plan"]
     assert "dummy" in answers["help"]
     assert answers["completed"]

@@ -117,7 +117,7 @@ DECISIONS = {
     ),
     "double precision": (
         problem(SMALL, [[2**-0.5, 3**-0.5, 0.1]], "u1", double=True),
-        "toeplitz in float64 (rounded), strips of 100 rows, 1 thread",
+        "shift in float64 (rounded), strips of 100 rows, 1 thread",
         "float64: the weights are not rationals with a small common denominator",
     ),
     "a fill between integers": (

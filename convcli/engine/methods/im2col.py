@@ -32,8 +32,12 @@ _SHARED: Final = 192
 """Sums of a map from which on it has two tiles at least, for two threads."""
 
 
-_FEWEST: Final = 16
-"""Maps of a group below which BLAS is slower, in proportion."""
+_GATHER: Final = 0.4
+"""Cost of gathering a value, relative to adding one."""
+
+_FEW: Final = 4
+_ENOUGH: Final = 16
+"""With M maps in a group, products reach the share (M + few) / enough of their largest rate."""
 
 
 class Im2col(Method):
@@ -53,13 +57,13 @@ class Im2col(Method):
 
     def cost(self, work: Workload) -> float:
         taps = work.filter.weights[..., 0].size
-        groups = work.problem.groups
-        gather = taps * groups * rates.add(work.dtype) / work.filter.maps
-        share = min(work.filter.maps / groups / _FEWEST, 1)
+        maps = work.filter.maps / work.problem.groups
+        gather = _GATHER * rates.add(work.dtype) * taps / maps
+        share = min((maps + _FEW) / _ENOUGH, 1)
         return gather + 2 * taps / (rates.flops(work.dtype) * share)
 
     def scratch(self, work: Workload) -> float:
-        return 0
+        return 0  # it is a block
 
     def block(self, work: Workload) -> int:
         down, across = self.grain(work)

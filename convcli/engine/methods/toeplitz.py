@@ -26,7 +26,7 @@ BLOCK: Final = 4
 TILE: Final = 640
 """Columns × lanes of a product."""
 
-CALLS: Final = 8
+CALLS: Final = 10
 """Calls whose time it takes to make the calls and the views of a product."""
 
 MOST_PLANES: Final = 64

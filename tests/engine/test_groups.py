@@ -1,4 +1,4 @@
-"""Depthwise layers: the values of shift and add, whatever the strides, the maps of a channel and the axes."""
+"""Layers with a group for each channel: the values of shift and add, whatever the strides, maps and axes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ LAYERS = {
 }
 
 
+@pytest.mark.parametrize("method", ["im2col", "toeplitz", "auto"])
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.float32, np.float64])
-def test_values_of_shift_and_add(name, dtype):
+def test_values_of_shift_and_add(name, dtype, method):
     """Integers are equal, floats close; maps of zeros and taps of zeros included."""
     size, shape, options = LAYERS[name]
     x = RANDOM.integers(0, 200, size).astype(dtype)
@@ -33,24 +34,18 @@ def test_values_of_shift_and_add(name, dtype):
     weights[0], weights[:, :, 0] = 0, 0
     weights = weights / 7 if np.dtype(dtype).kind == "f" else weights
     options = {**options, "channels": "first", "groups": size[-len(shape) + 1]}
-    found, wanted = (convcli.conv(x, weights, method=name, **options) for name in ("depthwise", "shift"))
+    found, wanted = (convcli.conv(x, weights, method=name, **options) for name in (method, "shift"))
     assert np.allclose(found, wanted, rtol=1e-5, atol=0 if np.dtype(dtype).kind != "f" else 1e-3)
 
 
-def test_infinities_and_nan_stay_in_their_channel_and_windows():
+@pytest.mark.parametrize("method", ["im2col", "toeplitz"])
+def test_infinities_and_nan_stay_in_their_channel_and_windows(method):
     """A tap of weight 0 reads nothing."""
     x = RANDOM.normal(size=(3, 20, 30)).astype(np.float32)
     x[1, 8, 9], x[2, 5, 5] = np.nan, np.inf
     weights = RANDOM.normal(size=(3, 1, 3, 3)).astype(np.float32)
     weights[1, 0, 0], weights[2, 0, :, 2] = 0, 0
     options = {"channels": "first", "groups": 3}
-    found, wanted = (convcli.conv(x, weights, method=name, **options) for name in ("depthwise", "shift"))
+    found, wanted = (convcli.conv(x, weights, method=name, **options) for name in (method, "shift"))
     assert np.array_equal(np.isfinite(found), np.isfinite(wanted))
     assert np.allclose(found, wanted, rtol=1e-4, atol=1e-4, equal_nan=True)
-
-
-def test_layers_with_other_groups_are_refused():
-    with pytest.raises(convcli.ArgumentError, match="a group for each channel"):
-        convcli.conv(
-            np.zeros((4, 9, 9)), np.ones((4, 2, 3, 3)), channels="first", groups=2, method="depthwise"
-        )
