@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from convcli.engine.methods.base import Method
 
-NAMES: Final[tuple[str, ...]] = ("shift", "direct", "separable", "box", "toeplitz", "im2col", "fft")
+NAMES: Final[tuple[str, ...]] = (
+    "shift",
+    "direct",
+    "separable",
+    "box",
+    "toeplitz",
+    "im2col",
+    "fft",
+)
 """In the order in which plans list them; of equal costs the planner takes the first."""
 
 REFERENCE: Final = "shift"
