@@ -323,10 +323,12 @@ def _prepared(
 def _finishes(outcome: Outcome, target: DType) -> Finishes:
     """From sums to results: runs of maps that are alike."""
     runs: list[tuple[slice, Finish]] = []
-    for (bounds, affine), members in groupby(zip(outcome.bounds, outcome.affines, strict=True)):
+    maps = zip(outcome.bounds, outcome.affines, strict=True)
+    for _, members in groupby(maps, key=lambda entry: (entry[0], id(entry[1]))):
+        (bounds, affine), *others = members
         start = runs[-1][0].stop if runs else 0
         finish = Finish(outcome.dtype, *bounds, affine, target, outcome.exact)
-        runs.append((slice(start, start + len(list(members))), finish))
+        runs.append((slice(start, start + 1 + len(others)), finish))
     return tuple(runs)
 
 
@@ -529,13 +531,13 @@ def _bias(bias: Any, maps: int) -> tuple[Number, ...] | None:
     values = array.ravel().tolist()
     if array.dtype.kind not in "iubfO" or not all(isinstance(value, Real) for value in values):
         raise ArgumentError(f"bias {quoted(bias)} is not a number, or one per map")
-    values = values * maps if len(values) == 1 else values
-    if len(values) != maps:
+    if len(values) not in (1, maps):
         allowed = "1" if maps == 1 else f"1, or one for each of {maps} maps"
         raise ArgumentError(f"bias has {len(values)} values; allowed: {allowed}")
     if not all(abs(value) <= LARGEST_BIAS for value in values):
         raise ArgumentError(f"bias has a value that is not a number up to {LARGEST_BIAS:g}")
-    return tuple(exact_number(value) for value in values)
+    numbers = tuple(exact_number(value) for value in values)
+    return numbers * maps if len(numbers) == 1 else numbers
 
 
 def _layout(sizes: tuple[int, ...], layer: _Layer, options: _Options) -> _Layout:

@@ -126,8 +126,9 @@ class Filter:
         """For each map, from its sums to its values, by denominator and bias."""
         share = exact_number(1) / self.denominator
         affines: list[Affine] = []
-        for bias, maps in groupby(self.bias):
-            affines += [Affine.of(share, bias)] * len(list(maps))
+        for _, maps in groupby(self.bias, key=id):  # comparing fractions would take longer
+            bias, *others = maps
+            affines += [Affine.of(share, bias)] * (1 + len(others))
         return tuple(affines)
 
     @cached_property
