@@ -7,6 +7,8 @@ instruction set.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -17,7 +19,7 @@ from convcli.engine import native
 from convcli.engine.methods import rates
 from convcli.engine.methods.base import Binder, Method, Workload
 from convcli.engine.plan import Arithmetic, Problem
-from convcli.engine.program import DIRECT, ROWS, Block, Program, program_of
+from convcli.engine.program import DIRECT, ROWS, Program
 
 MAPS: Final = (8, 4)
 """Maps whose sums are computed together; unused ones have weight 0."""
@@ -48,81 +50,124 @@ class Direct(Method):
         return native.binder(self.program(work), work)
 
     def program(self, work: Workload) -> Program:
-        groups, maps = work.problem.groups, work.filter.maps // work.problem.groups
         flat = np.moveaxis(work.filter.weights, (4, 3), (0, 1)).reshape(work.filter.maps, -1)
         flat = flat.astype(work.dtype, copy=False)
-        if maps == 1 or not _shares(work, flat):
-            return _apart(work, flat)
-        blocks: list[tuple[int, int, int, int, int]] = []
-        taps, weights = [], []
-        used = 0
-        for group in range(groups):
-            first = group * maps
-            for start, count, together in _cut(maps):
-                part = flat[first + start : first + start + count]
-                packed = native.packed(part, together)
-                blocks += [
-                    (
-                        first + start + at,
-                        together,
-                        group * flat.shape[1],
-                        flat.shape[1],
-                        used + at * flat.shape[1],
-                    )
-                    for at in range(0, count, together)
-                ]
-                weights.append(packed)
-                used += packed.size
-            taps.append(_taps(work, group))
-        return Program(DIRECT, np.concatenate(taps), np.array(blocks, np.int64), np.concatenate(weights))
+        packer = _Packer(_taps(work), flat, work.filter.maps // work.problem.groups)
+        for first, last, how in _runs(work, flat):
+            if how == _MASKED:
+                for index in range(first, last):
+                    packer.add_without_zeros(index)
+            elif how == _SINGLE:
+                packer.add(first, last, 1)
+            else:
+                most, half = MAPS
+                rest = (last - first) % most
+                packer.add(first, last - rest, most)
+                packer.add(last - rest, last, half if rest <= half else most)
+        return packer.program(*_kind(work, packer))
 
 
-def _shares(work: Workload, flat: Array) -> bool:
-    """Whether maps may read each other's taps: floats only if none has weight 0, since 0·∞ is not 0."""
+_TOGETHER, _SINGLE, _MASKED = range(3)
+
+
+def _runs(work: Workload, flat: Array) -> Iterator[tuple[int, int, int]]:
+    """(first, last, how) of maps that follow each other in a group and are computed alike.
+
+    Maps share what they read, unless they would multiply it by 0: 0·∞ is not 0, and zeros take time.
+    """
+    maps = work.filter.maps // work.problem.groups
     if work.problem.dtype.kind == "f":
-        return bool(flat.all())
-    return bool(2 * np.count_nonzero(flat) >= flat.size)
+        full = np.asarray(flat.all(axis=1))
+    else:
+        full = np.full(len(flat), bool(2 * np.count_nonzero(flat) >= flat.size))
+    if maps == 1 and full.all():
+        yield 0, len(flat), _SINGLE
+        return
+    for group in range(0, len(flat), maps):
+        ends = np.flatnonzero(np.diff(full[group : group + maps])) + 1
+        for first, last in pairwise([0, *ends.tolist(), maps]):
+            how = _TOGETHER if last - first > 1 else _SINGLE
+            yield group + first, group + last, how if full[group + first] else _MASKED
 
 
-def _apart(work: Workload, flat: Array) -> Program:
-    """The program of maps that are computed one by one, without taps of weight 0."""
-    problem = work.problem
-    maps = work.filter.maps // problem.groups
-    every = [_taps(work, group) for group in range(problem.groups)]
+class _Packer:
+    """Collects the blocks of a program.
+
+    Args:
+        taps: (groups, taps, 3) of what a group reads.
+        flat: (maps, taps) weights.
+        maps: of a group.
+    """
+
+    def __init__(self, taps: Array, flat: Array, maps: int) -> None:
+        self.flat, self.maps = flat, maps
+        self.count = taps.shape[1]
+        self.taps = [taps.reshape(-1, 3)]
+        self.all_taps = taps
+        self.blocks: list[Array] = []
+        self.weights: list[Array] = []
+        self.used_taps, self.used_weights = taps.shape[0] * self.count, 0
+
+    def add(self, first: int, last: int, together: int) -> None:
+        """Maps that read all taps of their group, some of them ``together``."""
+        if first == last:
+            return
+        part = self.flat[first:last]
+        packed = part.reshape(-1) if together == 1 else native.packed(part, together)
+        index = np.arange(first, last, together)
+        blocks = np.empty((len(index), 5), np.int64)
+        blocks[:, 0], blocks[:, 1] = index, together
+        blocks[:, 2], blocks[:, 3] = index // self.maps * self.count, self.count
+        blocks[:, 4] = self.used_weights + np.arange(len(index)) * (self.count * together)
+        self._keep(blocks, packed)
+
+    def add_without_zeros(self, index: int) -> None:
+        """A map that reads only taps whose weights are not 0."""
+        used = self.flat[index] != 0
+        taps = self.all_taps[index // self.maps][used]
+        block = np.array([[index, 1, self.used_taps, len(taps), self.used_weights]], np.int64)
+        self.taps.append(taps)
+        self.used_taps += len(taps)
+        self._keep(block, self.flat[index][used])
+
+    def _keep(self, blocks: Array, weights: Array) -> None:
+        self.blocks.append(blocks)
+        self.weights.append(weights)
+        self.used_weights += weights.size
+
+    def program(self, kind: int, window: tuple[int, int, int]) -> Program:
+        """The program of all blocks."""
+        taps, blocks, weights = map(np.concatenate, (self.taps, self.blocks, self.weights))
+        return Program(kind, taps, blocks, weights, window)
+
+
+def _kind(work: Workload, packer: _Packer) -> tuple[int, tuple[int, int, int]]:
+    """The kind of program and its window: rows together where each map reads a whole window of one plane."""
     rows, columns = work.filter.kernel[1:]
+    problem = work.problem
     plain = problem.rows.stride == problem.rows.dilation == problem.columns.stride == 1
-    if plain and flat.shape[1] == rows * columns and flat.all():
-        blocks = [Block(index, 1, every[index // maps], weights) for index, weights in enumerate(flat)]
-        return program_of(ROWS, blocks, work.dtype, (rows, columns, 1))
-    blocks = [
-        Block(index, 1, every[index // maps][weights != 0], weights[weights != 0])
-        for index, weights in enumerate(flat)
-    ]
-    return program_of(DIRECT, blocks, work.dtype)
+    single = all(
+        (blocks[:, 1] == 1).all() and (blocks[:, 3] == rows * columns).all() for blocks in packer.blocks
+    )
+    if plain and single and packer.count == rows * columns:
+        return ROWS, (rows, columns, 1)
+    return DIRECT, (1, 1, 1)
 
 
-def _cut(maps: int) -> list[tuple[int, int, int]]:
-    """(first, count, maps together) of the parts of a group."""
-    most, half = MAPS
-    rest = maps % most
-    parts = [(0, maps - rest, most)] if maps >= most else []
-    return [*parts, (maps - rest, rest, half if rest <= half else most)] if rest else parts
-
-
-def _taps(work: Workload, group: int) -> Array:
-    """(channels × depth × rows × columns, 3) of what a group reads: plane, row and value."""
+def _taps(work: Workload) -> Array:
+    """(groups, channels × depth × rows × columns, 3) of what a group reads: plane, row and value."""
     problem = work.problem
     depth, rows, columns = work.filter.kernel
     inputs, phases = work.filter.inputs, len(work.phases)
     down, row_phase = np.divmod(np.arange(rows) * problem.rows.dilation, problem.rows.stride)
     across, column_phase = np.divmod(np.arange(columns) * problem.columns.dilation, problem.columns.stride)
-    channels = np.arange(group * inputs, (group + 1) * inputs)[:, None, None, None]
+    channels = np.arange(problem.groups * inputs).reshape(problem.groups, inputs, 1, 1, 1)
     plane = np.arange(depth)[:, None, None] * problem.channels + channels
     plane = plane * phases + np.searchsorted(work.phases, column_phase)
     plane = plane * problem.rows.stride + row_phase[:, None]
-    taps = np.empty((inputs, depth, rows, columns, 3), np.int64)
+    taps = np.empty((*plane.shape, 3), np.int64)
     taps[..., 0], taps[..., 1], taps[..., 2] = plane, down[:, None], across * problem.lanes
-    return taps.reshape(-1, 3)
+    return taps.reshape(problem.groups, -1, 3)
 
 
 METHOD: Final = Direct()
