@@ -91,11 +91,13 @@ static const void *as_table(Views *views, PyObject *object, int64_t width, char 
     const Py_buffer *view = view_of(views, object, 2, PyBUF_C_CONTIGUOUS);
     if (!view) return NULL;
     const int is_integer = view->format && strchr("lq", view->format[0]) != NULL;
-    if (view->itemsize == 8 && view->shape[1] == width && (format == 'd' ? view->format[0] == 'd' : is_integer)) {
+    const int is_aligned = (uintptr_t)view->buf % 8 == 0;
+    if (is_aligned && view->itemsize == 8 && view->shape[1] == width &&
+        (format == 'd' ? view->format[0] == 'd' : is_integer)) {
         *count = view->shape[0];
         return view->buf;
     }
-    PyErr_SetString(PyExc_ValueError, "a table has the wrong type or number of columns");
+    PyErr_SetString(PyExc_ValueError, "a table has the wrong type, alignment or number of columns");
     return NULL;
 }
 
@@ -104,8 +106,8 @@ static const void *as_values(Views *views, PyObject *object, Type type, int64_t 
     const Py_buffer *view = view_of(views, object, 1, PyBUF_C_CONTIGUOUS);
     if (!view) return NULL;
     *count = view->shape[0];
-    if (type_of(view) == type) return view->buf;
-    PyErr_SetString(PyExc_TypeError, "values have another type than the sums");
+    if (type_of(view) == type && (uintptr_t)view->buf % view->itemsize == 0) return view->buf;
+    PyErr_SetString(PyExc_TypeError, "values have the wrong type or alignment");
     return NULL;
 }
 
@@ -113,6 +115,8 @@ static const void *as_values(Views *views, PyObject *object, Type type, int64_t 
 typedef struct {
     int64_t taps, weights, rows, depths, runs, constants, finishes, beyond;
 } Counts;
+
+#define MOST_BYTES 1e12 /* of scratch memory */
 
 #define REQUIRE(condition) \
     if (!(condition)) return #condition;
@@ -123,20 +127,22 @@ static const char *check_taps(const Strip *strip, const Counts *counts)
     const int64_t reach = (strip->columns - strip->result.shape[2]) * strip->lanes;
     for (int64_t i = 0; i < strip->block_count; i++) {
         const Block *block = strip->blocks + i;
-        const int is_along = strip->kind == SEPARABLE && i % 2;
+        const int is_pair = strip->kind == SEPARABLE, is_along = is_pair && i % 2;
         const int is_single = strip->kind != DIRECT;
         REQUIRE(block->maps == 1 || (!is_single && (block->maps == 4 || block->maps == 8)));
         REQUIRE(block->first >= 0 && block->first < strip->maps);
-        REQUIRE(block->tap >= 0 && block->taps >= 0 && block->tap + block->taps <= counts->taps);
+        REQUIRE(block->taps >= 0 && block->taps <= counts->taps);
+        REQUIRE(block->tap >= 0 && block->tap <= counts->taps - block->taps);
         REQUIRE(strip->kind != ROWS || block->taps == strip->rows * strip->row);
-        REQUIRE(block->weight >= 0 && block->weight + block->taps * block->maps <= counts->weights);
-        if (i && block->tap == block[-1].tap && block->taps == block[-1].taps) continue;
+        REQUIRE(block->weight >= 0 && block->weight <= counts->weights - block->taps * block->maps);
+        if (i && !is_pair && block->tap == block[-1].tap && block->taps == block[-1].taps) continue;
         for (int64_t j = block->tap; j < block->tap + block->taps; j++) {
             const Tap *tap = strip->taps + j;
-            const int64_t phases = strip->kind == SEPARABLE ? (strip->phases - 1) * strip->stride : 0;
+            const int64_t phases = is_pair ? (strip->phases - 1) * strip->stride : 0;
             REQUIRE(tap->plane >= 0 && tap->plane < (is_along ? strip->phases : planes - phases));
-            REQUIRE(tap->row >= 0 && tap->row * strip->stride < strip->extent);
+            REQUIRE(tap->row >= 0 && tap->row <= (strip->extent - 1) / strip->stride);
             REQUIRE(tap->column >= 0 && tap->column <= reach);
+            REQUIRE(!is_pair || (is_along ? tap->row == 0 : tap->column == 0));
         }
     }
     return NULL;
@@ -150,8 +156,9 @@ static const char *check_source(const Strip *strip, const Counts *counts)
     for (int64_t i = 0; i < strip->depth; i++) REQUIRE(strip->depth_table[i] >= -1 && strip->depth_table[i] < shape[0]);
     for (int64_t i = 0; i < strip->phases; i++) {
         const int64_t *run = strip->column_runs + 4 * i;
-        REQUIRE(run[1] >= 0 && run[0] >= 0 && run[0] + run[1] <= strip->columns);
-        REQUIRE(!run[1] || (run[2] >= 0 && run[3] >= 1 && run[2] + (run[1] - 1) * run[3] < shape[2]));
+        REQUIRE(run[0] >= 0 && run[0] <= strip->columns && run[1] >= 0 && run[1] <= strip->columns - run[0]);
+        REQUIRE(!run[1] || (run[2] >= 0 && run[2] < shape[2] && run[3] >= 1 && run[3] <= INT32_MAX));
+        REQUIRE(!run[1] || run[1] - 1 <= (shape[2] - 1 - run[2]) / run[3]);
     }
     for (int64_t i = 0; i < strip->edge_count; i++) {
         const int64_t *edge = strip->edges + 3 * i;
@@ -159,6 +166,15 @@ static const char *check_source(const Strip *strip, const Counts *counts)
         REQUIRE(edge[2] >= -1 && edge[2] < shape[2]);
     }
     return NULL;
+}
+
+/* Whether the scratch memory of a strip has a size that can be computed; in floats, which do not overflow. */
+static int has_size(const Strip *strip)
+{
+    const double planes = (double)strip->depth * strip->channels * strip->phases * strip->stride;
+    const double line = ((double)strip->columns * strip->lanes + LINE) * 8, rows = 3.0 * strip->extent + 32;
+    return (planes + strip->maps + strip->phases + 8) * line * rows < MOST_BYTES &&
+           (double)strip->result.shape[1] * strip->stride < MOST_BYTES;
 }
 
 /* What is wrong with a strip, or NULL: nothing is read or written outside its arrays. */
@@ -176,6 +192,7 @@ static const char *check(const Strip *strip, const Counts *counts)
     REQUIRE(result != I64 || !strip->finishes);
     REQUIRE(strip->lanes >= 1 && strip->depth >= 1 && strip->channels >= 1 && strip->phases >= 1);
     REQUIRE(strip->stride >= 1 && strip->extent >= 1 && strip->columns >= strip->result.shape[2]);
+    REQUIRE(has_size(strip));
     REQUIRE(strip->source.shape[3] == strip->channels && strip->source.shape[4] == strip->lanes);
     REQUIRE(strip->result.shape[0] == strip->maps && strip->result.shape[3] == strip->lanes);
     REQUIRE(strip->result.shape[1] >= 1 && strip->result.shape[2] >= 1);
@@ -185,11 +202,11 @@ static const char *check(const Strip *strip, const Counts *counts)
     REQUIRE(strip->kind != SEPARABLE || strip->block_count == 2 * strip->maps);
     if (strip->kind == ROWS || strip->kind == BOX) {
         REQUIRE(strip->rows >= 1 && strip->row >= 1 && strip->rows == strip->extent && strip->stride == 1);
-        REQUIRE(strip->phases == 1);
+        REQUIRE(strip->phases == 1 && strip->row <= strip->columns);
     }
     if (strip->kind == BOX) {
         REQUIRE(counts->weights == 1 && strip->block_count == 0 && strip->apart >= 1 && strip->maps == 1);
-        REQUIRE((strip->row - 1) * strip->apart <= strip->columns - strip->result.shape[2]);
+        REQUIRE(strip->row - 1 <= (strip->columns - strip->result.shape[2]) / strip->apart);
     }
     const char *wrong = check_taps(strip, counts);
     return wrong ? wrong : check_source(strip, counts);

@@ -105,7 +105,7 @@ static void place_taps(const Strip *strip, const Band *band)
     for (int64_t i = 0; i < strip->block_count; i++) {
         const Block *block = strip->blocks + i;
         const int64_t plane = strip->kind == SEPARABLE && i % 2 ? band->middle : band->plane;
-        if (i && block->tap == block[-1].tap && block->taps == block[-1].taps) continue;
+        if (strip->kind != SEPARABLE && i && block->tap == block[-1].tap && block->taps == block[-1].taps) continue;
         for (int64_t j = block->tap; j < block->tap + block->taps; j++) {
             const Tap *tap = strip->taps + j;
             offsets(band)[j] = tap->plane * plane + tap->row * band->pitch + tap->column;

@@ -39,6 +39,7 @@ static const char *wrong_with(const Tiles *tiles, const Py_buffer *views)
     REQUIRE(row_roots > 0 && column_roots > 0);
     REQUIRE(tiles->down >= 1 && tiles->down <= tiles->rows && tiles->across >= 1 && tiles->across <= tiles->columns);
     REQUIRE(tiles->lanes >= 1 && tiles->inputs >= 1 && tiles->groups >= 1 && tiles->maps >= 1 && tiles->depth >= 1);
+    REQUIRE(tiles->inputs <= tiles->channels && tiles->groups <= tiles->channels);
     REQUIRE(tiles->channels == tiles->inputs * tiles->groups && tiles->maps % tiles->groups == 0);
     REQUIRE(sums->shape[2] % tiles->lanes == 0);
     REQUIRE(planes->shape[2] == tiles->height + tiles->rows - tiles->down);
@@ -46,7 +47,8 @@ static const char *wrong_with(const Tiles *tiles, const Py_buffer *views)
     REQUIRE(planes->strides[3] == size && sums->strides[2] == size);
     for (int i = 0; i < 3; i++) REQUIRE(planes->strides[i] % size == 0);
     for (int i = 0; i < 2; i++) REQUIRE(sums->strides[i] % size == 0);
-    REQUIRE(views[3].shape[0] == tiles->depth * tiles->inputs * tiles->maps * tiles->rows * tiles->columns * 2);
+    const double spectra = (double)tiles->depth * tiles->inputs * tiles->maps; /* floats do not overflow */
+    REQUIRE(views[3].shape[0] == spectra * tiles->rows * tiles->columns * 2);
     REQUIRE(views[4].shape[0] == row_roots && views[5].shape[0] == column_roots);
     REQUIRE(!tiles->is_exact || tiles->is_double);
     return NULL;
@@ -86,6 +88,7 @@ static int typed(const Py_buffer *views)
         if (views[i].ndim != axes[i] || !format || !format[0] || format[1]) return 0;
         if (i ? format[0] != type[0] : views[i].itemsize != 8 || !strchr("lq", format[0])) return 0;
     }
+    if ((uintptr_t)views[0].buf % 8) return 0;
     return (type[0] == 'f' || type[0] == 'd') && views[0].shape[0] == LAYOUT;
 }
 
