@@ -1,6 +1,6 @@
 """Run the tests of the extension with the sanitizers of GCC or Clang for addresses and undefined behavior.
 
-``python -m tools.sanitize [TEST…]`` compiles the extension into a copy of the package and runs the tests there.
+``python -m tools.sanitize [TEST…]`` compiles the extension into a copy of the package, and tests that.
 """
 
 from __future__ import annotations

@@ -322,6 +322,8 @@ static PyObject *strip_function(PyObject *module, PyObject *const *given, Py_ssi
     Py_RETURN_NONE;
 }
 
+#define MOST_TOGETHER 64 /* maps */
+
 static const char pack_doc[] =
     "pack(weights, together, out)\n\n"
     "Interleave (maps, taps) weights for blocks of maps, with zeros for missing maps.\n";
@@ -333,7 +335,7 @@ static PyObject *pack_function(PyObject *module, PyObject *const *given, Py_ssiz
     Array weights;
     int64_t room = 0;
     const long together = count == 3 ? PyLong_AsLong(given[1]) : 0;
-    int is_right = together > 0 && as_array(&views, given[0], 2, 0, &weights);
+    int is_right = together > 0 && together <= MOST_TOGETHER && as_array(&views, given[0], 2, 0, &weights);
     const Py_buffer *out = is_right ? view_of(&views, given[2], 1, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) : NULL;
     if (out) {
         const int64_t maps = weights.shape[0], taps = weights.shape[1], size = size_of(weights.type);

@@ -28,7 +28,8 @@ static int64_t root_count(int64_t n)
     return block == 1 ? count : -1;
 }
 
-/* The first thing that does not hold for tiles whose arrays have these views, or NULL. */
+/* The first thing that does not hold for tiles whose arrays have these views, or NULL; products of sizes that are not
+ * known yet are floats, which do not overflow. */
 static const char *wrong_with(const Tiles *tiles, const Py_buffer *views)
 {
 #define REQUIRE(condition) \
@@ -39,15 +40,14 @@ static const char *wrong_with(const Tiles *tiles, const Py_buffer *views)
     REQUIRE(row_roots > 0 && column_roots > 0);
     REQUIRE(tiles->down >= 1 && tiles->down <= tiles->rows && tiles->across >= 1 && tiles->across <= tiles->columns);
     REQUIRE(tiles->lanes >= 1 && tiles->inputs >= 1 && tiles->groups >= 1 && tiles->maps >= 1 && tiles->depth >= 1);
-    REQUIRE(tiles->inputs <= tiles->channels && tiles->groups <= tiles->channels);
-    REQUIRE(tiles->channels == tiles->inputs * tiles->groups && tiles->maps % tiles->groups == 0);
+    REQUIRE(tiles->channels == (double)tiles->inputs * tiles->groups && tiles->maps % tiles->groups == 0);
     REQUIRE(sums->shape[2] % tiles->lanes == 0);
     REQUIRE(planes->shape[2] == tiles->height + tiles->rows - tiles->down);
     REQUIRE(planes->shape[3] == (tiles->width + tiles->columns - tiles->across) * tiles->lanes);
     REQUIRE(planes->strides[3] == size && sums->strides[2] == size);
     for (int i = 0; i < 3; i++) REQUIRE(planes->strides[i] % size == 0);
     for (int i = 0; i < 2; i++) REQUIRE(sums->strides[i] % size == 0);
-    const double spectra = (double)tiles->depth * tiles->inputs * tiles->maps; /* floats do not overflow */
+    const double spectra = (double)tiles->depth * tiles->inputs * tiles->maps;
     REQUIRE(views[3].shape[0] == spectra * tiles->rows * tiles->columns * 2);
     REQUIRE(views[4].shape[0] == row_roots && views[5].shape[0] == column_roots);
     REQUIRE(!tiles->is_exact || tiles->is_double);

@@ -12,57 +12,77 @@ from hypothesis import strategies as st
 
 import convcli
 from convcli.engine import native as engine
+from convcli.engine.methods import fft
 from convcli.native import loader
+from tests.conftest import forget_plans
 
 pytestmark = pytest.mark.skipif(loader.extension() is None, reason="the compiled extension is not in use")
 
-RESULT = 10
-"""The index of the result among the arguments."""
+RESULTS = {"strip": 10, "pack": 2, "tiles": 2}
+"""The index of the result among the arguments of each function."""
 
 REFUSED = (ValueError, TypeError, MemoryError, BufferError)
 EDGES = [-(2**63), -(2**31), -2, -1, 0, 1, 2, 3, 7, 8, 2**31, 2**44, 2**62, 2**63 - 1]
 PIXELS = np.random.default_rng(4).integers(0, 256, (23, 29), np.uint8)
 SMOOTH = np.outer([1, 3, 1], [1, 4, 2])
-CALLS: dict[str, tuple[np.ndarray, Any, dict[str, Any]]] = {
-    "direct": (PIXELS, [[0, 2, 1], [1, 0, 3]], {"padding": "same:edge"}),
-    "dense": (PIXELS, [[1, 2, 1], [3, 4, 5], [1, 7, 3]], {"padding": "full:wrap"}),
-    "strided": (PIXELS, [[1, 2, 1], [3, 4, 5]], {"stride": (3, 2), "padding": "same:9"}),
-    "floats": (PIXELS.astype(np.float32), [[0.3, 0.1]], {"padding": "same:reflect"}),
-    "layer": (PIXELS[..., None], np.ones((2, 3, 1, 5), int), {"padding": "same", "channels": "last"}),
-    "separable": (PIXELS, SMOOTH, {"stride": 2, "method": "separable"}),
-    "box": (PIXELS, np.ones((5, 4), int), {"dtype": np.int16, "method": "box"}),
+LAYER = np.arange(30).reshape(2, 3, 1, 5)
+CALLS: dict[str, tuple[str, np.ndarray, Any, dict[str, Any]]] = {
+    "direct": ("strip", PIXELS, [[0, 2, 1], [1, 0, 3]], {"padding": "same:edge"}),
+    "dense": ("strip", PIXELS, [[1, 2, 1], [3, 4, 5], [1, 7, 3]], {"padding": "full:wrap"}),
+    "strided": ("strip", PIXELS, [[1, 2, 1], [3, 4, 5]], {"stride": (3, 2), "padding": "same:9"}),
+    "floats": ("strip", PIXELS.astype(np.float32), [[0.3, 0.1]], {"padding": "same:reflect"}),
+    "layer": ("strip", PIXELS[..., None], LAYER, {"padding": "same", "channels": "last"}),
+    "separable": ("strip", PIXELS, SMOOTH, {"stride": 2, "method": "separable"}),
+    "box": ("strip", PIXELS, np.ones((5, 4), int), {"dtype": np.int16, "method": "box"}),
+    "pack": ("pack", PIXELS[..., None], LAYER, {"channels": "last"}),
+    "fft": ("tiles", PIXELS, [[1, 2], [3, 4]], {"method": "fft"}),
+    "fft in float32": (
+        "tiles",
+        PIXELS.astype(np.float32)[..., None],
+        LAYER,
+        {"method": "fft", "channels": "last"},
+    ),
 }
+"""The function, and a call of `convcli.conv` that uses it."""
 
 
 class Recorder:
-    """Stands for the extension, and keeps the arguments of each call."""
+    """Stands for the extension, and keeps the arguments of each call of a function."""
 
-    def __init__(self) -> None:
+    def __init__(self, function: str) -> None:
+        self.function = function
         self.calls: list[tuple[Any, ...]] = []
 
-    def strip(self, *arguments: Any) -> None:
-        self.calls.append(arguments)
-        loader.extension().strip(*arguments)
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any) -> None:
+            if name == self.function:
+                self.calls.append(arguments)
+            getattr(loader.extension(), name)(*arguments)
+
+        return call
 
 
 @pytest.fixture(scope="module")
 def recorded() -> dict[str, tuple[Any, ...]]:
-    """The arguments of a valid call for each kind of strip."""
+    """The arguments of a valid call of each kind."""
     calls = {}
-    for name, (x, weights, options) in CALLS.items():
-        recorder = Recorder()
+    for name, (function, x, weights, options) in CALLS.items():
+        recorder = Recorder(function)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(engine, "extension", lambda recorder=recorder: recorder)
+            for module in (engine, fft):
+                patch.setattr(module, "extension", lambda recorder=recorder: recorder)
+            forget_plans()
             convcli.conv(x, weights, **{"method": "direct", **options})
+        forget_plans()
         assert recorder.calls, f"{name} is computed by the extension"
         calls[name] = recorder.calls[0]
     return calls
 
 
-def accepted(arguments: Any) -> bool:
-    """Whether the extension computes a strip; all that it may do otherwise is to raise."""
+def accepted(name: str, arguments: Any) -> bool:
+    """Whether the extension computes something; all that it may do otherwise is to raise."""
     try:
-        loader.extension().strip(*arguments)
+        getattr(loader.extension(), CALLS[name][0])(*arguments)
     except REFUSED:
         return False
     return True
@@ -85,7 +105,7 @@ def edited(array: np.ndarray, data: st.DataObject) -> np.ndarray:
 def others(array: Any) -> list[Any]:
     """Other arguments in the place of one."""
     found: list[Any] = [None, 0, b"", b"12345678", np.zeros(3), np.zeros((0, 3), np.int64), "text"]
-    if isinstance(array, np.ndarray):
+    if isinstance(array, np.ndarray) and array.dtype.kind != "c":
         found += [
             array[:0],
             array[1:],
@@ -114,7 +134,8 @@ def others(array: Any) -> list[Any]:
 def test_changed_arguments_never_crash(name, recorded, data):
     """One to three arguments are exchanged or edited; mostly single numbers."""
     arguments = list(recorded[name])
-    arguments[RESULT] = np.zeros_like(arguments[RESULT])
+    result = RESULTS[CALLS[name][0]]
+    arguments[result] = np.zeros_like(arguments[result])
     for _ in range(data.draw(st.integers(1, 3))):
         index = data.draw(st.integers(0, len(arguments) - 1))
         if is_table(arguments[index]) and data.draw(st.integers(0, 3)):
@@ -122,13 +143,13 @@ def test_changed_arguments_never_crash(name, recorded, data):
         else:
             choices = others(arguments[index])
             arguments[index] = choices[data.draw(st.integers(0, len(choices) - 1))]
-    accepted(arguments)
+    accepted(name, arguments)
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_every_number_of_every_table(name, recorded):
     """Each one in turn becomes extreme; valid calls stay valid."""
-    assert accepted(recorded[name])
+    assert accepted(name, recorded[name])
     for index, array in enumerate(recorded[name]):
         if not is_table(array) or array.size > 200 or array.itemsize < 8:
             continue
@@ -136,17 +157,18 @@ def test_every_number_of_every_table(name, recorded):
         for place, number in product(range(array.size), EDGES):
             arguments[index] = array.copy()
             arguments[index].reshape(-1)[place] = number
-            accepted(arguments)
-
-
-@pytest.mark.parametrize("count", [0, 1, 12, 14])
-def test_the_number_of_arguments(count):
-    """It takes 13."""
-    with pytest.raises(TypeError, match="takes 13 arguments"):
-        loader.extension().strip(*[None] * count)
+            accepted(name, arguments)
 
 
 @pytest.mark.parametrize("name", CALLS)
+def test_the_number_of_arguments(name, recorded):
+    """None too few and none too many."""
+    for arguments in ([], recorded[name][:-1], [*recorded[name], None]):
+        with pytest.raises((TypeError, ValueError)):
+            getattr(loader.extension(), CALLS[name][0])(*arguments)
+
+
+@pytest.mark.parametrize("name", [name for name, call in CALLS.items() if call[0] == "strip"])
 def test_what_is_wrong_is_said(name, recorded):
     """The error names the condition, or the type."""
     arguments = list(recorded[name])
