@@ -90,13 +90,14 @@ def strip_size(method: Method, work: Workload, workers: int) -> tuple[int, int]:
     down, across = method.grain(work)
     value = work.dtype.itemsize * problem.lanes * method.buffers(work)
     least, most = STRIP_BYTES
-    if method.long_calls:
+    long_calls = method.long_calls or method.compiled(work)
+    if long_calls:
         least = min(least, int(value * STRIP_WORK / (method.cost(work) * work.filter.maps * problem.lanes)))
     extent = min(problem.rows.extent, rows)
     tall = min(max(HALOS * (extent - 1) + 1, down), rows)
     narrow = max(int(most / (value * tall)), NARROWEST)
     width = min(columns, _multiple(min(max(WIDEST // problem.lanes, 1), narrow), across))
-    strips = 1 if workers == 1 and method.long_calls else workers * STRIPS_PER_THREAD
+    strips = 1 if workers == 1 and long_calls else workers * STRIPS_PER_THREAD
     share = int(value * columns * rows) // strips
     height = min(max(int(min(max(share, least), most) / (value * width)), extent), rows)
     count = -(-rows // _multiple(height, down))

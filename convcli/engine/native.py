@@ -9,10 +9,10 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from convcli.core.dtypes import Array, DType
-from convcli.engine.consumer import Finishes, StripTask
+from convcli.engine.consumer import Destination, Finishes, StripTask
 from convcli.engine.loading import column_sources, constant_fill, depth_sources
 from convcli.engine.methods.base import Arena, Binder, Step, Workload
-from convcli.engine.plan import Problem
+from convcli.engine.plan import Plan, Problem
 from convcli.engine.program import Program, StripInput
 from convcli.engine.source import Source
 from convcli.geometry.border import OUTSIDE, sources
@@ -115,6 +115,43 @@ class InputReader:
                     edges += [(index, *place) for place in zip(columns, places, strict=True)]
             self.tables[outputs] = np.array(runs, np.int64), np.array(edges or _NONE, np.int64).reshape(-1, 3)
         return self.tables[outputs]
+
+
+class NativeStrips:
+    """Strips of a plan that the extension computes, for one worker."""
+
+    def __init__(self, plan: Plan, work: Workload, program: Program) -> None:
+        self.problem, self.work, self.program = plan.problem, work, program
+        self.inputs = InputReader(plan.problem, work)
+        self.read = self.inputs.read
+        self.finishes: tuple[Finishes, Array | None] = ((), None)
+
+    def finish(self, source: Source, task: StripTask, destination: Destination) -> bool:
+        """Write the results of a strip; False if the extension cannot."""
+        finishes = self._finishes(destination)
+        given = None if finishes is None else self.read(source, task)
+        if given is None:
+            return False
+        self._compute(given, task, destination.results, finishes)
+        return True
+
+    def sum(self, given: StripInput, task: StripTask, sums: Array) -> None:
+        """Write the sums of a strip, (maps, rows, columns × lanes)."""
+        self._compute(given, task, sums.reshape(*sums.shape[:2], -1, self.problem.lanes), None)
+
+    def _finishes(self, destination: Destination) -> Array | None:
+        """The finishes of a destination as numbers; None if the results are no sums that are finished."""
+        if self.problem.filter.combine or (
+            destination.takes_sums and destination.results.dtype == self.work.dtype
+        ):
+            return None
+        if destination.finishes is not self.finishes[0]:
+            self.finishes = destination.finishes, finish_table(destination.finishes)
+        return self.finishes[1]
+
+    def _compute(self, given: StripInput, task: StripTask, into: Array, finishes: Array | None) -> None:
+        width = self.work.plane_shape(1, task.strip.shape[1])[4]
+        compute(self.program, self.work, width, given, into, finishes)
 
 
 def packed(weights: Array, together: int) -> Array:

@@ -8,7 +8,7 @@ are the sums, they are written to the result's memory directly.
 from __future__ import annotations
 
 from functools import lru_cache
-from threading import Event
+from threading import Event, Lock
 from typing import Final, Self
 
 import numpy as np
@@ -18,14 +18,14 @@ from convcli.core.frozen import frozen
 from convcli.engine import native
 from convcli.engine.blas import ONE_THREAD
 from convcli.engine.combine import combine
-from convcli.engine.consumer import Consumer, Destination, Finishes, StripTask
+from convcli.engine.consumer import Consumer, Destination, StripTask
 from convcli.engine.cutting import SMALL, is_small, laid_out
 from convcli.engine.loading import PlaneLoader, lanes_joined
-from convcli.engine.methods.base import Arena, Step, Workload
+from convcli.engine.methods.base import Arena, Method, Step, Workload
 from convcli.engine.methods.registry import REFERENCE, method_named
-from convcli.engine.native import InputReader
+from convcli.engine.native import NativeStrips
 from convcli.engine.plan import Plan
-from convcli.engine.program import StripInput
+from convcli.engine.program import Program
 from convcli.engine.source import Source
 from convcli.geometry.padding import Pair
 
@@ -43,6 +43,21 @@ class _BoundStrip:
     steps: list[Step]
 
 
+class SharedProgram:
+    """The program of a plan for all its workers: the first that asks for it makes it."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.made: Program | None = None
+
+    def of(self, method: Method, work: Workload) -> Program:
+        """The program of a method for a workload."""
+        with self.lock:
+            if self.made is None:
+                self.made = method.program(work)
+            return self.made
+
+
 class StripComputer:
     """Loads, binds and computes strips of a plan, for one worker.
 
@@ -53,28 +68,29 @@ class StripComputer:
     Args:
         plan: the plan whose strips are computed.
         halt: set by another thread when results are no longer wanted; a strip ends between two of its calls.
+        shared: the program that all workers of the plan use, where it is compiled.
     """
 
-    def __init__(self, plan: Plan, halt: Event | None = None) -> None:
+    def __init__(self, plan: Plan, halt: Event | None = None, shared: SharedProgram | None = None) -> None:
         self.plan, self.halt = plan, halt or Event()
+        self.shared = shared or SharedProgram()
         self.method = method_named(plan.method)
         laid = laid_out(plan.problem, plan.arithmetic, self.method, plan.height, plan.width)
         self.work = Workload(laid, plan.arithmetic)
         self.is_small = is_small(self.method, self.work, plan.height, plan.width)
         self.arena = Arena(SMALL) if self.is_small else Arena()
         self.restores = self.method.mixes and plan.problem.dtype.kind == "f"
-        self.compiled = self.method.compiled(self.work)
+        self.native: NativeStrips | None = None
         self.bound: dict[Pair, _BoundStrip] = {}
         self.is_ready = False
-        self.finishes: tuple[Finishes, Array | None] = ((), None)
 
     @classmethod
-    def of(cls, plan: Plan, halt: Event) -> StripComputer:
+    def of(cls, plan: Plan, halt: Event, shared: SharedProgram) -> StripComputer:
         """A computer for a plan: for small strips, one that an earlier run of the plan has left bound."""
         try:
             computer = _idle(plan).pop()
         except IndexError:
-            return cls(plan, halt)
+            return cls(plan, halt, shared)
         computer.halt = halt
         return computer
 
@@ -89,10 +105,10 @@ class StripComputer:
         self.arena.__enter__()
         try:
             self.loader = PlaneLoader(self.plan.problem, self.work)
-            if self.compiled:
-                self.program = self.method.program(self.work)
-                self.inputs = InputReader(self.plan.problem, self.work)
-                self.bind = native.binder(self.program, self.work)
+            if self.method.compiled(self.work):
+                program = self.shared.of(self.method, self.work)
+                self.native = NativeStrips(self.plan, self.work, program)
+                self.bind = native.binder(program, self.work)
             else:
                 self.bind = self.method.binder(self.work)
         except BaseException as error:
@@ -112,12 +128,10 @@ class StripComputer:
 
     def process(self, source: Source, task: StripTask, consumer: Consumer) -> None:
         """Compute one strip and hand it over; nothing is handed over once `halt` is set."""
-        if self.compiled:
-            destination = consumer.destination(task)
-            if destination is not None and self._finish(source, task, destination):
-                return
-        else:
-            destination = None if self.is_small else consumer.destination(task)
+        wanted = self.native is not None or not self.is_small
+        destination = consumer.destination(task) if wanted else None
+        if self.native and destination and self.native.finish(source, task, destination):
+            return
         sums = self._writable(destination)
         if self._compute(source, task, sums) and sums is None:
             consumer.take(task, self._sums())
@@ -130,28 +144,6 @@ class StripComputer:
         self._compute(source, task, None)
         return self._sums()
 
-    def _finish(self, source: Source, task: StripTask, destination: Destination) -> bool:
-        """Have the extension write the results of a strip; False if it cannot."""
-        finishes = self._finishes(destination)
-        given = None if finishes is None else self.inputs.read(source, task)
-        if given is None:
-            return False
-        self._extension(given, task, destination.results, finishes)
-        return True
-
-    def _finishes(self, destination: Destination) -> Array | None:
-        """The finishes of a destination for the extension; None if it cannot write the results."""
-        if self.plan.problem.filter.combine:
-            return None
-        if destination.finishes is not self.finishes[0]:
-            self.finishes = destination.finishes, native.finish_table(destination.finishes)
-        return self.finishes[1]
-
-    def _extension(self, given: StripInput, task: StripTask, into: Array, finishes: Array | None) -> None:
-        columns = task.strip.shape[1]
-        width = self.work.plane_shape(1, columns)[4]
-        native.compute(self.program, self.work, width, given, into, finishes)
-
     def _writable(self, offered: Destination | None) -> Array | None:
         """A destination for sums with lanes joined, or None where the method cannot write to it."""
         if offered is None or not offered.takes_sums or self.plan.problem.filter.combine:
@@ -160,10 +152,9 @@ class StripComputer:
 
     def _compute(self, source: Source, task: StripTask, destination: Array | None) -> bool:
         """Compute one strip, into ``destination`` or scratch; False if it was halted."""
-        if self.compiled and (given := self.inputs.read(source, task)) is not None:
-            sums = self._bound_sums(task.strip.shape) if destination is None else destination
-            lanes = self.plan.problem.lanes
-            self._extension(given, task, sums.reshape(*sums.shape[:2], -1, lanes), None)
+        if self.native and (given := self.native.read(source, task)):
+            sums = self._scratch_sums(task.strip.shape) if destination is None else destination
+            self.native.sum(given, task, sums)
             return True
         planes = None if self.is_small else self.loader.in_place(source, task)
         bound = self._bound(task.strip.shape, planes, destination)
@@ -199,8 +190,8 @@ class StripComputer:
         sums = flat.reshape(*flat.shape[:2], -1, self.plan.problem.lanes)
         return combine(sums, how, self.plan.outcome.dtype) if how else sums
 
-    def _bound_sums(self, shape: Pair) -> Array:
-        """Scratch memory for the sums of a strip alone."""
+    def _scratch_sums(self, shape: Pair) -> Array:
+        """Scratch memory for the sums of a strip, without planes."""
         self.arena.restart()
         self.bound.clear()
         size = self.work.filter.maps, shape[0], shape[1] * self.plan.problem.lanes

@@ -14,7 +14,7 @@ from convcli.engine.consumer import Consumer
 from convcli.engine.methods.registry import method_named
 from convcli.engine.plan import Plan
 from convcli.engine.source import BatchHolder, Source
-from convcli.engine.strips import StripComputer
+from convcli.engine.strips import SharedProgram, StripComputer
 
 
 class ThreadsBackend(Backend):
@@ -32,26 +32,28 @@ class ThreadsBackend(Backend):
         holder: BatchHolder | None = None,
     ) -> None:
         queue = TaskQueue(plan, holder)
-        halt = Event()
+        halt, shared = Event(), SharedProgram()
         count = callers(plan.threads) if method_named(plan.method).products else plan.threads
         with Threads() as threads:
             try:  # a signal may come while the workers begin
                 wanted = count if count > 1 else 0
                 while len(threads) < wanted and threads.begin(
-                    partial(_work, plan, source, queue, consumers(), halt)
+                    partial(_work, plan, source, queue, consumers(), halt, shared)
                 ):
                     pass
                 if not threads:
-                    _work(plan, source, queue, consumers(), halt)
+                    _work(plan, source, queue, consumers(), halt, shared)
                 threads.join()
             finally:
                 halt.set()
 
 
-def _work(plan: Plan, source: Source, queue: TaskQueue, consumer: Consumer, halt: Event) -> None:
+def _work(
+    plan: Plan, source: Source, queue: TaskQueue, consumer: Consumer, halt: Event, shared: SharedProgram
+) -> None:
     """One worker: runs tasks until there are none; a failure or an interrupt also ends the others."""
     try:
-        with StripComputer.of(plan, halt) as computer:
+        with StripComputer.of(plan, halt, shared) as computer:
             for task in queue:
                 if halt.is_set():
                     return

@@ -66,7 +66,7 @@ class Box(Method):
         if self.compiled(work):
             columns = work.filter.kernel[2]
             additions = 3 + columns.bit_length() + columns.bit_count()
-            return additions * rates.RUNNING[work.dtype.itemsize]
+            return rates.FINISH + additions * rates.RUNNING[work.dtype.itemsize]
         _, rows, columns = work.filter.kernel
         across = _doubling(columns, 1) * rates.add(work.loaded) + summing(columns.bit_count(), 0, work.loaded)
         if _runs(work):

@@ -42,9 +42,11 @@ class Direct(Method):
         return True
 
     def cost(self, work: Workload) -> float:
-        weights = work.filter.weights
+        weights = work.filter.weights.ravel(order="K")
         taps = weights.size if weights.size > COUNTED else np.count_nonzero(weights)
-        return float(taps / work.filter.maps * rates.tap(work.dtype))
+        shares = work.filter.maps >= MAPS[1] * work.problem.groups
+        rate = rates.TAP[work.dtype.itemsize] * (rates.SHARED_TAP if shares else 1)
+        return float(rates.FINISH + taps / work.filter.maps * rate)
 
     def binder(self, work: Workload) -> Binder:
         return native.binder(self.program(work), work)

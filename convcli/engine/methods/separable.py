@@ -50,7 +50,8 @@ class Separable(Method):
     def cost(self, work: Workload) -> float:
         if self.compiled(work):
             factors = [vector for pair in work.filter.factors.values() for vector in pair or ()]
-            return sum(map(np.count_nonzero, factors)) / work.filter.maps * rates.tap(work.dtype)
+            taps = sum(map(np.count_nonzero, factors))
+            return float(rates.FINISH + taps / work.filter.maps * rates.TAP[work.dtype.itemsize])
         cost = 0.0
         for _, passes in _passes(work):
             calls = sum(
