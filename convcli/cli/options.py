@@ -303,8 +303,8 @@ method = option(
     metavar="NAME",
     default="auto",
     show_default=True,
-    help=_listed("method").removeprefix("auto, "),
-    details="Exact results do not depend on the method.",
+    help="Method that computes the sums",
+    details=f"One of {_listed('method')}; exact results do not depend on it.",
 )
 precision = option(
     "--precision",

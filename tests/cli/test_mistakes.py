@@ -36,7 +36,7 @@ MISTAKES = {
     "mirror": (["-k", "box3", "--padding", "same:mirror"], "'mirror' is ambiguous"),
     "padding": (["-k", "box3", "--padding", "sames"], "padding 'sames' is not one of valid, same"),
     "map": (["-k", "box3", "--map", "signde"], "did you mean signed"),
-    "method": (["-k", "box3", "--method", "fast"], "not one of auto, shift, separable"),
+    "method": (["-k", "box3", "--method", "fast"], "not one of auto, shift, direct"),
     "refused method": (["-k", "sharpen", "--method", "separable"], "rank above 1"),
     "scale": (["-k", "box3", "--scale", "1/0"], "'1/0' divides by zero"),
     "bias": (["-k", "box3", "--bias", "inf"], "'inf' is not a finite number"),
