@@ -103,7 +103,7 @@ def picture(tmp_path: Path, gray: np.ndarray) -> Path:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this tree, built once for all tests of a run."""
+    """The wheel of this tree, built once for all tests of a run, beside its source distribution."""
     folder = tmp_path_factory.getbasetemp()
     folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "wheel"
     folder.mkdir(exist_ok=True)
@@ -123,12 +123,18 @@ def copy_sources(folder: Path) -> None:
         shutil.copy(ROOT / part, folder)
 
 
-def build_wheel(folder: Path) -> None:
-    """Build the wheel from a clean copy of the tree."""
+def build_wheel(folder: Path, **environment: str) -> None:
+    """Build the source distribution from a clean copy of the tree, and the wheel from that."""
     copy_sources(folder / "source")
-    words = ["wheel", "-q", "--no-deps", "-w", str(folder), str(folder / "source")]
-    built = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr
+    built = subprocess.run(
+        [sys.executable, "-m", "build", "-o", str(folder), str(folder / "source")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert "Warning" not in built.stdout + built.stderr
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

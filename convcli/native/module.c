@@ -411,7 +411,13 @@ static int started(PyObject *module)
     return name ? 0 : -1;
 }
 
-static PyModuleDef_Slot slots[] = {{Py_mod_exec, started}, {0, NULL}};
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, started},
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
 
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, "convcli.native._native", "The compiled methods of convcli.", 0, functions, slots, NULL, NULL, NULL,

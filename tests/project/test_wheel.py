@@ -7,13 +7,15 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, SAMPLES
+from tests.conftest import ROOT, SAMPLES, build_wheel
 
 EXTENSION = "convcli/native/_native.abi3.so"
 
@@ -35,6 +37,44 @@ def test_every_file_of_the_tree_is_in_the_wheel(wheel):
         names = {re.sub(r"^convcli-[^/]*\.data/", "convcli.data/", name) for name in file.namelist()}
     extension = {EXTENSION} if EXTENSION in names else set()
     assert {name for name in names if ".dist-info/" not in name} == tree() | extension
+
+
+def named(wheel: Path) -> tuple[str, str, str]:
+    """The tags of Python, ABI and platform in the name of a wheel, which its metadata states too."""
+    tags = wheel.stem.split("-")[2:]
+    with zipfile.ZipFile(wheel) as file:
+        (stated,) = [name for name in file.namelist() if name.endswith(".dist-info/WHEEL")]
+        text = file.read(stated).decode()
+    assert f"Tag: {'-'.join(tags)}\n" in text
+    assert f"Root-Is-Purelib: {'true' if tags[2] == 'any' else 'false'}\n" in text
+    return tuple(tags)
+
+
+def test_the_wheel_is_named_after_the_extension(wheel):
+    """Where there is a compiler, it is for one platform and all versions of Python."""
+    compiler = shutil.which((os.environ.get("CC") or sysconfig.get_config_var("CC")).split()[0])
+    with zipfile.ZipFile(wheel) as file:
+        assert (EXTENSION in file.namelist()) == bool(compiler)
+    assert named(wheel)[:2] == (("cp311", "abi3") if compiler else ("py3", "none"))
+
+
+def test_a_wheel_without_a_compiler_has_no_platform(tmp_path):
+    """Building succeeds without one, and what is built is for every platform."""
+    build_wheel(tmp_path, CC="false")
+    (wheel,) = tmp_path.glob("*.whl")
+    assert named(wheel) == ("py3", "none", "any")
+    with zipfile.ZipFile(wheel) as file:
+        assert not [name for name in file.namelist() if name.endswith((".so", ".pyd"))]
+
+
+def test_the_source_distribution_has_the_sources(wheel):
+    """All that wheels are built from, and no compiled file."""
+    (sources,) = wheel.parent.glob("*.tar.gz")
+    with tarfile.open(sources) as file:
+        names = {name.partition("/")[2] for name in file.getnames()}
+    native = {f"convcli/native/{path.name}" for path in (ROOT / "convcli" / "native").glob("*.[chip]*")}
+    assert native <= names and {"setup.py", "pyproject.toml", "LICENSE", "CHANGELOG.md"} <= names
+    assert not [name for name in names if name.endswith((".so", ".o", ".pyc"))]
 
 
 @pytest.fixture(scope="module")
