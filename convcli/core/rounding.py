@@ -189,6 +189,31 @@ class Finish:
         flags = float(affine.magnitude), float(low), float(high), float(self.integer_result)
         return float(double), float(affine.gain), float(affine.offset), divisor, factor, *flags
 
+    @cached_property
+    def in_16_bits(self) -> tuple[int, int, int] | None:
+        """The same results by integers of 16 bits, as in the extension; None where they would differ.
+
+        Returns:
+            What is added before a division, the multiplier of an odd divisor, and a shift; zeros if sums are
+            only limited. ``floor(n·m / 2ᵏ)`` is ``floor(n / d)`` for m = ⌈2ᵏ/d⌉ while n·(m·d − 2ᵏ) < 2ᵏ
+            (Granlund and Montgomery, "Division by invariant integers using multiplication", 1994).
+        """
+        affine, d = self.affine, self.affine.denominator
+        plain = self.exact and self.integer_result and affine.gain == 1 and not affine.magnitude
+        if not plain or self.target.itemsize > 2 or self.source not in (np.uint16, np.int16):
+            return None
+        half, (low, high) = d // 2, map(int, self.raw)
+        least, most = span(self.source)
+        unsigned = self.source == np.uint16 and int(affine.offset) >= 0
+        if not (least <= low and high + half <= most) or (d > 1 and not (unsigned and low >= 0)):
+            return None
+        if d & (d - 1) == 0:
+            return half, 0, d.bit_length() - 1
+        shift = d.bit_length() - 1
+        multiplier = -(-(2 ** (16 + shift)) // d)
+        fits = multiplier < 2**16 and (high + half) * (multiplier * d - 2 ** (16 + shift)) < 2 ** (16 + shift)
+        return (half, multiplier, shift) if d % 2 and fits else None
+
     def _needs_double(self) -> bool | None:
         """Whether floats need 64 bits to give the results; None where these do not suffice either."""
         largest = max(self.largest, self.affine.denominator)

@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from convcli.core.dtypes import Array, DType
+from convcli.core.dtypes import Array, DType, span
+from convcli.core.rounding import Finish
 from convcli.engine.consumer import Destination, Finishes, StripTask
 from convcli.engine.loading import column_sources, constant_fill, depth_sources
 from convcli.engine.methods.base import Arena, Binder, Step, Workload
@@ -167,11 +168,21 @@ def packed(weights: Array, together: int) -> Array:
 
 
 def finish_table(finishes: Finishes) -> Array | None:
-    """(maps, 9) numbers from which the extension finishes sums; None where it cannot."""
-    rows = [(run.stop - run.start, finish.in_floats) for run, finish in finishes]
-    if any(row is None for _, row in rows):
+    """(maps, 13) numbers from which the extension finishes sums; None where it cannot."""
+    rows = [_numbers(finish) for _, finish in finishes]
+    if None in rows:
         return None
-    return np.repeat(np.array([row for _, row in rows], np.float64), [count for count, _ in rows], axis=0)
+    return np.repeat(np.array(rows, np.float64), [run.stop - run.start for run, _ in finishes], axis=0)
+
+
+def _numbers(finish: Finish) -> tuple[float, ...] | None:
+    """The numbers of `Finish` in native/strip.h."""
+    floats, integers = finish.in_floats, finish.in_16_bits
+    if floats is None or integers is None:
+        return None if floats is None else (*floats, 0, 0, 0, 0)
+    *others, low, high, rounds = floats
+    least, most = span(finish.source)
+    return (*others, max(low, least), min(high, most), rounds, 1, *integers)
 
 
 def compute(

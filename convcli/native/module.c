@@ -208,6 +208,10 @@ static const char *check(const Strip *strip, const Counts *counts)
         REQUIRE(counts->weights == 1 && strip->block_count == 0 && strip->apart >= 1 && strip->maps == 1);
         REQUIRE(strip->row - 1 <= (strip->columns - strip->result.shape[2]) / strip->apart);
     }
+    for (int64_t i = 0; strip->finishes && i < strip->maps; i++) {
+        REQUIRE(!strip->finishes[i].is_short || ((work == U16 || work == I16) && result <= I16));
+        REQUIRE(strip->finishes[i].shift >= 0 && strip->finishes[i].shift < 16);
+    }
     const char *wrong = check_taps(strip, counts);
     return wrong ? wrong : check_source(strip, counts);
 }
@@ -286,7 +290,7 @@ static int parsed(PyObject *const *given, Views *views, Strip *strip, Counts *co
     if (!(strip->constants = as_values(views, given[9], strip->work, &counts->constants))) return 0;
     if (!as_array(views, given[10], 4, PyBUF_WRITABLE, &strip->result)) return 0;
     strip->maps = strip->result.shape[0];
-    if (given[11] != Py_None && !(strip->finishes = as_table(views, given[11], 9, 'd', &counts->finishes))) return 0;
+    if (given[11] != Py_None && !(strip->finishes = as_table(views, given[11], 13, 'd', &counts->finishes))) return 0;
     if (given[12] == Py_None) return 1;
     const Py_buffer *beyond = view_of(views, given[12], 2, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
     if (!beyond || beyond->shape[1] != 2 || type_of(beyond) != I64) return 0;

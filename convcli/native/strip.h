@@ -41,6 +41,7 @@ typedef struct {
 /* How the sums of one map become results; see `finish.inc`. */
 typedef struct {
     double is_double, gain, offset, divisor, factor, magnitude, low, high, rounds;
+    double is_short, half, multiplier, shift; /* the same in integers of 16 bits, where those suffice */
 } Finish;
 
 /* DIRECT: blocks of any taps. ROWS: maps that read one plane each, as many taps in every row of
