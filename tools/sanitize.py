@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-TESTS: Final = ["tests/native", "tests/contracts/test_compiled.py"]
+TESTS: Final = ["tests/native", "tests/contracts/test_compiled.py", "tests/formats/test_png_filters.py"]
 FLAGS: Final = [
     "-shared",
     "-fPIC",

@@ -73,6 +73,15 @@ static Py_buffer *view_of(Views *views, PyObject *object, int axes, int flags)
     return NULL;
 }
 
+/* The bytes of a contiguous object, or NULL with an exception set. */
+static Py_buffer *bytes_of(Views *views, PyObject *object, int flags)
+{
+    Py_buffer *view = views->views + views->count;
+    if (PyObject_GetBuffer(object, view, flags) < 0) return NULL;
+    views->count++;
+    return view;
+}
+
 static int as_array(Views *views, PyObject *object, int axes, int flags, Array *array)
 {
     const Py_buffer *view = view_of(views, object, axes, PyBUF_STRIDES | flags);
@@ -358,6 +367,56 @@ static PyObject *pack_function(PyObject *module, PyObject *const *given, Py_ssiz
     return NULL;
 }
 
+static const char unfilter_doc[] =
+    "unfilter(filtered, above, each, pixels)\n\n"
+    "Undo the filters of PNG rows.\n\n"
+    "Args:\n"
+    "    filtered: the rows, each behind the number of its filter.\n"
+    "    above: the row before them; zeros before the first.\n"
+    "    each: bytes of a pixel: 1, 2, 3, 4, 6 or 8.\n"
+    "    pixels: where the bytes of the rows go.\n\n"
+    "Returns:\n"
+    "    Whether PNG has all their filters; otherwise nothing is written.\n\n"
+    "Raises:\n"
+    "    ValueError: lengths that contradict each other, or no such pixels.\n"
+    "    BufferError, TypeError: not contiguous, not writable, or not arrays.\n";
+
+static const char *check_rows(const Py_buffer *filtered, const Py_buffer *above, const Py_buffer *pixels, long each)
+{
+    const Py_ssize_t width = above->len;
+    REQUIRE(each == 1 || each == 2 || each == 3 || each == 4 || each == 6 || each == 8);
+    REQUIRE(width > 0 && width % each == 0 && pixels->len % width == 0);
+    REQUIRE(filtered->len - pixels->len == pixels->len / width);
+    return NULL;
+}
+
+static PyObject *unfilter_function(PyObject *module, PyObject *const *given, Py_ssize_t count)
+{
+    (void)module;
+    if (count != 4) return PyErr_Format(PyExc_TypeError, "unfilter() takes 4 arguments");
+    const long each = PyLong_AsLong(given[2]);
+    if (each == -1 && PyErr_Occurred()) return NULL;
+    Views views = {.count = 0};
+    const Py_buffer *filtered = bytes_of(&views, given[0], PyBUF_SIMPLE);
+    const Py_buffer *above = filtered ? bytes_of(&views, given[1], PyBUF_SIMPLE) : NULL;
+    const Py_buffer *pixels = above ? bytes_of(&views, given[3], PyBUF_WRITABLE) : NULL;
+    const char *wrong = pixels ? check_rows(filtered, above, pixels, each) : NULL;
+    PyObject *result = NULL;
+    if (wrong) PyErr_Format(PyExc_ValueError, "not true of these rows: %s", wrong);
+    if (pixels && !wrong) {
+        const uint8_t *in = filtered->buf;
+        const int64_t width = above->len, rows = pixels->len / width;
+        int is_known = 1;
+        for (int64_t i = 0; i < rows; i++) is_known &= in[i * (width + 1)] <= PAETH;
+        Py_BEGIN_ALLOW_THREADS
+        if (is_known) kernels->unfilter(in, above->buf, rows, width, each, pixels->buf);
+        Py_END_ALLOW_THREADS
+        result = PyBool_FromLong(is_known);
+    }
+    release(&views);
+    return result;
+}
+
 static PyObject *use_function(PyObject *module, PyObject *name)
 {
     (void)module;
@@ -403,6 +462,7 @@ static PyMethodDef functions[] = {
     {"strip", (PyCFunction)(void (*)(void))strip_function, METH_FASTCALL, strip_doc},
     {"pack", (PyCFunction)(void (*)(void))pack_function, METH_FASTCALL, pack_doc},
     {"tiles", (PyCFunction)(void (*)(void))tiles_call, METH_FASTCALL, tiles_doc},
+    {"unfilter", (PyCFunction)(void (*)(void))unfilter_function, METH_FASTCALL, unfilter_doc},
     {"use", use_function, METH_O, "use(name)\n\nUse an instruction set by name, or the best one for None; return its name."},
     {"instruction_sets", instruction_sets, METH_NOARGS, "Return the names of those this processor has, best first."},
     {NULL, NULL, 0, NULL},

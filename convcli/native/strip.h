@@ -82,6 +82,9 @@ typedef struct {
     int64_t row_step, step, lane_step, rows, count;
 } Block2D;
 
+/* The filters of PNG rows, by their numbers in a file. */
+enum { UNFILTERED, SUB, UP, AVERAGE, PAETH };
+
 /* The functions that exist once for each instruction set. */
 typedef struct {
     const char *name;
@@ -96,6 +99,8 @@ typedef struct {
     void (*pack)(Type, const char *weights, int64_t maps, int64_t apart, int64_t taps, int64_t together, char *out);
     void (*finish)(Type from, const char *sums, int64_t count, Type to, char *out, const Finish *, int64_t *beyond);
     void (*tiles)(const Tiles *, void *scratch);
+    void (*unfilter)(const uint8_t *filtered, const uint8_t *above, int64_t rows, int64_t width, int64_t each,
+                     uint8_t *out);
 } Kernels;
 
 extern const Kernels kernels_base, kernels_avx2, kernels_avx512;

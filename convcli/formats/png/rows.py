@@ -1,8 +1,8 @@
-"""PNG rows on demand: inflated by ISA-L, unfiltered by libpng.
+"""PNG rows on demand: inflated by ISA-L, unfiltered by the extension or libpng.
 
-A library decodes a whole image in one thread while everything else waits. Here the next rows are inflated
-and passed to it as a small image of their own, whose first row, unfiltered, is the last one before them, so
-that one thread unfilters while another inflates or computes; and ISA-L inflates about twice as fast as zlib.
+A library decodes a whole image in one thread while everything else waits. Here one thread unfilters rows
+while another inflates or computes; and ISA-L inflates about twice as fast as zlib. libpng gets the next rows
+as a small image of their own, whose first row, unfiltered, is the last one before them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from convcli.formats.decoding import decoder_errors
 from convcli.formats.header import Header
 from convcli.formats.png.encoder import SIGNATURE, chunk, framed
 from convcli.formats.readers import Reader
+from convcli.native.loader import extension
 
 PIECE: Final = 2**18
 """Bytes of unfiltered rows decoded at a time, at least one row."""
@@ -43,7 +44,8 @@ class PngRows(Reader):
 
     def __init__(self, bodies: Iterator[bytes], header: Header, front: bytes) -> None:
         self.header, self.front = header, front
-        self.width = header.columns * header.channels * header.dtype.itemsize + 1  # a row, its filter first
+        self.each = header.channels * header.dtype.itemsize
+        self.width = header.columns * self.each + 1  # a row, its filter first
         self.height = max(PIECE // self.width, 1)
         self.pixels = np.empty((header.rows, header.columns, header.channels), header.dtype)
         self.done = 0
@@ -108,8 +110,6 @@ class PngRows(Reader):
             raise
 
     def _unfilter_next(self) -> None:
-        import imagecodecs
-
         begin = self.done
         end = min(begin + self.height, self.header.rows)
         filtered = self._piece()
@@ -118,20 +118,40 @@ class PngRows(Reader):
         filtered = filtered[: (end - begin) * self.width]
         while end == self.header.rows and self._piece():  # the checksum covers excess bytes too
             pass
-        first = max(begin - 1, 0)
-        size = struct.pack(">II", self.header.columns, end - first)
-        stored = deflate.stored(b"".join((self._row(first), filtered)) if begin else filtered)
-        front = chunk(b"IHDR", size, self.front)
-        image = b"".join((SIGNATURE, front, *framed(b"IDAT", *stored), chunk(b"IEND")))
-        decoded = imagecodecs.png_decode(image)  # not in place: others read the row before these
-        self.pixels[begin:end] = decoded.reshape(-1, *self.pixels.shape[1:])[begin - first :]
+        above = self._stored(begin - 1) if begin else b""
+        if not self._unfilter(filtered, above, self.pixels[begin:end]):
+            self._unfilter_by_libpng(filtered, above, self.pixels[begin:end])
         self.done = end
 
-    def _row(self, index: int) -> bytes:
+    def _unfilter(self, filtered: bytes, above: bytes, rows: Array) -> bool:
+        """Fill ``rows`` by the extension; whether there is one, and PNG has all of their filters."""
+        native = extension()
+        if native is None or not native.unfilter(filtered, above or bytes(self.width - 1), self.each, rows):
+            return False
+        if rows.dtype == np.uint16:
+            rows[...] = rows.view(">u2")
+        return True
+
+    def _unfilter_by_libpng(self, filtered: bytes, above: bytes, rows: Array) -> None:
+        """Fill ``rows``, decoded elsewhere because others read the row above.
+
+        Raises:
+            Exception: there is a filter that PNG does not have.
+        """
+        import imagecodecs
+
+        size = struct.pack(">II", self.header.columns, len(rows) + bool(above))
+        stored = deflate.stored(b"".join((_UNFILTERED, above, filtered)) if above else filtered)
+        front = chunk(b"IHDR", size, self.front)
+        image = b"".join((SIGNATURE, front, *framed(b"IDAT", *stored), chunk(b"IEND")))
+        decoded = imagecodecs.png_decode(image)
+        rows[...] = decoded.reshape(-1, *rows.shape[1:])[bool(above) :]
+
+    def _stored(self, index: int) -> bytes:
         """A decoded row as PNG stores it, unfiltered."""
         row = self.pixels[index]
         stored: bytes = (row if row.dtype == np.uint8 else row.astype(">u2")).tobytes()
-        return _UNFILTERED + stored
+        return stored
 
 
 def unpacked(bodies: Iterator[bytes], count: int) -> Iterator[bytes]:
