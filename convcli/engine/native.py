@@ -26,8 +26,8 @@ SUMS: Final = {np.dtype(name): np.dtype(name) for name in ("u2", "i2", "u4", "i4
 }
 """The type in which the extension adds sums of a type: it has none of one byte."""
 
-SOURCES: Final = {np.dtype(name) for name in ("?", "u1", "i1", "u2", "i2", "i4", "f4", "f8")}
-"""The types that it loads itself."""
+SOURCES: Final = {np.dtype(name) for name in ("u1", "i1", "u2", "i2", "i4", "f4", "f8")}
+"""The types that it loads itself; not bool, of which NumPy takes any byte but 0 as 1."""
 
 _SPREAD: Final = 2
 """Rows of the source from the first to the last that a strip reads, relative to the rows that it reads; with

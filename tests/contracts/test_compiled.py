@@ -166,6 +166,34 @@ def test_layers(layer, data):
         compare(x, weights, groups=groups, channels="last", **options)
 
 
+@pytest.mark.parametrize("kernel", ["sobel", "sharpen", "binomial", "long"])
+@given(data=st.data())
+def test_lanes(kernel, data):
+    """Channels that are filtered each by itself, first and last."""
+    weights = KERNELS[kernel]
+    shape = *(data.draw(st.integers(1, 15)) for _ in range(2)), data.draw(st.sampled_from([1, 2, 3, 4, 7]))
+    x = pixels(data, data.draw(st.sampled_from([*INTEGERS, *FLOATS])), shape)
+    x = LAYOUTS[data.draw(st.sampled_from(["as it is", "columns first", "reversed", "every second"]))](x)
+    channels = data.draw(st.sampled_from(["first", "last"]))
+    x = np.moveaxis(x, -1, 0) if channels == "first" else x
+    compare(x, weights, channels=channels, **window(data, np.shape(getattr(weights, "weights", weights))))
+
+
+@pytest.mark.parametrize("method", ["direct", "separable", "fft"])
+def test_true_is_one(method):
+    """Also where a byte of a bool is something else, as in a mask of 0 and 255 that is seen as bool."""
+    x = np.where(RANDOM.random((40, 50)) < 0.5, np.uint8(255), np.uint8(0)).view(bool)
+    compare(x, np.outer([1, 2, 1], [1, 5, 2]), method, stride=1)
+
+
+@given(data=st.data())
+def test_exact_transforms(data):
+    """Transforms of integers give the same bytes too."""
+    dtype = data.draw(st.sampled_from(["uint8", "int8", "uint16", "int16", "bool"]))
+    x = pixels(data, dtype, data.draw(st.tuples(st.integers(1, 60), st.integers(1, 60))))
+    compare(x, KERNELS["long"], "fft", **window(data, (9, 7)) | {"stride": 1})
+
+
 def test_calls_from_several_threads():
     """Calls share nothing: each has the result that it has alone."""
     images = [RANDOM.integers(0, 256, (60 + index, 90), np.uint8) for index in range(40)]
