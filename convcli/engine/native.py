@@ -9,11 +9,12 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from convcli.core.dtypes import Array, DType, span
+from convcli.core.frozen import replace
 from convcli.core.rounding import Finish
 from convcli.engine.consumer import Destination, Finishes, StripTask
 from convcli.engine.loading import column_sources, constant_fill, depth_sources
 from convcli.engine.methods.base import Arena, Binder, Step, Workload
-from convcli.engine.plan import Plan, Problem
+from convcli.engine.plan import Arithmetic, Plan, Problem
 from convcli.engine.program import Program, StripInput
 from convcli.engine.source import Source
 from convcli.geometry.border import OUTSIDE, sources
@@ -24,7 +25,7 @@ SUMS: Final = {np.dtype(name): np.dtype(name) for name in ("u2", "i2", "u4", "i4
     np.dtype(np.uint8): np.dtype(np.uint16),
     np.dtype(np.int8): np.dtype(np.int16),
 }
-"""The type in which the extension adds sums of a type: it has none of one byte."""
+"""The types in which the extension adds sums of a type: it has none of one byte."""
 
 SOURCES: Final = {np.dtype(name) for name in ("u1", "i1", "u2", "i2", "i4", "f4", "f8")}
 """The types that it loads itself; not bool, of which NumPy takes any byte but 0 as 1."""
@@ -39,6 +40,14 @@ _NONE: Final = np.empty((0, 3), np.int64)
 def is_available(dtype: DType) -> bool:
     """Whether there is an extension, and it adds sums of a type."""
     return extension() is not None and dtype in SUMS
+
+
+def widened(narrow: Arithmetic) -> Arithmetic:
+    """An arithmetic in a type that the extension adds and converts well; signed where the sums fit."""
+    dtype = SUMS[narrow.dtype]
+    if dtype == np.uint32 and max(high for _, high in narrow.bounds) < 2**31:
+        dtype = np.dtype(np.int32)
+    return replace(narrow, dtype=dtype, loaded=None)
 
 
 def binder(program: Program, work: Workload) -> Binder:

@@ -307,27 +307,72 @@ static void finish_band(const Strip *strip, const Kernels *kernels, const Band *
                        band->scratch + band->row_at);
 }
 
+/* The source's values of a row of the plane, lanes included; NULL where they do not follow each other, or the columns
+ * at the border are not copies of them. */
+static const char *inner_row(const Strip *strip, int64_t row)
+{
+    const int64_t *run = strip->column_runs, *strides = strip->source.strides, size = size_of(strip->source.type);
+    const char *plane = source_plane(strip, 0, 0);
+    if (!plane || strip->row_table[row] < 0 || strides[2] != size * strip->lanes) return NULL;
+    if (strip->lanes > 1 && strides[4] != size) return NULL;
+    for (int64_t i = 0; i < strip->edge_count; i++) {
+        const int64_t from = strip->edges[3 * i + 2];
+        if (from < run[2] || from >= run[2] + run[1]) return NULL;
+    }
+    return plane + strip->row_table[row] * strides[1] + run[2] * strides[2];
+}
+
+/* Moves the sums of columns down: row `enters` of the plane is added, and row `leaves`, if it is not -1, subtracted.
+ * Where possible, values are taken from the source, and sums at the border from those of the columns that they copy. */
+static void move_down(const Strip *strip, const Kernels *kernels, int64_t enters, int64_t leaves, char *sums,
+                      char *entering, char *leaving)
+{
+    const int64_t *run = strip->column_runs, bytes = size_of(strip->work) * strip->lanes;
+    const int64_t all = strip->columns * strip->lanes;
+    const char *in = inner_row(strip, enters), *out = leaves < 0 ? NULL : inner_row(strip, leaves);
+    if (in && (out || leaves < 0)) {
+        kernels->move(strip->source.type, strip->work, in, out ? out : leaving, run[1] * strip->lanes, sums + run[0] * bytes);
+        for (int64_t i = 0; i < strip->edge_count; i++) {
+            const int64_t *edge = strip->edges + 3 * i;
+            copy(sums + edge[1] * bytes, sums + (run[0] + edge[2] - run[2]) * bytes, bytes);
+        }
+        return;
+    }
+    load_plane(strip, kernels, 0, source_plane(strip, 0, 0), enters, 1, 1, entering, all);
+    if (leaves >= 0) load_plane(strip, kernels, 0, source_plane(strip, 0, 0), leaves, 1, 1, leaving, all);
+    kernels->move(strip->work, strip->work, entering, leaving, all, sums);
+    if (leaves >= 0) memset(leaving, 0, all * size_of(strip->work));
+}
+
+/* Taps of a row up to which they are added one by one, all in one pass. */
+#define FEW 8
+
 /* Each row of sums is the one above it plus the row that enters the window minus the one that leaves it. Along a row,
- * sums of 2, 4, 8, ... neighbors are added, in pieces that stay in the first-level cache. */
+ * few values are added one by one, and of many, sums of 2, 4, 8, ... neighbors. */
 static void box(const Strip *strip, const Kernels *kernels, char *scratch)
 {
     const int64_t size = size_of(strip->work), step = strip->apart * strip->lanes;
-    const int64_t width = strip->result.shape[2] * strip->lanes, all = strip->columns * strip->lanes;
+    const int64_t width = strip->result.shape[2] * strip->lanes;
     char *sums = scratch, *entering = sums + box_row(strip), *leaving = entering + box_row(strip);
     char *levels = leaving + box_row(strip), *spare = levels + 2 * box_row(strip);
-    memset(sums, 0, all * size);
-    memset(leaving, 0, all * size);
+    char weights[FEW * sizeof(int64_t)];
+    int64_t places[FEW];
+    for (int64_t i = 0; i < FEW; i++) places[i] = i * step, memcpy(weights + i * size, strip->weights, size);
+    memset(sums, 0, box_row(strip));
+    memset(leaving, 0, box_row(strip));
     for (int64_t row = 0; row < strip->result.shape[1] + strip->rows - 1; row++) {
         const int64_t output = row - (strip->rows - 1);
-        load_plane(strip, kernels, 0, source_plane(strip, 0, 0), row, 1, 1, entering, all);
-        if (output > 0) load_plane(strip, kernels, 0, source_plane(strip, 0, 0), output - 1, 1, 1, leaving, all);
-        kernels->moved(strip->work, sums, entering, leaving, all);
+        move_down(strip, kernels, row, output > 0 ? output - 1 : -1, sums, entering, leaving);
         if (output < 0) continue;
-        for (int64_t at = 0, part; at < width; at += part) {
-            part = width - at < PIECE ? width - at : PIECE;
-            kernels->box(strip->work, sums + at * size, strip->row, step, part, entering + at * size, levels);
+        if (strip->row <= FEW) {
+            kernels->sums(strip->work, sums, places, weights, strip->row, 1, width, entering, 0);
+        } else {
+            for (int64_t at = 0, part; at < width; at += part) {
+                part = width - at < PIECE ? width - at : PIECE;
+                kernels->box(strip->work, sums + at * size, strip->row, step, part, entering + at * size, levels);
+            }
+            kernels->scale(strip->work, entering, strip->weights, width);
         }
-        kernels->scale(strip->work, entering, strip->weights, width);
         finish_row(strip, kernels, 0, output, 1, entering, spare);
     }
 }

@@ -93,7 +93,7 @@ typedef struct {
                  int64_t count, char *out, int64_t apart);
     void (*row_sums)(Type, const char *planes, int64_t pitch, const int64_t *offsets, const char *weights, int64_t row,
                      int64_t height, int64_t count, int64_t width, char *out, int64_t apart);
-    void (*moved)(Type, char *sums, const char *entering, const char *leaving, int64_t count);
+    void (*move)(Type from, Type to, const char *entering, const char *leaving, int64_t count, char *sums);
     void (*box)(Type, const char *in, int64_t size, int64_t step, int64_t count, char *out, char *scratch);
     void (*scale)(Type, char *values, const char *weight, int64_t count);
     void (*pack)(Type, const char *weights, int64_t maps, int64_t apart, int64_t taps, int64_t together, char *out);

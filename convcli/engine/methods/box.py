@@ -29,6 +29,10 @@ RUNNING: Final = 6
 """Rows of the window from which on running sums take fewer passes than doubling."""
 
 
+FEW: Final = 8
+"""Columns up to which the extension adds them one by one."""
+
+
 class Box(Method):
     """Kernels whose weights are all equal."""
 
@@ -45,7 +49,7 @@ class Box(Method):
         if not narrow.exact:
             return Workload(problem, narrow)
         if native.is_available(narrow.dtype):
-            work = Workload(problem, replace(narrow, dtype=native.SUMS[narrow.dtype]))
+            work = Workload(problem, native.widened(narrow))
             if self.compiled(work):
                 return work
         low, high = (end * problem.columns.kernel for end in problem.span)
@@ -65,7 +69,7 @@ class Box(Method):
     def cost(self, work: Workload) -> float:
         if self.compiled(work):
             columns = work.filter.kernel[2]
-            additions = 3 + columns.bit_length() + columns.bit_count()
+            additions = 2 + (columns if columns <= FEW else columns.bit_length() + columns.bit_count())
             return rates.FINISH + additions * rates.RUNNING[work.dtype.itemsize]
         _, rows, columns = work.filter.kernel
         across = _doubling(columns, 1) * rates.add(work.loaded) + summing(columns.bit_count(), 0, work.loaded)

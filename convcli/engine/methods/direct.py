@@ -14,7 +14,6 @@ from typing import Final
 import numpy as np
 
 from convcli.core.dtypes import Array
-from convcli.core.frozen import replace
 from convcli.engine import native
 from convcli.engine.methods import rates
 from convcli.engine.methods.base import Binder, Method, Workload
@@ -36,7 +35,7 @@ class Direct(Method):
     def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         if not native.is_available(narrow.dtype):
             return "the compiled extension is not in use"
-        return Workload(problem, replace(narrow, dtype=native.SUMS[narrow.dtype], loaded=None))
+        return Workload(problem, native.widened(narrow))
 
     def compiled(self, work: Workload) -> bool:
         return True

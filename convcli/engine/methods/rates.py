@@ -48,7 +48,10 @@ TAP: Final = {2: 0.010, 4: 0.013, 8: 0.027}
 SHARED_TAP: Final = 0.7
 """The same where several maps share what they read, relative to `TAP`."""
 
-RUNNING: Final = {2: 0.02, 4: 0.035, 8: 0.07}
+SEPARABLE_TAP: Final = 1.5
+"""The same down the columns or along the rows, relative to `TAP`: each pass goes through memory."""
+
+RUNNING: Final = {2: 0.013, 4: 0.03, 8: 0.06}
 """An addition of running sums in the extension, by item size in bytes."""
 
 FINISH: Final = 0.1

@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 
 from convcli.core.dtypes import Array
-from convcli.core.frozen import replace
 from convcli.engine import native
 from convcli.engine.methods import rates
 from convcli.engine.methods.base import Arena, Binder, Method, Step, WeightedSum, Workload
@@ -28,7 +27,7 @@ class Separable(Method):
     name = "separable"
 
     def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
-        work = Workload(problem, _widened(narrow))
+        work = Workload(problem, native.widened(narrow) if native.is_available(narrow.dtype) else narrow)
         depth, rows, columns = work.filter.kernel
         if rows == 1 or columns == 1:
             return "the kernel has a single row or column"
@@ -51,7 +50,8 @@ class Separable(Method):
         if self.compiled(work):
             factors = [vector for pair in work.filter.factors.values() for vector in pair or ()]
             taps = sum(map(np.count_nonzero, factors))
-            return float(rates.FINISH + taps / work.filter.maps * rates.TAP[work.dtype.itemsize])
+            rate = rates.TAP[work.dtype.itemsize] * rates.SEPARABLE_TAP
+            return float(rates.FINISH + taps / work.filter.maps * rate)
         cost = 0.0
         for _, passes in _passes(work):
             calls = sum(
@@ -72,11 +72,6 @@ class Separable(Method):
         if self.compiled(work):
             return native.binder(self.program(work), work)
         return partial(_steps, work, list(_passes(work)))
-
-
-def _widened(narrow: Arithmetic) -> Arithmetic:
-    """The arithmetic in a type that the extension adds, if it is there and the method may use it."""
-    return replace(narrow, dtype=native.SUMS[narrow.dtype]) if native.is_available(narrow.dtype) else narrow
 
 
 def _steps(
