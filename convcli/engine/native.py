@@ -138,8 +138,11 @@ class NativeStrips:
 
     def finish(self, source: Source, task: StripTask, destination: Destination) -> bool:
         """Write the results of a strip; False if the extension cannot."""
-        finishes = self._finishes(destination)
-        given = None if finishes is None else self.read(source, task)
+        sums_wanted = destination.takes_sums and destination.results.dtype == self.work.dtype
+        finishes = None if sums_wanted else self._finishes(destination)
+        if self.problem.filter.combine or (finishes is None and not sums_wanted):
+            return False
+        given = self.read(source, task)
         if given is None:
             return False
         self._compute(given, task, destination.results, finishes)
@@ -150,11 +153,7 @@ class NativeStrips:
         self._compute(given, task, sums.reshape(*sums.shape[:2], -1, self.problem.lanes), None)
 
     def _finishes(self, destination: Destination) -> Array | None:
-        """The finishes of a destination as numbers; None if the results are no sums that are finished."""
-        if self.problem.filter.combine or (
-            destination.takes_sums and destination.results.dtype == self.work.dtype
-        ):
-            return None
+        """The finishes of a destination as numbers; None if the extension cannot do the same."""
         if destination.finishes is not self.finishes[0]:
             self.finishes = destination.finishes, finish_table(destination.finishes)
         return self.finishes[1]

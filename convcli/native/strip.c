@@ -252,13 +252,22 @@ static void row_sums(const Strip *strip, const Kernels *kernels, const Band *ban
     }
 }
 
+#define SCATTER(T)                                                                      \
+    for (int64_t x = 0; x < shape[2]; x++)                                              \
+        for (int64_t lane = 0; lane < shape[3]; lane++, from += sizeof(T))              \
+            memcpy(to + x * strides[2] + lane * strides[3], from, sizeof(T));           \
+    break;
+
 /* Moves (columns, lanes) to where their strides in the result say. */
 static void scatter(const Strip *strip, const char *from, char *to)
 {
-    const int64_t *shape = strip->result.shape, *strides = strip->result.strides, size = size_of(strip->result.type);
-    for (int64_t x = 0; x < shape[2]; x++)
-        for (int64_t lane = 0; lane < shape[3]; lane++, from += size)
-            memcpy(to + x * strides[2] + lane * strides[3], from, size);
+    const int64_t *shape = strip->result.shape, *strides = strip->result.strides;
+    switch (size_of(strip->result.type)) {
+    case 1: SCATTER(uint8_t)
+    case 2: SCATTER(uint16_t)
+    case 4: SCATTER(uint32_t)
+    default: SCATTER(uint64_t)
+    }
 }
 
 /* Whether the values of a row of results follow each other. */
@@ -299,11 +308,10 @@ static void finish_band(const Strip *strip, const Kernels *kernels, const Band *
     const int64_t width = strip->result.shape[2] * strip->lanes;
     const int is_whole = is_joined(strip) && band->sums_pitch == width &&
                          strip->result.strides[1] == width * size_of(strip->result.type);
-    const int64_t together = is_whole ? rows : 1;
-    for (int64_t map = 0; map < strip->maps; map++)
-        for (int64_t row = 0; row < rows; row += together)
-            finish_row(strip, kernels, map, top + row, together,
-                       sums + (map * band->map + row * band->sums_pitch) * size_of(strip->work),
+    const int64_t together = is_whole ? rows : 1, size = size_of(strip->work);
+    for (int64_t row = 0; row < rows; row += together) /* all maps of a row, which may lie beside each other */
+        for (int64_t map = 0; map < strip->maps; map++)
+            finish_row(strip, kernels, map, top + row, together, sums + (map * band->map + row * band->sums_pitch) * size,
                        band->scratch + band->row_at);
 }
 
