@@ -131,7 +131,7 @@ def build_wheel(folder: Path, **environment: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, **environment},
+        env={**os.environ, "CONVCLI_NATIVE": "", **environment},
     )
     assert built.returncode == 0, built.stdout + built.stderr
     assert "Warning" not in built.stdout + built.stderr
