@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from convcli.core.dtypes import Array
-from convcli.core.errors import ImageError, one_line, reason_of
+from convcli.core.errors import ConvcliError, ImageError, one_line, reason_of
 from convcli.core.threads import WhileInside
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ def strict_errors(name: str) -> Iterator[None]:
 
 @contextmanager
 def decoder_errors(name: str) -> Iterator[None]:
-    """Turn any exception of a decoder into one `ImageError`."""
+    """Turn any exception of a decoder into one `ImageError`, and pass our own on."""
     try:
         yield
-    except ImageError:
+    except ConvcliError:
         raise
     except Exception as error:
         reason = one_line(getattr(error, "strerror", None) or "") or reason_of(error)

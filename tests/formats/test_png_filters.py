@@ -11,11 +11,11 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from convcli.core.errors import ImageError
+from convcli.core.errors import ArgumentError, ImageError
 from convcli.formats.opening import open_bytes
 from convcli.formats.png import rows as pngrows
 from convcli.formats.png.encoder import SIGNATURE, chunk
-from convcli.native.loader import extension
+from convcli.native.loader import extension, instruction_set
 
 LIMIT = 10**9
 COLORS = {1: 0, 2: 4, 3: 2, 4: 6}  # color types by channels
@@ -38,11 +38,10 @@ def unfiltering(request, monkeypatch) -> str:
 
 @pytest.fixture
 def instruction_sets() -> Iterator[tuple[str, ...]]:
-    """Names of those that the extension can use; the best one is used again after the test."""
+    """Names of those that this processor has; the one in use before is used again after the test."""
     assert NATIVE is not None
-    used = NATIVE.use(None)
     yield tuple(NATIVE.instruction_sets())
-    NATIVE.use(used)
+    NATIVE.use(instruction_set())
 
 
 def paeth(a: int, b: int, c: int) -> int:
@@ -127,6 +126,18 @@ def test_missing_bytes(unfiltering, missing):
     body = zlib.compress(filtered.tobytes()[:-missing])
     data = b"".join((SIGNATURE, chunk(b"IHDR", head), chunk(b"IDAT", body), chunk(b"IEND")))
     assert failure(data) == "damaged png: it is truncated"
+
+
+def test_a_wrong_name_of_an_instruction_set(monkeypatch):
+    """The setting is refused, and the file is not called damaged."""
+
+    def refuse() -> None:
+        raise ArgumentError("CONVCLI_NATIVE is 'x'")
+
+    monkeypatch.setattr(pngrows, "extension", refuse)
+    data = file(filtered_rows(0, 9, 21, MIXED), 7, 3, 8)
+    with pytest.raises(ArgumentError, match="CONVCLI_NATIVE is 'x'"):
+        open_bytes(data, LIMIT).reader()
 
 
 @needs_extension

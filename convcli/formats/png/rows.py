@@ -43,7 +43,7 @@ class PngRows(Reader):
     """
 
     def __init__(self, bodies: Iterator[bytes], header: Header, front: bytes) -> None:
-        self.header, self.front = header, front
+        self.header, self.front, self.native = header, front, extension()
         self.each = header.channels * header.dtype.itemsize
         self.width = header.columns * self.each + 1  # a row, its filter first
         self.height = max(PIECE // self.width, 1)
@@ -125,8 +125,8 @@ class PngRows(Reader):
 
     def _unfilter(self, filtered: bytes, above: bytes, rows: Array) -> bool:
         """Fill ``rows`` by the extension; whether there is one, and PNG has all of their filters."""
-        native = extension()
-        if native is None or not native.unfilter(filtered, above or bytes(self.width - 1), self.each, rows):
+        native, before = self.native, above or bytes(self.width - 1)
+        if native is None or not native.unfilter(filtered, before, self.each, rows):
             return False
         if rows.dtype == np.uint16:
             rows[...] = rows.view(">u2")
