@@ -166,7 +166,8 @@ static const char *check_source(const Strip *strip, const Counts *counts)
     for (int64_t i = 0; i < strip->phases; i++) {
         const int64_t *run = strip->column_runs + 4 * i;
         REQUIRE(run[0] >= 0 && run[0] <= strip->columns && run[1] >= 0 && run[1] <= strip->columns - run[0]);
-        REQUIRE(!run[1] || (run[2] >= 0 && run[2] < shape[2] && run[3] >= 1 && run[3] <= INT32_MAX));
+        REQUIRE(run[2] >= -INT32_MAX && run[2] <= INT32_MAX && run[3] >= 1 && run[3] <= INT32_MAX);
+        REQUIRE(!run[1] || (run[2] >= 0 && run[2] < shape[2]));
         REQUIRE(!run[1] || run[1] - 1 <= (shape[2] - 1 - run[2]) / run[3]);
     }
     for (int64_t i = 0; i < strip->edge_count; i++) {

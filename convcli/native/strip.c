@@ -161,7 +161,7 @@ static void load_rows(const Strip *strip, const Kernels *kernels, int64_t phase,
 {
     const int64_t *run = strip->column_runs + 4 * phase, step = strip->source.strides[2];
     Block2D inside = *rows;
-    inside.data += run[2] * step;
+    if (run[1]) inside.data += run[2] * step;
     inside.step = run[3] * step;
     inside.count = run[1];
     kernels->load(&inside, strip->source.type, strip->work, strip->lanes,
