@@ -17,10 +17,10 @@ from convcli.core.errors import ArgumentError, cut, literal, quoted, suggest
 from convcli.core.frozen import frozen
 from convcli.core.numerals import axes_text, counted
 from convcli.core.rational import Number, exact_number, masked
-from convcli.core.rounding import Finish
+from convcli.core.rounding import Affine, Finish
 from convcli.core.system import processors
 from convcli.engine.arithmetic import result_dtype
-from convcli.engine.consumer import Destination, Finishes, StripTask
+from convcli.engine.consumer import Destination, Finishes, MapFinish, StripTask
 from convcli.engine.filter import Filter
 from convcli.engine.plan import Outcome, Plan, Problem
 from convcli.engine.planner import choose
@@ -316,20 +316,32 @@ def _prepared(
     shape = geometry(spatial, layer.filter.kernel[3 - layer.spatial :], stride, options.padding, dilation)
     plan = choose(_problem(layout.shape, values, layer, shape, options), method, threads)
     finishes = _finishes(plan.outcome, options.target)
-    idle = all(finish.idle for _, finish in finishes)
+    idle = all(part.idle for part in finishes)
     return _Prepared(plan, finishes, idle, layout, shape.output, options.channels, options.target)
 
 
 def _finishes(outcome: Outcome, target: DType) -> Finishes:
-    """From sums to results: runs of maps that are alike."""
-    runs: list[tuple[slice, Finish]] = []
+    """From sums to results: runs of maps that are alike, or all maps of float sums."""
+    if not outcome.exact and len({*outcome.bounds}) == 1 and outcome.maps > 1:
+        return (_float_finish(outcome, target),)
+    runs: list[MapFinish] = []
     maps = zip(outcome.bounds, outcome.affines, strict=True)
     for _, members in groupby(maps, key=lambda entry: (entry[0], id(entry[1]))):
         (bounds, affine), *others = members
-        start = runs[-1][0].stop if runs else 0
+        start = runs[-1].maps.stop if runs else 0
         finish = Finish(outcome.dtype, *bounds, affine, target, outcome.exact)
-        runs.append((slice(start, start + 1 + len(others)), finish))
+        runs.append(MapFinish(slice(start, start + 1 + len(others)), finish))
     return tuple(runs)
+
+
+def _float_finish(outcome: Outcome, target: DType) -> MapFinish:
+    """The finish of float sums of several maps, which differ in their biases at most."""
+    offsets = np.array([float(affine.as_floats().offset) for affine in outcome.affines])
+    (low, high), maps = outcome.bounds[0], slice(0, outcome.maps)
+    whole = Affine(outcome.affines[0].as_floats().gain, 0.0)
+    reach = float(low + offsets.min()), float(high + offsets.max())
+    finish = Finish(outcome.dtype, *reach, whole, target, exact=False)
+    return MapFinish(maps, finish, offsets if offsets.any() else None)
 
 
 Stored = tuple[Kernel, Any] | tuple[tuple[int, ...], DType, bytes]
@@ -503,7 +515,7 @@ def _layer(weights: Any, bias: Any, options: _Options) -> _Layer:
             f"weights have {axes_text(len(kernel.shape))}, (k…, in, out); "
             "x needs a channel axis and channels='last' or 'first'"
         )
-    added = _bias(bias, 1 if plain else kernel.shape[-1])
+    added = _bias(bias, 1 if plain else kernel.shape[-1], kernel.exact is not None)
     if added is None and kernel.layer is not None:
         added = kernel.own_bias
     prepared = Filter.of(kernel, spatial=spatial, flip=options.flip, bias=added)
@@ -523,8 +535,8 @@ def _of_array(weights: Any, channels: str | None) -> tuple[Kernel, int]:
     return Kernel(raw, copy=False), spatial
 
 
-def _bias(bias: Any, maps: int) -> tuple[Number, ...] | None:
-    """One number per map."""
+def _bias(bias: Any, maps: int, exact: bool) -> tuple[Number, ...] | None:
+    """One number per map; floats for a kernel of floats, which take less time."""
     if bias is None:
         return None
     array = _asarray("bias", bias)
@@ -536,7 +548,7 @@ def _bias(bias: Any, maps: int) -> tuple[Number, ...] | None:
         raise ArgumentError(f"bias has {len(values)} values; allowed: {allowed}")
     if not all(abs(value) <= LARGEST_BIAS for value in values):
         raise ArgumentError(f"bias has a value that is not a number up to {LARGEST_BIAS:g}")
-    numbers = tuple(exact_number(value) for value in values)
+    numbers = tuple(map(exact_number if exact else float, values))
     return numbers * maps if len(numbers) == 1 else numbers
 
 
@@ -644,8 +656,8 @@ class _ArrayConsumer:
 
     def take(self, task: StripTask, sums: Array) -> None:
         place = self._place(task)
-        for maps, finish in self.finishes:
-            finish(sums[maps], place[maps])
+        for part in self.finishes:
+            part.write(sums, place)
 
     def _place(self, task: StripTask) -> Array:
         """(maps, rows, columns, lanes)."""

@@ -236,15 +236,21 @@ class Finish:
         """Whether the sums are the results, type and all."""
         return self.affine == Affine() and self.limits is None and self.target == self.source == self.work
 
-    def __call__(self, sums: Array, out: Array, count: bool = False) -> tuple[int, int]:
+    def __call__(
+        self, sums: Array, out: Array, count: bool = False, offsets: Array | None = None
+    ) -> tuple[int, int]:
         """Write the results of ``sums`` to ``out``, of the same size; ``sums`` may be overwritten.
+
+        Args:
+            offsets: of the shape of ``sums`` and the type of the work, added to float sums; the bounds hold
+                for what they give.
 
         Returns:
             The numbers of values below and above the target's range; zeros unless ``count``. For a float
             target those are finite sums that became infinite.
         """
         if sums.dtype != self.work and sums.ndim > 1:
-            return self._in_blocks(sums, out, count)
+            return self._in_blocks(sums, out, count, offsets)
         work = sums if sums.dtype == self.work else sums.astype(self.work)
         kind = work.dtype.type
         infinite = self._infinities(work, self.affine.magnitude) if count and self.overflows else (0, 0)
@@ -252,6 +258,8 @@ class Finish:
             work *= kind(self.affine.gain)
         if self.affine.offset != 0:
             work += kind(self.affine.offset)
+        if offsets is not None:
+            work += offsets
         if self.affine.magnitude and work.dtype.kind != "u":
             np.abs(work, out=work)
         if work.dtype.kind == "f":
@@ -278,16 +286,19 @@ class Finish:
         low, high = (int(np.count_nonzero(values == end)) for end in (-np.inf, np.inf))
         return (0, low + high) if magnitude else (low, high)
 
-    def _in_blocks(self, sums: Array, out: Array, count: bool) -> tuple[int, int]:
+    def _in_blocks(self, sums: Array, out: Array, count: bool, offsets: Array | None) -> tuple[int, int]:
         """Convert to another type some rows at a time, so that the copies stay in the cache."""
         each = sums[:1].size
         rows = max(BLOCK // max(each, 1), 1)
         below = above = 0
         for top in range(0, len(sums), rows):
             if each > BLOCK and sums.ndim > 2:
-                beyond = self._in_blocks(sums[top], out[top], count)
+                added = None if offsets is None else offsets[top]
+                beyond = self._in_blocks(sums[top], out[top], count, added)
             else:
-                beyond = self(sums[top : top + rows].astype(self.work), out[top : top + rows], count)
+                part = slice(top, top + rows)
+                added = None if offsets is None else offsets[part]
+                beyond = self(sums[part].astype(self.work), out[part], count, added)
             below, above = below + beyond[0], above + beyond[1]
         return below, above
 

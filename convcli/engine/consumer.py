@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+import numpy as np
+
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.core.rounding import Finish
@@ -25,8 +27,34 @@ class StripTask:
     strip: Strip
 
 
-Finishes = tuple[tuple[slice, Finish], ...]
-"""From sums to results: runs of maps that are rounded alike."""
+@frozen(eq=False)
+class MapFinish:
+    """From the sums of consecutive maps to results.
+
+    Attributes:
+        offsets: float, one per map, that are added before the finish's own steps; None for none.
+    """
+
+    maps: slice
+    finish: Finish
+    offsets: Array | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether the sums are the results."""
+        return self.offsets is None and self.finish.idle
+
+    def write(self, sums: Array, results: Array) -> None:
+        """Write the results of all maps' sums, (maps, rows, columns, lanes)."""
+        part, offsets = sums[self.maps], None
+        if self.offsets is not None:
+            added = self.offsets.astype(self.finish.work)[:, None, None, None]
+            offsets = np.broadcast_to(added, part.shape)
+        self.finish(part, results[self.maps], offsets=offsets)
+
+
+Finishes = tuple[MapFinish, ...]
+"""Those of all maps."""
 
 
 @frozen(eq=False)

@@ -124,6 +124,8 @@ class Filter:
     @property
     def affine(self) -> tuple[Affine, ...]:
         """For each map, from its sums to its values, by denominator and bias."""
+        if not self.exact and self.denominator == 1:
+            return tuple([Affine(1.0, float(bias)) for bias in self.bias])
         share = exact_number(1) / self.denominator
         affines: list[Affine] = []
         for _, maps in groupby(self.bias, key=id):  # comparing fractions would take longer
@@ -156,7 +158,10 @@ class Filter:
     def near_fractions(self, roundoff: float) -> Filter | None:
         """An exact filter whose weights are within ``roundoff`` × each of this one's; None without one."""
         near = Rational.near(self.weights, roundoff)
-        return Filter(near.numerators, near.denominator, self.bias, self.combine) if near else None
+        if near is None:
+            return None
+        bias = tuple(map(exact_number, self.bias))
+        return Filter(near.numerators, near.denominator, bias, self.combine)
 
     def bounds(self, low: float, high: float) -> list[tuple[float, float]]:
         """Per map, the range of the sums over inputs from ``low`` to ``high``.

@@ -34,6 +34,9 @@ _SPREAD: Final = 2
 """Rows of the source from the first to the last that a strip reads, relative to the rows that it reads; with
 more, as for the fill "wrap", reading them all would take too much memory."""
 
+OFFSET: Final = 2
+"""The column of offsets in a table of finishes."""
+
 _NONE: Final = np.empty((0, 3), np.int64)
 
 
@@ -177,10 +180,16 @@ def packed(weights: Array, together: int) -> Array:
 
 def finish_table(finishes: Finishes) -> Array | None:
     """(maps, 13) numbers from which the extension finishes sums; None where it cannot."""
-    rows = [_numbers(finish) for _, finish in finishes]
-    if None in rows:
-        return None
-    return np.repeat(np.array(rows, np.float64), [run.stop - run.start for run, _ in finishes], axis=0)
+    tables = []
+    for part in finishes:
+        numbers = _numbers(part.finish)
+        if numbers is None:
+            return None
+        table = np.tile(np.array(numbers, np.float64), (part.maps.stop - part.maps.start, 1))
+        if part.offsets is not None:
+            table[:, OFFSET] = part.offsets
+        tables.append(table)
+    return np.concatenate(tables)
 
 
 def _numbers(finish: Finish) -> tuple[float, ...] | None:
