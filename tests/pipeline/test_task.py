@@ -69,6 +69,7 @@ def settings(kernel: str | convcli.Kernel, **options: object) -> Settings:
         (CLEAR, "random:3x3x4x1", {}, "sum", 1, "float32", (20, 30)),
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("numpy_alone")
 def test_what_is_computed(header, kernel, options, channels, lanes, sums, output):
     """Channels, lanes of the sums (alpha among them where it is filtered), their type, and sizes."""
     chosen = settings(kernel, **options)
