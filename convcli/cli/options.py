@@ -303,7 +303,7 @@ method = option(
     metavar="NAME",
     default="auto",
     show_default=True,
-    help="Method that computes the sums",
+    help="Method that computes the sums; plan lists them",
     details=f"One of {_listed('method')}; exact results do not depend on it.",
 )
 precision = option(

@@ -67,7 +67,6 @@ from tools import vocabulary
 
 words = vocabulary.module()  # as python -m tools.generate does
 Path(convcli.__file__).with_name("cli").joinpath("vocabulary.py").write_text(words)
-from convcli.cli.main import cli
 from convcli.engine.filter import Filter
 from convcli.engine.plan import Problem
 from convcli.engine.planner import choose
@@ -79,10 +78,6 @@ def failure(call, *given, **options):
     except convcli.ArgumentError as error:
         return str(error)
 
-def page():
-    context = cli.make_context("convcli", ["apply"], resilient_parsing=True)
-    return cli.get_command(context, "apply").get_help(context)
-
 x, row, square = np.arange(30).reshape(5, 6), [[1, 2, 3]], np.ones((3, 3))
 problem = Problem((Axis(1, 1), Axis(5, 1), Axis(6, 3)), Filter.of(convcli.Kernel(row)), np.dtype(np.uint8))
 many = Problem(problem.axes, problem.filter, problem.dtype, batch=2)
@@ -91,7 +86,6 @@ print(json.dumps({
     "refused": failure(convcli.conv, x, square, method="dummy"),
     "unknown": failure(convcli.conv, x, row, method="dumy"),
     "plan": str(choose(problem, "dummy")),
-    "help": page(),
     "completed": '"dummy"' in words,
     "batch": failure(convcli.conv, np.ones((2, 5, 6, 1)), row, channels="last"),
     "backend": failure(choose, problem, backend="x"),
@@ -130,12 +124,11 @@ def answers(tmp_path_factory):
 
 
 def test_a_method_is_one_file_and_one_line(answers):
-    """It computes, it refuses with its reason, and plan, help, messages and completion list it."""
+    """It computes, it refuses with its reason, and plan, messages and completion list it."""
     assert answers["same"] is True
     assert answers["refused"] == "method dummy cannot be used here: it takes kernels of one row only"
     assert answers["unknown"].endswith("toeplitz, im2col, fft, dummy (did you mean dummy?)")
     assert "→ dummy      1000.04 ns" in answers["plan"]
-    assert "dummy" in answers["help"]
     assert answers["completed"]
 
 
