@@ -45,13 +45,13 @@ CACHES: Final = ((2**16, 0.03), (2**20, 0.2))
 TAP: Final = {2: 0.010, 4: 0.013, 8: 0.027}
 """A product and its addition in the extension, by item size in bytes."""
 
-SHARED_TAP: Final = 0.7
+SHARED_TAP: Final = 0.9
 """The same where several maps share what they read, relative to `TAP`."""
 
-SEPARABLE_TAP: Final = 1.5
+SEPARABLE_TAP: Final = 1.3
 """The same down the columns or along the rows, relative to `TAP`: each pass goes through memory."""
 
-RUNNING: Final = {2: 0.013, 4: 0.03, 8: 0.06}
+RUNNING: Final = {2: 0.013, 4: 0.02, 8: 0.04}
 """An addition of running sums in the extension, by item size in bytes."""
 
 FINISH: Final = 0.1
