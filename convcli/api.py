@@ -336,7 +336,13 @@ def _finishes(outcome: Outcome, target: DType) -> Finishes:
 
 def _float_finish(outcome: Outcome, target: DType) -> MapFinish:
     """The finish of float sums of several maps, which differ in their biases at most."""
-    offsets = np.array([float(affine.as_floats().offset) for affine in outcome.affines])
+    offsets = np.empty(outcome.maps)
+    first = 0
+    for _, alike in groupby(outcome.affines, key=id):
+        affine, *others = alike
+        last = first + 1 + len(others)
+        offsets[first:last] = affine.as_floats().offset
+        first = last
     (low, high), maps = outcome.bounds[0], slice(0, outcome.maps)
     whole = Affine(outcome.affines[0].as_floats().gain, 0.0)
     reach = float(low + offsets.min()), float(high + offsets.max())

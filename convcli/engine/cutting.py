@@ -19,6 +19,10 @@ level. The most is also what keeps a worker's memory in one block of its arena."
 STRIP_WORK: Final = 250_000
 """Nanoseconds of estimated work that are enough for a strip of long calls, however few its bytes are."""
 
+CALL_WORK: Final = 1_000_000
+"""Nanoseconds of estimated work of a compiled strip. A thread that returns from a call waits until the others
+leave the interpreter, which takes as long as a short call."""
+
 SMALL: Final = 2**20
 """Bytes of a strip's buffers, up to which those of a whole map stay bound for the next run of a plan. Copying
 the values takes less time than binding calls to where they lie."""
@@ -97,7 +101,12 @@ def strip_size(method: Method, work: Workload, workers: int) -> tuple[int, int]:
     tall = min(max(HALOS * (extent - 1) + 1, down), rows)
     narrow = max(int(most / (value * tall)), NARROWEST)
     width = min(columns, _multiple(min(max(WIDEST // problem.lanes, 1), narrow), across))
-    strips = 1 if workers == 1 and long_calls else workers * STRIPS_PER_THREAD
+    strips = workers * STRIPS_PER_THREAD
+    if method.compiled(work):
+        nanoseconds = method.cost(work) * problem.values / problem.batch / workers
+        strips = workers * int(min(max(nanoseconds / CALL_WORK, 1), STRIPS_PER_THREAD))
+    elif workers == 1 and long_calls:
+        strips = 1
     share = int(value * columns * rows) // strips
     height = min(max(int(min(max(share, least), most) / (value * width)), extent), rows)
     count = -(-rows // _multiple(height, down))

@@ -23,6 +23,9 @@ from convcli.kernels.kernel import Kernel
 UNIT: Final = 1e-6
 """Largest distance of a sum of weights from 1 that still counts as 1."""
 
+COUNTED: Final = 2**16
+"""Weights up to which those that are not 0 are counted."""
+
 Factors = tuple[Array, Array]
 
 
@@ -124,14 +127,18 @@ class Filter:
     @property
     def affine(self) -> tuple[Affine, ...]:
         """For each map, from its sums to its values, by denominator and bias."""
-        if not self.exact and self.denominator == 1:
-            return tuple([Affine(1.0, float(bias)) for bias in self.bias])
-        share = exact_number(1) / self.denominator
+        share = exact_number(1) / self.denominator if self.exact else 1.0
         affines: list[Affine] = []
         for _, maps in groupby(self.bias, key=id):  # comparing fractions would take longer
             bias, *others = maps
             affines += [Affine.of(share, bias)] * (1 + len(others))
         return tuple(affines)
+
+    @cached_property
+    def taps(self) -> float:
+        """Weights of a map that are not 0, on average; of large filters, all weights."""
+        flat = self.weights.ravel(order="K")
+        return (flat.size if flat.size > COUNTED else int(np.count_nonzero(flat))) / self.maps
 
     @cached_property
     def largest(self) -> float:

@@ -30,6 +30,9 @@ MOST_THREADS: Final = 64
 THREAD_WORK: Final = 2.5e6
 """Nanoseconds of estimated work for each thread, below which another one costs more than it saves."""
 
+COMPILED_THREAD_WORK: Final = 5e5
+"""The same for compiled methods, which do not wait for each other."""
+
 _REMEMBERED: Final = 2**16
 """Bytes of weights, up to which a plan is kept."""
 
@@ -119,7 +122,8 @@ def _decided(problem: Problem, method: str, workers: int, sharers: int | None, b
     work, cost = best.workload(chosen.name), best.cost(chosen.name)
     arithmetic = _with_reading(work.arithmetic, problem)
     problem = work.problem
-    workers = max(min(workers, int(problem.values * cost / THREAD_WORK)), 1)
+    least = COMPILED_THREAD_WORK if chosen.compiled(work) else THREAD_WORK
+    workers = max(min(workers, int(problem.values * cost / least)), 1)
     height, width = fitted_size(chosen, work, *strip_size(chosen, work, sharers or workers))
     tasks = problem.batch * problem.depth.output * -(-problem.rows.output // height)
     tasks *= -(-problem.columns.output // width)

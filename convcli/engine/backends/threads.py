@@ -7,6 +7,7 @@ from functools import partial
 from threading import Event
 from typing import Final
 
+from convcli.core.errors import Halted
 from convcli.core.threads import Threads
 from convcli.engine.backends.base import Backend, TaskQueue
 from convcli.engine.blas import callers
@@ -18,9 +19,7 @@ from convcli.engine.strips import SharedProgram, StripComputer
 
 
 class ThreadsBackend(Backend):
-    """Each worker takes the next strip when it is done with one; the caller's thread works where it is the
-    only one, or where the system gives no other.
-    """
+    """Each worker takes the next strip when it is done with one; the caller's thread is one of them."""
 
     name = "threads"
 
@@ -31,36 +30,46 @@ class ThreadsBackend(Backend):
         consumers: Callable[[], Consumer],
         holder: BatchHolder | None = None,
     ) -> None:
-        queue = TaskQueue(plan, holder)
-        halt, shared = Event(), SharedProgram()
+        team = _Team(plan, source, TaskQueue(plan, holder))
         count = callers(plan.threads) if method_named(plan.method).products else plan.threads
         with Threads() as threads:
             try:  # a signal may come while the workers begin
-                wanted = count if count > 1 else 0
-                while len(threads) < wanted and threads.begin(
-                    partial(_work, plan, source, queue, consumers(), halt, shared)
-                ):
+                while len(threads) < count - 1 and threads.begin(partial(team.work, consumers())):
                     pass
-                if not threads:
-                    _work(plan, source, queue, consumers(), halt, shared)
+                team.work(consumers())
                 threads.join()
             finally:
-                halt.set()
+                team.halt.set()
+        team.check()
 
 
-def _work(
-    plan: Plan, source: Source, queue: TaskQueue, consumer: Consumer, halt: Event, shared: SharedProgram
-) -> None:
-    """One worker: runs tasks until there are none; a failure or an interrupt also ends the others."""
-    try:
-        with StripComputer.of(plan, halt, shared) as computer:
-            for task in queue:
-                if halt.is_set():
-                    return
-                computer.process(source, task, consumer)
-    except BaseException:
-        halt.set()
-        raise
+class _Team:
+    """What the workers of a run share."""
+
+    def __init__(self, plan: Plan, source: Source, queue: TaskQueue) -> None:
+        self.plan, self.source, self.queue = plan, source, queue
+        self.halt, self.program = Event(), SharedProgram()
+        self.failures: list[Exception] = []
+
+    def work(self, consumer: Consumer) -> None:
+        """One worker: runs tasks until there are none; a failure or an interrupt also ends the others."""
+        try:
+            with StripComputer.of(self.plan, self.halt, self.program) as computer:
+                for task in self.queue:
+                    if self.halt.is_set():
+                        return
+                    computer.process(self.source, task, consumer)
+        except Exception as error:
+            self.failures.append(error)
+            self.halt.set()
+        except BaseException:
+            self.halt.set()
+            raise
+
+    def check(self) -> None:
+        """Raise the first failure, but for those of workers that another's failure has stopped."""
+        if self.failures:
+            raise next((error for error in self.failures if not isinstance(error, Halted)), self.failures[0])
 
 
 BACKEND: Final = ThreadsBackend()

@@ -23,9 +23,6 @@ from convcli.engine.program import DIRECT, ROWS, Program
 MAPS: Final = (8, 4)
 """Maps whose sums are computed together; unused ones have weight 0."""
 
-COUNTED: Final = 2**16
-"""Weights up to which those that are not 0 are counted."""
-
 
 class Direct(Method):
     """Every kernel and every layer, where the extension is installed."""
@@ -41,11 +38,9 @@ class Direct(Method):
         return True
 
     def cost(self, work: Workload) -> float:
-        weights = work.filter.weights.ravel(order="K")
-        taps = weights.size if weights.size > COUNTED else np.count_nonzero(weights)
         shares = work.filter.maps >= MAPS[1] * work.problem.groups
         rate = rates.TAP[work.dtype.itemsize] * (rates.SHARED_TAP if shares else 1)
-        return float(rates.FINISH + taps / work.filter.maps * rate)
+        return float(rates.FINISH + work.filter.taps * rate)
 
     def binder(self, work: Workload) -> Binder:
         return native.binder(self.program(work), work)
@@ -138,8 +133,13 @@ class _Packer:
 
     def program(self, kind: int, window: tuple[int, int, int]) -> Program:
         """The program of all blocks."""
-        taps, blocks, weights = map(np.concatenate, (self.taps, self.blocks, self.weights))
+        taps, blocks, weights = map(_joined, (self.taps, self.blocks, self.weights))
         return Program(kind, taps, blocks, weights, window)
+
+
+def _joined(parts: list[Array]) -> Array:
+    """All parts in one array; a single one is not copied."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _kind(work: Workload, packer: _Packer) -> tuple[int, tuple[int, int, int]]:
