@@ -27,6 +27,7 @@ def extension() -> Extension:
         depends=included,
         define_macros=[("Py_LIMITED_API", "0x030B0000")] if IS_LIMITED else [],
         extra_compile_args=ARGUMENTS,
+        extra_link_args=["-pthread"],
         py_limited_api=IS_LIMITED,
         optional=True,
     )

@@ -98,8 +98,8 @@ def planned(call: Callable[[], object]) -> Plan:
     """The plan that a call follows."""
     seen = []
 
-    def watched(*arguments: object) -> object:
-        seen.append(planner.choose(*arguments))
+    def watched(*arguments: object, **options: object) -> object:
+        seen.append(planner.choose(*arguments, **options))
         return seen[-1]
 
     api._remembered.cache_clear()  # calls like an earlier one are not planned again

@@ -314,7 +314,7 @@ def _prepared(
     layout = _layout(sizes, layer, options)
     spatial = layout.shape[4 - layer.spatial : 4]
     shape = geometry(spatial, layer.filter.kernel[3 - layer.spatial :], stride, options.padding, dilation)
-    plan = choose(_problem(layout.shape, values, layer, shape, options), method, threads)
+    plan = choose(_problem(layout.shape, values, layer, shape, options), method, threads, whole=True)
     finishes = _finishes(plan.outcome, options.target)
     idle = all(part.idle for part in finishes)
     return _Prepared(plan, finishes, idle, layout, shape.output, options.channels, options.target)
@@ -322,7 +322,9 @@ def _prepared(
 
 def _finishes(outcome: Outcome, target: DType) -> Finishes:
     """From sums to results: runs of maps that are alike, or all maps of float sums."""
-    if not outcome.exact and len({*outcome.bounds}) == 1 and outcome.maps > 1:
+    distinct = {id(affine): affine for affine in outcome.affines}.values()
+    alike = {(affine.gain, affine.denominator, affine.magnitude) for affine in distinct}
+    if not outcome.exact and outcome.maps > 1 and len(alike) == len({*outcome.bounds}) == 1:
         return (_float_finish(outcome, target),)
     runs: list[MapFinish] = []
     maps = zip(outcome.bounds, outcome.affines, strict=True)
@@ -336,18 +338,12 @@ def _finishes(outcome: Outcome, target: DType) -> Finishes:
 
 def _float_finish(outcome: Outcome, target: DType) -> MapFinish:
     """The finish of float sums of several maps, which differ in their biases at most."""
-    offsets = np.empty(outcome.maps)
-    first = 0
-    for _, alike in groupby(outcome.affines, key=id):
-        affine, *others = alike
-        last = first + 1 + len(others)
-        offsets[first:last] = affine.as_floats().offset
-        first = last
-    (low, high), maps = outcome.bounds[0], slice(0, outcome.maps)
-    whole = Affine(outcome.affines[0].as_floats().gain, 0.0)
-    reach = float(low + offsets.min()), float(high + offsets.max())
+    offsets = np.array([affine.offset for affine in outcome.affines], np.float64)
+    (low, high), first = outcome.bounds[0], outcome.affines[0]
+    reach = low + float(offsets.min()) / first.gain, high + float(offsets.max()) / first.gain
+    whole = Affine(first.gain, 0, first.denominator, first.magnitude)
     finish = Finish(outcome.dtype, *reach, whole, target, exact=False)
-    return MapFinish(maps, finish, offsets if offsets.any() else None)
+    return MapFinish(slice(0, outcome.maps), finish, offsets if offsets.any() else None)
 
 
 Stored = tuple[Kernel, Any] | tuple[tuple[int, ...], DType, bytes]

@@ -127,7 +127,7 @@ class Filter:
     @property
     def affine(self) -> tuple[Affine, ...]:
         """For each map, from its sums to its values, by denominator and bias."""
-        share = exact_number(1) / self.denominator if self.exact else 1.0
+        share = exact_number(1) / self.denominator if self.exact or self.denominator != 1 else 1.0
         affines: list[Affine] = []
         for _, maps in groupby(self.bias, key=id):  # comparing fractions would take longer
             bias, *others = maps

@@ -45,6 +45,11 @@ def is_available(dtype: DType) -> bool:
     return extension() is not None and dtype in SUMS
 
 
+def reads(problem: Problem) -> bool:
+    """Whether strips of any size can be read from the source, without planes in between."""
+    return problem.dtype in SOURCES and problem.fill.mode != "wrap"
+
+
 def widened(narrow: Arithmetic) -> Arithmetic:
     """An arithmetic in a type that the extension adds and converts well; signed where the sums fit."""
     dtype = SUMS[narrow.dtype]
@@ -135,6 +140,7 @@ class NativeStrips:
 
     def __init__(self, plan: Plan, work: Workload, program: Program) -> None:
         self.problem, self.work, self.program = plan.problem, work, program
+        self.threads = plan.inner
         self.inputs = InputReader(plan.problem, work)
         self.read = self.inputs.read
         self.finishes: tuple[Finishes, Array | None] = ((), None)
@@ -163,7 +169,7 @@ class NativeStrips:
 
     def _compute(self, given: StripInput, task: StripTask, into: Array, finishes: Array | None) -> None:
         width = self.work.plane_shape(1, task.strip.shape[1])[4]
-        compute(self.program, self.work, width, given, into, finishes)
+        compute(self.program, self.work, width, given, into, finishes, self.threads)
 
 
 def packed(weights: Array, together: int) -> Array:
@@ -209,6 +215,7 @@ def compute(
     given: StripInput,
     into: Array,
     finishes: Array | None = None,
+    threads: int = 1,
 ) -> None:
     """Compute a strip.
 
@@ -216,6 +223,7 @@ def compute(
         width: columns of a plane.
         into: (maps, rows, columns, lanes), for the sums, or for the results if there are ``finishes``.
         finishes: of `finish_table`.
+        threads: that compute parts of the strip at once.
     """
     problem = work.problem
     planes = problem.lanes, work.filter.kernel[0], problem.channels, len(work.phases)
@@ -234,5 +242,5 @@ def compute(
         given.constants,
         into,
         finishes,
-        None,
+        threads,
     )

@@ -127,7 +127,7 @@ class Plan:
         outcome: what the engine hands to consumers.
         method: a name of `methods.registry.NAMES`.
         height, width: output rows and columns of a strip.
-        threads: number of workers.
+        threads: number of threads.
         candidates: every method that was considered.
     """
 
@@ -141,6 +141,8 @@ class Plan:
     candidates: tuple[Candidate, ...]
     borders: Pair = (0, 0)
     """Columns at the left and right edges that are strips of their own, so that the others need no copy."""
+    inner: int = 1
+    """Threads that compute a strip together, in the extension; the others compute strips of their own."""
     backend: str = "threads"
     """What executes the plan (`backends.registry`)."""
 
@@ -154,6 +156,11 @@ class Plan:
                 height = self.height * max(self.width // (edge[1] - edge[0]), 1)
                 parts += strips(rows, edge, height, self.width)
         return parts
+
+    @property
+    def workers(self) -> int:
+        """Workers that compute strips of their own."""
+        return self.threads // self.inner
 
     @property
     def summary(self) -> str:

@@ -16,10 +16,11 @@ import numpy as np
 from convcli.core.errors import ArgumentError, literal, quoted, suggest
 from convcli.core.frozen import frozen, replace
 from convcli.core.system import processors
+from convcli.engine import native
 from convcli.engine.arithmetic import choose_arithmetic, near_arithmetic
 from convcli.engine.backends import registry as backends
 from convcli.engine.combine import outcome
-from convcli.engine.cutting import border_columns, fitted_size, strip_size
+from convcli.engine.cutting import LARGEST_PLANES, border_columns, fitted_size, plane_bytes, strip_size
 from convcli.engine.methods import rates, registry
 from convcli.engine.methods.base import Method, Workload
 from convcli.engine.methods.registry import method_named, methods
@@ -33,6 +34,9 @@ THREAD_WORK: Final = 2.5e6
 COMPILED_THREAD_WORK: Final = 5e5
 """The same for compiled methods, which do not wait for each other."""
 
+WHOLE_WORK: Final = 1e8
+"""Nanoseconds of estimated work of a map, up to which one call may compute it."""
+
 _REMEMBERED: Final = 2**16
 """Bytes of weights, up to which a plan is kept."""
 
@@ -43,6 +47,7 @@ def choose(
     threads: int | None = None,
     sharers: int | None = None,
     backend: str | None = None,
+    whole: bool = False,
 ) -> Plan:
     """The plan for ``problem``.
 
@@ -52,6 +57,7 @@ def choose(
             problems take fewer.
         sharers: number of workers that the strips are cut for, whoever computes them; None for ``threads``.
         backend: a name of `backends.registry.NAMES`; None takes the first.
+        whole: whether the input and the result are in memory, so that strips may be whole maps.
 
     Raises:
         ArgumentError: an unknown method or backend, one that cannot be used for this problem, or fewer than
@@ -67,7 +73,7 @@ def choose(
     decide = _decided
     if problem.filter.weights.nbytes <= _REMEMBERED:
         decide, problem = _remembered, replace(problem, filter=problem.filter.with_own_weights())
-    return decide(problem, method, workers, sharers, backend or backends.NAMES[0])
+    return decide(problem, method, workers, sharers, backend or backends.NAMES[0], whole)
 
 
 @frozen(eq=False)
@@ -115,7 +121,9 @@ def _with_reading(arithmetic: Arithmetic, problem: Problem) -> Arithmetic:
     return replace(arithmetic, reason=f"{read}; {arithmetic.reason}")
 
 
-def _decided(problem: Problem, method: str, workers: int, sharers: int | None, backend: str) -> Plan:
+def _decided(
+    problem: Problem, method: str, workers: int, sharers: int | None, backend: str, whole: bool
+) -> Plan:
     _check_backend(problem, backend)
     best = _cheapest(problem, method)
     chosen = method_named(_pick(best.candidates, method))
@@ -125,6 +133,9 @@ def _decided(problem: Problem, method: str, workers: int, sharers: int | None, b
     least = COMPILED_THREAD_WORK if chosen.compiled(work) else THREAD_WORK
     workers = max(min(workers, int(problem.values * cost / least)), 1)
     height, width = fitted_size(chosen, work, *strip_size(chosen, work, sharers or workers))
+    inner = 1
+    if whole and _fits(chosen, work, cost):
+        height, width, inner = problem.rows.output, problem.columns.output, workers
     tasks = problem.batch * problem.depth.output * -(-problem.rows.output // height)
     tasks *= -(-problem.columns.output // width)
     return Plan(
@@ -134,11 +145,20 @@ def _decided(problem: Problem, method: str, workers: int, sharers: int | None, b
         method=chosen.name,
         height=height,
         width=width,
-        threads=min(workers, tasks),
+        threads=min(workers, tasks * inner),
+        inner=inner,
         candidates=best.candidates,
         borders=border_columns(chosen, work, height, width),
         backend=backend,
     )
+
+
+def _fits(method: Method, work: Workload, cost: float) -> bool:
+    """Whether one call of the extension may compute a whole map: it reads the source, and ends soon."""
+    rows, columns = work.problem.rows.output, work.problem.columns.output
+    is_short = cost * work.problem.values / work.problem.batch <= WHOLE_WORK
+    is_read = method.compiled(work) and native.reads(work.problem)
+    return is_short and is_read and plane_bytes(work, rows, columns) <= LARGEST_PLANES
 
 
 _remembered = lru_cache(16)(_decided)

@@ -3,6 +3,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,7 +123,7 @@ static const void *as_values(Views *views, PyObject *object, Type type, int64_t 
 
 /* What `check` compares the tables with. */
 typedef struct {
-    int64_t taps, weights, rows, depths, runs, constants, finishes, beyond;
+    int64_t taps, weights, rows, depths, runs, constants, finishes;
 } Counts;
 
 #define MOST_BYTES 1e12 /* of scratch memory */
@@ -208,7 +209,6 @@ static const char *check(const Strip *strip, const Counts *counts)
     REQUIRE(strip->result.shape[1] >= 1 && strip->result.shape[2] >= 1);
     REQUIRE(counts->depths == strip->depth && counts->runs == strip->phases && counts->constants == strip->lanes);
     REQUIRE(!strip->finishes || counts->finishes == strip->maps);
-    REQUIRE(!strip->beyond || counts->beyond == strip->maps);
     REQUIRE(strip->kind != SEPARABLE || strip->block_count == 2 * strip->maps);
     if (strip->kind == ROWS || strip->kind == BOX) {
         REQUIRE(strip->rows >= 1 && strip->row >= 1 && strip->rows == strip->extent && strip->stride == 1);
@@ -233,7 +233,7 @@ typedef struct {
 } Scratch;
 
 #define MOST_KEPT ((size_t)8 << 20) /* bytes */
-static Scratch *idle[2];
+static Scratch *idle[4];
 
 static Scratch *taken(size_t size)
 {
@@ -256,19 +256,42 @@ static void give_back(Scratch *scratch)
     free(scratch);
 }
 
-/* Computes with scratch memory of its own; -1 if there is none. */
-static int computed(const Strip *strip)
+/* What the threads of a call share. */
+typedef struct {
+    const Strip *strip;
+    Division division;
+    int64_t next, done; /* tasks that are taken, and threads that had memory for some */
+} Job;
+
+static void *work(void *argument)
 {
-    Scratch *scratch = taken((size_t)scratch_needed(strip, band_rows(strip)) + LINE);
-    if (!scratch) return -1;
-    compute(strip, kernels, scratch->data + (LINE - (uintptr_t)scratch->data % LINE));
+    Job *job = argument;
+    Scratch *scratch = taken((size_t)scratch_needed(job->strip, &job->division) + LINE);
+    if (!scratch) return NULL;
+    compute(job->strip, kernels, &job->division, &job->next, scratch->data + (LINE - (uintptr_t)scratch->data % LINE));
     give_back(scratch);
-    return 0;
+    __atomic_fetch_add(&job->done, 1, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+#define MOST_THREADS 64
+
+/* Computes a strip; as many threads as the system gives help. -1 if no thread has memory for its scratch. */
+static int computed(const Strip *strip, int64_t threads)
+{
+    Job job = {.strip = strip, .division = divided(strip, threads)};
+    pthread_t helpers[MOST_THREADS];
+    int64_t started = 0;
+    const int64_t most = threads < job.division.tasks ? threads : job.division.tasks;
+    while (started < most - 1 && pthread_create(helpers + started, NULL, work, &job) == 0) started++;
+    work(&job);
+    while (started) pthread_join(helpers[--started], NULL);
+    return job.done ? 0 : -1;
 }
 
 static const char strip_doc[] =
-    "strip(layout, taps, blocks, weights, source, rows, depths, runs, edges, constants, result, finishes, beyond)\n\n"
-    "Compute one strip of a convolution; see strip.h and native/program.py for what the arrays hold.\n\n"
+    "strip(layout, taps, blocks, weights, source, rows, depths, runs, edges, constants, result, finishes, threads)\n\n"
+    "Compute one strip of a convolution with so many threads; see strip.h and native/program.py for what the arrays hold.\n\n"
     "Raises:\n"
     "    ValueError: arrays that contradict each other.\n"
     "    TypeError: arrays of a type that is not supported.\n"
@@ -301,11 +324,6 @@ static int parsed(PyObject *const *given, Views *views, Strip *strip, Counts *co
     if (!as_array(views, given[10], 4, PyBUF_WRITABLE, &strip->result)) return 0;
     strip->maps = strip->result.shape[0];
     if (given[11] != Py_None && !(strip->finishes = as_table(views, given[11], 13, 'd', &counts->finishes))) return 0;
-    if (given[12] == Py_None) return 1;
-    const Py_buffer *beyond = view_of(views, given[12], 2, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE);
-    if (!beyond || beyond->shape[1] != 2 || type_of(beyond) != I64) return 0;
-    strip->beyond = beyond->buf;
-    counts->beyond = beyond->shape[0];
     return 1;
 }
 
@@ -319,14 +337,15 @@ static PyObject *strip_function(PyObject *module, PyObject *const *given, Py_ssi
     const char *wrong = NULL;
     int failed = 1;
     if (parsed(given, &views, &strip, &counts)) {
-        wrong = check(&strip, &counts);
+        const long threads = PyLong_AsLong(given[12]);
+        wrong = threads >= 1 && threads <= MOST_THREADS ? check(&strip, &counts) : "the number of threads is allowed";
         if (!wrong) {
             Py_BEGIN_ALLOW_THREADS
-            failed = computed(&strip);
+            failed = computed(&strip, threads);
             Py_END_ALLOW_THREADS
             if (failed) PyErr_NoMemory();
         } else {
-            PyErr_Format(PyExc_ValueError, "not true of this strip: %s", wrong);
+            if (!PyErr_Occurred()) PyErr_Format(PyExc_ValueError, "not true of this strip: %s", wrong);
         }
     } else if (!PyErr_Occurred()) {
         PyErr_SetString(PyExc_ValueError, "a table has the wrong shape or type");

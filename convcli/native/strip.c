@@ -79,22 +79,43 @@ static Band laid_out(const Strip *strip, int64_t rows)
 
 static int64_t box_row(const Strip *strip) { return rounded_up(strip->columns * strip->lanes * 8 + SLACK, LINE); }
 
-int64_t scratch_needed(const Strip *strip, int64_t rows)
-{
-    return strip->kind == BOX ? BOX_ROWS * box_row(strip) : laid_out(strip, rows).bytes;
-}
-
-int64_t band_rows(const Strip *strip)
+/* Rows of a band: as many as fit the cache, and no fewer than a few where a kernel is tall. */
+static int64_t band_rows(const Strip *strip)
 {
     const int64_t all = strip->result.shape[1];
     int64_t least = strip->extent / strip->stride > LEAST_ROWS ? strip->extent / strip->stride : LEAST_ROWS;
     if (least > all) least = all;
-    const int64_t one = scratch_needed(strip, least), two = scratch_needed(strip, 2 * least);
+    const int64_t one = laid_out(strip, least).bytes, two = laid_out(strip, 2 * least).bytes;
     if (one >= CACHE) return least;
-    int64_t rows = least + (CACHE - one) * least / (two - one + 1);
-    if (rows >= all) return all;
-    const int64_t bands = (all + rows - 1) / rows;
-    return (all + bands - 1) / bands;
+    const int64_t rows = least + (CACHE - one) * least / (two - one + 1);
+    return rows < all ? rows : all;
+}
+
+Division divided(const Strip *strip, int64_t threads)
+{
+    const int64_t all = strip->result.shape[1];
+    Division division = {.parts = 1};
+    int64_t rows = strip->kind == BOX ? all : band_rows(strip);
+    if (threads > 1) {
+        const int64_t least = strip->kind == BOX ? 4 * strip->extent : all < 2 * LEAST_ROWS ? all : LEAST_ROWS;
+        const int64_t share = (all + 2 * threads - 1) / (2 * threads);
+        if (rows > share) rows = share > least ? share : least < all ? least : all;
+    }
+    int64_t bands = (all + rows - 1) / rows;
+    if (threads > 1 && bands < 4 * threads) bands = (bands + threads - 1) / threads * threads;
+    division.rows = (all + bands - 1) / bands;
+    bands = (all + division.rows - 1) / division.rows;
+    if (bands < threads && strip->kind == DIRECT) {
+        division.parts = (threads + bands - 1) / bands;
+        if (division.parts > strip->block_count) division.parts = strip->block_count;
+    }
+    division.tasks = bands * division.parts;
+    return division;
+}
+
+int64_t scratch_needed(const Strip *strip, const Division *division)
+{
+    return strip->kind == BOX ? BOX_ROWS * box_row(strip) : laid_out(strip, division->rows).bytes;
 }
 
 static int64_t *offsets(const Band *band) { return (int64_t *)(void *)(band->scratch + band->offsets_at); }
@@ -216,10 +237,12 @@ typedef struct {
     int64_t map, pitch;
 } Out;
 
-static void direct(const Strip *strip, const Kernels *kernels, const Band *band, const Out *out, int64_t line)
+/* Blocks `first` up to `last`. */
+static void direct(const Strip *strip, const Kernels *kernels, const Band *band, const Out *out, int64_t line,
+                   int64_t first, int64_t last)
 {
     const int64_t size = size_of(strip->work);
-    for (int64_t i = 0; i < strip->block_count; i++) {
+    for (int64_t i = first; i < last; i++) {
         const Block *block = strip->blocks + i;
         kernels->sums(strip->work, band->scratch + band->planes_at, offsets(band) + block->tap, strip->weights + block->weight * size,
                       block->taps, block->maps, line, out->data + block->first * out->map * size, out->map);
@@ -295,14 +318,15 @@ static void finish_row(const Strip *strip, const Kernels *kernels, int64_t map, 
     char *place = strip->result.data + map * strip->result.strides[0] + row * strip->result.strides[1];
     char *out = is_joined(strip) ? place : spare;
     if (strip->finishes)
-        kernels->finish(strip->work, sums, count, strip->result.type, out, strip->finishes + map,
-                        strip->beyond ? strip->beyond + 2 * map : NULL);
+        kernels->finish(strip->work, sums, count, strip->result.type, out, strip->finishes + map);
     else
         memcpy(out, sums, count * size);
     if (out != place) scatter(strip, out, place);
 }
 
-static void finish_band(const Strip *strip, const Kernels *kernels, const Band *band, int64_t top, int64_t rows)
+/* The results of maps `first` up to `last`. */
+static void finish_band(const Strip *strip, const Kernels *kernels, const Band *band, int64_t top, int64_t rows,
+                        int64_t first, int64_t last)
 {
     const char *sums = band->scratch + band->sums_at;
     const int64_t width = strip->result.shape[2] * strip->lanes;
@@ -310,7 +334,7 @@ static void finish_band(const Strip *strip, const Kernels *kernels, const Band *
                          strip->result.strides[1] == width * size_of(strip->result.type);
     const int64_t together = is_whole ? rows : 1, size = size_of(strip->work);
     for (int64_t row = 0; row < rows; row += together) /* all maps of a row, which may lie beside each other */
-        for (int64_t map = 0; map < strip->maps; map++)
+        for (int64_t map = first; map < last; map++)
             finish_row(strip, kernels, map, top + row, together, sums + (map * band->map + row * band->sums_pitch) * size,
                        band->scratch + band->row_at);
 }
@@ -385,31 +409,62 @@ static void box(const Strip *strip, const Kernels *kernels, char *scratch)
     }
 }
 
-void compute(const Strip *strip, const Kernels *kernels, char *scratch)
+/* The first map of a block; behind the last block, the number of maps. */
+static int64_t first_map(const Strip *strip, int64_t block)
 {
-    if (strip->kind == BOX) {
-        box(strip, kernels, scratch);
-        return;
+    return block < strip->block_count ? strip->blocks[block].first : strip->maps;
+}
+
+/* Part `part` of a band. */
+static void compute_band(const Strip *strip, const Kernels *kernels, const Band *band, Out out, int64_t top,
+                         int64_t rows, int64_t part, int64_t parts)
+{
+    const int64_t line = (rows - 1) * band->pitch + strip->result.shape[2] * strip->lanes;
+    const int64_t first = strip->block_count * part / parts, last = strip->block_count * (part + 1) / parts;
+    const int writes_sums = out.data != NULL;
+    if (!writes_sums) out.data = strip->result.data + top * strip->result.strides[1];
+    load_band(strip, kernels, band, top, rows);
+    if (strip->kind == DIRECT)
+        direct(strip, kernels, band, &out, line, first, last);
+    else if (strip->kind == ROWS)
+        row_sums(strip, kernels, band, &out, rows);
+    else
+        separable(strip, kernels, band, line);
+    if (!writes_sums) return;
+    if (parts == 1)
+        finish_band(strip, kernels, band, top, rows, 0, strip->maps);
+    else
+        finish_band(strip, kernels, band, top, rows, first_map(strip, first), first_map(strip, last));
+}
+
+/* Rows `top` to `top` + `rows` of a box. */
+static void compute_box(const Strip *strip, const Kernels *kernels, int64_t top, int64_t rows, char *scratch)
+{
+    Strip part = *strip;
+    part.result.data += top * part.result.strides[1];
+    part.result.shape[1] = rows;
+    part.row_table += top;
+    box(&part, kernels, scratch);
+}
+
+void compute(const Strip *strip, const Kernels *kernels, const Division *division, int64_t *next, char *scratch)
+{
+    const int64_t all = strip->result.shape[1], size = size_of(strip->work), *strides = strip->result.strides;
+    Band band = {0};
+    Out out = {0};
+    if (strip->kind != BOX) {
+        band = laid_out(strip, division->rows);
+        band.scratch = scratch;
+        place_taps(strip, &band);
+        out = (Out){scratch + band.sums_at, band.map, band.sums_pitch};
+        if (writes_results(strip, &band)) out = (Out){NULL, strides[0] / size, strides[1] / size};
     }
-    const int64_t all = strip->result.shape[1];
-    Band band = laid_out(strip, band_rows(strip));
-    band.scratch = scratch;
-    place_taps(strip, &band);
-    const int64_t size = size_of(strip->work), *strides = strip->result.strides;
-    const int is_direct = writes_results(strip, &band);
-    Out out = {scratch + band.sums_at, band.map, band.sums_pitch};
-    if (is_direct) out = (Out){NULL, strides[0] / size, strides[1] / size};
-    for (int64_t top = 0; top < all; top += band.rows) {
-        const int64_t rows = all - top < band.rows ? all - top : band.rows;
-        const int64_t line = (rows - 1) * band.pitch + strip->result.shape[2] * strip->lanes;
-        if (is_direct) out.data = strip->result.data + top * strides[1];
-        load_band(strip, kernels, &band, top, rows);
-        if (strip->kind == DIRECT)
-            direct(strip, kernels, &band, &out, line);
-        else if (strip->kind == ROWS)
-            row_sums(strip, kernels, &band, &out, rows);
+    for (int64_t task; (task = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED)) < division->tasks;) {
+        const int64_t top = task / division->parts * division->rows, part = task % division->parts;
+        const int64_t rows = all - top < division->rows ? all - top : division->rows;
+        if (strip->kind == BOX)
+            compute_box(strip, kernels, top, rows, scratch);
         else
-            separable(strip, kernels, &band, line);
-        if (!is_direct) finish_band(strip, kernels, &band, top, rows);
+            compute_band(strip, kernels, &band, out, top, rows, part, division->parts);
     }
 }

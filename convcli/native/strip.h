@@ -73,7 +73,6 @@ typedef struct {
     /* The result: (maps, rows, columns, lanes). */
     Array result;
     const Finish *finishes;                      /* one per map; NULL where the sums are the results */
-    int64_t *beyond;                             /* per map: how many values were below and above; or NULL */
 } Strip;
 
 /* Rows of columns of lanes in memory; steps in bytes. */
@@ -97,7 +96,7 @@ typedef struct {
     void (*box)(Type, const char *in, int64_t size, int64_t step, int64_t count, char *out, char *scratch);
     void (*scale)(Type, char *values, const char *weight, int64_t count);
     void (*pack)(Type, const char *weights, int64_t maps, int64_t apart, int64_t taps, int64_t together, char *out);
-    void (*finish)(Type from, const char *sums, int64_t count, Type to, char *out, const Finish *, int64_t *beyond);
+    void (*finish)(Type from, const char *sums, int64_t count, Type to, char *out, const Finish *);
     void (*tiles)(const Tiles *, void *scratch);
     void (*unfilter)(const uint8_t *filtered, const uint8_t *above, int64_t rows, int64_t width, int64_t each,
                      uint8_t *out);
@@ -108,13 +107,18 @@ extern const Kernels kernels_base, kernels_avx2, kernels_avx512;
 /* Bytes of a value. */
 int64_t size_of(Type type);
 
-/* Bytes of scratch for bands of so many rows. */
-int64_t scratch_needed(const Strip *strip, int64_t rows);
+/* How a strip is divided into tasks, which several threads may compute: bands of rows, and where there are fewer of
+ * them than threads, a part of the blocks each. */
+typedef struct {
+    int64_t rows, parts, tasks;
+} Division;
 
-/* Rows of a band: as many as fit the cache, and no fewer than a few where a kernel is tall. */
-int64_t band_rows(const Strip *strip);
+Division divided(const Strip *strip, int64_t threads);
 
-/* Computes a strip with `scratch`, aligned to a cache line, that has room for bands of `band_rows`. */
-void compute(const Strip *strip, const Kernels *kernels, char *scratch);
+/* Bytes of scratch that a thread needs for tasks of a division. */
+int64_t scratch_needed(const Strip *strip, const Division *division);
+
+/* Computes tasks until `next`, which threads share, has passed the last one; scratch is aligned to a cache line. */
+void compute(const Strip *strip, const Kernels *kernels, const Division *division, int64_t *next, char *scratch);
 
 #endif

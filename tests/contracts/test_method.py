@@ -104,7 +104,7 @@ def _check_cuts(monkeypatch, x, weights, **options) -> None:
     outcomes = set()
     for height, width, threads in [(99, 99, 1), (1, 99, 2), (5, 7, 2), (4, 1, 3), (36, 52, 2)]:
 
-        def cut(problem, method, count, cut=(height, width, threads)):
+        def cut(problem, method, count, cut=(height, width, threads), **_):
             plan = given_plan(problem, method, count)
             grain = method_named(method).grain(Workload(problem, plan.arithmetic))
             rows, columns = (-(-size // part) * part for size, part in zip(cut, grain, strict=False))

@@ -46,7 +46,7 @@ def test_bytes_do_not_depend_on_the_cut(number, method, monkeypatch):
     choose, found = api.choose, set()
     for times in (1, 2, 3, 7, 100):
 
-        def cut(*given, times=times):
+        def cut(*given, times=times, **_):
             plan = choose(*given)
             down, across = method_named(plan.method).grain(Workload(plan.problem, plan.arithmetic))
             return replace(plan, height=down * times, width=across * times)

@@ -15,7 +15,7 @@ What every backend promises:
 - **Source.** ``source.rows`` may be called by several threads at once. Where there is a ``holder``, a batch
   entry is held before it is read and released once its strip is handed over, in the order in which strips
   begin: `TaskQueue` does both.
-- **Threads.** At most ``plan.threads`` workers at once, and as few as one, which may be the caller's thread.
+- **Threads.** At most ``plan.workers`` workers at once, and as few as one, which may be the caller's thread.
   None is left when ``run`` returns or raises.
 - **Errors.** The first failure of a source, a consumer or a computation, and an interrupt of the caller's
   thread, end the run: other workers stop before their next call, nothing more is handed over than what is on

@@ -31,7 +31,7 @@ class ThreadsBackend(Backend):
         holder: BatchHolder | None = None,
     ) -> None:
         team = _Team(plan, source, TaskQueue(plan, holder))
-        count = callers(plan.threads) if method_named(plan.method).products else plan.threads
+        count = callers(plan.workers) if method_named(plan.method).products else plan.workers
         with Threads() as threads:
             try:  # a signal may come while the workers begin
                 while len(threads) < count - 1 and threads.begin(partial(team.work, consumers())):
