@@ -172,18 +172,6 @@ class NativeStrips:
         compute(self.program, self.work, width, given, into, finishes, self.threads)
 
 
-def packed(weights: Array, together: int) -> Array:
-    """The (maps, taps) weights of blocks of maps that are computed together, one block after the other."""
-    maps, taps = weights.shape
-    weights = (
-        weights if weights.strides[1] == weights.itemsize or taps == 1 else np.ascontiguousarray(weights)
-    )
-    out = np.empty(-(-maps // together) * together * taps, weights.dtype)
-    native: Any = extension()
-    native.pack(weights, together, out)
-    return out
-
-
 def finish_table(finishes: Finishes) -> Array | None:
     """(maps, 13) numbers from which the extension finishes sums; None where it cannot."""
     tables = []

@@ -37,6 +37,12 @@ COMPILED_THREAD_WORK: Final = 5e5
 WHOLE_WORK: Final = 1e8
 """Nanoseconds of estimated work of a map, up to which one call may compute it."""
 
+SHARED_WORK: Final = 1.5e5
+"""Nanoseconds of estimated work of a map for each thread that computes a part of it."""
+
+MANY_MAPS: Final = 2e7
+"""Nanoseconds of estimated work of a batch, from which its maps are computed at once."""
+
 _REMEMBERED: Final = 2**16
 """Bytes of weights, up to which a plan is kept."""
 
@@ -135,7 +141,8 @@ def _decided(
     height, width = fitted_size(chosen, work, *strip_size(chosen, work, sharers or workers))
     inner = 1
     if whole and _fits(chosen, work, cost):
-        height, width, inner = problem.rows.output, problem.columns.output, workers
+        height, width = problem.rows.output, problem.columns.output
+        inner, workers = _divided(problem, cost, workers)
     tasks = problem.batch * problem.depth.output * -(-problem.rows.output // height)
     tasks *= -(-problem.columns.output // width)
     return Plan(
@@ -159,6 +166,15 @@ def _fits(method: Method, work: Workload, cost: float) -> bool:
     is_short = cost * work.problem.values / work.problem.batch <= WHOLE_WORK
     is_read = method.compiled(work) and native.reads(work.problem)
     return is_short and is_read and plane_bytes(work, rows, columns) <= LARGEST_PLANES
+
+
+def _divided(problem: Problem, cost: float, workers: int) -> tuple[int, int]:
+    """Threads for each map, and all threads: maps that take too little for several are computed by one thread
+    each, at once only if there are many.
+    """
+    total = cost * problem.values
+    inner = max(min(workers, int(total / problem.batch / SHARED_WORK)), 1)
+    return inner, workers // inner * inner if total >= MANY_MAPS else inner
 
 
 _remembered = lru_cache(16)(_decided)

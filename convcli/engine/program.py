@@ -17,16 +17,15 @@ DIRECT, ROWS, SEPARABLE, BOX = range(4)
 
 @frozen(eq=False)
 class Block:
-    """Maps that read the same taps.
+    """A sum of one map.
 
     Attributes:
-        first, maps: the first map, and how many are computed together.
+        first: the map.
         taps: (taps, 3) int64: plane, row and value that a tap reads, relative to a sum's position.
-        weights: (taps, maps); those of unused maps are 0.
+        weights: one per tap.
     """
 
     first: int
-    maps: int
     taps: Array
     weights: Array
 
@@ -38,7 +37,8 @@ class Program:
     Attributes:
         kind: `DIRECT`, `ROWS`, `SEPARABLE` or `BOX`.
         taps: (taps, 3) int64: plane, row and value that a tap reads, relative to a sum's position.
-        blocks: (blocks, 5) int64: first map, maps, first tap, number of taps, first weight.
+        blocks: (blocks, 7) int64: first map, maps that are computed together, how many of them are used,
+            first tap, number of taps, first weight, and how far the weights of the next map are.
         weights: of all blocks, in the type of the sums.
         window: of `ROWS` and `BOX`, the rows, the taps of each, and the columns between the taps of a box.
     """
@@ -58,11 +58,11 @@ def program_of(
     taps, weights = [np.empty((0, 3), np.int64)], [np.empty(0, dtype)]
     first_tap = first_weight = 0
     for block in blocks:
-        rows.append((block.first, block.maps, first_tap, len(block.taps), first_weight))
+        rows.append((block.first, 1, 1, first_tap, len(block.taps), first_weight, 0))
         taps.append(block.taps)
         weights.append(block.weights.astype(dtype, copy=False).ravel())
         first_tap, first_weight = first_tap + len(block.taps), first_weight + block.weights.size
-    table = np.array(rows, np.int64).reshape(-1, 5)
+    table = np.array(rows, np.int64).reshape(-1, 7)
     return Program(kind, np.concatenate(taps), table, np.concatenate(weights), window)
 
 

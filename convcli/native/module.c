@@ -144,7 +144,10 @@ static const char *check_taps(const Strip *strip, const Counts *counts)
         REQUIRE(block->taps >= 0 && block->taps <= counts->taps);
         REQUIRE(block->tap >= 0 && block->tap <= counts->taps - block->taps);
         REQUIRE(strip->kind != ROWS || block->taps == strip->rows * strip->row);
-        REQUIRE(block->weight >= 0 && block->weight <= counts->weights - block->taps * block->maps);
+        REQUIRE(block->used >= 1 && block->used <= block->maps && block->used <= strip->maps - block->first);
+        REQUIRE(block->weight >= 0 && block->weight <= counts->weights - block->taps);
+        REQUIRE(block->apart >= 0 && block->apart <= counts->weights);
+        REQUIRE((block->used - 1) * block->apart <= counts->weights - block->taps - block->weight);
         if (i && !is_pair && block->tap == block[-1].tap && block->taps == block[-1].taps) continue;
         for (int64_t j = block->tap; j < block->tap + block->taps; j++) {
             const Tap *tap = strip->taps + j;
@@ -314,7 +317,7 @@ static int parsed(PyObject *const *given, Views *views, Strip *strip, Counts *co
     strip->weights = weights->buf;
     counts->weights = weights->shape[0];
     if (!(strip->taps = as_table(views, given[1], 3, 'q', &counts->taps))) return 0;
-    if (!(strip->blocks = as_table(views, given[2], 5, 'q', &strip->block_count))) return 0;
+    if (!(strip->blocks = as_table(views, given[2], 7, 'q', &strip->block_count))) return 0;
     if (!as_array(views, given[4], 5, 0, &strip->source)) return 0;
     if (!(strip->row_table = as_values(views, given[5], I64, &counts->rows))) return 0;
     if (!(strip->depth_table = as_values(views, given[6], I64, &counts->depths))) return 0;
@@ -353,38 +356,6 @@ static PyObject *strip_function(PyObject *module, PyObject *const *given, Py_ssi
     release(&views);
     if (failed) return NULL;
     Py_RETURN_NONE;
-}
-
-#define MOST_TOGETHER 64 /* maps */
-
-static const char pack_doc[] =
-    "pack(weights, together, out)\n\n"
-    "Interleave (maps, taps) weights for blocks of maps, with zeros for missing maps.\n";
-
-static PyObject *pack_function(PyObject *module, PyObject *const *given, Py_ssize_t count)
-{
-    (void)module;
-    Views views = {.count = 0};
-    Array weights;
-    int64_t room = 0;
-    const long together = count == 3 ? PyLong_AsLong(given[1]) : 0;
-    int is_right = together > 0 && together <= MOST_TOGETHER && as_array(&views, given[0], 2, 0, &weights);
-    const Py_buffer *out = is_right ? view_of(&views, given[2], 1, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE) : NULL;
-    if (out) {
-        const int64_t maps = weights.shape[0], taps = weights.shape[1], size = size_of(weights.type);
-        room = (maps + together - 1) / together * together * taps;
-        is_right = weights.type >= U16 && type_of(out) == weights.type && out->shape[0] == room &&
-                   weights.strides[0] % size == 0 && (taps < 2 || weights.strides[1] == size);
-        if (is_right) {
-            Py_BEGIN_ALLOW_THREADS
-            kernels->pack(weights.type, weights.data, maps, weights.strides[0] / size, taps, together, out->buf);
-            Py_END_ALLOW_THREADS
-        }
-    }
-    release(&views);
-    if (out && is_right) Py_RETURN_NONE;
-    if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "weights do not fit the block or the output");
-    return NULL;
 }
 
 static const char unfilter_doc[] =
@@ -480,7 +451,6 @@ static PyObject *tiles_call(PyObject *module, PyObject *const *given, Py_ssize_t
 
 static PyMethodDef functions[] = {
     {"strip", (PyCFunction)(void (*)(void))strip_function, METH_FASTCALL, strip_doc},
-    {"pack", (PyCFunction)(void (*)(void))pack_function, METH_FASTCALL, pack_doc},
     {"tiles", (PyCFunction)(void (*)(void))tiles_call, METH_FASTCALL, tiles_doc},
     {"unfilter", (PyCFunction)(void (*)(void))unfilter_function, METH_FASTCALL, unfilter_doc},
     {"use", use_function, METH_O, "use(name)\n\nUse an instruction set by name, or the best one for None; return its name."},

@@ -244,8 +244,10 @@ static void direct(const Strip *strip, const Kernels *kernels, const Band *band,
     const int64_t size = size_of(strip->work);
     for (int64_t i = first; i < last; i++) {
         const Block *block = strip->blocks + i;
-        kernels->sums(strip->work, band->scratch + band->planes_at, offsets(band) + block->tap, strip->weights + block->weight * size,
-                      block->taps, block->maps, line, out->data + block->first * out->map * size, out->map);
+        const WeightRows rows = {block->taps, block->used, block->apart};
+        kernels->sums(strip->work, band->scratch + band->planes_at, offsets(band) + block->tap,
+                      strip->weights + block->weight * size, &rows, block->maps, line,
+                      out->data + block->first * out->map * size, out->map);
     }
 }
 
@@ -253,14 +255,16 @@ static void direct(const Strip *strip, const Kernels *kernels, const Band *band,
 static void separable(const Strip *strip, const Kernels *kernels, const Band *band, int64_t line)
 {
     const int64_t size = size_of(strip->work), long_line = line + across(strip);
+    char *planes = band->scratch + band->planes_at, *middle = band->scratch + band->middle_at;
     for (int64_t i = 0; i < strip->block_count; i += 2) {
         const Block *down = strip->blocks + i, *along = down + 1;
+        const WeightRows column = {down->taps, 1, 0}, row = {along->taps, 1, 0};
         for (int64_t phase = 0; phase < strip->phases; phase++)
-            kernels->sums(strip->work, band->scratch + band->planes_at + phase * strip->stride * band->plane * size,
-                          offsets(band) + down->tap, strip->weights + down->weight * size, down->taps, 1, long_line,
-                          band->scratch + band->middle_at + phase * band->middle * size, 0);
-        kernels->sums(strip->work, band->scratch + band->middle_at, offsets(band) + along->tap, strip->weights + along->weight * size,
-                      along->taps, 1, line, band->scratch + band->sums_at + down->first * band->map * size, 0);
+            kernels->sums(strip->work, planes + phase * strip->stride * band->plane * size, offsets(band) + down->tap,
+                          strip->weights + down->weight * size, &column, 1, long_line,
+                          middle + phase * band->middle * size, 0);
+        kernels->sums(strip->work, middle, offsets(band) + along->tap, strip->weights + along->weight * size, &row, 1,
+                      line, band->scratch + band->sums_at + down->first * band->map * size, 0);
     }
 }
 
@@ -389,6 +393,7 @@ static void box(const Strip *strip, const Kernels *kernels, char *scratch)
     char *levels = leaving + box_row(strip), *spare = levels + 2 * box_row(strip);
     char weights[FEW * sizeof(int64_t)];
     int64_t places[FEW];
+    const WeightRows few = {strip->row, 1, 0};
     for (int64_t i = 0; i < FEW; i++) places[i] = i * step, memcpy(weights + i * size, strip->weights, size);
     memset(sums, 0, box_row(strip));
     memset(leaving, 0, box_row(strip));
@@ -397,7 +402,7 @@ static void box(const Strip *strip, const Kernels *kernels, char *scratch)
         move_down(strip, kernels, row, output > 0 ? output - 1 : -1, sums, entering, leaving);
         if (output < 0) continue;
         if (strip->row <= FEW) {
-            kernels->sums(strip->work, sums, places, weights, strip->row, 1, width, entering, 0);
+            kernels->sums(strip->work, sums, places, weights, &few, 1, width, entering, 0);
         } else {
             for (int64_t at = 0, part; at < width; at += part) {
                 part = width - at < PIECE ? width - at : PIECE;

@@ -32,11 +32,16 @@ typedef struct {
     int64_t plane, row, column;
 } Tap;
 
-/* Maps that read the same taps: their weights are interleaved, `maps` for each
- * tap: 1, 4 or 8; those of maps past the last one are 0. */
+/* Maps that read the same taps: 1, 4 or 8 are computed together, of which the last ones may not be `used`. The weights
+ * of a map follow each other, and those of the next are `apart` further. */
 typedef struct {
-    int64_t first, maps, tap, taps, weight;
+    int64_t first, maps, used, tap, taps, weight, apart;
 } Block;
+
+/* The weights of a block. */
+typedef struct {
+    int64_t taps, used, apart;
+} WeightRows;
 
 /* How the sums of one map become results; see `finish.inc`. */
 typedef struct {
@@ -88,14 +93,13 @@ enum { UNFILTERED, SUB, UP, AVERAGE, PAETH };
 typedef struct {
     const char *name;
     void (*load)(const Block2D *, Type from, Type to, int64_t lanes, char *target, int64_t pitch);
-    void (*sums)(Type, const char *planes, const int64_t *offsets, const char *weights, int64_t taps, int64_t maps,
-                 int64_t count, char *out, int64_t apart);
+    void (*sums)(Type, const char *planes, const int64_t *offsets, const char *weights, const WeightRows *,
+                 int64_t maps, int64_t count, char *out, int64_t apart);
     void (*row_sums)(Type, const char *planes, int64_t pitch, const int64_t *offsets, const char *weights, int64_t row,
                      int64_t height, int64_t count, int64_t width, char *out, int64_t apart);
     void (*move)(Type from, Type to, const char *entering, const char *leaving, int64_t count, char *sums);
     void (*box)(Type, const char *in, int64_t size, int64_t step, int64_t count, char *out, char *scratch);
     void (*scale)(Type, char *values, const char *weight, int64_t count);
-    void (*pack)(Type, const char *weights, int64_t maps, int64_t apart, int64_t taps, int64_t together, char *out);
     void (*finish)(Type from, const char *sums, int64_t count, Type to, char *out, const Finish *);
     void (*tiles)(const Tiles *, void *scratch);
     void (*unfilter)(const uint8_t *filtered, const uint8_t *above, int64_t rows, int64_t width, int64_t each,

@@ -18,7 +18,7 @@ from tests.conftest import forget_plans
 
 pytestmark = pytest.mark.skipif(loader.extension() is None, reason="the compiled extension is not in use")
 
-RESULTS = {"strip": 10, "pack": 2, "tiles": 2}
+RESULTS = {"strip": 10, "tiles": 2}
 """The index of the result among the arguments of each function."""
 
 REFUSED = (ValueError, TypeError, MemoryError, BufferError)
@@ -34,7 +34,6 @@ CALLS: dict[str, tuple[str, np.ndarray, Any, dict[str, Any]]] = {
     "layer": ("strip", PIXELS[..., None], LAYER, {"padding": "same", "channels": "last"}),
     "separable": ("strip", PIXELS, SMOOTH, {"stride": 2, "method": "separable"}),
     "box": ("strip", PIXELS, np.ones((5, 4), int), {"dtype": np.int16, "method": "box"}),
-    "pack": ("pack", PIXELS[..., None], LAYER, {"channels": "last"}),
     "fft": ("tiles", PIXELS, [[1, 2], [3, 4]], {"method": "fft"}),
     "fft in float32": (
         "tiles",

@@ -48,19 +48,19 @@ class Direct(Method):
     def program(self, work: Workload) -> Program:
         flat = np.moveaxis(work.filter.weights, (4, 3), (0, 1)).reshape(work.filter.maps, -1)
         flat = flat.astype(work.dtype, copy=False)
-        packer = _Packer(_taps(work), flat, work.filter.maps // work.problem.groups)
+        table = _Table(_taps(work), flat, work.filter.maps // work.problem.groups)
         for first, last, how in _runs(work, flat):
             if how == _MASKED:
                 for index in range(first, last):
-                    packer.add_without_zeros(index)
+                    table.add_without_zeros(index)
             elif how == _SINGLE:
-                packer.add(first, last, 1)
+                table.add(first, last, 1)
             else:
                 most, half = MAPS
                 rest = (last - first) % most
-                packer.add(first, last - rest, most)
-                packer.add(last - rest, last, half if rest <= half else most)
-        return packer.program(*_kind(work, packer))
+                table.add(first, last - rest, most)
+                table.add(last - rest, last, half if rest <= half else most)
+        return table.program(*_kind(work, table))
 
 
 _TOGETHER, _SINGLE, _MASKED = range(3)
@@ -86,7 +86,7 @@ def _runs(work: Workload, flat: Array) -> Iterator[tuple[int, int, int]]:
             yield group + first, group + last, how if full[group + first] else _MASKED
 
 
-class _Packer:
+class _Table:
     """Collects the blocks of a program.
 
     Args:
@@ -96,40 +96,31 @@ class _Packer:
     """
 
     def __init__(self, taps: Array, flat: Array, maps: int) -> None:
-        self.flat, self.maps = flat, maps
+        self.group_taps, self.flat, self.maps = taps, flat, maps
         self.count = taps.shape[1]
-        self.taps = [taps.reshape(-1, 3)]
-        self.all_taps = taps
+        self.taps, self.weights = [taps.reshape(-1, 3)], [flat.reshape(-1)]
         self.blocks: list[Array] = []
-        self.weights: list[Array] = []
-        self.used_taps, self.used_weights = taps.shape[0] * self.count, 0
+        self.used_taps, self.used_weights = len(self.taps[0]), flat.size
 
     def add(self, first: int, last: int, together: int) -> None:
         """Maps that read all taps of their group, some of them ``together``."""
-        if first == last:
-            return
-        part = self.flat[first:last]
-        packed = part.reshape(-1) if together == 1 else native.packed(part, together)
         index = np.arange(first, last, together)
-        blocks = np.empty((len(index), 5), np.int64)
-        blocks[:, 0], blocks[:, 1] = index, together
-        blocks[:, 2], blocks[:, 3] = index // self.maps * self.count, self.count
-        blocks[:, 4] = self.used_weights + np.arange(len(index)) * (self.count * together)
-        self._keep(blocks, packed)
+        blocks = np.empty((len(index), 7), np.int64)
+        blocks[:, 0], blocks[:, 1], blocks[:, 2] = index, together, np.minimum(last - index, together)
+        blocks[:, 3], blocks[:, 4] = index // self.maps * self.count, self.count
+        blocks[:, 5], blocks[:, 6] = index * self.count, self.count
+        self.blocks.append(blocks)
 
     def add_without_zeros(self, index: int) -> None:
         """A map that reads only taps whose weights are not 0."""
         used = self.flat[index] != 0
-        taps = self.all_taps[index // self.maps][used]
-        block = np.array([[index, 1, self.used_taps, len(taps), self.used_weights]], np.int64)
+        taps, weights = self.group_taps[index // self.maps][used], self.flat[index][used]
+        self.blocks.append(
+            np.array([[index, 1, 1, self.used_taps, len(taps), self.used_weights, 0]], np.int64)
+        )
         self.taps.append(taps)
-        self.used_taps += len(taps)
-        self._keep(block, self.flat[index][used])
-
-    def _keep(self, blocks: Array, weights: Array) -> None:
-        self.blocks.append(blocks)
         self.weights.append(weights)
-        self.used_weights += weights.size
+        self.used_taps, self.used_weights = self.used_taps + len(taps), self.used_weights + len(taps)
 
     def program(self, kind: int, window: tuple[int, int, int]) -> Program:
         """The program of all blocks."""
@@ -142,15 +133,15 @@ def _joined(parts: list[Array]) -> Array:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _kind(work: Workload, packer: _Packer) -> tuple[int, tuple[int, int, int]]:
+def _kind(work: Workload, table: _Table) -> tuple[int, tuple[int, int, int]]:
     """The kind of program and its window: rows together where each map reads a whole window of one plane."""
     rows, columns = work.filter.kernel[1:]
     problem = work.problem
     plain = problem.rows.stride == problem.rows.dilation == problem.columns.stride == 1
     single = all(
-        (blocks[:, 1] == 1).all() and (blocks[:, 3] == rows * columns).all() for blocks in packer.blocks
+        (blocks[:, 1] == 1).all() and (blocks[:, 4] == rows * columns).all() for blocks in table.blocks
     )
-    if plain and single and packer.count == rows * columns:
+    if plain and single and table.count == rows * columns:
         return ROWS, (rows, columns, 1)
     return DIRECT, (1, 1, 1)
 

@@ -128,7 +128,7 @@ def _blocks(work: Workload) -> Iterator[Block]:
         )
         for taps, weights in zip((column, row), factors, strict=True):
             used = weights != 0
-            yield Block(index, 1, taps[used].astype(np.int64), weights[used])
+            yield Block(index, taps[used].astype(np.int64), weights[used])
 
 
 METHOD: Final = Separable()
