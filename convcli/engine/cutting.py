@@ -56,7 +56,10 @@ def laid_out(problem: Problem, arithmetic: Arithmetic, method: Method, height: i
     work = Workload(problem, arithmetic)
     if not method.folds or plane_bytes(work, height, width) <= LARGEST_PLANES:
         return problem
-    return replace(problem, axes=(problem.depth, problem.rows.folded(height), problem.columns.folded(width)))
+    rows, columns = problem.rows.folded(height), problem.columns.folded(width)
+    if rows is problem.rows and columns is problem.columns:
+        return problem
+    return replace(problem, axes=(problem.depth, rows, columns))
 
 
 def plane_bytes(work: Workload, height: int, width: int) -> int:

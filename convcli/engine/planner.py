@@ -20,7 +20,7 @@ from convcli.engine import native
 from convcli.engine.arithmetic import choose_arithmetic, near_arithmetic
 from convcli.engine.backends import registry as backends
 from convcli.engine.combine import outcome
-from convcli.engine.cutting import LARGEST_PLANES, border_columns, fitted_size, plane_bytes, strip_size
+from convcli.engine.cutting import border_columns, fitted_size, laid_out, strip_size
 from convcli.engine.methods import rates, registry
 from convcli.engine.methods.base import Method, Workload
 from convcli.engine.methods.registry import method_named, methods
@@ -165,7 +165,11 @@ def _fits(method: Method, work: Workload, cost: float) -> bool:
     rows, columns = work.problem.rows.output, work.problem.columns.output
     is_short = cost * work.problem.values / work.problem.batch <= WHOLE_WORK
     is_read = method.compiled(work) and native.reads(work.problem)
-    return is_short and is_read and plane_bytes(work, rows, columns) <= LARGEST_PLANES
+    return (
+        is_short
+        and is_read
+        and laid_out(work.problem, work.arithmetic, method, rows, columns) is work.problem
+    )
 
 
 def _divided(problem: Problem, cost: float, workers: int) -> tuple[int, int]:
