@@ -20,7 +20,7 @@ from convcli.engine import native
 from convcli.engine.arithmetic import choose_arithmetic, near_arithmetic
 from convcli.engine.backends import registry as backends
 from convcli.engine.combine import outcome
-from convcli.engine.cutting import border_columns, fitted_size, laid_out, strip_size
+from convcli.engine.cutting import border_columns, fitted_size, laid_out, plane_bytes, strip_size
 from convcli.engine.methods import rates, registry
 from convcli.engine.methods.base import Method, Workload
 from convcli.engine.methods.registry import method_named, methods
@@ -36,6 +36,10 @@ COMPILED_THREAD_WORK: Final = 5e5
 
 WHOLE_WORK: Final = 1e8
 """Nanoseconds of estimated work of a map, up to which one call may compute it."""
+
+WHOLE_BYTES: Final = 2**30
+"""Bytes of what the windows of a map cover, in the type of its sums, up to which one call may compute it:
+windows far apart cover far more than they read."""
 
 SHARED_WORK: Final = 1.5e5
 """Nanoseconds of estimated work of a map for each thread that computes a part of it."""
@@ -164,12 +168,9 @@ def _fits(method: Method, work: Workload, cost: float) -> bool:
     """Whether one call of the extension may compute a whole map: it reads the source, and ends soon."""
     rows, columns = work.problem.rows.output, work.problem.columns.output
     is_short = cost * work.problem.values / work.problem.batch <= WHOLE_WORK
-    is_read = method.compiled(work) and native.reads(work.problem)
-    return (
-        is_short
-        and is_read
-        and laid_out(work.problem, work.arithmetic, method, rows, columns) is work.problem
-    )
+    is_dense = plane_bytes(work, rows, columns) <= WHOLE_BYTES
+    is_plain = laid_out(work.problem, work.arithmetic, method, rows, columns) is work.problem
+    return is_short and is_dense and is_plain and method.compiled(work) and native.reads(work.problem)
 
 
 def _divided(problem: Problem, cost: float, workers: int) -> tuple[int, int]:
