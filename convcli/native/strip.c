@@ -6,12 +6,6 @@
 #define CACHE (512 * 1024) /* bytes of a band, below the second-level cache of today's processors */
 #define LEAST_ROWS 8       /* of a band, whatever it takes: fewer would load the rows of tall kernels too often */
 
-int64_t size_of(Type type)
-{
-    static const int64_t sizes[] = {1, 1, 2, 2, 4, 4, 8, 4, 8};
-    return sizes[type];
-}
-
 /* The memory of a band: planes, sums, and what is between them; sizes in values unless they say otherwise. */
 typedef struct {
     int64_t rows, pitch, line;          /* rows of a full band, values of a plane's row, outputs on the line */
@@ -315,8 +309,9 @@ static int writes_results(const Strip *strip, const Band *band)
     return strip->kind == ROWS || (band->pitch == width && strides[1] == width * size);
 }
 
-static void finish_row(const Strip *strip, const Kernels *kernels, int64_t map, int64_t row, int64_t rows, const char *sums,
-                       char *spare)
+/* Rows of one map, whose sums follow each other. */
+static void finish_rows(const Strip *strip, const Kernels *kernels, int64_t map, int64_t row, int64_t rows,
+                        const char *sums, char *spare)
 {
     const int64_t size = size_of(strip->result.type), count = rows * strip->result.shape[2] * strip->result.shape[3];
     char *place = strip->result.data + map * strip->result.strides[0] + row * strip->result.strides[1];
@@ -328,19 +323,40 @@ static void finish_row(const Strip *strip, const Kernels *kernels, int64_t map, 
     if (out != place) scatter(strip, out, place);
 }
 
+/* Copies rows of sums that are results to rows of the result that are not scattered. */
+static void copy_rows(const Strip *strip, int64_t map, int64_t row, int64_t rows, const char *sums, int64_t pitch)
+{
+    const int64_t bytes = strip->result.shape[2] * strip->result.shape[3] * size_of(strip->result.type);
+    char *place = strip->result.data + map * strip->result.strides[0] + row * strip->result.strides[1];
+    for (int64_t i = 0; i < rows; i++, place += strip->result.strides[1], sums += pitch) {
+        if (bytes > LINE) {
+            memcpy(place, sums, bytes);
+            continue;
+        }
+        int64_t at = 0;
+        for (; at + 8 <= bytes; at += 8) memcpy(place + at, sums + at, 8);
+        for (; at < bytes; at++) place[at] = sums[at];
+    }
+}
+
 /* The results of maps `first` up to `last`. */
 static void finish_band(const Strip *strip, const Kernels *kernels, const Band *band, int64_t top, int64_t rows,
                         int64_t first, int64_t last)
 {
     const char *sums = band->scratch + band->sums_at;
-    const int64_t width = strip->result.shape[2] * strip->lanes;
-    const int is_whole = is_joined(strip) && band->sums_pitch == width &&
+    const int64_t width = strip->result.shape[2] * strip->lanes, size = size_of(strip->work);
+    const int joined = is_joined(strip);
+    const int is_whole = joined && band->sums_pitch == width &&
                          strip->result.strides[1] == width * size_of(strip->result.type);
-    const int64_t together = is_whole ? rows : 1, size = size_of(strip->work);
+    const int64_t together = is_whole || (joined && !strip->finishes) ? rows : 1;
     for (int64_t row = 0; row < rows; row += together) /* all maps of a row, which may lie beside each other */
-        for (int64_t map = first; map < last; map++)
-            finish_row(strip, kernels, map, top + row, together, sums + (map * band->map + row * band->sums_pitch) * size,
-                       band->scratch + band->row_at);
+        for (int64_t map = first; map < last; map++) {
+            const char *from = sums + (map * band->map + row * band->sums_pitch) * size;
+            if (together > 1 && !is_whole)
+                copy_rows(strip, map, top + row, together, from, band->sums_pitch * size);
+            else
+                finish_rows(strip, kernels, map, top + row, together, from, band->scratch + band->row_at);
+        }
 }
 
 /* The source's values of a row of the plane, lanes included; NULL where they do not follow each other, or the columns
@@ -410,7 +426,7 @@ static void box(const Strip *strip, const Kernels *kernels, char *scratch)
             }
             kernels->scale(strip->work, entering, strip->weights, width);
         }
-        finish_row(strip, kernels, 0, output, 1, entering, spare);
+        finish_rows(strip, kernels, 0, output, 1, entering, spare);
     }
 }
 

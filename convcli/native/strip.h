@@ -109,7 +109,11 @@ typedef struct {
 extern const Kernels kernels_base, kernels_avx2, kernels_avx512;
 
 /* Bytes of a value. */
-int64_t size_of(Type type);
+static inline int64_t size_of(Type type)
+{
+    static const int64_t sizes[] = {1, 1, 2, 2, 4, 4, 8, 4, 8};
+    return sizes[type];
+}
 
 /* How a strip is divided into tasks, which several threads may compute: bands of rows, and where there are fewer of
  * them than threads, a part of the blocks each. */
