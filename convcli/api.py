@@ -19,6 +19,7 @@ from convcli.core.numerals import axes_text, counted
 from convcli.core.rational import Number, exact_number, masked
 from convcli.core.rounding import Affine, Finish
 from convcli.core.system import processors
+from convcli.engine import native
 from convcli.engine.arithmetic import result_dtype
 from convcli.engine.consumer import Destination, Finishes, MapFinish, StripTask
 from convcli.engine.filter import Filter
@@ -314,8 +315,11 @@ def _prepared(
     layout = _layout(sizes, layer, options)
     spatial = layout.shape[4 - layer.spatial : 4]
     shape = geometry(spatial, layer.filter.kernel[3 - layer.spatial :], stride, options.padding, dilation)
-    plan = choose(_problem(layout.shape, values, layer, shape, options), method, threads, whole=True)
+    problem = _problem(layout.shape, values, layer, shape, options)
+    plan = choose(problem, method, threads, whole=True)
     finishes = _finishes(plan.outcome, options.target)
+    if not native.writes(finishes, plan):
+        plan = choose(problem, method, threads)
     idle = all(part.idle for part in finishes)
     return _Prepared(plan, finishes, idle, layout, shape.output, options.channels, options.target)
 

@@ -186,6 +186,14 @@ def finish_table(finishes: Finishes) -> Array | None:
     return np.concatenate(tables)
 
 
+def writes(finishes: Finishes, plan: Plan) -> bool:
+    """Whether the extension finishes all sums of a plan, so that they need no memory of their own."""
+    if plan.problem.filter.combine:
+        return False
+    are_results = all(part.idle for part in finishes) and plan.outcome.dtype == finishes[0].finish.target
+    return are_results or finish_table(finishes) is not None
+
+
 def _numbers(finish: Finish) -> tuple[float, ...] | None:
     """The numbers of `Finish` in native/strip.h."""
     floats, integers = finish.in_floats, finish.in_16_bits

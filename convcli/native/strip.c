@@ -245,18 +245,34 @@ static void direct(const Strip *strip, const Kernels *kernels, const Band *band,
     }
 }
 
+/* Whether the taps of a block are one below the other in one plane. */
+static int is_column(const Strip *strip, const Block *block)
+{
+    const Tap *taps = strip->taps + block->tap;
+    for (int64_t i = 0; i < block->taps; i++)
+        if (taps[i].row != i || taps[i].column || taps[i].plane != taps->plane) return 0;
+    return block->taps > 0;
+}
+
 /* Blocks come in pairs: down the columns of every phase, then along the rows. */
-static void separable(const Strip *strip, const Kernels *kernels, const Band *band, int64_t line)
+static void separable(const Strip *strip, const Kernels *kernels, const Band *band, int64_t rows, int64_t line)
 {
     const int64_t size = size_of(strip->work), long_line = line + across(strip);
     char *planes = band->scratch + band->planes_at, *middle = band->scratch + band->middle_at;
     for (int64_t i = 0; i < strip->block_count; i += 2) {
         const Block *down = strip->blocks + i, *along = down + 1;
         const WeightRows column = {down->taps, 1, 0}, row = {along->taps, 1, 0};
-        for (int64_t phase = 0; phase < strip->phases; phase++)
-            kernels->sums(strip->work, planes + phase * strip->stride * band->plane * size, offsets(band) + down->tap,
-                          strip->weights + down->weight * size, &column, 1, long_line,
-                          middle + phase * band->middle * size, 0);
+        const int joined = is_column(strip, down);
+        for (int64_t phase = 0; phase < strip->phases; phase++) {
+            const char *plane = planes + phase * strip->stride * band->plane * size;
+            const char *weights = strip->weights + down->weight * size;
+            char *out = middle + phase * band->middle * size;
+            if (joined)
+                kernels->row_sums(strip->work, plane, band->pitch, offsets(band) + down->tap, weights, 1, down->taps, rows,
+                                  band->pitch, out, band->pitch);
+            else
+                kernels->sums(strip->work, plane, offsets(band) + down->tap, weights, &column, 1, long_line, out, 0);
+        }
         kernels->sums(strip->work, middle, offsets(band) + along->tap, strip->weights + along->weight * size, &row, 1,
                       line, band->scratch + band->sums_at + down->first * band->map * size, 0);
     }
@@ -274,7 +290,9 @@ static void row_sums(const Strip *strip, const Kernels *kernels, const Band *ban
 }
 
 #define SCATTER(T)                                                                      \
-    for (int64_t x = 0; x < shape[2]; x++)                                              \
+    for (int64_t x = 0; shape[3] == 1 && x < shape[2]; x++)                             \
+        memcpy(to + x * strides[2], from + x * (int64_t)sizeof(T), sizeof(T));          \
+    for (int64_t x = 0; shape[3] > 1 && x < shape[2]; x++)                              \
         for (int64_t lane = 0; lane < shape[3]; lane++, from += sizeof(T))              \
             memcpy(to + x * strides[2] + lane * strides[3], from, sizeof(T));           \
     break;
@@ -315,12 +333,13 @@ static void finish_rows(const Strip *strip, const Kernels *kernels, int64_t map,
 {
     const int64_t size = size_of(strip->result.type), count = rows * strip->result.shape[2] * strip->result.shape[3];
     char *place = strip->result.data + map * strip->result.strides[0] + row * strip->result.strides[1];
-    char *out = is_joined(strip) ? place : spare;
+    const int joined = is_joined(strip);
+    char *out = joined ? place : spare;
     if (strip->finishes)
         kernels->finish(strip->work, sums, count, strip->result.type, out, strip->finishes + map);
-    else
+    else if (joined)
         memcpy(out, sums, count * size);
-    if (out != place) scatter(strip, out, place);
+    if (!joined) scatter(strip, strip->finishes ? out : sums, place);
 }
 
 /* Copies rows of sums that are results to rows of the result that are not scattered. */
@@ -450,7 +469,7 @@ static void compute_band(const Strip *strip, const Kernels *kernels, const Band 
     else if (strip->kind == ROWS)
         row_sums(strip, kernels, band, &out, rows);
     else
-        separable(strip, kernels, band, line);
+        separable(strip, kernels, band, rows, line);
     if (!writes_sums) return;
     if (parts == 1)
         finish_band(strip, kernels, band, top, rows, 0, strip->maps);
