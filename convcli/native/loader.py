@@ -1,4 +1,4 @@
-"""Finds the extension: whether it is installed, wanted and usable on this processor."""
+"""Finds the extension: whether it is installed, wanted and usable, and which instruction set it uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 from convcli.core.errors import ArgumentError, one_line, quoted, suggest
 
 SWITCH: Final = "CONVCLI_NATIVE"
-"""The environment variable that turns the extension off with ``0``, or names an instruction set."""
+"""The environment variable that turns the extension off (``0``) or names an instruction set."""
 
 
 @lru_cache(1)
@@ -22,22 +22,23 @@ def _found() -> tuple[Any | None, str]:
     try:
         native = import_module("convcli.native._native")
     except ImportError as error:
+        is_missing = isinstance(error, ModuleNotFoundError)
+        state = "not installed" if is_missing else f"not usable ({one_line(str(error))})"
         if wanted:
             raise ArgumentError(
-                f"{SWITCH} is {quoted(wanted)}, but the compiled extension is not installed; allowed: 0"
+                f"{SWITCH} is {quoted(wanted)}, but the compiled extension is {state}; allowed: 0"
             ) from error
-        is_missing = isinstance(error, ModuleNotFoundError)
-        return None, "not installed" if is_missing else f"not usable ({one_line(str(error))})"
+        return None, state
     return native, native.use(_instruction_set(wanted, native.instruction_sets()))
 
 
 def _instruction_set(wanted: str, known: list[str]) -> str | None:
-    """The name of an instruction set in any case, or None for the best one."""
+    """The name of an instruction set that was given in upper or lower case; None for the best one."""
     names = {name.casefold(): name for name in known}
     if wanted and wanted.casefold() not in names:
         raise ArgumentError(
-            f"{SWITCH} is {quoted(wanted)}, which is neither 0 nor an instruction set of this processor: "
-            f"{', '.join(known)}{suggest(wanted, known)}"
+            f"{SWITCH} is {quoted(wanted)}; allowed on this processor: "
+            f"0, {', '.join(known)}{suggest(wanted, known)}"
         )
     return names[wanted.casefold()] if wanted else None
 

@@ -19,9 +19,10 @@ from convcli.engine.methods import rates
 from convcli.engine.methods.base import Binder, Method, Workload
 from convcli.engine.plan import Arithmetic, Problem
 from convcli.engine.program import DIRECT, ROWS, Program
+from convcli.native.loader import description
 
 MAPS: Final = (8, 4)
-"""Maps whose sums are computed together; unused ones have weight 0."""
+"""Numbers of maps whose sums are computed together; the last ones may be unused."""
 
 
 class Direct(Method):
@@ -31,7 +32,7 @@ class Direct(Method):
 
     def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         if not native.is_available(narrow.dtype):
-            return "the compiled extension is not in use"
+            return f"it needs the compiled extension, which is {description()}"
         return Workload(problem, native.widened(narrow))
 
     def compiled(self, work: Workload) -> bool:
@@ -67,7 +68,7 @@ _TOGETHER, _SINGLE, _MASKED = range(3)
 
 
 def _runs(work: Workload, flat: Array) -> Iterator[tuple[int, int, int]]:
-    """(first, last, how) of maps that follow each other in a group and are computed alike.
+    """(first, last, how) of consecutive maps of a group that are computed alike.
 
     Maps share what they read, unless they would multiply it by 0: 0·∞ is not 0, and zeros take time.
     """
@@ -90,9 +91,9 @@ class _Table:
     """Collects the blocks of a program.
 
     Args:
-        taps: (groups, taps, 3) of what a group reads.
-        flat: (maps, taps) weights.
-        maps: of a group.
+        taps: (groups, taps, 3), the taps that each group reads.
+        flat: (maps, taps), the weights.
+        maps: number of maps of a group.
     """
 
     def __init__(self, taps: Array, flat: Array, maps: int) -> None:
@@ -103,7 +104,7 @@ class _Table:
         self.used_taps, self.used_weights = len(self.taps[0]), flat.size
 
     def add(self, first: int, last: int, together: int) -> None:
-        """Maps that read all taps of their group, some of them ``together``."""
+        """Add maps that read all taps of their group, in blocks of ``together``."""
         index = np.arange(first, last, together)
         blocks = np.empty((len(index), 7), np.int64)
         blocks[:, 0], blocks[:, 1], blocks[:, 2] = index, together, np.minimum(last - index, together)
@@ -112,7 +113,7 @@ class _Table:
         self.blocks.append(blocks)
 
     def add_without_zeros(self, index: int) -> None:
-        """A map that reads only taps whose weights are not 0."""
+        """Add a map that reads only the taps whose weights are not 0."""
         used = self.flat[index] != 0
         taps, weights = self.group_taps[index // self.maps][used], self.flat[index][used]
         self.blocks.append(
@@ -147,7 +148,7 @@ def _kind(work: Workload, table: _Table) -> tuple[int, tuple[int, int, int]]:
 
 
 def _taps(work: Workload) -> Array:
-    """(groups, channels × depth × rows × columns, 3) of what a group reads: plane, row and value."""
+    """The taps that each group reads, (groups, channels × depth × rows × columns, 3): plane, row, value."""
     problem = work.problem
     depth, rows, columns = work.filter.kernel
     inputs, phases = work.filter.inputs, len(work.phases)
