@@ -135,7 +135,7 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         The feature map, laid out as ``x`` is: (spatial…), ([batch,] spatial…, out) or
         ([batch,] out, spatial…). For integers of up to 32 bits and rational weights it is the exact value,
         correctly rounded to ``dtype``, whatever the method and the number of threads; float weights that are
-        fractions but for their rounding, as ``np.ones((3, 3)) / 9``, may count as those fractions. Exact
+        fractions up to rounding, such as ``np.ones((3, 3)) / 9``, may be treated as those fractions. Exact
         sums beyond 2⁵³ that are requested as floats, and all sums beyond 2⁶², are as accurate as float64.
 
     Raises:
@@ -299,7 +299,7 @@ def _prepared(
         sizes: shape of the input.
         values: its type, narrowed.
         source: its type.
-        arguments: those of `conv` behind the weights, in its order.
+        arguments: those of `conv` after the weights, in its order.
     """
     bias, stride, padding, dilation, groups, flip, fill, channels, dtype, method, threads = arguments
     options = _Options(
@@ -373,7 +373,7 @@ def _remembered(
 
 
 def forget() -> None:
-    """Forget what was prepared for earlier calls, for tests that change what there is to choose from."""
+    """Forget what was prepared for earlier calls, for tests that change which methods are available."""
     _remembered.cache_clear()
 
 

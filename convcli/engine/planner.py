@@ -127,7 +127,7 @@ def _with_reading(arithmetic: Arithmetic, problem: Problem) -> Arithmetic:
     """An arithmetic of a problem, whose reason says if float weights were read as fractions."""
     if problem.filter.exact or not arithmetic.exact:
         return arithmetic
-    read = f"the weights are integers / {arithmetic.filter.denominator} but for their rounding"
+    read = f"the weights are integers / {arithmetic.filter.denominator} up to rounding"
     return replace(arithmetic, reason=f"{read}; {arithmetic.reason}")
 
 
@@ -187,7 +187,7 @@ _remembered = lru_cache(16)(_decided)
 
 
 def forget() -> None:
-    """Forget all plans, for tests that change what there is to choose from."""
+    """Forget all plans, for tests that change which methods are available."""
     _remembered.cache_clear()
 
 

@@ -1,1 +1,1 @@
-"""The optional extension in C, and how it is found. convcli works without it, only slower."""
+"""The optional C extension, and how it is found; without it, convcli works too, but is slower."""

@@ -1,4 +1,4 @@
-"""Float kernels that are fractions but for their rounding, over integer images."""
+"""Float kernels that are fractions up to rounding, over integer images."""
 
 from __future__ import annotations
 

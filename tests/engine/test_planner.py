@@ -107,8 +107,7 @@ DECISIONS = {
     "weights that are nearly fractions": (
         problem(SMALL, np.ones((3, 3)) / 9, "u1"),
         "separable in uint16 (exact), strips of 199 rows, 1 thread",
-        "the weights are integers / 9 but for their rounding; "
-        "sums lie in 0 … 2295, which uint16 holds exactly",
+        "the weights are integers / 9 up to rounding; sums lie in 0 … 2295, which uint16 holds exactly",
     ),
     "fractions whose exact sums would take longer": (
         problem(SMALL, INTEGERS / 99, "u1"),

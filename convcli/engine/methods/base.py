@@ -3,6 +3,8 @@
 Before a method runs, a strip's input, border included, has been loaded into planes of the sums' type:
 ``planes[depth tap, channel, phase, row, column × lanes]``. A phase holds every stride-th column, so that
 a tap is always a plain slice with contiguous columns, whatever the stride, the dilation and the lanes.
+Compiled methods describe their sums as a `Program` instead, with which the extension usually loads planes of
+its own.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from convcli.engine.plan import Arithmetic, Problem
 from convcli.engine.program import Program
 
 Step = tuple[Callable[..., Any], tuple[Any, ...]]
-"""One NumPy call with its arguments: views of the planes, of scratch and of the sums."""
+"""A call, mostly of NumPy, with its arguments: views of the planes, of scratch and of the sums."""
 
 Binder = Callable[[Array, Array, "Arena"], list[Step]]
 """From planes (read-only), sums (maps, rows, columns × lanes) and an arena for scratch to the calls that
@@ -168,7 +170,7 @@ class Method(ABC):
         """The method's binder; what all strips share is computed here, once per worker."""
 
     def compiled(self, work: Workload) -> bool:
-        """Whether the extension computes a workload, by this method's program."""
+        """Whether the extension computes a workload, as this method's program says."""
         return False
 
     def program(self, work: Workload) -> Program:
