@@ -1,4 +1,4 @@
-"""Regular expressions that are compiled when they are first used: start-up defines dozens and uses few."""
+"""Regular expressions that are compiled on first use: start-up defines dozens and uses few."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, AnyStr, cast
 
 
 class _Pattern:
-    """Stands for a compiled pattern; `re` keeps what it has compiled."""
+    """Stands for a compiled pattern; `re` caches what it has compiled."""
 
     def __init__(self, text: str | bytes, flags: int) -> None:
         self.text, self.flags = text, flags
@@ -17,5 +17,5 @@ class _Pattern:
 
 
 def pattern(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
-    """As ``re.compile``, later; errors in ``text`` show then."""
+    """Like ``re.compile``, but compiled on first use; errors in ``text`` show only then."""
     return cast("re.Pattern[AnyStr]", _Pattern(text, flags))

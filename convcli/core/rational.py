@@ -171,9 +171,9 @@ class Rational:
 
 
 def _denominator(value: float, tolerance: float) -> int:
-    """Of the first fraction in the continued fraction of a positive value that is as near as tolerated.
+    """The denominator of a positive value's first convergent that is within ``tolerance`` × value.
 
-    At least 2; one above the largest that is allowed if there is none.
+    At least 2; above the largest that is allowed if there is none.
     """
     rest, before, here = value % 1, 0, 1
     while rest > 0 and here <= _LARGEST_DENOMINATOR:
@@ -185,7 +185,7 @@ def _denominator(value: float, tolerance: float) -> int:
 
 
 def _parts(values: NDArray[Any]) -> Iterator[FloatArray]:
-    """The values as float64, in parts that take little additional memory; a short one first, to fail soon."""
+    """The values as float64, in parts that take little memory; the first one is short, to fail early."""
     flat = values.ravel(order="K")  # a copy only of values that do not lie together
     yield flat[:_FIRST].astype(np.float64)
     for start in range(_FIRST, flat.size, _PART):

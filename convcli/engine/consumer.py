@@ -54,7 +54,7 @@ class MapFinish:
 
 
 Finishes = tuple[MapFinish, ...]
-"""Those of all maps."""
+"""The finishes of all maps."""
 
 
 @frozen(eq=False)

@@ -163,7 +163,7 @@ class Filter:
         return Filter(self.weights.astype(np.float64), self.denominator, self.bias, self.combine)
 
     def near_fractions(self, roundoff: float) -> Filter | None:
-        """An exact filter whose weights are within ``roundoff`` × each of this one's; None without one."""
+        """An exact filter, each weight within ``roundoff`` × this one's; None if there is none."""
         near = Rational.near(self.weights, roundoff)
         if near is None:
             return None

@@ -25,14 +25,14 @@ SUMS: Final = {np.dtype(name): np.dtype(name) for name in ("u2", "i2", "u4", "i4
     np.dtype(np.uint8): np.dtype(np.uint16),
     np.dtype(np.int8): np.dtype(np.int16),
 }
-"""The types in which the extension adds sums of a type: it has none of one byte."""
+"""The type in which the extension adds sums of each type: none has one byte."""
 
 SOURCES: Final = {np.dtype(name) for name in ("u1", "i1", "u2", "i2", "i4", "f4", "f8")}
-"""The types that it loads itself; not bool, of which NumPy takes any byte but 0 as 1."""
+"""The types that it reads from a source itself; not bool, for which NumPy takes any byte but 0 as 1."""
 
 _SPREAD: Final = 2
-"""Rows of the source from the first to the last that a strip reads, relative to the rows that it reads; with
-more, as for the fill "wrap", reading them all would take too much memory."""
+"""Most rows of the source between the first and the last that a strip reads, relative to the rows that it
+reads; where there are more, as for the fill "wrap", reading them all would take too much memory."""
 
 OFFSET: Final = 2
 """The column of offsets in a table of finishes."""

@@ -1,8 +1,7 @@
 """Shapes, types and a kernel become a Plan: exactness first, then cost.
 
 The costs are estimates from `methods.rates`. ``benchmarks/planner.py`` times every method beside the one that
-was chosen: of 57 problems the choice was the fastest, within 5 %, in 88 %, and took 1.37 times as long as the
-fastest at worst (small kernels on 16-bit images, where a matrix product in float32 comes close).
+was chosen.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ SHARED_WORK: Final = 1.5e5
 """Nanoseconds of estimated work of a map for each thread that computes a part of it."""
 
 MANY_MAPS: Final = 2e7
-"""Nanoseconds of estimated work of a batch, from which its maps are computed at once."""
+"""Nanoseconds of estimated work of a batch, from which on several of its maps are computed at once."""
 
 _REMEMBERED: Final = 2**16
 """Bytes of weights, up to which a plan is kept."""
@@ -116,7 +115,7 @@ def _cheapest(problem: Problem, method: str) -> _Considered:
 
 
 def _considered(problem: Problem, narrow: Arithmetic) -> _Considered:
-    """All methods for a problem whose filter is that of an exact arithmetic."""
+    """What all methods answer for a problem; an exact arithmetic brings the filter with it."""
     problem = replace(problem, filter=narrow.filter) if narrow.exact else problem
     answers = {entry.name: entry.consider(problem, narrow) for entry in methods()}
     candidates = tuple(_candidate(method_named(name), answer) for name, answer in answers.items())
@@ -174,8 +173,8 @@ def _fits(method: Method, work: Workload, cost: float) -> bool:
 
 
 def _divided(problem: Problem, cost: float, workers: int) -> tuple[int, int]:
-    """Threads for each map, and all threads: maps that take too little for several are computed by one thread
-    each, at once only if there are many.
+    """Threads of each map, and of all maps together: maps with too little work for several threads get one
+    each, and are computed at once only if there is much work in total.
     """
     total = cost * problem.values
     inner = max(min(workers, int(total / problem.batch / SHARED_WORK)), 1)

@@ -9,7 +9,7 @@
 
 #include "strip.h"
 
-/* The processor decides once, unless the name of an instruction set is asked for. */
+/* The best that the processor runs, unless an instruction set is chosen by name. */
 static const Kernels *kernels = &kernels_base;
 
 static int runs(const Kernels *candidate)
@@ -143,7 +143,7 @@ static const char *check_taps(const Strip *strip, const Counts *counts)
         REQUIRE(block->first >= 0 && block->first < strip->maps);
         REQUIRE(block->taps >= 0 && block->taps <= counts->taps);
         REQUIRE(block->tap >= 0 && block->tap <= counts->taps - block->taps);
-        REQUIRE(strip->kind != ROWS || block->taps == strip->rows * strip->row);
+        REQUIRE(strip->kind != ROWS || block->taps == strip->kernel_rows * strip->row_taps);
         REQUIRE(block->used >= 1 && block->used <= block->maps && block->used <= strip->maps - block->first);
         REQUIRE(block->weight >= 0 && block->weight <= counts->weights - block->taps);
         REQUIRE(block->apart >= 0 && block->apart <= counts->weights);
@@ -214,12 +214,12 @@ static const char *check(const Strip *strip, const Counts *counts)
     REQUIRE(!strip->finishes || counts->finishes == strip->maps);
     REQUIRE(strip->kind != SEPARABLE || strip->block_count == 2 * strip->maps);
     if (strip->kind == ROWS || strip->kind == BOX) {
-        REQUIRE(strip->rows >= 1 && strip->row >= 1 && strip->rows == strip->extent && strip->stride == 1);
-        REQUIRE(strip->phases == 1 && strip->row <= strip->columns);
+        REQUIRE(strip->kernel_rows >= 1 && strip->row_taps >= 1 && strip->kernel_rows == strip->extent && strip->stride == 1);
+        REQUIRE(strip->phases == 1 && strip->row_taps <= strip->columns);
     }
     if (strip->kind == BOX) {
         REQUIRE(counts->weights == 1 && strip->block_count == 0 && strip->apart >= 1 && strip->maps == 1);
-        REQUIRE(strip->row - 1 <= (strip->columns - strip->result.shape[2]) / strip->apart);
+        REQUIRE(strip->row_taps - 1 <= (strip->columns - strip->result.shape[2]) / strip->apart);
     }
     for (int64_t i = 0; strip->finishes && i < strip->maps; i++) {
         REQUIRE(!strip->finishes[i].is_short || ((work == U16 || work == I16) && result <= I16));
@@ -279,7 +279,7 @@ static void *work(void *argument)
 
 #define MOST_THREADS 64
 
-/* Computes a strip; as many threads as the system gives help. -1 if no thread has memory for its scratch. */
+/* Computes a strip, with as many helping threads as the system gives. -1 if no thread has memory for its scratch. */
 static int computed(const Strip *strip, int64_t threads)
 {
     Job job = {.strip = strip, .division = divided(strip, threads)};
@@ -294,7 +294,7 @@ static int computed(const Strip *strip, int64_t threads)
 
 static const char strip_doc[] =
     "strip(layout, taps, blocks, weights, source, rows, depths, runs, edges, constants, result, finishes, threads)\n\n"
-    "Compute one strip of a convolution with so many threads; see strip.h and native/program.py for what the arrays hold.\n\n"
+    "Compute one strip of a convolution on up to so many threads; strip.h and engine/program.py describe the arrays.\n\n"
     "Raises:\n"
     "    ValueError: arrays that contradict each other.\n"
     "    TypeError: arrays of a type that is not supported.\n"
@@ -310,7 +310,7 @@ static int parsed(PyObject *const *given, Views *views, Strip *strip, Counts *co
     strip->kind = (Kind)layout[0];
     strip->lanes = layout[1], strip->depth = layout[2], strip->channels = layout[3], strip->phases = layout[4];
     strip->stride = layout[5], strip->extent = layout[6], strip->columns = layout[7];
-    strip->rows = layout[8], strip->row = layout[9], strip->apart = layout[10];
+    strip->kernel_rows = layout[8], strip->row_taps = layout[9], strip->apart = layout[10];
     const Py_buffer *weights = view_of(views, given[3], 1, PyBUF_C_CONTIGUOUS);
     if (!weights) return 0;
     strip->work = type_of(weights);
@@ -341,7 +341,7 @@ static PyObject *strip_function(PyObject *module, PyObject *const *given, Py_ssi
     int failed = 1;
     if (parsed(given, &views, &strip, &counts)) {
         const long threads = PyLong_AsLong(given[12]);
-        wrong = threads >= 1 && threads <= MOST_THREADS ? check(&strip, &counts) : "the number of threads is allowed";
+        wrong = threads >= 1 && threads <= MOST_THREADS ? check(&strip, &counts) : "1 <= threads <= 64";
         if (!wrong) {
             Py_BEGIN_ALLOW_THREADS
             failed = computed(&strip, threads);

@@ -283,7 +283,7 @@ static void row_sums(const Strip *strip, const Kernels *kernels, const Band *ban
     for (int64_t i = 0; i < strip->block_count; i++) {
         const Block *block = strip->blocks + i;
         kernels->row_sums(strip->work, band->scratch + band->planes_at, band->pitch, offsets(band) + block->tap,
-                          strip->weights + block->weight * size_of(strip->work), strip->row, strip->rows, rows,
+                          strip->weights + block->weight * size_of(strip->work), strip->row_taps, strip->kernel_rows, rows,
                           strip->result.shape[2] * strip->lanes, out->data + block->first * out->map * size_of(strip->work),
                           out->pitch);
     }
@@ -428,20 +428,20 @@ static void box(const Strip *strip, const Kernels *kernels, char *scratch)
     char *levels = leaving + box_row(strip), *spare = levels + 2 * box_row(strip);
     char weights[FEW * sizeof(int64_t)];
     int64_t places[FEW];
-    const WeightRows few = {strip->row, 1, 0};
+    const WeightRows few = {strip->row_taps, 1, 0};
     for (int64_t i = 0; i < FEW; i++) places[i] = i * step, memcpy(weights + i * size, strip->weights, size);
     memset(sums, 0, box_row(strip));
     memset(leaving, 0, box_row(strip));
-    for (int64_t row = 0; row < strip->result.shape[1] + strip->rows - 1; row++) {
-        const int64_t output = row - (strip->rows - 1);
+    for (int64_t row = 0; row < strip->result.shape[1] + strip->kernel_rows - 1; row++) {
+        const int64_t output = row - (strip->kernel_rows - 1);
         move_down(strip, kernels, row, output > 0 ? output - 1 : -1, sums, entering, leaving);
         if (output < 0) continue;
-        if (strip->row <= FEW) {
+        if (strip->row_taps <= FEW) {
             kernels->sums(strip->work, sums, places, weights, &few, 1, width, entering, 0);
         } else {
             for (int64_t at = 0, part; at < width; at += part) {
                 part = width - at < PIECE ? width - at : PIECE;
-                kernels->box(strip->work, sums + at * size, strip->row, step, part, entering + at * size, levels);
+                kernels->box(strip->work, sums + at * size, strip->row_taps, step, part, entering + at * size, levels);
             }
             kernels->scale(strip->work, entering, strip->weights, width);
         }

@@ -14,7 +14,7 @@
 /* Types of pixels, sums and results. Sums that wrap around are computed in unsigned types. */
 typedef enum { U8, I8, U16, I16, U32, I32, I64, F32, F64, UNKNOWN } Type;
 
-/* Elements before and after every buffer that vectors may read, and after it may write, beyond what is used. */
+/* Bytes behind every buffer that vectors may read or write beyond what is used. */
 #define SLACK 1024
 
 #define LINE 64    /* bytes of a cache line */
@@ -49,8 +49,9 @@ typedef struct {
     double is_short, half, multiplier, shift; /* the same in integers of 16 bits, where those suffice */
 } Finish;
 
-/* DIRECT: blocks of any taps. ROWS: maps that read one plane each, as many taps in every row of
- * the kernel, and the rows one below the other. SEPARABLE: pairs of blocks, down the columns and along the rows. BOX: equal weights. */
+/* DIRECT: blocks of any taps. ROWS: maps that read one plane each, with a full window: the same number of taps in
+ * every row of the kernel, one row below the other. SEPARABLE: pairs of blocks, down the columns and along the rows.
+ * BOX: equal weights. */
 typedef enum { DIRECT, ROWS, SEPARABLE, BOX } Kind;
 
 typedef struct {
@@ -64,7 +65,7 @@ typedef struct {
     const Block *blocks;
     int64_t block_count, maps;
     const char *weights;
-    int64_t rows, row;                           /* of ROWS and BOX: rows of the kernel, and taps of each */
+    int64_t kernel_rows, row_taps;               /* of ROWS and BOX: rows of the kernel, and taps of each */
     int64_t apart;                               /* columns between the taps of a BOX */
 
     /* The source: (depth, rows, columns, channels, lanes). */

@@ -46,7 +46,7 @@ QUICK: Final = sorted(
 """Even sizes without large prime factors, as NumPy's real transforms want them."""
 
 CALLS: Final = 30
-"""Calls whose time it takes NumPy to transform a tile, or the extension a strip, apart from the values."""
+"""Overhead of transforming a tile by NumPy, or a strip by the extension, in NumPy calls."""
 
 
 @frozen

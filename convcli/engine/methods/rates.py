@@ -37,7 +37,7 @@ PAIRED: Final = {4: 0.75, 8: 1.4}
 """The same by the extension, which transforms two small tiles as one."""
 
 SPECTRUM: Final = {False: 5.0, True: 20.0}
-"""The spectrum of a plane of weights, per value of a tile; and put in the order of the extension's passes."""
+"""The spectrum of a plane of weights, per value of a tile: in NumPy's order, or in the extension's."""
 
 CACHES: Final = ((2**16, 0.03), (2**20, 0.2))
 """Bytes of a pair of tiles with its spectrum, and the share of `PAIRED` that each doubling above adds."""

@@ -27,7 +27,7 @@ TILE: Final = 640
 """Columns × lanes of a product."""
 
 CALLS: Final = 10
-"""Calls whose time it takes to make the calls and the views of a product."""
+"""Overhead of a product with its views, in NumPy calls."""
 
 MOST_PLANES: Final = 64
 """Largest number of planes (depth × in × out); above it, im2col needs fewer passes."""

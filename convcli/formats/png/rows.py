@@ -124,7 +124,7 @@ class PngRows(Reader):
         self.done = end
 
     def _unfilter(self, filtered: bytes, above: bytes, rows: Array) -> bool:
-        """Fill ``rows`` by the extension; whether there is one, and PNG has all of their filters."""
+        """Fill ``rows`` with the extension; False if there is none, or a filter that PNG does not have."""
         native, before = self.native, above or bytes(self.width - 1)
         if native is None or not native.unfilter(filtered, before, self.each, rows):
             return False
@@ -133,7 +133,7 @@ class PngRows(Reader):
         return True
 
     def _unfilter_by_libpng(self, filtered: bytes, above: bytes, rows: Array) -> None:
-        """Fill ``rows``, decoded elsewhere because others read the row above.
+        """Fill ``rows`` with libpng, which decodes to memory of its own, as others read the row above.
 
         Raises:
             Exception: there is a filter that PNG does not have.
