@@ -85,6 +85,15 @@ def test_every_instruction_set_gives_the_same_bytes(dtype, shape, weights):
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("kernel", [(9, 1), (1, 1)])
+def test_a_strip_of_one_column(kernel):
+    """Wide images are cut across; what is left may be a single column, whose step means nothing."""
+    x = np.random.default_rng(3).normal(size=(10, 32_769)).astype(np.float32)
+    weights = np.full(kernel, 0.7)
+    found = [convcli.conv(x, weights, method=method) for method in ("fft", "shift")]
+    assert np.allclose(*found, atol=1e-5)
+
+
 def test_layers():
     """Several planes and maps, in groups, share the transforms of their input."""
     rng = np.random.default_rng(4)
