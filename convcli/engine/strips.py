@@ -118,13 +118,14 @@ class StripComputer:
         return self
 
     def __exit__(self, error: object = None, *_: object) -> None:
-        if self.is_small and error is None:
-            _idle(self.plan).append(self)
-        else:
+        stays = self.is_small and error is None
+        if not stays:
             self.arena.__exit__()
         if self.method.products:
             ONE_THREAD.__exit__()
         self.numpy.__exit__(None, None, None)
+        if stays:  # at last: from here on another thread may enter it
+            _idle(self.plan).append(self)
 
     def process(self, source: Source, task: StripTask, consumer: Consumer) -> None:
         """Compute one strip and hand it over; nothing is handed over once `halt` is set."""
