@@ -207,9 +207,9 @@ class Finish:
         unsigned = self.source == np.uint16 and int(affine.offset) >= 0
         if not (least <= low and high + half <= most) or (d > 1 and not (unsigned and low >= 0)):
             return None
-        if d & (d - 1) == 0:
-            return half, 0, d.bit_length() - 1
         shift = d.bit_length() - 1
+        if d & (d - 1) == 0:
+            return (half, 0, shift) if shift < 16 else None
         multiplier = -(-(2 ** (16 + shift)) // d)
         fits = multiplier < 2**16 and (high + half) * (multiplier * d - 2 ** (16 + shift)) < 2 ** (16 + shift)
         return (half, multiplier, shift) if d % 2 and fits else None

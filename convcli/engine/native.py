@@ -30,6 +30,9 @@ SUMS: Final = {np.dtype(name): np.dtype(name) for name in ("u2", "i2", "u4", "i4
 SOURCES: Final = {np.dtype(name) for name in ("u1", "i1", "u2", "i2", "i4", "f4", "f8")}
 """The types that it reads from a source itself; not bool, for which NumPy takes any byte but 0 as 1."""
 
+RESULTS: Final = {np.dtype(name) for name in ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")}
+"""The types that it finishes sums in; not float16, nor those of another byte order."""
+
 _SPREAD: Final = 2
 """Most rows of the source between the first and the last that a strip reads, relative to the rows that it
 reads; where there are more, as for the fill "wrap", reading them all would take too much memory."""
@@ -164,7 +167,9 @@ class NativeStrips:
     def _finishes(self, destination: Destination) -> Array | None:
         """The finishes of a destination as numbers; None if the extension cannot do the same."""
         if destination.finishes is not self.finishes[0]:
-            self.finishes = destination.finishes, finish_table(destination.finishes)
+            can_finish = destination.results.dtype in RESULTS
+            table = finish_table(destination.finishes) if can_finish else None
+            self.finishes = destination.finishes, table
         return self.finishes[1]
 
     def _compute(self, given: StripInput, task: StripTask, into: Array, finishes: Array | None) -> None:

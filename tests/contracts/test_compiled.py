@@ -179,6 +179,29 @@ def test_lanes(kernel, data):
     compare(x, weights, channels=channels, **window(data, np.shape(getattr(weights, "weights", weights))))
 
 
+@pytest.mark.parametrize("dtype", ["float16", ">u2", ">i4", ">f4", ">f8"])
+@pytest.mark.parametrize("source", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("method", ["direct", "separable"])
+def test_results_of_types_that_numpy_finishes(method, source, dtype):
+    """float16 and foreign byte orders, as values of the type that has NumPy's own order."""
+    x, weights = np.arange(600).reshape(20, 30).astype(source), np.outer([1, 2, 1], [1, 5, 2])
+    result = convcli.conv(x, weights, method=method, dtype=dtype)
+    assert result.dtype == dtype
+    assert np.array_equal(
+        result, convcli.conv(x, weights, method="shift", dtype=np.dtype(dtype).newbyteorder("="))
+    )
+
+
+@pytest.mark.parametrize("divisor", [2, 3, 7, 10, 49, 255, 256, 961, 32767, 32768, 65535, 65536, 65537])
+@pytest.mark.parametrize("signed", [False, True])
+def test_quotients_of_every_16_bit_sum(divisor, signed):
+    """Every sum of 16 bits, and of 15 whose half of the divisor has room, to every integer type."""
+    kernel = convcli.Kernel([[1]], scale=f"1/{divisor}")
+    for values in np.arange(65536).astype(np.int16 if signed else np.uint16), np.arange(256).astype(np.uint8):
+        for dtype in (np.uint8, np.int8, np.uint16, np.int16, np.int32):
+            compare(values.reshape(16, -1), kernel, dtype=dtype, fill=0)
+
+
 @pytest.mark.parametrize("method", ["direct", "separable", "fft"])
 def test_true_is_one(method):
     """Also where a byte of a bool is something else, as in a mask of 0 and 255 that is seen as bool."""
