@@ -143,7 +143,7 @@ class NativeStrips:
 
     def __init__(self, plan: Plan, work: Workload, program: Program) -> None:
         self.problem, self.work, self.program = plan.problem, work, program
-        self.threads = plan.inner
+        self.threads = plan.strip_threads
         self.inputs = InputReader(plan.problem, work)
         self.read = self.inputs.read
         self.finishes: tuple[Finishes, Array | None] = ((), None)

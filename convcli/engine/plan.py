@@ -141,7 +141,7 @@ class Plan:
     candidates: tuple[Candidate, ...]
     borders: Pair = (0, 0)
     """Columns at the left and right edges that are strips of their own, so that the others need no copy."""
-    inner: int = 1
+    strip_threads: int = 1
     """Threads that compute a strip together, in the extension; the others compute strips of their own."""
     backend: str = "threads"
     """What executes the plan (`backends.registry`)."""
@@ -160,7 +160,7 @@ class Plan:
     @property
     def workers(self) -> int:
         """Workers that compute strips of their own."""
-        return self.threads // self.inner
+        return self.threads // self.strip_threads
 
     @property
     def summary(self) -> str:

@@ -142,10 +142,10 @@ def _decided(
     least = COMPILED_THREAD_WORK if chosen.compiled(work) else THREAD_WORK
     workers = max(min(workers, int(problem.values * cost / least)), 1)
     height, width = fitted_size(chosen, work, *strip_size(chosen, work, sharers or workers))
-    inner = 1
+    strip_threads = 1
     if whole and _fits(chosen, work, cost):
         height, width = problem.rows.output, problem.columns.output
-        inner, workers = _divided(problem, cost, workers)
+        strip_threads, workers = _divided(problem, cost, workers)
     tasks = problem.batch * problem.depth.output * -(-problem.rows.output // height)
     tasks *= -(-problem.columns.output // width)
     return Plan(
@@ -155,8 +155,8 @@ def _decided(
         method=chosen.name,
         height=height,
         width=width,
-        threads=min(workers, tasks * inner),
-        inner=inner,
+        threads=min(workers, tasks * strip_threads),
+        strip_threads=strip_threads,
         candidates=best.candidates,
         borders=border_columns(chosen, work, height, width),
         backend=backend,
@@ -177,8 +177,8 @@ def _divided(problem: Problem, cost: float, workers: int) -> tuple[int, int]:
     each, and are computed at once only if there is much work in total.
     """
     total = cost * problem.values
-    inner = max(min(workers, int(total / problem.batch / SHARED_WORK)), 1)
-    return inner, workers // inner * inner if total >= MANY_MAPS else inner
+    strip_threads = max(min(workers, int(total / problem.batch / SHARED_WORK)), 1)
+    return strip_threads, workers // strip_threads * strip_threads if total >= MANY_MAPS else strip_threads
 
 
 _remembered = lru_cache(16)(_decided)

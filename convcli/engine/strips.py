@@ -2,7 +2,8 @@
 
 A strip is loaded, computed and consumed by one worker while it is in its cache. Where the source has the type
 of the planes and a strip's windows lie inside it, the source itself serves as the planes; where the results
-are the sums, they are written to the result's memory directly.
+are the sums, they are written to the result's memory directly. The extension reads the source and writes the
+results itself, as far as it can.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from convcli.engine.source import BatchHolder, Source
 
 
 class Backend(ABC):
-    """One way of executing plans; a module of this package each, by its name in `registry.BACKENDS`."""
+    """One way of executing plans; a module of this package each, by its name in `registry.NAMES`."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""Threads of this process, which share nothing but the list of strips."""
+"""Threads of this process, which share only the list of strips and the method's program."""
 
 from __future__ import annotations
 
