@@ -49,3 +49,16 @@ def test_infinities_and_nan_stay_in_their_channel_and_windows(method):
     found, wanted = (convcli.conv(x, weights, method=name, **options) for name in (method, "shift"))
     assert np.array_equal(np.isfinite(found), np.isfinite(wanted))
     assert np.allclose(found, wanted, rtol=1e-4, atol=1e-4, equal_nan=True)
+
+
+@pytest.mark.parametrize("maps", [1, 2, 3])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_separable_maps_of_zeros_beside_maps_of_several_channels(dtype, maps):
+    """Planes are added for a map, however many maps have none."""
+    x = RANDOM.integers(0, 200, (12, 13, 2)).astype(dtype)
+    weights = np.multiply.outer(np.outer([1, 2, 1], [1, 3]), np.ones((2, maps), int))
+    weights[..., 1:] = 0
+    found, wanted = (
+        convcli.conv(x, weights, method=name, channels="last") for name in ("separable", "shift")
+    )
+    assert np.array_equal(found, wanted)

@@ -64,9 +64,10 @@ class Separable(Method):
         return cost / work.filter.maps
 
     def scratch(self, work: Workload) -> float:
-        pairs = [one for _, passes in _passes(work) for one in passes]
+        maps = list(_passes(work))
+        pairs = [one for _, passes in maps for one in passes]
         spares = any(down.spare for *_, down, _ in pairs) * len(work.phases) + any(a.spare for *_, a in pairs)
-        return len(work.phases) + spares + (len(pairs) > work.filter.maps)
+        return len(work.phases) + spares + _adds(maps)
 
     def binder(self, work: Workload) -> Binder:
         if self.compiled(work):
@@ -84,7 +85,7 @@ def _steps(
     down_sums = arena.empty(full, work.dtype)
     down_spare = arena.empty(full, work.dtype) if any(down.spare for *_, down, _ in pairs) else None
     across_spare = arena.empty(part, work.dtype) if any(across.spare for *_, across in pairs) else None
-    partial_sums = arena.empty(part, work.dtype) if len(pairs) > len(maps) else None
+    partial_sums = arena.empty(part, work.dtype) if _adds(maps) else None
     down_windows = [work.row_window(row, rows) for row in range(kernel_rows)]
     across_windows = [work.column_window(column, columns) for column in range(kernel_columns)]
     across_views = [down_sums[phase, :, window] for phase, window in across_windows]
@@ -100,6 +101,11 @@ def _steps(
         if not passes:
             steps.append((np.copyto, (sums[index], work.dtype.type(0))))
     return steps
+
+
+def _adds(maps: list[tuple[int, list[Pass]]]) -> bool:
+    """Whether the sums of several planes are added for some map."""
+    return any(len(passes) > 1 for _, passes in maps)
 
 
 def _passes(work: Workload) -> Iterator[tuple[int, list[Pass]]]:
