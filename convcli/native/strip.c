@@ -8,7 +8,7 @@
 
 /* The memory of a band: planes, sums, and what is between them; sizes in values unless they say otherwise. */
 typedef struct {
-    int64_t rows, pitch, line;          /* rows of a full band, values of a plane's row, outputs on the line */
+    int64_t rows, pitch;                /* rows of a full band, values of a plane's row */
     int64_t sums_pitch;                 /* values from one row of sums to the next */
     int64_t plane_rows, plane, planes;  /* rows of a plane for each phase of the rows; values of a plane; planes */
     int64_t map, middle;                /* values of a map's sums, and of each buffer between two steps */
@@ -43,26 +43,51 @@ static int64_t map_count(const Strip *strip)
     return most;
 }
 
-/* Positions that the taps along a row reach beyond the first. */
-static int64_t across(const Strip *strip) { return strip->columns * strip->lanes - strip->result.shape[2] * strip->lanes; }
+#define WIDE_ROW 512 /* bytes of a row of sums that is worth a loop of its own */
+
+/* Whether sums are taken row by row, which leaves out the positions between them; else all lie on one line. */
+static int goes_by_row(const Strip *strip)
+{
+    if (strip->kind != DIRECT) return 1;
+    for (int64_t i = 0; i < strip->block_count; i++)
+        if (strip->blocks[i].maps > 1) return 0;
+    return strip->result.shape[2] * strip->lanes * size_of(strip->work) >= WIDE_ROW;
+}
+
+/* Whether the values of a row of results follow each other. */
+static int is_joined(const Strip *strip)
+{
+    const int64_t *shape = strip->result.shape, *strides = strip->result.strides, size = size_of(strip->result.type);
+    return (shape[3] == 1 || strides[3] == size) && (shape[2] == 1 || strides[2] == size * shape[3]);
+}
+
+/* Whether sums may be written to the result itself, a vector at a time: they are the results, no block has an unused
+ * map, and positions between rows, if any, are left out. */
+static int writes_results(const Strip *strip, const Band *band)
+{
+    const int64_t *strides = strip->result.strides, size = size_of(strip->work);
+    const int64_t width = strip->result.shape[2] * strip->lanes;
+    if (strip->finishes || !is_joined(strip) || width * size < LINE) return 0;
+    if (strides[0] % size || strides[1] % size || map_count(strip) != strip->maps) return 0;
+    return goes_by_row(strip) || (band->pitch == width && strides[1] == width * size);
+}
 
 static Band laid_out(const Strip *strip, int64_t rows)
 {
     const int64_t size = size_of(strip->work);
     Band band = {.rows = rows, .pitch = strip->columns * strip->lanes};
-    band.line = (rows - 1) * band.pitch + strip->result.shape[2] * strip->lanes;
     band.plane_rows = ((rows - 1) * strip->stride + strip->extent + strip->stride - 1) / strip->stride;
     band.planes = strip->depth * strip->channels * strip->phases * strip->stride;
     /* An odd number of cache lines from plane to plane keeps them from sharing the same few places of a cache. */
     band.plane = rounded_up(band.plane_rows * band.pitch * size, LINE);
     if (band.planes > 1 && band.plane / LINE % 2 == 0) band.plane += LINE;
     band.plane /= size;
-    band.sums_pitch = strip->kind == ROWS ? strip->result.shape[2] * strip->lanes + LINE : band.pitch;
+    band.sums_pitch = goes_by_row(strip) ? strip->result.shape[2] * strip->lanes + LINE : band.pitch;
     band.map = rounded_up(rows * band.sums_pitch * size, LINE) / size;
-    band.middle = strip->kind == SEPARABLE ? rounded_up((band.line + across(strip)) * size, LINE) / size : 0;
+    band.middle = strip->kind == SEPARABLE ? rounded_up(rows * band.pitch * size, LINE) / size : 0;
     band.planes_at = taken(&band, band.planes * band.plane * size + SLACK);
     band.middle_at = taken(&band, strip->phases * band.middle * size + SLACK);
-    band.sums_at = taken(&band, map_count(strip) * band.map * size + SLACK);
+    band.sums_at = taken(&band, writes_results(strip, &band) ? 0 : map_count(strip) * band.map * size + SLACK);
     band.row_at = taken(&band, strip->result.shape[2] * strip->lanes * 8);
     band.offsets_at = taken(&band, tap_count(strip) * (int64_t)sizeof(int64_t));
     return band;
@@ -232,16 +257,23 @@ typedef struct {
 } Out;
 
 /* Blocks `first` up to `last`. */
-static void direct(const Strip *strip, const Kernels *kernels, const Band *band, const Out *out, int64_t line,
+static void direct(const Strip *strip, const Kernels *kernels, const Band *band, const Out *out, int64_t rows,
                    int64_t first, int64_t last)
 {
-    const int64_t size = size_of(strip->work);
+    const int64_t size = size_of(strip->work), width = strip->result.shape[2] * strip->lanes;
+    const int by_row = goes_by_row(strip);
+    const char *planes = band->scratch + band->planes_at;
     for (int64_t i = first; i < last; i++) {
         const Block *block = strip->blocks + i;
-        const WeightRows rows = {block->taps, block->used, block->apart};
-        kernels->sums(strip->work, band->scratch + band->planes_at, offsets(band) + block->tap,
-                      strip->weights + block->weight * size, &rows, block->maps, line,
-                      out->data + block->first * out->map * size, out->map);
+        const WeightRows weight_rows = {block->taps, block->used, block->apart};
+        const char *weights = strip->weights + block->weight * size;
+        char *place = out->data + block->first * out->map * size;
+        if (by_row)
+            kernels->row_sums(strip->work, planes, band->pitch, offsets(band) + block->tap, weights, block->taps, 1, rows,
+                              width, place, out->pitch);
+        else
+            kernels->sums(strip->work, planes, offsets(band) + block->tap, weights, &weight_rows, block->maps,
+                          (rows - 1) * band->pitch + width, place, out->map);
     }
 }
 
@@ -255,26 +287,28 @@ static int is_column(const Strip *strip, const Block *block)
 }
 
 /* Blocks come in pairs: down the columns of every phase, then along the rows. */
-static void separable(const Strip *strip, const Kernels *kernels, const Band *band, int64_t rows, int64_t line)
+static void separable(const Strip *strip, const Kernels *kernels, const Band *band, const Out *out, int64_t rows)
 {
-    const int64_t size = size_of(strip->work), long_line = line + across(strip);
+    const int64_t size = size_of(strip->work), width = strip->result.shape[2] * strip->lanes;
     char *planes = band->scratch + band->planes_at, *middle = band->scratch + band->middle_at;
     for (int64_t i = 0; i < strip->block_count; i += 2) {
         const Block *down = strip->blocks + i, *along = down + 1;
-        const WeightRows column = {down->taps, 1, 0}, row = {along->taps, 1, 0};
+        const WeightRows column = {down->taps, 1, 0};
         const int joined = is_column(strip, down);
         for (int64_t phase = 0; phase < strip->phases; phase++) {
             const char *plane = planes + phase * strip->stride * band->plane * size;
             const char *weights = strip->weights + down->weight * size;
-            char *out = middle + phase * band->middle * size;
+            char *sums = middle + phase * band->middle * size;
             if (joined)
                 kernels->row_sums(strip->work, plane, band->pitch, offsets(band) + down->tap, weights, 1, down->taps, rows,
-                                  band->pitch, out, band->pitch);
+                                  band->pitch, sums, band->pitch);
             else
-                kernels->sums(strip->work, plane, offsets(band) + down->tap, weights, &column, 1, long_line, out, 0);
+                kernels->sums(strip->work, plane, offsets(band) + down->tap, weights, &column, 1, rows * band->pitch,
+                              sums, 0);
         }
-        kernels->sums(strip->work, middle, offsets(band) + along->tap, strip->weights + along->weight * size, &row, 1,
-                      line, band->scratch + band->sums_at + down->first * band->map * size, 0);
+        kernels->row_sums(strip->work, middle, band->pitch, offsets(band) + along->tap,
+                          strip->weights + along->weight * size, along->taps, 1, rows, width,
+                          out->data + down->first * out->map * size, out->pitch);
     }
 }
 
@@ -307,24 +341,6 @@ static void scatter(const Strip *strip, const char *from, char *to)
     case 4: SCATTER(uint32_t)
     default: SCATTER(uint64_t)
     }
-}
-
-/* Whether the values of a row of results follow each other. */
-static int is_joined(const Strip *strip)
-{
-    const int64_t *shape = strip->result.shape, *strides = strip->result.strides, size = size_of(strip->result.type);
-    return (shape[3] == 1 || strides[3] == size) && (shape[2] == 1 || strides[2] == size * shape[3]);
-}
-
-/* Whether sums may be written to the result itself, a vector at a time: they are the results, no block has an unused
- * map, and positions between rows, if any, are left out. */
-static int writes_results(const Strip *strip, const Band *band)
-{
-    const int64_t *strides = strip->result.strides, size = size_of(strip->work);
-    const int64_t width = strip->result.shape[2] * strip->lanes;
-    if (strip->finishes || strip->kind == SEPARABLE || !is_joined(strip) || width * size < LINE) return 0;
-    if (strides[0] % size || strides[1] % size || map_count(strip) != strip->maps) return 0;
-    return strip->kind == ROWS || (band->pitch == width && strides[1] == width * size);
 }
 
 /* Rows of one map, whose sums follow each other. */
@@ -459,17 +475,16 @@ static int64_t first_map(const Strip *strip, int64_t block)
 static void compute_band(const Strip *strip, const Kernels *kernels, const Band *band, Out out, int64_t top,
                          int64_t rows, int64_t part, int64_t parts)
 {
-    const int64_t line = (rows - 1) * band->pitch + strip->result.shape[2] * strip->lanes;
     const int64_t first = strip->block_count * part / parts, last = strip->block_count * (part + 1) / parts;
     const int writes_sums = out.data != NULL;
     if (!writes_sums) out.data = strip->result.data + top * strip->result.strides[1];
     load_band(strip, kernels, band, top, rows);
     if (strip->kind == DIRECT)
-        direct(strip, kernels, band, &out, line, first, last);
+        direct(strip, kernels, band, &out, rows, first, last);
     else if (strip->kind == ROWS)
         row_sums(strip, kernels, band, &out, rows);
     else
-        separable(strip, kernels, band, rows, line);
+        separable(strip, kernels, band, &out, rows);
     if (!writes_sums) return;
     if (parts == 1)
         finish_band(strip, kernels, band, top, rows, 0, strip->maps);
