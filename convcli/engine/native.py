@@ -195,8 +195,10 @@ def writes(finishes: Finishes, plan: Plan) -> bool:
     """Whether the extension finishes all sums of a plan, so that they need no memory of their own."""
     if plan.problem.filter.combine:
         return False
-    are_results = all(part.idle for part in finishes) and plan.outcome.dtype == finishes[0].finish.target
-    return are_results or finish_table(finishes) is not None
+    target = finishes[0].finish.target
+    if all(part.idle for part in finishes) and plan.outcome.dtype == target:
+        return True
+    return target in RESULTS and all(part.finish.in_floats is not None for part in finishes)
 
 
 def _numbers(finish: Finish) -> tuple[float, ...] | None:
