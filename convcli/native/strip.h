@@ -2,8 +2,9 @@
  *
  * A strip is computed in bands of rows that fit the second-level cache: load a band's input, border included, into
  * planes; take the sums; finish them into the result. Within a plane, rows follow each other without a gap, so that
- * all outputs of a band lie on one line: every tap reads the planes at a fixed distance from the output's position.
- * The few positions between the rows are computed too and left out when the sums are finished. */
+ * every tap reads the planes at a fixed distance from the output's position. Sums are taken row by row, or, for several
+ * maps together and for short rows, over all outputs of a band as one line; then the few positions between the rows are
+ * computed too, and left out when the sums are finished. */
 #ifndef CONVCLI_STRIP_H
 #define CONVCLI_STRIP_H
 
