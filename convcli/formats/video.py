@@ -58,9 +58,10 @@ _FIXED: Final = 2**24
 QUALITY: Final = 18
 """Constant rate factor of H.264, 0 to 51: hard to tell from the original."""
 
-_H264: Final = {"crf": str(QUALITY), "x264-params": "force-cfr=1"}
+_H264: Final = {"crf": str(QUALITY), "x264-params": "force-cfr=1:sync-lookahead=0"}
 """Rate control counts frames and not their durations, which x264 reads before it knows them: bytes would
-change from run to run. Timestamps stay as they are."""
+change from run to run. Timestamps stay as they are. No separate thread looks ahead at frames, because it gets
+further in some runs than in others."""
 
 
 class _Video(StreamedFormat):
