@@ -46,7 +46,7 @@ _LARGEST: Final = 2**28
 
 _ODD: Final = "the display matrix is ignored: it is not a rotation by a multiple of 90°"
 
-_THREADS: Final = 4  # for H.264, whose bytes depend on the number; the default is the number of CPUs
+_THREADS: Final = 4  # of FFV1; the default is the number of CPUs
 _REPRODUCIBLE: Final = {"fflags": "bitexact"}  # no random identifiers, no dates, no versions
 
 _QUEUED: Final = 50
@@ -58,10 +58,9 @@ _FIXED: Final = 2**24
 QUALITY: Final = 18
 """Constant rate factor of H.264, 0 to 51: hard to tell from the original."""
 
-_H264: Final = {"crf": str(QUALITY), "x264-params": "force-cfr=1:sync-lookahead=0"}
+_H264: Final = {"crf": str(QUALITY), "x264-params": "force-cfr=1"}
 """Rate control counts frames and not their durations, which x264 reads before it knows them: bytes would
-change from run to run. Timestamps stay as they are. No separate thread looks ahead at frames, because it gets
-further in some runs than in others."""
+change from run to run. Timestamps stay as they are."""
 
 
 class _Video(StreamedFormat):
@@ -202,9 +201,8 @@ class VideoEncoder(Encoder):
         stream.pix_fmt = _EXACT[self._form] if exact else near
         stream.time_base = stream.codec_context.time_base = Fraction(1, _RATE)
         stream.options = {"level": "3"} if exact else _H264
-        stream.codec_context.thread_count = _THREADS
-        if not exact:
-            stream.codec_context.thread_type = "FRAME"  # with slice threads, the bytes differ from run to run
+        # With several threads, H.264's bytes depend on how far each of them gets.
+        stream.codec_context.thread_count = _THREADS if exact else 1
         return stream
 
     @property
