@@ -15,6 +15,9 @@ from convcli.engine.plan import Arithmetic, Problem
 LARGEST_SINGLE: Final = 1e15
 """Weights and fills above this are computed in float64, because float32 ends at 3.4e38."""
 
+SMALLEST_SINGLE: Final = 1e-30
+"""If all weights are below this, float32 could lose their digits: it has fewer of them below 1.2e-38."""
+
 _FLOAT_SLACK: Final = 1e-4
 """Share by which the bounds of float sums are widened for their rounding."""
 
@@ -75,7 +78,8 @@ def _needs_double(problem: Problem) -> bool:
     integer = problem.dtype.kind != "f"
     wide = problem.dtype == np.float64 or (integer and (problem.dtype.itemsize >= 4 or problem.filter.exact))
     largest = max(problem.filter.largest, abs(problem.fill.value))
-    return problem.double or wide or largest > LARGEST_SINGLE
+    is_tiny = 0 < problem.filter.largest < SMALLEST_SINGLE
+    return problem.double or wide or largest > LARGEST_SINGLE or is_tiny
 
 
 def _inexact(problem: Problem) -> str:

@@ -527,3 +527,11 @@ def test_kernels_with_channels_are_layers(spatial):
     assert np.array_equal(np.moveaxis(first, 1, -1), expected)
     with pytest.raises(ArgumentError, match=rf"weights have {spatial + 2} axes, \(k…, in, out\)"):
         convcli.conv(x[0, ..., 0], kernel)
+
+
+def test_tiny_weights_keep_their_digits():
+    """Weights that float32 would hold with few digits are multiplied in float64."""
+    x = np.full((3, 4), 2.0**60, np.float32)
+    got = convcli.conv(x, np.full((2, 2), 1.23456789e-41))
+    assert got.dtype == np.float32
+    assert np.allclose(got, 4 * 1.23456789e-41 * 2.0**60, rtol=1.2e-7, atol=0)
