@@ -93,8 +93,14 @@ static Band laid_out(const Strip *strip, int64_t rows)
     return band;
 }
 
-/* Buffers of a row that running sums need: the sums, a row that enters, one that leaves, two levels, and results. */
-#define BOX_ROWS 6
+/* Buffers of a row that running sums need: the sums, a row that enters, one that leaves, results, and the levels of
+ * sums of 2, 4, 8, ... neighbors. */
+static int64_t box_rows(const Strip *strip)
+{
+    int64_t levels = 0;
+    while (strip->row_taps >> levels) levels++;
+    return 4 + levels;
+}
 
 static int64_t box_row(const Strip *strip) { return rounded_up(strip->columns * strip->lanes * 8 + SLACK, LINE); }
 
@@ -134,7 +140,7 @@ Division divided(const Strip *strip, int64_t threads)
 
 int64_t scratch_needed(const Strip *strip, const Division *division)
 {
-    return strip->kind == BOX ? BOX_ROWS * box_row(strip) : laid_out(strip, division->rows).bytes;
+    return strip->kind == BOX ? box_rows(strip) * box_row(strip) : laid_out(strip, division->rows).bytes;
 }
 
 static int64_t *offsets(const Band *band) { return (int64_t *)(void *)(band->scratch + band->offsets_at); }
@@ -441,7 +447,7 @@ static void box(const Strip *strip, const Kernels *kernels, char *scratch)
     const int64_t size = size_of(strip->work), step = strip->apart * strip->lanes;
     const int64_t width = strip->result.shape[2] * strip->lanes;
     char *sums = scratch, *entering = sums + box_row(strip), *leaving = entering + box_row(strip);
-    char *levels = leaving + box_row(strip), *spare = levels + 2 * box_row(strip);
+    char *spare = leaving + box_row(strip), *levels = spare + box_row(strip);
     char weights[FEW * sizeof(int64_t)];
     int64_t places[FEW];
     const WeightRows few = {strip->row_taps, 1, 0};

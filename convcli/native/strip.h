@@ -19,7 +19,7 @@ typedef enum { U8, I8, U16, I16, U32, I32, I64, F32, F64, UNKNOWN } Type;
 #define SLACK 1024
 
 #define LINE 64    /* bytes of a cache line */
-#define PIECE 512  /* values at a time, which stay in the first-level cache */
+#define PIECE 1536  /* values at a time, which stay in the first-level cache */
 
 /* An array as Python passed it: at most five axes, strides in bytes. */
 typedef struct {
