@@ -81,6 +81,20 @@ class Workload:
         depth = self.filter.kernel[0]
         return depth, self.problem.channels, len(self.phases), height, width, self.problem.lanes
 
+    @property
+    def row_taps(self) -> tuple[Array, Array]:
+        """For each kernel row: the phase of the rows it reads, and how far down it reads in that phase."""
+        axis = self.problem.rows
+        down, phase = np.divmod(np.arange(axis.kernel) * axis.dilation, axis.stride)
+        return phase, down
+
+    @property
+    def column_taps(self) -> tuple[Array, Array]:
+        """For each kernel column: the index of its phase, and how many values to the right it reads there."""
+        axis = self.problem.columns
+        across, phase = np.divmod(np.arange(axis.kernel) * axis.dilation, axis.stride)
+        return np.searchsorted(self.phases, phase), across * self.problem.lanes
+
     def row_window(self, row: int, count: int) -> slice:
         """The plane rows that tap row ``row`` reads for ``count`` outputs."""
         axis = self.problem.rows

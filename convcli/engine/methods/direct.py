@@ -150,16 +150,15 @@ def _kind(work: Workload, table: _Table) -> tuple[int, tuple[int, int, int]]:
 def _taps(work: Workload) -> Array:
     """The taps that each group reads, (groups, channels × depth × rows × columns, 3): plane, row, value."""
     problem = work.problem
-    depth, rows, columns = work.filter.kernel
-    inputs, phases = work.filter.inputs, len(work.phases)
-    down, row_phase = np.divmod(np.arange(rows) * problem.rows.dilation, problem.rows.stride)
-    across, column_phase = np.divmod(np.arange(columns) * problem.columns.dilation, problem.columns.stride)
+    depth, inputs, phases = work.filter.kernel[0], work.filter.inputs, len(work.phases)
+    row_phase, down = work.row_taps
+    column_phase, across = work.column_taps
     channels = np.arange(problem.groups * inputs).reshape(problem.groups, inputs, 1, 1, 1)
     plane = np.arange(depth)[:, None, None] * problem.channels + channels
-    plane = plane * phases + np.searchsorted(work.phases, column_phase)
+    plane = plane * phases + column_phase
     plane = plane * problem.rows.stride + row_phase[:, None]
     taps = np.empty((*plane.shape, 3), np.int64)
-    taps[..., 0], taps[..., 1], taps[..., 2] = plane, down[:, None], across * problem.lanes
+    taps[..., 0], taps[..., 1], taps[..., 2] = plane, down[:, None], across
     return taps.reshape(problem.groups, -1, 3)
 
 

@@ -122,16 +122,13 @@ def _passes(work: Workload) -> Iterator[tuple[int, list[Pass]]]:
 def _blocks(work: Workload) -> Iterator[Block]:
     """For each map, its sums down the columns and then along the rows, of taps that are not 0."""
     problem = work.problem
-    kernel_rows, kernel_columns = work.filter.kernel[1:]
-    down, row_phase = np.divmod(np.arange(kernel_rows) * problem.rows.dilation, problem.rows.stride)
-    across, phase = np.divmod(np.arange(kernel_columns) * problem.columns.dilation, problem.columns.stride)
+    row_phase, down = work.row_taps
+    column_phase, across = work.column_taps
     for (_, channel, index), factors in sorted(work.filter.factors.items(), key=lambda item: item[0][2]):
         assert factors is not None
         plane = problem.channel(index, channel) * len(work.phases) * problem.rows.stride
         column = np.stack([plane + row_phase, down, np.zeros_like(down)], axis=1)
-        row = np.stack(
-            [np.searchsorted(work.phases, phase), np.zeros_like(across), across * problem.lanes], axis=1
-        )
+        row = np.stack([column_phase, np.zeros_like(across), across], axis=1)
         for taps, weights in zip((column, row), factors, strict=True):
             used = weights != 0
             yield Block(index, taps[used].astype(np.int64), weights[used])
