@@ -58,9 +58,10 @@ _FIXED: Final = 2**24
 QUALITY: Final = 18
 """Constant rate factor of H.264, 0 to 51: hard to tell from the original."""
 
-_H264: Final = {"crf": str(QUALITY), "x264-params": "force-cfr=1"}
-"""Rate control counts frames and not their durations, which x264 reads before it knows them: bytes would
-change from run to run. Timestamps stay as they are."""
+_H264: Final = {"crf": str(QUALITY), "x264-params": "force-cfr=1:mbtree=0:b-adapt=0"}
+"""x264 reads the durations of frames before it sets them, so bytes would depend on what memory held before:
+rate control counts frames instead (timestamps stay as they are), and macroblock-tree, which weights blocks by
+durations, is off. Without it, adaptive B-frames make larger files."""
 
 
 class _Video(StreamedFormat):

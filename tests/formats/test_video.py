@@ -55,6 +55,19 @@ def test_the_same_frames_are_the_same_bytes(monkeypatch, name):
     assert name == "mkv" or b"threads=1 " in data  # the encoder says how it was used
 
 
+def test_bytes_do_not_depend_on_freed_memory():
+    """An encoder that reads memory before it writes there would find other values in each run."""
+    pytest.importorskip("av")
+    drawn = np.random.default_rng(0)
+    noise = drawn.integers(0, 100, (3, 33, 21, 1)).astype(np.uint8)
+    made = set()
+    for _ in range(20):
+        left = [bytes([drawn.integers(256)]) * int(2 ** drawn.uniform(9, 20)) for _ in range(100)]
+        del left
+        made.add(encoded("mp4", noise, Timing.steady(3)))
+    assert len(made) == 1
+
+
 def test_video_is_filtered_frame_by_frame(run, tmp_path):
     """Every frame of the result is what the plain loop makes of that frame."""
     pytest.importorskip("av")
