@@ -5,6 +5,7 @@ This is the only place where a kernel is rotated by 180°; everything below comp
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import cached_property
 from itertools import groupby
 from typing import Any, Final
@@ -27,6 +28,25 @@ COUNTED: Final = 2**16
 """Weights up to which those that are not 0 are counted."""
 
 Factors = tuple[Array, Array]
+
+
+@frozen
+class ValueKind:
+    """How the values of a feature map relate to those of the input.
+
+    Attributes:
+        name: ``pixels`` (on the input's scale), ``signed`` (differences around 0) or ``other``.
+        low, high: the range of values, if it does not depend on the input.
+    """
+
+    name: str
+    low: Number | None = None
+    high: Number | None = None
+
+
+PIXELS: Final = ValueKind("pixels")
+SIGNED: Final = ValueKind("signed")
+OTHER: Final = ValueKind("other")
 
 
 @frozen
@@ -155,6 +175,19 @@ class Filter:
     def is_average(self) -> bool:
         """Whether the weights of every map sum to 1."""
         return all(abs(total - 1) < UNIT for total in self.totals)
+
+    @property
+    def kind(self) -> ValueKind:
+        """What the weights make of pixels: averages, differences, or something else."""
+        if self.combine == "argmax":
+            return ValueKind("other", Fraction(0), Fraction(self.maps - 1))
+        if self.combine is not None:
+            return OTHER
+        if self.is_average:
+            return PIXELS
+        if all(abs(total) < UNIT for total in self.totals):
+            return PIXELS if any(self.bias) else SIGNED
+        return OTHER
 
     def as_floats(self) -> Filter:
         """The same filter in floats; exact weights, in float64, stay integers over their denominator."""

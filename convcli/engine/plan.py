@@ -6,11 +6,15 @@ pixel is read.
 
 from __future__ import annotations
 
+from functools import cached_property
+
+import numpy as np
+
 from convcli.core.dtypes import DType, span
 from convcli.core.frozen import frozen
 from convcli.core.numerals import counted
 from convcli.core.rounding import Affine
-from convcli.engine.filter import Filter
+from convcli.engine.filter import Filter, ValueKind
 from convcli.geometry.axes import Axis, Strip, strips
 from convcli.geometry.padding import Fill, Pair
 from convcli.native.loader import description
@@ -35,6 +39,8 @@ class Problem:
     double: bool = False
     outside: tuple[float, ...] = ()
     """The constant fill of each lane, where lanes differ; empty otherwise."""
+    limits: Pair | None = None
+    """Lowest and highest integer of the input, where they are known; None for those of its type."""
 
     @property
     def depth(self) -> Axis:
@@ -52,11 +58,16 @@ class Problem:
     @property
     def span(self) -> tuple[int, int]:
         """Lowest and highest value that a window of integers can hold, padding included."""
-        low, high = span(self.dtype)
-        if self.fill.mode == "constant" and any(axis.before or axis.after for axis in self.axes):
+        low, high = self.limits or span(self.dtype)
+        if self.fill.mode == "constant" and self.has_padding:
             fills = [int(value) for value in self.outside or (self.fill.value,)]
             low, high = min(low, *fills), max(high, *fills)
         return low, high
+
+    @property
+    def has_padding(self) -> bool:
+        """Whether any window may reach beyond the input."""
+        return any(axis.before or axis.after for axis in self.axes)
 
     def channel(self, index: int, channel: int) -> int:
         """The input channel that map ``index`` reads as its ``channel``-th."""
@@ -156,6 +167,46 @@ class Plan:
                 height = self.height * max(self.width // (edge[1] - edge[0]), 1)
                 parts += strips(rows, edge, height, self.width)
         return parts
+
+    @property
+    def axes(self) -> tuple[Axis, Axis, Axis]:
+        """From the input to the result: (depth, rows, columns)."""
+        return self.problem.axes
+
+    @property
+    def lanes(self) -> int:
+        """Lanes of the result."""
+        return self.problem.lanes
+
+    @property
+    def filter(self) -> Filter:
+        """The filter whose sums are the result."""
+        return self.problem.filter
+
+    @property
+    def kind(self) -> ValueKind:
+        """How values of the result relate to those of the input."""
+        return self.problem.filter.kind
+
+    @property
+    def exact(self) -> bool:
+        """Whether sums are exact, before they are combined."""
+        return self.arithmetic.exact
+
+    @property
+    def reason(self) -> str:
+        """Why the sums have their number type."""
+        return self.arithmetic.reason
+
+    @cached_property
+    def roundoff(self) -> tuple[float, ...]:
+        """Per map, how far float sums of values up to 1 may be from exact ones; 0 for exact sums."""
+        filter_, dtype = self.problem.filter, self.arithmetic.dtype
+        if self.outcome.exact:
+            return (0.0,) * self.outcome.maps
+        weights = np.abs(filter_.weights.astype(np.float64)).reshape(-1, filter_.maps)
+        epsilon = float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
+        return tuple((len(weights) * epsilon / filter_.denominator * weights.sum(axis=0)).tolist())
 
     @property
     def workers(self) -> int:

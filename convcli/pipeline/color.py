@@ -121,11 +121,11 @@ def unpremultiplied_outcome(plan: Plan) -> Outcome:
     Sums below 2⁵³ are exact and a quotient of integers is rounded once, so a value that is not halfway
     between two integers never becomes so: it is farther from there than that rounding.
     """
-    biases = [Affine(1.0, float(bias)) for bias in plan.problem.filter.bias]
+    biases = [Affine(1.0, float(bias)) for bias in plan.filter.bias]
     limits = ((-np.inf, np.inf),) * len(biases)
     return Outcome(np.dtype(np.float64), limits, tuple(biases), exact=False)
 
 
 def alpha_affine(plan: Plan, gain: Fraction) -> Affine:
     """The affine function from sums of alpha to alpha in the result's units, without a bias."""
-    return Affine.of(exact_number(1) / plan.problem.filter.denominator * gain, Fraction(0))
+    return Affine.of(exact_number(1) / plan.filter.denominator * gain, Fraction(0))

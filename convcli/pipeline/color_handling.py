@@ -36,7 +36,7 @@ class ColorHandling:
 
     def curved(self, mapping: Mapping, plan: Plan) -> bool:
         """Whether results are encoded as sRGB again: clipped ones, and raw averages."""
-        averages = mapping.kind == "raw" and plan.problem.filter.is_average
+        averages = mapping.kind == "raw" and plan.filter.is_average
         return self.linear and (mapping.kind == "clip" or averages)
 
     @property

@@ -11,7 +11,7 @@ from convcli.core.frozen import frozen, replace
 from convcli.core.numerals import number_text, report_text
 from convcli.core.rational import Number, parse_number
 from convcli.core.rounding import Affine
-from convcli.engine.filter import UNIT, Filter
+from convcli.engine.filter import ValueKind
 
 WHOLE_RANGE: Final = (Fraction(0), Fraction(100))
 """Percentiles that are the lowest and the highest value."""
@@ -65,20 +65,15 @@ class Mapping:
             "(signed:99%, stretch:1%,99%)"
         )
 
-    def resolved(self, filter_: Filter, floats: bool) -> Mapping:
-        """The mapping with ``auto`` replaced by what suits the weights, or by ``raw`` if ``floats`` stay."""
+    def resolved(self, kind: ValueKind, floats: bool) -> Mapping:
+        """The mapping with ``auto`` replaced by what suits the values, or by ``raw`` if ``floats`` stay."""
         if self.kind != "auto":
             return self
         if floats:
             return Mapping("raw")
-        if filter_.combine is None:
-            if filter_.is_average:
-                return Mapping("clip")
-            if all(abs(total) < UNIT for total in filter_.totals):
-                return Mapping("clip" if any(filter_.bias) else "signed")
-        if filter_.combine == "argmax":
-            return Mapping("stretch", Fraction(0), Fraction(filter_.maps - 1))
-        return Mapping("stretch")
+        if kind.name == "pixels":
+            return Mapping("clip")
+        return Mapping("signed" if kind.name == "signed" else "stretch", kind.low, kind.high)
 
     @property
     def needs_range(self) -> bool:

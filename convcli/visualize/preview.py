@@ -106,9 +106,10 @@ def feature_images(pixels: Array, settings: Settings) -> list[tuple[Array, Featu
     header = Header("", rows, columns, channels, pixels.dtype)
     convolution = convolution_of(header, replace(settings, threads=1))
     plan = convolution.plan
-    mapping = settings.mapping.resolved(plan.problem.filter, floats=False)
+    mapping = settings.mapping.resolved(plan.kind, floats=False)
     dtype = np.dtype(np.float32) if mapping.kind == "raw" else pixels.dtype
-    layout = Layout(plan.problem.rows.output, plan.problem.columns.output, plan.problem.lanes, dtype)
+    _, height, width = (axis.output for axis in plan.axes)
+    layout = Layout(height, width, plan.lanes, dtype)
     sinks = [MemorySink(layout) for _ in range(plan.outcome.maps)]
     maps = feature_maps(plan, InMemoryReader([pixels]), convolution.color_handling, mapping, sinks)
     return [(sink.images[0], map_) for sink, map_ in zip(sinks, maps, strict=True)]

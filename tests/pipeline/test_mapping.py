@@ -31,16 +31,16 @@ BYTE, WORD = np.dtype(np.uint8), np.dtype(np.uint16)
 )
 def test_auto_looks_at_the_kernel(kernel, kind):
     """Weights that sum to 1 clip, those that sum to 0 are signed, anything else stretches."""
-    assert Mapping().resolved(Filter.of(convcli.load_kernel(kernel)), False).kind == kind
+    assert Mapping().resolved(Filter.of(convcli.load_kernel(kernel)).kind, False).kind == kind
 
 
 def test_auto_with_a_bias_or_floats():
     """A bias moves zero itself, so zero is not centered again; float images stay floats."""
     kernel = convcli.load_kernel("sobel-x")
-    assert Mapping().resolved(Filter.of(kernel.biased(Fraction(128))), False).kind == "clip"
-    assert Mapping().resolved(Filter.of(kernel), True).kind == "raw"
+    assert Mapping().resolved(Filter.of(kernel.biased(Fraction(128))).kind, False).kind == "clip"
+    assert Mapping().resolved(Filter.of(kernel).kind, True).kind == "raw"
     summed = Filter.of(convcli.load_kernel("box3")).per_input((Fraction(1),) * 3)
-    assert Mapping().resolved(summed, False).kind == "stretch"
+    assert Mapping().resolved(summed.kind, False).kind == "stretch"
 
 
 def pixels(mapping: Mapping, values: list[int], target: np.dtype) -> list[int]:

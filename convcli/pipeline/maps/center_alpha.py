@@ -20,10 +20,10 @@ class CenterAlpha:
     """
 
     def __init__(self, plan: Plan, reader: Reader, handling: ColorHandling) -> None:
-        problem = plan.problem
+        depth, rows, columns = plan.axes
         self.reader = reader
-        self.frames = _centers(plan, problem.depth) if problem.depth.size > 1 else None
-        self.rows, self.columns = (_centers(plan, axis) for axis in (problem.rows, problem.columns))
+        self.frames = _centers(plan, depth) if depth.size > 1 else None
+        self.rows, self.columns = _centers(plan, rows), _centers(plan, columns)
         self.stored = handling.stored
         self.constant = _saturated(handling.fill, handling.stored)
 

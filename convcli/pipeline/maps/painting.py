@@ -86,7 +86,7 @@ def map_painters(
         dtype = sink.layout.dtype
         finish, light = _color_finish(passes, index, mapping, dtype)
         alpha = _alpha_finish(passes, index, dtype, mapping.kind == "raw")
-        first = index * plan.problem.lanes if shared else 0
+        first = index * plan.lanes if shared else 0
         is_last = not shared or index == len(sinks) - 1
         painters.append(MapPainter(sink, finish, light, alpha, centers, first, is_last, table))
     return painters

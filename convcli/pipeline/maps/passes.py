@@ -81,7 +81,7 @@ class Passes:
             source, reader = volume_source(source, reader, plan.problem, handling.alpha == "keep")
             holder = None
         premultiplied = handling.alpha == "filter"
-        threshold = plan.problem.filter.denominator / 2 if handling.values.kind != "f" else 0
+        threshold = plan.filter.denominator / 2 if handling.values.kind != "f" else 0
         outcome = unpremultiplied_outcome(plan) if premultiplied else plan.outcome
         return cls(plan, handling, source, reader, holder, SumColors(premultiplied, threshold), outcome)
 

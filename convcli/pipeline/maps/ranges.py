@@ -142,7 +142,4 @@ def _rounding_noise(plan: Plan, index: int, handling: ColorHandling) -> float:
     """How far float sums over an image of known range may be from exact ones; 0 for exact sums."""
     if plan.outcome.exact or (handling.values.kind == "f" and not handling.linear):
         return 0.0
-    filter_, dtype = plan.problem.filter, plan.arithmetic.dtype
-    weights = np.abs(filter_.weights[..., min(index, filter_.maps - 1)].astype(np.float64))
-    epsilon = float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
-    return weights.size * epsilon * float(weights.sum()) / filter_.denominator * white(handling.values)
+    return plan.roundoff[index] * white(handling.values)

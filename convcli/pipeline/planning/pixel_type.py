@@ -7,7 +7,7 @@ import numpy as np
 from convcli.core.dtypes import DType
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
-from convcli.engine.filter import Filter
+from convcli.engine.filter import ValueKind
 from convcli.engine.plan import Plan
 from convcli.formats.header import Header
 from convcli.pipeline.mapping import Mapping
@@ -30,16 +30,16 @@ def pixel_type(header: Header, convolution: Convolution, settings: Settings) -> 
         ArgumentError: these options cannot be combined, or do not fit the image.
     """
     keeps_floats = header.dtype.kind == "f" and settings.depth in (None, "float")
-    mapping = _mapping(convolution.plan.problem.filter, keeps_floats, settings)
+    mapping = _mapping(convolution.plan.kind, keeps_floats, settings)
     depth = _depth(convolution, settings)
     return PixelType(mapping, _dtype(mapping, header.dtype, convolution.plan, depth))
 
 
-def _mapping(filter_: Filter, keeps_floats: bool, settings: Settings) -> Mapping:
+def _mapping(kind: ValueKind, keeps_floats: bool, settings: Settings) -> Mapping:
     if settings.colormap == GRAY:
-        return settings.mapping.resolved(filter_, keeps_floats)
+        return settings.mapping.resolved(kind, keeps_floats)
     requested = _colorable(settings.mapping, settings.colormap)
-    resolved = requested.resolved(filter_, False)
+    resolved = requested.resolved(kind, False)
     is_clipped_float = keeps_floats and requested.kind == "auto" and resolved.kind == "clip"
     return Mapping("stretch") if is_clipped_float else resolved
 
@@ -68,7 +68,7 @@ def _depth(convolution: Convolution, settings: Settings) -> str | None:
         raise ArgumentError(
             "--stack holds values and cannot be combined with --colormap; use --sheet, or leave out --stack"
         )
-    colors = convolution.plan.problem.lanes - (convolution.color_handling.alpha == "filter")
+    colors = convolution.plan.lanes - (convolution.color_handling.alpha == "filter")
     if colors > 1:
         raise ArgumentError(
             f"--colormap {settings.colormap} colors one channel, the feature map has {colors}; "

@@ -65,7 +65,7 @@ def output_files(
     is_array = settings.stack and not output.is_paged
     bands = is_array or (header.bands and channels == header.channels)
     rows, columns = convolution.geometry.output[-2:]
-    frames = plan.problem.batch * plan.problem.depth.output
+    frames = plan.problem.batch * plan.axes[0].output
     layout = Layout(rows, columns, channels, pixels.dtype, frames, bands)
     kind = _kind(layout, pages, selection)
     kind = replace(kind, options=_alternatives(kind, pixels, header, settings))
@@ -75,7 +75,7 @@ def output_files(
 
 def _channels(convolution: Convolution, settings: Settings) -> int:
     """Channels of one map's pixels, alpha and the three of a color map included."""
-    lanes = convolution.plan.problem.lanes + (convolution.color_handling.alpha == "keep")
+    lanes = convolution.plan.lanes + (convolution.color_handling.alpha == "keep")
     return lanes + (2 if settings.colormap != GRAY else 0)
 
 
