@@ -126,7 +126,8 @@ combine = option(
     metavar="HOW",
     help=f"Combine maps: {_listed('combine')}",
     details="With `l2`, the root of the sum of squares; `l1`, the sum, and `linf`, the largest of the "
-    "magnitudes; `argmax`, the index of the largest value. With `stack`, the same as --stack.",
+    "magnitudes; `argmax`, the index of the largest value; `angle`, the direction of the gradient in degrees "
+    "from two maps: 0 where brightness increases to the right, 90 upward. With `stack`, the same as --stack.",
 )
 scale = option(
     "--scale",

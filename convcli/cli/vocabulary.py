@@ -184,6 +184,7 @@ WORDS: Final = {
         "max": "",
         "min": "",
         "argmax": "",
+        "angle": "",
         "sum": "",
         "stack": "",
     },

@@ -1,4 +1,4 @@
-"""Combines the feature maps of a strip: to a norm, to the largest or smallest value, or to its index."""
+"""Combines the maps of a strip: to a norm, a direction, the largest or smallest value, or its index."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from convcli.core.dtypes import Array, DType, accumulator
 from convcli.core.rational import exact_number
 from convcli.core.rounding import Affine
+from convcli.engine.filter import FULL_TURN
 from convcli.engine.plan import Arithmetic, Outcome
 
 _ROOTS: Final = 2**21
@@ -18,12 +19,15 @@ truth: below this, a root that is then rounded to a whole number is as good as r
 
 NORMS: Final = ("l2", "l1", "linf")
 
+UNSCALED: Final = ("argmax", "angle")
+"""Ways whose results do not depend on the scale of the weights: an index, and degrees."""
+
 
 def outcome(arithmetic: Arithmetic, double: bool) -> Outcome:
     """The type, bounds and meaning of the sums after the filter's maps are combined.
 
     Args:
-        double: whether norms are computed in float64.
+        double: whether norms and angles are given in float64.
     """
     filter_, exact, dtype = arithmetic.filter, arithmetic.exact, arithmetic.dtype
     affines, how = filter_.affine, filter_.combine
@@ -32,6 +36,10 @@ def outcome(arithmetic: Arithmetic, double: bool) -> Outcome:
     if how == "argmax":
         index = Affine.of(exact_number(1), exact_number(0))
         return Outcome(np.dtype(np.int32), ((0, filter_.maps - 1),), (index,), exact=True)
+    if how == "angle":
+        wide = double or (arithmetic.dtype == np.float64 and not exact)
+        degrees = np.dtype(np.float64 if wide else np.float32)
+        return Outcome(degrees, ((0.0, FULL_TURN),), (Affine(1.0, 0.0),), exact=False)
     if how not in NORMS:
         pick = max if how == "max" else min
         lows, highs = zip(*arithmetic.bounds, strict=True)
@@ -67,6 +75,8 @@ def combine(sums: Array, how: str, dtype: DType) -> Array:
     if how == "argmax":
         index: Array = sums.argmax(axis=0).astype(dtype)[None]
         return index
+    if how == "angle":
+        return direction(sums[0], sums[1], dtype)[None]
     if how not in NORMS:
         picked: Array = (np.maximum if how == "max" else np.minimum).reduce(sums)[None]
         return picked
@@ -87,3 +97,27 @@ def _magnitude(values: Array, how: str) -> None:
         np.multiply(values, values, out=values)
     elif values.dtype.kind != "u":
         np.abs(values, out=values)
+
+
+def direction(right: Array, down: Array, dtype: DType) -> Array:
+    """The direction of the gradient in degrees, from 0 to below 360; 0 where there is no gradient.
+
+    0° is brightness that increases to the right, 90° upward, 180° to the left and 270° downward: the angle
+    of mathematics, for rows that count downward. Multiples of 45° are exact, because only the angle within
+    an eighth of the circle is computed.
+
+    Args:
+        right, down: slopes along the columns and along the rows.
+        dtype: float type of the result; an angle that it would round to 360 becomes 0.
+    """
+    x, y = right.astype(np.float64), -down.astype(np.float64)
+    wide, high = np.abs(x), np.abs(y)
+    smaller, larger = np.minimum(wide, high), np.maximum(wide, high)
+    angle: Array = np.degrees(np.arctan2(smaller, larger))
+    angle[(smaller == larger) & (larger > 0)] = 45
+    np.subtract(90, angle, out=angle, where=high > wide)
+    np.subtract(180, angle, out=angle, where=x < 0)
+    np.subtract(FULL_TURN, angle, out=angle, where=(y < 0) & (angle > 0))
+    rounded: Array = angle.astype(dtype)
+    rounded[rounded >= FULL_TURN] = 0
+    return rounded

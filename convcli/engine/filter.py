@@ -24,6 +24,9 @@ from convcli.kernels.kernel import Kernel
 UNIT: Final = 1e-6
 """Largest distance of a sum of weights from 1 that still counts as 1."""
 
+FULL_TURN: Final = 360
+"""Degrees, of which an angle has fewer."""
+
 COUNTED: Final = 2**16
 """Weights up to which those that are not 0 are counted."""
 
@@ -181,6 +184,8 @@ class Filter:
         """What the weights make of pixels: averages, differences, or something else."""
         if self.combine == "argmax":
             return ValueKind("other", Fraction(0), Fraction(self.maps - 1))
+        if self.combine == "angle":
+            return ValueKind("other", Fraction(0), Fraction(FULL_TURN))
         if self.combine is not None:
             return OTHER
         if self.is_average:

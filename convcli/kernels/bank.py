@@ -101,7 +101,7 @@ def combined(kernel: Kernel, how: str | None) -> Kernel:
     """
     if how is None or how == "stack":
         return kernel.combined(None)
-    if kernel.maps == 1:
+    if kernel.maps == 1 and how != "angle":
         raise KernelError(
             f"kernel {kernel.name} has only one feature map; combining by {how} needs at least two"
         )

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from convcli.core.errors import KernelError, cut, literal
 from convcli.core.factorization import float_factors, integer_factors
 from convcli.core.frozen import frozen, replace
-from convcli.core.numerals import axes_text, number_text
+from convcli.core.numerals import axes_text, counted, number_text
 from convcli.core.rational import FloatArray, Number, Rational, exact_number, fitting, masked, parse_number
 
-COMBINES: Final = ("l2", "l1", "linf", "max", "min", "argmax")
+COMBINES: Final = ("l2", "l1", "linf", "max", "min", "argmax", "angle")
 LARGEST_KERNEL: Final = 2**25  # weights
 ROUNDING: Final = 1e-6
 """A sum of float weights below this share of their magnitudes counts as 0."""
@@ -77,7 +77,9 @@ class Kernel:
         bias: added to every value of the feature map, in pixel values; one for all maps, or one for each.
         combine: how several feature maps (the out axis) become one: ``l2`` (root of the sum of squares),
             ``l1`` (sum of magnitudes), ``linf`` (largest magnitude), ``max``, ``min``, ``argmax`` (index of
-            the map with the largest value), or None. To sum maps, sum the weights over their last axis.
+            the map with the largest value), ``angle`` (direction of the gradient of which the two maps are
+            the slopes to the right and downward, in degrees), or None. To sum maps, sum the weights over
+            their last axis.
         layer: the layer of a network that the weights belong to.
         copy: False shares the memory of float weights, which must not change as long as the kernel is used.
 
@@ -131,6 +133,8 @@ class Kernel:
         }
         if combine and isinstance(values["bias"], tuple):
             raise KernelError(f"maps with separate biases cannot be combined by {combine}")
+        if combine == "angle":
+            _check_slopes(name, array.shape[-1] if array.ndim > 3 else 1, values["bias"])
         for key, value in values.items():
             object.__setattr__(self, key, value)
 
@@ -349,6 +353,17 @@ def _check_types(combine: Any, about: Any, layer: Any) -> None:
     for name, value, kind in (("about", about, About), ("layer", layer, Layer)):
         if value is not None and not isinstance(value, kind):
             raise KernelError(f"{name} {literal(value)} is not a {kind.__name__}")
+
+
+def _check_slopes(name: str, maps: int, bias: Any) -> None:
+    """Refuse to combine anything but two maps without a bias to the direction of a gradient."""
+    if maps != 2:
+        raise KernelError(
+            f"kernel {name} has {counted(maps, 'feature map')}; combining by angle needs two, "
+            "the slopes to the right and downward, such as those of sobel"
+        )
+    if bias:
+        raise KernelError(f"kernel {name} has a bias, which would change the direction; angle needs bias 0")
 
 
 def _as_array(weights: Any) -> np.ndarray[Any, Any]:

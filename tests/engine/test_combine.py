@@ -27,7 +27,7 @@ WAYS_BY_NUMPY = {
 
 def test_every_way_is_checked():
     """Every way to combine is compared with NumPy."""
-    assert set(COMBINE_CHOICES) == {*WAYS_BY_NUMPY, "stack"}
+    assert set(COMBINE_CHOICES) == {*WAYS_BY_NUMPY, "angle", "stack"}
 
 
 @pytest.mark.parametrize("how", WAYS_BY_NUMPY)

@@ -14,6 +14,7 @@ from convcli.core.frozen import frozen
 from convcli.core.numerals import as_float, formula_text
 from convcli.core.rational import Number
 from convcli.core.rounding import Affine
+from convcli.engine.combine import direction
 from convcli.pipeline.mapping import Mapping, black_and_white
 
 LONGEST_SUM: Final = 84  # characters of a sum whose terms are written out
@@ -90,6 +91,11 @@ def combination_step(how: str, totals: Sequence[Number]) -> Step:
         )
         root = as_float(total(size * size for size in sizes)) ** 0.5
         return Step("combined", f"√({squares})", exact_number(root))
+    if how == "angle":
+        right, down = (np.array([as_float(value)]) for value in totals)
+        text = f"direction of {formula_text(totals[0])} to the right and {formula_text(totals[1])} downward"
+        text += "" if right or down else "; no gradient, so 0"
+        return Step("combined", text, exact_number(direction(right, down, right.dtype).item()))
     bars = [f"|{formula_text(value)}|" for value in totals]
     if how == "l1":
         return Step("combined", " + ".join(bars), total(sizes))

@@ -19,6 +19,7 @@ from convcli.core.frozen import frozen, replace
 from convcli.core.numerals import as_float, formula_text
 from convcli.core.rational import Number
 from convcli.core.rounding import Affine
+from convcli.engine.combine import UNSCALED
 from convcli.engine.filter import Filter
 from convcli.files import input as files
 from convcli.formats import opening
@@ -326,7 +327,7 @@ class _Pixel:
         """The engine's sum, over the denominator of the weights that are shown."""
         assert self.sums is not None
         total = exact_number(self.sums[index, lane])
-        if self.filter.combine == "argmax":
+        if self.filter.combine in UNSCALED:
             return total
         return total * Fraction(self.divisor, self.task.plan.problem.filter.denominator)
 
@@ -340,7 +341,7 @@ class _Pixel:
         else:
             steps = self._scaled(sum_)
         bias = self.task.plan.problem.filter.bias[index]
-        if bias and self.filter.combine != "argmax":
+        if bias and self.filter.combine not in UNSCALED:
             value = steps[-1].value if steps else sum_
             steps.append(
                 Step("bias", f"{'+' if bias > 0 else '−'} {formula_text(magnitude(bias))}", value + bias)
@@ -348,7 +349,7 @@ class _Pixel:
         return steps
 
     def _scaled(self, sum_: Number) -> list[Step]:
-        denominator = 1 if self.filter.combine == "argmax" else self.divisor
+        denominator = 1 if self.filter.combine in UNSCALED else self.divisor
         return [Step("scale", f"÷ {denominator}", sum_ / denominator)] if denominator != 1 else []
 
     def _alpha_sum(self, index: int) -> Number:

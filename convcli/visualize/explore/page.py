@@ -22,6 +22,7 @@ from convcli.api import conv
 from convcli.core.dtypes import Array, span
 from convcli.core.errors import ArgumentError, KernelError, one_line
 from convcli.core.numerals import number_text
+from convcli.engine.combine import UNSCALED
 from convcli.files import input as files
 from convcli.formats import opening
 from convcli.formats.header import Header
@@ -193,8 +194,8 @@ def _unshowable(kernel: Kernel) -> str:
     """Why the page cannot show a kernel; empty if it can."""
     if kernel.spatial != 2 or kernel.tensor_shape[2] != 1:
         return "has more than two axes"
-    if kernel.combine == "argmax":
-        return "combines maps with argmax"
+    if kernel.combine in UNSCALED:
+        return f"combines maps with {kernel.combine}"
     return "has a bias for each map" if isinstance(kernel.bias, tuple) else ""
 
 
