@@ -17,6 +17,8 @@ from convcli.cli.types import LoadedKernel, Value
 @click.argument("image", metavar="IMAGE", type=Value("IMAGE", files=True))
 @options.kernel
 @options.place
+@options.show_map
+@options.show_channel
 @options.window
 @options.mapping
 @options.weights
@@ -30,16 +32,25 @@ from convcli.cli.types import LoadedKernel, Value
 @options.precision
 @options.text_or_json
 def explain(
-    image: str, kernel: LoadedKernel, at: tuple[int, int], frame: int, report: str, **parameters: Any
+    image: str,
+    kernel: LoadedKernel,
+    at: tuple[int, int],
+    frame: int,
+    report: str,
+    maps: tuple[slice, ...],
+    shown_channels: tuple[str | slice, ...],
+    **parameters: Any,
 ) -> None:
     """Show how one pixel of a feature map is computed, step by step.
 
     \b
       convcli explain photo.png -k sharpen --at 0,0
       convcli explain photo.png -k sobel-x --stride 2,1 --padding valid --at 10,20
+      convcli explain photo.png -k kirsch --at 10,20 --show-map 2:4
 
     The steps are the patch, its product with the kernel, the sum, scale, bias and rounding. Options are
-    the same as for apply, and the pixel is the one that apply writes.
+    the same as for apply, and the pixel is the one that apply writes. Of many maps or channels, a page is
+    shown; --show-map and --show-channel choose others.
     """
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, failure_message
@@ -47,14 +58,17 @@ def explain(
     from convcli.pipeline.naming import OutputSpec
     from convcli.visualize.explain.output import as_dict, as_text
     from convcli.visualize.explain.pixel import explain as explain_pixel
+    from convcli.visualize.explain.view import Selection
 
     any_folder = OutputSpec("./")  # holds several maps
     settings = settings_of(parse(FilterOptions, parameters), kernel.kernel, any_folder)
+    selection = Selection(maps, shown_channels)
     try:
-        explanation = explain_pixel(image, settings, at, frame)
+        chosen = None if settings.kernel.combine else selection.map_indices(settings.kernel.maps)
+        explanation = explain_pixel(image, settings, at, frame, chosen)
+        if report == "json":
+            say(to_json(as_dict(explanation, selection)))
+        else:
+            say(as_text(explanation, selection), end="")
     except (ConvcliError, MemoryError) as error:
         raise ConvcliError(failure_message(image, error)) from error
-    if report == "json":
-        say(to_json(as_dict(explanation)))
-    else:
-        say(as_text(explanation), end="")

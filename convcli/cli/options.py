@@ -24,6 +24,7 @@ from convcli.cli.types import (
     integer,
     named_file,
     parse_bytes,
+    parse_channel,
     parse_count,
     parse_frames,
     parse_mapping,
@@ -361,6 +362,26 @@ place = option(
     type=Value("ROW,COL", parse_place),
     required=True,
     help="Pixel of the feature map, from 0",
+)
+
+show_map = option(
+    "--show-map",
+    "maps",
+    heading=MAIN,
+    type=Value("all|N|A:B", parse_frames),
+    multiple=True,
+    help="Feature map N, or A up to B, of a bank; repeatable",
+    details="Maps count from 0, negative ones from the end; B itself is excluded.",
+)
+show_channel = option(
+    "--show-channel",
+    "shown_channels",
+    heading=MAIN,
+    type=Value("all|NAME|N|A:B", parse_channel),
+    multiple=True,
+    help="Channel by name (red) or number; repeatable",
+    details="Channels are named as in the report: `gray`, `red`, `green`, `blue`, `alpha`. Numbers count the "
+    "channels of the image from 0.",
 )
 
 window = together(stride, padding, dilation, flip, like)

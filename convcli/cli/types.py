@@ -236,6 +236,14 @@ def parse_frames(text: str) -> slice:
     return slice(first, None if first == -1 else (first or 0) + 1)
 
 
+def parse_channel(text: str) -> str | slice:
+    """A channel's name, or ``all``, ``3``, ``-1``, ``2:5``, ``:4`` as a slice."""
+    word = text.strip().casefold()
+    if not word:
+        _refuse("an empty name; give a channel such as red, 0 or 0:4")
+    return word if re.search(r"[a-z]", word) and word != "all" else parse_frames(word)
+
+
 def parse_place(text: str) -> tuple[int, int]:
     """``ROW,COL``, from 0."""
     if not re.fullmatch(r"\s*\d{1,9}\s*,\s*\d{1,9}\s*", text):

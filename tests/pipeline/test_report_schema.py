@@ -31,6 +31,7 @@ OTHERS: list[tuple[str, ...]] = [
     ("explain", "color.png", "-k", "sobel", "--channels", "gray", "--at", "3,4"),
     ("explain", "transparent.png", "-k", "box3", "--at", "3,4", "--linear"),
     ("explain", "color.png", "-k", "random:3x3x3x2", "--at", "9,9"),
+    ("explain", "color.png", "-k", "random:3x3x3x2", "--at", "9,9", "--show-channel", "red"),
 ]
 
 

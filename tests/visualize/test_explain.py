@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from fractions import Fraction
 
 import imagecodecs
@@ -20,6 +21,7 @@ from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
 from convcli.visualize.explain.output import as_dict, as_text
 from convcli.visualize.explain.pixel import explain
+from convcli.visualize.explain.view import PAGE, Selection
 from tests.conftest import SAMPLES
 
 PICTURES, PLACES = 250, 4
@@ -164,6 +166,111 @@ def test_json_has_every_number(run):
     assert plane["sum"] == (patch * weights).sum()
     assert Fraction(channel["steps"][1]["exact"]) == Fraction(plane["sum"], 16)
     assert report["maps"][0]["pixel"] == [channel["pixel"]]
+
+
+def deep_image(folder, channels=64):
+    """An image of many channels, (12, 13, channels) of uint8."""
+    rng = np.random.default_rng(6)
+    np.save(folder / "deep.npy", rng.integers(0, 256, (1, 12, 13, channels), dtype=np.uint8))
+    return str(folder / "deep.npy")
+
+
+def integer_bank(channels=64, maps=64):
+    weights = np.random.default_rng(7).integers(-4, 5, (3, 3, channels, maps))
+    return Kernel(weights, name="bank")
+
+
+def test_a_bank_over_many_channels_is_a_page(tmp_path):
+    """Of 64 maps over 64 channels, a page: four channels of map 0, and the value and pixel of every map."""
+    settings = Settings(integer_bank())
+    text = as_text(explain(deep_image(tmp_path), settings, (5, 6)))
+    found = as_dict(explain(deep_image(tmp_path), settings, (5, 6)))
+    assert len(text.splitlines()) <= PAGE
+    sums = [map_["channels"][0]["steps"][0]["value"] for map_ in found["maps"]]
+    for index, value in enumerate(sums[1:], start=1):
+        (pixel,) = found["maps"][index]["pixel"]
+        assert re.search(rf"map {index} +{str(value).replace('-', '−')} → {pixel}\b", text)
+    assert "map 0, gray" in text
+    planes = sorted(found["maps"][0]["channels"][0]["planes"], key=lambda plane: -abs(plane["sum"]))
+    for plane in planes[:4]:
+        assert f"{plane['channel']}, sum {str(plane['sum']).replace('-', '−')}\n" in text
+    rest = str(sum(plane["sum"] for plane in planes[4:])).replace("-", "−")
+    assert f"60 other channels sum to {rest}; --show-channel all shows every channel" in text
+    assert "  --show-map 1 shows map 1 in full, --show-map all every map" in text
+
+
+def test_many_channels_of_one_map_are_a_page(tmp_path):
+    """Where each of 64 channels is filtered, one is explained and the others are listed."""
+    found = explain(deep_image(tmp_path), Settings(load_kernel("box3")), (5, 6))
+    text = as_text(found)
+    assert len(text.splitlines()) <= PAGE
+    assert text.count("products") == 1
+    for index, channel in enumerate(found.maps[0][1:], start=1):
+        assert re.search(rf"channel {index} +[\d.]+ → {channel.pixel}\b", text)
+    assert "--show-channel 1 shows channel 1 in full" in text
+
+
+@pytest.mark.parametrize(
+    ("maps", "channels", "indices", "planes"),
+    [
+        ((), (), [0, 1, 2, 3, 4], [0, 1, 2, 3, 4, 5]),
+        ((slice(1, 3),), (), [1, 2], [0, 1, 2, 3, 4, 5]),
+        ((slice(4, 5), slice(-5, 1)), (slice(2, 3),), [0, 4], [2]),
+        ((slice(None),), ("channel 5", slice(0, 2)), [0, 1, 2, 3, 4], [0, 1, 5]),
+    ],
+)
+def test_chosen_maps_and_channels(tmp_path, maps, channels, indices, planes):
+    """JSON has the chosen maps, and channels whose sums add up to that of all with the sum of the others."""
+    selection = Selection(maps, channels)
+    settings, source = Settings(integer_bank(6, 5)), deep_image(tmp_path, 6)
+    report = as_dict(explain(source, settings, (2, 3), 0, selection.map_indices(5)), selection)
+    assert [map_["map"] for map_ in report["maps"]] == indices
+    pixels = np.load(source)[0].astype(int)
+    due = np.einsum("ijc,ijcm->m", pixels[1:4, 2:5], settings.kernel.weights)
+    for map_ in report["maps"]:
+        (channel,) = map_["channels"]
+        assert [plane["channel"] for plane in channel["planes"]] == [f"channel {index}" for index in planes]
+        others = channel.get("others", {"planes": 0, "sum": 0})
+        assert others["planes"] == 6 - len(planes)
+        assert sum(plane["sum"] for plane in channel["planes"]) + others["sum"] == due[map_["map"]]
+        assert channel["steps"][0]["value"] == due[map_["map"]]
+
+
+def test_chosen_by_name(run):
+    """A name chooses a channel of the pixel or an input channel; indices count the image's channels."""
+    arguments = ("explain", SAMPLES / "color.png", "--at", "9,9", "--report", "json", "--show-channel")
+    for chosen in ("Blue", "2", "-1"):
+        each = json.loads(run(*arguments, chosen, "-k", "box3").text)["maps"][0]["channels"]
+        assert [channel["channel"] for channel in each] == ["blue"]
+        (summed,) = json.loads(run(*arguments, chosen, "-k", "random:3x3x3x1").text)["maps"][0]["channels"]
+        assert summed["channel"] == "gray"
+        assert [plane["channel"] for plane in summed["planes"]] == ["blue"]
+
+
+def test_maps_that_are_combined(run):
+    """Of eight maps that are combined, the chosen ones are shown; the sums of all are steps."""
+    arguments = ("explain", SAMPLES / "scene.png", "-k", "kirsch", "--at", "90,80")
+    text = run(*arguments, "--combine", "max", "--show-map", "2:4").text
+    assert re.findall(r"gray, map (\d)", text) == ["2", "3"]
+    assert "6 other maps not shown; --show-map all shows every map" in text
+    assert re.findall(r"sum (\d)", text) == list("01234567")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--show-map", "8"], "there is no map 8; allowed: 0 to 7"),
+        (["--show-map", "8:"], "there is no map 8:; allowed: 0 to 7"),
+        (["--show-map", "x"], "'x' is not all, N or A:B"),
+        (["--show-channel", "violet"], "there is no channel 'violet'; allowed: red, green, blue, or 0 to 2"),
+        (["--show-channel", "3"], "there is no channel 3; allowed: red, green, blue, or 0 to 2"),
+        (["--show-channel", ""], "an empty name"),
+    ],
+)
+def test_maps_and_channels_that_do_not_exist(run, arguments, words):
+    """Errors of one line name what is allowed."""
+    ran = run("explain", SAMPLES / "color.png", "-k", "kirsch:stack", "--at", "3,3", *arguments)
+    assert (ran.code, words in ran.err, ran.err.count("\n")) == (2, True, 1), ran.err
 
 
 @pytest.mark.parametrize(

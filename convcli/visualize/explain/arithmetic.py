@@ -76,6 +76,8 @@ def sum_text(terms: Sequence[Number], names: Sequence[str] = ()) -> str:
     text = " ".join(words)
     if len(text) <= LONGEST_SUM:
         return text
+    if names:
+        return f"of {len(terms)} channels"
     zeros = len(terms) - len(used)
     return f"of {len(used)} products" + (
         f"; the other {zeros} {'is' if zeros == 1 else 'are'} 0" if zeros else ""

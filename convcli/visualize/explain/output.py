@@ -16,26 +16,54 @@ from convcli.files.input import STREAM
 from convcli.geometry.describe import axes_dict
 from convcli.pipeline.planning.channels import LUMA
 from convcli.visualize.explain.pixel import NAMES, Channel, Explanation, Plane, is_luma
+from convcli.visualize.explain.view import (
+    MOST_CHANNELS,
+    MOST_SHOWN,
+    UNCHOSEN,
+    ChannelView,
+    MapView,
+    Selection,
+    View,
+    everything,
+    page,
+)
 
 WIDEST: Final = 110  # characters of grids beside each other
-MOST_SHOWN: Final = 15  # rows and columns of a grid
+FEW_LINES, MOST_LINES = 8, 24  # of values without their arithmetic
 LARGEST_DENOMINATOR: Final = 2000
 DIGITS: Final = 6  # of a number in a grid of fractions
 GAP: Final = "    "
 
 
-def as_text(explanation: Explanation) -> str:
-    """The output and its settings, then for each channel its grids side by side and its steps."""
-    blocks = [_heading(explanation)]
-    for index, channels in enumerate(explanation.maps):
-        for channel in channels:
-            title = f"map {index}, {channel.name}" if len(explanation.maps) > 1 else channel.name
-            alone = len(explanation.maps) == 1 and len(channels) == 1
+def as_text(explanation: Explanation, selection: Selection = UNCHOSEN) -> str:
+    """The output and its settings, then for each channel its grids side by side and its steps.
+
+    Args:
+        selection: maps and channels; of those that it leaves open, a page is shown.
+
+    Raises:
+        ArgumentError: a map or channel that does not exist.
+    """
+    view = page(explanation, selection)
+    blocks = [_heading(explanation, view)]
+    alone = not _is_bank(explanation) and len(explanation.maps[0]) == 1
+    for map_ in view.full:
+        for channel in map_.channels:
+            title = _title(explanation, map_.index, channel.channel)
             blocks.append(("" if alone else f"{title}\n") + _channel(explanation, channel))
-    return "\n".join([*blocks, _legend(explanation)]) if _legend(explanation) else "\n".join(blocks)
+    blocks += [block for block in (_brief(explanation, view), _legend(explanation)) if block]
+    return "\n".join(blocks)
 
 
-def _heading(explanation: Explanation) -> str:
+def _title(explanation: Explanation, index: int, channel: Channel) -> str:
+    return f"map {index}, {channel.name}" if _is_bank(explanation) else channel.name
+
+
+def _is_bank(explanation: Explanation) -> bool:
+    return explanation.settings.kernel.maps > 1 and not explanation.combines
+
+
+def _heading(explanation: Explanation, view: View) -> str:
     task, settings, window = explanation.task, explanation.settings, explanation.window
     row, column = window.at
     rows, columns = task.geometry.output
@@ -47,18 +75,19 @@ def _heading(explanation: Explanation) -> str:
         ("window", f"{_span('rows', window.rows)} and {_span('columns', window.columns)} of the input"),
         ("kernel", f"{kernel.name}, {direction}, channels {task.channels}"),
         ("padding", f"{settings.padding}"),
-        *[("mapping", words) for words in _mappings(explanation)],
+        *[("mapping", words) for words in _mappings(explanation, view)],
         *[("note", note) for note in _notes(explanation)],
     ]
     return f"{name}\n{table(lines)}"
 
 
-def _mappings(explanation: Explanation) -> list[str]:
-    """The mapping of each map as text."""
-    lines = [explanation.task.mapping_text(mapping) for mapping in explanation.mappings]
-    if len(lines) == 1:
-        return lines
-    return [f"map {index}: {line}" for index, line in enumerate(lines)]
+def _mappings(explanation: Explanation, view: View) -> list[str]:
+    """The mapping of each map that is shown in full as text; a single line if all are the same."""
+    lines = [explanation.task.mapping_text(map_.mapping) for map_ in view.full]
+    brief_maps = [index for index, _ in view.brief if index != view.full[0].index]
+    if len(set(lines)) == 1 and not brief_maps:
+        return lines[:1]
+    return [f"map {map_.index}: {line}" for map_, line in zip(view.full, lines, strict=True)]
 
 
 def _notes(explanation: Explanation) -> list[str]:
@@ -93,12 +122,80 @@ def _legend(explanation: Explanation) -> str:
     return f"  ( ) marks padding ({explanation.settings.padding.fill})\n"
 
 
-def _channel(explanation: Explanation, channel: Channel) -> str:
-    outside = explanation.window.outside(explanation.task.geometry.input)
-    blocks = [_plane(explanation, plane, outside, len(channel.planes) > 1) for plane in channel.planes]
+def _channel(explanation: Explanation, view: ChannelView) -> str:
+    channel = view.channel
+    summed = len(channel.planes) > len(view.planes) and not explanation.combines
+    blocks = [_plane(explanation, plane, _plane_title(channel, plane, summed)) for plane in view.planes]
+    if view.others:
+        blocks.append(f"  {_others_line(explanation, view)}\n\n")
     rows = [(step.name, step.how, _value(step.value)) for step in channel.steps]
     rows.append(("pixel", "", _value(channel.pixel)))
     return "".join([*blocks, _steps(rows)])
+
+
+def _plane_title(channel: Channel, plane: Plane, summed: bool) -> str:
+    """The name of a plane, with its sum if not all planes are shown; empty for the only one."""
+    if len(channel.planes) == 1:
+        return ""
+    return f"{plane.name}, sum {_value(plane.sum)}" if summed else plane.name
+
+
+def _others_line(explanation: Explanation, view: ChannelView) -> str:
+    """How many planes are not shown, and which option shows them."""
+    count = len(view.others)
+    if not explanation.combines:
+        verb = "sums" if count == 1 else "sum"
+        words = f"other {'channel' if count == 1 else 'channels'} {verb} to {_value(view.others_sum)}"
+        return f"{count} {words}; --show-channel all shows every channel"
+    noun = "map" if explanation.settings.kernel.tensor_shape[-2] == 1 else "plane"
+    return f"{count} other {noun}{'s' * (count > 1)} not shown; --show-map all shows every map"
+
+
+def _brief(explanation: Explanation, view: View) -> str:
+    """Value and pixel of everything that is not shown in full, in columns, and the options that show it."""
+    if not view.brief:
+        return ""
+    rows = _brief_rows(explanation, view)
+    columns, shown = _in_columns(rows)
+    lines = [f"  {line}" for line in columns]
+    if shown < len(rows):
+        lines.append(f"  … and {len(rows) - shown} more")
+    index, channels = view.brief[0]
+    what, item = "map", str(index)
+    if index == view.full[0].index:
+        what, item = "channel", str(explanation.names.index(channels[0].name))
+    hint = f"  --show-{what} {item} shows {what} {item} in full, --show-{what} all every {what}"
+    return "\n".join([f"other {what}s, as value → pixel", *lines, "", hint, ""])
+
+
+def _brief_rows(explanation: Explanation, view: View) -> list[tuple[str, str]]:
+    """(title, values) of each map, or of each channel where there are many."""
+    every = [channel for _, channels in view.brief for channel in channels]
+    value = max(len(report_text(channel.value)) for channel in every)
+    pixel = max(len(report_text(channel.pixel)) for channel in every)
+
+    def words(channel: Channel) -> str:
+        return f"{report_text(channel.value):>{value}} → {report_text(channel.pixel):<{pixel}}"
+
+    rows = []
+    for index, channels in view.brief:
+        if len(channels) > MOST_CHANNELS:
+            rows += [(_title(explanation, index, channel), words(channel)) for channel in channels]
+        elif len(channels) > 1:
+            rows.append((f"map {index}", GAP.join(f"{c.name} {words(c)}" for c in channels)))
+        else:
+            rows.append((f"map {index}", words(channels[0])))
+    return rows
+
+
+def _in_columns(rows: Sequence[tuple[str, str]]) -> tuple[list[str], int]:
+    """Lines of rows below each other in as many columns as they need, and how many rows they hold."""
+    title, text = (max(len(row[i]) for row in rows) for i in (0, 1))
+    fitting = max((WIDEST + len(GAP)) // (title + 2 + text + len(GAP)), 1)
+    lines = min(max(-(-len(rows) // fitting), min(len(rows), FEW_LINES)), MOST_LINES)
+    shown = rows[: lines * fitting]
+    cells = [f"{name:<{title}}  {words:<{text}}" for name, words in shown]
+    return [GAP.join(cells[line::lines]).rstrip() for line in range(lines)], len(shown)
 
 
 def _steps(rows: Sequence[tuple[str, str, str]]) -> str:
@@ -108,15 +205,17 @@ def _steps(rows: Sequence[tuple[str, str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _plane(explanation: Explanation, plane: Plane, outside: Array, named: bool) -> str:
+def _plane(explanation: Explanation, plane: Plane, title: str) -> str:
+    """The grids of a plane side by side, below their title if there is one."""
+    outside = explanation.window.outside(explanation.task.geometry.input)
     rows, columns = outside.shape
     if max(rows, columns) > MOST_SHOWN:
-        return f"  {plane.name}: {rows} × {columns} cells; --report json lists them\n\n"
+        return f"  {title or plane.name}: {rows} × {columns} cells; --report json lists them\n\n"
     kernel = "kernel, rotated" if explanation.settings.flip else "kernel"
     grids = [_grid(title, cells, outside) for title, cells in plane.parts]
     grids += [_grid(kernel, plane.weights, None), _grid("products", plane.products, None)]
-    title = f"  {plane.name}\n" if named else ""
-    return f"{title}{_beside(grids)}\n"
+    heading = f"  {title}\n" if title else ""
+    return f"{heading}{_beside(grids)}\n"
 
 
 def _grid(title: str, cells: Array, marked: Array | None) -> list[str]:
@@ -185,8 +284,15 @@ def _value(value: Number) -> str:
     return f"{with_minus(number_text(value))} ≈ {report_text(as_float(value))}"
 
 
-def as_dict(explanation: Explanation) -> dict[str, Any]:
-    """The explanation as JSON types; numbers are floats, and fractions are given exactly as text, too."""
+def as_dict(explanation: Explanation, selection: Selection = UNCHOSEN) -> dict[str, Any]:
+    """The explanation as JSON types; numbers are floats, and fractions are given exactly as text, too.
+
+    Args:
+        selection: maps and channels; everything if it leaves them open.
+
+    Raises:
+        ArgumentError: a map or channel that does not exist.
+    """
     task, settings = explanation.task, explanation.settings
     return {
         "schema": SCHEMA,
@@ -198,22 +304,23 @@ def as_dict(explanation: Explanation) -> dict[str, Any]:
         "padding": str(settings.padding),
         "axes": axes_dict(task.geometry),
         "exact": explanation.exact,
-        "maps": [
-            {
-                "map": index,
-                "mapping": str(mapping),
-                "pixel": [_json(channel.pixel) for channel in channels],
-                "channels": [_channel_dict(channel) for channel in channels],
-            }
-            for index, (channels, mapping) in enumerate(
-                zip(explanation.maps, explanation.mappings, strict=True)
-            )
-        ],
+        "maps": [_map_dict(map_) for map_ in everything(explanation, selection).full],
         "notes": _notes(explanation),
     }
 
 
-def _channel_dict(channel: Channel) -> dict[str, Any]:
+def _map_dict(map_: MapView) -> dict[str, Any]:
+    return {
+        "map": map_.index,
+        "mapping": str(map_.mapping),
+        "pixel": [_json(view.channel.pixel) for view in map_.channels],
+        "channels": [_channel_dict(view) for view in map_.channels],
+    }
+
+
+def _channel_dict(view: ChannelView) -> dict[str, Any]:
+    channel = view.channel
+    others = {"others": {"planes": len(view.others), "sum": _json(view.others_sum)}} if view.others else {}
     return {
         "channel": channel.name,
         "planes": [
@@ -224,8 +331,9 @@ def _channel_dict(channel: Channel) -> dict[str, Any]:
                 "products": _listed(plane.products),
                 "sum": _json(plane.sum),
             }
-            for plane in channel.planes
+            for plane in view.planes
         ],
+        **others,
         "steps": [
             {"name": step.name, "how": step.how, "value": _json(step.value), "exact": _exact(step.value)}
             for step in channel.steps

@@ -59,6 +59,8 @@ class Plane:
 
     Attributes:
         name: of the channel, and of the map if several are combined.
+        map: index of the map whose weights they are.
+        channel: name of the channel.
         parts: (title, cells) of the patch that is multiplied, after the patches it is computed from.
         weights: as multiplied, rotated with --flip; numerators of up to four digits if the kernel is
             rational, else its values.
@@ -67,6 +69,8 @@ class Plane:
     """
 
     name: str
+    map: int
+    channel: str
     parts: tuple[tuple[str, Array], ...]
     weights: Array
     products: Array
@@ -98,7 +102,13 @@ class Channel:
 
 @frozen(eq=False)
 class Explanation:
-    """One pixel: its channels for each map, and each map's mapping with the range that it used."""
+    """One pixel of the feature maps that are explained.
+
+    Attributes:
+        maps: its channels in each map.
+        mappings: of each map, with the range that it used.
+        indices: of these maps.
+    """
 
     source: str
     task: Task
@@ -106,20 +116,34 @@ class Explanation:
     window: Window
     maps: tuple[tuple[Channel, ...], ...]
     mappings: tuple[Mapping, ...]
+    indices: tuple[int, ...]
 
     @property
     def exact(self) -> bool:
         """Whether nothing but the pixel itself is rounded."""
         return self.task.plan.outcome.exact and not self.task.color_handling.linear
 
+    @property
+    def combines(self) -> bool:
+        """Whether the kernel's maps are combined to one."""
+        return self.settings.kernel.combine is not None
 
-def explain(source: str, settings: Settings, at: Pair, frame: int = 0) -> Explanation:
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the image's channels."""
+        return channel_names(self.task)
+
+
+def explain(
+    source: str, settings: Settings, at: Pair, frame: int = 0, maps: Sequence[int] | None = None
+) -> Explanation:
     """Explain the pixel at (row, column) of the feature map that `job.apply` would write.
 
     Args:
         source: a file, or ``-`` for standard input.
         settings: as `job.apply` takes them.
         frame: index of the frame or page.
+        maps: indices of the feature maps to explain; None for all.
 
     Raises:
         ArgumentError: the place is outside the feature map, the frame does not exist, or the kernel has three
@@ -130,7 +154,7 @@ def explain(source: str, settings: Settings, at: Pair, frame: int = 0) -> Explan
         task, own = frame_task(source, file, settings, frame)
         check_place(task, at)
         recorders = [PixelRecorder(task.layout, own, [at]) for _ in range(task.plan.outcome.maps)]
-        return explain_places(source, task, settings, own, [at], recorders)[0]
+        return explain_places(source, task, settings, own, [at], recorders, maps)[0]
 
 
 def frame_task(source: str, file: files.Input, settings: Settings, frame: int) -> tuple[Task, int]:
@@ -161,15 +185,23 @@ def check_place(task: Task, at: Pair) -> None:
 
 
 def explain_places(
-    source: str, task: Task, settings: Settings, frame: int, places: Sequence[Pair], sinks: Sequence[Any]
+    source: str,
+    task: Task,
+    settings: Settings,
+    frame: int,
+    places: Sequence[Pair],
+    sinks: Sequence[Any],
+    maps: Sequence[int] | None = None,
 ) -> list[Explanation]:
     """Explain several pixels of one frame with a single run of the engine.
 
     Args:
         sinks: a `PixelRecorder` or `MapRecorder` for each map.
+        maps: indices of the feature maps to explain; None for all.
     """
-    maps = feature_maps(task.plan, task.opened.reader(), task.color_handling, task.mapping, sinks)
-    mappings = tuple(map_.mapping for map_ in maps)
+    made = feature_maps(task.plan, task.opened.reader(), task.color_handling, task.mapping, sinks)
+    mappings = tuple(map_.mapping for map_ in made)
+    shown = tuple(range(len(sinks)) if maps is None else maps)
     sums: dict[Pair, Array] = {}
     if not task.plan.outcome.exact:
         reader = task.color_handling.reader(task.opened.reader())
@@ -178,9 +210,19 @@ def explain_places(
     for at in places:
         window = Window.of(task.geometry, task.plan.problem.fill, at)
         pixel = _Pixel.of(task, settings, frame, window, mappings, sums.get(at))
-        channels = tuple(tuple(pixel.channels(i, sink.pixel(at))) for i, sink in enumerate(sinks))
-        explanations.append(Explanation(source, task, settings, window, channels, mappings))
+        channels = tuple(tuple(pixel.channels(i, sinks[i].pixel(at))) for i in shown)
+        own = tuple(mappings[i] for i in shown)
+        explanations.append(Explanation(source, task, settings, window, channels, own, shown))
     return explanations
+
+
+def channel_names(task: Task) -> tuple[str, ...]:
+    """The names of the image's channels."""
+    header = task.opened.header
+    if header.channels not in NAMES:
+        return tuple(f"channel {number}" for number in range(header.channels))
+    names = NAMES[header.channels]
+    return (*names[:-1], f"band {len(names)}") if header.bands else names
 
 
 def window_values(task: Task, settings: Settings, frame: int, window: Window) -> Array:
@@ -236,11 +278,7 @@ class _Pixel:
 
     @property
     def names(self) -> tuple[str, ...]:
-        header = self.task.opened.header
-        if header.channels not in NAMES:
-            return tuple(f"channel {number}" for number in range(header.channels))
-        names = NAMES[header.channels]
-        return (*names[:-1], f"band {len(names)}") if header.bands else names
+        return channel_names(self.task)
 
     @property
     def divisor(self) -> int:
@@ -368,7 +406,7 @@ class _Pixel:
         parts = self.parts(index)
         products = cell_products(weights, parts[-1][1])
         title = f"{name}, map {map_}" if self.filter.combine else name
-        return Plane(title, tuple(parts), weights, products, total(products.ravel().tolist()))
+        return Plane(title, map_, name, tuple(parts), weights, products, total(products.ravel().tolist()))
 
     def parts(self, index: int) -> list[tuple[str, Array]]:
         """The patch that is multiplied by the weights, after the patches it is computed from."""
