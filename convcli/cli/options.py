@@ -45,7 +45,8 @@ def _listed(vocabulary: str, last: str = "or") -> str:
 _KERNEL: Final = "Preset, file, or numbers such as '1 2; 0 1'"
 _KERNEL_DETAILS: Final = (
     "`convcli kernels list` shows the presets; NAME`@45` rotates one by 45°. FILE`:`NAME selects one kernel "
-    "of a file with several, such as a layer of a model."
+    "of a file with several, such as a layer of a model. Kernels can be computed from others: `box3*box3` "
+    "(one after the other), `gaussian:1-gaussian:2`, `A+B`, `2*sobel-x`, `1/16*[1 2 1; 2 4 2; 1 2 1]`."
 )
 kernel = option("-k", "--kernel", heading=MAIN, type=KernelName(), required=True, help=_KERNEL,
                 details=_KERNEL_DETAILS)  # fmt: skip

@@ -46,14 +46,17 @@ _NO_CONVOLUTIONS: Final = frozenset(
 """Filters of other tools that are not convolutions."""
 _ROTATED: Final = pattern(r"(.+?)((?:@-?\d{1,6})+)", re.DOTALL)
 _MOST_ROTATIONS: Final = 8
+OPERATORS: Final = frozenset("*+-/()")
+"""Characters without which a text is no expression."""
 
 
 def load_kernel(text: str | os.PathLike[str], *, kernel_path: Folders = ()) -> Kernel:
     """The kernel that ``text`` names: a preset, a kernel file, or numbers.
 
     ``box3``, ``gaussian:1.5``, ``kirsch-e@90``, ``./mine.yaml``, ``mine.json:edge``,
-    ``model.onnx:conv1.weight``, ``1 0 -1; 2 0 -2; 1 0 -1`` and ``3x3: 1,0,-1 2,0,-2 1,0,-1`` all work.
-    Names match without regard to case, ``-`` and ``_``.
+    ``model.onnx:conv1.weight``, ``1 0 -1; 2 0 -2; 1 0 -1`` and ``3x3: 1,0,-1 2,0,-2 1,0,-1`` all work, and
+    expressions of them: ``box3*box3``, ``gaussian:1-gaussian:2``, ``1/16*[1 2 1; 2 4 2; 1 2 1]``. Names match
+    without regard to case, ``-`` and ``_``.
 
     Args:
         kernel_path: folders of kernel files in which names are looked up first.
@@ -110,8 +113,7 @@ class Library:
 
     def kernel(self, text: str | os.PathLike[str]) -> Kernel:
         """The kernel that ``text`` names, as for `load_kernel`."""
-        result = self.find(text)
-        return result if isinstance(result, Kernel) else self._joined(result)
+        return self._one(self.find(text))
 
     def find(self, text: str | os.PathLike[str]) -> Kernel | KernelSet:
         """The same, but a set stays a set."""
@@ -119,6 +121,49 @@ class Library:
             raise KernelError(f"kernel {literal(text)} is not a name, a file or numbers as text")
         if not isinstance(text, str):
             return registry.read(Path(text))
+        if OPERATORS.isdisjoint(text):
+            return self._simple(text)
+        from convcli.kernels import expressions
+
+        if expressions.is_certain(text) and not registry.exists(text):
+            return self._expression(text) or self._simple(text)
+        try:
+            return self._simple(text)
+        except KernelError as error:
+            kernel = self._expression(text, error)
+            if kernel is None:
+                raise
+            return kernel
+
+    def _expression(self, text: str, error: KernelError | None = None) -> Kernel | None:
+        """The kernel of an expression; None if the text is none, or if ``error`` says more than its own."""
+        from convcli.kernels import expressions
+
+        try:
+            return expressions.evaluated(text, self._known, lambda name: self._one(self._simple(name)))
+        except KernelError as reason:
+            if error is None or expressions.is_meant(text) or expressions.is_better(reason, error):
+                raise
+            return None
+
+    def _known(self, name: str) -> Kernel | None:
+        """The kernel of a name or an existing file; None for other texts."""
+        path_and_member = registry.split(name)
+        path = path_and_member[0] if path_and_member else Path(name) if os.sep in name else None
+        if path is not None:
+            return self._one(self._simple(name)) if registry.exists(str(path)) else None
+        if rows.is_table(name) or "*" in name or "+" in name:
+            return None
+        try:
+            return self._one(self._simple(name, hint=False))
+        except KernelError:
+            return None
+
+    def _one(self, found: Kernel | KernelSet) -> Kernel:
+        return found if isinstance(found, Kernel) else self._joined(found)
+
+    def _simple(self, text: str, hint: bool = True) -> Kernel | KernelSet:
+        """What a text without operators stands for."""
         if "@" in text and (match := _ROTATED.fullmatch(text)) and not registry.exists(text):
             return self._rotated(match[1], re.findall(r"-?\d+", match[2]), text.strip())
         if ":" in text and text.lstrip()[:1].isdigit():
@@ -131,13 +176,13 @@ class Library:
         registry.check_foreign(text)
         if path_and_member := registry.split(text):
             return registry.read(*path_and_member)
-        return registry.read(Path(text)) if os.sep in text else self._named(text)
+        return registry.read(Path(text)) if os.sep in text else self._named(text, hint)
 
     def _rotated(self, name: str, angles: list[str], text: str) -> Kernel:
         """The kernel ``NAME`` of ``NAME@45@90``, rotated by each angle."""
         if len(angles) > _MOST_ROTATIONS:
             raise KernelError(f"{quoted(text)}: {len(angles)} rotations; allowed: up to {_MOST_ROTATIONS}")
-        kernel, full_name = self.kernel(name), name.strip()
+        kernel, full_name = self._one(self._simple(name)), name.strip()
         for angle in angles:
             full_name = f"{full_name}@{angle}"
             kernel = rotated(kernel, int(angle), full_name)
@@ -160,20 +205,21 @@ class Library:
                     "is not a kernel file in the set's own folder"
                 )
             base = str(Path(kernel_set.folder) / base)
-        if isinstance(self.find(base), KernelSet):
+        found_by = self._simple if path_and_member else self.find  # an expression could name other files
+        if isinstance(found_by(base), KernelSet):
             raise KernelError(f"{kernel_set.name}: the member {quoted(name)} is a set itself")
-        return self.kernel(base + rotations)
+        return self._one(found_by(base + rotations))
 
-    def _named(self, text: str) -> Kernel | KernelSet:
+    def _named(self, text: str, hint: bool) -> Kernel | KernelSet:
         name, _, arguments = (part.strip() for part in text.partition(":"))
         choice = arguments.casefold()
         values = "" if choice in COMBINE_CHOICES else arguments
         preset = _own(self.folders, plain(name)) or presets.shipped(name, values)
         preset = preset or _own(self.configured, plain(name))
-        if preset is None and (hint := rows.size_hint(text)):
-            raise KernelError(f"{quoted(text)}{hint}")
+        if preset is None and (advice := rows.size_hint(text)):
+            raise KernelError(f"{quoted(text)}{advice}")
         if preset is None:
-            raise KernelError(f"unknown kernel {quoted(text)}{self._hint(text)}")
+            raise KernelError(f"unknown kernel {quoted(text)}{self._hint(text) if hint else ''}")
         if choice not in COMBINE_CHOICES:
             return preset
         how = None if choice == "stack" else choice

@@ -79,4 +79,5 @@ def escaped(folder: str) -> str:
 
 def safe_name(kernel: str) -> str:
     """A kernel's name as part of a file name."""
-    return re.sub(r"[^\w.@+=-]+", "-", kernel).strip("-.") or "kernel"
+    spelled = re.sub(r"\s*\*\s*", "x", re.sub(r"^-", "minus-", kernel))
+    return re.sub(r"[^\w.@+=-]+", "-", spelled).strip("-.") or "kernel"
