@@ -55,6 +55,7 @@ class FilterOptions:
     dilation: tuple[int, ...] = (1, 1)
     flip: bool = False
     layer: bool = False
+    activation: str = "layer"
     combine: str | None = None
     scale: str | Number = "none"
     bias: Number | None = None

@@ -117,9 +117,17 @@ layer = option(
     "--layer",
     heading=WINDOW,
     is_flag=True,
-    help="Take stride, padding, dilation, groups and bias from the layer",
-    details="The layer is the one of the model file that the weights come from. Explicit options take "
-    "precedence.",
+    help="Apply the whole layer: stride, padding, groups, bias, activation",
+    details="The layer is the one of the model file that the weights come from, with its dilation and the "
+    "batch normalization that follows it. Explicit options take precedence.",
+)
+activation = option(
+    "--activation",
+    heading=WINDOW,
+    type=Choice(["layer", "none"]),
+    default="layer",
+    show_default=True,
+    help="With none, --layer leaves out the activation",
 )
 combine = option(
     "--combine",
@@ -386,7 +394,7 @@ show_channel = option(
 )
 
 window = together(stride, padding, dilation, flip, like)
-weights = together(layer, combine, scale, bias)
+weights = together(layer, activation, combine, scale, bias)
 colors = together(alpha, linear, depth)
 coding = together(quality, png)
 drawing = together(colormap, sheet, figure, value_range, tile)

@@ -21,7 +21,7 @@ from convcli.geometry.conventions import convention, padding_like, refusal
 from convcli.geometry.padding import Padding
 from convcli.kernels.bank import combined, joined
 from convcli.kernels.describe import layer_text
-from convcli.kernels.kernel import Kernel
+from convcli.kernels.kernel import Kernel, Layer
 from convcli.kernels.readers.registry import exists
 from convcli.native.loader import extension
 from convcli.pipeline.mapping import Mapping
@@ -119,6 +119,8 @@ def resolve_padding(options: FilterOptions, window: tuple[int, int]) -> tuple[Pa
 def _with_layer(options: FilterOptions, kernel: Kernel) -> tuple[FilterOptions, Kernel, str]:
     """Options and kernel with what the layer of the weights says, if ``--layer`` asks for it; and a note."""
     layer = kernel.layer
+    if not options.layer and "activation" in options.explicit:
+        raise ArgumentError(f"--activation {options.activation} goes with --layer")
     if layer is None:
         if options.layer:
             raise ArgumentError(f"kernel {kernel.name} does not come from a layer, so --layer has no effect")
@@ -129,15 +131,31 @@ def _with_layer(options: FilterOptions, kernel: Kernel) -> tuple[FilterOptions, 
             kernel,
             f"the weights come from a layer ({layer_text(layer)}); use --layer to apply its settings",
         )
+    _check_activation(options, kernel.name, layer)
     changes = {"dilation": layer.dilation, "groups": layer.groups}
     if layer.padding:
         changes |= {"stride": layer.stride, "padding": layer.padding}
     else:
         _check_explicit(options, kernel)
     changes = {name: value for name, value in changes.items() if name not in options.explicit}
-    if layer.bias and "bias" not in options.explicit:
-        kernel = kernel.biased(layer.bias)  # one for each map, before they are combined
-    return replace(options, **changes), kernel, f"as in the layer: {layer_text(layer)}"
+    kernel = kernel.as_layer()  # a bias for each map, before they are combined
+    return replace(options, **changes), kernel, f"as in the layer: {_applied_text(options, layer)}"
+
+
+def _applied_text(options: FilterOptions, layer: Layer) -> str:
+    """The settings of a layer that ``--layer`` applies."""
+    text = layer_text(replace(layer, activation=(), unsupported=""))
+    left_out = layer.activation if options.activation == "layer" else ()
+    return f"{text}; without its activation, {' and '.join(left_out)}" if left_out else text
+
+
+def _check_activation(options: FilterOptions, name: str, layer: Layer) -> None:
+    """Refuse what follows a layer in its network and no stage computes."""
+    if layer.unsupported and options.activation != "none":
+        raise ArgumentError(
+            f"kernel {name}: its layer is followed by {layer.unsupported}, which convcli does not compute; "
+            "use --activation none for the convolution alone"
+        )
 
 
 def _check_explicit(options: FilterOptions, kernel: Kernel) -> None:

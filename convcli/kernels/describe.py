@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Final
 
@@ -233,15 +234,26 @@ def bias_text(kernel: Kernel) -> str:
 
 def layer_text(layer: Layer) -> str:
     """The stride, padding and so on of a layer, as far as its file states them."""
-    parts = ["stride and padding not specified"]
+    unknown = [] if layer.padding else ["stride", "padding"]
+    unknown += [] if layer.states_activation else ["activation"]
+    parts = [f"{_joined(unknown)} not specified"] if unknown else []
     if layer.padding:
         parts = [f"stride {layer.stride[0]},{layer.stride[1]}", f"padding {layer.padding}"]
     if layer.dilation != (1, 1):
         parts.append(f"dilation {layer.dilation[0]},{layer.dilation[1]}")
     if layer.groups != 1:
         parts.append(f"{layer.groups} groups")
-    parts.append(f"a bias for each of {len(layer.bias)} maps" if layer.bias else "no bias")
+    bias = "a bias" if len(layer.bias) == 1 else f"a bias for each of {len(layer.bias)} maps"
+    parts.append(bias if layer.bias else "no bias")
+    parts += ["batch normalization"] if layer.normalization else []
+    parts += [f"activation {_joined(layer.activation)}"] if layer.activation else []
+    parts += [f"activation {layer.unsupported} (not supported)"] if layer.unsupported else []
     return ", ".join(parts)
+
+
+def _joined(words: Sequence[str]) -> str:
+    """Words as a sentence lists them."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def sum_text(kernel: Kernel) -> str:

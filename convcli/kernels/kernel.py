@@ -55,6 +55,10 @@ class Layer:
         padding: as ``--padding`` takes it; empty if the file does not state it.
         groups: of channels; weights are (rows, columns, in / groups, out).
         bias: one value for each map, or empty.
+        normalization: the batch normalization that follows, as (factor, offset) for each map; or empty.
+        activation: the stages that follow, in the words of ``--then``.
+        unsupported: the first operation after the convolution that no stage computes, or empty.
+        states_activation: whether the file says what follows the convolution.
     """
 
     order: str
@@ -63,6 +67,10 @@ class Layer:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     bias: tuple[Number, ...] = ()
+    normalization: tuple[tuple[float, float], ...] = ()
+    activation: tuple[str, ...] = ()
+    unsupported: str = ""
+    states_activation: bool = True
 
 
 @frozen(eq=False)
@@ -306,6 +314,25 @@ class Kernel:
         """The same kernel with another bias, which replaces that of its layer too."""
         layer = replace(self.layer, bias=()) if self.layer else None
         return self._rebuilt(bias=bias, layer=layer)
+
+    def as_layer(self) -> Kernel:
+        """The kernel with the bias and the batch normalization of its layer; without the activation.
+
+        Raises:
+            KernelError: maps are combined into one, but the layer has a bias for each; or a number is out of
+                range.
+        """
+        if self.layer is None:
+            return self
+        if not self.layer.normalization:
+            return self.biased(self.own_bias)
+        factors, offsets = np.array(self.layer.normalization, np.float64).T
+        bias = np.array([float(value) for value in self.own_bias]) * factors + offsets
+        weights = self.weights.reshape(self.tensor_shape) * factors
+        kind = np.float64 if self.inexact is None else self.inexact.dtype
+        layer = replace(self.layer, bias=(), normalization=())
+        fields = {key: getattr(self, key) for key in ("name", "combine", "about")}
+        return Kernel(weights.astype(kind), bias=bias, layer=layer, **fields)
 
     def named(self, name: str, about: About | None = None) -> Kernel:
         """The same kernel under another name."""

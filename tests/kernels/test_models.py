@@ -508,7 +508,7 @@ def test_a_single_stride_serves_both_axes(tmp_path):
 
 
 def test_onnx_volumes_and_odd_tensors(tmp_path):
-    """Conv3d, external tensors, and a bias of another length are refused by name."""
+    """Conv3d, external tensors without a file, and a bias of another length are refused by name."""
     onnx = pytest.importorskip("onnx", reason="ONNX is not installed: pip install -e '.[models]'")
     path = tmp_path / "net.onnx"
     path.write_bytes(conv_model(np.ones((1, 1, 3, 3, 3), np.float32), strides=[1, 1, 1], pads=[1] * 6))
@@ -517,7 +517,7 @@ def test_onnx_volumes_and_odd_tensors(tmp_path):
     model = onnx.load_from_string(conv_model(PLAIN))
     model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(KernelError, match="stored in another file"):
+    with pytest.raises(KernelError, match="only files in the model's folder are read"):
         convcli.load_kernel(path)
     path.write_bytes(conv_model(PLAIN, bias=np.ones(3, np.float32)))
     with pytest.raises(KernelError, match=r"a bias of shape .3,. for 2 maps"):
@@ -660,7 +660,7 @@ def test_a_layer_without_stride_and_padding_is_not_guessed(run, tmp_path, tensor
         "its file does not specify stride or padding, so --layer also needs --stride and --padding" in ran.err
     )
     assert "--layer also needs --stride (" in run(*common, "--layer", "--padding", "1", *out).err
-    assert "stride and padding not specified" in run(*common, *out).text
+    assert "stride, padding and activation not specified" in run(*common, *out).text
     text = run(*common, "--layer", "--stride", "2", "--padding", "1", *out).text
     assert "stride     (2, 2)" in text
 

@@ -37,6 +37,8 @@ class LayerAttributes:
         bias: an array with one value for each map.
         through: nodes between the stored weights and the layer, already applied.
         notes: what users should know about how the weights were read.
+        factors, offsets, activation, unsupported: what follows, as in `Following`.
+        states_activation: whether the file says what follows the convolution.
     """
 
     order: str
@@ -48,6 +50,11 @@ class LayerAttributes:
     bias: Any = None
     through: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    factors: Any = None
+    offsets: Any = None
+    activation: tuple[str, ...] = ()
+    unsupported: str = ""
+    states_activation: bool = False
 
 
 def required(module: str, place: str) -> Any:
@@ -143,7 +150,7 @@ def _channels_last(weights: Any, channels_first: bool) -> Any:
 def _layer(attributes: LayerAttributes, weights: Any, axes: int, where: str) -> Layer:
     """The layer of weights (rows, columns, in, out) with ``axes`` spatial axes."""
     if axes < 1:
-        return Layer(attributes.order)
+        return Layer(attributes.order, states_activation=False)
     sizes, maps = weights.shape[2 - axes : 2], weights.shape[3]
     if attributes.window is not None and _numbers("kernel size", attributes.window, axes, 1, where) != sizes:
         raise KernelError(
@@ -160,6 +167,10 @@ def _layer(attributes: LayerAttributes, weights: Any, axes: int, where: str) -> 
         dilation=dilations,
         groups=groups,
         bias=_bias(attributes.bias, maps, where),
+        normalization=_normalization(attributes, maps, where),
+        activation=tuple(attributes.activation),
+        unsupported=attributes.unsupported,
+        states_activation=attributes.states_activation,
     )
 
 
@@ -204,6 +215,20 @@ def _bias(values: Any, maps: int, where: str) -> tuple[Number, ...]:
     if not bool(np.all(np.abs(array.astype(np.float64)) <= LARGEST_BIAS)):  # NaN fails as well
         raise KernelError(f"{where}: its bias contains values that are not numbers up to {LARGEST_BIAS:g}")
     return tuple(exact_number(value) for value in array.tolist())
+
+
+def _normalization(attributes: LayerAttributes, maps: int, where: str) -> tuple[tuple[float, float], ...]:
+    """(factor, offset) for each map; empty without batch normalization."""
+    if attributes.factors is None:
+        return ()
+    pairs = np.array([attributes.factors, attributes.offsets], np.float64)
+    if pairs.shape != (2, maps):
+        raise KernelError(f"{where}: batch normalization of {pairs.shape[-1]} channels for {maps} maps")
+    if not bool(np.all(np.abs(pairs) <= LARGEST_BIAS)):  # NaN fails as well
+        raise KernelError(
+            f"{where}: its batch normalization contains values that are not numbers up to {LARGEST_BIAS:g}"
+        )
+    return tuple(zip(*pairs.tolist(), strict=True))
 
 
 def narrow_floats(bits: Any, exponent: int, mantissa: int, infinite: bool) -> Any:

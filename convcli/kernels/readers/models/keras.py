@@ -26,6 +26,7 @@ from convcli.kernels.readers.models.base import (
     widened,
 )
 from convcli.kernels.readers.models.isolated import Weights, read_in_process
+from convcli.kernels.readers.models.keras_following import Placed, following, placed_layers
 
 _LARGEST_STORED: Final = 2**31  # bytes of weights that an archive stores uncompressed
 _LARGEST_UNPACKED: Final = 2**28  # bytes of weights that an archive compresses, as Keras never does
@@ -60,7 +61,7 @@ def extract(path: Path, member: str | None) -> Weights:
     try:
         source, config = _opened(path, place)
         with h5py.File(source, "r") as file:
-            layers = _layers(config or _own_config(file))
+            layers = placed_layers(config or _own_config(file))
             return _extracted(file, h5py, layers, member, place)
     except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
         if isinstance(error, KernelError):
@@ -103,25 +104,7 @@ def _attribute(owner: Any, name: str) -> Any:
     return value if isinstance(value, (str, bytes)) else None
 
 
-def _layers(config: Any) -> dict[str, dict[str, Any]]:
-    """The class and settings of every convolution by name, nested models included."""
-    layers: dict[str, dict[str, Any]] = {}
-    pending = [config]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            settings = value.get("config")
-            if isinstance(settings, dict) and "kernel_size" in settings:
-                layers[str(settings.get("name"))] = {**settings, "class": str(value.get("class_name"))}
-            pending += value.values()
-        elif isinstance(value, list):
-            pending += value
-    return layers
-
-
-def _extracted(
-    file: Any, h5py: Any, layers: dict[str, dict[str, Any]], member: str | None, place: str
-) -> Weights:
+def _extracted(file: Any, h5py: Any, layers: dict[str, Placed], member: str | None, place: str) -> Weights:
     datasets: dict[str, Any] = {}
 
     def visit(name: str, item: Any) -> None:
@@ -134,7 +117,8 @@ def _extracted(
         convolutions = _convolutions(datasets, layers)
         path = convolutions[choose(list(convolutions), member, place, "convolution")]
     name = _layer_name(path, datasets[path])
-    settings, weights = layers.get(name, {}), _values(datasets[path])
+    placed, weights = layers.get(name, Placed({})), _values(datasets[path])
+    settings = placed.settings
     kind = settings.get("class", "Conv2D")
     if kind not in _CLASSES:
         raise KernelError(
@@ -144,6 +128,7 @@ def _extracted(
     groups = settings.get("groups")
     if kind == "DepthwiseConv2D" and weights.ndim == 4:
         groups, weights = weights.shape[2], weights.reshape(*weights.shape[:2], 1, -1)
+    after = following(placed, lambda layer, variable: _variable(datasets, layer, variable))
     attributes = LayerAttributes(
         CHANNELS_LAST,
         window=settings.get("kernel_size"),
@@ -152,11 +137,16 @@ def _extracted(
         groups=groups,
         padding=settings.get("padding"),
         bias=_bias(datasets, path),
+        factors=None if after.factors is None else after.factors.tolist(),
+        offsets=None if after.offsets is None else after.offsets.tolist(),
+        activation=after.activation,
+        unsupported=one_line(after.unsupported),
+        states_activation=bool(settings),
     )
     return weights, attributes, name
 
 
-def _convolutions(datasets: dict[str, Any], layers: dict[str, dict[str, Any]]) -> dict[str, str]:
+def _convolutions(datasets: dict[str, Any], layers: dict[str, Placed]) -> dict[str, str]:
     """The paths of layers' weights, by the layers' names."""
     convolutions, volumes = {}, {}
     for path, item in datasets.items():
@@ -196,6 +186,15 @@ def _layer_name(path: str, item: Any) -> str:
         return name
     parts = [part for part in path.split("/")[:-1] if part not in ("vars", "layers", "model_weights")]
     return parts[-1] if parts else path
+
+
+def _variable(datasets: dict[str, Any], layer: str, variable: str) -> Any:
+    """The values of a layer's variable of one axis, or None."""
+    for path, item in datasets.items():
+        is_named = path.rpartition("/")[2].removesuffix(":0") == variable
+        if is_named and len(item.shape) == 1 and _layer_name(path, item) == layer:
+            return _values(item)
+    return None
 
 
 def _bias(datasets: dict[str, Any], path: str) -> Any:

@@ -1,12 +1,18 @@
-"""ONNX: the weights of Conv nodes, stored as initializers or constants, with the nodes' attributes."""
+"""ONNX: the weights of Conv nodes, stored as initializers or constants, with the nodes' attributes.
+
+With them go the nodes that follow a Conv and nothing else: BatchNormalization and activations.
+"""
 
 from __future__ import annotations
 
+from math import inf, prod
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from convcli.core.errors import KernelError, one_line, quoted
+from convcli.core.frozen import replace
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.readers.base import KernelFile
 from convcli.kernels.readers.members import choose
@@ -17,6 +23,16 @@ from convcli.kernels.readers.models.base import (
     layer_kernel,
     numeric,
     required,
+)
+from convcli.kernels.readers.models.external import external_bytes
+from convcli.kernels.readers.models.following import (
+    MOST,
+    ONNX_PLAIN,
+    ONNX_UNSUPPORTED,
+    Following,
+    clip,
+    leaky,
+    normalization,
 )
 
 _LARGEST_FILE: Final = 2**31  # bytes, the limit of protocol buffers
@@ -40,19 +56,24 @@ def read(file: KernelFile, member: str | None) -> Kernel:
         model = onnx.load_model(str(file.path), load_external_data=False)
     except Exception as error:  # protobuf's errors have no common class
         raise KernelError(f"{place}: not an ONNX model") from error
-    return _Graph(onnx, model.graph, place).kernel(member)
+    return _Graph(onnx, model.graph, file.path).kernel(member)
 
 
 class _Graph:
     """The nodes of a model, and the tensors that are known without running it."""
 
-    def __init__(self, onnx: Any, graph: Any, place: str) -> None:
-        self.onnx, self.place = onnx, place
+    def __init__(self, onnx: Any, graph: Any, path: Path) -> None:
+        self.onnx, self.path, self.place = onnx, path, one_line(str(path))
         self.producers = {name: node for node in graph.node for name in node.output}
         self.tensors = {tensor.name: tensor for tensor in graph.initializer}
         for name, node in self.producers.items():
             if node.op_type == "Constant" and (tensor := self._attributes(node).get("value")) is not None:
                 self.tensors[name] = tensor
+        self.results = {value.name for value in graph.output}
+        self.consumers: dict[str, list[Any]] = {}
+        for node in graph.node:
+            for name in dict.fromkeys(node.input):
+                self.consumers.setdefault(name, []).append(node)
         self.nodes = [node for node in graph.node if node.op_type == "Conv" and len(node.input) > 1]
         self.unsupported = sorted({node.op_type for node in graph.node if node.op_type in _UNSUPPORTED})
 
@@ -69,7 +90,8 @@ class _Graph:
             known = list(dict.fromkeys([*self.tensors, *convolutions]))
             name = named.get(member) or choose(known, member, self.place, "tensor")
         weights = self._value(name, name, 0)
-        node = next((node for node in self.nodes if node.input[1] == name), None)
+        users = [node for node in self.nodes if node.input[1] == name]
+        node = next((node for node in users if node.name == member), users[0] if users else None)
         layer = LayerAttributes(CHANNELS_FIRST) if node is None else self._layer(node, name)
         return layer_kernel(weights, layer, name, self.place)
 
@@ -83,6 +105,7 @@ class _Graph:
 
     def _layer(self, node: Any, name: str) -> LayerAttributes:
         attributes, bias = self._attributes(node), node.input[2] if len(node.input) > 2 else ""
+        following = self._following(node, name)
         return LayerAttributes(
             CHANNELS_FIRST,
             window=attributes.get("kernel_shape"),
@@ -92,7 +115,75 @@ class _Graph:
             padding=self._padding(attributes, name),
             bias=self._value(bias, name, 0) if bias else None,
             through=self._through(name),
+            factors=following.factors,
+            offsets=following.offsets,
+            activation=following.activation,
+            unsupported=one_line(following.unsupported),
+            states_activation=True,
         )
+
+    def _following(self, node: Any, weights: str) -> Following:
+        """What follows a Conv, as long as each result has a single consumer."""
+        following, name = Following(), node.output[0]
+        for _ in range(MOST):
+            users = [] if name in self.results else self.consumers.get(name, [])
+            if len(users) != 1 or following.unsupported:
+                return replace(following, unsupported=following.unsupported or self._gate(name, users))
+            after = self._with(following, users[0], name, weights)
+            if after is None:
+                return following
+            following, name = after, users[0].output[0]
+        return following
+
+    def _with(self, following: Following, node: Any, name: str, weights: str) -> Following | None:
+        """What follows up to this node, which takes the result ``name``; None for another layer's node."""
+        kind = node.op_type
+        if kind in ONNX_PLAIN and node.input[0] == name:
+            return following.activated(ONNX_PLAIN[kind], kind)
+        if kind == "LeakyRelu":
+            return following.activated(leaky(self._attributes(node).get("alpha", 0.01)), kind)
+        if kind == "Clip":
+            return following.activated(self._clip(node, weights), kind)
+        if kind == "BatchNormalization":
+            return self._normalized(following, node, weights)
+        if kind in ONNX_UNSUPPORTED:
+            return following.activated(None, kind)
+        return None
+
+    def _clip(self, node: Any, weights: str) -> tuple[str, ...] | None:
+        """The limits are attributes in old models, and inputs in others."""
+        attributes = self._attributes(node)
+        limits = [attributes.get("min", -inf), attributes.get("max", inf)]
+        for index, name in enumerate(node.input[1:3]):
+            if name:
+                limits[index] = float(numeric(self._value(name, weights, 0), self.place).reshape(()))
+        return clip(*limits)
+
+    def _normalized(self, following: Following, node: Any, weights: str) -> Following:
+        attributes = self._attributes(node)
+        if attributes.get("training_mode", 0) or len(node.input) != 5:
+            return replace(following, unsupported="BatchNormalization in training mode")
+        where = f"{self.place}:{one_line(weights)}"
+        values = [numeric(self._value(name, weights, 0), where) for name in node.input[1:]]
+        if len({value.shape for value in values}) != 1 or values[0].ndim != 1:
+            shapes = ", ".join(str(value.shape) for value in values)
+            raise KernelError(f"{where}: damaged: BatchNormalization with values of shapes {shapes}")
+        factors, offsets = normalization(values, attributes.get("epsilon", 1e-5))
+        return following.scaled(factors, offsets, node.op_type)
+
+    def _gate(self, name: str, users: list[Any]) -> str:
+        """The nodes of an activation that multiplies a result by a function of it, as SiLU; or nothing."""
+        for first in users if len(users) == 2 else ():
+            kinds, node = [], first
+            for _ in range(MOST):
+                kinds.append(node.op_type)
+                users_of_it = self.consumers.get(node.output[0], [])
+                if node.op_type == "Mul" and name in node.input and len(kinds) > 1:
+                    return " and ".join(kinds)
+                if len(users_of_it) != 1:
+                    break
+                node = users_of_it[0]
+        return ""
 
     def _padding(self, attributes: dict[str, Any], name: str) -> Any:
         """A word, or numbers: the starts of all axes, then their ends."""
@@ -129,15 +220,27 @@ class _Graph:
 
     def _array(self, tensor: Any) -> Any:
         where = f"{self.place}:{one_line(tensor.name)}"
-        if tensor.external_data or tensor.data_location == self.onnx.TensorProto.EXTERNAL:
-            raise KernelError(f"{where}: stored in another file; only tensors inside the model are read")
         if any(size < 0 for size in tensor.dims):
             raise KernelError(f"{where}: damaged: axes of sizes {list(tensor.dims)}")
         check_size(tensor.dims, where)
+        if tensor.external_data or tensor.data_location == self.onnx.TensorProto.EXTERNAL:
+            tensor = self._loaded(tensor, where)
         try:
             return self.onnx.numpy_helper.to_array(tensor)
         except (ValueError, TypeError) as error:
             raise KernelError(f"{where}: damaged: {one_line(str(error))}") from error
+
+    def _loaded(self, tensor: Any, where: str) -> Any:
+        """A tensor that is stored in another file, with its values."""
+        try:
+            kind = np.dtype(self.onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
+        except (KeyError, ValueError, TypeError) as error:
+            raise KernelError(f"{where}: damaged: no type {tensor.data_type}") from error
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        data = external_bytes(self.path.parent, entries, prod(tensor.dims) * kind.itemsize, where)
+        return self.onnx.TensorProto(
+            name=tensor.name, dims=tensor.dims, data_type=tensor.data_type, raw_data=data
+        )
 
     def identity(self, inputs: list[Any], attributes: dict[str, Any], where: str) -> Any:
         return inputs[0]
