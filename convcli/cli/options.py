@@ -155,6 +155,12 @@ bias = option(
     type=Value("N", parse_number),
     help="Add N to every value, instead of the kernel's own bias",
 )
+model = option(
+    "--model",
+    heading=MAIN,
+    type=Value("FILE", files=True),
+    help="Whole network, an .onnx file",
+)
 groups = option(
     "--groups",
     heading=WINDOW,

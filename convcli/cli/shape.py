@@ -41,6 +41,7 @@ _DEFAULT: Final = " (the default; layers often use valid)"
     details="A layer is ROWSxCOLUMNSxMAPS, depthwise3x3, pool2x2 (maximum) or avgpool2x2, with stride=, "
     "padding=, dilation=, groups=, bias=no and ceil=yes after commas.",
 )
+@options.model
 @options.window
 @options.kernel_path
 @options.text_or_json
@@ -48,6 +49,7 @@ def shape(
     size: str,
     kernel: str | None,
     layers: tuple[str, ...],
+    model: str | None,
     kernel_path: tuple[str, ...],
     report: str,
     **parameters: Any,
@@ -59,6 +61,7 @@ def shape(
       convcli shape 224x224x3 --layer 7x7x64,stride=2,padding=3 --layer pool3x3,stride=2
       convcli shape 224x224x3 --layer 3x3x32,padding=same --like torch
       convcli shape photo.png -k 5x5 --stride 2
+      convcli shape 224x224x3 --model net.onnx
 
     The report shows the formula, the cost and equivalent code for other libraries. Only the header of an
     IMAGE is read.
@@ -66,7 +69,11 @@ def shape(
     --kernel uses the options below, and its padding is same:reflect by default. A --layer lists its own
     options after commas; its padding is valid by default, and the stride of a pooling layer is its window
     size, unless --like specifies otherwise.
+
+    --model prints a line for each node of a trained network that changes a shape, joins tensors or has
+    parameters.
     """
+    from convcli.cli.networks import network_report
     from convcli.cli.settings import header_of
     from convcli.core.tables import to_json
     from convcli.layers.chain import chain
@@ -74,6 +81,10 @@ def shape(
 
     window = parse(FilterOptions, parameters)
     header = header_of(size)
+    if model is not None:
+        _check_alone(kernel, layers, window)
+        say(network_report(model, header, report).removesuffix("\n"))
+        return
     specs = _specs(kernel, layers, kernel_path, header.channels, window)
     shapes = list(chain((header.rows, header.columns), header.channels, specs, window.like))
     if report == "json":
@@ -83,6 +94,15 @@ def shape(
     paddings = [f"{shape.padding}{_DEFAULT if by_default else ''}" for shape in shapes]
     others = _other_paddings(shapes[0]) if kernel is not None and not window.like else ""
     say(as_text(shapes, paddings, others), end="")
+
+
+def _check_alone(kernel: str | None, layers: Sequence[str], options: FilterOptions) -> None:
+    """Refuse options of windows besides a whole network, which has its own."""
+    given = {"kernel": kernel is not None, "layer": bool(layers)}
+    given |= {name: name in options.explicit for name in ("stride", "padding", "dilation", "flip", "like")}
+    for name, is_given in given.items():
+        if is_given:
+            raise click.UsageError(f"--model is a whole network and cannot be combined with --{name}")
 
 
 def _specs(
@@ -100,7 +120,7 @@ def _specs(
     if kernel is not None:
         return [_spec(_Window.of(kernel, kernel_path), channels, options)]
     if not layers:
-        raise click.UsageError("missing option -k/--kernel or --layer")
+        raise click.UsageError("missing option -k/--kernel, --layer or --model")
     for name in ("stride", "padding", "dilation", "flip"):
         if name in options.explicit:
             hint = "" if name == "flip" else f"; in a --layer, write {name}=… after a comma"

@@ -120,7 +120,7 @@ def test_shape_as_json(run, arguments, output):
         (["5x5", "-k", "7x7", "--padding", "valid"], "covers 7 × 7, which is larger"),
         (["5x5", "-k", "boxx"], "unknown kernel 'boxx'"),
         (["5x5", "-k", "3x3x3x3x3"], "kernel '3x3x3x3x3' is not"),
-        (["5x5"], "missing option -k/--kernel or --layer"),
+        (["5x5"], "missing option -k/--kernel, --layer or --model"),
         (["5x5", "-k", "3x3", "--layer", "3x3x1"], "--kernel and --layer cannot be combined"),
         (["5x5", "--layer", "3x3x1", "--stride", "2"], "--stride goes with --kernel"),
         (["5x5", "--layer", "pol3x3"], "'pol3x3': unknown layer type (did you mean pool"),
