@@ -29,6 +29,7 @@ from convcli.engine.run import run
 from convcli.engine.source import ArraySource
 from convcli.geometry.axes import Axis, Geometry, geometry, per_axis, whole_numbers
 from convcli.geometry.padding import LARGEST_AMOUNT, Fill, Padding
+from convcli.kernels.channels import transposed_channels
 from convcli.kernels.kernel import LARGEST_BIAS, Kernel, with_numbers
 from convcli.kernels.library import load_kernel
 
@@ -96,13 +97,16 @@ def conv(  # noqa: PLR0913 - the signature of a layer
     flip: bool = False,
     fill: str | float = "zero",
     channels: str | None = None,
+    transposed: bool = False,
+    output_padding: int | Sequence[int] | None = None,
     dtype: Any = None,
     method: str = "auto",
     threads: int | None = None,
 ) -> Array:
     """Return the cross-correlation of ``x`` with ``weights``: what a convolution layer computes.
 
-    Per axis the result has floor((size + before + after − (dilation·(k − 1) + 1)) / stride) + 1 values.
+    Per axis the result has floor((size + before + after − (dilation·(k − 1) + 1)) / stride) + 1 values; with
+    ``transposed``, (size − 1)·stride − before − after + dilation·(k − 1) + 1 + output padding.
 
     Args:
         x: the input, of bool, integers or floats of up to 64 bits. Without ``channels``: (spatial…), with as
@@ -125,6 +129,15 @@ def conv(  # noqa: PLR0913 - the signature of a layer
             ``"reflect"``, ``"symmetric"`` or ``"wrap"``.
         channels: where the channel axis of ``x`` and of the result is: None (there is none), ``"last"``
             or ``"first"``.
+        transposed: whether to compute the transpose of the convolution with these weights, stride, padding
+            and dilation: every value of ``x`` adds the kernel, times itself, to the result, ``stride`` pixels
+            after the one before it. Weights with channels are those of the layer that is transposed:
+            (k…, out / groups, in), as in Keras' Conv2DTranspose, or (in, out / groups, k…), as in PyTorch's
+            ConvTranspose2d. Pixels of ``padding`` are removed from the result, ``"same"`` and ``"valid"``
+            choose its size as in Keras, and ``fill`` is zero.
+        output_padding: with ``transposed``, pixels added at the end of the result, below the stride or the
+            dilation; one number or one per spatial axis. None adds none, or as many as ``"same"`` and
+            ``"valid"`` add in Keras.
         dtype: type of the result, an integer or float type. None gives float32, or float64 for float64 and
             for integers of 32 bits and more. Integer types round to nearest, ties to even, and saturate; NaN
             becomes 0. With float64, sums are float64 too.
@@ -147,7 +160,8 @@ def conv(  # noqa: PLR0913 - the signature of a layer
     known = load_kernel(weights) if isinstance(weights, str) else weights
     stored = _stored(known)
     workers = processors() if threads is None else threads
-    options: Any = bias, stride, padding, dilation, groups, flip, fill, channels, dtype, method, workers
+    layer = bias, stride, padding, dilation, groups, flip, fill, channels, transposed, output_padding
+    options: Any = *layer, dtype, method, workers
     if stored is not None and all(type(value) in _HASHED for value in options):
         prepared = _remembered(values.shape, values.dtype, array.dtype, stored, *options)
     else:
@@ -209,6 +223,8 @@ def shape(
     stride: int | Sequence[int] = 1,
     padding: PaddingLike = "valid",
     dilation: int | Sequence[int] = 1,
+    transposed: bool = False,
+    output_padding: int | Sequence[int] | None = None,
 ) -> tuple[int, ...]:
     """Return the spatial shape of a feature map: ``shape((512, 512), 3, stride=(2, 1))`` is ``(255, 510)``.
 
@@ -219,6 +235,8 @@ def shape(
         stride: as for `conv`.
         padding: as for `conv`.
         dilation: as for `conv`.
+        transposed: as for `conv`.
+        output_padding: as for `conv`.
 
     Returns:
         One number per spatial axis.
@@ -235,7 +253,8 @@ def shape(
         raise ArgumentError(f"kernel {quoted(kernel)} is a string; pass its size as numbers: ({numbers})")
     known = _known_kernel(kernel)
     window = known.window if known else per_axis("kernel", kernel, len(sizes))  # type: ignore[arg-type]
-    return geometry(sizes, window, stride, as_padding(padding, "zero"), dilation).output
+    amount, as_transposed = as_padding(padding, "zero"), (_truth("transposed", transposed), output_padding)
+    return geometry(sizes, window, stride, amount, dilation, False, *as_transposed).output
 
 
 @frozen(eq=False)
@@ -248,6 +267,7 @@ class _Options:
     groups: int
     flip: bool
     channels: str | None
+    transposed: bool
     target: DType
 
 
@@ -301,7 +321,8 @@ def _prepared(
         source: its type.
         arguments: those of `conv` after the weights, in its order.
     """
-    bias, stride, padding, dilation, groups, flip, fill, channels, dtype, method, threads = arguments
+    bias, stride, padding, dilation, groups, flip, fill, channels, *others = arguments
+    transposed, output_padding, dtype, method, threads = others
     options = _Options(
         stride=stride,
         padding=as_padding(padding, fill),
@@ -309,12 +330,15 @@ def _prepared(
         groups=_group_count(groups),
         flip=_truth("flip", flip),
         channels=_channel_order(channels),
+        transposed=_truth("transposed", transposed),
         target=_result_type(dtype, source),
     )
+    _check_transposed(options, output_padding)
     layer = _layer(weights, bias, options)
     layout = _layout(sizes, layer, options)
     spatial = layout.shape[4 - layer.spatial : 4]
-    shape = geometry(spatial, layer.filter.kernel[3 - layer.spatial :], stride, options.padding, dilation)
+    window, as_transposed = layer.filter.kernel[3 - layer.spatial :], (options.transposed, output_padding)
+    shape = geometry(spatial, window, stride, options.padding, dilation, False, *as_transposed)
     problem = _problem(layout.shape, values, layer, shape, options)
     plan = choose(problem, method, threads, whole=True)
     finishes = _finishes(plan.outcome, options.target)
@@ -443,6 +467,17 @@ def _group_count(groups: Any) -> int:
     return int(groups)
 
 
+def _check_transposed(options: _Options, output_padding: Any) -> None:
+    """Refuse what only transposed, or only other convolutions have."""
+    if not options.transposed and output_padding is not None:
+        raise ArgumentError("output_padding is an argument of transposed convolutions; use transposed=True")
+    if options.transposed and options.padding.fill != Fill():
+        raise ArgumentError(
+            f"fill {options.padding.fill} is not allowed with transposed=True, whose padding removes pixels; "
+            "allowed: zero"
+        )
+
+
 def _truth(name: str, value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)) and not (isinstance(value, int) and value in (0, 1)):
         raise ArgumentError(f"{name} {literal(value)} is not True or False")
@@ -513,7 +548,7 @@ def _known_kernel(weights: Any) -> Kernel | None:
 
 def _layer(weights: Any, bias: Any, options: _Options) -> _Layer:
     known = _known_kernel(weights)
-    kernel, spatial = (known, len(known.window)) if known else _of_array(weights, options.channels)
+    kernel, spatial = (known, len(known.window)) if known else _of_array(weights, options)
     plain = len(kernel.shape) == spatial
     per_channel = plain or kernel.combine is not None
     if options.channels is None and not per_channel and kernel.tensor_shape[-2:] != (1, 1):
@@ -524,12 +559,13 @@ def _layer(weights: Any, bias: Any, options: _Options) -> _Layer:
     added = _bias(bias, 1 if plain else kernel.shape[-1], kernel.exact is not None)
     if added is None and kernel.layer is not None:
         added = kernel.own_bias
-    prepared = Filter.of(kernel, spatial=spatial, flip=options.flip, bias=added)
+    prepared = Filter.of(kernel, spatial=spatial, flip=options.flip != options.transposed, bias=added)
     return _Layer(prepared, spatial, per_channel and options.groups == 1)
 
 
-def _of_array(weights: Any, channels: str | None) -> tuple[Kernel, int]:
+def _of_array(weights: Any, options: _Options) -> tuple[Kernel, int]:
     """An array as a Kernel of (k…), or (k…, in, out) if it has channels, and its spatial axes."""
+    channels = options.channels
     raw = _asarray("weights", with_numbers(weights))
     layered = raw.ndim > 2 and channels is not None
     spatial = raw.ndim - 2 if layered else raw.ndim
@@ -538,6 +574,8 @@ def _of_array(weights: Any, channels: str | None) -> tuple[Kernel, int]:
         raise ArgumentError(f"weights have {axes_text(raw.ndim)}; allowed: {allowed}")
     if layered and channels == "first":
         raw = np.moveaxis(raw, (0, 1), (-1, -2))
+    if layered and options.transposed:
+        raw = transposed_channels(raw, options.groups)
     return Kernel(raw, copy=False), spatial
 
 

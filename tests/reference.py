@@ -84,6 +84,30 @@ def _read(
     return values[tuple(at)]
 
 
+def transposed(
+    x: np.ndarray,
+    weights: np.ndarray,
+    stride: Sequence[int],
+    removed: Sequence[tuple[int, int]],
+    dilation: Sequence[int],
+    extra: Sequence[int],
+) -> np.ndarray:
+    """The transpose of `correlate`: every value adds the kernel, times itself; an object array."""
+    values = _exact(x)
+    full = [
+        (size - 1) * s + d * (k - 1) + 1
+        for size, k, s, d in zip(x.shape, weights.shape, stride, dilation, strict=True)
+    ]
+    out = np.full([size + more for size, more in zip(full, extra, strict=True)], Fraction(0), object)
+    for place in np.ndindex(x.shape):
+        for index in np.ndindex(weights.shape):
+            at = tuple(p * s + i * d for p, s, i, d in zip(place, stride, index, dilation, strict=True))
+            out[at] += values[place] * Fraction(_plain(weights[index]))
+    return out[
+        tuple(slice(before, size - after) for (before, after), size in zip(removed, out.shape, strict=True))
+    ]
+
+
 def layer(
     x: np.ndarray,
     weights: np.ndarray,

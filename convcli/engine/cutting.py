@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import lcm, prod
 from typing import Final
 
 from convcli.core.frozen import replace
@@ -69,6 +69,9 @@ def plane_bytes(work: Workload, height: int, width: int) -> int:
 
 def strip_bytes(plan: Plan) -> int:
     """Bytes that a worker takes for a strip: its planes, its sums and the method's scratch."""
+    if plan.phases:
+        sums = plan.outcome.maps * plan.height * plan.width * plan.problem.lanes
+        return max(strip_bytes(part) for _, part in plan.phases) + sums * plan.outcome.dtype.itemsize
     method = method_named(plan.method)
     laid = laid_out(plan.problem, plan.arithmetic, method, plan.height, plan.width)
     work = Workload(laid, plan.arithmetic)
@@ -76,6 +79,14 @@ def strip_bytes(plan: Plan) -> int:
     sums = work.filter.maps * plan.height * plan.width * laid.lanes
     scratch = int(method.scratch(work) * area) + method.block(work)
     return plane_bytes(work, plan.height, plan.width) + (sums + scratch) * work.dtype.itemsize
+
+
+def plan_grain(plan: Plan) -> int:
+    """Rows that strips of a plan must be multiples of, so that sums do not depend on the cut."""
+    if plan.phases:
+        step = plan.problem.rows.spread
+        return step * lcm(*(plan_grain(part) for _, part in plan.phases))
+    return method_named(plan.method).grain(Workload(plan.problem, plan.arithmetic))[0]
 
 
 def is_small(method: Method, work: Workload, height: int, width: int) -> bool:
@@ -142,14 +153,15 @@ def fitted_size(method: Method, work: Workload, height: int, width: int) -> tupl
 def border_columns(method: Method, work: Workload, height: int, width: int) -> Pair:
     """Numbers of left and right columns that read padding, if the others can be read in place."""
     axis = work.problem.columns
-    reach = axis.before + axis.after
+    before, after = max(axis.before, 0), max(axis.after, 0)
+    reach = before + after
     if laid_out(work.problem, work.arithmetic, method, height, width) is not work.problem:
         return 0, 0
     if is_small(method, work, height, width) or work.problem.dtype != work.loaded or axis.stride > 1:
         return 0, 0
     if not method.edges or method.compiled(work):
         return 0, 0
-    return (axis.before, axis.after) if axis.output >= LEAST_INSIDE * reach else (0, 0)
+    return (before, after) if axis.output >= LEAST_INSIDE * reach else (0, 0)
 
 
 def _multiple(size: int, grain: int) -> int:

@@ -11,13 +11,17 @@ from functools import cached_property
 import numpy as np
 
 from convcli.core.dtypes import DType, span
-from convcli.core.frozen import frozen
+from convcli.core.frozen import frozen, replace
 from convcli.core.numerals import counted
 from convcli.core.rounding import Affine
-from convcli.engine.filter import Filter, ValueKind
+from convcli.engine.filter import OTHER, Filter, ValueKind
 from convcli.geometry.axes import Axis, Strip, strips
 from convcli.geometry.padding import Fill, Pair
+from convcli.geometry.phases import AxisPhase
 from convcli.native.loader import description
+
+Phase = tuple[AxisPhase, AxisPhase, AxisPhase]
+"""Outputs that read the same taps: their phases along depth, rows and columns."""
 
 
 @frozen
@@ -66,8 +70,8 @@ class Problem:
 
     @property
     def has_padding(self) -> bool:
-        """Whether any window may reach beyond the input."""
-        return any(axis.before or axis.after for axis in self.axes)
+        """Whether any window may read positions without a pixel."""
+        return any(axis.before or axis.after or axis.spread > 1 for axis in self.axes)
 
     def channel(self, index: int, channel: int) -> int:
         """The input channel that map ``index`` reads as its ``channel``-th."""
@@ -156,6 +160,10 @@ class Plan:
     """Threads that compute a strip together, in the extension; the others compute strips of their own."""
     backend: str = "threads"
     """What executes the plan (`backends.registry`)."""
+    phases: tuple[tuple[Phase, Plan], ...] = ()
+    """Where there are zeros between pixels, the ordinary convolutions that compute the result together."""
+    gaps: bool = False
+    """Whether outputs of no phase are left, which are 0."""
 
     def strips(self) -> list[Strip]:
         """The strips of one depth position; separate border columns are tall strips at the end."""
@@ -167,6 +175,13 @@ class Plan:
                 height = self.height * max(self.width // (edge[1] - edge[0]), 1)
                 parts += strips(rows, edge, height, self.width)
         return parts
+
+    def cut(self, height: int, width: int) -> Plan:
+        """The plan with strips of another size, of which each phase has its share."""
+        phases = tuple(
+            (phase, plan.cut(*_share(phase, plan.problem, height, width))) for phase, plan in self.phases
+        )
+        return replace(self, height=height, width=width, phases=phases)
 
     @property
     def axes(self) -> tuple[Axis, Axis, Axis]:
@@ -186,7 +201,8 @@ class Plan:
     @property
     def kind(self) -> ValueKind:
         """How values of the result relate to those of the input."""
-        return self.problem.filter.kind
+        kinds = {plan.kind for _, plan in self.phases} or {self.problem.filter.kind}
+        return kinds.pop() if len(kinds) == 1 and not self.gaps else OTHER
 
     @property
     def exact(self) -> bool:
@@ -209,6 +225,11 @@ class Plan:
         return tuple((len(weights) * epsilon / filter_.denominator * weights.sum(axis=0)).tolist())
 
     @property
+    def methods(self) -> frozenset[str]:
+        """The methods that are used."""
+        return frozenset(plan.method for _, plan in self.phases) | {self.method}
+
+    @property
     def workers(self) -> int:
         """Workers that compute strips of their own."""
         return self.threads // self.strip_threads
@@ -223,6 +244,8 @@ class Plan:
         cut = f"strips of {self.height} rows"
         if self.width < self.problem.columns.output:
             cut += f" × {self.width} columns"
+        if self.phases:
+            cut = f"{counted(len(self.phases), 'phase')}, {cut}"
         return f"{self.method} in {self.arithmetic.dtype} ({kind}), {cut}, {workers}"
 
     def __str__(self) -> str:
@@ -232,3 +255,12 @@ class Plan:
             rows.append(f"  {mark} {candidate}")
         rows.append(f"  compiled extension: {description()}")
         return "\n".join(rows)
+
+
+def _share(phase: Phase, problem: Problem, height: int, width: int) -> tuple[int, int]:
+    """The largest (rows, columns) of a phase's outputs in a strip of ``height`` × ``width``."""
+    _, rows, columns = phase
+    return (
+        min(-(-height // rows.step), problem.rows.output),
+        min(-(-width // columns.step), problem.columns.output),
+    )

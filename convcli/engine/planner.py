@@ -7,7 +7,7 @@ was chosen.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import inf
+from math import inf, lcm
 from typing import Final
 
 import numpy as np
@@ -23,7 +23,8 @@ from convcli.engine.cutting import border_columns, fitted_size, laid_out, plane_
 from convcli.engine.methods import rates, registry
 from convcli.engine.methods.base import Method, Workload
 from convcli.engine.methods.registry import method_named, methods
-from convcli.engine.plan import Arithmetic, Candidate, Plan, Problem
+from convcli.engine.phases import has_gaps, is_spread, phase_arithmetic, phase_problem, phases
+from convcli.engine.plan import Arithmetic, Candidate, Phase, Plan, Problem
 
 MOST_THREADS: Final = 64
 
@@ -134,6 +135,8 @@ def _decided(
     problem: Problem, method: str, workers: int, sharers: int | None, backend: str, whole: bool
 ) -> Plan:
     _check_backend(problem, backend)
+    if is_spread(problem):
+        return _decided_in_phases(problem, method, workers, sharers, backend, whole)
     best = _cheapest(problem, method)
     chosen = method_named(_pick(best.candidates, method))
     work, cost = best.workload(chosen.name), best.cost(chosen.name)
@@ -160,6 +163,104 @@ def _decided(
         candidates=best.candidates,
         borders=border_columns(chosen, work, height, width),
         backend=backend,
+    )
+
+
+@frozen(eq=False)
+class _Part:
+    """A phase of a problem with zeros between pixels, and the method that computes it."""
+
+    phase: Phase
+    considered: _Considered
+    method: Method
+
+    @classmethod
+    def of(cls, problem: Problem, narrow: Arithmetic, phase: Phase, method: str) -> _Part:
+        """The part of a phase; where it cannot use a method that was requested, the cheapest takes over."""
+        best = _considered(phase_problem(problem, phase), phase_arithmetic(narrow, phase))
+        usable = method if best.cost(method) < inf else "auto"
+        return cls(phase, best, method_named(_pick(best.candidates, usable)))
+
+    @property
+    def work(self) -> Workload:
+        return self.considered.workload(self.method.name)
+
+    @property
+    def cost(self) -> float:
+        """Nanoseconds per value."""
+        return self.considered.cost(self.method.name)
+
+    @property
+    def total(self) -> float:
+        """Nanoseconds of all values."""
+        return self.cost * self.work.problem.values
+
+
+def _decided_in_phases(
+    problem: Problem, method: str, workers: int, sharers: int | None, backend: str, whole: bool
+) -> Plan:
+    """The plan of a problem with zeros between pixels: one for each phase, and strips that they share."""
+    splits = phases(problem)
+    forms = [
+        (form, [_Part.of(problem, form, phase, method) for phase in splits])
+        for form in (near_arithmetic(problem), choose_arithmetic(problem))
+        if form
+    ]
+    narrow, parts = min(forms, key=lambda form: sum(part.total for part in form[1]))
+    main = max(parts, key=lambda part: part.total)
+    if method not in ("auto", *(part.method.name for part in parts)):
+        _pick(main.considered.candidates, method)  # no phase can use it
+    problem = replace(problem, filter=narrow.filter) if narrow.exact else problem
+    cost = sum(part.total for part in parts) / problem.values
+    is_compiled = all(part.method.compiled(part.work) for part in parts)
+    least = COMPILED_THREAD_WORK if is_compiled else THREAD_WORK
+    workers, strip_threads = max(min(workers, int(problem.values * cost / least)), 1), 1
+    height, width = _shared_size(parts, main, sharers or workers)
+    if whole and all(_fits(part.method, part.work, part.cost) for part in parts):
+        height, width = problem.rows.output, problem.columns.output
+        strip_threads, workers = _divided(problem, cost, workers)
+    tasks = problem.batch * problem.depth.output * -(-problem.rows.output // height)
+    tasks *= -(-problem.columns.output // width)
+    threads = min(workers, tasks * strip_threads)
+    result = outcome(main.work.arithmetic, problem.double)
+    plan = Plan(
+        problem=problem,
+        arithmetic=replace(main.work.arithmetic, filter=narrow.filter),
+        outcome=result,
+        method=main.method.name,
+        height=height,
+        width=width,
+        threads=threads,
+        strip_threads=strip_threads,
+        candidates=main.considered.candidates,
+        backend=backend,
+        gaps=has_gaps(problem, splits),
+    )
+    plans = tuple((part.phase, _phase_plan(part, plan)) for part in parts)
+    return replace(plan, phases=plans).cut(height, width)
+
+
+def _shared_size(parts: list[_Part], main: _Part, sharers: int) -> tuple[int, int]:
+    """(rows, columns) of a strip, of which each phase has its share: whole grains, or all of its outputs."""
+    size = fitted_size(main.method, main.work, *strip_size(main.method, main.work, sharers))
+    grains = [part.method.grain(part.work) for part in parts]
+    _, rows, columns = main.phase
+    down, across = (
+        -(-part // lcm(*grain)) * lcm(*grain)
+        for part, grain in zip(size, zip(*grains, strict=True), strict=True)
+    )
+    return down * rows.step, across * columns.step
+
+
+def _phase_plan(part: _Part, plan: Plan) -> Plan:
+    """The plan of a phase within a plan, before it is cut."""
+    return replace(
+        plan,
+        problem=part.work.problem,
+        arithmetic=part.work.arithmetic,
+        method=part.method.name,
+        candidates=part.considered.candidates,
+        gaps=False,
     )
 
 

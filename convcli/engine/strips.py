@@ -50,6 +50,7 @@ class SharedProgram:
     def __init__(self) -> None:
         self.lock = Lock()
         self.made: Program | None = None
+        self.parts: dict[int, SharedProgram] = {}
 
     def of(self, method: Method, work: Workload) -> Program:
         """The program of a method for a workload."""
@@ -57,6 +58,11 @@ class SharedProgram:
             if self.made is None:
                 self.made = method.program(work)
             return self.made
+
+    def part(self, index: int) -> SharedProgram:
+        """The program of one of the plan's phases."""
+        with self.lock:
+            return self.parts.setdefault(index, SharedProgram())
 
 
 class StripComputer:
@@ -70,16 +76,24 @@ class StripComputer:
         plan: the plan whose strips are computed.
         halt: set by another thread when results are no longer wanted; a strip ends between two of its calls.
         shared: the program that all workers of the plan use, where it is compiled.
+        arena: scratch memory that several computers share, entered by whoever owns it; None for its own.
     """
 
-    def __init__(self, plan: Plan, halt: Event | None = None, shared: SharedProgram | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        halt: Event | None = None,
+        shared: SharedProgram | None = None,
+        arena: Arena | None = None,
+    ) -> None:
         self.plan, self.halt = plan, halt or Event()
         self.shared = shared or SharedProgram()
         self.method = method_named(plan.method)
         laid = laid_out(plan.problem, plan.arithmetic, self.method, plan.height, plan.width)
         self.work = Workload(laid, plan.arithmetic)
-        self.is_small = is_small(self.method, self.work, plan.height, plan.width)
-        self.arena = Arena(SMALL) if self.is_small else Arena()
+        self.is_small = arena is None and is_small(self.method, self.work, plan.height, plan.width)
+        self.arena = arena or (Arena(SMALL) if self.is_small else Arena())
+        self.owns_arena = arena is None
         self.restores = self.method.mixes and plan.problem.dtype.kind == "f"
         self.native: NativeStrips | None = None
         self.bound: dict[Pair, _BoundStrip] = {}
@@ -103,7 +117,8 @@ class StripComputer:
             ONE_THREAD.__enter__()
         if self.is_ready:
             return self
-        self.arena.__enter__()
+        if self.owns_arena:
+            self.arena.__enter__()
         try:
             self.loader = PlaneLoader(self.plan.problem, self.work)
             if self.method.compiled(self.work):
@@ -120,7 +135,7 @@ class StripComputer:
 
     def __exit__(self, error: object = None, *_: object) -> None:
         stays = self.is_small and error is None
-        if not stays:
+        if self.owns_arena and not stays:
             self.arena.__exit__()
         if self.method.products:
             ONE_THREAD.__exit__()

@@ -18,6 +18,7 @@ from convcli.core.errors import ArgumentError, literal, quoted
 from convcli.core.frozen import frozen, replace
 from convcli.core.numerals import axes_text
 from convcli.geometry.padding import Padding, Pair
+from convcli.geometry.transposed import TransposedAxis, transposed_axes
 
 LARGEST: Final = 2**40
 """Largest size: far above any image, far below the end of machine integers."""
@@ -28,7 +29,11 @@ LONGEST_TEXT: Final = 100
 
 @frozen
 class Axis:
-    """One axis of a convolution; all sizes and steps are in pixels."""
+    """One axis of a convolution; all sizes and steps are in pixels.
+
+    A transposed convolution is one with stride 1 over an image whose pixels lie ``spread`` positions apart,
+    with zeros between them; there, padding may be negative.
+    """
 
     size: int
     kernel: int
@@ -38,6 +43,7 @@ class Axis:
     after: int = 0
     ceiling: bool = False
     """Whether a last window that is cut off counts, as in pools with a ceil mode."""
+    spread: int = 1
 
     @property
     def extent(self) -> int:
@@ -45,9 +51,14 @@ class Axis:
         return self.dilation * (self.kernel - 1) + 1
 
     @property
+    def span(self) -> int:
+        """Positions from the first pixel to the last."""
+        return (self.size - 1) * self.spread + 1
+
+    @property
     def padded(self) -> int:
-        """Size with padding."""
-        return self.size + self.before + self.after
+        """Positions with padding."""
+        return self.span + self.before + self.after
 
     @property
     def output(self) -> int:
@@ -58,7 +69,7 @@ class Axis:
     def cut_off(self) -> bool:
         """Whether one more window counts: ``ceiling`` is set, and it starts before the padding at the end."""
         next_one = (self.padded - self.extent) // self.stride + 1
-        starts = next_one * self.stride < self.size + self.before
+        starts = next_one * self.stride < self.span + self.before
         return self.ceiling and (self.padded - self.extent) % self.stride != 0 and starts
 
     @property
@@ -68,7 +79,9 @@ class Axis:
 
     @property
     def uncovered(self) -> int:
-        """Number of image positions that no window reads, including those between dilated elements."""
+        """Number of pixels that no window reads, including those between dilated elements."""
+        if self.spread > 1:
+            return self.size - self._read_apart()
         return self.size - self._read(self.output, self.kernel, self.before)
 
     def _read(self, windows: int, cells: int, before: int) -> int:
@@ -88,6 +101,24 @@ class Axis:
         """Number of (window, element) pairs that lie on the image, which starts at ``before``."""
         box = windows, cells, self.stride, self.dilation
         return _points_up_to(before + self.size - 1, *box) - _points_up_to(before - 1, *box)
+
+    def _read_apart(self) -> int:
+        """Number of pixels, ``spread`` positions apart, that windows one position apart read."""
+        first, last = -self.before, self.output - self.before  # positions of element 0
+        if self.output >= self.dilation:
+            return self._pixels(first, last + self.extent - 1)
+        lead = max(-(-(self.before + 1 - self.output) // self.dilation), 0)
+        count = min((self.span - 1 - first) // self.dilation + 1, self.kernel) - lead
+        ends = [first + (lead + element) * self.dilation for element in {0, max(count - 1, 0)} if count > 0]
+        total = sum(self._pixels(start, start + self.output) for start in ends)
+        inner = first + (lead + 1) * self.dilation + self.spread - 1
+        steps = count - 2, self.spread, self.dilation
+        return total + _floor_sum(*steps, inner + self.output) - _floor_sum(*steps, inner)
+
+    def _pixels(self, first: int, last: int) -> int:
+        """Number of pixels at the positions [first, last)."""
+        first, last = max(first, 0), min(last, self.span)
+        return max(-(-last // self.spread) - -(-first // self.spread), 0)
 
     def window(self, index: int) -> Pair:
         """The positions [first, last) that output ``index`` reads; negative ones are padding."""
@@ -147,6 +178,13 @@ class Geometry:
     """The axes of one convolution: (rows, columns) for images, one to three for arrays."""
 
     axes: tuple[Axis, ...]
+    transposed: tuple[TransposedAxis, ...] = ()
+    """Of a transposed convolution, its own numbers; ``axes`` describe the convolution that computes it."""
+
+    @property
+    def layer(self) -> tuple[Axis, ...] | tuple[TransposedAxis, ...]:
+        """The axes with the numbers that were requested."""
+        return self.transposed or self.axes
 
     @property
     def input(self) -> tuple[int, ...]:
@@ -162,7 +200,8 @@ class Geometry:
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        return tuple((axis.before, axis.after) for axis in self.axes)
+        """Padding before and after each axis; of a transposed convolution, what it removes."""
+        return tuple((axis.before, axis.after) for axis in self.layer)
 
     @property
     def uncovered(self) -> int:
@@ -181,6 +220,8 @@ def geometry(
     padding: Padding | None = None,
     dilation: int | Sequence[int] = 1,
     ceiling: bool = False,
+    transposed: bool = False,
+    output_padding: int | Sequence[int] | None = None,
 ) -> Geometry:
     """The axes of a convolution.
 
@@ -191,10 +232,12 @@ def geometry(
         padding: None for none.
         dilation: one number, or one per axis.
         ceiling: whether a last window that is cut off counts, as in pools with a ceil mode.
+        transposed: whether it is the transpose of the convolution with this kernel, stride and padding.
+        output_padding: of a transposed one; see `transposed_axes`.
 
     Raises:
-        ArgumentError: a size, stride or dilation below 1, a wrong number of values, or a kernel larger than
-            the padded image.
+        ArgumentError: a size, stride or dilation below 1, a wrong number of values, a kernel larger than the
+            padded image, or an output padding that is not allowed.
     """
     sizes, kernel = whole_numbers("size", sizes), whole_numbers("kernel", kernel)
     count = len(sizes)
@@ -206,6 +249,18 @@ def geometry(
     _check_range("kernel", kernel)
     strides = per_axis("stride", stride, count)
     dilations = per_axis("dilation", dilation, count)
+    if transposed:
+        layer = transposed_axes(
+            sizes,
+            kernel,
+            strides,
+            dilations,
+            padding or Padding(),
+            _extra(output_padding, strides, dilations),
+        )
+        return _of_transposed(layer)
+    if output_padding is not None:
+        raise ArgumentError("output padding is an option of transposed convolutions")
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
     pairs = (padding or Padding()).pairs(sizes, extents, strides)
     axes = tuple(
@@ -220,6 +275,49 @@ def geometry(
             "use a smaller kernel or dilation, or more padding"
         )
     return Geometry(axes)
+
+
+def _of_transposed(layer: tuple[TransposedAxis, ...]) -> Geometry:
+    """The convolution over an image with zeros between its pixels, by the kernel rotated by 180°."""
+    if not all(axis.output for axis in layer):
+        full = " × ".join(str(replace(axis, before=0, after=0).output) for axis in layer)
+        removed = " × ".join(str(axis.before + axis.after) for axis in layer)
+        raise ArgumentError(
+            f"the padding removes {removed}, and the full output of the transposed convolution has only "
+            f"{full}; use less padding"
+        )
+    axes = tuple(
+        Axis(
+            axis.size,
+            axis.kernel,
+            dilation=axis.dilation,
+            before=axis.extent - 1 - axis.before,
+            after=axis.extent - 1 - axis.after + axis.output_padding,
+            spread=axis.stride,
+        )
+        for axis in layer
+    )
+    return Geometry(axes, layer)
+
+
+def _extra(
+    value: int | Sequence[int] | None, strides: Sequence[int], dilations: Sequence[int]
+) -> tuple[int, ...] | None:
+    """The output padding of each axis: below the stride or the dilation, as a convolution leaves over."""
+    if value is None:
+        return None
+    values = whole_numbers("output padding", value)
+    values = values * len(strides) if len(values) == 1 else values
+    if len(values) != len(strides):
+        raise ArgumentError(f"output padding has {len(values)} values; allowed: 1 or {len(strides)}")
+    for number, stride, dilation in zip(values, strides, dilations, strict=True):
+        most = max(stride, dilation) - 1
+        if not 0 <= number <= most:
+            raise ArgumentError(
+                f"output padding {literal(number)} is not allowed with stride {stride} "
+                f"and dilation {dilation} (allowed: 0 to {most})"
+            )
+    return values
 
 
 def per_axis(name: str, value: int | Sequence[int], count: int) -> tuple[int, ...]:

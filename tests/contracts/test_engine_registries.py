@@ -39,7 +39,7 @@ METHOD = Dummy()
 BACKEND = '''"""The caller's thread alone."""
 
 from convcli.engine.backends.base import Backend, TaskQueue
-from convcli.engine.strips import StripComputer
+from convcli.engine.computers import computer_of
 
 
 class Inline(Backend):
@@ -50,7 +50,7 @@ class Inline(Backend):
 
     def run(self, plan, source, consumers, holder=None):
         consumer = consumers()
-        with StripComputer(plan) as computer:
+        with computer_of(plan) as computer:
             for task in TaskQueue(plan, holder):
                 computer.process(source, task, consumer)
 

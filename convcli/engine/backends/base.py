@@ -1,4 +1,4 @@
-"""The contract of a backend: it executes a plan around a `StripComputer`.
+"""The contract of a backend: it executes a plan around a `Computer`.
 
 What every backend promises:
 
@@ -10,8 +10,8 @@ What every backend promises:
   a file blocks while earlier strips are missing; a backend with one thread that handed over strip 100 first
   would wait for ever.
 - **Consumers.** ``consumers()`` makes one, in the thread that calls ``run``. Each is used by one thread at a
-  time; different ones may be used at once. `StripComputer.process` and ``take`` are called inside an entered
-  `StripComputer`.
+  time; different ones may be used at once. `Computer.process` and ``take`` are called inside an entered
+  `Computer`.
 - **Source.** ``source.rows`` may be called by several threads at once. Where there is a ``holder``, a batch
   entry is held before it is read and released once its strip is handed over, in the order in which strips
   begin: `TaskQueue` does both.

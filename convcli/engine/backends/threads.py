@@ -11,11 +11,12 @@ from convcli.core.errors import Halted
 from convcli.core.threads import Threads
 from convcli.engine.backends.base import Backend, TaskQueue
 from convcli.engine.blas import callers
+from convcli.engine.computers import computer_of
 from convcli.engine.consumer import Consumer
 from convcli.engine.methods.registry import method_named
 from convcli.engine.plan import Plan
 from convcli.engine.source import BatchHolder, Source
-from convcli.engine.strips import SharedProgram, StripComputer
+from convcli.engine.strips import SharedProgram
 
 
 class ThreadsBackend(Backend):
@@ -31,7 +32,11 @@ class ThreadsBackend(Backend):
         holder: BatchHolder | None = None,
     ) -> None:
         team = _Team(plan, source, TaskQueue(plan, holder))
-        count = callers(plan.workers) if method_named(plan.method).products else plan.workers
+        count = (
+            callers(plan.workers)
+            if any(method_named(name).products for name in plan.methods)
+            else plan.workers
+        )
         with Threads() as threads:
             try:  # a signal may come while the workers begin
                 while len(threads) < count - 1 and threads.begin(partial(team.work, consumers())):
@@ -54,7 +59,7 @@ class _Team:
     def work(self, consumer: Consumer) -> None:
         """One worker: runs tasks until there are none; a failure or an interrupt also ends the others."""
         try:
-            with StripComputer.of(self.plan, self.halt, self.program) as computer:
+            with computer_of(self.plan, self.halt, self.program) as computer:
                 for task in self.queue:
                     if self.halt.is_set():
                         return

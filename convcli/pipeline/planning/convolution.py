@@ -9,9 +9,8 @@ import numpy as np
 
 from convcli.core.dtypes import DType
 from convcli.core.frozen import frozen, replace
+from convcli.engine.cutting import plan_grain
 from convcli.engine.filter import Filter
-from convcli.engine.methods.base import Workload
-from convcli.engine.methods.registry import method_named
 from convcli.engine.plan import Plan, Problem
 from convcli.engine.planner import choose
 from convcli.formats.base import Format
@@ -99,9 +98,8 @@ def _fill_by_lane(fill: Fill, handling: ColorHandling, colors: int) -> tuple[flo
 
 def cut_to_bands(plan: Plan, target: Format, layout: Layout, coding: Coding) -> Plan:
     """The plan with strips of whole bands of the output format, where its method can be cut there."""
-    grain, _ = method_named(plan.method).grain(Workload(plan.problem, plan.arithmetic))
-    step = lcm(target.band_height(layout, coding), grain)
+    step = lcm(target.band_height(layout, coding), plan_grain(plan))
     rows = plan.problem.rows.output
     height = min(max(plan.height // step, 1) * step, rows)
     is_near = height <= _TALLER * plan.height
-    return replace(plan, height=height) if is_near and plan.height < rows else plan
+    return plan.cut(height, plan.width) if is_near and plan.height < rows else plan

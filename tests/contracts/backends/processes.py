@@ -9,10 +9,10 @@ from itertools import islice
 from multiprocessing.connection import Connection
 
 from convcli.engine.backends.base import Backend, tasks
+from convcli.engine.computers import computer_of
 from convcli.engine.consumer import Consumer
 from convcli.engine.plan import Plan
 from convcli.engine.source import BatchHolder, Source
-from convcli.engine.strips import StripComputer
 
 FORK = multiprocessing.get_context("fork")
 COUNT = 2
@@ -38,7 +38,7 @@ class Processes(Backend):
                 stack.callback(worker.terminate)
                 theirs.close()
                 pipes.append(ours)
-            with StripComputer(plan):
+            with computer_of(plan):
                 for place, task in enumerate(tasks(plan)):
                     answer = pipes[place % COUNT].recv()
                     if isinstance(answer, BaseException):
@@ -48,7 +48,7 @@ class Processes(Backend):
 
 def _work(plan: Plan, source: Source, holder: BatchHolder | None, number: int, pipe: Connection) -> None:
     try:
-        with StripComputer(plan) as computer:
+        with computer_of(plan) as computer:
             for task in islice(tasks(plan), number, None, COUNT):
                 if holder is not None:
                     holder.hold(task.batch)

@@ -7,10 +7,10 @@ from itertools import islice
 from random import Random
 
 from convcli.engine.backends.base import Backend, tasks
+from convcli.engine.computers import computer_of
 from convcli.engine.consumer import HANDOVER_WINDOW, Consumer
 from convcli.engine.plan import Plan, Problem
 from convcli.engine.source import BatchHolder, Source
-from convcli.engine.strips import StripComputer
 
 
 class Shuffled(Backend):
@@ -28,7 +28,7 @@ class Shuffled(Backend):
     ) -> None:
         chance, consumer = Random(11), consumers()
         coming, waiting, first, begun = tasks(plan), {}, 0, 0
-        with StripComputer(plan) as computer:
+        with computer_of(plan) as computer:
             while True:
                 for task in islice(coming, first + HANDOVER_WINDOW + 1 - begun):
                     waiting[begun] = task
