@@ -51,6 +51,8 @@ class _AnimationOptions:
     fps: Fraction | None
     numbers: int | None
     frame: int
+    map_index: int | None
+    shown_channels: tuple[str | slice, ...]
 
     @property
     def selection(self) -> Selection:
@@ -58,7 +60,8 @@ class _AnimationOptions:
         from convcli.visualize.animate.content import Selection
 
         rows, columns = per_axis("every", self.every or 1, 2)
-        return Selection((rows, columns) if self.every else None, self.most, self.at, self.frame)
+        every = (rows, columns) if self.every else None
+        return Selection(every, self.most, self.at, self.frame, self.map_index, self.shown_channels)
 
     @property
     def playback(self) -> Playback:
@@ -80,6 +83,14 @@ class _AnimationOptions:
     details="Other formats that hold several frames are allowed too. {frame} in the name writes each frame "
     "to its own file, such as slide-{frame:03}.svg; FOLDER/ with --format svg does so too.",
 )
+@option(
+    "--show-map",
+    "map_index",
+    heading=MAIN,
+    type=integer(),
+    help="Feature map of a bank, from 0",
+)
+@options.show_channel
 @options.window
 @options.mapping
 @options.weights
@@ -131,10 +142,12 @@ def animate(image: str, kernel: LoadedKernel, **parameters: Any) -> None:
       convcli animate photo.png -k sobel-x -o slide.mp4
       convcli animate photo.png -k sobel-x --at 120,80 -o slide.webp
       convcli animate 4x4 -k box3 -o frames/ --format svg
+      convcli animate 5x5x3 -k random:3x3x3x2 --show-map 0 -o layer.gif
 
     Each frame shows a patch, the kernel, their product and its sum in the feature map. A SHAPE such as 4x4
-    is filled with numbers. Up to 14 × 14 values, padding included, are shown as numbers; larger images are
-    shown as they are, with the window drawn on top. Color images are converted to brightness.
+    or 5x5x3 is filled with numbers. Up to 14 × 14 values, padding included, are shown as numbers; larger
+    images are shown as they are, with the window drawn on top. Color images are converted to brightness,
+    unless the kernel takes several channels: then up to four of them are shown side by side.
     """
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, OutputError, failure_message

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import convcli
+from convcli.core.frozen import replace
 from convcli.core.numerals import as_float, cell_text
 from convcli.files.input import Input
 from convcli.formats import opening
@@ -26,7 +27,7 @@ from convcli.visualize.animate.content import Selection, build_animation
 from convcli.visualize.animate.drawing import EMPTY, frame_pixels, frame_scenes, frame_size
 from convcli.visualize.animate.layout import FrameLayout
 from convcli.visualize.animate.palette import shared_colors
-from convcli.visualize.animate.shapes import number_image
+from convcli.visualize.animate.shapes import number_image, parse_shape
 from convcli.visualize.explain.output import as_dict
 from convcli.visualize.explain.pixel import explain
 from convcli.visualize.raster import raster
@@ -90,11 +91,101 @@ def test_the_feature_map_is_the_convolution(tmp_path, seed):
         sources(settings.padding.fill, axis.size, -axis.before, axis.size + axis.after, 1)
         for axis in found.task.geometry.axes
     ]
-    padded = np.array(found.cells, float)
+    padded = np.array(found.inputs[0].values, float)
     for (i, j), value in np.ndenumerate(padded):
         row, column = index[0][i], index[1][j]
         outside = OUTSIDE in (row, column)
         assert value == (settings.padding.fill.value if outside else pixels[row, column])
+
+
+def layer(rng, channels, maps):
+    """A kernel over several channels, as a layer has it."""
+    weights = rng.integers(-3, 4, (*rng.integers(1, 4, 2), channels, maps))
+    return Kernel(weights, scale=Fraction(1, int(rng.integers(1, 4))), name="layer")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_kernels_over_several_channels(seed):
+    """Grids show each channel's padded input and one map of the layer; the channels' sums add up to it."""
+    rng = np.random.default_rng(seed)
+    channels, maps = (int(number) for number in rng.integers(2, 7, 2))
+    settings, index = (
+        replace(random_settings(rng), kernel=layer(rng, channels, maps)),
+        int(rng.integers(maps)),
+    )
+    with number_image((6, 5, channels), seed) as file:
+        pixels = np.load(io.BytesIO(file.data))[0]
+        found = build_animation("x", file, settings, Selection(map=index))
+    due = convcli.conv(pixels, settings.kernel, channels="last", **options(settings))[..., index]
+    got = {at: as_float(channel.value) for at, channel in found.outputs}
+    np.testing.assert_allclose([got[at] for at in np.ndindex(due.shape)], due.ravel(), atol=1e-4)
+    names = [plane.channel for plane in found.frames[0].channel.planes]
+    assert len(found.inputs) == min(channels, 4)
+    for panel, plane in zip(found.inputs, found.planes, strict=True):
+        assert panel.name == names[plane]
+        (top, _), (left, _) = found.spans
+        inside = panel.values[-top : 6 - top, -left : 5 - left]
+        assert (inside == pixels[..., plane]).all()
+    for frame in found.frames:
+        total = sum(plane.sum for plane in frame.channel.planes)
+        assert total == frame.channel.steps[0].value
+
+
+@pytest.mark.parametrize(
+    ("chosen", "due"),
+    [((), (1, 3, 4, 8)), ((slice(2, 4), "channel 7"), (2, 3, 7)), ((slice(None),), (0, 1, 2, 3))],
+)
+def test_the_channels_that_contribute_most(chosen, due):
+    """Of many channels, the four with the largest sums are drawn, or those that are chosen."""
+    weights = np.ones((2, 2, 9, 1), int)
+    weights[..., [1, 3, 4, 8], 0] = -90
+    settings = Settings(Kernel(weights, name="layer"), padding=Padding.parse("valid"))
+    with number_image((4, 4, 9), 1) as file:
+        found = build_animation("x", file, settings, Selection(channels=chosen))
+    layout = FrameLayout(found)
+    assert found.planes == due
+    assert [panel.name for panel in found.inputs] == [f"channel {index}" for index in due]
+    assert layout.omitted == f"{9 - len(due)} other channels are only added"
+    for frame, steps in zip(found.frames, layout.steps, strict=True):
+        rest = sum(plane.sum for index, plane in enumerate(frame.channel.planes) if index not in due)
+        words = f"{cell_text(abs(rest))} ({9 - len(due)} others) = {cell_text(frame.channel.value)}"
+        assert steps[0][1].endswith(words)
+
+
+def test_one_map_of_a_bank():
+    """A map of a bank is the one that apply writes, with the bank's mapping; the heading names it."""
+    settings = Settings(load_kernel("kirsch:stack"))
+    found = made(str(SAMPLES / "color.png"), settings, Selection(most=4, map=3))
+    frame = found.frames[2]
+    at = frame.explanation.window.at
+    alone = explain(str(SAMPLES / "color.png"), replace(settings, channels="gray"), at)
+    assert found.feature_map[at][0] == frame.channel.pixel == alone.maps[3][0].pixel
+    assert frame.explanation.mappings == alone.mappings[3:4]
+    assert FrameLayout(found).heading[0].startswith("kirsch-nw over ")
+
+
+@pytest.mark.parametrize("shape", ["4x4x2", "9x12x3", "20x20x3", "6x6x9"])
+@pytest.mark.parametrize("side", [1, 3, 5, 7])
+def test_frames_of_several_channels_do_not_overlap(shape, side):
+    """Inputs, feature map, equations and steps keep apart and inside the frame, from 4 × 4 on."""
+    shape = parse_shape(shape)
+    rng = np.random.default_rng(side)
+    settings = Settings(Kernel(rng.integers(-9, 9, (side, side, shape[2], 1)), name="layer"))
+    with number_image(shape, 1) as file:
+        layout = FrameLayout(build_animation("x", file, settings, Selection(most=4)))
+    wide, high = layout.size
+    areas = [area.bounds(area.rows, area.columns) for area in (*layout.inputs, layout.output)]
+    for index in range(len(layout.planes)):
+        left, top = layout.plane_corner(index)
+        cell, (rows, columns) = layout.cell, layout.kernel
+        areas.append((left, top - 22, left + 3 * columns * cell + 88, top + rows * cell))
+    left, top = layout.steps_corner
+    areas.append((left, top, left + 1, top + 24 * len(layout.steps[0])))
+    for index, (left, top, right, bottom) in enumerate(areas):
+        assert 0 < left < right < wide
+        assert 0 < top < bottom < high
+        for others in areas[:index]:
+            assert right <= others[0] or others[2] <= left or bottom <= others[1] or others[3] <= top
 
 
 def options(settings):
@@ -196,7 +287,7 @@ def test_levels_of_floats(tmp_path):
     source, settings = saved(tmp_path, pixels), Settings(load_kernel("identity"))
     assert made(source, settings).levels == ((-3, 5), (-3, 5))
     part = made(source, settings, Selection(at=(5, 5)))
-    assert part.levels[0] == (part.cells.min(), part.cells.max())
+    assert part.levels[0] == (part.inputs[0].values.min(), part.inputs[0].values.max())
     inside = saved(tmp_path, np.linspace(0.2, 0.4, 400, dtype=np.float32).reshape(20, 20))
     assert made(inside, settings).levels == ((0, 1), (0, 1))
 
@@ -380,12 +471,23 @@ def test_to_standard_output(run, tmp_path, monkeypatch):
         (["9x9", "-k", "box3", "-o", "x{frame}.svg", "--format", "png"], "the suffix .svg says svg"),
         (["0x4", "-k", "box3", "-o", "x.gif"], "shape 0 is not allowed"),
         (["999x4", "-k", "box3", "-o", "x.gif"], "shapes larger than 256x256 cannot be animated"),
-        (["4x4", "-k", "kirsch", "-o", "x.gif"], "8 feature maps, but an animation shows one; use --combine"),
         (
-            ["4x4", "-k", "random:3x3x1x25", "-o", "x.gif"],
-            "25 feature maps; allowed: 1, or 9 combined",
+            ["4x4", "-k", "kirsch", "-o", "x.gif"],
+            "8 feature maps, but an animation shows one; choose one with --show-map, or use --combine",
         ),
-        (["4x4", "-k", "random:3x3x3x1", "-o", "x.gif"], "takes 3 input channels; allowed: 1"),
+        (
+            ["4x4", "-k", "random:3x3x1x25", "--show-map", "25", "-o", "x.gif"],
+            "there is no map 25; allowed: 0 to 24",
+        ),
+        (
+            ["4x4", "-k", "random:3x3x1x25", "--combine", "l1", "-o", "x.gif"],
+            "25 feature maps; allowed: up to 9",
+        ),
+        (["4x4", "-k", "sobel", "--show-map", "0", "-o", "x.gif"], "combines its maps to one"),
+        (["4x4x2", "-k", "random:3x3x2x2", "--combine", "l1", "-o", "x.gif"], "leave out --combine"),
+        (["4x4", "-k", "random:3x3x3x1", "-o", "x.gif"], "takes 3 input channels"),
+        (["4x4x3", "-k", "random:3x3x3x1", "--show-channel", "x", "-o", "x.gif"], "there is no channel 'x'"),
+        (["4x4x300", "-k", "box3", "-o", "x.gif"], "shapes larger than 256x256x256 cannot be animated"),
         (["40x40", "-k", "box3", "--every", "2", "-o", "x.gif"], "400 frames; allowed: 100 (--most)"),
         (["40x40", "-k", "box3", "--every", "0", "-o", "x.gif"], "every 0 is not allowed"),
         (["4x4", "-k", "box3", "--at", "9,9", "-o", "x.gif"], "9,9 is outside the 4 × 4 feature map"),

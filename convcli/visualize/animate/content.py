@@ -17,11 +17,14 @@ from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
 from convcli.core.numerals import as_float
 from convcli.files.input import Input
+from convcli.formats import opening
 from convcli.geometry.padding import Pair
+from convcli.kernels.kernel import Kernel
 from convcli.pipeline.mapping import Mapping, black_and_white
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.planning.task import Task
 from convcli.pipeline.settings import Settings
+from convcli.visualize.explain.arithmetic import magnitude, total
 from convcli.visualize.explain.pixel import (
     Channel,
     Explanation,
@@ -30,12 +33,14 @@ from convcli.visualize.explain.pixel import (
     frame_task,
     window_values,
 )
+from convcli.visualize.explain.view import Selection as Chosen
 from convcli.visualize.explain.window import MapRecorder, PixelRecorder, Window
 
 MOST_FRAMES: Final = 100
 MOST_CELLS: Final = 14  # rows or columns of a grid of numbers
 PART: Final = 10  # approximate rows and columns of the input that a part of a larger image reads
 MOST_MAPS: Final = 9  # combined
+MOST_PLANES: Final = 4  # kernels, or input channels with their weights
 PLAIN: Final = 99
 
 Block = tuple[Pair, Pair]
@@ -53,6 +58,8 @@ class Selection:
         most: maximum number of frames.
         at: first output of the part that is shown as numbers; None for the whole map.
         frame: index of the input's frame or page.
+        map: index of the feature map; None for the only one.
+        channels: names or indices of input channels; empty for those that contribute most.
         plain: largest magnitude of numbers that are drawn on white; larger ones are drawn on their gray.
         white: the number that is drawn as white if the numbers are not pixels; 0 if they are.
     """
@@ -61,6 +68,8 @@ class Selection:
     most: int = MOST_FRAMES
     at: Pair | None = None
     frame: int = 0
+    map: int | None = None
+    channels: tuple[str | slice, ...] = ()
     plain: float = PLAIN
     white: int = 0
 
@@ -84,6 +93,19 @@ class Frame:
 
 
 @frozen(eq=False)
+class Panel:
+    """One input that is shown: the brightness of an image, or one of its channels.
+
+    Attributes:
+        name: of the channel; ``input`` for the only one.
+        values: numbers of the padded input as a grid, or the pixels as (rows, columns, channels).
+    """
+
+    name: str
+    values: Array
+
+
+@frozen(eq=False)
 class Animation:
     """Everything that the frames show.
 
@@ -93,10 +115,12 @@ class Animation:
         spans: the positions of the padded input that are shown, (rows, columns).
         levels: black and white of the input, and of the feature map's pixels.
         frames: in the order of their outputs.
-        cells: in a grid of numbers, those of the input; None where the image itself is shown.
+        planes: index of each plane of a frame's channel that is shown.
+        inputs: one, or those of the planes where they are input channels.
         outputs: in a grid of numbers, place and channel of every output of the region.
         shaded: whether numbers are drawn on the gray that they stand for.
-        image, feature_map: without a grid, input and result as (rows, columns, channels).
+        map: index of the feature map.
+        feature_map: without a grid, the result as (rows, columns, channels).
     """
 
     source: str
@@ -105,16 +129,24 @@ class Animation:
     region: Block
     spans: Block
     levels: tuple[Levels, Levels]
-    frames: tuple[Frame, ...]
-    cells: Array | None = None
+    map: int = 0
+    frames: tuple[Frame, ...] = ()
+    planes: tuple[int, ...] = ()
+    inputs: tuple[Panel, ...] = ()
     outputs: tuple[tuple[Pair, Channel], ...] = ()
     shaded: bool = True
-    image: Array | None = None
     feature_map: Array | None = None
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether input and feature map are grids of numbers, not images."""
+        return self.feature_map is None
 
 
 def build_animation(source: str, file: Input, settings: Settings, selection: Selection) -> Animation:
-    """Compute everything that an animation shows; color images become brightness, without alpha.
+    """Compute everything that an animation shows.
+
+    Color images become brightness, without alpha, unless the kernel takes several channels.
 
     Args:
         source: title of the input.
@@ -123,8 +155,8 @@ def build_animation(source: str, file: Input, settings: Settings, selection: Sel
         ArgumentError: too many frames, an output outside the map, or a kernel that cannot be shown.
         ConvcliError: the image cannot be read.
     """
-    _check(settings)
-    settings = replace(settings, channels="gray", alpha="drop", output=OutputSpec("./"))
+    index = _map_index(settings.kernel, selection.map)
+    settings = replace(_with_channels(file, settings), output=OutputSpec("./"))
     if selection.white and settings.mapping.kind == "auto":
         settings = replace(settings, mapping=Mapping("raw"))
     task, frame = frame_task(source, file, settings, selection.frame)
@@ -132,26 +164,69 @@ def build_animation(source: str, file: Input, settings: Settings, selection: Sel
     blocks = _blocks(region, selection)
     white = (0, selection.white) if selection.white else None
     levels = white or black_and_white(task.opened.header.dtype), white or black_and_white(task.layout.dtype)
-    empty = Animation(source, task, settings, region, _padded(task), levels, ())
-    return _grid(empty, frame, blocks, selection) if as_numbers else _image(empty, frame, blocks)
+    empty = Animation(source, task, settings, region, _padded(task), levels, index)
+    return (_grid if as_numbers else _image)(empty, frame, blocks, selection)
 
 
-def _image(animation: Animation, frame: int, blocks: Sequence[Block]) -> Animation:
+def _image(animation: Animation, frame: int, blocks: Sequence[Block], selection: Selection) -> Animation:
     """The animation of the whole image and its feature map."""
     task = animation.task
     recorder = MapRecorder(task.layout, frame)
-    places = [_middle(block) for block in blocks]
-    explanations = explain_places(animation.source, task, animation.settings, frame, places, [recorder])
+    explanations = _explained(animation, frame, [_middle(block) for block in blocks], recorder)
+    planes = _shown_planes(explanations, selection)
     pixels = task.opened.only(frame, frame + 1).reader().rows(0, 0, task.geometry.input[0])
-    pixels = pixels[..., : pixels.shape[2] - task.opened.header.alpha]
+    if takes_channels(animation.settings):
+        channels = _channels(explanations[0], planes)
+        inputs = [Panel(name, pixels[..., index : index + 1]) for name, index in channels]
+    else:
+        inputs = [Panel("input", pixels[..., : pixels.shape[2] - task.opened.header.alpha])]
     input_levels, output_levels = animation.levels
+    seen = np.concatenate([panel.values for panel in inputs], axis=-1)
     return replace(
         animation,
-        levels=(_widened(input_levels, pixels), _widened(output_levels, recorder.pixels)),
+        levels=(_widened(input_levels, seen), _widened(output_levels, recorder.pixels)),
         frames=tuple(Frame(*pair) for pair in zip(explanations, blocks, strict=True)),
-        image=pixels,
+        planes=planes,
+        inputs=tuple(inputs),
         feature_map=recorder.pixels,
     )
+
+
+def _explained(
+    animation: Animation, frame: int, places: Sequence[Pair], recorder: MapRecorder | PixelRecorder
+) -> list[Explanation]:
+    """The explanations of some outputs of the feature map that is shown."""
+    task = animation.task
+    sinks: list[MapRecorder | PixelRecorder] = [
+        PixelRecorder(task.layout, frame, ()) for _ in range(task.plan.outcome.maps)
+    ]
+    sinks[animation.map] = recorder
+    return explain_places(animation.source, task, animation.settings, frame, places, sinks, [animation.map])
+
+
+def _shown_planes(explanations: Sequence[Explanation], selection: Selection) -> tuple[int, ...]:
+    """The planes that are shown: the chosen channels, those that contribute most, or the first kernels.
+
+    Raises:
+        ArgumentError: a channel that does not exist.
+    """
+    first = explanations[0]
+    planes = first.maps[0][0].planes
+    if selection.channels:
+        chosen = Chosen(channels=selection.channels).channel_names(first)
+        indices = [index for index, plane in enumerate(planes) if plane.channel in chosen]
+        return tuple((indices or range(len(planes)))[:MOST_PLANES])
+    if first.combines or len(planes) <= MOST_PLANES:
+        return tuple(range(len(planes))[:MOST_PLANES])
+    sums = [[magnitude(plane.sum) for plane in each.maps[0][0].planes] for each in explanations]
+    weights = [total(column) for column in zip(*sums, strict=True)]
+    return tuple(sorted(sorted(range(len(planes)), key=lambda index: -weights[index])[:MOST_PLANES]))
+
+
+def _channels(explanation: Explanation, planes: Sequence[int]) -> list[tuple[str, int]]:
+    """Name and index of the image's channel that each plane reads."""
+    names = [explanation.maps[0][0].planes[index].channel for index in planes]
+    return [(name, explanation.names.index(name)) for name in names]
 
 
 def _widened(levels: Levels, values: Array) -> Levels:
@@ -167,25 +242,31 @@ def _grid(animation: Animation, frame: int, blocks: Sequence[Block], selection: 
     """The animation of a feature map or a part of it as numbers; all of its outputs are explained."""
     task, region = animation.task, animation.region
     places = list(product(range(*region[0]), range(*region[1])))
-    recorder = PixelRecorder(task.layout, frame, places)
-    explanations = explain_places(animation.source, task, animation.settings, frame, places, [recorder])
+    explanations = _explained(animation, frame, places, PixelRecorder(task.layout, frame, places))
     by_place = dict(zip(places, explanations, strict=True))
-    rows, columns = animation.spans
+    planes = _shown_planes(explanations, selection)
+    spans = animation.spans
     if selection.at:
         rows, columns = (axis.reach(span) for axis, span in zip(task.geometry.axes, region, strict=True))
-    window = Window.over(task.geometry, task.plan.problem.fill, (0, 0), (rows, columns))
-    cells = window_values(task, animation.settings, frame, window)
-    values = np.array([as_float(value) for value in cells.ravel()])
+        spans = rows, columns
+    window = Window.over(task.geometry, task.plan.problem.fill, (0, 0), spans)
+    several = takes_channels(animation.settings)
+    channels = _channels(explanations[0], planes) if several else [("input", 0)]
+    inputs = tuple(
+        Panel(name, window_values(task, animation.settings, frame, window, index)) for name, index in channels
+    )
+    values = np.array([as_float(value) for panel in inputs for value in panel.values.ravel()])
     large = bool((np.abs(values) > selection.plain).any())
     shaded = bool(selection.at and not selection.white) or large
     input_levels = animation.levels[0] if shaded else (0, 0)
     pixels = np.array([as_float(explanation.maps[0][0].pixel) for explanation in explanations])
     return replace(
         animation,
-        spans=(rows, columns),
+        spans=spans,
         levels=(_widened(input_levels, values), _widened(animation.levels[1], pixels)),
         frames=tuple(Frame(by_place[_middle(block)], block) for block in blocks),
-        cells=cells,
+        planes=planes,
+        inputs=inputs,
         outputs=tuple((place, explanation.maps[0][0]) for place, explanation in by_place.items()),
         shaded=shaded,
     )
@@ -197,20 +278,51 @@ def _padded(task: Task) -> Block:
     return rows, columns
 
 
-def _check(settings: Settings) -> None:
-    kernel = settings.kernel
-    if kernel.spatial == 2 and kernel.tensor_shape[-2] != 1:
-        inputs = kernel.tensor_shape[-2]
-        raise ArgumentError(f"kernel {kernel.name} takes {inputs} input channels; allowed: 1")
-    if kernel.maps > MOST_MAPS:
-        verb = "combines" if kernel.combine else "produces"
-        raise ArgumentError(
-            f"kernel {kernel.name} {verb} {kernel.maps} feature maps; allowed: 1, or {MOST_MAPS} combined"
-        )
-    if kernel.maps > 1 and not kernel.combine:
+def takes_channels(settings: Settings) -> bool:
+    """Whether the kernel reads channels of the image, not its brightness."""
+    return settings.kernel.spatial == 2 and (settings.kernel.tensor_shape[-2] > 1 or settings.groups > 1)
+
+
+def _with_channels(file: Input, settings: Settings) -> Settings:
+    """The settings with what the kernel reads: channels of the image, or its brightness."""
+    if not takes_channels(settings):
+        return replace(settings, channels="gray", alpha="drop")
+    header = opening.open_input(file, settings.max_pixels)[0].header
+    is_data = settings.kernel.tensor_shape[-2] * settings.groups == header.channels
+    return replace(settings, channels=None, alpha=None if is_data else "drop")
+
+
+def _map_index(kernel: Kernel, index: int | None) -> int:
+    """The feature map that is shown.
+
+    Raises:
+        ArgumentError: a map that does not exist, or a kernel that cannot be shown.
+    """
+    if kernel.combine:
+        _check_combination(kernel, index)
+        return 0
+    if index is None and kernel.maps > 1:
         raise ArgumentError(
             f"kernel {kernel.name} produces {kernel.maps} feature maps, but an animation shows one; "
-            "use --combine"
+            "choose one with --show-map, or use --combine"
+        )
+    if index is not None and index >= kernel.maps:
+        raise ArgumentError(f"there is no map {index}; allowed: 0 to {kernel.maps - 1}")
+    return index or 0
+
+
+def _check_combination(kernel: Kernel, index: int | None) -> None:
+    inputs = kernel.tensor_shape[-2] if kernel.spatial == 2 else 1
+    if index is not None:
+        raise ArgumentError(f"kernel {kernel.name} combines its maps to one, so --show-map has no effect")
+    if inputs > 1:
+        raise ArgumentError(
+            f"kernel {kernel.name} combines maps of {inputs} input channels, which an animation cannot show; "
+            "leave out --combine and choose one with --show-map"
+        )
+    if kernel.maps > MOST_MAPS:
+        raise ArgumentError(
+            f"kernel {kernel.name} combines {kernel.maps} feature maps; allowed: up to {MOST_MAPS}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from convcli.core.rational import Number
 from convcli.geometry.padding import Pair
 from convcli.visualize.animate.cells import (
     TEXT,
+    Bounds,
     NumberStyle,
     enlarged,
     gray,
@@ -107,10 +109,11 @@ class Drawing:
         title, settings = layout.heading
         yield Text.below((MARGIN, MARGIN - 4), cut(title, TITLE, room), TITLE)
         yield Text.below((MARGIN, MARGIN + TITLE + 8), cut(settings, SMALL, room), SMALL, FAINT)
-        for area, label in zip((layout.input, layout.output), layout.labels, strict=True):
+        for area, label in zip((*layout.inputs, layout.output), layout.labels, strict=True):
             yield Text.below((area.left, area.top - 24), label, SMALL)
-        middle = layout.input.top + min(layout.input.height, layout.output.height) / 2
-        gap = layout.output.left - layout.input.left - layout.input.width
+        last = layout.inputs[-1]
+        middle = last.top + min(last.height, layout.output.height) / 2
+        gap = layout.output.left - last.left - last.width
         yield Text.centered((layout.output.left - gap / 2, middle), "→", 30, FAINT)
         if layout.is_grid:
             yield from self._input_cells()
@@ -119,29 +122,29 @@ class Drawing:
             yield from self._images()
 
     def _input_cells(self) -> Iterator[Item]:
-        """Every number of the input, and a cross-out line through those that no window reads."""
+        """Every number of the inputs, and a cross-out line through those that no window reads."""
         layout, (rows, columns) = self.layout, self.animation.spans
-        for row in range(*rows):
-            for column in range(*columns):
-                fill = self._input_fill(self._cell(row, column), row, column)
-                yield from self._input_cell(row, column, fill)
-        for row, column in layout.unread:
-            left, top, right, bottom = layout.input.bounds_of(row, column)
-            yield Line((left, bottom), (right, top), FAINT, smooth=True)
+        for index, area in enumerate(layout.inputs):
+            for row, column in product(range(*rows), range(*columns)):
+                fill = self._input_fill(self._number(index, row, column), row, column)
+                yield from self._input_cell(index, row, column, fill)
+            for row, column in layout.unread:
+                left, top, right, bottom = area.bounds_of(row, column)
+                yield Line((left, bottom), (right, top), FAINT, smooth=True)
         if layout.unread:
             place = layout.input.left, layout.input.top + layout.input.height + 6
             yield Text.below(place, "crossed out: not read by any window", SMALL, FAINT)
 
-    def _cell(self, row: int, column: int) -> Number:
-        """The number at a position of the padded input."""
+    def _number(self, index: int, row: int, column: int) -> Number:
+        """The number at a position of a padded input."""
         (first_row, _), (first_column, _) = self.animation.spans
-        assert self.animation.cells is not None
-        value: Number = self.animation.cells[row - first_row, column - first_column]
+        values = self.animation.inputs[index].values
+        value: Number = values[row - first_row, column - first_column]
         return value
 
-    def _input_cell(self, row: int, column: int, fill: Ink) -> Iterator[Item]:
-        bounds = self.layout.input.bounds_of(row, column)
-        return number_cell(bounds, fill, self._cell(row, column), self.layout.styles["input"])
+    def _input_cell(self, index: int, row: int, column: int, fill: Ink) -> Iterator[Item]:
+        bounds = self.layout.inputs[index].bounds_of(row, column)
+        return number_cell(bounds, fill, self._number(index, row, column), self.layout.styles["input"])
 
     def _input_fill(self, value: Number, row: int, column: int) -> Ink:
         """The color of an input cell."""
@@ -161,44 +164,51 @@ class Drawing:
                 yield from number_cell(self.layout.output.bounds_of(row, column), EMPTY, None, NumberStyle())
 
     def _images(self) -> Iterator[Item]:
-        """The input image inside its padding, and the empty feature map."""
+        """The input images inside their padding, and the empty feature map."""
         animation, layout = self.animation, self.layout
-        padded, output = layout.input.bounds(*animation.spans), layout.output.bounds(*animation.region)
-        yield rectangle(padded, PADDING)
         rows, columns = layout.geometry.input
-        assert animation.image is not None
-        pixels = grays(animation.image, *animation.levels[0])
-        yield scaled_image(pixels, layout.input.bounds((0, rows), (0, columns)))
+        output = layout.output.bounds(*animation.region)
+        frames = [output]
+        for area, panel in zip(layout.inputs, animation.inputs, strict=True):
+            padded = area.bounds(*animation.spans)
+            yield rectangle(padded, PADDING)
+            pixels = grays(panel.values, *animation.levels[0])
+            yield scaled_image(pixels, area.bounds((0, rows), (0, columns)))
+            frames.append(padded)
         yield rectangle(output, EMPTY)
-        for left, top, right, bottom in (padded, output):
+        for left, top, right, bottom in frames:
             yield rectangle((left - 1, top - 1, right, bottom), outline=FRAME)
 
     def _window(self, frame: Frame) -> Iterator[Item]:
-        """The cells that the window reads, its outline, and lines from an image to the patch."""
+        """The cells that the window reads, its outlines, and lines from a single image to its patch."""
         layout, window = self.layout, frame.explanation.window
         rows, columns = window.rows.tolist(), window.columns.tolist()
-        bounds = layout.input.bounds((rows[0], rows[-1] + 1), (columns[0], columns[-1] + 1))
-        if layout.is_grid:
-            yield from self._taps(rows, columns)
-        else:
-            bounds = enlarged(bounds)
-            left, _, right, bottom = bounds
-            patch_left, patch_top = MARGIN, layout.below + layout.plane_title
-            patch_right = patch_left + layout.kernel[1] * layout.cell
-            yield Line((left, bottom), (patch_left, patch_top), WINDOW_EDGE, smooth=True)
-            yield Line((right, bottom), (patch_right, patch_top), WINDOW_EDGE, smooth=True)
-        yield mark(bounds, WINDOW_EDGE)
+        for index, area in enumerate(layout.inputs):
+            bounds = area.bounds((rows[0], rows[-1] + 1), (columns[0], columns[-1] + 1))
+            if layout.is_grid:
+                yield from self._taps(index, rows, columns)
+            else:
+                bounds = enlarged(bounds)
+            if not layout.is_grid and len(layout.inputs) == 1:
+                yield from self._lines_to_patch(bounds)
+            yield mark(bounds, WINDOW_EDGE)
 
-    def _taps(self, rows: Sequence[int], columns: Sequence[int]) -> Iterator[Item]:
-        """The cells that the window reads, each outlined where it is dilated."""
+    def _lines_to_patch(self, bounds: Bounds) -> Iterator[Item]:
+        (left, _, right, bottom), (patch_left, patch_top) = bounds, self.layout.plane_corner(0)
+        patch_right = patch_left + self.layout.kernel[1] * self.layout.cell
+        yield Line((left, bottom), (patch_left, patch_top), WINDOW_EDGE, smooth=True)
+        yield Line((right, bottom), (patch_right, patch_top), WINDOW_EDGE, smooth=True)
+
+    def _taps(self, index: int, rows: Sequence[int], columns: Sequence[int]) -> Iterator[Item]:
+        """The cells of an input that the window reads, each outlined where it is dilated."""
         dilated = any(axis.dilation > 1 for axis in self.layout.geometry.axes)
-        for row in rows:
-            for column in columns:
-                if not self.animation.shaded:
-                    yield from self._input_cell(row, column, WINDOW if self._inside(row, column) else _PADDED)
-                if dilated:
-                    bounds = self.layout.input.bounds_of(row, column)
-                    yield rectangle(bounds, outline=WINDOW_EDGE, stroke=2)
+        for row, column in product(rows, columns):
+            if not self.animation.shaded:
+                fill = WINDOW if self._inside(row, column) else _PADDED
+                yield from self._input_cell(index, row, column, fill)
+            if dilated:
+                bounds = self.layout.inputs[index].bounds_of(row, column)
+                yield rectangle(bounds, outline=WINDOW_EDGE, stroke=2)
 
     def _outputs(self, frame: Frame, *, current: bool) -> Iterator[Item]:
         """The outputs that appear with a frame; while it is the current one, the explained one is marked."""
@@ -232,31 +242,40 @@ class Drawing:
             yield Text.below(place, text, TEXT, CURRENT_EDGE)
 
     def _equation(self, frame: Frame) -> Iterator[Item]:
-        """Patch · kernel = products, for each map that is combined."""
+        """Patch · kernel = products, for each input channel or each map that is combined."""
         layout = self.layout
-        top = layout.below
         outside = frame.explanation.window.outside(layout.geometry.input)
-        several = len(layout.planes) > 1
-        for index, plane in enumerate(frame.channel.planes[: len(layout.planes)]):
-            top += layout.plane_title
-            yield from self._plane(plane, outside, top, f"kernel {index}" if several else "kernel")
-            top += layout.kernel[0] * layout.cell + 14
+        for index, plane in enumerate(layout.shown(frame.channel)):
+            yield from self._plane(
+                plane, outside, layout.plane_corner(index), self._grid_titles(plane, index)
+            )
         if layout.omitted:
-            yield Text.below((MARGIN, top), layout.omitted, SMALL, FAINT)
+            yield Text.below((MARGIN, layout.omitted_top), layout.omitted, SMALL, FAINT)
 
-    def _plane(self, plane: Plane, outside: Array, top: int, kernel: str) -> Iterator[Item]:
-        """One map's patch, weights and products with their titles."""
+    def _grid_titles(self, plane: Plane, index: int) -> tuple[str, str, str]:
+        """Titles of a plane's patch, weights and products."""
         layout = self.layout
-        title, patch = plane.parts[-1]
-        kernel_title = f"{kernel}, rotated" if self.animation.settings.flip else kernel
+        patch, kernel = plane.parts[-1][0], "kernel"
+        if layout.has_channels:
+            patch = plane.name
+        elif len(layout.planes) > 1:
+            kernel = f"kernel {index}"
+        return patch, f"{kernel}, rotated" if self.animation.settings.flip else kernel, "products"
+
+    def _plane(
+        self, plane: Plane, outside: Array, corner: Pair, titles: tuple[str, str, str]
+    ) -> Iterator[Item]:
+        """One patch, its weights and their products, with titles."""
+        layout, (first, top) = self.layout, corner
+        patch = plane.parts[-1][1]
         grids = (
-            (title, "patch", patch, self._patch_colors(patch, outside)),
-            (kernel_title, "kernel", plane.weights, weight_colors(plane.weights)),
-            ("products", "products", plane.products, self._product_colors(plane.products)),
+            ("patch", patch, self._patch_colors(patch, outside)),
+            ("kernel", plane.weights, weight_colors(plane.weights)),
+            ("products", plane.products, self._product_colors(plane.products)),
         )
         wide, high = layout.kernel[1] * layout.cell, layout.kernel[0] * layout.cell
-        for index, (title, style, values, colors) in enumerate(grids):
-            left = MARGIN + index * (wide + SIGN)
+        for index, (title, (style, values, colors)) in enumerate(zip(titles, grids, strict=True)):
+            left = first + index * (wide + SIGN)
             bounds = left, top - PLANE_TITLE, left + round(width(title, SMALL)) + 4, top - 5
             yield rectangle(bounds, GROUND)  # the lines from a window end before the title
             yield Text.below((left, top - 21), title, SMALL)
@@ -264,7 +283,7 @@ class Drawing:
             if index:
                 sign = "·" if index == 1 else "="
                 yield Text.centered((left - SIGN / 2, top + high / 2), sign, 26)
-        yield mark((MARGIN, top, MARGIN + wide, top + high), WINDOW_EDGE)
+        yield mark((first, top, first + wide, top + high), WINDOW_EDGE)
 
     def _patch_colors(self, patch: Array, outside: Array) -> Array:
         """(rows, columns, 3) of uint8: the grays of an image, or the window's color below numbers."""

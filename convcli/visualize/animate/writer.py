@@ -105,7 +105,7 @@ def write_animation(
     return WrittenAnimation(names, len(animation.frames), frame_size(animation), target.note)
 
 
-def _on_white(selection: Selection, shape: tuple[int, int] | None, seed: int | None) -> Selection:
+def _on_white(selection: Selection, shape: tuple[int, ...] | None, seed: int | None) -> Selection:
     """The selection; the numbers of a SHAPE are not pixels, so they are not drawn on grays."""
     if shape is None:
         return selection
@@ -126,7 +126,7 @@ def _target(output: OutputSpec, animation: Animation) -> Target:
 
 def timing(animation: Animation, fps: Fraction | None, loops: bool) -> Timing:
     """The duration of every frame; in an animation that starts over, the last one stays for a while."""
-    duration = 1 / (fps or (_IMAGES_FPS if animation.cells is None else _NUMBERS_FPS))
+    duration = 1 / (fps or (_NUMBERS_FPS if animation.is_grid else _IMAGES_FPS))
     last = max(duration, _LAST) if loops else duration
     return Timing((duration,) * (len(animation.frames) - 1) + (last,))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from math import isfinite, isnan
 from typing import Any, Final
@@ -69,11 +69,7 @@ def sum_text(terms: Sequence[Number], names: Sequence[str] = ()) -> str:
     used = [(term, name) for term, name in named if term or name]
     if not used:
         return "every product is 0"
-    words = []
-    for index, (term, name) in enumerate(used):
-        sign = ("− " if index else "−") if term < 0 else "+ " if index else ""
-        words.append(f"{sign}{formula_text(magnitude(term))}" + (f" ({name})" if name else ""))
-    text = " ".join(words)
+    text = added(used)
     if len(text) <= LONGEST_SUM:
         return text
     if names:
@@ -82,6 +78,15 @@ def sum_text(terms: Sequence[Number], names: Sequence[str] = ()) -> str:
     return f"of {len(used)} products" + (
         f"; the other {zeros} {'is' if zeros == 1 else 'are'} 0" if zeros else ""
     )
+
+
+def added(terms: Sequence[tuple[Number, str]], text: Callable[[Number], str] = formula_text) -> str:
+    """Terms and their names, if they have any, as a sum: ``3 (red) − 2 (green)``."""
+    words = []
+    for index, (term, name) in enumerate(terms):
+        sign = ("− " if index else "−") if term < 0 else "+ " if index else ""
+        words.append(f"{sign}{text(magnitude(term))}" + (f" ({name})" if name else ""))
+    return " ".join(words)
 
 
 def combination_step(how: str, totals: Sequence[Number]) -> Step:

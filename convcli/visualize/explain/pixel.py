@@ -225,9 +225,9 @@ def channel_names(task: Task) -> tuple[str, ...]:
     return (*names[:-1], f"band {len(names)}") if header.bands else names
 
 
-def window_values(task: Task, settings: Settings, frame: int, window: Window) -> Array:
-    """The values that the first channel's weights are multiplied by, (rows, columns) of exact numbers."""
-    return _Pixel.of(task, settings, frame, window, (), None).parts(0)[-1][1]
+def window_values(task: Task, settings: Settings, frame: int, window: Window, channel: int = 0) -> Array:
+    """The values that a channel's weights are multiplied by, (rows, columns) of exact numbers."""
+    return _Pixel.of(task, settings, frame, window, (), None).parts(channel)[-1][1]
 
 
 def _frame(tasks: list[Task], frame: int) -> tuple[Task, int]:
