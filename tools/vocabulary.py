@@ -16,6 +16,7 @@ from convcli.kernels.families.registry import FAMILIES
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import Library
 from convcli.kernels.writers import FORMS
+from convcli.layers.activations import ACTIVATIONS
 from convcli.pipeline import mapping
 from convcli.pipeline.colormaps import COLORMAPS
 
@@ -34,6 +35,8 @@ def module() -> str:
     tags = {tag for kernel in presets() for tag in kernel.about.tags}
     words = {
         "kernel": kernels | {f"{name}:": family.usage for name, family in families().items()},
+        "stage": {activation.usage.partition(":")[0]: activation.help for activation in ACTIVATIONS.values()}
+        | {"maxpool2x2": "largest value of each window", "avgpool2x2": "average of each window"},
         "padding": _plain(padding.AMOUNTS),
         "like": _plain(CONVENTIONS),
         "combine": _plain(COMBINE_CHOICES),

@@ -111,30 +111,28 @@ class Batch:
         """
         files = files_per_frame(settings)
         index = min(index, files - 1)
-        return settings.output.path_of(source.path, settings.kernel.name, index, files, frame, suffix)
+        return settings.output.path_of(source.path, settings.name, index, files, frame, suffix)
 
     def output_stems(self, source: InputFile) -> list[str]:
         """The names of an image's outputs without what only its header decides: format and frame."""
         return [
             stem
             for settings in self.settings_for(source)
-            for stem in _output(settings).path_patterns(
-                source.path, settings.kernel.name, files_per_frame(settings)
-            )
+            for stem in _output(settings).path_patterns(source.path, settings.name, files_per_frame(settings))
         ]
 
 
 def files_per_frame(settings: Settings) -> int:
     """The number of files that an image, or a frame with its own files, becomes."""
-    return 1 if settings.kernel.combine or settings.stack else settings.kernel.maps
+    return 1 if settings.stack else settings.maps
 
 
 def _expected(source: InputFile, settings: Settings) -> list[Path]:
-    return _output(settings).expected_paths(source.path, settings.kernel.name, files_per_frame(settings))
+    return _output(settings).expected_paths(source.path, settings.name, files_per_frame(settings))
 
 
 def _output(settings: Settings) -> OutputSpec:
-    return settings.output.stacked(settings.kernel.maps) if settings.stack else settings.output
+    return settings.output.stacked(settings.maps) if settings.stack else settings.output
 
 
 def _recipe(settings: Settings) -> dict[str, Any]:

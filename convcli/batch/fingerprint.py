@@ -15,6 +15,7 @@ from typing import Any, Final
 from convcli.core.rational import Number
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
+from convcli.layers.stages import ActivationStage, ConvolutionStage, PoolStage, Stage
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.settings import Settings
 
@@ -100,6 +101,38 @@ def _frames(frames: slice) -> str:
     return _numbers((frames.start, frames.stop, frames.step))
 
 
+def _stages(stages: tuple[Stage, ...]) -> str:
+    """What each stage after the kernel computes; a chain of none is empty."""
+    return "; ".join(_STAGE_TEXTS[stage.kind](stage) for stage in stages)
+
+
+def _convolution(stage: ConvolutionStage) -> str:
+    parts = [
+        *kernel_lines(stage.kernel),
+        f"stride {_steps(stage.stride)}",
+        f"padding {_padding(stage.padding)}",
+        f"dilation {_steps(stage.dilation)}",
+        f"groups {stage.groups}",
+        f"flip {_flag(stage.flip)}",
+    ]
+    return ", ".join(parts)
+
+
+def _pool(stage: PoolStage) -> str:
+    sizes = f"{stage.function} {_steps(stage.window)} stride {_steps(stage.stride)}"
+    return f"{sizes} padding {_padding(stage.padding)} ceil {_flag(stage.ceiling)}"
+
+
+def _activation(stage: ActivationStage) -> str:
+    return f"{stage.function} {_numbers(stage.arguments)}"
+
+
+_STAGE_TEXTS: Final[dict[str, Callable[[Any], str]]] = {
+    "convolution": _convolution,
+    "pool": _pool,
+    "activation": _activation,
+}
+
 FIELDS: Final[dict[str, tuple[Callable[[Settings], Any], str]]] = {
     "stride": (lambda settings: _steps(settings.stride), "1,1"),
     "padding": (lambda settings: _padding(settings.padding), "same reflect 0"),
@@ -122,5 +155,6 @@ FIELDS: Final[dict[str, tuple[Callable[[Settings], Any], str]]] = {
         lambda settings: f"{_number(settings.coding.quality)} {_flag(settings.coding.small)}",
         "- no",
     ),
+    "then": (lambda settings: _stages(settings.then), ""),
 }
 """Each field of `Settings` but the kernel and those in `IGNORED`: its text, and the text that is left out."""

@@ -105,7 +105,7 @@ class ManifestRow:
             "settings": fingerprint,
             "error": None,
         }
-        return cls(source, manifest_row(report), csv_row(report), facts, report.plan.arithmetic.exact)
+        return cls(source, manifest_row(report), csv_row(report), facts, report.plan.exact)
 
     @classmethod
     def for_failure(cls, source: str, error: str) -> ManifestRow:

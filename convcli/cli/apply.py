@@ -12,7 +12,7 @@ from convcli.cli.arguments import FilterOptions, OutputOptions, ReportOptions, p
 from convcli.cli.command import MAIN, Command, option
 from convcli.cli.console import tell
 from convcli.cli.report_sink import ReportSink
-from convcli.cli.types import LoadedKernel, Value
+from convcli.cli.types import LoadedKernel, Value, files_of
 from convcli.core.errors import ArgumentError, ConvcliError, failure_message, one_line
 from convcli.core.frozen import frozen, replace
 from convcli.files.input import STREAM
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 )
 @options.window
 @options.mapping
+@options.then
 @options.weights
 @options.groups
 @options.kernel_path
@@ -64,6 +65,7 @@ def apply(images: tuple[str, ...], kernels: tuple[LoadedKernel, ...], **paramete
       convcli apply *.png -k sobel-x -o edges/
       convcli apply photo.png -k sobel-x -k box3 --sheet -o sheet.png
       convcli apply photo.png -k sobel-x --figure -o figure.svg
+      convcli apply photo.png -k gaussian:2 --then laplacian8 --then relu
       cat a.png | convcli apply - -k gaussian5 -o - > b.png
 
     The feature map of each IMAGE (- is standard input) is written as an image, with a report on standard
@@ -94,7 +96,7 @@ class _Run:
 def _failures(run: _Run) -> int:
     """Filter every image and return how many failed; a single image's failure is raised."""
     settings = _settings(run)
-    ledger = OutputLedger(run.images, [file for kernel in run.kernels for file in kernel.files])
+    ledger = OutputLedger(run.images, files_of(*run.kernels, *run.filtering.then))
     sink = ReportSink(run.images, run.output, run.reports, ledger)
     filtered = _filter(run, settings, ledger)
     failed = 0

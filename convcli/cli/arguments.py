@@ -14,6 +14,7 @@ import click
 from convcli.core.frozen import frozen
 
 if TYPE_CHECKING:
+    from convcli.cli.types import LoadedStage
     from convcli.core.rational import Number
     from convcli.pipeline import mapping
 
@@ -67,6 +68,7 @@ class FilterOptions:
     depth: str | None = None
     stack: bool = False
     colormap: str = "gray"
+    then: tuple[LoadedStage, ...] = ()
     quality: int | None = None
     png: str = "fast"
     strip: bool = False

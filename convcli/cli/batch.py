@@ -15,7 +15,7 @@ from convcli.cli.arguments import BatchOptions, FilterOptions, parse
 from convcli.cli.command import COMPUTING, INPUT, MAIN, OUTPUT, REPORTS, Command, option
 from convcli.cli.console import say, tell
 from convcli.cli.progress import Progress
-from convcli.cli.types import Choice, LoadedKernel, Value, integer, named_file, parse_bytes
+from convcli.cli.types import Choice, LoadedKernel, Value, files_of, integer, named_file, parse_bytes
 from convcli.core.errors import ArgumentError, OutputError, one_line
 from convcli.files.input import STREAM
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 @option("-r", "--recursive", heading=MAIN, is_flag=True, help="Include subfolders, and keep their structure")
 @options.window
 @options.mapping
+@options.then
 @options.weights
 @options.groups
 @options.kernel_path
@@ -167,7 +168,7 @@ def _batch(
             "use a folder, {kernel} or --stack"
         )
     lists = [options.from_file] if options.from_file else []
-    reads = [*lists, *(file for kernel in kernels for file in kernel.files)]
+    reads = [*lists, *files_of(*kernels, *filtering.then)]
     return Batch(files, settings, limits, options.resume, reads)
 
 

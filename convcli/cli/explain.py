@@ -21,6 +21,7 @@ from convcli.cli.types import LoadedKernel, Value
 @options.show_channel
 @options.window
 @options.mapping
+@options.then
 @options.weights
 @options.groups
 @options.kernel_path

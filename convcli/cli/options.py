@@ -20,6 +20,7 @@ from convcli.cli.types import (
     Choice,
     KernelName,
     PaddingText,
+    StageText,
     Value,
     integer,
     named_file,
@@ -60,6 +61,17 @@ kernels = option(
     multiple=True,
     help=f"{_KERNEL}; repeatable",
     details=f"{_KERNEL_DETAILS} With several kernels, each image is decoded once.",
+)
+then = option(
+    "--then",
+    heading=MAIN,
+    type=StageText(),
+    multiple=True,
+    help="Stage after the kernel, such as relu or maxpool2x2; repeatable",
+    details="A stage is a kernel with `stride=`, `padding=`, `dilation=`, `groups=`, `flip=` and `bias=` "
+    "after commas; `maxpoolHxW` or `avgpoolHxW` with `stride=`, `padding=` and `ceil=`; or `relu`, `relu6`, "
+    "`leaky-relu:A`, `clip:LOW,HIGH`, `abs`, `threshold:LOW[,HIGH]`, `sigmoid`, `tanh`. Nothing is rounded "
+    "between stages.",
 )
 padding = option(
     "--padding",

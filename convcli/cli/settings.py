@@ -65,6 +65,7 @@ def settings_of(options: FilterOptions, kernel: Kernel, output: OutputSpec | Non
         stack=options.stack or options.combine == "stack",
         colormap=options.colormap,
         coding=Coding(options.quality, options.png == "small"),
+        then=tuple(loaded.stage for loaded in options.then),
         notes=tuple(note for note in notes if note),
     )
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from convcli.kernels.kernel import Kernel
+    from convcli.layers.stages import Stage
 
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
@@ -110,6 +111,43 @@ class KernelName(Value):
 
     def parsed(self, text: str, ctx: click.Context | None) -> LoadedKernel:
         return load(text, ctx.params.get("kernel_path", ()) if ctx else ())
+
+
+@frozen(eq=False)
+class LoadedStage:
+    """A stage with the names of the files that its kernel was read from."""
+
+    stage: Stage
+    files: tuple[str, ...] = ()
+
+
+def files_of(*parts: LoadedKernel | LoadedStage) -> list[str]:
+    """The files that kernels were read from."""
+    return [file for part in parts for file in part.files]
+
+
+class StageText(Value):
+    """A stage as `parse_stage` takes it; kernels are looked up as those of --kernel are."""
+
+    def __init__(self) -> None:
+        super().__init__("STAGE", vocabulary="stage", files=True)
+
+    def parsed(self, text: str, ctx: click.Context | None) -> LoadedStage:
+        from convcli.layers.stage_text import parse_stage
+
+        path = ctx.params.get("kernel_path", ()) if ctx else ()
+        files: list[str] = []
+
+        def kernel(name: str) -> Kernel:
+            loaded = load(name, path)
+            files.extend(loaded.files)
+            return loaded.kernel
+
+        stage = parse_stage(text, kernel)
+        return LoadedStage(stage, tuple(files))
+
+    def words(self, incomplete: str) -> Mapping[str, str]:
+        return {**WORDS["stage"], **WORDS["kernel"]}
 
 
 def load(text: str, kernel_path: Iterable[str] = ()) -> LoadedKernel:

@@ -164,6 +164,18 @@ WORDS: Final = {
         "ones:": "onesN or ones:SIZE",
         "random:": "random[:size=3x3,seed=0,distribution=uniform]",
     },
+    "stage": {
+        "relu": "negative values become 0",
+        "relu6": "values are limited to 0 … 6",
+        "leaky-relu": "negative values are multiplied by A",
+        "clip": "values are limited to LOW … HIGH",
+        "abs": "magnitudes",
+        "threshold": "1 for values from LOW (to HIGH), 0 for others",
+        "sigmoid": "1 / (1 + exp(−x))",
+        "tanh": "hyperbolic tangent",
+        "maxpool2x2": "largest value of each window",
+        "avgpool2x2": "average of each window",
+    },
     "padding": {
         "valid": "",
         "same": "",

@@ -21,6 +21,9 @@ SMALLEST_SINGLE: Final = 1e-30
 _FLOAT_SLACK: Final = 1e-4
 """Share by which the bounds of float sums are widened for their rounding."""
 
+_LARGEST_WHOLE: Final = 2**24
+"""Up to this, float32 holds every integer."""
+
 _MOST_BYTES: Final = 4
 """Largest size of integer sums in place of float ones; wider ones take longer."""
 
@@ -76,17 +79,22 @@ def _float_type(problem: Problem) -> DType:
 def _needs_double(problem: Problem) -> bool:
     """Whether float32 would lose more than its rounding: wide or exact inputs, or numbers near its limit."""
     integer = problem.dtype.kind != "f"
-    wide = problem.dtype == np.float64 or (integer and (problem.dtype.itemsize >= 4 or problem.filter.exact))
+    wide = problem.dtype == np.float64 or (integer and (_is_wide(problem) or problem.filter.exact))
     largest = max(problem.filter.largest, abs(problem.fill.value))
     is_tiny = 0 < problem.filter.largest < SMALLEST_SINGLE
     return problem.double or wide or largest > LARGEST_SINGLE or is_tiny
+
+
+def _is_wide(problem: Problem) -> bool:
+    """Whether float32 does not hold every integer of the input."""
+    return max(map(abs, problem.span)) > _LARGEST_WHOLE
 
 
 def _inexact(problem: Problem) -> str:
     """Why the sums cannot be exact integers, whatever the weights; empty if they can."""
     if problem.dtype.kind == "f":
         return f"the input is {problem.dtype}"
-    if problem.dtype.itemsize == 8:
+    if problem.dtype.itemsize == 8 and problem.limits is None:
         return f"{problem.dtype} values may overflow when multiplied"
     if not float(problem.fill.value).is_integer():
         return f"the fill {problem.fill} is not an integer"

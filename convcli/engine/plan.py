@@ -13,6 +13,7 @@ import numpy as np
 from convcli.core.dtypes import DType, span
 from convcli.core.frozen import frozen, replace
 from convcli.core.numerals import counted
+from convcli.core.rational import Number
 from convcli.core.rounding import Affine
 from convcli.engine.filter import OTHER, Filter, ValueKind
 from convcli.geometry.axes import Axis, Strip, strips
@@ -194,15 +195,40 @@ class Plan:
         return self.problem.lanes
 
     @property
-    def filter(self) -> Filter:
-        """The filter whose sums are the result."""
-        return self.problem.filter
+    def values_per_map(self) -> int:
+        """Values of each map of the result."""
+        return self.problem.values // self.problem.filter.maps
+
+    @property
+    def unit(self) -> int:
+        """The sum that means 1."""
+        return self.problem.filter.denominator
+
+    @property
+    def biases(self) -> tuple[Number, ...]:
+        """The bias of each map."""
+        return self.problem.filter.bias
+
+    @property
+    def is_average(self) -> bool:
+        """Whether the weights of every map sum to 1."""
+        return self.problem.filter.is_average
+
+    @property
+    def weights(self) -> int:
+        """Number of weights."""
+        return self.problem.filter.weights.size
 
     @property
     def kind(self) -> ValueKind:
         """How values of the result relate to those of the input."""
         kinds = {plan.kind for _, plan in self.phases} or {self.problem.filter.kind}
         return kinds.pop() if len(kinds) == 1 and not self.gaps else OTHER
+
+    @property
+    def dtype(self) -> DType:
+        """Type of the sums."""
+        return self.arithmetic.dtype
 
     @property
     def exact(self) -> bool:

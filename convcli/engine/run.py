@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from convcli.engine.backends.registry import backend_named
+from convcli.engine.computers import Computation
 from convcli.engine.consumer import Consumer
-from convcli.engine.plan import Plan
 from convcli.engine.source import BatchHolder, Source
 
 
 def run(
-    plan: Plan, source: Source, consumers: Callable[[], Consumer], holder: BatchHolder | None = None
+    plan: Computation, source: Source, consumers: Callable[[], Consumer], holder: BatchHolder | None = None
 ) -> None:
     """Compute every strip of ``source`` with the plan's backend and hand it to a consumer.
 

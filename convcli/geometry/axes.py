@@ -173,6 +173,18 @@ def _floor_sum(count: int, divisor: int, step: int, first: int) -> int:
     return total
 
 
+def composed(first: Axis, second: Axis) -> Axis:
+    """Two axes one after the other, as one: its window is what an output of ``second`` depends on.
+
+    Padding after the end is that of the last window, which may be negative.
+    """
+    stride = first.stride * second.stride
+    extent = first.extent + (second.extent - 1) * first.stride
+    before = first.before + second.before * first.stride
+    after = (second.output - 1) * stride + extent - first.size - before
+    return Axis(first.size, extent, stride, 1, before, after)
+
+
 @frozen
 class Geometry:
     """The axes of one convolution: (rows, columns) for images, one to three for arrays."""

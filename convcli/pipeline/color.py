@@ -17,7 +17,8 @@ from convcli.core.dtypes import Array, DType, span
 from convcli.core.frozen import frozen
 from convcli.core.rational import exact_number
 from convcli.core.rounding import Affine
-from convcli.engine.plan import Outcome, Plan
+from convcli.engine.computers import Computation
+from convcli.engine.plan import Outcome
 from convcli.formats.readers import Reader
 
 _PRODUCTS: Final[dict[int, DType]] = {1: np.dtype(np.uint16), 2: np.dtype(np.uint32)}
@@ -115,17 +116,17 @@ def is_visible(sums: Array, threshold: float) -> Array:
     return is_above
 
 
-def unpremultiplied_outcome(plan: Plan) -> Outcome:
+def unpremultiplied_outcome(plan: Computation) -> Outcome:
     """The outcome of `unpremultiplied`: colors as float64, with the maps' biases.
 
     Sums below 2⁵³ are exact and a quotient of integers is rounded once, so a value that is not halfway
     between two integers never becomes so: it is farther from there than that rounding.
     """
-    biases = [Affine(1.0, float(bias)) for bias in plan.filter.bias]
+    biases = [Affine(1.0, float(bias)) for bias in plan.biases]
     limits = ((-np.inf, np.inf),) * len(biases)
     return Outcome(np.dtype(np.float64), limits, tuple(biases), exact=False)
 
 
-def alpha_affine(plan: Plan, gain: Fraction) -> Affine:
+def alpha_affine(plan: Computation, gain: Fraction) -> Affine:
     """The affine function from sums of alpha to alpha in the result's units, without a bias."""
-    return Affine.of(exact_number(1) / plan.filter.denominator * gain, Fraction(0))
+    return Affine.of(exact_number(1) / plan.unit * gain, Fraction(0))

@@ -7,8 +7,8 @@ import numpy as np
 from convcli.core.dtypes import DType
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen
+from convcli.engine.computers import Computation
 from convcli.engine.filter import UNIT
-from convcli.engine.plan import Plan
 from convcli.formats.header import Header
 from convcli.formats.readers import Reader
 from convcli.kernels.kernel import Kernel
@@ -34,9 +34,9 @@ class ColorHandling:
     stored: DType
     fill: float = 0
 
-    def curved(self, mapping: Mapping, plan: Plan) -> bool:
+    def curved(self, mapping: Mapping, plan: Computation) -> bool:
         """Whether results are encoded as sRGB again: clipped ones, and raw averages."""
-        averages = mapping.kind == "raw" and plan.filter.is_average
+        averages = mapping.kind == "raw" and plan.is_average
         return self.linear and (mapping.kind == "clip" or averages)
 
     @property

@@ -8,6 +8,7 @@ from convcli.core.frozen import frozen
 from convcli.formats.header import Coding
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
+from convcli.layers.stages import ConvolutionStage, Stage
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
 
@@ -33,6 +34,7 @@ class Settings:
         frames: those of an animation or a file of pages.
         stack: whether all maps go to one file, as pages of a TIFF or channels of an array.
         colormap: colors of maps of one channel.
+        then: stages after the kernel.
         notes: sentences that go into every report.
     """
 
@@ -58,5 +60,19 @@ class Settings:
     frames: slice = slice(None)
     stack: bool = False
     colormap: str = "gray"
+    then: tuple[Stage, ...] = ()
     coding: Coding = Coding()
     notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What results are named after: the kernel, and the stages after it."""
+        return ".".join([self.kernel.name, *(stage.name for stage in self.then)])
+
+    @property
+    def maps(self) -> int:
+        """The number of feature maps."""
+        maps = 1 if self.kernel.combine else self.kernel.maps
+        for stage in self.then:
+            maps = stage.maps_after(maps) if isinstance(stage, ConvolutionStage) else maps
+        return maps

@@ -30,8 +30,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from threading import Lock
 
+from convcli.engine.computers import Computation
 from convcli.engine.consumer import Consumer, StripTask
-from convcli.engine.plan import Plan, Problem
+from convcli.engine.plan import Problem
 from convcli.engine.source import BatchHolder, Source
 
 
@@ -47,7 +48,7 @@ class Backend(ABC):
     @abstractmethod
     def run(
         self,
-        plan: Plan,
+        plan: Computation,
         source: Source,
         consumers: Callable[[], Consumer],
         holder: BatchHolder | None = None,
@@ -61,10 +62,10 @@ class Backend(ABC):
         """
 
 
-def tasks(plan: Plan) -> Iterator[StripTask]:
+def tasks(plan: Computation) -> Iterator[StripTask]:
     """The strips of every depth position of every batch entry, in the plan's order."""
     for batch in range(plan.problem.batch):
-        for depth in range(plan.problem.depth.output):
+        for depth in range(plan.axes[0].output):
             for strip in plan.strips():
                 yield StripTask(batch, depth, strip)
 
@@ -76,7 +77,7 @@ class TaskQueue:
     or finished, and a worker that lags behind never asks for one that is gone.
     """
 
-    def __init__(self, plan: Plan, holder: BatchHolder | None) -> None:
+    def __init__(self, plan: Computation, holder: BatchHolder | None) -> None:
         self.lock, self.holder = Lock(), holder
         self.left = deque(tasks(plan))
 

@@ -11,10 +11,9 @@ from convcli.core.errors import Halted
 from convcli.core.threads import Threads
 from convcli.engine.backends.base import Backend, TaskQueue
 from convcli.engine.blas import callers
-from convcli.engine.computers import computer_of
+from convcli.engine.computers import Computation, computer_of
 from convcli.engine.consumer import Consumer
 from convcli.engine.methods.registry import method_named
-from convcli.engine.plan import Plan
 from convcli.engine.source import BatchHolder, Source
 from convcli.engine.strips import SharedProgram
 
@@ -26,7 +25,7 @@ class ThreadsBackend(Backend):
 
     def run(
         self,
-        plan: Plan,
+        plan: Computation,
         source: Source,
         consumers: Callable[[], Consumer],
         holder: BatchHolder | None = None,
@@ -51,7 +50,7 @@ class ThreadsBackend(Backend):
 class _Team:
     """What the workers of a run share."""
 
-    def __init__(self, plan: Plan, source: Source, queue: TaskQueue) -> None:
+    def __init__(self, plan: Computation, source: Source, queue: TaskQueue) -> None:
         self.plan, self.source, self.queue = plan, source, queue
         self.halt, self.program = Event(), SharedProgram()
         self.failures: list[Exception] = []

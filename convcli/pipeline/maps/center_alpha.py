@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from convcli.core.dtypes import Array, DType, span
-from convcli.engine.plan import Plan
+from convcli.engine.computers import Computation
 from convcli.formats.readers import Reader
 from convcli.geometry.axes import Axis, Strip
 from convcli.geometry.border import OUTSIDE, sources
@@ -19,7 +19,7 @@ class CenterAlpha:
         reader: the image's stored pixels, alpha last.
     """
 
-    def __init__(self, plan: Plan, reader: Reader, handling: ColorHandling) -> None:
+    def __init__(self, plan: Computation, reader: Reader, handling: ColorHandling) -> None:
         depth, rows, columns = plan.axes
         self.reader = reader
         self.frames = _centers(plan, depth) if depth.size > 1 else None
@@ -51,7 +51,7 @@ def _saturated(value: float, dtype: DType) -> float:
     return min(max(round(value), low), high)
 
 
-def _centers(plan: Plan, axis: Axis) -> Array:
+def _centers(plan: Computation, axis: Axis) -> Array:
     """The input index at the center of each window along an axis, or `OUTSIDE`."""
     middle = (axis.extent - 1) // 2 - axis.before
     return sources(plan.problem.fill, axis.size, middle, middle + axis.output * axis.stride, axis.stride)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.core.rational import Number
-from convcli.engine.plan import Plan
+from convcli.engine.computers import Computation
 from convcli.formats.readers import Reader
 from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.mapping import Mapping
@@ -38,7 +38,7 @@ class FeatureMap:
 
 
 def feature_maps(
-    plan: Plan,
+    plan: Computation,
     reader: Reader,
     handling: ColorHandling,
     mapping: Mapping,

@@ -6,7 +6,8 @@ import numpy as np
 
 from convcli.core.dtypes import Array, DType
 from convcli.core.frozen import frozen
-from convcli.engine.plan import Plan, Problem
+from convcli.engine.computers import Computation
+from convcli.engine.plan import Problem
 from convcli.engine.source import ArraySource, Source
 from convcli.formats.readers import InMemoryReader, Reader
 
@@ -16,7 +17,7 @@ class ImageSource:
     """A `Source` of the channels of images, each summed or a lane of its own; each frame is a batch entry."""
 
     reader: Reader
-    plan: Plan
+    plan: Computation
 
     @property
     def dtype(self) -> DType:

@@ -7,8 +7,9 @@ from typing import Any, Protocol, Self, TypeVar
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
+from convcli.engine.computers import Computation
 from convcli.engine.consumer import Consumer, StripTask
-from convcli.engine.plan import Outcome, Plan
+from convcli.engine.plan import Outcome
 from convcli.engine.run import run
 from convcli.engine.source import BatchHolder, Source
 from convcli.formats.readers import Reader
@@ -64,7 +65,7 @@ class Passes:
         outcome: what the colors of the sums mean.
     """
 
-    plan: Plan
+    plan: Computation
     handling: ColorHandling
     source: Source
     stored: Reader
@@ -73,7 +74,7 @@ class Passes:
     outcome: Outcome
 
     @classmethod
-    def over(cls, plan: Plan, reader: Reader, handling: ColorHandling) -> Passes:
+    def over(cls, plan: Computation, reader: Reader, handling: ColorHandling) -> Passes:
         """The passes of a plan over the pixels of a reader."""
         source: Source = ImageSource(handling.reader(reader), plan)
         holder: BatchHolder | None = reader
@@ -81,7 +82,7 @@ class Passes:
             source, reader = volume_source(source, reader, plan.problem, handling.alpha == "keep")
             holder = None
         premultiplied = handling.alpha == "filter"
-        threshold = plan.filter.denominator / 2 if handling.values.kind != "f" else 0
+        threshold = plan.unit / 2 if handling.values.kind != "f" else 0
         outcome = unpremultiplied_outcome(plan) if premultiplied else plan.outcome
         return cls(plan, handling, source, reader, holder, SumColors(premultiplied, threshold), outcome)
 

@@ -12,7 +12,8 @@ from convcli.core.dtypes import Array
 from convcli.core.errors import ImageError
 from convcli.core.frozen import replace
 from convcli.core.rational import Number
-from convcli.engine.plan import Outcome, Plan
+from convcli.engine.computers import Computation
+from convcli.engine.plan import Outcome
 from convcli.pipeline.color import white
 from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.mapping import WHOLE_RANGE, Mapping
@@ -138,7 +139,7 @@ def _ends(
     return (percentiles.get(first, low) if first else low), (percentiles.get(last, high) if last else high)
 
 
-def _rounding_noise(plan: Plan, index: int, handling: ColorHandling) -> float:
+def _rounding_noise(plan: Computation, index: int, handling: ColorHandling) -> float:
     """How far float sums over an image of known range may be from exact ones; 0 for exact sums."""
     if plan.outcome.exact or (handling.values.kind == "f" and not handling.linear):
         return 0.0

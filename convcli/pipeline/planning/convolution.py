@@ -8,15 +8,21 @@ from typing import Final
 import numpy as np
 
 from convcli.core.dtypes import DType
+from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
+from convcli.engine.chain.plan import ChainPlan
+from convcli.engine.chain.planner import choose_chain
+from convcli.engine.chain.stage import StageOptions
+from convcli.engine.computers import Computation
 from convcli.engine.cutting import plan_grain
 from convcli.engine.filter import Filter
-from convcli.engine.plan import Plan, Problem
+from convcli.engine.plan import Problem
 from convcli.engine.planner import choose
 from convcli.formats.base import Format
 from convcli.formats.header import Coding, Header, Layout
-from convcli.geometry.axes import Axis, Geometry
+from convcli.geometry.axes import Axis, Geometry, per_axis
 from convcli.geometry.padding import Fill
+from convcli.layers.stages import ConvolutionStage
 from convcli.pipeline.color import srgb_to_light, white
 from convcli.pipeline.color_handling import ColorHandling, color_handling
 from convcli.pipeline.planning.channels import channel_mode, color_count, weighted
@@ -40,7 +46,7 @@ class Convolution:
     geometry: Geometry
     channels: str
     color_handling: ColorHandling
-    plan: Plan
+    plan: Computation
 
 
 def convolution_of(header: Header, settings: Settings) -> Convolution:
@@ -53,8 +59,28 @@ def convolution_of(header: Header, settings: Settings) -> Convolution:
     channels = channel_mode(header, settings)
     handling = color_handling(header, channels, settings)
     problem = _problem(header, sizes, channels, handling, settings)
+    if settings.then:
+        chain = _chain(problem, settings)
+        return Convolution(Geometry(chain.axes[1:]), channels, handling, chain)
     plan = choose(problem, settings.method, settings.threads, SHARERS)
     return Convolution(sizes, channels, handling, replace(plan, borders=(0, 0)))  # a canvas wants whole bands
+
+
+def _chain(problem: Problem, settings: Settings) -> ChainPlan:
+    """The plan of the kernel and the stages after it."""
+    kernel = settings.kernel
+    if kernel.spatial == 3:
+        raise ArgumentError(f"kernel {kernel.name} filters volumes, which --then cannot follow")
+    first = ConvolutionStage(
+        kernel,
+        settings.padding,
+        per_axis("stride", settings.stride, 2),
+        per_axis("dilation", settings.dilation, 2),
+        settings.groups,
+        settings.flip,
+    )
+    options = StageOptions(settings.method, settings.double, SHARERS)
+    return choose_chain(problem, first, settings.then, options, settings.threads)
 
 
 def _problem(
@@ -96,10 +122,11 @@ def _fill_by_lane(fill: Fill, handling: ColorHandling, colors: int) -> tuple[flo
     return (fill.value * opaque,) * colors + (opaque,)
 
 
-def cut_to_bands(plan: Plan, target: Format, layout: Layout, coding: Coding) -> Plan:
+def cut_to_bands(plan: Computation, target: Format, layout: Layout, coding: Coding) -> Computation:
     """The plan with strips of whole bands of the output format, where its method can be cut there."""
-    step = lcm(target.band_height(layout, coding), plan_grain(plan))
-    rows = plan.problem.rows.output
+    grain = 1 if isinstance(plan, ChainPlan) else plan_grain(plan)
+    step = lcm(target.band_height(layout, coding), grain)
+    rows = plan.axes[1].output
     height = min(max(plan.height // step, 1) * step, rows)
     is_near = height <= _TALLER * plan.height
     return plan.cut(height, plan.width) if is_near and plan.height < rows else plan

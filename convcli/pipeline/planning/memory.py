@@ -6,8 +6,7 @@ from math import prod
 from typing import Final
 
 from convcli.core.errors import ArgumentError
-from convcli.engine.cutting import strip_bytes
-from convcli.engine.plan import Plan
+from convcli.engine.computers import Computation, strip_memory
 from convcli.formats import opening
 from convcli.geometry.axes import Geometry
 from convcli.pipeline.color_handling import ColorHandling
@@ -23,16 +22,16 @@ _WEIGHT: Final = 64  # bytes for each weight, as floats, as integers and as a me
 
 
 def estimated_memory(
-    opened: opening.Opened, sizes: Geometry, handling: ColorHandling, plan: Plan, files: OutputFiles
+    opened: opening.Opened, sizes: Geometry, handling: ColorHandling, plan: Computation, files: OutputFiles
 ) -> int:
     """About how many bytes a task takes: whole decoded and encoded images, and the strips in progress."""
     encoded = sum(target.format.encoder_memory(files.layout) for target in files.targets)
     decoded = _decoded(opened, sizes, handling, plan)
-    weights = _WEIGHT * plan.problem.filter.weights.size
+    weights = _WEIGHT * plan.weights
     return decoded + encoded + _waiting_pages(files) + _strips(plan, files) + weights + PROCESS
 
 
-def _decoded(opened: opening.Opened, sizes: Geometry, handling: ColorHandling, plan: Plan) -> int:
+def _decoded(opened: opening.Opened, sizes: Geometry, handling: ColorHandling, plan: Computation) -> int:
     """Bytes of what the reader keeps, and of a volume, which is held as a whole."""
     problem = plan.problem
     if problem.depth.size == 1:
@@ -48,11 +47,11 @@ def _waiting_pages(files: OutputFiles) -> int:
     return prod(layout.shape) * layout.dtype.itemsize * layout.frames * (files.pages - 1)
 
 
-def _strips(plan: Plan, files: OutputFiles) -> int:
+def _strips(plan: Computation, files: OutputFiles) -> int:
     """Bytes of the threads' strips, and of the bands that wait to be written."""
     layout = files.layout
     band = plan.height * layout.columns * layout.channels * layout.dtype.itemsize
-    threads = plan.threads * (max(_SCRATCH, strip_bytes(plan)) + _BANDS * band)
+    threads = plan.threads * (max(_SCRATCH, strip_memory(plan)) + _BANDS * band)
     return threads + MOST_WAITING * band * len(files.targets)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from convcli.core.dtypes import DType
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
+from convcli.engine.computers import Computation
 from convcli.engine.filter import ValueKind
-from convcli.engine.plan import Plan
 from convcli.formats.header import Header
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.planning.convolution import Convolution
@@ -82,7 +82,7 @@ def _depth(convolution: Convolution, settings: Settings) -> str | None:
     return "8"
 
 
-def _dtype(mapping: Mapping, source: DType, plan: Plan, depth: str | None) -> DType:
+def _dtype(mapping: Mapping, source: DType, plan: Computation, depth: str | None) -> DType:
     """The type of --depth, floats for ``raw``, 16 bits for the mapped values of floats, or the input's."""
     if mapping.kind == "raw" and depth in ("8", "16"):
         raise ArgumentError(

@@ -69,7 +69,7 @@ def output_files(
     layout = Layout(rows, columns, channels, pixels.dtype, frames, bands)
     kind = _kind(layout, pages, selection)
     kind = replace(kind, options=_alternatives(kind, pixels, header, settings))
-    targets = output.targets(source, settings.kernel.name, files, opened.format, kind)
+    targets = output.targets(source, settings.name, files, opened.format, kind)
     return OutputFiles(layout, tuple(targets), pages)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
-from convcli.engine.plan import Plan
+from convcli.engine.computers import Computation
 from convcli.formats import opening
 from convcli.formats.header import Layout, Metadata
 from convcli.geometry.axes import Geometry
@@ -42,7 +42,7 @@ class Task:
     geometry: Geometry
     channels: str
     color_handling: ColorHandling
-    plan: Plan
+    plan: Computation
     mapping: Mapping
     layout: Layout
     targets: tuple[Target, ...]

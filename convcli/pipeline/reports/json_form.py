@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from convcli.core.tables import SCHEMA, to_json
-from convcli.engine.plan import Plan
+from convcli.engine.computers import Computation
 from convcli.geometry.describe import axes_dict, to_nchw
 from convcli.kernels.kernel import Kernel
 from convcli.native.loader import instruction_set
@@ -83,13 +83,13 @@ def settings_dict(kernel: Kernel, flip: bool, padding: str, groups: int) -> dict
     }
 
 
-def plan_dict(plan: Plan) -> dict[str, Any]:
+def plan_dict(plan: Computation) -> dict[str, Any]:
     """The plan as JSON types."""
     return {
         "method": plan.method,
-        "dtype": str(plan.arithmetic.dtype),
-        "exact": plan.arithmetic.exact,
-        "reason": plan.arithmetic.reason,
+        "dtype": str(plan.dtype),
+        "exact": plan.exact,
+        "reason": plan.reason,
         "strip": [plan.height, plan.width],
         "threads": plan.threads,
         "instruction_set": instruction_set(),

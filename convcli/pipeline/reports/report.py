@@ -6,7 +6,8 @@ import math
 
 from convcli.core.frozen import frozen
 from convcli.core.rational import Number
-from convcli.engine.plan import Plan
+from convcli.engine.chain.plan import ChainPlan
+from convcli.engine.computers import Computation
 from convcli.geometry.axes import Axis, Geometry
 from convcli.kernels.kernel import Kernel
 from convcli.pipeline.mapping import Mapping
@@ -58,7 +59,7 @@ class Report:
     below: int
     above: int
     values: int
-    plan: Plan
+    plan: Computation
     seconds: float
     frames: int = 1
     nan: int = 0
@@ -100,11 +101,15 @@ class Report:
     @property
     def parameters(self) -> int:
         """Number of weights, and of biases if the kernel has them."""
+        if isinstance(self.plan, ChainPlan):
+            return sum(stage.parameters for stage in self.plan.stages)
         return parameter_count(self.kernel)
 
     @property
     def multiply_adds(self) -> int:
         """Products of the feature map if every weight is multiplied; most methods need fewer."""
+        if isinstance(self.plan, ChainPlan):
+            return sum(stage.multiply_adds for stage in self.plan.stages)
         filter_ = self.plan.problem.filter
         maps = filter_.maps if self.kernel.combine else 1
         return self.values * maps * math.prod(filter_.kernel) * filter_.inputs

@@ -46,7 +46,7 @@ def report_of(
         above=map_.above,
         nan=map_.nan,
         infinite=map_.infinite,
-        values=problem.values // problem.filter.maps,
+        values=task.plan.values_per_map,
         plan=task.plan,
         seconds=seconds,
         metadata=summarize(task.metadata),

@@ -123,7 +123,7 @@ def _plan_rows(report: Report, verbose: bool) -> _Rows:
     candidates = str(report.plan).splitlines()[2:] if verbose else []
     return [
         ("plan", f"{report.plan.summary}: {report.seconds * 1000:.1f} ms"),
-        ("", report.plan.arithmetic.reason),
+        ("", report.plan.reason),
         *(("", line[2:]) for line in candidates),
     ]
 

@@ -96,10 +96,10 @@ def _notes(explanation: Explanation) -> list[str]:
     if is_luma(explanation.task):
         shares = zip(LUMA, NAMES[len(LUMA)], strict=True)
         notes.append(f"brightness = {' + '.join(f'{float(share):g} · {name}' for share, name in shares)}")
-    if not plan.arithmetic.exact:
-        notes.append(f"apply sums in floating point and rounds ({plan.arithmetic.reason})")
+    if not plan.exact:
+        notes.append(f"apply sums in floating point and rounds ({plan.reason})")
     elif explanation.settings.kernel.exact is None:
-        notes.append(f"apply sums integers ({plan.arithmetic.reason})")
+        notes.append(f"apply sums integers ({plan.reason})")
     elif not plan.outcome.exact:
         notes.append(f"sums are exact; combining them rounds to {plan.outcome.dtype}")
     if explanation.task.mapping.needs_range:

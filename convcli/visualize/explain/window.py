@@ -9,8 +9,8 @@ import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
+from convcli.engine.computers import Computation
 from convcli.engine.consumer import StripTask
-from convcli.engine.plan import Plan
 from convcli.engine.run import run
 from convcli.formats.header import Layout
 from convcli.formats.readers import Reader
@@ -123,7 +123,7 @@ class MapRecorder:
         return [exact_number(value) for value in self.pixels[at]]
 
 
-def engine_sums(plan: Plan, reader: Reader, frame: int, places: Sequence[Pair]) -> dict[Pair, Array]:
+def engine_sums(plan: Computation, reader: Reader, frame: int, places: Sequence[Pair]) -> dict[Pair, Array]:
     """The engine's sums at some outputs of a frame, maps combined: an array (maps, lanes) for each."""
     sums: dict[Pair, Array] = {}
     run(plan, ImageSource(reader, plan), lambda: _SumRecorder(frame, places, sums), reader)

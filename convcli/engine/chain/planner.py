@@ -1,0 +1,68 @@
+"""A problem and the stages after it become a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from convcli.core.errors import ArgumentError
+from convcli.core.system import processors
+from convcli.engine.chain import convolution
+from convcli.engine.chain.plan import ChainPlan
+from convcli.engine.chain.registry import planned
+from convcli.engine.chain.stage import PlannedStage, StageOptions
+from convcli.engine.plan import Problem
+from convcli.engine.planner import MOST_THREADS, THREAD_WORK
+from convcli.layers.stages import ConvolutionStage, Stage
+
+STRIP_BYTES: Final = 3 * 2**20
+"""Bytes of the buffers of all stages for a strip: they stay in the caches."""
+
+HALOS: Final = 12
+"""Fewest rows of a strip, relative to those that its windows reach beyond it: these are computed twice."""
+
+STRIPS_PER_WORKER: Final = 4
+
+
+def choose_chain(
+    problem: Problem,
+    first: ConvolutionStage,
+    stages: Sequence[Stage],
+    options: StageOptions,
+    threads: int | None = None,
+) -> ChainPlan:
+    """The plan for a convolution and the stages after it.
+
+    Args:
+        problem: the first convolution.
+        first: the stage that ``problem`` computes.
+        threads: largest number of workers; None for one per processor.
+
+    Raises:
+        ArgumentError: a stage that does not fit the one before, with its place.
+    """
+    made: list[PlannedStage] = [convolution.planned_first(first, problem, options)]
+    for place, stage in enumerate(stages, 2):
+        try:
+            made.append(planned(stage, made[-1].output, options))
+        except ArgumentError as error:
+            raise ArgumentError(f"stage {place} ({stage.name}): {error}") from error
+    height = _strip_height(made, options.sharers or threads or processors())
+    work = sum(stage.cost for stage in made)
+    workers = min(threads or processors(), MOST_THREADS)
+    count = problem.batch * -(-made[-1].output.sizes[0] // height)
+    return ChainPlan(tuple(made), height, max(min(workers, int(work / THREAD_WORK), count), 1))
+
+
+def _strip_height(stages: Sequence[PlannedStage], workers: int) -> int:
+    """Output rows of a strip: as many as the caches hold, but not so few that halos cost much."""
+    rows = stages[-1].output.sizes[0]
+    size, jump, halo = 0.0, 1.0, 0.0
+    for stage in reversed(stages):
+        size += stage.row_bytes() * jump
+        axis = stage.axes[0]
+        halo += max(axis.extent - axis.stride, 0) / (jump * axis.stride)
+        jump *= axis.stride
+    fitting = int(STRIP_BYTES / size)
+    shared = -(-rows // (workers * STRIPS_PER_WORKER))
+    return max(min(max(min(fitting, shared), int(HALOS * halo), 1), rows), 1)

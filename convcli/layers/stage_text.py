@@ -1,0 +1,128 @@
+"""Stages of a chain as they are typed: ``laplacian8,stride=2``, ``relu``, ``maxpool2x2``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from convcli.core.errors import ArgumentError, ConvcliError, quoted, suggest
+from convcli.core.rational import parse_number
+from convcli.geometry.axes import parse_sizes
+from convcli.geometry.padding import Padding
+from convcli.kernels.kernel import Kernel
+from convcli.layers.activations import ACTIVATIONS, is_activation, parse_activation
+from convcli.layers.chain import LayerSpec
+from convcli.layers.stages import ConvolutionStage, PoolStage, Stage
+
+_OPTIONS: Final = ("stride", "padding", "dilation", "groups", "flip", "bias")
+"""The options of a kernel as a stage."""
+_SPLIT: Final = re.compile(rf",(?=\s*(?:{'|'.join(_OPTIONS)}|ceil)\s*=)", re.IGNORECASE)
+_SIZED: Final = re.compile(
+    r"(?:(?:maxpool|avgpool|pool|depthwise|conv)\d+|\d+[x×]\d+)(?:[x×]\d+)*", re.IGNORECASE
+)
+"""A layer by its sizes; a number alone is a kernel of one weight."""
+_DEFAULT_PADDING: Final = "same:reflect"
+_POOLS: Final = ("maxpool", "avgpool")
+
+
+def parse_stage(text: str, load: Callable[[str], Kernel]) -> Stage:
+    """The stage that a text describes: an activation, a pool, or a kernel with its options.
+
+    A kernel is padded ``same:reflect`` unless the text says otherwise, as on the command line.
+
+    Args:
+        load: finds a kernel.
+
+    Raises:
+        ConvcliError: no such stage, or options that it does not take.
+    """
+    head, *parts = _SPLIT.split(text.strip())
+    word = head.strip()
+    if is_activation(word):
+        if parts:
+            raise ArgumentError(f"stage {quoted(text)}: {parse_activation(word).function} takes no options")
+        return parse_activation(word)
+    if _SIZED.fullmatch(word):
+        return _layer(text)
+    return _convolution(text, word, _options(text, parts), load)
+
+
+def _layer(text: str) -> PoolStage:
+    """A pool; other layers have no weights."""
+    spec = LayerSpec.parse(text)
+    if spec.kind not in _POOLS:
+        raise ArgumentError(
+            f"stage {quoted(text)} has sizes but no weights; name a kernel or a file of weights "
+            "(convcli shape --layer computes the sizes alone)"
+        )
+    padding = Padding.parse(spec.padding or "valid")
+    return PoolStage(spec.kind, spec.kernel, spec.stride or spec.kernel, padding, spec.ceiling)
+
+
+def _options(text: str, parts: list[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for part in parts:
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        key = key.casefold()
+        if key not in _OPTIONS:
+            raise ArgumentError(f"stage {quoted(text)}: {key}= is for pools; allowed: {', '.join(_OPTIONS)}")
+        if key in options:
+            raise ArgumentError(f"stage {quoted(text)}: {key} is given twice")
+        if not value:
+            raise ArgumentError(f"stage {quoted(text)}: {key} needs a value")
+        options[key] = value
+    return options
+
+
+def _convolution(
+    text: str, name: str, options: Mapping[str, str], load: Callable[[str], Kernel]
+) -> ConvolutionStage:
+    kernel = _loaded(text, name, load)
+    try:
+        if "bias" in options:
+            kernel = kernel.biased(parse_number(options["bias"]))
+        return ConvolutionStage(
+            kernel,
+            Padding.parse(options.get("padding", _DEFAULT_PADDING)),
+            _pair("stride", options.get("stride", "1")),
+            _pair("dilation", options.get("dilation", "1")),
+            parse_sizes("groups", options.get("groups", "1"), (1,))[0],
+            _flag(options.get("flip", "no")),
+        )
+    except ValueError as error:
+        raise ArgumentError(f"stage {quoted(text)}: {error}") from error
+
+
+def _loaded(text: str, name: str, load: Callable[[str], Kernel]) -> Kernel:
+    """The kernel of a stage; an unknown name is compared with those of other stages too."""
+    if not name:
+        raise ArgumentError(f"stage {quoted(text)} is empty; {usage()}")
+    try:
+        return load(name)
+    except ConvcliError as error:
+        near = suggest(re.split(r"[:\d]", name.casefold())[0], [*ACTIVATIONS, *_POOLS])
+        option = re.search(r",\s*([a-z-]+)\s*=", name.casefold())
+        if option and (meant := suggest(option[1], _OPTIONS)):
+            raise ArgumentError(f"stage {quoted(text)}: unknown option {option[1]}{meant}") from error
+        if near and str(error).startswith("unknown kernel"):
+            raise ArgumentError(f"stage {quoted(text)} is neither a kernel nor a function{near}") from error
+        raise type(error)(f"stage {quoted(text)}: {error}") from error
+
+
+def usage() -> str:
+    """What a stage may be."""
+    activations = ", ".join(activation.usage for activation in ACTIVATIONS.values())
+    return f"allowed: a kernel, maxpoolHxW, avgpoolHxW, {activations}"
+
+
+def _pair(name: str, text: str) -> tuple[int, ...]:
+    sizes = parse_sizes(name, text, (1, 2))
+    return sizes * 2 if len(sizes) == 1 else sizes
+
+
+def _flag(text: str) -> bool:
+    words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    if text.casefold() not in words:
+        raise ArgumentError(f"flip={text} is not yes or no")
+    return words[text.casefold()]

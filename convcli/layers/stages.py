@@ -1,0 +1,91 @@
+"""The stages of a chain, ready to be computed: convolutions, pools and activations."""
+
+from __future__ import annotations
+
+from convcli.core.frozen import frozen
+from convcli.core.numerals import number_text
+from convcli.core.rational import Number
+from convcli.geometry.padding import Padding
+from convcli.kernels.kernel import Kernel
+
+Sizes = tuple[int, ...]
+"""(rows, columns)."""
+
+
+@frozen(eq=False)
+class ConvolutionStage:
+    """A kernel that filters the feature maps of the stage before.
+
+    Attributes:
+        kernel: with one input channel it filters every channel on its own; with several it sums them.
+        flip: whether the kernel is rotated by 180°.
+    """
+
+    kind = "convolution"
+
+    kernel: Kernel
+    padding: Padding
+    stride: Sizes = (1, 1)
+    dilation: Sizes = (1, 1)
+    groups: int = 1
+    flip: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the stage is called in file names and reports."""
+        return self.kernel.name
+
+    def maps_after(self, maps: int) -> int:
+        """The number of maps after the stage, if there are ``maps`` before it."""
+        own = 1 if self.kernel.combine else self.kernel.maps
+        filters_each = self.kernel.tensor_shape[-2] * self.groups == 1
+        return maps * own if filters_each else own
+
+
+@frozen
+class PoolStage:
+    """The largest value, or the average, of each window.
+
+    Attributes:
+        function: ``maxpool`` or ``avgpool``.
+        padding: numbers, which an average counts as zeros as PyTorch does, or ``same``, which it leaves out
+            as Keras does. A maximum never sees it.
+        ceiling: whether a last window that is cut off counts.
+    """
+
+    kind = "pool"
+
+    function: str
+    window: Sizes
+    stride: Sizes
+    padding: Padding = Padding()
+    ceiling: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the stage is called in file names and reports."""
+        return f"{self.function}{'x'.join(map(str, self.window))}"
+
+
+@frozen
+class ActivationStage:
+    """A function of each value on its own.
+
+    Attributes:
+        function: a name of `activations.ACTIVATIONS`.
+        arguments: its parameters, exact if they are rational.
+    """
+
+    kind = "activation"
+
+    function: str
+    arguments: tuple[Number, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the stage is called in file names and reports."""
+        numbers = ",".join(map(number_text, self.arguments))
+        return f"{self.function}:{numbers}" if numbers else self.function
+
+
+Stage = ConvolutionStage | PoolStage | ActivationStage
