@@ -13,8 +13,7 @@ import numpy as np
 from convcli.core.dtypes import Array, accumulator
 from convcli.core.frozen import frozen, replace
 from convcli.core.rational import Number
-from convcli.core.rounding import Affine
-from convcli.engine.chain.stage import PlannedStage, StageComputer, StageOptions, one_to_one
+from convcli.engine.chain.stage import PlannedStage, StageComputer, StageOptions, one_to_one, plain_outcome
 from convcli.engine.chain.values import Values
 from convcli.engine.filter import OTHER, PIXELS, ValueKind
 from convcli.engine.plan import Outcome
@@ -82,13 +81,6 @@ def planned(spec: ActivationStage, values: Values, options: StageOptions) -> Pla
     if options.double and not values.exact:
         values = replace(values, dtype=np.dtype(np.float64))
     return PlannedActivation(spec, _FORMULAS[spec.function](values, *spec.arguments))
-
-
-def plain_outcome(values: Values) -> Outcome:
-    """The numbers of a stage as its outcome."""
-    affine = Affine.exact(Fraction(1, values.denominator), Fraction(0))
-    bounds = ((values.low, values.high),) * values.maps
-    return Outcome(values.dtype, bounds, (affine,) * values.maps, values.exact)
 
 
 class _Computer(StageComputer):

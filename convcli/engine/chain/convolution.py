@@ -19,7 +19,6 @@ from convcli.engine.consumer import StripTask
 from convcli.engine.cutting import strip_bytes
 from convcli.engine.filter import OTHER, PIXELS, SIGNED, Filter, ValueKind
 from convcli.engine.plan import Outcome, Plan, Problem
-from convcli.engine.planner import choose
 from convcli.engine.source import Source
 from convcli.engine.strips import SharedProgram, StripComputer
 from convcli.geometry.axes import Axis, Geometry, Strip, geometry
@@ -160,7 +159,7 @@ def _scaled_fill(fill: Fill, denominator: int) -> Fill:
 def _planned(
     spec: ConvolutionStage, problem: Problem, runs: int, values: Values, options: StageOptions
 ) -> PlannedConvolution:
-    plan = choose(problem, options.method, threads=1, sharers=options.sharers)
+    plan = options.choose(problem)
     plan = replace(plan, width=problem.columns.output, borders=(0, 0))
     steps, output = _numbers(plan, runs)
     kind = kind_after(values.kind, plan.problem.filter.kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from convcli.core.errors import ArgumentError
@@ -12,7 +13,7 @@ from convcli.engine.chain.plan import ChainPlan
 from convcli.engine.chain.registry import planned
 from convcli.engine.chain.stage import PlannedStage, StageOptions
 from convcli.engine.plan import Problem
-from convcli.engine.planner import MOST_THREADS, THREAD_WORK
+from convcli.engine.planner import MOST_THREADS, THREAD_WORK, choose
 from convcli.layers.stages import ConvolutionStage, Stage
 
 STRIP_BYTES: Final = 3 * 2**20
@@ -28,26 +29,30 @@ def choose_chain(
     problem: Problem,
     first: ConvolutionStage,
     stages: Sequence[Stage],
-    options: StageOptions,
+    method: str = "auto",
     threads: int | None = None,
+    sharers: int | None = None,
 ) -> ChainPlan:
     """The plan for a convolution and the stages after it.
 
     Args:
         problem: the first convolution.
         first: the stage that ``problem`` computes.
+        method: of every convolution.
         threads: largest number of workers; None for one per processor.
+        sharers: number of workers that strips are cut for; None for ``threads``.
 
     Raises:
         ArgumentError: a stage that does not fit the one before, with its place.
     """
+    options = StageOptions(partial(choose, method=method, threads=1, sharers=sharers), problem.double)
     made: list[PlannedStage] = [convolution.planned_first(first, problem, options)]
     for place, stage in enumerate(stages, 2):
         try:
             made.append(planned(stage, made[-1].output, options))
         except ArgumentError as error:
             raise ArgumentError(f"stage {place} ({stage.name}): {error}") from error
-    height = _strip_height(made, options.sharers or threads or processors())
+    height = _strip_height(made, sharers or threads or processors())
     work = sum(stage.cost for stage in made)
     workers = min(threads or processors(), MOST_THREADS)
     count = problem.batch * -(-made[-1].output.sizes[0] // height)

@@ -11,8 +11,7 @@ import numpy as np
 from convcli.core.dtypes import Array, accumulator
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
-from convcli.engine.chain.activation import plain_outcome
-from convcli.engine.chain.stage import PlannedStage, StageComputer, StageOptions
+from convcli.engine.chain.stage import PlannedStage, StageComputer, StageOptions, plain_outcome
 from convcli.engine.chain.values import Values
 from convcli.engine.plan import Outcome
 from convcli.engine.source import Source

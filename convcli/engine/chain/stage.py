@@ -7,8 +7,9 @@ what its last stage needs, each stage with the border of its own padding, and no
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from fractions import Fraction
 from threading import Event
 from typing import Self
 
@@ -16,8 +17,9 @@ import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
+from convcli.core.rounding import Affine
 from convcli.engine.chain.values import Values
-from convcli.engine.plan import Outcome
+from convcli.engine.plan import Outcome, Plan, Problem
 from convcli.engine.source import Source
 from convcli.engine.strips import SharedProgram
 from convcli.geometry.axes import Axis
@@ -30,14 +32,12 @@ class StageOptions:
     """What the stages of a chain share.
 
     Attributes:
-        method: of every convolution.
+        choose: plans a convolution.
         double: whether floats are float64.
-        sharers: number of workers that strips are cut for.
     """
 
-    method: str = "auto"
+    choose: Callable[[Problem], Plan]
     double: bool = False
-    sharers: int | None = None
 
 
 class PlannedStage(ABC):
@@ -142,3 +142,10 @@ class StageSource:
 def one_to_one(sizes: Pair) -> tuple[Axis, Axis]:
     """The axes of a stage that keeps sizes."""
     return Axis(sizes[0], 1), Axis(sizes[1], 1)
+
+
+def plain_outcome(values: Values) -> Outcome:
+    """The numbers of a stage as its outcome."""
+    affine = Affine.exact(Fraction(1, values.denominator), Fraction(0))
+    bounds = ((values.low, values.high),) * values.maps
+    return Outcome(values.dtype, bounds, (affine,) * values.maps, values.exact)

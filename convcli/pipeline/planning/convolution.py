@@ -12,7 +12,6 @@ from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
 from convcli.engine.chain.plan import ChainPlan
 from convcli.engine.chain.planner import choose_chain
-from convcli.engine.chain.stage import StageOptions
 from convcli.engine.computers import Computation
 from convcli.engine.cutting import plan_grain
 from convcli.engine.filter import Filter
@@ -79,8 +78,7 @@ def _chain(problem: Problem, settings: Settings) -> ChainPlan:
         settings.groups,
         settings.flip,
     )
-    options = StageOptions(settings.method, settings.double, SHARERS)
-    return choose_chain(problem, first, settings.then, options, settings.threads)
+    return choose_chain(problem, first, settings.then, settings.method, settings.threads, SHARERS)
 
 
 def _problem(
