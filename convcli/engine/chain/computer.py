@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from convcli.core.dtypes import Array
 from convcli.engine.chain.plan import ChainPlan
 from convcli.engine.chain.stage import StageComputer, StageSource
 from convcli.engine.consumer import Consumer, StripTask
@@ -40,16 +41,20 @@ class ChainComputer:
             self.stack = stack.pop_all()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self.stack.__exit__(*error)  # type: ignore[arg-type]
+    def __exit__(self, error: object = None, *_: object) -> None:
+        self.stack.close()
 
     def process(self, source: Source, task: StripTask, consumer: Consumer) -> None:
         """Compute one strip and hand it over; nothing is handed over once ``halt`` is set."""
-        for stage, computer, height in zip(self.plan.stages[:-1], self.computers, self.heights, strict=False):
-            source = StageSource(stage, computer, source, height)
-        sums = self.computers[-1].sums(source, task.batch, task.strip.rows)
+        sums = self.compute(source, task)
         if not self.halt.is_set():
             consumer.take(task, sums)
+
+    def compute(self, source: Source, task: StripTask) -> Array:
+        """The values of one strip, (maps, rows, columns, lanes), in scratch memory."""
+        for stage, computer, height in zip(self.plan.stages[:-1], self.computers, self.heights, strict=False):
+            source = StageSource(stage, computer, source, height)
+        return self.computers[-1].sums(source, task.batch, task.strip.rows)
 
 
 def heights(plan: ChainPlan) -> list[int]:

@@ -18,9 +18,10 @@ from convcli.engine.chain.values import Values
 from convcli.engine.consumer import StripTask
 from convcli.engine.cutting import strip_bytes
 from convcli.engine.filter import OTHER, PIXELS, SIGNED, Filter, ValueKind
+from convcli.engine.phased import Computer, plan_computer
 from convcli.engine.plan import Outcome, Plan, Problem
 from convcli.engine.source import Source
-from convcli.engine.strips import SharedProgram, StripComputer
+from convcli.engine.strips import SharedProgram
 from convcli.geometry.axes import Axis, Geometry, Strip, geometry
 from convcli.geometry.padding import Fill, Pair
 from convcli.layers.stages import ConvolutionStage
@@ -83,8 +84,8 @@ class PlannedConvolution(PlannedStage):
         return self.runs > 1 or any(step != Affine() for step in self.steps)
 
     def computer(self, rows: int, halt: Event, shared: SharedProgram) -> StageComputer:
-        plan = replace(self.plan, height=max(rows, 1))
-        return _Computer(self, StripComputer(plan, halt, shared))
+        plan = self.plan.cut(max(rows, 1), self.plan.width)
+        return _Computer(self, plan_computer(plan, halt, shared))
 
 
 def planned_first(spec: ConvolutionStage, problem: Problem, options: StageOptions) -> PlannedConvolution:
@@ -160,7 +161,7 @@ def _planned(
     spec: ConvolutionStage, problem: Problem, runs: int, values: Values, options: StageOptions
 ) -> PlannedConvolution:
     plan = options.choose(problem)
-    plan = replace(plan, width=problem.columns.output, borders=(0, 0))
+    plan = replace(plan, borders=(0, 0)).cut(plan.height, problem.columns.output)
     steps, output = _numbers(plan, runs)
     kind = kind_after(values.kind, plan.problem.filter.kind)
     output = replace(output, kind=kind, error=_error(plan, values))
@@ -236,7 +237,7 @@ def _error(plan: Plan, values: Values) -> float | None:
 class _Computer(StageComputer):
     """Runs the plan of a convolution for some rows."""
 
-    def __init__(self, planned: PlannedConvolution, strips: StripComputer) -> None:
+    def __init__(self, planned: PlannedConvolution, strips: Computer) -> None:
         self.planned, self.strips = planned, strips
         self.results: Array = np.empty(0)
 
