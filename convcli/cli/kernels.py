@@ -1,4 +1,4 @@
-"""``convcli kernels``: list, show, preview and export kernels."""
+"""``convcli kernels``: list, show, preview, export, separate and fit kernels."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from convcli.cli import options
 from convcli.cli.arguments import parse
 from convcli.cli.command import DRAWING, MAIN, OTHER, OUTPUT, Command, Group, option
 from convcli.cli.console import say, send, tell
+from convcli.cli.kernel_analysis import fit, separate
 from convcli.cli.types import Choice, KernelName, LoadedKernel, Value, integer
 from convcli.cli.vocabulary import WORDS
 from convcli.core.errors import one_line, suggest
@@ -42,13 +43,14 @@ _tag = option(
 @click.group(cls=Group, invoke_without_command=True)
 @click.pass_context
 def kernels(context: click.Context) -> None:
-    """List, show, preview and export kernels.
+    """List, show, preview, export, separate and fit kernels.
 
     \b
       convcli kernels list --tag edge
       convcli kernels show sobel-x
       convcli kernels preview photo.png -o sheet.png
       convcli kernels export gaussian5 --format csv
+      convcli kernels fit photo.png edges.tif --size 3
 
     Without a command, all kernels are listed.
     """
@@ -389,12 +391,15 @@ def export(
 
 
 def _form_of(output: str) -> str:
-    """The form that the suffix of a kernel file stands for."""
+    """The form of the output's suffix; YAML for standard output."""
     from convcli.core.errors import OutputError
     from convcli.kernels import writers
 
-    form = "yaml" if output == STREAM else writers.form_of(Path(output).suffix)
-    if form is None:
-        known = ", ".join(writer.suffixes[0] for writer in writers.FORMS.values())
-        raise OutputError(f"{one_line(output)}: unknown suffix; allowed: {known}, or --format")
-    return form
+    try:
+        return "yaml" if output == STREAM else writers.form_of_file(output)
+    except OutputError as error:
+        raise OutputError(f"{error}, or --format") from None
+
+
+kernels.add_command(separate)
+kernels.add_command(fit)

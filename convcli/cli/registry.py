@@ -13,7 +13,7 @@ COMMANDS: Final = {
     "view": "Show images in the terminal.",
     "shape": "Compute the shape of a feature map, without reading pixels.",
     "plan": "Show how a feature map would be computed, and why.",
-    "kernels": "List, show, preview and export kernels.",
+    "kernels": "List, show, preview, export, separate and fit kernels.",
     "completion": "Print the completion script for bash, zsh or fish.",
 }
 """Each command with its one-line summary: help, man page and completion follow, importing no command."""

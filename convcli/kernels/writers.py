@@ -10,11 +10,12 @@ import json
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from convcli.core.errors import KernelError, one_line
+from convcli.core.errors import KernelError, OutputError, one_line
 from convcli.core.frozen import frozen
 from convcli.core.numerals import float_text, number_text
 from convcli.core.rational import SMALLEST, FloatArray, Number, Rational, exact_number
@@ -202,6 +203,19 @@ FORMS: Final[dict[str, Form]] = {
 def form_of(suffix: str) -> str | None:
     """The form of files with this suffix."""
     return next((name for name, form in FORMS.items() if suffix.casefold() in form.suffixes), None)
+
+
+def form_of_file(name: str) -> str:
+    """The form that the suffix of a kernel file stands for.
+
+    Raises:
+        OutputError: it stands for none.
+    """
+    form = form_of(Path(name).suffix)
+    if form is None:
+        known = ", ".join(form.suffixes[0] for form in FORMS.values())
+        raise OutputError(f"{one_line(name)}: unknown suffix; allowed: {known}")
+    return form
 
 
 def _fractions(exact: Rational) -> list[list[Fraction]]:
