@@ -80,7 +80,7 @@ def separate(
     "--padding",
     heading=MAIN,
     type=PaddingText(),
-    help="Padding between the images, as in apply (default: only windows inside BEFORE count)",
+    help="Padding between the images (default: windows inside BEFORE only)",
 )
 @option("--bias", heading=MAIN, is_flag=True, help="Fit a value that is added to the map, too")
 @option("--no-round", heading=MAIN, is_flag=True, help="Keep weights as fitted, instead of simple fractions")
