@@ -19,7 +19,9 @@ import pytest
 from PIL import Image
 
 import convcli
+from convcli.core.frozen import replace
 from convcli.geometry.padding import Padding
+from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import load_kernel
 from convcli.pipeline import job
 from convcli.pipeline.mapping import Mapping
@@ -203,6 +205,78 @@ def test_the_page_computes_what_apply_writes(browser, tmp_path, name, monkeypatc
         assert np.array_equal(lanes, expected), combination
         assert (found["below"], found["above"]) == (report.below, report.above), combination
         assert found["range"] == [float(report.low), float(report.high)], combination
+
+
+LAYER = """
+const E = window.explorer, [index, flip, stride] = arguments;
+const {biases} = E.state();
+if (!E.set({map: index, bias: biases[biases.length > 1 ? index : 0], flip, stride})) return null;
+const {axes, pixels, kind} = E.computed();
+const texts = (id) => [...document.querySelectorAll(id)].map((one) => one.innerText);
+return {size: axes.map((one) => one.output), pixels: [...pixels[0]], lanes: pixels.length, kind,
+  captions: texts(".value caption"), steps: texts("#steps li"), command: texts("#command")[0]};
+"""
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_layers_over_the_channels_of_the_image(browser, tmp_path, exact, monkeypatch):
+    """Every map of a layer is the one that apply writes; every channel is shown, and their sums add up."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+    rng = np.random.default_rng(12)
+    weights = rng.integers(-4, 6, (2, 3, 3, 4)) if exact else rng.normal(size=(2, 3, 3, 4))
+    layer = Kernel(weights, bias=tuple(rng.integers(-9, 9, 4).tolist()), name="layer")
+    source, target = tmp_path / "color.png", tmp_path / "page.html"
+    source.write_bytes(imagecodecs.png_encode(samples()["color"]))
+    settings = Settings(
+        layer, padding=Padding.parse("same:zero"), output=OutputSpec(f"{tmp_path}/"), force=True
+    )
+    target.write_text(page(str(source), settings), encoding="utf-8")
+    load(browser, target)
+    for flip, stride in ((False, (1, 1)), (True, (2, 1))):
+        reports = job.apply(str(source), replace(settings, flip=flip, stride=stride))
+        for index, report in enumerate(reports):
+            found = browser.execute_script(LAYER, index, flip, list(stride))
+            expected = imagecodecs.png_decode(Path(report.target.name).read_bytes())
+            pixels = np.array(found["pixels"]).reshape(found["size"])
+            assert found["lanes"] == 1
+            assert np.abs(pixels - expected.astype(int)).max() <= (0 if exact else 1)
+            turned = ", rotated" if flip else ""
+            assert found["captions"] == [
+                word
+                for color in ("red", "green", "blue")
+                for word in (f"patch, {color}", f"kernel, {color}{turned}", "products")
+            ]
+            assert [step.split("\n")[0] for step in found["steps"]][:4] == [
+                "sum, red",
+                "sum, green",
+                "sum, blue",
+                "all channels",
+            ]
+            sums = [float(step.split("= ")[-1].replace("−", "-")) for step in found["steps"][:4]]
+            assert sum(sums[:3]) == pytest.approx(sums[3], rel=1e-4, abs=1e-3)
+            assert found["command"] == "(no command: the layer was edited)"
+
+
+def test_the_weights_of_a_chosen_channel_are_edited(browser, tmp_path):
+    """The editable grid is that of the chosen channel; a preset makes the page filter each channel again."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.select import Select
+
+    opened(browser, tmp_path, "color", "random:3x3x3x2,seed=5")
+    assert "--kernel random:3x3x3x2,seed=5" in browser.find_element(By.ID, "command").text
+    assert not browser.find_element(By.ID, "channels").is_displayed()
+    Select(browser.find_element(By.ID, "channel")).select_by_visible_text("green")
+    assert browser.find_element(By.CSS_SELECTOR, "#kernel caption").text == "kernel, green"
+    browser.find_element(By.CSS_SELECTOR, "#kernel input").send_keys(Keys.CONTROL, "a")
+    browser.find_element(By.CSS_SELECTOR, "#kernel input").send_keys("7")
+    state = "const {maps} = explorer.state(); return maps.map((map) => explorer.Exact.number(map[0]))"
+    weights = load_kernel("random:3x3x3x2,seed=5").weights[0, 0].T.ravel()
+    weights[1] = 7
+    assert browser.execute_script(state) == pytest.approx(weights.tolist())
+    Select(browser.find_element(By.ID, "preset")).select_by_value("box3")
+    assert browser.execute_script("return explorer.state().channels") == "each"
+    assert browser.find_elements(By.CSS_SELECTOR, "#others table") == []
 
 
 def test_the_sums_are_those_of_conv(browser, tmp_path):
@@ -566,7 +640,10 @@ def embedded(text: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-k", "random:3x3x3x2"], "more than two axes"),
+        (["-k", "random:3x3x2x1"], "takes 2 input channels; the page shows 3 of this image"),
+        (["-k", "random:3x3x3x2", "--combine", "l2"], "combines maps of 3 input channels"),
+        (["-k", "random:3x3x1x3", "--groups", "3"], "does not support groups"),
+        (["-k", "sobel", "--combine", "argmax"], "combines maps with argmax, which the page cannot show"),
         (["-k", "box3", "--map", "raw"], "--map raw keeps values"),
         (["-k", "box3", "--side", "2"], "--side"),
     ],

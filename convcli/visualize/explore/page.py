@@ -64,6 +64,7 @@ def page(source: str, settings: Settings, side: int = SIDE) -> str:
         if header.dtype.kind not in "iu" or header.dtype.itemsize > 2:
             raise ArgumentError(f"the page shows images of 8 or 16 bits, not {header.dtype}")
         check_displayable(header.channels)
+        _check_inputs(settings.kernel, header)
         pixels = opened.pixels()
     pixels = pixels[..., : header.channels - _has_extra_channel(header)]
     small, box = _fitted(pixels, side)
@@ -184,7 +185,11 @@ def _own_name(kernel: Kernel) -> str:
 def _presets(own: Kernel) -> list[Kernel]:
     """Every preset that the grid can show, and the own kernel if it has a name."""
     kernels = [entry.kernel for entry in library().entries() if entry.kernel is not None]
-    listed = [kernel for kernel in kernels if max(kernel.size) <= LARGEST_PRESET and not _unshowable(kernel)]
+    listed = [
+        kernel
+        for kernel in kernels
+        if max(kernel.size) <= LARGEST_PRESET and kernel.tensor_shape[2] == 1 and not _unshowable(kernel)
+    ]
     if _own_name(own) and own.name not in {kernel.name for kernel in listed}:
         listed.append(load_kernel(own.name))
     return listed
@@ -192,26 +197,43 @@ def _presets(own: Kernel) -> list[Kernel]:
 
 def _unshowable(kernel: Kernel) -> str:
     """Why the page cannot show a kernel; empty if it can."""
-    if kernel.spatial != 2 or kernel.tensor_shape[2] != 1:
-        return "has more than two axes"
+    if kernel.spatial != 2:
+        return "has three axes"
     if kernel.combine in UNSCALED:
         return f"combines maps with {kernel.combine}"
-    return "has a bias for each map" if isinstance(kernel.bias, tuple) else ""
+    if kernel.combine and kernel.tensor_shape[2] > 1:
+        return f"combines maps of {kernel.tensor_shape[2]} input channels"
+    return "combines maps that have a bias each" if kernel.combine and isinstance(kernel.bias, tuple) else ""
+
+
+def _check_inputs(kernel: Kernel, header: Header) -> None:
+    """Refuse a kernel over other channels than those of the page."""
+    inputs, channels = kernel.tensor_shape[2], header.channels - _has_extra_channel(header)
+    if inputs not in (1, channels):
+        raise ArgumentError(
+            f"kernel {kernel.name} takes {inputs} input channels; the page shows {channels} of this image"
+        )
 
 
 def _kernel(kernel: Kernel) -> dict[str, Any]:
     """A kernel as JSON types, with exact numbers as text."""
     numbers, scale = _numbers(kernel)
-    (bias, *_) = kernel.biases
-    planes = numbers.reshape(kernel.tensor_shape)[:, :, 0]
+    several = isinstance(kernel.bias, tuple)
+    planes = numbers.reshape(*kernel.size, -1, kernel.maps)
     return {
         "name": kernel.name,
         "description": kernel.about.description,
         "rows": kernel.size[0],
         "columns": kernel.size[1],
-        "maps": [[str(value) for value in planes[..., m].ravel().tolist()] for m in range(kernel.maps)],
+        "inputs": planes.shape[2],
+        "maps": [
+            [str(value) for value in planes[..., channel, index].ravel().tolist()]
+            for index in range(kernel.maps)
+            for channel in range(planes.shape[2])
+        ],
         "scale": scale,
-        "bias": number_text(bias),
+        "biases": [number_text(bias) for bias in kernel.biases[: None if several else 1]],
+        "layer": several and kernel.layer is not None,
         "combine": kernel.combine,
     }
 

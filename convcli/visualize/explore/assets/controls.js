@@ -24,11 +24,11 @@ function showControls() {
   el("pixels-label").hidden = state.amount in AMOUNTS;
   el("fill").disabled = el("constant").disabled = state.amount === "valid";
   el("constant-label").hidden = state.fill !== "constant";
-  el("channels-label").hidden = NAMES.length === 1;
+  el("channels-label").hidden = NAMES.length === 1 || state.inputs > 1;
   el("limits-label").hidden = !["signed", "stretch"].includes(state.mapping);
   showChoices(
     el("which"),
-    state.maps.map((_, i) => `${i}`),
+    Array.from({ length: state.maps.length / state.inputs }, (_, i) => `${i}`),
     state.map,
     el("which-label"),
   );
@@ -74,9 +74,9 @@ function showKernel() {
   const large = Math.max(state.rows, state.columns) > 15;
   for (const id of ["patch", "kernel", "products"]) el(id).parentElement.hidden = large;
   document.querySelectorAll(".sign").forEach((sign) => (sign.hidden = large));
-  table.caption.textContent = state.flip ? "kernel, rotated" : "kernel";
-  table.classList.toggle("large", state.columns > 7);
-  const weights = state.maps[state.map];
+  table.caption.textContent = kernelTitle(shownInput());
+  table.classList.toggle("large", isLarge());
+  const weights = state.maps[planeOf(shownInput())];
   const shape = `${state.rows}×${state.columns}`;
   if (large) return;
   if (table.dataset.shape !== shape) {
@@ -99,16 +99,19 @@ function showKernel() {
   fitKernel();
 }
 
-/** Make cells as wide as the longest weight. */
+/** Make cells as wide as the longest weight of the map. */
 function fitKernel() {
   const lengths = [...el("kernel").querySelectorAll("input")].map((field) => field.value.length);
-  el("kernel").style.setProperty("--weight", `${Math.max(...lengths)}ch`);
+  const first = state.map * state.inputs;
+  const others = state.inputs > 1 ? state.maps.slice(first, first + state.inputs).flat() : [];
+  const longest = Math.max(...lengths, ...others.map((weight) => weightText(weight).length));
+  el("kernel").closest("section").style.setProperty("--weight", `${longest}ch`);
 }
 
-/** A weight in full if it is short, else to four digits. */
+/** A weight in full if it is short, else to as many digits as there is room for. */
 function weightText(weight) {
   const text = Exact.text(weight).replace("-", "−");
-  return text.length <= 7 ? text : shortened(Exact.number(weight), 4);
+  return text.length <= 7 ? text : shortened(Exact.number(weight), hasLittleRoom() ? 3 : 4);
 }
 
 function kernelCell(i, j) {
@@ -121,7 +124,7 @@ function kernelCell(i, j) {
   const take = (weight) => {
     if (!weight) return refuse(field, Exact.problem(field.value));
     const maps = state.maps.map((map) => [...map]);
-    maps[state.map][place()] = weight;
+    maps[planeOf(shownInput())][place()] = weight;
     return set({ maps, held: computed.kind }, true); // a half-typed number must not change the mapping
   };
   field.addEventListener("focus", () => field.select());
@@ -134,8 +137,9 @@ function kernelCell(i, j) {
     const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
     if (!step) return;
     event.preventDefault();
-    take(Exact.add(state.maps[state.map][place()], Exact.of(step)));
-    field.value = weightText(state.maps[state.map][place()]);
+    const weight = () => state.maps[planeOf(shownInput())][place()];
+    take(Exact.add(weight(), Exact.of(step)));
+    field.value = weightText(weight());
   });
   cell.append(field);
   return cell;
@@ -235,14 +239,23 @@ function connect() {
     }),
   );
   const choose = (id, take) => el(id).addEventListener("change", () => take(el(id).value));
-  choose("preset", (name) => name && set(kernelState(data.presets.find((entry) => entry.name === name))));
+  choose("preset", (name) => {
+    if (!name) return;
+    const layer = (pending ?? state).inputs > 1; // its channels are summed
+    const chosen = kernelState(data.presets.find((entry) => entry.name === name));
+    set(layer ? { channels: "each", ...chosen } : chosen);
+  });
   onWhole(["kernel-rows", "kernel-columns"], ([rows, columns]) => resized(rows, columns));
   onWhole(["stride-rows", "stride-columns"], (stride) => set({ stride }));
   onWhole(["dilation-rows", "dilation-columns"], (dilation) => set({ dilation }));
   onWhole(["constant"], ([constant]) => set({ constant }));
   onWhole(["row", "column"], (at) => moveTo(at));
   onText("scale", nonzero, (scale) => set({ scale }), nonzeroProblem);
-  onText("bias", Exact.parse, (bias) => set({ bias }));
+  onText("bias", Exact.parse, (bias) => {
+    const biases = [...state.biases];
+    if (biases.length > 1) biases[state.map] = bias;
+    set({ bias, biases });
+  });
   onText(
     "pixels",
     (text) => (isAmount(text) ? text : null),
@@ -254,8 +267,14 @@ function connect() {
   choose("fill", (fill) => set({ fill }));
   choose("channels", (channels) => set({ channels }));
   choose("mapping", (mapping) => set({ mapping, limits: null }));
-  choose("which", (map) => set({ map: Number(map) }));
-  choose("channel", show);
+  choose("which", (map) => {
+    const { biases, bias } = state;
+    set({ map: Number(map), bias: biases.length > 1 ? biases[map] : bias });
+  });
+  choose("channel", () => {
+    showKernel();
+    show();
+  });
   el("flip").addEventListener("change", () => set({ flip: el("flip").checked }));
   el("reset").addEventListener("click", () => set(initial()));
   el("play").addEventListener("click", play);

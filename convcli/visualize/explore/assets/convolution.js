@@ -85,9 +85,21 @@ function padded(plane, source, axes, state) {
   return out;
 }
 
+const totalOf = (planes) => planes.reduce((t, w) => t + w.reduce((a, b) => a + b, 0), 0);
+
+/** The sum of the weights of every map of a layer. */
+function bankTotals({ maps, inputs, scale }) {
+  const numbers = maps.map((map) => map.map(Exact.number));
+  const count = maps.length / inputs;
+  return Array.from({ length: count }, (_, m) => {
+    return totalOf(numbers.slice(m * inputs, (m + 1) * inputs)) * Exact.number(scale);
+  });
+}
+
 /** Weights as integers over `denominator` if that is exact, else as floats over 1. */
 function prepared(state, source) {
-  const chosen = state.combine ? state.maps : [state.maps[state.map]];
+  const first = state.map * state.inputs;
+  const chosen = state.combine ? state.maps : state.maps.slice(first, first + state.inputs);
   const maps = chosen.map((map) => map.map((weight) => Exact.times(weight, state.scale)));
   if (state.flip) maps.forEach((map) => map.reverse());
   const flat = maps.flat();
@@ -97,23 +109,20 @@ function prepared(state, source) {
   const gray = state.channels === "gray" && source.planes.length === 3;
   const inputs = state.channels === "each" ? 1 : source.planes.length;
   const shares = gray ? LUMA : Array(inputs).fill(1);
-  const weights = numerators.map((map) => shares.map((share) => Float64Array.from(map, (w) => w * share)));
+  const perInput = (planes, change) =>
+    state.inputs > 1
+      ? [planes.map((plane) => Float64Array.from(plane, (w) => change(w, 1)))]
+      : planes.map((plane) => shares.map((share) => Float64Array.from(plane, (w) => change(w, share))));
+  let weights = perInput(numerators, (w, share) => w * share);
   let denominator = Number(common / shared) * (gray ? 1000 : 1);
   const largest = Math.max(Math.abs(source.black), source.white, Math.abs(state.constant));
   const reach = weights.map((map) => map.flatMap((w) => [...w]).reduce((sum, w) => sum + Math.abs(w), 0));
   const exact = denominator < 2 ** 40 && Math.max(...reach) * largest < 2 ** 50;
   if (!exact) {
-    const float = (map) => Float64Array.from(map, Exact.number);
-    maps.forEach((map, m) =>
-      shares.forEach((share, i) => {
-        weights[m][i] = float(map).map((w) => (gray ? (w * share) / 1000 : w));
-      }),
-    );
+    weights = perInput(maps, (w, share) => (gray ? (Exact.number(w) * share) / 1000 : Exact.number(w)));
     denominator = 1;
   }
-  const totals = weights.map(
-    (map) => map.reduce((t, w) => t + w.reduce((a, b) => a + b, 0), 0) / denominator,
-  );
+  const totals = state.inputs > 1 ? bankTotals(state) : weights.map((map) => totalOf(map) / denominator);
   return { weights, denominator, exact, totals };
 }
 

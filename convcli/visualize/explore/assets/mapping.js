@@ -8,7 +8,8 @@ function mappingKind(state, totals) {
   if (state.held) return state.held;
   if (!state.combine) {
     if (totals.every((total) => Math.abs(total - 1) < UNIT)) return "clip";
-    if (totals.every((total) => Math.abs(total) < UNIT)) return Exact.isZero(state.bias) ? "signed" : "clip";
+    const biases = state.biases.length > 1 ? state.biases : [state.bias];
+    if (totals.every((total) => Math.abs(total) < UNIT)) return biases.every(Exact.isZero) ? "signed" : "clip";
   }
   return "stretch";
 }

@@ -29,23 +29,27 @@ async function unpacked({ rows, columns, channels, type, pixels }) {
 
 const copied = (value) => ({ ...value, maps: value.maps.map((map) => [...map]), at: [...value.at] });
 
-function kernelState({ name, rows, columns, maps, scale, bias, combine }) {
+function kernelState({ name, rows, columns, inputs, maps, scale, biases, combine, layer }) {
   return {
     kernel: name,
     rows,
     columns,
     combine,
+    layer,
+    inputs, // channels that a map reads, each with weights of its own: `maps` has those of map 0 first
+    ...(inputs > 1 ? { channels: "sum" } : {}),
     map: 0,
     maps: maps.map((map) => map.map(Exact.parse)),
     scale: Exact.parse(scale),
-    bias: Exact.parse(bias),
+    biases: biases.map(Exact.parse),
+    bias: Exact.parse(biases[0]),
   };
 }
 
 function initial() {
   const { kernel, limits, ...rest } = data.state;
   const parsed = limits && limits.map(Exact.parse);
-  return copied({ ...kernelState(kernel), ...rest, limits: parsed });
+  return copied({ ...rest, ...kernelState(kernel), limits: parsed });
 }
 
 /**
@@ -56,7 +60,7 @@ function initial() {
 function set(changes, kernelIsOwn = false) {
   const next = copied({ ...(pending ?? state), held: null, ...changes });
   if (kernelIsOwn) next.kernel = "";
-  if (next.map >= next.maps.length) next.map = 0;
+  if (next.map >= next.maps.length / next.inputs) next.map = 0;
   const { taps, products } = workOf(next, source);
   const work = { next, taps, done: 0, pieces: convolving(next, source), milliseconds: 0 };
   pending = next;

@@ -3,43 +3,20 @@
 /** Show patch, products and steps of the selected output. */
 function showValue() {
   const [rows, columns] = computed.axes;
-  const lane = computed.lanes.length > 1 ? Math.max(el("channel").selectedIndex, 0) : 0;
-  const input = Math.max(el("channel").selectedIndex, 0);
+  const input = shownInput();
+  const lane = computed.lanes.length > 1 ? input : 0;
   const where = state.at[0] * columns.output + state.at[1];
   for (const [i, id] of ["row", "column"].entries()) write(el(id), String(state.at[i]));
   const gray = state.channels === "gray" && computed.planes.length === 3;
-  const brightness = (k) => computed.planes.reduce((sum, plane, i) => sum + LUMA[i] * plane[k], 0) / 1000;
-  const read = gray ? brightness : (k) => computed.planes[computed.planes.length > 1 ? input : 0][k];
-  const shownWeights = rotatedWeights();
-  const cells = [];
-  for (let i = 0; i < rows.kernel; i++) {
-    for (let j = 0; j < columns.kernel; j++) {
-      const row = state.at[0] * rows.stride + i * rows.dilation;
-      const column = state.at[1] * columns.stride + j * columns.dilation;
-      const value = read(row * computed.width + column);
-      const y = row - rows.before;
-      const x = column - columns.before;
-      const padding = y < 0 || x < 0 || y >= rows.size || x >= columns.size;
-      cells.push({ value, padding, product: value * Exact.number(shownWeights[cells.length]) });
-    }
-  }
-  if (Math.max(state.rows, state.columns) <= 15) {
-    const most = Math.max(...cells.map((cell) => Math.abs(cell.product)));
-    fillTable(
-      el("patch"),
-      lines(
-        cells.map(({ value, padding }) => {
-          return { text: shown(value, 5), padding, style: grayCell(value, source) };
-        }),
-      ),
-    );
-    fillTable(
-      el("products"),
-      lines(cells.map(({ product }) => ({ text: shown(product, 5), style: tint(product, most) }))),
-    );
+  const cells = cellsOf(input);
+  const large = Math.max(state.rows, state.columns) > 15;
+  if (!large) {
+    fillTable(el("patch"), patchLines(cells));
+    fillTable(el("products"), productLines(cells));
   }
   el("patch").caption.textContent =
     `patch${NAMES.length > 1 ? `, ${gray ? "brightness" : NAMES[input]}` : ""}`;
+  showOthers(large ? [] : NAMES.map((_, i) => i).filter((i) => state.inputs > 1 && i !== input));
   el("legend").textContent = cells.some((cell) => cell.padding)
     ? `Dashed cells are padding (${state.fill === "constant" ? state.constant : state.fill}).`
     : Math.max(state.rows, state.columns) > 15
@@ -51,7 +28,73 @@ function showValue() {
     `Row ${state.at[0]}, column ${state.at[1]}: ${steps.map((s) => `${s.name} ${s.how} = ${s.value}`).join("; ")}`;
 }
 
-const rotatedWeights = () => (state.flip ? [...state.maps[state.map]].reverse() : state.maps[state.map]);
+/** The input channel that is chosen. */
+const shownInput = () => Math.max(el("channel").selectedIndex, 0);
+
+/** Where the weights of an input channel are in `state.maps`. */
+const planeOf = (input) => state.map * state.inputs + (state.inputs > 1 ? input : 0);
+
+const rotated = (weights) => (state.flip ? [...weights].reverse() : weights);
+
+const kernelTitle = (input) =>
+  `kernel${state.inputs > 1 ? `, ${NAMES[input]}` : ""}${state.flip ? ", rotated" : ""}`;
+
+/** What the window reads of an input channel or of the brightness, and its products. */
+function cellsOf(input) {
+  const [rows, columns] = computed.axes;
+  const gray = state.channels === "gray" && computed.planes.length === 3;
+  const brightness = (k) => computed.planes.reduce((sum, plane, i) => sum + LUMA[i] * plane[k], 0) / 1000;
+  const read = gray ? brightness : (k) => computed.planes[computed.planes.length > 1 ? input : 0][k];
+  return rotated(state.maps[planeOf(input)]).map((weight, k) => {
+    const row = state.at[0] * rows.stride + Math.floor(k / columns.kernel) * rows.dilation;
+    const column = state.at[1] * columns.stride + (k % columns.kernel) * columns.dilation;
+    const value = read(row * computed.width + column);
+    const y = row - rows.before;
+    const x = column - columns.before;
+    const padding = y < 0 || x < 0 || y >= rows.size || x >= columns.size;
+    return { value, padding, weight, product: value * Exact.number(weight) };
+  });
+}
+
+const sumOf = (cells) => cells.reduce((total, cell) => total + cell.product, 0);
+
+const patchLines = (cells) =>
+  lines(
+    cells.map(({ value, padding }) => {
+      return { text: shown(value, 5), padding, style: grayCell(value, source) };
+    }),
+  );
+
+function productLines(cells) {
+  const digits = hasLittleRoom() ? 3 : 5;
+  const most = Math.max(...cells.map((cell) => Math.abs(cell.product)));
+  return lines(cells.map(({ product }) => ({ text: shown(product, digits), style: tint(product, most) })));
+}
+
+function weightLines(cells) {
+  const numbers = cells.map((cell) => Exact.number(cell.weight));
+  const most = Math.max(...numbers.map(Math.abs));
+  return lines(cells.map((cell, k) => ({ text: weightText(cell.weight), style: tint(numbers[k], most) })));
+}
+
+/** Show patch, weights and products of the input channels that are not chosen. */
+function showOthers(inputs) {
+  if (inputs.length) el("others").after(el("steps"));
+  else document.querySelector(".product").append(el("steps"));
+  el("others").replaceChildren(
+    ...inputs.map((input) => {
+      const cells = cellsOf(input);
+      const row = document.createElement("div");
+      row.className = "product";
+      row.append(
+        staticTable(`patch, ${NAMES[input]}`, patchLines(cells)),
+        signed("·", staticTable(kernelTitle(input), weightLines(cells), "weights")),
+        signed("=", staticTable("products", productLines(cells))),
+      );
+      return row;
+    }),
+  );
+}
 
 const lines = (cells) =>
   Array.from({ length: state.rows }, (_, i) => cells.slice(i * state.columns, (i + 1) * state.columns));
@@ -59,14 +102,17 @@ const lines = (cells) =>
 function stepsOf(cells, lane, where) {
   const { filter, lanes, pixels, kind } = computed;
   const steps = [];
-  const sum = cells.reduce((total, cell) => total + cell.product, 0);
+  const sum = sumOf(cells);
   const several = state.combine && state.maps.length > 1;
   const partial = state.channels === "sum" && computed.planes.length > 1;
   const how = partial ? "of the products of this channel" : "of the products";
-  if (!several) steps.push({ name: "sum", how, value: shown(sum) });
+  if (state.inputs > 1)
+    for (const [i, name] of NAMES.entries())
+      steps.push({ name: `sum, ${name}`, how: "of the products", value: shown(sumOf(cellsOf(i))) });
+  else if (!several) steps.push({ name: "sum", how, value: shown(sum) });
   else
     for (const [m, map] of state.maps.entries()) {
-      const own = state.flip ? [...map].reverse() : map;
+      const own = rotated(map);
       const total = cells.reduce((t, cell, k) => t + cell.value * Exact.number(own[k]), 0);
       steps.push({ name: `sum, map ${m}`, how, value: shown(total) });
     }
@@ -154,7 +200,7 @@ const both = ([rows, columns]) => (rows === columns ? `${rows}` : `${rows},${col
 function shownPreset() {
   const states = data.presets.map(kernelState);
   const named = states.find(({ kernel }) => kernel === state.kernel);
-  if (!named || named.combine || named.maps.length === 1) return named;
+  if (!named || named.combine || named.inputs > 1 || named.maps.length === 1) return named;
   const weights = state.maps[state.map].map(Exact.text).join();
   return states.find(
     ({ maps, rows, combine }) =>
@@ -172,18 +218,21 @@ function command() {
   };
   const preset = shownPreset();
   if (!preset && state.combine) return "(no command: the bank was edited)";
+  if (!preset && state.inputs > 1) return "(no command: the layer was edited)";
   const words = ["convcli", "apply", quoted(data.source), "--kernel", quoted(preset ? preset.kernel : own())];
   const scale = preset ? Exact.over(state.scale, preset.scale) : state.scale;
   if (scale.n !== scale.d) words.push("--scale", Exact.text(scale));
-  if (Exact.text(state.bias) !== (preset ? Exact.text(preset.bias) : "0"))
-    words.push(`--bias=${Exact.text(state.bias)}`);
-  if (both(state.stride) !== "1") words.push("--stride", both(state.stride));
+  const bias = preset ? (preset.biases[state.map] ?? preset.bias) : ZERO;
+  if (Exact.text(state.bias) !== Exact.text(bias)) words.push(`--bias=${Exact.text(state.bias)}`);
+  const layer = preset && preset.layer; // --layer sets what other options leave out
+  if (layer) words.push("--layer");
+  if (layer || both(state.stride) !== "1") words.push("--stride", both(state.stride));
   const fill = state.fill === "constant" ? `${state.constant || "zero"}` : state.fill;
   const padding = state.amount === "valid" ? "valid" : `${state.amount}:${fill}`;
-  if (padding !== "same:reflect") words.push("--padding", padding);
-  if (both(state.dilation) !== "1") words.push("--dilation", both(state.dilation));
+  if (layer || padding !== "same:reflect") words.push("--padding", padding);
+  if (layer || both(state.dilation) !== "1") words.push("--dilation", both(state.dilation));
   if (state.flip) words.push("--flip");
-  if (state.channels !== "each" && NAMES.length > 1) words.push("--channels", state.channels);
+  if (state.channels !== "each" && NAMES.length > 1 && state.inputs === 1) words.push("--channels", state.channels);
   const limits = limitsText();
   const mapping = state.mapping === "auto" && state.held ? state.held : state.mapping;
   if (mapping !== "auto") words.push("--map", limits ? `${mapping}:${limits}` : mapping);

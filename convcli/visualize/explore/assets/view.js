@@ -117,9 +117,14 @@ function drawMap(computed, source, at, scale, image) {
   outline(context, at[1] + 0.5 - side / 2, at[0] + 0.5 - side / 2, side, side, scale);
 }
 
+/** Whether grids need small cells: those of a layer have several below each other. */
+const isLarge = () => state.columns > (state.inputs > 1 ? 3 : 7);
+
+const hasLittleRoom = () => state.inputs > 1 && isLarge();
+
 /** Fill a table; each cell is {text, style, padding}. */
 function fillTable(table, rows) {
-  table.classList.toggle("large", rows[0].length > 7);
+  table.classList.toggle("large", isLarge());
   table.tBodies[0].replaceChildren(
     ...rows.map((row) => {
       const line = document.createElement("tr");
@@ -138,6 +143,28 @@ function fillTable(table, rows) {
       return line;
     }),
   );
+}
+
+/** A table with a caption whose cells cannot be edited. */
+function staticTable(title, rows, kind = "") {
+  const frame = document.createElement("div");
+  const table = document.createElement("table");
+  [frame.className, table.className] = ["scroll", kind];
+  table.createCaption().textContent = title;
+  table.createTBody();
+  fillTable(table, rows);
+  frame.append(table);
+  return frame;
+}
+
+/** A table after the sign that joins it to the one before. */
+function signed(sign, table) {
+  const term = document.createElement("div");
+  const mark = document.createElement("span");
+  [term.className, mark.className, mark.textContent] = ["term", "sign", sign];
+  mark.setAttribute("aria-hidden", "true");
+  term.append(mark, table);
+  return term;
 }
 
 const tint = (value, most) => {
