@@ -12,6 +12,7 @@ from convcli.batch.inputs import InputFile
 from convcli.core.frozen import contents, frozen, replace
 from convcli.core.system import default_memory_limit, processors
 from convcli.formats.header import Coding
+from convcli.geometry.describe import operation_word
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.reports.json_form import settings_dict
 from convcli.pipeline.settings import Settings
@@ -138,7 +139,8 @@ def _output(settings: Settings) -> OutputSpec:
 def _recipe(settings: Settings) -> dict[str, Any]:
     """The settings' part of a report, and the options that differ from their defaults."""
     output_format = {"format": settings.output.requested_format} if settings.output.requested_format else {}
-    shared = settings_dict(settings.kernel, settings.flip, str(settings.padding), settings.groups)
+    operation = operation_word(settings.flip, settings.transposed)
+    shared = settings_dict(settings.kernel, operation, str(settings.padding), settings.groups)
     return {**shared, "options": {**_options(settings), **output_format}}
 
 

@@ -138,6 +138,11 @@ FIELDS: Final[dict[str, tuple[Callable[[Settings], Any], str]]] = {
     "padding": (lambda settings: _padding(settings.padding), "same reflect 0"),
     "dilation": (lambda settings: _steps(settings.dilation), "1,1"),
     "flip": (lambda settings: _flag(settings.flip), "no"),
+    "transposed": (lambda settings: _flag(settings.transposed), "no"),
+    "output_padding": (
+        lambda settings: "-" if settings.output_padding is None else _steps(settings.output_padding),
+        "-",
+    ),
     "channels": (lambda settings: settings.channels or "-", "-"),
     "groups": (lambda settings: _number(settings.groups), "1"),
     "mapping": (lambda settings: _mapping(settings.mapping), "auto -,- 0,100"),

@@ -92,6 +92,7 @@ class _AnimationOptions:
 )
 @options.show_channel
 @options.window
+@options.transposing
 @options.mapping
 @options.weights
 @options.kernel_path

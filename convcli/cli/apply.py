@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     "is `{stem}.{kernel}{suffix}` next to the input.",
 )
 @options.window
+@options.transposing
 @options.mapping
 @options.then
 @options.weights

@@ -55,6 +55,8 @@ class FilterOptions:
     padding: str = "same:reflect"
     dilation: tuple[int, ...] = (1, 1)
     flip: bool = False
+    transposed: bool = False
+    output_padding: tuple[int, ...] | None = None
     layer: bool = False
     activation: str = "layer"
     combine: str | None = None

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 )
 @option("-r", "--recursive", heading=MAIN, is_flag=True, help="Include subfolders, and keep their structure")
 @options.window
+@options.transposing
 @options.mapping
 @options.then
 @options.weights

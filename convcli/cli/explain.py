@@ -20,6 +20,7 @@ from convcli.cli.types import LoadedKernel, Value
 @options.show_map
 @options.show_channel
 @options.window
+@options.transposing
 @options.mapping
 @options.then
 @options.weights

@@ -30,6 +30,7 @@ from convcli.cli.types import (
     parse_frames,
     parse_mapping,
     parse_number,
+    parse_output_padding,
     parse_place,
     parse_scale,
     sizes,
@@ -116,6 +117,21 @@ flip = option(
     heading=WINDOW,
     default=False,
     help="Rotate the kernel by 180° (mathematical convolution; layers do not)",
+)
+transposed = option(
+    "--transposed",
+    heading=WINDOW,
+    is_flag=True,
+    help="Transposed convolution: pixels lie a stride apart in the result",
+    details="Every pixel adds the kernel, times its value, to the result, as in `ConvTranspose2d` of "
+    "PyTorch and `Conv2DTranspose` of Keras. --padding removes pixels; the default is `same`, with which the "
+    "result is stride times as large as the image.",
+)
+output_padding = option(
+    "--output-padding",
+    heading=WINDOW,
+    type=Value("N|ROWS,COLS", parse_output_padding),
+    help="With --transposed, pixels added at the bottom and right",
 )
 like = option(
     "--like",
@@ -412,6 +428,7 @@ show_channel = option(
 )
 
 window = together(stride, padding, dilation, flip, like)
+transposing = together(transposed, output_padding)
 weights = together(layer, activation, combine, scale, bias)
 colors = together(alpha, linear, depth)
 coding = together(quality, png)

@@ -17,6 +17,7 @@ from convcli.cli.types import Choice, LoadedKernel, Value
 @click.argument("size", metavar="ROWSxCOLUMNS[xCHANNELS]|IMAGE", type=Value("SIZE"))
 @options.kernel
 @options.window
+@options.transposing
 @options.then
 @options.kernel_path
 @options.channels

@@ -18,7 +18,7 @@ from convcli.formats import opening
 from convcli.formats.header import Coding, Header
 from convcli.geometry.axes import LARGEST, Axis, parse_sizes, per_axis
 from convcli.geometry.conventions import convention, padding_like, refusal
-from convcli.geometry.padding import Padding
+from convcli.geometry.padding import Fill, Padding, amount_text
 from convcli.kernels.bank import combined, joined
 from convcli.kernels.describe import layer_text
 from convcli.kernels.kernel import Kernel, Layer
@@ -47,6 +47,8 @@ def settings_of(options: FilterOptions, kernel: Kernel, output: OutputSpec | Non
         padding=padding,
         dilation=options.dilation,
         flip=flip,
+        transposed=options.transposed,
+        output_padding=options.output_padding,
         channels=options.channels,
         groups=options.groups,
         mapping=options.mapping or Mapping(),
@@ -100,21 +102,39 @@ def resolve_padding(options: FilterOptions, window: tuple[int, int]) -> tuple[Pa
         ArgumentError: padding that does not parse, or a layer that the library refuses.
     """
     like, explicit = options.like, options.explicit
+    if options.output_padding is not None and not options.transposed:
+        raise ArgumentError("--output-padding goes with --transposed")
     if not like:
-        return Padding.parse(options.padding), options.flip, ""
+        return _own_padding(options), options.flip, ""
     stride, dilation = per_axis("stride", options.stride, 2), per_axis("dilation", options.dilation, 2)
     text = options.padding if "padding" in explicit else None
+    transposed = options.transposed
     if options.layer and text is None:
         padding = Padding.parse(options.padding)  # the layer's own
     else:
-        padding = padding_like(like, text, window, stride, dilation)
+        padding = padding_like(like, text, window, stride, dilation, transposed=transposed)
     axes = [Axis(LARGEST, *axis) for axis in zip(window, stride, dilation, strict=True)]
-    reason = refusal(like, "conv", axes, padding.fill)
+    reason = refusal(like, "transposed" if transposed else "conv", axes, padding.fill)
     if reason:
         raise ArgumentError(f"{reason} (--like {like})")
-    rules = convention(like, text)
+    rules = convention(like, text, transposed)
     flip = options.flip if "flip" in explicit else rules.rotates
     return padding, flip, f"padding and kernel direction as in {rules.operation}"
+
+
+def _own_padding(options: FilterOptions) -> Padding:
+    """--padding in this project's words; ``same`` by default where it removes pixels."""
+    if not options.transposed:
+        return Padding.parse(options.padding)
+    if not options.layer and "padding" not in options.explicit:
+        return Padding("same")
+    padding = Padding.parse(options.padding)
+    if padding.fill != Fill():
+        raise ArgumentError(
+            f"padding {options.padding} has the fill {padding.fill}, and --transposed has only zero, "
+            f"because its padding removes pixels; use --padding {amount_text(padding.amount)}"
+        )
+    return padding
 
 
 def _with_layer(options: FilterOptions, kernel: Kernel) -> tuple[FilterOptions, Kernel, str]:

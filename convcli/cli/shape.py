@@ -43,6 +43,7 @@ _DEFAULT: Final = " (the default; layers often use valid)"
 )
 @options.model
 @options.window
+@options.transposing
 @options.kernel_path
 @options.text_or_json
 def shape(

@@ -203,6 +203,13 @@ def sizes(name: str) -> Value:
     return Value("N|ROWS,COLS", parse)
 
 
+def parse_output_padding(text: str) -> tuple[int, ...]:
+    """``N`` or ``ROWS,COLS``, as a tuple of one or two integers from 0."""
+    from convcli.geometry.axes import parse_sizes
+
+    return parse_sizes("output padding", text, (1, 2), least=0)
+
+
 def _refuse(message: str) -> NoReturn:
     raise click.BadParameter(message)
 

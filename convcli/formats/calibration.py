@@ -21,15 +21,18 @@ class Sampling:
     """Output pixel ``i`` has its center at input pixel ``step · i + start``.
 
     With stride s, dilation d, k weights and p pixels of padding before, the window of output ``i`` starts
-    at ``s·i − p`` and covers ``d·(k − 1) + 1`` pixels: step = s, start = d·(k − 1)/2 − p.
+    at ``s·i − p`` and covers ``d·(k − 1) + 1`` pixels: step = s, start = d·(k − 1)/2 − p. Where pixels lie
+    ``spread`` positions apart, both are divided by it.
     """
 
-    step: int = 1
+    step: int | Fraction = 1
     start: Fraction = Fraction(0)
 
     @classmethod
     def of(cls, axis: Axis) -> Self:
-        return cls(axis.stride, Fraction(axis.extent - 1, 2) - axis.before)
+        start = Fraction(axis.extent - 1, 2) - axis.before
+        step = axis.stride if axis.spread == 1 else Fraction(axis.stride, axis.spread)
+        return cls(step, start / axis.spread)
 
     @property
     def edge(self) -> Fraction:
@@ -161,7 +164,7 @@ class Georeference:
         scale = (*(size * step for size, step in zip(self.scale, steps, strict=False)), *self.scale[2:])
         return replace(self, scale=scale, ties=self._ties(steps, shifts), matrix=self._matrix(steps, shifts))
 
-    def _ties(self, steps: Sequence[int], shifts: Sequence[float]) -> tuple[float, ...]:
+    def _ties(self, steps: Sequence[int | Fraction], shifts: Sequence[float]) -> tuple[float, ...]:
         moved: list[float] = []
         for start in range(0, len(self.ties), 6):
             i, j, k, x, y, z = self.ties[start : start + 6]
@@ -173,7 +176,7 @@ class Georeference:
             moved += (i, j, k, x, y, z)
         return tuple(moved)
 
-    def _matrix(self, steps: Sequence[int], shifts: Sequence[float]) -> tuple[float, ...]:
+    def _matrix(self, steps: Sequence[int | Fraction], shifts: Sequence[float]) -> tuple[float, ...]:
         rows = (self.matrix[start : start + 4] for start in range(0, len(self.matrix), 4))
         return tuple(
             value

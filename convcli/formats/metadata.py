@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from itertools import compress, islice
 from typing import Any, Final
 
@@ -310,7 +311,9 @@ def _most(limits: Mapping[str, int], keyword: str) -> int:
     return limits.get(TEXTS, limits.get(keyword, -1))
 
 
-def _spread(resolution: tuple[float, float] | None, steps: tuple[int, int]) -> tuple[float, float] | None:
+def _spread(
+    resolution: tuple[float, float] | None, steps: tuple[int | Fraction, int | Fraction]
+) -> tuple[float, float] | None:
     """The resolution after sampling every ``steps`` pixels, or None if not every format can store it."""
     if resolution is None:
         return None

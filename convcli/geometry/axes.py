@@ -56,6 +56,11 @@ class Axis:
         return (self.size - 1) * self.spread + 1
 
     @property
+    def receptive(self) -> int:
+        """Most pixels that a window covers, with those between dilated elements."""
+        return (self.extent - 1) // self.spread + 1
+
+    @property
     def padded(self) -> int:
         """Positions with padding."""
         return self.span + self.before + self.after
@@ -325,9 +330,10 @@ def _extra(
     for number, stride, dilation in zip(values, strides, dilations, strict=True):
         most = max(stride, dilation) - 1
         if not 0 <= number <= most:
+            allowed = f"0 to {most}" if most else "0"
             raise ArgumentError(
                 f"output padding {literal(number)} is not allowed with stride {stride} "
-                f"and dilation {dilation} (allowed: 0 to {most})"
+                f"and dilation {dilation} (allowed: {allowed})"
             )
     return values
 
@@ -368,21 +374,24 @@ def whole_numbers(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
         raise ArgumentError(f"{name} {literal(value)} is not a whole number, or one per axis") from error
 
 
-def _check_range(name: str, values: Sequence[int]) -> None:
+def _check_range(name: str, values: Sequence[int], least: int = 1) -> None:
     for value in values:
-        if not 1 <= value <= LARGEST:
-            raise ArgumentError(f"{name} {literal(value)} is not allowed (allowed: 1 to {LARGEST})")
+        if not least <= value <= LARGEST:
+            raise ArgumentError(f"{name} {literal(value)} is not allowed (allowed: {least} to {LARGEST})")
 
 
-def parse_sizes(name: str, text: str, counts: Sequence[int], separator: str = ",") -> tuple[int, ...]:
+def parse_sizes(
+    name: str, text: str, counts: Sequence[int], separator: str = ",", least: int = 1
+) -> tuple[int, ...]:
     """The whole numbers of an option's text; ``2,1`` and ``2x1`` mean the same.
 
     Args:
         counts: how many there may be.
         separator: between numbers in error messages.
+        least: the smallest number that is allowed.
 
     Raises:
-        ArgumentError: other text, or a number that is not from 1 to `LARGEST`.
+        ArgumentError: other text, or a number that is not from ``least`` to `LARGEST`.
     """
     word = text.strip().casefold().replace("×", "x") if len(text) < LONGEST_TEXT else ""
     found = re.fullmatch(r"-?\d+(?:\s*([,x])\s*-?\d+(?:\s*\1\s*-?\d+)*)?", word)
@@ -390,7 +399,7 @@ def parse_sizes(name: str, text: str, counts: Sequence[int], separator: str = ",
     if len(numbers) not in counts:
         allowed = " or ".join(separator.join("N" * count) for count in counts)
         raise ArgumentError(f"{name} {quoted(text)} is not {allowed} (whole numbers)")
-    _check_range(name, numbers)
+    _check_range(name, numbers, least)
     return numbers
 
 

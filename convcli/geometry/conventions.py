@@ -56,6 +56,11 @@ def _anchored(extents: Sizes) -> Explicit:
     return tuple((extent // 2, (extent - 1) // 2) for extent in extents)
 
 
+def _none(extents: Sizes) -> Explicit:
+    """No padding, and no output padding either, which "valid" has where the stride exceeds the window."""
+    return ((0, 0),) * len(extents)
+
+
 def _rotated_anchored(extents: Sizes) -> Explicit:
     return tuple((after, before) for before, after in _anchored(extents))
 
@@ -139,12 +144,46 @@ CONVENTIONS: Final[Mapping[str, Convention]] = {
     ),
 }
 
+TRANSPOSED: Final[Mapping[str, Convention]] = {
+    "keras": Convention(
+        "keras.layers.Conv2DTranspose",
+        "valid",
+        {"valid": "valid", "same": "same"},
+        _ZERO,
+        explicit="keras.layers.Conv2DTranspose takes valid and same",
+    ),
+    "torch": Convention("torch.nn.ConvTranspose2d", "0", {}, _ZERO, explicit="even"),
+    "onnx": Convention(
+        "ConvTranspose of ONNX",
+        "0",
+        {
+            "valid": _none,
+            "notset": _none,
+            "same": "same",
+            "same-upper": "same",
+            "same-lower": "same-lower",
+        },
+        _ZERO,
+        explicit="begins",
+    ),
+}
+"""The transposed convolutions of the libraries that have them."""
 
-def convention(like: str, padding: str | None = None) -> Convention:
+
+def convention(like: str, padding: str | None = None, transposed: bool = False) -> Convention:
     """The convention of a library, one of `CONVENTIONS`.
 
     SciPy has two functions, which are told apart by the names of their fills.
+
+    Raises:
+        ArgumentError: the library has no transposed convolution.
     """
+    if transposed and like not in TRANSPOSED:
+        raise ArgumentError(
+            f"{like} has no transposed convolution (--like {like}); allowed: {', '.join(TRANSPOSED)}"
+        )
+    if transposed:
+        return TRANSPOSED[like]
     words = normal_word(padding or "").split(":")
     if like == "scipy" and words[-1] in SCIPY_NDIMAGE.fills:
         return SCIPY_NDIMAGE
@@ -152,20 +191,26 @@ def convention(like: str, padding: str | None = None) -> Convention:
 
 
 def padding_like(
-    like: str, text: str | None, kernel: Sizes, stride: Sizes, dilation: Sizes, pool: bool = False
+    like: str,
+    text: str | None,
+    kernel: Sizes,
+    stride: Sizes,
+    dilation: Sizes,
+    pool: bool = False,
+    transposed: bool = False,
 ) -> Padding:
     """The padding that a library reads from ``text``, for a window of these sizes; None is its default.
 
     Raises:
         ArgumentError: a name that the library does not have, or an amount that it does not take.
     """
-    library = convention(like, text)
+    library = convention(like, text, transposed)
     word, _, fill = normal_word(library.default if text is None else text).partition(":")
     if text is None and pool:
         word, fill = "valid", ""
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     known_amount = library.amounts.get(word)
-    if like == "torch" and word == "same" and (pool or max(stride) > 1):
+    if like == "torch" and word == "same" and not transposed and (pool or max(stride) > 1):
         what = "pools" if pool else "a stride above 1"
         half = ",".join(str(extent // 2) for extent in extents)
         raise ArgumentError(f"PyTorch has no padding 'same' for {what}; allowed: numbers, such as {half}")
@@ -176,7 +221,7 @@ def padding_like(
 
 
 def _explicit(library: Convention, word: str, text: str) -> Explicit:
-    known = f"allowed: {', '.join(library.amounts)}"
+    known = f"allowed: {', '.join(library.amounts) or 'N or ROWS,COLS'}"
     if word in AMOUNTS or not word[:1].isdigit():
         hint = f"; fills follow a colon, as in same:{word}" if word in library.fills else ""
         raise ArgumentError(f"{library.operation} has no padding {quoted(word)}; {known}{hint}")
@@ -213,7 +258,8 @@ def refusal(like: str, kind: str, axes: Sequence[Axis], fill: Fill) -> str:
     """Why a library does not support a layer; empty if it does.
 
     Args:
-        kind: ``conv``, ``depthwise``, ``maxpool`` or ``avgpool``.
+        kind: ``conv``, ``transposed``, ``depthwise``, ``maxpool`` or ``avgpool``.
+        axes: of a transposed convolution, those of the convolution that it transposes.
     """
     library, pool = CONVENTIONS[like], kind.endswith("pool")
     strided, dilated = (max(getattr(axis, name) for axis in axes) > 1 for name in ("stride", "dilation"))
@@ -222,7 +268,7 @@ def refusal(like: str, kind: str, axes: Sequence[Axis], fill: Fill) -> str:
         return f"{library.operation} has no pooling"
     if ceiling and not library.ceiling:
         return "Keras has no ceil mode"
-    if like == "keras" and kind == "conv" and strided and dilated:
+    if like == "keras" and kind in ("conv", "transposed") and strided and dilated:
         return "Keras does not support stride and dilation together"
     if pool and dilated and (like == "keras" or (like == "torch" and kind == "avgpool")):
         return f"{library.operation.split('.')[0]} has no dilation for this pool"

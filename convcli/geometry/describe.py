@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from convcli.core.numerals import counted, grouped
+from convcli.core.numerals import counted, grouped, with_minus
 from convcli.geometry.axes import Axis, Geometry
+from convcli.geometry.padding import Pair
+from convcli.geometry.transposed import TransposedAxis
 
 _SUBJECT: Final = ("frames", "rows", "columns")
 
@@ -13,23 +16,33 @@ _SUBJECT: Final = ("frames", "rows", "columns")
 _SIDES: Final = ("first", "last"), ("top", "bottom"), ("left", "right")
 
 
+def operation_word(flip: bool, transposed: bool = False) -> str:
+    """What is computed, or what that is the transpose of."""
+    return ("transposed " if transposed else "") + ("convolution" if flip else "cross-correlation")
+
+
+def operation_text(flip: bool, transposed: bool = False) -> str:
+    """What is computed, and the direction of the kernel if it is not its own."""
+    if transposed:
+        return "transposed convolution" + (" (kernel rotated by 180°)" if flip else "")
+    return "convolution (kernel rotated by 180°)" if flip else "cross-correlation"
+
+
 def geometry_lines(geometry: Geometry, padding: str) -> list[tuple[str, str]]:
     """Rows (label, text): padding, stride and dilation, the formula of each axis, and unread pixels."""
-    count = len(geometry.axes)
-    subjects = _SUBJECT[-count:]
-    pads = ", ".join(
-        f"{name} {amount}"
-        for names, pair in zip(_SIDES[-count:], geometry.pairs, strict=True)
-        for name, amount in zip(names, pair, strict=True)
-    )
-    strides = ", ".join(str(axis.stride) for axis in geometry.axes)
-    dilations = ", ".join(str(axis.dilation) for axis in geometry.axes)
-    lines = [
-        ("padding", f"{padding}: {pads}"),
-        ("stride", f"({strides}), dilation ({dilations})"),
-    ]
-    for name, axis in zip(subjects, geometry.axes, strict=True):
-        lines.append((name, f"{axis.formula()}, remainder {axis.remainder}"))
+    subjects = _SUBJECT[-len(geometry.axes) :]
+    pads, steps = _sides_text(geometry.pairs), _steps_text(geometry)
+    if geometry.transposed:
+        lines = [
+            ("padding", f"{padding.removesuffix(':zero')} removes {pads}"),
+            ("stride", steps),
+            *zip(subjects, (axis.formula() for axis in geometry.transposed), strict=True),
+            ("equivalent", equivalent_text(geometry)),
+        ]
+    else:
+        lines = [("padding", f"{padding}: {pads}"), ("stride", steps)]
+        for name, axis in zip(subjects, geometry.axes, strict=True):
+            lines.append((name, f"{axis.formula()}, remainder {axis.remainder}"))
     uncovered = geometry.uncovered
     parts = [
         counted(axis.uncovered, name.removesuffix("s"))
@@ -39,6 +52,35 @@ def geometry_lines(geometry: Geometry, padding: str) -> list[tuple[str, str]]:
     where = f" ({' and '.join(parts)})" if parts else ""
     lines.append(("uncovered", f"{counted(uncovered, 'input pixel')} that no window reads{where}"))
     return lines
+
+
+def _sides_text(pairs: Sequence[Pair]) -> str:
+    """``top 1, bottom 1, left 0, right 0``."""
+    return ", ".join(
+        f"{name} {amount}"
+        for names, pair in zip(_SIDES[-len(pairs) :], pairs, strict=True)
+        for name, amount in zip(names, pair, strict=True)
+    )
+
+
+def _steps_text(geometry: Geometry) -> str:
+    """Stride, dilation and output padding of each axis."""
+    strides, dilations = (
+        ", ".join(str(getattr(axis, name)) for axis in geometry.layer) for name in ("stride", "dilation")
+    )
+    text = f"({strides}), dilation ({dilations})"
+    if geometry.transposed:
+        text += f", output padding ({', '.join(str(axis.output_padding) for axis in geometry.transposed)})"
+    return text
+
+
+def equivalent_text(geometry: Geometry) -> str:
+    """The ordinary convolution that computes a transposed one."""
+    axes = geometry.axes
+    zeros = ", ".join(str(axis.spread - 1) for axis in axes)
+    pads = with_minus(_sides_text([(axis.before, axis.after) for axis in axes]))
+    size = " × ".join(str(axis.span) for axis in axes)
+    return f"rotated kernel over {size} positions, ({zeros}) zeros between pixels, padding {pads}"
 
 
 def receptive_text(size: tuple[int, ...], jump: tuple[int, ...] | None = None) -> str:
@@ -65,8 +107,27 @@ def layouts(shape: tuple[int, ...]) -> str:
 
 def axes_dict(geometry: Geometry) -> dict[str, Any]:
     """The numbers of each axis, by its name."""
-    axes = geometry.axes
-    return {name: _axis_dict(axis) for name, axis in zip(_SUBJECT[-len(axes) :], axes, strict=True)}
+    names = _SUBJECT[-len(geometry.axes) :]
+    if geometry.transposed:
+        pairs = zip(geometry.transposed, geometry.axes, strict=True)
+        return {name: _transposed_dict(*pair) for name, pair in zip(names, pairs, strict=True)}
+    return {name: _axis_dict(axis) for name, axis in zip(names, geometry.axes, strict=True)}
+
+
+def _transposed_dict(layer: TransposedAxis, axis: Axis) -> dict[str, Any]:
+    return {
+        "input": layer.size,
+        "kernel": layer.kernel,
+        "stride": layer.stride,
+        "dilation": layer.dilation,
+        "before": layer.before,
+        "after": layer.after,
+        "output_padding": layer.output_padding,
+        "output": layer.output,
+        "remainder": 0,
+        "uncovered": axis.uncovered,
+        "formula": layer.formula(),
+    }
 
 
 def _axis_dict(axis: Axis) -> dict[str, Any]:

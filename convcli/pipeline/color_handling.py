@@ -11,7 +11,6 @@ from convcli.engine.computers import Computation
 from convcli.engine.filter import UNIT
 from convcli.formats.header import Header
 from convcli.formats.readers import Reader
-from convcli.kernels.kernel import Kernel
 from convcli.pipeline.color import LinearReader, PremultipliedReader, product_dtype
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.settings import Settings
@@ -71,15 +70,18 @@ def color_handling(header: Header, channels: str, settings: Settings) -> ColorHa
     opaque = ColorHandling("none", settings.linear, header.dtype)
     if not header.alpha:
         return opaque
-    obstacle = _unfilterable(settings.kernel, channels, opaque.values)
+    obstacle = _unfilterable(settings, channels, opaque.values)
     if requested == "filter" and obstacle:
         raise ArgumentError(f"--alpha filter cannot be used here: {obstacle}; use keep or drop")
     alpha = requested or ("keep" if obstacle else "filter")
     return ColorHandling(alpha, settings.linear, header.dtype, settings.padding.fill.value)
 
 
-def _unfilterable(kernel: Kernel, channels: str, values: DType) -> str:
+def _unfilterable(settings: Settings, channels: str, values: DType) -> str:
     """Why alpha cannot be filtered with the colors; empty where it can."""
+    kernel = settings.kernel
+    if settings.transposed:
+        return "a transposed convolution adds a part of the weights only"
     if kernel.combine or any(abs(float(total) - 1) > UNIT for total in kernel.map_sums):
         return "the weights do not sum to 1"
     if kernel.is_identity:

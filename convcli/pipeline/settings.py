@@ -26,6 +26,8 @@ class Settings:
     Attributes:
         stride, dilation: one integer for all axes, or one for each.
         flip: whether the kernel is rotated by 180°.
+        transposed: whether the transpose of the convolution is computed, whose padding removes pixels.
+        output_padding: of a transposed one, like ``stride``; None for none, or as the padding's name says.
         channels: ``each``, ``gray`` or ``sum``; None lets the kernel decide.
         force: whether existing files may be replaced.
         double: whether sums that are not exact are computed in float64.
@@ -43,6 +45,8 @@ class Settings:
     padding: Padding = PHOTOGRAPH
     dilation: tuple[int, ...] = (1, 1)
     flip: bool = False
+    transposed: bool = False
+    output_padding: tuple[int, ...] | None = None
     channels: str | None = None
     groups: int = 1
     mapping: Mapping = Mapping()

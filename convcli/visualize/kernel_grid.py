@@ -12,6 +12,7 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.core.numerals import axis_text, counted, number_text, with_minus
+from convcli.geometry.describe import operation_text
 from convcli.pipeline.colormaps import diverging
 from convcli.visualize.lettering import width
 from convcli.visualize.map_set import DisplayMap
@@ -178,7 +179,7 @@ def settings_lines(map_: DisplayMap) -> list[str]:
     bias = kernel.biases[min(report.index, kernel.maps - 1)]
     lines = [f"bias {with_minus(number_text(bias))}"] if bias else []
     lines += [f"{kernel.combine} of {kernel.maps} maps"] if kernel.combine else []
-    lines.append("convolution, rotated by 180°" if settings.flip else "cross-correlation")
+    lines.append(operation_text(settings.flip, settings.transposed))
     for name, pair in (("stride", settings.stride), ("dilation", settings.dilation)):
         steps = (pair * 2)[:2]
         lines += [f"{name} {steps[0]}, {steps[1]}"] if steps != (1, 1) else []

@@ -81,7 +81,7 @@ def test_a_manifest_has_each_fact_once(kernel):
     """The row and what the settings share are the report; weights are in the shared part alone."""
     whole = report(kernel=kernel)
     row, facts = manifest_row(whole), report_dict(whole)
-    shared = settings_dict(whole.kernel, whole.flip, whole.padding, whole.groups)
+    shared = settings_dict(whole.kernel, "cross-correlation", whole.padding, whole.groups)
     joined = {**shared, **row, "kernel": {**shared["kernel"], **row["kernel"]}, "schema": facts["schema"]}
     assert joined == facts
     assert set(row) & set(shared) == {"kernel"} and set(row["kernel"]) == {"name", "sum", "bias"}

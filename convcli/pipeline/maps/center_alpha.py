@@ -8,7 +8,7 @@ from convcli.core.dtypes import Array, DType, span
 from convcli.engine.computers import Computation
 from convcli.formats.readers import Reader
 from convcli.geometry.axes import Axis, Strip
-from convcli.geometry.border import OUTSIDE, sources
+from convcli.geometry.border import OUTSIDE, sources, sources_at
 from convcli.pipeline.color_handling import ColorHandling
 
 
@@ -54,4 +54,7 @@ def _saturated(value: float, dtype: DType) -> float:
 def _centers(plan: Computation, axis: Axis) -> Array:
     """The input index at the center of each window along an axis, or `OUTSIDE`."""
     middle = (axis.extent - 1) // 2 - axis.before
+    if axis.spread > 1:  # the nearest pixel
+        places = middle + np.arange(axis.output) + axis.spread // 2
+        return sources_at(plan.problem.fill, axis.size, places // axis.spread)
     return sources(plan.problem.fill, axis.size, middle, middle + axis.output * axis.stride, axis.stride)

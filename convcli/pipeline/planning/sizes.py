@@ -18,12 +18,17 @@ def output_sizes(header: Header, settings: Settings) -> Geometry:
     """
     size, kernel = (header.rows, header.columns), settings.kernel
     if kernel.spatial == 2:
-        return geometry(size, kernel.size, settings.stride, settings.padding, settings.dilation)
+        window = settings.stride, settings.padding, settings.dilation
+        return geometry(size, kernel.size, *window, False, settings.transposed, settings.output_padding)
     padding = settings.padding
     if not isinstance(padding.amount, str):
         padding = replace(padding, amount=((0, 0), *(padding.amount * 2)[:2]))
     stride, dilation = ((1, *(values * 2)[:2]) for values in (settings.stride, settings.dilation))
-    return geometry((header.frames, *size), (kernel.depth, *kernel.size), stride, padding, dilation)
+    extra = settings.output_padding
+    if extra is not None:
+        extra = (0, *(extra * 2)[:2])
+    sizes, shape = (header.frames, *size), (kernel.depth, *kernel.size)
+    return geometry(sizes, shape, stride, padding, dilation, False, settings.transposed, extra)
 
 
 def check_sizes(sizes: Geometry, limit: int) -> None:

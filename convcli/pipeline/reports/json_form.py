@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from convcli.core.tables import SCHEMA, to_json
 from convcli.engine.computers import Computation
-from convcli.geometry.describe import axes_dict, to_nchw
+from convcli.geometry.describe import axes_dict, operation_word, to_nchw
 from convcli.kernels.kernel import Kernel
 from convcli.native.loader import instruction_set
 from convcli.pipeline.reports.report import ImageFile, Report, parameter_count
@@ -32,7 +32,7 @@ def report_dict(report: Report) -> dict[str, Any]:
             "sum": float(kernel.map_sums[min(report.index, kernel.maps - 1)]),
             "bias": float(kernel.biases[min(report.index, kernel.maps - 1)]),
             "combine": kernel.combine,
-            "operation": _operation(report.flip),
+            "operation": _operation(report),
         },
         "padding": report.padding,
         "axes": axes_dict(report.geometry),
@@ -60,14 +60,17 @@ def report_dict(report: Report) -> dict[str, Any]:
 
 def manifest_row(report: Report) -> dict[str, Any]:
     """The report without what `settings_dict` has of it, except for the kernel's name."""
-    shared = {"schema": SCHEMA, **settings_dict(report.kernel, report.flip, report.padding, report.groups)}
+    shared = {
+        "schema": SCHEMA,
+        **settings_dict(report.kernel, _operation(report), report.padding, report.groups),
+    }
     whole = report_dict(report)
     kernel = {key: value for key, value in whole["kernel"].items() if key not in shared["kernel"]}
     row = {key: value for key, value in whole.items() if key not in shared}
     return {"input": row.pop("input"), "kernel": {"name": report.kernel.name, **kernel}, **row}
 
 
-def settings_dict(kernel: Kernel, flip: bool, padding: str, groups: int) -> dict[str, Any]:
+def settings_dict(kernel: Kernel, operation: str, padding: str, groups: int) -> dict[str, Any]:
     """The part of a report that settings alone decide, so that it is the same for every input."""
     return {
         "kernel": {
@@ -75,7 +78,7 @@ def settings_dict(kernel: Kernel, flip: bool, padding: str, groups: int) -> dict
             "shape": list(kernel.tensor_shape),
             "weights": _nested_weights(kernel),
             "combine": kernel.combine,
-            "operation": _operation(flip),
+            "operation": operation,
         },
         "padding": padding,
         "parameters": parameter_count(kernel),
@@ -100,8 +103,8 @@ def plan_dict(plan: Computation) -> dict[str, Any]:
     }
 
 
-def _operation(flip: bool) -> str:
-    return "convolution" if flip else "cross-correlation"
+def _operation(report: Report) -> str:
+    return operation_word(report.flip, report.transposed)
 
 
 def _nested_weights(kernel: Kernel) -> Any:

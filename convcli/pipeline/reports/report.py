@@ -9,6 +9,7 @@ from convcli.core.rational import Number
 from convcli.engine.chain.plan import ChainPlan
 from convcli.engine.computers import Computation
 from convcli.geometry.axes import Axis, Geometry
+from convcli.geometry.transposed import TransposedAxis
 from convcli.kernels.kernel import Kernel
 from convcli.pipeline.mapping import Mapping
 
@@ -47,6 +48,7 @@ class Report:
     kernel: Kernel
     index: int
     flip: bool
+    transposed: bool
     geometry: Geometry
     padding: str
     channels: str
@@ -79,19 +81,19 @@ class Report:
         return self.frames, *self.geometry.output, self.batch_shape[1]
 
     @property
-    def rows(self) -> Axis:
+    def rows(self) -> Axis | TransposedAxis:
         """The vertical axis."""
-        return self.geometry.axes[-2]
+        return self.geometry.layer[-2]
 
     @property
-    def columns(self) -> Axis:
+    def columns(self) -> Axis | TransposedAxis:
         """The horizontal axis."""
-        return self.geometry.axes[-1]
+        return self.geometry.layer[-1]
 
     @property
     def receptive_field(self) -> tuple[int, ...]:
         """Pixels of the input along each axis that one value depends on."""
-        return tuple(axis.extent for axis in self.geometry.axes)
+        return tuple(axis.receptive for axis in self.geometry.axes)
 
     @property
     def groups(self) -> int:
@@ -112,7 +114,10 @@ class Report:
             return sum(stage.multiply_adds for stage in self.plan.stages)
         filter_ = self.plan.problem.filter
         maps = filter_.maps if self.kernel.combine else 1
-        return self.values * maps * math.prod(filter_.kernel) * filter_.inputs
+        values = self.values
+        if self.transposed:  # every value of the input is multiplied with every weight
+            values = values // math.prod(self.geometry.output) * math.prod(self.geometry.input)
+        return values * maps * math.prod(filter_.kernel) * filter_.inputs
 
 
 def parameter_count(kernel: Kernel) -> int:

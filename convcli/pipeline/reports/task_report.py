@@ -32,6 +32,7 @@ def report_of(
         index=index,
         frame=task.frame,
         flip=settings.flip,
+        transposed=settings.transposed,
         geometry=task.geometry,
         padding=str(settings.padding),
         channels=task.channels,

@@ -10,7 +10,7 @@ from typing import Final
 from convcli.core.errors import one_line
 from convcli.core.numerals import counted, report_text, size_text
 from convcli.core.tables import table
-from convcli.geometry.describe import cost_text, geometry_lines, layouts, receptive_text
+from convcli.geometry.describe import cost_text, geometry_lines, layouts, operation_text, receptive_text
 from convcli.kernels.describe import bias_text, matrices, sum_text
 from convcli.kernels.kernel import Kernel
 from convcli.pipeline.reports.report import Report
@@ -97,7 +97,7 @@ def _kernel_rows(kernel: Kernel) -> _Rows:
 
 
 def _operation_text(report: Report) -> str:
-    operation = "convolution (kernel rotated by 180°)" if report.flip else "cross-correlation"
+    operation = operation_text(report.flip, report.transposed)
     groups = f" in {report.groups} groups" if report.groups > 1 else ""
     return f"{operation}, channels {report.channels}{groups}"
 
