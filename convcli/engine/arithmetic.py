@@ -103,9 +103,10 @@ def _inexact(problem: Problem) -> str:
 
 def _float_bounds(problem: Problem) -> tuple[tuple[float, float], ...]:
     """Bounds of float sums, widened for their rounding."""
-    if problem.dtype.kind == "f" or not float(problem.fill.value).is_integer():
+    limits = problem.value_range
+    if limits is None:
         return ((-inf, inf),) * problem.filter.maps
-    bounds = problem.filter.as_floats().bounds(*problem.span)
+    bounds = problem.filter.as_floats().bounds(*limits)
     slack = [_FLOAT_SLACK * max(abs(low), abs(high)) for low, high in bounds]
     return tuple((low - s, high + s) for (low, high), s in zip(bounds, slack, strict=True))
 

@@ -44,8 +44,8 @@ class Problem:
     double: bool = False
     outside: tuple[float, ...] = ()
     """The constant fill of each lane, where lanes differ; empty otherwise."""
-    limits: Pair | None = None
-    """Lowest and highest integer of the input, where they are known; None for those of its type."""
+    limits: tuple[float, float] | None = None
+    """Lowest and highest value of the input, where they are known; None for those of its type."""
 
     @property
     def depth(self) -> Axis:
@@ -63,9 +63,17 @@ class Problem:
     @property
     def span(self) -> tuple[int, int]:
         """Lowest and highest value that a window of integers can hold, padding included."""
+        low, high = self.value_range or span(self.dtype)
+        return int(low), int(high)
+
+    @property
+    def value_range(self) -> tuple[float, float] | None:
+        """Lowest and highest value that a window can hold, padding included; None where nothing is known."""
+        if self.limits is None and self.dtype.kind == "f":
+            return None
         low, high = self.limits or span(self.dtype)
+        fills = self.outside or (self.fill.value,)
         if self.fill.mode == "constant" and self.has_padding:
-            fills = [int(value) for value in self.outside or (self.fill.value,)]
             low, high = min(low, *fills), max(high, *fills)
         return low, high
 

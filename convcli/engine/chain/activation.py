@@ -156,7 +156,8 @@ def _clip(values: Values, low: Number, high: Number) -> Formula:
 def _leaky_relu(values: Values, slope: Number) -> Formula:
     if values.exact and isinstance(slope, Fraction):
         lowest = Fraction(int(values.low), values.denominator) * slope
-        values, gain, scaled = _over(values, Fraction(1, slope.denominator), lowest)
+        finest = Fraction(1, values.denominator * slope.denominator)
+        values, gain, scaled = _over(values, finest, lowest)
         if values.exact:
             return _exact_leaky_relu(values, gain, slope, scaled[1])
     else:
@@ -169,7 +170,7 @@ def _leaky_relu(values: Values, slope: Number) -> Formula:
 
 
 def _exact_leaky_relu(values: Values, gain: float, slope: Fraction, lowest: int) -> Formula:
-    """Numbers are multiples of the slope's denominator, so that its products are integers."""
+    """Numbers become multiples of the slope's denominator, so that its products are integers."""
     ends = [max(values.low, 0), max(values.high, 0), *([lowest] if values.low < 0 else [])]
 
     def apply(x: Array) -> None:

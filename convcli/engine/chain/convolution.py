@@ -224,7 +224,7 @@ def _error(plan: Plan, values: Values) -> float | None:
     weights = np.abs(filter_.weights.astype(np.float64)).reshape(-1, filter_.maps)
     gain = float(weights.sum(axis=0).max()) / filter_.denominator  # over numbers
     carried = values.error * values.denominator * gain
-    ends = plan.problem.span if values.exact else (values.low, values.high)
+    ends = plan.problem.value_range or (-inf, inf)
     own = (
         0.0
         if plan.exact

@@ -44,9 +44,11 @@ class Values:
         return self.maps * self.lanes
 
     @property
-    def limits(self) -> Pair | None:
-        """Lowest and highest number, where they are integers."""
-        return (int(self.low), int(self.high)) if self.exact else None
+    def limits(self) -> tuple[float, float] | None:
+        """Lowest and highest number, where they are known; integers if numbers are."""
+        if self.exact:
+            return int(self.low), int(self.high)
+        return (self.low, self.high) if isfinite(self.low) and isfinite(self.high) else None
 
     @property
     def range(self) -> tuple[Number, Number] | None:

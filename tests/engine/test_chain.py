@@ -1,0 +1,189 @@
+"""Chains of stages: exact where they can be, near PyTorch where they cannot, alike for every cut."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from convcli.core.errors import ArgumentError
+from convcli.engine.chain.plan import ChainPlan
+from convcli.engine.chain.planner import choose_chain
+from convcli.engine.filter import Filter
+from convcli.engine.plan import Problem
+from convcli.engine.run import run
+from convcli.engine.source import ArraySource
+from convcli.geometry.axes import Axis, geometry
+from convcli.kernels.kernel import Kernel
+from convcli.kernels.library import load_kernel
+from convcli.layers.stage_text import parse_stage
+from convcli.layers.stages import ConvolutionStage
+from tests.engine.chain_reference import computed
+
+KERNELS = ("box3", "laplacian8", "gaussian5", "sobel-x", "sharpen", "1 2 3; 0 -1 2", "1 -2", "sobel", "[3]")
+PADDINGS = (
+    "valid",
+    "same",
+    "1",
+    "0,2,1,0",
+    "same:reflect",
+    "same:edge",
+    "1:wrap",
+    "1:symmetric",
+    "2:7",
+    "full",
+)
+POOLS = (
+    "maxpool2x2",
+    "maxpool3x3,stride=2,padding=1",
+    "avgpool2x2",
+    "avgpool3x3,stride=2,padding=1",
+    "maxpool3x2,ceil=yes",
+    "avgpool3x3,stride=2,padding=1,ceil=yes",
+    "avgpool3x3,padding=same,stride=2",
+    "avgpool2x3,stride=1",
+)
+EXACT = (
+    "relu",
+    "abs",
+    "leaky-relu:1/8",
+    "leaky-relu:-3/2",
+    "clip:-3,200",
+    "threshold:20",
+    "threshold:-5/3,90",
+)
+SMOOTH = ("sigmoid", "tanh")
+
+
+def drawn_chain(draw: random.Random, functions: tuple[str, ...], kernels: tuple[str, ...]) -> list[str]:
+    """A kernel as a stage, and one to four stages after it."""
+
+    def convolution() -> str:
+        steps = f"stride={draw.choice(['1', '1', '2', '2,1'])},dilation={draw.choice(['1', '1', '2'])}"
+        flip = draw.choice(["", ",flip=yes", ",bias=7/2"])
+        return f"{draw.choice(kernels)},padding={draw.choice(PADDINGS)},{steps}{flip}"
+
+    kinds = [convolution, convolution, lambda: draw.choice(POOLS), lambda: draw.choice(functions)]
+    return [convolution(), *(draw.choice(kinds)() for _ in range(draw.randint(1, 4)))]
+
+
+def planned(x: np.ndarray, texts: list[str], **options: object) -> ChainPlan:
+    """The plan of a chain over (batch, rows, columns, lanes)."""
+    first, *stages = [parse_stage(text, load_kernel) for text in texts]
+    assert isinstance(first, ConvolutionStage)
+    shape = geometry(x.shape[1:3], first.kernel.size, first.stride, first.padding, first.dilation)
+    problem = Problem(
+        axes=(Axis(1, 1), *shape.axes),
+        filter=Filter.of(first.kernel, flip=first.flip),
+        dtype=x.dtype,
+        fill=first.padding.fill,
+        batch=len(x),
+        lanes=x.shape[3],
+        double=bool(options.pop("double", False)),
+    )
+    return choose_chain(problem, first, stages, **options)
+
+
+def run_chain(x: np.ndarray, plan: ChainPlan) -> np.ndarray:
+    """The values of all maps, (batch, maps, rows, columns, lanes), as fractions or floats."""
+    output, outcome = plan.output, plan.outcome
+    result = np.empty((len(x), output.maps, *output.sizes, output.lanes), object)
+
+    class Recorder:
+        def destination(self, task):
+            return None
+
+        def take(self, task, sums):
+            (top, bottom), (left, right) = task.strip.rows, task.strip.columns
+            for index, affine in enumerate(outcome.affines):
+                numbers = sums[index].tolist()
+                values = [
+                    [[affine.value(int(v) if outcome.exact else v) for v in p] for p in r] for r in numbers
+                ]
+                result[task.batch, index, top:bottom, left:right] = values
+
+    source = x.reshape(len(x), 1, *x.shape[1:3], 1, x.shape[3])
+    run(plan, ArraySource(source), Recorder)
+    return result
+
+
+def expected(x: np.ndarray, texts: list[str]) -> np.ndarray:
+    """The same by the slow loops."""
+    stages = [parse_stage(text, load_kernel) for text in texts]
+    images = []
+    for image in x:
+        lanes = []
+        for lane in range(x.shape[3]):
+            maps = [np.vectorize(Fraction, otypes=[object])(image[..., lane].astype(object))]
+            for stage in stages:
+                maps = computed(stage, maps)
+            lanes.append(np.stack(maps))
+        images.append(np.stack(lanes, axis=-1))
+    return np.stack(images)
+
+
+def image(seed: int, dtype: str = "uint8", lanes: int = 1, batch: int = 1) -> np.ndarray:
+    drawn = np.random.default_rng(seed)
+    rows, columns = drawn.integers(9, 15, 2)
+    return drawn.integers(0, 200, (batch, rows, columns, lanes)).astype(dtype)
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_rational_chains_are_exact(seed):
+    """Every value is the fraction that the slow loops give, whatever the strips."""
+    draw = random.Random(seed)
+    x = image(seed, draw.choice(["uint8", "int16", "uint16"]), draw.choice([1, 1, 3]))
+    single = tuple(kernel for kernel in KERNELS if kernel != "sobel")
+    texts = drawn_chain(draw, EXACT, single)
+    try:
+        plan = planned(x, texts)
+    except ArgumentError as error:
+        assert "larger than" in str(error) or "padding" in str(error), error
+        pytest.skip("a window is larger than the maps")
+    assert plan.exact, texts
+    wanted = expected(x, texts)
+    for height in (plan.height, 1, 3):
+        assert np.array_equal(run_chain(x, plan.cut(height, 0)), wanted), (texts, height)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_other_chains_stay_within_the_stated_error(seed):
+    """Smooth functions and norms are near the slow loops', by no more than the bound where there is one."""
+    draw = random.Random(seed)
+    x = image(seed)
+    texts = drawn_chain(draw, (*SMOOTH, *EXACT), tuple(k for k in KERNELS if k != "sobel"))
+    texts.insert(draw.randint(1, len(texts)), draw.choice(SMOOTH))
+    texts = [text for text in texts if not text.startswith("threshold")]
+    try:
+        plan = planned(x, texts)
+    except ArgumentError:
+        pytest.skip("a window is larger than the maps")
+    found, wanted = run_chain(x, plan).astype(float), expected(x, texts).astype(float)
+    assert plan.output.error is not None
+    assert np.abs(found - wanted).max() <= plan.output.error + 1e-12, texts
+
+
+def test_banks_multiply_maps_and_layers_sum_them():
+    """A kernel of one channel filters each map, one of several channels sums them; maps stay in order."""
+    x = image(3)
+    bank = Kernel(np.arange(18).reshape(3, 3, 1, 2), name="bank")
+    layer = Kernel(np.arange(36).reshape(3, 3, 2, 2) - 10, name="layer", bias=(1, Fraction(1, 2)))
+    stages = [ConvolutionStage(bank, parse_stage("box3", load_kernel).padding)]
+
+    def kernels(name: str) -> Kernel:
+        return {"bank": bank, "layer": layer}.get(name) or load_kernel(name)
+
+    texts = ["bank,padding=same", "relu", "layer,padding=1", "box3,padding=same:edge"]
+    first, *rest = [parse_stage(text, kernels) for text in texts]
+    shape = geometry(x.shape[1:3], (3, 3), 1, first.padding)
+    problem = Problem(
+        axes=(Axis(1, 1), *shape.axes), filter=Filter.of(bank), dtype=x.dtype, fill=first.padding.fill
+    )
+    plan = choose_chain(problem, first, rest)
+    maps = [np.vectorize(Fraction, otypes=[object])(x[0, ..., 0].astype(object))]
+    for stage in (first, *rest):
+        maps = computed(stage, maps)
+    assert stages and plan.output.maps == 2
+    assert np.array_equal(run_chain(x, plan)[0, ..., 0], np.stack(maps))
