@@ -161,5 +161,6 @@ FIELDS: Final[dict[str, tuple[Callable[[Settings], Any], str]]] = {
         "- no",
     ),
     "then": (lambda settings: _stages(settings.then), ""),
+    "network": (lambda settings: settings.network.digest if settings.network else "-", "-"),
 }
 """Each field of `Settings` but the kernel and those in `IGNORED`: its text, and the text that is left out."""

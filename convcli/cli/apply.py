@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convcli.cli import options
-from convcli.cli.arguments import FilterOptions, OutputOptions, ReportOptions, parse
+from convcli.cli.arguments import FilterOptions, NetworkOptions, OutputOptions, ReportOptions, parse
 from convcli.cli.command import MAIN, Command, option
 from convcli.cli.console import tell
 from convcli.cli.report_sink import ReportSink
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=Value("IMAGE", files=True))
-@options.kernels
+@options.kernels_or_model
+@options.model
+@options.until
 @option(
     "-o",
     "--output",
@@ -67,14 +69,18 @@ def apply(images: tuple[str, ...], kernels: tuple[LoadedKernel, ...], **paramete
       convcli apply photo.png -k sobel-x -k box3 --sheet -o sheet.png
       convcli apply photo.png -k sobel-x --figure -o figure.svg
       convcli apply photo.png -k gaussian:2 --then laplacian8 --then relu
+      convcli apply photo.png --model net.onnx --until conv1 --sheet -o maps.png
       cat a.png | convcli apply - -k gaussian5 -o - > b.png
 
     The feature map of each IMAGE (- is standard input) is written as an image, with a report on standard
     output. The default name is {stem}.{kernel}{suffix} next to the input.
     """
+    network = parse(NetworkOptions, parameters)
+    _check_model(kernels, network)
     run = _Run(
         images,
         kernels,
+        network,
         parse(FilterOptions, parameters),
         parse(OutputOptions, parameters),
         parse(ReportOptions, parameters),
@@ -89,6 +95,7 @@ class _Run:
 
     images: tuple[str, ...]
     kernels: tuple[LoadedKernel, ...]
+    network: NetworkOptions
     filtering: FilterOptions
     output: OutputOptions
     reports: ReportOptions
@@ -97,7 +104,8 @@ class _Run:
 def _failures(run: _Run) -> int:
     """Filter every image and return how many failed; a single image's failure is raised."""
     settings = _settings(run)
-    ledger = OutputLedger(run.images, files_of(*run.kernels, *run.filtering.then))
+    files = files_of(*run.kernels, *run.filtering.then)
+    ledger = OutputLedger(run.images, [*files, *filter(None, [run.network.model])])
     sink = ReportSink(run.images, run.output, run.reports, ledger)
     filtered = _filter(run, settings, ledger)
     failed = 0
@@ -129,6 +137,16 @@ def _filter(
     return lambda image: job.apply(image, *settings, ledger=ledger)
 
 
+def _check_model(kernels: tuple[LoadedKernel, ...], network: NetworkOptions) -> None:
+    """Refuse a network with kernels, and neither."""
+    if network.model is None and network.until is not None:
+        raise click.UsageError("--until goes with --model, the file of a network")
+    if network.model is not None and kernels:
+        raise click.UsageError("--model is a whole network and cannot be combined with --kernel")
+    if network.model is None and not kernels:
+        raise click.UsageError("missing option -k/--kernel or --model")
+
+
 def _settings(run: _Run) -> list[Settings]:
     """The settings of each result of an image.
 
@@ -142,7 +160,12 @@ def _settings(run: _Run) -> list[Settings]:
     spec = None if run.output.terminal is not None else run.output.output
     output = OutputSpec(spec, None if run.output.draws else run.output.format_name)
     filtering = replace(run.filtering, max_memory=run.filtering.max_memory or default_memory_limit())
-    settings = settings_of_kernels(filtering, [kernel.kernel for kernel in run.kernels], output)
+    if run.network.model is not None:
+        from convcli.cli.networks import settings_of_network
+
+        settings = [settings_of_network(filtering, run.network, output)]
+    else:
+        settings = settings_of_kernels(filtering, [kernel.kernel for kernel in run.kernels], output)
     if not run.output.draws:
         _check_kernels(len(settings), output, run.images)
     _check_images(run.images, output)

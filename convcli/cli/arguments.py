@@ -84,6 +84,14 @@ class FilterOptions:
 
 
 @frozen
+class NetworkOptions:
+    """A network in place of kernels, and the node whose maps are wanted; None for its output."""
+
+    model: str | None = None
+    until: str | None = None
+
+
+@frozen
 class OutputOptions:
     """Where results go, and how they are drawn.
 

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
+from convcli.cli.arguments import FilterOptions, NetworkOptions
+from convcli.cli.settings import settings_of
+from convcli.core.errors import ArgumentError
+from convcli.core.frozen import replace
 from convcli.core.tables import to_json
+from convcli.kernels.kernel import Kernel
+from convcli.networks.maps import NodeMaps
 from convcli.networks.reading import read_network
 from convcli.networks.report import as_dict, as_text
 
 if TYPE_CHECKING:
     from convcli.formats.header import Header
+    from convcli.pipeline.naming import OutputSpec
+    from convcli.pipeline.settings import Settings
+
+_OF_KERNELS: Final = (
+    *("stride", "padding", "dilation", "flip", "like", "layer", "combine", "scale", "bias", "groups"),
+    *("channels", "linear", "method", "precision"),
+)
+"""Options of convolutions, which a network has of its own."""
 
 
 def network_report(model: str, header: Header, report: str) -> str:
@@ -18,3 +34,23 @@ def network_report(model: str, header: Header, report: str) -> str:
     image = header.rows, header.columns, header.channels - header.alpha
     network = read_network(Path(model), image)
     return to_json(as_dict(network)) if report == "json" else as_text(network)
+
+
+def settings_of_network(
+    options: FilterOptions, network: NetworkOptions, output: OutputSpec | None = None
+) -> Settings:
+    """The settings for the feature maps of a network's node.
+
+    Raises:
+        ArgumentError: an option that has no meaning for a network.
+        NetworkError: the network cannot be used, or has no such node.
+    """
+    for name in _OF_KERNELS:
+        if name in options.explicit:
+            raise ArgumentError(f"--{name} goes with --kernel and cannot be combined with --model")
+    if options.alpha not in (None, "drop"):
+        raise ArgumentError(f"--alpha {options.alpha} cannot be combined with --model; use --alpha drop")
+    maps = NodeMaps(Path(network.model or ""), network.until, options.threads)
+    unchanged = Kernel(np.ones((1, 1, 1, maps.maps), np.int64), name=maps.name)
+    window = replace(options, padding="valid", groups=maps.maps, alpha=None)
+    return replace(settings_of(window, unchanged, output), network=maps)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from convcli.cli.command import (
     COMPUTING,
@@ -52,17 +53,23 @@ _KERNEL_DETAILS: Final = (
 )
 kernel = option("-k", "--kernel", heading=MAIN, type=KernelName(), required=True, help=_KERNEL,
                 details=_KERNEL_DETAILS)  # fmt: skip
-kernels = option(
-    "-k",
-    "--kernel",
-    "kernels",
-    heading=MAIN,
-    type=KernelName(),
-    required=True,
-    multiple=True,
-    help=f"{_KERNEL}; repeatable",
-    details=f"{_KERNEL_DETAILS} With several kernels, each image is decoded once.",
-)
+
+
+def _kernels(required: bool) -> Callable[[Any], Any]:
+    return option(
+        "-k",
+        "--kernel",
+        "kernels",
+        heading=MAIN,
+        type=KernelName(),
+        required=required,
+        multiple=True,
+        help=f"{_KERNEL}; repeatable",
+        details=f"{_KERNEL_DETAILS} With several kernels, each image is decoded once.",
+    )
+
+
+kernels, kernels_or_model = _kernels(required=True), _kernels(required=False)
 then = option(
     "--then",
     heading=MAIN,
@@ -188,6 +195,14 @@ model = option(
     heading=MAIN,
     type=Value("FILE", files=True),
     help="Whole network, an .onnx file",
+)
+until = option(
+    "--until",
+    heading=MAIN,
+    type=Value("NODE"),
+    help="Write the feature maps of this node of --model",
+    details="The name of a node, as `convcli shape SIZE --model FILE` lists them, or of one of its outputs. "
+    "The default is the network's output, if that has rows and columns.",
 )
 groups = option(
     "--groups",

@@ -40,6 +40,7 @@ class Opened:
         readers: none, or the one that every selection of the frames shares.
         parts: reads the file in parts, or None to decode it whole.
         skipped: frames of ``stored`` before these.
+        original: the header of the image that these were computed from, if they are not in the file.
     """
 
     format: Format
@@ -49,6 +50,7 @@ class Opened:
     readers: list[Reader]
     parts: Reader | None = None
     skipped: int = 0
+    original: Header | None = None
 
     def pixels(self) -> Array:
         """The first frame, decoded and upright, (rows, columns, channels).

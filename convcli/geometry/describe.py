@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any, Final
 
 from convcli.core.numerals import counted, grouped, with_minus
@@ -83,15 +84,16 @@ def equivalent_text(geometry: Geometry) -> str:
     return f"rotated kernel over {size} positions, ({zeros}) zeros between pixels, padding {pads}"
 
 
-def receptive_text(size: tuple[int, ...], jump: tuple[int, ...] | None = None) -> str:
+def receptive_text(size: tuple[int, ...], jump: Sequence[int | Fraction] | None = None) -> str:
     """The receptive field of an output value, and the distance between those of neighbors."""
-    apart = f", neighbors {' × '.join(map(str, jump))} apart" if jump and max(jump) > 1 else ""
+    apart = f", neighbors {' × '.join(map(str, jump))} apart" if jump and max(jump) != 1 else ""
     return f"{' × '.join(map(str, size))} pixels per value{apart}"
 
 
-def cost_text(parameters: int, multiply_adds: int) -> str:
-    """Numbers of parameters and of multiply-adds."""
-    return f"{grouped(parameters)} parameters, {grouped(multiply_adds)} multiply-adds"
+def cost_text(parameters: int, multiply_adds: int | None) -> str:
+    """Numbers of parameters and of multiply-adds, which may be unknown."""
+    products = "an unknown number of" if multiply_adds is None else grouped(multiply_adds)
+    return f"{grouped(parameters)} parameters, {products} multiply-adds"
 
 
 def to_nchw(shape: tuple[int, ...]) -> tuple[int, ...]:

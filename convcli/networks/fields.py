@@ -8,6 +8,7 @@ from functools import reduce
 from math import prod
 
 from convcli.core.frozen import frozen, replace
+from convcli.geometry.axes import LARGEST
 from convcli.networks.graph import (
     Effect,
     Elementwise,
@@ -32,7 +33,7 @@ class AxisField:
     """What the values of a tensor depend on along the image's rows or columns.
 
     Attributes:
-        length: pixels of the image.
+        length: pixels of the image; `LARGEST` for an image of any size.
         place: the tensor's axis of these pixels; None if it has none, as after a global pool.
         lattice: which pixels each value along that axis depends on by its position.
         span: pixels that all values depend on.
@@ -70,9 +71,7 @@ class AxisField:
     def _all(self, count: int | None) -> Span | None:
         if self.lattice is None:
             return self.span
-        if count is None:
-            raise NoFieldError("the size of its input is unknown")
-        span = self.lattice.union(range(count))
+        span = self.lattice.union(range(count)) if count is not None else (0, self.length - 1)
         if span is not None:
             span = max(span[0], 0), min(span[1], self.length - 1)
             span = span if span[0] <= span[1] else None
@@ -111,15 +110,9 @@ class Field:
 
 def receptive_fields(network: Network) -> dict[str, Field]:
     """The field of every tensor by name. One that depends on an unknown operator is unknown, and says so."""
-    image = network.image_size[:2]
-    fields = {
-        network.input: Field(
-            tuple(
-                AxisField(length, place, Lattice())
-                for length, place in zip(image, network.spatial, strict=True)
-            )
-        )
-    }
+    sides = zip(network.image_size[:2], network.spatial, strict=True)
+    axes = tuple(AxisField(length or LARGEST, place, Lattice()) for length, place in sides)
+    fields = {network.input: Field(axes)}
     for node in network.nodes:
         field = _field(node, fields, network.sizes)
         fields |= dict.fromkeys(node.outputs, field)

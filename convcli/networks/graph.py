@@ -121,6 +121,8 @@ class Node:
         parameters: the sizes of the trained tensors that it uses, by name.
         multiply_adds: products of convolutions and matrix products, for one image; None where unknown.
         plain: whether it is an activation or another function of single values, without parameters.
+        sign: ``positive`` if its values are never below 0, ``kept`` if they are not where its inputs are not,
+            else ``any``.
     """
 
     name: str
@@ -132,6 +134,7 @@ class Node:
     parameters: Mapping[str, int] = {}
     multiply_adds: int | None = 0
     plain: bool = False
+    sign: str = "any"
 
     @property
     def parameter_count(self) -> int:
@@ -141,7 +144,7 @@ class Node:
 
 @frozen(eq=False)
 class Network:
-    """A network whose input has a size.
+    """A network for images of one size, or of any size if none was given.
 
     Attributes:
         place: the file, as messages name it.
@@ -172,9 +175,25 @@ class Network:
         return 1 if self.layout == "NCHW" else 3
 
     @property
-    def image_size(self) -> tuple[int, int, int]:
-        """(rows, columns, channels) of the input."""
-        sizes = self.sizes[self.input] or ()
+    def image_size(self) -> tuple[int | None, int | None, int | None]:
+        """(rows, columns, channels) of the input; None where any size fits."""
+        sizes = self.sizes[self.input] or (None,) * 4
         rows, columns, channels = (sizes[axis] for axis in (*self.spatial, self.channel_axis))
-        assert rows is not None and columns is not None and channels is not None
         return rows, columns, channels
+
+    def before(self, tensor: str) -> list[Node]:
+        """The nodes that a tensor depends on, in order."""
+        needed, chosen = {tensor}, list[Node]()
+        for node in reversed(self.nodes):
+            if not needed.isdisjoint(node.outputs):
+                needed.update(node.inputs)
+                chosen.append(node)
+        return chosen[::-1]
+
+    def is_positive(self, tensor: str) -> bool:
+        """Whether no value of a tensor is below 0, as after a Relu."""
+        positive = dict[str, bool]()
+        for node in self.nodes:
+            kept = node.sign == "kept" and all(positive.get(name, False) for name in node.inputs)
+            positive |= dict.fromkeys(node.outputs, kept or node.sign == "positive")
+        return positive.get(tensor, False)

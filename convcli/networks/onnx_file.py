@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from convcli.core.errors import cut, one_line, quoted, reason_of
 from convcli.core.numerals import axes_text, counted
-from convcli.networks.graph import NetworkError
+from convcli.kernels.readers.models.external import external_file
+from convcli.networks.graph import NetworkError, Sizes
 
 _LARGEST_FILE: Final = 2**31  # bytes, the limit of protocol buffers
 _MOST_NODES: Final = 50_000
@@ -118,19 +119,7 @@ def _check_tensor(onnx: Any, tensor: Any, path: Path, place: str) -> None:
     if tensor.data_location != onnx.TensorProto.EXTERNAL and not tensor.external_data:
         return
     location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
-    folder = path.absolute().parent
-    name = one_line(location)
-    if not location or "\0" in location:
-        raise NetworkError(f"{where}: damaged: it is stored in a file without a name")
-    if Path(location).is_absolute() or "\\" in location or ".." in Path(location).parts:
-        raise NetworkError(f"{where}: stored in {name}, outside the model's folder; such files are not read")
-    target = folder / location
-    if not target.resolve().is_relative_to(folder.resolve()):
-        raise NetworkError(
-            f"{where}: stored in {name}, a link that leaves the model's folder; such files are not read"
-        )
-    if not target.is_file():
-        raise NetworkError(f"{where}: stored in {name}, which does not exist in the model's folder")
+    external_file(path.absolute().parent, location, where)
 
 
 def image_input(model: Any, place: str) -> Any:
@@ -170,14 +159,18 @@ def stated_sizes(entry: Any) -> tuple[int | None, ...]:
     return tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in dims)
 
 
-def sized(onnx: Any, model: Any, entry: Any, sizes: tuple[int, ...], place: str) -> Any:
+def sized(onnx: Any, model: Any, entry: Any, sizes: Sizes, place: str) -> Any:
     """The model for an input of these sizes, without large weights and with the shapes of its tensors.
+
+    Args:
+        model: is changed.
 
     Raises:
         NetworkError: shapes contradict each other.
     """
     for dim, size in zip(entry.type.tensor_type.shape.dim, sizes, strict=True):
-        dim.dim_value = size
+        if size is not None:
+            dim.dim_value = size
     del model.graph.value_info[:]  # may be those of another size
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")

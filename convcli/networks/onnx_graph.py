@@ -54,11 +54,20 @@ _PLACES: Final = {"QLinearConv": (3, 8), "QLinearMatMul": (3,), "ConvInteger": (
 """Inputs with trained values, where others are scales and zero points."""
 
 
+_POSITIVE: Final = ("Relu", "Sigmoid", "HardSigmoid", "Softmax", "Softplus", "Exp", "Abs", "Sqrt")
+"""Operators whose values are never below 0."""
+_KEPT: Final = (
+    *("Identity", "Dropout", "Add", "Mul", "Sum", "Max", "Min", "Mean", "Concat", "Transpose"),
+    *("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool", "LRN", "Flatten"),
+)
+"""Operators whose values are not below 0 where those of their inputs are not."""
+
+
 def read(path: Path, image: tuple[int, int, int] | None) -> Network:
     """The network of an ONNX file for an image of (rows, columns, channels).
 
     Args:
-        image: None for the size that the model states.
+        image: None for the sizes that the model states, which may be unknown.
 
     Raises:
         NetworkError: not an ONNX model, or one that this image does not fit.
@@ -171,7 +180,7 @@ class _Reader:
     def _node(self, node: Any, name: str) -> Node | None:
         """A node, or None if its outputs are constants."""
         attributes = {entry.name: self.onnx.helper.get_attribute_value(entry) for entry in node.attribute}
-        inputs = tuple(dict.fromkeys(used for used in _read(node) if used not in self.trained))
+        inputs = tuple(dict.fromkeys(used for used in read_names(node) if used not in self.trained))
         if node.op_type in _SHAPE_OF or not inputs:
             self._add_constants(node, attributes)
             return None
@@ -195,6 +204,7 @@ class _Reader:
             parameters,
             _multiply_adds(operator),
             isinstance(effect, Elementwise) and len(inputs) == 1 and not parameters,
+            _sign(operator) if node.domain in _STANDARD else "any",
         )
 
     def _operator(
@@ -316,7 +326,7 @@ def _ordered(nodes: Any, place: str) -> list[int]:
     if sum(1 for node in nodes for name in node.output if name) != len(producers):
         raise NetworkError(f"{place}: damaged: two nodes compute a tensor of the same name")
     needed = {
-        index: {producers[name] for name in _read(node) if name in producers}
+        index: {producers[name] for name in read_names(node) if name in producers}
         for index, node in enumerate(nodes)
     }
     if all(index > other for index, others in needed.items() for other in others):
@@ -329,7 +339,7 @@ def _ordered(nodes: Any, place: str) -> list[int]:
         raise NetworkError(f"{place}: nodes form a cycle: {cycle}") from error
 
 
-def _read(node: Any) -> Iterable[str]:
+def read_names(node: Any) -> Iterable[str]:
     """The names of the tensors that a node reads, in its nested graphs too."""
     yield from filter(None, node.input)
     for attribute in node.attribute:
@@ -351,6 +361,16 @@ def _used(graph: Any) -> Iterable[str]:
         for attribute in node.attribute:
             for nested in _graphs(attribute):
                 yield from (name for name in _used(nested) if name not in own)
+
+
+def _sign(operator: _Operator) -> str:
+    """Whether values are never below 0: ``positive``, ``kept`` where inputs are not, or ``any``."""
+    if operator.kind in _POSITIVE:
+        return "positive"
+    if operator.kind == "Clip":
+        low = operator.attributes.get("min", operator.values.get(1))
+        return "positive" if low is not None and np.size(low) == 1 and np.ravel(low)[0] >= 0 else "any"
+    return "kept" if operator.kind in _KEPT and not operator.weights else "any"
 
 
 def _multiply_adds(operator: _Operator) -> int | None:

@@ -17,7 +17,7 @@ def read_network(path: Path, image: tuple[int, int, int] | None = None) -> Netwo
     """The network of a model file for an image.
 
     Args:
-        image: (rows, columns, channels); None for the size that the model states.
+        image: (rows, columns, channels); None for the sizes that the model states, which may be unknown.
 
     Raises:
         NetworkError: not a model that is read, or one that this image does not fit.

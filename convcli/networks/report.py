@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any, Final
 
@@ -65,7 +65,7 @@ def as_text(network: Network) -> str:
     facts = [
         ("input", f"{one_line(network.input)}, {_tuple_text(network.sizes[network.input])} {network.layout}"),
         *(("output", text) for text in _outputs(network)),
-        ("parameters", grouped(parameter_count(network))),
+        ("parameters", grouped(parameter_count(network.nodes))),
         ("multiply-adds", _total_text(network)),
         *(("note", note) for note in (*network.notes, *_unknown_notes(fields), *_legend(network))),
     ]
@@ -143,6 +143,12 @@ def _pair_text(values: tuple[Fraction, ...] | None) -> str:
     return texts[0] if len(set(texts)) == 1 else "×".join(texts)
 
 
+def offset_text(field: Field) -> str:
+    """The center of the first value's field, ``0.5`` or ``(0.5, 2)``, in pixels; empty if there is none."""
+    text = _pair_text(field.offset)
+    return f"({text.replace('×', ', ')})" if "×" in text else text
+
+
 def number_text(value: Fraction) -> str:
     """``32``, ``0.5``, ``1/3``."""
     decimal = f"{float(value):.4g}"
@@ -154,10 +160,10 @@ def _outputs(network: Network) -> Iterator[str]:
         yield f"{one_line(name)}, {_tuple_text(network.sizes.get(name))}"
 
 
-def parameter_count(network: Network) -> int:
-    """The number of trained values; those that several nodes share count once."""
+def parameter_count(nodes: Iterable[Node]) -> int:
+    """The number of trained values of some nodes; those that several share count once."""
     trained: dict[str, int] = {}
-    for node in network.nodes:
+    for node in nodes:
         trained |= node.parameters
     return sum(trained.values())
 
@@ -200,7 +206,7 @@ def as_dict(network: Network) -> dict[str, Any]:
         "input": {**_tensor(network.input, network), "layout": network.layout},
         "nodes": [_node_dict(node, network, fields) for node in network.nodes],
         "outputs": [_tensor(name, network) for name in network.outputs],
-        "parameters": parameter_count(network),
+        "parameters": parameter_count(network.nodes),
         "multiply_adds": total if complete else None,
         "notes": [*network.notes, *_unknown_notes(fields)],
     }

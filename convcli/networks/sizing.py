@@ -6,7 +6,7 @@ from typing import Final
 
 from convcli.core.errors import cut
 from convcli.core.numerals import counted
-from convcli.networks.graph import NetworkError
+from convcli.networks.graph import NetworkError, Sizes
 
 Image = tuple[int, int, int]
 """(rows, columns, channels)."""
@@ -15,33 +15,27 @@ _LAYOUTS: Final = {"NCHW": (1, 2, 3), "NHWC": (3, 1, 2)}
 _NAMES: Final = {1: "gray", 3: "RGB"}
 
 
-def input_sizes(
-    stated: tuple[int | None, ...], image: Image | None, place: str
-) -> tuple[tuple[int, ...], str]:
+def input_sizes(stated: Sizes, image: Image | None, place: str) -> tuple[Sizes, str]:
     """The sizes of the input for an image, and its layout, by its number of channels.
 
     Args:
         stated: four sizes; None for those that may change.
-        image: None for the size that is stated.
+        image: None for the sizes that are stated, which may be unknown.
 
     Raises:
         NetworkError: the image has other channels, or another size than the network takes.
     """
     layout = _layout(stated, None if image is None else image[2], place)
-    channel, row, column = _LAYOUTS[layout]
     if image is None:
-        if None in (stated[row], stated[column], stated[channel]):
-            raise NetworkError(
-                f"{place}: takes images of any size, {_shape_text(stated)}; state one, such as 224x224x3"
-            )
-        image = stated[row] or 0, stated[column] or 0, stated[channel] or 0
+        return (stated[0] or 1, *stated[1:]), layout
+    channel, row, column = _LAYOUTS[layout]
     _check_size(stated, image, (row, column), place)
-    sizes: list[int] = [stated[0] or 1, 0, 0, 0]
+    sizes: list[int | None] = [stated[0] or 1, 0, 0, 0]
     sizes[row], sizes[column], sizes[channel] = image
     return tuple(sizes), layout
 
 
-def _layout(stated: tuple[int | None, ...], channels: int | None, place: str) -> str:
+def _layout(stated: Sizes, channels: int | None, place: str) -> str:
     """The layout whose axis of channels has as many as the image."""
     wanted = (1, 3) if channels is None else (channels,)
     for layout, (axis, _, _) in _LAYOUTS.items():
@@ -64,7 +58,7 @@ def _named(channels: int | None) -> str:
     return f" ({_NAMES[channels]})" if channels in _NAMES else ""
 
 
-def _check_size(stated: tuple[int | None, ...], image: Image, axes: tuple[int, int], place: str) -> None:
+def _check_size(stated: Sizes, image: Image, axes: tuple[int, int], place: str) -> None:
     fixed = [stated[axis] for axis in axes]
     if any(size not in (None, given) for size, given in zip(fixed, image, strict=False)):
         wanted = "×".join("any" if size is None else str(size) for size in fixed)
@@ -75,5 +69,5 @@ def _check_size(stated: tuple[int | None, ...], image: Image, axes: tuple[int, i
         )
 
 
-def _shape_text(stated: tuple[int | None, ...]) -> str:
+def _shape_text(stated: Sizes) -> str:
     return cut(f"({', '.join('?' if size is None else str(size) for size in stated)})")

@@ -9,6 +9,7 @@ from convcli.formats.header import Coding
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
 from convcli.layers.stages import ConvolutionStage, Stage
+from convcli.networks.maps import NodeMaps
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
 
@@ -38,6 +39,7 @@ class Settings:
         colormap: colors of maps of one channel.
         then: stages after the kernel.
         notes: sentences that go into every report.
+        network: whose feature maps take the place of the image; the kernel then leaves them as they are.
     """
 
     kernel: Kernel
@@ -67,6 +69,7 @@ class Settings:
     then: tuple[Stage, ...] = ()
     coding: Coding = Coding()
     notes: tuple[str, ...] = ()
+    network: NodeMaps | None = None
 
     @property
     def name(self) -> str:

@@ -178,6 +178,8 @@ class _Row:
 
 
 def _facts_of_kernel(map_: DisplayMap) -> str:
+    if map_.report.network is not None:
+        return map_.report.network.operation
     kernel = map_.settings.kernel
     (rows, columns), inputs = kernel.size, kernel.tensor_shape[-2]
     size = f"{rows} × {columns}{f' × {inputs}' if inputs > 1 else ''} weights"

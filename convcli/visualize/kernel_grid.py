@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.core.numerals import axis_text, counted, number_text, with_minus
 from convcli.geometry.describe import operation_text
+from convcli.networks.maps import MapFacts
 from convcli.pipeline.colormaps import diverging
 from convcli.visualize.lettering import width
 from convcli.visualize.map_set import DisplayMap
@@ -54,6 +56,8 @@ class KernelGrid:
     @classmethod
     def of(cls, map_: DisplayMap, tile: int) -> KernelGrid:
         """The grid of the kernel that makes a map, in ``tile`` × ``tile`` pixels if it fits."""
+        if map_.report.network is not None:
+            return cls([], [], 0, _network_lines(map_.report.network))
         kernel = map_.settings.kernel
         planes = kernel_planes(kernel, map_.report.index)
         omitted = len(planes) - MOST_PLANES
@@ -73,7 +77,7 @@ class KernelGrid:
 
     @property
     def width(self) -> int:
-        columns = int(self.planes[0].shape[1])
+        columns = max((int(plane.shape[1]) for plane in self.planes), default=0)
         return max(columns * self.cell, *(math.ceil(width(line, _SMALL)) for line in self.lines))
 
     @property
@@ -83,13 +87,15 @@ class KernelGrid:
     @property
     def middle(self) -> int:
         """Pixels from the top of the squares to their middle."""
+        if not self.planes:
+            return 8 * len(self.lines)
         return (sum(int(plane.shape[0]) * self.cell + _BELOW for plane in self.planes) - _BELOW) // 2
 
     def items(self, place: tuple[int, int]) -> Iterator[Item]:
         """The squares and the lines below them."""
         left, top = place
-        limit = max(float(np.abs(plane).max()) for plane in self.planes)
-        size = min(font_size(texts.flat, self.cell) for texts in self.texts)
+        limit = max((float(np.abs(plane).max()) for plane in self.planes), default=0.0)
+        size = min((font_size(texts.flat, self.cell) for texts in self.texts), default=0)
         for plane, texts in zip(self.planes, self.texts, strict=True):
             yield from self._plane(diverging(plane.astype(np.float64), limit), texts, (left, top), size)
             top += plane.shape[0] * self.cell + _BELOW
@@ -170,6 +176,13 @@ def _range_of(planes: list[Array], share: int) -> str:
     if low == high:
         return f"all weights {with_minus(number_text(ends[0]))}"
     return f"weights {axis_text(ends[0])} … {axis_text(ends[1])}"
+
+
+def _network_lines(network: MapFacts) -> list[str]:
+    """What stands for the kernel where a network made the map: its file, and the receptive field."""
+    size = network.field.size
+    field = "receptive field unknown" if size is None else f"{' × '.join(map(str, size))} pixels per value"
+    return [Path(network.model).name, field]
 
 
 def settings_lines(map_: DisplayMap) -> list[str]:

@@ -42,5 +42,6 @@ def _panel(map_: DisplayMap, scale: Scale, barred: bool, sized: bool) -> Panel:
     low, high = (axis_text(value) for value in (map_.report.low, map_.report.high))
     note = f"{_size(map_)}, {low} … {high}" if sized else f"{low} … {high}"
     bar = map_.bar if barred else None
-    drawn, omitted = kernel_badges(map_.settings.kernel, map_.report.index)
+    is_convolution = map_.report.network is None
+    drawn, omitted = kernel_badges(map_.settings.kernel, map_.report.index) if is_convolution else ((), 0)
     return Panel(map_.name, map_.pixels(scale), note, drawn, scale.zoom, bar, map_.number, omitted)

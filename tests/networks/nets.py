@@ -215,8 +215,8 @@ def normalized() -> Net:
 
 
 def grouped() -> Net:
-    net = Net((24, 30, 4))
-    x = net.conv("x", 8, 3, g=4, pads=1)
+    net = Net((24, 30, 3))
+    x = net.conv(net.conv("x", 6, 3, g=3), 8, 3, g=2, pads=1)
     net.conv(net.conv(x, 8, (1, 5), g=8), 6, (5, 1), g=2)
     return net
 
@@ -229,7 +229,7 @@ def dilated() -> Net:
 
 
 def asymmetric() -> Net:
-    net = Net((21, 26, 2))
+    net = Net((21, 26, 3))
     x = net.conv("x", 3, (2, 4), s=(2, 1), pads=(0, 1, 1, 2))
     net.pool(net.conv(x, 3, 3, pads=(2, 0, 0, 1)), 2, 2, kind="AveragePool", ceil=False)
     return net
@@ -245,7 +245,7 @@ def branches() -> Net:
 
 
 def transposed() -> Net:
-    net = Net((20, 24, 2))
+    net = Net((20, 24, 3))
     x = net.conv(net.conv("x", 4, 3, s=2, pads=1), 6, 3, s=2, pads=1)
     x = net.transposed(x, 4, 4, s=2, p=1)
     net.conv(net.transposed(x, 3, 3, s=2, p=1, extra=1), 2, 3, pads=1)
@@ -272,7 +272,7 @@ def enlarged() -> Net:
 
 def sparse() -> Net:
     """Transposed convolutions that leave gaps, which later windows close."""
-    net = Net((16, 19, 2))
+    net = Net((16, 19, 1))
     x = net.transposed("x", 3, 2, s=3, d=2)
     net.conv(net.transposed(net.conv(x, 3, 4), 2, 1, s=2), 2, 5, s=2)
     return net

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from convcli.core.tables import tame
+from convcli.networks.maps import MapFacts
 from convcli.pipeline.reports.report import Report
 
 _CELLS: Final[dict[str, Callable[[Report], Any]]] = {
@@ -50,9 +51,29 @@ COLUMNS: Final = tuple(_CELLS)
 """Columns of the table, and of a batch's too."""
 
 
+_OF_NETWORKS: Final[dict[str, Callable[[Report, MapFacts], Any]]] = {
+    **dict.fromkeys(
+        (
+            *("kernel_rows", "kernel_columns", "stride_rows", "stride_columns"),
+            *("dilation_rows", "dilation_columns", "padding", "top", "bottom", "left", "right", "uncovered"),
+        ),
+        lambda report, network: None,
+    ),
+    "input_rows": lambda report, network: network.image[0],
+    "input_columns": lambda report, network: network.image[1],
+    "parameters": lambda report, network: network.parameters,
+    "multiply_adds": lambda report, network: network.multiply_adds,
+    "method": lambda report, network: network.runtime,
+}
+"""Cells that differ for a map of a network, which has no window of its own."""
+
+
 def csv_row(report: Report) -> dict[str, Any]:
     """The value in each of `COLUMNS`."""
-    return {column: cell(report) for column, cell in _CELLS.items()}
+    row = {column: cell(report) for column, cell in _CELLS.items()}
+    if report.network is not None:
+        row |= {column: cell(report, report.network) for column, cell in _OF_NETWORKS.items()}
+    return row
 
 
 def as_csv(report: Report, header: bool = True) -> str:

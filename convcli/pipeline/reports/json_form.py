@@ -9,6 +9,7 @@ from convcli.engine.computers import Computation
 from convcli.geometry.describe import axes_dict, operation_word, to_nchw
 from convcli.kernels.kernel import Kernel
 from convcli.native.loader import instruction_set
+from convcli.networks.maps import MapFacts
 from convcli.pipeline.reports.report import ImageFile, Report, parameter_count
 
 _MAX_WEIGHTS: Final = 1024  # more are not listed
@@ -21,6 +22,53 @@ def as_json(report: Report) -> str:
 
 def report_dict(report: Report) -> dict[str, Any]:
     """The report as JSON types."""
+    return _convolution_dict(report) if report.network is None else _network_dict(report, report.network)
+
+
+def _network_dict(report: Report, network: MapFacts) -> dict[str, Any]:
+    """A report about a map of a network, which has no kernel and no plan."""
+    field = network.field
+    return {
+        "schema": SCHEMA,
+        "input": _file_dict(report.source, report.input_shape),
+        "network": {
+            "model": network.model,
+            "node": network.node,
+            "operator": network.operator,
+            "details": network.details,
+            "input": list(network.input),
+            "layout": network.layout,
+            "values": network.values,
+            "runtime": network.runtime,
+        },
+        "receptive_field": None if field.size is None else list(field.size),
+        "jump": None if field.jump is None else [float(value) for value in field.jump],
+        "offset": None if field.offset is None else [float(value) for value in field.offset],
+        "parameters": network.parameters,
+        "multiply_adds": network.multiply_adds,
+        **_values_dict(report),
+        "seconds": round(report.seconds, 6),
+        "metadata": [name for name, _ in report.metadata],
+        "notes": list(report.notes),
+    }
+
+
+def _values_dict(report: Report) -> dict[str, Any]:
+    """Where the map went, its values, and how they became pixels."""
+    return {
+        "output": {
+            **_file_dict(report.target, report.output_shape),
+            "map": report.index,
+            "frame": report.frame,
+        },
+        "range": {"low": float(report.low), "high": float(report.high)},
+        "nonfinite": {"nan": report.nan, "infinite": report.infinite},
+        "mapping": str(report.mapping),
+        "saturated": {"below": report.below, "above": report.above, "of": report.values},
+    }
+
+
+def _convolution_dict(report: Report) -> dict[str, Any]:
     kernel = report.kernel
     return {
         "schema": SCHEMA,
@@ -42,15 +90,7 @@ def report_dict(report: Report) -> dict[str, Any]:
         "multiply_adds": report.multiply_adds,
         "channels": report.channels,
         "groups": report.groups,
-        "output": {
-            **_file_dict(report.target, report.output_shape),
-            "map": report.index,
-            "frame": report.frame,
-        },
-        "range": {"low": float(report.low), "high": float(report.high)},
-        "nonfinite": {"nan": report.nan, "infinite": report.infinite},
-        "mapping": str(report.mapping),
-        "saturated": {"below": report.below, "above": report.above, "of": report.values},
+        **_values_dict(report),
         "plan": plan_dict(report.plan),
         "seconds": round(report.seconds, 6),
         "metadata": [name for name, _ in report.metadata],

@@ -68,7 +68,7 @@ def _about_quality(format_: Format, metadata: Metadata) -> list[str]:
 
 def _about_channels(task: Task, target: Target) -> list[str]:
     notes = []
-    if task.opened.header.bands:
+    if task.opened.header.bands and task.opened.original is None:
         notes.append("the last channel is not alpha; it is filtered like the others")
     if _is_ambiguous(task.layout) and target.format.max_channels > MAX_IMAGE_CHANNELS:
         notes.append("when this file is read as frames, its last channel is treated as alpha")
@@ -93,7 +93,8 @@ def _about_mapping(task: Task, target: Target) -> list[str]:
         return notes
     is_array = target.format.max_channels > MAX_IMAGE_CHANNELS
     changes_range = task.mapping.kind in ("abs", "signed", "stretch")
-    if task.opened.header.dtype != task.layout.dtype or (is_array and changes_range):
+    image = task.opened.original or task.opened.header
+    if image.dtype != task.layout.dtype or (is_array and changes_range):
         hint = "; --map raw keeps the original values" if is_array else ""
         notes.append(f"values were mapped to {depth_text(task.layout.dtype)}{hint}")
     return notes

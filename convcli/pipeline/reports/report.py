@@ -11,6 +11,7 @@ from convcli.engine.computers import Computation
 from convcli.geometry.axes import Axis, Geometry
 from convcli.geometry.transposed import TransposedAxis
 from convcli.kernels.kernel import Kernel
+from convcli.networks.maps import MapFacts
 from convcli.pipeline.mapping import Mapping
 
 
@@ -41,6 +42,7 @@ class Report:
         nan, infinite: values before the mapping that are not finite.
         frame: the number of a frame that has a file of its own.
         metadata: what was carried over: names, with words to print.
+        network: what made the map, if it is one of a network; the kernel then leaves it as it is.
     """
 
     source: ImageFile
@@ -69,11 +71,13 @@ class Report:
     frame: int | None = None
     metadata: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    network: MapFacts | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """(frames, rows, columns, channels), or (1, depth, rows, columns, channels) of a volume."""
-        return self.frames, *self.geometry.input, self.batch_shape[0]
+        size = self.network.image if self.network else self.geometry.input
+        return self.frames, *size, self.batch_shape[0]
 
     @property
     def output_shape(self) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ def report_of(
         seconds: what it took to compute and write.
     """
     opened, target = task.opened, task.targets[min(index, len(task.targets) - 1)]
+    image = opened.original or opened.header
     problem = task.plan.problem
     return Report(
         source=_source_file(task),
@@ -36,9 +37,9 @@ def report_of(
         geometry=task.geometry,
         padding=str(settings.padding),
         channels=task.channels,
-        batch_shape=(opened.header.channels, task.layout.channels - (2 if task.colormap != GRAY else 0)),
+        batch_shape=(image.channels, task.layout.channels - (2 if task.colormap != GRAY else 0)),
         frames=problem.batch,
-        dtype=str(opened.header.dtype),
+        dtype=str(image.dtype),
         low=map_.low,
         high=map_.high,
         mapping=map_.mapping,
@@ -52,12 +53,15 @@ def report_of(
         seconds=seconds,
         metadata=summarize(task.metadata),
         notes=report_notes(task, target, settings, map_),
+        network=None if settings.network is None else settings.network.facts(image),
     )
 
 
 def _source_file(task: Task) -> ImageFile:
     name = "standard input" if task.source == STREAM else task.source
-    return ImageFile(name, task.opened.format.name, task.opened.header.kind, task.opened.source.size)
+    opened = task.opened
+    kind = (opened.original or opened.header).kind
+    return ImageFile(name, opened.format.name, kind, opened.source.size)
 
 
 def _target_file(task: Task, target: Target, size: int, stack: bool) -> ImageFile:

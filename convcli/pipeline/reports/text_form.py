@@ -13,6 +13,8 @@ from convcli.core.tables import table
 from convcli.geometry.describe import cost_text, geometry_lines, layouts, operation_text, receptive_text
 from convcli.kernels.describe import bias_text, matrices, sum_text
 from convcli.kernels.kernel import Kernel
+from convcli.networks.maps import MapFacts
+from convcli.networks.report import offset_text
 from convcli.pipeline.reports.report import Report
 
 _MAX_SIDE: Final = 7  # rows and columns of a matrix; of larger ones a part is shown
@@ -38,7 +40,7 @@ def as_block(reports: Sequence[Report], verbose: bool = False) -> str:
 
 
 def _shared_rows(report: Report, verbose: bool) -> _Rows:
-    return [row for row in text_rows(report, verbose) if row[0] not in (*_DIFFERING, "plan")]
+    return [row for row in text_rows(report, verbose) if row[0] not in (*_DIFFERING, "plan", "runtime")]
 
 
 def _section(reports: list[Report], verbose: bool) -> _Rows:
@@ -67,20 +69,45 @@ def _map_label(report: Report) -> str:
 
 def text_rows(report: Report, verbose: bool = False) -> _Rows:
     """The rows about one feature map."""
+    network = report.network
     return [
         ("input", f"{report.source.format}, {report.source.kind}: {report.input_shape} {report.dtype}"),
+        *(_convolution_rows(report) if network is None else _network_rows(report, network)),
+        *_value_rows(report),
+        *(_plan_rows(report, verbose) if network is None else _runtime_rows(report, network)),
+        ("written", _written_text(report)),
+        *((("metadata", ", ".join(text for _, text in report.metadata)),) if report.metadata else ()),
+        *(("note", note) for note in report.notes),
+    ]
+
+
+def _convolution_rows(report: Report) -> _Rows:
+    return [
         *_kernel_rows(report.kernel),
         ("operation", _operation_text(report)),
         *geometry_lines(report.geometry, report.padding),
         ("output", layouts(report.output_shape)),
         ("receptive", receptive_text(report.receptive_field)),
         ("cost", cost_text(report.parameters, report.multiply_adds)),
-        *_value_rows(report),
-        *_plan_rows(report, verbose),
-        ("written", _written_text(report)),
-        *((("metadata", ", ".join(text for _, text in report.metadata)),) if report.metadata else ()),
-        *(("note", note) for note in report.notes),
     ]
+
+
+def _network_rows(report: Report, network: MapFacts) -> _Rows:
+    field = network.field
+    offset = f", the first centered at {offset_text(field)}" if field.offset else ""
+    unknown = f"unknown: {one_line(field.unknown)}"
+    receptive = unknown if field.size is None else f"{receptive_text(field.size, field.jump)}{offset}"
+    return [
+        ("network", f"{network.model}, input {network.input} {network.layout}, values {network.values}"),
+        ("node", f"{one_line(network.node)}: {network.operation}"),
+        ("output", layouts((*report.output_shape[:-1], report.kernel.maps))),
+        ("receptive", receptive),
+        ("cost", f"{cost_text(network.parameters, network.multiply_adds)} up to this node"),
+    ]
+
+
+def _runtime_rows(report: Report, network: MapFacts) -> _Rows:
+    return [("runtime", f"{network.runtime}: {report.seconds * 1000:.1f} ms")]
 
 
 def _kernel_rows(kernel: Kernel) -> _Rows:

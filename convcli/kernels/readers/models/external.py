@@ -8,18 +8,8 @@ from pathlib import Path
 from convcli.core.errors import KernelError, quoted
 
 
-def external_bytes(folder: Path, entries: Mapping[str, str], size: int, where: str) -> bytes:
-    """The ``size`` bytes that ``entries`` locate in a file of the model's folder.
-
-    Args:
-        folder: of the model; links are followed before a file counts as one of it.
-        entries: ``location``, a path relative to the folder; ``offset`` and ``length`` in bytes, if stated.
-        where: the tensor in messages.
-
-    Raises:
-        KernelError: no such file, a path out of the folder, or other bytes than the tensor's.
-    """
-    location = entries.get("location", "")
+def external_file(folder: Path, location: str, where: str) -> Path:
+    """The file of the model's folder at ``location``; arguments and errors as in `external_bytes`."""
     path = folder / location
     try:
         is_inside = bool(location) and path.resolve().is_relative_to(folder.resolve())
@@ -35,6 +25,22 @@ def external_bytes(folder: Path, entries: Mapping[str, str], size: int, where: s
         raise KernelError(
             f"{where}: stored in {quoted(location)}, and there is no such file beside the model"
         )
+    return path
+
+
+def external_bytes(folder: Path, entries: Mapping[str, str], size: int, where: str) -> bytes:
+    """The ``size`` bytes that ``entries`` locate in a file of the model's folder.
+
+    Args:
+        folder: of the model; links are followed before a file counts as one of it.
+        entries: ``location``, a path relative to the folder; ``offset`` and ``length`` in bytes, if stated.
+        where: the tensor in messages.
+
+    Raises:
+        KernelError: no such file, a path out of the folder, or other bytes than the tensor's.
+    """
+    location = entries.get("location", "")
+    path = external_file(folder, location, where)
     offset, length = (
         _number(entries, key, default, where) for key, default in (("offset", 0), ("length", size))
     )
