@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=Value("IMAGE", files=True))
 @options.kernels_or_model
-@options.model
-@options.until
 @option(
     "-o",
     "--output",
@@ -45,6 +43,8 @@ if TYPE_CHECKING:
 @options.weights
 @options.groups
 @options.kernel_path
+@options.model
+@options.until
 @options.channels
 @options.colors
 @options.frames

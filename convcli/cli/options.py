@@ -192,15 +192,15 @@ bias = option(
 )
 model = option(
     "--model",
-    heading=MAIN,
+    heading=WINDOW,
     type=Value("FILE", files=True),
-    help="Whole network, an .onnx file",
+    help="Whole network instead of a kernel: an .onnx file",
 )
 until = option(
     "--until",
-    heading=MAIN,
+    heading=WINDOW,
     type=Value("NODE"),
-    help="Write the feature maps of this node of --model",
+    help="Node of --model whose feature maps are written",
     details="The name of a node, as `convcli shape SIZE --model FILE` lists them, or of one of its outputs. "
     "The default is the network's output, if that has rows and columns.",
 )
