@@ -120,8 +120,9 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         bias: one value per map, or one for all. None takes the `Kernel`'s own, from its file or from the
             trained layer that its weights belong to.
         stride: step of the window in pixels, one number or one per spatial axis.
-        padding: ``"valid"``, ``"same"``, ``"same-lower"``, ``"full"`` or ``"AMOUNT:FILL"``; or pixels on
-            every side, one number, one per spatial axis, or one pair (before, after) per spatial axis.
+        padding: ``"valid"``, ``"same"``, ``"same-lower"``, ``"full"``, ``"causal"`` (all of it before the
+            first value, for one spatial axis) or ``"AMOUNT:FILL"``; or pixels on every side, one number, one
+            per spatial axis, or one pair (before, after) per spatial axis.
         dilation: spacing between kernel elements in pixels, one number or one per spatial axis.
         groups: number of groups that the channels are divided into, each with its own share of the maps.
         flip: rotate the kernel by 180° first, as convolution in mathematics does.

@@ -181,6 +181,7 @@ WORDS: Final = {
         "same": "",
         "same-lower": "",
         "full": "",
+        "causal": "",
     },
     "like": {
         "keras": "",

@@ -12,7 +12,7 @@ from convcli.core.numerals import axes_text
 
 Pair = tuple[int, int]
 
-AMOUNTS: Final = ("valid", "same", "same-lower", "full")
+AMOUNTS: Final = ("valid", "same", "same-lower", "full", "causal")
 LARGEST_FILL: Final = 1e30
 LARGEST_AMOUNT: Final = 999_999_999  # pixels
 FILLS: Final = ("zero", "edge", "reflect", "symmetric", "wrap")
@@ -112,8 +112,14 @@ class Padding:
             strides: steps of the window.
 
         Raises:
-            ArgumentError: another number of pairs than of axes.
+            ArgumentError: another number of pairs than of axes, or causal padding of several axes.
         """
+        if self.amount == "causal" and any(extent > 1 for extent in extents[:-1]):
+            covered = " × ".join(map(str, extents))
+            raise ArgumentError(
+                f"padding 'causal' is for one axis, as of a signal, but the kernel covers {covered}; "
+                "use same-lower, or numbers of pixels"
+            )
         if isinstance(self.amount, str):
             rule = _AMOUNT_RULES[self.amount]
             return tuple(rule(*axis) for axis in zip(sizes, extents, strides, strict=True))
@@ -148,7 +154,7 @@ def _parse_amount(text: str) -> str | tuple[Pair, ...]:
     word = _ALIASES.get(word, word)
     if word in AMOUNTS:
         return word
-    allowed = "valid, same, same-lower, full, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT"
+    allowed = "valid, same, same-lower, full, causal, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT"
     if not re.fullmatch(r"\d+(\s*[,x×]\s*\d+)*", word):
         hint = "; fills follow a colon, as in same:edge" if word in {*FILLS, *_ALIASES} else ""
         hint = hint or suggest(word, [*AMOUNTS, *FILLS, *_ALIASES])
@@ -177,4 +183,5 @@ _AMOUNT_RULES: Final[dict[str, Callable[[int, int, int], Pair]]] = {
     "same": _same,
     "same-lower": lambda size, extent, stride: _same(size, extent, stride)[::-1],
     "full": lambda size, extent, stride: (extent - 1, extent - 1),
+    "causal": lambda size, extent, stride: (extent - 1, 0),
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen
 from convcli.geometry.padding import Padding, Pair
 
@@ -81,7 +82,15 @@ def transposed_axes(
 
 
 def _named(word: str, axis: TransposedAxis, more: int | None) -> TransposedAxis:
-    """The axis with a named amount of padding."""
+    """The axis with a named amount of padding.
+
+    Raises:
+        ArgumentError: causal padding, which no transposed convolution has.
+    """
+    if word == "causal":
+        raise ArgumentError(
+            "transposed convolutions have no padding 'causal'; use valid, same, same-lower, full or numbers"
+        )
     short = max(axis.stride - axis.extent, 0)  # positions between kernels that do not touch
     if word == "full":
         return _padded(axis, (axis.extent - 1, axis.extent - 1), more or 0)

@@ -60,7 +60,7 @@ FILES = "a file"
 
 ANSWERS = {
     "convcli k": ["kernels"],
-    "convcli kernels ": ["list", "show", "preview", "export"],
+    "convcli kernels ": ["list", "show", "preview", "export", "separate", "fit"],
     "convcli --v": ["--version"],
     "convcli apply --st": ["--stride", "--stack", "--strip"],
     "convcli apply --stride 2 --st": ["--stack", "--strip"],
@@ -74,7 +74,7 @@ ANSWERS = {
     "convcli batch --report ": [FILES],
     "convcli shape 3x3 -k rand": ["random:", FILES],
     "convcli kernels show scharr-o": ["scharr-opt", "scharr-opt-x", "scharr-opt-y", FILES],
-    "convcli apply a -k box3 --padding ": ["valid", "same", "same-lower", "full"],
+    "convcli apply a -k box3 --padding ": ["valid", "same", "same-lower", "full", "causal"],
     "convcli apply a --padding 2,1:z": ["2,1:zero"],
     "convcli apply a --padding=same:w": ["--padding=same:wrap"],
     "convcli apply a -k nonsense --map s": ["signed", "stretch"],

@@ -157,6 +157,9 @@ def _state(settings: Settings) -> dict[str, Any]:
     padding, mapping, kernel = settings.padding, settings.mapping, settings.kernel
     fixed = mapping.low is not None and mapping.high is not None
     amount = padding.amount
+    if amount == "causal":
+        extent = (settings.dilation * 2)[1] * (kernel.size[1] - 1)
+        amount = ((0, 0), (extent, 0))
     if not isinstance(amount, str):
         amount = ",".join(str(number) for pair in (amount * 2)[:2] for number in pair)
     return {
