@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from convcli.geometry.axes import Axis
 from convcli.geometry.padding import Fill
 
 OUTSIDE: Final = -1
@@ -35,6 +36,14 @@ def sources_at(fill: Fill, size: int, positions: Indices) -> Indices:
     """The indices that ``positions`` read, in any order; see `sources`."""
     inside = (positions >= 0) & (positions < size)
     return np.where(inside, positions, _CONTINUE[fill.mode](positions, size))
+
+
+def axis_sources(fill: Fill, axis: Axis, positions: Indices) -> Indices:
+    """The pixels that ``positions`` of an axis read; between pixels that lie apart is `OUTSIDE`, for 0."""
+    if axis.spread == 1:
+        return sources_at(fill, axis.size, positions)
+    pixels = sources_at(fill, axis.size, positions // axis.spread)
+    return np.where(positions % axis.spread == 0, pixels, OUTSIDE)
 
 
 def _symmetric(positions: Indices, size: int) -> Indices:

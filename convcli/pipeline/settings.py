@@ -72,6 +72,11 @@ class Settings:
     network: NodeMaps | None = None
 
     @property
+    def rotates(self) -> bool:
+        """Whether windows are multiplied with the kernel rotated by 180°, as transposed convolution does."""
+        return self.flip != self.transposed
+
+    @property
     def name(self) -> str:
         """What results are named after: the kernel, and the stages after it."""
         return ".".join([self.kernel.name, *(stage.name for stage in self.then)])

@@ -98,6 +98,32 @@ def test_the_feature_map_is_the_convolution(tmp_path, seed):
         assert value == (settings.padding.fill.value if outside else pixels[row, column])
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_transposed_convolution(tmp_path, seed):
+    """Grids show the outputs of `convcli.conv`, and the pixels with zeros between them, each in its color."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(1, 10, rng.integers(2, 5, 2)).astype(np.uint8)
+    kernel = Kernel(rng.integers(-3, 5, rng.integers(1, 4, 2)))
+    stride = tuple(rng.integers(1, 4, 2).tolist())
+    padding = str(rng.choice(["same", "valid", "1" if min(kernel.size) > 1 else "0"]))
+    settings = Settings(kernel, stride, Padding.parse(padding), transposed=True)
+    found = made(saved(tmp_path, pixels), settings, Selection(most=10_000))
+    due = convcli.conv(pixels, kernel, stride=stride, padding=padding, transposed=True)
+    got = np.zeros_like(due)
+    for at, channel in found.outputs:
+        got[at] = as_float(channel.value)
+    assert np.array_equal(got, due)
+    spread = np.zeros([(size - 1) * step + 1 for size, step in zip(pixels.shape, stride, strict=True)])
+    spread[:: stride[0], :: stride[1]] = pixels
+    top, left = (-first for first, _ in found.spans)
+    shown = np.array(found.inputs[0].values, float)
+    assert np.array_equal(shown[top:, left:][: spread.shape[0], : spread.shape[1]], spread)
+    assert shown.sum() == pixels.sum()
+    heading = FrameLayout(found).heading[1]
+    assert heading.startswith("transposed  ·  ")
+    list(frame_scenes(found))
+
+
 def layer(rng, channels, maps):
     """A kernel over several channels, as a layer has it."""
     weights = rng.integers(-3, 4, (*rng.integers(1, 4, 2), channels, maps))

@@ -10,6 +10,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from convcli.core.frozen import replace
 from convcli.geometry.padding import Padding
@@ -51,10 +52,12 @@ def random_settings(rng: np.random.Generator, floats: bool, colors: int) -> Sett
     amount = str(rng.choice(["valid", "same", "same-lower", "full", "1", "2,1", "0,2,1,0"]))
     mapping = str(rng.choice(["raw", "signed", "stretch", "auto"] if floats else MAPS))
     kernel = random_kernel(rng) if groups == 1 else Kernel(rng.integers(-4, 6, (2, 3, 1, groups)))
+    transposed = rng.random() < 0.2
     return Settings(
         kernel,
         stride=tuple(rng.integers(1, 4, 2).tolist()),
-        padding=Padding.parse(f"{amount}:{rng.choice(FILLS)}"),
+        padding=Padding.parse(f"{amount}:{'zero' if transposed else rng.choice(FILLS)}"),
+        transposed=transposed,
         dilation=tuple(rng.integers(1, 3, 2).tolist()),
         flip=bool(rng.integers(2)),
         channels=None if groups > 1 else str(rng.choice(["each", "each", "gray", "sum"])),
@@ -341,3 +344,29 @@ def test_linear_light_of_more_channels_than_colors(tmp_path):
     found = explain(str(path), settings, (3, 4))
     assert len(found.maps[0]) == 5
     assert all(channel.computed == channel.pixel for channel in found.maps[0])
+
+
+def test_zeros_between_pixels(tmp_path, monkeypatch):
+    """Which pixels an output of a transposed convolution reads, with the zeros between them marked."""
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.arange(1, 13, dtype=np.uint8).reshape(3, 4) * 10).save("small.png")
+    kernel = Kernel(np.arange(1, 10).reshape(3, 3))
+    settings = Settings(kernel, (2, 2), Padding.parse("1"), transposed=True, output_padding=(1, 1))
+    explanation = explain("small.png", replace(settings, mapping=Mapping("raw")), (1, 1))
+    text = as_text(explanation)
+    assert "rows 0 to 2 and columns 0 to 2 of the input with (1, 1) zeros between pixels\n" in text
+    assert "  pixels   rows 0, 1 and columns 0, 1 of the input\n" in text
+    grids = [
+        "   patch        kernel, rotated     products",
+        "   10  ·  20     9  8  7             90  ·  140",
+        "    ·  ·   ·     6  5  4              ·  ·    ·",
+        "   50  ·  60     3  2  1            150  ·   60",
+    ]
+    assert [" ".join(line.split()) for line in text.splitlines()[-9:-5]] == [
+        " ".join(line.split()) for line in grids
+    ]
+    assert text.endswith("  · marks zeros between pixels\n")
+    assert explanation.maps[0][0].pixel == 90 + 140 + 150 + 60
+    found = as_dict(explanation)
+    assert found["pixels"] == {"rows": [0, None, 1], "columns": [0, None, 1]}
+    assert found["operation"] == "transposed cross-correlation"

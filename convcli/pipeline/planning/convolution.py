@@ -90,7 +90,7 @@ def _problem(
         fill = _light_fill(fill, header.dtype)
     colors = color_count(header)
     summed = 1 if channels == "each" else colors
-    filter_ = Filter.of(kernel, spatial=kernel.spatial, flip=settings.flip != settings.transposed)
+    filter_ = Filter.of(kernel, spatial=kernel.spatial, flip=settings.rotates)
     depth, rows, columns = (Axis(1, 1), *sizes.axes)[-3:]
     return Problem(
         axes=(depth, rows, columns),

@@ -274,7 +274,7 @@ def _grid(animation: Animation, frame: int, blocks: Sequence[Block], selection: 
 
 def _padded(task: Task) -> Block:
     """All positions of the padded input."""
-    rows, columns = ((-axis.before, axis.size + axis.after) for axis in task.geometry.axes)
+    rows, columns = ((min(-axis.before, 0), axis.span + max(axis.after, 0)) for axis in task.geometry.axes)
     return rows, columns
 
 

@@ -29,6 +29,7 @@ from convcli.visualize.animate.cells import (
 from convcli.visualize.animate.content import Animation, Frame
 from convcli.visualize.animate.layout import LINE, MARGIN, PLANE_TITLE, SIGN, SMALL, TITLE, FrameLayout
 from convcli.visualize.explain.pixel import Plane
+from convcli.visualize.explain.window import Window
 from convcli.visualize.lettering import Ink, Point, cut, width
 from convcli.visualize.raster import Canvas
 from convcli.visualize.scene import FAINT, FRAME, GROUND, INK, Item, Line, PlacedImage, Rectangle, Scene, Text
@@ -40,7 +41,10 @@ CURRENT: Final = (158, 202, 235)
 CURRENT_EDGE: Final = (20, 88, 158)
 EMPTY: Final = (255, 255, 255)
 PADDING: Final = (228, 228, 224)
+BETWEEN: Final = (243, 240, 248)
+"""Zeros between pixels."""
 _PADDED: Final = mixed(WINDOW, PADDING)
+_READ_BETWEEN: Final = mixed(WINDOW, BETWEEN)
 
 
 def frame_pixels(animation: Animation) -> Iterator[Array]:
@@ -150,12 +154,19 @@ class Drawing:
         """The color of an input cell."""
         if not self._inside(row, column):
             return PADDING
+        if self._between(row, column):
+            return BETWEEN
         return gray(value, *self.animation.levels[0]) if self.animation.shaded else EMPTY
 
     def _inside(self, row: int, column: int) -> bool:
         """Whether a position is in the input, not in its padding."""
-        rows, columns = self.layout.geometry.input
+        rows, columns = (axis.span for axis in self.layout.geometry.axes)
         return 0 <= row < rows and 0 <= column < columns
+
+    def _between(self, row: int, column: int) -> bool:
+        """Whether a position is a zero between pixels."""
+        rows, columns = (axis.spread for axis in self.layout.geometry.axes)
+        return row % rows != 0 or column % columns != 0
 
     def _empty_outputs(self) -> Iterator[Item]:
         rows, columns = self.animation.region
@@ -166,7 +177,7 @@ class Drawing:
     def _images(self) -> Iterator[Item]:
         """The input images inside their padding, and the empty feature map."""
         animation, layout = self.animation, self.layout
-        rows, columns = layout.geometry.input
+        rows, columns = (axis.span for axis in layout.geometry.axes)
         output = layout.output.bounds(*animation.region)
         frames = [output]
         for area, panel in zip(layout.inputs, animation.inputs, strict=True):
@@ -205,6 +216,8 @@ class Drawing:
         for row, column in product(rows, columns):
             if not self.animation.shaded:
                 fill = WINDOW if self._inside(row, column) else _PADDED
+                if fill == WINDOW and self._between(row, column):
+                    fill = _READ_BETWEEN
                 yield from self._input_cell(index, row, column, fill)
             if dilated:
                 bounds = self.layout.inputs[index].bounds_of(row, column)
@@ -244,11 +257,9 @@ class Drawing:
     def _equation(self, frame: Frame) -> Iterator[Item]:
         """Patch · kernel = products, for each input channel or each map that is combined."""
         layout = self.layout
-        outside = frame.explanation.window.outside(layout.geometry.input)
+        window = frame.explanation.window
         for index, plane in enumerate(layout.shown(frame.channel)):
-            yield from self._plane(
-                plane, outside, layout.plane_corner(index), self._grid_titles(plane, index)
-            )
+            yield from self._plane(plane, window, layout.plane_corner(index), self._grid_titles(plane, index))
         if layout.omitted:
             yield Text.below((MARGIN, layout.omitted_top), layout.omitted, SMALL, FAINT)
 
@@ -260,16 +271,16 @@ class Drawing:
             patch = plane.name
         elif len(layout.planes) > 1:
             kernel = f"kernel {index}"
-        return patch, f"{kernel}, rotated" if self.animation.settings.flip else kernel, "products"
+        return patch, f"{kernel}, rotated" if self.animation.settings.rotates else kernel, "products"
 
     def _plane(
-        self, plane: Plane, outside: Array, corner: Pair, titles: tuple[str, str, str]
+        self, plane: Plane, window: Window, corner: Pair, titles: tuple[str, str, str]
     ) -> Iterator[Item]:
         """One patch, its weights and their products, with titles."""
         layout, (first, top) = self.layout, corner
         patch = plane.parts[-1][1]
         grids = (
-            ("patch", patch, self._patch_colors(patch, outside)),
+            ("patch", patch, self._patch_colors(patch, window)),
             ("kernel", plane.weights, weight_colors(plane.weights)),
             ("products", plane.products, self._product_colors(plane.products)),
         )
@@ -285,18 +296,16 @@ class Drawing:
                 yield Text.centered((left - SIGN / 2, top + high / 2), sign, 26)
         yield mark((first, top, first + wide, top + high), WINDOW_EDGE)
 
-    def _patch_colors(self, patch: Array, outside: Array) -> Array:
+    def _patch_colors(self, patch: Array, window: Window) -> Array:
         """(rows, columns, 3) of uint8: the grays of an image, or the window's color below numbers."""
-        shaded = self.animation.shaded or not self.layout.numbered
-        colors = [
-            PADDING
-            if padding and self.layout.numbered
-            else gray(value, *self.animation.levels[0])
-            if shaded
-            else WINDOW
-            for value, padding in zip(patch.ravel(), outside.ravel(), strict=True)
-        ]
-        return np.array(colors, np.uint8).reshape(*patch.shape, 3)
+        if self.animation.shaded or not self.layout.numbered:
+            shades = [gray(value, *self.animation.levels[0]) for value in patch.ravel()]
+            colors = np.array(shades, np.uint8).reshape(*patch.shape, 3)
+        else:
+            colors = np.full((*patch.shape, 3), WINDOW, np.uint8)
+        if self.layout.numbered:
+            colors[window.outside], colors[window.between] = PADDING, BETWEEN
+        return colors
 
     def _product_colors(self, products: Array) -> Array:
         """(rows, columns, 3) of uint8: white below numbers; colors of their own where there are none."""

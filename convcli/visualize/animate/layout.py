@@ -248,21 +248,32 @@ class FrameLayout:
     @cached_property
     def heading(self) -> tuple[str, str]:
         """The title, and the settings below it."""
-        settings, axes = self.animation.settings, self.geometry.axes
+        settings, axes = self.animation.settings, self.geometry.layer
         name = "".join(map_name(settings.kernel, self.animation.map))
         input_size, output_size = (
             " × ".join(map(str, size)) for size in (self.geometry.input, self.geometry.output)
         )
-        parts = [f"{input_size} → {output_size}", f"stride {_both([axis.stride for axis in axes])}"]
-        padded = any(axis.before or axis.after for axis in axes)
-        parts.append(f"padding {settings.padding}" if padded else "no padding")
+        parts = ["transposed"] if settings.transposed else []
+        parts += [f"{input_size} → {output_size}", f"stride {_both([axis.stride for axis in axes])}"]
+        parts.append(self._padding)
         if any(axis.dilation > 1 for axis in axes):
             parts.append(f"dilation {_both([axis.dilation for axis in axes])}")
         if settings.flip:
             parts.append("kernel rotated by 180°")
         if len(self.animation.inputs) > 1 and (read := self._read):
-            parts.append(f"input: {read.removeprefix(', ')}")
+            parts.append(f"input{'' if read.startswith(' ') else ': '}{read.removeprefix(', ')}")
         return f"{one_line(name)} over {one_line(self.animation.source)}", "  ·  ".join(parts)
+
+    @property
+    def _padding(self) -> str:
+        """The padding, or what a transposed convolution removes and adds."""
+        amount = str(self.animation.settings.padding)
+        is_padded = any(before or after for before, after in self.geometry.pairs)
+        if not self.geometry.transposed:
+            return f"padding {amount}" if is_padded else "no padding"
+        removed = f"padding {amount.removesuffix(':zero')}, removed" if is_padded else "no padding"
+        extra = [axis.output_padding for axis in self.geometry.transposed]
+        return f"{removed}  ·  output padding {_both(extra)}" if any(extra) else removed
 
     @cached_property
     def labels(self) -> list[str]:
@@ -274,8 +285,10 @@ class FrameLayout:
 
     @property
     def _read(self) -> str:
-        """Which part of the input is shown; empty if all is."""
-        return _part(self.animation.spans, self.geometry.input)
+        """What is shown of the input: the zeros between its pixels, and which part, unless it is all."""
+        is_spread = self.is_grid and any(axis.spread > 1 for axis in self.geometry.axes)
+        zeros = " with zeros between pixels" if is_spread else ""
+        return zeros + _part(self.animation.spans, [axis.span for axis in self.geometry.axes])
 
     @cached_property
     def size(self) -> Pair:

@@ -7,13 +7,16 @@ from fractions import Fraction
 from itertools import groupby
 from typing import Any, Final
 
+import numpy as np
+
 from convcli.core.dtypes import Array
 from convcli.core.errors import one_line
 from convcli.core.numerals import as_float, decimal_text, formula_text, number_text, report_text, with_minus
 from convcli.core.rational import Number
 from convcli.core.tables import SCHEMA, table
 from convcli.files.input import STREAM
-from convcli.geometry.describe import axes_dict
+from convcli.geometry.border import OUTSIDE
+from convcli.geometry.describe import axes_dict, operation_text, operation_word
 from convcli.pipeline.planning.channels import LUMA
 from convcli.visualize.explain.pixel import NAMES, Channel, Explanation, Plane, is_luma
 from convcli.visualize.explain.view import (
@@ -27,12 +30,15 @@ from convcli.visualize.explain.view import (
     everything,
     page,
 )
+from convcli.visualize.explain.window import Window
 
 WIDEST: Final = 110  # characters of grids beside each other
 FEW_LINES, MOST_LINES = 8, 24  # of values without their arithmetic
 LARGEST_DENOMINATOR: Final = 2000
 DIGITS: Final = 6  # of a number in a grid of fractions
 GAP: Final = "    "
+BETWEEN: Final = "·"
+"""What is written for zeros between pixels."""
 
 
 def as_text(explanation: Explanation, selection: Selection = UNCHOSEN) -> str:
@@ -68,17 +74,45 @@ def _heading(explanation: Explanation, view: View) -> str:
     row, column = window.at
     rows, columns = task.geometry.output
     kernel = settings.kernel
-    direction = "convolution (kernel rotated by 180°)" if settings.flip else "cross-correlation"
+    direction = operation_text(settings.flip, settings.transposed)
     name = "standard input" if explanation.source == STREAM else one_line(explanation.source)
     lines = [
         ("output", f"row {row}, column {column} of the {rows} × {columns} feature map, counted from 0"),
-        ("window", f"{_span('rows', window.rows)} and {_span('columns', window.columns)} of the input"),
+        ("window", f"{_span('rows', window.rows)} and {_span('columns', window.columns)}{_of_what(window)}"),
+        *[("pixels", words) for words in _pixels(window)],
         ("kernel", f"{kernel.name}, {direction}, channels {task.channels}"),
-        ("padding", f"{settings.padding}"),
+        ("padding", _padding(explanation)),
         *[("mapping", words) for words in _mappings(explanation, view)],
         *[("note", note) for note in _notes(explanation)],
     ]
     return f"{name}\n{table(lines)}"
+
+
+def _of_what(window: Window) -> str:
+    """What the positions of a window count."""
+    gaps = [axis.spread - 1 for axis in window.axes]
+    zeros = f" with ({', '.join(map(str, gaps))}) zeros between pixels" if any(gaps) else ""
+    return f" of the input{zeros}"
+
+
+def _pixels(window: Window) -> list[str]:
+    """Which pixels contribute, where there are zeros between them."""
+    if all(axis.spread == 1 for axis in window.axes):
+        return []
+    rows, columns = (indices[indices != OUTSIDE].tolist() for indices in window.sources)
+    if not rows or not columns:
+        return ["none"]
+    return [f"{_listed_places('row', rows)} and {_listed_places('column', columns)} of the input"]
+
+
+def _listed_places(name: str, places: Sequence[int]) -> str:
+    """``row 3`` or ``rows 3, 4``."""
+    return f"{name}{'s' * (len(places) > 1)} {', '.join(map(str, places))}"
+
+
+def _padding(explanation: Explanation) -> str:
+    padding = str(explanation.settings.padding)
+    return f"{padding.removesuffix(':zero')}, removed" if explanation.settings.transposed else padding
 
 
 def _mappings(explanation: Explanation, view: View) -> list[str]:
@@ -116,10 +150,10 @@ def _span(name: str, places: Array) -> str:
 
 
 def _legend(explanation: Explanation) -> str:
-    outside = explanation.window.outside(explanation.task.geometry.input)
-    if not outside.any():
-        return ""
-    return f"  ( ) marks padding ({explanation.settings.padding.fill})\n"
+    window = explanation.window
+    marks = [f"( ) marks padding ({explanation.settings.padding.fill})"] if window.outside.any() else []
+    marks += [f"{BETWEEN} marks zeros between pixels"] if window.between.any() else []
+    return f"  {'; '.join(marks)}\n" if marks else ""
 
 
 def _channel(explanation: Explanation, view: ChannelView) -> str:
@@ -207,25 +241,32 @@ def _steps(rows: Sequence[tuple[str, str, str]]) -> str:
 
 def _plane(explanation: Explanation, plane: Plane, title: str) -> str:
     """The grids of a plane side by side, below their title if there is one."""
-    outside = explanation.window.outside(explanation.task.geometry.input)
-    rows, columns = outside.shape
+    window = explanation.window
+    rows, columns = window.outside.shape
     if max(rows, columns) > MOST_SHOWN:
         return f"  {title or plane.name}: {rows} × {columns} cells; --report json lists them\n\n"
-    kernel = "kernel, rotated" if explanation.settings.flip else "kernel"
-    grids = [_grid(title, cells, outside) for title, cells in plane.parts]
-    grids += [_grid(kernel, plane.weights, None), _grid("products", plane.products, None)]
+    kernel = "kernel, rotated" if explanation.settings.rotates else "kernel"
+    none = np.zeros_like(window.between)
+    grids = [_grid(title, cells, window.outside, window.between) for title, cells in plane.parts]
+    grids += [_grid(kernel, plane.weights, none, none)]
+    grids += [_grid("products", plane.products, none, window.between)]
     heading = f"  {title}\n" if title else ""
     return f"{heading}{_beside(grids)}\n"
 
 
-def _grid(title: str, cells: Array, marked: Array | None) -> list[str]:
-    """The title and rows of a grid, padded to one width; cells are right-aligned."""
+def _grid(title: str, cells: Array, marked: Array, empty: Array) -> list[str]:
+    """The title and rows of a grid, padded to one width; cells are right-aligned.
+
+    Args:
+        marked: which cells are in parentheses.
+        empty: which cells are zeros between pixels.
+    """
     places = _places(cells)
     words = [
-        [_cell(value, places, marked is not None and bool(marked[i, j])) for j, value in enumerate(row)]
+        [BETWEEN if empty[i, j] else _cell(value, places, bool(marked[i, j])) for j, value in enumerate(row)]
         for i, row in enumerate(cells.tolist())
     ]
-    spare = marked is not None and bool(marked.any())
+    spare = bool(marked.any())
     words = [[w if w.endswith(")") or not spare else f"{w} " for w in row] for row in words]
     widths = [max(len(row[j]) for row in words) for j in range(len(words[0]))]
     lines = [" ".join(f"{w:>{width + 1}}" for w, width in zip(row, widths, strict=True)) for row in words]
@@ -298,15 +339,21 @@ def as_dict(explanation: Explanation, selection: Selection = UNCHOSEN) -> dict[s
         "schema": SCHEMA,
         "at": list(explanation.window.at),
         "window": {"rows": explanation.window.rows.tolist(), "columns": explanation.window.columns.tolist()},
-        "outside": explanation.window.outside(task.geometry.input).tolist(),
+        "pixels": {"rows": _read(explanation.window, 0), "columns": _read(explanation.window, 1)},
+        "outside": explanation.window.outside.tolist(),
         "kernel": settings.kernel.name,
-        "operation": "convolution" if settings.flip else "cross-correlation",
+        "operation": operation_word(settings.flip, settings.transposed),
         "padding": str(settings.padding),
         "axes": axes_dict(task.geometry),
         "exact": explanation.exact,
         "maps": [_map_dict(map_) for map_ in everything(explanation, selection).full],
         "notes": _notes(explanation),
     }
+
+
+def _read(window: Window, axis: int) -> list[int | None]:
+    """The rows or columns of the input that a window reads; None for constants."""
+    return [None if index == OUTSIDE else index for index in window.sources[axis].tolist()]
 
 
 def _map_dict(map_: MapView) -> dict[str, Any]:

@@ -272,7 +272,7 @@ class _Pixel:
     ) -> _Pixel:
         filter_ = task.plan.problem.filter
         if is_luma(task):
-            filter_ = Filter.of(settings.kernel, flip=settings.flip)
+            filter_ = Filter.of(settings.kernel, flip=settings.rotates)
         stored = task.opened.only(frame, frame + 1).reader()
         return cls(task, settings, window, stored, filter_, mappings, sums)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ from convcli.engine.consumer import StripTask
 from convcli.engine.run import run
 from convcli.formats.header import Layout
 from convcli.formats.readers import Reader
-from convcli.geometry.axes import Geometry, Strip
-from convcli.geometry.border import OUTSIDE, Indices, sources
+from convcli.geometry.axes import Axis, Geometry, Strip
+from convcli.geometry.border import OUTSIDE, Indices, axis_sources
 from convcli.geometry.padding import Fill, Pair
 from convcli.pipeline.maps.image_source import ImageSource
 from convcli.visualize.explain.arithmetic import exact_number
@@ -29,12 +29,14 @@ class Window:
         at: (row, column) of the output in the feature map.
         rows, columns: positions in the input; negative or too large in its padding.
         sources: the row and column indices that these positions are read from, `OUTSIDE` for a constant.
+        axes: of the rows and the columns.
     """
 
     at: Pair
     rows: Indices
     columns: Indices
     sources: tuple[Indices, Indices]
+    axes: tuple[Axis, ...]
 
     @classmethod
     def of(cls, shape: Geometry, fill: Fill, at: Pair) -> Window:
@@ -50,15 +52,22 @@ class Window:
         places, read = [], []
         for axis, span, step in zip(shape.axes, spans, steps, strict=True):
             places.append(np.arange(*span, step))
-            read.append(sources(fill, axis.size, *span, step))
-        return cls(at, places[0], places[1], (read[0], read[1]))
+            read.append(axis_sources(fill, axis, places[-1]))
+        return cls(at, places[0], places[1], (read[0], read[1]), shape.axes)
 
-    def outside(self, size: Sequence[int]) -> Array:
+    @property
+    def outside(self) -> Array:
         """Which cells of the window are padding, (rows, columns) of bool."""
-        rows, columns = (
-            (places < 0) | (places >= count)
-            for places, count in zip((self.rows, self.columns), size, strict=True)
-        )
+        return self._where(lambda places, axis: (places < 0) | (places >= axis.span))
+
+    @property
+    def between(self) -> Array:
+        """Which cells are zeros between pixels, (rows, columns) of bool."""
+        return self._where(lambda places, axis: places % axis.spread != 0) & ~self.outside
+
+    def _where(self, test: Callable[[Indices, Axis], Array]) -> Array:
+        """Cells whose row or column passes a test."""
+        rows, columns = map(test, (self.rows, self.columns), self.axes)
         marked: Array = rows[:, None] | columns[None]
         return marked
 
