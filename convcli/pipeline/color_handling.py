@@ -11,6 +11,8 @@ from convcli.engine.computers import Computation
 from convcli.engine.filter import UNIT
 from convcli.formats.header import Header
 from convcli.formats.readers import Reader
+from convcli.kernels.kernel import Kernel
+from convcli.layers.stages import ActivationStage, ConvolutionStage, PoolStage
 from convcli.pipeline.color import LinearReader, PremultipliedReader, product_dtype
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.settings import Settings
@@ -77,14 +79,26 @@ def color_handling(header: Header, channels: str, settings: Settings) -> ColorHa
     return ColorHandling(alpha, settings.linear, header.dtype, settings.padding.fill.value)
 
 
+def _is_average(kernel: Kernel) -> bool:
+    """Whether the weights of every map sum to 1."""
+    return not kernel.combine and all(abs(float(total) - 1) <= UNIT for total in kernel.map_sums)
+
+
 def _unfilterable(settings: Settings, channels: str, values: DType) -> str:
     """Why alpha cannot be filtered with the colors; empty where it can."""
     kernel = settings.kernel
     if settings.transposed:
         return "a transposed convolution adds a part of the weights only"
-    if kernel.combine or any(abs(float(total) - 1) > UNIT for total in kernel.map_sums):
+    if not _is_average(kernel):
         return "the weights do not sum to 1"
-    if kernel.is_identity:
+    for stage in settings.then:
+        if isinstance(stage, ConvolutionStage) and not _is_average(stage.kernel):
+            return f"the weights of {stage.name} do not sum to 1"
+        if isinstance(stage, ActivationStage) or (
+            isinstance(stage, PoolStage) and stage.function != "avgpool"
+        ):
+            return f"{stage.name} is not an average"
+    if kernel.is_identity and not settings.then:
         return "the kernel leaves every pixel unchanged"
     if channels != "each":
         return f"the colors are combined (--channels {channels})"

@@ -94,7 +94,7 @@ def planned_first(spec: ConvolutionStage, problem: Problem, options: StageOption
     low, high = problem.span if is_exact else (-inf, inf)
     sizes = problem.rows.size, problem.columns.size
     source = Values(problem.batch, sizes, 1, problem.lanes, problem.dtype, low, high, 1, is_exact, PIXELS)
-    return _planned(spec, problem, 1, source, options)
+    return _planned(spec, problem, 1, source, options, problem.filter.kind)
 
 
 def planned(spec: ConvolutionStage, values: Values, options: StageOptions) -> PlannedConvolution:
@@ -129,7 +129,7 @@ def planned(spec: ConvolutionStage, values: Values, options: StageOptions) -> Pl
         double=options.double,
         limits=values.limits,
     )
-    return _planned(spec, problem, values.maps if each else 1, values, options)
+    return _planned(spec, problem, values.maps if each else 1, values, options, filter_.kind)
 
 
 def _pair(shape: Geometry) -> tuple[Axis, Axis]:
@@ -158,17 +158,21 @@ def _scaled_fill(fill: Fill, denominator: int) -> Fill:
 
 
 def _planned(
-    spec: ConvolutionStage, problem: Problem, runs: int, values: Values, options: StageOptions
+    spec: ConvolutionStage,
+    problem: Problem,
+    runs: int,
+    values: Values,
+    options: StageOptions,
+    own_kind: ValueKind,
 ) -> PlannedConvolution:
     plan = options.choose(problem)
     plan = replace(plan, borders=(0, 0)).cut(plan.height, problem.columns.output)
     steps, output = _numbers(plan, runs)
-    kind = kind_after(values.kind, plan.problem.filter.kind)
-    output = replace(output, kind=kind, error=_error(plan, values))
+    output = replace(output, kind=_kind(values.kind, own_kind), error=_error(plan, values))
     return PlannedConvolution(spec, plan, runs, steps, output)
 
 
-def kind_after(before: ValueKind, own: ValueKind) -> ValueKind:
+def _kind(before: ValueKind, own: ValueKind) -> ValueKind:
     """What a convolution makes of values of a kind: averages keep it."""
     if own.low is not None:
         return own

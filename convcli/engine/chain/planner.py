@@ -19,6 +19,9 @@ from convcli.layers.stages import ConvolutionStage, Stage
 STRIP_BYTES: Final = 3 * 2**20
 """Bytes of the buffers of all stages for a strip: they stay in the caches."""
 
+LEAST_BYTES: Final = 2**20
+"""Bytes of these buffers, below which smaller strips only add calls."""
+
 HALOS: Final = 12
 """Fewest rows of a strip, relative to those that its windows reach beyond it: these are computed twice."""
 
@@ -68,6 +71,6 @@ def _strip_height(stages: Sequence[PlannedStage], workers: int) -> int:
         axis = stage.axes[0]
         halo += max(axis.extent - axis.stride, 0) / (jump * axis.stride)
         jump *= axis.stride
-    fitting = int(STRIP_BYTES / size)
     shared = -(-rows // (workers * STRIPS_PER_WORKER))
-    return max(min(max(min(fitting, shared), int(HALOS * halo), 1), rows), 1)
+    fitting = min(int(STRIP_BYTES / size), max(shared, int(LEAST_BYTES / size)))
+    return max(min(max(fitting, int(HALOS * halo), 1), rows), 1)

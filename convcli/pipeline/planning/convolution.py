@@ -21,7 +21,7 @@ from convcli.formats.base import Format
 from convcli.formats.header import Coding, Header, Layout
 from convcli.geometry.axes import Axis, Geometry, per_axis
 from convcli.geometry.padding import Fill
-from convcli.layers.stages import ConvolutionStage
+from convcli.layers.stages import ActivationStage, ConvolutionStage, Stage
 from convcli.pipeline.color import srgb_to_light, white
 from convcli.pipeline.color_handling import ColorHandling, color_handling
 from convcli.pipeline.planning.channels import channel_mode, color_count, weighted
@@ -59,17 +59,23 @@ def convolution_of(header: Header, settings: Settings) -> Convolution:
     handling = color_handling(header, channels, settings)
     problem = _problem(header, sizes, channels, handling, settings)
     if settings.then:
-        chain = _chain(problem, settings)
+        chain = _chain(problem, settings, header.dtype if handling.linear else None)
         return Convolution(Geometry(chain.axes[1:]), channels, handling, chain)
     plan = choose(problem, settings.method, settings.threads, SHARERS)
     return Convolution(sizes, channels, handling, replace(plan, borders=(0, 0)))  # a canvas wants whole bands
 
 
-def _chain(problem: Problem, settings: Settings) -> ChainPlan:
-    """The plan of the kernel and the stages after it."""
+def _chain(problem: Problem, settings: Settings, light: DType | None) -> ChainPlan:
+    """The plan of the kernel and the stages after it.
+
+    Args:
+        light: type of the image, if linear light is filtered.
+    """
     kernel = settings.kernel
     if kernel.spatial == 3:
         raise ArgumentError(f"kernel {kernel.name} filters volumes, which --then cannot follow")
+    if settings.transposed:
+        raise ArgumentError("--transposed cannot be combined with --then; use two commands and --map raw")
     first = ConvolutionStage(
         kernel,
         settings.padding,
@@ -78,7 +84,23 @@ def _chain(problem: Problem, settings: Settings) -> ChainPlan:
         settings.groups,
         settings.flip,
     )
-    return choose_chain(problem, first, settings.then, settings.method, settings.threads, SHARERS)
+    stages = [_in_light(stage, light) for stage in settings.then] if light is not None else settings.then
+    return choose_chain(problem, first, stages, settings.method, settings.threads, SHARERS)
+
+
+def _in_light(stage: Stage, dtype: DType) -> Stage:
+    """A stage over linear light, from 0 to 1.
+
+    Raises:
+        ArgumentError: its parameters are pixel values.
+    """
+    if isinstance(stage, ConvolutionStage):
+        kernel = stage.kernel.biased(tuple(bias / white(dtype) for bias in stage.kernel.biases))
+        padding = replace(stage.padding, fill=_light_fill(stage.padding.fill, dtype))
+        return replace(stage, kernel=kernel, padding=padding)
+    if isinstance(stage, ActivationStage) and stage.function not in ("relu", "abs", "leaky-relu"):
+        raise ArgumentError(f"stage {stage.name} takes pixel values and cannot be combined with --linear")
+    return stage
 
 
 def _problem(

@@ -13,7 +13,7 @@ from convcli.pipeline.reports.report import Report
 _CELLS: Final[dict[str, Callable[[Report], Any]]] = {
     "input": lambda report: report.source.name,
     "output": lambda report: report.target.name,
-    "kernel": lambda report: report.kernel.name,
+    "kernel": lambda report: report.name,
     "map": lambda report: report.index,
     "frames": lambda report: report.frames,
     "frame": lambda report: report.frame,

@@ -11,6 +11,7 @@ from convcli.kernels.kernel import Kernel
 from convcli.native.loader import instruction_set
 from convcli.networks.maps import MapFacts
 from convcli.pipeline.reports.report import ImageFile, Report, parameter_count
+from convcli.pipeline.reports.stages import stage_dict
 
 _MAX_WEIGHTS: Final = 1024  # more are not listed
 
@@ -83,6 +84,7 @@ def _convolution_dict(report: Report) -> dict[str, Any]:
             "operation": _operation(report),
         },
         "padding": report.padding,
+        **({"stages": [stage_dict(stage) for stage in report.stages]} if report.stages else {}),
         "axes": axes_dict(report.geometry),
         "uncovered": report.geometry.uncovered,
         "receptive_field": list(report.receptive_field),

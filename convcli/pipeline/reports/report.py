@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 from convcli.core.frozen import frozen
 from convcli.core.rational import Number
@@ -13,6 +14,7 @@ from convcli.geometry.transposed import TransposedAxis
 from convcli.kernels.kernel import Kernel
 from convcli.networks.maps import MapFacts
 from convcli.pipeline.mapping import Mapping
+from convcli.pipeline.reports.stages import StageReport, stage_reports
 
 
 @frozen
@@ -41,6 +43,7 @@ class Report:
         seconds: for computing, mapping and writing.
         nan, infinite: values before the mapping that are not finite.
         frame: the number of a frame that has a file of its own.
+        name: of the kernel and the stages after it.
         metadata: what was carried over: names, with words to print.
         network: what made the map, if it is one of a network; the kernel then leaves it as it is.
     """
@@ -69,9 +72,20 @@ class Report:
     nan: int = 0
     infinite: int = 0
     frame: int | None = None
+    name: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     network: MapFacts | None = None
+
+    @property
+    def maps(self) -> int:
+        """Number of maps of the same image."""
+        return self.kernel.maps if self.network else self.plan.outcome.maps
+
+    @cached_property
+    def stages(self) -> list[StageReport]:
+        """The stages of a chain; empty without one."""
+        return stage_reports(self.plan)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -51,6 +51,7 @@ def report_of(
         values=task.plan.values_per_map,
         plan=task.plan,
         seconds=seconds,
+        name=settings.name,
         metadata=summarize(task.metadata),
         notes=report_notes(task, target, settings, map_),
         network=None if settings.network is None else settings.network.facts(image),

@@ -11,18 +11,13 @@ from convcli.core.errors import one_line
 from convcli.core.numerals import counted, report_text, size_text
 from convcli.core.tables import table
 from convcli.geometry.describe import cost_text, geometry_lines, layouts, operation_text, receptive_text
-from convcli.kernels.describe import bias_text, matrices, sum_text
-from convcli.kernels.kernel import Kernel
 from convcli.networks.maps import MapFacts
 from convcli.networks.report import offset_text
 from convcli.pipeline.reports.report import Report
+from convcli.pipeline.reports.stages import Rows, kernel_rows, stage_rows
 
-_MAX_SIDE: Final = 7  # rows and columns of a matrix; of larger ones a part is shown
 _DIFFERING: Final = ("range", "mapping", "saturated", "written")
 """Labels of what may differ between the maps of a kernel."""
-
-_Rows = list[tuple[str, str]]
-"""Labels and texts; a row without a label continues the one before."""
 
 
 def as_block(reports: Sequence[Report], verbose: bool = False) -> str:
@@ -39,11 +34,11 @@ def as_block(reports: Sequence[Report], verbose: bool = False) -> str:
     return f"{one_line(reports[0].source.name)}\n" + "\n".join(sections)
 
 
-def _shared_rows(report: Report, verbose: bool) -> _Rows:
+def _shared_rows(report: Report, verbose: bool) -> Rows:
     return [row for row in text_rows(report, verbose) if row[0] not in (*_DIFFERING, "plan", "runtime")]
 
 
-def _section(reports: list[Report], verbose: bool) -> _Rows:
+def _section(reports: list[Report], verbose: bool) -> Rows:
     """The rows of the first map, and a row for each map of what differs."""
     rows_by_map = [dict(text_rows(report, verbose)) for report in reports]
     differing = [label for label in _DIFFERING if len({rows[label] for rows in rows_by_map}) > 1]
@@ -63,11 +58,11 @@ def _labeled(label: str, text: str) -> str:
 def _map_label(report: Report) -> str:
     """``map 3``, ``frame 12`` or both, whatever distinguishes the reports."""
     frame = [] if report.frame is None else [f"frame {report.frame}"]
-    index = [f"map {report.index}"] if report.kernel.maps > 1 and not report.kernel.combine else []
+    index = [f"map {report.index}"] if report.maps > 1 else []
     return ", ".join(frame + index) or "result"
 
 
-def text_rows(report: Report, verbose: bool = False) -> _Rows:
+def text_rows(report: Report, verbose: bool = False) -> Rows:
     """The rows about one feature map."""
     network = report.network
     return [
@@ -81,18 +76,25 @@ def text_rows(report: Report, verbose: bool = False) -> _Rows:
     ]
 
 
-def _convolution_rows(report: Report) -> _Rows:
+def _convolution_rows(report: Report) -> Rows:
+    """The kernel and the geometry, of each stage if there are several."""
+    if report.stages:
+        rows = [row for stage in report.stages for row in stage_rows(stage, report.channels)]
+    else:
+        rows = [
+            *kernel_rows(report.kernel),
+            ("operation", _operation_text(report)),
+            *geometry_lines(report.geometry, report.padding),
+            ("output", layouts(report.output_shape)),
+            ("receptive", receptive_text(report.receptive_field)),
+        ]
     return [
-        *_kernel_rows(report.kernel),
-        ("operation", _operation_text(report)),
-        *geometry_lines(report.geometry, report.padding),
-        ("output", layouts(report.output_shape)),
-        ("receptive", receptive_text(report.receptive_field)),
+        *rows,
         ("cost", cost_text(report.parameters, report.multiply_adds)),
     ]
 
 
-def _network_rows(report: Report, network: MapFacts) -> _Rows:
+def _network_rows(report: Report, network: MapFacts) -> Rows:
     field = network.field
     offset = f", the first centered at {offset_text(field)}" if field.offset else ""
     unknown = f"unknown: {one_line(field.unknown)}"
@@ -106,21 +108,8 @@ def _network_rows(report: Report, network: MapFacts) -> _Rows:
     ]
 
 
-def _runtime_rows(report: Report, network: MapFacts) -> _Rows:
+def _runtime_rows(report: Report, network: MapFacts) -> Rows:
     return [("runtime", f"{network.runtime}: {report.seconds * 1000:.1f} ms")]
-
-
-def _kernel_rows(kernel: Kernel) -> _Rows:
-    facts = [f"{kernel.name}: weights {kernel.tensor_shape}, sum {sum_text(kernel)}"]
-    if any(kernel.biases):
-        facts.append(f"bias {bias_text(kernel)}")
-    if kernel.combine:
-        facts.append(f"maps combined by {kernel.combine}")
-    rows = [("kernel", ", ".join(facts))]
-    for title, matrix in matrices(kernel, _MAX_SIDE):
-        rows += [("", title)] if title else []
-        rows += [("", f"  {line}") for line in matrix]
-    return rows
 
 
 def _operation_text(report: Report) -> str:
@@ -129,7 +118,7 @@ def _operation_text(report: Report) -> str:
     return f"{operation}, channels {report.channels}{groups}"
 
 
-def _value_rows(report: Report) -> _Rows:
+def _value_rows(report: Report) -> Rows:
     values = f" of {report.values} values" if report.values else ""
     return [
         ("range", _range_text(report)),
@@ -146,7 +135,7 @@ def _range_text(report: Report) -> str:
     return f"{report_text(report.low)} … {report_text(report.high)} before the mapping{scope}"
 
 
-def _plan_rows(report: Report, verbose: bool) -> _Rows:
+def _plan_rows(report: Report, verbose: bool) -> Rows:
     candidates = str(report.plan).splitlines()[2:] if verbose else []
     return [
         ("plan", f"{report.plan.summary}: {report.seconds * 1000:.1f} ms"),
@@ -162,14 +151,14 @@ def _written_text(report: Report) -> str:
 
 def as_lines(reports: Sequence[Report]) -> str:
     """A line for each kernel: input, outputs, size, range, mapping, and how many values were cut off."""
-    groups = groupby(reports, lambda report: report.kernel.name)
+    groups = groupby(reports, lambda report: report.name)
     return "".join(_line(list(group)) for _, group in groups)
 
 
 def _line(reports: list[Report]) -> str:
     first = reports[0]
     facts = [
-        first.kernel.name,
+        first.name,
         *([counted(len(reports), "map")] if len(reports) > 1 else []),
         f"{' × '.join(map(str, first.geometry.output))}, {first.target.kind}",
         f"range {_joint_range(reports)}",
