@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from convcli.core.errors import ArgumentError
+from convcli.engine.chain.convolution import PlannedConvolution
 from convcli.engine.chain.plan import ChainPlan
 from convcli.engine.chain.planner import choose_chain
 from convcli.engine.filter import Filter
@@ -187,3 +188,54 @@ def test_banks_multiply_maps_and_layers_sum_them():
         maps = computed(stage, maps)
     assert stages and plan.output.maps == 2
     assert np.array_equal(run_chain(x, plan)[0, ..., 0], np.stack(maps))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_composed_convolutions_give_the_same_values(seed, monkeypatch):
+    """Wherever two convolutions may be computed as one, borders included, the slow loops agree."""
+    monkeypatch.setattr(PlannedConvolution, "cost", 1.0)  # one convolution is always cheaper than two
+    draw = random.Random(seed)
+    x = image(seed, "uint8", draw.choice([1, 3]))
+    fill = draw.choice(["reflect", "symmetric", "wrap", "edge", "zero"])
+    texts = []
+    for place in range(draw.choice([2, 2, 3])):
+        kernel = draw.choice(["box3", "gaussian5", "laplacian8", "sobel-x", "1 2 3; 0 -1 2"])
+        amount = draw.choice(["same", "same", "valid", "1"]) if place else "same"
+        texts.append(f"{kernel},padding={amount}:{fill},dilation={draw.choice([1, 1, 2])}")
+    texts[-1] += draw.choice(["", ",stride=2"])
+    try:
+        plan = planned(x, texts)
+    except ArgumentError:
+        pytest.skip("a window is larger than the maps")
+    assert np.array_equal(run_chain(x, plan), expected(x, texts)), (texts, plan)
+
+
+@pytest.mark.parametrize(
+    ("texts", "count"),
+    [
+        (["gaussian3", "laplacian8"], 1),
+        (["gaussian3,padding=same:symmetric", "laplacian8,padding=same:symmetric"], 1),
+        (["gaussian3,padding=same:wrap", "sobel-x,padding=same:wrap"], 1),
+        (["sobel-x,padding=same:wrap", "gaussian3,padding=same:wrap"], 1),
+        (["gaussian3", "laplacian8,stride=2"], 1),
+        (["gaussian3,stride=2", "laplacian8"], 2),
+        (["gaussian3,padding=same", "laplacian8,padding=same"], 2),
+        (["gaussian3", "laplacian8,padding=same:symmetric"], 2),
+        (["sobel-x", "gaussian3"], 2),
+        (["gaussian3,padding=same:edge", "laplacian8,padding=valid"], 1),
+        (["gaussian3", "relu", "laplacian8"], 3),
+        (["box:31", "laplacian8"], 2),
+    ],
+    ids=lambda value: " | ".join(value) if isinstance(value, list) else "",
+)
+def test_convolutions_are_composed_where_that_is_exact_and_cheaper(texts, count):
+    """Not across strides, functions, or borders that do not commute with the first kernel."""
+    texts = [
+        text if "padding" in text or text == "relu" else f"{text},padding=same:reflect" for text in texts
+    ]
+    x = np.broadcast_to(np.uint8(0), (1, 2000, 2000, 1))
+    plan = planned(x, texts)
+    assert len(plan.stages) == count
+    assert [stage.spec.name for stage in plan.requested] == [
+        text.split(",")[0].replace(":", "-") for text in texts
+    ]

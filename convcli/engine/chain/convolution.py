@@ -35,12 +35,14 @@ class PlannedConvolution(PlannedStage):
     """A convolution of every map, or over all channels.
 
     Attributes:
+        source: the values that it reads.
         plan: of one run.
         runs: how often it runs: once for each map that it filters on its own.
         steps: from the sums of each map to numbers over the common denominator of ``output``.
     """
 
     spec: ConvolutionStage
+    source: Values
     plan: Plan
     runs: int
     steps: tuple[Affine, ...]
@@ -132,6 +134,18 @@ def planned(spec: ConvolutionStage, values: Values, options: StageOptions) -> Pl
     return _planned(spec, problem, values.maps if each else 1, values, options, filter_.kind)
 
 
+def replanned(
+    stage: PlannedConvolution,
+    spec: ConvolutionStage,
+    problem: Problem,
+    options: StageOptions,
+    kind: ValueKind,
+) -> PlannedConvolution:
+    """Another convolution of what a stage reads, whose values are of a kind."""
+    made = _planned(spec, problem, stage.runs, stage.source, options, kind)
+    return replace(made, output=replace(made.output, kind=kind))
+
+
 def _pair(shape: Geometry) -> tuple[Axis, Axis]:
     rows, columns = shape.axes
     return rows, columns
@@ -169,7 +183,7 @@ def _planned(
     plan = replace(plan, borders=(0, 0)).cut(plan.height, problem.columns.output)
     steps, output = _numbers(plan, runs)
     output = replace(output, kind=_kind(values.kind, own_kind), error=_error(plan, values))
-    return PlannedConvolution(spec, plan, runs, steps, output)
+    return PlannedConvolution(spec, values, plan, runs, steps, output)
 
 
 def _kind(before: ValueKind, own: ValueKind) -> ValueKind:

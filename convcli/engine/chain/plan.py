@@ -21,16 +21,16 @@ class ChainPlan:
     """A convolution and the stages after it, computed strip by strip.
 
     Attributes:
-        stages: as computed; the first reads the source.
+        requested: the stages one by one.
+        stages: those that are computed, some of which do the work of two; the first reads the source.
         height: output rows of a strip.
         threads: number of threads.
-        composed: sentences about stages that are computed as one.
     """
 
+    requested: tuple[PlannedStage, ...]
     stages: tuple[PlannedStage, ...]
     height: int
     threads: int
-    composed: tuple[str, ...] = ()
     backend: str = "threads"
 
     @property
@@ -165,12 +165,13 @@ class ChainPlan:
     def summary(self) -> str:
         """One line: stages, strips and threads."""
         kind = "exact" if self.exact else "rounded"
-        stages = counted(len(self.stages), "stage")
+        stages = counted(len(self.requested), "stage")
+        if len(self.stages) < len(self.requested):
+            stages += f" computed as {len(self.stages)}"
         return f"{stages} ({kind}), strips of {self.height} rows, {counted(self.threads, 'thread')}"
 
     def __str__(self) -> str:
         rows = [self.summary, f"  {self.reason}"]
-        rows += [f"  {line}" for line in self.composed]
         for place, stage in enumerate(self.stages, 1):
             rows.append(f"  {place}. {stage.summary}: {stage.cost / 1e6:.1f} ms estimated")
             if isinstance(stage, PlannedConvolution):

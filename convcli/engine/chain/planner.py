@@ -9,6 +9,7 @@ from typing import Final
 from convcli.core.errors import ArgumentError
 from convcli.core.system import processors
 from convcli.engine.chain import convolution
+from convcli.engine.chain.composition import composition
 from convcli.engine.chain.plan import ChainPlan
 from convcli.engine.chain.registry import planned
 from convcli.engine.chain.stage import PlannedStage, StageOptions
@@ -49,17 +50,23 @@ def choose_chain(
         ArgumentError: a stage that does not fit the one before, with its place.
     """
     options = StageOptions(partial(choose, method=method, threads=1, sharers=sharers), problem.double)
-    made: list[PlannedStage] = [convolution.planned_first(first, problem, options)]
+    requested: list[PlannedStage] = [convolution.planned_first(first, problem, options)]
+    made = list(requested)
     for place, stage in enumerate(stages, 2):
         try:
-            made.append(planned(stage, made[-1].output, options))
+            requested.append(planned(stage, requested[-1].output, options))
         except ArgumentError as error:
             raise ArgumentError(f"stage {place} ({stage.name}): {error}") from error
+        step = planned(stage, made[-1].output, options)
+        joined = composition(made[-1], step, options)
+        made = [*made[:-1], joined] if joined else [*made, step]
     height = _strip_height(made, sharers or threads or processors())
     work = sum(stage.cost for stage in made)
     workers = min(threads or processors(), MOST_THREADS)
     count = problem.batch * -(-made[-1].output.sizes[0] // height)
-    return ChainPlan(tuple(made), height, max(min(workers, int(work / THREAD_WORK), count), 1))
+    return ChainPlan(
+        tuple(requested), tuple(made), height, max(min(workers, int(work / THREAD_WORK), count), 1)
+    )
 
 
 def _strip_height(stages: Sequence[PlannedStage], workers: int) -> int:

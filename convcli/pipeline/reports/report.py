@@ -122,14 +122,14 @@ class Report:
     def parameters(self) -> int:
         """Number of weights, and of biases if the kernel has them."""
         if isinstance(self.plan, ChainPlan):
-            return sum(stage.parameters for stage in self.plan.stages)
+            return sum(stage.parameters for stage in self.plan.requested)
         return parameter_count(self.kernel)
 
     @property
     def multiply_adds(self) -> int:
         """Products of the feature map if every weight is multiplied; most methods need fewer."""
         if isinstance(self.plan, ChainPlan):
-            return sum(stage.multiply_adds for stage in self.plan.stages)
+            return sum(stage.multiply_adds for stage in self.plan.requested)
         filter_ = self.plan.problem.filter
         maps = filter_.maps if self.kernel.combine else 1
         values = self.values

@@ -60,10 +60,10 @@ def stage_reports(plan: Computation) -> list[StageReport]:
     """A report for each stage; none without a chain."""
     if not isinstance(plan, ChainPlan):
         return []
-    reach = [list(accumulate((stage.axes[i] for stage in plan.stages), composed)) for i in range(2)]
+    reach = [list(accumulate((stage.axes[i] for stage in plan.requested), composed)) for i in range(2)]
     return [
         StageReport(place, stage, (rows.extent, columns.extent), (rows.stride, columns.stride))
-        for place, (stage, rows, columns) in enumerate(zip(plan.stages, *reach, strict=True), 1)
+        for place, (stage, rows, columns) in enumerate(zip(plan.requested, *reach, strict=True), 1)
     ]
 
 
