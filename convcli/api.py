@@ -29,6 +29,7 @@ from convcli.engine.run import run
 from convcli.engine.source import ArraySource
 from convcli.geometry.axes import Axis, Geometry, geometry, per_axis, whole_numbers
 from convcli.geometry.padding import LARGEST_AMOUNT, Fill, Padding
+from convcli.geometry.transposed import check_removal
 from convcli.kernels.channels import transposed_channels
 from convcli.kernels.kernel import LARGEST_BIAS, Kernel, with_numbers
 from convcli.kernels.library import load_kernel
@@ -472,11 +473,8 @@ def _check_transposed(options: _Options, output_padding: Any) -> None:
     """Refuse what only transposed, or only other convolutions have."""
     if not options.transposed and output_padding is not None:
         raise ArgumentError("output_padding is an argument of transposed convolutions; use transposed=True")
-    if options.transposed and options.padding.fill != Fill():
-        raise ArgumentError(
-            f"fill {options.padding.fill} is not allowed with transposed=True, whose padding removes pixels; "
-            "allowed: zero"
-        )
+    if options.transposed:
+        check_removal(options.padding)
 
 
 def _truth(name: str, value: Any) -> bool:

@@ -18,7 +18,8 @@ from convcli.formats import opening
 from convcli.formats.header import Coding, Header
 from convcli.geometry.axes import LARGEST, Axis, parse_sizes, per_axis
 from convcli.geometry.conventions import convention, padding_like, refusal
-from convcli.geometry.padding import Fill, Padding, amount_text
+from convcli.geometry.padding import Padding
+from convcli.geometry.transposed import check_removal
 from convcli.kernels.bank import combined, joined
 from convcli.kernels.describe import layer_text
 from convcli.kernels.kernel import Kernel, Layer
@@ -129,11 +130,7 @@ def _own_padding(options: FilterOptions) -> Padding:
     if not options.layer and "padding" not in options.explicit:
         return Padding("same")
     padding = Padding.parse(options.padding)
-    if padding.fill != Fill():
-        raise ArgumentError(
-            f"padding {options.padding} has the fill {padding.fill}, and --transposed has only zero, "
-            f"because its padding removes pixels; use --padding {amount_text(padding.amount)}"
-        )
+    check_removal(padding)
     return padding
 
 

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from convcli.layers.chain import LayerSpec, Shape
 
 _DEFAULT: Final = " (the default; layers often use valid)"
+_KERNEL_OPTIONS: Final = {
+    "flip": "",
+    "transposed": "; write a --layer as transposed3x3x16",
+    **{
+        name: f"; in a --layer, write {name}=… after a comma"
+        for name in ("stride", "padding", "dilation", "output-padding")
+    },
+}
+"""Options that have no effect on layers, and what to do instead."""
 
 
 @click.command(cls=Command)
@@ -38,8 +47,8 @@ _DEFAULT: Final = " (the default; layers often use valid)"
     multiple=True,
     type=Value("LAYER"),
     help="Layer such as 3x3x16,stride=2 or pool2x2; repeat it for a chain",
-    details="A layer is ROWSxCOLUMNSxMAPS, depthwise3x3, pool2x2 (maximum) or avgpool2x2, with stride=, "
-    "padding=, dilation=, groups=, bias=no and ceil=yes after commas.",
+    details="A layer is ROWSxCOLUMNSxMAPS, transposed3x3x16, depthwise3x3, pool2x2 (maximum) or avgpool2x2, "
+    "with stride=, padding=, dilation=, groups=, output-padding=, bias=no and ceil=yes after commas.",
 )
 @options.model
 @options.window
@@ -92,6 +101,7 @@ def shape(
         say(to_json(as_dict(shapes)))
         return
     by_default = kernel is not None and "padding" not in window.explicit and not window.like
+    by_default = by_default and not window.transposed
     paddings = [f"{shape.padding}{_DEFAULT if by_default else ''}" for shape in shapes]
     others = _other_paddings(shapes[0]) if kernel is not None and not window.like else ""
     say(as_text(shapes, paddings, others), end="")
@@ -122,9 +132,8 @@ def _specs(
         return [_spec(_Window.of(kernel, kernel_path), channels, options)]
     if not layers:
         raise click.UsageError("missing option -k/--kernel, --layer or --model")
-    for name in ("stride", "padding", "dilation", "flip"):
-        if name in options.explicit:
-            hint = "" if name == "flip" else f"; in a --layer, write {name}=… after a comma"
+    for name, hint in _KERNEL_OPTIONS.items():
+        if name.replace("-", "_") in options.explicit:
             raise click.UsageError(f"--{name} goes with --kernel{hint}")
     return [LayerSpec.parse(text) for text in layers]
 
@@ -139,7 +148,10 @@ def _spec(window: _Window, channels: int, options: FilterOptions) -> LayerSpec:
             f"the kernel takes {counted(window.inputs, 'input channel')}, but the image has {channels}"
         )
     like, explicit = options.like, options.explicit
-    padding = options.padding if like else str(Padding.parse(options.padding))
+    if options.output_padding is not None and not options.transposed:
+        raise click.UsageError("--output-padding goes with --transposed")
+    text = "same" if options.transposed and "padding" not in explicit else options.padding
+    padding = text if like else str(Padding.parse(text))
     layered = bool(window.maps) or (channels == 1 and window.combined == 1)
     return LayerSpec(
         "conv" if layered else "each",
@@ -151,6 +163,8 @@ def _spec(window: _Window, channels: int, options: FilterOptions) -> LayerSpec:
         bias=False,
         flip=options.flip if "flip" in explicit or not like else None,
         combined=window.combined,
+        transposed=options.transposed,
+        output_padding=options.output_padding,
     )
 
 
@@ -197,7 +211,15 @@ def _other_paddings(shape: Shape) -> str:
     sizes, layer, parts = shape.geometry, shape.layer, []
     for amount in ("valid", "same", "full"):
         try:
-            padded = geometry(sizes.input, sizes.kernel, layer.stride or 1, Padding(amount), layer.dilation)
+            padded = geometry(
+                sizes.input,
+                sizes.kernel,
+                layer.stride or 1,
+                Padding(amount),
+                layer.dilation,
+                transposed=layer.transposed,
+                output_padding=layer.output_padding,
+            )
         except ValueError:
             continue
         parts.append(f"{amount} {'×'.join(map(str, padded.output))}")

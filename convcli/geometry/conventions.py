@@ -14,6 +14,7 @@ from convcli.core.errors import ArgumentError, quoted
 from convcli.core.frozen import frozen
 from convcli.geometry.axes import Axis
 from convcli.geometry.padding import AMOUNTS, Fill, Padding, Pair, normal_word
+from convcli.geometry.transposed import TransposedAxis
 
 Sizes = Sequence[int]
 Explicit = tuple[Pair, ...]
@@ -254,7 +255,7 @@ def _fill(library: Convention, word: str) -> Fill:
     )
 
 
-def refusal(like: str, kind: str, axes: Sequence[Axis], fill: Fill) -> str:
+def refusal(like: str, kind: str, axes: Sequence[Axis] | Sequence[TransposedAxis], fill: Fill) -> str:
     """Why a library does not support a layer; empty if it does.
 
     Args:
@@ -263,7 +264,7 @@ def refusal(like: str, kind: str, axes: Sequence[Axis], fill: Fill) -> str:
     """
     library, pool = CONVENTIONS[like], kind.endswith("pool")
     strided, dilated = (max(getattr(axis, name) for axis in axes) > 1 for name in ("stride", "dilation"))
-    ceiling = any(axis.ceiling for axis in axes)
+    ceiling = any(isinstance(axis, Axis) and axis.ceiling for axis in axes)
     if pool and not library.pools:
         return f"{library.operation} has no pooling"
     if ceiling and not library.ceiling:

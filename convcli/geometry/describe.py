@@ -86,7 +86,9 @@ def equivalent_text(geometry: Geometry) -> str:
 
 def receptive_text(size: tuple[int, ...], jump: Sequence[int | Fraction] | None = None) -> str:
     """The receptive field of an output value, and the distance between those of neighbors."""
-    apart = f", neighbors {' × '.join(map(str, jump))} apart" if jump and max(jump) != 1 else ""
+    apart = (
+        f", neighbors {' × '.join(map(str, jump))} apart" if jump and any(step != 1 for step in jump) else ""
+    )
     return f"{' × '.join(map(str, size))} pixels per value{apart}"
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen
-from convcli.geometry.padding import Padding, Pair
+from convcli.geometry.padding import Fill, Padding, Pair, amount_text
 
 
 @frozen
@@ -50,6 +50,20 @@ class TransposedAxis:
         return (
             f"({self.size} − 1)·{self.stride} − {self.before} − {self.after} + {kernel}"
             f" + {self.output_padding} = {self.output}"
+        )
+
+
+def check_removal(padding: Padding) -> None:
+    """Refuse padding with a fill: that of a transposed convolution removes pixels.
+
+    Raises:
+        ArgumentError: the fill is not zero.
+    """
+    if padding.fill != Fill():
+        advice = f"use {amount_text(padding.amount)}"
+        raise ArgumentError(
+            f"padding {padding} has the fill {padding.fill}, "
+            f"but a transposed convolution removes its padding; {advice}"
         )
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from math import prod
+from fractions import Fraction
+from math import floor, prod
 from typing import Final
 
 from convcli.core.errors import ArgumentError, quoted, suggest
 from convcli.core.frozen import frozen, replace
 from convcli.geometry.axes import Geometry, geometry, parse_sizes
-from convcli.geometry.conventions import CONVENTIONS, convention, padding_like, refusal
+from convcli.geometry.conventions import CONVENTIONS, Convention, convention, padding_like, refusal
 from convcli.geometry.padding import Padding, Pair
+from convcli.geometry.transposed import check_removal
 
 _KINDS: Final = {
     "conv": "conv",
+    "transposed": "conv",
     "depthwise": "depthwise",
     "pool": "maxpool",
     "maxpool": "maxpool",
@@ -28,14 +31,19 @@ _EXAMPLES: Final = {
     "groups": "groups=2",
     "bias": "bias=no",
     "ceil": "ceil=yes",
+    "output-padding": "output-padding=1",
 }
 """The options of layers, each with an example."""
 _BOOLEANS: Final = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
 _USAGE: Final = (
-    "allowed: [conv]ROWSxCOLUMNSxMAPS, depthwise3x3, pool2x2 or avgpool2x2, and then "
-    "stride=, padding=, dilation=, groups=, bias=no, ceil=yes after commas"
+    "allowed: [conv]ROWSxCOLUMNSxMAPS, transposed3x3x16, depthwise3x3, pool2x2 or avgpool2x2, and then "
+    "stride=, padding=, dilation=, groups=, output-padding=, bias=no, ceil=yes after commas"
 )
+_TRANSPOSED: Final = "write a transposed convolution as transposed3x3x16"
 _LIBRARY_NAMES: Final = {
+    "conv2dtranspose": _TRANSPOSED,
+    "convtranspose": _TRANSPOSED,
+    "deconv": _TRANSPOSED,
     "conv1d": "write a one-dimensional convolution as 1xSIZExMAPS, such as 1x5x16",
     "conv2d": "write a convolution as ROWSxCOLUMNSxMAPS, such as 3x3x16",
     "conv3d": "layers over volumes are not supported, only layers over images such as 3x3x16",
@@ -58,6 +66,8 @@ class LayerSpec:
         ceiling: whether a pool's last window counts although it is cut off.
         flip: whether the kernel is flipped; None for the default of the convention.
         combined: the number of kernels whose maps are combined into one.
+        transposed: whether it is the transpose of the convolution with this kernel, stride and padding.
+        output_padding: of a transposed one; None for none, or as the padding's name says.
     """
 
     kind: str
@@ -71,6 +81,8 @@ class LayerSpec:
     ceiling: bool = False
     flip: bool | None = None
     combined: int = 1
+    transposed: bool = False
+    output_padding: tuple[int, ...] | None = None
 
     @property
     def is_pool(self) -> bool:
@@ -110,11 +122,14 @@ def _window(head: str, text: str) -> LayerSpec:
     kind = _KINDS[match[1] or "conv"]
     numbers = parse_sizes("layer", match[2], (1, 2, 3), "x")
     if kind == "conv" and len(numbers) != 3:
-        raise ArgumentError(f"layer {quoted(text)}: a convolution is ROWSxCOLUMNSxMAPS, such as 3x3x16")
+        example = f"{match[1].removeprefix('conv')}3x3x16"
+        raise ArgumentError(f"layer {quoted(text)}: a convolution is ROWSxCOLUMNSxMAPS, such as {example}")
     if kind in ("maxpool", "avgpool") and len(numbers) == 3:
         raise ArgumentError(f"layer {quoted(text)}: a pool is ROWSxCOLUMNS, such as 2x2")
     sides = numbers * 2 if len(numbers) == 1 else numbers[:2]
-    return LayerSpec(kind, sides, numbers[2] if len(numbers) == 3 else 1, bias=not kind.endswith("pool"))
+    maps = numbers[2] if len(numbers) == 3 else 1
+    has_bias = not kind.endswith("pool")
+    return LayerSpec(kind, sides, maps, bias=has_bias, transposed=match[1] == "transposed")
 
 
 def _unknown(head: str) -> str:
@@ -133,6 +148,8 @@ def _with(layer: LayerSpec, key: str, value: str, text: str) -> LayerSpec:
         return replace(layer, stride=sizes) if key == "stride" else replace(layer, dilation=sizes)
     if key == "padding":
         return replace(layer, padding=re.sub(r"(?<=\d)\s*[x×]\s*(?=\d)", ",", value))
+    if key == "output-padding" and layer.transposed:
+        return replace(layer, output_padding=parse_sizes("output-padding", value, (1, 2), least=0))
     if key == "groups" and layer.kind == "conv":
         return replace(layer, groups=parse_sizes(key, value, (1,))[0])
     if key == "ceil" and layer.is_pool and value in _BOOLEANS:
@@ -151,7 +168,8 @@ class Shape:
         channels: (in, out).
         receptive: the receptive field: pixels of the chain's input, (rows, columns), that one output value
             depends on.
-        jump: pixels of the chain's input between neighboring output values, (rows, columns).
+        jump: pixels of the chain's input between neighboring output values, (rows, columns); fractions after
+            transposed convolutions.
         like: a key of `CONVENTIONS`, or None.
     """
 
@@ -160,7 +178,7 @@ class Shape:
     padding: Padding
     channels: Pair
     receptive: tuple[int, ...]
-    jump: tuple[int, ...]
+    jump: tuple[int | Fraction, ...]
     like: str | None = None
 
     @property
@@ -178,7 +196,12 @@ class Shape:
         """Whether the kernel is flipped: as requested, or as the library does."""
         if self.layer.flip is not None:
             return self.layer.flip
-        return bool(self.like and convention(self.like, self.layer.padding).rotates)
+        return bool(self.like and self.convention.rotates)
+
+    @property
+    def convention(self) -> Convention:
+        """How the library of ``like`` computes the layer."""
+        return convention(self.like or "", self.layer.padding, self.layer.transposed)
 
     @property
     def groups(self) -> int:
@@ -187,17 +210,24 @@ class Shape:
 
     @property
     def weights(self) -> tuple[int, ...]:
-        """(rows, columns, in / groups, out) as in Keras; empty for a pool."""
+        """(rows, columns, in / groups, out) as in Keras; empty for a pool.
+
+        Of a transposed convolution (rows, columns, out / groups, in), those of the layer that it transposes.
+        """
         if self.layer.is_pool:
             return ()
         if self.layer.kind == "each":
             return (*self.layer.kernel, 1, 1)
+        if self.layer.transposed:
+            return *self.layer.kernel, self.channels[1] // self.groups, self.channels[0]
         return *self.layer.kernel, self.channels[0] // self.groups, self.channels[1]
 
     @property
     def biases(self) -> int:
         """The number of biases."""
-        return self.weights[3] if self.weights and self.layer.bias else 0
+        if not self.weights or not self.layer.bias:
+            return 0
+        return 1 if self.layer.kind == "each" else self.channels[1]
 
     @property
     def parameters(self) -> int:
@@ -206,9 +236,17 @@ class Shape:
 
     @property
     def multiply_adds(self) -> int:
-        """The number of products: for each output value, one for each weight that it reads."""
+        """The number of products: for each output value, one for each weight that it reads.
+
+        Of a transposed convolution, for each input value, one for each weight that it is multiplied with.
+        """
         per_value = prod(self.weights[:3]) * self.layer.combined if self.weights else 0
-        return prod(self.output) * per_value
+        return prod(self.multiplied) * per_value
+
+    @property
+    def multiplied(self) -> tuple[int, ...]:
+        """(batch, rows, columns, channels) of the values that the products are counted for."""
+        return self.input if self.layer.transposed else self.output
 
 
 def chain(
@@ -224,7 +262,8 @@ def chain(
     Raises:
         ArgumentError: a layer that does not fit, with its place in the chain, or that the library refuses.
     """
-    receptive, jump = (1,) * len(sizes), (1,) * len(sizes)
+    reach: tuple[int | Fraction, ...] = (0,) * len(sizes)
+    jump: tuple[int | Fraction, ...] = (1,) * len(sizes)
     for place, layer in enumerate(layers, 1):
         try:
             padding, shape = _placed(sizes, layer, like)
@@ -232,21 +271,33 @@ def chain(
         except ArgumentError as error:
             raise ArgumentError(f"layer {place}: {error}" if len(layers) > 1 else str(error)) from error
         axes = shape.axes
-        receptive = tuple(r + (a.extent - 1) * j for r, a, j in zip(receptive, axes, jump, strict=True))
+        jump = tuple(_whole(j * Fraction(1, a.spread)) for j, a in zip(jump, axes, strict=True))
+        reach = tuple(r + (a.extent - 1) * j for r, a, j in zip(reach, axes, jump, strict=True))
         jump = tuple(j * a.stride for j, a in zip(jump, axes, strict=True))
+        receptive = tuple(floor(r) + 1 for r in reach)
         yield Shape(layer, shape, padding, (channels, out), receptive, jump, like)
         sizes, channels = shape.output, out
 
 
+def _whole(number: Fraction) -> int | Fraction:
+    """The number, as an integer if it is one."""
+    return int(number) if number.denominator == 1 else number
+
+
 def _placed(sizes: Sequence[int], layer: LayerSpec, like: str | None) -> tuple[Padding, Geometry]:
     """The padding of a layer, and where its windows lie."""
-    stride = layer.stride or default_stride(layer, like)
+    stride, transposed = layer.stride or default_stride(layer, like), layer.transposed
     if like is None:
         padding = Padding.parse(layer.padding or "valid")
     else:
-        padding = padding_like(like, layer.padding, layer.kernel, stride, layer.dilation, layer.is_pool)
-    windows = geometry(sizes, layer.kernel, stride, padding, layer.dilation, layer.ceiling)
-    reason = refusal(like, layer.kind, windows.axes, padding.fill) if like else ""
+        window = layer.kernel, stride, layer.dilation
+        padding = padding_like(like, layer.padding, *window, layer.is_pool, transposed)
+    if transposed:
+        check_removal(padding)
+    steps = stride, padding, layer.dilation, layer.ceiling
+    windows = geometry(sizes, layer.kernel, *steps, transposed, layer.output_padding)
+    kind = "transposed" if transposed else layer.kind
+    reason = refusal(like, kind, windows.layer, padding.fill) if like else ""
     if reason:
         raise ArgumentError(f"{reason} (--like {like})")
     if like == "onnx" and layer.ceiling and (layer.padding or "").startswith("same"):

@@ -12,6 +12,7 @@ from typing import Final
 
 from convcli.geometry.padding import Padding
 from convcli.layers.chain import Shape
+from convcli.layers.code_transposed import transposed_codes
 
 Code = tuple[str, ...]
 """Lines of code, or one comment that states why there are none."""
@@ -21,7 +22,10 @@ def codes(shape: Shape) -> dict[str, Code]:
     """The code of a layer by library: ``keras``, ``torch``, ``scipy`` and ``opencv``."""
     if shape.layer.combined > 1:
         return dict.fromkeys(_WRITERS, ("# none: the maps of several kernels are combined",))
-    by_library = {name: write(shape) for name, write in _WRITERS.items()}
+    if shape.layer.transposed:
+        by_library = transposed_codes(shape)
+    else:
+        by_library = {name: write(shape) for name, write in _WRITERS.items()}
     for name in ("keras", "torch"):
         if shape.flip and shape.weights and not by_library[name][0].startswith("#"):
             by_library[name] += ("# with flipped weights: w[::-1, ::-1]",)

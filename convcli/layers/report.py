@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from math import prod
 from typing import Any, Final
 
 from convcli.core.numerals import grouped
 from convcli.core.tables import SCHEMA, table
-from convcli.geometry.conventions import convention
-from convcli.geometry.describe import axes_dict, cost_text, geometry_lines, receptive_text, to_nchw
+from convcli.geometry.describe import (
+    axes_dict,
+    cost_text,
+    geometry_lines,
+    operation_word,
+    receptive_text,
+    to_nchw,
+)
 from convcli.layers.chain import Shape
 from convcli.layers.code import Code, codes, names
 
@@ -63,7 +70,8 @@ def _overview(shapes: Sequence[Shape]) -> str:
 
 def _title(shape: Shape) -> str:
     size = "×".join(map(str, shape.layer.kernel))
-    return f"{_TITLES[shape.layer.kind]} {size}, {shape.channels[0]} → {shape.channels[1]} channels"
+    kind = "transposed convolution" if shape.layer.transposed else _TITLES[shape.layer.kind]
+    return f"{kind} {size}, {shape.channels[0]} → {shape.channels[1]} channels"
 
 
 def _lines(shape: Shape, padding: str) -> list[tuple[str, str]]:
@@ -87,7 +95,7 @@ def _pooled(shape: Shape, padding: str) -> str:
 
 
 def _operation(shape: Shape) -> str:
-    operation = convention(shape.like or "", shape.layer.padding).operation
+    operation = shape.convention.operation
     if shape.layer.is_pool:
         return f"a pool as in {NAMES.get(shape.like or '', 'ONNX')}"
     return f"{operation}, which {'flips the kernel' if shape.flip else 'does not flip the kernel'}"
@@ -110,7 +118,7 @@ def _factors(shape: Shape, count: int) -> tuple[int, ...]:
 def _multiply_adds(shape: Shape) -> str:
     if not shape.weights:
         return "none"
-    values = " · ".join(map(str, shape.output[1:]))
+    values = " · ".join(map(str, shape.multiplied[1:]))
     weights = " · ".join(map(str, _factors(shape, 3)))
     return f"{values} values · {weights} = {grouped(shape.multiply_adds)}"
 
@@ -145,7 +153,7 @@ def as_dict(shapes: Sequence[Shape]) -> dict[str, Any]:
         "layers": [_layer_dict(shape) for shape in shapes],
         "output": _tensor(shapes[-1].output),
         "receptive_field": list(shapes[-1].receptive),
-        "jump": list(shapes[-1].jump),
+        "jump": _numbers(shapes[-1].jump),
         "parameters": sum(shape.parameters for shape in shapes),
         "multiply_adds": sum(shape.multiply_adds for shape in shapes),
     }
@@ -155,7 +163,7 @@ def _layer_dict(shape: Shape) -> dict[str, Any]:
     return {
         "kind": shape.layer.kind,
         "like": shape.like,
-        "operation": None if shape.layer.is_pool else "convolution" if shape.flip else "cross-correlation",
+        "operation": None if shape.layer.is_pool else operation_word(shape.flip, shape.layer.transposed),
         "padding": str(shape.padding),
         "axes": axes_dict(shape.geometry),
         "uncovered": shape.geometry.uncovered,
@@ -164,7 +172,7 @@ def _layer_dict(shape: Shape) -> dict[str, Any]:
         "weights": list(shape.weights),
         "groups": shape.groups,
         "receptive_field": list(shape.receptive),
-        "jump": list(shape.jump),
+        "jump": _numbers(shape.jump),
         "parameters": shape.parameters,
         "multiply_adds": shape.multiply_adds,
         "code": {name: _runnable(lines) for name, lines in codes(shape).items()},
@@ -173,6 +181,11 @@ def _layer_dict(shape: Shape) -> dict[str, Any]:
 
 def _runnable(lines: Code) -> str | None:
     return None if lines[0].startswith("#") else "\n".join(lines)
+
+
+def _numbers(values: Sequence[int | Fraction]) -> list[float]:
+    """Fractions as floats."""
+    return [value if isinstance(value, int) else float(value) for value in values]
 
 
 def _tensor(shape: tuple[int, ...]) -> dict[str, Any]:

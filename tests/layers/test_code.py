@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import convcli
 from convcli.core.frozen import replace
 from convcli.layers.chain import LayerSpec, Shape, chain
 from convcli.layers.code import codes, names
@@ -77,3 +78,75 @@ def test_scipys_code_computes_the_layer(flip):
     loop = correlate(x, w[::-1, ::-1] if flip else w, (2, 1), ((1, 1), (1, 1)), (1, 1))
     assert np.array_equal(scope["y"], np.array(loop, float))
     assert names(shape) == "x (rows, columns), w (3, 2): floats"
+
+
+TRANSPOSED = {
+    "transposed3x3x4,stride=2,padding=1,output-padding=1": 2,
+    "transposed3x2x4,stride=2,3,padding=same": 2,
+    "transposed2x3x1,stride=3,2,padding=valid,bias=no": 1,
+    "transposed3x3x4,padding=0,1,2,0,dilation=2": 2,
+    "transposed3x3x4,stride=2,padding=1,0,groups=2": 4,
+    "transposed1x2x2,stride=3,padding=0,output-padding=1": 1,
+}
+
+
+@pytest.mark.parametrize("text", TRANSPOSED)
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("library", ["keras", "torch", "scipy", "opencv"])
+def test_the_code_of_transposed_layers_computes_them(text, flip, library, monkeypatch):
+    """The code of every library gives what `conv` gives, with any padding, or says why there is none."""
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    channels = TRANSPOSED[text]
+    shape = shape_of(text, channels, flip)
+    lines = codes(shape)[library]
+    if lines[0].startswith("#"):
+        assert (library, "groups" in text) == ("keras", True)
+        return
+    chance = np.random.default_rng(3)
+    x, w = (chance.integers(-9, 9, size).astype(float) for size in ((7, 9, channels), shape.weights))
+    b = chance.integers(-9, 9, shape.channels[1]).astype(float) * shape.layer.bias
+    due = convcli.conv(
+        x,
+        w,
+        bias=b,
+        stride=shape.layer.stride or 1,
+        padding=shape.padding,
+        dilation=shape.layer.dilation,
+        groups=shape.layer.groups,
+        flip=flip,
+        channels="last",
+        transposed=True,
+        output_padding=shape.layer.output_padding,
+    )
+    run = _run_layer if library in ("keras", "torch") else _run_lines
+    assert np.allclose(run(library, lines, x, w[::-1, ::-1] if flip and run is _run_layer else w, b), due)
+
+
+def _run_lines(library, lines, x, w, b):
+    """What code for SciPy or OpenCV computes; with one channel in and out, without axes for channels."""
+    scipy, cv2 = pytest.importorskip("scipy"), pytest.importorskip("cv2")
+    pytest.importorskip("scipy.signal")
+    plain = w.shape[2:] == (1, 1)
+    arrays = {"x": x[..., 0], "w": w[..., 0, 0], "b": b[0]} if plain else {"x": x, "w": w, "b": b}
+    scope = {"numpy": np, "scipy": scipy, "cv2": cv2, **arrays}
+    exec("\n".join(lines), scope)
+    return scope["y"][..., None] if plain else scope["y"]
+
+
+def _run_layer(library, lines, x, w, b):
+    """What a layer of Keras or PyTorch computes with these weights."""
+    torch = pytest.importorskip("torch")
+    code = "\n".join(line for line in lines if not line.startswith("#"))
+    if library == "torch":
+        layer = eval(code, {"torch": torch}).double()
+        own = layer[0] if isinstance(layer, torch.nn.Sequential) else layer
+        own.weight.data = torch.tensor(w.transpose(3, 2, 0, 1).copy())
+        if own.bias is not None:
+            own.bias.data = torch.tensor(b)
+        return layer(torch.tensor(x.transpose(2, 0, 1)[None])).detach().numpy()[0].transpose(1, 2, 0)
+    keras = pytest.importorskip("keras")
+    layer = eval(code, {"keras": keras})
+    layer(x[None].astype("float32"))
+    own = layer.layers[0] if isinstance(layer, keras.Sequential) else layer
+    own.set_weights([w, b] if own.use_bias else [w])
+    return np.asarray(layer(x[None].astype("float32")).detach())[0]
