@@ -237,5 +237,3 @@ def test_convolutions_are_composed_where_that_is_exact_and_cheaper(texts, count)
     plan = planned(x, texts)
     assert len(plan.stages) == count
     assert len(plan.requested) == len(texts)
-        text.split(",")[0].replace(":", "-") for text in texts
-    ]
