@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, wraps
 from itertools import groupby
 from numbers import Real
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,8 +21,15 @@ from convcli.core.rounding import Affine, Finish
 from convcli.core.system import processors
 from convcli.engine import native
 from convcli.engine.arithmetic import result_dtype
-from convcli.engine.consumer import Destination, Finishes, MapFinish, StripTask
+from convcli.engine.consumer import Consumer, Destination, Finishes, MapFinish, StripTask
 from convcli.engine.filter import Filter
+from convcli.engine.normalized import (
+    inner_weights,
+    normalized,
+    normalized_outcome,
+    unnormalizable,
+    whole_sums,
+)
 from convcli.engine.plan import Outcome, Plan, Problem
 from convcli.engine.planner import choose
 from convcli.engine.run import run
@@ -128,7 +135,9 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         groups: number of groups that the channels are divided into, each with its own share of the maps.
         flip: rotate the kernel by 180° first, as convolution in mathematics does.
         fill: values beyond the edge, unless ``padding`` names them: ``"zero"``, a number, ``"edge"``,
-            ``"reflect"``, ``"symmetric"`` or ``"wrap"``.
+            ``"reflect"``, ``"symmetric"`` or ``"wrap"``; or ``"ignore"``, which divides by the sum of the
+            weights inside the image, so that edges count only what is there. It needs weights that are not
+            negative; a window without a weight inside gives NaN, or 0 in an integer type.
         channels: where the channel axis of ``x`` and of the result is: None (there is none), ``"last"``
             or ``"first"``.
         transposed: whether to compute the transpose of the convolution with these weights, stride, padding
@@ -300,12 +309,14 @@ class _Prepared:
     Attributes:
         finishes: from sums to results, for runs of maps.
         idle: whether the sums are the results.
+        renormalizes: whether sums are divided by those of the weights inside the image.
         output: spatial sizes of the result.
     """
 
     plan: Plan
     finishes: Finishes
     idle: bool
+    renormalizes: bool
     layout: _Layout
     output: tuple[int, ...]
     channels: str | None
@@ -341,13 +352,18 @@ def _prepared(
     spatial = layout.shape[4 - layer.spatial : 4]
     window, as_transposed = layer.filter.kernel[3 - layer.spatial :], (options.transposed, output_padding)
     shape = geometry(spatial, window, stride, options.padding, dilation, False, *as_transposed)
+    renormalizes = options.padding.fill.mode == "ignore"
+    if renormalizes and (obstacle := unnormalizable(layer.filter)):
+        raise ArgumentError(f"fill 'ignore' cannot be used with this kernel: {obstacle}; use another fill")
     problem = _problem(layout.shape, values, layer, shape, options)
     plan = choose(problem, method, threads, whole=True)
-    finishes = _finishes(plan.outcome, options.target)
+    outcome = normalized_outcome(plan) if renormalizes else plan.outcome
+    finishes = _finishes(outcome, options.target)
     if not native.writes(finishes, plan):
         plan = choose(problem, method, threads)
-    idle = all(part.idle for part in finishes)
-    return _Prepared(plan, finishes, idle, layout, shape.output, options.channels, options.target)
+    idle = all(part.idle for part in finishes) and not renormalizes
+    order, target = options.channels, options.target
+    return _Prepared(plan, finishes, idle, renormalizes, layout, shape.output, order, target)
 
 
 def _finishes(outcome: Outcome, target: DType) -> Finishes:
@@ -652,7 +668,7 @@ def _problem(
         axes=(depth, rows, columns),
         filter=layer.filter,
         dtype=dtype,
-        fill=options.padding.fill,
+        fill=Fill() if options.padding.fill.mode == "ignore" else options.padding.fill,
         batch=max(batch, 1),
         channels=channels,
         lanes=max(lanes, 1),
@@ -674,7 +690,10 @@ def _computed(prepared: _Prepared, values: Array) -> Array:
     if result.size:
         last = np.moveaxis(result, 1, -1) if layout.first else result
         place = last.reshape(*last.shape[:4], maps, lanes)
-        run(plan, ArraySource(values), lambda: _ArrayConsumer(place, prepared.finishes, prepared.idle))
+        consumer: Consumer = _ArrayConsumer(place, prepared.finishes, prepared.idle)
+        if prepared.renormalizes:
+            consumer = _NormalizingConsumer.of(plan, place, prepared.finishes)
+        run(plan, ArraySource(values), lambda: consumer)
     channels = () if prepared.channels is None else (count,)
     axes = (*channels, *prepared.output) if layout.first else (*prepared.output, *channels)
     return result.reshape((batch, *axes) if layout.is_batch else axes)
@@ -706,3 +725,41 @@ class _ArrayConsumer:
         """(maps, rows, columns, lanes)."""
         (top, bottom), (left, right) = task.strip.rows, task.strip.columns
         return self.result[task.batch, task.depth, top:bottom, left:right].transpose(2, 0, 1, 3)
+
+
+@frozen(eq=False)
+class _NormalizingConsumer:
+    """Divides sums by those of the weights inside the image, and rounds the quotients into their place.
+
+    Attributes:
+        result: (batch, depth, rows, columns, maps, lanes).
+        finishes: of all maps.
+        weights: (depth, rows, columns, maps).
+        whole, least: of each map, as `normalized` takes them.
+    """
+
+    result: Array
+    finishes: Finishes
+    weights: Array
+    whole: tuple[float, ...]
+    least: tuple[float, ...]
+
+    @classmethod
+    def of(cls, plan: Plan, result: Array, finishes: Finishes) -> Self:
+        """The consumer for the sums of a plan."""
+        weights, least = inner_weights(plan)
+        return cls(result, finishes, weights, whole_sums(plan.problem.filter), least)
+
+    def destination(self, task: StripTask) -> None:
+        return None
+
+    def take(self, task: StripTask, sums: Array) -> None:
+        (top, bottom), (left, right) = task.strip.rows, task.strip.columns
+        weights = self.weights[task.depth, top:bottom, left:right]
+        parts = [
+            normalized(values, weights[..., index, None], self.whole[index], self.least[index])
+            for index, values in enumerate(sums)
+        ]
+        place = self.result[task.batch, task.depth, top:bottom, left:right].transpose(2, 0, 1, 3)
+        for part in self.finishes:
+            part.write(np.stack(parts), place)

@@ -16,6 +16,7 @@ from convcli.core.rational import Number
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
 from convcli.layers.stages import ActivationStage, ConvolutionStage, PoolStage, Stage
+from convcli.pipeline.ignore import Ignore
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.settings import Settings
 
@@ -97,6 +98,12 @@ def _mapping(mapping: Mapping) -> str:
     return f"{mapping.kind} {_numbers((mapping.low, mapping.high))} {_numbers(mapping.percents)}"
 
 
+def _ignore(ignore: Ignore | None) -> str:
+    if ignore is None:
+        return "-"
+    return f"mask {ignore.mask.digest}" if ignore.mask else f"value {_number(ignore.value)}"
+
+
 def _frames(frames: slice) -> str:
     return _numbers((frames.start, frames.stop, frames.step))
 
@@ -150,6 +157,7 @@ FIELDS: Final[dict[str, tuple[Callable[[Settings], Any], str]]] = {
     "double": (lambda settings: _flag(settings.double), "no"),
     "method": (lambda settings: settings.method, "auto"),
     "alpha": (lambda settings: settings.alpha or "-", "-"),
+    "ignore": (lambda settings: _ignore(settings.ignore), "-"),
     "linear": (lambda settings: _flag(settings.linear), "no"),
     "depth": (lambda settings: settings.depth or "-", "-"),
     "strip": (lambda settings: _flag(settings.strip), "no"),

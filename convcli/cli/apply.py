@@ -104,7 +104,8 @@ class _Run:
 def _failures(run: _Run) -> int:
     """Filter every image and return how many failed; a single image's failure is raised."""
     settings = _settings(run)
-    files = files_of(*run.kernels, *run.filtering.then)
+    masks = run.filtering.ignore.files if run.filtering.ignore else ()
+    files = [*masks, *files_of(*run.kernels, *run.filtering.then)]
     ledger = OutputLedger(run.images, [*files, *filter(None, [run.network.model])])
     sink = ReportSink(run.images, run.output, run.reports, ledger)
     filtered = _filter(run, settings, ledger)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from convcli.cli.types import LoadedStage
     from convcli.core.rational import Number
     from convcli.pipeline import mapping
+    from convcli.pipeline.ignore import Ignore
 
 T = TypeVar("T")
 TERMINAL: Final = "term:"
@@ -66,6 +67,7 @@ class FilterOptions:
     groups: int = 1
     mapping: mapping.Mapping | None = None
     alpha: str | None = None
+    ignore: Ignore | None = None
     linear: bool = False
     depth: str | None = None
     stack: bool = False

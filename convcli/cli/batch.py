@@ -169,7 +169,8 @@ def _batch(
             "use a folder, {kernel} or --stack"
         )
     lists = [options.from_file] if options.from_file else []
-    reads = [*lists, *files_of(*kernels, *filtering.then)]
+    masks = filtering.ignore.files if filtering.ignore else ()
+    reads = [*lists, *masks, *files_of(*kernels, *filtering.then)]
     return Batch(files, settings, limits, options.resume, reads)
 
 

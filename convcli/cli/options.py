@@ -29,6 +29,7 @@ from convcli.cli.types import (
     parse_channel,
     parse_count,
     parse_frames,
+    parse_ignore,
     parse_mapping,
     parse_number,
     parse_output_padding,
@@ -89,7 +90,7 @@ padding = option(
     show_default=True,
     help="AMOUNT[:FILL], e.g. valid or same:edge",
     details="AMOUNT is `valid`, `same`, `full`, N, ROWS,COLS or TOP,BOTTOM,LEFT,RIGHT. FILL is `zero`, a "
-    "number, `edge`, `reflect`, `symmetric` or `wrap`.",
+    "number, `edge`, `reflect`, `symmetric`, `wrap` or `ignore`.",
 )
 stride = option(
     "--stride",
@@ -234,6 +235,15 @@ alpha = option(
     type=Choice(["filter", "keep", "drop"]),
     help="Filter, keep or drop transparency",
     details="The default is `filter` for weights that sum to 1, and `keep` for others.",
+)
+ignore = option(
+    "--ignore",
+    heading=VALUES,
+    type=Value("nan|VALUE|MASK", parse_ignore, files=True),
+    help="Leave out pixels that are NaN, VALUE, or black in the image MASK",
+    details="The weights of the other pixels are renormalized, so gaps are filled from their neighbors. NaN "
+    "is always left out. Gray levels of MASK are weights from 0 to 1. Kernels must not have negative "
+    "weights. A window without valid pixels gives NaN in floats, VALUE with --map clip, otherwise 0.",
 )
 linear = option(
     "--linear",
@@ -445,7 +455,7 @@ show_channel = option(
 window = together(stride, padding, dilation, flip, like)
 transposing = together(transposed, output_padding)
 weights = together(layer, activation, combine, scale, bias)
-colors = together(alpha, linear, depth)
+colors = together(alpha, ignore, linear, depth)
 coding = together(quality, png)
 drawing = together(colormap, sheet, figure, value_range, tile)
 reports = together(report, report_file, verbose, quiet)

@@ -61,6 +61,7 @@ def settings_of(options: FilterOptions, kernel: Kernel, output: OutputSpec | Non
         max_pixels=options.max_pixels,
         max_memory=options.max_memory,
         alpha=options.alpha,
+        ignore=options.ignore,
         linear=options.linear,
         depth=options.depth,
         strip=options.strip,

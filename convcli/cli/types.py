@@ -221,6 +221,13 @@ def parse_mapping(text: str) -> Any:
     return Mapping.parse(text)
 
 
+def parse_ignore(text: str) -> Any:
+    """``nan``, a number or the file of a mask as an `Ignore`."""
+    from convcli.pipeline.ignore import Ignore
+
+    return Ignore.parse(text)
+
+
 def parse_number(text: str) -> Fraction:
     """An exact number: ``0.5``, ``1/3``, ``1e-3``."""
     from convcli.core import rational

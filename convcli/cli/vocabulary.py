@@ -261,5 +261,5 @@ WORDS: Final = {
         "texture": "",
     },
 }
-FILLS: Final = ("zero", "edge", "reflect", "symmetric", "wrap")
+FILLS: Final = ("zero", "edge", "reflect", "symmetric", "wrap", "ignore")
 """What follows the colon of a padding."""

@@ -7,6 +7,7 @@ Fills have NumPy's names. For the image ``a b c d``::
     reflect     c b | a b c d | c b
     symmetric   b a | a b c d | d c
     wrap        c d | a b c d | a b
+    ignore          | a b c d |
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Indices = NDArray[np.intp]
 def sources(fill: Fill, size: int, start: int, stop: int, step: int = 1) -> Indices:
     """The indices, 0 to ``size`` − 1, that the positions ``start, start + step, …`` read.
 
-    Positions may lie any distance outside; for a constant fill, those outside are `OUTSIDE`.
+    Positions may lie any distance outside; for a constant fill and ``ignore``, those outside are `OUTSIDE`.
     """
     return sources_at(fill, size, np.arange(start, stop, step, dtype=np.intp))
 
@@ -59,6 +60,7 @@ def _reflect(positions: Indices, size: int) -> Indices:
 
 _CONTINUE: Final[dict[str, Callable[[Indices, int], Any]]] = {
     "constant": lambda positions, size: OUTSIDE,
+    "ignore": lambda positions, size: OUTSIDE,
     "edge": lambda positions, size: positions.clip(0, size - 1),
     "reflect": _reflect,
     "symmetric": _symmetric,

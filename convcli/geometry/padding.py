@@ -15,7 +15,7 @@ Pair = tuple[int, int]
 AMOUNTS: Final = ("valid", "same", "same-lower", "full", "causal")
 LARGEST_FILL: Final = 1e30
 LARGEST_AMOUNT: Final = 999_999_999  # pixels
-FILLS: Final = ("zero", "edge", "reflect", "symmetric", "wrap")
+FILLS: Final = ("zero", "edge", "reflect", "symmetric", "wrap", "ignore")
 _ALIASES: Final = {
     "zeros": "zero",
     "constant": "zero",
@@ -36,10 +36,11 @@ _AMBIGUOUS: Final = (
 
 @frozen
 class Fill:
-    """Values beyond the edge: a constant, or the image continued by NumPy's `pad` mode of that name.
+    """Values beyond the edge: a constant, the image continued by NumPy's `pad` mode of that name, or none.
 
     Attributes:
-        mode: ``constant``, ``edge``, ``reflect``, ``symmetric`` or ``wrap``.
+        mode: ``constant``, ``edge``, ``reflect``, ``symmetric`` or ``wrap``; with ``ignore``, windows count
+            only what lies inside the image, and the weights that are left are renormalized.
         value: the constant, in pixel values.
     """
 
@@ -48,7 +49,7 @@ class Fill:
 
     @classmethod
     def parse(cls, text: str) -> Fill:
-        """The fill of ``zero``, a number, ``edge``, ``reflect``, ``symmetric``, ``wrap`` or a known alias.
+        """The fill of a number, one of `FILLS`, or an alias.
 
         Raises:
             ArgumentError: anything else.

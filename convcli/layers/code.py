@@ -22,6 +22,8 @@ def codes(shape: Shape) -> dict[str, Code]:
     """The code of a layer by library: ``keras``, ``torch``, ``scipy`` and ``opencv``."""
     if shape.layer.combined > 1:
         return dict.fromkeys(_WRITERS, ("# none: the maps of several kernels are combined",))
+    if shape.padding.fill.mode == "ignore" and _padded(shape):
+        return dict.fromkeys(_WRITERS, ("# none: other libraries do not renormalize at the edges",))
     if shape.layer.transposed:
         by_library = transposed_codes(shape)
     else:
@@ -259,7 +261,7 @@ _WRITERS: Final[Mapping[str, Callable[[Shape], Code]]] = {
 
 def names(shape: Shape) -> str:
     """What x, w and b are in the code for SciPy and OpenCV; empty if there is none."""
-    if not shape.weights or shape.layer.combined > 1:
+    if not shape.weights or shape.layer.combined > 1 or shape.padding.fill.mode == "ignore":
         return ""
     plain = _is_plain(shape)
     x = "(rows, columns)" if plain else "(rows, columns, channels)"

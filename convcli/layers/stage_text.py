@@ -84,7 +84,7 @@ def _convolution(
             kernel = kernel.biased(parse_number(options["bias"]))
         return ConvolutionStage(
             kernel,
-            Padding.parse(options.get("padding", _DEFAULT_PADDING)),
+            _padding(options.get("padding", _DEFAULT_PADDING)),
             _pair("stride", options.get("stride", "1")),
             _pair("dilation", options.get("dilation", "1")),
             parse_sizes("groups", options.get("groups", "1"), (1,))[0],
@@ -92,6 +92,15 @@ def _convolution(
         )
     except ValueError as error:
         raise ArgumentError(f"stage {quoted(text)}: {error}") from error
+
+
+def _padding(text: str) -> Padding:
+    padding = Padding.parse(text)
+    if padding.fill.mode == "ignore":
+        raise ArgumentError(
+            f"padding {quoted(text)}: stages do not renormalize at the edges; use another fill"
+        )
+    return padding
 
 
 def _loaded(text: str, name: str, load: Callable[[str], Kernel]) -> Kernel:

@@ -1,19 +1,21 @@
-"""Light and transparency around the convolution: the sRGB curve, and colors multiplied by their alpha.
+"""Light, transparency and pixels that are left out around the convolution: what the engine reads of pixels.
 
 Averages of colors must be weighted by alpha, or the hidden colors of transparent pixels leak out (Porter and
 Duff, "Compositing digital images", 1984). So colors are multiplied by alpha, filtered together with it, and
-divided by the filtered alpha.
+divided by the filtered alpha. Pixels that are left out are handled alike, with weights of their own
+(`convcli.engine.normalized`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
-from convcli.core.dtypes import Array, DType, span
+from convcli.core.dtypes import Array, DType, accumulator, span
 from convcli.core.frozen import frozen
 from convcli.core.rational import exact_number
 from convcli.core.rounding import Affine
@@ -21,8 +23,11 @@ from convcli.engine.computers import Computation
 from convcli.engine.plan import Outcome
 from convcli.formats.readers import Reader
 
-_PRODUCTS: Final[dict[int, DType]] = {1: np.dtype(np.uint16), 2: np.dtype(np.uint32)}
-"""The type that holds the product of two unsigned integers, by their bytes."""
+_WIDEST: Final = 4
+"""Bytes of the widest integers that the engine sums exactly."""
+
+Weights = Callable[[int, int, int], Array]
+"""From a frame and its first and last row to the weights of their pixels, (rows, columns)."""
 
 
 def white(dtype: DType) -> int:
@@ -30,11 +35,15 @@ def white(dtype: DType) -> int:
     return span(dtype)[1] if dtype.kind in "iu" else 1
 
 
-def product_dtype(dtype: DType) -> DType | None:
-    """The type of color times alpha, or None if no type of the engine holds it exactly."""
+def product_dtype(dtype: DType, factor: int) -> DType | None:
+    """The type of values times integers up to ``factor``, or None if no integers of 32 bits hold them."""
     if dtype.kind == "f":
         return np.dtype(np.float64 if dtype.itemsize == 8 else np.float32)
-    return _PRODUCTS.get(dtype.itemsize) if dtype.kind == "u" else None
+    if factor == 1:
+        return dtype
+    low, high = (end * factor for end in span(dtype))
+    narrowest = accumulator(low, high)
+    return narrowest if narrowest and narrowest.itemsize <= _WIDEST else None
 
 
 @frozen(eq=False)
@@ -83,20 +92,44 @@ def light_to_srgb(light: Array) -> Array:
 
 
 @frozen(eq=False)
-class PremultipliedReader(Reader):
-    """A `Reader` of colors times alpha, with alpha last, in a type that holds the products."""
+class WeightedReader(Reader):
+    """A `Reader` of colors times their weights, followed by the weights: alpha, those of pixels, or both.
+
+    Attributes:
+        reader: of the colors, and of alpha behind them.
+        colors: number of colors.
+        alpha: whether colors are multiplied by alpha, which follows them.
+        weights: by which all of this is multiplied, and which come last; None for no such weights.
+        dtype: holds the products.
+    """
 
     reader: Reader
+    colors: int
+    alpha: bool
+    weights: Weights | None
     dtype: DType
 
     def rows(self, frame: int, first: int, last: int) -> Array:
-        pixels = self.reader.rows(frame, first, last).astype(self.dtype)
-        pixels[..., :-1] *= pixels[..., -1:]
-        return pixels
+        pixels = self.reader.rows(frame, first, last)[..., : self.colors + self.alpha]
+        lanes = pixels.shape[2] + (self.weights is not None)
+        weighted = np.empty((*pixels.shape[:2], lanes), self.dtype)
+        products = weighted[..., : pixels.shape[2]]
+        np.copyto(products, pixels, casting="unsafe")
+        if self.alpha:
+            products[..., :-1] *= products[..., -1:]
+        if self.weights is not None:
+            weights = self.weights(frame, first, last)
+            weighted[..., -1] = weights
+            products *= weighted[..., -1:]
+            np.copyto(products, 0, where=(weights == 0)[..., None])  # NaN and infinity times 0 are NaN
+        return weighted
 
 
 def unpremultiplied(sums: Array) -> Array:
     """Colors divided by alpha, 0 where alpha is not above 0.
+
+    Sums below 2⁵³ are exact and a quotient of integers is rounded once, so a value that is not halfway
+    between two integers never becomes so: it is farther from there than that rounding.
 
     Args:
         sums: (rows, columns, colors + 1), alpha last.
@@ -110,18 +143,8 @@ def unpremultiplied(sums: Array) -> Array:
     return colors
 
 
-def is_visible(sums: Array, threshold: float) -> Array:
-    """Whether alpha, the last lane of the sums, is above a threshold: (rows, columns) of bool."""
-    is_above: Array = sums[..., -1] > threshold
-    return is_above
-
-
 def unpremultiplied_outcome(plan: Computation) -> Outcome:
-    """The outcome of `unpremultiplied`: colors as float64, with the maps' biases.
-
-    Sums below 2⁵³ are exact and a quotient of integers is rounded once, so a value that is not halfway
-    between two integers never becomes so: it is farther from there than that rounding.
-    """
+    """The outcome of `unpremultiplied`: colors as float64, with the maps' biases."""
     biases = [Affine(1.0, float(bias)) for bias in plan.biases]
     limits = ((-np.inf, np.inf),) * len(biases)
     return Outcome(np.dtype(np.float64), limits, tuple(biases), exact=False)

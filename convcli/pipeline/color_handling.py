@@ -1,19 +1,23 @@
-"""What happens to alpha and the sRGB curve around the convolution."""
+"""What happens to alpha, the sRGB curve and pixels that are left out around the convolution."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from convcli.core.dtypes import DType
+from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ArgumentError
-from convcli.core.frozen import frozen
+from convcli.core.frozen import frozen, replace
 from convcli.engine.computers import Computation
-from convcli.engine.filter import UNIT
+from convcli.engine.filter import UNIT, Filter
+from convcli.engine.normalized import unnormalizable
 from convcli.formats.header import Header
 from convcli.formats.readers import Reader
 from convcli.kernels.kernel import Kernel
 from convcli.layers.stages import ActivationStage, ConvolutionStage, PoolStage
-from convcli.pipeline.color import LinearReader, PremultipliedReader, product_dtype
+from convcli.pipeline.color import LinearReader, WeightedReader, product_dtype, white
+from convcli.pipeline.ignore import Ignore
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.settings import Settings
 
@@ -28,12 +32,18 @@ class ColorHandling:
         linear: whether linear light is filtered instead of sRGB values.
         stored: type of the image's values.
         fill: the value of a constant padding, as requested.
+        colors: number of channels that are not alpha.
+        weighted: whether pixels have weights, by which the results are divided.
+        ignore: the pixels whose weight is not that of all others.
     """
 
     alpha: str
     linear: bool
     stored: DType
     fill: float = 0
+    colors: int = 1
+    weighted: bool = False
+    ignore: Ignore | None = None
 
     def curved(self, mapping: Mapping, plan: Computation) -> bool:
         """Whether results are encoded as sRGB again: clipped ones, and raw averages."""
@@ -42,41 +52,90 @@ class ColorHandling:
 
     @property
     def values(self) -> DType:
-        """Type of the filtered values, before colors are multiplied by alpha."""
-        return np.dtype(np.float32) if self.linear else self.stored
+        """Type of the filtered values, before they are multiplied by alpha or weights."""
+        dtype = np.dtype(np.float32) if self.linear else self.stored
+        return np.dtype(np.float64) if self.weighted and dtype.kind == "f" else dtype
+
+    @property
+    def full(self) -> int:
+        """The weight of a pixel that counts in full."""
+        return self.ignore.full if self.ignore else 1
 
     @property
     def dtype(self) -> DType:
         """Type of the values that the engine reads."""
-        return product_dtype(self.values) or self.values if self.alpha == "filter" else self.values
+        factor = self.full * (white(self.values) if self.alpha == "filter" else 1)
+        return product_dtype(self.values, factor) or np.dtype(np.float64)
+
+    @property
+    def extra_lanes(self) -> int:
+        """Lanes that the engine sums besides the colors: filtered alpha, weights, or both."""
+        return (self.alpha == "filter") + self.weighted
 
     def reader(self, reader: Reader) -> Reader:
-        """A reader of the values that the engine filters: light, premultiplied, or the pixels themselves."""
-        if self.linear:
-            reader = LinearReader(reader, self.alpha != "none")
-        return PremultipliedReader(reader, self.dtype) if self.alpha == "filter" else reader
+        """A reader of the values that the engine filters: light, products, or the pixels themselves."""
+        values = LinearReader(reader, self.alpha != "none") if self.linear else reader
+        if not self.extra_lanes:
+            return values
+        weights = partial(self._weights, reader) if self.weighted else None
+        return WeightedReader(values, self.colors, self.alpha == "filter", weights, self.dtype)
+
+    def _weights(self, stored: Reader, frame: int, first: int, last: int) -> Array:
+        """The weights of pixels, as `Weights` has them."""
+        pixels = stored.rows(frame, first, last)
+        if self.ignore is None:
+            return np.ones(pixels.shape[:2], bool)
+        return self.ignore.weights(pixels[..., : self.colors], first)
 
 
 def color_handling(header: Header, channels: str, settings: Settings) -> ColorHandling:
-    """The handling of alpha and light; by default averages filter alpha and other kernels keep it.
+    """The handling of alpha, light and pixels that are left out.
+
+    By default averages filter alpha and other kernels keep it.
 
     Args:
         channels: ``each``, ``gray`` or ``sum``.
 
     Raises:
-        ArgumentError: --alpha does not fit the kernel, the image or --stack.
+        ArgumentError: --alpha does not fit the kernel, the image or --stack, or --ignore not the kernel or
+            the image.
     """
     requested = "drop" if settings.stack and settings.alpha is None else settings.alpha
     if settings.stack and requested != "drop":
         raise ArgumentError(f"--alpha {requested} cannot be used with --stack; use --alpha drop")
-    opaque = ColorHandling("none", settings.linear, header.dtype)
+    opaque = _without_alpha(header, settings)
     if not header.alpha:
         return opaque
     obstacle = _unfilterable(settings, channels, opaque.values)
     if requested == "filter" and obstacle:
         raise ArgumentError(f"--alpha filter cannot be used here: {obstacle}; use keep or drop")
     alpha = requested or ("keep" if obstacle else "filter")
-    return ColorHandling(alpha, settings.linear, header.dtype, settings.padding.fill.value)
+    return replace(opaque, alpha=alpha)
+
+
+def _without_alpha(header: Header, settings: Settings) -> ColorHandling:
+    """The handling of an image's colors."""
+    ignore, fill = settings.ignore, settings.padding.fill
+    is_weighted = ignore is not None or fill.mode == "ignore"
+    if is_weighted:
+        _check_weights(settings)
+    if ignore is not None:
+        ignore.check_size(header.rows, header.columns)
+    colors = header.channels - header.alpha
+    return ColorHandling("none", settings.linear, header.dtype, fill.value, colors, is_weighted, ignore)
+
+
+def _check_weights(settings: Settings) -> None:
+    """Refuse kernels over which the weights of pixels cannot be summed."""
+    kernel = settings.kernel
+    option = "padding fill ignore" if settings.ignore is None else f"--ignore {settings.ignore}"
+    if settings.then or settings.transposed:
+        other = "--then" if settings.then else "--transposed"
+        raise ArgumentError(f"{option} cannot be combined with {other}; filter in two steps")
+    obstacle = unnormalizable(Filter.of(kernel, spatial=kernel.spatial))
+    if obstacle:
+        remedy = "another fill" if settings.ignore is None else "an average such as gaussian:1 first"
+        raise ArgumentError(f"{option} cannot be used with kernel {kernel.name}: {obstacle}; use {remedy}")
 
 
 def _is_average(kernel: Kernel) -> bool:
@@ -102,6 +161,6 @@ def _unfilterable(settings: Settings, channels: str, values: DType) -> str:
         return "the kernel leaves every pixel unchanged"
     if channels != "each":
         return f"the colors are combined (--channels {channels})"
-    if product_dtype(values) is None:
+    if values.kind == "i" or product_dtype(values, white(values)) is None:
         return f"no number type holds the product of two {values} values"
     return ""

@@ -10,6 +10,7 @@ from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
 from convcli.layers.stages import ConvolutionStage, Stage
 from convcli.networks.maps import NodeMaps
+from convcli.pipeline.ignore import Ignore
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
 
@@ -35,6 +36,7 @@ class Settings:
         threads: None for one per CPU.
         max_pixels, max_memory: limits in pixels and bytes; None for those of the readers, and for no limit.
         frames: those of an animation or a file of pages.
+        ignore: pixels that are left out; None for none.
         stack: whether all maps go to one file, as pages of a TIFF or channels of an array.
         colormap: colors of maps of one channel.
         then: stages after the kernel.
@@ -60,6 +62,7 @@ class Settings:
     max_pixels: int | None = None
     max_memory: int | None = None
     alpha: str | None = None
+    ignore: Ignore | None = None
     linear: bool = False
     depth: str | None = None
     strip: bool = False

@@ -182,7 +182,8 @@ def test_frames_of_their_own_are_told_apart():
          ["filtered in linear light: sRGB was decoded first, re-encoded after"]),
         (RAMP, "box3", {"notes": ("a note",)}, ["a note"]),
         (SPOILED, "identity", {},
-         ["2 NaN values: kept", "1 infinite value (from infinite pixels or overflowing sums): kept"]),
+         ["2 NaN values: kept", "1 infinite value (from infinite pixels or overflowing sums): kept",
+          "2 pixels of the input are NaN"]),
         (RAMP.astype(np.int64), "box3", {}, ["its int64 values, 0 to 47, are read as int32"]),
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.maps.painting import PaintingConsumer, map_painters
 from convcli.pipeline.maps.passes import Passes
+from convcli.pipeline.maps.pixel_count import CountingReader, PixelCount
 from convcli.pipeline.maps.ranges import RangeCounter, mappings_with_ranges
 from convcli.pipeline.maps.sinks import PixelSink
 
@@ -26,6 +27,8 @@ class FeatureMap:
         below, above: values that were cut off, by the mapping or by the result's number type.
         mapping: with the range that it used.
         nan, infinite: values before the mapping that are not finite.
+        undefined: pixels whose window has no pixel that counts.
+        nan_pixels, ignored_pixels: pixels of the input with NaN in any color, and those that are left out.
     """
 
     low: Number
@@ -35,6 +38,9 @@ class FeatureMap:
     mapping: Mapping
     nan: int = 0
     infinite: int = 0
+    undefined: int = 0
+    nan_pixels: int = 0
+    ignored_pixels: int = 0
 
 
 def feature_maps(
@@ -55,7 +61,8 @@ def feature_maps(
     Raises:
         ConvcliError: the image is damaged, or the mapping needs a range and no value is finite.
     """
-    passes = Passes.over(plan, reader, handling)
+    count = PixelCount(plan, handling)
+    passes = Passes.over(plan, CountingReader(reader, count) if count.is_needed else reader, handling)
     counters = [RangeCounter() for _ in sinks]
     mappings = mappings_with_ranges(passes, mapping, counters)
     painters = map_painters(passes, mappings, sinks, table)
@@ -64,11 +71,24 @@ def feature_maps(
         counters, lambda own: PaintingConsumer(own, painters, passes.sum_colors, counts_range=counts_range)
     )
     return [
-        _feature_map(passes, index, counter, used)
+        _feature_map(passes, index, counter, used, count)
         for index, (counter, used) in enumerate(zip(counters, mappings, strict=True))
     ]
 
 
-def _feature_map(passes: Passes, index: int, counter: RangeCounter, mapping: Mapping) -> FeatureMap:
+def _feature_map(
+    passes: Passes, index: int, counter: RangeCounter, mapping: Mapping, count: PixelCount
+) -> FeatureMap:
     low, high = counter.values(passes.outcome, index)
-    return FeatureMap(low, high, counter.below, counter.above, mapping, counter.nan, counter.infinite)
+    return FeatureMap(
+        low,
+        high,
+        counter.below,
+        counter.above,
+        mapping,
+        nan=counter.nan,
+        infinite=counter.infinite,
+        undefined=counter.undefined,
+        nan_pixels=count.nan,
+        ignored_pixels=count.ignored,
+    )

@@ -25,8 +25,15 @@ class ImageSource:
         return self.plan.problem.dtype
 
     def rows(self, batch: int, first: int, last: int) -> Array:
-        """Rows of a frame, (1, rows, columns, channels, lanes), without alpha that is not filtered."""
+        """Rows of a frame, (1, rows, columns, channels, lanes), without alpha that is not filtered.
+
+        Channels that are summed share the weights of their pixels, the last channel of the reader.
+        """
         problem = self.plan.problem
+        if problem.channels > 1 and problem.lanes > 1:
+            values = self.reader.rows(batch, first, last)
+            weights = np.broadcast_to(values[..., -1:], values[..., :-1].shape)
+            return np.stack([values[..., :-1], weights], -1)[None]
         colors = self.reader.rows(batch, first, last)[..., : problem.channels * problem.lanes]
         shaped: Array = colors.reshape(1, *colors.shape[:2], problem.channels, problem.lanes)
         return shaped

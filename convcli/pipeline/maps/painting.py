@@ -14,6 +14,7 @@ from convcli.core.rounding import Affine, Finish
 from convcli.engine.consumer import StripTask
 from convcli.geometry.axes import Strip
 from convcli.pipeline.color import alpha_affine, light_to_srgb, white
+from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.mapping import Mapping, black_and_white
 from convcli.pipeline.maps.center_alpha import CenterAlpha
 from convcli.pipeline.maps.passes import Passes, SumColors
@@ -28,7 +29,9 @@ class MapPainter:
     Attributes:
         finish: from colors to pixels.
         light: from sums to linear light, where it is encoded as sRGB before ``finish``.
-        alpha: from alpha to pixels: filtered alpha, the last lane of the sums, or that of ``centers``.
+        alpha: from alpha to pixels: filtered alpha, or that of ``centers``.
+        sum_colors: what the sums stand for.
+        undefined: the pixel of integers where no pixel of the window counts.
         first: the map's first channel on the sink.
         is_last: whether no other map follows on the sink.
         table: (256, 3) colors for the pixels of a map of one channel.
@@ -39,6 +42,8 @@ class MapPainter:
     light: Affine | None
     alpha: Finish | None
     centers: CenterAlpha | None
+    sum_colors: SumColors
+    undefined: int = 0
     first: int = 0
     is_last: bool = True
     table: Array | None = None
@@ -48,7 +53,7 @@ class MapPainter:
 
         Args:
             sums: (rows, columns, lanes).
-            colors: (rows, columns, colors), as `SumColors.colors` makes them.
+            colors: (rows, columns, colors), as `SumColors.colors` makes them; they may be overwritten.
 
         Returns:
             How many values are below, and how many above, what a pixel holds.
@@ -58,7 +63,7 @@ class MapPainter:
             colors = light_to_srgb(colors * self.light.gain + self.light.offset)
         cut = self._finished(colors, pixels)
         if self.alpha is not None:
-            alpha = sums[..., -1] if self.centers is None else self.centers.alpha(frame, strip)
+            alpha = self.sum_colors.alpha(sums) if self.centers is None else self.centers.alpha(frame, strip)
             self.alpha(np.ascontiguousarray(alpha), pixels[..., -1])
         if self.is_last:
             self.sink.done(frame, strip)
@@ -67,7 +72,12 @@ class MapPainter:
     def _finished(self, colors: Array, pixels: Array) -> tuple[int, int]:
         """Write colors as pixels, through the table if there is one."""
         if self.table is None:
-            return self.finish(colors, pixels[..., self.first : self.first + colors.shape[2]], count=True)
+            own = pixels[..., self.first : self.first + colors.shape[2]]
+            holes = np.isnan(colors) if self.undefined else None
+            cut = self.finish(colors, own, count=True)
+            if holes is not None:
+                np.copyto(own, self.undefined, where=holes, casting="unsafe")
+            return cut
         shades = np.empty(colors.shape, self.table.dtype)
         cut = self.finish(colors, shades, count=True)
         pixels[..., :3] = self.table[shades[..., 0]]
@@ -86,9 +96,12 @@ def map_painters(
         dtype = sink.layout.dtype
         finish, light = _color_finish(passes, index, mapping, dtype)
         alpha = _alpha_finish(passes, index, dtype, mapping.kind == "raw")
-        first = index * plan.lanes if shared else 0
+        first = index * (plan.lanes - handling.extra_lanes) if shared else 0
         is_last = not shared or index == len(sinks) - 1
-        painters.append(MapPainter(sink, finish, light, alpha, centers, first, is_last, table))
+        meaning, undefined = passes.sum_colors[index], undefined_pixel(handling, mapping, dtype)
+        painters.append(
+            MapPainter(sink, finish, light, alpha, centers, meaning, undefined, first, is_last, table)
+        )
     return painters
 
 
@@ -112,11 +125,22 @@ def _alpha_finish(passes: Passes, index: int, dtype: DType, raw: bool) -> Finish
     source = handling.values if filtered else handling.stored
     opaque = white(handling.values) if raw else black_and_white(dtype)[1]
     gain = Fraction(opaque, white(source))
+    if handling.weighted and filtered:
+        return Finish(np.dtype(np.float64), -inf, inf, Affine.of(gain, Fraction(0)), dtype, False)
     if filtered:
         sums = passes.plan.outcome
         return Finish(sums.dtype, *sums.bounds[index], alpha_affine(passes.plan, gain), dtype, sums.exact)
     low, high = span(source) if source.kind in "iu" else (-inf, inf)
     return Finish(source, low, high, Affine.of(gain, Fraction(0)), dtype, source.kind in "iu")
+
+
+def undefined_pixel(handling: ColorHandling, mapping: Mapping, dtype: DType) -> int:
+    """The pixel where no pixel of the window counts: the value of --ignore as ``clip`` maps it, else 0."""
+    value = handling.ignore.value if handling.ignore else None
+    if value is None or mapping.kind != "clip" or dtype.kind == "f":
+        return 0
+    low, high = span(dtype)
+    return min(max(round(value * Fraction(high, white(handling.stored))), low), high)
 
 
 @frozen(eq=False)
@@ -129,7 +153,7 @@ class PaintingConsumer:
 
     counters: list[RangeCounter]
     painters: list[MapPainter]
-    sum_colors: SumColors
+    sum_colors: Sequence[SumColors]
     counts_range: bool
 
     def destination(self, task: StripTask) -> None:
@@ -137,10 +161,13 @@ class PaintingConsumer:
 
     def take(self, task: StripTask, sums: Array) -> None:
         """Paint a strip of each map, (maps, rows, columns, lanes)."""
-        for counter, values, painter in zip(self.counters, sums, self.painters, strict=True):
-            colors = self.sum_colors.colors(values)
+        maps = zip(self.counters, sums, self.painters, self.sum_colors, strict=True)
+        for counter, values, painter, meaning in maps:
+            colors = meaning.colors(values)
             if self.counts_range:
-                counter.note(self.sum_colors.counted(values, colors))
+                counter.note(meaning.counted(values, colors))
+            if meaning.weighted:
+                counter.undefined += int(np.count_nonzero(meaning.undefined(values)))
             below, above = painter.paint(task.batch + task.depth, task.strip, values, colors)
             counter.below += below
             counter.above += above

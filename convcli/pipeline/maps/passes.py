@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, Self, TypeVar
 
+import numpy as np
+
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.engine.computers import Computation
 from convcli.engine.consumer import Consumer, StripTask
-from convcli.engine.plan import Outcome
+from convcli.engine.normalized import least_weights, normalized, normalized_outcome, whole_sums
+from convcli.engine.plan import Outcome, Plan
 from convcli.engine.run import run
 from convcli.engine.source import BatchHolder, Source
 from convcli.formats.readers import Reader
-from convcli.pipeline.color import is_visible, unpremultiplied, unpremultiplied_outcome
+from convcli.pipeline.color import unpremultiplied, unpremultiplied_outcome
 from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.maps.image_source import ImageSource, volume_source
 
@@ -36,23 +39,71 @@ T = TypeVar("T", bound=Accumulator)
 
 @frozen(eq=False)
 class SumColors:
-    """The colors that sums stand for.
+    """The colors that sums of one map stand for: colors first, then alpha if it is filtered, then weights.
 
     Attributes:
-        premultiplied: whether the last lane is alpha, by which the others are multiplied.
+        premultiplied: whether colors are multiplied by alpha.
+        weighted: whether everything is multiplied by weights.
         threshold: the least sum of alpha above which a color is visible, and so counted.
+        whole: the sum of all weights of the kernel.
+        least: sums of weights up to this are rounding errors.
     """
 
     premultiplied: bool
+    weighted: bool
     threshold: float
+    whole: float = 1
+    least: float = 0
 
     def colors(self, sums: Array) -> Array:
-        """(rows, columns, colors) of (rows, columns, lanes) sums."""
-        return unpremultiplied(sums) if self.premultiplied else sums
+        """(rows, columns, colors) of (rows, columns, lanes) sums; NaN where no pixel counts."""
+        if not self.weighted:
+            return unpremultiplied(sums) if self.premultiplied else sums
+        if not self.premultiplied:
+            return normalized(sums[..., :-1], sums[..., -1:], self.whole, self.least)
+        colors = unpremultiplied(sums[..., :-1])
+        colors[self.undefined(sums)] = np.nan
+        return colors
+
+    def alpha(self, sums: Array) -> Array:
+        """The filtered alpha, (rows, columns); NaN where no pixel counts."""
+        if not self.weighted:
+            alpha: Array = sums[..., -1]
+            return alpha
+        return normalized(sums[..., -2:-1], sums[..., -1:], 1, self.least)[..., 0]
+
+    def undefined(self, sums: Array) -> Array:
+        """Where no pixel of the window counts, (rows, columns) of bool."""
+        if not self.weighted:
+            return np.zeros(sums.shape[:2], bool)
+        missing: Array = sums[..., -1] <= self.least
+        return missing
 
     def counted(self, sums: Array, colors: Array) -> Array:
         """The colors of visible pixels."""
-        return colors[is_visible(sums, self.threshold)] if self.premultiplied else colors
+        if self.premultiplied:
+            return colors[self.alpha(sums) > self.threshold]
+        return colors[~self.undefined(sums)] if self.weighted else colors
+
+    @classmethod
+    def of(cls, plan: Computation, handling: ColorHandling) -> tuple[SumColors, ...]:
+        """Those of each map."""
+        premultiplied, weighted = handling.alpha == "filter", handling.weighted
+        threshold = 0.0
+        if handling.values.kind != "f":
+            threshold = 1 / 2 if weighted else plan.unit / 2
+        if not weighted:
+            return (cls(premultiplied, False, threshold),) * plan.outcome.maps
+        assert isinstance(plan, Plan)
+        sizes = zip(whole_sums(plan.problem.filter), least_weights(plan, handling.full), strict=True)
+        return tuple(cls(premultiplied, True, threshold, whole, least) for whole, least in sizes)
+
+
+def colors_outcome(plan: Computation, handling: ColorHandling) -> Outcome:
+    """What the colors of the sums mean."""
+    if handling.alpha == "filter":
+        return unpremultiplied_outcome(plan)
+    return normalized_outcome(plan) if handling.weighted and isinstance(plan, Plan) else plan.outcome
 
 
 @frozen(eq=False)
@@ -62,6 +113,7 @@ class Passes:
     Attributes:
         stored: a reader of the image's own pixels, or of its alpha alone if it is a volume.
         holder: keeps frames while they are read, where they are expensive to decode again.
+        sum_colors: of each map.
         outcome: what the colors of the sums mean.
     """
 
@@ -70,7 +122,7 @@ class Passes:
     source: Source
     stored: Reader
     holder: BatchHolder | None
-    sum_colors: SumColors
+    sum_colors: tuple[SumColors, ...]
     outcome: Outcome
 
     @classmethod
@@ -81,10 +133,8 @@ class Passes:
         if plan.problem.depth.size > 1:
             source, reader = volume_source(source, reader, plan.problem, handling.alpha == "keep")
             holder = None
-        premultiplied = handling.alpha == "filter"
-        threshold = plan.unit / 2 if handling.values.kind != "f" else 0
-        outcome = unpremultiplied_outcome(plan) if premultiplied else plan.outcome
-        return cls(plan, handling, source, reader, holder, SumColors(premultiplied, threshold), outcome)
+        sum_colors = SumColors.of(plan, handling)
+        return cls(plan, handling, source, reader, holder, sum_colors, colors_outcome(plan, handling))
 
     def run(self, totals: Sequence[T], consumer: Callable[[list[T]], Consumer]) -> None:
         """One pass.
@@ -114,11 +164,11 @@ class _Counting:
     """An engine's consumer that hands the values of each map to an accumulator."""
 
     accumulators: Sequence[Accumulator]
-    sum_colors: SumColors
+    sum_colors: Sequence[SumColors]
 
     def destination(self, task: StripTask) -> None:
         return None
 
     def take(self, task: StripTask, sums: Array) -> None:
-        for accumulator, values in zip(self.accumulators, sums, strict=True):
-            accumulator.note(self.sum_colors.counted(values, self.sum_colors.colors(values)))
+        for accumulator, values, meaning in zip(self.accumulators, sums, self.sum_colors, strict=True):
+            accumulator.note(meaning.counted(values, meaning.colors(values)))

@@ -28,11 +28,12 @@ class RangeCounter:
         low, high: the range of the finite sums; ``low > high`` where there are none.
         below, above: values that were cut off.
         nan, infinite: sums that are not finite.
+        undefined: pixels whose window has no pixel that counts; none of the above.
     """
 
     def __init__(self) -> None:
         self.low, self.high = inf, -inf
-        self.below = self.above = self.nan = self.infinite = 0
+        self.below = self.above = self.nan = self.infinite = self.undefined = 0
 
     def empty(self) -> RangeCounter:
         """A counter for a worker to fill."""
@@ -57,6 +58,7 @@ class RangeCounter:
         self.above += other.above
         self.nan += other.nan
         self.infinite += other.infinite
+        self.undefined += other.undefined
 
     def values(self, outcome: Outcome, index: int) -> tuple[Number, Number]:
         """The lowest and highest value of map ``index``, NaN where none is finite."""

@@ -110,6 +110,8 @@ def _problem(
     if handling.linear:  # light is from 0 to 1
         kernel = kernel.biased(tuple(bias / white(header.dtype) for bias in kernel.biases))
         fill = _light_fill(fill, header.dtype)
+    if fill.mode == "ignore":
+        fill = Fill()  # values and weights of 0
     colors = color_count(header)
     summed = 1 if channels == "each" else colors
     filter_ = Filter.of(kernel, spatial=kernel.spatial, flip=settings.rotates)
@@ -120,10 +122,10 @@ def _problem(
         filter=weighted(filter_, channels, colors, settings.groups),
         dtype=handling.dtype,
         fill=fill,
-        outside=_fill_by_lane(fill, handling, colors),
+        outside=_fill_by_lane(settings.padding.fill, fill.value, handling, colors // summed),
         channels=summed,
         groups=settings.groups,
-        lanes=colors // summed + (handling.alpha == "filter"),
+        lanes=colors // summed + handling.extra_lanes,
         double=settings.double or (kernel.combine == "l2" and header.dtype.kind != "f"),  # to be mapped
     )
 
@@ -134,12 +136,23 @@ def _light_fill(fill: Fill, dtype: DType) -> Fill:
     return replace(fill, value=light)
 
 
-def _fill_by_lane(fill: Fill, handling: ColorHandling, colors: int) -> tuple[float, ...]:
-    """A constant fill with premultiplied alpha: 0 is transparent, any other value an opaque color."""
-    if handling.alpha != "filter" or fill.mode != "constant" or not fill.value:
+def _fill_by_lane(fill: Fill, value: float, handling: ColorHandling, colors: int) -> tuple[float, ...]:
+    """A constant fill with alpha and weights: 0 is transparent, any other value an opaque color.
+
+    Args:
+        fill: as requested; pixels outside have no weight if it is ``ignore``.
+        value: of the fill, as the engine reads it.
+        colors: lanes of colors.
+    """
+    if fill.mode != "constant" or not handling.extra_lanes:
         return ()
-    opaque = white(handling.values)
-    return (fill.value * opaque,) * colors + (opaque,)
+    lanes = [value] * colors
+    if handling.alpha == "filter":
+        opaque = white(handling.values) if value else 0
+        lanes = [value * opaque] * colors + [opaque]
+    if handling.weighted:
+        lanes = [lane * handling.full for lane in lanes] + [handling.full]
+    return tuple(lanes) if any(lanes) else ()
 
 
 def cut_to_bands(plan: Computation, target: Format, layout: Layout, coding: Coding) -> Computation:

@@ -68,7 +68,7 @@ def _depth(convolution: Convolution, settings: Settings) -> str | None:
         raise ArgumentError(
             "--stack holds values and cannot be combined with --colormap; use --sheet, or leave out --stack"
         )
-    colors = convolution.plan.lanes - (convolution.color_handling.alpha == "filter")
+    colors = convolution.plan.lanes - convolution.color_handling.extra_lanes
     if colors > 1:
         raise ArgumentError(
             f"--colormap {settings.colormap} colors one channel, the feature map has {colors}; "

@@ -75,7 +75,8 @@ def output_files(
 
 def _channels(convolution: Convolution, settings: Settings) -> int:
     """Channels of one map's pixels, alpha and the three of a color map included."""
-    lanes = convolution.plan.lanes + (convolution.color_handling.alpha == "keep")
+    handling = convolution.color_handling
+    lanes = convolution.plan.lanes - handling.weighted + (handling.alpha == "keep")
     return lanes + (2 if settings.colormap != GRAY else 0)
 
 

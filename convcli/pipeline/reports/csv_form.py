@@ -44,6 +44,9 @@ _CELLS: Final[dict[str, Callable[[Report], Any]]] = {
     "above": lambda report: report.above,
     "nan": lambda report: report.nan,
     "infinite": lambda report: report.infinite,
+    "nan_pixels": lambda report: report.nan_pixels,
+    "ignored_pixels": lambda report: report.ignored_pixels,
+    "undefined": lambda report: report.undefined,
     "method": lambda report: report.plan.method,
     "seconds": lambda report: round(report.seconds, 6),
 }

@@ -64,6 +64,11 @@ def _values_dict(report: Report) -> dict[str, Any]:
         },
         "range": {"low": float(report.low), "high": float(report.high)},
         "nonfinite": {"nan": report.nan, "infinite": report.infinite},
+        "pixels": {
+            "nan": report.nan_pixels,
+            "ignored": report.ignored_pixels,
+            "undefined": report.undefined,
+        },
         "mapping": str(report.mapping),
         "saturated": {"below": report.below, "above": report.above, "of": report.values},
     }

@@ -9,6 +9,7 @@ from convcli.core.numerals import counted
 from convcli.formats.base import Format
 from convcli.formats.header import MAX_IMAGE_CHANNELS, Layout, Metadata, depth_text
 from convcli.pipeline.maps.feature_map import FeatureMap
+from convcli.pipeline.maps.painting import undefined_pixel
 from convcli.pipeline.naming import Target
 from convcli.pipeline.planning.task import Task
 from convcli.pipeline.settings import Settings
@@ -24,12 +25,30 @@ def report_notes(task: Task, target: Target, settings: Settings, map_: FeatureMa
     """The notes about one feature map and its file."""
     return (
         *_about_values(map_, task.layout.dtype),
+        *_about_pixels(map_, task),
         *_about_files(task, target),
         *_about_channels(task, target),
         *_about_mapping(task, target),
         *settings.notes,
         *_about_range(task),
     )
+
+
+def _about_pixels(map_: FeatureMap, task: Task) -> list[str]:
+    """Pixels of the input that are NaN or left out, and those of the map that no valid pixel decides."""
+    handling, notes = task.color_handling, []
+    if handling.ignore is not None:
+        pixels = counted(map_.ignored_pixels, "pixel")
+        notes.append(f"{pixels} of the input ignored (--ignore {handling.ignore})")
+    if map_.nan_pixels:
+        verb = "is" if map_.nan_pixels == 1 else "are"
+        notes.append(f"{counted(map_.nan_pixels, 'pixel')} of the input {verb} NaN")
+    if map_.undefined:
+        pixels, verb = counted(map_.undefined, "pixel"), "has" if map_.undefined == 1 else "have"
+        value = undefined_pixel(handling, map_.mapping, task.layout.dtype)
+        fate = "NaN" if task.layout.dtype.kind == "f" else f"written as {value}"
+        notes.append(f"{pixels} of the map {verb} no valid pixel in the window: {fate}")
+    return notes
 
 
 def _about_values(map_: FeatureMap, dtype: DType) -> list[str]:

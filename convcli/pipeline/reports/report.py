@@ -42,6 +42,8 @@ class Report:
         values: number of all values of the map.
         seconds: for computing, mapping and writing.
         nan, infinite: values before the mapping that are not finite.
+        undefined: pixels of the map whose window has no pixel that counts.
+        nan_pixels, ignored_pixels: pixels of the input with NaN in any color, and those that are left out.
         frame: the number of a frame that has a file of its own.
         name: of the kernel and the stages after it.
         metadata: what was carried over: names, with words to print.
@@ -71,6 +73,9 @@ class Report:
     frames: int = 1
     nan: int = 0
     infinite: int = 0
+    undefined: int = 0
+    nan_pixels: int = 0
+    ignored_pixels: int = 0
     frame: int | None = None
     name: str = ""
     metadata: tuple[tuple[str, str], ...] = ()

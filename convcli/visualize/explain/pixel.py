@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from math import isnan, nan
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +29,7 @@ from convcli.geometry.padding import Pair
 from convcli.pipeline.color import light_to_srgb, white
 from convcli.pipeline.mapping import Mapping, black_and_white
 from convcli.pipeline.maps.feature_map import feature_maps
+from convcli.pipeline.maps.painting import undefined_pixel
 from convcli.pipeline.planning.channels import LUMA
 from convcli.pipeline.planning.task import Task, prepare
 from convcli.pipeline.settings import Settings
@@ -290,11 +292,11 @@ class _Pixel:
     def channels(self, index: int, pixel: list[Number]) -> Iterator[Channel]:
         """The channels of one map's pixel."""
         treatment, lanes = self.task.color_handling, self.task.plan.problem.lanes
-        colors = lanes - (treatment.alpha == "filter")
+        colors = lanes - treatment.extra_lanes
         for lane in range(colors):
             yield self._color(self._named(index, lane, colors), index, lane, pixel[lane])
         if treatment.alpha == "filter":
-            yield self._alpha(index, lanes - 1, pixel[-1])
+            yield self._alpha(index, colors, pixel[-1])
         elif treatment.alpha == "keep":
             copied = Step("copied", "alpha of the input at the center of the window", pixel[-1])
             yield Channel("alpha", (), (copied,), 1, pixel[-1], pixel[-1])
@@ -318,24 +320,32 @@ class _Pixel:
         affine = mapping.affine(Affine(), target, own)
         if affine != Affine():
             steps.append(mapping_step(steps[-1].value, affine, mapping_text(mapping, target, own)))
-        return self._ended(name, planes, steps, valued, pixel)
+        return self._ended(name, index, planes, steps, valued, pixel)
 
     def _alpha(self, index: int, lane: int, pixel: Number) -> Channel:
         planes, steps = self._summed(index, lane)
-        steps += self._scaled(steps[-1].value)
+        if self.task.color_handling.weighted:
+            steps += self._renormalized(index, steps[-1].value)
+        else:
+            steps += self._scaled(steps[-1].value)
         valued = len(steps)
         own, target = white(self.task.color_handling.values), self.task.layout.dtype
         top = own if self.mappings[index].kind == "raw" else black_and_white(target)[1]
         if top != own:
             gain = Fraction(top, own)
             steps.append(Step("mapping", f"× {formula_text(gain)}", steps[-1].value * gain))
-        return self._ended("alpha", planes, steps, valued, pixel)
+        return self._ended("alpha", index, planes, steps, valued, pixel)
 
     def _ended(
-        self, name: str, planes: list[Plane], steps: list[Step], valued: int, pixel: Number
+        self, name: str, index: int, planes: list[Plane], steps: list[Step], valued: int, pixel: Number
     ) -> Channel:
+        mapping = self.mappings[index]
         computed, last = pixel_steps(steps[-1].value, self.task.layout.dtype)
         steps += last
+        value = undefined_pixel(self.task.color_handling, mapping, self.task.layout.dtype)
+        if name != "alpha" and isnan(steps[valued - 1].value) and value:
+            computed = Fraction(value)
+            steps.append(Step("ignored", "undefined pixels get the value of --ignore", computed))
         if not equal(computed, pixel):
             steps.append(Step("as written", "apply rounds in floating point", pixel))
         return Channel(name, tuple(planes), tuple(steps), valued, computed, pixel)
@@ -376,6 +386,8 @@ class _Pixel:
             steps = [Step("color", "0, because every alpha is 0", Fraction(0))]
             if alpha > 0:
                 steps = [Step("color", f"÷ {formula_text(alpha)} (sum of alpha · kernel)", sum_ / alpha)]
+        elif self.task.color_handling.weighted:
+            steps = self._renormalized(index, sum_)
         else:
             steps = self._scaled(sum_)
         bias = self.task.plan.problem.filter.bias[index]
@@ -390,8 +402,34 @@ class _Pixel:
         denominator = 1 if self.filter.combine in UNSCALED else self.divisor
         return [Step("scale", f"÷ {denominator}", sum_ / denominator)] if denominator != 1 else []
 
+    def _renormalized(self, index: int, sum_: Number) -> list[Step]:
+        """The steps that divide a sum by that of the weights, and give it the size of the kernel's sum."""
+        divisor = self._weight_sum(index)
+        if divisor == 0:
+            return [Step("valid", "no pixel of the window counts, so the value is undefined", nan)]
+        quotient = sum_ / divisor
+        steps = [Step("valid", f"÷ {formula_text(divisor)} (sum of weight · kernel)", quotient)]
+        kernel = self.filter.weights[..., index]
+        whole = total(exact_numbers(kernel).ravel().tolist()) / self.filter.denominator
+        if whole != 1:
+            steps.append(Step("kernel", f"× {formula_text(whole)} (sum of the kernel)", quotient * whole))
+        return steps
+
+    def _weight_sum(self, index: int) -> Number:
+        """The sum of weight times kernel, over the denominator of the weights that are shown."""
+        if self.sums is not None:
+            return self._engine(index, self.task.plan.problem.lanes - 1)
+        weights = exact_numbers(self.filter.weights[0, ..., index]).sum(axis=2)
+        products = cell_products(weights, self._weights())
+        return total(products.ravel().tolist()) * Fraction(self.divisor, self.filter.denominator)
+
+    def _weights(self) -> Array:
+        """The weight of each pixel of the window."""
+        handling = self.task.color_handling
+        return self._patch(handling.reader(self.stored), handling.colors + handling.extra_lanes - 1)
+
     def _alpha_sum(self, index: int) -> Number:
-        lane = self.task.plan.problem.lanes - 1
+        lane = self.task.color_handling.colors
         return self._plane(index, 0, lane).sum if self.sums is None else self._engine(index, lane)
 
     def _plane(self, map_: int, channel: int, lane: int) -> Plane:
@@ -400,7 +438,8 @@ class _Pixel:
         weights = weights * Fraction(self.divisor, self.filter.denominator)
         problem = self.task.plan.problem
         index = lane if problem.channels == 1 else problem.channel(map_, channel)
-        if lane and lane == problem.lanes - 1 and self.task.color_handling.alpha == "filter":
+        handling = self.task.color_handling
+        if lane and lane == handling.colors and handling.alpha == "filter":
             index = -1
         name = "brightness" if is_luma(self.task) else self.names[index]
         parts = self.parts(index)
@@ -413,35 +452,54 @@ class _Pixel:
         treatment = self.task.color_handling
         stored = self.stored
         if is_luma(self.task):
-            return self._brightness()
+            return [*self._brightness(), *self._weighted(index)]
         fill = self.settings.padding.fill.value
         if index == -1 and fill and treatment.alpha == "filter":
             fill = white(treatment.stored)
         parts = [("patch", self.window.patch(stored, index, fill))]
         if treatment.linear and index != -1:
-            plain = replace(treatment, alpha="none" if treatment.alpha == "none" else "keep")
-            parts.append(("light", self._patch(plain.reader(stored), index)))
+            plain = replace(treatment, alpha="none" if treatment.alpha == "none" else "keep", weighted=False)
+            parts.append(("light", self._patch(plain.reader(stored), index, weighted=False)))
         if treatment.alpha == "filter" and (index != -1 or treatment.linear):
             parts += self._premultiplied(index)
-        return parts
+        return [*parts, *self._weighted(index)]
 
     def _premultiplied(self, index: int) -> list[tuple[str, Array]]:
-        source = self.task.color_handling.reader(self.stored)
-        alpha = "alpha", self._patch(source, -1)
-        return [alpha] if index == -1 else [alpha, ("times alpha", self._patch(source, index))]
+        handling = replace(self.task.color_handling, weighted=False)
+        source = handling.reader(self.stored)
+        alpha = "alpha", self._patch(source, handling.colors, weighted=False)
+        if index == -1:
+            return [alpha]
+        return [alpha, ("times alpha", self._patch(source, index, weighted=False))]
+
+    def _weighted(self, index: int) -> list[tuple[str, Array]]:
+        """The weights and the patch times them; nothing if all pixels count in full."""
+        handling = self.task.color_handling
+        if not handling.weighted:
+            return []
+        source = handling.reader(self.stored)
+        if is_luma(self.task):
+            products: Any = sum(share * self._patch(source, i) for i, share in enumerate(LUMA))
+        else:
+            products = self._patch(source, handling.colors if index == -1 else index)
+        return [("weight", self._weights()), ("times weight", products)]
 
     def _brightness(self) -> list[tuple[str, Array]]:
         """The three colors and their brightness."""
         stored, fill = self.stored, self.settings.padding.fill.value
-        source = self.task.color_handling.reader(stored)
-        shares: Any = sum(share * self._patch(source, i) for i, share in enumerate(LUMA))
+        source = replace(self.task.color_handling, weighted=False).reader(stored)
+        lights = [self._patch(source, i, weighted=False) for i in range(len(LUMA))]
+        shares: Any = sum(share * light for share, light in zip(LUMA, lights, strict=True))
         colors = [(name, self.window.patch(stored, i, fill)) for i, name in enumerate(_RGB)]
         return [*colors, ("brightness", shares)]
 
-    def _patch(self, source: Any, index: int) -> Array:
-        """The patch of one channel as the engine reads it."""
-        problem = self.task.plan.problem
-        outside = problem.outside[index] if problem.outside else problem.fill.value
+    def _patch(self, source: Any, index: int, weighted: bool = True) -> Array:
+        """The patch of one channel as the engine reads it, or before it is multiplied by weights."""
+        problem, colors = self.task.plan.problem, self.task.color_handling.colors
+        outside = problem.fill.value
+        if problem.outside:
+            lane = index if problem.channels == 1 else max(index - colors + 1, 0)
+            outside = problem.outside[lane] / (1 if weighted else self.task.color_handling.full)
         return self.window.patch(source, index, outside)
 
 

@@ -139,6 +139,8 @@ def _check(settings: Settings) -> None:
     mapping, kernel = settings.mapping, settings.kernel
     if reason := _unshowable(kernel):
         raise ArgumentError(f"kernel {kernel.name} {reason}, which the page cannot show")
+    if settings.padding.fill.mode == "ignore":
+        raise ArgumentError("padding fill ignore cannot be used here: the page does not renormalize")
     if settings.groups > 1:
         raise ArgumentError(
             f"--groups {settings.groups} cannot be used here: the page does not support groups"
