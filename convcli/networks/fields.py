@@ -133,6 +133,8 @@ def _field(node: Node, fields: Mapping[str, Field], sizes: Mapping[str, Sizes | 
         return Field(_after(node.effect, [field.axes for field in inputs], shapes, result))
     except NoFieldError as error:
         return Field((), f"{node.name}: {error}")
+    except (ValueError, IndexError):  # axes that the tensor does not have
+        return Field((), f"{node.name}: its attributes do not fit its input")
 
 
 def _known(sizes: Sizes | None) -> Sizes:

@@ -93,7 +93,9 @@ class NodeMaps:
         self.maps = _map_count(network, self.tensor, axes)
         self.is_positive = network.is_positive(self.tensor)
         self.runner = Runner(path, self.tensor, threads)
+        self.weight_bytes = 8 * parameter_count(network.before(self.tensor))
         self.networks: dict[tuple[int, int, int], Network] = {}
+        self.known_facts: dict[Network, MapFacts] = {}
 
     @property
     def name(self) -> str:
@@ -109,7 +111,12 @@ class NodeMaps:
         """The network for images of one size."""
         size = header.rows, header.columns, header.channels - header.alpha
         if size not in self.networks:
-            self.networks[size] = read_network(self.path, size)
+            self.networks[size] = network = read_network(self.path, size)
+            batch = (network.sizes[network.input] or (1,))[0]
+            if batch != 1:
+                raise NetworkError(
+                    f"{self.place}: takes {batch} images at once; save it for one, or with a dynamic batch"
+                )
         return self.networks[size]
 
     def over(self, image: Opened) -> Opened:
@@ -124,9 +131,9 @@ class NodeMaps:
         network = self.network(image.header)
         sizes = network.sizes[self.tensor]
         rows, columns = (sizes[axis] if sizes else None for axis in self.axes[:2])
-        reader = _MapReader(self, image)
-        if rows is None or columns is None:
-            rows, columns = reader.rows(0, 0, LARGEST).shape[:2]
+        known = None if rows is None or columns is None else (rows, columns)
+        reader = _MapReader(self, image, known)
+        rows, columns = known or reader.rows(0, 0, LARGEST).shape[:2]
         notes = (*image.header.notes, *(("alpha is dropped",) if image.header.alpha else ()))
         header = Header(
             image.header.format,
@@ -179,6 +186,11 @@ class NodeMaps:
     def facts(self, header: Header) -> MapFacts:
         """What a report says, for an image with this header."""
         network = self.network(header)
+        if network not in self.known_facts:
+            self.known_facts[network] = self._facts(network, header)
+        return self.known_facts[network]
+
+    def _facts(self, network: Network, header: Header) -> MapFacts:
         before = network.before(self.tensor)
         products = [node.multiply_adds for node in before]
         known = [count for count in products if count is not None]
@@ -197,17 +209,16 @@ class NodeMaps:
             self.runner.description,
         )
 
-    @cached_property
-    def weight_bytes(self) -> int:
-        """About how many bytes the network's weights take."""
-        return 8 * parameter_count(read_network(self.path).before(self.tensor))
-
 
 class _MapReader(SequentialReader):
-    """Computes the maps of frames in order, and keeps the last one."""
+    """Computes the maps of frames in order, and keeps the last one.
 
-    def __init__(self, maps: NodeMaps, image: Opened) -> None:
-        self.maps, self.image = maps, image
+    Args:
+        size: (rows, columns) of the maps; None if it is not known.
+    """
+
+    def __init__(self, maps: NodeMaps, image: Opened, size: tuple[int, int] | None) -> None:
+        self.maps, self.image, self.size = maps, image, size
         super().__init__(self._computed, spare=1)
 
     def _computed(self) -> Iterator[Array]:
@@ -218,7 +229,13 @@ class _MapReader(SequentialReader):
                 pixels = reader.rows(frame, 0, header.rows)
             finally:
                 reader.release(frame)
-            yield self.maps.compute(pixels, header)
+            maps = self.maps.compute(pixels, header)
+            if self.size is not None and maps.shape[:2] != self.size:
+                made, stated = ("×".join(map(str, size)) for size in (maps.shape[:2], self.size))
+                raise NetworkError(
+                    f"{self.maps.place}: {self.maps.name} gave maps of {made} values, its shapes say {stated}"
+                )
+            yield maps
 
     @property
     def memory(self) -> int:
@@ -273,9 +290,9 @@ def _chosen(network: Network, until: str | None) -> tuple[Node, str]:
         outputs = [name for name in network.outputs if name in producers]
         if len(outputs) == 1:
             return producers[outputs[0]], outputs[0]
-        names = ", ".join(map(one_line, outputs[:_LISTED]))
+        names = f" ({', '.join(map(one_line, outputs[:_LISTED]))})" if outputs else ""
         raise NetworkError(
-            f"{network.place}: has {counted(len(outputs), 'output')} ({names}); choose one with --until"
+            f"{network.place}: has {counted(len(outputs), 'output')}{names}; choose a node with --until"
         )
     named = {node.name: node for node in network.nodes}
     if until in named:
@@ -294,11 +311,12 @@ def _chosen(network: Network, until: str | None) -> tuple[Node, str]:
 def _no_maps(network: Network, node: Node, tensor: str, until: str | None) -> str:
     """That a tensor has no rows and columns, and which nodes have."""
     maps = [other.name for other in network.nodes if map_axes(network, other.outputs[0])]
-    last = ", ".join(map(one_line, _spread(maps)))
+    names = ", ".join(map(one_line, _spread(maps)))
+    advice = f"; choose a node with --until, such as {names}" if names else ""
     sizes = network.sizes.get(tensor)
     shape = f" of shape ({', '.join('?' if s is None else str(s) for s in sizes)})" if sizes else ""
     what = f"node {quoted(node.name)}" if until is not None else f"its output {quoted(tensor)}"
-    return f"{what} gives a tensor{shape}, not feature maps; choose a node with --until, such as {last}"
+    return f"{what} gives a tensor{shape}, not feature maps{advice}"
 
 
 def _spread(names: Sequence[str]) -> list[str]:

@@ -171,6 +171,8 @@ def sized(onnx: Any, model: Any, entry: Any, sizes: Sizes, place: str) -> Any:
     for dim, size in zip(entry.type.tensor_type.shape.dim, sizes, strict=True):
         if size is not None:
             dim.dim_value = size
+        elif dim.HasField("dim_value"):
+            dim.ClearField("dim_value")
     del model.graph.value_info[:]  # may be those of another size
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")

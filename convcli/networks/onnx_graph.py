@@ -77,6 +77,7 @@ def read(path: Path, image: tuple[int, int, int] | None) -> Network:
     for module in ("onnx.shape_inference", "onnx.reference"):
         required(module, place)
     model = load(path)
+    sort_nodes(model.graph, place)
     entry = image_input(model, place)
     name = entry.name
     sizes, layout = input_sizes(stated_sizes(entry), image, place)
@@ -155,9 +156,9 @@ class _Reader:
 
     def network(self, image: str, layout: str) -> Network:
         """The network of this model."""
-        named = _unique_names(self.graph.node)
-        ordered = _ordered(self.graph.node, self.place)
-        nodes = [made for index in ordered if (made := self._node(self.graph.node[index], named[index]))]
+        names = _unique_names(self.graph.node)
+        pairs = zip(self.graph.node, names, strict=True)
+        nodes = [made for node, name in pairs if (made := self._node(node, name))]
         outputs = tuple(entry.name for entry in self.graph.output)
         return Network(self.place, image, layout, tuple(nodes), self.sizes, outputs)
 
@@ -188,6 +189,8 @@ class _Reader:
             if used not in self.sizes:
                 self.sizes[used] = None
         outputs = tuple(filter(None, node.output))
+        if not outputs:
+            return None
         for made in outputs:
             self.sizes.setdefault(made, None)
         operator = self._operator(node, attributes, inputs, outputs)
@@ -227,10 +230,9 @@ class _Reader:
             for made in outputs:
                 sizes = self.sizes[made] or ()
                 if any(size is not None and size <= 0 for size in sizes):
-                    raise NetworkError(
-                        f"{self.place}: node {quoted(name)} ({one_line(operator.kind)}) has no room: "
-                        f"its input is {'×'.join(map(str, operator.input))}; use a larger image"
-                    )
+                    where = f"{self.place}: node {quoted(name)} ({one_line(operator.kind)})"
+                    shape = "×".join(map(str, operator.input))
+                    raise NetworkError(f"{where} makes no values of its {shape} input; use a larger image")
 
     def _effect(self, node: Any, operator: _Operator) -> tuple[Effect, str]:
         """What a node does, and its window as text."""
@@ -320,23 +322,42 @@ def _unique_names(nodes: Any) -> list[str]:
     ]
 
 
-def _ordered(nodes: Any, place: str) -> list[int]:
-    """The places of nodes, each after those that it reads."""
+def sort_nodes(graph: Any, place: str) -> None:
+    """Put nodes after those that they read.
+
+    Raises:
+        NetworkError: they form a cycle, or read or compute tensors that they cannot.
+    """
+    nodes = list(graph.node)
+    stored = {entry.name for entry in (*graph.input, *graph.initializer)}
+    stored |= {entry.values.name for entry in graph.sparse_initializer}
+    made = [name for node in nodes for name in node.output if name]
     producers = {name: index for index, node in enumerate(nodes) for name in node.output if name}
-    if sum(1 for node in nodes for name in node.output if name) != len(producers):
-        raise NetworkError(f"{place}: damaged: two nodes compute a tensor of the same name")
-    needed = {
-        index: {producers[name] for name in read_names(node) if name in producers}
-        for index, node in enumerate(nodes)
-    }
-    if all(index > other for index, others in needed.items() for other in others):
-        return list(range(len(nodes)))
+    twice = next((name for name in made if name in stored), None) if len(producers) == len(made) else made[0]
+    if twice is not None:
+        raise NetworkError(f"{place}: damaged: tensor {quoted(twice)} is computed twice, or is an input")
+    needed = {index: set(read_names(node)) - stored for index, node in enumerate(nodes)}
+    for index, names in needed.items():
+        for name in names - producers.keys():
+            raise NetworkError(
+                f"{place}: damaged: node {quoted(_label(nodes[index]))} reads {quoted(name)}, "
+                "which nothing computes"
+            )
+    earlier = {index: {producers[name] for name in names} for index, names in needed.items()}
+    if all(index > other for index, others in earlier.items() for other in others):
+        return
     try:
-        return list(TopologicalSorter(needed).static_order())
+        order = list(TopologicalSorter(earlier).static_order())
     except CycleError as error:
-        names = (nodes[index].name or nodes[index].output[0] for index in error.args[1][:5])
-        cycle = " → ".join(map(one_line, names))
+        cycle = " → ".join(one_line(_label(nodes[index])) for index in error.args[1][:5])
         raise NetworkError(f"{place}: nodes form a cycle: {cycle}") from error
+    copies = [type(nodes[index]).FromString(nodes[index].SerializeToString()) for index in order]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def _label(node: Any) -> str:
+    return str(node.name or next(filter(None, node.output), node.op_type))
 
 
 def read_names(node: Any) -> Iterable[str]:
