@@ -127,7 +127,10 @@ def _convolution(stage: ConvolutionStage) -> str:
 
 def _pool(stage: PoolStage) -> str:
     sizes = f"{stage.function} {_steps(stage.window)} stride {_steps(stage.stride)}"
-    return f"{sizes} padding {_padding(stage.padding)} ceil {_flag(stage.ceiling)}"
+    return (
+        f"{sizes} padding {_padding(stage.padding)} dilation {_steps(stage.dilation)} "
+        f"ceil {_flag(stage.ceiling)}"
+    )
 
 
 def _activation(stage: ActivationStage) -> str:

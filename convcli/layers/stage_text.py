@@ -50,14 +50,21 @@ def parse_stage(text: str, load: Callable[[str], Kernel]) -> Stage:
 
 def _layer(text: str) -> PoolStage:
     """A pool; other layers have no weights."""
-    spec = LayerSpec.parse(text)
+    try:
+        spec = LayerSpec.parse(text)
+    except ArgumentError as error:
+        message = str(error).removeprefix(f"layer {quoted(text)}: ")
+        raise ArgumentError(f"stage {quoted(text)}: {message}") from error
     if spec.kind not in _POOLS:
         raise ArgumentError(
             f"stage {quoted(text)} has sizes but no weights; name a kernel or a file of weights "
             "(convcli shape --layer computes the sizes alone)"
         )
+    if spec.kind == "avgpool" and spec.dilation != (1, 1):
+        raise ArgumentError(f"stage {quoted(text)}: an average pool has no dilation")
     padding = Padding.parse(spec.padding or "valid")
-    return PoolStage(spec.kind, spec.kernel, spec.stride or spec.kernel, padding, spec.ceiling)
+    stride = spec.stride or spec.kernel
+    return PoolStage(spec.kind, spec.kernel, stride, padding, spec.ceiling, spec.dilation)
 
 
 def _options(text: str, parts: list[str]) -> dict[str, str]:
@@ -107,6 +114,8 @@ def _loaded(text: str, name: str, load: Callable[[str], Kernel]) -> Kernel:
     """The kernel of a stage; an unknown name is compared with those of other stages too."""
     if not name:
         raise ArgumentError(f"stage {quoted(text)} is empty; {usage()}")
+    if name.casefold() in (*_POOLS, "pool"):
+        raise ArgumentError(f"stage {quoted(text)} needs a window, such as {name.casefold()}2x2")
     try:
         return load(name)
     except ConvcliError as error:

@@ -51,6 +51,7 @@ class PoolStage:
         padding: numbers, which an average counts as zeros as PyTorch does, or ``same``, which it leaves out
             as Keras does. A maximum never sees it.
         ceiling: whether a last window that is cut off counts.
+        dilation: spacing between the values of a window; of a maximum only.
     """
 
     kind = "pool"
@@ -60,6 +61,7 @@ class PoolStage:
     stride: Sizes
     padding: Padding = Padding()
     ceiling: bool = False
+    dilation: Sizes = (1, 1)
 
     @property
     def name(self) -> str:

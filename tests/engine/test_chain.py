@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,7 +73,8 @@ def drawn_chain(draw: random.Random, functions: tuple[str, ...], kernels: tuple[
 
 def planned(x: np.ndarray, texts: list[str], **options: object) -> ChainPlan:
     """The plan of a chain over (batch, rows, columns, lanes)."""
-    first, *stages = [parse_stage(text, load_kernel) for text in texts]
+    load: Any = options.pop("load", load_kernel)
+    first, *stages = [parse_stage(text, load) for text in texts]
     assert isinstance(first, ConvolutionStage)
     shape = geometry(x.shape[1:3], first.kernel.size, first.stride, first.padding, first.dilation)
     problem = Problem(

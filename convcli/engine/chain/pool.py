@@ -64,13 +64,13 @@ def planned(spec: PoolStage, values: Values, options: StageOptions) -> PlannedPo
     Raises:
         ArgumentError: the window is larger than the padded maps, or some window lies in the padding only.
     """
-    shape = geometry(values.sizes, spec.window, spec.stride, spec.padding, 1, spec.ceiling)
+    shape = geometry(values.sizes, spec.window, spec.stride, spec.padding, spec.dilation, spec.ceiling)
     rows, columns = shape.axes
     for axis in shape.axes:
-        if max(axis.before, axis.after) >= axis.kernel:
+        if max(axis.before, axis.after) >= axis.extent or (axis.dilation > 1 and axis.size < axis.dilation):
             raise ArgumentError(
-                f"{spec.name}: padding {max(axis.before, axis.after)} must be less than the window; "
-                "otherwise a window holds no value"
+                f"padding {max(axis.before, axis.after)} of a window of {axis.extent}: "
+                "some window would hold no value"
             )
     output = replace(values, sizes=shape.output)
     if spec.function == "maxpool":
@@ -158,7 +158,8 @@ class _Computer(StageComputer):
 
     def _reduced(self, block: Array, axis: Axis, outputs: int, along: int) -> Array:
         """The windows of an axis joined tap by tap."""
-        taps = [self._tap(block, tap, axis.stride, outputs, along) for tap in range(axis.kernel)]
+        starts = range(0, axis.extent, axis.dilation)
+        taps = [self._tap(block, start, axis.stride, outputs, along) for start in starts]
         if len(taps) == 1:
             return taps[0].copy()
         joined = self.join(taps[0], taps[1])
@@ -167,8 +168,8 @@ class _Computer(StageComputer):
         return np.asarray(joined)
 
     @staticmethod
-    def _tap(block: Array, tap: int, stride: int, outputs: int, along: int) -> Array:
-        part = slice(tap, tap + (outputs - 1) * stride + 1, stride)
+    def _tap(block: Array, start: int, stride: int, outputs: int, along: int) -> Array:
+        part = slice(start, start + (outputs - 1) * stride + 1, stride)
         return block[:, part] if along == 1 else block[:, :, part]
 
     def _averages(self, sums: Array, rows: Pair, divisors: tuple[Array, Array]) -> Array:
