@@ -152,6 +152,8 @@ def _with_layer(options: FilterOptions, kernel: Kernel) -> tuple[FilterOptions, 
         )
     _check_activation(options, kernel.name, layer)
     changes = {"dilation": layer.dilation, "groups": layer.groups}
+    if layer.transposed:
+        changes |= {"transposed": True, "output_padding": layer.output_padding}
     if layer.padding:
         changes |= {"stride": layer.stride, "padding": layer.padding}
     else:

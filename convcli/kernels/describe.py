@@ -239,6 +239,9 @@ def layer_text(layer: Layer) -> str:
     parts = [f"{_joined(unknown)} not specified"] if unknown else []
     if layer.padding:
         parts = [f"stride {layer.stride[0]},{layer.stride[1]}", f"padding {layer.padding}"]
+    parts = ["transposed", *parts] if layer.transposed else parts
+    if layer.output_padding not in (None, (0, 0)):
+        parts.append(f"output padding {layer.output_padding[0]},{layer.output_padding[1]}")
     if layer.dilation != (1, 1):
         parts.append(f"dilation {layer.dilation[0]},{layer.dilation[1]}")
     if layer.groups != 1:

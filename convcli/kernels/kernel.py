@@ -54,6 +54,8 @@ class Layer:
         stride, dilation: (rows, columns).
         padding: as ``--padding`` takes it; empty if the file does not state it.
         groups: of channels; weights are (rows, columns, in / groups, out).
+        transposed: whether the layer is the transpose of a convolution with this stride and padding.
+        output_padding: of a transposed one, (rows, columns); None if the file states none.
         bias: one value for each map, or empty.
         normalization: the batch normalization that follows, as (factor, offset) for each map; or empty.
         activation: the stages that follow, in the words of ``--then``.
@@ -66,6 +68,8 @@ class Layer:
     padding: str = ""
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
+    transposed: bool = False
+    output_padding: tuple[int, int] | None = None
     bias: tuple[Number, ...] = ()
     normalization: tuple[tuple[float, float], ...] = ()
     activation: tuple[str, ...] = ()

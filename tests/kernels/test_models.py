@@ -192,7 +192,7 @@ def keras_file(path: Path, archive: bool) -> None:
             folder = f"layers/conv2d_{index}/vars" if archive else f"model_weights/{name}/net/{name}"
             names = ("0", "1") if archive else ("kernel", "bias")
             file[f"{folder}/{names[0]}"] = TURNED
-            file[f"{folder}/{names[1]}"] = np.tile(BIAS, 3) if name == "deep" else BIAS
+            file[f"{folder}/{names[1]}"] = {"deep": np.tile(BIAS, 3), "back": BIAS[:3]}.get(name, BIAS)
             if archive:
                 file[folder].attrs["name"] = name
         if not archive:
@@ -207,7 +207,7 @@ def keras_file(path: Path, archive: bool) -> None:
 
 @pytest.mark.parametrize("name", ["net.keras", "net.h5"])
 def test_keras(run, tmp_path, name):
-    """A layer by name; depthwise layers become groups, transposed ones are refused."""
+    """A layer by name; depthwise layers become groups, transposed ones say so."""
     path = tmp_path / name
     keras_file(path, archive=name.endswith(".keras"))
     kernel = convcli.load_kernel(f"{path}:first")
@@ -223,8 +223,9 @@ def test_keras(run, tmp_path, name):
     )
     assert "channels sum in 3 groups" in ran.text, ran.err
     assert np.load(out).shape[-1] == 12
-    with pytest.raises(KernelError, match="a Conv2DTranspose layer; allowed: Conv2D"):
-        convcli.load_kernel(f"{path}:back")
+    back = convcli.load_kernel(f"{path}:back")
+    assert back.layer.transposed
+    assert np.array_equal(back.weights, TURNED.swapaxes(2, 3))
     with pytest.raises(KernelError, match="contains 3 convolutions; choose one with FILE:NAME"):
         convcli.load_kernel(path)
     with pytest.raises(KernelError, match="did you mean first"):

@@ -136,6 +136,10 @@ def _place(pixels: Array, settings: Settings) -> list[int]:
 
 def _check(settings: Settings) -> None:
     """Refuse settings that the page has no fields for."""
+    if settings.transposed:
+        raise ArgumentError(
+            "the page cannot show a transposed convolution; convcli explain and convcli animate do"
+        )
     mapping, kernel = settings.mapping, settings.kernel
     if reason := _unshowable(kernel):
         raise ArgumentError(f"kernel {kernel.name} {reason}, which the page cannot show")

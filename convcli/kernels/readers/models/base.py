@@ -13,12 +13,18 @@ from convcli.core.errors import KernelError, one_line, quoted
 from convcli.core.frozen import frozen
 from convcli.core.rational import Number, exact_number
 from convcli.geometry.axes import LARGEST
+from convcli.kernels.channels import transposed_channels
 from convcli.kernels.kernel import LARGEST_BIAS, LARGEST_KERNEL, About, Kernel, Layer
 
 CHANNELS_FIRST: Final = "out, in, rows, columns"
 """The order of axes in PyTorch and ONNX."""
 CHANNELS_LAST: Final = "rows, columns, in, out"
 """The order of axes in Keras."""
+TRANSPOSED_FIRST: Final = "in, out, rows, columns"
+"""The order of axes of transposed convolutions in PyTorch and ONNX."""
+TRANSPOSED_LAST: Final = "rows, columns, out, in"
+"""The order of axes of transposed convolutions in Keras."""
+_TRANSPOSED: Final = TRANSPOSED_FIRST, TRANSPOSED_LAST
 LARGEST_TEXT: Final = 2**24  # bytes of JSON that describe a model
 VOLUME_ADVICE: Final = "for volumes, save its weights as .npy with axes (depth, rows, columns, in, out)"
 _FLOAT_TYPES: Final = tuple(map(np.dtype, ("f2", "f4", "f8")))
@@ -30,10 +36,12 @@ class LayerAttributes:
     """The attributes of a layer as its file states them, unchecked; None if it does not state them.
 
     Attributes:
-        order: of the weights' axes, `CHANNELS_FIRST` or `CHANNELS_LAST`.
+        order: of the weights' axes, `CHANNELS_FIRST` or `CHANNELS_LAST`; `TRANSPOSED_FIRST` or
+            `TRANSPOSED_LAST` says that the convolution is transposed.
         window: sizes of the kernel.
         strides, dilations: one number, or one for each spatial axis.
         padding: a word of ``--padding``, ``causal``, or numbers: before each axis, then after each.
+        output_padding: of a transposed convolution, like ``strides``.
         bias: an array with one value for each map.
         through: nodes between the stored weights and the layer, already applied.
         notes: what users should know about how the weights were read.
@@ -47,6 +55,7 @@ class LayerAttributes:
     dilations: Any = None
     groups: Any = None
     padding: Any = None
+    output_padding: Any = None
     bias: Any = None
     through: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -84,12 +93,15 @@ def layer_kernel(weights: Any, attributes: LayerAttributes, name: str, place: st
     """
     where = f"{place}:{one_line(name)}"
     check_size(weights.shape, where)
-    ordered = _channels_last(numeric(weights, where), attributes.order == CHANNELS_FIRST)
+    is_first = attributes.order in (CHANNELS_FIRST, TRANSPOSED_FIRST)
+    ordered = _channels_last(numeric(weights, where), is_first)
     if ordered is None:
         raise KernelError(
             f"{where} has shape {weights.shape}; a convolution over images has 4 axes ({attributes.order})"
             + (f"; {VOLUME_ADVICE}" if is_volume(weights.shape) else "")
         )
+    if attributes.order in _TRANSPOSED and ordered.ndim == 4:
+        ordered = _transposed(ordered, _groups(attributes, where), where)
     layer = _layer(attributes, ordered, weights.ndim - 2, where)
     source = f"{where}, stored as ({attributes.order})"
     source += f", through {', '.join(map(one_line, attributes.through))}" if attributes.through else ""
@@ -147,6 +159,19 @@ def _channels_last(weights: Any, channels_first: bool) -> Any:
     return None
 
 
+def _transposed(weights: Any, groups: int, where: str) -> Any:
+    """Weights (rows, columns, out / groups, in) as (rows, columns, in / groups, out)."""
+    inputs = weights.shape[3]
+    if inputs % groups:
+        raise KernelError(f"{where}: groups {groups} does not divide its {inputs} input channels")
+    return transposed_channels(weights, groups)
+
+
+def _groups(attributes: LayerAttributes, where: str) -> int:
+    (groups,) = _numbers("groups", 1 if attributes.groups is None else attributes.groups, 1, 1, where)
+    return groups
+
+
 def _layer(attributes: LayerAttributes, weights: Any, axes: int, where: str) -> Layer:
     """The layer of weights (rows, columns, in, out) with ``axes`` spatial axes."""
     if axes < 1:
@@ -157,7 +182,7 @@ def _layer(attributes: LayerAttributes, weights: Any, axes: int, where: str) -> 
             f"{where}: kernel size {quoted(attributes.window)} does not match its weights, {sizes}"
         )
     dilations = _steps("dilation", attributes.dilations, axes, where)
-    (groups,) = _numbers("groups", 1 if attributes.groups is None else attributes.groups, 1, 1, where)
+    groups = _groups(attributes, where)
     if maps % groups:
         raise KernelError(f"{where}: groups {groups} does not divide its {maps} maps")
     return Layer(
@@ -166,12 +191,22 @@ def _layer(attributes: LayerAttributes, weights: Any, axes: int, where: str) -> 
         padding=_padding(attributes.padding, axes, sizes, dilations, where),
         dilation=dilations,
         groups=groups,
+        transposed=attributes.order in _TRANSPOSED,
+        output_padding=_output_padding(attributes, axes, where),
         bias=_bias(attributes.bias, maps, where),
         normalization=_normalization(attributes, maps, where),
         activation=tuple(attributes.activation),
         unsupported=attributes.unsupported,
         states_activation=attributes.states_activation,
     )
+
+
+def _output_padding(attributes: LayerAttributes, axes: int, where: str) -> tuple[int, int] | None:
+    """The output padding as (rows, columns); None if the file states none."""
+    if attributes.output_padding is None or attributes.order not in _TRANSPOSED:
+        return None
+    numbers = _numbers("output padding", attributes.output_padding, axes, 0, where)
+    return (numbers[0], numbers[1]) if axes == 2 else (0, numbers[0])
 
 
 def _steps(name: str, value: Any, axes: int, where: str) -> tuple[int, int]:

@@ -23,8 +23,8 @@ _GRACE: Final = 5.0  # seconds until a process that nobody waits for ends itself
 MOST_MEMORY: Final = 2**32  # bytes of the process's address space
 _REFUSED: Final = 3
 _FIELDS: Final = (
-    "order", "window", "strides", "dilations", "groups", "padding", "notes", "factors", "offsets",
-    "activation", "unsupported", "states_activation",
+    "order", "window", "strides", "dilations", "groups", "padding", "output_padding", "notes",
+    "factors", "offsets", "activation", "unsupported", "states_activation",
 )  # fmt: skip
 Weights = tuple[Any, LayerAttributes, str]
 """Weights as a file stores them, the attributes of their layer, and its name."""

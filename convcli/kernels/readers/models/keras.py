@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from convcli.kernels.readers.models.base import (
     CHANNELS_LAST,
     LARGEST_TEXT,
     NARROW,
+    TRANSPOSED_LAST,
     VOLUME_ADVICE,
     LayerAttributes,
     is_convolution,
@@ -31,7 +33,8 @@ from convcli.kernels.readers.models.keras_following import Placed, following, pl
 _LARGEST_STORED: Final = 2**31  # bytes of weights that an archive stores uncompressed
 _LARGEST_UNPACKED: Final = 2**28  # bytes of weights that an archive compresses, as Keras never does
 _KERNELS: Final = ("kernel", "kernel:0", "depthwise_kernel", "depthwise_kernel:0", "0")
-_CLASSES: Final = ("Conv2D", "Conv1D", "DepthwiseConv2D")
+_TRANSPOSED: Final = ("Conv2DTranspose", "Conv1DTranspose")
+_CLASSES: Final = ("Conv2D", "Conv1D", "DepthwiseConv2D", *_TRANSPOSED)
 _WIDEST: Final = 8  # bytes of a number
 _WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
 _NARROW: Final = {"bfloat16": "BF16", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2"}
@@ -119,7 +122,7 @@ def _extracted(file: Any, h5py: Any, layers: dict[str, Placed], member: str | No
     name = _layer_name(path, datasets[path])
     placed, weights = layers.get(name, Placed({})), _values(datasets[path])
     settings = placed.settings
-    kind = settings.get("class", "Conv2D")
+    kind = settings.get("class", _class_by_name(name))
     if kind not in _CLASSES:
         raise KernelError(
             f"{place}:{one_line(name)}: a {one_line(kind)} layer; allowed: {', '.join(_CLASSES)}"
@@ -130,12 +133,13 @@ def _extracted(file: Any, h5py: Any, layers: dict[str, Placed], member: str | No
         groups, weights = weights.shape[2], weights.reshape(*weights.shape[:2], 1, -1)
     after = following(placed, lambda layer, variable: _variable(datasets, layer, variable))
     attributes = LayerAttributes(
-        CHANNELS_LAST,
+        TRANSPOSED_LAST if kind in _TRANSPOSED else CHANNELS_LAST,
         window=settings.get("kernel_size"),
         strides=settings.get("strides"),
         dilations=settings.get("dilation_rate"),
         groups=groups,
         padding=settings.get("padding"),
+        output_padding=settings.get("output_padding"),
         bias=_bias(datasets, path),
         factors=None if after.factors is None else after.factors.tolist(),
         offsets=None if after.offsets is None else after.offsets.tolist(),
@@ -144,6 +148,11 @@ def _extracted(file: Any, h5py: Any, layers: dict[str, Placed], member: str | No
         states_activation=bool(settings),
     )
     return weights, attributes, name
+
+
+def _class_by_name(name: str) -> str:
+    """The class of a layer whose settings the file lacks: its name is usually made from it."""
+    return "Conv2DTranspose" if re.match(r"conv\dd_transpose", name) else "Conv2D"
 
 
 def _convolutions(datasets: dict[str, Any], layers: dict[str, Placed]) -> dict[str, str]:

@@ -1,6 +1,7 @@
-"""ONNX: the weights of Conv nodes, stored as initializers or constants, with the nodes' attributes.
+"""ONNX: the weights of Conv and ConvTranspose nodes, stored as initializers or constants.
 
-With them go the nodes that follow a Conv and nothing else: BatchNormalization and activations.
+With them go the nodes' attributes, and the nodes that follow a convolution and nothing else:
+BatchNormalization and activations.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from convcli.kernels.readers.base import KernelFile
 from convcli.kernels.readers.members import choose
 from convcli.kernels.readers.models.base import (
     CHANNELS_FIRST,
+    TRANSPOSED_FIRST,
     LayerAttributes,
     check_size,
     layer_kernel,
@@ -36,7 +38,9 @@ from convcli.kernels.readers.models.following import (
 )
 
 _LARGEST_FILE: Final = 2**31  # bytes, the limit of protocol buffers
-_UNSUPPORTED: Final = ("ConvTranspose", "ConvInteger", "QLinearConv")
+_SUPPORTED: Final = {"Conv": CHANNELS_FIRST, "ConvTranspose": TRANSPOSED_FIRST}
+"""Convolutions, with the order of their weights' axes."""
+_UNSUPPORTED: Final = ("ConvInteger", "QLinearConv")
 """Convolutions whose weights have another meaning."""
 _DEEPEST: Final = 8  # nodes between a constant and the Conv that uses it
 _AUTOMATIC: Final = {"VALID": "valid", "SAME_UPPER": "same", "SAME_LOWER": "same-lower"}
@@ -74,7 +78,7 @@ class _Graph:
         for node in graph.node:
             for name in dict.fromkeys(node.input):
                 self.consumers.setdefault(name, []).append(node)
-        self.nodes = [node for node in graph.node if node.op_type == "Conv" and len(node.input) > 1]
+        self.nodes = [node for node in graph.node if node.op_type in _SUPPORTED and len(node.input) > 1]
         self.unsupported = sorted({node.op_type for node in graph.node if node.op_type in _UNSUPPORTED})
 
     def kernel(self, member: str | None) -> Kernel:
@@ -107,12 +111,13 @@ class _Graph:
         attributes, bias = self._attributes(node), node.input[2] if len(node.input) > 2 else ""
         following = self._following(node, name)
         return LayerAttributes(
-            CHANNELS_FIRST,
+            _SUPPORTED[node.op_type],
             window=attributes.get("kernel_shape"),
             strides=attributes.get("strides"),
             dilations=attributes.get("dilations"),
             groups=attributes.get("group"),
             padding=self._padding(attributes, name),
+            output_padding=self._output_padding(attributes, name),
             bias=self._value(bias, name, 0) if bias else None,
             through=self._through(name),
             factors=following.factors,
@@ -196,6 +201,21 @@ class _Graph:
                 f"{self.place}:{one_line(name)}: auto_pad {quoted(automatic)}; allowed: {allowed}"
             )
         return attributes.get("pads", "valid")
+
+    def _output_padding(self, attributes: dict[str, Any], name: str) -> Any:
+        """That of a ConvTranspose, 0 if it states none; None if its ``auto_pad`` chooses the size."""
+        where, stated = f"{self.place}:{one_line(name)}", attributes.get("output_padding", 0)
+        if attributes.get("output_shape"):
+            raise KernelError(
+                f"{where}: output_shape is not supported: the padding depends on the size of the input; "
+                "export the node with pads and output_padding"
+            )
+        if not attributes.get("auto_pad", "").startswith("SAME"):
+            return stated
+        if np.any(stated):
+            automatic = attributes["auto_pad"]
+            raise KernelError(f"{where}: output_padding with auto_pad {automatic} is not supported")
+        return None
 
     def _through(self, name: str) -> tuple[str, ...]:
         """The nodes that weights pass through from a constant to the layer, the last first."""
