@@ -162,6 +162,7 @@ FIELDS: Final[dict[str, tuple[Callable[[Settings], Any], str]]] = {
     "alpha": (lambda settings: settings.alpha or "-", "-"),
     "ignore": (lambda settings: _ignore(settings.ignore), "-"),
     "linear": (lambda settings: _flag(settings.linear), "no"),
+    "normalize": (lambda settings: settings.normalize.text if settings.normalize else "-", "-"),
     "depth": (lambda settings: settings.depth or "-", "-"),
     "strip": (lambda settings: _flag(settings.strip), "no"),
     "frames": (lambda settings: _frames(settings.frames), "-,-,-"),

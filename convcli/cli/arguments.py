@@ -16,7 +16,7 @@ from convcli.core.frozen import frozen
 if TYPE_CHECKING:
     from convcli.cli.types import LoadedStage
     from convcli.core.rational import Number
-    from convcli.pipeline import mapping
+    from convcli.pipeline import mapping, normalization
     from convcli.pipeline.ignore import Ignore
 
 T = TypeVar("T")
@@ -69,6 +69,7 @@ class FilterOptions:
     alpha: str | None = None
     ignore: Ignore | None = None
     linear: bool = False
+    normalize: normalization.Normalization | None = None
     depth: str | None = None
     stack: bool = False
     colormap: str = "gray"

@@ -31,6 +31,7 @@ from convcli.cli.types import (
     parse_frames,
     parse_ignore,
     parse_mapping,
+    parse_normalization,
     parse_number,
     parse_output_padding,
     parse_place,
@@ -251,6 +252,16 @@ linear = option(
     is_flag=True,
     help="Filter in linear light (sRGB is decoded first and re-encoded after)",
 )
+normalize = option(
+    "--normalize",
+    heading=VALUES,
+    type=Value("MEAN/STD|imagenet|0..1|-1..1", parse_normalization),
+    help="Normalize pixels as the network was trained, before the padding",
+    details="A pixel becomes (value / white − MEAN) / STD, with one number each or one per channel, such as "
+    "`0.5,0.4,0.4/0.25`; white is 255 for 8 bits. `0..1` only divides by white, and `imagenet` is the "
+    "normalization of torchvision's models. Padding is added to the normalized image, and biases are in its "
+    "units.",
+)
 depth = option(
     "--depth",
     heading=VALUES,
@@ -455,7 +466,7 @@ show_channel = option(
 window = together(stride, padding, dilation, flip, like)
 transposing = together(transposed, output_padding)
 weights = together(layer, activation, combine, scale, bias)
-colors = together(alpha, ignore, linear, depth)
+colors = together(alpha, ignore, linear, normalize, depth)
 coding = together(quality, png)
 drawing = together(colormap, sheet, figure, value_range, tile)
 reports = together(report, report_file, verbose, quiet)

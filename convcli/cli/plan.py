@@ -20,7 +20,11 @@ from convcli.cli.types import Choice, LoadedKernel, Value
 @options.transposing
 @options.then
 @options.kernel_path
+@options.groups
+@options.layer
+@options.activation
 @options.channels
+@options.normalize
 @option(
     "--depth",
     heading=VALUES,

@@ -38,6 +38,10 @@ def settings_of(options: FilterOptions, kernel: Kernel, output: OutputSpec | Non
             or a wrong CONVCLI_NATIVE, which is one error here instead of one for each image.
     """
     extension()
+    if options.normalize is not None and options.linear:
+        raise ArgumentError(
+            "--normalize and --linear cannot be combined; networks are trained on sRGB values"
+        )
     options, kernel, layer_note = _with_layer(options, kernel)
     adjusted, scale_note = _adjusted(options, kernel)
     padding, flip, convention_note = resolve_padding(options, adjusted.size)
@@ -63,6 +67,7 @@ def settings_of(options: FilterOptions, kernel: Kernel, output: OutputSpec | Non
         alpha=options.alpha,
         ignore=options.ignore,
         linear=options.linear,
+        normalize=options.normalize,
         depth=options.depth,
         strip=options.strip,
         frames=options.frames,

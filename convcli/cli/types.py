@@ -228,6 +228,13 @@ def parse_ignore(text: str) -> Any:
     return Ignore.parse(text)
 
 
+def parse_normalization(text: str) -> Any:
+    """``0.5/0.5``, ``imagenet`` and the like as a `Normalization`."""
+    from convcli.pipeline.normalization import Normalization
+
+    return Normalization.parse(text)
+
+
 def parse_number(text: str) -> Fraction:
     """An exact number: ``0.5``, ``1/3``, ``1e-3``."""
     from convcli.core import rational

@@ -175,6 +175,11 @@ class Filter:
         return tuple((flat.sum(axis=0) / self.denominator).tolist())
 
     @property
+    def magnitude(self) -> float:
+        """The sum of the magnitudes of all weights."""
+        return float(np.abs(self.weights.astype(np.float64)).sum()) / self.denominator
+
+    @property
     def is_average(self) -> bool:
         """Whether the weights of every map sum to 1."""
         return all(abs(total - 1) < UNIT for total in self.totals)
@@ -190,7 +195,7 @@ class Filter:
             return OTHER
         if self.is_average:
             return PIXELS
-        if all(abs(total) < UNIT for total in self.totals):
+        if all(abs(total) <= UNIT * min(self.magnitude, 1) for total in self.totals):
             return PIXELS if any(self.bias) else SIGNED
         return OTHER
 

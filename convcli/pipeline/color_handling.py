@@ -1,4 +1,4 @@
-"""What happens to alpha, the sRGB curve and pixels that are left out around the convolution."""
+"""What happens to alpha, the sRGB curve, the scale of values and pixels left out around the convolution."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from convcli.formats.header import Header
 from convcli.formats.readers import Reader
 from convcli.kernels.kernel import Kernel
 from convcli.layers.stages import ActivationStage, ConvolutionStage, PoolStage
-from convcli.pipeline.color import LinearReader, WeightedReader, product_dtype, white
+from convcli.pipeline.color import LinearReader, WeightedReader, product_dtype
+from convcli.pipeline.color import white as white_of
 from convcli.pipeline.ignore import Ignore
 from convcli.pipeline.mapping import Mapping
+from convcli.pipeline.normalization import Normalized, NormalizedReader
 from convcli.pipeline.settings import Settings
 
 
@@ -35,6 +37,7 @@ class ColorHandling:
         colors: number of channels that are not alpha.
         weighted: whether pixels have weights, by which the results are divided.
         ignore: the pixels whose weight is not that of all others.
+        normalized: how values are normalized first, if they are.
     """
 
     alpha: str
@@ -44,6 +47,7 @@ class ColorHandling:
     colors: int = 1
     weighted: bool = False
     ignore: Ignore | None = None
+    normalized: Normalized | None = None
 
     def curved(self, mapping: Mapping, plan: Computation) -> bool:
         """Whether results are encoded as sRGB again: clipped ones, and raw averages."""
@@ -53,6 +57,8 @@ class ColorHandling:
     @property
     def values(self) -> DType:
         """Type of the filtered values, before they are multiplied by alpha or weights."""
+        if self.normalized is not None:
+            return self.normalized.dtype
         dtype = np.dtype(np.float32) if self.linear else self.stored
         return np.dtype(np.float64) if self.weighted and dtype.kind == "f" else dtype
 
@@ -62,9 +68,21 @@ class ColorHandling:
         return self.ignore.full if self.ignore else 1
 
     @property
+    def white(self) -> int:
+        """The value of a feature map that means white."""
+        return white_of(self.values) if self.normalized is None else 1
+
+    @property
+    def magnitude(self) -> float:
+        """The largest magnitude of the filtered values; 0 if it is not known."""
+        if self.normalized is not None:
+            return self.normalized.magnitude(self.stored)
+        return white_of(self.values) if self.linear or self.stored.kind != "f" else 0.0
+
+    @property
     def dtype(self) -> DType:
         """Type of the values that the engine reads."""
-        factor = self.full * (white(self.values) if self.alpha == "filter" else 1)
+        factor = self.full * (white_of(self.values) if self.alpha == "filter" else 1)
         return product_dtype(self.values, factor) or np.dtype(np.float64)
 
     @property
@@ -74,6 +92,8 @@ class ColorHandling:
 
     def reader(self, reader: Reader) -> Reader:
         """A reader of the values that the engine filters: light, products, or the pixels themselves."""
+        if self.normalized is not None:
+            return NormalizedReader(reader, self.normalized)
         values = LinearReader(reader, self.alpha != "none") if self.linear else reader
         if not self.extra_lanes:
             return values
@@ -106,7 +126,7 @@ def color_handling(header: Header, channels: str, settings: Settings) -> ColorHa
     opaque = _without_alpha(header, settings)
     if not header.alpha:
         return opaque
-    obstacle = _unfilterable(settings, channels, opaque.values)
+    obstacle = _unfilterable(settings, channels, opaque)
     if requested == "filter" and obstacle:
         raise ArgumentError(f"--alpha filter cannot be used here: {obstacle}; use keep or drop")
     alpha = requested or ("keep" if obstacle else "filter")
@@ -122,15 +142,24 @@ def _without_alpha(header: Header, settings: Settings) -> ColorHandling:
     if ignore is not None:
         ignore.check_size(header.rows, header.columns)
     colors = header.channels - header.alpha
-    return ColorHandling("none", settings.linear, header.dtype, fill.value, colors, is_weighted, ignore)
+    normalized = None
+    if settings.normalize is not None:
+        normalized = settings.normalize.of(header.dtype, colors, settings.double)
+    return ColorHandling(
+        "none", settings.linear, header.dtype, fill.value, colors, is_weighted, ignore, normalized
+    )
 
 
 def _check_weights(settings: Settings) -> None:
     """Refuse kernels over which the weights of pixels cannot be summed."""
     kernel = settings.kernel
     option = "padding fill ignore" if settings.ignore is None else f"--ignore {settings.ignore}"
-    if settings.then or settings.transposed:
-        other = "--then" if settings.then else "--transposed"
+    others = {
+        "--then": settings.then,
+        "--transposed": settings.transposed,
+        "--normalize": settings.normalize,
+    }
+    for other in (name for name, value in others.items() if value):
         raise ArgumentError(f"{option} cannot be combined with {other}; filter in two steps")
     obstacle = unnormalizable(Filter.of(kernel, spatial=kernel.spatial))
     if obstacle:
@@ -143,11 +172,12 @@ def _is_average(kernel: Kernel) -> bool:
     return not kernel.combine and all(abs(float(total) - 1) <= UNIT for total in kernel.map_sums)
 
 
-def _unfilterable(settings: Settings, channels: str, values: DType) -> str:
+def _unfilterable(settings: Settings, channels: str, handling: ColorHandling) -> str:
     """Why alpha cannot be filtered with the colors; empty where it can."""
-    kernel = settings.kernel
-    if settings.transposed:
-        return "a transposed convolution adds a part of the weights only"
+    kernel, values = settings.kernel, handling.values
+    if settings.transposed or handling.normalized is not None:
+        whole = "a transposed convolution adds a part of the weights only"
+        return whole if settings.transposed else "the colors are normalized"
     if not _is_average(kernel):
         return "the weights do not sum to 1"
     for stage in settings.then:
@@ -161,6 +191,6 @@ def _unfilterable(settings: Settings, channels: str, values: DType) -> str:
         return "the kernel leaves every pixel unchanged"
     if channels != "each":
         return f"the colors are combined (--channels {channels})"
-    if values.kind == "i" or product_dtype(values, white(values)) is None:
+    if values.kind == "i" or product_dtype(values, white_of(values)) is None:
         return f"no number type holds the product of two {values} values"
     return ""

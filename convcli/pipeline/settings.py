@@ -13,6 +13,7 @@ from convcli.networks.maps import NodeMaps
 from convcli.pipeline.ignore import Ignore
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
+from convcli.pipeline.normalization import Normalization
 
 GRAY: Final = "gray"
 """The color map that leaves pixels as they are."""
@@ -64,6 +65,7 @@ class Settings:
     alpha: str | None = None
     ignore: Ignore | None = None
     linear: bool = False
+    normalize: Normalization | None = None
     depth: str | None = None
     strip: bool = False
     frames: slice = slice(None)

@@ -107,7 +107,7 @@ def map_painters(
 
 def _color_finish(passes: Passes, index: int, mapping: Mapping, dtype: DType) -> tuple[Finish, Affine | None]:
     """From colors to pixels of a type; with the way to linear light where that is encoded as sRGB first."""
-    outcome, white_value = passes.outcome, white(passes.handling.values)
+    outcome, white_value = passes.outcome, passes.handling.white
     value = outcome.affines[index]
     if passes.handling.curved(mapping, passes.plan):
         affine = mapping.affine(Affine(1.0, 0.0), dtype, white_value)
@@ -123,7 +123,7 @@ def _alpha_finish(passes: Passes, index: int, dtype: DType, raw: bool) -> Finish
         return None
     filtered = handling.alpha == "filter"
     source = handling.values if filtered else handling.stored
-    opaque = white(handling.values) if raw else black_and_white(dtype)[1]
+    opaque = handling.white if raw else black_and_white(dtype)[1]
     gain = Fraction(opaque, white(source))
     if handling.weighted and filtered:
         return Finish(np.dtype(np.float64), -inf, inf, Affine.of(gain, Fraction(0)), dtype, False)

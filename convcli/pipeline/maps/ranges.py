@@ -14,7 +14,6 @@ from convcli.core.frozen import replace
 from convcli.core.rational import Number
 from convcli.engine.computers import Computation
 from convcli.engine.plan import Outcome
-from convcli.pipeline.color import white
 from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.mapping import WHOLE_RANGE, Mapping
 from convcli.pipeline.maps.passes import Passes
@@ -143,6 +142,4 @@ def _ends(
 
 def _rounding_noise(plan: Computation, index: int, handling: ColorHandling) -> float:
     """How far float sums over an image of known range may be from exact ones; 0 for exact sums."""
-    if plan.outcome.exact or (handling.values.kind == "f" and not handling.linear):
-        return 0.0
-    return plan.roundoff[index] * white(handling.values)
+    return 0.0 if plan.outcome.exact else plan.roundoff[index] * handling.magnitude

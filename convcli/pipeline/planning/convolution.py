@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from math import lcm
 from typing import Final
 
@@ -112,6 +113,9 @@ def _problem(
         fill = _light_fill(fill, header.dtype)
     if fill.mode == "ignore":
         fill = Fill()  # values and weights of 0
+    if handling.normalized is not None:
+        kernel = kernel.scaled(Fraction(1, handling.normalized.denominator))
+        fill = replace(fill, value=handling.normalized.engine_value(fill.value))
     colors = color_count(header)
     summed = 1 if channels == "each" else colors
     filter_ = Filter.of(kernel, spatial=kernel.spatial, flip=settings.rotates)

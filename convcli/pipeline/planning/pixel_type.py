@@ -8,7 +8,7 @@ from convcli.core.dtypes import DType
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
 from convcli.engine.computers import Computation
-from convcli.engine.filter import ValueKind
+from convcli.engine.filter import OTHER, ValueKind
 from convcli.formats.header import Header
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.planning.convolution import Convolution
@@ -30,7 +30,10 @@ def pixel_type(header: Header, convolution: Convolution, settings: Settings) -> 
         ArgumentError: these options cannot be combined, or do not fit the image.
     """
     keeps_floats = header.dtype.kind == "f" and settings.depth in (None, "float")
-    mapping = _mapping(convolution.plan.kind, keeps_floats, settings)
+    kind = convolution.plan.kind
+    if settings.normalize is not None and kind.name == "pixels":
+        kind = OTHER  # averages of normalized values are no pixels
+    mapping = _mapping(kind, keeps_floats, settings)
     depth = _depth(convolution, settings)
     return PixelType(mapping, _dtype(mapping, header.dtype, convolution.plan, depth))
 

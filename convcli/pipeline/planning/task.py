@@ -8,7 +8,6 @@ from convcli.engine.computers import Computation
 from convcli.formats import opening
 from convcli.formats.header import Layout, Metadata
 from convcli.geometry.axes import Geometry
-from convcli.pipeline.color import white
 from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import Target
@@ -56,7 +55,7 @@ class Task:
 
     def mapping_text(self, mapping: Mapping) -> str:
         """What a mapping does to this image's values, in words."""
-        return mapping.describe(self.layout.dtype, white(self.color_handling.values))
+        return mapping.describe(self.layout.dtype, self.color_handling.white)
 
 
 def prepare(source: str, runs: list[opening.Opened], settings: Settings) -> list[list[Task]]:

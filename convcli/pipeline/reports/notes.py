@@ -11,6 +11,7 @@ from convcli.formats.header import MAX_IMAGE_CHANNELS, Layout, Metadata, depth_t
 from convcli.pipeline.maps.feature_map import FeatureMap
 from convcli.pipeline.maps.painting import undefined_pixel
 from convcli.pipeline.naming import Target
+from convcli.pipeline.normalization import describe
 from convcli.pipeline.planning.task import Task
 from convcli.pipeline.settings import Settings
 
@@ -28,7 +29,7 @@ def report_notes(task: Task, target: Target, settings: Settings, map_: FeatureMa
         *_about_pixels(map_, task),
         *_about_files(task, target),
         *_about_channels(task, target),
-        *_about_mapping(task, target),
+        *_about_mapping(task, target, settings),
         *settings.notes,
         *_about_range(task),
     )
@@ -101,13 +102,15 @@ def _is_ambiguous(layout: Layout) -> bool:
     return layout.bands and layout.frames > 1 and layout.channels in (2, 4)
 
 
-def _about_mapping(task: Task, target: Target) -> list[str]:
+def _about_mapping(task: Task, target: Target, settings: Settings) -> list[str]:
     """How values were changed on their way to pixels."""
     notes = []
     if task.color_handling.linear:
         encoded = task.color_handling.curved(task.mapping, task.plan)
         after = "re-encoded after" if encoded else "the result stays linear"
         notes.append(f"filtered in linear light: sRGB was decoded first, {after}")
+    if settings.normalize is not None:
+        notes.append(describe(settings.normalize))
     if task.mapping.kind == "raw":
         return notes
     is_array = target.format.max_channels > MAX_IMAGE_CHANNELS

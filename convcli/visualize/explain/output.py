@@ -17,6 +17,7 @@ from convcli.core.tables import SCHEMA, table
 from convcli.files.input import STREAM
 from convcli.geometry.border import OUTSIDE
 from convcli.geometry.describe import axes_dict, operation_text, operation_word
+from convcli.pipeline.normalization import describe
 from convcli.pipeline.planning.channels import LUMA
 from convcli.visualize.explain.pixel import NAMES, Channel, Explanation, Plane, is_luma
 from convcli.visualize.explain.view import (
@@ -126,6 +127,8 @@ def _mappings(explanation: Explanation, view: View) -> list[str]:
 
 def _notes(explanation: Explanation) -> list[str]:
     notes = list(explanation.settings.notes)
+    if explanation.settings.normalize is not None:
+        notes.append(describe(explanation.settings.normalize))
     plan = explanation.task.plan
     if is_luma(explanation.task):
         shares = zip(LUMA, NAMES[len(LUMA)], strict=True)

@@ -30,7 +30,7 @@ from convcli.pipeline.color import light_to_srgb, white
 from convcli.pipeline.mapping import Mapping, black_and_white
 from convcli.pipeline.maps.feature_map import feature_maps
 from convcli.pipeline.maps.painting import undefined_pixel
-from convcli.pipeline.planning.channels import LUMA
+from convcli.pipeline.planning.channels import LUMA, color_count, weighted
 from convcli.pipeline.planning.task import Task, prepare
 from convcli.pipeline.settings import Settings
 from convcli.visualize.explain.arithmetic import (
@@ -273,8 +273,11 @@ class _Pixel:
         sums: Array | None,
     ) -> _Pixel:
         filter_ = task.plan.problem.filter
-        if is_luma(task):
+        if is_luma(task) or task.color_handling.normalized is not None:
             filter_ = Filter.of(settings.kernel, flip=settings.rotates)
+        if task.color_handling.normalized is not None and not is_luma(task):
+            colors = color_count(task.opened.header)
+            filter_ = weighted(filter_, task.channels, colors, settings.groups)
         stored = task.opened.only(frame, frame + 1).reader()
         return cls(task, settings, window, stored, filter_, mappings, sums)
 
@@ -316,7 +319,7 @@ class _Pixel:
         if task.color_handling.curved(mapping, task.plan):
             curve = light_to_srgb(np.asarray(as_float(steps[-1].value))).item()
             steps.append(Step("sRGB", "encoded with the sRGB curve", exact_number(curve)))
-        own = white(task.color_handling.values)
+        own = task.color_handling.white
         affine = mapping.affine(Affine(), target, own)
         if affine != Affine():
             steps.append(mapping_step(steps[-1].value, affine, mapping_text(mapping, target, own)))
@@ -456,6 +459,8 @@ class _Pixel:
         fill = self.settings.padding.fill.value
         if index == -1 and fill and treatment.alpha == "filter":
             fill = white(treatment.stored)
+        if treatment.normalized is not None:
+            return self._normalized(index)
         parts = [("patch", self.window.patch(stored, index, fill))]
         if treatment.linear and index != -1:
             plain = replace(treatment, alpha="none" if treatment.alpha == "none" else "keep", weighted=False)
@@ -484,12 +489,24 @@ class _Pixel:
             products = self._patch(source, handling.colors if index == -1 else index)
         return [("weight", self._weights()), ("times weight", products)]
 
+    def _normalized(self, index: int) -> list[tuple[str, Array]]:
+        """The pixels and what they are normalized to; padding has the pixels that would give its value."""
+        handling = self.task.color_handling
+        assert handling.normalized is not None
+        outside = handling.normalized.stored(self.settings.padding.fill.value, index)
+        patch = self.window.patch(self.stored, index, outside)
+        values = self._patch(handling.reader(self.stored), index) / handling.normalized.denominator
+        return [("patch", patch), ("normalized", values)]
+
     def _brightness(self) -> list[tuple[str, Array]]:
         """The three colors and their brightness."""
         stored, fill = self.stored, self.settings.padding.fill.value
         source = replace(self.task.color_handling, weighted=False).reader(stored)
         lights = [self._patch(source, i, weighted=False) for i in range(len(LUMA))]
         shares: Any = sum(share * light for share, light in zip(LUMA, lights, strict=True))
+        if (normalized := self.task.color_handling.normalized) is not None:
+            colors = [(name, self._normalized(i)[0][1]) for i, name in enumerate(_RGB)]
+            return [*colors, ("brightness", shares / normalized.denominator)]
         colors = [(name, self.window.patch(stored, i, fill)) for i, name in enumerate(_RGB)]
         return [*colors, ("brightness", shares)]
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
+from convcli.core.rational import Number
 from convcli.engine.computers import Computation
 from convcli.engine.consumer import StripTask
 from convcli.engine.run import run
@@ -71,7 +72,7 @@ class Window:
         marked: Array = rows[:, None] | columns[None]
         return marked
 
-    def patch(self, reader: Reader, channel: int, constant: float) -> Array:
+    def patch(self, reader: Reader, channel: int, constant: Number) -> Array:
         """One channel of what the window reads, (rows, columns) of exact numbers.
 
         Args:
