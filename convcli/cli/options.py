@@ -196,7 +196,7 @@ model = option(
     "--model",
     heading=WINDOW,
     type=Value("FILE", files=True),
-    help="Whole network instead of a kernel: an .onnx file",
+    help="Whole network instead of a kernel: .onnx, .keras or .h5",
 )
 until = option(
     "--until",

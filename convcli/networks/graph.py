@@ -6,7 +6,7 @@ fields depend on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from convcli.core.errors import ConvcliError
@@ -197,3 +197,15 @@ class Network:
             kept = node.sign == "kept" and all(positive.get(name, False) for name in node.inputs)
             positive |= dict.fromkeys(node.outputs, kept or node.sign == "positive")
         return positive.get(tensor, False)
+
+
+def window_text(
+    window: Iterable[int], strides: Iterable[int], dilations: Iterable[int], groups: int = 1, up: bool = False
+) -> str:
+    """``3×3 s2 d2 g32``: the window, its stride, dilation and groups where they are not 1."""
+    parts = ["×".join(map(str, window))]
+    for letter, numbers in (("s", tuple(strides)), ("d", tuple(dilations)), ("g", (groups,))):
+        if max(numbers) > 1:
+            mark = "↑" if up and letter == "s" else letter
+            parts.append(mark + "×".join(map(str, numbers[:1] if len(set(numbers)) == 1 else numbers)))
+    return " ".join(parts)

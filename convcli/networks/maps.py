@@ -82,7 +82,9 @@ class NodeMaps:
     def __init__(self, path: Path, until: str | None, threads: int | None = None) -> None:
         self.path, self.place = path, one_line(str(path))
         if path.suffix.casefold() != ".onnx":
-            raise NetworkError(f"{self.place}: only ONNX networks are run; save it as .onnx")
+            raise NetworkError(
+                f"{self.place}: only .onnx networks are run; export it, as with model.export(FILE, format='onnx') in Keras"
+            )
         network = read_network(path)
         self.layout = network.layout
         self.node, self.tensor = _chosen(network, until)

@@ -29,6 +29,7 @@ from convcli.networks.graph import (
     Sizes,
     Sliding,
     Taps,
+    window_text,
 )
 from convcli.networks.onnx_file import SMALL, image_input, load, required, sized, stated_sizes
 from convcli.networks.sizing import input_sizes
@@ -485,18 +486,6 @@ def _transposed(operator: _Operator) -> _Effect:
             before = total // 2 if automatic == "SAME_UPPER" else total - total // 2
         taps[axis] = Taps(window[index], 1, dilations[index], extent - 1 - before, up=strides[index])
     return Sliding(taps), window_text(window, strides, dilations, operator.number("group", 1), up=True)
-
-
-def window_text(
-    window: Iterable[int], strides: Iterable[int], dilations: Iterable[int], groups: int = 1, up: bool = False
-) -> str:
-    """``3×3 s2 d2 g32``: the window, its stride, dilation and groups where they are not 1."""
-    parts = ["×".join(map(str, window))]
-    for letter, numbers in (("s", tuple(strides)), ("d", tuple(dilations)), ("g", (groups,))):
-        if max(numbers) > 1:
-            mark = "↑" if up and letter == "s" else letter
-            parts.append(mark + "×".join(map(str, numbers[:1] if len(set(numbers)) == 1 else numbers)))
-    return " ".join(parts)
 
 
 def _global(operator: _Operator) -> _Effect:

@@ -9,7 +9,7 @@ from typing import Final
 from convcli.core.errors import one_line
 from convcli.networks.graph import Network, NetworkError
 
-READERS: Final = {".onnx": "onnx_graph"}
+READERS: Final = {".onnx": "onnx_graph", **dict.fromkeys((".keras", ".h5", ".hdf5"), "keras_graph")}
 """The modules of this package that read files of each suffix."""
 
 

@@ -74,7 +74,7 @@ def as_text(network: Network) -> str:
 
 def _header(network: Network) -> tuple[str, ...]:
     order = network.layout[1:]
-    return "", "node", "operation", f"output {order}", "parameters", "mult-adds", "field", "jump", "offset"
+    return "", "node", "operation", f"output {order}", "params", "mult-adds", "field", "jump", "offset"
 
 
 def _row(place: int, line: Line, network: Network, fields: dict[str, Field]) -> tuple[str, ...]:

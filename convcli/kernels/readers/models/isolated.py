@@ -38,14 +38,32 @@ def read_in_process(
     Raises:
         KernelError: what ``extract`` raises; the process crashed, or took more than ``timeout`` seconds.
     """
+    arguments = [str(path), *([] if member is None else [member])]
+    output = _output(f"from {module} import extract; answer(extract)", arguments, place, timeout)
+    with np.load(io.BytesIO(output), allow_pickle=False) as archive:
+        facts = json.loads(str(archive["facts"]))
+        attributes: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in facts["attributes"].items()
+        }
+        bias = archive["bias"] if facts["bias"] else None
+        return archive["weights"], LayerAttributes(**attributes, bias=bias), facts["name"]
+
+
+def text_in_process(module: str, path: Path, place: str, timeout: float = TIMEOUT) -> str:
+    """The text that ``module.extract_text(path)`` returns in another process; raises as `read_in_process`."""
+    code = f"from {module} import extract_text; answer_text(extract_text)"
+    return _output(code, [str(path)], place, timeout).decode()
+
+
+def _output(code: str, arguments: list[str], place: str, timeout: float) -> bytes:
+    """What code writes to standard output in another process."""
     code = (
-        "from convcli.kernels.readers.models.isolated import answer, limit; "
-        f"limit({os.getpid()}, {timeout}); "
-        f"from {module} import extract; answer(extract)"
+        "from convcli.kernels.readers.models.isolated import answer, answer_text, limit; "
+        f"limit({os.getpid()}, {timeout}); {code}"
     )
     root = str(Path(__file__).resolve().parents[4])
     paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    arguments = [str(path), *([] if member is None else [member])]
     safe_path = "-P"  # nothing is imported from the working directory
     try:
         ran = subprocess.run(
@@ -64,14 +82,7 @@ def read_in_process(
         raise KernelError(
             f"{place}: damaged: the library that reads it failed with exit code {ran.returncode}"
         )
-    with np.load(io.BytesIO(ran.stdout), allow_pickle=False) as archive:
-        facts = json.loads(str(archive["facts"]))
-        attributes: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in facts["attributes"].items()
-        }
-        bias = archive["bias"] if facts["bias"] else None
-        return archive["weights"], LayerAttributes(**attributes, bias=bias), facts["name"]
+    return ran.stdout
 
 
 def limit(parent: int, timeout: float) -> None:
@@ -101,3 +112,15 @@ def answer(extract: Callable[[Path, str | None], Weights]) -> None:
         sys.stderr.buffer.write(str(error).encode())
         sys.exit(_REFUSED)
     sys.stdout.buffer.write(buffer.getbuffer())
+
+
+def answer_text(extract_text: Callable[[Path], str]) -> None:
+    """In the other process: read the file of the command line, and write the text to standard output."""
+    path = Path(sys.argv[1])
+    try:
+        with reading(one_line(str(path))):
+            text = extract_text(path)
+    except KernelError as error:
+        sys.stderr.buffer.write(str(error).encode())
+        sys.exit(_REFUSED)
+    sys.stdout.buffer.write(text.encode())

@@ -27,7 +27,7 @@ from convcli.kernels.readers.models.base import (
     required,
     widened,
 )
-from convcli.kernels.readers.models.isolated import Weights, read_in_process
+from convcli.kernels.readers.models.isolated import Weights, read_in_process, text_in_process
 from convcli.kernels.readers.models.keras_following import Placed, following, placed_layers
 
 _LARGEST_STORED: Final = 2**31  # bytes of weights that an archive stores uncompressed
@@ -51,6 +51,42 @@ def read(file: KernelFile, member: str | None) -> Kernel:
     """
     required("h5py", file.place)
     return layer_kernel(*read_in_process(__name__, file.path, member, file.place), file.place)
+
+
+def model_settings(path: Path) -> str:
+    """The settings of a whole model, as JSON.
+
+    Raises:
+        KernelError: not a Keras file, or one of weights alone.
+    """
+    place = one_line(str(path))
+    try:
+        if not zipfile.is_zipfile(path):
+            required("h5py", place)
+            return text_in_process(__name__, path, place)
+        with zipfile.ZipFile(path) as archive:
+            return _entry(archive, _CONFIG, LARGEST_TEXT, place).decode("utf-8", "replace")
+    except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        if isinstance(error, KernelError):
+            raise
+        raise KernelError(f"{place}: not a Keras file: {reason_of(error)}") from error
+
+
+def extract_text(path: Path) -> str:
+    """The settings in an ``.h5`` file of a whole model, read in this process.
+
+    Raises:
+        KernelError: not an HDF5 file, or one of weights alone.
+    """
+    place = one_line(str(path))
+    try:
+        with required("h5py", place).File(path, "r") as file:
+            text = _attribute(file, "model_config")
+    except OSError as error:
+        raise KernelError(f"{place}: not a Keras file: {reason_of(error)}") from error
+    if text is None:
+        raise KernelError(f"{place}: holds weights alone; save the whole model with model.save()")
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
 
 
 def extract(path: Path, member: str | None) -> Weights:
