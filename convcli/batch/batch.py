@@ -156,6 +156,8 @@ def _options(settings: Settings) -> dict[str, str]:
 
 def _option_text(value: Any) -> str:
     """An option as the command line takes it, as far as it has one notation."""
+    if isinstance(value, tuple) and value and not isinstance(value[0], int):
+        return " | ".join(stage.name for stage in value)
     if isinstance(value, slice):
         return ":".join("" if end is None else str(end) for end in (value.start, value.stop))
     if isinstance(value, Coding):

@@ -14,6 +14,7 @@ from convcli.layers.stage_text import parse_stage
 from tests.engine.test_chain import planned, run_chain
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
 
 CHAINS, SETTINGS = 300, 300
 ACTIVATIONS = (

@@ -21,6 +21,7 @@ APPLY: list[tuple[str, ...]] = [
     ("transparent.png", "-k", "box31", "--flip", "--linear"),
     ("depth16.png", "-k", "box51", "--padding", "full:edge", "--map", "raw"),
     ("color.png", "-k", "random:3x3x3x2"),
+    ("scene.png", "-k", "box3", "--then", "sobel,stride=2", "--then", "relu", "--then", "maxpool2x2"),
 ]
 OTHERS: list[tuple[str, ...]] = [
     ("shape", "64x64", "-k", "3x3"),
