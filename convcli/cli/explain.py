@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,10 @@ from convcli.cli.arguments import FilterOptions, parse
 from convcli.cli.command import Command
 from convcli.cli.console import say
 from convcli.cli.types import LoadedKernel, Value
+
+if TYPE_CHECKING:
+    from convcli.pipeline.settings import Settings
+    from convcli.visualize.explain.view import Selection
 
 
 @click.command(cls=Command)
@@ -58,19 +62,39 @@ def explain(
     from convcli.core.errors import ConvcliError, failure_message
     from convcli.core.tables import to_json
     from convcli.pipeline.naming import OutputSpec
-    from convcli.visualize.explain.output import as_dict, as_text
-    from convcli.visualize.explain.pixel import explain as explain_pixel
     from convcli.visualize.explain.view import Selection
 
     any_folder = OutputSpec("./")  # holds several maps
     settings = settings_of(parse(FilterOptions, parameters), kernel.kernel, any_folder)
-    selection = Selection(maps, shown_channels)
+    explained = _chain if settings.then else _pixel
     try:
-        chosen = None if settings.kernel.combine else selection.map_indices(settings.kernel.maps)
-        explanation = explain_pixel(image, settings, at, frame, chosen)
-        if report == "json":
-            say(to_json(as_dict(explanation, selection)))
-        else:
-            say(as_text(explanation, selection), end="")
+        answer = explained(image, settings, at, frame, Selection(maps, shown_channels), report == "json")
     except (ConvcliError, MemoryError) as error:
         raise ConvcliError(failure_message(image, error)) from error
+    if isinstance(answer, str):
+        say(answer, end="")
+    else:
+        say(to_json(answer))
+
+
+def _pixel(
+    image: str, settings: Settings, at: tuple[int, int], frame: int, selection: Selection, as_json: bool
+) -> str | dict[str, Any]:
+    """The explanation of a pixel of one convolution, as text or as JSON types."""
+    from convcli.visualize.explain.output import as_dict, as_text
+    from convcli.visualize.explain.pixel import explain
+
+    maps = None if settings.kernel.combine else selection.map_indices(settings.kernel.maps)
+    explanation = explain(image, settings, at, frame, maps)
+    return as_dict(explanation, selection) if as_json else as_text(explanation, selection)
+
+
+def _chain(
+    image: str, settings: Settings, at: tuple[int, int], frame: int, selection: Selection, as_json: bool
+) -> str | dict[str, Any]:
+    """The explanation of a pixel of a chain, as text or as JSON types."""
+    from convcli.visualize.explain.chain import explain_chain
+    from convcli.visualize.explain.chain_output import chain_dict, chain_text
+
+    explanation = explain_chain(image, settings, at, frame, selection, every=as_json)
+    return chain_dict(explanation) if as_json else chain_text(explanation)

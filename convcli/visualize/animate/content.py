@@ -26,13 +26,13 @@ from convcli.pipeline.planning.task import Task
 from convcli.pipeline.settings import Settings
 from convcli.visualize.explain.arithmetic import magnitude, total
 from convcli.visualize.explain.pixel import (
-    Channel,
     Explanation,
     check_place,
     explain_places,
     frame_task,
     window_values,
 )
+from convcli.visualize.explain.sums import Channel
 from convcli.visualize.explain.view import Selection as Chosen
 from convcli.visualize.explain.window import MapRecorder, PixelRecorder, Window
 

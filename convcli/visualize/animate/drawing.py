@@ -28,7 +28,7 @@ from convcli.visualize.animate.cells import (
 )
 from convcli.visualize.animate.content import Animation, Frame
 from convcli.visualize.animate.layout import LINE, MARGIN, PLANE_TITLE, SIGN, SMALL, TITLE, FrameLayout
-from convcli.visualize.explain.pixel import Plane
+from convcli.visualize.explain.sums import Plane
 from convcli.visualize.explain.window import Window
 from convcli.visualize.lettering import Ink, Point, cut, width
 from convcli.visualize.raster import Canvas

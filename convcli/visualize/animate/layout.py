@@ -17,7 +17,7 @@ from convcli.kernels.describe import map_name
 from convcli.visualize.animate.cells import LEGIBLE, TEXT, Area, NumberStyle
 from convcli.visualize.animate.content import Animation, Frame, takes_channels
 from convcli.visualize.explain.arithmetic import added, total
-from convcli.visualize.explain.pixel import Channel, Plane
+from convcli.visualize.explain.sums import Channel, Plane
 from convcli.visualize.lettering import width
 
 MARGIN: Final = 28

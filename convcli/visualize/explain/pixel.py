@@ -34,72 +34,19 @@ from convcli.pipeline.planning.channels import LUMA, color_count, weighted
 from convcli.pipeline.planning.task import Task, prepare
 from convcli.pipeline.settings import Settings
 from convcli.visualize.explain.arithmetic import (
-    LARGEST_WEIGHT,
     Step,
-    cell_products,
-    combination_step,
     equal,
     exact_number,
-    exact_numbers,
-    magnitude,
     mapping_step,
     mapping_text,
     pixel_steps,
-    sum_text,
-    total,
 )
+from convcli.visualize.explain.sums import Channel, Plane, ShownWeights
 from convcli.visualize.explain.window import PixelRecorder, Window, engine_sums
 
 _RGB: Final = ("red", "green", "blue")
 NAMES: Final = {1: ("gray",), 2: ("gray", "alpha"), 3: _RGB, 4: (*_RGB, "alpha")}
 """Names of the channels of an image, by their number."""
-
-
-@frozen(eq=False)
-class Plane:
-    """One input channel and its weights, cell by cell, as exact numbers.
-
-    Attributes:
-        name: of the channel, and of the map if several are combined.
-        map: index of the map whose weights they are.
-        channel: name of the channel.
-        parts: (title, cells) of the patch that is multiplied, after the patches it is computed from.
-        weights: as multiplied, rotated with --flip; numerators of up to four digits if the kernel is
-            rational, else its values.
-        products: weight times patch for every cell.
-        sum: of the products.
-    """
-
-    name: str
-    map: int
-    channel: str
-    parts: tuple[tuple[str, Array], ...]
-    weights: Array
-    products: Array
-    sum: Number
-
-
-@frozen(eq=False)
-class Channel:
-    """One channel of the pixel.
-
-    Attributes:
-        valued: number of steps to the feature map's value, before it is mapped to a pixel.
-        computed: the pixel as the steps compute it.
-        pixel: as ``apply`` writes it; different only if the engine rounded in floating point.
-    """
-
-    name: str
-    planes: tuple[Plane, ...]
-    steps: tuple[Step, ...]
-    valued: int
-    computed: Number
-    pixel: Number
-
-    @property
-    def value(self) -> Number:
-        """The value of the feature map, before it is mapped to a pixel."""
-        return self.steps[self.valued - 1].value
 
 
 @frozen(eq=False)
@@ -211,7 +158,7 @@ def explain_places(
     explanations = []
     for at in places:
         window = Window.of(task.geometry, task.plan.problem.fill, at)
-        pixel = _Pixel.of(task, settings, frame, window, mappings, sums.get(at))
+        pixel = PixelSteps.of(task, settings, frame, window, mappings, sums.get(at))
         channels = tuple(tuple(pixel.channels(i, sinks[i].pixel(at))) for i in shown)
         own = tuple(mappings[i] for i in shown)
         explanations.append(Explanation(source, task, settings, window, channels, own, shown))
@@ -229,7 +176,7 @@ def channel_names(task: Task) -> tuple[str, ...]:
 
 def window_values(task: Task, settings: Settings, frame: int, window: Window, channel: int = 0) -> Array:
     """The values that a channel's weights are multiplied by, (rows, columns) of exact numbers."""
-    return _Pixel.of(task, settings, frame, window, (), None).parts(channel)[-1][1]
+    return PixelSteps.of(task, settings, frame, window, (), None).parts(channel)[-1][1]
 
 
 def _frame(tasks: list[Task], frame: int) -> tuple[Task, int]:
@@ -245,7 +192,7 @@ def _frame(tasks: list[Task], frame: int) -> tuple[Task, int]:
 
 
 @frozen(eq=False)
-class _Pixel:
+class PixelSteps:
     """Computes the channels of one pixel.
 
     Attributes:
@@ -271,7 +218,7 @@ class _Pixel:
         window: Window,
         mappings: tuple[Mapping, ...],
         sums: Array | None,
-    ) -> _Pixel:
+    ) -> PixelSteps:
         filter_ = task.plan.problem.filter
         if is_luma(task) or task.color_handling.normalized is not None:
             filter_ = Filter.of(settings.kernel, flip=settings.rotates)
@@ -286,11 +233,9 @@ class _Pixel:
         return channel_names(self.task)
 
     @property
-    def divisor(self) -> int:
-        """What the sum is divided by; 1 if the weights are shown as fractions."""
-        denominator = self.filter.denominator
-        large = denominator > 1 and np.abs(self.filter.weights).max() > LARGEST_WEIGHT
-        return 1 if large else denominator
+    def shown(self) -> ShownWeights:
+        """The weights as they are shown."""
+        return ShownWeights(self.filter)
 
     def channels(self, index: int, pixel: list[Number]) -> Iterator[Channel]:
         """The channels of one map's pixel."""
@@ -312,61 +257,33 @@ class _Pixel:
         return self.names[lane] if colors > 1 or len(self.names) < len(_RGB) else "gray"
 
     def _color(self, name: str, index: int, lane: int, pixel: Number) -> Channel:
-        task, mapping, target = self.task, self.mappings[index], self.task.layout.dtype
+        planes, steps = self.value_steps(index, lane)
+        return pixel_channel(self.task, self.mappings[index], name, planes, steps, pixel)
+
+    def value_steps(self, index: int, lane: int) -> tuple[list[Plane], list[Step]]:
+        """The planes of a map and lane, and the steps to its value before the mapping."""
         planes, steps = self._summed(index, lane)
-        steps += self._valued(index, steps[-1].value)
-        valued = len(steps)
-        if task.color_handling.curved(mapping, task.plan):
-            curve = light_to_srgb(np.asarray(as_float(steps[-1].value))).item()
-            steps.append(Step("sRGB", "encoded with the sRGB curve", exact_number(curve)))
-        own = task.color_handling.white
-        affine = mapping.affine(Affine(), target, own)
-        if affine != Affine():
-            steps.append(mapping_step(steps[-1].value, affine, mapping_text(mapping, target, own)))
-        return self._ended(name, index, planes, steps, valued, pixel)
+        return planes, steps + self._valued(index, steps[-1].value)
 
     def _alpha(self, index: int, lane: int, pixel: Number) -> Channel:
         planes, steps = self._summed(index, lane)
         if self.task.color_handling.weighted:
             steps += self._renormalized(index, steps[-1].value)
         else:
-            steps += self._scaled(steps[-1].value)
+            steps += self.shown.scaled(steps[-1].value)
         valued = len(steps)
         own, target = white(self.task.color_handling.values), self.task.layout.dtype
         top = own if self.mappings[index].kind == "raw" else black_and_white(target)[1]
         if top != own:
             gain = Fraction(top, own)
             steps.append(Step("mapping", f"× {formula_text(gain)}", steps[-1].value * gain))
-        return self._ended("alpha", index, planes, steps, valued, pixel)
-
-    def _ended(
-        self, name: str, index: int, planes: list[Plane], steps: list[Step], valued: int, pixel: Number
-    ) -> Channel:
-        mapping = self.mappings[index]
-        computed, last = pixel_steps(steps[-1].value, self.task.layout.dtype)
-        steps += last
-        value = undefined_pixel(self.task.color_handling, mapping, self.task.layout.dtype)
-        if name != "alpha" and isnan(steps[valued - 1].value) and value:
-            computed = Fraction(value)
-            steps.append(Step("ignored", "undefined pixels get the value of --ignore", computed))
-        if not equal(computed, pixel):
-            steps.append(Step("as written", "apply rounds in floating point", pixel))
-        return Channel(name, tuple(planes), tuple(steps), valued, computed, pixel)
+        return _ended(self.task, self.mappings[index], "alpha", planes, steps, valued, pixel)
 
     def _summed(self, index: int, lane: int) -> tuple[list[Plane], list[Step]]:
         """The planes of a lane, and the steps to its sum or to the combination of several."""
-        planes: list[Plane] = []
-        steps: list[Step] = []
-        how = self.filter.combine
-        for map_ in range(self.filter.maps) if how else [index]:
-            own = [self._plane(map_, channel, lane) for channel in range(self.filter.inputs)]
-            alone = len(own) == 1
-            terms = own[0].products.ravel().tolist() if alone else [plane.sum for plane in own]
-            words = sum_text(terms, () if alone else [plane.name for plane in own])
-            steps.append(Step(f"sum {map_}" if how else "sum", words, total(plane.sum for plane in own)))
-            planes += own
-        if how:
-            steps.append(combination_step(how, [step.value for step in steps]))
+        maps = range(self.filter.maps) if self.filter.combine else [index]
+        planes = [self._plane(map_, channel, lane) for map_ in maps for channel in range(self.filter.inputs)]
+        steps = self.shown.summed(planes)
         if self.sums is not None:
             plan = self.task.plan
             engine = self._engine(index, lane)
@@ -380,7 +297,7 @@ class _Pixel:
         total = exact_number(self.sums[index, lane])
         if self.filter.combine in UNSCALED:
             return total
-        return total * Fraction(self.divisor, self.task.plan.problem.filter.denominator)
+        return total * Fraction(self.shown.divisor, self.task.plan.problem.filter.denominator)
 
     def _valued(self, index: int, sum_: Number) -> list[Step]:
         """The steps from a sum to the value before the mapping."""
@@ -392,18 +309,9 @@ class _Pixel:
         elif self.task.color_handling.weighted:
             steps = self._renormalized(index, sum_)
         else:
-            steps = self._scaled(sum_)
+            steps = self.shown.scaled(sum_)
         bias = self.task.plan.problem.filter.bias[index]
-        if bias and self.filter.combine not in UNSCALED:
-            value = steps[-1].value if steps else sum_
-            steps.append(
-                Step("bias", f"{'+' if bias > 0 else '−'} {formula_text(magnitude(bias))}", value + bias)
-            )
-        return steps
-
-    def _scaled(self, sum_: Number) -> list[Step]:
-        denominator = 1 if self.filter.combine in UNSCALED else self.divisor
-        return [Step("scale", f"÷ {denominator}", sum_ / denominator)] if denominator != 1 else []
+        return steps + self.shown.biased(bias, steps[-1].value if steps else sum_)
 
     def _renormalized(self, index: int, sum_: Number) -> list[Step]:
         """The steps that divide a sum by that of the weights, and give it the size of the kernel's sum."""
@@ -424,7 +332,7 @@ class _Pixel:
             return self._engine(index, self.task.plan.problem.lanes - 1)
         weights = exact_numbers(self.filter.weights[0, ..., index]).sum(axis=2)
         products = cell_products(weights, self._weights())
-        return total(products.ravel().tolist()) * Fraction(self.divisor, self.filter.denominator)
+        return total(products.ravel().tolist()) * Fraction(self.shown.divisor, self.filter.denominator)
 
     def _weights(self) -> Array:
         """The weight of each pixel of the window."""
@@ -437,18 +345,13 @@ class _Pixel:
 
     def _plane(self, map_: int, channel: int, lane: int) -> Plane:
         """One channel and its weights for one map."""
-        weights = exact_numbers(self.filter.weights[0, :, :, channel, map_])
-        weights = weights * Fraction(self.divisor, self.filter.denominator)
         problem = self.task.plan.problem
         index = lane if problem.channels == 1 else problem.channel(map_, channel)
         handling = self.task.color_handling
         if lane and lane == handling.colors and handling.alpha == "filter":
             index = -1
         name = "brightness" if is_luma(self.task) else self.names[index]
-        parts = self.parts(index)
-        products = cell_products(weights, parts[-1][1])
-        title = f"{name}, map {map_}" if self.filter.combine else name
-        return Plane(title, map_, name, tuple(parts), weights, products, total(products.ravel().tolist()))
+        return self.shown.plane(map_, channel, name, tuple(self.parts(index)))
 
     def parts(self, index: int) -> list[tuple[str, Array]]:
         """The patch that is multiplied by the weights, after the patches it is computed from."""
@@ -518,6 +421,45 @@ class _Pixel:
             lane = index if problem.channels == 1 else max(index - colors + 1, 0)
             outside = problem.outside[lane] / (1 if weighted else self.task.color_handling.full)
         return self.window.patch(source, index, outside)
+
+
+def pixel_channel(
+    task: Task, mapping: Mapping, name: str, planes: Sequence[Plane], steps: list[Step], pixel: Number
+) -> Channel:
+    """A channel with steps to its value, and from there to the pixel.
+
+    Args:
+        pixel: as the engine computed it.
+    """
+    target, valued = task.layout.dtype, len(steps)
+    if task.color_handling.curved(mapping, task.plan):
+        curve = light_to_srgb(np.asarray(as_float(steps[-1].value))).item()
+        steps = [*steps, Step("sRGB", "encoded with the sRGB curve", exact_number(curve))]
+    own = task.color_handling.white
+    affine = mapping.affine(Affine(), target, own)
+    if affine != Affine():
+        steps = [*steps, mapping_step(steps[-1].value, affine, mapping_text(mapping, target, own))]
+    return _ended(task, mapping, name, planes, steps, valued, pixel)
+
+
+def _ended(
+    task: Task,
+    mapping: Mapping,
+    name: str,
+    planes: Sequence[Plane],
+    steps: list[Step],
+    valued: int,
+    pixel: Number,
+) -> Channel:
+    computed, last = pixel_steps(steps[-1].value, task.layout.dtype)
+    steps = steps + last
+    value = undefined_pixel(task.color_handling, mapping, task.layout.dtype)
+    if name != "alpha" and isnan(steps[valued - 1].value) and value:
+        computed = Fraction(value)
+        steps.append(Step("ignored", "undefined pixels get the value of --ignore", computed))
+    if not equal(computed, pixel):
+        steps.append(Step("as written", "apply rounds in floating point", pixel))
+    return Channel(name, tuple(planes), tuple(steps), valued, computed, pixel)
 
 
 def is_luma(task: Task) -> bool:

@@ -10,7 +10,8 @@ from convcli.core.frozen import frozen
 from convcli.core.rational import Number
 from convcli.pipeline.mapping import Mapping
 from convcli.visualize.explain.arithmetic import magnitude, total
-from convcli.visualize.explain.pixel import Channel, Explanation, Plane
+from convcli.visualize.explain.pixel import Explanation
+from convcli.visualize.explain.sums import Channel, Plane
 
 PAGE: Final = 60  # lines that are printed without being asked for
 MOST_PLANES: Final = 4  # input channels in full
@@ -52,13 +53,24 @@ class Selection:
             ArgumentError: a channel that does not exist.
         """
         there = dict.fromkeys(name for map_ in explanation.maps for name in _names(map_))
+        return frozenset(self.names_among(list(there), explanation.names)) if self.channels else frozenset()
+
+    def names_among(self, there: Sequence[str], numbered: Sequence[str]) -> list[str]:
+        """The chosen ones of some channels, in order; all if none is chosen.
+
+        Args:
+            numbered: the names that indices count.
+
+        Raises:
+            ArgumentError: a channel that does not exist.
+        """
         chosen: set[str] = set()
         for choice in self.channels:
-            named = [choice] if isinstance(choice, str) else explanation.names[choice]
+            named = [choice] if isinstance(choice, str) else numbered[choice]
             if not (found := [name for name in named if name in there]):
-                raise ArgumentError(_no_channel(choice, list(there), len(explanation.names)))
+                raise ArgumentError(_no_channel(choice, there, len(numbered)))
             chosen.update(found)
-        return frozenset(chosen)
+        return [name for name in there if name in chosen or not self.channels]
 
 
 UNCHOSEN: Final = Selection()
@@ -131,7 +143,7 @@ def page(explanation: Explanation, selection: Selection) -> View:
     Raises:
         ArgumentError: a map or channel that does not exist.
     """
-    maps = list(_maps(explanation, selection, _largest))
+    maps = list(_maps(explanation, selection, largest_planes))
     if sum(map_.lines for map_ in maps) <= PAGE:
         return View(tuple(maps))
     if selection.maps:
@@ -176,7 +188,7 @@ def _channels(
             yield ChannelView(channel, tuple(planes if chosen else limit(planes)))
 
 
-def _largest(planes: Sequence[Plane]) -> Sequence[Plane]:
+def largest_planes(planes: Sequence[Plane]) -> Sequence[Plane]:
     """The planes whose sums are largest, in their order; all if they are few."""
     if len(planes) <= MOST_PLANES:
         return planes
