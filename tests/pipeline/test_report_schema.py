@@ -33,6 +33,7 @@ OTHERS: list[tuple[str, ...]] = [
     ("explain", "transparent.png", "-k", "box3", "--at", "3,4", "--linear"),
     ("explain", "color.png", "-k", "random:3x3x3x2", "--at", "9,9"),
     ("explain", "color.png", "-k", "random:3x3x3x2", "--at", "9,9", "--show-channel", "red"),
+    ("explain", "color.png", "-k", "box3", "--then", "sobel:stack", "--then", "maxpool2x2", "--at", "9,9"),
 ]
 
 
@@ -50,7 +51,8 @@ def test_reports_keep_to_the_schema(run, tmp_path, arguments):
     """Real reports are valid, and all their keys are described."""
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     for report in reports(run, tmp_path, arguments):
-        kind = arguments[0] if "layers" not in report else "chain"
+        kind = "explain_chain" if "--then" in arguments else arguments[0]
+        kind = "chain" if "layers" in report else kind
         jsonschema.validate(report, {**SCHEMA, "anyOf": [{"$ref": f"#/$defs/{kind}"}]})
         jsonschema.validate(report, SCHEMA)
         assert undescribed(report, SCHEMA["$defs"][kind]) == set()
