@@ -155,10 +155,6 @@ def explain_chain(
         check_place(task, at)
         if settings.linear:
             raise ArgumentError("stages (--then) cannot be explained in linear light; leave out --linear")
-        if task.color_handling.weighted:
-            raise ArgumentError(
-                "stages (--then) cannot be explained where pixels are left out (--ignore, --padding none)"
-            )
         if task.color_handling.alpha == "filter":
             raise ArgumentError(
                 "stages (--then) cannot be explained where transparency is filtered; use --alpha keep or drop"

@@ -35,11 +35,14 @@ from convcli.pipeline.planning.task import Task, prepare
 from convcli.pipeline.settings import Settings
 from convcli.visualize.explain.arithmetic import (
     Step,
+    cell_products,
     equal,
     exact_number,
+    exact_numbers,
     mapping_step,
     mapping_text,
     pixel_steps,
+    total,
 )
 from convcli.visualize.explain.sums import Channel, Plane, ShownWeights
 from convcli.visualize.explain.window import PixelRecorder, Window, engine_sums
