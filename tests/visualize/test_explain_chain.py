@@ -109,6 +109,18 @@ def test_smooth_functions_end_at_the_pixel_of_apply(tmp_path, seed):
     assert abs(trace.channel.computed - trace.channel.pixel) <= 1
 
 
+def test_a_dilated_maximum(tmp_path):
+    """A dilated pool reads every other value inside the map, and is traced back to the largest one."""
+    x = np.random.default_rng(3).permutation(64).reshape(8, 8).astype(np.uint8)
+    np.save(tmp_path / "in.npy", x)
+    settings = settings_of(["[1]", "maxpool3x3,dilation=2,padding=2,stride=1"])
+    for at in ((0, 0), (3, 4), (7, 2)):
+        (trace,) = explained(str(tmp_path / "in.npy"), replace(settings, output=OutputSpec("./")), at).traces
+        rows, columns = ([place for place in (at[i] - 2, at[i], at[i] + 2) if 0 <= place < 8] for i in (0, 1))
+        assert trace.stages[0].patch.astype(int).tolist() == x[np.ix_(rows, columns)].tolist()
+        assert x[trace.stages[1].at] == trace.channel.value == x[np.ix_(rows, columns)].max()
+
+
 def test_layers_follow_the_map_that_contributes_most(tmp_path):
     """Through layers over several maps, each stage is explained in the map with the largest sum."""
     rng = np.random.default_rng(2)

@@ -293,7 +293,7 @@ class _Tracer:
         if isinstance(stage, ConvolutionStage):
             return geometry(sizes, stage.kernel.size, stage.stride, stage.padding, stage.dilation)
         if isinstance(stage, PoolStage):
-            return geometry(sizes, stage.window, stage.stride, stage.padding, 1, stage.ceiling)
+            return geometry(sizes, stage.window, stage.stride, stage.padding, stage.dilation, stage.ceiling)
         return None
 
     def _first(self, at: Pair, map_: int, lane: int) -> tuple[Window, list[Plane], list[Step]]:
@@ -379,10 +379,10 @@ def _pool_window(stage: PoolStage, shape: Geometry, at: Pair) -> Window:
     padded = stage.function == "avgpool" and stage.padding.amount != "same"
     spans = []
     for axis, index in zip(shape.axes, at, strict=True):
-        first, last = axis.window(index)
         low, high = (-axis.before, axis.size + axis.after) if padded else (0, axis.size)
-        spans.append((max(first, low), min(last, high)))
-    return Window.over(shape, Fill("constant", 0), at, spans)
+        places = [place for place in range(*axis.window(index), axis.dilation) if low <= place < high]
+        spans.append((places[0], places[-1] + 1))
+    return Window.over(shape, Fill("constant", 0), at, spans, [axis.dilation for axis in shape.axes])
 
 
 def _pool_steps(stage: PoolStage, patch: Array) -> list[Step]:
