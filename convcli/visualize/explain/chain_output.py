@@ -10,6 +10,7 @@ from convcli.core.tables import SCHEMA, table
 from convcli.files.input import STREAM
 from convcli.geometry.describe import axes_dict
 from convcli.layers.stages import ActivationStage, ConvolutionStage
+from convcli.pipeline.normalization import describe
 from convcli.visualize.explain.chain import ChainExplanation, StageTrace, Trace
 from convcli.visualize.explain.parts import (
     Grid,
@@ -69,7 +70,10 @@ def _mappings(explanation: ChainExplanation) -> list[str]:
 
 
 def _notes(explanation: ChainExplanation) -> list[str]:
-    notes = [*explanation.settings.notes, explanation.task.plan.reason]
+    settings = explanation.settings
+    notes = [*settings.notes, explanation.task.plan.reason]
+    if settings.normalize is not None:
+        notes.append(describe(settings.normalize))
     if explanation.task.mapping.needs_range:
         notes.append("the mapping uses the range of the whole feature map")
     return notes
