@@ -196,7 +196,8 @@ model = option(
     "--model",
     heading=WINDOW,
     type=Value("FILE", files=True),
-    help="Whole network instead of a kernel: .onnx, .keras or .h5",
+    help="Whole network instead of a kernel, such as net.onnx",
+    details="`shape` also reads `.keras` and `.h5` files.",
 )
 until = option(
     "--until",

@@ -83,7 +83,8 @@ class NodeMaps:
         self.path, self.place = path, one_line(str(path))
         if path.suffix.casefold() != ".onnx":
             raise NetworkError(
-                f"{self.place}: only .onnx networks are run; export it, as with model.export(FILE, format='onnx') in Keras"
+                f"{self.place}: only .onnx networks are run; in Keras, write one with "
+                "model.export(FILE, format='onnx')"
             )
         network = read_network(path)
         self.layout = network.layout
