@@ -42,7 +42,7 @@ def settings_of(options: FilterOptions, kernel: Kernel, output: OutputSpec | Non
         raise ArgumentError(
             "--normalize and --linear cannot be combined; networks are trained on sRGB values"
         )
-    options, kernel, layer_note = _with_layer(options, kernel)
+    options, kernel, layer_note = with_layer(options, kernel)
     adjusted, scale_note = _adjusted(options, kernel)
     padding, flip, convention_note = resolve_padding(options, adjusted.size)
     notes = (*kernel.about.notes, layer_note, scale_note, convention_note)
@@ -140,7 +140,7 @@ def _own_padding(options: FilterOptions) -> Padding:
     return padding
 
 
-def _with_layer(options: FilterOptions, kernel: Kernel) -> tuple[FilterOptions, Kernel, str]:
+def with_layer(options: FilterOptions, kernel: Kernel) -> tuple[FilterOptions, Kernel, str]:
     """Options and kernel with what the layer of the weights says, if ``--layer`` asks for it; and a note."""
     layer = kernel.layer
     if not options.layer and "activation" in options.explicit:

@@ -11,28 +11,34 @@ from convcli.cli import options
 from convcli.cli.arguments import FilterOptions, parse
 from convcli.cli.command import MAIN, Command, option
 from convcli.cli.console import say
-from convcli.cli.types import Value, load
+from convcli.cli.types import LayerText, Value, load
 from convcli.core.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from convcli.kernels.kernel import Kernel
     from convcli.layers.chain import LayerSpec, Shape
 
+_OF_FILE: Final = ""
+"""The value of a ``--layer`` without a text."""
+_SIZES: Final = re.compile(r"-?\d+(\s*[,x×]\s*-?\d+)*")
 _DEFAULT: Final = " (the default; layers often use valid)"
 _KERNEL_OPTIONS: Final = {
     "flip": "",
     "transposed": "; write a --layer as transposed3x3x16",
     **{
         name: f"; in a --layer, write {name}=… after a comma"
-        for name in ("stride", "padding", "dilation", "output-padding")
+        for name in ("stride", "padding", "dilation", "groups", "output-padding")
     },
 }
 """Options that have no effect on layers, and what to do instead."""
 
 
 @click.command(cls=Command)
-@click.argument("size", metavar="ROWSxCOLUMNS[xCHANNELS]|IMAGE", type=Value("SIZE"))
+@click.argument(
+    "size", required=False, metavar="ROWSxCOLUMNS[xCHANNELS]|IMAGE", type=Value("SIZE")
+)  # --layer may have taken it, which is worth a message of its own
 @option(
     "-k",
     "--kernel",
@@ -41,23 +47,38 @@ _KERNEL_OPTIONS: Final = {
     help="Window ROWSxCOLUMNS[xMAPS], or a kernel as in apply",
 )
 @option(
+    "--then",
+    heading=MAIN,
+    multiple=True,
+    type=LayerText("LAYER"),
+    help="Layer after the kernel, such as relu or maxpool2x2; repeatable",
+    details="It is written as one of `--layer`, or as a stage of apply.",
+)
+@option(
     "--layer",
     "layers",
     heading=MAIN,
     multiple=True,
-    type=Value("LAYER"),
+    is_flag=False,
+    flag_value=_OF_FILE,
+    type=LayerText("[LAYER]"),
     help="Layer such as 3x3x16,stride=2 or pool2x2; repeat it for a chain",
     details="A layer is ROWSxCOLUMNSxMAPS, transposed3x3x16, depthwise3x3, pool2x2 (maximum) or avgpool2x2, "
-    "with stride=, padding=, dilation=, groups=, output-padding=, bias=no and ceil=yes after commas.",
+    "with stride=, padding=, dilation=, groups=, output-padding=, bias=no and ceil=yes after commas; a "
+    "kernel such as laplacian8,stride=2; or an activation such as relu. Without a text, at the end of the "
+    "line, --layer gives the kernel the stride, padding, dilation, groups and bias of its model file: `-k` "
+    "FILE`:`NAME `--layer`.",
 )
 @options.model
 @options.window
 @options.transposing
+@options.groups
 @options.kernel_path
 @options.text_or_json
 def shape(
-    size: str,
+    size: str | None,
     kernel: str | None,
+    then: tuple[str, ...],
     layers: tuple[str, ...],
     model: str | None,
     kernel_path: tuple[str, ...],
@@ -68,7 +89,9 @@ def shape(
 
     \b
       convcli shape 512x512 -k 3x3 --stride 2,1 --padding valid
+      convcli shape 512x512 -k gaussian:2 --then laplacian8,stride=2 --then relu
       convcli shape 224x224x3 --layer 7x7x64,stride=2,padding=3 --layer pool3x3,stride=2
+      convcli shape 224x224x3 -k net.onnx:conv1 --layer
       convcli shape 224x224x3 --layer 3x3x32,padding=same --like torch
       convcli shape photo.png -k 5x5 --stride 2
       convcli shape 224x224x3 --model net.onnx
@@ -76,9 +99,9 @@ def shape(
     The report shows the formula, the cost and equivalent code for other libraries. Only the header of an
     IMAGE is read.
 
-    --kernel uses the options below, and its padding is same:reflect by default. A --layer lists its own
-    options after commas; its padding is valid by default, and the stride of a pooling layer is its window
-    size, unless --like specifies otherwise.
+    --kernel uses the options below, and its padding is same:reflect by default. A --layer or --then lists
+    its own options after commas. Layers with sizes are padded valid by default, kernels same:reflect, and
+    the stride of a pooling layer is its window size, unless --like specifies otherwise.
 
     --model prints a line for each node of a trained network that changes a shape, joins tensors or has
     parameters.
@@ -90,117 +113,179 @@ def shape(
     from convcli.layers.report import as_dict, as_text
 
     window = parse(FilterOptions, parameters)
-    header = header_of(size)
+    header = header_of(_checked_size(size, layers))
     if model is not None:
-        _check_alone(kernel, layers, window)
+        _check_alone(kernel, layers, then, window)
         say(network_report(model, header, report).removesuffix("\n"))
         return
-    specs = _specs(kernel, layers, kernel_path, header.channels, window)
-    shapes = list(chain((header.rows, header.columns), header.channels, specs, window.like))
+    typed = _Typed(kernel, layers, then, kernel_path)
+    shapes = list(chain((header.rows, header.columns), header.channels, typed.specs(window), window.like))
     if report == "json":
         say(to_json(as_dict(shapes)))
         return
-    by_default = kernel is not None and "padding" not in window.explicit and not window.like
+    by_default = typed.is_window and "padding" not in window.explicit and not window.like
     by_default = by_default and not window.transposed
-    paddings = [f"{shape.padding}{_DEFAULT if by_default else ''}" for shape in shapes]
-    others = _other_paddings(shapes[0]) if kernel is not None and not window.like else ""
-    say(as_text(shapes, paddings, others), end="")
+    first, *rest = [str(shape.padding) for shape in shapes]
+    others = _other_paddings(shapes[0]) if typed.is_window and not window.like else ""
+    say(as_text(shapes, [f"{first}{_DEFAULT if by_default else ''}", *rest], others), end="")
 
 
-def _check_alone(kernel: str | None, layers: Sequence[str], options: FilterOptions) -> None:
+def _checked_size(size: str | None, layers: Sequence[str]) -> str:
+    if size is not None:
+        return size
+    if layers and layers[-1] != _OF_FILE:
+        raise click.UsageError(
+            f"missing argument SIZE; without a text, --layer comes last: "
+            f"convcli shape {layers[-1]} -k FILE:NAME --layer"
+        )
+    context = click.get_current_context()
+    raise click.MissingParameter(ctx=context, param=context.command.params[0])
+
+
+def _check_alone(
+    kernel: str | None, layers: Sequence[str], then: Sequence[str], options: FilterOptions
+) -> None:
     """Refuse options of windows besides a whole network, which has its own."""
-    given = {"kernel": kernel is not None, "layer": bool(layers)}
-    given |= {name: name in options.explicit for name in ("stride", "padding", "dilation", "flip", "like")}
+    given = {"kernel": kernel is not None, "layer": bool(layers), "then": bool(then)}
+    given |= {name: _is_given(name, options) for name in (*_KERNEL_OPTIONS, "like")}
     for name, is_given in given.items():
         if is_given:
             raise click.UsageError(f"--model is a whole network and cannot be combined with --{name}")
 
 
-def _specs(
-    kernel: str | None,
-    layers: Sequence[str],
-    kernel_path: Sequence[str],
-    channels: int,
-    options: FilterOptions,
-) -> list[LayerSpec]:
-    """The layers of the chain, or the one that ``--kernel`` and the options with it mean."""
-    from convcli.layers.chain import LayerSpec
-
-    if kernel is not None and layers:
-        raise click.UsageError("--kernel and --layer cannot be combined; use only one")
-    if kernel is not None:
-        return [_spec(_Window.of(kernel, kernel_path), channels, options)]
-    if not layers:
-        raise click.UsageError("missing option -k/--kernel, --layer or --model")
-    for name, hint in _KERNEL_OPTIONS.items():
-        if name.replace("-", "_") in options.explicit:
-            raise click.UsageError(f"--{name} goes with --kernel{hint}")
-    return [LayerSpec.parse(text) for text in layers]
+def _is_given(name: str, options: FilterOptions) -> bool:
+    return name.replace("-", "_") in options.explicit
 
 
-def _spec(window: _Window, channels: int, options: FilterOptions) -> LayerSpec:
-    from convcli.core.numerals import counted
-    from convcli.geometry.padding import Padding
-    from convcli.layers.chain import LayerSpec
+@frozen
+class _Typed:
+    """The layers of a command line, as they are typed.
 
-    if window.inputs is not None and window.inputs != channels:
-        raise click.UsageError(
-            f"the kernel takes {counted(window.inputs, 'input channel')}, but the image has {channels}"
+    Attributes:
+        layers: those of ``--layer``; `_OF_FILE` is the one of the kernel's model file.
+        then: those after the kernel.
+    """
+
+    kernel: str | None
+    layers: tuple[str, ...]
+    then: tuple[str, ...]
+    kernel_path: tuple[str, ...]
+
+    @property
+    def is_window(self) -> bool:
+        """Whether the first layer is a kernel with the options of the command line."""
+        return self.kernel is not None and not self.layers
+
+    def specs(self, options: FilterOptions) -> list[LayerSpec]:
+        """The layers in order.
+
+        Raises:
+            click.UsageError: options that cannot be combined, or no layer.
+            ConvcliError: a layer or a kernel that does not exist.
+        """
+        self._check(options)
+        if self.kernel is None:
+            return [self._layer(text, options.like) for text in self.layers]
+        if self.layers:
+            first = self._layers_of_file(self.kernel, options)
+        else:
+            first = [self._window(self.kernel, options)]
+        return [*first, *(self._layer(text, options.like) for text in self.then)]
+
+    def _check(self, options: FilterOptions) -> None:
+        if self.kernel is not None:
+            if any(text != _OF_FILE for text in self.layers):
+                raise click.UsageError(
+                    "--kernel and --layer LAYER cannot be combined; add layers after the kernel with --then"
+                )
+            return
+        if self.then:
+            raise click.UsageError("--then goes with --kernel; without one, repeat --layer")
+        if not self.layers:
+            raise click.UsageError("missing option -k/--kernel, --layer or --model")
+        if _OF_FILE in self.layers:
+            raise click.UsageError("--layer needs a layer such as 3x3x16, or goes with --kernel FILE:NAME")
+        for name, hint in _KERNEL_OPTIONS.items():
+            if _is_given(name, options):
+                raise click.UsageError(f"--{name} goes with --kernel{hint}")
+
+    def _layer(self, text: str, like: str | None = None) -> LayerSpec:
+        from convcli.layers.stage_text import parse_layer
+
+        return parse_layer(text, lambda name: load(name, self.kernel_path).kernel, like)
+
+    def _window(self, text: str, options: FilterOptions) -> LayerSpec:
+        """The window of ``3``, ``3x3``, ``3x3x16`` or of a kernel, with the options of the command line."""
+        from convcli.core.frozen import replace
+        from convcli.geometry.axes import parse_sizes
+        from convcli.geometry.padding import Padding
+        from convcli.layers.chain import LayerSpec
+
+        if _SIZES.fullmatch(text.strip().casefold()):
+            rows, *rest = parse_sizes("kernel", text, (1, 2, 3), "x")
+            size = rows, rest[0] if rest else rows
+            maps = rest[1] if len(rest) == 2 else None
+            layer = LayerSpec("conv" if maps else "each", size, maps or 1, bias=False)
+            layer = replace(
+                layer, stride=_pair(options.stride), dilation=_pair(options.dilation), groups=options.groups
+            )
+        else:
+            kernel = load(text, self.kernel_path).kernel
+            layer = replace(_of_kernel(kernel, options), bias=bool(kernel.bias))
+        like, explicit = options.like, options.explicit
+        if options.output_padding is not None and not options.transposed:
+            raise click.UsageError("--output-padding goes with --transposed")
+        typed = "same" if options.transposed and "padding" not in explicit else options.padding
+        padding = typed if like else str(Padding.parse(typed))
+        return replace(
+            layer,
+            transposed=options.transposed,
+            output_padding=options.output_padding,
+            padding=padding if "padding" in explicit or not like else None,
+            flip=options.flip if "flip" in explicit or not like else None,
         )
-    like, explicit = options.like, options.explicit
-    if options.output_padding is not None and not options.transposed:
-        raise click.UsageError("--output-padding goes with --transposed")
-    text = "same" if options.transposed and "padding" not in explicit else options.padding
-    padding = text if like else str(Padding.parse(text))
-    layered = bool(window.maps) or (channels == 1 and window.combined == 1)
-    return LayerSpec(
-        "conv" if layered else "each",
-        window.size,
-        window.maps or 1,
-        stride=_pair(options.stride),
-        padding=padding if "padding" in explicit or not like else None,
-        dilation=_pair(options.dilation),
-        bias=False,
-        flip=options.flip if "flip" in explicit or not like else None,
-        combined=window.combined,
-        transposed=options.transposed,
-        output_padding=options.output_padding,
+
+    def _layers_of_file(self, text: str, options: FilterOptions) -> list[LayerSpec]:
+        """The layer of a model file, and the activations that follow it there."""
+        from convcli.cli.settings import with_layer
+        from convcli.core.frozen import replace
+        from convcli.geometry.padding import Padding
+
+        if options.like:
+            raise click.UsageError("--layer takes the padding of the file and cannot be combined with --like")
+        if _SIZES.fullmatch(text.strip()):
+            raise click.UsageError(f"--layer takes the layer of a file, -k FILE:NAME; {text} is only a size")
+        loaded = load(text, self.kernel_path).kernel
+        options, kernel, _ = with_layer(replace(options, layer=True, activation="none"), loaded)
+        trained = loaded.layer
+        assert trained is not None
+        layer = replace(
+            _of_kernel(kernel, options),
+            padding=str(Padding.parse(options.padding)),
+            bias=bool(trained.bias or trained.normalization),
+        )
+        return [layer, *map(self._layer, trained.activation)]
+
+
+def _of_kernel(kernel: Kernel, options: FilterOptions) -> LayerSpec:
+    """The sizes of a kernel with the options of the command line, except its padding."""
+    from convcli.geometry.padding import Padding
+    from convcli.layers.stage_text import convolution_layer
+    from convcli.layers.stages import ConvolutionStage
+
+    stage = ConvolutionStage(
+        kernel,
+        Padding(),
+        _pair(options.stride),
+        _pair(options.dilation),
+        options.groups,
+        options.flip,
     )
+    return convolution_layer(stage)
 
 
 def _pair(sizes: tuple[int, ...]) -> tuple[int, ...]:
     return sizes * 2 if len(sizes) == 1 else sizes
-
-
-@frozen
-class _Window:
-    """A kernel's sizes.
-
-    Attributes:
-        size: (rows, columns).
-        inputs, maps: channels in and out, if the kernel states them.
-        combined: how many kernels are combined into one map.
-    """
-
-    size: tuple[int, ...]
-    inputs: int | None = None
-    maps: int | None = None
-    combined: int = 1
-
-    @classmethod
-    def of(cls, text: str, kernel_path: Sequence[str]) -> _Window:
-        """The window of ``3``, ``3x3``, ``3x3x16`` or of a kernel."""
-        from convcli.geometry.axes import parse_sizes
-
-        if re.fullmatch(r"-?\d+(\s*[,x×]\s*-?\d+)*", text.strip().casefold()):
-            rows, *rest = parse_sizes("kernel", text, (1, 2, 3), "x")
-            return cls((rows, rest[0] if rest else rows), maps=rest[1] if len(rest) == 2 else None)
-        kernel = load(text, kernel_path).kernel
-        if kernel.combine:
-            return cls(kernel.size, combined=kernel.maps)
-        if kernel.weights.ndim != 4:
-            return cls(kernel.size)
-        return cls(kernel.size, kernel.tensor_shape[2], kernel.maps)
 
 
 def _other_paddings(shape: Shape) -> str:

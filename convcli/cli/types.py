@@ -150,6 +150,17 @@ class StageText(Value):
         return {**WORDS["stage"], **WORDS["kernel"]}
 
 
+class LayerText(StageText):
+    """A layer as `parse_layer` takes it, kept as text: what its padding means depends on ``--like``."""
+
+    def __init__(self, metavar: str) -> None:
+        super().__init__()
+        self.name = metavar
+
+    def parsed(self, text: str, ctx: click.Context | None) -> str:  # type: ignore[override]
+        return text
+
+
 def load(text: str, kernel_path: Iterable[str] = ()) -> LoadedKernel:
     """The kernel that a text names.
 

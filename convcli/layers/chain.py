@@ -10,10 +10,12 @@ from typing import Final
 
 from convcli.core.errors import ArgumentError, quoted, suggest
 from convcli.core.frozen import frozen, replace
+from convcli.core.numerals import counted
 from convcli.geometry.axes import Geometry, geometry, parse_sizes
 from convcli.geometry.conventions import CONVENTIONS, Convention, convention, padding_like, refusal
 from convcli.geometry.padding import Padding, Pair
 from convcli.geometry.transposed import check_removal
+from convcli.layers.stages import ActivationStage
 
 _KINDS: Final = {
     "conv": "conv",
@@ -35,6 +37,9 @@ _EXAMPLES: Final = {
 }
 """The options of layers, each with an example."""
 _BOOLEANS: Final = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
+_SPLIT: Final = re.compile(r",(?!\s*\d+\s*(?:,|:|$))")
+"""Between the parts of a layer: a comma before a number continues the values before it."""
+_SIZED: Final = re.compile(rf"(?:{'|'.join(_KINDS)})?\d+(?:\s*[x×,]\s*\d+)*")
 _USAGE: Final = (
     "allowed: [conv]ROWSxCOLUMNSxMAPS, transposed3x3x16, depthwise3x3, pool2x2 or avgpool2x2, and then "
     "stride=, padding=, dilation=, groups=, output-padding=, bias=no, ceil=yes after commas"
@@ -58,9 +63,10 @@ class LayerSpec:
     """One layer, as requested.
 
     Attributes:
-        kind: ``conv``, ``depthwise``, ``maxpool``, ``avgpool``, or ``each``: one kernel for every channel.
+        kind: ``conv``, ``depthwise``, ``maxpool``, ``avgpool``, ``each``: the same kernel for every channel;
+            or ``activation``.
         kernel: (rows, columns) of the window.
-        maps: feature maps of a convolution; of each channel if it is depthwise.
+        maps: feature maps of a convolution; of each channel if it is depthwise or ``each``.
         stride: None for the default: 1, for pools that of the convention.
         padding: text as the convention reads it; None for its default.
         ceiling: whether a pool's last window counts although it is cut off.
@@ -68,6 +74,9 @@ class LayerSpec:
         combined: the number of kernels whose maps are combined into one.
         transposed: whether it is the transpose of the convolution with this kernel, stride and padding.
         output_padding: of a transposed one; None for none, or as the padding's name says.
+        name: the kernel's, if the layer has one, or what the activation is called.
+        inputs: channels that each kernel reads; None for those that there are.
+        activation: the function of a layer of that kind.
     """
 
     kind: str
@@ -83,10 +92,17 @@ class LayerSpec:
     combined: int = 1
     transposed: bool = False
     output_padding: tuple[int, ...] | None = None
+    name: str = ""
+    inputs: int | None = None
+    activation: ActivationStage | None = None
 
     @property
     def is_pool(self) -> bool:
         return self.kind.endswith("pool")
+
+    @property
+    def has_weights(self) -> bool:
+        return not self.is_pool and self.activation is None
 
     @classmethod
     def parse(cls, text: str) -> LayerSpec:
@@ -97,7 +113,7 @@ class LayerSpec:
         Raises:
             ArgumentError: an unknown layer or option, a value that is not allowed, or an option given twice.
         """
-        head, *parts = re.split(r",(?!\s*\d+\s*(?:,|:|$))", text.strip())
+        head, *parts = _SPLIT.split(text.strip())
         layer = _window(head.strip().casefold(), text)
         seen: set[str] = set()
         for part in parts:
@@ -112,6 +128,20 @@ class LayerSpec:
             seen.add(key)
             layer = _with(layer, key, value, text)
         return layer
+
+
+def is_sized(text: str) -> bool:
+    """Whether a text is a layer by its sizes, such as ``3x3x16,stride=2``; a kernel has a name or weights."""
+    head = _SPLIT.split(text.strip())[0]
+    return bool(_SIZED.fullmatch(head.strip().casefold()))
+
+
+def unknown_layer(text: str) -> str:
+    """What to write instead of an unknown layer; empty if the text resembles none."""
+    head = text.strip().casefold()
+    word = re.sub(r"[^a-z].*", "", head)
+    is_near = head.startswith(tuple(_LIBRARY_NAMES)) or suggest(word, _KINDS)
+    return f"layer {quoted(text)}: {_unknown(head)}" if is_near else ""
 
 
 def _window(head: str, text: str) -> LayerSpec:
@@ -210,14 +240,14 @@ class Shape:
 
     @property
     def weights(self) -> tuple[int, ...]:
-        """(rows, columns, in / groups, out) as in Keras; empty for a pool.
+        """(rows, columns, in / groups, out) as in Keras; empty for a pool or an activation.
 
         Of a transposed convolution (rows, columns, out / groups, in), those of the layer that it transposes.
         """
-        if self.layer.is_pool:
+        if not self.layer.has_weights:
             return ()
         if self.layer.kind == "each":
-            return (*self.layer.kernel, 1, 1)
+            return (*self.layer.kernel, 1, self.layer.maps)
         if self.layer.transposed:
             return *self.layer.kernel, self.channels[1] // self.groups, self.channels[0]
         return *self.layer.kernel, self.channels[0] // self.groups, self.channels[1]
@@ -227,7 +257,7 @@ class Shape:
         """The number of biases."""
         if not self.weights or not self.layer.bias:
             return 0
-        return 1 if self.layer.kind == "each" else self.channels[1]
+        return self.layer.maps if self.layer.kind == "each" else self.channels[1]
 
     @property
     def parameters(self) -> int:
@@ -264,7 +294,8 @@ def chain(
     """
     reach: tuple[int | Fraction, ...] = (0,) * len(sizes)
     jump: tuple[int | Fraction, ...] = (1,) * len(sizes)
-    for place, layer in enumerate(layers, 1):
+    for place, typed in enumerate(layers, 1):
+        layer = replace(typed, kind="conv") if _is_one_channel(typed, channels) else typed
         try:
             padding, shape = _placed(sizes, layer, like)
             out = _channels(layer, channels)
@@ -284,8 +315,15 @@ def _whole(number: Fraction) -> int | Fraction:
     return int(number) if number.denominator == 1 else number
 
 
+def _is_one_channel(layer: LayerSpec, channels: int) -> bool:
+    """Whether one kernel for every channel is a convolution of the only channel."""
+    return layer.kind == "each" and channels == 1 and layer.combined == 1
+
+
 def _placed(sizes: Sequence[int], layer: LayerSpec, like: str | None) -> tuple[Padding, Geometry]:
     """The padding of a layer, and where its windows lie."""
+    if layer.activation:
+        return Padding(), geometry(sizes, layer.kernel)
     stride, transposed = layer.stride or default_stride(layer, like), layer.transposed
     if like is None:
         padding = Padding.parse(layer.padding or "valid")
@@ -313,6 +351,12 @@ def default_stride(layer: LayerSpec, like: str | None) -> tuple[int, ...]:
 
 def _channels(layer: LayerSpec, channels: int) -> int:
     """The number of channels after the layer."""
+    if layer.inputs is not None and layer.inputs * layer.groups != channels:
+        groups = f" in each of {layer.groups} groups" if layer.groups > 1 else ""
+        raise ArgumentError(
+            f"the kernel takes {counted(layer.inputs, 'input channel')}{groups}, "
+            f"but its input has {counted(channels, 'channel')}"
+        )
     if layer.kind == "conv":
         if channels % layer.groups or layer.maps % layer.groups:
             raise ArgumentError(

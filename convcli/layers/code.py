@@ -3,6 +3,7 @@
 Keras and PyTorch code makes a layer; SciPy and OpenCV code computes ``y`` (rows, columns, out) from ``x``
 (rows, columns, in), weights ``w`` (rows, columns, in / groups, out) and biases ``b`` (out). With one channel
 in and out, ``x``, ``w`` and ``y`` are (rows, columns); with one kernel for all channels, ``w`` is.
+Activations of arrays are NumPy's and SciPy's.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from convcli.geometry.padding import Padding
+from convcli.layers.activation_code import activation_codes
 from convcli.layers.chain import Shape
 from convcli.layers.code_transposed import transposed_codes
 
@@ -20,6 +22,8 @@ Code = tuple[str, ...]
 
 def codes(shape: Shape) -> dict[str, Code]:
     """The code of a layer by library: ``keras``, ``torch``, ``scipy`` and ``opencv``."""
+    if shape.layer.activation:
+        return activation_codes(shape.layer.activation)
     if shape.layer.combined > 1:
         return dict.fromkeys(_WRITERS, ("# none: the maps of several kernels are combined",))
     if shape.padding.fill.mode == "ignore" and _padded(shape):
@@ -195,7 +199,11 @@ def _by_channels(shape: Shape, call: Callable[[str, str], str]) -> Code:
     if _is_plain(shape):
         return (*lines, f"y = {call(x, w)}{' + b' if layer.bias else ''}")
     if layer.kind == "each":
-        return (*lines, f"y = numpy.stack([{call(f'{x}[..., c]', w)} for c in range({channels})], -1)")
+        many = layer.maps > 1
+        product = call(f"{x}[..., c]", f"{w}[..., 0, m]" if many else w)
+        loop = f"for c in range({channels})" + (f" for m in range({layer.maps})" if many else "")
+        bias = (f" + numpy.tile(b, {channels})" if many else " + b") if layer.bias else ""
+        return (*lines, f"y = numpy.stack([{product} {loop}], -1){bias}")
     inputs, outputs = channels // shape.groups, maps // shape.groups  # of a group
     group = "0" if shape.groups == 1 else "o" if outputs == 1 else f"o // {outputs}"
     channel = group if inputs == 1 else "i" if shape.groups == 1 else f"{group} * {inputs} + i"
@@ -265,6 +273,7 @@ def names(shape: Shape) -> str:
         return ""
     plain = _is_plain(shape)
     x = "(rows, columns)" if plain else "(rows, columns, channels)"
-    w = shape.weights[:2] if plain or shape.layer.kind == "each" else shape.weights
+    single = plain or (shape.layer.kind == "each" and shape.layer.maps == 1)
+    w = shape.weights[:2] if single else shape.weights
     b = f", b ({shape.biases})" if shape.biases else ""
     return f"x {x}, w {w}{b}: floats"

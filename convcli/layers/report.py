@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import prod
 from typing import Any, Final
 
-from convcli.core.numerals import grouped
+from convcli.core.numerals import counted, grouped
 from convcli.core.tables import SCHEMA, table
 from convcli.geometry.describe import (
     axes_dict,
@@ -35,12 +35,12 @@ def as_text(shapes: Sequence[Shape], paddings: Sequence[str], others: str = "") 
 
     Args:
         paddings: the text of each layer's padding.
-        others: the output sizes of other paddings, as text; empty to leave them out.
+        others: the first layer's output sizes with other paddings, as text; empty to leave them out.
     """
     blocks = []
     for place, (shape, padding) in enumerate(zip(shapes, paddings, strict=True), 1):
         title = f"layer {place}: {_title(shape)}\n" if len(shapes) > 1 else ""
-        lines = _lines(shape, padding) + ([("paddings", others)] if others else [])
+        lines = _lines(shape, padding) + ([("paddings", others)] if others and place == 1 else [])
         blocks.append(f"{title}{table(lines)}\n{_code_text(shape)}")
     if len(shapes) > 1:
         blocks.append(f"total\n{_overview(shapes)}\n{table(_together(shapes))}")
@@ -69,12 +69,21 @@ def _overview(shapes: Sequence[Shape]) -> str:
 
 
 def _title(shape: Shape) -> str:
-    size = "×".join(map(str, shape.layer.kernel))
-    kind = "transposed convolution" if shape.layer.transposed else _TITLES[shape.layer.kind]
-    return f"{kind} {size}, {shape.channels[0]} → {shape.channels[1]} channels"
+    layer, (channels, maps) = shape.layer, shape.channels
+    if layer.activation:
+        return f"{layer.name}, {counted(channels, 'channel')}"
+    size = "×".join(map(str, layer.kernel))
+    kind = "transposed convolution" if layer.transposed else _TITLES[layer.kind]
+    return f"{' '.join(filter(None, [kind, layer.name, size]))}, {channels} → {maps} channels"
 
 
 def _lines(shape: Shape, padding: str) -> list[tuple[str, str]]:
+    if shape.layer.activation:
+        return [
+            ("output", f"{shape.output} NHWC, {to_nchw(shape.output)} NCHW, as the input"),
+            ("receptive", receptive_text(shape.receptive, shape.jump)),
+            ("parameters", _parameters(shape)),
+        ]
     window = " × ".join(str(axis.kernel) for axis in shape.geometry.axes)
     covers = " × ".join(str(axis.extent) for axis in shape.geometry.axes)
     return [
@@ -162,8 +171,9 @@ def as_dict(shapes: Sequence[Shape]) -> dict[str, Any]:
 def _layer_dict(shape: Shape) -> dict[str, Any]:
     return {
         "kind": shape.layer.kind,
+        "name": shape.layer.name or None,
         "like": shape.like,
-        "operation": None if shape.layer.is_pool else operation_word(shape.flip, shape.layer.transposed),
+        "operation": operation_word(shape.flip, shape.layer.transposed) if shape.weights else None,
         "padding": str(shape.padding),
         "axes": axes_dict(shape.geometry),
         "uncovered": shape.geometry.uncovered,

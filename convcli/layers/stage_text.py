@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from convcli.core.errors import ArgumentError, ConvcliError, quoted, suggest
+from convcli.core.errors import ArgumentError, ConvcliError, KernelError, quoted, suggest
+from convcli.core.frozen import replace
 from convcli.core.rational import parse_number
 from convcli.geometry.axes import parse_sizes
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
 from convcli.layers.activations import ACTIVATIONS, is_activation, parse_activation
-from convcli.layers.chain import LayerSpec
-from convcli.layers.stages import ConvolutionStage, PoolStage, Stage
+from convcli.layers.chain import LayerSpec, is_sized, unknown_layer
+from convcli.layers.stages import ActivationStage, ConvolutionStage, PoolStage, Stage
 
 _OPTIONS: Final = ("stride", "padding", "dilation", "groups", "flip", "bias")
 """The options of a kernel as a stage."""
@@ -37,15 +38,77 @@ def parse_stage(text: str, load: Callable[[str], Kernel]) -> Stage:
     Raises:
         ConvcliError: no such stage, or options that it does not take.
     """
-    head, *parts = _SPLIT.split(text.strip())
-    word = head.strip()
+    word, *parts = (part.strip() for part in _SPLIT.split(text.strip()))
     if is_activation(word):
-        if parts:
-            raise ArgumentError(f"stage {quoted(text)}: {parse_activation(word).function} takes no options")
-        return parse_activation(word)
+        return _activation(text, word, parts)
     if _SIZED.fullmatch(word):
         return _layer(text)
     return _convolution(text, word, _options(text, parts), load)
+
+
+def parse_layer(text: str, load: Callable[[str], Kernel], like: str | None = None) -> LayerSpec:
+    """The layer that a text describes: by its sizes, as `LayerSpec.parse` reads them, or as a stage.
+
+    Args:
+        load: finds a kernel.
+        like: the library whose padding the text has; a key of `CONVENTIONS`.
+
+    Raises:
+        ConvcliError: no such layer, or options that it does not take.
+    """
+    if is_sized(text):
+        return LayerSpec.parse(text)
+    word, *parts = (part.strip() for part in _SPLIT.split(text.strip()))
+    if is_activation(word):
+        return activation_layer(_activation(text, word, parts))
+    options = _options(text, parts)
+    padding = options.pop("padding", None) if like else None
+    try:
+        layer = convolution_layer(_convolution(text, word, options, load))
+    except KernelError as error:
+        if advice := unknown_layer(text):
+            raise ArgumentError(advice) from error
+        raise
+    return replace(layer, padding=padding, flip=layer.flip if "flip" in options else None) if like else layer
+
+
+def convolution_layer(stage: ConvolutionStage) -> LayerSpec:
+    """The sizes of a convolution.
+
+    Raises:
+        ArgumentError: a kernel for volumes.
+    """
+    kernel = stage.kernel
+    if kernel.spatial != 2:
+        raise ArgumentError(f"kernel {kernel.name} filters volumes; layers filter images")
+    inputs = kernel.tensor_shape[-2]
+    each = inputs * stage.groups == 1
+    return LayerSpec(
+        "each" if each else "conv",
+        kernel.size,
+        1 if kernel.combine else kernel.maps,
+        stage.stride,
+        str(stage.padding),
+        stage.dilation,
+        stage.groups,
+        bias=bool(kernel.bias or (kernel.layer and kernel.layer.bias)),
+        flip=stage.flip,
+        combined=kernel.maps if kernel.combine else 1,
+        name=kernel.name,
+        inputs=None if each else inputs,
+    )
+
+
+def activation_layer(stage: ActivationStage) -> LayerSpec:
+    """An activation as a layer, which changes no size."""
+    return LayerSpec("activation", (1, 1), bias=False, name=stage.name, activation=stage)
+
+
+def _activation(text: str, word: str, parts: Sequence[str]) -> ActivationStage:
+    stage = parse_activation(word)
+    if parts:
+        raise ArgumentError(f"stage {quoted(text)}: {stage.function} takes no options")
+    return stage
 
 
 def _layer(text: str) -> PoolStage:
