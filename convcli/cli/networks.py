@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _OF_KERNELS: Final = (
     *("stride", "padding", "dilation", "flip", "like", "layer", "combine", "scale", "bias", "groups"),
-    *("then", "channels", "linear", "ignore", "method", "precision", "activation"),
+    *("then", "channels", "linear", "normalize", "ignore", "method", "precision", "activation"),
 )
 """Options of convolutions, which a network has of its own."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from convcli.cli.arguments import FilterOptions
+from convcli.cli.types import LoadedStage
 from convcli.core.errors import ArgumentError, ConvcliError, failure_message, quoted
 from convcli.core.frozen import replace
 from convcli.files.input import STREAM, Input
@@ -24,6 +25,7 @@ from convcli.kernels.bank import combined, joined
 from convcli.kernels.describe import layer_text
 from convcli.kernels.kernel import Kernel, Layer
 from convcli.kernels.readers.registry import exists
+from convcli.layers.activations import parse_activation
 from convcli.native.loader import extension
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
@@ -155,7 +157,7 @@ def with_layer(options: FilterOptions, kernel: Kernel) -> tuple[FilterOptions, K
             kernel,
             f"the weights come from a layer ({layer_text(layer)}); use --layer to apply its settings",
         )
-    _check_activation(options, kernel.name, layer)
+    stages = _activation(options, kernel.name, layer)
     changes = {"dilation": layer.dilation, "groups": layer.groups}
     if layer.transposed:
         changes |= {"transposed": True, "output_padding": layer.output_padding}
@@ -165,23 +167,37 @@ def with_layer(options: FilterOptions, kernel: Kernel) -> tuple[FilterOptions, K
         _check_explicit(options, kernel)
     changes = {name: value for name, value in changes.items() if name not in options.explicit}
     kernel = kernel.as_layer()  # a bias for each map, before they are combined
-    return replace(options, **changes), kernel, f"as in the layer: {_applied_text(options, layer)}"
+    options = replace(options, then=(*stages, *options.then), **changes)
+    return options, kernel, f"as in the layer: {_applied_text(options, layer)}"
 
 
-def _applied_text(options: FilterOptions, layer: Layer) -> str:
-    """The settings of a layer that ``--layer`` applies."""
-    text = layer_text(replace(layer, activation=(), unsupported=""))
-    left_out = layer.activation if options.activation == "layer" else ()
-    return f"{text}; without its activation, {' and '.join(left_out)}" if left_out else text
+def _activation(options: FilterOptions, name: str, layer: Layer) -> tuple[LoadedStage, ...]:
+    """The stages of a layer's activation, unless ``--activation none`` leaves it out.
 
-
-def _check_activation(options: FilterOptions, name: str, layer: Layer) -> None:
-    """Refuse what follows a layer in its network and no stage computes."""
-    if layer.unsupported and options.activation != "none":
+    Raises:
+        ArgumentError: no stage computes it, or ``--combine`` merges the maps before it.
+    """
+    if options.activation == "none":
+        return ()
+    if layer.unsupported:
         raise ArgumentError(
             f"kernel {name}: its layer is followed by {layer.unsupported}, which convcli does not compute; "
             "use --activation none for the convolution alone"
         )
+    if layer.activation and options.combine not in (None, "stack"):
+        raise ArgumentError(
+            f"--combine {options.combine} merges the maps of kernel {name} before its layer's activation "
+            f"({', '.join(layer.activation)}); use --activation none to leave that out"
+        )
+    return tuple(LoadedStage(parse_activation(word)) for word in layer.activation)
+
+
+def _applied_text(options: FilterOptions, layer: Layer) -> str:
+    """The settings of a layer that ``--layer`` applies."""
+    if options.activation != "none":
+        return layer_text(layer)
+    without = ", without its activation" if layer.activation or layer.unsupported else ""
+    return f"{layer_text(replace(layer, activation=(), unsupported=''))}{without}"
 
 
 def _check_explicit(options: FilterOptions, kernel: Kernel) -> None:

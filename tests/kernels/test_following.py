@@ -328,3 +328,53 @@ def test_where_keras_layers_end(tmp_path, keras):
     for name, facts in expected.items():
         layer = convcli.load_kernel(f"{tmp_path}/net.keras:{name}").layer
         assert (layer.activation, layer.unsupported) == facts
+
+
+def test_apply_computes_whole_layers(run, tmp_path):
+    """``--layer`` on an image equals the evaluator on the normalized image, activation included."""
+    onnx = pytest.importorskip("onnx", reason="ONNX is not installed: pip install -e '.[models]'")
+    from onnx.reference import ReferenceEvaluator
+
+    pixels = RANDOM.integers(0, 256, (9, 8, 2), np.uint8)
+    np.save(tmp_path / "x.npy", pixels)
+    for name in ("normalized relu", "dilation", "clip", "twice normalized"):
+        attributes, after, stages = LAYERS[name]
+        whole = model(attributes, after)
+        onnx.save(whole, tmp_path / "net.onnx")
+        arguments = ("apply", tmp_path / "x.npy", "-k", tmp_path / "net.onnx", "--layer", "--stack", "-f")
+        out = ("--map", "raw", "--normalize", "-1..1", "-o", tmp_path / "o.npy")
+        x = ((pixels / 127.5) - 1).astype(np.float32).transpose(2, 0, 1)[None]
+        ran = run(*arguments, *out)
+        assert ran.code == 0, ran.err
+        assert f"activation {stages[0]}" in ran.text
+        expected = ReferenceEvaluator(whole).run(None, {"x": x})[0][0].transpose(1, 2, 0)
+        np.testing.assert_allclose(np.load(tmp_path / "o.npy").reshape(expected.shape), expected, atol=1e-5)
+
+
+def test_activations_on_the_command_line(run, tmp_path):
+    """``none`` leaves the activation out; what cannot be computed, and merged maps, are refused."""
+    onnx = pytest.importorskip("onnx", reason="ONNX is not installed: pip install -e '.[models]'")
+    np.save(tmp_path / "x.npy", RANDOM.random((9, 8, 2)).astype(np.float32))
+    onnx.save(model(PLAIN, [("HardSwish", {}, {})]), tmp_path / "odd.onnx")
+    onnx.save(model(PLAIN, [RELU]), tmp_path / "relu.onnx")
+    common = ("--map", "raw", "--stack", "-o", tmp_path / "o.npy", "-f")
+    odd = ("apply", tmp_path / "x.npy", "-k", tmp_path / "odd.onnx")
+    ran = run(*odd, "--layer", *common)
+    assert ran.code == 2
+    assert (
+        "its layer is followed by HardSwish, which convcli does not compute; use --activation none" in ran.err
+    )
+    for command in ("plan", "explain"):
+        at = ("--at", "0,0") if command == "explain" else ()
+        ran = run(command, tmp_path / "x.npy", "-k", tmp_path / "odd.onnx", "--layer", *at)
+        assert "use --activation none" in ran.err
+    text = run(*odd, "--layer", "--activation", "none", *common).text
+    assert "without its activation" in text
+    assert np.load(tmp_path / "o.npy").min() < 0
+    assert "--activation none goes with --layer" in run(*odd, "--activation", "none", *common).err
+    relu = ("apply", tmp_path / "x.npy", "-k", tmp_path / "relu.onnx", "--layer")
+    assert (
+        "before its layer's activation (relu)" in run(*relu, "--combine", "sum", *common[:2], *common[3:]).err
+    )
+    assert run(*relu, *common).code == 0
+    assert np.load(tmp_path / "o.npy").min() == 0
