@@ -342,7 +342,8 @@ colormap = option(
     show_default=True,
     help=f"Colors of maps: {_listed('colormap')}",
     details="Maps of one channel are colored; of color images, the brightness. The middle of `diverging` is "
-    "zero: blue below, red above.",
+    "zero: blue below, red above. `wheel` shows the direction of a gradient as hue (red is 0°, to the right) "
+    "and its magnitude as brightness; it needs two maps, such as those of sobel.",
 )
 sheet = option(
     "--sheet",

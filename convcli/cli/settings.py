@@ -29,7 +29,7 @@ from convcli.layers.activations import parse_activation
 from convcli.native.loader import extension
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
-from convcli.pipeline.settings import Settings
+from convcli.pipeline.settings import WHEEL, Settings
 
 
 def settings_of(options: FilterOptions, kernel: Kernel, output: OutputSpec | None = None) -> Settings:
@@ -213,6 +213,11 @@ def _check_explicit(options: FilterOptions, kernel: Kernel) -> None:
 def _adjusted(options: FilterOptions, kernel: Kernel) -> tuple[Kernel, str]:
     """The kernel with ``--combine``, ``--scale`` and ``--bias``, and a note on a scale without effect."""
     how = options.combine or ("stack" if options.stack else None)
+    if options.colormap == WHEEL:
+        if how not in (None, "angle"):
+            shown = f"--combine {how}" if options.combine else "--stack"
+            raise ArgumentError(f"--colormap wheel shows directions and cannot be combined with {shown}")
+        how = "angle"
     kernel = combined(kernel, how) if how else kernel
     kernel, note = _scaled(kernel, options)
     return (kernel if options.bias is None else kernel.biased(options.bias)), note

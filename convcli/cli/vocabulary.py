@@ -213,6 +213,7 @@ WORDS: Final = {
         "gray": "",
         "viridis": "",
         "diverging": "",
+        "wheel": "",
     },
     "method": {
         "auto": "",

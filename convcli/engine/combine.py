@@ -19,6 +19,9 @@ truth: below this, a root that is then rounded to a whole number is as good as r
 
 NORMS: Final = ("l2", "l1", "linf")
 
+POLAR: Final = "polar"
+"""Both ``l2`` and ``angle``, one behind the other as lanes; for pictures of both, not for kernels."""
+
 UNSCALED: Final = ("argmax", "angle")
 """Ways whose results do not depend on the scale of the weights: an index, and degrees."""
 
@@ -30,7 +33,7 @@ def outcome(arithmetic: Arithmetic, double: bool) -> Outcome:
         double: whether norms and angles are given in float64.
     """
     filter_, exact, dtype = arithmetic.filter, arithmetic.exact, arithmetic.dtype
-    affines, how = filter_.affine, filter_.combine
+    affines, how = filter_.affine, "l2" if filter_.combine == POLAR else filter_.combine
     if how is None:
         return Outcome(dtype, arithmetic.bounds, affines, exact)
     if how == "argmax":
@@ -69,12 +72,17 @@ def _dtype(how: str, arithmetic: Arithmetic, most: list[float], double: bool) ->
 def combine(sums: Array, how: str, dtype: DType) -> Array:
     """The sums (maps, rows, columns, lanes) combined to one map of ``dtype``, (1, rows, columns, lanes).
 
+    `POLAR` gives twice as many lanes.
+
     The squares of ``l2`` are exact up to 2⁵³ where the sums are, so that its root in float64 is rounded once
     and no value comes to lie on the wrong side of a tie. Of equal sums, ``argmax`` takes the first.
     """
     if how == "argmax":
         index: Array = sums.argmax(axis=0).astype(dtype)[None]
         return index
+    if how == POLAR:
+        parts = [combine(sums, one, dtype) for one in ("l2", "angle")]
+        return np.concatenate(parts, axis=-1)
     if how == "angle":
         return direction(sums[0], sums[1], dtype)[None]
     if how not in NORMS:

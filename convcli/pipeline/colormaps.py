@@ -5,6 +5,8 @@
 - ``diverging``: the nine classes of RdBu by Cynthia Brewer (ColorBrewer 2.0, 2002), reversed, interpolated
   linearly in sRGB. Pixel 128, which is 0 under the mapping ``signed``, has the middle color; 1 and 255 have
   those at the ends.
+- ``wheel``: directions as hues of HSV, red to the right and then counterclockwise, and magnitudes as their
+  brightness, from black.
 """
 
 from __future__ import annotations
@@ -17,9 +19,14 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.rational import FloatArray
 
-COLORMAPS: Final = ("gray", "viridis", "diverging")
+COLORMAPS: Final = ("gray", "viridis", "diverging", "wheel")
+HUES: Final = 256
+"""Directions that ``wheel`` tells apart."""
 DIVERGING_MIDDLE: Final = 128
 """The pixel that the mapping ``signed`` makes of 0, and the middle of ``diverging``."""
+
+_SAMPLES: Final = 4
+"""Samples of a disk's pixel along each side, which smooth its edge."""
 
 _RDBU: Final = "2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b"
 _VIRIDIS: Final = (
@@ -44,8 +51,8 @@ _VIRIDIS: Final = (
 
 @cache
 def color_table(name: str) -> Array:
-    """The colors of one of `COLORMAPS`, (256, 3) of uint8, read-only."""
-    colors = {"gray": _gray, "viridis": _viridis, "diverging": _diverging}[name]()
+    """The colors of one of `COLORMAPS`, (256, 3) of uint8, read-only; of ``wheel``, (`HUES`, 256, 3)."""
+    colors = {"gray": _gray, "viridis": _viridis, "diverging": _diverging, "wheel": _wheel}[name]()
     colors.setflags(write=False)
     return colors
 
@@ -63,6 +70,44 @@ def _diverging() -> Array:
     share = (np.arange(256).clip(1) - 1) / 254 * (len(classes) - 1)
     colors = [np.interp(share, np.arange(len(classes)), channel) for channel in classes.T]
     return np.rint(np.stack(colors, -1)).astype(np.uint8)
+
+
+def _wheel() -> Array:
+    """The hues of HSV at full saturation (Smith, "Color gamut transform pairs", 1978), by brightness."""
+    sixths = np.arange(HUES) * (6 / HUES)
+    distance = [np.abs((sixths - peak + 3) % 6 - 3) for peak in (0, 2, 4)]
+    full = np.clip(2 - np.stack(distance, -1), 0, 1)
+    table: Array = np.rint(full[:, None] * np.arange(256)[:, None]).astype(np.uint8)
+    return table
+
+
+def hues(degrees: FloatArray) -> Array:
+    """Directions from 0 to 360 degrees as the first index of ``wheel``; NaN as 0."""
+    with np.errstate(invalid="ignore"):
+        steps = np.rint(np.nan_to_num(degrees) * (HUES / 360))
+    found: Array = steps.astype(np.intp) % HUES
+    return found
+
+
+def wheel_disk(diameter: int, ground: tuple[int, int, int]) -> Array:
+    """The legend of ``wheel``: a disk in which a color lies in its direction, darker toward the center.
+
+    Args:
+        ground: the color around the disk.
+
+    Returns:
+        (diameter, diameter, 3) of uint8.
+    """
+    side = diameter * _SAMPLES
+    across = (np.arange(side) + 0.5) / side * 2 - 1
+    x, y = across[None], -across[:, None]
+    radius = np.hypot(x, y)
+    shades = np.rint(np.clip(radius, 0, 1) * 255).astype(np.intp)
+    colors = color_table("wheel")[hues(np.degrees(np.arctan2(y, x)) % 360), shades].astype(np.float64)
+    colors[radius > 1] = ground
+    boxes = colors.reshape(diameter, _SAMPLES, diameter, _SAMPLES, 3)
+    disk: Array = np.rint(boxes.mean(axis=(1, 3))).astype(np.uint8)
+    return disk
 
 
 def diverging(values: FloatArray, limit: float) -> Array:

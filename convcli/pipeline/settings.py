@@ -18,6 +18,9 @@ from convcli.pipeline.normalization import Normalization
 GRAY: Final = "gray"
 """The color map that leaves pixels as they are."""
 
+WHEEL: Final = "wheel"
+"""The color map of directions and magnitudes, which are two lanes of a map."""
+
 PHOTOGRAPH: Final = Padding.parse("same:reflect")
 """The padding of images: they keep their size, without dark edges."""
 

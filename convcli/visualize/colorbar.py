@@ -14,14 +14,19 @@ from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.core.numerals import PLAIN_DIGITS, axis_text, rounded_text
 from convcli.core.rational import Number
-from convcli.pipeline.colormaps import DIVERGING_MIDDLE, color_table
+from convcli.pipeline.colormaps import DIVERGING_MIDDLE, color_table, wheel_disk
 from convcli.pipeline.mapping import Mapping
+from convcli.pipeline.settings import WHEEL
 from convcli.visualize.lettering import width
-from convcli.visualize.scene import FAINT, FRAME, Item, Line, PlacedImage, Rectangle, Text, ascent
+from convcli.visualize.scene import FAINT, FRAME, GROUND, Item, Line, PlacedImage, Rectangle, Text, ascent
 
 BAR_HEIGHT: Final = 32
 """Height of a horizontal bar with its numbers, in pixels."""
 
+_WHEEL: Final = 56  # diameter
+_DEGREES: Final = 34  # beside a wheel, for "180°"
+_LINE: Final = 16
+_LEAST: Final = 64
 _THICK: Final = 12
 _TICK: Final = 4
 _SMALL: Final = 12  # font size
@@ -132,13 +137,58 @@ def number_width(text: str) -> float:
     return width(text, _SMALL)
 
 
+def bar_height(bar: ColorBar) -> int:
+    """Height of a horizontal bar with its numbers, or of a wheel, in pixels."""
+    return _WHEEL if bar.colormap == WHEEL else BAR_HEIGHT
+
+
+def least_vertical_length(bar: ColorBar) -> int:
+    """Smallest length of a vertical bar, or of a wheel with its numbers, in pixels."""
+    return _WHEEL + 4 * _LINE if bar.colormap == WHEEL else _LEAST
+
+
+def _wheel_numbers(bar: ColorBar) -> tuple[str, str]:
+    """The magnitudes at the rim and in the center of a wheel, in words."""
+    low, high = map(axis_text, bar.ends)
+    return f"rim {high}", f"center {low}"
+
+
+def _horizontal_wheel(bar: ColorBar, place: tuple[int, int]) -> Iterator[Item]:
+    """A wheel with 0° on its right side, and the magnitudes to the right of that."""
+    left, top = place
+    yield PlacedImage(place, wheel_disk(_WHEEL, GROUND))
+    yield Text((left + _WHEEL + 4, top + _WHEEL // 2 + _SMALL // 3), "0°", _SMALL, FAINT)
+    right = left + _WHEEL + _DEGREES
+    for line, text in enumerate(_wheel_numbers(bar)):
+        yield Text((right, top + _WHEEL // 2 + line * _LINE - 2), text, _SMALL, FAINT)
+
+
+def _vertical_wheel(bar: ColorBar, place: tuple[int, int]) -> Iterator[Item]:
+    """A wheel with degrees around it, and the magnitudes below."""
+    left, top = place
+    x, y = left + _DEGREES + _WHEEL // 2, top + _LINE + _WHEEL // 2
+    yield PlacedImage((left + _DEGREES, top + _LINE), wheel_disk(_WHEEL, GROUND))
+    near, middle = _WHEEL // 2 + 4, y + _SMALL // 3
+    yield Text((x + near, middle), "0°", _SMALL, FAINT)
+    yield Text((x, y - near), "90°", _SMALL, FAINT, "middle")
+    yield Text((x - near, middle), "180°", _SMALL, FAINT, "end")
+    yield Text((x, y + near + ascent(_SMALL)), "270°", _SMALL, FAINT, "middle")
+    for line, text in enumerate(_wheel_numbers(bar), 2):
+        yield Text((x, y + _WHEEL // 2 + line * _LINE + 4), text, _SMALL, FAINT, "middle")
+
+
 def min_bar_length(bar: ColorBar) -> int:
     """Smallest length of a horizontal bar at which the numbers of its ends fit."""
+    if bar.colormap == WHEEL:
+        return _WHEEL + _DEGREES + math.ceil(max(map(number_width, _wheel_numbers(bar))))
     return math.ceil(sum(number_width(axis_text(end)) for end in bar.ends)) + 2 * _SPACE
 
 
 def horizontal_bar(bar: ColorBar, place: tuple[int, int], length: int) -> Iterator[Item]:
-    """A bar from left to right with its numbers below it, `BAR_HEIGHT` pixels high."""
+    """A bar from left to right with its numbers below it, or a wheel, `bar_height` pixels high."""
+    if bar.colormap == WHEEL:
+        yield from _horizontal_wheel(bar, place)
+        return
     left, top = place
     colors = np.repeat(bar.colors(length)[None], _THICK, 0)
     yield Rectangle((left - 1, top - 1), length + 2, _THICK + 2, outline=FRAME)
@@ -151,7 +201,10 @@ def horizontal_bar(bar: ColorBar, place: tuple[int, int], length: int) -> Iterat
 
 
 def vertical_bar(bar: ColorBar, place: tuple[int, int], length: int) -> Iterator[Item]:
-    """A bar from bottom to top with its numbers to its right."""
+    """A bar from bottom to top with its numbers to its right, or a wheel."""
+    if bar.colormap == WHEEL:
+        yield from _vertical_wheel(bar, place)
+        return
     left, top = place
     colors = np.repeat(bar.colors(length)[::-1, None], _THICK, 1)
     yield Rectangle((left - 1, top - 1), _THICK + 2, length + 2, outline=FRAME)
@@ -167,7 +220,9 @@ def _vertical_numbers(bar: ColorBar, length: int) -> list[tuple[int, str]]:
 
 
 def vertical_bar_width(bar: ColorBar, length: int) -> int:
-    """Width of a vertical bar with its numbers, in pixels."""
+    """Width of a vertical bar, or of a wheel, with its numbers, in pixels."""
+    if bar.colormap == WHEEL:
+        return max(_WHEEL + 2 * _DEGREES, math.ceil(max(map(number_width, _wheel_numbers(bar)))))
     widest = max(width(text, _SMALL) for _, text in _vertical_numbers(bar, length))
     return _THICK + _TICK + 4 + math.ceil(widest)
 

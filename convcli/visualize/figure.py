@@ -15,7 +15,13 @@ from convcli.core.frozen import frozen
 from convcli.core.numerals import axis_text
 from convcli.core.rational import Number
 from convcli.kernels.kernel import ROUNDING
-from convcli.visualize.colorbar import as_decimal, round_numbers, vertical_bar, vertical_bar_width
+from convcli.visualize.colorbar import (
+    as_decimal,
+    least_vertical_length,
+    round_numbers,
+    vertical_bar,
+    vertical_bar_width,
+)
 from convcli.visualize.display import Scale, without_gray_axis
 from convcli.visualize.kernel_grid import KernelGrid, cell_texts, font_size
 from convcli.visualize.lettering import width
@@ -34,7 +40,6 @@ _HEAD: Final = 50  # above it, for a name and a line of facts
 _BESIDE: Final = 14  # between a map and its color bar
 _LEAST: Final = 150  # width of a column, for its text
 _ROWS: Final = 36  # between one map and the next
-_LEAST_BAR: Final = 64
 _TITLE: Final = 17  # font size
 _SMALL: Final = 12
 _TICK: Final = 4
@@ -143,7 +148,7 @@ class _Row:
     @property
     def bar_length(self) -> int:
         """Length of the color bar in pixels."""
-        return max(self.size[0], _LEAST_BAR)
+        return max(self.size[0], least_vertical_length(self.map_.bar))
 
     @property
     def bottom(self) -> int:

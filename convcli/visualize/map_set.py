@@ -28,7 +28,7 @@ from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.planning.task import Task, prepare
 from convcli.pipeline.reports.report import Report
 from convcli.pipeline.reports.task_report import report_of
-from convcli.pipeline.settings import GRAY, Settings
+from convcli.pipeline.settings import GRAY, WHEEL, Settings
 from convcli.visualize.colorbar import ColorBar
 from convcli.visualize.display import (
     RAW_REFUSED,
@@ -53,7 +53,7 @@ class DisplayMap:
 
     Attributes:
         settings: of its kernel.
-        gray: (rows, columns, 1 or 3) of uint8, before the colormap.
+        gray: (rows, columns, 1 or 3) of uint8, before the colormap; after it, if that is ``wheel``.
         report: as ``apply`` makes it; its target is the map's pixels.
         bar: which value has which color.
         values: (rows, columns) of float64 before the mapping, if they are few and of one channel.
@@ -208,7 +208,9 @@ class _Image:
         if settings.mapping.kind != "auto":
             return task
         if mapping.needs_range:
-            return replace(task, mapping=replace(mapping, percents=PERCENTILES))
+            first, last = PERCENTILES
+            percents = (first if mapping.low is None else None, last)
+            return replace(task, mapping=replace(mapping, percents=percents))
         if mapping.kind == "clip" and self.range is not None and not settings.linear:
             low, high = map(Fraction, self.range)
             return replace(task, mapping=Mapping("stretch", low, high))
@@ -216,8 +218,11 @@ class _Image:
 
 
 def _gray(task: Task) -> Task:
-    """The task without its colormap, because maps are reduced by values, not by colors."""
-    if task.colormap == GRAY:
+    """The task without its colormap, because maps are reduced by values, not by colors.
+
+    Directions have no mean, so the colors of ``wheel`` stay.
+    """
+    if task.colormap in (GRAY, WHEEL):
         return task
     layout = replace(task.layout, channels=task.layout.channels - 2)
     return replace(task, colormap=GRAY, layout=layout)
@@ -227,7 +232,8 @@ def _computed(task: Task, settings: Settings) -> list[DisplayMap]:
     """The maps of one kernel."""
     start = time.perf_counter()
     sinks = [MemorySink(task.layout) for _ in range(task.plan.outcome.maps)]
-    maps = feature_maps(task.plan, task.opened.reader(), task.color_handling, task.mapping, sinks)
+    table = color_table(WHEEL) if task.colormap == WHEEL else None
+    maps = feature_maps(task.plan, task.opened.reader(), task.color_handling, task.mapping, sinks, table)
     seconds = (time.perf_counter() - start) / len(maps)
     values = _unmapped(task, len(maps))
     task = replace(task, targets=task.targets[:1] * len(maps))

@@ -13,7 +13,7 @@ from convcli.core.frozen import frozen
 from convcli.core.rational import FloatArray
 from convcli.kernels.kernel import Kernel
 from convcli.pipeline.colormaps import DIVERGING_MIDDLE, color_table, to_shades
-from convcli.visualize.colorbar import BAR_HEIGHT, ColorBar, horizontal_bar, min_bar_length
+from convcli.visualize.colorbar import ColorBar, bar_height, horizontal_bar, min_bar_length
 from convcli.visualize.display import Scale
 from convcli.visualize.lettering import Ink, width, wrapped
 from convcli.visualize.raster import raster
@@ -120,7 +120,7 @@ def panel_page(
     high = max(panel.size[0] for panel in panels)
     head = _LABEL + 6 + (_SMALL + 6 if any(panel.note for panel in panels) else 0)
     wide, label = _panel_width(panels, head - _AIR)
-    foot = _UNDER + BAR_HEIGHT if any(panel.bar for panel in panels) else 0
+    foot = max((_UNDER + bar_height(panel.bar) for panel in panels if panel.bar), default=0)
     columns = min(columns or _columns(len(panels), wide, high + head + foot), len(panels))
     rows = -(-len(panels) // columns)
     top = _MARGIN + (_TITLE + _GAP if title else 0)
@@ -134,7 +134,7 @@ def panel_page(
         items += _panel(panel, place, wide, head, label)
     if bar:
         items += horizontal_bar(bar, (_MARGIN, bottom + _GAP), across)
-        bottom += _GAP + BAR_HEIGHT
+        bottom += _GAP + bar_height(bar)
     for text in wrapped(footer, _SMALL, across):
         items += text_line((_MARGIN, bottom + _GAP), text, _SMALL, FAINT, across)
         bottom += _SMALL + _LEADING

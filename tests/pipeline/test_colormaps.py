@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convcli.pipeline.colormaps import COLORMAPS, DIVERGING_MIDDLE, color_table, diverging
+from convcli.pipeline.colormaps import COLORMAPS, DIVERGING_MIDDLE, HUES, color_table, diverging
 from tests.conftest import SAMPLES, decoded
 
 SCENE, COLOR = SAMPLES / "scene.png", SAMPLES / "color.png"
@@ -15,7 +15,8 @@ SCENE, COLOR = SAMPLES / "scene.png", SAMPLES / "color.png"
 def test_a_table_is_256_colors(name):
     """8 bits each, and read-only."""
     colors = color_table(name)
-    assert (colors.shape, colors.dtype, colors.flags.writeable) == ((256, 3), np.uint8, False)
+    shape = (HUES, 256, 3) if name == "wheel" else (256, 3)
+    assert (colors.shape, colors.dtype, colors.flags.writeable) == (shape, np.uint8, False)
 
 
 def test_viridis_is_the_published_one():

@@ -15,6 +15,7 @@ from convcli.core.numerals import counted
 from convcli.core.rounding import Affine
 from convcli.engine.chain.stage import PlannedStage, StageComputer, StageOptions
 from convcli.engine.chain.values import Values
+from convcli.engine.combine import UNSCALED
 from convcli.engine.consumer import StripTask
 from convcli.engine.cutting import strip_bytes
 from convcli.engine.filter import OTHER, PIXELS, SIGNED, Filter, ValueKind
@@ -237,7 +238,7 @@ def _error(plan: Plan, values: Values) -> float | None:
     filter_ = plan.problem.filter
     if plan.outcome.exact and not values.error:
         return 0.0
-    if filter_.combine == "argmax" or values.error is None:
+    if filter_.combine in UNSCALED or values.error is None:
         return None
     weights = np.abs(filter_.weights.astype(np.float64)).reshape(-1, filter_.maps)
     gain = float(weights.sum(axis=0).max()) / filter_.denominator  # over numbers

@@ -56,7 +56,7 @@ def feature_maps(
     Args:
         reader: the image's stored pixels.
         sinks: one for each map; maps may share one, as its channels.
-        table: (256, 3) colors for maps of one channel.
+        table: colors for maps of one channel, as `MapPainter` takes them.
 
     Raises:
         ConvcliError: the image is damaged, or the mapping needs a range and no value is finite.

@@ -15,6 +15,7 @@ from convcli.engine.consumer import StripTask
 from convcli.geometry.axes import Strip
 from convcli.pipeline.color import alpha_affine, light_to_srgb, white
 from convcli.pipeline.color_handling import ColorHandling
+from convcli.pipeline.colormaps import hues
 from convcli.pipeline.mapping import Mapping, black_and_white
 from convcli.pipeline.maps.center_alpha import CenterAlpha
 from convcli.pipeline.maps.passes import Passes, SumColors
@@ -34,7 +35,7 @@ class MapPainter:
         undefined: the pixel of integers where no pixel of the window counts.
         first: the map's first channel on the sink.
         is_last: whether no other map follows on the sink.
-        table: (256, 3) colors for the pixels of a map of one channel.
+        table: (256, 3) colors for the pixels of a map of one channel; (hues, 256, 3) with directions.
     """
 
     sink: PixelSink
@@ -61,7 +62,7 @@ class MapPainter:
         pixels = self.sink.place(frame, strip)
         if self.light is not None:
             colors = light_to_srgb(colors * self.light.gain + self.light.offset)
-        cut = self._finished(colors, pixels)
+        cut = self._finished(sums, colors, pixels)
         if self.alpha is not None:
             alpha = self.sum_colors.alpha(sums) if self.centers is None else self.centers.alpha(frame, strip)
             self.alpha(np.ascontiguousarray(alpha), pixels[..., -1])
@@ -69,7 +70,7 @@ class MapPainter:
             self.sink.done(frame, strip)
         return cut
 
-    def _finished(self, colors: Array, pixels: Array) -> tuple[int, int]:
+    def _finished(self, sums: Array, colors: Array, pixels: Array) -> tuple[int, int]:
         """Write colors as pixels, through the table if there is one."""
         if self.table is None:
             own = pixels[..., self.first : self.first + colors.shape[2]]
@@ -80,7 +81,10 @@ class MapPainter:
             return cut
         shades = np.empty(colors.shape, self.table.dtype)
         cut = self.finish(colors, shades, count=True)
-        pixels[..., :3] = self.table[shades[..., 0]]
+        if self.table.ndim == 3:
+            pixels[..., :3] = self.table[hues(sums[..., -1]), shades[..., 0]]
+        else:
+            pixels[..., :3] = self.table[shades[..., 0]]
         return cut
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
+from convcli.engine.combine import POLAR
 from convcli.engine.computers import Computation
 from convcli.engine.consumer import Consumer, StripTask
 from convcli.engine.normalized import least_weights, normalized, normalized_outcome, whole_sums
@@ -44,6 +45,7 @@ class SumColors:
     Attributes:
         premultiplied: whether colors are multiplied by alpha.
         weighted: whether everything is multiplied by weights.
+        polar: whether directions follow the magnitudes, as a lane of their own.
         threshold: the least sum of alpha above which a color is visible, and so counted.
         whole: the sum of all weights of the kernel.
         least: sums of weights up to this are rounding errors.
@@ -51,12 +53,15 @@ class SumColors:
 
     premultiplied: bool
     weighted: bool
+    polar: bool
     threshold: float
     whole: float = 1
     least: float = 0
 
     def colors(self, sums: Array) -> Array:
         """(rows, columns, colors) of (rows, columns, lanes) sums; NaN where no pixel counts."""
+        if self.polar:
+            return sums[..., :1]
         if not self.weighted:
             return unpremultiplied(sums) if self.premultiplied else sums
         if not self.premultiplied:
@@ -93,10 +98,11 @@ class SumColors:
         if handling.values.kind != "f":
             threshold = 1 / 2 if weighted else plan.unit / 2
         if not weighted:
-            return (cls(premultiplied, False, threshold),) * plan.outcome.maps
+            polar = isinstance(plan, Plan) and plan.problem.filter.combine == POLAR
+            return (cls(premultiplied, False, polar, threshold),) * plan.outcome.maps
         assert isinstance(plan, Plan)
         sizes = zip(whole_sums(plan.problem.filter), least_weights(plan, handling.full), strict=True)
-        return tuple(cls(premultiplied, True, threshold, whole, least) for whole, least in sizes)
+        return tuple(cls(premultiplied, True, False, threshold, whole, least) for whole, least in sizes)
 
 
 def colors_outcome(plan: Computation, handling: ColorHandling) -> Outcome:

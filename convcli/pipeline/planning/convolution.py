@@ -13,6 +13,7 @@ from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
 from convcli.engine.chain.plan import ChainPlan
 from convcli.engine.chain.planner import choose_chain
+from convcli.engine.combine import POLAR
 from convcli.engine.computers import Computation
 from convcli.engine.cutting import plan_grain
 from convcli.engine.filter import Filter
@@ -27,7 +28,7 @@ from convcli.pipeline.color import srgb_to_light, white
 from convcli.pipeline.color_handling import ColorHandling, color_handling
 from convcli.pipeline.planning.channels import channel_mode, color_count, weighted
 from convcli.pipeline.planning.sizes import output_sizes
-from convcli.pipeline.settings import Settings
+from convcli.pipeline.settings import WHEEL, Settings
 
 SHARERS: Final = 8
 """Number of workers that strips are cut for: a file's bytes follow its strips, so it is not the machine's."""
@@ -55,6 +56,8 @@ def convolution_of(header: Header, settings: Settings) -> Convolution:
     Raises:
         ConvcliError: the kernel or the options do not fit the image.
     """
+    if settings.colormap == WHEEL:
+        _check_wheel(settings)
     sizes = output_sizes(header, settings)
     channels = channel_mode(header, settings)
     handling = color_handling(header, channels, settings)
@@ -119,6 +122,8 @@ def _problem(
     colors = color_count(header)
     summed = 1 if channels == "each" else colors
     filter_ = Filter.of(kernel, spatial=kernel.spatial, flip=settings.rotates)
+    if settings.colormap == WHEEL:
+        filter_ = replace(filter_, combine=POLAR)
     depth, rows, columns = (Axis(1, 1), *sizes.axes)[-3:]
     return Problem(
         axes=(depth, rows, columns),
@@ -132,6 +137,17 @@ def _problem(
         lanes=colors // summed + handling.extra_lanes,
         double=settings.double or (kernel.combine == "l2" and header.dtype.kind != "f"),  # to be mapped
     )
+
+
+def _check_wheel(settings: Settings) -> None:
+    kernel = settings.kernel
+    if kernel.combine != "angle":
+        raise ArgumentError(
+            f"--colormap wheel shows directions; combine the two maps of kernel {kernel.name} by angle"
+        )
+    if settings.then or settings.transposed:
+        other = "--then" if settings.then else "--transposed"
+        raise ArgumentError(f"--colormap wheel shows a gradient and cannot be combined with {other}")
 
 
 def _light_fill(fill: Fill, dtype: DType) -> Fill:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
 from convcli.core.dtypes import DType
@@ -12,7 +14,7 @@ from convcli.engine.filter import OTHER, ValueKind
 from convcli.formats.header import Header
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.planning.convolution import Convolution
-from convcli.pipeline.settings import GRAY, Settings
+from convcli.pipeline.settings import GRAY, WHEEL, Settings
 
 
 @frozen(eq=False)
@@ -55,6 +57,13 @@ def _colorable(requested: Mapping, colormap: str) -> Mapping:
         raise ArgumentError(
             f"--colormap diverging needs a mapping centered on 0, not --map {requested.kind}; "
             "use auto, signed or signed:LIMIT"
+        )
+    if colormap == WHEEL and requested.kind == "auto":
+        return Mapping("stretch", low=Fraction(0))  # no gradient is black
+    if colormap == WHEEL and requested.kind in ("signed", "raw"):
+        raise ArgumentError(
+            f"--map {requested.kind} cannot be combined with --colormap wheel, whose brightness is a "
+            "magnitude; use auto, clip or stretch"
         )
     if requested.kind == "raw":
         raise ArgumentError(

@@ -10,7 +10,7 @@ from convcli.pipeline.naming import Target
 from convcli.pipeline.planning.task import Task
 from convcli.pipeline.reports.notes import report_notes
 from convcli.pipeline.reports.report import ImageFile, Report
-from convcli.pipeline.settings import GRAY, Settings
+from convcli.pipeline.settings import GRAY, WHEEL, Settings
 
 
 def report_of(
@@ -83,4 +83,6 @@ def _kind(task: Task, stack: bool) -> str:
 
 def _mapping_text(task: Task, map_: FeatureMap) -> str:
     text = task.mapping_text(map_.mapping)
+    if task.colormap == WHEEL:
+        return f"{text}; hue is the direction, brightness the magnitude"
     return text if task.colormap == GRAY else f"{text}; colored with {task.colormap}"
