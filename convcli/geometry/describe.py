@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from convcli.core.numerals import counted, grouped, with_minus
 from convcli.geometry.axes import Axis, Geometry
-from convcli.geometry.padding import Pair
+from convcli.geometry.padding import Pair, amount_text
 from convcli.geometry.transposed import TransposedAxis
 
 _SUBJECT: Final = ("frames", "rows", "columns")
@@ -79,7 +79,7 @@ def equivalent_text(geometry: Geometry) -> str:
     """The ordinary convolution that computes a transposed one."""
     axes = geometry.axes
     zeros = ", ".join(str(axis.spread - 1) for axis in axes)
-    pads = with_minus(_sides_text([(axis.before, axis.after) for axis in axes]))
+    pads = with_minus(amount_text(tuple((axis.before, axis.after) for axis in axes)))
     size = " × ".join(str(axis.span) for axis in axes)
     return f"rotated kernel over {size} positions, ({zeros}) zeros between pixels, padding {pads}"
 
