@@ -13,7 +13,7 @@ from convcli.core.errors import ArgumentError
 from convcli.core.frozen import replace
 from convcli.core.tables import to_json
 from convcli.kernels.kernel import Kernel
-from convcli.networks.maps import NodeMaps
+from convcli.networks.maps import DEFAULT_VALUES, InputValues, NodeMaps
 from convcli.networks.reading import read_network
 from convcli.networks.report import as_dict, as_text
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from convcli.pipeline.naming import OutputSpec
     from convcli.pipeline.settings import Settings
 
-_OF_KERNELS: Final = (
-    *("stride", "padding", "dilation", "flip", "like", "layer", "combine", "scale", "bias", "groups"),
-    *("then", "channels", "linear", "normalize", "ignore", "method", "precision", "activation"),
+_ALLOWED: Final = (
+    *("explicit", "mapping", "alpha", "normalize", "depth", "colormap", "stack", "frames", "threads"),
+    *("quality", "png", "strip", "force", "max_pixels", "max_memory"),
 )
-"""Options of convolutions, which a network has of its own."""
+"""Options that have a meaning for maps of networks; others are of kernels."""
 
 
 def network_report(model: str, header: Header, report: str) -> str:
@@ -45,12 +45,17 @@ def settings_of_network(
         ArgumentError: an option that has no meaning for a network.
         NetworkError: the network cannot be used, or has no such node.
     """
-    for name in _OF_KERNELS:
-        if name in options.explicit:
-            raise ArgumentError(f"--{name} goes with --kernel and cannot be combined with --model")
+    fields: tuple[str, ...] = FilterOptions.__match_args__
+    for name in fields:
+        if name in options.explicit and name not in _ALLOWED:
+            raise ArgumentError(
+                f"--{name.replace('_', '-')} goes with --kernel and cannot be combined with --model"
+            )
     if options.alpha not in (None, "drop"):
         raise ArgumentError(f"--alpha {options.alpha} cannot be combined with --model; use --alpha drop")
-    maps = NodeMaps(Path(network.model or ""), network.until, options.threads)
+    normal = options.normalize
+    values = InputValues(normal.text, normal.means, normal.deviations) if normal else DEFAULT_VALUES
+    maps = NodeMaps(Path(network.model or ""), network.until, options.threads, values)
     unchanged = Kernel(np.ones((1, 1, 1, maps.maps), np.int64), name=maps.name)
-    window = replace(options, padding="valid", groups=maps.maps, alpha=None)
+    window = replace(options, padding="valid", groups=maps.maps, alpha=None, normalize=None)
     return replace(settings_of(window, unchanged, output), network=maps)

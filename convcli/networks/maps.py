@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -67,6 +68,47 @@ class MapFacts:
         return " ".join(filter(None, (self.operator, self.details)))
 
 
+@frozen
+class InputValues:
+    """How pixels become values of a network's input: (value / white − mean) / deviation.
+
+    Attributes:
+        text: as ``--normalize`` takes it; empty for the default, 0 to 1.
+        means, deviations: one, or one for each channel, where white is 1.
+    """
+
+    text: str = ""
+    means: tuple[Fraction, ...] = (Fraction(0),)
+    deviations: tuple[Fraction, ...] = (Fraction(1),)
+
+    def of(self, pixels: Array) -> Array:
+        """The values of pixels (rows, columns, channels) as floats.
+
+        Raises:
+            NetworkError: there are numbers for another count of channels.
+        """
+        dtype = pixels.dtype if pixels.dtype.kind == "f" else np.dtype(np.float32)
+        white = 1 if pixels.dtype.kind == "f" else span(pixels.dtype)[1]
+        given = max(len(self.means), len(self.deviations))
+        if given not in (1, pixels.shape[2]):
+            raise NetworkError(
+                f"--normalize {self.text} has numbers for {given} channels; this image has {pixels.shape[2]}"
+            )
+        means, deviations = (
+            np.array([float(number) for number in numbers], dtype)
+            for numbers in (self.means, self.deviations)
+        )
+        values: Array = (pixels.astype(dtype) / dtype.type(white) - means) / deviations
+        return values
+
+    def __str__(self) -> str:
+        return f"normalized by {self.text}" if self.text else "normalized to 0..1 (the default)"
+
+
+DEFAULT_VALUES: Final = InputValues()
+"""From 0 to 1, which most networks are trained with if they have no normalization of their own."""
+
+
 class NodeMaps:
     """The feature maps of one node of a network, for images of any size that the network takes.
 
@@ -74,13 +116,20 @@ class NodeMaps:
         path: an ONNX file.
         until: the name of a node or of one of its outputs; None for the network's only output.
         threads: None for one per CPU.
+        values: how pixels become values of the input.
 
     Raises:
         NetworkError: the file cannot be used, or has no such node.
     """
 
-    def __init__(self, path: Path, until: str | None, threads: int | None = None) -> None:
-        self.path, self.place = path, one_line(str(path))
+    def __init__(
+        self,
+        path: Path,
+        until: str | None = None,
+        threads: int | None = None,
+        values: InputValues = DEFAULT_VALUES,
+    ) -> None:
+        self.path, self.place, self.values = path, one_line(str(path)), values
         if path.suffix.casefold() != ".onnx":
             raise NetworkError(
                 f"{self.place}: only .onnx networks are run; in Keras, write one with "
@@ -108,7 +157,8 @@ class NodeMaps:
     @cached_property
     def digest(self) -> str:
         """The SHA-256 of the file, and what is computed of it."""
-        return f"{hashlib.sha256(self.path.read_bytes()).hexdigest()} {self.tensor!r}"
+        values = self.values.text or "0..1"
+        return f"{hashlib.sha256(self.path.read_bytes()).hexdigest()} {self.tensor!r} {values}"
 
     def network(self, header: Header) -> Network:
         """The network for images of one size."""
@@ -164,7 +214,7 @@ class NodeMaps:
         """
         colors = pixels[..., :-1] if header.alpha else pixels
         dtype = self.runner.dtype
-        values = colors.astype(dtype) if dtype == np.uint8 else _normalized(colors).astype(dtype)
+        values = self._integers(colors) if dtype == np.uint8 else self.values.of(colors).astype(dtype)
         batch = values.transpose(2, 0, 1)[None] if self.layout == "NCHW" else values[None]
         result = self.runner.run(np.ascontiguousarray(batch))
         return self._as_image(result)
@@ -181,10 +231,17 @@ class NodeMaps:
             raise NetworkError(f"{self.place}: {self.name} gave {maps.shape[2]} maps instead of {self.maps}")
         return np.ascontiguousarray(maps, np.float32)
 
+    def _integers(self, colors: Array) -> Array:
+        """Pixels for a network whose input has integers."""
+        if colors.dtype != np.uint8 or self.values.text:
+            what = f"{colors.dtype} values" if colors.dtype != np.uint8 else f"--normalize {self.values.text}"
+            raise NetworkError(f"{self.place}: takes integers from 0 to 255, not {what}")
+        return colors
+
     @property
     def values_text(self) -> str:
         """How pixels become values of the network's input."""
-        return "0 … 255, as in the image" if self.runner.dtype == np.uint8 else "0 … 1 (white is 1)"
+        return "from 0 to 255" if self.runner.dtype == np.uint8 else str(self.values)
 
     def facts(self, header: Header) -> MapFacts:
         """What a report says, for an image with this header."""
@@ -247,13 +304,6 @@ class _MapReader(SequentialReader):
         shapes = filter(None, network.sizes.values())
         largest = max(prod(size or 1 for size in shape) for shape in shapes)
         return self.image.memory(1) + self.maps.weight_bytes + 4 * 4 * largest
-
-
-def _normalized(pixels: Array) -> Array:
-    """Values from 0 to 1; floats as they are."""
-    if pixels.dtype.kind == "f":
-        return pixels
-    return pixels.astype(np.float32) / np.float32(span(pixels.dtype)[1])
 
 
 def map_axes(network: Network, tensor: str) -> tuple[int, int, int | None] | None:

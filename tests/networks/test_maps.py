@@ -77,7 +77,7 @@ def test_channels_last(run, tmp_path):
             "-o", tmp_path / "maps.npy", "-f",
         )  # fmt: skip
         assert ran.code == 0, ran.err
-        assert "(1, 12, 14, 3) NHWC, values 0 … 1" in ran.text
+        assert "(1, 12, 14, 3) NHWC, normalized to 0..1" in ran.text
         assert np.abs(np.load(tmp_path / "maps.npy") - maps).max() < 1e-4
 
 
@@ -109,6 +109,30 @@ def test_the_bytes_do_not_depend_on_threads(run, tmp_path, model):
         )  # fmt: skip
         assert f", {threads} thread" in ran.text
     assert (tmp_path / "1.npy").read_bytes() == (tmp_path / "2.npy").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "mean", "std"),
+    [
+        ("-1..1", 0.5, 0.5),
+        ("imagenet", [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ("0.1,0.2,0.3/2", [0.1, 0.2, 0.3], 2),
+    ],
+)
+def test_normalize_is_applied_before_the_network(text, mean, std, run, tmp_path, model):
+    """--normalize subtracts the mean of each channel and divides by the deviation, where white is 1."""
+    pixels, image = photograph(tmp_path / "image.png", (24, 32, 3))
+    x = ((pixels / 255 - mean) / std).astype(np.float32).transpose(2, 0, 1)[None]
+    expected = evaluated(unet().model(), x, ["conv0:out"])["conv0:out"]
+    common = ("apply", image, "--model", model, "--until", "conv0", "--stack", "--map", "raw")
+    ran = run(*common, f"--normalize={text}", "-o", tmp_path / "maps.npy")
+    assert ran.code == 0, ran.err
+    assert f"normalized by {text}" in ran.text
+    assert np.abs(np.load(tmp_path / "maps.npy").transpose(0, 3, 1, 2) - expected).max() < 1e-4
+    wrong = run(
+        "apply", image, "--model", model, "--until", "conv0", "--normalize", "1,2/1", "-o", f"{tmp_path}/"
+    )
+    assert "--normalize 1,2/1 has numbers for 2 channels; this image has 3" in wrong.err
 
 
 @pytest.mark.parametrize("how", ["--sheet", "--figure"])

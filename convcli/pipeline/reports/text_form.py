@@ -100,7 +100,7 @@ def _network_rows(report: Report, network: MapFacts) -> Rows:
     unknown = f"unknown: {one_line(field.unknown)}"
     receptive = unknown if field.size is None else f"{receptive_text(field.size, field.jump)}{offset}"
     return [
-        ("network", f"{network.model}, input {network.input} {network.layout}, values {network.values}"),
+        ("network", f"{network.model}, input {network.input} {network.layout}, {network.values}"),
         ("node", f"{one_line(network.node)}: {network.operation}"),
         ("output", layouts((*report.output_shape[:-1], report.kernel.maps))),
         ("receptive", receptive),
