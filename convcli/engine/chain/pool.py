@@ -175,8 +175,8 @@ class _Computer(StageComputer):
     def _averages(self, sums: Array, rows: Pair, divisors: tuple[Array, Array]) -> Array:
         """Sums divided by the counts of their windows."""
         counts = divisors[0][slice(*rows), None, None] * divisors[1][:, None]
-        if self.planned.output.exact:
-            np.multiply(sums, self.planned.unit // counts, out=sums, casting="unsafe")
-        else:
-            np.divide(sums, counts, out=sums, casting="unsafe")
+        if not self.planned.output.exact:
+            np.divide(sums, counts.astype(sums.dtype), out=sums)
+        elif counts.min() < self.planned.unit:
+            np.multiply(sums, (self.planned.unit // counts).astype(sums.dtype), out=sums)
         return sums
