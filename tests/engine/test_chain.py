@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from fractions import Fraction
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from convcli.core.errors import ArgumentError
+from convcli.engine.chain.computer import heights
 from convcli.engine.chain.convolution import PlannedConvolution
 from convcli.engine.chain.plan import ChainPlan
 from convcli.engine.chain.planner import choose_chain
@@ -239,3 +241,41 @@ def test_convolutions_are_composed_where_that_is_exact_and_cheaper(texts, count)
     plan = planned(x, texts)
     assert len(plan.stages) == count
     assert len(plan.requested) == len(texts)
+
+
+class Discard:
+    """Takes values and keeps nothing."""
+
+    def destination(self, task):
+        return None
+
+    def take(self, task, sums):
+        pass
+
+
+THREE: list[str] = [f"{name},padding=same:reflect" for name in ("gaussian3", "sobel-x", "sharpen")]
+
+
+def test_memory_does_not_grow_with_the_image():
+    """A chain over 100 megapixels takes as much as over 4, and far less than one map."""
+    peaks = []
+    for side in (2000, 10_000):
+        plan = planned(np.broadcast_to(np.uint8(9), (1, side, side, 1)), THREE, threads=1)
+        x = np.broadcast_to(np.uint8(9), (1, 1, side, side, 1, 1))
+        tracemalloc.start()
+        run(plan, ArraySource(x), Discard)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0] + 2**20
+    assert peaks[1] < 32 * 2**20
+
+
+def test_little_is_computed_twice():
+    """All stages together compute at most a tenth more rows than their maps have."""
+    plan = planned(
+        np.broadcast_to(np.uint8(9), (1, 4000, 6000, 1)), [*THREE, "relu", "maxpool2x2"], threads=1
+    )
+    wanted = heights(plan)
+    count = -(-plan.axes[1].output // plan.height)
+    assert count > 1
+    assert sum(wanted) * count <= 1.1 * sum(stage.output.sizes[0] for stage in plan.stages) + sum(wanted)
