@@ -109,7 +109,7 @@ def run_page(page: Path, folder: Path) -> list[tuple[Block, str]]:
 def prepare(folder: Path) -> None:
     """Copy the samples into a folder."""
     (folder / "samples").mkdir()
-    for path in SAMPLES.glob("*.png"):
+    for path in (*SAMPLES.glob("*.png"), *SAMPLES.glob("*.onnx")):
         if path.name.count(".") == 1:  # not what somebody's command made of one
             shutil.copy(path, folder / "samples")
 
