@@ -53,6 +53,7 @@ class _AnimationOptions:
     frame: int
     map_index: int | None
     shown_channels: tuple[str | slice, ...]
+    stage: int | None
 
     @property
     def selection(self) -> Selection:
@@ -67,7 +68,7 @@ class _AnimationOptions:
     def playback(self) -> Playback:
         from convcli.visualize.animate.writer import Playback
 
-        return Playback(self.fps, self.numbers)
+        return Playback(self.fps, self.numbers, self.stage)
 
 
 @click.command(cls=Command)
@@ -94,6 +95,13 @@ class _AnimationOptions:
 @options.window
 @options.transposing
 @options.mapping
+@options.then
+@option(
+    "--stage",
+    heading=MAIN,
+    type=integer(1),
+    help="Stage of a chain (--then) to show, from 1; the kernel is 1",
+)
 @options.weights
 @options.kernel_path
 @options.frame

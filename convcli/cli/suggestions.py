@@ -74,6 +74,7 @@ _OF_COMMANDS: Final[dict[str, dict[str, str]]] = {
         "size ksize kernel-size k-size ks window window-size": "-k ROWSxCOLUMNS",
         "input-size input shape": "the size is the first argument: ROWSxCOLUMNS[xCHANNELS]",
     },
+    "explore": {"then": "the page shows one kernel; convcli explain --then follows a chain"},
     "list": {
         "blur smooth": "--tag blur",
         "edge edges": "--tag edge",

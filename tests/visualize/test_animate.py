@@ -20,6 +20,7 @@ from convcli.geometry.border import OUTSIDE, sources
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import load_kernel
+from convcli.layers.stage_text import parse_stage
 from convcli.pipeline.settings import Settings
 from convcli.visualize import lettering
 from convcli.visualize.animate import cells
@@ -28,11 +29,14 @@ from convcli.visualize.animate.drawing import EMPTY, frame_pixels, frame_scenes,
 from convcli.visualize.animate.layout import FrameLayout
 from convcli.visualize.animate.palette import shared_colors
 from convcli.visualize.animate.shapes import number_image, parse_shape
+from convcli.visualize.animate.stages import stage_input
+from convcli.visualize.explain.chain import chain_stages
 from convcli.visualize.explain.output import as_dict
 from convcli.visualize.explain.pixel import explain
 from convcli.visualize.raster import raster
 from convcli.visualize.scene import Text
 from tests.conftest import SAMPLES
+from tests.engine.chain_reference import computed
 
 VIEW = Selection()
 FILLS = ["zero", "7", "edge", "reflect", "symmetric", "wrap"]
@@ -188,6 +192,50 @@ def test_one_map_of_a_bank():
     assert found.feature_map[at][0] == frame.channel.pixel == alone.maps[3][0].pixel
     assert frame.explanation.mappings == alone.mappings[3:4]
     assert FrameLayout(found).heading[0].startswith("kirsch-nw over ")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_stage_of_a_chain(tmp_path, seed):
+    """A stage's grids are the values before it and its own, as the slow loop computes them."""
+    rng = np.random.default_rng(seed)
+    maps = int(rng.integers(1, 4))
+    first = replace(parse_stage("box3,padding=1:edge", load_kernel), kernel=layer(rng, 2, maps))
+    last = replace(parse_stage("box3,padding=1,stride=2", load_kernel), kernel=layer(rng, maps, 2))
+    then = (parse_stage("leaky-relu:1/4", load_kernel), last)
+    settings = Settings(first.kernel, padding=first.padding, then=then)
+    pixels = rng.integers(0, 10, (1, 7, 6, 2)).astype(np.uint8)
+    with Input.open(saved(tmp_path, pixels)) as file:
+        made = stage_input("x", file, settings, Selection(map=1), 3)
+        found = build_animation(made.title, made.file, made.settings, made.selection, made.names)
+    values = [np.vectorize(Fraction, otypes=[object])(pixels[0, ..., i].astype(object)) for i in range(2)]
+    before = computed(then[0], computed(first, values))
+    due = computed(last, before)[1]
+    assert found.source == "stage 2 of x"
+    for panel, index in zip(found.inputs, found.planes, strict=True):
+        assert panel.name == (f"map {index}" if maps > 1 else "input")
+        rows, columns = before[index].shape
+        (top, _), (left, _) = found.spans
+        inside = panel.values[-top : rows - top, -left : columns - left]
+        np.testing.assert_allclose(inside.astype(float), before[index].astype(float))
+    got = {at: as_float(channel.value) for at, channel in found.outputs}
+    assert [got[at] for at in np.ndindex(due.shape)] == pytest.approx(due.astype(float).ravel().tolist())
+
+
+def test_a_stage_that_filters_every_map(run, tmp_path):
+    """A kernel of one channel is shown over one map; stage 1 is the kernel alone."""
+    kernel = ["-k", "1 -1", "--padding", "valid"]
+    for stage, size in ((["--stage", "1"], "20 frames"), (["--stage", "2", "--show-map", "1"], "20 frames")):
+        ran = run("animate", "4x6", *kernel, "--then", "sobel:stack", *stage, "-o", tmp_path / "x.webp", "-f")
+        assert f", {size} of " in ran.text, ran.err
+    settings = Settings(load_kernel("sobel:stack"), then=(parse_stage("1 -1", load_kernel),))
+    pixels = np.random.default_rng(1).integers(0, 9, (5, 6), dtype=np.uint8)
+    maps = computed(
+        chain_stages(settings)[0], [np.vectorize(Fraction, otypes=[object])(pixels.astype(object))]
+    )
+    with Input.open(saved(tmp_path, pixels)) as file:
+        made = stage_input("x", file, settings, Selection(map=1), 2)
+    assert np.array_equal(np.load(io.BytesIO(made.file.data)), maps[1].astype(float))
+    assert made.selection.map is None
 
 
 @pytest.mark.parametrize("shape", ["4x4x2", "9x12x3", "20x20x3", "6x6x9"])
@@ -513,6 +561,16 @@ def test_to_standard_output(run, tmp_path, monkeypatch):
         (["4x4x2", "-k", "random:3x3x2x2", "--combine", "l1", "-o", "x.gif"], "leave out --combine"),
         (["4x4", "-k", "random:3x3x3x1", "-o", "x.gif"], "takes 3 input channels"),
         (["4x4x3", "-k", "random:3x3x3x1", "--show-channel", "x", "-o", "x.gif"], "there is no channel 'x'"),
+        (["4x4", "-k", "box3", "--then", "relu", "-o", "x.gif"], "choose it with --stage (allowed: 1)"),
+        (
+            ["4x4", "-k", "box3", "--then", "relu", "--stage", "2", "-o", "x.gif"],
+            "stage 2 (relu) has no kernel to animate; allowed: 1",
+        ),
+        (["4x4", "-k", "box3", "--stage", "2", "-o", "x.gif"], "there is no stage 2; allowed: 1"),
+        (
+            ["4x4", "-k", "sobel:stack", "--then", "box3", "--stage", "2", "-o", "x.gif"],
+            "produces 2 feature maps, but an animation shows one; choose one with --show-map",
+        ),
         (["4x4x300", "-k", "box3", "-o", "x.gif"], "shapes larger than 256x256x256 cannot be animated"),
         (["40x40", "-k", "box3", "--every", "2", "-o", "x.gif"], "400 frames; allowed: 100 (--most)"),
         (["40x40", "-k", "box3", "--every", "0", "-o", "x.gif"], "every 0 is not allowed"),

@@ -640,6 +640,7 @@ def embedded(text: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["-k", "box3", "--then", "relu"], "convcli explain --then follows a chain"),
         (["-k", "random:3x3x2x1"], "takes 2 input channels; the page shows 3 of this image"),
         (["-k", "random:3x3x3x2", "--combine", "l2"], "combines maps of 3 input channels"),
         (["-k", "random:3x3x1x3", "--groups", "3"], "does not support groups"),

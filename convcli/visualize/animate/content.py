@@ -27,6 +27,7 @@ from convcli.pipeline.settings import Settings
 from convcli.visualize.explain.arithmetic import magnitude, total
 from convcli.visualize.explain.pixel import (
     Explanation,
+    channel_names,
     check_place,
     explain_places,
     frame_task,
@@ -121,6 +122,7 @@ class Animation:
         shaded: whether numbers are drawn on the gray that they stand for.
         map: index of the feature map.
         feature_map: without a grid, the result as (rows, columns, channels).
+        names: what the image's channels are called; empty for their own names.
     """
 
     source: str
@@ -136,6 +138,12 @@ class Animation:
     outputs: tuple[tuple[Pair, Channel], ...] = ()
     shaded: bool = True
     feature_map: Array | None = None
+    names: tuple[str, ...] = ()
+
+    def label(self, channel: str) -> str:
+        """What a channel of the image is called."""
+        own = channel_names(self.task)
+        return self.names[own.index(channel)] if self.names and channel in own else channel
 
     @property
     def is_grid(self) -> bool:
@@ -143,20 +151,23 @@ class Animation:
         return self.feature_map is None
 
 
-def build_animation(source: str, file: Input, settings: Settings, selection: Selection) -> Animation:
+def build_animation(
+    source: str, file: Input, settings: Settings, selection: Selection, names: tuple[str, ...] = ()
+) -> Animation:
     """Compute everything that an animation shows.
 
     Color images become brightness, without alpha, unless the kernel takes several channels.
 
     Args:
         source: title of the input.
+        names: what the image's channels are called; empty for their own names.
 
     Raises:
         ArgumentError: too many frames, an output outside the map, or a kernel that cannot be shown.
         ConvcliError: the image cannot be read.
     """
     index = _map_index(settings.kernel, selection.map)
-    settings = replace(_with_channels(file, settings), output=OutputSpec("./"))
+    settings = replace(reading(file, settings), output=OutputSpec("./"))
     if selection.white and settings.mapping.kind == "auto":
         settings = replace(settings, mapping=Mapping("raw"))
     task, frame = frame_task(source, file, settings, selection.frame)
@@ -164,7 +175,7 @@ def build_animation(source: str, file: Input, settings: Settings, selection: Sel
     blocks = _blocks(region, selection)
     white = (0, selection.white) if selection.white else None
     levels = white or black_and_white(task.opened.header.dtype), white or black_and_white(task.layout.dtype)
-    empty = Animation(source, task, settings, region, _padded(task), levels, index)
+    empty = Animation(source, task, settings, region, _padded(task), levels, index, names=names)
     return (_grid if as_numbers else _image)(empty, frame, blocks, selection)
 
 
@@ -177,7 +188,7 @@ def _image(animation: Animation, frame: int, blocks: Sequence[Block], selection:
     pixels = task.opened.only(frame, frame + 1).reader().rows(0, 0, task.geometry.input[0])
     if takes_channels(animation.settings):
         channels = _channels(explanations[0], planes)
-        inputs = [Panel(name, pixels[..., index : index + 1]) for name, index in channels]
+        inputs = [Panel(animation.label(name), pixels[..., index : index + 1]) for name, index in channels]
     else:
         inputs = [Panel("input", pixels[..., : pixels.shape[2] - task.opened.header.alpha])]
     input_levels, output_levels = animation.levels
@@ -253,7 +264,8 @@ def _grid(animation: Animation, frame: int, blocks: Sequence[Block], selection: 
     several = takes_channels(animation.settings)
     channels = _channels(explanations[0], planes) if several else [("input", 0)]
     inputs = tuple(
-        Panel(name, window_values(task, animation.settings, frame, window, index)) for name, index in channels
+        Panel(animation.label(name), window_values(task, animation.settings, frame, window, index))
+        for name, index in channels
     )
     values = np.array([as_float(value) for panel in inputs for value in panel.values.ravel()])
     large = bool((np.abs(values) > selection.plain).any())
@@ -283,8 +295,8 @@ def takes_channels(settings: Settings) -> bool:
     return settings.kernel.spatial == 2 and (settings.kernel.tensor_shape[-2] > 1 or settings.groups > 1)
 
 
-def _with_channels(file: Input, settings: Settings) -> Settings:
-    """The settings with what the kernel reads: channels of the image, or its brightness."""
+def reading(file: Input, settings: Settings) -> Settings:
+    """The settings of an animation, with what the kernel reads: channels of the image, or its brightness."""
     if not takes_channels(settings):
         return replace(settings, channels="gray", alpha="drop")
     header = opening.open_input(file, settings.max_pixels)[0].header

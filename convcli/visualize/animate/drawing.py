@@ -268,7 +268,7 @@ class Drawing:
         layout = self.layout
         patch, kernel = plane.parts[-1][0], "kernel"
         if layout.has_channels:
-            patch = plane.name
+            patch = self.animation.label(plane.name)
         elif len(layout.planes) > 1:
             kernel = f"kernel {index}"
         return patch, f"{kernel}, rotated" if self.animation.settings.rotates else kernel, "products"

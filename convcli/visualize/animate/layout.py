@@ -218,7 +218,9 @@ class FrameLayout:
 
     def _sum_text(self, channel: Channel) -> str:
         """The sums of the input channels that are drawn, and that of the others."""
-        terms: list[tuple[Number, str]] = [(plane.sum, plane.name) for plane in self.shown(channel)]
+        terms: list[tuple[Number, str]] = [
+            (plane.sum, self.animation.label(plane.name)) for plane in self.shown(channel)
+        ]
         if others := len(channel.planes) - len(terms):
             rest = total(plane.sum for plane in channel.planes) - total(term for term, _ in terms)
             terms.append((rest, f"{others} other{'s' * (others > 1)}"))

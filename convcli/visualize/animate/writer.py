@@ -26,6 +26,7 @@ from convcli.visualize.animate.content import Animation, Selection, build_animat
 from convcli.visualize.animate.drawing import frame_pixels, frame_scenes, frame_size
 from convcli.visualize.animate.palette import shared_colors
 from convcli.visualize.animate.shapes import largest_number, number_image, parse_shape, shape_title
+from convcli.visualize.animate.stages import stage_input
 from convcli.visualize.scene_file import frame_files, wants_svg
 
 FASTEST: Final = 50  # frames per second
@@ -36,15 +37,17 @@ _PLAIN_NUMBERS: Final = 2**16  # all numbers of a SHAPE are below, and drawn on 
 
 @frozen
 class Playback:
-    """How an animation is played, and what a SHAPE is filled with.
+    """How an animation is played, what a SHAPE is filled with, and which stage of a chain is shown.
 
     Attributes:
         fps: frames per second; None for a speed that can be followed.
         seed: of a SHAPE's random numbers; None for 0, 1, 2, …
+        stage: from 1; None if there is no chain.
     """
 
     fps: Fraction | None = None
     seed: int | None = 1
+    stage: int | None = None
 
 
 @frozen
@@ -88,7 +91,9 @@ def write_animation(
     shape = None if Path(source).exists() else parse_shape(source)
     with number_image(shape, playback.seed) if shape else files.Input.open(source) as file:
         title = shape_title(shape, playback.seed) if shape else _title(source)
-        animation = build_animation(title, file, settings, _on_white(selection, shape, playback.seed))
+        view = _on_white(selection, shape, playback.seed)
+        made = stage_input(title, file, settings, view, playback.stage)
+        animation = build_animation(made.title, made.file, made.settings, made.selection, made.names)
     ledger = ledger or OutputLedger([] if shape else [source])
     if stills:
         return _write_stills(animation, spec, format_name, ledger)
