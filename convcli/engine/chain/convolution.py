@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, isfinite, lcm
+from math import inf, isfinite, lcm, sqrt
 from threading import Event
 from typing import Final, Self
 
@@ -15,7 +15,7 @@ from convcli.core.numerals import counted
 from convcli.core.rounding import Affine
 from convcli.engine.chain.stage import PlannedStage, StageComputer, StageOptions
 from convcli.engine.chain.values import Values
-from convcli.engine.combine import UNSCALED
+from convcli.engine.combine import NORMS, UNSCALED
 from convcli.engine.consumer import StripTask
 from convcli.engine.cutting import strip_bytes
 from convcli.engine.filter import OTHER, PIXELS, SIGNED, Filter, ValueKind
@@ -235,22 +235,28 @@ def _numbers(plan: Plan, runs: int) -> tuple[tuple[Affine, ...], Values]:
 
 def _error(plan: Plan, values: Values) -> float | None:
     """How far values may be from exact ones: the errors of the input, weighted, and those of the sums."""
-    filter_ = plan.problem.filter
+    filter_, ends = plan.problem.filter, plan.problem.value_range
     if plan.outcome.exact and not values.error:
         return 0.0
-    if filter_.combine in UNSCALED or values.error is None:
+    if filter_.combine in UNSCALED or values.error is None or ends is None:
         return None
     weights = np.abs(filter_.weights.astype(np.float64)).reshape(-1, filter_.maps)
-    gain = float(weights.sum(axis=0).max()) / filter_.denominator  # over numbers
-    carried = values.error * values.denominator * gain
-    ends = plan.problem.value_range or (-inf, inf)
-    own = (
-        0.0
-        if plan.exact
-        else float(np.finfo(plan.arithmetic.dtype).eps) * len(weights) * gain * max(map(abs, ends))
-    )
-    total = carried + own
-    return total if isfinite(total) else None
+    total = values.error * values.denominator * float(weights.sum(axis=0).max())
+    if not plan.exact:
+        work = Workload(plan.problem, plan.arithmetic)
+        total += method_named(plan.method).error(work, max(map(abs, ends)))
+    if filter_.combine in NORMS:
+        total = _of_norm(total, plan)
+    return total / filter_.denominator if isfinite(total) else None
+
+
+def _of_norm(error: float, plan: Plan) -> float:
+    """The error of a norm of sums that have an error each, which is rounded itself."""
+    outcome, maps = plan.outcome, plan.problem.filter.maps
+    own = 0.0
+    if outcome.dtype.kind == "f":
+        own = 2 * maps * float(np.finfo(outcome.dtype).eps) * max(map(abs, outcome.bounds[0]))
+    return error * {"l1": maps, "l2": sqrt(maps), "linf": 1}[plan.problem.filter.combine or ""] + own
 
 
 class _Computer(StageComputer):

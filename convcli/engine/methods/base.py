@@ -183,6 +183,14 @@ class Method(ABC):
     def binder(self, work: Workload) -> Binder:
         """The method's binder; what all strips share is computed here, once per worker."""
 
+    def error(self, work: Workload, most: float) -> float:
+        """How far float sums over values up to ``most`` may be from exact ones.
+
+        For n products this is 2·n·u·Σ|w|·most with the roundoff u of the type, whatever their order.
+        """
+        weights = np.abs(work.filter.weights.astype(np.float64)).reshape(-1, work.filter.maps)
+        return len(weights) * float(np.finfo(work.dtype).eps) * float(weights.sum(axis=0).max()) * most
+
     def compiled(self, work: Workload) -> bool:
         """Whether the extension computes a workload, as this method's program says."""
         return False

@@ -107,6 +107,9 @@ class Fft(Method):
         values = (forward + 1) / 2 * _rate(tiles, work.dtype) * tiles.waste(work.problem)
         return values + once + CALLS * work.call * calls
 
+    def error(self, work: Workload, most: float) -> float:
+        return _error(work.filter, tiling(work.problem, work.dtype), most, work.dtype)
+
     def scratch(self, work: Workload) -> float:
         return 0
 
@@ -178,14 +181,20 @@ def _exact(problem: Problem, narrow: Arithmetic) -> Workload | str:
     """The workload in float64 if rounding provably recovers the integers, or why it does not."""
     tiles = tiling(problem, np.dtype(np.float64))
     most = max(map(abs, problem.span))
-    weights = narrow.filter.weights.astype(np.float64).reshape(-1, narrow.filter.maps)
-    norm = float(np.sqrt((weights**2).sum(axis=0)).max())
-    area, planes = tiles.rows * tiles.columns, narrow.filter.kernel[0] * narrow.filter.inputs
-    bound = most * sqrt(tiles.together * area * planes) * norm * loss(area) * 2.0**-53
+    bound = _error(narrow.filter, tiles, most, np.dtype(np.float64))
     if bound >= 0.25:
         return f"its rounding error may reach {bound:.2g}, so exact integers are not guaranteed"
     reason = f"float64 transforms are off by at most {bound:.1g}, so rounding gives the exact integers"
     return Workload(problem, replace(narrow, dtype=np.dtype(np.float64), reason=reason))
+
+
+def _error(filter_: Filter, tiles: Tiling, most: float, dtype: DType) -> float:
+    """How far sums over values up to ``most`` may be from exact ones, by the norms of tiles and weights."""
+    weights = filter_.weights.astype(np.float64).reshape(-1, filter_.maps)
+    norm = float(np.sqrt((weights**2).sum(axis=0)).max())
+    area, planes = tiles.rows * tiles.columns, filter_.kernel[0] * filter_.inputs
+    roundoff = float(np.finfo(dtype).eps) / 2
+    return most * sqrt(tiles.together * area * planes) * norm * loss(area) * roundoff
 
 
 class _Spectra:
