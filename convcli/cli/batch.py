@@ -212,15 +212,15 @@ def _sources(names: list[str], options: BatchOptions, destination: Path | None) 
         ArgumentError: a list that cannot be read, or no image at all.
     """
     from convcli.batch.inputs import count_by_suffix, find_images
-    from convcli.formats.registry import UNREAD, readable_suffixes
+    from convcli.formats.registry import UNREAD, folder_suffixes
 
     named = list(_named(names, options))
-    files = find_images(named, options.recursive, readable_suffixes(), destination)
+    files = find_images(named, options.recursive, folder_suffixes(), destination)
     unread = count_by_suffix(named, options.recursive, UNREAD, destination)
     if unread and not options.quiet:
         tell(f"skipped files of unsupported formats: {unread}")
     if not files and any(name != STREAM for name in names):
-        deeper = not options.recursive and find_images(named, True, readable_suffixes(), destination)
+        deeper = not options.recursive and find_images(named, True, folder_suffixes(), destination)
         hint = "; use -r to include subfolders" if deeper else ""
         raise ArgumentError(f"no images found in any SOURCE{hint}")
     return files

@@ -302,7 +302,7 @@ format_name = option(
     "format_name",
     heading=OUTPUT,
     type=Value("NAME", vocabulary="format"),
-    help=_listed("format"),
+    help=", ".join(WORDS["format"]),
 )
 force = option("-f", "--force", heading=OUTPUT, is_flag=True, help="Replace existing files")
 stack = option(

@@ -238,6 +238,7 @@ WORDS: Final = {
         "avif": "",
         "mkv": "",
         "mp4": "",
+        "csv": "",
     },
     "form": {
         "yaml": "",

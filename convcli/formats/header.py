@@ -17,6 +17,12 @@ _NAMES: Final = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
 _NAMES_OF_BANDS: Final = {**_NAMES, 2: "gray with an extra channel", 4: "RGB with an extra channel"}
 
 
+LINES: Final = "lines"
+"""A signal of one number per line, or of one axis."""
+ROW: Final = "row"
+"""A signal of all numbers in one line."""
+
+
 @frozen
 class Timing:
     """When the frames of an animation are shown.
@@ -73,6 +79,7 @@ class Metadata:
         timing: of the frames of an animation.
         axes: what the frames stand for, and the size of a step along each axis.
         ground: the georeference, which ties pixels to places.
+        signal: how a signal, which is an image of one row, is stored: `LINES` or `ROW`; empty for images.
         coding: chosen by the user, never read from a file.
     """
 
@@ -87,6 +94,7 @@ class Metadata:
     timing: Timing | None = None
     axes: Axes | None = None
     ground: Georeference | None = None
+    signal: str = ""
     coding: Coding = Coding()
 
 

@@ -2,6 +2,7 @@
 
 The shape alone determines the axes:
 
+- (length,), a signal, which is an image of one row;
 - (rows, columns);
 - (rows, columns, channels) with 1 to 4 channels, of 2 and 4 the last is alpha;
 - (frames, rows, columns) with more than 4 columns;
@@ -27,7 +28,7 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError, quoted
 from convcli.files.input import Input
 from convcli.formats.base import StreamedFormat
-from convcli.formats.header import MAX_IMAGE_CHANNELS, Header, Layout, Metadata
+from convcli.formats.header import LINES, MAX_IMAGE_CHANNELS, Header, Layout, Metadata
 from convcli.formats.raw import HEAD, RawEncoder, RawRows
 from convcli.formats.readers import Reader
 
@@ -84,7 +85,10 @@ class Npy(StreamedFormat):
         pixel, notes = _pixel_type(source, kind, begin, due)
         bands = channels > MAX_IMAGE_CHANNELS or (len(axes) == 4 and frames == 1 and channels in (2, 4))
         notes += _reading(axes)
-        header = Header(self.name, rows, columns, channels, pixel, frames, notes=notes, bands=bands)
+        metadata = Metadata(signal=LINES if len(axes) == 1 else "")
+        header = Header(
+            self.name, rows, columns, channels, pixel, frames, metadata=metadata, notes=notes, bands=bands
+        )
         if by_columns or source.size - begin != due:
             return [(header, None)]
         stored = np.dtype(np.uint8) if kind.kind == "b" else kind
@@ -98,6 +102,8 @@ class Npy(StreamedFormat):
         shape: tuple[int, ...] = layout.shape if layout.channels > 1 else layout.shape[:2]
         if layout.frames > 1 or layout.bands or layout.channels > MAX_IMAGE_CHANNELS:
             shape = layout.frames, *layout.shape
+        elif metadata.signal and shape[0] == 1 == layout.channels:
+            shape = shape[1:]
         facts = {"descr": npy.dtype_to_descr(layout.dtype), "fortran_order": False, "shape": shape}
         npy.write_array_header_1_0(head, facts)
         return RawEncoder(layout, head.getvalue(), layout.dtype)
@@ -179,11 +185,13 @@ def _layout(data: bytes) -> tuple[tuple[int, int, int, int], bool, DType, int, t
     if kind.name not in (*_TYPES, *_WIDE, "bool") or kind.subdtype:
         allowed = ", ".join((*_TYPES, *_WIDE))
         raise ImageError(f"npy with type {quoted(kind)}; allowed: bool, {allowed}")
-    if len(shape) not in (2, 3, 4) or min(shape) < 1 or (len(shape) == 4 and shape[3] > _MOST_CHANNELS):
+    if len(shape) not in (1, 2, 3, 4) or min(shape) < 1 or (len(shape) == 4 and shape[3] > _MOST_CHANNELS):
         raise ImageError(
-            f"npy with shape {quoted(shape)}; allowed: (rows, columns), (rows, columns, 1 to 4 channels), "
-            f"(frames, rows, columns), (frames, rows, columns, 1 to {_MOST_CHANNELS} channels)"
+            f"npy with shape {quoted(shape)}; allowed: (length,), (rows, columns), (rows, columns, 1 to 4 "
+            f"channels), (frames, rows, columns), (frames, rows, columns, 1 to {_MOST_CHANNELS} channels)"
         )
+    axes = shape
+    shape = (1, *shape) if len(shape) == 1 else shape
     single = len(shape) == 2 or (len(shape) == 3 and shape[2] <= MAX_IMAGE_CHANNELS)
     frames, rows, columns, channels = (*((1,) * single), *shape, 1)[:4]
-    return (frames, rows, columns, channels), by_columns, kind, file.tell(), shape
+    return (frames, rows, columns, channels), by_columns, kind, file.tell(), axes

@@ -26,6 +26,8 @@ class Entry(NamedTuple):
         path: ``module:class``.
         suffixes: of files that are read and written, the preferred one first.
         read_only: suffixes of related files that are read but not written, with what they are called.
+        only_named: whether such files in a folder are left out, because few of them are images; they are read
+            where they are named.
         signature: a regular expression that the first bytes of every such file match; only then is the
             module imported, and its `Format.sniff` decides.
     """
@@ -35,6 +37,7 @@ class Entry(NamedTuple):
     suffixes: tuple[str, ...]
     read_only: Mapping[str, str] = {}
     signature: bytes = b""
+    only_named: bool = False
 
 
 _ISO_MEDIA: Final = rb"(?s).{4}ftyp"
@@ -55,6 +58,13 @@ TABLE: tuple[Entry, ...] = (
     Entry("heif", "convcli.formats.heif:Heif", (".heic", ".heif", ".hif"), signature=_ISO_MEDIA),
     Entry("mkv", "convcli.formats.video:Matroska", (".mkv",), {".webm": "WebM"}, signature=rb"\x1a\x45"),
     Entry("mp4", "convcli.formats.video:Mp4", (".mp4", ".mov", ".m4v"), signature=_ISO_MEDIA),
+    Entry(
+        "csv",
+        "convcli.formats.csv:Csv",
+        (".csv", ".txt"),
+        signature=rb"[\s\"'+\-.\w#\xe2\xef]",
+        only_named=True,
+    ),
 )
 """Every format, in the order of matching content and choosing replacements; the first is the default."""
 
@@ -109,6 +119,12 @@ def readable_suffixes() -> dict[str, str]:
     """The suffixes of files that can be read, with the names of their formats."""
     suffixes = {suffix: entry.name for entry in TABLE for suffix in entry.suffixes}
     return suffixes | {suffix: name for entry in TABLE for suffix, name in entry.read_only.items()}
+
+
+def folder_suffixes() -> frozenset[str]:
+    """The suffixes of files that are images where a folder is read."""
+    named = {suffix for entry in TABLE if entry.only_named for suffix in entry.suffixes}
+    return frozenset(readable_suffixes()) - named
 
 
 def format_named(name: str) -> Format:

@@ -203,6 +203,7 @@ def sample_files() -> dict[str, bytes]:
         "pnm": by_pillow(rgb, "PPM"),
         "pfm": b"PF\n80 64\n-1.0\n" + rgb[::-1].astype("<f4").tobytes(),
         "npy": by_numpy(rgb),
+        "csv": "".join(f"{','.join(map(str, row))}\n" for row in (rgb[:11, :11, 0] / 8).tolist()).encode(),
         **{name: by_av(rgb, name) for name in ("mkv", "mp4") if VIDEO},
         "avif": imagecodecs.avif_encode(rgb, speed=10),
         **({"heif": by_pillow_heif(rgb)} if HEIF else {}),
@@ -215,7 +216,11 @@ NAMES = [entry.name for entry in formats() if entry.name not in MISSING]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_cut_off_files_are_damaged(name):
-    """A file cut anywhere is an error of one line, never an image and never another exception."""
+    """A file cut anywhere is an error of one line, never an image and never another exception.
+
+    A text has no end that could be missing: cut in its first row, after a row or in the last number of one,
+    it is another text.
+    """
     data = sample_files()[name]
     assert open_bytes(data, LIMIT).pixels().size
     tail = {"png": 12, "gif": 1}.get(name, 0)
@@ -225,6 +230,9 @@ def test_cut_off_files_are_damaged(name):
         except ImageError as error:
             assert "\n" not in str(error)
         else:
+            part = data[:length]
+            if name == "csv" and (b"\n" not in part or part.count(b",") % 10 == 0):
+                continue
             pytest.fail(f"{name} cut to {length} of {len(data)} bytes was read")
 
 

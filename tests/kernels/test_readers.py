@@ -529,9 +529,10 @@ def test_an_image_as_a_template(tmp_path, gray):
 
 
 def test_every_image_format_is_a_template(tmp_path, gray):
-    """The suffixes of templates are those of all image formats but NPY."""
+    """The suffixes of templates are those of all image formats but NPY and text, which are kernels."""
     (template,) = (reader for reader in READERS if reader.name == "template")
-    assert set(template.suffixes) == {suffix for entry in formats() for suffix in entry.suffixes} - {".npy"}
+    images = {suffix for entry in formats() for suffix in entry.suffixes}
+    assert set(template.suffixes) == images - {".npy", ".csv", ".txt"}
     (tmp_path / "patch.pbm").write_bytes(b"P4 3 2\n\xa0\x40")
     assert convcli.load_kernel(f"{tmp_path}/patch.pbm").weights.tolist() == [[0, 1, 0], [1, 0, 1]]
     (tmp_path / "patch.jpe").write_bytes(imagecodecs.jpeg_encode(gray[:8, :8]))

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from convcli.core.cells import row_length
 from convcli.core.errors import KernelError, one_line, quoted, suggest
 from convcli.core.frozen import replace
 from convcli.core.patterns import pattern
@@ -17,7 +18,7 @@ from convcli.kernels.bank import COMBINE_CHOICES, KernelSet, combined
 from convcli.kernels.kernel import About, Kernel
 from convcli.kernels.readers.base import KernelFile
 from convcli.kernels.readers.nodes import Node, text_of, texts_of
-from convcli.kernels.readers.rows import parse_cell, parse_table, row_length
+from convcli.kernels.readers.rows import parse_cell, parse_table
 from convcli.kernels.transform import anchored, flipped
 
 _Entries = dict[str, Node]

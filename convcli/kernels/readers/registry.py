@@ -19,7 +19,9 @@ from convcli.kernels.readers.base import KernelFile, Reader, ReaderModule
 from convcli.kernels.readers.members import choose
 
 _TABLES: Final = (".csv", ".tsv", ".txt", ".dat")
-_IMAGES: Final = tuple(suffix for entry in TABLE if entry.name != "npy" for suffix in entry.suffixes)
+_IMAGES: Final = tuple(
+    suffix for entry in TABLE for suffix in entry.suffixes if suffix not in (*_TABLES, ".npy")
+)
 
 READERS: tuple[Reader, ...] = (
     Reader("yaml_document", (".yaml", ".yml"), by_content=True, several=True, in_folders=True),

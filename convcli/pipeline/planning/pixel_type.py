@@ -31,13 +31,16 @@ def pixel_type(header: Header, convolution: Convolution, settings: Settings) -> 
     Raises:
         ArgumentError: these options cannot be combined, or do not fit the image.
     """
-    keeps_floats = header.dtype.kind == "f" and settings.depth in (None, "float")
+    is_data = header.dtype.kind == "f" or bool(header.metadata.signal)
+    keeps_floats = is_data and settings.depth in (None, "float")
     kind = convolution.plan.kind
     if settings.normalize is not None and kind.name == "pixels":
         kind = OTHER  # averages of normalized values are no pixels
     mapping = _mapping(kind, keeps_floats, settings)
     depth = _depth(convolution, settings)
-    return PixelType(mapping, _dtype(mapping, header.dtype, convolution.plan, depth))
+    exact = header.metadata.signal and header.dtype.kind != "f"
+    source = np.dtype(np.float64) if exact else header.dtype
+    return PixelType(mapping, _dtype(mapping, source, convolution.plan, depth))
 
 
 def _mapping(kind: ValueKind, keeps_floats: bool, settings: Settings) -> Mapping:

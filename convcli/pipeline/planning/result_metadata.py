@@ -34,5 +34,6 @@ def _inherited(header: Header, files: OutputFiles, settings: Settings) -> Metada
     if settings.colormap != GRAY:  # its colors are sRGB
         metadata = replace(metadata, icc=None, gamma=None, srgb=None)
     if settings.strip:
-        metadata = Metadata(subsampling=metadata.subsampling, timing=metadata.timing)
+        kept = {name: getattr(metadata, name) for name in ("subsampling", "timing", "signal")}
+        metadata = Metadata(**kept)
     return replace(metadata, coding=settings.coding)
