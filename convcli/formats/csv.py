@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from math import inf
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -33,6 +34,7 @@ _START: Final = re.compile(
 _BINARY: Final = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 _UNUSUAL: Final = re.compile(r"[\"#_/=]")
 _MOST_NUMBERS: Final = 2**24
+_DECIMAL: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 _NOT_FINITE: Final = re.compile(r"[+-]?(nan|inf(inity)?)", re.IGNORECASE)
 _LARGEST_EXACT: Final = 2.0**53
 
@@ -131,6 +133,8 @@ def _plain_rows(content: str) -> list[list[float]] | None:
         rows = [list(map(float, line.split(separator))) for line in lines]
     except ValueError:
         return None
+    if any(inf in row or -inf in row for row in rows):
+        return None  # it may be a number out of range
     lengths = set(map(len, rows))
     is_rectangle = len(lengths) == 1 and not (separator == "," and lengths == {2})  # may be decimal commas
     return rows if is_rectangle and len(rows) * len(rows[0]) <= _MOST_NUMBERS else None
@@ -164,6 +168,11 @@ def _is_number(cell: str) -> bool:
 def _number(cell: str, where: str) -> float:
     if _NOT_FINITE.fullmatch(cell):
         return float(cell)
+    if _DECIMAL.fullmatch(cell):
+        value = float(cell)
+        if abs(value) == inf:
+            raise ImageError(f"{where}: {quoted(cell)} is out of range (allowed: up to 1.8e308)")
+        return value
     try:
         return float(parse_number(cell))
     except ValueError as error:

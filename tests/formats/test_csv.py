@@ -95,6 +95,7 @@ DAMAGED = [
     ("1;2,5\n3;4.5\n", "'2,5' has a decimal comma, other cells a point"),
     ("1;1,234\n3;1,235\n", "may be thousands or have a decimal comma"),
     ("1 2\n3 4/0\n", "line 2: column 2: '4/0' divides by zero"),
+    ("1,2,1e400\n", "line 1: column 3: '1e400' is out of range"),
     ("#\n", "contains no numbers"),
 ]
 
