@@ -19,6 +19,8 @@ from convcli.engine.combine import NORMS, UNSCALED
 from convcli.engine.consumer import StripTask
 from convcli.engine.cutting import strip_bytes
 from convcli.engine.filter import OTHER, PIXELS, SIGNED, Filter, ValueKind
+from convcli.engine.methods.base import Workload
+from convcli.engine.methods.registry import method_named
 from convcli.engine.phased import Computer, plan_computer
 from convcli.engine.plan import Outcome, Plan, Problem
 from convcli.engine.source import Source
