@@ -227,7 +227,12 @@ class _Typed:
             maps = rest[1] if len(rest) == 2 else None
             layer = LayerSpec("conv" if maps else "each", size, maps or 1, bias=False)
             layer = replace(
-                layer, stride=_pair(options.stride), dilation=_pair(options.dilation), groups=options.groups
+                layer,
+                stride=_pair(options.stride),
+                dilation=_pair(options.dilation),
+                groups=options.groups,
+                transposed=options.transposed,
+                output_padding=options.output_padding,
             )
         else:
             kernel = load(text, self.kernel_path).kernel
@@ -239,8 +244,6 @@ class _Typed:
         padding = typed if like else str(Padding.parse(typed))
         return replace(
             layer,
-            transposed=options.transposed,
-            output_padding=options.output_padding,
             padding=padding if "padding" in explicit or not like else None,
             flip=options.flip if "flip" in explicit or not like else None,
         )
@@ -269,6 +272,7 @@ class _Typed:
 
 def _of_kernel(kernel: Kernel, options: FilterOptions) -> LayerSpec:
     """The sizes of a kernel with the options of the command line, except its padding."""
+    from convcli.core.frozen import replace
     from convcli.geometry.padding import Padding
     from convcli.layers.stage_text import convolution_layer
     from convcli.layers.stages import ConvolutionStage
@@ -281,7 +285,9 @@ def _of_kernel(kernel: Kernel, options: FilterOptions) -> LayerSpec:
         options.groups,
         options.flip,
     )
-    return convolution_layer(stage)
+    return replace(
+        convolution_layer(stage), transposed=options.transposed, output_padding=options.output_padding
+    )
 
 
 def _pair(sizes: tuple[int, ...]) -> tuple[int, ...]:

@@ -126,14 +126,24 @@ def test_a_file_without_stride_and_padding_asks_for_them(run, tmp_path):
     assert report["output"]["nhwc"] == [1, 16, 16, 8]
 
 
-def model(path, **attributes):
+def test_shape_of_a_transposed_layer_from_a_file(run, tmp_path):
+    """Its stride, padding and output padding give the sizes of the same layer as text."""
+    net = model(tmp_path / "net.onnx", "ConvTranspose", strides=[2, 2], pads=[1] * 4, output_padding=[1, 0])
+    report = json.loads(run("shape", "8x8x4", "-k", f"{net}:conv", "--layer", "--report", "json").text)
+    text = "transposed3x3x6,stride=2,padding=1,1,output-padding=1,0"
+    typed = json.loads(run("shape", "8x8x4", "--layer", text, "--report", "json").text)
+    assert {**report["layers"][0], "name": None} == {key: typed[key] for key in report["layers"][0]}
+
+
+def model(path, operation="Conv", **attributes):
     """An ONNX model with a convolution of 4 channels to 6 maps in 3 × 3 windows, and a ReLU."""
     onnx = pytest.importorskip("onnx", reason="ONNX is not installed: pip install -e '.[models]'")
     from onnx import TensorProto, helper, numpy_helper
 
-    weights = np.ones((6, 4 // attributes.get("group", 1), 3, 3), np.float32)
+    shape = (4, 6) if operation == "ConvTranspose" else (6, 4 // attributes.get("group", 1))
+    weights = np.ones((*shape, 3, 3), np.float32)
     nodes = [
-        helper.make_node("Conv", ["x", "w", "b"], ["y"], "conv", **attributes),
+        helper.make_node(operation, ["x", "w", "b"], ["y"], "conv", **attributes),
         helper.make_node("Relu", ["y"], ["z"], "act"),
     ]
     tensors = [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(np.zeros(6, np.float32), "b")]
