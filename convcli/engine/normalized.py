@@ -60,9 +60,12 @@ def normalized(sums: Array, weights: Array, whole: float, least: float) -> Array
     wide = sums.astype(np.float64)
     if whole != 1:
         wide *= whole
-    undefined = np.full(wide.shape, np.nan)
-    quotients: Array = np.divide(wide, weights, out=undefined, where=weights > least)
-    return quotients
+    with np.errstate(divide="ignore", invalid="ignore"):
+        np.divide(wide, weights, out=wide)
+    undefined = weights <= least
+    if undefined.any():
+        np.copyto(wide, np.nan, where=undefined)
+    return wide
 
 
 def normalized_outcome(plan: Plan) -> Outcome:

@@ -88,7 +88,8 @@ class SumColors:
         """The colors of visible pixels."""
         if self.premultiplied:
             return colors[self.alpha(sums) > self.threshold]
-        return colors[~self.undefined(sums)] if self.weighted else colors
+        missing = self.undefined(sums) if self.weighted else None
+        return colors if missing is None or not missing.any() else colors[~missing]
 
     @classmethod
     def of(cls, plan: Computation, handling: ColorHandling) -> tuple[SumColors, ...]:
