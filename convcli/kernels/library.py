@@ -224,7 +224,9 @@ class Library:
             return preset
         how = None if choice == "stack" else choice
         if isinstance(preset, KernelSet):
-            return replace(preset, name=f"{preset.name}:{choice}", combine=how)
+            text = f"The maps of {preset.name}, {f'combined by {how}' if how else 'each on its own'}"
+            about = preset.about if how == preset.combine else replace(preset.about, description=text)
+            return replace(preset, name=f"{preset.name}:{choice}", combine=how, about=about)
         return combined(preset, how)
 
     def _hint(self, text: str) -> str:

@@ -68,6 +68,11 @@ def test_named_behind_the_set():
     assert convcli.load_kernel("kirsch:max").combine == "max"
     assert convcli.load_kernel("sobel:stack").combine is None
     assert convcli.load_kernel("sobel:5").maps == 2
+    texts = [
+        convcli.load_kernel(name).about.description for name in ("sobel:l2", "sobel:angle", "sobel:stack")
+    ]
+    assert texts[0] == convcli.load_kernel("sobel").about.description
+    assert texts[1:] == ["The maps of sobel, combined by angle", "The maps of sobel, each on its own"]
 
 
 def test_apply_combines(run, tmp_path):

@@ -11,8 +11,14 @@ import pytest
 
 import convcli
 from convcli.core.errors import ArgumentError, ConvcliError
-from convcli.pipeline.ignore import Ignore
+from convcli.geometry.padding import Padding
+from convcli.pipeline.ignore import Ignore, Mask
+from convcli.pipeline.job import apply
+from convcli.pipeline.mapping import Mapping
+from convcli.pipeline.naming import OutputSpec
+from convcli.pipeline.settings import Settings
 from tests.conftest import SAMPLES
+from tests.reference import correlate
 
 EPSILON = 1e-6
 RNG = np.random.default_rng(7)
@@ -161,6 +167,40 @@ def test_color_pixels(run, tmp_path, channels):
         due = quotient(whole, ~HOLES, kernel, "reflect")
         values = np.array([np.nan if v is None else float(v) / 1000 for v in due.ravel()])
         assert np.allclose(found[..., index].ravel(), values, rtol=EPSILON, equal_nan=True)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_every_geometry(tmp_path, seed):
+    """Any stride, dilation, padding, fill, direction, type and mask: the reference's quotient of two sums."""
+    rng = np.random.default_rng(seed)
+    dtype, fill = rng.choice(["u1", "i2", "u2", "f4"]), rng.choice(["ignore", "0", "3", "edge", "wrap"])
+    image = rng.integers(0, 9, rng.integers(5, 12, 2)).astype(dtype)
+    weights = rng.integers(0, 256, image.shape).astype(np.uint8) * (rng.random(image.shape) < 0.4)
+    kernel = convcli.Kernel(rng.integers(0, 4, rng.integers(1, 5, 2)) + np.eye(1), scale="1/7", bias=2)
+    stride, dilation, pads = rng.integers(1, 4, 2), rng.integers(1, 3, 2), rng.integers(0, 4, (2, 2))
+    flip = bool(rng.integers(2))
+    settings = Settings(
+        kernel,
+        stride=tuple(stride.tolist()),
+        dilation=tuple(dilation.tolist()),
+        padding=Padding.parse(f"{','.join(map(str, pads.ravel()))}:{fill}"),
+        flip=flip,
+        mapping=Mapping("raw"),
+        output=OutputSpec(str(tmp_path / "out.npy")),
+        ignore=Ignore(mask=Mask("mask", weights, 255)),
+    )
+    apply(str(written(tmp_path / "in.npy", image)), settings)
+    numerators = np.asarray(kernel.exact.numerators)
+    taps = numerators[::-1, ::-1] if flip else numerators
+    mode = fill if fill in ("edge", "wrap") else "constant"
+    value = int(fill) if fill.isdigit() else 0
+    window = (taps, stride, pads, dilation, mode)
+    products = image.astype(np.int64) * weights
+    top = correlate(products, *window, value * 255)
+    bottom = correlate(weights, *window, 0 if fill == "ignore" else 255)
+    whole = Fraction(int(numerators.sum()), kernel.exact.denominator)
+    due = [float(whole * a / b + 2) if b else np.nan for a, b in zip(top.flat, bottom.flat, strict=True)]
+    assert np.allclose(np.load(tmp_path / "out.npy").ravel(), due, rtol=EPSILON, atol=0, equal_nan=True)
 
 
 def test_any_nan_leaves_out_the_pixel(run, tmp_path):
