@@ -101,7 +101,8 @@ def _mapping(mapping: Mapping) -> str:
 def _ignore(ignore: Ignore | None) -> str:
     if ignore is None:
         return "-"
-    return f"mask {ignore.mask.digest}" if ignore.mask else f"value {_number(ignore.value)}"
+    own = f"mask {ignore.mask.digest}" if ignore.mask else f"value {_number(ignore.value)}"
+    return f"{own} keep" if ignore.keep else own
 
 
 def _frames(frames: slice) -> str:

@@ -241,11 +241,12 @@ alpha = option(
 ignore = option(
     "--ignore",
     heading=VALUES,
-    type=Value("nan|VALUE|MASK", parse_ignore, files=True),
+    type=Value("nan|VALUE|MASK[,keep]", parse_ignore, files=True),
     help="Leave out pixels that are NaN, VALUE, or black in the image MASK",
-    details="The weights of the other pixels are renormalized, so gaps are filled from their neighbors. NaN "
-    "is always left out. Gray levels of MASK are weights from 0 to 1. Kernels must not have negative "
-    "weights. A window without valid pixels gives NaN in floats, VALUE with --map clip, otherwise 0.",
+    details="The weights of the other pixels are renormalized, so gaps are filled from their neighbors; with "
+    "`,keep`, gaps stay. NaN is always left out. Gray levels of MASK are weights from 0 to 1. Kernels must "
+    "not have negative weights. A window without valid pixels gives NaN in floats, VALUE with --map clip, "
+    "otherwise 0.",
 )
 linear = option(
     "--linear",

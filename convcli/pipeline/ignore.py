@@ -20,6 +20,7 @@ from convcli.formats import opening
 from convcli.pipeline.color import white
 
 NAN: Final = "nan"
+KEEP: Final = "keep"
 
 
 @frozen(eq=False)
@@ -50,32 +51,38 @@ class Ignore:
     Attributes:
         value: pixels whose colors all equal it are left out; None for no value.
         mask: None for no mask.
+        keep: whether a pixel that is left out stays undefined in the result, instead of being filled from
+            its neighbors.
     """
 
     value: Fraction | None = None
     mask: Mask | None = None
+    keep: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Ignore:
-        """What ``nan``, a number, or the name of an image file leaves out.
+        """What ``nan``, a number, or the name of an image file leaves out; with ``,keep`` gaps stay gaps.
 
         Raises:
             ArgumentError: an empty text or standard input, or a mask that is not one gray image from 0 to 1.
             ConvcliError: the mask cannot be read.
         """
+        first, comma, last = text.rpartition(",")
+        keep = bool(comma) and last.strip().casefold() == KEEP
+        text = first if keep else text
         word = text.strip()
         if word.casefold() == NAN:
-            return cls()
+            return cls(keep=keep)
         if word == STREAM:
             raise ArgumentError("--ignore cannot read standard input; give the name of a file")
         try:
-            return cls(value=parse_number(word))
+            return cls(parse_number(word), keep=keep)
         except ValueError as error:
             if not os.path.lexists(text):
                 raise ArgumentError(
                     f"--ignore {quoted(text)} is not nan, a number or an existing file"
                 ) from error
-            return cls(mask=_read_mask(text))
+            return cls(mask=_read_mask(text), keep=keep)
 
     @property
     def full(self) -> int:
@@ -116,9 +123,8 @@ class Ignore:
         return weights * ~left_out if left_out.any() else weights
 
     def __str__(self) -> str:
-        if self.mask:
-            return self.mask.name
-        return NAN if self.value is None else number_text(self.value)
+        own = NAN if self.value is None else number_text(self.value)
+        return (self.mask.name if self.mask else own) + (f",{KEEP}" if self.keep else "")
 
 
 def missing(colors: Array) -> Array:

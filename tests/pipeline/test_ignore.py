@@ -79,6 +79,30 @@ def test_exact_for_integers(run, tmp_path, name, border):
     assert missing
 
 
+@pytest.mark.parametrize("stride", ["1", "2,3"])
+def test_gaps_that_are_kept(run, tmp_path, stride):
+    """``,keep``: the same values, but undefined where the pixel at the center of the window is left out."""
+    image = np.where(HOLES, 9, GRAY).astype(np.uint8)
+    source, results = written(tmp_path / "in.png", image), []
+    for ignore in ("9", "9,keep"):
+        out = tmp_path / f"{ignore}.tif"
+        options = ("--stride", stride, "--padding", "same:ignore", "--ignore", ignore, "-o", out)
+        ran = run("apply", source, "-k", "box3", *options, "--map", "raw")
+        assert ran.code == 0, ran.err
+        results.append(imagecodecs.imread(out))
+    filled, kept = results
+    down, across = (int(step) for step in (stride + "," + stride).split(",")[:2])
+    offsets = [((-(-n // s) - 1) * s + 3 - n) // 2 for n, s in zip(GRAY.shape, (down, across), strict=True)]
+    holes = (image == 9)[1 - max(offsets[0], 0) :: down, 1 - max(offsets[1], 0) :: across]
+    assert np.array_equal(kept, np.where(holes, np.nan, filled), equal_nan=True)
+    assert (
+        f"{np.count_nonzero(np.isnan(kept))} pixels of the map have no valid pixel at the center" in ran.text
+    )
+    ran = run("explain", source, "-k", "box3", "--ignore", "9,keep", "--at", "6,10")
+    assert "the pixel at the center is left out" in ran.text
+    assert ran.text.rstrip().splitlines()[-1].endswith("= 9")
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 def test_gray_masks_are_weights(run, tmp_path, bits):
     """Gray levels of a mask count in proportion, exactly; the mask's alpha does not matter."""

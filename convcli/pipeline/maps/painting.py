@@ -17,7 +17,7 @@ from convcli.pipeline.color import alpha_affine, light_to_srgb, white
 from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.colormaps import hues
 from convcli.pipeline.mapping import Mapping, black_and_white
-from convcli.pipeline.maps.center_alpha import CenterAlpha
+from convcli.pipeline.maps.centers import CenterAlpha
 from convcli.pipeline.maps.passes import Passes, SumColors
 from convcli.pipeline.maps.ranges import RangeCounter
 from convcli.pipeline.maps.sinks import PixelSink

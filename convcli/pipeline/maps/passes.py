@@ -19,6 +19,7 @@ from convcli.engine.source import BatchHolder, Source
 from convcli.formats.readers import Reader
 from convcli.pipeline.color import unpremultiplied, unpremultiplied_outcome
 from convcli.pipeline.color_handling import ColorHandling
+from convcli.pipeline.maps.centers import CenterGaps
 from convcli.pipeline.maps.image_source import ImageSource, volume_source
 
 
@@ -121,6 +122,7 @@ class Passes:
         stored: a reader of the image's own pixels, or of its alpha alone if it is a volume.
         holder: keeps frames while they are read, where they are expensive to decode again.
         sum_colors: of each map.
+        gaps: the pixels of the result that stay undefined, because the input's are left out.
         outcome: what the colors of the sums mean.
     """
 
@@ -131,17 +133,20 @@ class Passes:
     holder: BatchHolder | None
     sum_colors: tuple[SumColors, ...]
     outcome: Outcome
+    gaps: CenterGaps | None = None
 
     @classmethod
     def over(cls, plan: Computation, reader: Reader, handling: ColorHandling) -> Passes:
         """The passes of a plan over the pixels of a reader."""
         source: Source = ImageSource(handling.reader(reader), plan)
         holder: BatchHolder | None = reader
+        gaps = CenterGaps(plan, reader, handling) if handling.ignore and handling.ignore.keep else None
         if plan.problem.depth.size > 1:
             source, reader = volume_source(source, reader, plan.problem, handling.alpha == "keep")
             holder = None
         sum_colors = SumColors.of(plan, handling)
-        return cls(plan, handling, source, reader, holder, sum_colors, colors_outcome(plan, handling))
+        outcome = colors_outcome(plan, handling)
+        return cls(plan, handling, source, reader, holder, sum_colors, outcome, gaps)
 
     def run(self, totals: Sequence[T], consumer: Callable[[list[T]], Consumer]) -> None:
         """One pass.
@@ -154,7 +159,8 @@ class Passes:
 
         def worker() -> Consumer:
             workers.append([total.empty() for total in totals])
-            return consumer(workers[-1])
+            made = consumer(workers[-1])
+            return made if self.gaps is None else _WithGaps(made, self.gaps)
 
         run(self.plan, self.source, worker, self.holder)
         for accumulators in workers:
@@ -164,6 +170,22 @@ class Passes:
     def count(self, totals: Sequence[Accumulator]) -> None:
         """One pass that only counts."""
         self.run(totals, lambda accumulators: _Counting(accumulators, self.sum_colors))
+
+
+@frozen(eq=False)
+class _WithGaps:
+    """A consumer of another one's sums, whose pixels without a center have no weight."""
+
+    consumer: Consumer
+    gaps: CenterGaps
+
+    def destination(self, task: StripTask) -> None:
+        return None
+
+    def take(self, task: StripTask, sums: Array) -> None:
+        """Hand over a strip after the weights at its gaps are set to 0."""
+        np.copyto(sums[..., -1], 0, where=self.gaps.found(task.batch + task.depth, task.strip))
+        self.consumer.take(task, sums)
 
 
 @frozen(eq=False)

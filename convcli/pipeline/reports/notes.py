@@ -46,9 +46,10 @@ def _about_pixels(map_: FeatureMap, task: Task) -> list[str]:
         notes.append(f"{counted(map_.nan_pixels, 'pixel')} of the input {verb} NaN")
     if map_.undefined:
         pixels, verb = counted(map_.undefined, "pixel"), "has" if map_.undefined == 1 else "have"
+        where = "at the center" if handling.ignore and handling.ignore.keep else "in the window"
         value = undefined_pixel(handling, map_.mapping, task.layout.dtype)
         fate = "NaN" if task.layout.dtype.kind == "f" else f"written as {value}"
-        notes.append(f"{pixels} of the map {verb} no valid pixel in the window: {fate}")
+        notes.append(f"{pixels} of the map {verb} no valid pixel {where}: {fate}")
     return notes
 
 

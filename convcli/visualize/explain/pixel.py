@@ -25,9 +25,11 @@ from convcli.engine.filter import Filter
 from convcli.files import input as files
 from convcli.formats import opening
 from convcli.formats.readers import Reader
+from convcli.geometry.axes import Strip
 from convcli.geometry.padding import Pair
 from convcli.pipeline.color import light_to_srgb, white
 from convcli.pipeline.mapping import Mapping, black_and_white
+from convcli.pipeline.maps.centers import CenterGaps
 from convcli.pipeline.maps.feature_map import feature_maps
 from convcli.pipeline.maps.painting import undefined_pixel
 from convcli.pipeline.planning.channels import LUMA, color_count, weighted
@@ -318,6 +320,8 @@ class PixelSteps:
 
     def _renormalized(self, index: int, sum_: Number) -> list[Step]:
         """The steps that divide a sum by that of the weights, and give it the size of the kernel's sum."""
+        if self._is_gap:
+            return [Step("kept", "the pixel at the center is left out, so the value is undefined", nan)]
         divisor = self._weight_sum(index)
         if divisor == 0:
             return [Step("valid", "no pixel of the window counts, so the value is undefined", nan)]
@@ -328,6 +332,16 @@ class PixelSteps:
         if whole != 1:
             steps.append(Step("kernel", f"× {formula_text(whole)} (sum of the kernel)", quotient * whole))
         return steps
+
+    @property
+    def _is_gap(self) -> bool:
+        """Whether the pixel stays undefined because that at the center of the window is left out."""
+        ignore, (row, column) = self.task.color_handling.ignore, self.window.at
+        if ignore is None or not ignore.keep:
+            return False
+        strip = Strip((row, row + 1), (column, column + 1))
+        gaps = CenterGaps(self.task.plan, self.stored, self.task.color_handling)
+        return bool(gaps.found(0, strip)[0, 0])
 
     def _weight_sum(self, index: int) -> Number:
         """The sum of weight times kernel, over the denominator of the weights that are shown."""
