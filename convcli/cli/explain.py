@@ -85,7 +85,8 @@ def _pixel(
     from convcli.visualize.explain.pixel import explain
 
     maps = None if settings.kernel.combine else selection.map_indices(settings.kernel.maps)
-    explanation = explain(image, settings, at, frame, maps)
+    briefly = not (as_json or selection.maps)
+    explanation = explain(image, settings, at, frame, maps, briefly=briefly)
     return as_dict(explanation, selection) if as_json else as_text(explanation, selection)
 
 

@@ -202,6 +202,18 @@ def test_a_bank_over_many_channels_is_a_page(tmp_path):
     assert "  --show-map 1 shows map 1 in full, --show-map all every map" in text
 
 
+@pytest.mark.parametrize("combined", [False, True])
+def test_large_banks_are_as_brief_as_small_ones(run, tmp_path, monkeypatch, combined):
+    """Only the first map of a large bank is explained; its page is that of all maps, to the letter."""
+    source, kernel = deep_image(tmp_path, 6), tmp_path / "bank.npy"
+    np.save(kernel, integer_bank(6, 9).weights)
+    arguments = ["explain", source, "-k", kernel, "--at", "4,5", *(["--combine", "max"] if combined else [])]
+    full = run(*arguments).text
+    monkeypatch.setattr("convcli.visualize.explain.pixel.MOST_WEIGHTS", 10)
+    assert run(*arguments).text == full
+    assert ("map 8 " in full) is not combined
+
+
 def test_many_channels_of_one_map_are_a_page(tmp_path):
     """Where each of 64 channels is filtered, one is explained and the others are listed."""
     found = explain(deep_image(tmp_path), Settings(load_kernel("box3")), (5, 6))

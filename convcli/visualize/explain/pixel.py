@@ -50,6 +50,7 @@ from convcli.visualize.explain.sums import Channel, Plane, ShownWeights
 from convcli.visualize.explain.window import PixelRecorder, Window, engine_sums
 
 _RGB: Final = ("red", "green", "blue")
+MOST_WEIGHTS: Final = 2**15  # of a kernel whose maps are all explained
 NAMES: Final = {1: ("gray",), 2: ("gray", "alpha"), 3: _RGB, 4: (*_RGB, "alpha")}
 """Names of the channels of an image, by their number."""
 
@@ -62,6 +63,7 @@ class Explanation:
         maps: its channels in each map.
         mappings: of each map, with the range that it used.
         indices: of these maps.
+        others: index and channels of maps of which only value and pixel are known.
     """
 
     source: str
@@ -71,6 +73,7 @@ class Explanation:
     maps: tuple[tuple[Channel, ...], ...]
     mappings: tuple[Mapping, ...]
     indices: tuple[int, ...]
+    others: tuple[tuple[int, tuple[Channel, ...]], ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -89,7 +92,13 @@ class Explanation:
 
 
 def explain(
-    source: str, settings: Settings, at: Pair, frame: int = 0, maps: Sequence[int] | None = None
+    source: str,
+    settings: Settings,
+    at: Pair,
+    frame: int = 0,
+    maps: Sequence[int] | None = None,
+    *,
+    briefly: bool = False,
 ) -> Explanation:
     """Explain the pixel at (row, column) of the feature map that `job.apply` would write.
 
@@ -98,6 +107,7 @@ def explain(
         settings: as `job.apply` takes them.
         frame: index of the frame or page.
         maps: indices of the feature maps to explain; None for all.
+        briefly: whether only the first map of a large bank is explained, with the values of the others.
 
     Raises:
         ArgumentError: the place is outside the feature map, the frame does not exist, or the kernel has three
@@ -108,7 +118,26 @@ def explain(
         task, own = frame_task(source, file, settings, frame)
         check_place(task, at)
         recorders = [PixelRecorder(task.layout, own, [at]) for _ in range(task.plan.outcome.maps)]
-        return explain_places(source, task, settings, own, [at], recorders, maps)[0]
+        is_large = briefly and settings.kernel.weights.size > MOST_WEIGHTS and len(recorders) > 1
+        if not is_large or task.color_handling.extra_lanes:
+            return explain_places(source, task, settings, own, [at], recorders, maps)[0]
+        found = explain_places(source, task, settings, own, [at], recorders, [0])[0]
+        return replace(found, others=tuple(_values(found, own, recorders)))
+
+
+def _values(
+    explanation: Explanation, frame: int, recorders: Sequence[PixelRecorder]
+) -> Iterator[tuple[int, tuple[Channel, ...]]]:
+    """Value and pixel of every map but the first, as the engine computes them."""
+    task, at = explanation.task, explanation.window.at
+    reader = task.color_handling.reader(task.opened.reader())
+    sums = engine_sums(task.plan, reader, frame, [at])[at].tolist()
+    names = [channel.name for channel in explanation.maps[0]]
+    for index, affine in list(enumerate(task.plan.outcome.affines))[1:]:
+        values = [Step("value", "", exact_number(affine.value(sum_))) for sum_ in sums[index]]
+        pixels = recorders[index].pixel(at)
+        channels = zip(names, values, pixels, strict=False)  # alpha that is kept has no sum
+        yield index, tuple(Channel(name, (), (value,), 1, pixel, pixel) for name, value, pixel in channels)
 
 
 def frame_task(source: str, file: files.Input, settings: Settings, frame: int) -> tuple[Task, int]:

@@ -144,10 +144,8 @@ def page(explanation: Explanation, selection: Selection) -> View:
         ArgumentError: a map or channel that does not exist.
     """
     maps = list(_maps(explanation, selection, largest_planes))
-    if sum(map_.lines for map_ in maps) <= PAGE:
-        return View(tuple(maps))
-    if selection.maps:
-        return View(tuple(maps))
+    if selection.maps or sum(map_.lines for map_ in maps) <= PAGE:
+        return View(tuple(maps), explanation.others)
     first, *others = maps
     full, rest = first.channels, first.channels[:0]
     if len(full) > MOST_CHANNELS and not selection.channels:
@@ -156,7 +154,7 @@ def page(explanation: Explanation, selection: Selection) -> View:
     brief += [(map_.index, map_.channels) for map_ in others]
     return View(
         (MapView(first.index, first.mapping, full),),
-        tuple((index, tuple(view.channel for view in views)) for index, views in brief),
+        (*((index, tuple(view.channel for view in views)) for index, views in brief), *explanation.others),
     )
 
 
