@@ -72,7 +72,7 @@ class _AnimationOptions:
 
 
 @click.command(cls=Command)
-@click.argument("image", metavar="IMAGE|SHAPE", type=Value("IMAGE", files=True))
+@click.argument("image", metavar="IMAGE|SHAPE", is_eager=True, type=Value("IMAGE", files=True))
 @options.kernel
 @option(
     "-o",
@@ -104,6 +104,7 @@ class _AnimationOptions:
 )
 @options.weights
 @options.kernel_path
+@options.weights_order
 @options.frame
 @options.max_pixels
 @option(

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=Value("IMAGE", files=True))
+@click.argument(
+    "images", nargs=-1, required=True, metavar="IMAGE...", is_eager=True, type=Value("IMAGE", files=True)
+)
 @options.kernels_or_model
 @option(
     "-o",
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 @options.weights
 @options.groups
 @options.kernel_path
+@options.weights_order
 @options.model
 @options.until
 @options.channels

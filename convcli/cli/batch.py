@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 @options.weights
 @options.groups
 @options.kernel_path
+@options.weights_order
 @options.channels
 @options.colors
 @option(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("image", metavar="IMAGE", type=Value("IMAGE", files=True))
+@click.argument("image", metavar="IMAGE", is_eager=True, type=Value("IMAGE", files=True))
 @options.kernel
 @options.place
 @options.show_map
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @options.weights
 @options.groups
 @options.kernel_path
+@options.weights_order
 @options.channels
 @options.colors
 @options.frame

@@ -15,7 +15,7 @@ from convcli.cli.types import LoadedKernel, Value, integer
 
 
 @click.command(cls=Command)
-@click.argument("image", metavar="IMAGE", type=Value("IMAGE", files=True))
+@click.argument("image", metavar="IMAGE", is_eager=True, type=Value("IMAGE", files=True))
 @options.kernel
 @option(
     "-o",
@@ -29,6 +29,7 @@ from convcli.cli.types import LoadedKernel, Value, integer
 @options.weights
 @options.groups
 @options.kernel_path
+@options.weights_order
 @options.channels
 @options.max_pixels
 @options.force

@@ -224,6 +224,16 @@ kernel_path = option(
     help="Look up kernel names in FOLDER first; repeatable",
 )
 
+weights_order = option(
+    "--weights-order",
+    heading=WINDOW,
+    type=Choice(["hwio", "oihw"]),
+    is_eager=True,
+    help="Axes of weights in .npy, .npz and .safetensors files",
+    details="`hwio` is (rows, columns, in, out), as in Keras; `oihw` is (out, in, rows, columns), as in "
+    "PyTorch. By default the shape tells, or the channels of the image; FILE`:oihw` is for one file.",
+)
+
 channels = option(
     "--channels",
     heading=VALUES,

@@ -14,12 +14,13 @@ from convcli.cli.types import Choice, LoadedKernel, Value
 
 
 @click.command(cls=Command)
-@click.argument("size", metavar="ROWSxCOLUMNS[xCHANNELS]|IMAGE", type=Value("SIZE"))
+@click.argument("size", metavar="ROWSxCOLUMNS[xCHANNELS]|IMAGE", is_eager=True, type=Value("SIZE"))
 @options.kernel
 @options.window
 @options.transposing
 @options.then
 @options.kernel_path
+@options.weights_order
 @options.groups
 @options.layer
 @options.activation

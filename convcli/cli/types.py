@@ -110,7 +110,7 @@ class KernelName(Value):
         super().__init__("KERNEL", vocabulary="kernel", files=True)
 
     def parsed(self, text: str, ctx: click.Context | None) -> LoadedKernel:
-        return load(text, ctx.params.get("kernel_path", ()) if ctx else ())
+        return _loaded(text, ctx)
 
 
 @frozen(eq=False)
@@ -135,11 +135,11 @@ class StageText(Value):
     def parsed(self, text: str, ctx: click.Context | None) -> LoadedStage:
         from convcli.layers.stage_text import parse_stage
 
-        path = ctx.params.get("kernel_path", ()) if ctx else ()
+        path, order = _looked_up(ctx)
         files: list[str] = []
 
         def kernel(name: str) -> Kernel:
-            loaded = load(name, path)
+            loaded = load(name, path, order)
             files.extend(loaded.files)
             return loaded.kernel
 
@@ -161,17 +161,61 @@ class LayerText(StageText):
         return text
 
 
-def load(text: str, kernel_path: Iterable[str] = ()) -> LoadedKernel:
+def _looked_up(ctx: click.Context | None) -> tuple[Iterable[str], str | None]:
+    """``--kernel-path`` and ``--weights-order``, which are parsed before kernels."""
+    parameters = ctx.params if ctx else {}
+    order = parameters.get("weights_order")  # click has a value of its own for options that are not given
+    return parameters.get("kernel_path", ()), order if isinstance(order, str) else None
+
+
+def _loaded(text: str, ctx: click.Context | None) -> LoadedKernel:
+    """A kernel; where its weights may be in either order, the channels of the first image decide."""
+    from convcli.kernels.readers.axis_order import AmbiguousOrderError
+
+    path, order = _looked_up(ctx)
+    try:
+        return load(text, path, order)
+    except AmbiguousOrderError:
+        inputs = _image_channels(ctx)
+        if not inputs:
+            raise
+        return load(text, path, order, inputs)
+
+
+def _image_channels(ctx: click.Context | None) -> tuple[int, ...]:
+    """Channels of the command's first image, without and with alpha; nothing if it cannot be asked."""
+    from convcli.cli.settings import header_of
+    from convcli.core.errors import ConvcliError
+    from convcli.files.input import STREAM
+
+    parameters = ctx.params if ctx else {}
+    sources = parameters.get("images") or [parameters.get("image") or parameters.get("size")]
+    if not sources[0] or sources[0] == STREAM:
+        return ()
+    try:
+        header = header_of(sources[0])
+    except ConvcliError:  # reported when the image is filtered
+        return ()
+    return tuple(dict.fromkeys((header.channels - header.alpha, header.channels)))
+
+
+def load(
+    text: str, kernel_path: Iterable[str] = (), order: str | None = None, inputs: tuple[int, ...] = ()
+) -> LoadedKernel:
     """The kernel that a text names.
+
+    Args:
+        order, inputs: as `WeightsOrder` has them.
 
     Raises:
         KernelError: no such kernel, or a file that cannot be read.
     """
     from convcli.kernels.library import library
+    from convcli.kernels.readers.axis_order import WeightsOrder
     from convcli.kernels.readers.registry import recorded
 
     with recorded() as files:
-        kernel = library(tuple(kernel_path)).kernel(text)
+        kernel = library(tuple(kernel_path), WeightsOrder(order, inputs)).kernel(text)
     return LoadedKernel(kernel, tuple(files))
 
 

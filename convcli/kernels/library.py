@@ -19,6 +19,7 @@ from convcli.kernels.bank import COMBINE_CHOICES, KernelSet, bank, combined
 from convcli.kernels.kernel import TYPED, Kernel
 from convcli.kernels.presets import plain
 from convcli.kernels.readers import registry, rows
+from convcli.kernels.readers.axis_order import ORDERS, UNKNOWN, WeightsOrder
 from convcli.kernels.transform import rotated
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ OPERATORS: Final = frozenset("*+-/()")
 """Characters without which a text is no expression."""
 
 
-def load_kernel(text: str | os.PathLike[str], *, kernel_path: Folders = ()) -> Kernel:
+def load_kernel(
+    text: str | os.PathLike[str], *, kernel_path: Folders = (), order: str | None = None
+) -> Kernel:
     """The kernel that ``text`` names: a preset, a kernel file, or numbers.
 
     ``box3``, ``gaussian:1.5``, ``kirsch-e@90``, ``./mine.yaml``, ``mine.json:edge``,
@@ -60,14 +63,19 @@ def load_kernel(text: str | os.PathLike[str], *, kernel_path: Folders = ()) -> K
 
     Args:
         kernel_path: folders of kernel files in which names are looked up first.
+        order: of the four axes of weights in .npy, .npz and .safetensors files: ``"hwio"`` (rows, columns,
+            in, out), ``"oihw"`` (out, in, rows, columns), or None for what their shape tells.
 
     Raises:
-        KernelError: an unknown name (with the nearest known ones), or what is wrong in a file or text.
+        KernelError: an unknown name (with the nearest known ones), what is wrong in a file or text, or
+            weights that may be in either order.
 
     Warns:
-        UserWarning: weights of four axes that may be stored in another order than the one they are read in.
+        UserWarning: the shape of weights tells another order than that of the file's format.
     """
-    kernel = library(kernel_path).kernel(text)
+    if order is not None and order not in ORDERS:
+        raise KernelError(f"order {literal(order)} is not one of {', '.join(ORDERS)}, or None")
+    kernel = library(kernel_path, WeightsOrder(order)).kernel(text)
     for note in kernel.about.notes:
         warnings.warn(note, stacklevel=2)
     return kernel
@@ -102,6 +110,7 @@ class Library:
     """
 
     folders: tuple[Path, ...]
+    order: WeightsOrder = UNKNOWN
 
     @cached_property
     def configured(self) -> tuple[Path, ...]:
@@ -120,7 +129,7 @@ class Library:
         if not isinstance(text, (str, os.PathLike)):
             raise KernelError(f"kernel {literal(text)} is not a name, a file or numbers as text")
         if not isinstance(text, str):
-            return registry.read(Path(text))
+            return registry.read(Path(text), order=self.order)
         if OPERATORS.isdisjoint(text):
             return self._simple(text)
         from convcli.kernels import expressions
@@ -175,8 +184,8 @@ class Library:
             return rows.parse_text(text)
         registry.check_foreign(text)
         if path_and_member := registry.split(text):
-            return registry.read(*path_and_member)
-        return registry.read(Path(text)) if os.sep in text else self._named(text, hint)
+            return registry.read(*path_and_member, self.order)
+        return registry.read(Path(text), order=self.order) if os.sep in text else self._named(text, hint)
 
     def _rotated(self, name: str, angles: list[str], text: str) -> Kernel:
         """The kernel ``NAME`` of ``NAME@45@90``, rotated by each angle."""
@@ -371,8 +380,11 @@ def _add(by_name: dict[str, Entry], entry: Entry) -> None:
         by_name[key] = entry
 
 
-def library(kernel_path: Folders = ()) -> Library:
+def library(kernel_path: Folders = (), order: WeightsOrder = UNKNOWN) -> Library:
     """The library of a run: these folders, then those of ``CONVCLI_KERNEL_PATH``.
+
+    Args:
+        order: what is known of the order of weights of four axes.
 
     Raises:
         KernelError: one of ``kernel_path`` is not a folder.
@@ -388,7 +400,7 @@ def library(kernel_path: Folders = ()) -> Library:
         if not _is_folder(folder):
             raise KernelError(f"kernel path {cut(one_line(str(folder)))} is not a folder")
     from_environment = [Path(path) for path in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if path]
-    return Library(tuple(dict.fromkeys([*folders, *from_environment])))
+    return Library(tuple(dict.fromkeys([*folders, *from_environment])), order)
 
 
 def _lies_in(folder: str, path: Path) -> bool:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from convcli.core.errors import KernelError, one_line, reading
 from convcli.core.frozen import frozen
 from convcli.kernels.kernel import TYPED
+from convcli.kernels.readers.axis_order import UNKNOWN, WeightsOrder
 
 if TYPE_CHECKING:
     from convcli.kernels.bank import KernelSet
@@ -72,11 +73,13 @@ class KernelFile:
     Attributes:
         largest: most bytes that are read.
         pipes: whether it may be a pipe, such as the shell's ``<(…)``.
+        order: what is known of the order of weights of four axes.
     """
 
     path: Path
     largest: int = LARGEST_TEXT
     pipes: bool = False
+    order: WeightsOrder = UNKNOWN
 
     @property
     def place(self) -> str:

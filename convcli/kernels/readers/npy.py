@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from convcli.core.errors import KernelError, one_line
+from convcli.core.frozen import replace
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.readers.arrays import kernel_of_npy
 from convcli.kernels.readers.axis_order import ORDERS
@@ -19,11 +20,12 @@ def recognizes(file: KernelFile) -> bool:
 
 
 def read(file: KernelFile, member: str | None) -> Kernel:
-    """The array as a kernel; ``member`` is the order of its axes, a key of `ORDERS`, or None.
+    """The array as a kernel; ``member`` is the order of its axes, a key of `ORDERS`, or None for the file's.
 
     Raises:
         KernelError: another member, a pickle, no array, or values that are not finite numbers.
     """
     if member not in (None, *ORDERS):
         raise KernelError(f"{file.place} contains one kernel; leave out :{one_line(member or '')}")
-    return kernel_of_npy(file.data, file.place, file.name, member)
+    order = replace(file.order, requested=member or file.order.requested)
+    return kernel_of_npy(file.data, file.place, file.name, order)

@@ -6,6 +6,7 @@ import zipfile
 from typing import Final
 
 from convcli.core.errors import KernelError, one_line, quoted
+from convcli.core.frozen import replace
 from convcli.kernels.kernel import LARGEST_KERNEL, Kernel
 from convcli.kernels.readers.arrays import kernel_of_npy
 from convcli.kernels.readers.axis_order import split_order
@@ -35,4 +36,5 @@ def read(file: KernelFile, member: str | None) -> Kernel:
             data = archive.read(entry)
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError) as error:
         raise KernelError(f"{place}: not a NumPy archive: {one_line(str(error))}") from error
-    return kernel_of_npy(data, f"{place}:{one_line(name)}", name, order)
+    known = replace(file.order, requested=order or file.order.requested)
+    return kernel_of_npy(data, f"{place}:{one_line(name)}", name, known)

@@ -15,6 +15,7 @@ from convcli.core.errors import KernelError, one_line, reading
 from convcli.formats.registry import TABLE
 from convcli.kernels.bank import KernelSet
 from convcli.kernels.kernel import LARGEST_KERNEL, Kernel
+from convcli.kernels.readers.axis_order import ORDERS, UNKNOWN, WeightsOrder
 from convcli.kernels.readers.base import KernelFile, Reader, ReaderModule
 from convcli.kernels.readers.members import choose
 
@@ -126,7 +127,9 @@ def split(text: str) -> tuple[Path, str | None] | None:
 @cache
 def _with_member(known: tuple[str, ...]) -> re.Pattern[str]:
     suffix = "|".join(map(re.escape, known))
-    return re.compile(rf"(?P<path>.*?(?:{suffix})):(?P<member>.+)", re.IGNORECASE | re.DOTALL)
+    orders = "|".join(ORDERS)
+    member = rf"(?::|@(?=(?:{orders})$))(?P<member>.+)"
+    return re.compile(rf"(?P<path>.*?(?:{suffix})){member}", re.IGNORECASE | re.DOTALL)
 
 
 def exists(text: str) -> bool:
@@ -137,14 +140,17 @@ def exists(text: str) -> bool:
         return False
 
 
-def read(path: Path, member: str | None = None) -> Kernel | KernelSet:
+def read(path: Path, member: str | None = None, order: WeightsOrder = UNKNOWN) -> Kernel | KernelSet:
     """The kernel of a file, or its kernel of that name.
+
+    Args:
+        order: what is known of the order of weights of four axes.
 
     Raises:
         KernelError: the file cannot be read or contains no such kernel; with file, line and column if known.
     """
     note(path)
-    file, readers = _opened(path)
+    file, readers = _opened(path, order)
     with reading(file.place):
         file.check()
         reader = _chosen(file, readers)
@@ -168,13 +174,13 @@ def kernels(path: Path) -> dict[str, Kernel | KernelSet]:
         return _module(reader).kernels(file) if reader.several else {path.stem: read(path)}
 
 
-def _opened(path: Path) -> tuple[KernelFile, list[Reader]]:
+def _opened(path: Path, order: WeightsOrder = UNKNOWN) -> tuple[KernelFile, list[Reader]]:
     """The file, unread, and the readers that may take it."""
     suffix = path.suffix.lower()
     readers = [reader for reader in READERS if suffix in reader.suffixes]
     if readers:
-        return KernelFile(path, max(reader.largest for reader in readers)), readers
-    return KernelFile(path, pipes=True), [reader for reader in READERS if reader.by_content]
+        return KernelFile(path, max(reader.largest for reader in readers), order=order), readers
+    return KernelFile(path, pipes=True, order=order), [reader for reader in READERS if reader.by_content]
 
 
 def _chosen(file: KernelFile, readers: list[Reader]) -> Reader:

@@ -9,8 +9,9 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from convcli.core.errors import KernelError, one_line, quoted
+from convcli.core.frozen import replace
 from convcli.kernels.kernel import Kernel
-from convcli.kernels.readers.axis_order import order_notes, split_order
+from convcli.kernels.readers.axis_order import order_of, split_order
 from convcli.kernels.readers.base import KernelFile
 from convcli.kernels.readers.members import choose
 from convcli.kernels.readers.models.base import (
@@ -53,9 +54,11 @@ def read(file: KernelFile, member: str | None) -> Kernel:
         bias_name = name.removesuffix("weight") + "bias"
         if bias_name != name and bias_name in tensors:
             bias = _tensor(stream, tensors[bias_name], start, f"{place}:{one_line(bias_name)}")
-    out_first = order != "hwio"
-    notes = () if order else order_notes(weights.shape, out_first, f"{place}:{one_line(name)}")
-    attributes = LayerAttributes(CHANNELS_FIRST if out_first else CHANNELS_LAST, bias=bias, notes=notes)
+    known = replace(file.order, requested=order or file.order.requested)
+    maps = None if bias is None or bias.ndim != 1 else len(bias)
+    chosen, notes = order_of(weights.shape, known, "oihw", f"{place}:{one_line(name)}", maps)
+    axes = CHANNELS_FIRST if chosen == "oihw" else CHANNELS_LAST
+    attributes = LayerAttributes(axes, bias=bias, notes=notes)
     return layer_kernel(weights, attributes, name, place)
 
 
