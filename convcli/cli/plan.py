@@ -49,7 +49,8 @@ def plan(size: str, kernel: LoadedKernel, depth: str | None, report: str, **para
     """
     import numpy as np
 
-    from convcli.cli.settings import header_of, settings_of
+    from convcli.cli.headers import header_of
+    from convcli.cli.settings import settings_of
     from convcli.core.frozen import replace
     from convcli.core.tables import to_json
     from convcli.pipeline.planning.convolution import convolution_of

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
 from itertools import chain, count
-from pathlib import Path
-
-import numpy as np
 
 from convcli.cli.arguments import FilterOptions
 from convcli.cli.types import LoadedStage
-from convcli.core.errors import ArgumentError, ConvcliError, failure_message, quoted
+from convcli.core.errors import ArgumentError
 from convcli.core.frozen import replace
-from convcli.files.input import STREAM, Input
-from convcli.formats import opening
-from convcli.formats.header import Coding, Header
-from convcli.geometry.axes import LARGEST, Axis, parse_sizes, per_axis
+from convcli.formats.header import Coding
+from convcli.geometry.axes import LARGEST, Axis, per_axis
 from convcli.geometry.conventions import convention, padding_like, refusal
 from convcli.geometry.padding import Padding
 from convcli.geometry.transposed import check_removal
 from convcli.kernels.bank import combined, joined
 from convcli.kernels.describe import layer_text
 from convcli.kernels.kernel import Kernel, Layer
-from convcli.kernels.readers.registry import exists
 from convcli.layers.activations import parse_activation
 from convcli.native.loader import extension
 from convcli.pipeline.mapping import Mapping
@@ -232,27 +224,3 @@ def _scaled(kernel: Kernel, options: FilterOptions) -> tuple[Kernel, str]:
     scaled = kernel.per_gain() if scale == "gain" else kernel.normalized(scale)
     reason = "the kernel specifies no gain" if scale == "gain" else "the weights sum to 0"
     return scaled, f"--scale {scale} has no effect: {reason}" if scaled is kernel else ""
-
-
-def header_of(size: str) -> Header:
-    """The header of an image file, or of an 8-bit image of a typed size: ROWSxCOLUMNS[xCHANNELS].
-
-    Text that looks like a size is one, even if a file has that name: ``./512x512`` is the file.
-
-    Raises:
-        ConvcliError: neither a size nor an image.
-    """
-    if size != STREAM and (re.fullmatch(r"[\d\s,x×X.+-]*", size) or not _names_file(size)):
-        if size.isalpha() and "x" not in size.casefold():
-            raise ArgumentError(f"{quoted(size)} is neither a size such as 512x512 nor an existing file")
-        rows, columns, channels = (*parse_sizes("size", size, (2, 3), "x"), 1)[:3]
-        return Header("", rows, columns, channels, np.dtype(np.uint8))
-    try:
-        with Input.open(size) as file:
-            return opening.open_input(file, LARGEST)[0].header
-    except (ConvcliError, MemoryError) as error:
-        raise ConvcliError(failure_message(size, error)) from error
-
-
-def _names_file(text: str) -> bool:
-    return os.sep in text or bool(Path(text).suffix) or exists(text)

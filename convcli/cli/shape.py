@@ -106,8 +106,8 @@ def shape(
     --model prints a line for each node of a trained network that changes a shape, joins tensors or has
     parameters.
     """
+    from convcli.cli.headers import header_of
     from convcli.cli.networks import network_report
-    from convcli.cli.settings import header_of
     from convcli.core.tables import to_json
     from convcli.layers.chain import chain
     from convcli.layers.report import as_dict, as_text

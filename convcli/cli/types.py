@@ -184,7 +184,7 @@ def _loaded(text: str, ctx: click.Context | None) -> LoadedKernel:
 
 def _image_channels(ctx: click.Context | None) -> tuple[int, ...]:
     """Channels of the command's first image, without and with alpha; nothing if it cannot be asked."""
-    from convcli.cli.settings import header_of
+    from convcli.cli.headers import header_of
     from convcli.core.errors import ConvcliError
     from convcli.files.input import STREAM
 

@@ -94,7 +94,7 @@ def test_every_option_is_read(words):
     fields = {
         name for kind in values if isinstance(kind, type) for name in getattr(kind, "__match_args__", ())
     }
-    own = {*command.callback.__annotations__, "kernel_path"}  # which `KernelName` reads
+    own = {*command.callback.__annotations__, "kernel_path", "weights_order"}  # which `KernelName` reads
     assert {parameter.name for parameter in command.params} <= fields | own
 
 
