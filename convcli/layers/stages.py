@@ -37,9 +37,17 @@ class ConvolutionStage:
 
     def maps_after(self, maps: int) -> int:
         """The number of maps after the stage, if there are ``maps`` before it."""
-        own = 1 if self.kernel.combine else self.kernel.maps
-        filters_each = self.kernel.tensor_shape[-2] * self.groups == 1
-        return maps * own if filters_each else own
+        return maps * self.own_maps if self.filters_each else self.own_maps
+
+    @property
+    def own_maps(self) -> int:
+        """The number of maps that the kernel makes, after they are combined."""
+        return 1 if self.kernel.combine else self.kernel.maps
+
+    @property
+    def filters_each(self) -> bool:
+        """Whether the kernel filters every map on its own."""
+        return self.kernel.tensor_shape[-2] * self.groups == 1
 
 
 @frozen

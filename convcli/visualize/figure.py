@@ -185,13 +185,13 @@ class _Row:
 def _facts_of_kernel(map_: DisplayMap) -> str:
     if map_.report.network is not None:
         return map_.report.network.operation
-    kernel = map_.settings.kernel
+    kernel = map_.kernel
     (rows, columns), inputs = kernel.size, kernel.tensor_shape[-2]
     size = f"{rows} × {columns}{f' × {inputs}' if inputs > 1 else ''} weights"
     if kernel.combine:
         return size
-    weights = kernel.weights.reshape(-1, kernel.maps)[:, map_.report.index]
-    total = kernel.map_sums[map_.report.index]
+    weights = kernel.weights.reshape(-1, kernel.maps)[:, map_.index]
+    total = kernel.map_sums[map_.index]
     total = 0.0 if abs(total) <= ROUNDING * float(np.abs(weights).sum()) else total
     return f"{size}, sum {axis_text(as_decimal(total))}"
 

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from convcli.core.dtypes import Array
+from convcli.core.errors import one_line
 from convcli.core.frozen import frozen
 from convcli.core.numerals import axis_text, counted, number_text, with_minus
 from convcli.geometry.describe import operation_text
@@ -58,8 +59,8 @@ class KernelGrid:
         """The grid of the kernel that makes a map, in ``tile`` × ``tile`` pixels if it fits."""
         if map_.report.network is not None:
             return cls([], [], 0, _network_lines(map_.report.network))
-        kernel = map_.settings.kernel
-        planes = kernel_planes(kernel, map_.report.index)
+        kernel = map_.kernel
+        planes = kernel_planes(kernel, map_.index)
         omitted = len(planes) - MOST_PLANES
         planes, share = _readable(planes[:MOST_PLANES], kernel.exact.denominator if kernel.exact else 1)
         high = sum(plane.shape[0] for plane in planes)
@@ -186,8 +187,14 @@ def _network_lines(network: MapFacts) -> list[str]:
 
 
 def settings_lines(map_: DisplayMap) -> list[str]:
-    """The settings of a convolution: bias, combination, direction, stride, dilation, padding."""
+    """The settings of a convolution: bias, combination, direction, stride, dilation, padding.
+
+    Of a chain, the names of its stages in order: their settings would not fit.
+    """
     settings, report = map_.settings, map_.report
+    if settings.then:
+        names = [settings.kernel.name, *(stage.name for stage in settings.then)]
+        return [f"stage {place}: {one_line(name)}" for place, name in enumerate(names, 1)]
     kernel = settings.kernel
     bias = kernel.biases[min(report.index, kernel.maps - 1)]
     lines = [f"bias {with_minus(number_text(bias))}"] if bias else []

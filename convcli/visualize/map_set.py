@@ -19,6 +19,7 @@ from convcli.files.input import STREAM, Input
 from convcli.formats import opening
 from convcli.formats.header import Header
 from convcli.kernels.describe import map_name
+from convcli.kernels.kernel import Kernel
 from convcli.pipeline.color import white
 from convcli.pipeline.colormaps import DIVERGING_MIDDLE, color_table
 from convcli.pipeline.mapping import Mapping
@@ -66,14 +67,24 @@ class DisplayMap:
     values: Array | None = None
 
     @property
+    def kernel(self) -> Kernel:
+        """The kernel that made the map; in a chain, the last one that told maps apart."""
+        return self.settings.kernel_of_map(self.report.index)[0]
+
+    @property
+    def index(self) -> int:
+        """The number of the map among those of its kernel."""
+        return self.settings.kernel_of_map(self.report.index)[1]
+
+    @property
     def name(self) -> str:
         """The name of the kernel, or of the kernel in a bank that made the map."""
-        return one_line(map_name(self.settings.kernel, self.report.index)[0])
+        return one_line(map_name(self.kernel, self.index)[0])
 
     @property
     def number(self) -> str:
         """What tells maps of one name apart; empty if there is only one."""
-        return map_name(self.settings.kernel, self.report.index)[1]
+        return map_name(self.kernel, self.index)[1]
 
     def pixels(self, scale: Scale = UNSCALED) -> Array:
         """(rows, columns[, 3]) of uint8 in the colors of the map, reduced before the colormap is applied."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from convcli.core.errors import one_line
 from convcli.core.numerals import axis_text, counted
+from convcli.pipeline.settings import Settings
 from convcli.visualize.display import Scale
 from convcli.visualize.map_set import DisplayMap, MapSet
 from convcli.visualize.panels import Panel, kernel_badges, panel_page
@@ -29,7 +31,15 @@ def map_sheet(map_set: MapSet, tile: int, common: bool) -> Scene:
     count = counted(len(maps), "feature map")
     count += f", {sizes.pop()}" if len(sizes) == 1 else ""
     columns = len(panels) if len(panels) <= _ABREAST else 0
-    return panel_page(panels, f"{map_set.name}, {count}", columns, bar=bar)
+    return panel_page(panels, f"{map_set.name}, {count}", columns, _stages(maps[0].settings), bar)
+
+
+def _stages(settings: Settings) -> str:
+    """The stages of a chain in order, as text below the maps."""
+    if not settings.then:
+        return ""
+    names = [settings.kernel.name, *(stage.name for stage in settings.then)]
+    return f"Stages: {', '.join(map(one_line, names))}"
 
 
 def _size(map_: DisplayMap) -> str:
@@ -43,5 +53,5 @@ def _panel(map_: DisplayMap, scale: Scale, barred: bool, sized: bool) -> Panel:
     note = f"{_size(map_)}, {low} … {high}" if sized else f"{low} … {high}"
     bar = map_.bar if barred else None
     is_convolution = map_.report.network is None
-    drawn, omitted = kernel_badges(map_.settings.kernel, map_.report.index) if is_convolution else ((), 0)
+    drawn, omitted = kernel_badges(map_.kernel, map_.index) if is_convolution else ((), 0)
     return Panel(map_.name, map_.pixels(scale), note, drawn, scale.zoom, bar, map_.number, omitted)
