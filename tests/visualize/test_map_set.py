@@ -15,13 +15,16 @@ import convcli
 from convcli.core.frozen import replace
 from convcli.geometry.padding import Padding
 from convcli.kernels.bank import joined
+from convcli.layers.stage_text import parse_stage
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.settings import Settings
 from convcli.visualize.display import Scale, to_uint8
 from convcli.visualize.figure import figure
 from convcli.visualize.map_set import compute_maps
+from convcli.visualize.panels import kernel_badges
 from convcli.visualize.raster import raster
 from convcli.visualize.scene import PlacedImage, Polygon, Text
+from convcli.visualize.sheet import map_sheet
 from convcli.visualize.svg import svg
 from tests.conftest import SAMPLES, decoded
 
@@ -399,3 +402,34 @@ def test_where_pages_go(run, tmp_path, monkeypatch, small):
     assert decoded(run(*base, "--sheet", "-o", "-").out).shape[2] == 3
     assert run(*base, "--sheet", "-o", "-", "--format", "svg").out.startswith(b"<svg")
     assert "is an input" in run(*base, "--sheet", "-o", small, "--force").err
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "expected"),
+    [
+        ("kirsch", ["relu", "gaussian3"], [("kirsch-e", 0), ("kirsch-se", 7)]),
+        ("box3", ["kirsch", "maxpool4x4"], [("kirsch-e", 0), ("kirsch-se", 7)]),
+        ("kirsch", ["random:3x3x8x12"], [("random:3x3x8x12", 0), ("random:3x3x8x12", 11)]),
+        ("kirsch", ["random:3x3x8x2"], [("random:3x3x8x2", 0), ("random:3x3x8x2", 1)]),
+        ("random:3x3x1x2", ["random:3x3x1x3"], [("random:3x3x1x3", 0), ("random:3x3x1x3", 2)]),
+        ("gaussian3", ["laplacian8"], [("gaussian3", 0)]),
+    ],
+)
+def test_maps_of_a_chain_belong_to_the_kernel_that_told_them_apart(first, then, expected):
+    """The first and the last map: its kernel by name and number, which sheets and figures show."""
+    stages = tuple(parse_stage(text, convcli.load_kernel) for text in then)
+    maps = compute_maps(str(SCENE), [Settings(convcli.load_kernel(first), then=stages)]).maps
+    shown = [(map_.name, map_.index) for map_ in (maps[0], maps[-1])]
+    assert shown == (expected * 2)[:2]
+    for map_ in maps:
+        kernel_badges(map_.kernel, map_.index)
+
+
+def test_sheets_and_figures_name_the_stages_of_a_chain():
+    """Below the maps of a sheet, and under the kernel in a figure."""
+    stages = tuple(parse_stage(text, convcli.load_kernel) for text in ("sobel-x,stride=4", "relu"))
+    maps = compute_maps(str(SCENE), [Settings(convcli.load_kernel("box3"), then=stages)])
+    texts = [item.text for item in map_sheet(maps, 128, False).items if isinstance(item, Text)]
+    assert "Stages: box3, sobel-x, relu" in texts
+    texts = [item.text for item in figure(maps, 128).items if isinstance(item, Text)]
+    assert {"stage 1: box3", "stage 2: sobel-x", "stage 3: relu"} <= set(texts)
