@@ -40,6 +40,8 @@ from convcli.geometry.transposed import check_removal
 from convcli.kernels.channels import transposed_channels
 from convcli.kernels.kernel import LARGEST_BIAS, Kernel, with_numbers
 from convcli.kernels.library import load_kernel
+from convcli.layers.stages import ActivationStage
+from convcli.layers.trained import LayerSettings, activated, whole_layer
 
 SOURCES: Final = "bool, int8 to int64, uint8 to uint64, float16, float32 or float64"
 LARGEST_RESULT: Final = 2**36
@@ -69,6 +71,7 @@ _FOREIGN_NAMES: Final = {
 }
 """What other libraries call the arguments of `conv`."""
 
+_PLAIN: Final = LayerSettings()
 PaddingLike = str | int | Sequence[int] | Sequence[tuple[int, int]] | Padding
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -97,11 +100,12 @@ def conv(  # noqa: PLR0913 - the signature of a layer
     x: ArrayLike,
     weights: ArrayLike | Kernel | str,
     *,
+    layer: bool = False,
     bias: ArrayLike | None = None,
-    stride: int | Sequence[int] = 1,
-    padding: PaddingLike = "valid",
-    dilation: int | Sequence[int] = 1,
-    groups: int = 1,
+    stride: int | Sequence[int] | None = None,
+    padding: PaddingLike | None = None,
+    dilation: int | Sequence[int] | None = None,
+    groups: int | None = None,
     flip: bool = False,
     fill: str | float = "zero",
     channels: str | None = None,
@@ -125,9 +129,12 @@ def conv(  # noqa: PLR0913 - the signature of a layer
             and map: (k…, in / groups, out) with channels last, as in Keras; (out, in / groups, k…) with
             channels first, as in PyTorch. A `Kernel`, or the name of one, always has the order
             ([depth,] rows, columns[, in, out]). Strings in lists, such as ``"1/9"``, are exact numbers.
+        layer: compute the whole trained layer that a `Kernel` comes from: its stride, padding, dilation,
+            groups, bias, batch normalization and activation. Other arguments that are given take precedence.
         bias: one value per map, or one for all. None takes the `Kernel`'s own, from its file or from the
             trained layer that its weights belong to.
-        stride: step of the window in pixels, one number or one per spatial axis.
+        stride: step of the window in pixels, one number or one per spatial axis. None means 1, or the layer's
+            with ``layer``; so for padding (``"valid"``), dilation and groups (1).
         padding: ``"valid"``, ``"same"``, ``"same-lower"``, ``"full"``, ``"causal"`` (all of it before the
             first value, for one spatial axis) or ``"AMOUNT:FILL"``; or pixels on every side, one number, one
             per spatial axis, or one pair (before, after) per spatial axis.
@@ -169,15 +176,27 @@ def conv(  # noqa: PLR0913 - the signature of a layer
     array = _input_array(x)
     values = _narrowed(array)
     known = load_kernel(weights) if isinstance(weights, str) else weights
+    stages: tuple[ActivationStage, ...] = ()
+    target, own = dtype, _PLAIN
+    if _truth("layer", layer):
+        known, own, stages = whole_layer(known, stride is not None and padding is not None)
+        transposed, output_padding = own.transposed or transposed, output_padding or own.output_padding
+        if stages and _result_type(dtype, array.dtype).kind != "f":
+            target = np.float64  # rounded after the activation
+    stride = own.stride if stride is None else stride
+    padding = own.padding if padding is None else padding
+    dilation = own.dilation if dilation is None else dilation
+    groups = own.groups if groups is None else groups
     stored = _stored(known)
     workers = processors() if threads is None else threads
-    layer = bias, stride, padding, dilation, groups, flip, fill, channels, transposed, output_padding
-    options: Any = *layer, dtype, method, workers
+    shaped = bias, stride, padding, dilation, groups, flip, fill, channels, transposed, output_padding
+    options: Any = *shaped, target, method, workers
     if stored is not None and all(type(value) in _HASHED for value in options):
         prepared = _remembered(values.shape, values.dtype, array.dtype, stored, *options)
     else:
         prepared = _prepared(values.shape, values.dtype, array.dtype, known, options)
-    return _computed(prepared, prepared.layout.applied(values))
+    result = _computed(prepared, prepared.layout.applied(values))
+    return activated(result, stages, _result_type(dtype, array.dtype)) if stages else result
 
 
 @_named

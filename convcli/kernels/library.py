@@ -73,7 +73,7 @@ def load_kernel(
     Warns:
         UserWarning: the shape of weights tells another order than that of the file's format.
     """
-    if order is not None and order not in ORDERS:
+    if order is not None and not (isinstance(order, str) and order in ORDERS):
         raise KernelError(f"order {literal(order)} is not one of {', '.join(ORDERS)}, or None")
     kernel = library(kernel_path, WeightsOrder(order)).kernel(text)
     for note in kernel.about.notes:

@@ -378,3 +378,45 @@ def test_activations_on_the_command_line(run, tmp_path):
     )
     assert run(*relu, *common).code == 0
     assert np.load(tmp_path / "o.npy").min() == 0
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_conv_computes_whole_layers(tmp_path, name):
+    """``conv(x, kernel, layer=True)`` equals the evaluator; arguments that are given take precedence."""
+    onnx = pytest.importorskip("onnx", reason="ONNX is not installed: pip install -e '.[models]'")
+    from onnx.reference import ReferenceEvaluator
+
+    attributes, after, _ = LAYERS[name]
+    whole = model(attributes, after)
+    onnx.save(whole, tmp_path / "net.onnx")
+    kernel = convcli.load_kernel(f"{tmp_path}/net.onnx:conv")
+    x = RANDOM.standard_normal((1, 2 * attributes.get("group", 1), 9, 8)).astype(np.float32)
+    expected = ReferenceEvaluator(whole).run(None, {"x": x})[0]
+    result = convcli.conv(x, kernel, layer=True, channels="first")
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+    rounded = convcli.conv(x, kernel, layer=True, channels="first", dtype=np.int8)
+    assert np.abs(rounded - np.clip(expected, -128, 127)).max() <= 0.5 + 1e-4
+    strided = convcli.conv(x, kernel, layer=True, channels="first", stride=3, padding="valid")
+    assert strided.shape[2:] == convcli.shape((9, 8), kernel, stride=3, dilation=kernel.layer.dilation)
+
+
+def test_what_conv_refuses_of_layers(tmp_path):
+    """Weights without a layer, settings that the file does not state, and unsupported activations."""
+    onnx = pytest.importorskip("onnx", reason="ONNX is not installed: pip install -e '.[models]'")
+    from tests.kernels.test_models import safetensors
+
+    x = np.ones((1, 9, 8, 2), np.float32)
+    for weights in (np.ones((3, 3)), "box3"):
+        with pytest.raises(convcli.ArgumentError, match="layer=True needs the Kernel of a trained layer"):
+            convcli.conv(x, weights, layer=True, channels="last")
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(safetensors({"c.weight": WEIGHTS, "c.bias": BIAS}))
+    stored = convcli.load_kernel(path)
+    with pytest.raises(convcli.ArgumentError, match="does not specify stride or padding; pass stride=… and"):
+        convcli.conv(x, stored, layer=True, channels="last")
+    result = convcli.conv(x, stored, layer=True, channels="last", stride=1, padding=1)
+    assert np.array_equal(result, convcli.conv(x, stored, channels="last", padding=1))
+    assert not np.array_equal(result, convcli.conv(x, stored, channels="last", padding=1, bias=0))
+    onnx.save(model(PLAIN, [("Elu", {}, {})]), tmp_path / "net.onnx")
+    with pytest.raises(convcli.ArgumentError, match="followed by Elu, which convcli does not compute"):
+        convcli.conv(x, convcli.load_kernel(tmp_path / "net.onnx"), layer=True, channels="last")
