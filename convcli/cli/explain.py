@@ -54,10 +54,11 @@ def explain(
       convcli explain photo.png -k sharpen --at 0,0
       convcli explain photo.png -k sobel-x --stride 2,1 --padding valid --at 10,20
       convcli explain photo.png -k kirsch --at 10,20 --show-map 2:4
+      convcli explain photo.png -k gaussian3 --then laplacian8 --at 10,20
 
     The steps are the patch, its product with the kernel, the sum, scale, bias and rounding. Options are
     the same as for apply, and the pixel is the one that apply writes. Of many maps or channels, a page is
-    shown; --show-map and --show-channel choose others.
+    shown; --show-map and --show-channel choose others. A chain is followed back to the image.
     """
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, failure_message

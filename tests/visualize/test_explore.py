@@ -19,10 +19,12 @@ import pytest
 from PIL import Image
 
 import convcli
+from convcli.core.errors import ArgumentError
 from convcli.core.frozen import replace
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import load_kernel
+from convcli.layers.stage_text import parse_stage
 from convcli.pipeline import job
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
@@ -672,3 +674,10 @@ def test_floats_and_pages_that_exist(run, tmp_path):
     for arguments, code in (([], 0), ([], 2), (["--force"], 0)):
         assert run("explore", SAMPLES / "transparent.png", "-k", "box3", "-o", out, *arguments).code == code
     assert "without alpha" in embedded(out.read_text())["about"]
+
+
+def test_a_chain_is_refused():
+    """The activation of a layer has no place on the page; the error says how to leave it out."""
+    settings = Settings(load_kernel("box3"), then=(parse_stage("relu", load_kernel),))
+    with pytest.raises(ArgumentError, match="without relu; use --activation none"):
+        page(str(SAMPLES / "scene.png"), settings)

@@ -47,7 +47,7 @@ def stage_input(
 
     Args:
         title: of the image.
-        number: of the stage, from 1; None if there is no chain.
+        number: of the stage, from 1; None for the only kernel.
 
     Raises:
         ArgumentError: a stage that does not exist or is no kernel, or a map that does not exist.
@@ -56,8 +56,7 @@ def stage_input(
     stages = chain_stages(settings)
     if number is None and len(stages) == 1:
         return StageInput(title, file, settings, selection)
-    stage = _stage(stages, number)
-    assert number is not None
+    number, stage = _stage(stages, number)
     if number == 1:
         return StageInput(title, file, replace(settings, then=()), selection)
     values = _values(title, file, replace(settings, then=settings.then[: number - 2]), selection.frame)
@@ -82,9 +81,11 @@ def stage_input(
     return StageInput(f"stage {number - 1} of {title}", _npy(values), own, selection, names)
 
 
-def _stage(stages: tuple[Stage, ...], number: int | None) -> ConvolutionStage:
-    kernels = [str(place) for place, stage in enumerate(stages, 1) if isinstance(stage, ConvolutionStage)]
-    allowed = f"allowed: {', '.join(kernels)}"
+def _stage(stages: tuple[Stage, ...], number: int | None) -> tuple[int, ConvolutionStage]:
+    kernels = [place for place, stage in enumerate(stages, 1) if isinstance(stage, ConvolutionStage)]
+    allowed = f"allowed: {', '.join(map(str, kernels))}"
+    if number is None and len(kernels) == 1:
+        number = kernels[0]
     if number is None:
         raise ArgumentError(f"an animation shows one stage of a chain; choose it with --stage ({allowed})")
     if number > len(stages):
@@ -92,7 +93,7 @@ def _stage(stages: tuple[Stage, ...], number: int | None) -> ConvolutionStage:
     stage = stages[number - 1]
     if not isinstance(stage, ConvolutionStage):
         raise ArgumentError(f"stage {number} ({stage.name}) has no kernel to animate; {allowed}")
-    return stage
+    return number, stage
 
 
 def _one_map(stage: ConvolutionStage, values: Array, selection: Selection) -> tuple[Array, Selection]:

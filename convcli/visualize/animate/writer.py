@@ -42,7 +42,7 @@ class Playback:
     Attributes:
         fps: frames per second; None for a speed that can be followed.
         seed: of a SHAPE's random numbers; None for 0, 1, 2, …
-        stage: from 1; None if there is no chain.
+        stage: from 1; None for the only kernel.
     """
 
     fps: Fraction | None = None

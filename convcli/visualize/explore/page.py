@@ -145,6 +145,12 @@ def _check(settings: Settings) -> None:
         raise ArgumentError(f"kernel {kernel.name} {reason}, which the page cannot show")
     if settings.padding.fill.mode == "ignore":
         raise ArgumentError("padding fill ignore cannot be used here: the page does not renormalize")
+    if settings.then:
+        names = ", ".join(stage.name for stage in settings.then)
+        raise ArgumentError(
+            f"the page shows a kernel alone, without {names}; use --activation none, "
+            "or follow the chain with convcli explain"
+        )
     if settings.groups > 1:
         raise ArgumentError(
             f"--groups {settings.groups} cannot be used here: the page does not support groups"
