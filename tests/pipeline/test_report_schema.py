@@ -28,6 +28,8 @@ OTHERS: list[tuple[str, ...]] = [
     ("shape", "64x64x3", "-k", "sobel", "--like", "scipy"),
     ("shape", "64x64x3", "--layer", "3x3x8,dilation=2,stride=2"),
     ("shape", "64x64x3", "--layer", "3x3x8,padding=same", "--layer", "pool2x2", "--layer", "depthwise3x3"),
+    ("shape", "64x64x3", "-k", "sobel", "--then", "relu6", "--then", "box3,stride=2", "--then", "3x3x4"),
+    ("shape", "64x64x3", "--layer", "leaky-relu:0.1"),
     ("explain", "scene.png", "-k", "gaussian5", "--at", "0,0"),
     ("explain", "color.png", "-k", "sobel", "--channels", "gray", "--at", "3,4"),
     ("explain", "transparent.png", "-k", "box3", "--at", "3,4", "--linear"),
@@ -51,7 +53,8 @@ def test_reports_keep_to_the_schema(run, tmp_path, arguments):
     """Real reports are valid, and all their keys are described."""
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
     for report in reports(run, tmp_path, arguments):
-        kind = "explain_chain" if "--then" in arguments else arguments[0]
+        is_traced = arguments[0] == "explain" and "--then" in arguments
+        kind = "explain_chain" if is_traced else arguments[0]
         kind = "chain" if "layers" in report else kind
         jsonschema.validate(report, {**SCHEMA, "anyOf": [{"$ref": f"#/$defs/{kind}"}]})
         jsonschema.validate(report, SCHEMA)
