@@ -96,10 +96,11 @@ padding = option(
 stride = option(
     "--stride",
     heading=MAIN,
-    type=sizes("stride"),
+    type=sizes("stride", 3),
     default="1",
     show_default=True,
     help="Step of the window, in pixels",
+    details="For kernels of three axes, one or two numbers are for rows and columns, three for all axes.",
 )
 mapping = option(
     "--map",
@@ -116,10 +117,11 @@ mapping = option(
 dilation = option(
     "--dilation",
     heading=WINDOW,
-    type=sizes("dilation"),
+    type=sizes("dilation", 3),
     default="1",
     show_default=True,
     help="Spacing between kernel elements",
+    details="For kernels of three axes, as for --stride.",
 )
 flip = option(
     "--flip/--no-flip",

@@ -11,7 +11,8 @@ from convcli.cli import options
 from convcli.cli.arguments import FilterOptions, parse
 from convcli.cli.command import MAIN, Command, option
 from convcli.cli.console import say
-from convcli.cli.types import LayerText, Value, load
+from convcli.cli.shape_of_axes import IMAGE_AXES, axes_of, check_only_kernel, shape_of_axes
+from convcli.cli.types import LayerText, Value, integer, load
 from convcli.core.frozen import frozen
 
 if TYPE_CHECKING:
@@ -39,6 +40,14 @@ _KERNEL_OPTIONS: Final = {
 @click.argument(
     "size", required=False, metavar="ROWSxCOLUMNS[xCHANNELS]|IMAGE", type=Value("SIZE")
 )  # --layer may have taken it, which is worth a message of its own
+@option(
+    "--axes",
+    heading=MAIN,
+    type=integer(1, 3),
+    help="Axes of SIZE: 1 for signals, 3 for volumes",
+    details="The default is 2, or 1 if SIZE is one number. SIZE is then LENGTH[xCHANNELS] or "
+    "DEPTHxROWSxCOLUMNS[xCHANNELS], and --kernel has as many sizes before its maps.",
+)
 @option(
     "-k",
     "--kernel",
@@ -77,6 +86,7 @@ _KERNEL_OPTIONS: Final = {
 @options.text_or_json
 def shape(
     size: str | None,
+    axes: int | None,
     kernel: str | None,
     then: tuple[str, ...],
     layers: tuple[str, ...],
@@ -94,6 +104,8 @@ def shape(
       convcli shape 224x224x3 -k net.onnx:conv1 --layer
       convcli shape 224x224x3 --layer 3x3x32,padding=same --like torch
       convcli shape photo.png -k 5x5 --stride 2
+      convcli shape 100 -k 5 --padding causal
+      convcli shape 16x64x64 --axes 3 -k 3x3x3
       convcli shape 224x224x3 --model net.onnx
 
     The report shows the formula, the cost and equivalent code for other libraries. Only the header of an
@@ -108,11 +120,18 @@ def shape(
     """
     from convcli.cli.headers import header_of
     from convcli.cli.networks import network_report
-    from convcli.core.tables import to_json
     from convcli.layers.chain import chain
-    from convcli.layers.report import as_dict, as_text
 
     window = parse(FilterOptions, parameters)
+    if (count := axes_of(size, axes)) != IMAGE_AXES:
+        given = {"layer": bool(layers), "then": bool(then), "model": model is not None}
+        given |= {
+            name: _is_given(name, window) for name in ("like", "transposed", "output-padding", "groups")
+        }
+        text = check_only_kernel(count, [name for name, is_given in given.items() if is_given], kernel)
+        shapes = [shape_of_axes(count, _checked_size(size, layers), text, kernel_path, window)]
+        _print(shapes, window, True, report)
+        return
     header = header_of(_checked_size(size, layers))
     if model is not None:
         _check_alone(kernel, layers, then, window)
@@ -120,13 +139,21 @@ def shape(
         return
     typed = _Typed(kernel, layers, then, kernel_path)
     shapes = list(chain((header.rows, header.columns), header.channels, typed.specs(window), window.like))
+    _print(shapes, window, typed.is_window, report)
+
+
+def _print(shapes: Sequence[Shape], window: FilterOptions, is_window: bool, report: str) -> None:
+    """Print the shapes; ``is_window`` if the first layer is a kernel with the options of the command line."""
+    from convcli.core.tables import to_json
+    from convcli.layers.report import as_dict, as_text
+
     if report == "json":
         say(to_json(as_dict(shapes)))
         return
-    by_default = typed.is_window and "padding" not in window.explicit and not window.like
+    by_default = is_window and "padding" not in window.explicit and not window.like
     by_default = by_default and not window.transposed
     first, *rest = [str(shape.padding) for shape in shapes]
-    others = _other_paddings(shapes[0]) if typed.is_window and not window.like else ""
+    others = _other_paddings(shapes[0]) if is_window and not window.like else ""
     say(as_text(shapes, [f"{first}{_DEFAULT if by_default else ''}", *rest], others), end="")
 
 

@@ -247,13 +247,13 @@ def integer(low: int = 0, high: int | None = None) -> Value:
     return Value("N", parse)
 
 
-def sizes(name: str) -> Value:
-    """``N`` or ``ROWS,COLS``, as a tuple of one or two integers from 1."""
+def sizes(name: str, most: int = 2) -> Value:
+    """``N`` or ``ROWS,COLS``, as a tuple of up to ``most`` integers from 1; three are for volumes."""
 
     def parse(text: str) -> tuple[int, ...]:
         from convcli.geometry.axes import parse_sizes
 
-        return parse_sizes(name, text, (1, 2))
+        return parse_sizes(name, text, range(1, most + 1))
 
     return Value("N|ROWS,COLS", parse)
 

@@ -33,6 +33,7 @@ _START: Final = re.compile(
 """A comment, a separator, a number, or a word and a separator, as a line of headings begins."""
 _BINARY: Final = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 _UNUSUAL: Final = re.compile(r"[\"#_/=]")
+_NUMBER_FIRST: Final = re.compile(r"[\"']?[+−-]?(\.?\d|nan|inf)|sep=|[,;]", re.IGNORECASE)
 _MOST_NUMBERS: Final = 2**24
 _DECIMAL: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 _NOT_FINITE: Final = re.compile(r"[+-]?(nan|inf(inity)?)", re.IGNORECASE)
@@ -107,12 +108,20 @@ def _parsed(data: bytes) -> tuple[FloatArray, str]:
     content = _text(data)
     rows = _plain_rows(content)
     if rows is None:
+        _check_numbers(content)
         text = Text(content, "", lambda number: f"line {number}", ImageError, _MOST_NUMBERS)
         rows = _numbers(text.rows())
     values = np.array(rows, np.float64)
     if values.shape[1] == 1:
         return values.reshape(1, -1, 1), LINES
     return values[:, :, None], ROW if len(values) == 1 else ""
+
+
+def _check_numbers(content: str) -> None:
+    """Refuse text of another kind, such as Markdown with its headings, which look like comments."""
+    lines = [line for line in map(str.strip, content.splitlines()) if line and line[0] != "#"]
+    if lines and not any(map(_NUMBER_FIRST.match, lines[:2])):
+        raise ImageError("not an image in a known format, and not rows of numbers")
 
 
 def _text(data: bytes) -> str:

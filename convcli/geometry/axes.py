@@ -354,6 +354,11 @@ def per_axis(name: str, value: int | Sequence[int], count: int) -> tuple[int, ..
     return values
 
 
+def of_volume(values: tuple[int, ...]) -> tuple[int, ...]:
+    """Three numbers for (depth, rows, columns); one or two are for rows and columns, with 1 for the depth."""
+    return values if len(values) == 3 else (1, *(values * 2)[:2])
+
+
 def whole_numbers(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
     """One or several whole numbers, Python's or NumPy's, as a tuple.
 

@@ -15,6 +15,12 @@ _SUBJECT: Final = ("frames", "rows", "columns")
 
 
 _SIDES: Final = ("first", "last"), ("top", "bottom"), ("left", "right")
+_ENDS: Final = (("before", "after"),)
+
+
+def _subjects(count: int) -> tuple[str, ...]:
+    """What the axes count."""
+    return _SUBJECT[-count:] if count > 1 else ("length",)
 
 
 def operation_word(flip: bool, transposed: bool = False) -> str:
@@ -31,7 +37,7 @@ def operation_text(flip: bool, transposed: bool = False) -> str:
 
 def geometry_lines(geometry: Geometry, padding: str) -> list[tuple[str, str]]:
     """Rows (label, text): padding, stride and dilation, the formula of each axis, and unread pixels."""
-    subjects = _SUBJECT[-len(geometry.axes) :]
+    subjects = _subjects(len(geometry.axes))
     pads, steps = _sides_text(geometry.pairs), _steps_text(geometry)
     if geometry.transposed:
         lines = [
@@ -50,7 +56,7 @@ def geometry_lines(geometry: Geometry, padding: str) -> list[tuple[str, str]]:
         for name, axis in zip(subjects, geometry.axes, strict=True)
         if axis.uncovered
     ]
-    where = f" ({' and '.join(parts)})" if parts else ""
+    where = f" ({' and '.join(parts)})" if parts and len(subjects) > 1 else ""
     lines.append(("uncovered", f"{counted(uncovered, 'input pixel')} that no window reads{where}"))
     return lines
 
@@ -59,7 +65,7 @@ def _sides_text(pairs: Sequence[Pair]) -> str:
     """``top 1, bottom 1, left 0, right 0``."""
     return ", ".join(
         f"{name} {amount}"
-        for names, pair in zip(_SIDES[-len(pairs) :], pairs, strict=True)
+        for names, pair in zip(_SIDES[-len(pairs) :] if len(pairs) > 1 else _ENDS, pairs, strict=True)
         for name, amount in zip(names, pair, strict=True)
     )
 
@@ -104,14 +110,14 @@ def to_nchw(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def layouts(shape: tuple[int, ...]) -> str:
-    """(batch, [depth,] rows, columns, channels) in both orders, with their names NHWC and NCHW."""
-    depth = "D" if len(shape) == 5 else ""
-    return f"{shape} N{depth}HWC, {to_nchw(shape)} NC{depth}HW"
+    """(batch, spatial…, channels) in both orders, with their names: NWC, NHWC or NDHWC, and NCW and so on."""
+    axes = "DHW"[-(len(shape) - 2) :]
+    return f"{shape} N{axes}C, {to_nchw(shape)} NC{axes}"
 
 
 def axes_dict(geometry: Geometry) -> dict[str, Any]:
     """The numbers of each axis, by its name."""
-    names = _SUBJECT[-len(geometry.axes) :]
+    names = _subjects(len(geometry.axes))
     if geometry.transposed:
         pairs = zip(geometry.transposed, geometry.axes, strict=True)
         return {name: _transposed_dict(*pair) for name, pair in zip(names, pairs, strict=True)}

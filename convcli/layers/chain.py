@@ -270,7 +270,7 @@ class Shape:
 
         Of a transposed convolution, for each input value, one for each weight that it is multiplied with.
         """
-        per_value = prod(self.weights[:3]) * self.layer.combined if self.weights else 0
+        per_value = prod(self.weights[:-1]) * self.layer.combined if self.weights else 0
         return prod(self.multiplied) * per_value
 
     @property

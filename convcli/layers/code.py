@@ -14,8 +14,10 @@ from typing import Final
 from convcli.geometry.padding import Padding
 from convcli.layers.activation_code import activation_codes
 from convcli.layers.chain import Shape
+from convcli.layers.code_axes import axes_codes
 from convcli.layers.code_transposed import transposed_codes
 
+_IMAGE_AXES: Final = 2
 Code = tuple[str, ...]
 """Lines of code, or one comment that states why there are none."""
 
@@ -28,6 +30,8 @@ def codes(shape: Shape) -> dict[str, Code]:
         return dict.fromkeys(_WRITERS, ("# none: the maps of several kernels are combined",))
     if shape.padding.fill.mode == "ignore" and _padded(shape):
         return dict.fromkeys(_WRITERS, ("# none: other libraries do not renormalize at the edges",))
+    if len(shape.geometry.axes) != _IMAGE_AXES:
+        return axes_codes(shape)
     if shape.layer.transposed:
         by_library = transposed_codes(shape)
     else:
@@ -270,6 +274,8 @@ _WRITERS: Final[Mapping[str, Callable[[Shape], Code]]] = {
 def names(shape: Shape) -> str:
     """What x, w and b are in the code for SciPy and OpenCV; empty if there is none."""
     if not shape.weights or shape.layer.combined > 1 or shape.padding.fill.mode == "ignore":
+        return ""
+    if len(shape.geometry.axes) != _IMAGE_AXES:
         return ""
     plain = _is_plain(shape)
     x = "(rows, columns)" if plain else "(rows, columns, channels)"

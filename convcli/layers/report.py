@@ -13,6 +13,7 @@ from convcli.geometry.describe import (
     axes_dict,
     cost_text,
     geometry_lines,
+    layouts,
     operation_word,
     receptive_text,
     to_nchw,
@@ -80,18 +81,18 @@ def _title(shape: Shape) -> str:
 def _lines(shape: Shape, padding: str) -> list[tuple[str, str]]:
     if shape.layer.activation:
         return [
-            ("output", f"{shape.output} NHWC, {to_nchw(shape.output)} NCHW, as the input"),
+            ("output", f"{layouts(shape.output)}, as the input"),
             ("receptive", receptive_text(shape.receptive, shape.jump)),
             ("parameters", _parameters(shape)),
         ]
     window = " × ".join(str(axis.kernel) for axis in shape.geometry.axes)
     covers = " × ".join(str(axis.extent) for axis in shape.geometry.axes)
     return [
-        ("input", f"{shape.input} NHWC, {to_nchw(shape.input)} NCHW"),
+        ("input", layouts(shape.input)),
         ("kernel", f"{window}, covers {covers}"),
         *([("like", f"{shape.like}: {_operation(shape)}")] if shape.like else []),
         *geometry_lines(shape.geometry, _pooled(shape, padding)),
-        ("output", f"{shape.output} NHWC, {to_nchw(shape.output)} NCHW"),
+        ("output", layouts(shape.output)),
         ("receptive", receptive_text(shape.receptive, shape.jump)),
         ("parameters", _parameters(shape)),
         ("multiply-adds", _multiply_adds(shape)),
@@ -113,22 +114,22 @@ def _operation(shape: Shape) -> str:
 def _parameters(shape: Shape) -> str:
     if not shape.weights:
         return "none"
-    product = " · ".join(map(str, _factors(shape, 4)))
+    product = " · ".join(map(str, _factors(shape, shape.weights)))
     biases = f" + {shape.biases}" if shape.biases else ""
     return f"{product}{biases} = {grouped(shape.parameters)}"
 
 
-def _factors(shape: Shape, count: int) -> tuple[int, ...]:
-    """The first sizes of the weights, after the number of kernels if several are combined."""
+def _factors(shape: Shape, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """Sizes of the weights, after the number of kernels if several are combined."""
     kernels = shape.layer.combined
-    return ((kernels,) if kernels > 1 else ()) + shape.weights[:count]
+    return ((kernels,) if kernels > 1 else ()) + sizes
 
 
 def _multiply_adds(shape: Shape) -> str:
     if not shape.weights:
         return "none"
     values = " · ".join(map(str, shape.multiplied[1:]))
-    weights = " · ".join(map(str, _factors(shape, 3)))
+    weights = " · ".join(map(str, _factors(shape, shape.weights[:-1])))
     return f"{values} values · {weights} = {grouped(shape.multiply_adds)}"
 
 
@@ -144,8 +145,8 @@ def _code_text(shape: Shape) -> str:
 def _together(shapes: Sequence[Shape]) -> list[tuple[str, str]]:
     first, last = shapes[0], shapes[-1]
     return [
-        ("input", f"{first.input} NHWC, {to_nchw(first.input)} NCHW"),
-        ("output", f"{last.output} NHWC, {to_nchw(last.output)} NCHW"),
+        ("input", layouts(first.input)),
+        ("output", layouts(last.output)),
         ("receptive", receptive_text(last.receptive, last.jump)),
         ("cost", cost_text(sum(s.parameters for s in shapes), sum(s.multiply_adds for s in shapes))),
         ("values", f"{grouped(sum(prod(s.output) for s in shapes))} in all feature maps"),

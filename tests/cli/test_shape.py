@@ -224,7 +224,7 @@ def test_shape_as_json(run, arguments, output):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["512", "-k", "3x3"], "size '512' is not NxN or NxNxN"),
+        (["512", "-k", "3x3x3"], "kernel '3x3x3' is not N or NxN"),
         (["photo", "-k", "3x3"], "'photo' is neither a size such as 512x512 nor an existing file"),
         (["axb", "-k", "3x3"], "size 'axb' is not"),
         (["5x5.0", "-k", "3x3"], "size '5x5.0' is not"),

@@ -113,7 +113,7 @@ def test_no_text():
     """Bytes that are not text, and text that is no table, are refused as such."""
     with pytest.raises(ImageError, match="line 2: byte 0xff is not UTF-8 text"):
         open_bytes(b"1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n2,\xff")
-    for data in (b"1,2\0\n", b'{"a": 1}', b"hello world", b"<svg>", b"1\x1b[31m2"):
+    for data in (b"1,2\0\n", b'{"a": 1}', b"hello world", b"<svg>", b"1\x1b[31m2", b"# A\n\nB, c 5\nd\n"):
         with pytest.raises(ImageError, match="not an image in a known format"):
             open_bytes(data)
 

@@ -7,7 +7,7 @@ from math import prod
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import replace
 from convcli.formats.header import Header
-from convcli.geometry.axes import Geometry, geometry
+from convcli.geometry.axes import Geometry, geometry, of_volume
 from convcli.pipeline.settings import Settings
 
 
@@ -23,7 +23,7 @@ def output_sizes(header: Header, settings: Settings) -> Geometry:
     padding = settings.padding
     if not isinstance(padding.amount, str):
         padding = replace(padding, amount=((0, 0), *(padding.amount * 2)[:2]))
-    stride, dilation = ((1, *(values * 2)[:2]) for values in (settings.stride, settings.dilation))
+    stride, dilation = map(of_volume, (settings.stride, settings.dilation))
     extra = settings.output_padding
     if extra is not None:
         extra = (0, *(extra * 2)[:2])
