@@ -32,6 +32,9 @@ def settings_of(options: FilterOptions, kernel: Kernel, output: OutputSpec | Non
             or a wrong CONVCLI_NATIVE, which is one error here instead of one for each image.
     """
     extension()
+    if kernel.spatial == 2:  # of a volume, three numbers are allowed
+        per_axis("stride", options.stride, 2)
+        per_axis("dilation", options.dilation, 2)
     if options.normalize is not None and options.linear:
         raise ArgumentError(
             "--normalize and --linear cannot be combined; networks are trained on sRGB values"

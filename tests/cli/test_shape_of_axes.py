@@ -125,3 +125,12 @@ def test_strides_of_volumes(run, tmp_path):
         words = ("-k", "box:3x3x3", "--padding", "valid", "--stride", stride)
         assert run("apply", tmp_path / "v.npy", *words, "-o", tmp_path / "o.npy", "--force").code == 0
         assert np.load(tmp_path / "o.npy").squeeze().shape == shape
+
+
+@pytest.mark.parametrize("command", ["apply", "batch", "explore", "plan"])
+def test_three_strides_of_images(run, tmp_path, command):
+    """Refused before any image is read."""
+    output = () if command == "plan" else ("-o", tmp_path / "out.html")
+    ran = run(command, tmp_path / "none.png", "-k", "box3", "--stride", "1,2,3", *output)
+    assert ran.code == 2
+    assert "stride has 3 values; allowed: 1 or 2" in ran.err or command == "plan"
