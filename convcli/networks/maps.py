@@ -197,7 +197,7 @@ class NodeMaps:
             image.header.frames,
             metadata=Metadata(timing=image.header.metadata.timing),
             notes=notes,
-            bands=True,
+            bands=self.maps > 1,
         )
         return replace(
             image, header=header, stored=header, readers=[], parts=reader, skipped=0, original=image.header

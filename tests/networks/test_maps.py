@@ -81,6 +81,15 @@ def test_channels_last(run, tmp_path):
         assert np.abs(np.load(tmp_path / "maps.npy") - maps).max() < 1e-4
 
 
+def test_a_single_map_is_a_gray_image(run, tmp_path):
+    """Its channel needs no format that holds extra channels."""
+    net = Net((12, 14, 3))
+    net.conv("x", 1, 3)
+    path, (_, image) = net.save(tmp_path / "net.onnx"), photograph(tmp_path / "image.png", (12, 14, 3))
+    ran = run("apply", image, "--model", path, "--until", net.nodes[-1].name, "-o", tmp_path / "map.png")
+    assert "png, gray, 8-bit" in ran.text, ran.err
+
+
 @pytest.fixture
 def model(tmp_path):
     return unet().save(tmp_path / "net.onnx")
