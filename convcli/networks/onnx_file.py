@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from convcli.core.errors import cut, one_line, quoted, reason_of
 from convcli.core.numerals import axes_text, counted
+from convcli.geometry.axes import LARGEST
 from convcli.kernels.readers.models.external import external_file
 from convcli.networks.graph import NetworkError, Sizes
 
@@ -19,6 +20,11 @@ _MOST_NODES: Final = 50_000
 _MOST_VALUES: Final = 2**40  # of one tensor
 SMALL: Final = 1024
 """Most values of a tensor that may be a list of sizes or paddings."""
+_LEAST: Final = {
+    **dict.fromkeys(("strides", "dilations", "kernel_shape", "blocksize", "group", "block_size"), 1),
+    **dict.fromkeys(("pads", "output_padding"), 0),
+}
+"""The least value of attributes."""
 _CONTENTS: Final = (
     "raw_data",
     "float_data",
@@ -72,6 +78,8 @@ def load(path: Path) -> Any:
         raise NetworkError(f"{place}: {len(model.graph.node)} nodes; allowed: up to {_MOST_NODES}")
     for tensor in tensors(model.graph):
         _check_tensor(onnx, tensor, path, place)
+    for node in nodes(model.graph):
+        _check_attributes(node, place)
     return model
 
 
@@ -109,6 +117,28 @@ def tensors(graph: Any) -> Iterator[Any]:
             yield from attribute.tensors
             for nested in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
                 yield from tensors(nested)
+
+
+def nodes(graph: Any) -> Iterator[Any]:
+    """The nodes of a graph, those of nested graphs included."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for nested in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+                yield from nodes(nested)
+
+
+def _check_attributes(node: Any, place: str) -> None:
+    """Refuse sizes and steps that onnx divides by or multiplies without a check in some versions."""
+    for attribute in node.attribute:
+        least = _LEAST.get(attribute.name) if node.op_type != "Pad" else None
+        numbers = list(attribute.ints) or [attribute.i]
+        if least is not None and not all(least <= number <= LARGEST for number in numbers):
+            name = node.name or next(iter(node.output), node.op_type)
+            raise NetworkError(
+                f"{place}: node {quoted(name)}: {attribute.name} {quoted(numbers)}; "
+                f"allowed: integers from {least} to {LARGEST}"
+            )
 
 
 def _check_tensor(onnx: Any, tensor: Any, path: Path, place: str) -> None:
