@@ -134,6 +134,7 @@ def test_text_output(run):
         (["-k", "box3", "--channels", "gray"], ["brightness = 0.299 · red + 0.587 · green + 0.114 · blue"]),
         (["-k", "random:3x3x3x2"], ["map 0, gray", "map 1, gray", "(red)"]),
         (["-k", "random:3x3x1x3", "--groups", "3"], ["map 0, red", "map 1, green", "map 2, blue"]),
+        (["-k", "1 1"], ["row 100 and columns 20 to 21 of the input"]),
         (["-k", "box31"], ["31 × 31 cells; --report json lists them"]),
     ],
 )

@@ -188,6 +188,8 @@ def window_text(window: Window) -> str:
 
 def _span_text(name: str, places: Array) -> str:
     first, last = int(places[0]), int(places[-1])
+    if first == last:
+        return with_minus(f"{name.removesuffix('s')} {first}")
     step = f" in steps of {places[1] - places[0]}" if len(places) > 1 and places[1] - places[0] > 1 else ""
     return with_minus(f"{name} {first} to {last}{step}")
 
