@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from math import exp, lcm, tanh
+from math import exp, isfinite, lcm, tanh
 from threading import Event
 from typing import Any, Final
 
@@ -132,7 +132,15 @@ def as_floats(values: Values) -> Values:
     if not values.exact and values.denominator == 1:
         return values
     low, high = (end / values.denominator for end in (values.low, values.high))
-    return replace(values, dtype=values.float_type, low=low, high=high, denominator=1, exact=False)
+    floats = replace(values, dtype=values.float_type, low=low, high=high, denominator=1, exact=False)
+    return rounded(floats)
+
+
+def rounded(values: Values) -> Values:
+    """Floats after one more rounding."""
+    if values.error is None or not isfinite(values.magnitude):
+        return replace(values, error=None)
+    return replace(values, error=values.error + float(np.finfo(values.dtype).eps) * values.magnitude)
 
 
 def _relu(values: Values) -> Formula:
@@ -165,7 +173,7 @@ def _leaky_relu(values: Values, slope: Number) -> Formula:
     factor = float(slope)
     ends = [max(values.low, 0), values.high, *([values.low * factor] if values.low < 0 else [])]
     error = None if values.error is None else values.error * max(1.0, abs(factor))
-    output = replace(values, low=min(ends), high=max(ends), kind=_kind(values), error=error)
+    output = rounded(replace(values, low=min(ends), high=max(ends), kind=_kind(values), error=error))
     return Formula(gain, lambda x: np.multiply(x, x.dtype.type(factor), out=x, where=x < 0), output)
 
 
