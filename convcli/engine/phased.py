@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from convcli.core.dtypes import Array
+from convcli.core.dtypes import Array, DType
 from convcli.core.frozen import frozen
 from convcli.engine.consumer import Consumer, Destination, Finishes, StripTask
 from convcli.engine.methods.base import Arena
@@ -80,7 +80,7 @@ class PhasedComputer:
 
     def _write(self, source: Source, task: StripTask, destination: Destination) -> None:
         """Have each phase write its results to its places."""
-        results = destination.results
+        results, source = destination.results, self._held(source, task)
         if self.plan.gaps:
             zeros = np.zeros(results.shape, self.plan.outcome.dtype)
             _written(destination.finishes, zeros, results)
@@ -90,11 +90,23 @@ class PhasedComputer:
                 place = Destination(_own(phase, task, results), destination.finishes, destination.takes_sums)
                 part.process(source, own, _PhaseConsumer(place))
 
+    def _held(self, source: Source, task: StripTask) -> Source:
+        """The rows that all phases read, asked for once: a stage of a chain computes them."""
+        problem = self.plan.problem
+        first, last = (
+            min(max(-(-place // problem.rows.spread), 0), problem.rows.size)
+            for place in problem.rows.reach(task.strip.rows)
+        )
+        if first >= last:
+            return source
+        return _HeldRows(source, task.batch, first, source.rows(task.batch, first, last))
+
     def compute(self, source: Source, task: StripTask) -> Array:
         """The sums of one strip, (maps, rows, columns, lanes), in scratch memory."""
         size = self.plan.outcome.maps, *task.strip.shape, self.plan.problem.lanes
         if self.sums.shape != size:
             self.sums = np.empty(size, self.plan.outcome.dtype)
+        source = self._held(source, task)
         if self.plan.gaps:
             self.sums[...] = 0
         for phase, part in self.parts:
@@ -102,6 +114,31 @@ class PhasedComputer:
             if own is not None and not self.halt.is_set():
                 _own(phase, task, self.sums)[...] = part.compute(source, own)
         return self.sums
+
+
+@frozen(eq=False)
+class _HeldRows:
+    """A source of which some rows of a batch entry are at hand.
+
+    Attributes:
+        first: of these rows.
+        block: the rows, as `Source.rows` gives them.
+    """
+
+    source: Source
+    batch: int
+    first: int
+    block: Array
+
+    @property
+    def dtype(self) -> DType:
+        return self.source.dtype
+
+    def rows(self, batch: int, first: int, last: int) -> Array:
+        if batch != self.batch or first < self.first or last > self.first + self.block.shape[1]:
+            return self.source.rows(batch, first, last)
+        part: Array = self.block[:, first - self.first : last - self.first]
+        return part
 
 
 @frozen(eq=False)

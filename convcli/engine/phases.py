@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from convcli.core.frozen import replace
-from convcli.engine.filter import Filter
+from convcli.engine.filter import OTHER, Filter, ValueKind
 from convcli.engine.plan import Arithmetic, Phase, Problem
 from convcli.geometry.phases import axis_phases
 
@@ -28,6 +28,13 @@ def has_gaps(problem: Problem, parts: list[Phase]) -> bool:
     """Whether some outputs belong to no phase."""
     outputs = sum(prod(phase.axis.output for phase in part) for part in parts)
     return outputs < prod(axis.output for axis in problem.axes)
+
+
+def kind_in_phases(problem: Problem, filter_: Filter) -> ValueKind:
+    """What a filter makes of pixels where the phases of a problem each have a part of its taps."""
+    parts = phases(problem)
+    kinds = {_taps(filter_, phase).kind for phase in parts}
+    return kinds.pop() if len(kinds) == 1 and not has_gaps(problem, parts) else OTHER
 
 
 def phase_problem(problem: Problem, phase: Phase) -> Problem:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from math import gcd, prod
+from fractions import Fraction
+from math import floor, gcd, prod
 from operator import index
 from typing import Final
 
@@ -56,9 +57,18 @@ class Axis:
         return (self.size - 1) * self.spread + 1
 
     @property
+    def jump(self) -> int | Fraction:
+        """Pixels between the windows of neighboring outputs."""
+        return _whole(Fraction(self.stride, self.spread))
+
+    @property
     def receptive(self) -> int:
         """Most pixels that a window covers, with those between dilated elements."""
         return (self.extent - 1) // self.spread + 1
+
+    def reading(self, outputs: int) -> int:
+        """Most pixels that so many neighboring outputs read together."""
+        return min(((outputs - 1) * self.stride + self.extent - 1) // self.spread + 1, self.size)
 
     @property
     def padded(self) -> int:
@@ -108,17 +118,24 @@ class Axis:
         return _points_up_to(before + self.size - 1, *box) - _points_up_to(before - 1, *box)
 
     def _read_apart(self) -> int:
-        """Number of pixels, ``spread`` positions apart, that windows one position apart read."""
-        first, last = -self.before, self.output - self.before  # positions of element 0
-        if self.output >= self.dilation:
-            return self._pixels(first, last + self.extent - 1)
-        lead = max(-(-(self.before + 1 - self.output) // self.dilation), 0)
-        count = min((self.span - 1 - first) // self.dilation + 1, self.kernel) - lead
-        ends = [first + (lead + element) * self.dilation for element in {0, max(count - 1, 0)} if count > 0]
-        total = sum(self._pixels(start, start + self.output) for start in ends)
-        inner = first + (lead + 1) * self.dilation + self.spread - 1
-        steps = count - 2, self.spread, self.dilation
-        return total + _floor_sum(*steps, inner + self.output) - _floor_sum(*steps, inner)
+        """Number of pixels, ``spread`` positions apart, that windows read.
+
+        Windows are one position apart, or the elements of a window are. Either way, what they read is a
+        number of runs of neighboring positions.
+        """
+        steps = self.dilation, self.kernel, self.output
+        if self.stride > 1:
+            steps = self.stride, self.output, self.kernel
+        (step, runs, length), first = steps, -self.before
+        if length >= step:
+            return self._pixels(first, first + (runs - 1) * step + length)
+        lead = max(-(-(self.before + 1 - length) // step), 0)
+        count = min((self.span - 1 - first) // step + 1, runs) - lead
+        ends = [first + (lead + run) * step for run in {0, max(count - 1, 0)} if count > 0]
+        total = sum(self._pixels(start, start + length) for start in ends)
+        inner = first + (lead + 1) * step + self.spread - 1
+        numbers = count - 2, self.spread, step
+        return total + _floor_sum(*numbers, inner + length) - _floor_sum(*numbers, inner)
 
     def _pixels(self, first: int, last: int) -> int:
         """Number of pixels at the positions [first, last)."""
@@ -152,7 +169,7 @@ class Axis:
         kernel = f"{self.extent}" if self.dilation == 1 else f"({self.dilation}·({self.kernel} − 1) + 1)"
         rounded = "ceil" if self.cut_off else "floor"
         return (
-            f"{rounded}(({self.size} + {self.before} + {self.after} − {kernel}) / {self.stride}) + 1"
+            f"{rounded}(({self.span} + {self.before} + {self.after} − {kernel}) / {self.stride}) + 1"
             f" = {self.output}"
         )
 
@@ -183,11 +200,39 @@ def composed(first: Axis, second: Axis) -> Axis:
 
     Padding after the end is that of the last window, which may be negative.
     """
-    stride = first.stride * second.stride
-    extent = first.extent + (second.extent - 1) * first.stride
-    before = first.before + second.before * first.stride
-    after = (second.output - 1) * stride + extent - first.size - before
-    return Axis(first.size, extent, stride, 1, before, after)
+    stride, spread = first.stride * second.stride, first.spread * second.spread
+    extent = (first.extent - 1) * second.spread + (second.extent - 1) * first.stride + 1
+    before = first.before * second.spread + second.before * first.stride
+    span = (first.size - 1) * spread + 1
+    after = (second.output - 1) * stride + extent - span - before
+    return Axis(first.size, extent, stride, 1, before, after, spread=spread)
+
+
+@frozen
+class Field:
+    """The receptive field of the values of a chain, along an axis.
+
+    Attributes:
+        reach: pixels of the chain's input from the first that a value depends on to the last.
+        jump: pixels between the fields of neighboring values; fractions after transposed convolutions.
+    """
+
+    reach: int | Fraction = 0
+    jump: int | Fraction = 1
+
+    def after(self, axis: Axis) -> Field:
+        """The field after one more axis."""
+        return Field(self.reach + (axis.receptive - 1) * self.jump, _whole(self.jump * Fraction(axis.jump)))
+
+    @property
+    def size(self) -> int:
+        """Most pixels that a value depends on, with those in between."""
+        return floor(self.reach) + 1
+
+
+def _whole(number: Fraction) -> int | Fraction:
+    """The number, as an integer if it is one."""
+    return int(number) if number.denominator == 1 else number
 
 
 @frozen

@@ -78,6 +78,8 @@ def _steps_text(geometry: Geometry) -> str:
     text = f"({strides}), dilation ({dilations})"
     if geometry.transposed:
         text += f", output padding ({', '.join(str(axis.output_padding) for axis in geometry.transposed)})"
+    elif any(axis.spread > 1 for axis in geometry.axes):
+        text += f", ({', '.join(str(axis.spread - 1) for axis in geometry.axes)}) zeros between pixels"
     return text
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from math import floor, prod
+from math import prod
 from typing import Final
 
 from convcli.core.errors import ArgumentError, quoted, suggest
 from convcli.core.frozen import frozen, replace
 from convcli.core.numerals import counted
-from convcli.geometry.axes import Geometry, geometry, parse_sizes
+from convcli.geometry.axes import Field, Geometry, geometry, parse_sizes
 from convcli.geometry.conventions import CONVENTIONS, Convention, convention, padding_like, refusal
 from convcli.geometry.padding import Padding, Pair
 from convcli.geometry.transposed import check_removal
@@ -292,8 +292,7 @@ def chain(
     Raises:
         ArgumentError: a layer that does not fit, with its place in the chain, or that the library refuses.
     """
-    reach: tuple[int | Fraction, ...] = (0,) * len(sizes)
-    jump: tuple[int | Fraction, ...] = (1,) * len(sizes)
+    fields = (Field(),) * len(sizes)
     for place, typed in enumerate(layers, 1):
         layer = replace(typed, kind="conv") if _is_one_channel(typed, channels) else typed
         try:
@@ -302,17 +301,10 @@ def chain(
         except ArgumentError as error:
             raise ArgumentError(f"layer {place}: {error}" if len(layers) > 1 else str(error)) from error
         axes = shape.axes
-        jump = tuple(_whole(j * Fraction(1, a.spread)) for j, a in zip(jump, axes, strict=True))
-        reach = tuple(r + (a.extent - 1) * j for r, a, j in zip(reach, axes, jump, strict=True))
-        jump = tuple(j * a.stride for j, a in zip(jump, axes, strict=True))
-        receptive = tuple(floor(r) + 1 for r in reach)
+        fields = tuple(field.after(axis) for field, axis in zip(fields, axes, strict=True))
+        receptive, jump = tuple(field.size for field in fields), tuple(field.jump for field in fields)
         yield Shape(layer, shape, padding, (channels, out), receptive, jump, like)
         sizes, channels = shape.output, out
-
-
-def _whole(number: Fraction) -> int | Fraction:
-    """The number, as an integer if it is one."""
-    return int(number) if number.denominator == 1 else number
 
 
 def _is_one_channel(layer: LayerSpec, channels: int) -> bool:

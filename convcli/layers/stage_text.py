@@ -11,12 +11,15 @@ from convcli.core.frozen import replace
 from convcli.core.rational import parse_number
 from convcli.geometry.axes import parse_sizes
 from convcli.geometry.padding import Padding
+from convcli.geometry.transposed import check_removal
 from convcli.kernels.kernel import Kernel
 from convcli.layers.activations import ACTIVATIONS, is_activation, parse_activation
 from convcli.layers.chain import LayerSpec, is_sized, unknown_layer
 from convcli.layers.stages import ActivationStage, ConvolutionStage, PoolStage, Stage
 
-_OPTIONS: Final = ("stride", "padding", "dilation", "groups", "flip", "bias")
+_OPTIONS: Final = (
+    *("stride", "padding", "dilation", "groups", "flip", "bias", "transposed", "output-padding"),
+)
 """The options of a kernel as a stage."""
 _SPLIT: Final = re.compile(rf",(?=\s*(?:{'|'.join(_OPTIONS)}|ceil)\s*=)", re.IGNORECASE)
 _SIZED: Final = re.compile(
@@ -94,6 +97,8 @@ def convolution_layer(stage: ConvolutionStage) -> LayerSpec:
         bias=bool(kernel.bias or (kernel.layer and kernel.layer.bias)),
         flip=stage.flip,
         combined=kernel.maps if kernel.combine else 1,
+        transposed=stage.transposed,
+        output_padding=stage.output_padding,
         name=kernel.name,
         inputs=None if each else inputs,
     )
@@ -152,13 +157,21 @@ def _convolution(
     try:
         if "bias" in options:
             kernel = kernel.biased(parse_number(options["bias"]))
+        transposed, extra = _flag("transposed", options), options.get("output-padding")
+        if extra is not None and not transposed:
+            raise ArgumentError("output-padding goes with transposed=yes")
+        padding = _padding(options.get("padding", "same" if transposed else _DEFAULT_PADDING))
+        if transposed:
+            check_removal(padding)
         return ConvolutionStage(
             kernel,
-            _padding(options.get("padding", _DEFAULT_PADDING)),
+            padding,
             _pair("stride", options.get("stride", "1")),
             _pair("dilation", options.get("dilation", "1")),
             parse_sizes("groups", options.get("groups", "1"), (1,))[0],
-            _flag(options.get("flip", "no")),
+            _flag("flip", options),
+            transposed,
+            None if extra is None else _pair("output-padding", extra, least=0),
         )
     except ValueError as error:
         raise ArgumentError(f"stage {quoted(text)}: {error}") from error
@@ -197,13 +210,14 @@ def usage() -> str:
     return f"allowed: a kernel, maxpoolHxW, avgpoolHxW, {activations}"
 
 
-def _pair(name: str, text: str) -> tuple[int, ...]:
-    sizes = parse_sizes(name, text, (1, 2))
+def _pair(name: str, text: str, least: int = 1) -> tuple[int, ...]:
+    sizes = parse_sizes(name, text, (1, 2), least=least)
     return sizes * 2 if len(sizes) == 1 else sizes
 
 
-def _flag(text: str) -> bool:
+def _flag(name: str, options: Mapping[str, str]) -> bool:
+    text = options.get(name, "no")
     words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
     if text.casefold() not in words:
-        raise ArgumentError(f"flip={text} is not yes or no")
+        raise ArgumentError(f"{name}={text} is not yes or no")
     return words[text.casefold()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from convcli.core.frozen import frozen
 from convcli.core.numerals import number_text
 from convcli.core.rational import Number
+from convcli.geometry.axes import Geometry, geometry
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
 
@@ -19,6 +20,8 @@ class ConvolutionStage:
     Attributes:
         kernel: with one input channel it filters every channel on its own; with several it sums them.
         flip: whether the kernel is rotated by 180°.
+        transposed: whether the transpose of the convolution is computed, whose padding removes pixels.
+        output_padding: of a transposed one, (rows, columns); None for none, or as the padding's name says.
     """
 
     kind = "convolution"
@@ -29,6 +32,22 @@ class ConvolutionStage:
     dilation: Sizes = (1, 1)
     groups: int = 1
     flip: bool = False
+    transposed: bool = False
+    output_padding: Sizes | None = None
+
+    @property
+    def rotates(self) -> bool:
+        """Whether windows are multiplied with the kernel rotated by 180°, as transposed convolution does."""
+        return self.flip != self.transposed
+
+    def geometry(self, sizes: Sizes) -> Geometry:
+        """The axes of the stage over maps of these sizes.
+
+        Raises:
+            ArgumentError: the kernel is larger than the padded maps, or nothing is left of the result.
+        """
+        window = self.stride, self.padding, self.dilation
+        return geometry(sizes, self.kernel.size, *window, False, self.transposed, self.output_padding)
 
     @property
     def name(self) -> str:

@@ -183,7 +183,7 @@ def test_layers_of_shape(run):
     assert "torch.nn.ConvTranspose2d(4, 2, (4, 4), stride=(2, 2), padding=(1, 1))" in text
     assert "4 · 4 · 2 · 4 + 2 = 130" in text
     assert "8 · 8 · 4 values · 4 · 4 · 2 = 8192" in text
-    assert "receptive  6 × 6 pixels per value\n" in text.split("total")[1]
+    assert "receptive  5 × 5 pixels per value\n" in text.split("total")[1]
 
 
 @pytest.mark.parametrize(

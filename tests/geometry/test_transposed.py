@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convcli.core.errors import ArgumentError
-from convcli.geometry.axes import Axis, geometry
+from convcli.geometry.axes import Axis, composed, geometry
 from convcli.geometry.padding import Padding
 from convcli.geometry.phases import axis_phases
 
@@ -28,7 +28,8 @@ def readings(axis: Axis) -> dict[int, list[tuple[int, int]]]:
     found: dict[int, list[tuple[int, int]]] = {output: [] for output in range(axis.output)}
     for output, pairs in found.items():
         for tap in range(axis.kernel):
-            pixel, rest = divmod(output - axis.before + tap * axis.dilation, axis.spread)
+            place = output * axis.stride - axis.before + tap * axis.dilation
+            pixel, rest = divmod(place, axis.spread)
             if rest == 0 and 0 <= pixel < axis.size:
                 pairs.append((tap, pixel))
     return found
@@ -38,6 +39,28 @@ def readings(axis: Axis) -> dict[int, list[tuple[int, int]]]:
 def test_uncovered_counts_the_pixels_that_no_window_reads(axis):
     read = {pixel for pairs in readings(axis).values() for _, pixel in pairs}
     assert axis.uncovered == axis.size - len(read)
+
+
+@given(st.tuples(*[st.integers(1, 4)] * 4), st.tuples(*[st.integers(1, 4)] * 4))
+def test_composed_axes(first, second):
+    """An axis after another reads what both read one after the other, also with zeros between pixels."""
+    size, kernel, stride, spread = first
+    one = Axis(size, kernel, stride if spread == 1 else 1, before=kernel - 1, after=kernel, spread=spread)
+    count, steps, apart, before = second
+    two = Axis(one.output, count, steps if apart == 1 else 1, before=before, after=count, spread=apart)
+    both = composed(one, two)
+    assert both.output == two.output
+    first_reads = readings(one)
+    for output, pairs in readings(two).items():
+        read = {pixel for _, middle in pairs for _, pixel in first_reads[middle]}
+        start, stop = both.window(output)
+        assert all(start <= pixel * both.spread < stop for pixel in read)
+        assert len(read) <= both.receptive
+    reads = [{pixel for _, pixel in pairs} for pairs in readings(both).values()]
+    assert both.uncovered == both.size - len(set().union(*reads))
+    for outputs in (1, 2, 5):
+        runs = (reads[first : first + outputs] for first in range(both.output))
+        assert max(len(set().union(*run)) for run in runs) <= both.reading(outputs)
 
 
 @given(spread_axes())

@@ -54,7 +54,8 @@ def _is_linear(first: PlannedConvolution) -> bool:
 
 def _commutes(first: Problem, second: Problem) -> bool:
     """Whether the border of the second convolution may be taken from the image itself."""
-    if second.channels > 1 or second.filter.combine is not None:
+    is_spread = any(axis.spread > 1 for axis in second.axes)
+    if second.channels > 1 or second.filter.combine is not None or is_spread:
         return False
     axes = [(a, b, index) for index, (a, b) in enumerate(zip(first.axes, second.axes, strict=True))]
     return all(_commutes_along(first, second, index) for a, b, index in axes if b.before or b.after)

@@ -61,6 +61,5 @@ def heights(plan: ChainPlan) -> list[int]:
     """The rows of each stage that a strip needs."""
     heights = [plan.height]
     for stage in reversed(plan.stages[1:]):
-        rows = stage.axes[0]
-        heights.append(min((heights[-1] - 1) * rows.stride + rows.extent, rows.size))
+        heights.append(stage.axes[0].reading(heights[-1]))
     return heights[::-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, isfinite, lcm, sqrt
+from math import inf, isfinite, lcm, prod, sqrt
 from threading import Event
 from typing import Final, Self
 
@@ -22,10 +22,11 @@ from convcli.engine.filter import OTHER, PIXELS, SIGNED, Filter, ValueKind
 from convcli.engine.methods.base import Workload
 from convcli.engine.methods.registry import method_named
 from convcli.engine.phased import Computer, plan_computer
+from convcli.engine.phases import kind_in_phases
 from convcli.engine.plan import Outcome, Plan, Problem
 from convcli.engine.source import Source
 from convcli.engine.strips import SharedProgram
-from convcli.geometry.axes import Axis, Geometry, Strip, geometry
+from convcli.geometry.axes import Axis, Geometry, Strip
 from convcli.geometry.padding import Fill, Pair
 from convcli.layers.stages import ConvolutionStage
 
@@ -56,6 +57,10 @@ class PlannedConvolution(PlannedStage):
         return self.plan.problem.rows, self.plan.problem.columns
 
     @property
+    def geometry(self) -> Geometry:
+        return self.spec.geometry(self.source.sizes) if self.spec.transposed else Geometry(self.axes)
+
+    @property
     def cost(self) -> float:  # type: ignore[override]
         chosen = next(entry for entry in self.plan.candidates if entry.method == self.plan.method)
         return (chosen.cost or 0.0) * self.plan.problem.values * self.runs
@@ -73,7 +78,10 @@ class PlannedConvolution(PlannedStage):
     @property
     def multiply_adds(self) -> int:
         filter_ = self.plan.problem.filter
-        return self.plan.problem.values * self.runs * int(np.prod(filter_.kernel)) * filter_.inputs
+        values = self.plan.problem.values
+        if self.spec.transposed:  # every value of the input is multiplied with every weight
+            values = values // prod(self.output.sizes) * prod(self.source.sizes)
+        return values * self.runs * int(np.prod(filter_.kernel)) * filter_.inputs
 
     @property
     def summary(self) -> str:
@@ -82,7 +90,7 @@ class PlannedConvolution(PlannedStage):
 
     def row_bytes(self) -> int:
         own = self.output.channels * self.output.sizes[1] * self.output.dtype.itemsize
-        return -(-strip_bytes(replace(self.plan, height=64)) // 64) + own * (2 if self._converts else 1)
+        return -(-strip_bytes(self.plan.cut(64, self.plan.width)) // 64) + own * (2 if self._converts else 1)
 
     @property
     def _converts(self) -> bool:
@@ -99,7 +107,7 @@ def planned_first(spec: ConvolutionStage, problem: Problem, options: StageOption
     low, high = problem.span if is_exact else (-inf, inf)
     sizes = problem.rows.size, problem.columns.size
     source = Values(problem.batch, sizes, 1, problem.lanes, problem.dtype, low, high, 1, is_exact, PIXELS)
-    return _planned(spec, problem, 1, source, options, problem.filter.kind)
+    return _planned(spec, problem, 1, source, options, kind_in_phases(problem, problem.filter))
 
 
 def planned(spec: ConvolutionStage, values: Values, options: StageOptions) -> PlannedConvolution:
@@ -120,8 +128,8 @@ def planned(spec: ConvolutionStage, values: Values, options: StageOptions) -> Pl
             f"kernel {kernel.name} has {counted(kernel.maps, 'map')}, "
             f"which cannot be split into {spec.groups} groups"
         )
-    shape = geometry(values.sizes, kernel.size, spec.stride, spec.padding, spec.dilation)
-    filter_ = Filter.of(kernel, spatial=2, flip=spec.flip, bias=kernel.own_bias)
+    shape = spec.geometry(values.sizes)
+    filter_ = Filter.of(kernel, spatial=2, flip=spec.rotates, bias=kernel.own_bias)
     problem = Problem(
         axes=(Axis(1, 1), *_pair(shape)),
         filter=replace(filter_, denominator=filter_.denominator * values.denominator),
@@ -134,7 +142,9 @@ def planned(spec: ConvolutionStage, values: Values, options: StageOptions) -> Pl
         double=options.double,
         limits=values.limits,
     )
-    return _planned(spec, problem, values.maps if each else 1, values, options, filter_.kind)
+    return _planned(
+        spec, problem, values.maps if each else 1, values, options, kind_in_phases(problem, filter_)
+    )
 
 
 def replanned(

@@ -77,7 +77,7 @@ def _strip_height(stages: Sequence[PlannedStage], workers: int) -> int:
         size += stage.row_bytes() * jump
         axis = stage.axes[0]
         halo += max(axis.extent - axis.stride, 0) / (jump * axis.stride)
-        jump *= axis.stride
+        jump *= axis.stride / axis.spread
     shared = -(-rows // (workers * STRIPS_PER_WORKER))
     fitting = min(int(STRIP_BYTES / size), max(shared, int(LEAST_BYTES / size)))
     return max(min(max(fitting, int(HALOS * halo), 1), rows), 1)

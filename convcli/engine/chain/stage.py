@@ -22,7 +22,7 @@ from convcli.engine.chain.values import Values
 from convcli.engine.plan import Outcome, Plan, Problem
 from convcli.engine.source import Source
 from convcli.engine.strips import SharedProgram
-from convcli.geometry.axes import Axis
+from convcli.geometry.axes import Axis, Geometry
 from convcli.geometry.padding import Pair
 from convcli.layers.stages import Stage
 
@@ -54,6 +54,11 @@ class PlannedStage(ABC):
     axes: tuple[Axis, Axis]
     output: Values
     cost: float
+
+    @property
+    def geometry(self) -> Geometry:
+        """From the stage's input to its output, with the numbers that were requested."""
+        return Geometry(self.axes)
 
     @property
     @abstractmethod

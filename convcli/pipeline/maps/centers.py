@@ -96,6 +96,6 @@ def _centers(plan: Computation, axis: Axis) -> Array:
     """The input index at the center of each window along an axis, or `OUTSIDE`."""
     middle = (axis.extent - 1) // 2 - axis.before
     if axis.spread > 1:  # the nearest pixel
-        places = middle + np.arange(axis.output) + axis.spread // 2
+        places = middle + np.arange(axis.output) * axis.stride + axis.spread // 2
         return sources_at(plan.problem.fill, axis.size, places // axis.spread)
     return sources(plan.problem.fill, axis.size, middle, middle + axis.output * axis.stride, axis.stride)

@@ -78,8 +78,6 @@ def _chain(problem: Problem, settings: Settings, light: DType | None) -> ChainPl
     kernel = settings.kernel
     if kernel.spatial == 3:
         raise ArgumentError(f"kernel {kernel.name} filters volumes, which --then cannot follow")
-    if settings.transposed:
-        raise ArgumentError("--transposed cannot be combined with --then; use two commands and --map raw")
     first = ConvolutionStage(
         kernel,
         settings.padding,
@@ -87,6 +85,8 @@ def _chain(problem: Problem, settings: Settings, light: DType | None) -> ChainPl
         per_axis("dilation", settings.dilation, 2),
         settings.groups,
         settings.flip,
+        settings.transposed,
+        settings.output_padding,
     )
     stages = [_in_light(stage, light) for stage in settings.then] if light is not None else settings.then
     return choose_chain(problem, first, stages, settings.method, settings.threads, SHARERS)

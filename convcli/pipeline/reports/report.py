@@ -116,6 +116,8 @@ class Report:
     @property
     def receptive_field(self) -> tuple[int, ...]:
         """Pixels of the input along each axis that one value depends on."""
+        if self.stages:
+            return self.stages[-1].receptive
         return tuple(axis.receptive for axis in self.geometry.axes)
 
     @property

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
+from fractions import Fraction
 from typing import Any, Final
 
 from convcli.core.frozen import frozen
 from convcli.engine.chain.plan import ChainPlan
 from convcli.engine.chain.stage import PlannedStage
 from convcli.engine.computers import Computation
-from convcli.geometry.axes import Geometry, composed
+from convcli.geometry.axes import Field, Geometry
 from convcli.geometry.describe import (
     axes_dict,
     geometry_lines,
     layouts,
     operation_text,
+    operation_word,
     receptive_text,
     to_nchw,
 )
@@ -42,12 +43,12 @@ class StageReport:
     place: int
     planned: PlannedStage
     receptive: tuple[int, ...]
-    jump: tuple[int, ...]
+    jump: tuple[int | Fraction, ...]
 
     @property
     def geometry(self) -> Geometry:
         """From the stage's input to its output."""
-        return Geometry(self.planned.axes)
+        return self.planned.geometry
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -60,11 +61,11 @@ def stage_reports(plan: Computation) -> list[StageReport]:
     """A report for each stage; none without a chain."""
     if not isinstance(plan, ChainPlan):
         return []
-    reach = [list(accumulate((stage.axes[i] for stage in plan.requested), composed)) for i in range(2)]
-    return [
-        StageReport(place, stage, (rows.extent, columns.extent), (rows.stride, columns.stride))
-        for place, (stage, rows, columns) in enumerate(zip(plan.requested, *reach, strict=True), 1)
-    ]
+    fields, reports = (Field(), Field()), []
+    for place, stage in enumerate(plan.requested, 1):
+        rows, columns = fields = fields[0].after(stage.axes[0]), fields[1].after(stage.axes[1])
+        reports.append(StageReport(place, stage, (rows.size, columns.size), (rows.jump, columns.jump)))
+    return reports
 
 
 def stage_rows(report: StageReport, channels: str) -> Rows:
@@ -86,7 +87,7 @@ def stage_rows(report: StageReport, channels: str) -> Rows:
         rows += kernel_rows(spec.kernel, label)
         groups = f" in {spec.groups} groups" if spec.groups > 1 else ""
         of_image = f", channels {channels}" if report.place == 1 else ""
-        rows.append(("operation", f"{operation_text(spec.flip, False)}{of_image}{groups}"))
+        rows.append(("operation", f"{operation_text(spec.flip, spec.transposed)}{of_image}{groups}"))
         rows += geometry_lines(report.geometry, str(spec.padding))
     if not isinstance(spec, ActivationStage):
         rows.append(("output", layouts(report.shape)))
@@ -139,7 +140,7 @@ def stage_dict(report: StageReport) -> dict[str, Any]:
         "axes": axes_dict(report.geometry),
         "output": {"nhwc": list(report.shape), "nchw": list(to_nchw(report.shape))},
         "receptive_field": list(report.receptive),
-        "jump": list(report.jump),
+        "jump": [step if isinstance(step, int) else float(step) for step in report.jump],
         "parameters": planned.parameters,
         "multiply_adds": planned.multiply_adds,
         "range": [float(limits[0]), float(limits[1])] if limits else None,
@@ -153,4 +154,4 @@ def _operation(planned: PlannedStage) -> str | None:
     spec = planned.spec
     if not isinstance(spec, ConvolutionStage):
         return None
-    return "convolution" if spec.flip else "cross-correlation"
+    return operation_word(spec.flip, spec.transposed)

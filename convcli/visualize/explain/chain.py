@@ -128,7 +128,14 @@ def chain_stages(settings: Settings) -> tuple[Stage, ...]:
     """The stages of a chain, the kernel first."""
     axes = [(sizes * 2)[:2] for sizes in (settings.stride, settings.dilation)]
     first = ConvolutionStage(
-        settings.kernel, settings.padding, axes[0], axes[1], settings.groups, settings.flip
+        settings.kernel,
+        settings.padding,
+        axes[0],
+        axes[1],
+        settings.groups,
+        settings.flip,
+        settings.transposed,
+        settings.output_padding,
     )
     return first, *settings.then
 
@@ -291,7 +298,7 @@ class _Tracer:
             return self.parts[0].geometry
         sizes = self.parts[number - 2].geometry.output
         if isinstance(stage, ConvolutionStage):
-            return geometry(sizes, stage.kernel.size, stage.stride, stage.padding, stage.dilation)
+            return stage.geometry(sizes)
         if isinstance(stage, PoolStage):
             return geometry(sizes, stage.window, stage.stride, stage.padding, stage.dilation, stage.ceiling)
         return None
@@ -313,7 +320,7 @@ class _Tracer:
     ) -> tuple[list[Plane], list[Pair], list[Step]]:
         """A convolution of maps, of each on its own or of several channels."""
         kernel = stage.kernel
-        filter_ = Filter.of(kernel, spatial=2, flip=stage.flip, bias=kernel.own_bias)
+        filter_ = Filter.of(kernel, spatial=2, flip=stage.rotates, bias=kernel.own_bias)
         own = 1 if kernel.combine else kernel.maps
         each = filter_.inputs * stage.groups == 1
         index = map_ % own if each else map_
@@ -411,5 +418,8 @@ def _center(window: Window, size: Sequence[int]) -> tuple[Pair, str]:
     if OUTSIDE not in read:
         return (read[0], read[1]), CENTER
     places = [int(places[index]) for places, index in zip((window.rows, window.columns), middle, strict=True)]
-    row, column = (min(max(place, 0), count - 1) for place, count in zip(places, size, strict=True))
+    row, column = (
+        min(max((place + axis.spread // 2) // axis.spread, 0), count - 1)
+        for place, axis, count in zip(places, window.axes, size, strict=True)
+    )
     return (row, column), NEAREST

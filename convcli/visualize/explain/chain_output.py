@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from convcli.core.errors import one_line
 from convcli.core.tables import SCHEMA, table
 from convcli.files.input import STREAM
@@ -13,6 +15,7 @@ from convcli.layers.stages import ActivationStage, ConvolutionStage
 from convcli.pipeline.normalization import describe
 from convcli.visualize.explain.chain import ChainExplanation, StageTrace, Trace
 from convcli.visualize.explain.parts import (
+    BETWEEN,
     Grid,
     channel_dict,
     grids_text,
@@ -20,15 +23,16 @@ from convcli.visualize.explain.parts import (
     listed,
     plane_text,
     plane_title,
+    span_text,
     steps_dict,
     steps_text,
     value_text,
     values_text,
     window_text,
+    zeros_text,
 )
 from convcli.visualize.explain.sums import Channel
 from convcli.visualize.explain.view import ChannelView, largest_planes
-from convcli.visualize.explain.window import Window
 
 
 def chain_text(explanation: ChainExplanation) -> str:
@@ -49,13 +53,11 @@ def chain_text(explanation: ChainExplanation) -> str:
 def _heading(explanation: ChainExplanation) -> str:
     task, (row, column) = explanation.task, explanation.at
     rows, columns = task.geometry.output
-    spans = [axis.window(index) for axis, index in zip(task.geometry.axes, explanation.at, strict=True)]
-    read = window_text(Window.over(task.geometry, task.plan.problem.fill, explanation.at, spans))
     name = "standard input" if explanation.source == STREAM else one_line(explanation.source)
     lines = [
         ("output", f"row {row}, column {column} of the {rows} × {columns} feature map, counted from 0"),
         ("stages", ", ".join(stage.name for stage in explanation.stages)),
-        ("reads", f"{read} of the input, channels {task.channels}"),
+        ("reads", f"{_read_text(explanation)} of the input, channels {task.channels}"),
         *[("mapping", words) for words in _mappings(explanation)],
         *[("note", note) for note in _notes(explanation)],
     ]
@@ -103,16 +105,26 @@ def _stage_title(stage: StageTrace) -> str:
     return f"stage {stage.number}, {stage.stage.name}: {place}{of_map}{reason}\n"
 
 
+def _read_text(explanation: ChainExplanation) -> str:
+    """The rows and columns of the input that the pixel depends on; between pixels there are none."""
+    spans = []
+    for axis, index in zip(explanation.task.geometry.axes, explanation.at, strict=True):
+        first, last = (-(-place // axis.spread) for place in axis.window(index))
+        spans.append((first, max(last, first + 1)))
+    rows, columns = spans
+    return f"{span_text('rows', np.arange(*rows))} and {span_text('columns', np.arange(*columns))}"
+
+
 def _sizes(stage: StageTrace) -> Iterator[tuple[str, str]]:
     """Formulas of the sizes, the padding, and the window; nothing for an activation."""
     if stage.shape is None or stage.window is None or isinstance(stage.stage, ActivationStage):
         return
-    for name, axis in zip(("rows", "columns"), stage.shape.axes, strict=True):
-        yield name, axis.formula()
-    if any(axis.before or axis.after for axis in stage.shape.axes):
+    formulas = (axis.formula() for axis in stage.shape.layer)
+    yield from zip(("rows", "columns"), formulas, strict=True)
+    if any(before or after for before, after in stage.shape.pairs):
         yield "padding", str(stage.stage.padding)
     source = f"stage {stage.number - 1}" if stage.number > 1 else "the input"
-    yield "window", f"{window_text(stage.window)} of {source}"
+    yield "window", f"{window_text(stage.window)} of {source}{zeros_text(stage.window)}"
 
 
 def _grids(stage: StageTrace) -> Iterator[str]:
@@ -123,7 +135,7 @@ def _grids(stage: StageTrace) -> Iterator[str]:
     if stage.patch is not None:
         yield grids_text([Grid("values", stage.patch, window.outside, window.between)])
     view = _view(stage.channel)
-    flip = isinstance(stage.stage, ConvolutionStage) and stage.stage.flip
+    flip = isinstance(stage.stage, ConvolutionStage) and stage.stage.rotates
     for plane in view.planes:
         yield plane_text(plane, window, plane_title(stage.channel, plane, bool(view.others)), flip)
     if view.others:
@@ -154,8 +166,10 @@ def _others(explanation: ChainExplanation) -> str:
 
 def _legend(explanation: ChainExplanation) -> str:
     stages = [stage for trace in explanation.traces for stage in trace.stages]
-    padded = any(stage.window.outside.any() for stage in stages if stage.window)
-    return "  ( ) marks padding\n" if padded else ""
+    windows = [stage.window for stage in stages if stage.window]
+    marks = ["( ) marks padding"] if any(window.outside.any() for window in windows) else []
+    marks += [f"{BETWEEN} marks zeros between pixels"] if any(w.between.any() for w in windows) else []
+    return f"  {'; '.join(marks)}\n" if marks else ""
 
 
 def chain_dict(explanation: ChainExplanation) -> dict[str, Any]:

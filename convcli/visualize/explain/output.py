@@ -22,6 +22,7 @@ from convcli.visualize.explain.parts import (
     value_text,
     values_text,
     window_text,
+    zeros_text,
 )
 from convcli.visualize.explain.pixel import NAMES, Explanation, is_luma
 from convcli.visualize.explain.sums import Channel
@@ -75,7 +76,7 @@ def _heading(explanation: Explanation, view: View) -> str:
     name = "standard input" if explanation.source == STREAM else one_line(explanation.source)
     lines = [
         ("output", f"row {row}, column {column} of the {rows} × {columns} feature map, counted from 0"),
-        ("window", f"{window_text(window)} of the input{_zeros(window)}"),
+        ("window", f"{window_text(window)} of the input{zeros_text(window)}"),
         *[("pixels", words) for words in _pixels(window)],
         ("kernel", f"{kernel.name}, {direction}, channels {task.channels}"),
         ("padding", _padding(explanation)),
@@ -83,12 +84,6 @@ def _heading(explanation: Explanation, view: View) -> str:
         *[("note", note) for note in _notes(explanation)],
     ]
     return f"{name}\n{table(lines)}"
-
-
-def _zeros(window: Window) -> str:
-    """How many zeros are between pixels; empty for none."""
-    gaps = [axis.spread - 1 for axis in window.axes]
-    return f" with ({', '.join(map(str, gaps))}) zeros between pixels" if any(gaps) else ""
 
 
 def _pixels(window: Window) -> list[str]:

@@ -183,10 +183,17 @@ def _in_columns(rows: Sequence[tuple[str, str]]) -> tuple[list[str], int]:
 
 def window_text(window: Window) -> str:
     """The rows and columns of a window."""
-    return f"{_span_text('rows', window.rows)} and {_span_text('columns', window.columns)}"
+    return f"{span_text('rows', window.rows)} and {span_text('columns', window.columns)}"
 
 
-def _span_text(name: str, places: Array) -> str:
+def zeros_text(window: Window) -> str:
+    """How many zeros are between pixels; empty for none."""
+    gaps = [axis.spread - 1 for axis in window.axes]
+    return f" with ({', '.join(map(str, gaps))}) zeros between pixels" if any(gaps) else ""
+
+
+def span_text(name: str, places: Array) -> str:
+    """Rows or columns that follow each other at one distance."""
     first, last = int(places[0]), int(places[-1])
     if first == last:
         return with_minus(f"{name.removesuffix('s')} {first}")
