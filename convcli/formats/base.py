@@ -34,6 +34,7 @@ class Format(ABC):
     Attributes:
         extra: the optional dependency that it needs (``pip install convcli[EXTRA]``), or empty.
         writable: whether files can be written at all.
+        suggested: whether messages propose it for results that another format cannot hold.
         max_side: pixels of the longest side that can be written, or None.
         max_pixels: pixels of the largest image that can be written, or None.
         max_channels: most channels; more than `MAX_IMAGE_CHANNELS` in formats of arrays.
@@ -54,6 +55,7 @@ class Format(ABC):
 
     extra: str = ""
     writable: bool = True
+    suggested: bool = True
     max_side: int | None = None
     max_pixels: int | None = None
     max_channels: int = MAX_IMAGE_CHANNELS

@@ -108,7 +108,8 @@ def check(candidate: Format, output: OutputKind, path: Path | None) -> None:
     if takes(candidate, output):
         return
     place = one_line(str(path)) if path else "standard output"
-    alternatives = ", ".join(entry.suffixes[0] for entry in formats() if holds(entry, output))
+    able = (entry for entry in formats() if entry.suggested and holds(entry, output))
+    alternatives = ", ".join(entry.suffixes[0] for entry in able)
     alternatives = alternatives if path else f"{alternatives} (--format)"
     if not candidate.writable:
         raise OutputError(

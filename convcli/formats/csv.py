@@ -43,6 +43,7 @@ _LARGEST_EXACT: Final = 2.0**53
 class Csv(StreamedFormat):
     """Rows of numbers in UTF-8, written with commas."""
 
+    suggested = False
     decoder_overhead = 80  # texts of numbers
 
     def sniff(self, head: bytes) -> bool:

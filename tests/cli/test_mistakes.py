@@ -31,7 +31,7 @@ MISTAKES = {
     "large kernel": (["-k", "box999", "--padding", "valid"], "covers 999 × 999, which is larger than"),
     "zero stride": (["-k", "box3", "--stride", "0"], "stride 0 is not allowed (allowed: 1 to 1099511627776)"),
     "negative stride": (["-k", "box3", "--stride", "-1"], "stride -1 is not allowed"),
-    "three strides": (["-k", "box3", "--stride", "1,2,3"], "stride '1,2,3' is not N or N,N"),
+    "three strides": (["-k", "box3", "--stride", "1,2,3"], "stride has 3 values; allowed: 1 or 2"),
     "zero dilation": (["-k", "box3", "--dilation", "0"], "dilation 0 is not allowed"),
     "mirror": (["-k", "box3", "--padding", "same:mirror"], "'mirror' is ambiguous"),
     "padding": (["-k", "box3", "--padding", "sames"], "padding 'sames' is not one of valid, same"),

@@ -54,11 +54,11 @@ def test_every_refusal_says_why_and_its_advice_works(run, tmp_path, monkeypatch,
         (
             np.int8,
             ".png",
-            "png cannot hold gray, signed 8-bit: no negative values; these can: .tif, .npy, .csv; or use ",
+            "png cannot hold gray, signed 8-bit: no negative values; these can: .tif, .npy; or use ",
         ),
         (np.int16, ".jpg", "gray, signed 16-bit: no negative values, at most 8 bits; these can"),
-        (np.uint32, ".png", "gray, 32-bit: at most 16 bits; these can: .tif, .npy, .csv; or use --depth 16"),
-        (np.float64, ".pfm", "gray, float64: at most 32 bits; these can: .tif, .npy, .csv\n"),
+        (np.uint32, ".png", "gray, 32-bit: at most 16 bits; these can: .tif, .npy; or use --depth 16"),
+        (np.float64, ".pfm", "gray, float64: at most 32 bits; these can: .tif, .npy\n"),
     ],
 )
 def test_the_reason_is_what_the_format_lacks(run, tmp_path, dtype, suffix, told):
