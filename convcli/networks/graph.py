@@ -181,6 +181,12 @@ class Network:
         rows, columns, channels = (sizes[axis] for axis in (*self.spatial, self.channel_axis))
         return rows, columns, channels
 
+    @property
+    def is_sized(self) -> bool:
+        """Whether the sizes of all results are known."""
+        sizes = [self.sizes[name] for node in self.nodes for name in node.outputs[:1]]
+        return all(shape is not None and None not in shape for shape in sizes)
+
     def before(self, tensor: str) -> list[Node]:
         """The nodes that a tensor depends on, in order."""
         needed, chosen = {tensor}, list[Node]()

@@ -203,13 +203,18 @@ def sized(onnx: Any, model: Any, entry: Any, sizes: Sizes, place: str) -> Any:
             dim.dim_value = size
         elif dim.HasField("dim_value"):
             dim.ClearField("dim_value")
-    del model.graph.value_info[:]  # may be those of another size
-    for output in model.graph.output:
-        output.type.tensor_type.ClearField("shape")
     for tensor in tensors(model.graph):
         if prod(tensor.dims) > SMALL or tensor.external_data:
             for field in _CONTENTS:
                 tensor.ClearField(field)
+    return inferred(onnx, model, place)
+
+
+def inferred(onnx: Any, model: Any, place: str) -> Any:
+    """The model with the shapes of its tensors, given that of its input; arguments as in `sized`."""
+    del model.graph.value_info[:]  # may be those of another size
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
     try:
         return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except Exception as error:

@@ -31,7 +31,7 @@ from convcli.networks.graph import (
     Taps,
     window_text,
 )
-from convcli.networks.onnx_file import SMALL, image_input, load, required, sized, stated_sizes
+from convcli.networks.onnx_file import SMALL, image_input, inferred, load, required, sized, stated_sizes
 from convcli.networks.sizing import input_sizes
 
 _STANDARD: Final = ("", "ai.onnx")
@@ -40,9 +40,9 @@ _SHAPE_OF: Final = ("Shape", "Size")
 _COMPUTED: Final = (
     *("Add", "Sub", "Mul", "Div", "Mod", "Neg", "Min", "Max", "Ceil", "Floor", "Equal", "Greater", "Less"),
     *("Cast", "Identity", "Where", "ReduceProd", "Concat", "Gather", "Slice", "Reshape", "Transpose"),
-    *("Squeeze", "Unsqueeze"),
+    *("Squeeze", "Unsqueeze", "ConstantOfShape", "Expand", "Not", "And", "Or"),
 )
-"""Operators that are computed for small constants: their results are no larger than their inputs."""
+"""Operators that are computed for small constants: with a few inputs, their results are small."""
 _UNTRAINED: Final = ("Resize", "Upsample", "Pad", "Clip", "Slice", "Expand")
 """Operators whose constants are settings."""
 _WEIGHTED: Final = (
@@ -82,7 +82,13 @@ def read(path: Path, image: tuple[int, int, int] | None) -> Network:
     entry = image_input(model, place)
     name = entry.name
     sizes, layout = input_sizes(stated_sizes(entry), image, place)
-    return _Reader(onnx, sized(onnx, model, entry, sizes, place), place).network(name, layout)
+    model = sized(onnx, model, entry, sizes, place)
+    while True:
+        reader = _Reader(onnx, model, place)
+        network = reader.network(name, layout)
+        if network.is_sized or image is None or not reader.fold():
+            return network
+        model = inferred(onnx, model, place)
 
 
 class _Unclear(Exception):  # noqa: N818 - caught where effects are asked for
@@ -162,6 +168,27 @@ class _Reader:
         nodes = [made for node, name in pairs if (made := self._node(node, name))]
         outputs = tuple(entry.name for entry in self.graph.output)
         return Network(self.place, image, layout, tuple(nodes), self.sizes, outputs)
+
+    def fold(self) -> bool:
+        """Replace nodes by their values where these are small constants, such as sizes.
+
+        Returns whether there are any.
+        Then onnx infers more shapes: it follows only some of the operators that compute with sizes.
+        """
+        folded = False
+        for node in self.graph.node:
+            known = all(name in self.values and not self.trained[name] for name in node.output)
+            if node.op_type == "Constant" or not known or not node.output:
+                continue
+            name, value = node.output[0], self.values[node.output[0]]
+            if len(node.output) == 1:
+                node.CopyFrom(
+                    self.onnx.helper.make_node(
+                        "Constant", [], [name], node.name, value=self.onnx.numpy_helper.from_array(value)
+                    )
+                )
+                folded = True
+        return folded
 
     def _add_tensor(self, name: str, tensor: Any, trained: bool) -> None:
         """A constant that the file stores."""
@@ -289,6 +316,8 @@ class _Reader:
         used = [entry for entry in node.input if entry]
         if not all(entry in self.values for entry in used):
             return
+        if node.op_type in ("ConstantOfShape", "Expand") and not _is_small(self.values[used[-1]]):
+            return
         helper = self.onnx.helper
         kinds = [helper.make_tensor_value_info(entry, 0, None) for entry in used]
         results = [helper.make_tensor_value_info(entry, 0, None) for entry in node.output]
@@ -300,8 +329,16 @@ class _Reader:
         except Exception:  # what a damaged or unusual node raises; its value stays unknown
             return
         self.values |= {
-            name: value for name, value in zip(node.output, made, strict=False) if np.size(value) <= SMALL
+            name: np.asarray(value)
+            for name, value in zip(node.output, made, strict=False)
+            if np.size(value) <= SMALL
         }
+
+
+def _is_small(shape: Any) -> bool:
+    """Whether a tensor of this shape has few values."""
+    sizes = [int(size) for size in np.ravel(shape)]
+    return all(size >= 0 for size in sizes) and prod(sizes) <= SMALL
 
 
 def _sizes(entry: Any) -> Sizes | None:

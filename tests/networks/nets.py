@@ -44,7 +44,7 @@ class Net:
         name = f"{kind.lower()}{len(self.nodes)}"
         used = [*inputs, *(constants or [])]
         self.nodes.append(onnx.helper.make_node(kind, used, [f"{name}:out"], name=name, **attributes))
-        self.channels[f"{name}:out"] = self.channels[inputs[0]] if channels is None else channels
+        self.channels[f"{name}:out"] = self.channels.get(inputs[0], 0) if channels is None else channels
         if compute is not None:
             self.torch.append((f"{name}:out", compute, inputs))
         return f"{name}:out"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from convcli.networks.fields import receptive_fields
 from convcli.networks.reading import read_network
-from tests.networks.nets import NETS, onnx
+from tests.networks.nets import NETS, Net, onnx
 
 
 @pytest.fixture(params=list(NETS))
@@ -77,3 +78,26 @@ def test_receptive_fields_are_where_pytorch_has_gradients(net, tmp_path):
 def _span(field, output):
     """First and last pixel that one output depends on."""
     return field.span or (field.lattice and field.lattice.span(output))
+
+
+def test_sizes_that_are_computed_from_the_image(tmp_path):
+    """Paddings and slices whose numbers depend on the size of the image, as exporters write them."""
+    net = Net((18, 24, 3))
+    shape = net.node("Shape", ["x"])
+    rows = net.node("Gather", [shape], None, [net.constant(np.array([2]))], axis=0)
+    half = net.node("Div", [rows], None, [net.constant(np.array([2]))])
+    starts = [net.constant(np.array([0])), half, net.constant(np.array([2]))]
+    cut = net.node("Slice", [net.conv("x", 4, 3, pads=1)], None, starts)
+    pads = net.node("ConstantOfShape", [net.constant(np.array([7]))], None, value=ZERO)
+    pads = net.node("Concat", [pads], None, [net.constant(np.array([5]))], axis=0)
+    padded = net.node("Pad", [cut], None, [pads])
+    net.channels[padded] = 4
+    last = net.conv(padded, 2, 3, s=2)
+    network = read_network(net.save(tmp_path / "net.onnx"), net.image)
+    assert network.sizes[cut] == (1, 4, 9, 24)
+    assert network.sizes[padded] == (1, 4, 9, 29)
+    assert network.sizes[last] == (1, 2, 4, 14)
+    assert receptive_fields(network)[last].size == (5, 5)
+
+
+ZERO = onnx.helper.make_tensor("zero", onnx.TensorProto.INT64, [1], [0])
