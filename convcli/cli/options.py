@@ -78,7 +78,8 @@ then = option(
     type=StageText(),
     multiple=True,
     help="Stage after the kernel, such as relu or maxpool2x2; repeatable",
-    details="A stage is a kernel with `stride=`, `padding=`, `dilation=`, `groups=`, `flip=` and `bias=` "
+    details="A stage is a kernel with `stride=`, `padding=`, `dilation=`, `groups=`, `flip=`, `bias=`, "
+    "`transposed=yes` and `output-padding=` "
     "after commas; `maxpoolHxW` or `avgpoolHxW` with `stride=`, `padding=` and `ceil=`; or `relu`, `relu6`, "
     "`leaky-relu:A`, `clip:LOW,HIGH`, `abs`, `threshold:LOW[,HIGH]`, `sigmoid`, `tanh`. Nothing is rounded "
     "between stages.",

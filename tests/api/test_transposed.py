@@ -97,7 +97,7 @@ def random_layer(chance: np.random.Generator) -> dict[str, object] | None:
     def numbers(last: int) -> tuple[int, ...]:
         return tuple(map(int, chance.integers(1, last, spatial)))
 
-    sizes, kernel, stride, dilation = numbers((20, 8, 4)[spatial - 1]), numbers(6), numbers(5), numbers(4)
+    sizes, kernel, stride, dilation = numbers((20, 8, 4)[spatial - 1]), numbers(6), numbers(4), numbers(4)
     groups, inputs, outputs = int(chance.choice([1, 1, 2, 3])), *map(int, chance.integers(1, 4, 2))
     padding = tuple(int(chance.integers(0, d * (k - 1) + 2)) for k, d in zip(kernel, dilation, strict=True))
     extra = tuple(int(chance.integers(0, max(pair))) for pair in zip(stride, dilation, strict=True))
