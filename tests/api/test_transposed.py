@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -121,9 +123,11 @@ def random_layer(chance: np.random.Generator) -> dict[str, object] | None:
     )
 
 
-def test_as_in_pytorch():
+def test_as_in_pytorch(request):
     """300 random layers over 1 to 3 axes equal PyTorch's, as near as float32 can."""
     torch = pytest.importorskip("torch")
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
+    torch.set_num_threads(1)  # its threads take far longer to begin than such layers
     chance, count = np.random.default_rng(5), 0
     while count < 300:
         layer = random_layer(chance)
