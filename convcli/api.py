@@ -555,7 +555,9 @@ def _asarray(name: str, value: Any) -> Array:
 def _check_two_axes(name: str, value: Any) -> None:
     axes = _asarray(name, value).ndim
     if axes != 2:
-        raise ArgumentError(f"{name} has {axes_text(axes)}; allowed: 2, (rows, columns)")
+        color = "; conv(image, kernel, channels='last') filters each channel of a color image"
+        hint = color if name == "image" and axes == 3 else ""
+        raise ArgumentError(f"{name} has {axes_text(axes)}; allowed: 2, (rows, columns){hint}")
 
 
 def _input_array(x: Any, name: str = "x") -> Array:

@@ -534,3 +534,12 @@ def test_tiny_weights_keep_their_digits():
     got = convcli.conv(x, np.full((2, 2), 1.23456789e-41))
     assert got.dtype == np.float32
     assert np.allclose(got, 4 * 1.23456789e-41 * 2.0**60, rtol=1.2e-7, atol=0)
+
+
+def test_a_color_image_is_told_what_to_call():
+    """`conv2d` takes one channel; its message names the call for several, which works."""
+    image = np.arange(90, dtype=np.uint8).reshape(5, 6, 3)
+    with pytest.raises(convcli.ArgumentError, match=r"conv\(image, kernel, channels='last'\) filters each"):
+        convcli.conv2d(image, np.ones((3, 3)))
+    each = convcli.conv(image, np.ones((3, 3)), channels="last")
+    assert np.array_equal(each[..., 1], convcli.conv2d(image[..., 1], np.ones((3, 3))))

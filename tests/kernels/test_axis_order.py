@@ -138,3 +138,17 @@ def test_sums_follow_the_order(run, tmp_path):
     expected = torch.nn.functional.conv2d(torch.tensor(x.transpose(2, 0, 1)[None]), torch.tensor(weights))[0]
     maps = np.load(tmp_path / "o.npy")[0].transpose(2, 0, 1)
     assert np.allclose(maps, expected.numpy(), atol=0.01)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("name", ["w.pt", "w.pth", "w.bin", "w.npz", "w.safetensors", "weights"])
+def test_files_of_pytorch_are_named(tmp_path, name, legacy):
+    """By suffix or content, in both forms that torch.save has had: one line that says how to export them."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
+    state = {"c.weight": torch.ones(2, 1, 3, 3)}
+    torch.save(state, tmp_path / name, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(
+        KernelError, match=r"PyTorch files can contain code.*safetensors.torch.save_file"
+    ) as caught:
+        convcli.load_kernel(f"{tmp_path}/{name}")
+    assert "\n" not in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -90,6 +91,31 @@ def folder_suffixes() -> frozenset[str]:
     return frozenset(suffix for reader in READERS if reader.in_folders for suffix in reader.suffixes)
 
 
+_LEGACY: Final = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
+"""What files of PyTorch before 1.6 begin with: a pickle of a long number."""
+
+
+def _check_content(file: KernelFile) -> None:
+    """Refuse a file of PyTorch under any name, with the way to export its weights.
+
+    Raises:
+        KernelError: it begins as one, or is an archive with a pickle.
+    """
+    if not file.path.is_file():
+        return  # a pipe is read once
+    with file.path.open("rb") as stream:
+        start = stream.read(len(_LEGACY))
+    is_torch = start == _LEGACY
+    if start.startswith(b"PK"):
+        try:
+            with zipfile.ZipFile(file.path) as archive:
+                is_torch = any(name.rpartition("/")[2] == "data.pkl" for name in archive.namelist())
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+            return  # the reader says what is wrong
+    if is_torch:
+        raise KernelError(f"{file.place}: {_TORCH_ADVICE}")
+
+
 _FILES_READ: Final = ContextVar[list[str] | None]("kernel files", default=None)
 
 
@@ -153,6 +179,7 @@ def read(path: Path, member: str | None = None, order: WeightsOrder = UNKNOWN) -
     file, readers = _opened(path, order)
     with reading(file.place):
         file.check()
+        _check_content(file)
         reader = _chosen(file, readers)
         if reader.several:
             kernels_by_name = _module(reader).kernels(file)
