@@ -34,6 +34,7 @@ from convcli.networks.graph import (
 from convcli.networks.onnx_file import SMALL, image_input, inferred, load, required, sized, stated_sizes
 from convcli.networks.sizing import input_sizes
 
+_MOST_ROUNDS: Final = 64  # of shapes that depend on sizes, which depend on shapes
 _STANDARD: Final = ("", "ai.onnx")
 _SHAPE_OF: Final = ("Shape", "Size")
 """Operators whose result depends on the shape of their input alone."""
@@ -83,12 +84,13 @@ def read(path: Path, image: tuple[int, int, int] | None) -> Network:
     name = entry.name
     sizes, layout = input_sizes(stated_sizes(entry), image, place)
     model = sized(onnx, model, entry, sizes, place)
-    while True:
+    for _ in range(_MOST_ROUNDS):
         reader = _Reader(onnx, model, place)
         network = reader.network(name, layout)
         if network.is_sized or image is None or not reader.fold():
-            return network
+            break
         model = inferred(onnx, model, place)
+    return network
 
 
 class _Unclear(Exception):  # noqa: N818 - caught where effects are asked for
