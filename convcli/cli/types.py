@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
@@ -103,6 +104,10 @@ class LoadedKernel:
     files: tuple[str, ...] = ()
 
 
+_UNORDERED: Final = ("", ".npy", ".npz", ".safetensors")
+"""Suffixes of files that do not state the order of axes; those without one are recognized by content."""
+
+
 class KernelName(Value):
     """A kernel as `load_kernel` takes it, looked up in the folders of ``--kernel-path`` first."""
 
@@ -174,7 +179,13 @@ def _loaded(text: str, ctx: click.Context | None) -> LoadedKernel:
 
     path, order = _looked_up(ctx)
     try:
-        return load(text, path, order)
+        loaded = load(text, path, order)
+        if order and not any(Path(file).suffix.lower() in _UNORDERED for file in loaded.files):
+            _refuse(
+                f"{text!r} is not a .npy, .npz or .safetensors file, so --weights-order has no effect on it; "
+                f"write FILE:{order} for kernels that are"
+            )
+        return loaded
     except AmbiguousOrderError:
         inputs = _image_channels(ctx)
         if not inputs:

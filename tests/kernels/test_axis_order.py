@@ -124,6 +124,9 @@ def test_commands(run, tmp_path):
     assert "--weights-order" in ran.err
     assert run("batch", color, tmp_path / "folder", "-k", file, "--weights-order", "oihw").code == 0
     assert "--weights-order" in run("kernels", "show", file).err
+    ran = run("apply", color, "-k", "box3", "--weights-order", "oihw", *common)
+    assert ran.code == 2
+    assert "so --weights-order has no effect on it; write FILE:oihw for kernels that are" in ran.err
     assert run("kernels", "show", f"{file}@oihw").code == 0
 
 
