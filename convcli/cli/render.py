@@ -71,7 +71,7 @@ class MapRenderer:
         return replace(target, coding=self.settings[0].coding)
 
     def _map_set(self, source: str) -> MapSet:
-        return compute_maps(source, self.settings, self.output.shares_range)
+        return compute_maps(source, self.settings, self.output.shares_range, stages=self.kind == "figure")
 
     def _scene(self, map_set: MapSet) -> Scene:
         if self.kind == "figure":

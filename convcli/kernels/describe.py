@@ -31,8 +31,12 @@ def map_name(kernel: Kernel, index: int) -> tuple[str, str]:
     members = kernel.about.members
     if kernel.combine is None and kernel.maps == len(members):
         return members[index], ""
-    name = f"a kernel of {' × '.join(map(str, kernel.size))}" if kernel.name == TYPED else kernel.name
-    return name, "" if kernel.combine or kernel.maps == 1 else f", map {index}"
+    return title(kernel), "" if kernel.combine or kernel.maps == 1 else f", map {index}"
+
+
+def title(kernel: Kernel) -> str:
+    """The name of a kernel, or its size if it was typed as numbers."""
+    return f"a kernel of {' × '.join(map(str, kernel.size))}" if kernel.name == TYPED else kernel.name
 
 
 def matrices(

@@ -54,19 +54,19 @@ class ConvolutionStage:
         """What the stage is called in file names and reports."""
         return self.kernel.name
 
-    def maps_after(self, maps: int) -> int:
-        """The number of maps after the stage, if there are ``maps`` before it."""
-        return maps * self.own_maps if self.filters_each else self.own_maps
-
     @property
     def own_maps(self) -> int:
-        """The number of maps that the kernel makes, after they are combined."""
+        """The number of maps that the kernel makes."""
         return 1 if self.kernel.combine else self.kernel.maps
 
     @property
     def filters_each(self) -> bool:
-        """Whether the kernel filters every map on its own."""
+        """Whether the kernel filters every map on its own; otherwise it sums over all of them."""
         return self.kernel.tensor_shape[-2] * self.groups == 1
+
+    def maps_after(self, maps: int) -> int:
+        """The number of maps after the stage, if there are ``maps`` before it."""
+        return maps * self.own_maps if self.filters_each else self.own_maps
 
 
 @frozen

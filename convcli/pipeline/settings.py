@@ -89,17 +89,6 @@ class Settings:
         """What results are named after: the kernel, and the stages after it."""
         return ".".join([self.kernel.name, *(stage.name for stage in self.then)])
 
-    def kernel_of_map(self, index: int) -> tuple[Kernel, int]:
-        """The kernel that made a feature map, and the number of the map among its own.
-
-        In a chain that is the last kernel that several maps come from; one that filters every map on its own
-        does not tell them apart.
-        """
-        for stage in reversed(self.then):
-            if isinstance(stage, ConvolutionStage) and not (stage.filters_each and stage.own_maps == 1):
-                return stage.kernel, index % stage.own_maps
-        return self.kernel, index
-
     @property
     def maps(self) -> int:
         """The number of feature maps."""

@@ -11,12 +11,14 @@ from typing import Final
 import numpy as np
 
 from convcli.core.dtypes import Array
-from convcli.core.errors import one_line
 from convcli.core.frozen import frozen
 from convcli.core.numerals import axis_text, counted, number_text, with_minus
 from convcli.geometry.describe import operation_text
+from convcli.geometry.padding import Padding
+from convcli.kernels.kernel import ROUNDING, Kernel
 from convcli.networks.maps import MapFacts
 from convcli.pipeline.colormaps import diverging
+from convcli.visualize.colorbar import as_decimal
 from convcli.visualize.lettering import width
 from convcli.visualize.map_set import DisplayMap
 from convcli.visualize.panels import MOST_PLANES, framed_image, kernel_planes, text_line
@@ -43,30 +45,49 @@ class KernelGrid:
     """The weights of a kernel as squares with numbers, one plane below the other, and text lines under them.
 
     Attributes:
-        planes: (rows, columns) of weights each.
+        planes: (rows, columns) of weights each, all of one size.
         texts: the numbers in the squares, of the same shapes.
         cell: side of a square in pixels.
         lines: text below the squares.
+        abreast: planes in a row.
     """
 
     planes: list[Array]
     texts: list[Array]
     cell: int
     lines: list[str]
+    abreast: int = 1
 
     @classmethod
     def of(cls, map_: DisplayMap, tile: int) -> KernelGrid:
         """The grid of the kernel that makes a map, in ``tile`` × ``tile`` pixels if it fits."""
         if map_.report.network is not None:
             return cls([], [], 0, _network_lines(map_.report.network))
-        kernel = map_.kernel
-        planes = kernel_planes(kernel, map_.index)
-        omitted = len(planes) - MOST_PLANES
-        planes, share = _readable(planes[:MOST_PLANES], kernel.exact.denominator if kernel.exact else 1)
-        high = sum(plane.shape[0] for plane in planes)
-        wide = planes[0].shape[1]
-        below = ([f"and {counted(omitted, 'more plane')}"] if omitted > 0 else []) + settings_lines(map_)
-        room = max(tile - 16 * (len(below) + 1) - 8 * len(planes), 64)
+        kernel = map_.settings.kernel
+        return cls.of_planes(kernel_planes(kernel, map_.report.index), kernel, settings_lines(map_), tile)
+
+    @classmethod
+    def of_planes(
+        cls,
+        planes: list[Array],
+        kernel: Kernel,
+        lines: list[str],
+        tile: int,
+        abreast: int = 1,
+        most: int = MOST_PLANES,
+    ) -> KernelGrid:
+        """The grid of some planes of a kernel, in ``tile`` × ``tile`` pixels if it fits.
+
+        Args:
+            lines: text below the squares.
+            most: planes that are drawn; the others are counted.
+        """
+        omitted = len(planes) - most
+        planes, share = _readable(planes[:most], kernel.exact.denominator if kernel.exact else 1)
+        high = planes[0].shape[0] * -(-len(planes) // abreast)
+        wide = planes[0].shape[1] * min(abreast, len(planes))
+        below = ([f"and {counted(omitted, 'more plane')}"] if omitted > 0 else []) + lines
+        room = max(tile - 16 * (len(below) + 1) - 8 * (-(-len(planes) // abreast)), 64)
         usual = min(_CELL, max(min(room // high, tile // wide), 1))
         texts, cell = _number_texts(
             planes, usual, (_SQUARE if high <= _FEW else _CLOSE) if wide <= _FEW else 1
@@ -74,12 +95,23 @@ class KernelGrid:
         notes = [f"× 1/{share}"] if share > 1 else []
         if not all(font_size(plane.flat, cell) for plane in texts):
             notes = [_range_of(planes, share)]
-        return cls(planes, texts, cell, notes + below)
+        return cls(planes, texts, cell, notes + below, abreast)
+
+    @property
+    def _plane_size(self) -> tuple[int, int]:
+        """(rows, columns) of a plane in pixels."""
+        rows, columns = self.planes[0].shape if self.planes else (0, 0)
+        return rows * self.cell, columns * self.cell
+
+    @property
+    def drawn_width(self) -> int:
+        """Width of the squares in pixels."""
+        abreast = min(self.abreast, len(self.planes))
+        return abreast * (self._plane_size[1] + _BELOW) - _BELOW if abreast else 0
 
     @property
     def width(self) -> int:
-        columns = max((int(plane.shape[1]) for plane in self.planes), default=0)
-        return max(columns * self.cell, *(math.ceil(width(line, _SMALL)) for line in self.lines))
+        return max(self.drawn_width, *(math.ceil(width(line, _SMALL)) for line in self.lines))
 
     @property
     def height(self) -> int:
@@ -90,19 +122,20 @@ class KernelGrid:
         """Pixels from the top of the squares to their middle."""
         if not self.planes:
             return 8 * len(self.lines)
-        return (sum(int(plane.shape[0]) * self.cell + _BELOW for plane in self.planes) - _BELOW) // 2
+        rows = -(-len(self.planes) // self.abreast)
+        return (rows * (self._plane_size[0] + _BELOW) - _BELOW) // 2
 
     def items(self, place: tuple[int, int]) -> Iterator[Item]:
         """The squares and the lines below them."""
-        left, top = place
+        (left, top), (high, wide) = place, self._plane_size
         limit = max((float(np.abs(plane).max()) for plane in self.planes), default=0.0)
         size = min((font_size(texts.flat, self.cell) for texts in self.texts), default=0)
-        for plane, texts in zip(self.planes, self.texts, strict=True):
-            yield from self._plane(diverging(plane.astype(np.float64), limit), texts, (left, top), size)
-            top += plane.shape[0] * self.cell + _BELOW
-        for line in self.lines:
-            yield from text_line((left, top), line, _SMALL, FAINT, 1e9)
-            top += 16
+        for index, (plane, texts) in enumerate(zip(self.planes, self.texts, strict=True)):
+            row, column = divmod(index, self.abreast)
+            corner = left + column * (wide + _BELOW), top + row * (high + _BELOW)
+            yield from self._plane(diverging(plane.astype(np.float64), limit), texts, corner, size)
+        top += 2 * self.middle + _BELOW if self.planes else 0
+        yield from lines_below((left, top), self.lines)
 
     def _plane(self, colors: Array, texts: Array, place: tuple[int, int], size: int) -> Iterator[Item]:
         if self.cell < _JOINTED:
@@ -114,6 +147,32 @@ class KernelGrid:
             red, green, blue = (int(part) for part in colors[row, column])
             yield Rectangle(corner, self.cell + 1, self.cell + 1, (red, green, blue), FRAME)
         yield from cell_texts(place, texts, colors, self.cell, size)
+
+
+def lines_below(place: tuple[int, int], lines: Iterable[str]) -> Iterator[Item]:
+    """Small text, one line below the other."""
+    left, top = place
+    for line in lines:
+        yield from text_line((left, top), line, _SMALL, FAINT, 1e9)
+        top += 16
+
+
+def kernel_facts(kernel: Kernel, index: int | None) -> str:
+    """The size of a kernel, and the sum of its weights.
+
+    Args:
+        index: the map that is meant; None for all.
+    """
+    (rows, columns), inputs = kernel.size, kernel.tensor_shape[-2]
+    size = f"{rows} × {columns}{f' × {inputs}' if inputs > 1 else ''} weights"
+    if index is None and kernel.maps > 1:
+        return f"{counted(kernel.maps, 'kernel')} of {size}"
+    if kernel.combine or index is None:
+        return size
+    weights = kernel.weights.reshape(-1, kernel.maps)[:, index]
+    total = kernel.map_sums[index]
+    total = 0.0 if abs(total) <= ROUNDING * float(np.abs(weights).sum()) else total
+    return f"{size}, sum {axis_text(as_decimal(total))}"
 
 
 def cell_texts(place: tuple[int, int], texts: Array, colors: Array, cell: int, size: int) -> Iterator[Item]:
@@ -187,23 +246,27 @@ def _network_lines(network: MapFacts) -> list[str]:
 
 
 def settings_lines(map_: DisplayMap) -> list[str]:
-    """The settings of a convolution: bias, combination, direction, stride, dilation, padding.
-
-    Of a chain, the names of its stages in order: their settings would not fit.
-    """
+    """The settings of a convolution: bias, combination, direction, stride, dilation, padding."""
     settings, report = map_.settings, map_.report
-    if settings.then:
-        names = [settings.kernel.name, *(stage.name for stage in settings.then)]
-        return [f"stage {place}: {one_line(name)}" for place, name in enumerate(names, 1)]
     kernel = settings.kernel
     bias = kernel.biases[min(report.index, kernel.maps - 1)]
     lines = [f"bias {with_minus(number_text(bias))}"] if bias else []
     lines += [f"{kernel.combine} of {kernel.maps} maps"] if kernel.combine else []
     lines.append(operation_text(settings.flip, settings.transposed))
-    for name, pair in (("stride", settings.stride), ("dilation", settings.dilation)):
-        steps = (pair * 2)[:2]
-        lines += [f"{name} {steps[0]}, {steps[1]}"] if steps != (1, 1) else []
-    return [*lines, f"padding {'valid' if settings.padding.amount == 'valid' else report.padding}"]
+    return [*lines, *step_lines(settings.stride, settings.dilation), padding_line(settings.padding)]
+
+
+def step_lines(stride: tuple[int, ...], dilation: tuple[int, ...] = (1, 1)) -> list[str]:
+    """Stride and dilation where they are not 1."""
+    pairs = {"stride": (stride * 2)[:2], "dilation": (dilation * 2)[:2]}
+    return [
+        f"{name} {rows}, {columns}" for name, (rows, columns) in pairs.items() if (rows, columns) != (1, 1)
+    ]
+
+
+def padding_line(padding: Padding) -> str:
+    """The padding of a convolution; without a fill if there is nothing to fill."""
+    return f"padding {'valid' if padding.amount == 'valid' else padding}"
 
 
 def _texts(plane: Array, digits: int) -> Array:

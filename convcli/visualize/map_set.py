@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import zip_longest
 from math import isfinite
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from convcli.formats import opening
 from convcli.formats.header import Header
 from convcli.kernels.describe import map_name
 from convcli.kernels.kernel import Kernel
+from convcli.layers.stages import ConvolutionStage
 from convcli.pipeline.color import white
 from convcli.pipeline.colormaps import DIVERGING_MIDDLE, color_table
 from convcli.pipeline.mapping import Mapping
@@ -67,24 +69,42 @@ class DisplayMap:
     values: Array | None = None
 
     @property
-    def kernel(self) -> Kernel:
-        """The kernel that made the map; in a chain, the last one that told maps apart."""
-        return self.settings.kernel_of_map(self.report.index)[0]
-
-    @property
-    def index(self) -> int:
-        """The number of the map among those of its kernel."""
-        return self.settings.kernel_of_map(self.report.index)[1]
-
-    @property
     def name(self) -> str:
-        """The name of the kernel, or of the kernel in a bank that made the map."""
-        return one_line(map_name(self.kernel, self.index)[0])
+        """The kernel, or the one of a bank that made the map, and the stages after it."""
+        if not self.settings.then:
+            return one_line(map_name(self.settings.kernel, self.report.index)[0])
+        first = self.member or self.settings.kernel.name
+        return one_line(".".join([first, *(stage.name for stage in self.settings.then)]))
 
     @property
     def number(self) -> str:
         """What tells maps of one name apart; empty if there is only one."""
-        return map_name(self.kernel, self.index)[1]
+        if not self.settings.then:
+            return map_name(self.settings.kernel, self.report.index)[1]
+        return "" if self.settings.maps == 1 or self.member else f", map {self.report.index}"
+
+    @property
+    def member(self) -> str:
+        """The kernel of a named bank whose map alone is followed through a chain; empty if there is none."""
+        kernel = self.settings.kernel
+        is_named = kernel.combine is None and kernel.maps == len(kernel.about.members)
+        alone = self.settings.maps == kernel.maps and self.path[0][0] is kernel
+        return kernel.about.members[self.report.index] if is_named and alone else ""
+
+    @property
+    def path(self) -> list[tuple[Kernel, int]]:
+        """The kernels that made the map, each with the index of its own map, in order.
+
+        It begins at the last kernel that sums over several maps, if there is one.
+        """
+        index, found = self.report.index, list[tuple[Kernel, int]]()
+        for stage in reversed(self.settings.then):
+            if isinstance(stage, ConvolutionStage):
+                index, own = divmod(index, stage.own_maps)
+                if not stage.filters_each:
+                    return [(stage.kernel, own), *found]
+                found.insert(0, (stage.kernel, own))
+        return [(self.settings.kernel, index), *found]
 
     def pixels(self, scale: Scale = UNSCALED) -> Array:
         """(rows, columns[, 3]) of uint8 in the colors of the map, reduced before the colormap is applied."""
@@ -97,6 +117,10 @@ class DisplayMap:
         )
 
 
+StageMaps = list[DisplayMap]
+"""The maps after one stage of a chain."""
+
+
 @frozen(eq=False)
 class MapSet:
     """An image and its feature maps.
@@ -105,6 +129,7 @@ class MapSet:
         name: file name of the image.
         image: (rows, columns, 1 or 3) of uint8 as it is displayed.
         image_range: the values that are black and white in it, if they are not those of its type.
+        chains: for each kernel the maps after each of its stages, or after the last stage alone.
         values: (rows, columns) as in the file, if they are few and of one channel.
     """
 
@@ -112,17 +137,25 @@ class MapSet:
     header: Header
     image: Array
     image_range: Range | None
-    maps: tuple[DisplayMap, ...]
+    chains: list[list[StageMaps]]
     values: Array | None = None
 
+    @property
+    def maps(self) -> StageMaps:
+        """The results of all kernels."""
+        return [map_ for chain in self.chains for map_ in chain[-1]]
 
-def compute_maps(source: str, settings: Sequence[Settings], common: bool = False) -> MapSet:
+
+def compute_maps(
+    source: str, settings: Sequence[Settings], common: bool = False, stages: bool = False
+) -> MapSet:
     """The feature maps of one image, or of one of its frames.
 
     Args:
         source: a file, or ``-`` for standard input.
         settings: one for each kernel.
-        common: whether all maps share one range.
+        common: whether all results share one range, and all maps after the same stage.
+        stages: whether there are maps after every stage of a chain.
 
     Raises:
         ConvcliError: the image cannot be read, a kernel does not fit it, or the maps cannot be displayed.
@@ -136,10 +169,11 @@ def compute_maps(source: str, settings: Sequence[Settings], common: bool = False
         values = _few_values(pixels)
         image = _Image(source, runs, display_range(_colors(pixels, frame.header)))
         displayed = [_for_display(each, count) for each in settings]
-        maps = image.maps(displayed)
+        prefixes = [image.prefixes(each) if stages else [each] for each in displayed]
+        chains = [image.chain(chain) for chain in prefixes]
         if common:
-            mapping = _common_mapping(maps, settings[0])
-            maps = image.maps([replace(each, mapping=mapping) for each in displayed])
+            mappings = _common_mappings(chains, settings[0])
+            chains = [image.chain(_mapped(chain, mappings)) for chain in prefixes]
         opened.check_unchanged()
     range_ = image.range or (None if values is None else display_range(values, few=True))
     return MapSet(
@@ -147,7 +181,7 @@ def compute_maps(source: str, settings: Sequence[Settings], common: bool = False
         header=frame.header,
         image=to_display(pixels, frame.header.bands, range_),
         image_range=range_,
-        maps=tuple(maps),
+        chains=chains,
         values=values,
     )
 
@@ -200,13 +234,28 @@ class _Image:
     runs: list[opening.Opened]
     range: Range | None
 
-    def maps(self, settings: Sequence[Settings]) -> list[DisplayMap]:
-        """The maps of every kernel."""
+    def prefixes(self, settings: Settings) -> list[Settings]:
+        """The settings of the parts of a chain, from its kernel alone to all its stages.
+
+        Each part treats transparency as the whole chain does, so that its maps are what the next stage reads.
+        """
+        alpha = settings.alpha
+        if settings.then and alpha is None:
+            chosen = prepare(self.source, self.runs, settings)[0][0].color_handling.alpha
+            alpha = chosen if chosen in ("keep", "drop") else None
+        shorter = (settings.then[:count] for count in range(len(settings.then)))
+        return [*(replace(settings, then=then, alpha=alpha) for then in shorter), settings]
+
+    def chain(self, stages: Sequence[Settings]) -> list[StageMaps]:
+        """The maps of each settings; the last come first, because errors are about the whole chain."""
+        return [self._maps(each) for each in reversed(stages)][::-1]
+
+    def _maps(self, settings: Settings) -> StageMaps:
+        """The maps of a kernel, or of a chain."""
         return [
             map_
-            for each in settings
-            for task, *_ in prepare(self.source, self.runs, each)
-            for map_ in _computed(self._visible(_gray(task), each), each)
+            for task, *_ in prepare(self.source, self.runs, settings)
+            for map_ in _computed(self._visible(_gray(task), settings), settings)
         ]
 
     def _visible(self, task: Task, settings: Settings) -> Task:
@@ -268,6 +317,21 @@ def _unmapped(task: Task, count: int) -> list[Array | None]:
     sinks = [MemorySink(layout) for _ in range(count)]
     feature_maps(task.plan, task.opened.reader(), task.color_handling, Mapping("raw"), sinks)
     return [sink.images[0, ..., 0] for sink in sinks]
+
+
+def _common_mappings(chains: Sequence[list[StageMaps]], settings: Settings) -> list[Mapping]:
+    """A mapping for the results of all chains, preceded by those for the maps after each stage before.
+
+    Chains of other lengths are aligned at their results.
+    """
+    places = zip_longest(*(reversed(chain) for chain in chains), fillvalue=StageMaps())
+    return [_common_mapping([map_ for maps in place for map_ in maps], settings) for place in places][::-1]
+
+
+def _mapped(chain: Sequence[Settings], mappings: Sequence[Mapping]) -> list[Settings]:
+    """The settings of a chain with the last of the mappings."""
+    own = mappings[len(mappings) - len(chain) :]
+    return [replace(each, mapping=mapping) for each, mapping in zip(chain, own, strict=True)]
 
 
 def _common_mapping(maps: Sequence[DisplayMap], settings: Settings) -> Mapping:

@@ -216,8 +216,18 @@ def text_line(
 
 def kernel_badges(kernel: Kernel, index: int) -> tuple[tuple[Array, ...], int]:
     """The badges of the kernel that makes a map, and the number of planes without one."""
-    planes = kernel_planes(kernel, index)
-    return weight_badges(planes[:MOST_PLANES]), max(len(planes) - MOST_PLANES, 0)
+    return path_badges([(kernel, index)])
+
+
+def path_badges(path: Sequence[tuple[Kernel, int]]) -> tuple[tuple[Array, ...], int]:
+    """The badges of kernels that make a map one after the other, and the number of planes without one.
+
+    Args:
+        path: kernels, each with the index of its own map.
+    """
+    kernels = [kernel_planes(kernel, index) for kernel, index in path]
+    badges = [badge for planes in kernels for badge in weight_badges(planes[:MOST_PLANES])]
+    return tuple(badges[:MOST_PLANES]), max(sum(map(len, kernels)) - MOST_PLANES, 0)
 
 
 def weight_badges(weights: Sequence[Array]) -> tuple[Array, ...]:

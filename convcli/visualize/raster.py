@@ -60,22 +60,25 @@ def _text(canvas: Canvas, item: Text) -> None:
 
 
 def _line(canvas: Canvas, item: Line) -> None:
-    start, end = _rounded(item.start), _rounded(item.end)
     if item.smooth:
-        _smooth_line(canvas.image, start, end, item)
+        _smooth_line(canvas.image, item)
     else:
-        canvas.brush.line((start, end), fill=item.ink)
+        canvas.brush.line((_rounded(item.start), _rounded(item.end)), fill=item.ink)
 
 
-def _smooth_line(image: Image, start: tuple[int, int], end: tuple[int, int], item: Line) -> None:
+def _smooth_line(image: Image, item: Line) -> None:
     from PIL import Image as Images
     from PIL import ImageDraw
 
-    left, top = min(start[0], end[0]) - 2, min(start[1], end[1]) - 2
-    size = abs(start[0] - end[0]) + 4, abs(start[1] - end[1]) + 4
+    start, end, room = _rounded(item.start), _rounded(item.end), item.stroke + 1
+    left, top = min(start[0], end[0]) - room, min(start[1], end[1]) - room
+    size = abs(start[0] - end[0]) + 2 * room, abs(start[1] - end[1]) + 2 * room
     mask = Images.new("L", (size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING), 0)
-    points = [((x - left) * _OVERSAMPLING, (y - top) * _OVERSAMPLING) for x, y in (start, end)]
-    ImageDraw.Draw(mask).line(points, 255, _OVERSAMPLING)
+    points = [((x - left) * _OVERSAMPLING, (y - top) * _OVERSAMPLING) for x, y in (item.start, item.end)]
+    brush, pen = ImageDraw.Draw(mask), item.stroke * _OVERSAMPLING
+    brush.line(points, 255, pen)
+    for x, y in points if item.stroke > 1 else ():
+        brush.circle((x, y), pen / 2, 255)
     image.paste(item.ink, (left, top), mask.resize(size, Images.Resampling.BOX))
 
 

@@ -48,12 +48,17 @@ class Text:
 
 @frozen
 class Line:
-    """A line one pixel wide: horizontal or vertical, or antialiased at any angle where ``smooth``."""
+    """A line: horizontal or vertical, or antialiased at any angle and with round ends where ``smooth``.
+
+    Attributes:
+        stroke: width in pixels; more than 1 only where ``smooth``.
+    """
 
     start: Point
     end: Point
     ink: Ink = FAINT
     smooth: bool = False
+    stroke: int = 1
 
 
 @frozen

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from convcli.core.errors import one_line
 from convcli.core.numerals import axis_text, counted
-from convcli.pipeline.settings import Settings
+from convcli.kernels.describe import title
 from convcli.visualize.display import Scale
 from convcli.visualize.map_set import DisplayMap, MapSet
-from convcli.visualize.panels import Panel, kernel_badges, panel_page
+from convcli.visualize.panels import Panel, panel_page, path_badges
 from convcli.visualize.scene import Scene
 
 _ABREAST: Final = 3  # panels that are put into a single row
@@ -31,15 +32,17 @@ def map_sheet(map_set: MapSet, tile: int, common: bool) -> Scene:
     count = counted(len(maps), "feature map")
     count += f", {sizes.pop()}" if len(sizes) == 1 else ""
     columns = len(panels) if len(panels) <= _ABREAST else 0
-    return panel_page(panels, f"{map_set.name}, {count}", columns, _stages(maps[0].settings), bar)
+    return panel_page(panels, f"{map_set.name}, {count}", columns, _stages_text(maps), bar)
 
 
-def _stages(settings: Settings) -> str:
-    """The stages of a chain in order, as text below the maps."""
-    if not settings.then:
-        return ""
-    names = [settings.kernel.name, *(stage.name for stage in settings.then)]
-    return f"Stages: {', '.join(map(one_line, names))}"
+def _stages_text(maps: Sequence[DisplayMap]) -> str:
+    """The stages of every chain, in full because titles may be cut; empty if there is none."""
+    chains = dict.fromkeys(
+        " → ".join([title(map_.settings.kernel), *(stage.name for stage in map_.settings.then)])
+        for map_ in maps
+        if map_.settings.then
+    )
+    return one_line("; ".join(chains))
 
 
 def _size(map_: DisplayMap) -> str:
@@ -53,5 +56,5 @@ def _panel(map_: DisplayMap, scale: Scale, barred: bool, sized: bool) -> Panel:
     note = f"{_size(map_)}, {low} … {high}" if sized else f"{low} … {high}"
     bar = map_.bar if barred else None
     is_convolution = map_.report.network is None
-    drawn, omitted = kernel_badges(map_.kernel, map_.index) if is_convolution else ((), 0)
+    drawn, omitted = path_badges(map_.path) if is_convolution else ((), 0)
     return Panel(map_.name, map_.pixels(scale), note, drawn, scale.zoom, bar, map_.number, omitted)

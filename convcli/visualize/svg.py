@@ -42,7 +42,8 @@ def _line(item: Line) -> str:
     (left, top), (right, bottom) = item.start, item.end
     inset = 0.0 if item.smooth else 0.5  # a sharp line covers whole pixels
     ends = _attributes(x1=left + inset, y1=top + inset, x2=right + inset, y2=bottom + inset)
-    return f'<line {ends} stroke="{_hex(item.ink)}"/>'
+    stroke = f' stroke-width="{item.stroke}" stroke-linecap="round"' if item.stroke > 1 else ""
+    return f'<line {ends} stroke="{_hex(item.ink)}"{stroke}/>'
 
 
 def _polygon(item: Polygon) -> str:

@@ -21,7 +21,7 @@ from convcli.pipeline.settings import Settings
 from convcli.visualize.display import Scale, to_uint8
 from convcli.visualize.figure import figure
 from convcli.visualize.map_set import compute_maps
-from convcli.visualize.panels import kernel_badges
+from convcli.visualize.panels import path_badges
 from convcli.visualize.raster import raster
 from convcli.visualize.scene import PlacedImage, Polygon, Text
 from convcli.visualize.sheet import map_sheet
@@ -226,7 +226,6 @@ def test_pixels_and_svg_show_the_same_scene(small):
 def test_nothing_is_drawn_outside_the_page(small):
     """Every text ends within the page, whatever the name of the kernel."""
     from convcli.visualize.lettering import width
-    from convcli.visualize.sheet import map_sheet
 
     each = [Settings(convcli.load_kernel(name)) for name in ("random:3x3x1x3,seed=123456789", "motion:31,30")]
     found = compute_maps(str(small), each)
@@ -407,29 +406,18 @@ def test_where_pages_go(run, tmp_path, monkeypatch, small):
 @pytest.mark.parametrize(
     ("first", "then", "expected"),
     [
-        ("kirsch", ["relu", "gaussian3"], [("kirsch-e", 0), ("kirsch-se", 7)]),
-        ("box3", ["kirsch", "maxpool4x4"], [("kirsch-e", 0), ("kirsch-se", 7)]),
-        ("kirsch", ["random:3x3x8x12"], [("random:3x3x8x12", 0), ("random:3x3x8x12", 11)]),
-        ("kirsch", ["random:3x3x8x2"], [("random:3x3x8x2", 0), ("random:3x3x8x2", 1)]),
-        ("random:3x3x1x2", ["random:3x3x1x3"], [("random:3x3x1x3", 0), ("random:3x3x1x3", 2)]),
-        ("gaussian3", ["laplacian8"], [("gaussian3", 0)]),
+        ("kirsch", ["relu", "gaussian3"], [("kirsch", 7), ("gaussian3", 0)]),
+        ("box3", ["kirsch", "maxpool4x4"], [("box3", 0), ("kirsch", 7)]),
+        ("kirsch", ["random:3x3x8x12"], [("random:3x3x8x12", 11)]),
+        ("kirsch", ["random:3x3x8x2"], [("random:3x3x8x2", 1)]),
+        ("random:3x3x1x2", ["random:3x3x1x3"], [("random:3x3x1x2", 1), ("random:3x3x1x3", 2)]),
+        ("gaussian3", ["laplacian8"], [("gaussian3", 0), ("laplacian8", 0)]),
     ],
 )
-def test_maps_of_a_chain_belong_to_the_kernel_that_told_them_apart(first, then, expected):
-    """The first and the last map: its kernel by name and number, which sheets and figures show."""
+def test_maps_of_a_chain_belong_to_the_kernels_that_made_them(first, then, expected):
+    """The kernels of the last map, each with its own map, whose planes sheets show for every map."""
     stages = tuple(parse_stage(text, convcli.load_kernel) for text in then)
     maps = compute_maps(str(SCENE), [Settings(convcli.load_kernel(first), then=stages)]).maps
-    shown = [(map_.name, map_.index) for map_ in (maps[0], maps[-1])]
-    assert shown == (expected * 2)[:2]
+    assert [(kernel.name, index) for kernel, index in maps[-1].path] == expected
     for map_ in maps:
-        kernel_badges(map_.kernel, map_.index)
-
-
-def test_sheets_and_figures_name_the_stages_of_a_chain():
-    """Below the maps of a sheet, and under the kernel in a figure."""
-    stages = tuple(parse_stage(text, convcli.load_kernel) for text in ("sobel-x,stride=4", "relu"))
-    maps = compute_maps(str(SCENE), [Settings(convcli.load_kernel("box3"), then=stages)])
-    texts = [item.text for item in map_sheet(maps, 128, False).items if isinstance(item, Text)]
-    assert "Stages: box3, sobel-x, relu" in texts
-    texts = [item.text for item in figure(maps, 128).items if isinstance(item, Text)]
-    assert {"stage 1: box3", "stage 2: sobel-x", "stage 3: relu"} <= set(texts)
+        path_badges(map_.path)
