@@ -1,4 +1,4 @@
-"""Writes the image of docs/chains.md, the steps of a chain: ``python -m tools.chains_page``."""
+"""Writes the images of chains in docs/chains.md and docs/visualize.md: ``python -m tools.chains_page``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from convcli.layers.stage_text import parse_stage
 from convcli.layers.stages import ConvolutionStage
 from convcli.pipeline.settings import Settings
 from convcli.visualize.display import Scale, without_gray_axis
+from convcli.visualize.figure import figure as drawn
 from convcli.visualize.map_set import DisplayMap, MapSet, compute_maps
 from convcli.visualize.panels import Panel, kernel_badges, panel_page
 from convcli.visualize.raster import raster
@@ -22,6 +23,9 @@ FIGURE: Final = DOCS / "images" / "chain.webp"
 KERNEL: Final = "gaussian:2"
 STAGES: Final = ("laplacian8", "relu", "maxpool4x4")
 TILE: Final = 176
+LAYERS: Final = DOCS / "images" / "chain-figure.webp"
+BANK: Final = "sobel:stack"
+AFTER_BANK: Final = ("relu", "maxpool4x4", "box3")
 
 
 def figure() -> np.ndarray:
@@ -34,6 +38,13 @@ def figure() -> np.ndarray:
     names = (KERNEL, *STAGES)
     panels = [_input(maps), *map(_panel, maps.maps, names, kernels)]
     return raster(panel_page(panels, f"-k {' --then '.join(names)}", len(panels)))
+
+
+def layers() -> np.ndarray:
+    """The figure of two layers, (rows, columns, 3) of uint8."""
+    stages = tuple(parse_stage(text, load_kernel) for text in AFTER_BANK)
+    maps = compute_maps(str(SAMPLE), [Settings(load_kernel(BANK), then=stages)], stages=True)
+    return raster(drawn(maps, 256))
 
 
 def _input(maps: MapSet) -> Panel:
@@ -51,8 +62,9 @@ def _panel(map_: DisplayMap, name: str, kernel: Kernel | None) -> Panel:
 
 
 def main() -> None:
-    """Write the image."""
-    Image.fromarray(figure()).save(FIGURE, lossless=True, quality=100, method=6)
+    """Write the images."""
+    for pixels, path in ((figure(), FIGURE), (layers(), LAYERS)):
+        Image.fromarray(pixels).save(path, lossless=True, quality=100, method=6)
 
 
 if __name__ == "__main__":

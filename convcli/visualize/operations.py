@@ -246,9 +246,10 @@ def _corners(points: FloatArray, tolerance: float = 0.3) -> FloatArray:
     """
     across, up = points
     line = up[0] + (up[-1] - up[0]) * (across - across[0]) / ((across[-1] - across[0]) or 1)
-    farthest = int(np.abs(up - line).argmax())
-    if points.shape[1] < 3 or abs(up[farthest] - line[farthest]) <= tolerance:
+    inner = np.abs(up - line)[1:-1]
+    if not inner.size or inner.max() <= tolerance:
         return points[:, [0, -1]]
+    farthest = 1 + int(inner.argmax())
     first, second = _corners(points[:, : farthest + 1]), _corners(points[:, farthest:])
     return np.concatenate([first, second[:, 1:]], axis=1)
 

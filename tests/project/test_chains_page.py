@@ -1,4 +1,4 @@
-"""The image of docs/chains.md is what its tool draws."""
+"""The images of chains in the documentation are what their tool draws."""
 
 from __future__ import annotations
 
@@ -18,3 +18,13 @@ def test_the_image_is_current_and_shows_the_command_of_the_page():
     assert (np.abs(committed - drawn) > 24).mean() < 0.02, UPDATE
     command = f"-k {' --then '.join([chains_page.KERNEL, *chains_page.STAGES])} "
     assert command in (chains_page.DOCS / "chains.md").read_text("utf-8")
+
+
+def test_the_figure_of_two_layers_is_current():
+    """It matches what is drawn, and its page has the same chain."""
+    committed = np.asarray(Image.open(chains_page.LAYERS).convert("RGB")).astype(int)
+    drawn = chains_page.layers().astype(int)
+    assert committed.shape == drawn.shape, UPDATE
+    assert (np.abs(committed - drawn) > 24).mean() < 0.02, UPDATE
+    command = f"-k {' --then '.join([chains_page.BANK, *chains_page.AFTER_BANK])} --figure"
+    assert command in (chains_page.DOCS / "visualize.md").read_text("utf-8")
