@@ -162,7 +162,7 @@ class Strip:
     def _step(self) -> int:
         """Pixels from one map to the next."""
         least = 0 if self._shares_bar else max(map(min_bar_length, (map_.bar for map_ in self._shown)))
-        names = max(math.ceil(width(_label(map_), SMALL)) for map_ in self._shown)
+        names = max(math.ceil(width(map_.label, SMALL)) for map_ in self._shown)
         return max(self.size[1], least, min(names, 2 * LEAST)) + _GAP
 
     @property
@@ -202,7 +202,7 @@ class Strip:
             (left, top - _LABEL), counted(len(self.maps), "feature map"), self.facts, self.width
         )
         for map_ in self._shown:
-            yield from text_line((left, top - _LABEL), _label(map_), SMALL, INK, self._step - _GAP)
+            yield from text_line((left, top - _LABEL), map_.label, SMALL, INK, self._step - _GAP)
             yield from map_image((left, top), map_.pixels(self.scale), self.scale, map_.values)
             if not self._shares_bar:
                 length = max(self.size[1], min_bar_length(map_.bar))
@@ -213,13 +213,6 @@ class Strip:
             left += math.ceil(width(self._more, SMALL)) + _GAP
         if self._shares_bar:
             yield from vertical_bar(self.maps[0].bar, (left - _GAP + BESIDE, top), self._bar_length)
-
-
-def _label(map_: DisplayMap) -> str:
-    """What tells a map from the others of its stage."""
-    if map_.number:
-        return map_.number.removeprefix(", ")
-    return map_.member or map_.name
 
 
 @frozen(eq=False)

@@ -84,6 +84,11 @@ class DisplayMap:
         return "" if self.settings.maps == 1 or self.member else f", map {self.report.index}"
 
     @property
+    def label(self) -> str:
+        """What tells a map from the others of its chain: a number, the kernel of a bank, or the name."""
+        return self.number.removeprefix(", ") or one_line(self.member) or self.name
+
+    @property
     def member(self) -> str:
         """The kernel of a named bank whose map alone is followed through a chain; empty if there is none."""
         kernel = self.settings.kernel
