@@ -121,7 +121,8 @@ class ChainPlan:
     def reason(self) -> str:
         """Why the values are exact, or how far they may be from exact ones."""
         if self.exact:
-            return f"values between stages are integers over {self.output.denominator}, held exactly"
+            over = f" over {self.output.denominator}" if self.output.denominator > 1 else ""
+            return f"values between stages are integers{over}, held exactly"
         if self.output.error is None:
             return "values are rounded between stages, without a bound on the error"
         return f"values are rounded between stages; the error is at most {self.output.error:.2g}"
