@@ -165,7 +165,8 @@ def _ticks(size: int, length: int) -> list[int]:
     return [int(value) for value in round_numbers(0, size - 1, most) if value == int(value)]
 
 
-def arrow(left: int, middle: int) -> Iterator[Item]:
+def arrow(left: int, middle: int, later: int = 0) -> Iterator[Item]:
+    """An arrow to the right; its line begins ``later`` pixels after ``left``."""
     right = left + ARROW - 16
-    yield Line((left, middle), (right - 6, middle))
+    yield Line((left + later, middle), (right - 6, middle))
     yield Polygon(((right - 7, middle - 4), (right - 7, middle + 4), (right, middle)))

@@ -52,6 +52,7 @@ _WIDEST: Final = 1600  # width that columns of stages fill
 _LABEL: Final = 18  # above a map among several, for its name
 _GAP: Final = 14  # between maps of one stage
 _TURN: Final = 14  # from the bottom of a row to the line that leads to the next one
+_CLEAR: Final = 6  # that line is so much further from the numbers of the input than arrows are
 _CHAINS: Final = 24  # between chains, besides what is between rows
 
 
@@ -337,11 +338,11 @@ class _Grid:
 
     def _turn(self, begin: tuple[int, int], level: int, middle: int) -> Iterator[Item]:
         """A line from below the last maps of a row to the first operation of the next."""
-        left = self.left - ARROW + 8
+        left = self.left - ARROW + 8 + _CLEAR
         yield Line(begin, (begin[0], level))
         yield Line((left, level), (begin[0], level))
         yield Line((left, level), (left, middle))
-        yield from arrow(left, middle)
+        yield from arrow(left - _CLEAR, middle, _CLEAR)
 
 
 def _rows(blocks: Sequence[_Block], abreast: int) -> list[Sequence[_Block]]:
