@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from convcli.core.dtypes import Array, DType, accumulator, holds, span
-from convcli.core.frozen import frozen
+from convcli.core.frozen import frozen, replace
 from convcli.core.rational import Number
 
 _EXACT_PRODUCT: Final = 2**28  # times a midpoint of 25 bits, an integer below has no more than 53 bits
@@ -78,8 +78,8 @@ class Affine:
         return Affine(float(gain) * own.gain, float(gain) * own.offset + float(offset))
 
     def scaled(self, x: float) -> float:
-        """The numerator for a sum ``x``."""
-        return self.gain * x + self.offset
+        """The numerator for a sum ``x``, which may be infinite."""
+        return self.offset + (self.gain * x if self.gain else 0)
 
 
 class Finish:
@@ -110,7 +110,8 @@ class Finish:
     ) -> None:
         self.source, self.affine, self.target = source, affine, target
         self.raw = tuple(sorted((affine.scaled(low), affine.scaled(high))))
-        self.largest = max(map(abs, (*self.raw, affine.offset, affine.gain * low, affine.gain * high)))
+        products = (replace(affine, offset=0).scaled(end) for end in (low, high))
+        self.largest = max(map(abs, (*self.raw, affine.offset, *products)))
         self.exact = exact and affine.is_exact
         self.integer_result = target.kind in "iu"
         self.work = self._integer_type(source) or self._float_type(source)

@@ -130,7 +130,10 @@ def _layer(text: str) -> PoolStage:
         )
     if spec.kind == "avgpool" and spec.dilation != (1, 1):
         raise ArgumentError(f"stage {quoted(text)}: an average pool has no dilation")
-    padding = Padding.parse(spec.padding or "valid")
+    amount, _, fill = (spec.padding or "valid").partition(":")
+    if fill:
+        raise ArgumentError(f"stage {quoted(text)}: the padding of a pool has no fill; use padding={amount}")
+    padding = Padding.parse(amount)
     stride = spec.stride or spec.kernel
     return PoolStage(spec.kind, spec.kernel, stride, padding, spec.ceiling, spec.dilation)
 

@@ -52,7 +52,7 @@ class Normalization:
             numbers = [tuple(map(parse_number, part.split(","))) for part in (means, deviations)]
         except ValueError:
             slash = ""
-        if not slash:
+        if not slash or "/" in deviations:  # a second slash could be that of a fraction on either side
             raise ArgumentError(
                 f"normalization {quoted(text)} is not {_ALLOWED}{suggest(word, WORDS)}"
             ) from None
@@ -170,7 +170,8 @@ class NormalizedReader(Reader):
         wide = values.dtype if values.dtype.kind == "i" else np.float64
         factors, offsets = (np.array([float(number) for number in part]).astype(wide) for part in numbers)
         result = np.zeros(stored.shape, values.dtype)
-        result[..., :count] = stored[..., :count].astype(wide) * factors + offsets
+        with np.errstate(over="ignore", invalid="ignore"):  # infinity, as in the engine
+            result[..., :count] = stored[..., :count].astype(wide) * factors + offsets
         return result
 
 

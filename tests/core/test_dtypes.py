@@ -108,6 +108,16 @@ def test_floats_saturate_and_nan_becomes_zero():
     assert out.tolist() == [0, 255, 0, 0, 2, 2, 0, 255]
 
 
+@pytest.mark.parametrize("ends", [(0, np.inf), (-np.inf, 0), (-np.inf, np.inf), (5, 5)])
+@pytest.mark.parametrize("gain", [0, 0.0])
+def test_maps_without_a_range_become_one_gray(ends, gain):
+    """A gain of 0 gives the offset for all finite values, whatever bounds the values have."""
+    finish = Finish(np.dtype(np.float64), *ends, Affine(gain, 7), np.dtype(np.uint8), exact=False)
+    out = np.empty(2, np.uint8)
+    finish(np.array([0.0, 5.0]), out)
+    assert out.tolist() == [7, 7]
+
+
 @pytest.mark.parametrize("target", [np.int32, np.uint32, np.int64])
 def test_wide_integers_saturate_without_wrapping(target):
     """A float beyond a wide type's end never comes back with the other sign."""

@@ -14,7 +14,7 @@ from convcli.core.errors import ArgumentError
 from convcli.engine.chain.computer import heights
 from convcli.engine.chain.convolution import PlannedConvolution
 from convcli.engine.chain.plan import ChainPlan
-from convcli.engine.chain.planner import choose_chain
+from convcli.engine.chain.planner import MOST_STAGES, choose_chain
 from convcli.engine.filter import Filter
 from convcli.engine.plan import Problem
 from convcli.engine.run import run
@@ -241,6 +241,46 @@ def test_convolutions_are_composed_where_that_is_exact_and_cheaper(texts, count)
     plan = planned(x, texts)
     assert len(plan.stages) == count
     assert len(plan.requested) == len(texts)
+
+
+@pytest.mark.parametrize("function", ["tanh", "leaky-relu:1/3", "sobel", "avgpool3x3"])
+def test_double_precision_holds_in_every_stage(function):
+    """Exact values that become floats become float64, and the stated error is that of float64."""
+    texts = ["box3,padding=valid,bias=1/3", function, "tanh"]
+    plan = planned(image(2), texts, double=True)
+    assert plan.output.dtype == np.float64
+    assert plan.output.error is None or plan.output.error < 1e-9
+    if function != "sobel":
+        found, wanted = run_chain(image(2), plan), expected(image(2), texts)
+        assert np.abs(found.astype(float) - wanted.astype(float)).max() < 1e-12
+
+
+@pytest.mark.parametrize("number", ["1e300", "1e-300", "9223372036854775808", "1/1000000007"])
+@pytest.mark.parametrize("kernel", ["box3", "-1*box3", "sobel-x"])
+@pytest.mark.parametrize("stage", ["leaky-relu:{}", "leaky-relu:-{}", "clip:-{0},{0}", "threshold:-{0},{0}"])
+def test_parameters_of_any_size_are_computed(stage, kernel, number):
+    """Numbers that no integer type holds lead to floats near the slow loops' values, never to a failure."""
+    x, texts = image(5), [f"{kernel},padding=valid", stage.format(number)]
+    found, wanted = run_chain(x, planned(x, texts, double=True)), expected(x, texts)
+    assert np.allclose(found.astype(float), wanted.astype(float), rtol=1e-12, atol=0)
+
+
+def test_the_number_of_stages_is_limited():
+    """The longest chain is computed however deep its stages ask each other for rows; one more is refused."""
+    x = image(1)
+    texts = ["box3,padding=same", *["box3,transposed=yes"] * (MOST_STAGES - 1)]
+    assert run_chain(x, planned(x, texts)).shape == (1, 1, *x.shape[1:])
+    with pytest.raises(ArgumentError, match=f"allowed: up to {MOST_STAGES}"):
+        planned(x, [*texts, "relu"])
+
+
+def test_dilation_costs_no_memory_while_chains_are_planned():
+    """Kernels are composed only after their common size is known to be small."""
+    tracemalloc.start()
+    planned(image(1), ["box3,padding=same", "box3,padding=same,dilation=100000"])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
 
 
 class Discard:

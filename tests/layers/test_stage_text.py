@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convcli.core.errors import ConvcliError
+from convcli.core.errors import ArgumentError, ConvcliError
 from convcli.geometry.padding import Padding
 from convcli.kernels.library import load_kernel
 from convcli.layers.activations import ACTIVATIONS
@@ -89,6 +89,14 @@ def test_other_texts_are_one_line(text):
         parse_stage(text, load_kernel)
     except ConvcliError as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("padding", ["1:7", "same:wrap", "same:reflect", "same:ignore", "valid:edge", "1:0"])
+@pytest.mark.parametrize("pool", ["maxpool3x3", "avgpool3x3"])
+def test_pools_refuse_a_fill(pool, padding):
+    """A pool has no use for a fill, so one that is given is not dropped in silence."""
+    with pytest.raises(ArgumentError, match=f"no fill; use padding={padding.partition(':')[0]}$"):
+        parse_stage(f"{pool},padding={padding}", load_kernel)
 
 
 def test_every_activation_is_read_as_its_usage_says():

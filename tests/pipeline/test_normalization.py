@@ -48,6 +48,15 @@ def test_values(text, dtype):
     np.testing.assert_allclose(values / normalized.denominator, expected, rtol=1e-6, atol=tolerance)
 
 
+@pytest.mark.filterwarnings("error")
+def test_values_beyond_the_type_become_infinite():
+    """Floats near the end of their type overflow as they would in a kernel, without a warning."""
+    stored = np.array([[[3e38, -3e38, np.inf, np.nan]]], np.float32)
+    normalized = Normalization.parse("0/0.1").of(stored.dtype, 4)
+    values = NormalizedReader(InMemoryReader([stored]), normalized).rows(0, 0, 1)
+    np.testing.assert_array_equal(values, [[[np.inf, -np.inf, np.inf, np.nan]]])
+
+
 @pytest.mark.parametrize("text", EXACT)
 def test_values_of_pixels_are_exact(text):
     """Integers over one denominator, in the narrowest type: fractions, value by value."""
@@ -72,6 +81,7 @@ def test_values_of_pixels_are_exact(text):
             "0.5",
             "is not MEAN/STD .numbers in units of white, one or one per channel., imagenet, 0..1 or -1..1",
         ),
+        ("1/3/2", "is not MEAN/STD"),
         ("0.5/", "is not MEAN/STD"),
         ("0.5/x", "is not MEAN/STD"),
         ("nan/1", "is not MEAN/STD"),

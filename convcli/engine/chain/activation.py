@@ -13,6 +13,7 @@ import numpy as np
 from convcli.core.dtypes import Array, accumulator
 from convcli.core.frozen import frozen, replace
 from convcli.core.rational import Number
+from convcli.engine.arithmetic import LARGEST_SINGLE, SMALLEST_SINGLE
 from convcli.engine.chain.stage import PlannedStage, StageComputer, StageOptions, one_to_one, plain_outcome
 from convcli.engine.chain.values import Values
 from convcli.engine.filter import OTHER, PIXELS, ValueKind
@@ -78,8 +79,6 @@ class PlannedActivation(PlannedStage):
 
 def planned(spec: ActivationStage, values: Values, options: StageOptions) -> PlannedActivation:
     """The activation of the output of the stage before."""
-    if options.double and not values.exact:
-        values = replace(values, dtype=np.dtype(np.float64))
     return PlannedActivation(spec, _FORMULAS[spec.function](values, *spec.arguments))
 
 
@@ -122,15 +121,16 @@ def _over(values: Values, *numbers: Number) -> tuple[Values, float, list[Any]]:
         if dtype := accumulator(min(ends), max(ends)):
             own = values.dtype if factor == 1 and np.can_cast(dtype, values.dtype) else dtype
             return replace(values, dtype=own, low=low, high=high, denominator=denominator), factor, scaled
-    floats = as_floats(values)
-    gain = 1.0 if floats is values else 1 / values.denominator
-    return floats, gain, [float(number) for number in numbers]
+    factors = [float(number) for number in numbers]
+    if not all(number == 0 or SMALLEST_SINGLE <= abs(number) <= LARGEST_SINGLE for number in factors):
+        values = replace(values, double=True)
+    return as_floats(values), 1 / values.denominator, factors
 
 
 def as_floats(values: Values) -> Values:
     """The values themselves, as floats."""
     if not values.exact and values.denominator == 1:
-        return values
+        return replace(values, dtype=values.float_type)
     low, high = (end / values.denominator for end in (values.low, values.high))
     floats = replace(values, dtype=values.float_type, low=low, high=high, denominator=1, exact=False)
     return rounded(floats)
@@ -162,6 +162,8 @@ def _clip(values: Values, low: Number, high: Number) -> Formula:
 
 
 def _leaky_relu(values: Values, slope: Number) -> Formula:
+    if values.low >= 0:
+        return Formula(1, lambda x: None, replace(values, kind=_kind(values)))
     if values.exact and isinstance(slope, Fraction):
         lowest = Fraction(int(values.low), values.denominator) * slope
         finest = Fraction(1, values.denominator * slope.denominator)
@@ -232,7 +234,7 @@ def _smooth(
 ) -> Formula:
     """A function of floats that grows with its argument, at most ``slope`` times as fast."""
     floats = as_floats(values)
-    gain = 1.0 if floats is values else 1 / values.denominator
+    gain = 1 / values.denominator
     rounding = 4 * float(np.finfo(floats.dtype).eps)
     error = None if values.error is None else values.error * slope + rounding
     low, high = (exact(min(max(end, -_FAR), _FAR)) for end in (floats.low, floats.high))

@@ -8,6 +8,7 @@ for weights that are symmetric themselves.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Final
 
 import numpy as np
@@ -94,10 +95,12 @@ def _joined_axis(first: Axis, second: Axis) -> Axis:
 
 def _full_convolution(first: Problem, second: Problem) -> Array | None:
     """The numerators of the composed weights, (depth, rows, columns, in, maps of first × maps of second)."""
+    size = [_joined_axis(*axes).extent for axes in zip(first.axes, second.axes, strict=True)]
+    if prod(size) > LARGEST:
+        return None
     a, b = _dense(first), _dense(second)
-    size = [m + n - 1 for m, n in zip(a.shape[:3], b.shape[:3], strict=True)]
     largest = float(np.abs(a).max()) * float(np.abs(b.astype(np.float64)).sum())
-    if np.prod(size) > LARGEST or largest >= _LARGEST_SUM:
+    if largest >= _LARGEST_SUM:
         return None
     inputs, maps, others = a.shape[3], a.shape[4], b.shape[4]
     weights = np.zeros((*size, inputs, maps, others), np.int64)

@@ -241,7 +241,17 @@ def _numbers(plan: Plan, runs: int) -> tuple[tuple[Affine, ...], Values]:
     problem = plan.problem
     sizes = problem.rows.output, problem.columns.output
     return steps, Values(
-        problem.batch, sizes, outcome.maps * runs, problem.lanes, dtype, low, high, denominator, exact, OTHER
+        problem.batch,
+        sizes,
+        outcome.maps * runs,
+        problem.lanes,
+        dtype,
+        low,
+        high,
+        denominator,
+        exact,
+        OTHER,
+        double=problem.double,
     )
 
 

@@ -28,6 +28,9 @@ HALOS: Final = 12
 
 STRIPS_PER_WORKER: Final = 4
 
+MOST_STAGES: Final = 100
+"""Stages of a chain: each asks the one before for rows, and Python nests only so many calls."""
+
 
 def choose_chain(
     problem: Problem,
@@ -47,8 +50,13 @@ def choose_chain(
         sharers: number of workers that strips are cut for; None for ``threads``.
 
     Raises:
-        ArgumentError: a stage that does not fit the one before, with its place.
+        ArgumentError: too many stages, or one that does not fit the one before, with its place.
     """
+    if len(stages) >= MOST_STAGES:
+        raise ArgumentError(
+            f"a chain of {len(stages) + 1} stages is not allowed (allowed: up to {MOST_STAGES}); "
+            "filter in two steps, with --map raw between them"
+        )
     options = StageOptions(partial(choose, method=method, threads=1, sharers=sharers), problem.double)
     requested: list[PlannedStage] = [convolution.planned_first(first, problem, options)]
     made = list(requested)

@@ -24,6 +24,7 @@ class Values:
         low, high: bounds of the numbers; infinite where nothing is known.
         exact: whether the numbers are integers without any rounding.
         error: how far values may be from exact ones; None where the values are not bounded.
+        double: whether numbers that become floats become float64.
     """
 
     batch: int
@@ -37,6 +38,7 @@ class Values:
     exact: bool
     kind: ValueKind
     error: float | None = 0.0
+    double: bool = False
 
     @property
     def channels(self) -> int:
@@ -67,8 +69,9 @@ class Values:
 
     @property
     def float_type(self) -> DType:
-        """The type of functions that have no exact values: float64 where numbers need it."""
-        wide = self.dtype == np.float64 or (self.exact and max(abs(self.low), abs(self.high)) > 2**24)
+        """The type of functions that have no exact values: float64 where it is wanted or numbers need it."""
+        is_large = self.exact and max(abs(self.low), abs(self.high)) > 2**24
+        wide = self.double or self.dtype == np.float64 or is_large
         return np.dtype(np.float64 if wide else np.float32)
 
     def range_text(self) -> str:
