@@ -14,7 +14,7 @@ from convcli.core.frozen import frozen, replace
 from convcli.core.numerals import counted
 from convcli.files.input import STREAM
 from convcli.formats.base import Format
-from convcli.formats.capacity import OutputKind, check, holds, loss, sized, suffix_error
+from convcli.formats.capacity import OutputKind, check, holds, loss, sized, suffix_error, takes
 from convcli.formats.registry import (
     default_format,
     format_named,
@@ -235,11 +235,18 @@ class OutputSpec:
             raise OutputError(f"{kernel} gives {maps} feature maps, which do not fit in one file; use {ways}")
         self._check_index(kernel, maps)
         if to_stream:
-            return [_target(None, format_named(self.format) if self.format else default_format(), kind)]
+            return [_target(None, self._streamed(input_format, kind), kind)]
         if self.is_one_file:
             path = Path(self.spec or "")
             return [_target(path, self._format_of(path, kind), kind)]
         return self._several(source, kernel, maps, input_format, kind)
+
+    def _streamed(self, input_format: Format, kind: OutputKind) -> Format:
+        """The format on standard output: requested, the default, or the input's if only that holds it."""
+        if self.format:
+            return format_named(self.format)
+        default = default_format()
+        return input_format if takes(input_format, kind) and not takes(default, kind) else default
 
     def _several(
         self, source: str, kernel: str, maps: int, input_format: Format, kind: OutputKind

@@ -62,6 +62,9 @@ def test_from_a_template_to_paths(spec, format_name, source, maps, paths):
         ("x.tif", None, "png", BYTES, "tiff", ""),
         ("{stem}.npy", None, "png", FLOATS, "npy", ""),
         ("-", None, "jpeg", BYTES, "png", ""),
+        ("-", None, "csv", FLOATS, "csv", ""),
+        ("-", None, "tiff", FLOATS, "tiff", ""),
+        ("-", None, "csv", BYTES, "png", ""),
     ],
 )
 def test_the_format_of_a_result(spec, format_name, input_format, kind, chosen, note):
