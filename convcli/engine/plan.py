@@ -275,9 +275,9 @@ class Plan:
         workers = counted(self.threads, "thread")
         if self.backend != "threads":
             workers = f"{counted(self.threads, 'worker')} ({self.backend})"
-        cut = f"strips of {self.height} rows"
+        cut = f"strips of {counted(self.height, 'row')}"
         if self.width < self.problem.columns.output:
-            cut += f" × {self.width} columns"
+            cut += f" × {counted(self.width, 'column')}"
         if self.phases:
             cut = f"{counted(len(self.phases), 'phase')}, {cut}"
         return f"{self.method} in {self.arithmetic.dtype} ({kind}), {cut}, {workers}"

@@ -169,7 +169,8 @@ class ChainPlan:
         stages = counted(len(self.requested), "stage")
         if len(self.stages) < len(self.requested):
             stages += f" computed as {len(self.stages)}"
-        return f"{stages} ({kind}), strips of {self.height} rows, {counted(self.threads, 'thread')}"
+        cut = f"strips of {counted(self.height, 'row')}"
+        return f"{stages} ({kind}), {cut}, {counted(self.threads, 'thread')}"
 
     def __str__(self) -> str:
         rows = [self.summary, f"  {self.reason}"]
