@@ -31,6 +31,7 @@ from convcli.networks.report import parameter_count
 from convcli.networks.runtime import Runner
 
 _LISTED: Final = 8  # nodes that a message names
+_NEAR: Final = 3  # nodes that a name may have meant
 
 
 @frozen
@@ -353,11 +354,11 @@ def _chosen(network: Network, until: str | None) -> tuple[Node, str]:
     if until in producers:
         return producers[until], until
     known = [*named, *producers]
-    ends = [name for name in known if name.rpartition("/")[2] == until or until in name.split("/")][:3]
+    ends = [name for name in known if until.casefold() in name.casefold().split("/")][:_NEAR]
     near = f" (did you mean {', '.join(map(one_line, ends))}?)" if ends else suggest(until, known)
     raise NetworkError(
         f"{network.place}: no node or tensor {quoted(until)}{near}; "
-        "convcli shape SIZE --model lists the nodes"
+        "convcli shape SIZE --model FILE --report json lists all nodes"
     )
 
 

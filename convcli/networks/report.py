@@ -67,7 +67,7 @@ def as_text(network: Network) -> str:
         *(("output", text) for text in _outputs(network)),
         ("parameters", grouped(parameter_count(network.nodes))),
         ("multiply-adds", _total_text(network)),
-        *(("letters", text) for text in _legend(network)),
+        *(("legend", text) for text in _legend(network)),
         *(("note", note) for note in (*network.notes, *_unknown_notes(fields))),
     ]
     return f"{network.place}\n{''.join(_aligned(rows))}\n{table(facts)}"
