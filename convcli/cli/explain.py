@@ -57,8 +57,9 @@ def explain(
       convcli explain photo.png -k gaussian3 --then laplacian8 --at 10,20
 
     The steps are the patch, its product with the kernel, the sum, scale, bias and rounding. Options are
-    the same as for apply, and the pixel is the one that apply writes. Of many maps or channels, a page is
-    shown; --show-map and --show-channel choose others. A chain is followed back to the image.
+    the same as for apply, and the pixel is the one that apply writes. Only some of
+    many maps or channels are shown; --show-map and --show-channel choose which. With --then, the pixel is
+    traced back through every stage to the image.
     """
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, failure_message

@@ -134,7 +134,7 @@ transposed = option(
     "--transposed",
     heading=WINDOW,
     is_flag=True,
-    help="Transposed convolution: pixels lie a stride apart in the result",
+    help="Transposed convolution, which enlarges by the stride",
     details="Every pixel adds the kernel, times its value, to the result, as in `ConvTranspose2d` of "
     "PyTorch and `Conv2DTranspose` of Keras. --padding removes pixels; the default is `same`, with which the "
     "result is stride times as large as the image.",
@@ -207,7 +207,8 @@ until = option(
     heading=WINDOW,
     type=Value("NODE"),
     help="Node of --model whose feature maps are written",
-    details="The name of a node, as `convcli shape SIZE --model FILE` lists them, or of one of its outputs. "
+    details="The name of a node, as `convcli shape SIZE --model FILE --report json` lists them, "
+    "or of one of its outputs. "
     "The default is the network's output, if that has rows and columns.",
 )
 groups = option(

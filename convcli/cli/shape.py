@@ -44,7 +44,7 @@ _KERNEL_OPTIONS: Final = {
     "--axes",
     heading=MAIN,
     type=integer(1, 3),
-    help="Axes of SIZE: 1 for signals, 3 for volumes",
+    help="Number of axes of the size: 1 for signals, 3 for volumes",
     details="The default is 2, or 1 if SIZE is one number. SIZE is then LENGTH[xCHANNELS] or "
     "DEPTHxROWSxCOLUMNS[xCHANNELS], and --kernel has as many sizes before its maps.",
 )

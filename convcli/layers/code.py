@@ -67,7 +67,7 @@ def _not_in_keras(shape: Shape) -> str:
     layer = shape.layer
     strided, dilated = _above_one(shape)
     if layer.kind == "each":
-        return "none: Keras has no layer with one kernel for all channels; see depthwise"
+        return "none: Keras layers have weights for each channel; repeat the kernel in a DepthwiseConv2D"
     if strided and dilated and layer.kind == "conv":
         return "none: Keras does not combine strides with dilation"
     if layer.is_pool and (dilated or any(axis.cut_off for axis in shape.geometry.axes)):
@@ -109,7 +109,9 @@ def _keras_padding(shape: Shape) -> str:
 def _torch(shape: Shape) -> Code:
     layer, fill = shape.layer, shape.padding.fill
     if layer.kind == "each":
-        return ("# none: PyTorch has no layer with one kernel for all channels; see depthwise",)
+        return (
+            "# none: PyTorch layers have weights for each channel; repeat the kernel in a Conv2d with groups",
+        )
     symmetric = all(before == after for before, after in shape.geometry.pairs)
     built_in = symmetric and fill.mode in _TORCH_MODES and not (fill.mode == "constant" and fill.value)
     strided, dilated = _above_one(shape)
