@@ -119,7 +119,6 @@ def shape(
     parameters.
     """
     from convcli.cli.headers import header_of
-    from convcli.cli.networks import network_report
     from convcli.layers.chain import chain
 
     window = parse(FilterOptions, parameters)
@@ -135,6 +134,8 @@ def shape(
     header = header_of(_checked_size(size, layers))
     if model is not None:
         _check_alone(kernel, layers, then, window)
+        from convcli.cli.networks import network_report
+
         say(network_report(model, header, report).removesuffix("\n"))
         return
     typed = _Typed(kernel, layers, then, kernel_path)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from convcli.core.frozen import frozen
 from convcli.formats.header import Coding
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
 from convcli.layers.stages import ConvolutionStage, Stage
-from convcli.networks.maps import NodeMaps
 from convcli.pipeline.ignore import Ignore
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.normalization import Normalization
+
+if TYPE_CHECKING:
+    from convcli.networks.maps import NodeMaps
 
 GRAY: Final = "gray"
 """The color map that leaves pixels as they are."""

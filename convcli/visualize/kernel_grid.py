@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,13 +16,15 @@ from convcli.core.numerals import axis_text, counted, number_text, with_minus
 from convcli.geometry.describe import operation_text
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import ROUNDING, Kernel
-from convcli.networks.maps import MapFacts
 from convcli.pipeline.colormaps import diverging
 from convcli.visualize.colorbar import as_decimal
 from convcli.visualize.lettering import width
 from convcli.visualize.map_set import DisplayMap
 from convcli.visualize.panels import MOST_PLANES, framed_image, kernel_planes, text_line
 from convcli.visualize.scene import FAINT, FRAME, INK, Item, Rectangle, Text
+
+if TYPE_CHECKING:
+    from convcli.networks.maps import MapFacts
 
 _SMALL: Final = 12  # font size
 _CELL: Final = 56  # largest square, in pixels

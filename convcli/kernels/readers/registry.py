@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -107,6 +106,8 @@ def _check_content(file: KernelFile) -> None:
         start = stream.read(len(_LEGACY))
     is_torch = start == _LEGACY
     if start.startswith(b"PK"):
+        import zipfile  # imported only for archives: it takes a few milliseconds
+
         try:
             with zipfile.ZipFile(file.path) as archive:
                 is_torch = any(name.rpartition("/")[2] == "data.pkl" for name in archive.namelist())

@@ -13,7 +13,6 @@ from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import Target
 from convcli.pipeline.planning.channels import with_kernel_inputs
 from convcli.pipeline.planning.convolution import convolution_of, cut_to_bands
-from convcli.pipeline.planning.maps_of_node import node_maps
 from convcli.pipeline.planning.memory import check_memory, estimated_memory
 from convcli.pipeline.planning.pixel_type import pixel_type
 from convcli.pipeline.planning.result_metadata import result_metadata
@@ -76,6 +75,8 @@ def prepare(source: str, runs: list[opening.Opened], settings: Settings) -> list
     start, _, _ = settings.frames.indices(sum(run.header.frames for run in runs))
     runs = opening.selected(runs, settings.frames)
     if settings.network is not None:
+        from convcli.pipeline.planning.maps_of_node import node_maps  # imported only for networks
+
         runs, settings = node_maps(settings.network, runs, settings)
     count = sum(run.header.frames for run in runs)
     if settings.kernel.spatial == 3:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from convcli.core.tables import tame
-from convcli.networks.maps import MapFacts
 from convcli.pipeline.reports.report import Report
+
+if TYPE_CHECKING:
+    from convcli.networks.maps import MapFacts
 
 _CELLS: Final[dict[str, Callable[[Report], Any]]] = {
     "input": lambda report: report.source.name,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from convcli.core.tables import SCHEMA, to_json
 from convcli.engine.computers import Computation
 from convcli.geometry.describe import axes_dict, operation_word, to_nchw
 from convcli.kernels.kernel import Kernel
 from convcli.native.loader import instruction_set
-from convcli.networks.maps import MapFacts
 from convcli.pipeline.reports.report import ImageFile, Report, parameter_count
 from convcli.pipeline.reports.stages import stage_dict
+
+if TYPE_CHECKING:
+    from convcli.networks.maps import MapFacts
 
 _MAX_WEIGHTS: Final = 1024  # more are not listed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from convcli.core.frozen import frozen
 from convcli.core.rational import Number
@@ -12,9 +13,11 @@ from convcli.engine.computers import Computation
 from convcli.geometry.axes import Axis, Geometry
 from convcli.geometry.transposed import TransposedAxis
 from convcli.kernels.kernel import Kernel
-from convcli.networks.maps import MapFacts
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.reports.stages import StageReport, stage_reports
+
+if TYPE_CHECKING:
+    from convcli.networks.maps import MapFacts
 
 
 @frozen

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from convcli.core.errors import one_line
 from convcli.core.numerals import counted, report_text, size_text
 from convcli.core.tables import table
 from convcli.geometry.describe import cost_text, geometry_lines, layouts, operation_text, receptive_text
-from convcli.networks.maps import MapFacts
-from convcli.networks.report import offset_text
 from convcli.pipeline.reports.report import Report
 from convcli.pipeline.reports.stages import Rows, kernel_rows, stage_rows
+
+if TYPE_CHECKING:
+    from convcli.networks.maps import MapFacts
 
 _DIFFERING: Final = ("range", "mapping", "saturated", "written")
 """Labels of what may differ between the maps of a kernel."""
@@ -95,6 +96,8 @@ def _convolution_rows(report: Report) -> Rows:
 
 
 def _network_rows(report: Report, network: MapFacts) -> Rows:
+    from convcli.networks.report import offset_text  # imported only for networks
+
     field = network.field
     offset = f", the first centered at {offset_text(field)}" if field.offset else ""
     unknown = f"unknown: {one_line(field.unknown)}"
