@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from convcli.core.frozen import replace
 from convcli.geometry.padding import Padding
 from convcli.layers.activation_code import activation_codes
 from convcli.layers.chain import Shape
@@ -37,9 +38,16 @@ def codes(shape: Shape) -> dict[str, Code]:
     else:
         by_library = {name: write(shape) for name, write in _WRITERS.items()}
     for name in ("keras", "torch"):
-        if shape.flip and shape.weights and not by_library[name][0].startswith("#"):
-            by_library[name] += ("# with flipped weights: w[::-1, ::-1]",)
+        if not by_library[name][0].startswith("#"):
+            by_library[name] += _weights_notes(shape)
     return by_library
+
+
+def _weights_notes(shape: Shape) -> Code:
+    """Comments on the weights that a layer of Keras or PyTorch needs."""
+    repeated = ("# with the same weights for every channel",) if shape.layer.kind == "each" else ()
+    flipped = ("# with flipped weights: w[::-1, ::-1]",) if shape.flip and shape.weights else ()
+    return repeated + flipped
 
 
 _KERAS_CLASSES: Final = {
@@ -50,7 +58,15 @@ _KERAS_CLASSES: Final = {
 }
 
 
+def _with_all_weights(shape: Shape) -> Shape:
+    """The depthwise layer that a kernel for every channel is, in libraries that have weights for each."""
+    return (
+        replace(shape, layer=replace(shape.layer, kind="depthwise")) if shape.layer.kind == "each" else shape
+    )
+
+
 def _keras(shape: Shape) -> Code:
+    shape = _with_all_weights(shape)
     if reason := _not_in_keras(shape):
         return (f"# {reason}",)
     fill = shape.padding.fill
@@ -66,8 +82,6 @@ def _not_in_keras(shape: Shape) -> str:
     """Why Keras has no such layer, or nothing."""
     layer = shape.layer
     strided, dilated = _above_one(shape)
-    if layer.kind == "each":
-        return "none: Keras layers have weights for each channel; repeat the kernel in a DepthwiseConv2D"
     if strided and dilated and layer.kind == "conv":
         return "none: Keras does not combine strides with dilation"
     if layer.is_pool and (dilated or any(axis.cut_off for axis in shape.geometry.axes)):
@@ -107,11 +121,8 @@ def _keras_padding(shape: Shape) -> str:
 
 
 def _torch(shape: Shape) -> Code:
+    shape = _with_all_weights(shape)
     layer, fill = shape.layer, shape.padding.fill
-    if layer.kind == "each":
-        return (
-            "# none: PyTorch layers have weights for each channel; repeat the kernel in a Conv2d with groups",
-        )
     symmetric = all(before == after for before, after in shape.geometry.pairs)
     built_in = symmetric and fill.mode in _TORCH_MODES and not (fill.mode == "constant" and fill.value)
     strided, dilated = _above_one(shape)

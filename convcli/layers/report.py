@@ -24,7 +24,7 @@ from convcli.layers.code import Code, codes, names
 NAMES: Final = {"keras": "Keras", "torch": "PyTorch", "scipy": "SciPy", "opencv": "OpenCV"}
 _TITLES: Final = {
     "conv": "convolution",
-    "each": "one kernel for each channel",
+    "each": "per-channel convolution",
     "depthwise": "depthwise convolution",
     "maxpool": "max pool",
     "avgpool": "average pool",

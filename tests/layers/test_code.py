@@ -80,6 +80,26 @@ def test_scipys_code_computes_the_layer(flip):
     assert names(shape) == "x (rows, columns), w (3, 2): floats"
 
 
+@pytest.mark.parametrize("text", ["3x2x1,padding=1,bias=no", "3x3x2,stride=2"])
+@pytest.mark.parametrize("library", ["keras", "torch"])
+def test_one_kernel_for_every_channel_is_a_depthwise_layer(text, library, monkeypatch):
+    """With its weights repeated for every channel, the layer gives what the plain loop gives, map by map."""
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    spec = replace(LayerSpec.parse(text), kind="each")
+    (shape,) = chain((7, 9), 3, [spec], None)
+    lines = codes(shape)[library]
+    assert lines[-1] == "# with the same weights for every channel"
+    chance = np.random.default_rng(4)
+    x, w = (chance.integers(-9, 9, size).astype(float) for size in ((7, 9, 3), (*spec.kernel, spec.maps)))
+    b = chance.integers(-9, 9, spec.maps).astype(float) * shape.layer.bias
+    all_weights = np.repeat(w[:, :, None], 3, 2) if library == "keras" else np.tile(w, 3)[:, :, None]
+    y = _run_layer(library, lines, x, all_weights, np.tile(b, 3))
+    pairs, stride = shape.geometry.pairs, spec.stride or (1, 1)
+    for place, (channel, index) in enumerate(np.ndindex(3, spec.maps)):
+        due = np.array(correlate(x[..., channel], w[..., index], stride, pairs, (1, 1)), float) + b[index]
+        assert np.allclose(y[..., place], due)
+
+
 TRANSPOSED = {
     "transposed3x3x4,stride=2,padding=1,output-padding=1": 2,
     "transposed3x2x4,stride=2,3,padding=same": 2,
@@ -147,6 +167,8 @@ def _run_layer(library, lines, x, w, b):
     keras = pytest.importorskip("keras")
     layer = eval(code, {"keras": keras})
     layer(x[None].astype("float32"))
-    own = layer.layers[0] if isinstance(layer, keras.Sequential) else layer
+    own = (
+        next(part for part in layer.layers if part.weights) if isinstance(layer, keras.Sequential) else layer
+    )
     own.set_weights([w, b] if own.use_bias else [w])
     return np.asarray(layer(x[None].astype("float32")).detach())[0]
