@@ -33,6 +33,7 @@ _CHI_SQUARE: Final = 4  # times the degrees of freedom
 _SHARE: Final = 0.01  # of the residual's sum of squares
 _NEAR: Final = 1 / 8  # of the step between fractions
 _ROUNDING: Final = 1e-12  # of the norm of the results
+_POOR: Final = 0.1  # residual, as a share of the spread
 
 
 @frozen(eq=False)
@@ -294,7 +295,14 @@ def as_rows(fit: Fit) -> list[tuple[str, str]]:
     ]
     if fit.has_bias:
         rows.insert(1, ("bias", with_minus(number_text(fit.kernel.biases[0]))))
+    if fit.rms > _POOR * fit.spread:
+        rows.append(("note", f"a kernel of this size explains AFTER poorly; {_advice(fit)}"))
     return rows
+
+
+def _advice(fit: Fit) -> str:
+    """What to change if the residual is large."""
+    return f"write AFTER with --map raw, or try {'' if fit.has_bias else '--bias or '}a larger --size"
 
 
 def _digits(value: float) -> str:

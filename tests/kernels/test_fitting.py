@@ -11,7 +11,7 @@ import convcli
 from convcli import load_kernel
 from convcli.core.errors import ConvcliError
 from convcli.geometry.padding import Padding
-from convcli.kernels.fitting import fitted
+from convcli.kernels.fitting import as_rows, fitted
 
 RANDOM = np.random.default_rng(3)
 IMAGE = RANDOM.integers(0, 256, (41, 37, 1), np.uint8)
@@ -103,6 +103,7 @@ def test_noise_gets_no_fractions():
     fit = fitted(IMAGE, RANDOM.normal(size=IMAGE.shape), (3, 3), bias=True)
     assert fit.denominator == 0
     assert abs(fit.rms / fit.spread - 1) < 0.05
+    assert dict(as_rows(fit))["note"].endswith("--map raw, or try a larger --size")
 
 
 def test_blocks_do_not_matter(monkeypatch):
