@@ -298,6 +298,7 @@ class _SheetOptions:
 
 def _preview(image: str, options: _SheetOptions) -> None:
     from convcli.core.errors import ConvcliError, ImageError
+    from convcli.core.numerals import counted
     from convcli.files.atomic import write
     from convcli.files.ledger import OutputLedger
     from convcli.formats.capacity import OutputKind, check
@@ -316,7 +317,7 @@ def _preview(image: str, options: _SheetOptions) -> None:
     height, width, channels = sheet.shape
     check(target_format, OutputKind(sheet.dtype, channels, rows=height, columns=width), target)
     write(target, target_format.encode(sheet, Metadata()), options.force)
-    say(f"{one_line(str(target))}: {len(drawn)} kernels, {width}×{height} pixels")
+    say(f"{one_line(str(target))}: {counted(len(drawn), 'kernel')}, {width}×{height} pixels")
 
 
 def _format_of(target: Path) -> Format:
