@@ -100,7 +100,7 @@ class _AnimationOptions:
     "--stage",
     heading=MAIN,
     type=integer(1),
-    help="Kernel of a chain (--then) to show, by its stage from 1",
+    help="With --then, stage whose kernel slides, from 1",
 )
 @options.weights
 @options.kernel_path

@@ -57,7 +57,7 @@ def separate(
       convcli kernels separate log5 --rank 2
       convcli kernels separate disk:7 --rank 3 -o disk7.yaml
 
-    The sum is the best of its rank. It is exact if the rank of KERNEL is not larger.
+    The sum is the best approximation of its rank, by least squares; it is exact if KERNEL has no higher rank.
     """
     from convcli.core.tables import table, to_json
     from convcli.kernels.separation import as_dict, as_rows, separated, title
@@ -82,8 +82,8 @@ def separate(
     type=PaddingText(),
     help="Padding between the images (default: windows inside BEFORE only)",
 )
-@option("--bias", heading=MAIN, is_flag=True, help="Fit a value that is added to the map, too")
-@option("--no-round", heading=MAIN, is_flag=True, help="Keep weights as fitted, instead of simple fractions")
+@option("--bias", heading=MAIN, is_flag=True, help="Also fit a bias, a number added to every value")
+@option("--no-round", heading=MAIN, is_flag=True, help="Keep the fitted weights; do not round to fractions")
 @_output
 @options.max_pixels
 @options.force
@@ -95,8 +95,8 @@ def fit(before: str, after: str, **parameters: Any) -> None:
       convcli kernels fit photo.png edges.tif --size 3
       convcli kernels fit photo.png soft.png --size 5 --bias -o soft.yaml
 
-    Values are compared as they are stored, so AFTER should be a map of values (--map raw) or of brightness,
-    not one that was scaled to be looked at. All channels count together; alpha does not.
+    Values are compared as they are stored, so write AFTER with --map raw; values that were scaled or clipped
+    to pixels do not fit. All channels count; alpha does not.
     """
     _fit(before, after, parse(_FitOptions, parameters))
 

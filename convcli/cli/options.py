@@ -372,7 +372,7 @@ figure = option(
     heading=DRAWING,
     is_flag=True,
     help="Draw input, kernels and maps side by side, an image or .svg",
-    details="A figure has axes, sizes and value ranges. Of a chain, it shows every stage.",
+    details="A figure has axes, sizes and value ranges. For a chain, it shows every stage.",
 )
 value_range = option(
     "--range",
