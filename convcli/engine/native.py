@@ -42,10 +42,22 @@ OFFSET: Final = 2
 
 _NONE: Final = np.empty((0, 3), np.int64)
 
+_MOST_BYTES: Final = 10**12
+"""Bytes of scratch memory from which on the extension refuses a strip."""
+
 
 def is_available(dtype: DType) -> bool:
     """Whether there is an extension, and it adds sums of a type."""
     return extension() is not None and dtype in SUMS
+
+
+def holds(work: Workload) -> bool:
+    """Whether the extension takes strips of a workload, however they are cut; see has_size in module.c."""
+    problem = work.problem
+    depth, channels, phases, _, width, lanes = work.plane_shape(1, problem.columns.output)
+    planes = depth * channels * phases * problem.rows.stride + work.filter.maps + phases + 8
+    line, rows = (width * lanes + 64) * 8, 3 * problem.rows.extent + 32
+    return planes * line * rows < _MOST_BYTES and problem.rows.output * problem.rows.stride < _MOST_BYTES
 
 
 def reads(problem: Problem) -> bool:

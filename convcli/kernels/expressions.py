@@ -166,9 +166,10 @@ class _Parser:
             self.at = end
             return self.rotated(_Part(kernel))
         if not first or first in _OPERATORS:
-            after = quoted(self.text[: self.at].strip()[-1:] or "the beginning")
+            before = self.text[: self.at].strip()[-1:]
+            place = f"must follow {quoted(before)}" if before else "must come first"
             found = f"found {quoted(first)}" if first else "the text ends there"
-            self.refuse(f"a kernel or a number must follow {after}, but {found}")
+            self.refuse(f"a kernel or a number {place}, but {found}")
         return self.named()
 
     def in_parentheses(self) -> _Part:

@@ -13,6 +13,7 @@ from convcli.core.errors import cut, one_line, quoted, reason_of
 from convcli.core.numerals import axes_text, counted
 from convcli.geometry.axes import LARGEST
 from convcli.kernels.readers.models.external import external_file
+from convcli.kernels.readers.models.onnx_parsing import parsed
 from convcli.networks.graph import NetworkError, Sizes
 
 _LARGEST_FILE: Final = 2**31  # bytes, the limit of protocol buffers
@@ -66,7 +67,7 @@ def load(path: Path) -> Any:
     if size > _LARGEST_FILE:
         raise NetworkError(f"{place}: larger than {_LARGEST_FILE} bytes, the limit for ONNX files")
     try:
-        model = onnx.load_model_from_string(data)
+        model = parsed(onnx, data)
     except Exception as error:  # protobuf's errors have no common class
         raise NetworkError(f"{place}: not an ONNX model, or damaged") from error
     _check_versions(onnx, model, place)
@@ -146,6 +147,8 @@ def _check_tensor(onnx: Any, tensor: Any, path: Path, place: str) -> None:
     where = f"{place}:{one_line(tensor.name)}"
     if any(size < 0 for size in tensor.dims) or prod(tensor.dims) > _MOST_VALUES:
         raise NetworkError(f"{where}: damaged: axes of sizes {quoted(list(tensor.dims))}")
+    if tensor.data_type not in onnx.TensorProto.DataType.values():
+        raise NetworkError(f"{where}: damaged: no type {tensor.data_type}")
     if tensor.data_location != onnx.TensorProto.EXTERNAL and not tensor.external_data:
         return
     location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")

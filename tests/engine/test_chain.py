@@ -15,6 +15,7 @@ from convcli.engine.chain.computer import heights
 from convcli.engine.chain.convolution import PlannedConvolution
 from convcli.engine.chain.plan import ChainPlan
 from convcli.engine.chain.planner import MOST_STAGES, choose_chain
+from convcli.engine.computers import strip_memory
 from convcli.engine.filter import Filter
 from convcli.engine.plan import Problem
 from convcli.engine.run import run
@@ -281,6 +282,13 @@ def test_dilation_costs_no_memory_while_chains_are_planned():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**20
+
+
+@pytest.mark.parametrize("stage", ["box3,padding=valid", "maxpool2x2", "avgpool3x3"])
+def test_long_strides_cost_no_memory(stage):
+    """The estimated memory of one window is that of its rows, whatever the stride."""
+    plan = planned(image(1), ["sobel-x,padding=same", f"{stage},stride=1000000000000"])
+    assert strip_memory(plan) < 2**20
 
 
 class Discard:

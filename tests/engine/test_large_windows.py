@@ -156,3 +156,23 @@ def test_the_estimate_counts_the_window():
         return cutting.strip_bytes(planner.choose(problem, "shift", 1))
 
     assert taken(2001) > 2001 * 2001 * 4 > taken(3)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (3, 3, 3, 2)])
+@pytest.mark.parametrize(("stride", "padding"), [(10**9, 0), (10**12, 1), (5 * 10**6, 10**7 - 1)])
+def test_strides_of_any_length(stride, padding, shape):
+    """Windows far apart: one in the image, or several of which most lie in the padding."""
+    is_layer = len(shape) > 2
+    x = np.arange(17 * 23 * 3, dtype=np.uint16).reshape(17, 23, 3)
+    weights = np.arange(np.prod(shape)).reshape(shape)
+    options = {"channels": "last"} if is_layer else {}
+    image = x if is_layer else x[..., 0]
+    found = convcli.conv(image, weights, padding=padding, stride=stride, dtype=np.int64, **options)
+    places = [range(-padding, n + padding - 2, stride) for n in (17, 23)]
+    expected = np.zeros((*map(len, places), *shape[3:]), np.int64)
+    padded = np.pad(image.astype(np.int64), [(3, 3)] * 2 + [(0, 0)] * is_layer)
+    for (i, row), (j, column) in product(*map(enumerate, places)):
+        if -3 < row < 17 and -3 < column < 23:
+            window = padded[row + 3 : row + 6, column + 3 : column + 6]
+            expected[i, j] = np.tensordot(window, weights, 2 + is_layer)
+    assert np.array_equal(found, expected)

@@ -177,6 +177,7 @@ REFUSED = [
     ("missing.yaml*box3", "missing.yaml: no such file"),
     ("box3*", "a kernel or a number must follow '*', but the text ends there"),
     ("box3**box3", "must follow '*', but found '*'"),
+    ("*box3", "a kernel or a number must come first, but found '*'"),
     ("box3+2", "the number 2 cannot be added to a kernel; did you mean 2*identity?"),
     ("2*3*(4)", "24 is a number, not a kernel"),
     ("box3/0*box3", "division by zero"),

@@ -46,7 +46,16 @@ def reshaped(*dims):
     return proto.SerializeToString()
 
 
+def typed(number):
+    """A model whose weights have another type."""
+    proto = onnx.load_model_from_string(model(conv()))
+    proto.graph.initializer[0].data_type = number
+    return proto.SerializeToString()
+
+
 CASES = {
+    "name": (model(conv()).replace(b"\x01c", b"\x01\xff"), "not an ONNX model, or damaged"),
+    "type": (typed(99), ":w: damaged: no type 99"),
     "random": (bytes(range(256)), "not an ONNX model, or damaged"),
     "truncated": (model(conv())[:200], "not an ONNX model, or damaged"),
     "empty": (b"", "not an ONNX model, or damaged: it has no nodes"),

@@ -89,8 +89,9 @@ class PlannedConvolution(PlannedStage):
         return f"{self.spec.name} by {self.plan.method} in {self.plan.arithmetic.dtype} ({kind})"
 
     def row_bytes(self) -> int:
-        own = self.output.channels * self.output.sizes[1] * self.output.dtype.itemsize
-        return -(-strip_bytes(self.plan.cut(64, self.plan.width)) // 64) + own * (2 if self._converts else 1)
+        rows = min(64, self.output.sizes[0])
+        own = self.output.channels * self.output.sizes[1] * self.output.dtype.itemsize * (1 + self._converts)
+        return -(-strip_bytes(self.plan.cut(rows, self.plan.width)) // rows) + own
 
     @property
     def _converts(self) -> bool:

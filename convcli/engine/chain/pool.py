@@ -51,7 +51,7 @@ class PlannedPool(PlannedStage):
         return plain_outcome(self.output)
 
     def row_bytes(self) -> int:
-        columns = self.axes[1].size * self.axes[0].stride + self.output.sizes[1]
+        columns = self.axes[1].size * min(self.axes[0].stride, self.axes[0].size) + self.output.sizes[1]
         return self.output.channels * columns * self.output.dtype.itemsize
 
     def computer(self, rows: int, halt: Event, shared: SharedProgram) -> StageComputer:

@@ -33,7 +33,8 @@ class Direct(Method):
     def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         if not native.is_available(narrow.dtype):
             return f"it needs the compiled extension, which is {description()}"
-        return Workload(problem, native.widened(narrow))
+        work = Workload(problem, native.widened(narrow))
+        return work if native.holds(work) else "the windows lie too far apart"
 
     def compiled(self, work: Workload) -> bool:
         return True

@@ -39,9 +39,8 @@ class Separable(Method):
 
     def compiled(self, work: Workload) -> bool:
         single = work.filter.kernel[0] * work.filter.inputs == 1
-        return (
-            single and native.is_available(work.dtype) and bool(np.all(work.filter.weights.any((0, 1, 2, 3))))
-        )
+        is_native = single and native.is_available(work.dtype) and native.holds(work)
+        return is_native and bool(np.all(work.filter.weights.any((0, 1, 2, 3))))
 
     def program(self, work: Workload) -> Program:
         return program_of(SEPARABLE, _blocks(work), work.dtype)

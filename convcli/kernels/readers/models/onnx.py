@@ -36,6 +36,7 @@ from convcli.kernels.readers.models.following import (
     leaky,
     normalization,
 )
+from convcli.kernels.readers.models.onnx_parsing import parsed
 
 _LARGEST_FILE: Final = 2**31  # bytes, the limit of protocol buffers
 _SUPPORTED: Final = {"Conv": CHANNELS_FIRST, "ConvTranspose": TRANSPOSED_FIRST}
@@ -57,7 +58,9 @@ def read(file: KernelFile, member: str | None) -> Kernel:
     if file.path.stat().st_size > _LARGEST_FILE:
         raise KernelError(f"{place}: larger than {_LARGEST_FILE} bytes, the limit for ONNX files")
     try:
-        model = onnx.load_model(str(file.path), load_external_data=False)
+        model = parsed(onnx, file.path.read_bytes())
+    except OSError:
+        raise
     except Exception as error:  # protobuf's errors have no common class
         raise KernelError(f"{place}: not an ONNX model") from error
     return _Graph(onnx, model.graph, file.path).kernel(member)
@@ -247,7 +250,7 @@ class _Graph:
             tensor = self._loaded(tensor, where)
         try:
             return self.onnx.numpy_helper.to_array(tensor)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise KernelError(f"{where}: damaged: {one_line(str(error))}") from error
 
     def _loaded(self, tensor: Any, where: str) -> Any:
