@@ -29,6 +29,7 @@ MOST_WEIGHTS: Final = 1024
 _BLOCK: Final = 2**20  # numbers of a block
 _SINGULAR: Final = 1e-11  # of the largest singular value
 _LARGEST_DENOMINATOR: Final = 1000
+_LARGEST_VALUE: Final = 1e120  # magnitude of values whose squares can be added
 _CHI_SQUARE: Final = 4  # times the degrees of freedom
 _SHARE: Final = 0.01  # of the residual's sum of squares
 _NEAR: Final = 1 / 8  # of the step between fractions
@@ -180,6 +181,10 @@ def _equations(
     for image, name in ((before, names[0]), (after, names[1])):
         if image.dtype.kind == "f" and not np.isfinite(image).all():
             raise ConvcliError(f"{name} has values that are not finite")
+        if image.dtype.kind == "f" and float(np.abs(image).max()) > _LARGEST_VALUE:
+            raise ConvcliError(f"{name} has values beyond ±{_LARGEST_VALUE:g}, whose squares are too large")
+    if padding and padding.fill.mode == "ignore":
+        raise ArgumentError("padding fill ignore fits no kernel; use another fill")
     sizes = geometry(before.shape[:2], size, 1, padding)
     if padding is None and after.shape[:2] == before.shape[:2]:
         top, left = ((side - 1) // 2 for side in size)

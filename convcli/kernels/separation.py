@@ -86,8 +86,9 @@ def separated(kernel: Kernel, count: int) -> Separation:
     else:
         sum_kernel = kernel.named(_name(kernel, count), _about(kernel, count))
     difference = sum_kernel.weights - kernel.weights
-    norm = float(np.linalg.norm(kernel.weights))
-    relative = float(np.linalg.norm(difference)) / norm if norm else 0.0
+    unit = float(np.abs(kernel.weights).max()) or 1.0  # squares of large or tiny weights leave the range
+    norm = float(np.linalg.norm(kernel.weights / unit))
+    relative = float(np.linalg.norm(difference / unit)) / norm if norm else 0.0
     largest = _PIXEL * max(float(difference.clip(0).sum()), float((-difference).clip(0).sum()))
     return Separation(kernel, sum_kernel, terms, rank, relative, largest)
 

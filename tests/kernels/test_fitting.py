@@ -72,6 +72,12 @@ def test_padding(padding):
     assert np.array_equal(fit.kernel.weights, kernel.weights)
 
 
+def test_padding_that_is_left_out_fits_no_kernel():
+    """Renormalized windows have weights of their own, so they are refused."""
+    with pytest.raises(ConvcliError, match="fill ignore fits no kernel"):
+        fitted(IMAGE, IMAGE, (3, 3), padding=Padding.parse("same:ignore"))
+
+
 def test_a_larger_size_has_zeros_around():
     """A window larger than the kernel's is centered; without --padding, only the inside counts."""
     fit = fitted(IMAGE, map_of(load_kernel("sobel-x"), "same:reflect"), (5, 7))
@@ -143,6 +149,7 @@ REFUSED = [
     (IMAGE, IMAGE[:20], "b has 20×37 pixels (expected: 41×37 or 39×35, or use --padding)"),
     (IMAGE, np.repeat(IMAGE, 3, 2), "a has 1 channel and b 3 channels"),
     (IMAGE, np.full(IMAGE.shape, np.nan), "b has values that are not finite"),
+    (IMAGE * 1e200, IMAGE * 1.0, "a has values beyond ±1e+120"),
     (IMAGE[:2], IMAGE[:2], "larger than the padded image"),
 ]
 

@@ -37,6 +37,15 @@ def test_the_error_is_the_least_possible(rows, columns, count, seed):
     assert abs(separation.largest_error - largest) < 1e-9
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_the_error_does_not_depend_on_the_scale(scale):
+    """Weights whose squares leave the range of floats have the same relative error."""
+    weights = load_kernel("log5").weights
+    expected = separated(Kernel(weights), 1).relative_error
+    assert abs(separated(Kernel(weights * scale), 1).relative_error - expected) < 1e-9
+
+
 @given(st.integers(1, 3), st.integers(0, 2**20))
 def test_sums_of_as_many_terms_as_the_rank_are_exact(rank, seed):
     """Kernels of fractions are reproduced in fractions."""
