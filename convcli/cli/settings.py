@@ -163,7 +163,8 @@ def with_layer(options: FilterOptions, kernel: Kernel) -> tuple[FilterOptions, K
     changes = {name: value for name, value in changes.items() if name not in options.explicit}
     kernel = kernel.as_layer()  # a bias for each map, before they are combined
     options = replace(options, then=(*stages, *options.then), **changes)
-    return options, kernel, f"as in the layer: {_applied_text(options, layer)}"
+    values = "" if options.normalize else "; pixels as stored, without --normalize"
+    return options, kernel, f"as in the layer: {_applied_text(options, layer)}{values}"
 
 
 def _activation(options: FilterOptions, name: str, layer: Layer) -> tuple[LoadedStage, ...]:

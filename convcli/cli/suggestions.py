@@ -74,7 +74,11 @@ _OF_COMMANDS: Final[dict[str, dict[str, str]]] = {
         "size ksize kernel-size k-size ks window window-size": "-k ROWSxCOLUMNS",
         "input-size input shape": "the size is the first argument: ROWSxCOLUMNS[xCHANNELS]",
     },
-    "explore": {"then": "the page shows one kernel; convcli explain --then follows a chain"},
+    "explore": {
+        "then": "the page shows one kernel; convcli explain --then follows a chain",
+        "model until": "the page shows one kernel; for a layer of a network, use -k FILE:NODE --layer",
+    },
+    "explain": {"model until": "for a layer of a network, use -k FILE:NODE --layer"},
     "list": {
         "blur smooth": "--tag blur",
         "edge edges": "--tag edge",
@@ -82,11 +86,13 @@ _OF_COMMANDS: Final[dict[str, dict[str, str]]] = {
         "search find grep filter": "words to search for are arguments",
     },
     "batch": {
+        "model until": "convcli apply takes --model, and several images",
         "json": "--report FILE.jsonl",
         "csv": "--report FILE.csv",
         "log logfile manifest report-file": "--report FILE",
     },
     "animate": {
+        "model until": "for a layer of a network, use -k FILE:NODE --layer",
         "frames steps max-frames n": "--most",
         "delay duration speed rate": "--fps",
         "seed": "--numbers",

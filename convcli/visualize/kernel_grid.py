@@ -243,7 +243,7 @@ def _range_of(planes: list[Array], share: int) -> str:
 def _network_lines(network: MapFacts) -> list[str]:
     """What stands for the kernel where a network made the map: its file, and the receptive field."""
     size = network.field.size
-    field = "receptive field unknown" if size is None else f"{' × '.join(map(str, size))} pixels per value"
+    field = "receptive field unknown" if size is None else f"receptive field {' × '.join(map(str, size))}"
     return [Path(network.model).name, field]
 
 

@@ -108,6 +108,8 @@ def test_advice_is_only_of_options_that_the_command_has(run):
         ("apply", "--csv", "; use --report csv"),
         ("plan", "--csv", ""),
         ("batch", "--report-file", "; use --report FILE"),
+        ("batch", "--model", " (convcli apply takes --model, and several images)"),
+        ("explain", "--until", " (for a layer of a network, use -k FILE:NODE --layer)"),
     ]:
         assert run(command, option, "1").err == f"convcli: no such option: {option}{advice}\n"
     assert run("kernels", "list", "--edge").err.endswith("; use --tag edge\n")

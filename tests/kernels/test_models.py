@@ -313,7 +313,7 @@ def test_apply_takes_the_layer_over(run, tmp_path, tensors):
     text = run("apply", color, "-k", path, *common).text
     assert "use --layer to apply its settings" in text
     text = run("apply", color, "-k", path, "--layer", "--scale", "1/255", *common).text
-    assert "as in the layer: stride 2,1, padding 1,1,2,2, a bias for each of 4 maps" in text
+    assert "as in the layer: stride 2,1, padding 1,1,2,2, a bias for each of 4 maps; pixels as stored" in text
     import imagecodecs
 
     x = imagecodecs.png_decode(color.read_bytes()).astype(np.float64) / 255
