@@ -282,7 +282,8 @@ def test_every_band_is_filtered_alike(run, tmp_path, channels, suffix):
         (["-o", "out.png"], 2, "these can: .tif, .npy; or use --alpha drop (without the last channel)\n"),
         (["-o", "out.jpg"], 2, ".npy; or use --alpha drop (without the last channel)\n"),
         (["-o", "out.gif"], 2, "gif cannot hold RGB with an extra channel, 8-bit: no extra"),
-        (["-o", "-"], 2, "these can: .tif, .npy (--format)"),
+        (["-o", "-"], 0, "not alpha"),
+        (["-o", "-", "--format", "png"], 2, "png cannot hold RGB with an extra channel"),
         (["-o", "-", "--format", "tiff"], 0, "not alpha"),
         (["-o", "out.tif", "--channels", "gray"], 2, "use --channels each or sum"),
         (
