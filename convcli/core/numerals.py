@@ -17,6 +17,7 @@ DIGITS: Final = 4  # of a rounded number beside an image
 PLAIN_DIGITS: Final = 7  # of the largest numbers there without an exponent
 _SMALLEST_POWER: Final = -3  # of ten, below which a number in a cell has an exponent
 _LONGEST_FORMULA: Final = 9  # characters of a number in a formula that is written in full
+_LARGEST_POWER: Final = 4096  # of two, as the denominator of weights
 _EXPONENT: Final = re.compile(r"e\+?(−?)0*(?=\d)")
 
 
@@ -86,8 +87,14 @@ def formula_text(value: Number) -> str:
     """A number in a formula: integers, short decimals and fractions in full, others to six digits."""
     if isinstance(value, Fraction) and value.denominator != 1:
         text = decimal_text(value) or with_minus(number_text(value))
-        return text if len(text) <= _LONGEST_FORMULA else report_text(as_float(value))
+        is_short = len(text) <= _LONGEST_FORMULA and not _is_float(value)
+        return text if is_short else report_text(as_float(value))
     return report_text(value)
+
+
+def _is_float(value: Fraction) -> bool:
+    """Whether a fraction looks like the exact value of a float: over a large power of two."""
+    return value.denominator > _LARGEST_POWER and value.denominator.bit_count() == 1
 
 
 def axis_text(value: Number, digits: int = DIGITS) -> str:

@@ -53,6 +53,7 @@ def test_numbers_are_short(value, text):
         ("formula_text", Fraction(-7), "−7"),
         ("formula_text", Fraction(-1, 8), "−0.125"),
         ("formula_text", Fraction(1, 3), "1/3"),
+        ("formula_text", Fraction(1, 131072), "7.62939e−06"),
         ("formula_text", Fraction(12345, 678901), "0.0181838"),
         ("formula_text", float("inf"), "inf"),
         ("decimal_text", Fraction(-5, 4), "−1.25"),
