@@ -174,15 +174,16 @@ def _parse_amount(text: str) -> str | tuple[Pair, ...]:
     raise ArgumentError(f"padding {quoted(text)} has {len(numbers)} numbers; allowed: {allowed}")
 
 
-def _same(size: int, extent: int, stride: int) -> Pair:
+def same_pair(size: int, extent: int, stride: int) -> Pair:
+    """(before, after) along one axis, so that the result has ⌈size / stride⌉ values."""
     total = max((-(-size // stride) - 1) * stride + extent - size, 0)
     return total // 2, total - total // 2
 
 
 _AMOUNT_RULES: Final[dict[str, Callable[[int, int, int], Pair]]] = {
     "valid": lambda size, extent, stride: (0, 0),
-    "same": _same,
-    "same-lower": lambda size, extent, stride: _same(size, extent, stride)[::-1],
+    "same": same_pair,
+    "same-lower": lambda size, extent, stride: same_pair(size, extent, stride)[::-1],
     "full": lambda size, extent, stride: (extent - 1, extent - 1),
     "causal": lambda size, extent, stride: (extent - 1, 0),
 }

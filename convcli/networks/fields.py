@@ -5,77 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import reduce
-from math import prod
 
 from convcli.core.frozen import frozen, replace
 from convcli.geometry.axes import LARGEST
-from convcli.networks.graph import (
+from convcli.networks.axis_field import AxisField
+from convcli.networks.effects import (
     Effect,
     Elementwise,
     Joining,
     Mixing,
-    Network,
-    Node,
     Opaque,
     Permuting,
     Reducing,
     Reshaping,
     Scaling,
-    Sizes,
     Sliding,
     Taps,
 )
-from convcli.networks.lattice import Lattice, NoFieldError, Span, hull
-
-
-@frozen
-class AxisField:
-    """What the values of a tensor depend on along the image's rows or columns.
-
-    Attributes:
-        length: pixels of the image; `LARGEST` for an image of any size.
-        place: the tensor's axis of these pixels; None if it has none, as after a global pool.
-        lattice: which pixels each value along that axis depends on by its position.
-        span: pixels that all values depend on.
-    """
-
-    length: int
-    place: int | None
-    lattice: Lattice | None = None
-    span: Span | None = None
-
-    @property
-    def size(self) -> int:
-        """Pixels that one value depends on; beyond the edges the image counts as if it went on."""
-        local = self.lattice.size if self.lattice else 0
-        return max(local, self.span[1] - self.span[0] + 1) if self.span else local
-
-    @property
-    def jump(self) -> Fraction | None:
-        """Pixels between the fields of neighboring values, if the tensor has this axis."""
-        return self.lattice.jump if self.lattice else None
-
-    @property
-    def offset(self) -> Fraction | None:
-        """The center of the first value's field, in pixels from the center of the first pixel."""
-        return self.lattice.center if self.lattice else None
-
-    def gathered(self, count: int | None) -> AxisField:
-        """The field of values that depend on all ``count`` values along the axis, which is gone."""
-        return AxisField(self.length, None, None, self._all(count))
-
-    def mixed(self, count: int | None) -> AxisField:
-        """The field of values that depend on all values along the axis, which is kept."""
-        return replace(self, span=self._all(count))
-
-    def _all(self, count: int | None) -> Span | None:
-        if self.lattice is None:
-            return self.span
-        span = self.lattice.union(range(count)) if count is not None else (0, self.length - 1)
-        if span is not None:
-            span = max(span[0], 0), min(span[1], self.length - 1)
-            span = span if span[0] <= span[1] else None
-        return hull(self.span, span)
+from convcli.networks.graph import Network, Node, Sizes, product
+from convcli.networks.lattice import Lattice, NoFieldError, hull
 
 
 @frozen
@@ -248,15 +196,14 @@ def _reshaped(axes: Axes, shape: Sizes, result: Sizes) -> Axes:
 
 def _kept_axis(shape: Sizes, result: Sizes, place: int) -> int | None:
     """Which axis of a reshaped tensor is axis ``place`` of the tensor, or None."""
-
-    def before(sizes: Sizes, axis: int) -> int | None:
-        known = [size for size in sizes[:axis] if size is not None]
-        return prod(known) if len(known) == axis else None
-
-    wanted = before(shape, place)
+    wanted = product(shape[:place])
     if wanted is None or shape[place] is None:
         return None
     return next(
-        (axis for axis, size in enumerate(result) if size == shape[place] and before(result, axis) == wanted),
+        (
+            axis
+            for axis, size in enumerate(result)
+            if size == shape[place] and product(result[:axis]) == wanted
+        ),
         None,
     )

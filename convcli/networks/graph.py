@@ -1,110 +1,25 @@
 """A network as its file describes it: its nodes in order, what each reads, and what it does to axes.
 
-Readers translate the operators of a file format into the few effects below, which say all that receptive
-fields depend on.
+Readers translate the operators of a file format into the few effects of `convcli.networks.effects`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from fractions import Fraction
+from collections.abc import Callable, Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import TypeVar
 
-from convcli.core.errors import ConvcliError
+from convcli.core.errors import ConvcliError, one_line
 from convcli.core.frozen import frozen
+from convcli.networks.effects import Effect
 
 Sizes = tuple[int | None, ...]
 """The sizes of a tensor's axes, the batch first; None where a size is unknown."""
+_Key = TypeVar("_Key")
 
 
 class NetworkError(ConvcliError, ValueError):
     """A model file cannot be used."""
-
-
-@frozen
-class Taps:
-    """A window that slides along one axis: tap k of output o reads input o · stride − before + k · dilation.
-
-    With ``up``, the input lies on every ``up``-th place of an axis of zeros, as in a transposed convolution
-    or nearest-neighbor enlargement: the place that is read is the input's if ``up`` divides it.
-    """
-
-    kernel: int = 1
-    stride: int = 1
-    dilation: int = 1
-    before: int = 0
-    up: int = 1
-
-
-@frozen
-class Scaling:
-    """Resampling along one axis: output o reads inputs around o · step + first, ``reach`` to each side.
-
-    With ``reach`` 0 it reads the one that is rounded down (nearest neighbor).
-    """
-
-    step: Fraction
-    first: Fraction
-    reach: int = 0
-
-
-@frozen
-class Elementwise:
-    """Each value depends on those at the same place of every input, which are broadcast."""
-
-
-@frozen
-class Sliding:
-    """Each value depends on a window of the input.
-
-    Attributes:
-        axes: what happens along each axis that is not kept as it is.
-        mixed: axes whose values are all read.
-    """
-
-    axes: Mapping[int, Taps | Scaling]
-    mixed: frozenset[int] = frozenset({1})
-
-
-@frozen
-class Mixing:
-    """Each value depends on all values along some axes of the input, whose sizes are kept."""
-
-    axes: frozenset[int]
-
-
-@frozen
-class Reducing:
-    """Some axes become one value, and stay as axes of size 1 if ``keeps`` is true."""
-
-    axes: frozenset[int]
-    keeps: bool
-
-
-@frozen
-class Permuting:
-    """Axis i of the result is axis ``order[i]`` of the input."""
-
-    order: tuple[int, ...]
-
-
-@frozen
-class Joining:
-    """Each value depends on values anywhere along some axes of any input; other axes are kept."""
-
-    axes: frozenset[int]
-
-
-@frozen
-class Reshaping:
-    """The same values in another shape."""
-
-
-@frozen
-class Opaque:
-    """An operator that is not known; nothing is said of what its values depend on."""
-
-
-Effect = Elementwise | Sliding | Mixing | Reducing | Permuting | Joining | Reshaping | Opaque
 
 
 @frozen(eq=False)
@@ -205,13 +120,39 @@ class Network:
         return positive.get(tensor, False)
 
 
-def window_text(
-    window: Iterable[int], strides: Iterable[int], dilations: Iterable[int], groups: int = 1, up: bool = False
-) -> str:
-    """``3×3 s2 d2 g32``: the window, its stride, dilation and groups where they are not 1."""
-    parts = ["×".join(map(str, window))]
-    for letter, numbers in (("s", tuple(strides)), ("d", tuple(dilations)), ("g", (groups,))):
-        if max(numbers) > 1:
-            mark = "↑" if up and letter == "s" else letter
-            parts.append(mark + "×".join(map(str, numbers[:1] if len(set(numbers)) == 1 else numbers)))
-    return " ".join(parts)
+def product(sizes: Iterable[int | None]) -> int | None:
+    """The product of all sizes; None if any is unknown."""
+    total = 1
+    for size in sizes:
+        if size is None:
+            return None
+        total *= size
+    return total
+
+
+def ordered(
+    needed: Mapping[_Key, Iterable[_Key]], name: Callable[[_Key], str], things: str, place: str
+) -> list[_Key]:
+    """Keys in an order in which each is after those that it needs.
+
+    Args:
+        name: of a key, for messages.
+        things: what the keys stand for: ``nodes`` or ``layers``.
+        place: the file, for messages.
+
+    Raises:
+        NetworkError: they form a cycle.
+    """
+    try:
+        return list(TopologicalSorter(needed).static_order())
+    except CycleError as error:
+        cycle = " → ".join(one_line(name(key)) for key in error.args[1][:5])
+        raise NetworkError(f"{place}: {things} form a cycle: {cycle}") from error
+
+
+def no_values(node: str, kind: str, sizes: Sizes, place: str) -> NetworkError:
+    """The error that a node, such as ``layer 'a'``, has an input of these sizes that is too small for it."""
+    shape = "×".join(map(str, sizes))
+    return NetworkError(
+        f"{place}: {node} ({one_line(kind)}) makes no values of its {shape} input; use a larger image"
+    )

@@ -14,7 +14,7 @@ from math import ceil, floor, gcd, lcm
 from typing import Final
 
 from convcli.core.frozen import frozen
-from convcli.networks.graph import Scaling, Taps
+from convcli.networks.effects import Scaling, Taps
 
 Span = tuple[int, int]
 """First and last input."""

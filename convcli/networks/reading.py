@@ -9,8 +9,8 @@ from typing import Final
 from convcli.core.errors import one_line
 from convcli.networks.graph import Network, NetworkError
 
-READERS: Final = {".onnx": "onnx_graph", **dict.fromkeys((".keras", ".h5", ".hdf5"), "keras_graph")}
-"""The modules of this package that read files of each suffix."""
+READERS: Final = {".onnx": "onnx", **dict.fromkeys((".keras", ".h5", ".hdf5"), "keras")}
+"""The subpackages whose `reader` reads files of each suffix."""
 
 
 def read_network(path: Path, image: tuple[int, int, int] | None = None) -> Network:
@@ -25,5 +25,5 @@ def read_network(path: Path, image: tuple[int, int, int] | None = None) -> Netwo
     name = READERS.get(path.suffix.casefold())
     if name is None:
         raise NetworkError(f"{one_line(str(path))}: unknown kind of model; allowed: {', '.join(READERS)}")
-    network: Network = import_module(f"convcli.networks.{name}").read(path, image)
+    network: Network = import_module(f"convcli.networks.{name}.reader").read(path, image)
     return network

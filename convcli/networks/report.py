@@ -10,8 +10,9 @@ from convcli.core.errors import one_line
 from convcli.core.frozen import frozen
 from convcli.core.numerals import grouped, with_minus
 from convcli.core.tables import SCHEMA, table
+from convcli.networks.effects import Opaque
 from convcli.networks.fields import Field, receptive_fields
-from convcli.networks.graph import Network, Node, Opaque, Sizes
+from convcli.networks.graph import Network, Node, Sizes
 
 _WIDTH: Final = 100  # characters of a line of the table
 _NAME, _OPERATION = 12, 30  # least and most characters of a column

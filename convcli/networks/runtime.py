@@ -15,8 +15,8 @@ from convcli.core.numerals import counted
 from convcli.core.patterns import pattern
 from convcli.core.system import processors
 from convcli.networks.graph import NetworkError
-from convcli.networks.onnx_file import load, required
-from convcli.networks.onnx_graph import read_names
+from convcli.networks.onnx.file import load, required
+from convcli.networks.onnx.sorting import read_names
 
 _FATAL: Final = 4  # of onnxruntime's levels: nothing less is printed
 _TYPES: Final = {

@@ -81,6 +81,7 @@ def alternatives() -> dict[str, set[str]]:
     from convcli.formats.registry import TABLE as FORMATS
     from convcli.kernels.families.registry import FAMILIES
     from convcli.kernels.readers.registry import READERS
+    from convcli.networks.reading import READERS as NETWORKS
 
     return {
         "commands": {f"cli.{name}" for name in COMMANDS},
@@ -88,6 +89,7 @@ def alternatives() -> dict[str, set[str]]:
         "backends": {f"engine.backends.{name}" for name in BACKENDS},
         "formats": {entry.path.partition(":")[0].removeprefix("convcli.") for entry in FORMATS},
         "kernel readers": {f"kernels.readers.{reader.name}" for reader in READERS},
+        "network readers": {f"networks.{name}.reader" for name in NETWORKS.values()},
         "families": {family.make.__module__.removeprefix("convcli.") for family in FAMILIES.values()},
     }
 

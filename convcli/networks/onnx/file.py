@@ -19,6 +19,8 @@ from convcli.networks.graph import NetworkError, Sizes
 _LARGEST_FILE: Final = 2**31  # bytes, the limit of protocol buffers
 _MOST_NODES: Final = 50_000
 _MOST_VALUES: Final = 2**40  # of one tensor
+STANDARD: Final = ("", "ai.onnx")
+"""Names of the domain of the standard operators."""
 SMALL: Final = 1024
 """Most values of a tensor that may be a list of sizes or paddings."""
 _LEAST: Final = {
@@ -92,7 +94,7 @@ def _check_versions(onnx: Any, model: Any, place: str) -> None:
         )
     newest = onnx.defs.onnx_opset_version()
     for entry in model.opset_import:
-        if entry.domain in ("", "ai.onnx") and not 1 <= entry.version <= newest:
+        if entry.domain in STANDARD and not 1 <= entry.version <= newest:
             raise NetworkError(
                 f"{place}: opset {entry.version}; onnx {onnx.__version__} reads 1 to {newest}; "
                 "update it with: pip install -U onnx"
@@ -107,6 +109,11 @@ def _inlined(model: Any, place: str) -> Any:
         raise NetworkError(f"{place}: its functions cannot be inlined: {reason_of(error)}") from error
 
 
+def nested_graphs(attribute: Any) -> list[Any]:
+    """The graphs inside an attribute."""
+    return ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs)
+
+
 def tensors(graph: Any) -> Iterator[Any]:
     """The tensors stored in a graph, those of constants and nested graphs included."""
     yield from graph.initializer
@@ -116,7 +123,7 @@ def tensors(graph: Any) -> Iterator[Any]:
             if attribute.HasField("t"):
                 yield attribute.t
             yield from attribute.tensors
-            for nested in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+            for nested in nested_graphs(attribute):
                 yield from tensors(nested)
 
 
@@ -125,7 +132,7 @@ def nodes(graph: Any) -> Iterator[Any]:
     for node in graph.node:
         yield node
         for attribute in node.attribute:
-            for nested in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+            for nested in nested_graphs(attribute):
                 yield from nodes(nested)
 
 

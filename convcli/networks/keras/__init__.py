@@ -1,0 +1,1 @@
+"""Networks in Keras files: how they are read, and what each layer does."""

@@ -1,0 +1,1 @@
+"""Networks in ONNX files: how they are read, and what each operator does."""
