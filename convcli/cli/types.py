@@ -115,7 +115,24 @@ class KernelName(Value):
         super().__init__("KERNEL", vocabulary="kernel", files=True)
 
     def parsed(self, text: str, ctx: click.Context | None) -> LoadedKernel:
-        return _loaded(text, ctx)
+        from convcli.core.errors import KernelError, one_line
+
+        try:
+            return _loaded(text, ctx)
+        except KernelError as error:
+            if _is_stage(text) and ctx and any(part.name == "then" for part in ctx.command.params):
+                shown = one_line(text)
+                raise KernelError(
+                    f"{shown} is a stage, not a kernel; use --then {shown} after -k KERNEL, "
+                    "or after -k identity, which leaves the image unchanged"
+                ) from error
+            raise
+
+
+def _is_stage(text: str) -> bool:
+    """Whether a text starts as an activation or a pool does."""
+    heads = {re.split(r"[:\d]", word)[0] for word in WORDS["stage"]}
+    return re.split(r"[:,\d]", text.casefold())[0] in heads
 
 
 @frozen(eq=False)

@@ -202,7 +202,12 @@ def _loaded(text: str, name: str, load: Callable[[str], Kernel]) -> Kernel:
         option = re.search(r",\s*([a-z-]+)\s*=", name.casefold())
         if option and (meant := suggest(option[1], _OPTIONS)):
             raise ArgumentError(f"stage {quoted(text)}: unknown option {option[1]}{meant}") from error
-        if near and str(error).startswith("unknown kernel"):
+        unknown = str(error).startswith("unknown kernel")
+        if unknown and not near and "lists all names" in str(error):
+            raise KernelError(
+                f"stage {quoted(text)} is neither a kernel nor a function; {usage()}"
+            ) from error
+        if near and unknown:
             raise ArgumentError(f"stage {quoted(text)} is neither a kernel nor a function{near}") from error
         raise type(error)(f"stage {quoted(text)}: {error}") from error
 

@@ -27,6 +27,10 @@ MISTAKES = {
     "word in kernel": (["-k", "1 2 x"], "column 3: 'x' is not a number"),
     "nan kernel": (["-k", "nan 1"], "'nan' is not a finite number"),
     "empty kernel": (["-k", ""], "unknown kernel ''"),
+    "stage as kernel": (
+        ["-k", "maxpool2x2,stride=1"],
+        "is a stage, not a kernel; use --then maxpool2x2,stride=1 after -k KERNEL",
+    ),
     "missing file": (["-k", "none.yaml"], "none.yaml: no such file"),
     "large kernel": (["-k", "box999", "--padding", "valid"], "covers 999 × 999, which is larger than"),
     "zero stride": (["-k", "box3", "--stride", "0"], "stride 0 is not allowed (allowed: 1 to 1099511627776)"),

@@ -160,6 +160,10 @@ def test_stages_count_in_fingerprints():
     [
         ("", "stage '' is empty; allowed: a kernel, maxpoolHxW"),
         ("rleu", "stage 'rleu' is neither a kernel nor a function (did you mean relu?)"),
+        (
+            "softmax",
+            "stage 'softmax' is neither a kernel nor a function; allowed: a kernel, maxpoolHxW, avgpoolHxW",
+        ),
         ("maxpool", "stage 'maxpool' needs a window, such as maxpool2x2"),
         ("relu:3", "stage 'relu:3': write relu"),
         ("clip:9,1", "stage 'clip:9,1': LOW must not be above HIGH"),
