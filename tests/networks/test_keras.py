@@ -148,6 +148,14 @@ def test_unknown_layers_are_named(run, tmp_path):
     assert "22×18×4" in ran.text
 
 
+def test_nodes_are_in_the_order_in_which_they_are_read(tmp_path):
+    """Layers that a file lists after those that read them."""
+    names = [f"branch{index}" for index in range(8)]
+    branches = [layer("ReLU", name, ["x"]) for name in reversed(names)]
+    path = archive(tmp_path / "net.keras", functional(layer("Add", "y", names), *branches))
+    assert [node.name for node in read_network(path, SIZE).nodes] == [*names, "y"]
+
+
 CASES = {
     "cycle": (functional(layer("Add", "a", ["x", "b"]), layer("ReLU", "b", ["a"]), layer("ReLU", "y", ["b"])),
               "layers form a cycle: a → b → a"),

@@ -117,7 +117,7 @@ class _Reader:
 
     def _order(self, calls: Mapping[tuple[str, int], Any], ready: Mapping[tuple[str, int], Any]) -> list[Any]:
         needed = {
-            key: {(name, node) for name, node, _ in reads} - ready.keys()
+            key: [(name, node) for name, node, _ in reads if (name, node) not in ready]
             for key, (_, reads) in calls.items()
             if key not in ready
         }

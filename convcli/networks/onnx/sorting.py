@@ -29,27 +29,40 @@ def sort_nodes(graph: Any, place: str) -> None:
         NetworkError: they form a cycle, or read or compute tensors that they cannot.
     """
     nodes = list(graph.node)
-    stored = {entry.name for entry in (*graph.input, *graph.initializer)}
-    stored |= {entry.values.name for entry in graph.sparse_initializer}
-    made = [name for node in nodes for name in node.output if name]
-    producers = {name: index for index, node in enumerate(nodes) for name in node.output if name}
-    twice = next((name for name in made if name in stored), None) if len(producers) == len(made) else made[0]
-    if twice is not None:
-        raise NetworkError(f"{place}: damaged: tensor {quoted(twice)} is computed twice, or is an input")
-    needed = {index: set(read_names(node)) - stored for index, node in enumerate(nodes)}
-    for index, names in needed.items():
-        for name in names - producers.keys():
-            raise NetworkError(
-                f"{place}: damaged: node {quoted(_label(nodes[index]))} reads {quoted(name)}, "
-                "which nothing computes"
-            )
-    earlier = {index: {producers[name] for name in names} for index, names in needed.items()}
+    earlier = _nodes_read(graph, nodes, place)
     if all(index > other for index, others in earlier.items() for other in others):
         return
     order = ordered(earlier, lambda index: _label(nodes[index]), "nodes", place)
     copies = [type(nodes[index]).FromString(nodes[index].SerializeToString()) for index in order]
     del graph.node[:]
     graph.node.extend(copies)
+
+
+def _nodes_read(graph: Any, nodes: list[Any], place: str) -> dict[int, list[int]]:
+    """The nodes that each node reads, by their indices."""
+    stored = {entry.name for entry in (*graph.input, *graph.initializer)}
+    stored |= {entry.values.name for entry in graph.sparse_initializer}
+    producers, earlier = _producers(nodes, stored, place), dict[int, list[int]]()
+    for index, node in enumerate(nodes):
+        names = [name for name in dict.fromkeys(read_names(node)) if name not in stored]
+        missing = next((name for name in names if name not in producers), None)
+        if missing is not None:
+            where = f"{place}: damaged: node {quoted(_label(node))}"
+            raise NetworkError(f"{where} reads {quoted(missing)}, which nothing computes")
+        earlier[index] = [producers[name] for name in names]
+    return earlier
+
+
+def _producers(nodes: list[Any], stored: set[str], place: str) -> dict[str, int]:
+    """The index of the node that computes each tensor."""
+    producers: dict[str, int] = {}
+    for index, node in enumerate(nodes):
+        for name in filter(None, node.output):
+            if name in stored or name in producers:
+                tensor = quoted(name)
+                raise NetworkError(f"{place}: damaged: tensor {tensor} is computed twice, or is an input")
+            producers[name] = index
+    return producers
 
 
 def _label(node: Any) -> str:
