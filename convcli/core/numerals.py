@@ -16,6 +16,7 @@ from convcli.core.rational import Number
 DIGITS: Final = 4  # of a rounded number beside an image
 PLAIN_DIGITS: Final = 7  # of the largest numbers there without an exponent
 _SMALLEST_POWER: Final = -3  # of ten, below which a number in a cell has an exponent
+_LONGEST: Final = 20  # characters of a number in a name
 _LONGEST_FORMULA: Final = 9  # characters of a number in a formula that is written in full
 _LARGEST_POWER: Final = 4096  # of two, as the denominator of weights
 _EXPONENT: Final = re.compile(r"e\+?(−?)0*(?=\d)")
@@ -26,6 +27,12 @@ def number_text(value: Number) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)
+
+
+def short_text(value: Number) -> str:
+    """The same in few digits, for names: those of long fractions are rounded, as in ``1e+300``."""
+    text = number_text(value)
+    return text if len(text) <= _LONGEST else f"{float(value):.6g}"
 
 
 def float_text(value: float) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from convcli.core.errors import KernelError
 from convcli.core.frozen import replace
+from convcli.core.numerals import short_text
 from convcli.core.rational import Number, exact_sum, fitting
 from convcli.kernels.kernel import LARGEST_KERNEL, About, Kernel
 
@@ -105,8 +106,8 @@ def multiplied(kernel: Kernel, factor: Fraction, name: str) -> Kernel:
         what = "cannot be multiplied" if is_no_magnitude else "cannot have a negative factor"
         raise KernelError(f"{name}: {kernel.name} combines its maps by {kernel.combine}, so it {what}")
     biases = [bias * factor for bias in kernel.biases]
-    about = _about(f"{factor} × {kernel.name}", (kernel,), _product(kernel.about.gain, factor))
-    members = tuple(f"{factor}*{member}" for member in kernel.about.members)
+    about = _about(f"{short_text(factor)} × {kernel.name}", (kernel,), _product(kernel.about.gain, factor))
+    members = tuple(f"{short_text(factor)}*{member}" for member in kernel.about.members)
     about = replace(about, members=members)
     return kernel.reshaped(lambda raw: raw, factor, bias=biases, name=name, about=about, layer=None)
 

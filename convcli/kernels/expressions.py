@@ -19,6 +19,7 @@ from typing import Final, NoReturn
 
 from convcli.core.errors import KernelError, one_line, quoted
 from convcli.core.frozen import frozen
+from convcli.core.numerals import short_text
 from convcli.core.patterns import pattern
 from convcli.core.rational import parse_number
 from convcli.kernels.algebra import added, composed, multiplied
@@ -105,7 +106,7 @@ class _Part:
 
     @property
     def name(self) -> str:
-        return self.value.name if isinstance(self.value, Kernel) else str(self.value)
+        return self.value.name if isinstance(self.value, Kernel) else short_text(self.value)
 
     @property
     def factor_name(self) -> str:

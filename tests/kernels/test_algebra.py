@@ -253,6 +253,11 @@ def test_names_of_results(run, tmp_path, monkeypatch):
     assert len({*files}) == len(names)
     assert not {*"".join(files)} & set("*/()[] ")
     assert load("2*(box3+box5)").name == "2*(box3+box5)"
+    for name in ("1e300*box3", "1e-300*kirsch", "box3/7/1e200"):
+        kernel = load(name)
+        texts = [kernel.name, kernel.about.description, *kernel.about.members]
+        assert max(map(len, texts)) < 40
+        assert np.array_equal(load(kernel.name).weights, kernel.weights)
 
 
 def test_commands(run, tmp_path, monkeypatch):
