@@ -80,6 +80,8 @@ def apply(images: tuple[str, ...], kernels: tuple[LoadedKernel, ...], **paramete
     """
     network = parse(NetworkOptions, parameters)
     _check_model(kernels, network)
+    if network.model is not None:
+        _check_lookups(parameters)
     run = _Run(
         images,
         kernels,
@@ -149,6 +151,15 @@ def _check_model(kernels: tuple[LoadedKernel, ...], network: NetworkOptions) -> 
         raise click.UsageError("--model is a whole network and cannot be combined with --kernel")
     if network.model is None and not kernels:
         raise click.UsageError("missing option -k/--kernel or --model")
+
+
+def _check_lookups(parameters: dict[str, Any]) -> None:
+    """Refuse options that find and read kernels."""
+    for name in ("kernel_path", "weights_order"):
+        if isinstance(given := parameters.get(name), (str, tuple)) and given:
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} goes with --kernel and cannot be combined with --model"
+            )
 
 
 def _settings(run: _Run) -> list[Settings]:

@@ -203,6 +203,8 @@ def test_branches_with_different_jumps_are_named(run, tmp_path):
         (["--until", "flatten7"], "'flatten7' gives a tensor of shape (1, 6), not"),
         (["--until", "relu2", "-k", "box3"], "--model is a whole network and cannot be combined"),
         (["--until", "relu2", "--stride", "2"], "--stride goes with --kernel and cannot be combined"),
+        (["--until", "relu2", "--weights-order", "oihw"], "--weights-order goes with --kernel and cannot"),
+        (["--until", "relu2", "--kernel-path", "."], "--kernel-path goes with --kernel and cannot"),
         (["--until", "relu2", "--alpha", "keep"], "--alpha keep cannot be combined with --model"),
         (["--until", "relu2", "--then", "relu"], "--then goes with --kernel and cannot be combined"),
         (["--until", "relu2", "-o", "y.png"], "relu2 gives 4 feature maps, which do not fit in one file"),
