@@ -258,7 +258,7 @@ class Plan:
         epsilon = float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
         return tuple((len(weights) * epsilon / filter_.denominator * weights.sum(axis=0)).tolist())
 
-    @property
+    @cached_property
     def methods(self) -> frozenset[str]:
         """The methods that are used."""
         return frozenset(plan.method for _, plan in self.phases) | {self.method}

@@ -138,7 +138,7 @@ class ChainPlan:
         """The plan with strips of another height; they are as wide as the result."""
         return replace(self, height=height)
 
-    @property
+    @cached_property
     def methods(self) -> frozenset[str]:
         """The methods that are used."""
         return frozenset(name for stage in self._convolutions for name in stage.plan.methods)
