@@ -16,7 +16,7 @@ from tests.engine.test_chain import planned, run_chain
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
 
-CHAINS, SETTINGS = 300, 300
+CHAINS, SETTINGS = 310, 300
 ACTIVATIONS = (
     ("relu", lambda x: x.relu()),
     ("relu6", torch.nn.functional.relu6),
@@ -135,4 +135,4 @@ def test_float_chains_are_those_of_torch():
         found = run_chain(x, plan)[..., 0].astype(float)
         scale = max(float(expected.abs().max()), 1.0)
         assert np.abs(found - expected.numpy()).max() <= 1e-4 * scale, (seed, texts)
-    assert skipped < CHAINS / 4
+    assert CHAINS - skipped >= SETTINGS
