@@ -7,7 +7,6 @@ then by ``b``; ``added(a, b)`` adds both maps. Biases count.
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import product
 from math import lcm, prod
 from typing import Any, Final
 
@@ -15,13 +14,12 @@ import numpy as np
 
 from convcli.core.errors import KernelError
 from convcli.core.frozen import replace
+from convcli.core.full_convolution import INT64, Weights, full_convolution, largest_magnitude, slices
 from convcli.core.numerals import short_text
 from convcli.core.rational import Number, exact_sum, fitting
 from convcli.kernels.kernel import LARGEST_KERNEL, About, Kernel
 
 _MOST_PRODUCTS: Final = 2**31  # of a composition
-_INT64: Final = 2**62
-Weights = np.ndarray[Any, Any]
 
 
 def composed(first: Kernel, second: Kernel, name: str) -> Kernel:
@@ -87,7 +85,7 @@ def added(first: Kernel, second: Kernel, name: str, sign: int = 1) -> Kernel:
         starts = [
             (size - 1) // 2 - (own - 1) // 2 for size, own in zip(window, array.shape[:-2], strict=True)
         ]
-        weights[_slices(starts, array.shape[:-2])] += array * factor
+        weights[slices(starts, array.shape[:-2])] += array * factor
     biases = [
         one + sign * other
         for one, other in zip(_stretched(first.biases, second), _stretched(second.biases, first), strict=True)
@@ -148,45 +146,22 @@ def _common_scale(
         return left * float(left_scale), right * float(right_scale), Fraction(1)
     common = lcm(left_scale.denominator, right_scale.denominator)
     factors = common // left_scale.denominator, common // right_scale.denominator
-    largest = sum(_largest(array) * factor for array, factor in zip((left, right), factors, strict=True))
-    kind: Any = np.int64 if largest < _INT64 else object
+    largest = sum(
+        largest_magnitude(array) * factor for array, factor in zip((left, right), factors, strict=True)
+    )
+    kind: Any = np.int64 if largest < INT64 else object
     return left.astype(kind) * factors[0], right.astype(kind) * factors[1], Fraction(1, common)
 
 
-def _largest(array: Weights) -> int:
-    return max(int(array.max()), -int(array.min()))
-
-
 def _convolved(left: Weights, right: Weights, name: str) -> Weights:
-    """The full convolution along all axes but the last two, over which shapes are broadcast.
-
-    The smaller array is the one whose weights are gone through.
-    """
+    """The full convolution of weights, if it is not too large."""
     few, many = sorted((left, right), key=lambda array: prod(array.shape[:-2]))
     window = tuple(one + other - 1 for one, other in zip(left.shape[:-2], right.shape[:-2], strict=True))
     channels = np.broadcast_shapes(left.shape[-2:], right.shape[-2:])
     size, products = prod(window) * prod(channels), prod(few.shape[:-2]) * many.size * prod(few.shape[-2:])
     if size > LARGEST_KERNEL or products > _MOST_PRODUCTS:
         raise KernelError(f"{name}: too large to compute; filter by one kernel after the other instead")
-    few, many = _wide_enough(few, many)
-    result = np.zeros((*window, *channels), few.dtype)
-    for place in product(*map(range, few.shape[:-2])):
-        weight = few[place]
-        if weight.any():
-            result[_slices(place, many.shape[:-2])] += weight * many
-    return result
-
-
-def _wide_enough(left: Weights, right: Weights) -> tuple[Weights, Weights]:
-    """Both as a type that holds sums of their products: int64, Python's integers, or float64."""
-    if left.dtype.kind != "i" or right.dtype.kind != "i":
-        return left.astype(np.float64), right.astype(np.float64)
-    bound = float(np.abs(left.astype(np.float64)).sum()) * _largest(right)
-    return (left, right) if bound < _INT64 else (left.astype(object), right.astype(object))
-
-
-def _slices(starts: Any, sizes: tuple[int, ...]) -> tuple[slice, ...]:
-    return tuple(slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
+    return full_convolution(left, right)
 
 
 def _map_sums(kernel: Kernel) -> list[Number]:

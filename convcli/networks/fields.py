@@ -50,11 +50,6 @@ class Field:
         offsets = tuple(axis.offset for axis in self.axes if axis.offset is not None)
         return offsets if not self.unknown and len(offsets) == len(self.axes) else None
 
-    @property
-    def is_map(self) -> bool:
-        """Whether the tensor has rows and columns of the image."""
-        return not self.unknown and all(axis.place is not None for axis in self.axes)
-
 
 def receptive_fields(network: Network) -> dict[str, Field]:
     """The field of every tensor by name. One that depends on an unknown operator is unknown, and says so."""

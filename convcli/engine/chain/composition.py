@@ -15,6 +15,7 @@ import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import replace
+from convcli.core.full_convolution import INT64, full_convolution
 from convcli.core.rounding import Affine
 from convcli.engine.chain.convolution import PlannedConvolution, replanned
 from convcli.engine.chain.stage import PlannedStage, StageOptions
@@ -24,8 +25,6 @@ from convcli.geometry.axes import Axis
 
 LARGEST: Final = 2**12
 """Taps of a composed kernel; larger ones never paid."""
-
-_LARGEST_SUM: Final = 2**62
 
 
 def composition(
@@ -100,14 +99,10 @@ def _full_convolution(first: Problem, second: Problem) -> Array | None:
         return None
     a, b = _dense(first), _dense(second)
     largest = float(np.abs(a).max()) * float(np.abs(b.astype(np.float64)).sum())
-    if largest >= _LARGEST_SUM:
+    if largest >= INT64:
         return None
-    inputs, maps, others = a.shape[3], a.shape[4], b.shape[4]
-    weights = np.zeros((*size, inputs, maps, others), np.int64)
-    for place in np.ndindex(b.shape[:3]):
-        window = tuple(slice(at, at + n) for at, n in zip(place, a.shape[:3], strict=True))
-        weights[window] += a[..., None] * b[place][0]
-    return weights.reshape(*size, inputs, maps * others)
+    each = np.repeat(a, b.shape[4], axis=4), np.tile(b, a.shape[4])
+    return full_convolution(*each).astype(np.int64)
 
 
 def _dense(problem: Problem) -> Array:

@@ -65,7 +65,8 @@ def choose_chain(
             requested.append(planned(stage, requested[-1].output, options))
         except ArgumentError as error:
             raise ArgumentError(f"stage {place} ({stage.name}): {error}") from error
-        step = planned(stage, made[-1].output, options)
+        is_plain = made[-1] is requested[-2]
+        step = requested[-1] if is_plain else planned(stage, made[-1].output, options)
         joined = composition(made[-1], step, options)
         made = [*made[:-1], joined] if joined else [*made, step]
     height = _strip_height(made, sharers or threads or processors())
