@@ -10,6 +10,7 @@ from threading import Lock
 from convcli.core.dtypes import Array
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen
+from convcli.geometry.padding import Pair
 
 
 class Reader(ABC):
@@ -27,6 +28,25 @@ class Reader(ABC):
         Raises:
             ImageError: the file is damaged, or became shorter.
         """
+
+    def window(self, frame: int, rows: Pair, columns: Pair) -> Array:
+        """A rectangle of a frame, (rows, columns, channels), of which only what it covers is decoded.
+
+        By default whole rows are decoded.
+
+        Args:
+            rows, columns: (first, past the last).
+
+        Raises:
+            ImageError: the file is damaged, or became shorter.
+        """
+        part: Array = self.rows(frame, *rows)[:, slice(*columns)]
+        return part
+
+    @property
+    def block(self) -> Pair | None:
+        """(rows, columns) of what is decoded at once, such as a tile; None where it is whole rows."""
+        return None
 
     def hold(self, frame: int) -> None:  # noqa: B027 - most readers have nothing to keep
         """Keep a frame that is expensive to decode again, until it is released as often as it was held."""
@@ -116,6 +136,13 @@ class OffsetReader(Reader):
 
     def rows(self, frame: int, first: int, last: int) -> Array:
         return self.reader.rows(self.offset + frame, first, last)
+
+    def window(self, frame: int, rows: Pair, columns: Pair) -> Array:
+        return self.reader.window(self.offset + frame, rows, columns)
+
+    @property
+    def block(self) -> Pair | None:
+        return self.reader.block
 
     def hold(self, frame: int) -> None:
         self.reader.hold(self.offset + frame)
