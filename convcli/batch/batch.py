@@ -7,12 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from convcli.batch.fingerprint import IGNORED, fingerprint
 from convcli.batch.inputs import InputFile
 from convcli.core.frozen import contents, frozen, replace
 from convcli.core.system import default_memory_limit, processors
 from convcli.formats.header import Coding
 from convcli.geometry.describe import operation_word
+from convcli.pipeline.fingerprint import IGNORED, fingerprint
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.reports.json_form import settings_dict
 from convcli.pipeline.settings import Settings

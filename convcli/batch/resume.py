@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from convcli.batch.batch import Batch
-from convcli.batch.fingerprint import fingerprint, is_current
 from convcli.batch.inputs import InputFile
 from convcli.batch.manifest import Manifest
 from convcli.batch.records import EarlierRuns, RecordedRow
 from convcli.batch.rows import absolute
 from convcli.core.frozen import frozen, replace
+from convcli.pipeline.fingerprint import fingerprint, is_current
 from convcli.pipeline.settings import Settings
 
 _NEW: Final = "new"

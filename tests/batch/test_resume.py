@@ -17,11 +17,11 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from convcli.batch import fingerprint as fingerprints
 from convcli.batch import manifest as manifests
 from convcli.batch import records
 from convcli.batch.records import EarlierRuns, RecordedRow
 from convcli.batch.rows import FileState, decode_name, encode_name
+from convcli.pipeline import fingerprint as fingerprints
 from tests.conftest import Run, decoded
 
 SOME: dict[str, tuple[str, ...]] = {"a": ("-k", "box3"), "b": ("-k", "box3", "-k", "sharpen")}

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convcli.batch.fingerprint import FIELDS, IGNORED, fingerprint, settings_text
 from convcli.core.frozen import replace
 from convcli.formats.header import Coding
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel, Layer
 from convcli.kernels.library import load_kernel
+from convcli.pipeline.fingerprint import FIELDS, IGNORED, fingerprint, settings_text
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
