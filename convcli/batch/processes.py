@@ -6,7 +6,6 @@ beside the next computation, because finishing waits for the disk. A worker ends
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import signal
@@ -24,7 +23,7 @@ from typing import Any, Final
 from convcli.batch.pool import TaskFailure, TaskResult, Work
 from convcli.core.errors import ConvcliError
 from convcli.core.native_stderr import fatal_line
-from convcli.core.processes import end_with
+from convcli.core.processes import end_with, keep_memory
 from convcli.core.threads import Threads
 
 MOST_TASKS: Final = 2000
@@ -38,11 +37,6 @@ _ENDING: Final = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _PATIENCE: Final = 0.7  # seconds that workers have to end after SIGTERM
 _ERROR: Final = 2  # the descriptor of standard error
 _LOG_TAIL: Final = 2**13  # bytes read from the output of a worker's libraries
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""glibc's M_TRIM_THRESHOLD, how much freed memory is kept, and M_MMAP_THRESHOLD, from which size on memory is
-returned at once. Fetching fresh pages for each image costs a tenth of its time."""
-
-_LARGEST_MMAP_THRESHOLD: Final = 2**25  # that glibc allows
 
 
 @dataclass(slots=True, eq=False)
@@ -217,7 +211,7 @@ def _serve(
         if log is not None:
             os.dup2(log, _ERROR)
         _handle_signals(parent)
-        _keep_memory(cache)
+        keep_memory(cache)
         for other in others:  # while a copy is open, no worker sees that the parent is gone
             other.close()
         _Loop(pipe, work).run()
@@ -235,14 +229,6 @@ def _handle_signals(parent: int) -> None:
     signal.signal(signal.SIGTERM, _end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     end_with(parent, signal.SIGTERM)
-
-
-def _keep_memory(most: int) -> None:
-    """Keep up to so many bytes of freed memory for the next image."""
-    with suppress(OSError, AttributeError):  # only glibc has it
-        library = ctypes.CDLL(None)
-        library.mallopt(_TRIM_THRESHOLD, most)
-        library.mallopt(_MMAP_THRESHOLD, min(most // 2, _LARGEST_MMAP_THRESHOLD))
 
 
 def _end(number: int, frame: FrameType | None) -> None:
