@@ -79,6 +79,7 @@ class Metadata:
         timing: of the frames of an animation.
         axes: what the frames stand for, and the size of a step along each axis.
         ground: the georeference, which ties pixels to places.
+        nodata: the value of pixels without data, NaN included; None if no value means that.
         signal: how a signal, which is an image of one row, is stored: `LINES` or `ROW`; empty for images.
         coding: chosen by the user, never read from a file.
     """
@@ -94,6 +95,7 @@ class Metadata:
     timing: Timing | None = None
     axes: Axes | None = None
     ground: Georeference | None = None
+    nodata: float | None = None
     signal: str = ""
     coding: Coding = Coding()
 

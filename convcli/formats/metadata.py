@@ -40,6 +40,7 @@ _WORDS: Final = {
     "timing": "timing",
     "axes": "axes and pixel sizes",
     "ground": "georeference",
+    "nodata": "nodata value",
 }
 COMMENT: Final = "Comment"
 """Keyword of the single text of a JPEG or GIF."""
@@ -50,6 +51,7 @@ TEXTS: Final = "texts"
 Texts = tuple[tuple[str, str], ...]
 """Keywords with their texts."""
 
+_WHOLE_BELOW: Final = 2**53
 _MOST_NAMES: Final = 10  # of texts that are left out
 _EXIF_MARK: Final = b"Exif\0\0"
 _ORDERS: Final = {b"II*\0": "<", b"MM\0*": ">"}
@@ -335,6 +337,19 @@ def _dpi(resolution: tuple[float, float]) -> tuple[float, float]:
     return resolution[0] * METERS_PER_INCH, resolution[1] * METERS_PER_INCH
 
 
+def nodata_text(value: float) -> str:
+    """The value of pixels without data as GDAL writes it: ``-9999``, ``0.1``, ``nan``."""
+    return str(int(value)) if value.is_integer() and abs(value) < _WHOLE_BELOW else repr(value)
+
+
+def parse_nodata(text: str) -> float | None:
+    """The value that a text of GDAL states, or None if it states no number."""
+    try:
+        return float(text.replace("\0", "").strip())
+    except ValueError:
+        return None
+
+
 def pillow_metadata(image: Any) -> Metadata:
     """The ICC profile, Exif block and XMP packet that Pillow or pillow-heif read, unchecked."""
     info = image.info
@@ -372,6 +387,8 @@ def summarize(metadata: Metadata) -> tuple[tuple[str, str], ...]:
     if metadata.timing:
         seconds = float(sum(metadata.timing.durations))
         words["timing"] = f"timing ({len(metadata.timing.durations)} frames, {seconds:g} s)"
+    if metadata.nodata is not None:
+        words["nodata"] = f"nodata {nodata_text(metadata.nodata)}"
     if metadata.axes and str(metadata.axes):
         words["axes"] = f"axes ({metadata.axes})"
     return tuple((name, text) for name, text in words.items() if getattr(metadata, name) not in (None, ()))

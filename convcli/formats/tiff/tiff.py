@@ -15,7 +15,14 @@ from convcli.formats.base import StreamedFormat
 from convcli.formats.decoding import silence_logger
 from convcli.formats.encoders import BandEncoder, band_rows
 from convcli.formats.header import Coding, Header, Layout, Metadata
-from convcli.formats.metadata import MAX_BLOCK_BYTES, METERS_PER_UNIT, dots_per_inch, with_metadata
+from convcli.formats.metadata import (
+    MAX_BLOCK_BYTES,
+    METERS_PER_UNIT,
+    dots_per_inch,
+    nodata_text,
+    parse_nodata,
+    with_metadata,
+)
 from convcli.formats.readers import Reader
 from convcli.formats.tiff.axes import described_axes, description, ground, ground_tags, imagej_resolution
 from convcli.formats.tiff.color import color
@@ -24,6 +31,8 @@ from convcli.formats.tiff.pages import Plane, planes
 from convcli.formats.tiff.rows import LARGEST_BAND, TiffPages, TiffRows
 
 T = TypeVar("T")
+
+_NODATA: Final = 42113  # GDAL: the value of pixels without data, as text
 
 _UNREAD: Final = {
     "Exif": (34665,),
@@ -114,7 +123,7 @@ class Tiff(StreamedFormat):
         return True
 
     def metadata_limits(self, channels: int) -> Mapping[str, int]:
-        known = dict.fromkeys(("resolution", "axes", "ground"), 0)
+        known = dict.fromkeys(("resolution", "axes", "ground", "nodata"), 0)
         return {
             "icc": MAX_BLOCK_BYTES,
             "xmp": MAX_BLOCK_BYTES,
@@ -170,6 +179,7 @@ def _metadata(page: Any) -> Metadata:
         resolution=(across[0] / across[1] / meters, down[0] / down[1] / meters) if meters and known else None,
         texts=tuple((keyword, text) for keyword, text in texts if text and not text.startswith(_MACHINES)),
         ground=ground(page),
+        nodata=parse_nodata(_value(page, _NODATA, str) or ""),
     )
 
 
@@ -201,4 +211,6 @@ def _tags(metadata: Metadata, layout: Layout) -> list[tuple[int, int, int, Any, 
         tags.append((_TEXTS["Description"], 2, 0, description(metadata.axes, layout).encode(), True))
     if metadata.xmp:
         tags.append((700, 1, len(metadata.xmp), metadata.xmp, True))
+    if metadata.nodata is not None:
+        tags.append((_NODATA, 2, 0, nodata_text(metadata.nodata).encode(), False))
     return tags + ground_tags(metadata.ground)

@@ -28,7 +28,7 @@ def result_metadata(
 
 def _inherited(header: Header, files: OutputFiles, settings: Settings) -> Metadata:
     """The input's metadata without what the settings make untrue, and how pixels are to be encoded."""
-    metadata = header.metadata
+    metadata = replace(header.metadata, nodata=None)
     if files.layout.frames != header.frames:
         metadata = replace(metadata, timing=None)
     if settings.colormap != GRAY:  # its colors are sRGB
