@@ -50,8 +50,13 @@ def strict_errors(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def decoder_errors(name: str) -> Iterator[None]:
-    """Turn any exception of a decoder into one `ImageError`, and pass our own on."""
+def decoder_errors(name: str, part: str = "") -> Iterator[None]:
+    """Turn any exception of a decoder into one `ImageError`, and pass our own on.
+
+    Args:
+        name: of the format.
+        part: of the file that is decoded, in words.
+    """
     try:
         yield
     except ConvcliError:
@@ -65,7 +70,7 @@ def decoder_errors(name: str) -> Iterator[None]:
             raise ImageError(f"{name} cannot be decoded here: {reason}") from error
         if any(word in reason.casefold() for word in _SHORT):
             reason = "it is truncated"
-        raise ImageError(f"damaged {name}: {reason}") from error
+        raise ImageError(f"damaged {name}: {part}{': ' * bool(part)}{reason}") from error
 
 
 def silence_logger(name: str) -> None:

@@ -305,7 +305,7 @@ def test_a_single_strip_is_as_long_as_its_rows(count):
     """What an uncompressed strip says of its length is not believed; as libtiff, by Pillow, reads it."""
     data = tiff({**GRAY, 279: count}, [PIXELS.tobytes()])
     assert np.array_equal(open_bytes(data).pixels()[..., 0], PIXELS)
-    with pytest.raises(ImageError, match="damaged tiff: segment 0 is missing or truncated"):
+    with pytest.raises(ImageError, match=r"damaged tiff: strip 0 \(from row 0\) is missing or truncated"):
         open_bytes(tiff({**GRAY, 279: count}, [PIXELS.tobytes()[:-1]], first=True)).pixels()
 
 

@@ -4,30 +4,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from threading import Condition
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from convcli.core.dtypes import Array, DType
-from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen
 from convcli.files.input import Input
-from convcli.formats.decoding import decoder_errors
 from convcli.formats.header import Header
 from convcli.formats.readers import Reader
-from convcli.formats.tiff.color import CCITT, JPEG, SEPARATE, odd_samples, pixels, subsampling, unit_samples
 from convcli.formats.tiff.pages import Plane
-
-_UNCOMPRESSED: Final = 1  # tag 259
-_LARGEST_RATIOS: Final = {_UNCOMPRESSED: 1, 5: 2560, 8: 1032, 32946: 1032, 32773: 64, JPEG: 4096}
-"""The most bytes that one byte expands to, by compression; a 12-bit LZW code stands for up to 3,837 bytes."""
-
-_LEAST_FIRST: Final = 2  # tag 266, fill order
-_CONVERTED: Final = 2**18  # pixels converted at a time
-_ODD: Final = range(17, 32)  # bits that tifffile unpacks in one byte order only
-END_OF_JPEG: Final = b"\xff\xd9"
-_MORE_FAX: Final = (b"\x35\x07" * 32, b"\xb5" * 64)
-"""Codes to append to fax data: if the data are truncated, which the decoder ignores, they change pixels."""
+from convcli.formats.tiff.segments import Segments
+from convcli.formats.tiff.tiles import Key, Tiles
+from convcli.geometry.padding import Pair
 
 LARGEST_BAND: Final = 2**28
 """Bytes of a row of tiles, or of a strip, above which a page is decoded whole, within the limits of that."""
@@ -39,52 +28,27 @@ KEPT: Final = 48 * 2**20
 
 
 class TiffRows:
-    """Rows of a plane of an open file, one of ``count`` that are read one after the other."""
+    """Rows and windows of a plane of an open file, one of ``count`` that are read one after the other."""
 
     def __init__(self, source: Input, plane: Plane, header: Header, count: int = 1) -> None:
-        page = plane.page
-        self.source, self.page, self.shift, self.header = source, page, plane.shift, header
-        self.height = page.tilelength if page.is_tiled else page.rowsperstrip
-        self.width = page.tilewidth if page.is_tiled else page.imagewidth
-        if self.height < 1 or self.width < 1:
-            raise ImageError(f"damaged tiff: strips or tiles of {self.width}×{self.height} pixels")
-        self.across = -(-page.imagewidth // self.width)
-        self.apart = page.samplesperpixel if page.planarconfig == SEPARATE else 1
-        self.each = header.columns * self.height * header.channels * header.dtype.itemsize
-        due, there = self._segments * self.apart, len(page.dataoffsets)
-        sized = page.compression == _UNCOMPRESSED or len(page.databytecounts) >= due
-        if there < due or not sized:
-            raise ImageError(
-                f"damaged tiff: {min(there, len(page.databytecounts))} of its {due} strips or tiles are there"
-            )
-        self._check_size()
-        self.most = max(KEPT // max(self.each, 1), 2) if count == 1 else 2
+        self.header, self.alone = header, count == 1
+        self.segments = Segments(source, plane, header)
+        self.height, self.across = self.segments.height, self.segments.across
+        self.each: int = header.columns * self.height * header.channels * header.dtype.itemsize
+        self.most = max(KEPT // max(self.each, 1), 2) if self.alone else 2
         self.bands: OrderedDict[int, _Band] = OrderedDict()
+        self.tiles = Tiles(self._tile)
         self.changed = Condition()
-        page.init_decode()
-
-    def _check_size(self) -> None:
-        """Refuse a page whose pixels its file cannot hold, before memory is allocated."""
-        page, (wide, high) = self.page, subsampling(self.page)
-        counts = page.databytecounts if page.compression != _UNCOMPRESSED and any(page.databytecounts) else ()
-        there = min(sum(counts), self.source.size) if counts else self.source.size
-        bits = page.bitspersample if isinstance(page.bitspersample, int) else 1
-        due = self.header.rows * self.header.columns * page.samplesperpixel * bits // (8 * wide * high)
-        if due > there * _LARGEST_RATIOS.get(page.compression, due):
-            shape = f"{self.header.columns}×{self.header.rows}"
-            raise ImageError(f"damaged tiff: {there} bytes cannot hold {shape} pixels")
-
-    @property
-    def _segments(self) -> int:
-        """Strips or tiles of the page, or of each of its samples."""
-        return int(self.across * -(-self.header.rows // self.height))
 
     @property
     def memory(self) -> int:
         """About how many bytes are taken: the decoded rows that are kept, and a segment on its way."""
-        page, bands = self.page, min(self.most, -(-self.header.rows // self.height))
-        samples = self.height * self.width * page.samplesperpixel
-        return int(self.each * bands + samples * page.dtype.itemsize + max(page.databytecounts, default=0))
+        return self.each * min(self.most, self.segments.down) + self.segments.overhead
+
+    @property
+    def block(self) -> Pair | None:
+        """(rows, columns) of a tile; None where there is one across, or strips."""
+        return (self.height, self.segments.width) if self.across > 1 else None
 
     def rows(self, first: int, last: int) -> Array:
         """Rows ``first`` to ``last``, (rows, columns, channels).
@@ -99,6 +63,39 @@ class TiffRows:
             for index, band in zip(indices, bands, strict=True)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def window(self, rows: Pair, columns: Pair) -> Array:
+        """A rectangle, (rows, columns, channels), of which the tiles that it covers are decoded.
+
+        The latest tiles are kept: `KEPT` bytes, but at least those of the rectangle and one band more. So
+        where strips of a panel are read from top to bottom, every tile is decoded once.
+
+        Raises:
+            ImageError: a tile or strip is damaged, or missing.
+        """
+        if self.across == 1:
+            part: Array = self.rows(*rows)[:, slice(*columns)]
+            return part
+        height, width = self.height, self.segments.width
+        down = range(rows[0] // height, (rows[1] - 1) // height + 1)
+        across = range(columns[0] // width, (columns[1] - 1) // width + 1)
+        pixel = self.header.channels * self.header.dtype.itemsize
+        kept = KEPT // (height * width * pixel) if self.alone else 0
+        keys = [(index, column) for index in down for column in across]
+        tiles = self.tiles.get(keys, max(kept, (len(down) + 1) * len(across)))
+        shape = rows[1] - rows[0], columns[1] - columns[0], self.header.channels
+        out = np.empty(shape, self.header.dtype)
+        for (index, column), tile in zip(keys, tiles, strict=True):
+            top, left = index * height - rows[0], column * width - columns[0]
+            part = tile[max(-top, 0) : shape[0] - top, max(-left, 0) : shape[1] - left]
+            top, left = max(top, 0), max(left, 0)
+            out[top : top + part.shape[0], left : left + part.shape[1]] = part
+        return out
+
+    def _tile(self, key: Key) -> Array:
+        pixels = np.empty(self.segments.shape(*key), self.header.dtype)
+        self.segments.decode(*key, pixels)
+        return pixels
 
     def _band(self, index: int) -> Array:
         """One row of tiles, or one strip; several workers decode its tiles side by side."""
@@ -141,81 +138,14 @@ class TiffRows:
             self.changed.notify_all()
 
     def _decode(self, index: int, column: int, into: Array) -> None:
-        rows, left = into.shape[0], column * self.width
-        with decoder_errors("tiff"):
-            places = [index * self.across + column + plane * self._segments for plane in range(self.apart)]
-            parts = [self._segment(place, rows) for place in places]
-            columns, there = min(self.width, into.shape[1] - left), min(len(part) for part in parts)
-            if there < rows or min(part.shape[1] for part in parts) < columns:
-                raise ImageError(f"damaged tiff: segment {places[0]} has {there} of {rows} rows")
-            step = max(_CONVERTED // columns, 1)
-            for top in range(0, rows, step):
-                bottom = min(top + step, rows)
-                stored = [part[top:bottom, :columns] for part in parts]
-                together = stored[0] if len(stored) == 1 else np.concatenate(stored, axis=-1)
-                into[top:bottom, left : left + columns] = pixels(self.page, together)
-
-    def _segment(self, place: int, rows: int) -> Array:
-        """A decoded strip or tile, (rows, columns, samples)."""
-        page, shared = self.page, subsampling(self.page)
-        data = self._data(place, rows)
-        if page.compression == JPEG and END_OF_JPEG not in data[-8:]:
-            raise ImageError(f"damaged tiff: segment {place} is missing or truncated")
-        size = (self.height if page.is_tiled else rows, self.width)
-        if shared != (1, 1):
-            return unit_samples(_unpacked(page, data), size, shared)
-        if page.dtype.kind == "u" and page.bitspersample in _ODD:
-            return odd_samples(page, _unpacked(page, data), (*size, self._samples))
-        decoded = page.decode(data, place, jpegtables=page.jpegtables)[0]
-        if decoded is None:
-            raise ImageError(f"damaged tiff: segment {place} is missing")
-        if page.compression in CCITT and any(
-            not np.array_equal(page.decode(data + more, place)[0], decoded) for more in _MORE_FAX
-        ):
-            raise ImageError(f"damaged tiff: the data of segment {place} ends before the last pixel")
-        samples: Array = decoded[0]
-        return samples
-
-    def _data(self, place: int, rows: int) -> bytes:
-        """The bytes of a strip or tile.
-
-        Their number is known where nothing is compressed, and a single segment without one goes to the end of
-        the file, as in libtiff; otherwise what the page states counts.
-        """
-        page = self.page
-        offset, counts = page.dataoffsets[place], page.databytecounts
-        count = counts[place] if place < len(counts) else 0
-        alone = self._segments * self.apart == 1
-        if page.compression == _UNCOMPRESSED:
-            due = self._size(rows)
-            count = due if alone or count > due or not counts else count
-        elif alone and not count:
-            count = max(self.source.size - offset, 0)
-        data = bytes(self.source.part(offset + self.shift, count)) if offset and count else b""
-        if not count or len(data) < count:
-            raise ImageError(f"damaged tiff: segment {place} is missing or truncated")
-        return data
-
-    def _size(self, rows: int) -> int:
-        """Bytes of an uncompressed segment; each row ends at a whole byte."""
-        page, (wide, high) = self.page, subsampling(self.page)
-        rows = self.height if page.is_tiled else rows
-        if (wide, high) != (1, 1):
-            return int(-(-rows // high) * -(-self.width // wide) * (wide * high + 2))
-        bits = page.bitspersample
-        return int(
-            rows * -(-self.width * (sum(bits) if isinstance(bits, tuple) else bits * self._samples) // 8)
-        )
-
-    @property
-    def _samples(self) -> int:
-        """Samples of a pixel in one segment."""
-        return 1 if self.apart > 1 else int(self.page.samplesperpixel)
+        left = column * self.segments.width
+        self.segments.decode(index, column, into[:, left : left + self.segments.width])
 
     def forget(self) -> None:
-        """Keep no decoded rows."""
+        """Keep no decoded pixels."""
         with self.changed:
             self.bands.clear()
+        self.tiles.forget()
 
 
 @frozen(eq=False)
@@ -228,10 +158,22 @@ class TiffPages(Reader):
     def memory(self) -> int:
         return sum(page.memory for page in self.pages[:_APART])
 
+    @property
+    def block(self) -> Pair | None:
+        return self.pages[0].block
+
     def rows(self, frame: int, first: int, last: int) -> Array:
+        self._forget(frame)
+        return self.pages[frame].rows(first, last)
+
+    def window(self, frame: int, rows: Pair, columns: Pair) -> Array:
+        self._forget(frame)
+        return self.pages[frame].window(rows, columns)
+
+    def _forget(self, frame: int) -> None:
+        """Drop what is kept of a page that no worker reads any more."""
         if frame >= _APART:
             self.pages[frame - _APART].forget()
-        return self.pages[frame].rows(first, last)
 
 
 class _Band:
@@ -241,20 +183,3 @@ class _Band:
         self.pixels = np.empty(shape, dtype)
         self.claimed = self.settled = 0
         self.failure: BaseException | None = None
-
-
-def _unpacked(page: Any, data: bytes) -> bytes:
-    """A segment as it was before it was compressed, in the usual order of bits."""
-    from tifffile import TIFF
-
-    if page.fillorder == _LEAST_FIRST:
-        data = _reversed(data)
-    if page.predictor != 1:
-        raise ImageError("tiff of subsampled YCbCr or odd depth with a predictor, which is not supported")
-    return data if page.compression == _UNCOMPRESSED else bytes(TIFF.DECOMPRESSORS[page.compression](data))
-
-
-def _reversed(data: bytes) -> bytes:
-    """The bits of every byte in the opposite order."""
-    bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
-    return np.packbits(bits).tobytes()

@@ -1,0 +1,1 @@
+"""TIFF: pages read in parts, many bands, levels."""
