@@ -4,6 +4,7 @@ A message is one line: the place if there is one, what is wrong, and what is all
 ``sharpen.csv:2: row has 2 numbers, row 1 has 3``. The command line prints it after ``convcli:``.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -54,7 +55,7 @@ def failure_message(name: str, error: Exception) -> str:
             reason = error.strerror or str(error)
         case _:
             reason = one_line(repr(error))
-    return f"{'standard input' if name == '-' else one_line(name)}: {reason}"
+    return f"{'standard input' if name == '-' else shown(name)}: {reason}"
 
 
 @contextmanager
@@ -109,6 +110,15 @@ def one_line(text: str) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text
     )
+
+
+_USER: Final = pattern(r"(?<=://)[^/?#@]*:[^/?#@]*@")
+_QUERY: Final = pattern(r"^(https?://[^?#]*)[?#].+", re.IGNORECASE | re.DOTALL)
+
+
+def shown(name: str) -> str:
+    """The name of a file or a URL on one line, without what may be secret: ``user:password@`` and a query."""
+    return one_line(_QUERY.sub(r"\1?…", _USER.sub("", name)))
 
 
 def suggest(word: str, known: Iterable[str], count: int = 3) -> str:

@@ -1,0 +1,283 @@
+"""Stores of objects, by the protocol of their URLs: what they do beyond reading whole objects.
+
+A store is opened for each use. Its file system is cached by fsspec, which makes a new one in a new process.
+"""
+
+from __future__ import annotations
+
+import errno
+import mimetypes
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from convcli.core.errors import OutputError, shown
+from convcli.storage.failures import MissingError, has_code, refusals
+from convcli.storage.options import options_for
+from convcli.storage.urls import protocol_of
+
+_PART: Final = 2**24  # bytes of a part of an upload
+_PIECE: Final = 2**20  # bytes of a web page that are read in one call
+_PARTS_AT_ONCE: Final = 4
+_CONFLICTS: Final = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+_TRIES: Final = 5  # to create an object that others create at the same time
+
+
+class Store:
+    """Objects, whose paths are as fsspec has them: without the protocol.
+
+    Args:
+        files: a file system of fsspec.
+    """
+
+    is_writable = True
+
+    def __init__(self, files: Any) -> None:
+        self.files = files
+
+    def read(self, path: str, largest: int) -> bytes:
+        """All bytes of an object, which is read in parts so that at most ``largest`` bytes are held.
+
+        Raises:
+            OSError: there are more.
+        """
+        size = self.info(path).get("size")
+        if size is not None and size > largest:
+            raise _too_large(largest)
+        return bytes(self.files.cat_file(path))
+
+    def part(self, path: str, start: int, stop: int) -> bytes:
+        """The bytes of an object from ``start`` to before ``stop``."""
+        return bytes(self.files.cat_file(path, start=start, end=stop))
+
+    def parts(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of an object from each start to before each stop, requested at the same time."""
+        starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
+        found = self.files.cat_ranges([path] * len(ranges), starts, stops, on_error="raise")
+        return [bytes(data) for data in found]
+
+    def info(self, path: str) -> dict[str, Any]:
+        """Size, type and stamps of an object, as fsspec gives them."""
+        return dict(self.files.info(path))
+
+    def write(self, path: str, data: bytes, exclusive: bool) -> None:
+        """Write an object, whole or not at all.
+
+        Raises:
+            FileExistsError: ``exclusive`` is on and there is one.
+        """
+        self.files.pipe_file(path, data, mode=_mode(exclusive), **self._properties(path))
+
+    def upload(self, path: str, local: str, exclusive: bool) -> None:
+        """Write an object from a local file, whole or not at all.
+
+        Raises:
+            FileExistsError: ``exclusive`` is on and there is one.
+        """
+        self.files.put_file(local, path, mode=_mode(exclusive), **self._properties(path))
+
+    def _properties(self, path: str) -> dict[str, Any]:
+        """What else is stored with an object, in the words of its library."""
+        return {}
+
+    def honors_exclusive(self, folder: str) -> bool:
+        """Whether the store itself refuses to replace an object on an exclusive write."""
+        return True
+
+    def names(self, folder: str, prefix: str, recursive: bool) -> Iterator[tuple[str, int]]:
+        """The objects below a folder, sorted: their names in it, and their sizes.
+
+        Args:
+            prefix: that names begin with.
+            recursive: whether to include the objects of subfolders.
+        """
+        yield from self._walk(folder, "", prefix, recursive)
+
+    def _walk(self, folder: str, below: str, prefix: str, recursive: bool) -> Iterator[tuple[str, int]]:
+        try:
+            entries = self.files.ls(f"{folder}/{below}".rstrip("/"), detail=True)
+        except FileNotFoundError:
+            return
+        listed = []
+        for entry in entries:
+            is_folder = entry["type"] == "directory"
+            name = below + entry["name"].rstrip("/").rpartition("/")[2] + "/" * is_folder
+            listed.append((name, is_folder, int(entry.get("size") or 0)))
+        for name, is_folder, size in sorted(listed):
+            if not is_folder and name.startswith(prefix):
+                yield name, size
+            elif is_folder and recursive and (name.startswith(prefix) or prefix.startswith(name)):
+                yield from self._walk(folder, name, prefix, recursive)
+
+    def delete(self, path: str) -> None:
+        """Delete an object; none is not an error."""
+        with suppress(FileNotFoundError):
+            self.files.rm_file(path)
+
+
+class S3Store(Store):
+    """Buckets of Amazon S3 and of stores like it."""
+
+    def _properties(self, path: str) -> dict[str, Any]:
+        kind = mimetypes.guess_type(path)[0]
+        return {"ContentType": kind} if kind else {}
+
+    def write(self, path: str, data: bytes, exclusive: bool) -> None:
+        self._create_or_replace(path, exclusive, lambda: Store.write(self, path, data, exclusive))
+
+    def upload(self, path: str, local: str, exclusive: bool) -> None:
+        def put() -> None:
+            self.files.put_file(
+                local,
+                path,
+                mode=_mode(exclusive),
+                chunksize=_PART,
+                max_concurrency=_PARTS_AT_ONCE,
+                **self._properties(path),
+            )
+
+        self._create_or_replace(path, exclusive, put)
+
+    def _create_or_replace(self, path: str, exclusive: bool, write: Any) -> None:
+        if exclusive and not self.honors_exclusive(path.rpartition("/")[0]) and self.files.exists(path):
+            raise FileExistsError(path)
+        for left in reversed(range(_TRIES)):
+            try:
+                write()
+            except OSError as error:
+                if has_code(error, "ConditionalRequestConflict") and left:
+                    continue  # another writer was at work; whether it succeeded shows the next try
+                if exclusive and has_code(error, *_CONFLICTS):
+                    raise FileExistsError(path) from error
+                raise
+            return
+
+    def honors_exclusive(self, folder: str) -> bool:
+        """Known of Amazon; else tried out once for each bucket, with an object that is deleted again."""
+        self.files.connect()
+        endpoint = str(self.files.s3.meta.endpoint_url)
+        key = endpoint, folder.split("/", 1)[0]
+        if key not in _HONORED:
+            host = (urlsplit(endpoint).hostname or "").removesuffix(".cn")
+            _HONORED[key] = host.endswith(".amazonaws.com") or self._try_exclusive(folder)
+        return _HONORED[key]
+
+    def _try_exclusive(self, folder: str) -> bool:
+        path = f"{folder}/.convcli-{os.urandom(6).hex()}.tmp"
+        try:
+            Store.write(self, path, b"", exclusive=True)
+            Store.write(self, path, b"", exclusive=True)
+        except (OSError, NotImplementedError) as error:
+            if has_code(error, "NotImplemented", "501"):
+                return False
+            if not has_code(error, *_CONFLICTS):
+                raise
+            return True
+        finally:
+            with suppress(OSError):
+                self.files.rm_file(path)
+        return False
+
+    def names(self, folder: str, prefix: str, recursive: bool) -> Iterator[tuple[str, int]]:
+        bucket, _, key = folder.partition("/")
+        start = f"{key}/" if key else ""
+        query = {"Bucket": bucket, "Prefix": start + prefix, **({} if recursive else {"Delimiter": "/"})}
+        while True:
+            page = self.files.call_s3("list_objects_v2", **query)
+            for entry in page.get("Contents", []):
+                if not entry["Key"].endswith("/"):  # how consoles mark an empty folder
+                    yield entry["Key"][len(start) :], int(entry["Size"])
+            if not page.get("IsTruncated"):
+                return
+            query["ContinuationToken"] = page["NextContinuationToken"]
+
+
+_HONORED: Final[dict[tuple[str, str], bool]] = {}
+"""Whether exclusive writes are, by endpoint and bucket."""
+
+
+class GoogleStore(Store):
+    """Buckets of Google Cloud Storage."""
+
+    def _properties(self, path: str) -> dict[str, Any]:
+        kind = mimetypes.guess_type(path)[0]
+        return {"content_type": kind} if kind else {}
+
+
+class PageStore(Store):
+    """Files of web servers, which are only read."""
+
+    is_writable = False
+
+    def read(self, path: str, largest: int) -> bytes:
+        pieces, total = [], 0
+        with self.files.open(path, "rb", block_size=0) as stream:
+            while piece := stream.read(_PIECE):
+                pieces.append(piece)
+                total += len(piece)
+                if total > largest:
+                    raise _too_large(largest)
+        return b"".join(pieces)
+
+
+def _too_large(largest: int) -> OSError:
+    return OSError(errno.EFBIG, f"larger than {largest // 2**30} GiB")
+
+
+_STORES: Final[dict[str, type[Store]]] = {
+    "s3": S3Store,
+    "gs": GoogleStore,
+    "az": Store,
+    "memory": Store,
+    "http": PageStore,
+    "https": PageStore,
+}
+
+
+def open_store(url: str) -> tuple[Store, str]:
+    """The store of a URL, and the path in it.
+
+    Raises:
+        ArgumentError: the protocol is not supported.
+        StorageError: its library is missing, or refuses the options.
+    """
+    protocol = protocol_of(url)
+    with refusals(url, "cannot be opened"):
+        import fsspec
+
+        options = {"use_listings_cache": False, **options_for(url)}
+        kind = fsspec.get_filesystem_class(url.split("://", 1)[0].lower())
+        files = kind(**{**kind._get_kwargs_from_urls(url), **options})
+        return _STORES[protocol](files), str(kind._strip_protocol(url))
+
+
+def check_writable(url: str) -> None:
+    """Refuse a URL that nothing can be written to.
+
+    Raises:
+        OutputError: it is of a web server.
+    """
+    if not _STORES[protocol_of(url)].is_writable:
+        raise OutputError(
+            f"{shown(url)}: cannot be written; choose a file, or a URL such as s3://BUCKET/NAME"
+        )
+
+
+def exists(url: str) -> bool:
+    """Whether there is an object.
+
+    Raises:
+        StorageError: that cannot be found out.
+    """
+    store, path = open_store(url)
+    try:
+        with refusals(url, "cannot be checked"):
+            return str(store.info(path)["type"]) == "file"
+    except MissingError:
+        return False
+
+
+def _mode(exclusive: bool) -> str:
+    return "create" if exclusive else "overwrite"
