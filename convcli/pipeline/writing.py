@@ -50,7 +50,7 @@ def _canvas(task: Task, target: Target) -> Canvas:
 
 def _computed(task: Task, reader: Reader, canvases: list[Canvas]) -> list[FeatureMap]:
     """The maps, once the image is known to be sound below the last row that a window reads."""
-    color_table = _color_table(task.colormap)
+    color_table = colors_of(task.colormap)
     maps = feature_maps(task.plan, reader, task.color_handling, task.mapping, canvases, color_table)
     header = task.opened.header
     if header.frames == 1 and task.opened.format.progressive:
@@ -58,7 +58,8 @@ def _computed(task: Task, reader: Reader, canvases: list[Canvas]) -> list[Featur
     return maps
 
 
-def _color_table(colormap: str) -> Array | None:
+def colors_of(colormap: str) -> Array | None:
+    """The colors of a color map, as `MapPainter` takes them; None for gray."""
     if colormap == GRAY:
         return None
     from convcli.pipeline.colormaps import color_table  # imported only for colors

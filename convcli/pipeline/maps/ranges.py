@@ -86,7 +86,7 @@ def mappings_with_ranges(passes: Passes, mapping: Mapping, counters: list[RangeC
     searches = [PercentileSearch(passes.outcome.dtype, mapping.searched_percents) for _ in counters]
     _run_searches(searches, passes)
     return [
-        _with_range(passes, index, mapping, counter, search)
+        ranged(passes.plan, passes.outcome, passes.handling, index, mapping, counter, search)
         for index, (counter, search) in enumerate(zip(counters, searches, strict=True))
     ]
 
@@ -100,20 +100,34 @@ def _run_searches(searches: Sequence[PercentileSearch], passes: Passes) -> None:
             search.advance(counter)
 
 
-def _with_range(
-    passes: Passes, index: int, mapping: Mapping, counter: RangeCounter, search: PercentileSearch
+def ranged(
+    plan: Computation,
+    outcome: Outcome,
+    handling: ColorHandling,
+    index: int,
+    mapping: Mapping,
+    counter: RangeCounter,
+    search: PercentileSearch | None = None,
 ) -> Mapping:
-    """The mapping with its range; one that is nothing but rounding errors becomes a single value.
+    """The mapping of map ``index`` with its range; nothing but rounding errors becomes a single value.
 
     Percentiles that are equal, as where nearly all values are 0, give way to the whole range.
+
+    Args:
+        outcome: what the colors of the sums mean.
+        counter: has counted all values.
+        search: has found the mapping's percentiles, if it has any.
+
+    Raises:
+        ImageError: no value is finite.
     """
     if counter.low > counter.high:
         raise ImageError("no value of the feature map is finite, so it has no range to map; use --map raw")
-    noise = _rounding_noise(passes.plan, index, passes.handling)
-    low, high = _ends(passes.outcome, index, mapping, counter, search)
+    noise = _rounding_noise(plan, index, handling)
+    low, high = _ends(outcome, index, mapping, counter, search)
     if mapping.searched_percents and _is_flat(mapping, low, high, noise):
         mapping = replace(mapping, percents=WHOLE_RANGE)
-        low, high = counter.values(passes.outcome, index)
+        low, high = counter.values(outcome, index)
     if _is_flat(mapping, low, high, noise):
         low, high = (Fraction(0),) * 2 if mapping.kind == "signed" else (low, low)
     return mapping.with_range(low, high)
@@ -125,11 +139,11 @@ def _is_flat(mapping: Mapping, low: Number, high: Number, noise: float) -> bool:
 
 
 def _ends(
-    outcome: Outcome, index: int, mapping: Mapping, counter: RangeCounter, search: PercentileSearch
+    outcome: Outcome, index: int, mapping: Mapping, counter: RangeCounter, search: PercentileSearch | None
 ) -> tuple[Number, Number]:
     """The values at the mapping's percentiles; those of the whole range for ends that are numbers."""
     low, high = counter.values(outcome, index)
-    if not mapping.searched_percents:
+    if search is None or not mapping.searched_percents:
         return low, high
     affine = outcome.affines[index]
     percentiles = {

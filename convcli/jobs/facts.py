@@ -1,0 +1,89 @@
+"""What a piece tells about its part of a result: ranges and counts, never pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import inf
+from typing import Any, Self
+
+from convcli.core.frozen import frozen
+from convcli.pipeline.maps.ranges import RangeCounter
+
+_COUNTS = ("below", "above", "nan", "infinite", "undefined")
+
+
+@frozen
+class Facts:
+    """The facts about one piece in one pass.
+
+    Attributes:
+        piece: its number.
+        maps: of each feature map, (lowest sum, highest sum, *counts*); sums before they are mapped.
+        nan_pixels, ignored_pixels: pixels of the input that belong to this piece.
+        checksums: CRC-32 of the pixels of each target, in the order in which they were written.
+        written: bytes that the targets take.
+    """
+
+    piece: int
+    maps: tuple[tuple[Any, ...], ...]
+    nan_pixels: int = 0
+    ignored_pixels: int = 0
+    checksums: tuple[int, ...] = ()
+    written: int = 0
+
+    @classmethod
+    def of(cls, piece: int, counters: Sequence[RangeCounter], **others: Any) -> Self:
+        """The facts that counters have collected."""
+        maps = (
+            (counter.low, counter.high, *(getattr(counter, name) for name in _COUNTS)) for counter in counters
+        )
+        return cls(piece, tuple(maps), **others)
+
+    def to_json(self) -> dict[str, Any]:
+        """As `json` writes it; floats are in hexadecimal."""
+        maps = [[*map(_sum_text, map_[:2]), *map_[2:]] for map_ in self.maps]
+        return {
+            "piece": self.piece,
+            "maps": maps,
+            "nan_pixels": self.nan_pixels,
+            "ignored_pixels": self.ignored_pixels,
+            "checksums": list(self.checksums),
+            "written": self.written,
+        }
+
+    @classmethod
+    def of_json(cls, fields: dict[str, Any]) -> Self:
+        """The facts of `to_json`."""
+        maps = tuple((*map(_sum_of, map_[:2]), *map_[2:]) for map_ in fields["maps"])
+        return cls(**{**fields, "maps": maps, "checksums": tuple(fields["checksums"])})
+
+
+def merged(facts: Iterable[Facts], maps: int) -> tuple[list[RangeCounter], Facts]:
+    """The counters of each map over all pieces, and the sums of the other facts.
+
+    Args:
+        maps: number of feature maps.
+    """
+    counters = [RangeCounter() for _ in range(maps)]
+    nan_pixels = ignored_pixels = written = 0
+    for one in facts:
+        nan_pixels += one.nan_pixels
+        ignored_pixels += one.ignored_pixels
+        written += one.written
+        for counter, (low, high, *counts) in zip(counters, one.maps, strict=True):
+            part = RangeCounter()
+            part.low, part.high = low, high
+            for name, count in zip(_COUNTS, counts, strict=True):
+                setattr(part, name, count)
+            counter.merge(part)
+    return counters, Facts(-1, (), nan_pixels, ignored_pixels, (), written)
+
+
+def _sum_text(value: float) -> str:
+    return value.hex() if isinstance(value, float) else str(value)
+
+
+def _sum_of(text: str) -> float:
+    if text in ("inf", "-inf"):
+        return inf if text == "inf" else -inf
+    return float.fromhex(text) if "x" in text else int(text)

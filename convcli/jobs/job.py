@@ -1,0 +1,117 @@
+"""A job: everything that pieces of a result have in common, as a JSON document without secrets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Final, Self
+
+from convcli.core.errors import ArgumentError, one_line
+from convcli.core.frozen import contents, frozen
+from convcli.jobs.grid import Grid
+from convcli.jobs.settings_json import settings_of_json, settings_to_json
+from convcli.pipeline.fingerprint import fingerprint
+from convcli.pipeline.settings import Settings
+
+VERSION: Final = 1
+"""Of the document; a job of another version is refused."""
+
+_DIGITS: Final = 16
+
+
+@frozen(eq=False)
+class Job:
+    """An image, what is computed of it, and how the result is cut into pieces.
+
+    Attributes:
+        source: name or URL of the image; absolute.
+        selection: which part of the source is taken, as `--axes` and `--level` say.
+        identity: of the source's content, which changes with it.
+        targets: of each feature map, where it goes, and what is written there.
+        settings: as JSON.
+        method: that all pieces use.
+        grid: of the pieces.
+        fingerprint: of the settings.
+        program: the version of convcli.
+        memory: about how many bytes a piece takes with one thread.
+    """
+
+    source: str
+    selection: dict[str, Any]
+    identity: str
+    targets: tuple[dict[str, Any], ...]
+    settings: dict[str, Any]
+    method: str
+    grid: Grid
+    fingerprint: str
+    program: str
+    memory: int
+
+    @property
+    def journal(self) -> str:
+        """The folder with what is known of the job's progress, beside its first target."""
+        return str(self.targets[0]["place"]).rstrip("/") + ".convcli"
+
+    def settings_with(self, **changes: Any) -> Settings:
+        """The settings, whose method is the job's."""
+        return settings_of_json(self.settings, **{"method": self.method, **changes})
+
+    def to_text(self) -> str:
+        """The document."""
+        fields = contents(self) | {"grid": contents(self.grid), "targets": list(self.targets)}
+        return json.dumps({"convcli job": VERSION, **fields}, indent=1) + "\n"
+
+    @classmethod
+    def of_text(cls, text: str, name: str) -> Self:
+        """The job of a document.
+
+        Args:
+            name: of the document, for messages.
+
+        Raises:
+            ArgumentError: it is no job, or one of another version.
+        """
+        try:
+            fields = json.loads(text)
+            version = fields.pop("convcli job")
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise ArgumentError(f"{one_line(name)}: not a job of convcli") from error
+        if version != VERSION:
+            raise ArgumentError(
+                f"{one_line(name)}: a job of version {version}; this convcli runs version {VERSION}"
+            )
+        try:
+            grid = Grid(**{key: _tupled(value) for key, value in fields.pop("grid").items()})
+            return cls(**{**fields, "grid": grid, "targets": tuple(fields["targets"])})
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ArgumentError(f"{one_line(name)}: a damaged job: {one_line(str(error))}") from error
+
+    @property
+    def digest(self) -> str:
+        """Of the document."""
+        return hashlib.sha256(self.to_text().encode()).hexdigest()[:_DIGITS]
+
+    def difference(self, other: Job) -> str:
+        """Why an unfinished job cannot go on as ``other``, in words; empty if it can."""
+        if self.program != other.program:
+            return f"it was begun by convcli {self.program}, and this is {other.program}"
+        if self.source != other.source or self.selection != other.selection:
+            return f"it was begun for another image, {one_line(self.source)}"
+        if self.identity != other.identity:
+            return "the image has changed since it was begun"
+        if self.fingerprint != other.fingerprint:
+            return "it was begun with another kernel or other settings"
+        return "" if self.targets == other.targets else "its targets are others"
+
+
+def job_fields(settings: Settings) -> dict[str, Any]:
+    """The fields of a job that its settings decide.
+
+    Raises:
+        ArgumentError: a setting that only one process can apply to a whole image.
+    """
+    return {"settings": settings_to_json(settings), "fingerprint": fingerprint(settings)}
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,194 @@
+"""What is known of a job's progress: objects in a folder beside its target, which `--resume` goes on from.
+
+``job.json`` is the job, ``lock.json`` says who works on it, ``mappings.json`` has the ranges that a first
+pass has found, and ``PASS.NAME.jsonl`` the facts of pieces, a line each. Objects appear whole, and are never
+changed but for the lock; a line that is torn nevertheless counts for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import Any, Final
+
+from convcli.core.errors import ConvcliError, OutputError, one_line
+from convcli.jobs.facts import Facts
+from convcli.jobs.job import Job
+from convcli.jobs.settings_json import mapping_of_json, mapping_to_json
+from convcli.pipeline.mapping import Mapping
+from convcli.storage.folder import Folder
+
+_JOB, _LOCK, _MAPPINGS = "job.json", "lock.json", "mappings.json"
+
+HEARTBEAT: Final = 20.0
+"""Seconds after which whoever holds a lock renews it."""
+
+PATIENCE: Final = 90.0
+"""Seconds without a renewal after which a lock is that of a dead process."""
+
+_SECONDS: Final = 1.0  # between two objects of facts, unless many wait
+_WAITING: Final = 16  # facts that wait for an object at most
+
+
+class Journal:
+    """The journal of a job.
+
+    Args:
+        place: the folder, as `Job.journal` names it.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.place, self.folder = place, Folder(place)
+        self.waiting: dict[str, list[Facts]] = {}
+        self.written = time.monotonic()
+        self.objects = 0
+
+    def job(self) -> Job | None:
+        """The job that was begun, or None.
+
+        Raises:
+            ConvcliError: it is damaged, or of another version.
+        """
+        data = self.folder.read(_JOB)
+        return None if data is None else Job.of_text(data.decode("utf-8", "replace"), self.place)
+
+    def begin(self, job: Job) -> None:
+        """Write the job.
+
+        Raises:
+            OutputError: there is one already.
+        """
+        if not self.folder.create(_JOB, job.to_text().encode()):
+            raise OutputError(
+                f"{one_line(self.place)}: an unfinished job is there; --resume goes on with it, "
+                "--force begins anew"
+            )
+
+    def facts(self, phase: str) -> dict[int, Facts]:
+        """The facts of the pieces that are done in one pass, by number.
+
+        Args:
+            phase: `convcli.jobs.piece.RANGE` or `MAP`.
+        """
+        found: dict[int, Facts] = {}
+        for name in self.folder.names(f"{phase}."):
+            for line in (self.folder.read(name) or b"").splitlines():
+                fact = _parsed(line)
+                if fact is not None:
+                    found[fact.piece] = fact
+        return found
+
+    def add(self, phase: str, facts: Facts) -> None:
+        """Note a piece that is done; it is written soon, at the latest by `flush`."""
+        waiting = self.waiting.setdefault(phase, [])
+        waiting.append(facts)
+        if len(waiting) >= _WAITING or time.monotonic() - self.written > _SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        for phase, waiting in self.waiting.items():
+            if waiting:
+                lines = "".join(json.dumps(facts.to_json()) + "\n" for facts in waiting)
+                self.folder.write(f"{phase}.{_unique()}-{self.objects:07}.jsonl", lines.encode())
+                self.objects += 1
+                waiting.clear()
+        self.written = time.monotonic()
+
+    def mappings(self) -> list[Mapping] | None:
+        """The mapping of each map with the range that a first pass found, or None."""
+        data = self.folder.read(_MAPPINGS)
+        return None if data is None else [mapping_of_json(parts) for parts in json.loads(data)]
+
+    def set_mappings(self, mappings: Sequence[Mapping]) -> None:
+        """Write the mappings."""
+        self.folder.write(_MAPPINGS, json.dumps([*map(mapping_to_json, mappings)]).encode())
+
+    def remove(self) -> None:
+        """Remove the journal of a job that is complete."""
+        self.folder.remove()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock.
+
+        Raises:
+            OutputError: somebody else holds it.
+        """
+        self._take()
+        ended = Event()
+        beat = Thread(target=self._renew, args=(ended,), daemon=True)
+        beat.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            beat.join()
+            self.folder.delete(_LOCK)
+
+    def _take(self) -> None:
+        if self.folder.create(_LOCK, _own_lock()):
+            return
+        holder = _lock_of(self.folder.read(_LOCK))
+        if holder is not None and not _is_dead(holder):
+            age = time.time() - float(holder["time"])
+            raise OutputError(
+                f"{one_line(self.place)}: process {holder['process']} on {one_line(str(holder['host']))} "
+                f"works on this target (last seen {age:.0f} s ago); if it has died, try again in "
+                f"{max(PATIENCE - age, 1):.0f} s"
+            )
+        self.folder.write(_LOCK, _own_lock())
+
+    def _renew(self, ended: Event) -> None:
+        while not ended.wait(HEARTBEAT):
+            try:
+                self.folder.write(_LOCK, _own_lock())
+            except ConvcliError:  # the next renewal, or a piece, will meet the same failure
+                continue
+
+
+def _own_lock() -> bytes:
+    return json.dumps({"host": socket.gethostname(), "process": os.getpid(), "time": time.time()}).encode()
+
+
+def _lock_of(data: bytes | None) -> dict[str, Any] | None:
+    """What a lock says, or None for one that is damaged or gone."""
+    try:
+        holder = json.loads(data or b"")
+        float(holder["time"]), int(holder["process"]), holder["host"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return dict(holder)
+
+
+def _is_dead(holder: dict[str, Any]) -> bool:
+    """Whether whoever took a lock is known to have ended, or has not renewed it for long."""
+    if abs(time.time() - holder["time"]) > PATIENCE:
+        return True
+    if holder["host"] != socket.gethostname():
+        return False
+    try:
+        os.kill(int(holder["process"]), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return int(holder["process"]) == os.getpid()
+
+
+def _parsed(line: bytes) -> Facts | None:
+    """The facts of a line, or None if it is torn."""
+    try:
+        return Facts.of_json(json.loads(line))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _unique() -> str:
+    """A name that no other process of the job has."""
+    return f"{int(time.time()):x}-{os.urandom(4).hex()}"
