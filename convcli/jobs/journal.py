@@ -21,7 +21,7 @@ from convcli.jobs.facts import Facts
 from convcli.jobs.job import Job
 from convcli.jobs.settings_json import mapping_of_json, mapping_to_json
 from convcli.pipeline.mapping import Mapping
-from convcli.storage.folder import Folder
+from convcli.storage.folder import open_folder
 
 _JOB, _LOCK, _MAPPINGS = "job.json", "lock.json", "mappings.json"
 
@@ -43,7 +43,7 @@ class Journal:
     """
 
     def __init__(self, place: str) -> None:
-        self.place, self.folder = place, Folder(place)
+        self.place, self.folder = place, open_folder(place)
         self.waiting: dict[str, list[Facts]] = {}
         self.written = time.monotonic()
         self.objects = 0
