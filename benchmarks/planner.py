@@ -17,7 +17,7 @@ from unittest import mock
 import numpy as np
 
 import convcli
-from convcli import api
+from convcli.arrays import preparing
 from convcli.engine import planner
 from convcli.engine.plan import Plan
 
@@ -102,8 +102,8 @@ def planned(call: Callable[[], object]) -> Plan:
         seen.append(planner.choose(*arguments, **options))
         return seen[-1]
 
-    api._remembered.cache_clear()  # calls like an earlier one are not planned again
-    with mock.patch.object(api, "choose", watched):
+    preparing.forget()  # calls like an earlier one are not planned again
+    with mock.patch.object(preparing, "choose", watched):
         call()
     return seen[0]
 

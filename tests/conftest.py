@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from convcli import api
+from convcli.arrays import preparing
 from convcli.cli.main import main
 from convcli.engine import native, planner
 
@@ -51,7 +51,7 @@ Run = Callable[..., Ran]
 def forget_plans() -> None:
     """Forget all plans, whose methods depend on the compiled extension."""
     planner.forget()
-    api.forget()
+    preparing.forget()
 
 
 @contextmanager

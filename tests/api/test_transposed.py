@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convcli
-from convcli import api
+from convcli.arrays import preparing
 from convcli.core.errors import ArgumentError
 from convcli.engine import planner
 from convcli.engine.cutting import plan_grain
@@ -191,10 +191,10 @@ def test_the_cut_does_not_show(method, dtype, monkeypatch):
             columns = min(-(-cut[1] // across) * across, problem.columns.output)
             return planner.replace(plan.cut(rows, columns), threads=cut[2])
 
-        monkeypatch.setattr(api, "choose", cut)
+        monkeypatch.setattr(preparing, "choose", cut)
         result = convcli.conv(x, weights, transposed=True, stride=(3, 2), padding=1, method=method)
         outcomes.add(result.tobytes())
-        api.forget()
+        preparing.forget()
     assert len(outcomes) == 1
 
 

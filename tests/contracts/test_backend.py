@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convcli
+import convcli.arrays.preparing
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import replace
 from convcli.core.threads import Threads
@@ -99,7 +100,7 @@ def test_every_back_end_gives_the_same_bytes(case, default, monkeypatch):
     outcomes = set()
     for name, threads in (("threads", 1), ("threads", 3), ("shuffled", 1), ("processes", 2)):
         default(name)
-        monkeypatch.setattr(convcli.api, "choose", lambda *given, **_: _cut(choose(*given)))
+        monkeypatch.setattr(convcli.arrays.preparing, "choose", lambda *given, **_: _cut(choose(*given)))
         outcomes.add(convcli.conv(x, weights, threads=threads, **options).tobytes())
     assert len(outcomes) == 1
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convcli
-from convcli import api
+from convcli.arrays import preparing
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import replace
 from convcli.engine import planner
@@ -110,7 +110,7 @@ def _check_cuts(monkeypatch, x, weights, **options) -> None:
             rows, columns = (-(-size // part) * part for size, part in zip(cut, grain, strict=False))
             return replace(plan, height=rows, width=columns, threads=cut[2])
 
-        monkeypatch.setattr(api, "choose", cut)
+        monkeypatch.setattr(preparing, "choose", cut)
         result = attempted(x, weights, **options)
         if result is None:
             pytest.skip("the method refuses this kernel")

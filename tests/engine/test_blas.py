@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import convcli
-from convcli import api
+from convcli.arrays import preparing
 from convcli.core.frozen import replace
 from convcli.engine import blas
 from convcli.engine.loading import PlaneLoader
@@ -43,7 +43,7 @@ def test_bytes_do_not_depend_on_the_cut(number, method, monkeypatch):
     x, weights, options = LAYERS[number]
     if method == "toeplitz" and weights[0, 0].size > 64:
         pytest.skip("toeplitz takes up to 64 planes")
-    choose, found = api.choose, set()
+    choose, found = preparing.choose, set()
     for times in (1, 2, 3, 7, 100):
 
         def cut(*given, times=times, **_):
@@ -51,7 +51,7 @@ def test_bytes_do_not_depend_on_the_cut(number, method, monkeypatch):
             down, across = method_named(plan.method).grain(Workload(plan.problem, plan.arithmetic))
             return replace(plan, height=down * times, width=across * times)
 
-        monkeypatch.setattr(api, "choose", cut)
+        monkeypatch.setattr(preparing, "choose", cut)
         result = convcli.conv(x, weights, padding="same", channels="last", method=method, **options)
         found.add(result.tobytes())
     assert len(found) == 1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import convcli
-from convcli.api import as_padding
+from convcli.arrays.arguments import as_padding
 from convcli.core.errors import ArgumentError
 from convcli.engine.filter import Filter
 from convcli.engine.plan import Plan, Problem

@@ -1,0 +1,1 @@
+"""Convolutions of arrays in memory: their arguments, layouts, plans and results."""
