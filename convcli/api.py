@@ -48,6 +48,7 @@ def conv(  # noqa: PLR0913 - the signature of a layer
     output_padding: int | Sequence[int] | None = None,
     dtype: Any = None,
     method: str = "auto",
+    steady: bool = False,
     threads: int | None = None,
 ) -> Array:
     """Return the cross-correlation of ``x`` with ``weights``: what a convolution layer computes.
@@ -95,6 +96,8 @@ def conv(  # noqa: PLR0913 - the signature of a layer
             for integers of 32 bits and more. Integer types round to nearest, ties to even, and saturate; NaN
             becomes 0. With float64, sums are float64 too.
         method: ``"auto"``, or the name of a method (``convcli plan`` lists them).
+        steady: use only methods whose rounding does not depend on position, so that an array and every part
+            of it give the same bytes, also where sums are not exact.
         threads: largest number of threads; None means one per CPU.
 
     Returns:
@@ -112,7 +115,7 @@ def conv(  # noqa: PLR0913 - the signature of a layer
     values = narrowed(array)
     shaped = bias, stride, padding, dilation, groups, flip, fill, channels, transposed, output_padding
     workers = processors() if threads is None else threads
-    request = Request.of(array.dtype, weights, layer, (*shaped, dtype, method, workers))
+    request = Request.of(array.dtype, weights, layer, (*shaped, dtype, method, steady, workers))
     prepared = request.prepared(values.shape, values.dtype)
     return request.finished(computed(prepared, prepared.layout.applied(values)))
 

@@ -74,7 +74,7 @@ class Request:
             arguments: the others after the weights, in the order of `conv`.
         """
         bias, stride, padding, dilation, groups, flip, fill, channels, *others = arguments
-        transposed, output_padding, dtype, method, threads = others
+        transposed, output_padding, dtype, method, steady, threads = others
         known = load_kernel(weights) if isinstance(weights, str) else weights
         stages: tuple[ActivationStage, ...] = ()
         own, result = _PLAIN, result_type(dtype, source)
@@ -88,7 +88,7 @@ class Request:
         dilation = own.dilation if dilation is None else dilation
         groups = own.groups if groups is None else groups
         shaped = bias, stride, padding, dilation, groups, flip, fill, channels, transposed, output_padding
-        return cls(known, (*shaped, dtype, method, threads), source, stages, result)
+        return cls(known, (*shaped, dtype, method, steady, threads), source, stages, result)
 
     def prepared(self, sizes: tuple[int, ...], values: DType) -> Prepared:
         """The convolution of an input of a shape whose values have a type, which may be narrower."""
@@ -135,7 +135,7 @@ def prepared(
         arguments: those of `conv` after the weights, in its order.
     """
     bias, stride, padding, dilation, groups, flip, fill, channels, *others = arguments
-    transposed, output_padding, dtype, method, threads = others
+    transposed, output_padding, dtype, method, steady, threads = others
     options = Options(
         stride=stride,
         padding=as_padding(padding, fill),
@@ -156,11 +156,12 @@ def prepared(
     if renormalizes and (obstacle := unnormalizable(layer.filter)):
         raise ArgumentError(f"fill 'ignore' cannot be used with this kernel: {obstacle}; use another fill")
     problem = _problem(layout.shape, values, layer, shape, options)
-    plan = choose(problem, method, threads, whole=True)
+    steady = truth("steady", steady)
+    plan = choose(problem, method, threads, whole=True, steady=steady)
     outcome = normalized_outcome(plan) if renormalizes else plan.outcome
     finishes = finishes_of(outcome, options.target)
     if not native.writes(finishes, plan):
-        plan = choose(problem, method, threads)
+        plan = choose(problem, method, threads, steady=steady)
     idle = all(part.idle for part in finishes) and not renormalizes
     order, target = options.channels, options.target
     return Prepared(plan, finishes, idle, renormalizes, layout, shape.output, order, target)

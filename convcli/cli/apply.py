@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 @options.strip
 @options.drawing
 @options.method
+@options.steady
 @options.precision
 @options.threads
 @options.max_memory

@@ -81,6 +81,7 @@ class FilterOptions:
     force: bool = False
     precision: str = "single"
     method: str = "auto"
+    steady: bool = False
     threads: int | None = None
     max_pixels: int | None = None
     max_memory: int | None = None

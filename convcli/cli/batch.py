@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     "-n", "--dry-run", heading=OUTPUT, is_flag=True, help="Show each input with its outputs; write nothing"
 )
 @options.method
+@options.steady
 @options.precision
 @options.threads
 @option(

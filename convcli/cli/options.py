@@ -404,6 +404,13 @@ method = option(
     help="Method that computes the sums; plan lists them",
     details=f"One of {_listed('method')}; exact results do not depend on it.",
 )
+steady = option(
+    "--steady",
+    heading=COMPUTING,
+    is_flag=True,
+    help="Use only methods whose rounding does not depend on position",
+    details="Then an image and every part of it give the same bytes, also where sums are not exact.",
+)
 precision = option(
     "--precision",
     heading=COMPUTING,

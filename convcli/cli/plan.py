@@ -33,6 +33,7 @@ from convcli.cli.types import Choice, LoadedKernel, Value
     help="Assume 8 or 16 bits, or floats (default: as the file, or 8)",
 )
 @options.method
+@options.steady
 @options.precision
 @options.threads
 @options.text_or_json

@@ -58,6 +58,7 @@ def settings_of(options: FilterOptions, kernel: Kernel, output: OutputSpec | Non
         force=options.force,
         double=options.precision == "double",
         method=options.method,
+        steady=options.steady,
         threads=options.threads,
         max_pixels=options.max_pixels,
         max_memory=options.max_memory,

@@ -94,7 +94,7 @@ def inner_weights(plan: Plan) -> tuple[Array, tuple[float, ...]]:
         (depth, rows, columns, maps), and per map the largest sum that may be nothing but rounding errors.
     """
     problem = replace(plan.problem, batch=1, lanes=1, dtype=np.dtype(np.uint8), outside=())
-    by = choose(problem, threads=plan.threads)
+    by = choose(problem, threads=plan.threads, steady=plan.steady)
     sizes = (axis.size for axis in problem.axes)
     ones = np.broadcast_to(np.uint8(1), (1, *sizes, problem.channels, 1))
     sums = np.empty((*(axis.output for axis in problem.axes), by.outcome.maps), by.outcome.dtype)

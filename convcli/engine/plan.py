@@ -173,6 +173,9 @@ class Plan:
     """Where there are zeros between pixels, the ordinary convolutions that compute the result together."""
     gaps: bool = False
     """Whether outputs of no phase are left, which are 0."""
+    steady: bool = False
+    """Whether parts of the image, by the same methods, give the same bytes: sums are exact or depend on their
+    own windows only."""
 
     def strips(self) -> list[Strip]:
         """The strips of one depth position; separate border columns are tall strips at the end."""
@@ -271,7 +274,7 @@ class Plan:
     @property
     def summary(self) -> str:
         """One line: method, number type, strips and threads."""
-        kind = "exact" if self.arithmetic.exact else "rounded"
+        kind = "exact" if self.exact else "rounded, steady" if self.steady else "rounded"
         workers = counted(self.threads, "thread")
         if self.backend != "threads":
             workers = f"{counted(self.threads, 'worker')} ({self.backend})"

@@ -25,6 +25,7 @@ from convcli.engine.methods.base import Method, Workload
 from convcli.engine.methods.registry import method_named, methods
 from convcli.engine.phases import has_gaps, is_spread, phase_arithmetic, phase_problem, phases
 from convcli.engine.plan import Arithmetic, Candidate, Phase, Plan, Problem
+from convcli.geometry.axes import Axis
 
 MOST_THREADS: Final = 64
 
@@ -47,6 +48,12 @@ SHARED_WORK: Final = 1.5e5
 MANY_MAPS: Final = 2e7
 """Nanoseconds of estimated work of a batch, from which on several of its maps are computed at once."""
 
+TYPICAL: Final = 1024
+"""Rows and columns of the image for which the costs of steady methods are compared, whatever the size of the
+image at hand."""
+
+UNSTEADY: Final = "the rounding of its sums depends on their place, and they have to be steady"
+
 _REMEMBERED: Final = 2**16
 """Bytes of weights, up to which a plan is kept."""
 
@@ -58,6 +65,7 @@ def choose(
     sharers: int | None = None,
     backend: str | None = None,
     whole: bool = False,
+    steady: bool = False,
 ) -> Plan:
     """The plan for ``problem``.
 
@@ -68,6 +76,8 @@ def choose(
         sharers: number of workers that the strips are cut for, whoever computes them; None for ``threads``.
         backend: a name of `backends.registry.NAMES`; None takes the first.
         whole: whether the input and the result are in memory, so that strips may be whole maps.
+        steady: whether an image and every part of it must give the same bytes: rounded sums are then left to
+            methods that are `Method.steady`, and the choice between methods does not depend on sizes.
 
     Raises:
         ArgumentError: an unknown method or backend, one that cannot be used for this problem, or fewer than
@@ -83,7 +93,28 @@ def choose(
     decide = _decided
     if problem.filter.weights.nbytes <= _REMEMBERED:
         decide, problem = _remembered, replace(problem, filter=problem.filter.with_own_weights())
-    return decide(problem, method, workers, sharers, backend or backends.NAMES[0], whole)
+    return decide(problem, _Wish(method, steady), workers, sharers, backend or backends.NAMES[0], whole)
+
+
+@frozen
+class _Wish:
+    """A method, or ``auto``, and whether sums must be steady."""
+
+    method: str
+    steady: bool = False
+
+    def answer(self, by: Method, problem: Problem, narrow: Arithmetic) -> Workload | str:
+        """What a method answers for a problem; unsteady ones are refused where they must not be used."""
+        work = by.consider(problem, narrow)
+        is_rounded = isinstance(work, Workload) and not work.arithmetic.exact
+        return UNSTEADY if self.steady and is_rounded and not by.steady else work
+
+    def candidate(self, by: Method, answer: Workload | str) -> Candidate:
+        """A method with its cost: for this image or, so that all sizes have the same, for a large one."""
+        if isinstance(answer, str):
+            return Candidate(by.name, None, answer)
+        work = _enlarged(answer) if self.steady else answer
+        return Candidate(by.name, by.cost(work) + _loading(work))
 
 
 @frozen(eq=False)
@@ -109,18 +140,33 @@ class _Considered:
         return answer
 
 
-def _cheapest(problem: Problem, method: str) -> _Considered:
+def _cheapest(problem: Problem, wish: _Wish) -> _Considered:
     """The arithmetic in which a method, or the best one (``auto``), is cheapest; of equals the integers."""
     both = near_arithmetic(problem), choose_arithmetic(problem)
-    return min((_considered(problem, one) for one in both if one), key=lambda form: form.cost(method))
+    forms = (_considered(problem, one, wish) for one in both if one)
+    return min(forms, key=lambda form: form.cost(wish.method))
 
 
-def _considered(problem: Problem, narrow: Arithmetic) -> _Considered:
+def _considered(problem: Problem, narrow: Arithmetic, wish: _Wish) -> _Considered:
     """What all methods answer for a problem; an exact arithmetic brings the filter with it."""
     problem = replace(problem, filter=narrow.filter) if narrow.exact else problem
-    answers = {entry.name: entry.consider(problem, narrow) for entry in methods()}
-    candidates = tuple(_candidate(method_named(name), answer) for name, answer in answers.items())
+    answers = {entry.name: wish.answer(entry, problem, narrow) for entry in methods()}
+    candidates = tuple(wish.candidate(method_named(name), answer) for name, answer in answers.items())
     return _Considered(answers, candidates)
+
+
+def _enlarged(work: Workload) -> Workload:
+    """The same windows over an image that is large enough for what a call costs to be negligible."""
+    depth, *axes = work.problem.axes
+    rows, columns = (
+        Axis((TYPICAL - 1) * axis.stride + axis.extent, axis.kernel, axis.stride, axis.dilation)
+        for axis in axes
+    )
+    return replace(work, problem=replace(work.problem, axes=(depth, rows, columns), batch=1))
+
+
+def _is_steady(method: Method, work: Workload) -> bool:
+    return method.steady or work.arithmetic.exact
 
 
 def _with_reading(arithmetic: Arithmetic, problem: Problem) -> Arithmetic:
@@ -132,13 +178,13 @@ def _with_reading(arithmetic: Arithmetic, problem: Problem) -> Arithmetic:
 
 
 def _decided(
-    problem: Problem, method: str, workers: int, sharers: int | None, backend: str, whole: bool
+    problem: Problem, wish: _Wish, workers: int, sharers: int | None, backend: str, whole: bool
 ) -> Plan:
     _check_backend(problem, backend)
     if is_spread(problem):
-        return _decided_in_phases(problem, method, workers, sharers, backend, whole)
-    best = _cheapest(problem, method)
-    chosen = method_named(_pick(best.candidates, method))
+        return _decided_in_phases(problem, wish, workers, sharers, backend, whole)
+    best = _cheapest(problem, wish)
+    chosen = method_named(_pick(best.candidates, wish.method))
     work, cost = best.workload(chosen.name), best.cost(chosen.name)
     arithmetic = _with_reading(work.arithmetic, problem)
     problem = work.problem
@@ -163,6 +209,7 @@ def _decided(
         candidates=best.candidates,
         borders=border_columns(chosen, work, height, width),
         backend=backend,
+        steady=_is_steady(chosen, work),
     )
 
 
@@ -175,10 +222,10 @@ class _Part:
     method: Method
 
     @classmethod
-    def of(cls, problem: Problem, narrow: Arithmetic, phase: Phase, method: str) -> _Part:
+    def of(cls, problem: Problem, narrow: Arithmetic, phase: Phase, wish: _Wish) -> _Part:
         """The part of a phase; where it cannot use a method that was requested, the cheapest takes over."""
-        best = _considered(phase_problem(problem, phase), phase_arithmetic(narrow, phase))
-        usable = method if best.cost(method) < inf else "auto"
+        best = _considered(phase_problem(problem, phase), phase_arithmetic(narrow, phase), wish)
+        usable = wish.method if best.cost(wish.method) < inf else "auto"
         return cls(phase, best, method_named(_pick(best.candidates, usable)))
 
     @property
@@ -197,19 +244,19 @@ class _Part:
 
 
 def _decided_in_phases(
-    problem: Problem, method: str, workers: int, sharers: int | None, backend: str, whole: bool
+    problem: Problem, wish: _Wish, workers: int, sharers: int | None, backend: str, whole: bool
 ) -> Plan:
     """The plan of a problem with zeros between pixels: one for each phase, and strips that they share."""
     splits = phases(problem)
     forms = [
-        (form, [_Part.of(problem, form, phase, method) for phase in splits])
+        (form, [_Part.of(problem, form, phase, wish) for phase in splits])
         for form in (near_arithmetic(problem), choose_arithmetic(problem))
         if form
     ]
     narrow, parts = min(forms, key=lambda form: sum(part.total for part in form[1]))
     main = max(parts, key=lambda part: part.total)
-    if method not in ("auto", *(part.method.name for part in parts)):
-        _pick(main.considered.candidates, method)  # no phase can use it
+    if wish.method not in ("auto", *(part.method.name for part in parts)):
+        _pick(main.considered.candidates, wish.method)  # no phase can use it
     problem = replace(problem, filter=narrow.filter) if narrow.exact else problem
     cost = sum(part.total for part in parts) / problem.values
     is_compiled = all(part.method.compiled(part.work) for part in parts)
@@ -235,6 +282,7 @@ def _decided_in_phases(
         candidates=main.considered.candidates,
         backend=backend,
         gaps=has_gaps(problem, splits),
+        steady=all(_is_steady(part.method, part.work) for part in parts),
     )
     plans = tuple((part.phase, _phase_plan(part, plan)) for part in parts)
     return replace(plan, phases=plans).cut(height, width)
@@ -297,12 +345,6 @@ def _check_backend(problem: Problem, name: str) -> None:
         raise ArgumentError(f"backend {quoted(name)} is not one of {known}{suggest(name, backends.NAMES)}")
     if refusal := backends.backend_named(name).refuses(problem):
         raise ArgumentError(f"backend {name} cannot be used here: {refusal}")
-
-
-def _candidate(method: Method, answer: Workload | str) -> Candidate:
-    if isinstance(answer, str):
-        return Candidate(method.name, None, answer)
-    return Candidate(method.name, method.cost(answer) + _loading(answer))
 
 
 def _loading(work: Workload) -> float:

@@ -160,6 +160,7 @@ FIELDS: Final[dict[str, tuple[Callable[[Settings], Any], str]]] = {
     "output": (lambda settings: settings.output.requested_format or "-", "-"),
     "double": (lambda settings: _flag(settings.double), "no"),
     "method": (lambda settings: settings.method, "auto"),
+    "steady": (lambda settings: _flag(settings.steady), "no"),
     "alpha": (lambda settings: settings.alpha or "-", "-"),
     "ignore": (lambda settings: _ignore(settings.ignore), "-"),
     "linear": (lambda settings: _flag(settings.linear), "no"),

@@ -39,6 +39,7 @@ class Settings:
         channels: ``each``, ``gray`` or ``sum``; None lets the kernel decide.
         force: whether existing files may be replaced.
         double: whether sums that are not exact are computed in float64.
+        steady: whether rounded sums are computed in a way that gives parts of an image the same bytes.
         threads: None for one per CPU.
         max_pixels, max_memory: limits in pixels and bytes; None for those of the readers, and for no limit.
         frames: those of an animation or a file of pages.
@@ -64,6 +65,7 @@ class Settings:
     force: bool = False
     double: bool = False
     method: str = "auto"
+    steady: bool = False
     threads: int | None = None
     max_pixels: int | None = None
     max_memory: int | None = None

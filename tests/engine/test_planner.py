@@ -81,7 +81,7 @@ DECISIONS = {
     ),
     "doubles": (
         problem(SMALL, "sharpen", "f8"),
-        "shift in float64 (rounded), strips of 80 rows, 1 thread",
+        "shift in float64 (rounded, steady), strips of 80 rows, 1 thread",
         "float64: the input is float64",
     ),
     "32-bit integers": (
@@ -91,17 +91,17 @@ DECISIONS = {
     ),
     "64-bit integers": (
         problem(SMALL, "sharpen", "i8"),
-        "shift in float64 (rounded), strips of 80 rows, 1 thread",
+        "shift in float64 (rounded, steady), strips of 80 rows, 1 thread",
         "float64: int64 values may overflow when multiplied",
     ),
     "sums beyond 64 bits": (
         problem(SMALL, [[2**40, 3]], "i4"),
-        "shift in float64 (rounded), strips of 100 rows, 1 thread",
+        "shift in float64 (rounded, steady), strips of 100 rows, 1 thread",
         "float64: sums reach 2.36e+21, which 64 bits cannot hold",
     ),
     "weights that are no fractions": (
         problem(SMALL, [[2**-0.5, 3**-0.5, 0.1]], "u1"),
-        "shift in float32 (rounded), strips of 134 rows, 1 thread",
+        "shift in float32 (rounded, steady), strips of 134 rows, 1 thread",
         "float32: the weights are not rationals with a small common denominator",
     ),
     "weights that are nearly fractions": (
@@ -116,12 +116,12 @@ DECISIONS = {
     ),
     "double precision": (
         problem(SMALL, [[2**-0.5, 3**-0.5, 0.1]], "u1", double=True),
-        "shift in float64 (rounded), strips of 100 rows, 1 thread",
+        "shift in float64 (rounded, steady), strips of 100 rows, 1 thread",
         "float64: the weights are not rationals with a small common denominator",
     ),
     "a fill between integers": (
         problem(SMALL, "sharpen", "u1", "same:0.5"),
-        "shift in float64 (rounded), strips of 100 rows, 1 thread",
+        "shift in float64 (rounded, steady), strips of 100 rows, 1 thread",
         "float64: the fill 0.5 is not an integer",
     ),
 }

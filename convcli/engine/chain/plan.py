@@ -118,6 +118,11 @@ class ChainPlan:
         return all(stage.output.exact for stage in self.stages[:-1]) and self.outcome.exact
 
     @property
+    def steady(self) -> bool:
+        """Whether parts of the image give the same bytes; activations and pools always do."""
+        return all(stage.plan.steady for stage in self._convolutions)
+
+    @property
     def reason(self) -> str:
         """Why the values are exact, or how far they may be from exact ones."""
         if self.exact:
@@ -165,7 +170,7 @@ class ChainPlan:
     @property
     def summary(self) -> str:
         """One line: stages, strips and threads."""
-        kind = "exact" if self.exact else "rounded"
+        kind = "exact" if self.exact else "rounded, steady" if self.steady else "rounded"
         stages = counted(len(self.requested), "stage")
         if len(self.stages) < len(self.requested):
             stages += f" computed as {len(self.stages)}"

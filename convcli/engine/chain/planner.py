@@ -39,6 +39,7 @@ def choose_chain(
     method: str = "auto",
     threads: int | None = None,
     sharers: int | None = None,
+    steady: bool = False,
 ) -> ChainPlan:
     """The plan for a convolution and the stages after it.
 
@@ -48,6 +49,7 @@ def choose_chain(
         method: of every convolution.
         threads: largest number of workers; None for one per processor.
         sharers: number of workers that strips are cut for; None for ``threads``.
+        steady: whether the sums of every convolution must be steady.
 
     Raises:
         ArgumentError: too many stages, or one that does not fit the one before, with its place.
@@ -57,7 +59,8 @@ def choose_chain(
             f"a chain of {len(stages) + 1} stages is not allowed (allowed: up to {MOST_STAGES}); "
             "filter in two steps, with --map raw between them"
         )
-    options = StageOptions(partial(choose, method=method, threads=1, sharers=sharers), problem.double)
+    choosing = partial(choose, method=method, threads=1, sharers=sharers, steady=steady)
+    options = StageOptions(choosing, problem.double)
     requested: list[PlannedStage] = [convolution.planned_first(first, problem, options)]
     made = list(requested)
     for place, stage in enumerate(stages, 2):

@@ -164,6 +164,9 @@ class Method(ABC):
     """Whether planes may leave out positions between taps that are far apart."""
     products: bool = False
     """Whether it calls BLAS, whose own threads must then be limited."""
+    steady: bool = False
+    """Whether a rounded sum depends on its own window only, so that an image and every part of it, however
+    large and wherever it begins, give the same bytes. Exact sums always do."""
     long_calls: bool = False
     """Whether its calls take so long that threads hardly wait for the interpreter, even with small strips."""
 

@@ -37,6 +37,7 @@ class Box(Method):
     """Kernels whose weights are all equal."""
 
     name = "box"
+    steady = True
 
     def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         weights = narrow.filter.weights

@@ -29,6 +29,7 @@ class Direct(Method):
     """Every kernel and every layer, where the extension is installed."""
 
     name = "direct"
+    steady = True
 
     def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         if not native.is_available(narrow.dtype):

@@ -25,6 +25,7 @@ class Separable(Method):
     """Kernels whose planes all have rank 1, with exact factors if the weights are exact."""
 
     name = "separable"
+    steady = True
 
     def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         work = Workload(problem, native.widened(narrow) if native.is_available(narrow.dtype) else narrow)

@@ -64,6 +64,7 @@ class Shift(Method):
     """Every kernel and every type."""
 
     name = "shift"
+    steady = True
 
     def consider(self, problem: Problem, narrow: Arithmetic) -> Workload | str:
         return Workload(problem, narrow)

@@ -65,7 +65,7 @@ def convolution_of(header: Header, settings: Settings) -> Convolution:
     if settings.then:
         chain = _chain(problem, settings, header.dtype if handling.linear else None)
         return Convolution(Geometry(chain.axes[1:]), channels, handling, chain)
-    plan = choose(problem, settings.method, settings.threads, SHARERS)
+    plan = choose(problem, settings.method, settings.threads, SHARERS, steady=settings.steady)
     return Convolution(sizes, channels, handling, replace(plan, borders=(0, 0)))  # a canvas wants whole bands
 
 
@@ -89,7 +89,7 @@ def _chain(problem: Problem, settings: Settings, light: DType | None) -> ChainPl
         settings.output_padding,
     )
     stages = [_in_light(stage, light) for stage in settings.then] if light is not None else settings.then
-    return choose_chain(problem, first, stages, settings.method, settings.threads, SHARERS)
+    return choose_chain(problem, first, stages, settings.method, settings.threads, SHARERS, settings.steady)
 
 
 def _in_light(stage: Stage, dtype: DType) -> Stage:

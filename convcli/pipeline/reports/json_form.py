@@ -141,6 +141,7 @@ def plan_dict(plan: Computation) -> dict[str, Any]:
         "method": plan.method,
         "dtype": str(plan.dtype),
         "exact": plan.exact,
+        "steady": plan.steady,
         "reason": plan.reason,
         "strip": [plan.height, plan.width],
         "threads": plan.threads,
