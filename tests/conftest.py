@@ -23,6 +23,9 @@ from hypothesis import settings
 from convcli.arrays import preparing
 from convcli.cli.main import main
 from convcli.engine import native, planner
+from tests.servers import quirky_s3, s3, s3_server, web
+
+__all__ = ["quirky_s3", "s3", "s3_server", "web"]
 
 settings.register_profile("quick", max_examples=50, deadline=None)
 settings.register_profile("thorough", max_examples=200, deadline=None)

@@ -1,7 +1,7 @@
 """Servers for tests, as processes on loopback: S3 by moto, web servers with and without ranges.
 
 A test gets `s3`, a bucket with nothing in it but what the test puts there, and `web`. Both are skipped where
-the extra or moto is missing. Import the fixtures into a ``conftest.py``.
+the extra or moto is missing. Each process of the tests that needs S3 has a server of its own.
 """
 
 from __future__ import annotations

@@ -35,6 +35,26 @@ class OutputError(ConvcliError):
     """A result cannot be written to its destination."""
 
 
+class StorageError(ConvcliError):
+    """Something could not be done at a place, which is named first.
+
+    Attributes:
+        place: a path or a URL.
+        reason: what could not be done, and why; for messages that name the place themselves.
+    """
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{shown(place)}: {reason}")
+        self.place, self.reason = place, reason
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.place, self.reason)
+
+
+class MissingError(StorageError):
+    """There is nothing at a place."""
+
+
 class Halted(Exception):  # noqa: N818 - the failure is another's
     """A part of the work ended because another part failed, whose error is the one to report."""
 
@@ -47,6 +67,10 @@ def failure_message(name: str, error: Exception) -> str:
     match error:
         case OutputError():
             return str(error)
+        case StorageError() if error.place != name:
+            return str(error)
+        case StorageError():
+            reason = error.reason
         case ConvcliError():
             reason = str(error)
         case MemoryError():

@@ -1,4 +1,4 @@
-"""Input files and standard input, read whole or in parts, up to a limit."""
+"""Input files, objects at URLs and standard input, read whole or in parts, up to a limit."""
 
 from __future__ import annotations
 
@@ -7,50 +7,133 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final, Protocol, Self
 
-from convcli.core.errors import ImageError
+from convcli.core.errors import ImageError, StorageError
+from convcli.storage.urls import is_remote, local
 
 LARGEST_INPUT: Final = 8 * 2**30  # bytes
 PIECE: Final = 2**24  # bytes read in one call
 STREAM: Final = "-"
 _SMALL: Final = 2**20  # size up to which a file is read whole rather than through a window
 _READ_AHEAD: Final = 2**18  # smallest number of bytes that a window reads
+_SMALL_REMOTE: Final = 2**23  # the same of an object at a URL, where every read waits for an answer
+_READ_AHEAD_REMOTE: Final = 2**22
+
+
+class Contents(Protocol):
+    """The bytes of something that was opened, which any thread may read at any offset."""
+
+    @property
+    def size(self) -> int:
+        """Their number."""
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether they are still those that were opened, and the name still leads to them."""
+
+    def part(self, offset: int, count: int) -> bytes:
+        """``count`` bytes from ``offset`` on, fewer at the end."""
+
+    def parts(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """What `part` returns for each offset and count."""
+
+    def read(self) -> bytes:
+        """All of them."""
+
+    def handle(self) -> BinaryIO:
+        """A file object at the first of them."""
+
+    def forget(self) -> None:
+        """Drop what is kept of them."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+class _File:
+    """An open regular file."""
+
+    def __init__(self, file: BinaryIO, name: str | None) -> None:
+        self.file, self.name, self.stamp = file, name, _stamp(file.fileno())
+
+    @property
+    def size(self) -> int:
+        return os.fstat(self.file.fileno()).st_size
+
+    @property
+    def is_unchanged(self) -> bool:
+        handle = self.file.fileno()
+        try:
+            return self._matches(handle) and self._matches(self.name or handle)
+        except OSError:
+            return False
+
+    def _matches(self, file: int | str) -> bool:
+        """Whether this is the same file, unchanged. A hard link made or removed sets the ctime too."""
+        (*facts, ctime, links), (*facts_now, ctime_now, links_now) = self.stamp, _stamp(file)
+        return facts == facts_now and (ctime == ctime_now or links != links_now)
+
+    def part(self, offset: int, count: int) -> bytes:
+        parts = []
+        while count and (part := os.pread(self.file.fileno(), count, offset)):  # up to 2 GB per call
+            parts.append(part)
+            offset, count = offset + len(part), count - len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def parts(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        return [self.part(*each) for each in ranges]
+
+    def read(self) -> bytes:
+        return _bounded(self.handle(), min(self.size + 1, PIECE))
+
+    def handle(self) -> BinaryIO:
+        self.file.seek(0)
+        return self.file
+
+    def forget(self) -> None:
+        """Nothing is kept."""
+
+    def close(self) -> None:
+        self.file.close()
 
 
 class Input:
-    """A file to read; close it, or use it as a context.
+    """A file or object to read; close it, or use it as a context.
 
     Attributes:
-        file: an open regular file, which can be read at any offset; None for a stream.
+        contents: what was opened, which can be read at any offset; None for a stream.
         data: all bytes: those of a stream, or those that `read` has cached.
-        name: the file's name.
+        is_remote: whether each read is a request.
     """
 
     def __init__(
-        self, file: BinaryIO | None = None, data: bytes | None = None, name: str | None = None
+        self, contents: Contents | None = None, data: bytes | None = None, is_remote: bool = False
     ) -> None:
-        self.file, self.data, self.name = file, data, name
-        self.stamp = _stamp(file.fileno()) if file else None
+        self.contents, self.data, self.is_remote = contents, data, is_remote
 
     @classmethod
     def open(cls, name: str, pipes: bool = True) -> Self:
-        """A file, or standard input for ``-``.
+        """A file, an object at a URL, or standard input for ``-``.
 
         Args:
             pipes: read a named pipe to its end; otherwise it is refused, as devices are.
 
         Raises:
             ImageError: it cannot be read, is a folder or device, or is a stream above `LARGEST_INPUT`.
+            ArgumentError: a URL of a protocol that is not supported.
         """
         with _refusals():
             if name == STREAM:
                 if sys.stdin is None:
                     raise ImageError("standard input is closed")
                 return cls(data=_bounded(sys.stdin.buffer))
+            if is_remote(name):
+                return cls(_remote(name), is_remote=True)
+            name = local(name)
             kind = Path(name).stat().st_mode
             if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or (pipes and stat.S_ISFIFO(kind))):
                 raise ImageError("not a regular file")  # opening a pipe would wait for its writer
@@ -58,7 +141,7 @@ class Input:
             try:
                 mode = os.fstat(file.fileno()).st_mode
                 if stat.S_ISREG(mode):
-                    return cls(file, name=name)
+                    return cls(_File(file, name))
                 if not stat.S_ISFIFO(mode):
                     raise ImageError("not a regular file")
                 data = _bounded(file)
@@ -76,46 +159,37 @@ class Input:
 
     def close(self) -> None:
         """Close the file."""
-        if self.file is not None:
-            self.file.close()
+        if self.contents is not None:
+            self.contents.close()
 
     def check_unchanged(self) -> None:
         """Refuse a file that has been written to since it was opened, or whose name leads to another file.
 
         Raises:
-            ImageError: its size, times or inode differ.
+            ImageError: its size, times or inode differ, or the stamps of an object.
         """
-        if self.file is None:
-            return
-        try:
-            handle = self.file.fileno()
-            is_unchanged = self._matches(handle) and self._matches(self.name or handle)
-        except OSError:
-            is_unchanged = False
-        if not is_unchanged:
-            raise ImageError("changed while it was being read")
-
-    def _matches(self, file: int | str) -> bool:
-        """Whether this is the same file, unchanged. A hard link made or removed sets the ctime too."""
-        assert self.stamp
-        (*facts, ctime, links), (*facts_now, ctime_now, links_now) = self.stamp, _stamp(file)
-        return facts == facts_now and (ctime == ctime_now or links != links_now)
+        with _refusals():
+            if self.contents is not None and not self.contents.is_unchanged:
+                raise ImageError("changed while it was being read")
 
     @property
     def size(self) -> int:
         """Size in bytes."""
-        return os.fstat(self.file.fileno()).st_size if self.file else len(self.data or b"")
+        return self.contents.size if self.contents else len(self.data or b"")
 
     def part(self, offset: int, count: int) -> bytes | memoryview:
         """``count`` bytes from ``offset`` on, fewer where the file ends; any thread may call it."""
-        if self.file is None:
+        if self.contents is None:
             return memoryview(self.data or b"")[offset : offset + count]
-        parts = []
         with _refusals():
-            while count and (part := os.pread(self.file.fileno(), count, offset)):  # up to 2 GB per call
-                parts.append(part)
-                offset, count = offset + len(part), count - len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            return self.contents.part(offset, count)
+
+    def parts(self, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes | memoryview]:
+        """What `part` returns for each offset and count; of an object, all are requested at once."""
+        if self.contents is None:
+            return [self.part(*each) for each in ranges]
+        with _refusals():
+            return self.contents.parts(ranges)
 
     def head(self, count: int) -> bytes:
         """The first ``count`` bytes, fewer if the file is shorter."""
@@ -123,18 +197,21 @@ class Input:
 
     def window(self) -> bytes | Window:
         """All bytes, for a parser that slices a few of them at a time; a large file is not read whole."""
-        return Window(self) if self.data is None and self.size > _SMALL else self.read()
+        small, ahead = (_SMALL_REMOTE, _READ_AHEAD_REMOTE) if self.is_remote else (_SMALL, _READ_AHEAD)
+        return Window(self, ahead) if self.data is None and self.size > small else self.read()
 
     def handle(self) -> BinaryIO:
         """A file object at its beginning, for libraries that need one."""
-        if self.file is not None:
-            self.file.seek(0)
-        return self.file or io.BytesIO(self.data or b"")
+        if self.contents is None:
+            return io.BytesIO(self.data or b"")
+        with _refusals():
+            return self.contents.handle()
 
     def forget(self) -> None:
         """Drop the cached bytes of a file, which can be read again."""
-        if self.file is not None:
+        if self.contents is not None:
             self.data = None
+            self.contents.forget()
 
     def read(self) -> bytes:
         """All bytes; they are cached.
@@ -143,18 +220,23 @@ class Input:
             ImageError: the file cannot be read, or is larger than `LARGEST_INPUT`.
         """
         if self.data is None:
-            assert self.file
+            assert self.contents
             with _refusals():
-                self.file.seek(0)
-                self.data = _bounded(self.file, min(self.size + 1, PIECE))
+                self.data = self.contents.read()
         return self.data
+
+
+def _remote(url: str) -> Contents:
+    from convcli.storage.remote import RemoteFile  # only for URLs
+
+    return RemoteFile(url, LARGEST_INPUT)
 
 
 class Window:
     """The bytes of a file as slices, of which only the latest piece is cached; for one thread."""
 
-    def __init__(self, source: Input) -> None:
-        self.source, self.size = source, source.size
+    def __init__(self, source: Input, ahead: int) -> None:
+        self.source, self.size, self.ahead = source, source.size, ahead
         self.offset, self.piece = 0, b""
 
     def __len__(self) -> int:
@@ -163,7 +245,7 @@ class Window:
     def __getitem__(self, key: slice) -> bytes:
         start, stop, _ = key.indices(self.size)
         if start < self.offset or stop > self.offset + len(self.piece):
-            self.offset, self.piece = start, bytes(self.source.part(start, max(stop - start, _READ_AHEAD)))
+            self.offset, self.piece = start, bytes(self.source.part(start, max(stop - start, self.ahead)))
         return self.piece[start - self.offset : stop - self.offset]
 
 
@@ -197,11 +279,13 @@ def _stamp(file: int | str) -> tuple[int, ...]:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Turn an OSError into an `ImageError`."""
+    """Turn an OSError, and an error of a store, into an `ImageError`."""
     try:
         yield
     except IsADirectoryError as error:
         raise ImageError("is a folder; choose an image in it, or use convcli batch") from error
+    except StorageError as error:
+        raise ImageError(error.reason) from error
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from error
     except ValueError as error:  # a NUL in the name

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from convcli.core.errors import ConvcliError, one_line, reason_of, shown
+from convcli.core.errors import ConvcliError, MissingError, StorageError, one_line, reason_of, shown
 from convcli.core.patterns import pattern
 from convcli.storage.options import without_secrets
+from convcli.storage.urls import is_remote
 
 DENIED: Final = "access denied (403); check the credentials and the permissions of the bucket"
+REFUSED: Final = "the server refuses access (403)"
 NO_CREDENTIALS: Final = (
     "no credentials were found; log in as for the provider's own tools, or for public data, "
     "use --storage-options '{\"anon\": true}'"
@@ -116,23 +118,8 @@ _MODULE: Final = pattern(r"[Ii]nstall ([\w-]+)|No module named '([\w-]+)")
 _SECRET_URL: Final = pattern(r"https?://[^\s'\"<>)]+")
 
 
-class StorageError(ConvcliError):
-    """Something could not be done at a place.
-
-    Attributes:
-        cause: what is wrong, without the place and what was being done.
-    """
-
-    def __init__(self, place: str, action: str, cause: str) -> None:
-        super().__init__(f"{shown(place)}: {action}: {cause}" if action else f"{shown(place)}: {cause}")
-        self.place, self.action, self.cause = place, action, cause
-
-    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
-        return type(self), (self.place, self.action, self.cause)
-
-
-class MissingError(StorageError):
-    """There is nothing at a place."""
+class NoPartsError(Exception):
+    """A server sends all of a file where a part of it was requested."""
 
 
 @contextmanager
@@ -144,28 +131,34 @@ def refusals(place: str, action: str) -> Iterator[None]:
     """
     try:
         yield
-    except ConvcliError:
+    except (ConvcliError, NoPartsError):
         raise
     except Exception as error:
         cause = cause_of(error, place)
-        kind = MissingError if cause == MISSING else StorageError
-        raise kind(place, "" if cause == MISSING else action, cause) from error
+        if cause == MISSING:
+            raise MissingError(place, cause) from error
+        raise StorageError(place, f"{action}: {cause}") from error
 
 
 def cause_of(error: BaseException, place: str = "") -> str:
     """What is wrong, in one line without credentials."""
+    if isinstance(error, OSError) and not is_remote(place):
+        return MISSING if isinstance(error, FileNotFoundError) else one_line(error.strerror or str(error))
     errors = list(_chain(error))
     for each in errors:
         if isinstance(each, ImportError):
             return _missing_library(each, place)
+    cause = _known_cause(errors) or _reason(errors)
+    return REFUSED if cause == DENIED and place.lower().startswith("http") else cause
+
+
+def _known_cause(errors: Sequence[BaseException]) -> str:
+    """The cause by a code, else by a kind, of the innermost error that has one; empty where none has."""
     for code in (code for each in errors for code in codes_of(each)):
         if code in _CODES:
             return _CODES[code]
-    for each in errors:
-        for kind in type(each).__mro__:
-            if kind.__name__ in _KINDS:
-                return _KINDS[kind.__name__]
-    return _reason(errors)
+    names = [kind.__name__ for each in reversed(errors) for kind in type(each).__mro__]
+    return next((_KINDS[name] for name in names if name in _KINDS), "")
 
 
 def codes_of(error: BaseException) -> Sequence[str]:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from convcli.storage.failures import MissingError, refusals
+from convcli.core.errors import MissingError
+from convcli.storage.failures import refusals
 from convcli.storage.remote import write_object
 from convcli.storage.stores import open_store
 from convcli.storage.urls import is_url, joined, local

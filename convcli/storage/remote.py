@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from threading import Lock
 from typing import Any, BinaryIO, Final, cast
 
-from convcli.storage.failures import StorageError, refusals
+from convcli.core.errors import StorageError
+from convcli.storage.failures import NoPartsError, refusals
 from convcli.storage.stores import Store, check_writable, open_store
 
+WHOLE: Final = 2**21  # bytes of an object that is read by one request
 BLOCK: Final = 2**20  # bytes that a handle requests at least
+_REQUEST, _REQUESTS_AT_ONCE = 2**24, 4  # bytes, and how many, where all of an object is read
 _MOST_BLOCKS: Final = 2**5  # that a handle keeps
 _LARGEST_REQUEST: Final = 2**4  # blocks
 _READ, _WRITE = "cannot be read", "cannot be written"
@@ -35,43 +37,41 @@ class RemoteFile:
 
     def __init__(self, url: str, largest: int) -> None:
         self.url, self.largest = url, largest
-        self._data: bytes | None = None
-        self._lock = Lock()
         with refusals(url, _READ):
             info = _info(url)
-        self.stamp = _stamp(info)
-        size = info.get("size")
-        if size is None or info.get("partial") is False:
-            self._data = self.read()
-        self.size = len(self._data) if self._data is not None else int(size or 0)
+        self.stamp, size = _stamp(info), info.get("size")
+        self.has_parts = size is not None and info.get("partial") is not False
+        self._data = None if self.has_parts else self._whole()
+        self.size = int(size or 0) if self._data is None else len(self._data)
 
     def part(self, offset: int, count: int) -> bytes:
         """``count`` bytes from ``offset`` on, fewer where the object ends."""
-        stop = min(offset + count, self.size)
-        if stop <= offset:
-            return b""
-        if self._data is not None:
-            return self._data[offset:stop]
-        with refusals(self.url, _READ):
-            store, path = open_store(self.url)
-            data = store.part(path, offset, stop)
-        if len(data) == self.size != stop - offset:  # the server sent all of it
-            self._data = data
-            return data[offset:stop]
-        if len(data) != stop - offset:
-            raise StorageError(self.url, "", _CHANGED)
-        return data
+        return self.parts([(offset, count)])[0]
 
     def parts(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """What `part` returns for each offset and count, requested at the same time."""
-        ends = [(offset, min(offset + count, self.size)) for offset, count in ranges]
-        if self._data is not None or any(stop <= start for start, stop in ends):
-            return [self.part(*each) for each in ranges]
+        ends = [(offset, max(min(offset + count, self.size), offset)) for offset, count in ranges]
+        data = self._data
+        if data is None and self.size <= WHOLE and any(start < stop for start, stop in ends):
+            (data,) = self._requested([(0, self.size)])
+            self._data = data
+        if data is not None:
+            return [data[start:stop] for start, stop in ends]
+        wanted = [(start, stop) for start, stop in ends if start < stop]
+        try:
+            found = iter(self._requested(wanted) if wanted else [])
+        except NoPartsError:
+            self.has_parts, self._data = False, self._whole()
+            return self.parts(ranges)
+        return [next(found) if start < stop else b"" for start, stop in ends]
+
+    def _requested(self, ranges: list[tuple[int, int]]) -> list[bytes]:
+        """The bytes from each start to before each stop; none of them is empty."""
+        store, path = open_store(self.url)
         with refusals(self.url, _READ):
-            store, path = open_store(self.url)
-            found = store.parts(path, ends)
-        if any(len(data) != stop - start for data, (start, stop) in zip(found, ends, strict=True)):
-            return [self.part(*each) for each in ranges]
+            found = [store.part(path, *ranges[0])] if len(ranges) == 1 else store.parts(path, ranges)
+        if [len(data) for data in found] != [stop - start for start, stop in ranges]:
+            raise StorageError(self.url, _CHANGED)
         return found
 
     def read(self) -> bytes:
@@ -80,16 +80,34 @@ class RemoteFile:
         Raises:
             StorageError: they are more than ``largest``.
         """
-        with self._lock:
-            if self._data is not None:
-                return self._data
-            with refusals(self.url, _READ):
-                store, path = open_store(self.url)
-                return store.read(path, self.largest)
+        if self._data is not None:
+            return self._data
+        if self.size > self.largest:
+            raise StorageError(self.url, f"larger than {self.largest // 2**30} GiB")
+        whole = bytearray(self.size)
+        starts = range(0, self.size, _REQUEST)
+        for first in range(0, len(starts), _REQUESTS_AT_ONCE):
+            ranges = [(start, _REQUEST) for start in starts[first : first + _REQUESTS_AT_ONCE]]
+            for (start, _), data in zip(ranges, self.parts(ranges), strict=True):
+                whole[start : start + len(data)] = data
+        return bytes(whole) if len(starts) > 1 else self._data or bytes(whole)
+
+    def _whole(self) -> bytes:
+        with refusals(self.url, _READ):
+            store, path = open_store(self.url)
+            return store.read(path, self.largest)
 
     def handle(self) -> BinaryIO:
         """A file object at its beginning, for libraries that need one; it keeps the latest blocks."""
         return cast("BinaryIO", io.BufferedReader(_Blocks(self), BLOCK // 4))
+
+    def forget(self) -> None:
+        """Drop the bytes that are kept, where they can be requested again."""
+        if self.has_parts:
+            self._data = None
+
+    def close(self) -> None:
+        """Nothing stays open."""
 
     @property
     def is_unchanged(self) -> bool:

@@ -37,7 +37,7 @@ def test_the_same_bytes_by_every_way_in(opened):
     window = opened.window()
     for key in (slice(10, 20), slice(2**20, 2**20 + 5), slice(3, 4), slice(-5, None), slice(5, 5)):
         assert window[key] == DATA[key]
-    assert isinstance(window, Window) == (opened.file is not None) and len(window) == len(DATA)
+    assert isinstance(window, Window) == (opened.contents is not None) and len(window) == len(DATA)
     assert opened.handle().read() == DATA
     assert opened.read() == opened.read() == DATA
     opened.forget()

@@ -1,4 +1,4 @@
-"""The servers, and no storage options left by another test."""
+"""No storage options are left by another test."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from convcli.storage import options
-from tests.servers import quirky_s3, s3, s3_server, web
-
-__all__ = ["quirky_s3", "s3", "s3_server", "web"]
 
 
 @pytest.fixture(autouse=True)
