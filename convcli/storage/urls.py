@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 from convcli.core.errors import ArgumentError, shown
 from convcli.core.patterns import pattern
@@ -70,7 +69,7 @@ def local(name: str) -> str:
     host, slash, path = name.split("://", 1)[1].partition("/")
     if host not in ("", "localhost"):
         raise ArgumentError(f"{shown(name)}: names a file of the machine {host}; write file:///PATH")
-    return unquote(slash + path, errors="surrogateescape")
+    return _unquoted(slash + path)
 
 
 def canonical(name: str) -> str:
@@ -91,19 +90,23 @@ def canonical(name: str) -> str:
     return f"{protocol}://{rest.rstrip('/')}"
 
 
+def _unquoted(text: str) -> str:
+    from urllib.parse import unquote  # which start-up does without
+
+    return unquote(text, errors="surrogateescape")
+
+
 def _canonical_page(url: str) -> str:
+    from urllib.parse import urlsplit
+
     parts = urlsplit(url)
-    host, port = (parts.hostname or "").lower(), _port(url)
-    place = host if port in (None, _PORTS[parts.scheme]) else f"{host}:{port}"
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.scheme}://{place}{unquote(parts.path).rstrip('/')}{query}"
-
-
-def _port(url: str) -> int | None:
     try:
-        return urlsplit(url).port
+        host, port = (parts.hostname or "").lower(), parts.port
     except ValueError as error:
         raise ArgumentError(f"{shown(url)}: the port is not a number from 0 to 65535") from error
+    place = host if port in (None, _PORTS[parts.scheme]) else f"{host}:{port}"
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{place}{_unquoted(parts.path).rstrip('/')}{query}"
 
 
 def joined(place: str, *parts: str) -> str:
@@ -134,7 +137,7 @@ def name_of(place: str) -> str:
         return os.path.basename(place.rstrip("/"))  # noqa: PTH119
     name = place.split("://", 1)[1].rstrip("/").rpartition("/")[2]
     if protocol_of(place) in _PORTS:
-        return unquote(name, errors="surrogateescape").replace("/", "_").replace("\0", "_")
+        return _unquoted(name).replace("/", "_").replace("\0", "_")
     return name
 
 
