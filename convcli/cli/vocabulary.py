@@ -239,6 +239,7 @@ WORDS: Final = {
         "mkv": "",
         "mp4": "",
         "csv": "",
+        "zarr": "",
     },
     "form": {
         "yaml": "",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol, Self
 
 from convcli.core.errors import ImageError, StorageError
+from convcli.files.stores import is_store
 from convcli.storage.urls import is_remote, local
 
 LARGEST_INPUT: Final = 8 * 2**30  # bytes
@@ -108,12 +109,19 @@ class Input:
         contents: what was opened, which can be read at any offset; None for a stream.
         data: all bytes: those of a stream, or those that `read` has cached.
         is_remote: whether each read is a request.
+        store: the place of an array in many objects, which has no bytes of its own; None for a file.
+        axes, level: which part of a store is read, as ``--axes`` and ``--level`` say.
     """
 
     def __init__(
-        self, contents: Contents | None = None, data: bytes | None = None, is_remote: bool = False
+        self,
+        contents: Contents | None = None,
+        data: bytes | None = None,
+        is_remote: bool = False,
+        store: str | None = None,
     ) -> None:
-        self.contents, self.data, self.is_remote = contents, data, is_remote
+        self.contents, self.data, self.is_remote, self.store = contents, data, is_remote, store
+        self.axes, self.level = "", 0
 
     @classmethod
     def open(cls, name: str, pipes: bool = True) -> Self:
@@ -131,6 +139,8 @@ class Input:
                 if sys.stdin is None:
                     raise ImageError("standard input is closed")
                 return cls(data=_bounded(sys.stdin.buffer))
+            if is_store(name):
+                return cls(data=b"", is_remote=is_remote(name), store=local(name))
             if is_remote(name):
                 return cls(_remote(name), is_remote=True)
             name = local(name)

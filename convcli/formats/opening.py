@@ -15,7 +15,7 @@ from convcli.formats.base import Format
 from convcli.formats.decoding import decoder_errors, strict_errors
 from convcli.formats.header import Header
 from convcli.formats.readers import InMemoryReader, OffsetReader, Reader, SequentialReader
-from convcli.formats.registry import names, recognized_format
+from convcli.formats.registry import names, recognized_format, store_format
 
 MAX_PIXELS: Final = 10**9
 """Pixels of a file, all frames together, unless another limit is given or the file is dense enough."""
@@ -58,7 +58,7 @@ class Opened:
         Raises:
             ImageError: the file is damaged.
         """
-        if self.skipped or self.stored.first:
+        if self.skipped or self.stored.first or self.format.is_store:
             return np.array(self.reader().rows(0, 0, self.header.rows))
         with strict_errors(self.format.name):
             return self._upright(self.format.decode(self.source.read(), self.stored))
@@ -157,15 +157,23 @@ def open_input(source: Input, max_pixels: int | None = None) -> list[Opened]:
     Raises:
         ImageError: not an image, damaged, or too many pixels.
     """
+    matched = _recognized(source)
+    with strict_errors(matched.name):
+        runs = matched.open(source)
+    return [_opened(matched, source, *run, max_pixels) for run in runs]
+
+
+def _recognized(source: Input) -> Format:
+    """The format of a file by its first bytes; a store was recognized when it was opened."""
+    if source.store is not None:
+        return store_format()
     head = source.head(32)
     if not head:
         raise ImageError("the file is empty")
     matched = recognized_format(head)
     if matched is None:
         raise ImageError(f"not an image in a known format ({', '.join(names())})")
-    with strict_errors(matched.name):
-        runs = matched.open(source)
-    return [_opened(matched, source, *run, max_pixels) for run in runs]
+    return matched
 
 
 def _opened(
@@ -176,7 +184,8 @@ def _opened(
         note = f"rotated upright (Exif orientation {header.orientation})"
         header = replace(_upright_header(header), notes=(*header.notes, note))
         parts = None
-    _check_pixels(header, source.size, parts is None, limit)
+    if not matched.is_store:  # of which no more than a window is held
+        _check_pixels(header, source.size, parts is None, limit)
     return Opened(matched, header, source, stored, [], parts)
 
 

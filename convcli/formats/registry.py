@@ -42,6 +42,9 @@ class Entry(NamedTuple):
 
 _ISO_MEDIA: Final = rb"(?s).{4}ftyp"
 
+STORES: Final = "zarr"
+"""The format of stores, which are recognized by the objects in them."""
+
 TABLE: tuple[Entry, ...] = (
     Entry("png", "convcli.formats.png.png:Png", (".png", ".apng"), signature=rb"\x89PNG"),
     Entry(
@@ -65,6 +68,7 @@ TABLE: tuple[Entry, ...] = (
         signature=rb"[\s\"'+\-.\w#\xe2\xef]",
         only_named=True,
     ),
+    Entry(STORES, "convcli.formats.zarr.zarr:Zarr", (".zarr",), signature=b"(?!)", only_named=True),
 )
 """Every format, in the order of matching content and choosing replacements; the first is the default."""
 
@@ -98,6 +102,11 @@ def recognized_format(head: bytes) -> Format | None:
             if loaded.sniff(head):
                 return loaded
     return None
+
+
+def store_format() -> Format:
+    """The format of arrays in many objects."""
+    return format_named(STORES)
 
 
 def default_format() -> Format:

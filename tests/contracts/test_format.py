@@ -220,7 +220,7 @@ def test_a_new_format_is_named_wherever_formats_are(dummy, run, tmp_path):
     assert format_of_suffix(".dmx") is None
     assert ".dmy" in suffixes_for(OutputKind(np.dtype(np.uint8), 1))
     assert ".dmy" not in suffixes_for(OutputKind(np.dtype(np.uint8), 3))
-    with pytest.raises(ArgumentError, match="mp4, csv, dummy"):
+    with pytest.raises(ArgumentError, match="csv, zarr, dummy"):
         format_named("no")
     np.save(tmp_path / "a.npy", np.zeros((3, 3), np.uint8))
     cases = ((".xyz", "unknown suffix; allowed: .*, .dmy"), (".dmx", "convcli reads DummyX but"))

@@ -1,0 +1,110 @@
+"""Zarr, versions 2 and 3, sharded arrays and OME-Zarr: arrays of chunks in a folder or an object store.
+
+Only what a window covers is read. The axes of a plane are those called y and x, or the last two; the last one
+of all is that of channels if it is called so; every other axis is one of frames, the slowest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NoReturn
+
+import numpy as np
+
+from convcli.core.dtypes import Array, DType
+from convcli.core.errors import ImageError
+from convcli.files.input import Input
+from convcli.formats.base import Format, Run
+from convcli.formats.encoders import Encoder
+from convcli.formats.header import Header, Layout, Metadata
+from convcli.formats.zarr.axes import MOST_CHANNELS, ZarrAxes, parse_axes
+from convcli.formats.zarr.chunks import Chunks
+from convcli.formats.zarr.documents import Located, located
+from convcli.formats.zarr.objects import opened_objects
+from convcli.formats.zarr.reader import ZarrReader
+
+_TYPES: Final = (
+    "uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32", "float64",
+)  # fmt: skip
+_NARROW: Final[Mapping[str, DType]] = {
+    "int64": np.dtype(np.int32),
+    "uint64": np.dtype(np.uint32),
+    "bool": np.dtype(np.uint8),
+}
+"""Types that pixels do not have, and those as which they are read."""
+
+
+class Zarr(Format):
+    """A folder, or the objects below a URL; never a single file."""
+
+    suggested = False
+    is_store = True
+    any_channels = True
+    max_channels = MOST_CHANNELS
+
+    def sniff(self, head: bytes) -> bool:
+        return False
+
+    def header(self, data: bytes) -> Header:
+        self._refuse()
+
+    def decode(self, data: bytes, header: Header) -> Array:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise ImageError("zarr is a folder or a URL, not a file")
+
+    def open(self, source: Input) -> list[Run]:
+        if source.store is None:
+            self._refuse()
+        found = opened_zarr(source)
+        return [(header_of(self.name, found), found.reader)]
+
+    def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
+        return dtype.name in _TYPES
+
+    def encoder(self, layout: Layout, metadata: Metadata) -> Encoder:
+        raise ImageError("zarr is written by whole shards, not as one file")
+
+
+class OpenedZarr:
+    """An array of a store and the frames that are selected of it."""
+
+    def __init__(self, source: Input) -> None:
+        assert source.store is not None
+        self.objects = opened_objects(source.store)
+        self.located: Located = located(self.objects, source.level)
+        facts = self.located.facts
+        axes = ZarrAxes.of(facts.names, facts.shape)
+        self.axes = axes.select(parse_axes(source.axes)) if source.axes else axes
+        name = facts.dtype.name
+        self.dtype = _NARROW.get(name, facts.dtype.newbyteorder("="))
+        self.reader = ZarrReader(Chunks(self.objects, self.located.array.path, facts), self.axes, self.dtype)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes on how values are read."""
+        name = self.located.facts.dtype.name
+        if name == "bool":
+            return ("its bool values are read as 0 and 255",)
+        return (f"its {name} values are read as {self.dtype}",) if name in _NARROW else ()
+
+
+def opened_zarr(source: Input) -> OpenedZarr:
+    """The array of a store that `Input.axes` and `Input.level` select."""
+    return OpenedZarr(source)
+
+
+def header_of(name: str, found: OpenedZarr) -> Header:
+    """The header of the selected frames."""
+    axes = found.axes
+    return Header(
+        name,
+        axes.rows,
+        axes.columns,
+        axes.channels,
+        found.dtype,
+        axes.frames,
+        notes=found.notes,
+        bands=axes.channels > 1 and not axes.alpha and axes.channels != 3,
+    )

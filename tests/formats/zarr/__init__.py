@@ -1,0 +1,1 @@
+"""Zarr: reading, writing, OME-Zarr and hostile stores."""
