@@ -10,6 +10,7 @@ from typing import Any, Final
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen
 from convcli.formats.tiff.color import MASK, photometric
+from convcli.formats.tiff.tables import Tables
 
 _REDUCED, _TRANSPARENCY = 1, 4  # bits of tag 254, subfile type
 _STK_PLANES: Final = 33629  # a MetaMorph tag with one value for each plane
@@ -24,13 +25,14 @@ class Plane:
     shift: int = 0
 
 
-def planes(file: Any) -> tuple[list[Plane], tuple[str, ...]]:
+def planes(file: Any, tables: Tables) -> tuple[list[Plane], tuple[str, ...]]:
     """The images of an open file, with notes on pages that are not images and planes that are missing.
 
     Raises:
         ImageError: it has no page, or ends before its last one.
     """
     pages = list(file.pages)
+    tables.apply(pages)
     if not pages:
         raise ImageError("damaged tiff: it has no page")
     _check_chain(file, [page.offset for page in pages])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from threading import Condition
 from typing import Final
 
@@ -18,8 +19,11 @@ from convcli.formats.tiff.segments import Segments
 from convcli.formats.tiff.tiles import Key, Tiles
 from convcli.geometry.padding import Pair
 
-LARGEST_BAND: Final = 2**28
-"""Bytes of a row of tiles, or of a strip, above which a page is decoded whole, within the limits of that."""
+LARGEST_SEGMENT: Final = 2**28
+"""Bytes of a tile or strip above which a page is decoded whole, within the limits of that."""
+
+_RAW: Final = 2**22
+"""Bytes of an uncompressed strip above which its parts are read as needed."""
 
 _APART: Final = 8  # pages that workers may be apart
 
@@ -39,10 +43,19 @@ class TiffRows:
         self.bands: OrderedDict[int, _Band] = OrderedDict()
         self.tiles = Tiles(self._tile)
         self.changed = Condition()
+        self.is_raw = self.each > _RAW and self.segments.is_raw
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether strips and tiles are small enough to be decoded one by one."""
+        segment: int = self.each // self.header.columns * min(self.segments.width, self.header.columns)
+        return self.is_raw or segment <= LARGEST_SEGMENT
 
     @property
     def memory(self) -> int:
         """About how many bytes are taken: the decoded rows that are kept, and a segment on its way."""
+        if self.is_raw:
+            return 0
         return self.each * min(self.most, self.segments.down) + self.segments.overhead
 
     @property
@@ -56,6 +69,8 @@ class TiffRows:
         Raises:
             ImageError: a tile or strip is damaged, or missing.
         """
+        if self.is_raw:
+            return self.segments.read_raw((first, last), (0, self.header.columns))
         indices = range(first // self.height, (last - 1) // self.height + 1)
         bands = [self._band(index) for index in indices]
         parts = [
@@ -68,29 +83,43 @@ class TiffRows:
         """A rectangle, (rows, columns, channels), of which the tiles that it covers are decoded.
 
         The latest tiles are kept: `KEPT` bytes, but at least those of the rectangle and one band more. So
-        where strips of a panel are read from top to bottom, every tile is decoded once.
+        where strips of a panel are read from top to bottom, every tile is decoded once. Whole bands of tiles,
+        of which nothing is left to be read, are not kept.
 
         Raises:
             ImageError: a tile or strip is damaged, or missing.
         """
+        if self.is_raw:
+            return self.segments.read_raw(rows, columns)
         if self.across == 1:
             part: Array = self.rows(*rows)[:, slice(*columns)]
             return part
         height, width = self.height, self.segments.width
         down = range(rows[0] // height, (rows[1] - 1) // height + 1)
         across = range(columns[0] // width, (columns[1] - 1) // width + 1)
-        pixel = self.header.channels * self.header.dtype.itemsize
-        kept = KEPT // (height * width * pixel) if self.alone else 0
         keys = [(index, column) for index in down for column in across]
+        out = np.empty((rows[1] - rows[0], columns[1] - columns[0], self.header.channels), self.header.dtype)
+        if rows[0] == down[0] * height and rows[1] in (down.stop * height, self.header.rows):
+            for key in keys:
+                self._paste(key, None, rows, columns, out)
+            return out
+        kept = KEPT * self.alone // (height * width * self.header.channels * self.header.dtype.itemsize)
         tiles = self.tiles.get(keys, max(kept, (len(down) + 1) * len(across)))
-        shape = rows[1] - rows[0], columns[1] - columns[0], self.header.channels
-        out = np.empty(shape, self.header.dtype)
-        for (index, column), tile in zip(keys, tiles, strict=True):
-            top, left = index * height - rows[0], column * width - columns[0]
-            part = tile[max(-top, 0) : shape[0] - top, max(-left, 0) : shape[1] - left]
-            top, left = max(top, 0), max(left, 0)
-            out[top : top + part.shape[0], left : left + part.shape[1]] = part
+        for key, tile in zip(keys, tiles, strict=True):
+            self._paste(key, tile, rows, columns, out)
         return out
+
+    def _paste(self, key: Key, tile: Array | None, rows: Pair, columns: Pair, out: Array) -> None:
+        """Put a tile where a window has it; it is decoded right there if it is not at hand."""
+        high, wide, _ = self.segments.shape(*key)
+        top, left = key[0] * self.height - rows[0], key[1] * self.segments.width - columns[0]
+        place = out[max(top, 0) : top + high, max(left, 0) : left + wide]
+        if tile is None and place.shape[:2] == (high, wide):
+            self.segments.decode(*key, place)
+            return
+        tile = self._tile(key) if tile is None else tile
+        top, left = max(-top, 0), max(-left, 0)
+        place[...] = tile[top : top + place.shape[0], left : left + place.shape[1]]
 
     def _tile(self, key: Key) -> Array:
         pixels = np.empty(self.segments.shape(*key), self.header.dtype)
@@ -183,3 +212,12 @@ class _Band:
         self.pixels = np.empty(shape, dtype)
         self.claimed = self.settled = 0
         self.failure: BaseException | None = None
+
+
+def sparse_notes(pages: Sequence[TiffRows]) -> tuple[str, ...]:
+    """A note on strips and tiles that are not stored."""
+    absent, due = (sum(getattr(page.segments, name) for page in pages) for name in ("absent", "count"))
+    if not absent:
+        return ()
+    fill = pages[0].segments.fill
+    return (f"{absent} of {due} strips or tiles are not stored (a sparse file) and read as {fill:g}",)

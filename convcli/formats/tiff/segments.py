@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 
-from convcli.core.dtypes import Array
+from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.files.input import Input
 from convcli.formats.decoding import decoder_errors
 from convcli.formats.header import Header
 from convcli.formats.tiff.color import CCITT, JPEG, SEPARATE, odd_samples, pixels, subsampling, unit_samples
 from convcli.formats.tiff.pages import Plane
+from convcli.formats.tiff.tables import Table
+from convcli.geometry.padding import Pair
 
 _UNCOMPRESSED: Final = 1  # tag 259
 _LARGEST_RATIOS: Final = {_UNCOMPRESSED: 1, 5: 2560, 8: 1032, 32946: 1032, 32773: 64, JPEG: 4096}
@@ -20,6 +23,7 @@ _LARGEST_RATIOS: Final = {_UNCOMPRESSED: 1, 5: 2560, 8: 1032, 32946: 1032, 32773
 
 _LEAST_FIRST: Final = 2  # tag 266, fill order
 _CONVERTED: Final = 2**18  # pixels converted at a time
+_SHORT_LINE: Final = 2**17  # bytes of a row that is read whole, even if some of its columns are wanted
 _ODD: Final = range(17, 32)  # bits that tifffile unpacks in one byte order only
 END_OF_JPEG: Final = b"\xff\xd9"
 _MORE_FAX: Final = (b"\x35\x07" * 32, b"\xb5" * 64)
@@ -33,6 +37,7 @@ class Segments:
         height, width: of a strip or tile.
         across, down: how many there are, columns and rows.
         apart: segments of one place in the image: one for each sample, or one for all.
+        absent: segments that are not stored, as in sparse files; 0 where the table is too long to count them.
     """
 
     def __init__(self, source: Input, plane: Plane, header: Header) -> None:
@@ -45,25 +50,55 @@ class Segments:
         self.across = int(-(-page.imagewidth // self.width))
         self.down = int(-(-header.rows // self.height))
         self.apart = int(page.samplesperpixel) if page.planarconfig == SEPARATE else 1
-        due, there = self.across * self.down * self.apart, len(page.dataoffsets)
-        sized = page.compression == _UNCOMPRESSED or len(page.databytecounts) >= due
+        self.offsets, self.counts = page.dataoffsets, page.databytecounts
+        due, there = self.count, len(self.offsets)
+        sized = page.compression == _UNCOMPRESSED or len(self.counts) >= due
         if there < due or not sized:
             raise ImageError(
-                f"damaged tiff: {min(there, len(page.databytecounts))} of its {due} strips or tiles are there"
+                f"damaged tiff: {min(there, len(self.counts))} of its {due} strips or tiles are there"
             )
+        self.absent = 0 if self._is_long else sum(self._is_absent(place) for place in range(due))
         self._check_size()
         page.init_decode()
+
+    @property
+    def count(self) -> int:
+        """Number of all segments."""
+        return self.across * self.down * self.apart
+
+    @property
+    def _is_long(self) -> bool:
+        """Whether the tables are too long to look at all entries."""
+        return isinstance(self.offsets, Table) or isinstance(self.counts, Table)
+
+    def _is_absent(self, place: int) -> bool:
+        """Whether a segment is said to lie nowhere and to have no bytes: GDAL leaves out what has no data."""
+        return not self.offsets[place] and place < len(self.counts) and not self.counts[place]
+
+    @property
+    def fill(self) -> float:
+        """The value of samples that are not stored."""
+        return float(self.page.nodata or 0)
 
     def _check_size(self) -> None:
         """Refuse a page whose pixels its file cannot hold, before memory is allocated."""
         page, (wide, high) = self.page, subsampling(self.page)
-        counts = page.databytecounts if page.compression != _UNCOMPRESSED and any(page.databytecounts) else ()
-        there = min(sum(counts), self.source.size) if counts else self.source.size
+        counts = () if self._is_long or page.compression == _UNCOMPRESSED else self.counts
+        there = min(sum(counts), self.source.size) if any(counts) else self.source.size
         bits = page.bitspersample if isinstance(page.bitspersample, int) else 1
         due = self.header.rows * self.header.columns * page.samplesperpixel * bits // (8 * wide * high)
-        if due > there * _LARGEST_RATIOS.get(page.compression, due):
+        due = due * (self.count - self.absent) // self.count
+        if not self._is_long and due > there * _LARGEST_RATIOS.get(page.compression, due):
             shape = f"{self.header.columns}×{self.header.rows}"
             raise ImageError(f"damaged tiff: {there} bytes cannot hold {shape} pixels")
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether pixels lie in strips as they lie in memory, so that any part of a strip can be read."""
+        page, bits = self.page, self.page.bitspersample
+        plain = page.compression == _UNCOMPRESSED and page.predictor == 1 and page.fillorder != _LEAST_FIRST
+        whole = isinstance(bits, int) and bits == 8 * page.dtype.itemsize and page.dtype.kind in "iuf"
+        return bool(plain and whole and not page.is_tiled and subsampling(page) == (1, 1) and not self.absent)
 
     def shape(self, index: int, column: int) -> tuple[int, int, int]:
         """(rows, columns, channels) of the part of the image that a segment covers."""
@@ -74,8 +109,8 @@ class Segments:
     @property
     def overhead(self) -> int:
         """About how many bytes it takes to decode a segment, beside its pixels."""
-        page, samples = self.page, self.height * self.width * self.page.samplesperpixel
-        return int(samples * page.dtype.itemsize + max(page.databytecounts, default=0))
+        raw = int(self.height * self.width * self.page.samplesperpixel * self.page.dtype.itemsize)
+        return raw + (raw if self._is_long else max(self.counts, default=0))
 
     def decode(self, index: int, column: int, into: Array) -> None:
         """Fill ``into`` with the pixels of a segment, in the shape of `shape`.
@@ -90,12 +125,66 @@ class Segments:
             there = min(len(part) for part in parts)
             if there < rows or min(part.shape[1] for part in parts) < columns:
                 raise ImageError(f"damaged tiff: {self._name(places[0])} has {there} of {rows} rows")
-            step = max(_CONVERTED // columns, 1)
-            for top in range(0, rows, step):
-                bottom = min(top + step, rows)
-                stored = [part[top:bottom, :columns] for part in parts]
-                together = stored[0] if len(stored) == 1 else np.concatenate(stored, axis=-1)
-                into[top:bottom] = pixels(self.page, together)
+            self._convert([part[:rows, :columns] for part in parts], into)
+
+    def _convert(self, parts: list[Array], into: Array) -> None:
+        """Fill ``into`` with the pixels of stored samples, some rows at a time."""
+        rows, columns, _ = into.shape
+        step = max(_CONVERTED // columns, 1)
+        for top in range(0, rows, step):
+            bottom = min(top + step, rows)
+            stored = [part[top:bottom] for part in parts]
+            together = stored[0] if len(stored) == 1 else np.concatenate(stored, axis=-1)
+            into[top:bottom] = pixels(self.page, together)
+
+    def read_raw(self, rows: Pair, columns: Pair) -> Array:
+        """A rectangle of a page that `is_raw`, (rows, columns, channels); only its own bytes are read.
+
+        Raises:
+            ImageError: the file ends before.
+        """
+        shape = rows[1] - rows[0], columns[1] - columns[0]
+        into = np.empty((*shape, self.header.channels), self.header.dtype)
+        with decoder_errors("tiff"):
+            parts = [
+                np.concatenate([self._raw_part(plane, *part, columns) for part in self._strips(rows)])
+                for plane in range(self.apart)
+            ]
+            self._convert(parts, into)
+        return into
+
+    def _strips(self, rows: Pair) -> Iterator[tuple[int, Pair]]:
+        """The strips that hold rows, and which of their own rows these are."""
+        for index in range(rows[0] // self.height, (rows[1] - 1) // self.height + 1):
+            top = index * self.height
+            yield index, (max(rows[0] - top, 0), min(rows[1] - top, self.height))
+
+    def _raw_part(self, plane: int, index: int, rows: Pair, columns: Pair) -> Array:
+        """A rectangle of a strip, (rows, columns, samples)."""
+        place, dtype = plane * self.down + index, self._stored
+        pixel = self._samples * dtype.itemsize
+        line, height = self.width * pixel, min(self.height, self.header.rows - index * self.height)
+        if self._raw_count(place, height) < rows[1] * line:
+            raise ImageError(f"damaged tiff: {self._name(place)} is missing or truncated")
+        start = self.offsets[place] + self.shift
+        if line <= _SHORT_LINE or columns == (0, self.width):
+            ranges = [(start + rows[0] * line, (rows[1] - rows[0]) * line)]
+            wide = self.width
+        else:
+            left, width = columns[0] * pixel, (columns[1] - columns[0]) * pixel
+            ranges = [(start + row * line + left, width) for row in range(*rows)]
+            columns, wide = (0, columns[1] - columns[0]), columns[1] - columns[0]
+        data = b"".join(self.source.part(*each) for each in ranges)
+        if len(data) < (rows[1] - rows[0]) * wide * pixel:
+            raise ImageError(f"damaged tiff: {self._name(place)} is missing or truncated")
+        block = np.frombuffer(data, dtype).reshape(rows[1] - rows[0], wide, self._samples)
+        return block[:, slice(*columns)]
+
+    @property
+    def _stored(self) -> DType:
+        """The type of samples in the file."""
+        dtype: DType = np.dtype(self.page.dtype).newbyteorder(self.page.parent.byteorder)
+        return dtype
 
     def _name(self, place: int) -> str:
         """A strip or tile in words."""
@@ -108,10 +197,12 @@ class Segments:
     def _segment(self, place: int, rows: int) -> Array:
         """A decoded strip or tile, (rows, columns, samples)."""
         page, shared = self.page, subsampling(self.page)
+        size = (self.height if page.is_tiled else rows, self.width)
+        if self._is_absent(place):
+            return np.full((*size, self._samples), self.fill, page.dtype)
         data = self._data(place, rows)
         if page.compression == JPEG and END_OF_JPEG not in data[-8:]:
             raise ImageError(f"damaged tiff: {self._name(place)} is missing or truncated")
-        size = (self.height if page.is_tiled else rows, self.width)
         if shared != (1, 1):
             return unit_samples(_unpacked(page, data), size, shared)
         if page.dtype.kind == "u" and page.bitspersample in _ODD:
@@ -132,19 +223,22 @@ class Segments:
         Their number is known where nothing is compressed, and a single segment without one goes to the end of
         the file, as in libtiff; otherwise what the page states counts.
         """
-        page = self.page
-        offset, counts = page.dataoffsets[place], page.databytecounts
-        count = counts[place] if place < len(counts) else 0
-        alone = self.across * self.down * self.apart == 1
-        if page.compression == _UNCOMPRESSED:
-            due = self._size(rows)
-            count = due if alone or count > due or not counts else count
-        elif alone and not count:
-            count = max(self.source.size - offset, 0)
+        offset = self.offsets[place]
+        if self.page.compression == _UNCOMPRESSED:
+            count = self._raw_count(place, rows)
+        else:
+            count = self.counts[place]
+            if self.count == 1 and not count:
+                count = max(self.source.size - offset, 0)
         data = bytes(self.source.part(offset + self.shift, count)) if offset and count else b""
         if not count or len(data) < count:
             raise ImageError(f"damaged tiff: {self._name(place)} is missing or truncated")
         return data
+
+    def _raw_count(self, place: int, rows: int) -> int:
+        """The bytes of an uncompressed strip or tile."""
+        due, count = self._size(rows), self.counts[place] if place < len(self.counts) else 0
+        return due if self.count == 1 or count > due or not self.counts else count
 
     def _size(self, rows: int) -> int:
         """Bytes of an uncompressed segment; each row ends at a whole byte."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 from itertools import groupby
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
@@ -28,7 +27,8 @@ from convcli.formats.tiff.axes import described_axes, description, ground, groun
 from convcli.formats.tiff.color import color
 from convcli.formats.tiff.encoder import TiffEncoder
 from convcli.formats.tiff.pages import Plane, planes
-from convcli.formats.tiff.rows import LARGEST_BAND, TiffPages, TiffRows
+from convcli.formats.tiff.rows import TiffPages, TiffRows, sparse_notes
+from convcli.formats.tiff.tables import Tables
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ class Tiff(StreamedFormat):
         return self.open(Input(data=data))[0][0]
 
     def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
-        images, notes = planes(_opened(source.handle()))
+        images, notes = planes(*_opened(source))
         runs = [list(run) for _, run in groupby(enumerate(images), lambda entry: _look(entry[1].page))]
         alone = len(runs) == 1
         opened = [self._run(source, run[0][0], [plane for _, plane in run], alone) for run in runs]
@@ -89,8 +89,8 @@ class Tiff(StreamedFormat):
         """The header and the reader of planes that are alike, and all that the file has or not."""
         header = replace(self._facts(run[0].page, len(run), alone), first=first)
         parts = [TiffRows(source, plane, header, len(run)) for plane in run]
-        whole = max(part.each for part in parts) > LARGEST_BAND
-        return header, None if whole else TiffPages(parts)
+        header = replace(header, notes=(*header.notes, *sparse_notes(parts)))
+        return header, TiffPages(parts) if all(part.in_parts for part in parts) else None
 
     def _facts(self, page: Any, frames: int, alone: bool) -> Header:
         if page.imagedepth != 1:
@@ -114,10 +114,10 @@ class Tiff(StreamedFormat):
 
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
         """The planes of a run."""
-        with _opened(io.BytesIO(data)) as file:
-            images, _ = planes(file)
-            for plane in images[header.first : header.first + header.frames]:
-                yield TiffRows(Input(data=data), plane, header).rows(0, header.rows)
+        source = Input(data=data)
+        images, _ = planes(*_opened(source))
+        for plane in images[header.first : header.first + header.frames]:
+            yield TiffRows(source, plane, header).rows(0, header.rows)
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return True
@@ -150,12 +150,13 @@ class Tiff(StreamedFormat):
         return BandEncoder(strips, layout, band)
 
 
-def _opened(handle: BinaryIO) -> Any:
-    """A file as tifffile sees it; its logger prints nothing unless the program has set up logging."""
+def _opened(source: Input) -> tuple[Any, Tables]:
+    """A file as tifffile sees it, and its long tables; tifffile prints nothing unless logging is set up."""
     from tifffile import TiffFile  # imported only for such files
 
     silence_logger("tifffile")
-    return TiffFile(handle)
+    tables = Tables(source)
+    return TiffFile(tables.file()), tables
 
 
 def _look(page: Any) -> tuple[Any, ...]:

@@ -15,54 +15,7 @@ from convcli.core.errors import ImageError
 from convcli.files.input import Input
 from convcli.formats.opening import open_input
 from convcli.formats.tiff.segments import Segments
-
-RNG = np.random.default_rng(5)
-ROWS, COLUMNS = 200, 150
-WINDOWS = (
-    ((0, 200), (0, 150)),
-    ((0, 1), (0, 1)),
-    ((199, 200), (149, 150)),
-    ((15, 17), (31, 33)),
-    ((16, 64), (32, 96)),
-    ((3, 197), (40, 47)),
-    ((100, 130), (0, 150)),
-)
-"""(rows, columns): everything, corners, across the borders of tiles, along them, tall, wide."""
-
-
-def stored(dtype: str, channels: int, frames: int = 1) -> np.ndarray:
-    """(frames, rows, columns, channels) of values over the range of integers, or floats around 0."""
-    shape = frames, ROWS, COLUMNS, channels
-    if dtype.startswith("float"):
-        return RNG.normal(size=shape).astype(dtype)
-    info = np.iinfo(dtype)
-    return RNG.integers(info.min, info.max, shape, dtype, endpoint=True)
-
-
-def written(pixels: np.ndarray, planar: bool = False, **options: object) -> bytes:
-    """A TIFF by tifffile of (frames, rows, columns, channels)."""
-    frames, channels = len(pixels), pixels.shape[-1]
-    shaped = np.moveaxis(pixels, -1, 1) if planar else pixels
-    shaped = shaped[..., 0] if channels == 1 else shaped
-    buffer = io.BytesIO()
-    colors = {"photometric": "rgb" if channels == 3 else "minisblack"}
-    if channels > 1:
-        colors["planarconfig"] = "separate" if planar else "contig"
-    tifffile.imwrite(buffer, shaped if frames > 1 else shaped[0], **colors, **options)
-    return buffer.getvalue()
-
-
-class Counted(Input):
-    """Bytes in memory that count what is read of them."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data=data)
-        self.taken = 0
-
-    def part(self, offset: int, count: int) -> bytes | memoryview:
-        found = super().part(offset, count)
-        self.taken += len(found)
-        return found
+from tests.formats.tiff.pages import ROWS, WINDOWS, Counted, stored, written
 
 
 def layouts() -> list[object]:
@@ -181,3 +134,39 @@ def test_a_damaged_tile_is_named(compression):
     assert np.array_equal(reader.window(0, (48, 64), (0, 150)), pixels[0, 48:64])
     with pytest.raises(ImageError, match="tile 23"):
         reader.rows(0, 40, 50)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("channels", "planar"), [(1, False), (3, False), (3, True)])
+@pytest.mark.parametrize("height", [1, 23, 200])
+@pytest.mark.parametrize("line", [0, 2**20])
+def test_uncompressed_strips_are_read_without_decoding(line, height, channels, planar, order, monkeypatch):
+    """Whether rows are long or short, by one strip or many: nothing is kept, and little else is read."""
+    monkeypatch.setattr("convcli.formats.tiff.rows._RAW", 0)
+    monkeypatch.setattr("convcli.formats.tiff.segments._SHORT_LINE", line)
+    pixels = stored("uint16", channels)
+    source = Counted(written(pixels, planar, rowsperstrip=height, byteorder=order))
+    reader = open_input(source)[0].reader()
+    assert reader.memory == 0
+    for rows, columns in WINDOWS:
+        source.taken = 0
+        window = reader.window(0, rows, columns)
+        assert np.array_equal(window, pixels[0, slice(*rows), slice(*columns)])
+        wide = columns[1] - columns[0] if not line else pixels.shape[2]
+        assert source.taken == (rows[1] - rows[0]) * wide * channels * 2
+        assert np.array_equal(reader.rows(0, *rows), pixels[0, slice(*rows)])
+
+
+def test_an_uncompressed_strip_that_ends_early_is_named(monkeypatch):
+    """The rows before its end are read."""
+    monkeypatch.setattr("convcli.formats.tiff.rows._RAW", 0)
+    pixels = stored("uint8", 1)
+    data = bytearray(written(pixels, rowsperstrip=50))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        tag = file.pages.first.tags[279]
+        start = tag.valueoffset + 2 * tag.valuebytecount // tag.count
+    data[start : start + 2] = (20 * 150).to_bytes(2, "little")
+    reader = open_input(Input(data=bytes(data)))[0].reader()
+    assert np.array_equal(reader.window(0, (90, 120), (3, 9)), pixels[0, 90:120, 3:9])
+    with pytest.raises(ImageError, match=r"strip 2 \(from row 100\) is missing or truncated"):
+        reader.window(0, (90, 121), (3, 9))
