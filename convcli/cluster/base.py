@@ -84,6 +84,18 @@ class Engine(ABC):
         """The address of a page that shows the work, or empty."""
         return ""
 
+    def check_place(self, place: str) -> None:  # noqa: B027 - one process sees the same files
+        """Check that all workers, also those that come later, read and write the same files as this process.
+
+        A small file is left in the folder until the engine is closed.
+
+        Args:
+            place: a folder as workers get it: a local path or a URL. It is created if there is none.
+
+        Raises:
+            ConvcliError: a worker sees other files, or none.
+        """
+
     @abstractmethod
     def outcomes(self, work: Work, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """Run every task.

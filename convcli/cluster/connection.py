@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
+import warnings
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -12,16 +12,19 @@ from typing import Any, Final, TypeVar
 import dask
 from distributed import Client, LocalCluster
 
-from convcli.cluster.addresses import Address, Local, Network, SchedulerFile
+from convcli.cluster.addresses import Address, Environment, Local, Network, SchedulerFile
+from convcli.cluster.silence import SILENT, silence
 from convcli.core.errors import ConvcliError, cut, one_line
+from convcli.core.numerals import counted
 from convcli.core.system import processors
 
 T = TypeVar("T")
 
-_SILENT: Final = logging.CRITICAL + 1
-_LOGGERS: Final = ("distributed", "tornado", "asyncio", "bokeh")
-_CLOSING: Final = 5.0  # seconds
-_GOING_ON: Final = "finished pieces are kept; go on with --resume"
+_CLOSING: Final = 2.0  # seconds
+_NEXT: Final = "what is finished is kept: go on with --resume"
+_NO_CERTIFICATES: Final = (
+    "set distributed.comm.tls.ca-file, client.cert and client.key in Dask's configuration"
+)
 
 
 class Connection:
@@ -35,36 +38,38 @@ class Connection:
     """
 
     def __init__(self, address: Address, seconds: float) -> None:
-        self.ending, self.seconds = ExitStack(), seconds
-        self.ending.callback(_silence())
+        self.seconds, self.ending = seconds, ExitStack()
+        self.ending.enter_context(silence())
         try:
-            self.client = self._connected(address)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self.client: Client = self._connected(address)
+            self.address = str(self.client.scheduler.address)
         except BaseException:
             self.ending.close()
             raise
 
     def _connected(self, address: Address) -> Client:
-        if isinstance(address, Local):
-            cluster = _local_cluster(address.workers or processors())
-            self.ending.callback(_close, cluster)
-            return self._client(cluster, "the local cluster")
-        if isinstance(address, SchedulerFile):
-            return self._client(_address_in(address.path), address.path)
-        url = address.url if isinstance(address, Network) else _configured_address()
-        return self._client(url, url)
+        match address:
+            case Local(workers):
+                cluster = _local_cluster(workers or processors())
+                self.ending.callback(_close, cluster)
+                return self._client(cluster, "of the local workers")
+            case SchedulerFile(path):
+                url = _address_in(path)
+            case Network(url):
+                pass
+            case Environment():
+                url = _configured_address()
+        return self._client(url, f"at {one_line(url)}")
 
-    def _client(self, target: Any, name: str) -> Client:
+    def _client(self, target: Any, place: str) -> Client:
         try:
             client = Client(target, timeout=self.seconds, set_as_default=False)
-        except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:
-            raise ConvcliError(f"cannot reach the scheduler at {name}: {_reason(error)}") from error
+        except Exception as error:
+            raise ConvcliError(f"cannot reach the scheduler {place}: {_reason(error, place)}") from error
         self.ending.callback(_close, client)
         return client
-
-    @property
-    def address(self) -> str:
-        """Where the scheduler is."""
-        return str(self.client.scheduler.address) if self.client.scheduler else "its address"
 
     @property
     def is_lost(self) -> bool:
@@ -77,20 +82,23 @@ class Connection:
         Raises:
             ConvcliError: the scheduler is gone, or has not answered in time.
         """
+        if self.is_lost:
+            raise self.lost()
         limit = self.seconds if seconds is None else seconds
         try:
             result: T = self.client.sync(make, *values, callback_timeout=limit)
         except TimeoutError as error:
-            raise ConvcliError(
-                f"the scheduler at {self.address} has not answered for {limit:g} s; {_GOING_ON}"
-            ) from error
+            raise self.lost() if self.is_lost else self._mute(limit) from error
         except OSError as error:
             raise self.lost() from error
         return result
 
     def lost(self) -> ConvcliError:
         """The error that the scheduler is gone."""
-        return ConvcliError(f"the scheduler at {self.address} is gone; {_GOING_ON}")
+        return ConvcliError(f"the scheduler at {self.address} is gone; {_NEXT}")
+
+    def _mute(self, seconds: float) -> ConvcliError:
+        return ConvcliError(f"the scheduler at {self.address} has not answered for {seconds:g} s; {_NEXT}")
 
     def close(self) -> None:
         """Disconnect, and end the cluster if it was started here."""
@@ -98,25 +106,29 @@ class Connection:
 
 
 def _configured_address() -> str:
-    address = dask.config.get("scheduler-address", None)
-    if not address:
-        raise ConvcliError(
-            "cluster env: neither DASK_SCHEDULER_ADDRESS nor Dask's configuration has an address"
-        )
-    return str(address)
+    """What Dask's own client would connect to: the setting of an environment variable or a file."""
+    if address := dask.config.get("scheduler-address", None):
+        return str(address)
+    if path := dask.config.get("scheduler-file", None):
+        return _address_in(str(path))
+    raise ConvcliError(
+        "cluster env: set DASK_SCHEDULER_ADDRESS, or scheduler-address in Dask's configuration"
+    )
 
 
 def _address_in(path: str) -> str:
     try:
         return str(json.loads(Path(path).read_text())["address"])
     except OSError as error:
-        raise ConvcliError(f"{path}: {error.strerror}") from error
+        raise ConvcliError(f"{one_line(path)}: {error.strerror}") from error
     except (ValueError, LookupError, TypeError) as error:
-        raise ConvcliError(f"{path}: this is no file of dask scheduler --scheduler-file") from error
+        raise ConvcliError(
+            f"{one_line(path)}: is not a file that dask scheduler --scheduler-file has written"
+        ) from error
 
 
 def _local_cluster(workers: int) -> LocalCluster:
-    """Worker processes with one thread each, which are reached from this machine only."""
+    """Worker processes with one thread each; other machines cannot reach them."""
     try:
         return LocalCluster(
             n_workers=workers,
@@ -124,10 +136,10 @@ def _local_cluster(workers: int) -> LocalCluster:
             processes=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
-            silence_logs=_SILENT,
+            silence_logs=SILENT,
         )
-    except (OSError, RuntimeError, TimeoutError) as error:
-        raise ConvcliError(f"cannot start {workers} local workers: {_reason(error)}") from error
+    except Exception as error:
+        raise ConvcliError(f"cannot start {counted(workers, 'local worker')}: {_reason(error)}") from error
 
 
 def _close(closable: Any) -> None:
@@ -136,18 +148,7 @@ def _close(closable: Any) -> None:
         closable.close(timeout=_CLOSING)
 
 
-def _silence() -> Callable[[], None]:
-    """Silence the loggers of Dask; what is returned restores them."""
-    before = [(logging.getLogger(name), logging.getLogger(name).level) for name in _LOGGERS]
-    for logger, _ in before:
-        logger.setLevel(_SILENT)
-
-    def restore() -> None:
-        for logger, level in before:
-            logger.setLevel(level)
-
-    return restore
-
-
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, place: str = "") -> str:
+    if "ssl_context" in str(error) or ("tls://" in place and isinstance(error, TypeError)):
+        return _NO_CERTIFICATES
     return cut(one_line(str(error) or type(error).__name__))

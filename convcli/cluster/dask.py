@@ -5,168 +5,178 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from functools import partial
+from contextlib import ExitStack, suppress
 from itertools import islice
-from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from distributed import Future
-
-from convcli.cluster import worker
+from convcli.cluster import probe, versions
 from convcli.cluster.addresses import Address
 from convcli.cluster.base import Engine, Outcome, Task, Work
 from convcli.cluster.connection import Connection
+from convcli.cluster.crew import Crew
+from convcli.cluster.patience import Patience
 from convcli.cluster.plugin import SessionPlugin
-from convcli.cluster.worker import Session
-from convcli.core.errors import ConvcliError
-from convcli.core.frozen import frozen
+from convcli.cluster.running import Running
+from convcli.cluster.worker import Session, answer_probe
+from convcli.core.errors import ConvcliError, cut, one_line
+from convcli.core.frozen import replace
+from convcli.storage.options import text_for_workers
 
-_EACH: Final = 2  # tasks on their way for each thread: one that runs, one that waits
-_TICK: Final = 0.5
-
-
-@frozen
-class Patience:
-    """How long, in seconds, an engine waits.
-
-    Attributes:
-        answer: for the scheduler, and for a worker that is asked something.
-        workers: for the first worker of a cluster.
-    """
-
-    answer: float = 30.0
-    workers: float = 60.0
+_TICK: Final = 0.25
+_GOODBYE: Final = 0.5
 
 
 class DaskEngine(Engine):
     """Runs tasks on the workers of a Dask cluster.
 
     Raises:
-        ConvcliError: the scheduler cannot be reached, or has no workers.
+        ConvcliError: the scheduler cannot be reached, it has no workers, or they have other versions.
     """
 
     def __init__(self, address: Address, patience: Patience | None = None) -> None:
-        self.patience = patience or Patience()
-        self.connection = Connection(address, self.patience.answer)
+        self.patience, self.crew, self.looked = patience or Patience(), Crew(), -float("inf")
+        self.session = Session(secrets.token_hex(4), versions.installed(), text_for_workers())
+        self.is_set_up = False
+        self.ending = ExitStack()
         try:
+            self.connection = Connection(address, self.patience.answer)
+            self.ending.callback(self.connection.close)
             self.name = f"Dask at {self.connection.address}"
             self._wait_for_workers()
-            self.session = Session(secrets.token_hex(4), {})
-            self.plugin = SessionPlugin(self.session)
-            self.connection.call(self._begin)
+            self._check_versions()
         except BaseException:
-            self.connection.close()
+            self.ending.close()
             raise
 
-    async def _begin(self) -> Any:
-        return await self.connection.client.register_plugin(self.plugin)
-
     def _wait_for_workers(self) -> None:
-        end = time.monotonic() + self.patience.workers
-        while not self._all_workers():
-            if time.monotonic() > end:
-                address = self.connection.address
-                raise ConvcliError(
-                    f"the scheduler at {address} has no workers after {self.patience.workers:g} s"
-                )
+        self._look()
+        while not self.crew.members:
             time.sleep(_TICK)
+            self._look()
 
-    def _all_workers(self) -> dict[str, Any]:
-        """What the scheduler knows of each worker, by address."""
-        workers: dict[str, Any] = self.connection.call(self._identity)["workers"]
-        return workers
+    def _look(self) -> None:
+        """Learn of workers that have come or gone, unless this was done a moment ago.
+
+        Raises:
+            ConvcliError: there have been no workers for too long.
+        """
+        if self.crew.members and time.monotonic() - self.looked < self.patience.check:
+            return
+        self.crew.update(self.connection.call(self._identity)["workers"])
+        self.looked = time.monotonic()
+        since = self.crew.empty_since
+        if since is not None and self.looked - since > self.patience.workers:
+            raise ConvcliError(
+                f"the scheduler at {self.connection.address} has had no workers for "
+                f"{self.patience.workers:g} s; start some with: dask worker {self.connection.address}"
+            )
 
     async def _identity(self) -> Any:
         return await self.connection.client.scheduler.identity(n_workers=-1)
 
+    def _check_versions(self) -> None:
+        answers = self._ask(versions.installed)
+        if difference := versions.differences(self.session.versions, answers):
+            raise ConvcliError(f"versions differ: {difference}; install the same versions on all workers")
+
+    def _ask(self, function: Any, *values: Any) -> dict[str, Any]:
+        """What a function returns on each worker, by address.
+
+        Raises:
+            ConvcliError: a worker does not answer, or cannot run it.
+        """
+        addresses = list(self.crew.members)
+
+        async def ask() -> Any:
+            return await self.connection.client.run(function, *values, workers=addresses, on_error="return")
+
+        answers: dict[str, Any] = self.connection.call(ask)
+        for address, answer in answers.items():
+            if isinstance(answer, ImportError | AttributeError):
+                raise ConvcliError(
+                    f"worker {address} has no convcli, or another version ({one_line(str(answer))})"
+                )
+            if isinstance(answer, Exception):
+                raise ConvcliError(f"worker {address} cannot be used: {cut(one_line(repr(answer)))}")
+        return answers
+
     @property
     def workers(self) -> int:
-        return sum(facts["nthreads"] for facts in self._all_workers().values())
+        self._look()
+        return self.crew.threads
 
     @property
     def window(self) -> int:
-        return _EACH * self.workers
+        self._look()
+        return self.crew.window
 
     @property
     def memory(self) -> int | None:
-        shares = [facts["memory_limit"] // facts["nthreads"] for facts in self._all_workers().values()]
-        return min((share for share in shares if share), default=None)
+        self._look()
+        member = self.crew.smallest
+        return member.memory if member else None
 
     @property
     def dashboard(self) -> str:
         return str(self.connection.client.dashboard_link or "")
 
+    def check_place(self, place: str) -> None:
+        written = probe.begin(place)
+        self.ending.callback(probe.end, written)
+        numbers = {address: number for number, address in enumerate(self.crew.members)}
+        answers = self._ask(answer_probe, self.session, written, numbers)
+        for address, fault in answers.items():
+            if fault := fault or probe.answer_fault(written, numbers[address]):
+                raise ConvcliError(f"worker {address} {fault}")
+        self.session = replace(self.session, probes=(*self.session.probes, written))
+        self.is_set_up = False
+
+    def _set_up(self) -> None:
+        """Prepare all workers, also those that come later, for the tasks of this engine."""
+        if not self.is_set_up:
+            plugin = SessionPlugin(self.session)
+
+            async def register() -> Any:
+                return await self.connection.client.register_plugin(plugin)
+
+            self.connection.call(register)
+            self.ending.callback(self._say_goodbye, plugin.name)
+            self.is_set_up = True
+
+    def _say_goodbye(self, name: str) -> None:
+        """Have the scheduler forget the session, whether or not all workers answer."""
+
+        async def unregister() -> Any:
+            return await self.connection.client.unregister_worker_plugin(name)
+
+        with suppress(Exception):
+            self.connection.call(unregister, seconds=_GOODBYE)
+
     def outcomes(self, work: Work, tasks: Iterable[Task]) -> Iterator[Outcome]:
-        running = _Running(self.connection, self.session.name, work)
+        self._set_up()
+        running = Running(self.connection, self.crew, self.session.name, work, self.patience)
+        waiting, rescued = iter(tasks), time.monotonic()
         try:
-            waiting = iter(tasks)
             while True:
-                window = self.window
-                if running.count <= window // 2:
-                    running.start(list(islice(waiting, window - running.count)))
-                if not running.count:
+                self._look()
+                self._refill(running, waiting)
+                if not running.trips and not running.send_suspect():
                     return
-                yield from running.finished()
+                yield from running.outcomes(_TICK)
+                if time.monotonic() - rescued > self.patience.check:
+                    running.rescue()
+                    rescued = time.monotonic()
         finally:
-            running.cancel()
+            running.drop()
+
+    def _refill(self, running: Running, waiting: Iterator[Task]) -> None:
+        """Send more tasks once half of the window is free."""
+        window, count = self.crew.window, len(running.trips)
+        if running.alone is None and count <= window // 2:
+            tasks = list(islice(waiting, window - count))
+            for task in tasks:
+                self.crew.check_memory(task.name, task.memory)
+            running.send(tasks)
 
     def close(self) -> None:
-        self.connection.close()
-
-
-class _Running:
-    """Tasks that are on their way."""
-
-    def __init__(self, connection: Connection, session: str, work: Work) -> None:
-        self.connection, self.prefix = connection, f"convcli-{secrets.token_hex(4)}"
-        self.call = partial(worker.run_task, session=session, work=worker.reference(work))
-        self.futures: dict[Any, tuple[Future, Task]] = {}
-        self.done = SimpleQueue[Future]()
-
-    @property
-    def count(self) -> int:
-        return len(self.futures)
-
-    def start(self, tasks: list[Task]) -> None:
-        if not tasks:
-            return
-        keys = [(self.prefix, task.number) for task in tasks]
-        payloads, names = [task.payload for task in tasks], [task.name for task in tasks]
-        futures = self.connection.client.map(self.call, payloads, names, key=keys, pure=False)
-        for task, future in zip(tasks, futures, strict=True):
-            self.futures[future.key] = future, task
-            future.add_done_callback(self.done.put)
-
-    def finished(self) -> Iterator[Outcome]:
-        done = self._next()
-        if self.connection.is_lost:
-            raise self.connection.lost()
-        good = [future for future in done if future.status == "finished"]
-        replies = self.connection.call(self._gather, good) if good else []
-        for future, (facts, failure, seconds, refusal) in zip(good, replies, strict=True):
-            _, task = self.futures.pop(future.key)
-            if refusal:
-                raise ConvcliError(f"a worker is refused: {refusal}")
-            yield Outcome(task.number, facts, failure, seconds)
-        for future in done:
-            if future.status == "error" and future.key in self.futures:
-                _, task = self.futures.pop(future.key)
-                yield Outcome(task.number, failure=f"{task.name}: {future.exception()}")
-
-    def _next(self) -> list[Future]:
-        done = []
-        with suppress(Empty):
-            done.append(self.done.get(timeout=_TICK))
-            while True:
-                done.append(self.done.get_nowait())
-        return done
-
-    async def _gather(self, futures: list[Future]) -> Any:
-        return await self.connection.client.gather(futures)
-
-    def cancel(self) -> None:
-        futures = [future for future, _ in self.futures.values()]
-        if futures and not self.connection.is_lost:
-            self.connection.client.cancel(futures)
-        self.futures.clear()
+        self.ending.close()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from convcli.cluster.base import Engine, Outcome, Task, Work
-from convcli.core.errors import ConvcliError, failure_message
+from convcli.core.errors import failure_message
 
 
 class InProcessEngine(Engine):
@@ -23,6 +23,6 @@ class InProcessEngine(Engine):
             start = time.perf_counter()
             try:
                 facts, failure = work(task.payload), ""
-            except (ConvcliError, MemoryError) as error:
+            except Exception as error:
                 facts, failure = "", failure_message(task.name, error)
             yield Outcome(task.number, facts, failure, time.perf_counter() - start)

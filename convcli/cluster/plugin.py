@@ -20,7 +20,7 @@ class SessionPlugin(WorkerPlugin):  # type: ignore[misc]
         return f"<{self.name}>"
 
     def setup(self, worker: Any) -> None:
-        begin(self.session)
+        begin(self.session, worker.address)
 
     def teardown(self, worker: Any) -> None:
         end(self.session.name)

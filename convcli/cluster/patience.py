@@ -1,0 +1,28 @@
+"""How long an engine waits for what, in seconds."""
+
+from __future__ import annotations
+
+from convcli.core.frozen import frozen
+
+
+@frozen
+class Patience:
+    """How long to wait, in seconds.
+
+    Attributes:
+        answer: for the scheduler, and for workers that are asked something.
+        handover: for a worker to hand over what a task has returned.
+        workers: for workers, if there are none.
+        silence: for a sign of life of a worker, before its tasks are sent to others as well.
+        late: for the outcome of a task, at least, before it is sent to another worker as well.
+        factor: the same, as a multiple of the median of all tasks.
+        check: between two looks at the workers.
+    """
+
+    answer: float = 20.0
+    handover: float = 5.0
+    workers: float = 60.0
+    silence: float = 60.0
+    late: float = 60.0
+    factor: float = 5.0
+    check: float = 3.0
