@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from convcli import dask as dask
     from convcli.api import conv as conv
     from convcli.api import conv2d as conv2d
     from convcli.api import shape as shape
@@ -30,10 +31,13 @@ _HOMES = {
     "Kernel": "kernels.kernel",
     "load_kernel": "kernels.library",
 }
+_MODULES = ("dask",)
 __all__ = ["ArgumentError", "ConvcliError", "Kernel", "KernelError", "conv", "conv2d", "load_kernel", "shape"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"convcli.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'convcli' has no attribute {name!r}")
     value = getattr(import_module(f"convcli.{_HOMES[name]}"), name)
@@ -42,4 +46,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted([*__all__, *_MODULES, "__version__"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
 from convcli.arrays.preparing import Prepared
 from convcli.core.dtypes import Array
+from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen
 from convcli.engine.consumer import Consumer, Destination, Finishes, StripTask
 from convcli.engine.normalized import inner_weights, normalized, whole_sums
@@ -15,13 +16,23 @@ from convcli.engine.plan import Plan
 from convcli.engine.run import run
 from convcli.engine.source import ArraySource
 
+LARGEST_RESULT: Final = 2**36
+
 
 def computed(prepared: Prepared, values: Array) -> Array:
-    """The result, laid out as the input is."""
+    """The result, laid out as the input is.
+
+    Raises:
+        ArgumentError: a result that is larger than any memory.
+    """
     plan, layout = prepared.plan, prepared.layout
     sizes = [axis.output for axis in plan.problem.axes]
     batch, maps, lanes = len(values), plan.outcome.maps, values.shape[-1]
     count = maps * lanes
+    if plan.problem.values > LARGEST_RESULT:
+        raise ArgumentError(
+            f"the result would have {plan.problem.values} values; allowed: up to {LARGEST_RESULT}"
+        )
     result = np.empty((batch, count, *sizes) if layout.first else (batch, *sizes, count), prepared.target)
     if result.size:
         last = np.moveaxis(result, 1, -1) if layout.first else result

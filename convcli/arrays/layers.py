@@ -93,6 +93,22 @@ def _of_array(weights: Any, options: Options) -> tuple[Kernel, int]:
     return Kernel(raw, copy=False), spatial
 
 
+def plain_kernel(weights: Any) -> Kernel:
+    """Weights as a kernel: an array with an axis for each that is filtered, and none for channels.
+
+    Raises:
+        ArgumentError: an array with another number of axes than 1 to 3.
+        KernelError: as for `conv`.
+    """
+    known = known_kernel(weights)
+    if known is not None:
+        return known
+    raw = as_array("weights", with_numbers(weights))
+    if not 1 <= raw.ndim <= 3:
+        raise ArgumentError(f"weights have {axes_text(raw.ndim)}; allowed without channels: 1 to 3")
+    return Kernel(raw, copy=False)
+
+
 def _bias(bias: Any, maps: int, exact: bool) -> tuple[Number, ...] | None:
     """One number per map; floats for a kernel of floats, which take less time."""
     if bias is None:

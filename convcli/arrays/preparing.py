@@ -34,7 +34,6 @@ from convcli.kernels.library import load_kernel
 from convcli.layers.stages import ActivationStage
 from convcli.layers.trained import LayerSettings, activated, whole_layer
 
-LARGEST_RESULT: Final = 2**36
 _HASHED: Final = {type(None), bool, int, float, str, type}
 """Types of arguments by which calls are compared."""
 _LARGEST_STORED: Final = 2**16
@@ -173,7 +172,7 @@ def _problem(
     """What to compute from values of a shape, (batch, depth, rows, columns, channels, lanes), and a type."""
     depth, rows, columns = (Axis(1, 1),) * (3 - layer.spatial) + shape.axes
     batch, *_, channels, lanes = sizes
-    problem = Problem(
+    return Problem(
         axes=(depth, rows, columns),
         filter=layer.filter,
         dtype=dtype,
@@ -184,9 +183,6 @@ def _problem(
         groups=options.groups,
         double=options.target == np.float64,
     )
-    if problem.values > LARGEST_RESULT:
-        raise ArgumentError(f"the result would have {problem.values} values; allowed: up to {LARGEST_RESULT}")
-    return problem
 
 
 def finishes_of(outcome: Outcome, target: DType) -> Finishes:

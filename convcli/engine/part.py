@@ -10,7 +10,9 @@ from convcli.engine.plan import Plan
 from convcli.geometry.axes import Axis
 
 
-def part_plan(plan: Plan, axes: tuple[Axis, Axis, Axis], batch: int, threads: int) -> Plan:
+def part_plan(
+    plan: Plan, axes: tuple[Axis, Axis, Axis], batch: int, threads: int, lanes: int | None = None
+) -> Plan:
     """A plan that computes a part of the result of another plan.
 
     Sums that are exact are the same; others are if the method is steady.
@@ -20,8 +22,9 @@ def part_plan(plan: Plan, axes: tuple[Axis, Axis, Axis], batch: int, threads: in
         axes: of the part, as `convcli.geometry.region` makes them.
         batch: number of entries.
         threads: that compute it.
+        lanes: number of them; None for as many as the whole has.
     """
-    problem = replace(plan.problem, axes=axes, batch=batch)
+    problem = replace(plan.problem, axes=axes, batch=batch, lanes=lanes or plan.problem.lanes)
     method = method_named(plan.method)
     work = Workload(problem, plan.arithmetic)
     height, width = fitted_size(method, work, *strip_size(method, work, threads))
