@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 from convcli.batch.inputs import InputFile
@@ -16,6 +15,7 @@ from convcli.pipeline.fingerprint import IGNORED, fingerprint
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.reports.json_form import settings_dict
 from convcli.pipeline.settings import Settings
+from convcli.storage.urls import Place
 
 _LARGEST_CACHE: Final = 2**26
 _CACHE_SHARE: Final = 16  # the cache is at most this fraction of a worker's memory
@@ -101,7 +101,9 @@ class Batch:
             for settings in self.variants
         ]
 
-    def output_path(self, source: InputFile, settings: Settings, index: int, frame: int, suffix: str) -> Path:
+    def output_path(
+        self, source: InputFile, settings: Settings, index: int, frame: int, suffix: str
+    ) -> Place:
         """Where a feature map goes.
 
         Args:
@@ -128,7 +130,7 @@ def files_per_frame(settings: Settings) -> int:
     return 1 if settings.stack else settings.maps
 
 
-def _expected(source: InputFile, settings: Settings) -> list[Path]:
+def _expected(source: InputFile, settings: Settings) -> list[Place]:
     return _output(settings).expected_paths(source.path, settings.name, files_per_frame(settings))
 
 

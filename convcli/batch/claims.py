@@ -11,14 +11,14 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
 from unicodedata import normalize
 
 from convcli.batch.batch import Batch
 from convcli.batch.inputs import InputFile, path_resolver
-from convcli.core.errors import ConvcliError, OutputError, one_line
+from convcli.core.errors import ConvcliError, OutputError, shown
 from convcli.files.input import Input
 from convcli.pipeline import job
+from convcli.storage.urls import Place, is_url
 
 
 class Claims:
@@ -33,7 +33,7 @@ class Claims:
         for folder in {os.path.dirname(stem) for number in self.rivals for stem in stems[number]}:  # noqa: PTH120
             self.folding(folder)  # once, before workers are forked
 
-    def check(self, source: InputFile, outputs: Iterable[Path | None]) -> None:
+    def check(self, source: InputFile, outputs: Iterable[Place | None]) -> None:
         """Refuse the outputs of an input if one of them belongs to an earlier input.
 
         Raises:
@@ -67,7 +67,7 @@ class Claims:
                 self.outputs[number] = {self._key(path) for path in paths if path is not None}
         return self.outputs[number]
 
-    def _key(self, path: Path) -> str:
+    def _key(self, path: Place) -> str:
         """One text for all names of a file, also where the file system folds case or Unicode forms."""
         resolved = self.resolve(str(path))
         return _folded(resolved, *self.folding(os.path.dirname(resolved)))  # noqa: PTH120
@@ -77,8 +77,7 @@ def _clash(source: str, output: str, owner: str) -> str:
     folders_differ = os.path.dirname(source) != os.path.dirname(owner)  # noqa: PTH120
     hint = "; put {dir}/ into the DESTINATION to keep them apart" if folders_differ else ""
     return (
-        f"{one_line(source)}: its output {one_line(output)} is also that of "
-        f"{one_line(owner)}, which comes first{hint}"
+        f"{shown(source)}: its output {shown(output)} is also that of {shown(owner)}, which comes first{hint}"
     )
 
 
@@ -111,6 +110,8 @@ def name_folding(folder: str) -> tuple[bool, bool]:
     Tested with a temporary file. A folder that does not exist yet is assumed to behave like its parent;
     where no file can be made, the answer is no.
     """
+    if is_url(folder):
+        return False, False
     while not os.path.isdir(folder) and folder != os.path.dirname(folder):  # noqa: PTH112, PTH120
         folder = os.path.dirname(folder)  # noqa: PTH120
     name = os.path.join(folder, f".convcli-\u00e9{os.urandom(6).hex()}.tmp")  # noqa: PTH118

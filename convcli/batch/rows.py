@@ -22,6 +22,7 @@ from convcli.files.input import checksum
 from convcli.pipeline.reports.csv_form import COLUMNS, csv_row
 from convcli.pipeline.reports.json_form import manifest_row
 from convcli.pipeline.reports.report import Report
+from convcli.storage.urls import canonical, is_url
 
 _SIDES: Final = ("input", "output")
 _STATE_KEYS: Final = ("bytes", "mtime_ns", "ctime_ns", "sha256")
@@ -154,7 +155,9 @@ def decode_name(cell: str) -> str:
 
 
 def absolute(name: str) -> str:
-    """An absolute path; the name itself if the working directory was deleted."""
+    """An absolute path, or a canonical URL; the name itself if the working directory was deleted."""
+    if is_url(name):
+        return canonical(name)
     with suppress(OSError):
         return os.path.abspath(name)  # noqa: PTH100
     return name

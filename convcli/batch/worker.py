@@ -21,6 +21,7 @@ from convcli.pipeline import job
 from convcli.pipeline.planning.memory import over_limit
 from convcli.pipeline.reports.report import Report
 from convcli.pipeline.settings import Settings
+from convcli.storage.urls import Place
 
 _MOST_OPEN: Final = 4  # results of one image that are open at once
 
@@ -129,10 +130,10 @@ class ImageWorker:
         Raises:
             OutputError: for the first of them.
         """
-        paths = [target.path for _, tasks in todo for target in tasks[0].targets if target.path]
+        paths = [target.path for _, tasks in todo for target in tasks[0].targets if target.path is not None]
         self.claims.check(source, paths)
         for path in paths:
-            if path.exists() and not (path.is_file() or path.is_dir()):
+            if isinstance(path, Path) and path.exists() and not (path.is_file() or path.is_dir()):
                 raise OutputError(f"{one_line(str(path))}: is not a regular file")
 
     def _is_postponed(self, todo: Sequence[job.PlannedResult], alone: bool) -> bool:
@@ -149,7 +150,7 @@ class ImageWorker:
             raise ArgumentError(over_limit(memory, limits.memory))
         return False
 
-    def _stale_sha256(self, target: Path) -> str:
+    def _stale_sha256(self, target: Place) -> str:
         return self.stale.get(absolute(str(target)), "")
 
     def _commit(self, result: job.Result) -> tuple[Settings, list[Report]]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from convcli.batch.inputs import InputFile, SourceName
     from convcli.batch.manifest import Manifest
     from convcli.batch.resume import RemainingWork
+    from convcli.storage.urls import Place
 
 
 @click.command(cls=Command)
@@ -268,7 +269,7 @@ def _preview(batch: Batch, remaining: RemainingWork) -> int:
     return failed
 
 
-def _places(batch: Batch, source: InputFile, results: Sequence[int]) -> list[Path | None]:
+def _places(batch: Batch, source: InputFile, results: Sequence[int]) -> list[Place | None]:
     """Where the results of one image would go."""
     from convcli.files.input import Input
     from convcli.pipeline import job

@@ -54,9 +54,9 @@ def explore(
     """
     from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, failure_message
-    from convcli.files.atomic import write
     from convcli.files.input import STREAM
     from convcli.files.ledger import OutputLedger
+    from convcli.files.outputs import write
     from convcli.visualize.explore.page import page
 
     settings = settings_of(parse(FilterOptions, parameters), kernel.kernel)

@@ -168,8 +168,8 @@ def _pixels(name: str, max_pixels: int | None) -> Array:
 def _write(kernel: Kernel, output: str, reads: tuple[str, ...], force: bool) -> None:
     """Write a kernel in the form that the file's suffix stands for."""
     from convcli.core.errors import OutputError
-    from convcli.files.atomic import write
     from convcli.files.ledger import OutputLedger
+    from convcli.files.outputs import write
     from convcli.kernels import writers
 
     if output == STREAM:

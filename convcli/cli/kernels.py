@@ -299,8 +299,8 @@ class _SheetOptions:
 def _preview(image: str, options: _SheetOptions) -> None:
     from convcli.core.errors import ConvcliError, ImageError
     from convcli.core.numerals import counted
-    from convcli.files.atomic import write
     from convcli.files.ledger import OutputLedger
+    from convcli.files.outputs import write
     from convcli.formats.capacity import OutputKind, check
     from convcli.formats.header import Metadata
     from convcli.visualize.preview import preview_sheet
@@ -376,8 +376,8 @@ def export(
 
     Weights are preserved. Name, description and other fields are kept if the format supports them.
     """
-    from convcli.files.atomic import write
     from convcli.files.ledger import OutputLedger
+    from convcli.files.outputs import write
     from convcli.kernels import writers
 
     chosen = form or _form_of(output)

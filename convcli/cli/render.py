@@ -8,8 +8,8 @@ from convcli.cli.arguments import OutputOptions
 from convcli.cli.console import say, send, tell
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen, replace
-from convcli.files.atomic import write
 from convcli.files.ledger import OutputLedger
+from convcli.files.outputs import write
 from convcli.files.stdout import check_stream, write_stream
 from convcli.pipeline.reports.report import ImageFile, Report
 from convcli.pipeline.settings import Settings

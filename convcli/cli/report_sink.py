@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from convcli.cli.arguments import OutputOptions, ReportOptions
 from convcli.cli.console import escaped, say
 from convcli.core.errors import ArgumentError, OutputError
-from convcli.files.atomic import write
 from convcli.files.ledger import OutputLedger
+from convcli.files.outputs import write
 from convcli.files.stdout import silence_stdout
 
 if TYPE_CHECKING:

@@ -137,7 +137,8 @@ def one_line(text: str) -> str:
 
 
 _USER: Final = pattern(r"(?<=://)[^/?#@]*:[^/?#@]*@")
-_QUERY: Final = pattern(r"^(https?://[^?#]*)[?#].+", re.IGNORECASE | re.DOTALL)
+_WITHOUT_QUERY: Final = "s3|gs|gcs|az|abfs|memory|file"  # their names may have ? and #
+_QUERY: Final = pattern(rf"^(?!{_WITHOUT_QUERY})([a-z0-9+.-]+://[^?#]*)[?#].+", re.IGNORECASE | re.DOTALL)
 
 
 def shown(name: str) -> str:

@@ -7,13 +7,13 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import Final, Self
 
-from convcli.core.errors import OutputError, one_line
+from convcli.core.errors import one_line
 from convcli.files import pending
+from convcli.files.draft import Draft
 from convcli.files.input import PIECE, checksum
 from convcli.files.stdout import write_stream
 
@@ -24,7 +24,7 @@ OPEN_FILES = "/proc/self/fd"
 """Where Linux lists the open files of this process, if /proc is mounted."""
 
 
-class AtomicFile:
+class AtomicFile(Draft):
     """A file that has no name until it is complete.
 
     Where the system cannot create unnamed files (``O_TMPFILE``), it has a hidden name beside its target and
@@ -47,7 +47,7 @@ class AtomicFile:
 
     def __enter__(self) -> Self:
         if self.target is None or is_device(self.target):
-            self.file: BinaryIO = io.BytesIO()
+            self.file = io.BytesIO()
             return self
         pending.add(self)
         with self.refusals():
@@ -58,7 +58,7 @@ class AtomicFile:
         return self
 
     def _open(self, folder: Path) -> None:
-        """Open the file for writing and reading: TIFF reads back what precedes a further page."""
+        """Open the file for writing and reading."""
         handle = _open_unnamed(folder)
         if handle is not None:
             self.file = open(self.shown, "w+b", opener=lambda *_: handle)  # noqa: SIM115 - by handle
@@ -79,28 +79,7 @@ class AtomicFile:
         if self.temporary is not None:
             self.temporary.unlink(missing_ok=True)
 
-    @contextmanager
-    def refusals(self) -> Iterator[None]:
-        """Turn an OSError into an `OutputError` that names the target."""
-        try:
-            yield
-        except FileExistsError as error:
-            raise OutputError(f"{self.shown}: already exists (--force replaces it)") from error
-        except OSError as error:
-            raise OutputError(f"{self.shown}: {error.strerror or error}") from error
-
     def commit(self, sync_folder: bool = True) -> int:
-        """Put the complete file in its place.
-
-        Args:
-            sync_folder: also make its name durable at once; else call `sync` later.
-
-        Returns:
-            The size in bytes.
-
-        Raises:
-            OutputError: the target exists and ``force`` is off, or the system refuses.
-        """
         if isinstance(self.file, io.BytesIO):
             data = self.file.getvalue()
             self._send(data)
@@ -166,18 +145,6 @@ class AtomicFile:
             return
         with self.refusals(), suppress(BrokenPipeError), self.target.open("wb") as device:
             device.write(data)
-
-
-def write(target: Path, data: bytes, force: bool) -> None:
-    """Write a whole file, as `AtomicFile` does.
-
-    Raises:
-        OutputError: ``target`` exists and ``force`` is off, or the system refuses; nothing is left behind.
-    """
-    with AtomicFile(target, force) as file:
-        with file.refusals():
-            file.file.write(data)
-        file.commit()
 
 
 def sync(folder: Path) -> None:

@@ -131,8 +131,8 @@ class Input:
             pipes: read a named pipe to its end; otherwise it is refused, as devices are.
 
         Raises:
-            ImageError: it cannot be read, is a folder or device, or is a stream above `LARGEST_INPUT`.
-            ArgumentError: a URL of a protocol that is not supported.
+            ImageError: it cannot be read, is a folder or device, is a stream above `LARGEST_INPUT`, or a
+                URL of a protocol that is not supported.
         """
         with _refusals():
             if name == STREAM:

@@ -7,10 +7,16 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Final
 
-from convcli.core.errors import OutputError, cut, one_line
+from convcli.core.errors import OutputError, StorageError, cut, one_line, shown
 from convcli.files.atomic import is_device, sweep
 from convcli.files.input import STREAM
+from convcli.storage.urls import Place, Url, canonical, is_remote, local
+
+_EXISTS: Final = "already exists (--force replaces it)"
+_OTHER_INPUT: Final = "is an input of this run; it can only be replaced by its own single result"
+_OWN_INPUT: Final = "is the input itself (--force replaces it with the result)"
 
 
 class OutputLedger:
@@ -35,7 +41,7 @@ class OutputLedger:
     def _read_files(self) -> _FileSet:
         return _FileSet(self.reads)
 
-    def claim(self, target: Path, force: bool, make_folder: bool = False, own: str | None = None) -> None:
+    def claim(self, target: Place, force: bool, make_folder: bool = False, own: str | None = None) -> None:
         """Record an output, or refuse it before any work is done.
 
         Also removes temporary files that a killed process left in the target's folder.
@@ -48,6 +54,9 @@ class OutputLedger:
         Raises:
             OutputError: the target is read by the run, is claimed already, exists, or cannot be written.
         """
+        if isinstance(target, Url):
+            self._claim_url(target, force, own)
+            return
         shown = one_line(str(target))
         try:
             _check_folder(target, shown, make_folder)
@@ -56,10 +65,7 @@ class OutputLedger:
             if is_device(target):
                 return
             entry = _entry(target)
-            if entry in self.outputs:
-                raise OutputError(
-                    f"{shown}: is another output of this run; use another name, or {{dir}} and {{stem}} in -o"
-                )
+            self._check_new(entry, shown)
             if os.path.lexists(target):
                 self._check_existing(target, shown, force, own)
         except (OSError, ValueError) as error:  # a name too long, or with a NUL
@@ -70,40 +76,70 @@ class OutputLedger:
             self.swept.add(target.parent)
             sweep(target.parent)
 
-    def _check_existing(self, target: Path, shown: str, force: bool, own: str | None) -> None:
+    def _check_new(self, entry: str, shown: str) -> None:
+        if entry in self.outputs:
+            raise OutputError(
+                f"{shown}: is another output of this run; use another name, or {{dir}} and {{stem}} in -o"
+            )
+
+    def _claim_url(self, target: Url, force: bool, own: str | None) -> None:
+        from convcli.storage.stores import check_writable, exists  # only for URLs
+
+        url, named = str(target), shown(str(target))
+        check_writable(url)
+        entry = canonical(url)
+        self._check_new(entry, named)
+        self._check_not_read(target, named)
+        if target in self._input_files and (own is None or canonical(own) != entry):
+            raise OutputError(f"{named}: {_OTHER_INPUT}")
+        if not force:
+            try:
+                if exists(url):
+                    is_own = own is not None and canonical(own) == entry
+                    raise OutputError(f"{named}: {_OWN_INPUT if is_own else _EXISTS}")
+            except StorageError as error:
+                raise OutputError(str(error)) from error
+        self.outputs.add(entry)
+
+    def _check_not_read(self, target: Place, shown: str) -> None:
         if target in self._read_files:
             raise OutputError(f"{shown}: is read by this run (a kernel or list) and cannot be an output")
+
+    def _check_existing(self, target: Path, shown: str, force: bool, own: str | None) -> None:
+        self._check_not_read(target, shown)
         if target in self._input_files:
             _check_replacing_input(target, shown, force, own)
         if not force:
-            raise OutputError(f"{shown}: already exists (--force replaces it)")
+            raise OutputError(f"{shown}: {_EXISTS}")
         if not target.exists():
             raise OutputError(f"{shown}: is a broken symbolic link; remove it, or choose another output")
 
 
 def _check_replacing_input(target: Path, shown: str, force: bool, own: str | None) -> None:
     """Refuse an input as an output, unless ``own`` is that input and ``force`` is on."""
-    if own is None or _entry(target) != _entry(own):
-        raise OutputError(
-            f"{shown}: is an input of this run; it can only be replaced by its own single result"
-        )
+    if own is None or is_remote(own) or _entry(target) != _entry(local(own)):
+        raise OutputError(f"{shown}: {_OTHER_INPUT}")
     if target.is_symlink():
         original = one_line(str(target.resolve()))
         raise OutputError(f"{shown}: is a symbolic link; to replace the image, use {original}")
     if not force:
-        raise OutputError(f"{shown}: is the input itself (--force replaces it with the result)")
+        raise OutputError(f"{shown}: {_OWN_INPUT}")
 
 
 class _FileSet:
-    """Files, recognized by their inodes and by their names."""
+    """Files, recognized by their inodes and by their names, and objects, by their URLs."""
 
     def __init__(self, names: Iterable[str]) -> None:
         names = list(names)
+        self.urls = {canonical(name) for name in names if is_remote(name)}
+        names = [local(name) for name in names if not is_remote(name)]
         self.inodes = {_inode(name) for name in names} - {None}
         real = lru_cache(1024)(os.path.realpath)
         self.entries = {_entry(name, real) for name in names}
 
-    def __contains__(self, target: Path) -> bool:
+    def __contains__(self, target: Place) -> bool:
+        if isinstance(target, Url):
+            return canonical(str(target)) in self.urls
         return _inode(target) in self.inodes or _entry(target) in self.entries
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import reduce
 from itertools import combinations
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from convcli.core.dtypes import DType
-from convcli.core.errors import OutputError, one_line
+from convcli.core.errors import OutputError, shown
 from convcli.core.frozen import frozen, replace
 from convcli.formats.base import Format
 from convcli.formats.header import MAX_IMAGE_CHANNELS, kind_text
 from convcli.formats.registry import formats, readable_suffixes
+from convcli.storage.urls import Place
 
 _MOST_REASONS: Final = 5
 
@@ -87,14 +87,14 @@ def suffixes_for(output: OutputKind) -> list[str]:
     return [entry.suffixes[0] for entry in formats() if takes(entry, output)]
 
 
-def suffix_error(path: Path, output: OutputKind) -> str:
+def suffix_error(path: Place, output: OutputKind) -> str:
     """The message on a file whose suffix stands for no format that is written."""
     read_only = readable_suffixes().get(path.suffix.casefold())
     reason = f"convcli reads {read_only} but does not write it" if read_only else "unknown suffix"
-    return f"{one_line(str(path))}: {reason}; allowed: {', '.join(suffixes_for(output))}"
+    return f"{shown(str(path))}: {reason}; allowed: {', '.join(suffixes_for(output))}"
 
 
-def check(candidate: Format, output: OutputKind, path: Path | None) -> None:
+def check(candidate: Format, output: OutputKind, path: Place | None) -> None:
     """Refuse a format that cannot hold a result: why, which ones can, and which options would help.
 
     Args:
@@ -107,7 +107,7 @@ def check(candidate: Format, output: OutputKind, path: Path | None) -> None:
     """
     if takes(candidate, output):
         return
-    place = one_line(str(path)) if path else "standard output"
+    place = shown(str(path)) if path else "standard output"
     able = (entry for entry in formats() if entry.suggested and holds(entry, output))
     alternatives = ", ".join(entry.suffixes[0] for entry in able)
     alternatives = alternatives if path else f"{alternatives} (--format)"

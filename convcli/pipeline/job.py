@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain
-from pathlib import Path
 from typing import Self
 
 from convcli.core.frozen import frozen
-from convcli.files.atomic import AtomicFile
+from convcli.files.draft import Draft
 from convcli.files.input import Input
 from convcli.files.ledger import OutputLedger
+from convcli.files.outputs import open_draft
 from convcli.files.stdout import check_stream
 from convcli.formats import opening
 from convcli.pipeline.maps.feature_map import FeatureMap
@@ -21,6 +21,7 @@ from convcli.pipeline.reports.report import Report
 from convcli.pipeline.reports.task_report import report_of
 from convcli.pipeline.settings import Settings
 from convcli.pipeline.writing import write_maps
+from convcli.storage.urls import Place
 
 
 @frozen(eq=False)
@@ -41,7 +42,7 @@ class Result:
         opened: the input.
     """
 
-    files: list[AtomicFile]
+    files: list[Draft]
     made: list[MadeMaps]
     settings: Settings
     opened: Input
@@ -113,7 +114,7 @@ def compute_results(
     planned: Sequence[PlannedResult],
     ledger: OutputLedger,
     resume: bool = False,
-    replaceable: Callable[[Path], str] = lambda target: "",
+    replaceable: Callable[[Place], str] = lambda target: "",
 ) -> Iterator[Result]:
     """Compute one result after the other; each is to be committed, or left.
 
@@ -133,7 +134,7 @@ def compute_results(
         with ExitStack() as stack:
             files = [
                 stack.enter_context(
-                    AtomicFile(
+                    open_draft(
                         target.path, settings.force, resume, replaceable(target.path) if target.path else ""
                     )
                 )
@@ -155,7 +156,7 @@ def _claim(task: Task, settings: Settings, ledger: OutputLedger, resume: bool, i
             ledger.claim(target.path, settings.force or resume, not settings.output.is_one_file, own)
 
 
-def _made(task: Task, files: list[AtomicFile]) -> MadeMaps:
+def _made(task: Task, files: list[Draft]) -> MadeMaps:
     start = time.perf_counter()
     maps = write_maps(task, files)
     return MadeMaps(task, maps, (time.perf_counter() - start) / len(maps))

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from convcli.core.errors import ArgumentError, OutputError, one_line
+from convcli.core.errors import ArgumentError, OutputError, shown
 from convcli.core.frozen import frozen, replace
 from convcli.core.numerals import counted
 from convcli.files.input import STREAM
@@ -29,6 +29,7 @@ from convcli.pipeline.templates import (
     safe_name,
     template_fields,
 )
+from convcli.storage.urls import Place, Url, is_bucket, is_remote, is_writable, local, place_of
 
 _ARRAYS, _PAGES = "npy", "tiff"  # formats of stacks
 _ANY_FRAME, _ANY_SUFFIX = "\x01", "\x02"  # stand for what only a header decides
@@ -52,12 +53,12 @@ class Target:
         note: what the format loses, or why it was chosen; often empty.
     """
 
-    path: Path | None
+    path: Place | None
     format: Format
     note: str = ""
 
     def __str__(self) -> str:
-        return one_line(str(self.path)) if self.path else "standard output"
+        return shown(str(self.path)) if self.path else "standard output"
 
 
 @frozen
@@ -92,7 +93,7 @@ class OutputSpec:
     @property
     def _suffix(self) -> str:
         """The suffix of a file or a template; empty for anything else."""
-        return Path(self.spec or "").suffix if self.is_one_file or self._is_template else ""
+        return place_of(self.spec or "").suffix if self.is_one_file or self._is_template else ""
 
     @property
     def is_stream(self) -> bool:
@@ -105,7 +106,9 @@ class OutputSpec:
         spec = self.spec
         if spec is None or self.is_stream:
             return False
-        return spec.endswith("/") or os.path.isdir(spec)  # noqa: PTH112 - False if the name is too long
+        if is_remote(spec):
+            return spec.endswith("/") or is_bucket(spec)
+        return spec.endswith("/") or os.path.isdir(local(spec))  # noqa: PTH112 - False if the name is too long
 
     @property
     def is_one_file(self) -> bool:
@@ -137,7 +140,7 @@ class OutputSpec:
     @property
     def can_stack(self) -> bool:
         """Whether the requested format holds any number of maps."""
-        suffix = "" if self.is_stream or self.is_folder else Path(self.spec or "").suffix
+        suffix = "" if self.is_stream or self.is_folder else place_of(self.spec or "").suffix
         chosen = format_named(self.format) if self.format else format_of_suffix(suffix)
         return chosen is not None and chosen.name in (_ARRAYS, _PAGES)
 
@@ -152,9 +155,10 @@ class OutputSpec:
         if not folder or "dir" in self._fields:
             return self
         if self._is_template and not (self.spec or "").endswith("/"):
-            place = Path(self.spec or "")
+            place = place_of(self.spec or "")
             return replace(self, spec=str(place.parent / escaped(folder) / place.name))
-        return replace(self, spec=f"{self.spec}/{escaped(folder) if self._is_template else folder}/")
+        below = escaped(folder) if self._is_template else folder
+        return replace(self, spec=f"{place_of(self.spec or '') / below}/")
 
     def stacked(self, channels: int) -> OutputSpec:
         """The same for a stack of all maps: pages of a TIFF, or an array of so many channels.
@@ -173,14 +177,14 @@ class OutputSpec:
             )
         return replace(self, format=chosen or _ARRAYS)
 
-    def expected_paths(self, source: str, kernel: str, maps: int) -> list[Path]:
+    def expected_paths(self, source: str, kernel: str, maps: int) -> list[Place]:
         """The paths of the results of an image whose own format holds them, by its name alone.
 
         Raises:
             OutputError: one file for several maps.
         """
         self._check_index(kernel, maps)
-        chosen = format_named(self.format) if self.format else format_of_suffix(Path(source).suffix)
+        chosen = format_named(self.format) if self.format else format_of_suffix(place_of(source).suffix)
         kind = OutputKind(np.dtype(np.uint8), 1)
         return [
             self._path(source, kernel, index, maps, chosen or default_format(), kind) for index in range(maps)
@@ -191,7 +195,7 @@ class OutputSpec:
         paths = (self.path_of(source, kernel, index, maps, _AnyFrame(), _ANY_SUFFIX) for index in range(maps))
         return [re.sub(rf"\d*{_ANY_FRAME}\d*", _ANY_FRAME, str(path)) for path in paths]
 
-    def path_of(self, source: str, kernel: str, index: int, maps: int, frame: object, suffix: str) -> Path:
+    def path_of(self, source: str, kernel: str, index: int, maps: int, frame: object, suffix: str) -> Place:
         """The path of one result.
 
         Args:
@@ -200,7 +204,7 @@ class OutputSpec:
             frame: the frame's number.
             suffix: that of the format.
         """
-        origin = Path("stdin" if source == STREAM else source)
+        origin = place_of("stdin" if source == STREAM else source)
         template = self.spec if self._is_template else _DEFAULT if maps == 1 else _DEFAULT_OF_BANK
         values = {
             "dir": self._folder(source),
@@ -212,8 +216,9 @@ class OutputSpec:
         }
         name = (template or _DEFAULT).format_map(values)
         if self._is_template:
-            return Path(name) / _DEFAULT.format_map(values) if name.endswith("/") else Path(name)
-        return (Path(self.spec) if self.spec else origin.parent) / name
+            place = place_of(name)
+            return place / _DEFAULT.format_map(values) if name.endswith("/") else place
+        return (place_of(self.spec) if self.spec else _beside(origin)) / name
 
     def targets(
         self, source: str, kernel: str, maps: int, input_format: Format, kind: OutputKind
@@ -237,7 +242,7 @@ class OutputSpec:
         if to_stream:
             return [_target(None, self._streamed(input_format, kind), kind)]
         if self.is_one_file:
-            path = Path(self.spec or "")
+            path = place_of(self.spec or "")
             return [_target(path, self._format_of(path, kind), kind)]
         return self._several(source, kernel, maps, input_format, kind)
 
@@ -268,14 +273,14 @@ class OutputSpec:
             stacking = " or --stack" if self.can_stack else ""
             raise OutputError(f"{kernel} gives {maps} feature maps; the template needs {{index}}{stacking}")
 
-    def _format_of(self, path: Path, kind: OutputKind) -> Format:
+    def _format_of(self, path: Place, kind: OutputKind) -> Format:
         """The format of --format or of a suffix, which must not differ."""
         by_suffix = format_of_suffix(path.suffix)
         if self.format:
             requested = format_named(self.format)
             if by_suffix not in (None, requested):
                 raise OutputError(
-                    f"{one_line(str(path))}: the suffix {path.suffix} means {by_suffix.name}, "
+                    f"{shown(str(path))}: the suffix {path.suffix} means {by_suffix.name}, "
                     f"but --format is {requested.name}"
                 )
             return requested
@@ -283,16 +288,16 @@ class OutputSpec:
             raise OutputError(self._suffix_error(path, kind))
         return by_suffix
 
-    def _suffix_error(self, path: Path, kind: OutputKind) -> str:
+    def _suffix_error(self, path: Place, kind: OutputKind) -> str:
         is_name = path.suffix or self._is_template
-        folder = "" if is_name else f"; for a folder, use {one_line(str(path))}/"
+        folder = "" if is_name else f"; for a folder, use {shown(str(path))}/"
         return f"{suffix_error(path, kind)}, or --format{folder}"
 
     def _path(
         self, source: str, kernel: str, index: int, maps: int, chosen: Format, kind: OutputKind
-    ) -> Path:
+    ) -> Place:
         """The path of a result in a format, with the input's suffix where that fits."""
-        suffix = Path(source).suffix
+        suffix = place_of(source).suffix
         suffix = suffix if suffix.casefold() in chosen.suffixes else chosen.suffixes[0]
         return self.path_of(source, kernel, index, maps, kind.frame, suffix)
 
@@ -301,10 +306,15 @@ class OutputSpec:
         if source == STREAM:
             return "."
         leads = (self.spec or "").startswith("{dir}")
-        return os.path.dirname(source if leads else mirrored(source)) or "."  # noqa: PTH120
+        return str(place_of(source).parent) if leads else os.path.dirname(mirrored(source)) or "."  # noqa: PTH120
 
 
-def _target(path: Path | None, chosen: Format, kind: OutputKind) -> Target:
+def _beside(origin: Place) -> Place:
+    """The folder of an input; the working directory for one of a web server, which takes no files."""
+    return Path() if isinstance(origin, Url) and not is_writable(str(origin)) else origin.parent
+
+
+def _target(path: Place | None, chosen: Format, kind: OutputKind) -> Target:
     """A target in a requested format, with a note of what it loses."""
     check(chosen, kind, path)
     return Target(path, chosen, loss(chosen, kind))

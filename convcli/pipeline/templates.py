@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from convcli.core.errors import ArgumentError, quoted
+from convcli.storage.urls import is_remote, local, path_in
 
 FIELDS: Final = ("dir", "stem", "kernel", "index", "frame", "suffix")
 """What a template may hold in braces."""
@@ -65,9 +66,10 @@ def mirrored(path: str) -> str:
     """A path as it is repeated below another folder.
 
     As with ``tar`` and ``rsync -R``, a leading ``/`` and every ``..`` are dropped, and ``/./`` marks where
-    the repeated part begins.
+    the repeated part begins. That of a URL begins with its host or bucket.
     """
-    parts = Path(os.path.normpath(path.rpartition("/./")[2])).parts
+    path = path_in(path) if is_remote(path) else local(path).rpartition("/./")[2]
+    parts = Path(os.path.normpath(path)).parts
     repeated = [part for part in parts if part not in (os.sep, "//", os.pardir)]
     return str(Path(*repeated)) if repeated else ""
 

@@ -11,7 +11,7 @@ from math import inf
 from convcli.core.dtypes import Array
 from convcli.core.errors import ConvcliError, Halted, OutputError, reason_of
 from convcli.core.threads import Threads
-from convcli.files.atomic import AtomicFile
+from convcli.files.draft import Draft
 from convcli.formats.readers import Reader
 from convcli.pipeline.maps.canvas import MOST_WAITING, Canvas
 from convcli.pipeline.maps.feature_map import FeatureMap, feature_maps
@@ -23,7 +23,7 @@ _Write = Callable[[], None]
 """Writes one file to its end."""
 
 
-def write_maps(task: Task, files: Sequence[AtomicFile]) -> list[FeatureMap]:
+def write_maps(task: Task, files: Sequence[Draft]) -> list[FeatureMap]:
     """Compute the maps of a task and write them.
 
     Args:
@@ -98,14 +98,14 @@ def _run(
     return maps
 
 
-def _write(target: Target, pages: list[Canvas], file: AtomicFile) -> None:
+def _write(target: Target, pages: list[Canvas], file: Draft) -> None:
     with encoding(target, file):
         for canvas in pages:
             canvas.write(file.file)
 
 
 @contextmanager
-def encoding(target: Target, file: AtomicFile) -> Iterator[None]:
+def encoding(target: Target, file: Draft) -> Iterator[None]:
     """A context in which whatever an encoder raises becomes an `OutputError` that names the target."""
     try:
         with file.refusals():

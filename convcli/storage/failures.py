@@ -114,6 +114,9 @@ _KINDS: Final = {
 }
 """Causes by the names of exceptions; those of the libraries are not imported for it."""
 
+_STATUS: Final = ("status_code", "status", "code")
+"""Where libraries keep the status; the first that there is, as aiohttp warns of ``code``."""
+
 _MODULE: Final = pattern(r"[Ii]nstall ([\w-]+)|No module named '([\w-]+)")
 _SECRET_URL: Final = pattern(r"https?://[^\s'\"<>)]+")
 
@@ -168,7 +171,8 @@ def codes_of(error: BaseException) -> Sequence[str]:
     if isinstance(response, dict):
         codes.append(response.get("Error", {}).get("Code"))
         codes.append(response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
-    codes += [getattr(error, name, None) for name in ("error_code", "status_code", "status", "code")]
+    codes.append(getattr(error, "error_code", None))
+    codes.append(next((getattr(error, name) for name in _STATUS if getattr(error, name, None)), None))
     return [str(code) for code in codes if code]
 
 

@@ -81,7 +81,7 @@ def open_folder(place: str) -> Folder:
         place: a local path or a URL.
 
     Raises:
-        ArgumentError: a URL of a protocol that is not supported.
+        StorageError: a URL of a protocol that is not supported.
     """
     place = local(place)
     return _RemoteFolder(place) if is_url(place) else _LocalFolder(place)

@@ -120,7 +120,7 @@ def _info(url: str) -> dict[str, Any]:
     store, path = open_store(url)
     info = store.info(path)
     if info.get("type") == "directory":
-        raise IsADirectoryError(url)
+        raise StorageError(url, "is a folder; choose an image in it, or use convcli batch")
     return info
 
 

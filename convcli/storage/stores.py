@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from convcli.core.errors import MissingError, OutputError, shown
 from convcli.storage.failures import NoPartsError, has_code, refusals
 from convcli.storage.options import options_for
-from convcli.storage.urls import protocol_of
+from convcli.storage.urls import is_writable, protocol_of
 
 _PART: Final = 2**24  # bytes of a part of an upload
 _PIECE: Final = 2**20  # bytes of a web page that are read in one call
@@ -31,8 +31,6 @@ class Store:
     Args:
         files: a file system of fsspec.
     """
-
-    is_writable = True
 
     def __init__(self, files: Any) -> None:
         self.files = files
@@ -214,8 +212,6 @@ class GoogleStore(Store):
 class PageStore(Store):
     """Files of web servers, which are only read."""
 
-    is_writable = False
-
     def part(self, path: str, start: int, stop: int) -> bytes:
         with self.files.open(path, "rb", size=stop) as file:  # as given, which saves a request
             try:
@@ -256,8 +252,7 @@ def open_store(url: str) -> tuple[Store, str]:
     """The store of a URL, and the path in it.
 
     Raises:
-        ArgumentError: the protocol is not supported.
-        StorageError: its library is missing, or refuses the options.
+        StorageError: the protocol is not supported, or its library is missing, or refuses the options.
     """
     protocol = protocol_of(url)
     with refusals(url, "cannot be opened"):
@@ -275,7 +270,7 @@ def check_writable(url: str) -> None:
     Raises:
         OutputError: it is of a web server.
     """
-    if not _STORES[protocol_of(url)].is_writable:
+    if not is_writable(url):
         raise OutputError(
             f"{shown(url)}: cannot be written; choose a file, or a URL such as s3://BUCKET/NAME"
         )

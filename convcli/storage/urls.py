@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Final
 
-from convcli.core.errors import ArgumentError, shown
+from convcli.core.errors import StorageError
+from convcli.core.frozen import frozen
 from convcli.core.patterns import pattern
 
 PROTOCOLS: Final = {
@@ -46,15 +48,13 @@ def protocol_of(url: str) -> str:
     """The usual name of a URL's protocol: one of the values of `PROTOCOLS`.
 
     Raises:
-        ArgumentError: it is not supported.
+        StorageError: it is not supported.
     """
     match = _URL.match(url)
     assert match, url
     protocol = PROTOCOLS.get(match[1].lower())
     if protocol is None:
-        raise ArgumentError(
-            f"{shown(url)}: unsupported protocol {match[1]}:// (supported: {', '.join(PROTOCOLS)})"
-        )
+        raise StorageError(url, f"unsupported protocol {match[1]}:// (supported: {', '.join(PROTOCOLS)})")
     return protocol
 
 
@@ -62,13 +62,13 @@ def local(name: str) -> str:
     """A local path for a ``file:`` URL; any other name as it is.
 
     Raises:
-        ArgumentError: the URL is of another machine.
+        StorageError: the URL is of another machine.
     """
     if not is_url(name) or protocol_of(name) != "file":
         return name
     host, slash, path = name.split("://", 1)[1].partition("/")
     if host not in ("", "localhost"):
-        raise ArgumentError(f"{shown(name)}: names a file of the machine {host}; write file:///PATH")
+        raise StorageError(name, f"names a file of the machine {host}; write file:///PATH")
     return _unquoted(slash + path)
 
 
@@ -103,7 +103,7 @@ def _canonical_page(url: str) -> str:
     try:
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError as error:
-        raise ArgumentError(f"{shown(url)}: the port is not a number from 0 to 65535") from error
+        raise StorageError(url, "the port is not a number from 0 to 65535") from error
     place = host if port in (None, _PORTS[parts.scheme]) else f"{host}:{port}"
     query = f"?{parts.query}" if parts.query else ""
     return f"{parts.scheme}://{place}{_unquoted(parts.path).rstrip('/')}{query}"
@@ -131,7 +131,7 @@ def parent_of(place: str) -> str:
 
 
 def name_of(place: str) -> str:
-    """The last part of a place's name, without the query of a URL; empty where there is only a host."""
+    """The last part of a place's name, without the query of a URL."""
     place = _without_query(place)
     if not is_url(place):
         return os.path.basename(place.rstrip("/"))  # noqa: PTH119
@@ -145,3 +145,60 @@ def _without_query(place: str) -> str:
     if is_url(place) and protocol_of(place) in _PORTS:
         return re.split(r"[?#]", place, maxsplit=1)[0]
     return place
+
+
+@frozen
+class Url:
+    """A URL with the parts of a name that a `Path` has."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __truediv__(self, part: str | Path) -> Url:
+        return Url(joined(self.text, str(part)))
+
+    @property
+    def name(self) -> str:
+        return name_of(self.text)
+
+    @property
+    def stem(self) -> str:
+        return Path(self.name).stem
+
+    @property
+    def suffix(self) -> str:
+        return Path(self.name).suffix
+
+    @property
+    def parent(self) -> Url:
+        return Url(parent_of(self.text))
+
+    def with_suffix(self, suffix: str) -> Url:
+        return self.parent / f"{self.stem}{suffix}"
+
+
+Place = Path | Url
+"""Where a file is."""
+
+
+def place_of(name: str) -> Place:
+    """The place of a name: a path for a local file, also one that is named by a URL."""
+    name = local(name)
+    return Url(name) if is_url(name) else Path(name)
+
+
+def is_writable(url: str) -> bool:
+    """Whether anything can be written at URLs of this protocol."""
+    return protocol_of(url) not in _PORTS
+
+
+def path_in(url: str) -> str:
+    """What follows the protocol, without a query: host or bucket, and path or key."""
+    return _without_query(url).split("://", 1)[1].lstrip("/")
+
+
+def is_bucket(url: str) -> bool:
+    """Whether a URL names only a host, bucket or container."""
+    return "/" not in url.split("://", 1)[1].strip("/")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -15,6 +14,7 @@ from convcli.formats.capacity import OutputKind, check
 from convcli.formats.header import Coding, Metadata
 from convcli.formats.registry import default_format
 from convcli.pipeline.naming import OutputSpec
+from convcli.storage.urls import Place, place_of
 from convcli.visualize.raster import raster
 from convcli.visualize.scene import Scene
 from convcli.visualize.svg import svg
@@ -29,7 +29,7 @@ _COLORS: Final = 3
 class SceneFile:
     """Where a scene is written: ``path`` is None for standard output, ``format`` is None for SVG."""
 
-    path: Path | None
+    path: Place | None
     format: Format | None
     coding: Coding = Coding()
 
@@ -79,14 +79,14 @@ def frame_files(spec: str, format_name: str | None, count: int) -> list[SceneFil
     output = OutputSpec(spec)
     if output.is_folder:
         digits = len(str(count - 1))
-        return [SceneFile(Path(spec) / f"{index:0{digits}}{_SUFFIX}", None) for index in range(count)]
+        return [SceneFile(place_of(spec) / f"{index:0{digits}}{_SUFFIX}", None) for index in range(count)]
     if count > 1 and not output.is_one_frame:
         raise OutputError(
             f"an SVG file holds one frame, not {count}; use -o FOLDER/ --format svg, "
             "or a name with {frame} such as frame-{frame:03}.svg"
         )
     if not output.is_one_frame:
-        return [SceneFile(None if output.is_stream else Path(spec), None)]
+        return [SceneFile(None if output.is_stream else place_of(spec), None)]
     return [
         SceneFile(output.path_of("animation", "frame", 0, 1, index, _SUFFIX), None) for index in range(count)
     ]

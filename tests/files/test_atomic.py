@@ -13,8 +13,9 @@ import pytest
 
 from convcli.core.errors import OutputError
 from convcli.files import atomic
-from convcli.files.atomic import AtomicFile, sweep, write
+from convcli.files.atomic import AtomicFile, sweep
 from convcli.files.ledger import OutputLedger
+from convcli.files.outputs import write
 
 
 @pytest.fixture(params=["without a name", "without /proc", "with a hidden name", "without links"])

@@ -128,7 +128,7 @@ def test_what_an_output_distinguishes(spec, one_file, one_kernel, one_input, one
     [
         ("out", "a/b", "out/a/b/"),
         ("out/{stem}.png", "a", "out/a/{stem}.png"),
-        ("{kernel}/", "a", "{kernel}//a/"),
+        ("{kernel}/", "a", "{kernel}/a/"),
         ("out/{stem}.png", "{a}", "out/{{a}}/{stem}.png"),
         ("{dir}/{stem}.png", "a", "{dir}/{stem}.png"),
         ("out", "", "out"),

@@ -12,8 +12,9 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen, replace
 from convcli.files import input as files
-from convcli.files.atomic import AtomicFile, write
+from convcli.files.draft import Draft
 from convcli.files.ledger import OutputLedger
+from convcli.files.outputs import open_draft, write
 from convcli.files.stdout import check_stream, write_stream
 from convcli.formats import registry
 from convcli.formats.capacity import OutputKind
@@ -22,6 +23,7 @@ from convcli.formats.header import Layout, Metadata, Timing
 from convcli.pipeline.naming import OutputSpec, Target
 from convcli.pipeline.settings import Settings
 from convcli.pipeline.writing import encoding
+from convcli.storage.urls import is_url
 from convcli.visualize.animate.content import Animation, Selection, build_animation
 from convcli.visualize.animate.drawing import frame_pixels, frame_scenes, frame_size
 from convcli.visualize.animate.palette import shared_colors
@@ -88,7 +90,7 @@ def write_animation(
         ConvcliError: the image cannot be read or shown, or the animation cannot be written.
     """
     stills = wants_svg(spec, format_name) or OutputSpec(spec, format_name).is_one_frame
-    shape = None if Path(source).exists() else parse_shape(source)
+    shape = None if _names_image(source) else parse_shape(source)
     with number_image(shape, playback.seed) if shape else files.Input.open(source) as file:
         title = shape_title(shape, playback.seed) if shape else _title(source)
         view = _on_white(selection, shape, playback.seed)
@@ -102,7 +104,7 @@ def write_animation(
         check_stream()
     else:
         ledger.claim(target.path, settings.force)
-    with AtomicFile(target.path, settings.force) as draft:
+    with open_draft(target.path, settings.force) as draft:
         loops = target.format.repeats
         _encode(draft, target, animation, timing(animation, playback.fps, loops))
         draft.commit()
@@ -115,6 +117,10 @@ def _on_white(selection: Selection, shape: tuple[int, ...] | None, seed: int | N
     if shape is None:
         return selection
     return replace(selection, plain=_PLAIN_NUMBERS, white=largest_number(shape, seed))
+
+
+def _names_image(source: str) -> bool:
+    return is_url(source) or Path(source).exists()
 
 
 def _title(source: str) -> str:
@@ -158,7 +164,7 @@ def _write_stills(
     return WrittenAnimation(names, len(targets), frame_size(animation))
 
 
-def _encode(draft: AtomicFile, target: Target, animation: Animation, timing: Timing) -> None:
+def _encode(draft: Draft, target: Target, animation: Animation, timing: Timing) -> None:
     """Encode one frame after the other."""
     rows, columns = frame_size(animation)
     layout = Layout(rows, columns, 3, np.dtype(np.uint8), len(animation.frames))
