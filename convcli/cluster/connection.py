@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import warnings
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -31,41 +34,42 @@ class Connection:
     """A client of a scheduler, and the cluster if it was started here.
 
     Args:
-        seconds: until the scheduler must have answered.
+        connect: seconds within which the scheduler must be reached.
+        seconds: within which it must answer from then on.
 
     Raises:
         ConvcliError: the scheduler cannot be reached.
     """
 
-    def __init__(self, address: Address, seconds: float) -> None:
+    def __init__(self, address: Address, connect: float, seconds: float) -> None:
         self.seconds, self.ending = seconds, ExitStack()
         self.ending.enter_context(silence())
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self.client: Client = self._connected(address)
+                self.client: Client = self._connected(address, connect)
             self.address = str(self.client.scheduler.address)
         except BaseException:
             self.ending.close()
             raise
 
-    def _connected(self, address: Address) -> Client:
+    def _connected(self, address: Address, seconds: float) -> Client:
         match address:
             case Local(workers):
                 cluster = _local_cluster(workers or processors())
                 self.ending.callback(_close, cluster)
-                return self._client(cluster, "of the local workers")
+                return self._client(cluster, "of the local workers", seconds)
             case SchedulerFile(path):
                 url = _address_in(path)
             case Network(url):
                 pass
             case Environment():
                 url = _configured_address()
-        return self._client(url, f"at {one_line(url)}")
+        return self._client(url, f"at {one_line(url)}", seconds)
 
-    def _client(self, target: Any, place: str) -> Client:
+    def _client(self, target: Any, place: str, seconds: float) -> Client:
         try:
-            client = Client(target, timeout=self.seconds, set_as_default=False)
+            client = Client(target, timeout=seconds, set_as_default=False)
         except Exception as error:
             raise ConvcliError(f"cannot reach the scheduler {place}: {_reason(error, place)}") from error
         self.ending.callback(_close, client)
@@ -130,16 +134,40 @@ def _address_in(path: str) -> str:
 def _local_cluster(workers: int) -> LocalCluster:
     """Worker processes with one thread each; other machines cannot reach them."""
     try:
-        return LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            silence_logs=SILENT,
-        )
+        with _without_interrupts():
+            return LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                silence_logs=SILENT,
+            )
     except Exception as error:
         raise ConvcliError(f"cannot start {counted(workers, 'local worker')}: {_reason(error)}") from error
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Block SIGINT in threads and processes that are started: of the group, only this one answers Ctrl-C."""
+    _start_tracker()  # otherwise it is started below, which ends the blocking
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_tracker() -> None:
+    """Start the process that removes the semaphores of killed processes, so that it does this silently."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        del os.environ["PYTHONWARNINGS"]
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _close(closable: Any) -> None:

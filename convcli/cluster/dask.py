@@ -39,7 +39,7 @@ class DaskEngine(Engine):
         self.is_set_up = False
         self.ending = ExitStack()
         try:
-            self.connection = Connection(address, self.patience.answer)
+            self.connection = Connection(address, self.patience.connect, self.patience.answer)
             self.ending.callback(self.connection.close)
             self.name = f"Dask at {self.connection.address}"
             self._wait_for_workers()
@@ -92,12 +92,8 @@ class DaskEngine(Engine):
 
         answers: dict[str, Any] = self.connection.call(ask)
         for address, answer in answers.items():
-            if isinstance(answer, ImportError | AttributeError):
-                raise ConvcliError(
-                    f"worker {address} has no convcli, or another version ({one_line(str(answer))})"
-                )
             if isinstance(answer, Exception):
-                raise ConvcliError(f"worker {address} cannot be used: {cut(one_line(repr(answer)))}")
+                raise ConvcliError(f"worker {address} {_why_useless(answer)}")
         return answers
 
     @property
@@ -180,3 +176,11 @@ class DaskEngine(Engine):
 
     def close(self) -> None:
         self.ending.close()
+
+
+def _why_useless(error: Exception) -> str:
+    """What is wrong with a worker on which a function failed, perhaps wrapped by Dask."""
+    reason = one_line(repr(error))
+    if "No module named" in reason or "attribute" in reason:
+        return f"has no convcli, or another version of it: {cut(reason)}"
+    return f"cannot be used: {cut(reason)}"

@@ -10,7 +10,8 @@ class Patience:
     """How long to wait, in seconds.
 
     Attributes:
-        answer: for the scheduler, and for workers that are asked something.
+        connect: for the scheduler, which may just be starting.
+        answer: for a scheduler that has answered before, and for workers that are asked something.
         handover: for a worker to hand over what a task has returned.
         workers: for workers, if there are none.
         silence: for a sign of life of a worker, before its tasks are sent to others as well.
@@ -19,6 +20,7 @@ class Patience:
         check: between two looks at the workers.
     """
 
+    connect: float = 15.0
     answer: float = 20.0
     handover: float = 5.0
     workers: float = 60.0
