@@ -42,6 +42,13 @@ class Folder(ABC):
         """All bytes of a file; None where there is none."""
 
     @abstractmethod
+    def part(self, name: str, first: int, count: int) -> bytes | None:
+        """``count`` bytes of a file from ``first`` on, fewer where it ends; None where there is no file.
+
+        A negative ``first`` counts from the end, to which ``count`` bytes then reach at most.
+        """
+
+    @abstractmethod
     def write(self, name: str, data: bytes) -> None:
         """Write a file, whole or not at all; one of that name is replaced."""
 
@@ -59,6 +66,10 @@ class Folder(ABC):
     @abstractmethod
     def delete(self, name: str) -> None:
         """Delete a file; none is not an error."""
+
+    def sweep(self) -> int:
+        """Delete unfinished files that killed processes left, and return their number; nobody may write."""
+        return 0
 
     def remove(self) -> None:
         """Delete all files."""
@@ -97,6 +108,19 @@ class _LocalFolder(Folder):
                 return Path(self._at(name)).read_bytes()
         except MissingError:
             return None
+
+    def part(self, name: str, first: int, count: int) -> bytes | None:
+        try:
+            with refusals(self._at(name), _READ), Path(self._at(name)).open("rb", buffering=0) as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(size + first, 0) if first < 0 else first)
+                pieces = []
+                while count > 0 and (piece := file.read(count)):  # up to 2 GB per call
+                    pieces.append(piece)
+                    count -= len(piece)
+        except MissingError:
+            return None
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def write(self, name: str, data: bytes) -> None:
         with refusals(self._at(name), _WRITE):
@@ -155,6 +179,15 @@ class _LocalFolder(Folder):
         with refusals(self._at(name), _DELETE):
             Path(self._at(name)).unlink(missing_ok=True)
 
+    def sweep(self) -> int:
+        swept = 0
+        with refusals(self.place, _DELETE):
+            for folder, _, names in os.walk(self.place):
+                for name in filter(_is_draft, names):
+                    (Path(folder) / name).unlink(missing_ok=True)
+                    swept += 1
+        return swept
+
     def remove(self) -> None:
         with refusals(self.place, _DELETE), suppress(FileNotFoundError):
             shutil.rmtree(self.place)
@@ -180,6 +213,16 @@ class _RemoteFolder(Folder):
             with refusals(self._at(name), _READ):
                 store, path = open_store(self._at(name))
                 return store.read(path, LARGEST_FILE)
+        except MissingError:
+            return None
+
+    def part(self, name: str, first: int, count: int) -> bytes | None:
+        try:
+            with refusals(self._at(name), _READ):
+                store, path = open_store(self._at(name))
+                if first < 0:
+                    return store.tail(path, -first)[:count]
+                return store.part(path, first, first + count)
         except MissingError:
             return None
 

@@ -55,6 +55,10 @@ class Store:
         """The bytes of an object from ``start`` to before ``stop``."""
         return bytes(self.files.cat_file(path, start=start, end=stop))
 
+    def tail(self, path: str, count: int) -> bytes:
+        """The last ``count`` bytes of an object, or all of fewer."""
+        return bytes(self.files.cat_file(path, start=-count))
+
     def parts(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of an object from each start to before each stop, requested at the same time."""
         starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]

@@ -9,10 +9,9 @@ from typing import Any, Final
 from convcli.core.errors import ArgumentError, ImageError, literal, one_line, quoted
 from convcli.core.frozen import frozen
 from convcli.formats.zarr.facts import ArrayFacts, array_facts
-from convcli.formats.zarr.objects import Objects, checked_key
+from convcli.formats.zarr.library import path_key
+from convcli.formats.zarr.objects import LARGEST_DOCUMENT, Objects, checked_key
 
-LARGEST_DOCUMENT: Final = 2**24
-"""Bytes of a metadata document, consolidated ones included."""
 MOST_LEVELS: Final = 64
 _MOST_NAMES: Final = 10
 _MOST_LISTED: Final = 1000
@@ -63,22 +62,15 @@ class Located:
     facts: ArrayFacts
 
 
-def key_in(path: str, name: str) -> str:
-    """The key of an object below a path."""
-    return f"{path}/{name}" if path else name
-
-
 def document_at(objects: Objects, key: str) -> Mapping[str, Any] | None:
     """A JSON document, or None if there is none.
 
     Raises:
         ImageError: it is too long, or no JSON object.
     """
-    data = objects.read(key, 0, LARGEST_DOCUMENT + 1)
+    data = objects.read(key, LARGEST_DOCUMENT)
     if data is None:
         return None
-    if len(data) > LARGEST_DOCUMENT:
-        raise ImageError(f"{one_line(key)} is longer than {LARGEST_DOCUMENT} bytes")
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -90,17 +82,17 @@ def document_at(objects: Objects, key: str) -> Mapping[str, Any] | None:
 
 def node_at(objects: Objects, path: str) -> Node | None:
     """The node at a path, or None."""
-    document = document_at(objects, key_in(path, "zarr.json"))
+    document = document_at(objects, path_key(path, "zarr.json"))
     if document is not None:
         if document.get("zarr_format") != 3:
             raise ImageError(f"zarr with format {literal(document.get('zarr_format'))}; allowed: 2 and 3")
         return Node(path, 3, document, _mapping(document.get("attributes")))
     for name in (".zarray", ".zgroup"):
-        document = document_at(objects, key_in(path, name))
+        document = document_at(objects, path_key(path, name))
         if document is not None:
             if document.get("zarr_format") != 2:
                 raise ImageError(f"zarr with format {literal(document.get('zarr_format'))}; allowed: 2 and 3")
-            attributes = document_at(objects, key_in(path, ".zattrs"))
+            attributes = document_at(objects, path_key(path, ".zattrs"))
             return Node(path, 2, document, attributes or {})
     return None
 
@@ -181,7 +173,7 @@ def _level(objects: Objects, image: Node, level: int) -> Located:
     path = levels[level].get("path")
     if not isinstance(path, str):
         raise ImageError(f"damaged OME-Zarr: level {level} has the path {literal(path)}")
-    node = node_at(objects, key_in(image.path, checked_key(path.strip("/") if path != "/" else path)))
+    node = node_at(objects, path_key(image.path, checked_key(path.strip("/") if path != "/" else path)))
     if node is None or not node.is_array:
         raise ImageError(f"damaged OME-Zarr: there is no array at {quoted(path)}, its level {level}")
     return _array(node, image, level)
@@ -190,7 +182,7 @@ def _level(objects: Objects, image: Node, level: int) -> Located:
 def _members(objects: Objects, path: str) -> list[str]:
     """The names of the arrays and groups in a group, as far as a bounded listing finds them."""
     names: dict[str, None] = {}
-    for count, key in enumerate(objects.listed(path)):
+    for count, key in enumerate(objects.folder.names()):
         folder, _, last = key.rpartition("/")
         if last in ("zarr.json", ".zarray", ".zgroup") and folder and "/" not in folder:
             names[folder] = None

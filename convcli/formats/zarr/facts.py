@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 from math import prod
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ import numpy as np
 from convcli.core.dtypes import DType
 from convcli.core.errors import ImageError, literal, quoted
 from convcli.core.frozen import frozen
-from convcli.formats.zarr.codecs import Chain, steps_of
+from convcli.formats.zarr.codecs import FILTERS, PREFIX, Codec, numcodec, steps_of
 
 MOST_AXES: Final = 16
 LARGEST_CHUNK: Final = 2**30
@@ -70,10 +69,8 @@ class ArrayFacts:
         dtype: of the stored values, with their byte order.
         fill: the value where an object is missing.
         keys: of the objects.
-        order: the axes in the order in which the values of a chunk are stored.
-        codecs: (name, configuration) from bytes to bytes, in the order of encoding.
-        index_codecs: the same for the index of a shard.
-        index_first: whether the index is at the beginning of a shard.
+        codecs: from bytes to bytes, in the order of encoding.
+        filters: of version 3, from numbers to numbers.
         names: of the axes, empty where they have none.
         attributes: everything else that the array says.
     """
@@ -85,10 +82,8 @@ class ArrayFacts:
     dtype: DType
     fill: int | float
     keys: Keys
-    order: tuple[int, ...]
-    codecs: tuple[tuple[str, Mapping[str, Any]], ...]
-    index_codecs: tuple[tuple[str, Mapping[str, Any]], ...] = ()
-    index_first: bool = False
+    codecs: tuple[Codec, ...]
+    filters: tuple[Codec, ...] = ()
     names: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = {}
 
@@ -107,15 +102,10 @@ class ArrayFacts:
         """The number of chunks of an object along each axis."""
         return tuple(whole // each for whole, each in zip(self.objects, self.chunks, strict=True))
 
-    def chain(self) -> Chain:
-        """The codecs of a chunk."""
-        return Chain(self.chunks, self.dtype, self.order, steps_of(list(self.codecs), self.dtype.itemsize))
-
-    def index_chain(self) -> Chain:
-        """The codecs of the index of a shard: (offset, bytes) of each chunk."""
-        shape = (*self.per_shard, 2)
-        steps = steps_of(list(self.index_codecs), 8)
-        return Chain(shape, np.dtype("<u8"), tuple(range(len(shape))), steps)
+    @property
+    def size(self) -> int:
+        """Bytes of the values of a chunk."""
+        return prod(self.chunks) * self.dtype.itemsize
 
 
 def array_facts(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> ArrayFacts:
@@ -140,7 +130,6 @@ def _second(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> Array
     filters = document.get("filters") or []
     compressor = document.get("compressor")
     stated = [*(filters if isinstance(filters, list) else [filters]), *([compressor] if compressor else [])]
-    axes = range(len(shape))
     names = attributes.get("_ARRAY_DIMENSIONS")
     return ArrayFacts(
         2,
@@ -150,7 +139,6 @@ def _second(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> Array
         dtype,
         _fill(document.get("fill_value"), dtype),
         Keys(separator, ""),
-        tuple(axes) if order == "C" else tuple(reversed(axes)),
         tuple(_codec(codec, "id") for codec in stated),
         names=_names(names, len(shape)),
         attributes=attributes,
@@ -166,17 +154,12 @@ def _third(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> ArrayF
     dtype = _third_type(document.get("data_type"))
     codecs = [_codec(codec) for codec in _list(document.get("codecs"), "codecs")]
     chunks, shards = _sizes(grid, "chunk_shape"), None
-    index: list[tuple[str, Mapping[str, Any]]] = []
-    first = False
-    if codecs and codecs[0][0] == "sharding_indexed":
-        if len(codecs) > 1:
-            raise ImageError(f"codec {quoted(codecs[1][0])} after sharding_indexed is not supported")
+    if codecs[0][0] == SHARDING:
         inner = codecs[0][1]
         chunks, shards = _sizes(inner, "chunk_shape"), chunks
+        _check_sharding(codecs, inner)
         codecs = [_codec(codec) for codec in _list(inner.get("codecs"), "codecs")]
-        index = _from_bytes(_list(inner.get("index_codecs"), "index_codecs"))
-        first = _place(inner.get("index_location", "end"))
-    order, little, steps = _split(codecs, len(shape))
+    filters, little, steps = _split(codecs, len(shape))
     return ArrayFacts(
         3,
         shape,
@@ -185,56 +168,59 @@ def _third(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> ArrayF
         dtype.newbyteorder("<" if little else ">"),
         _fill(document.get("fill_value"), dtype),
         Keys(separator, "c" if kind == "default" else ""),
-        order,
         tuple(steps),
-        tuple(index),
-        first,
+        tuple(filters),
         _names(document.get("dimension_names"), len(shape)),
         attributes,
     )
 
 
-def _from_bytes(codecs: Sequence[Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The steps after ``bytes`` of the index of a shard."""
-    _, little, steps = _split([_codec(codec) for codec in codecs], 0)
-    if not little:
-        raise ImageError("zarr with an index of shards in big-endian order is not supported")
-    if any(name != "crc32c" for name, _ in steps):
-        raise ImageError(f"zarr with an index of shards by {quoted(steps[0][0])}; allowed: bytes and crc32c")
-    return steps
+def _check_sharding(codecs: Sequence[Codec], inner: Mapping[str, Any]) -> None:
+    """Refuse what is done to whole shards, and indexes that are compressed."""
+    if len(codecs) > 1:
+        raise ImageError(f"codec {quoted(codecs[1][0])} after {SHARDING} is not supported")
+    index = [_codec(codec) for codec in _list(inner.get("index_codecs"), "index_codecs")]
+    names = [name for name, _ in index]
+    if names[0] != "bytes" or set(names[1:]) - {"crc32c"}:
+        raise ImageError(
+            f"zarr with shards indexed by {', '.join(map(quoted, names))}; allowed: bytes, crc32c"
+        )
+    _endian(index[0][1].get("endian", "little"))
+    if inner.get("index_location", "end") not in ("start", "end"):
+        raise ImageError(
+            f"zarr with index_location {quoted(inner['index_location'])}; allowed: start and end"
+        )
 
 
-def _split(
-    codecs: Sequence[tuple[str, Mapping[str, Any]]], axes: int
-) -> tuple[tuple[int, ...], bool, list[tuple[str, Mapping[str, Any]]]]:
-    """The order of axes, whether bytes are in little-endian order, and the steps from bytes to bytes."""
-    order, little, found = tuple(range(axes)), True, False
-    steps: list[tuple[str, Mapping[str, Any]]] = []
+SHARDING: Final = "sharding_indexed"
+
+
+def _split(codecs: Sequence[Codec], axes: int) -> tuple[list[Codec], bool, list[Codec]]:
+    """Filters from numbers to numbers, whether bytes are in little-endian order, and codecs of bytes."""
+    little, found = True, False
+    filters, steps = list[Codec](), list[Codec]()
     for name, settings in codecs:
-        if name in ("bytes", "endian") and not found:
-            little, found = _endian(settings.get("endian", "little")), True
-        elif name == "transpose" and not (found or steps):
-            turned = _permutation(settings.get("order"), axes)
-            order = tuple(order[axis] for axis in turned)
-        elif name in ("sharding_indexed", "transpose", "bytes"):
-            raise ImageError(f"codec {quoted(name)} inside other codecs is not supported")
-        else:
+        if found and name not in (SHARDING, "transpose", "bytes"):
             steps.append((name, settings))
+        elif not found and name in ("bytes", "endian"):
+            little, found = _endian(settings.get("endian", "little")), True
+        elif not found and name == "transpose":
+            _check_order(settings.get("order"), axes)
+        elif not found and name.removeprefix(PREFIX) in FILTERS:
+            filters.append((name, settings))
+        else:
+            raise ImageError(f"codec {quoted(name)} is not supported at its place among {len(codecs)} codecs")
     if not found:
         raise ImageError(
-            f"zarr with codecs {quoted([name for name, _ in codecs])}; bytes must be one of them"
+            f"zarr with codecs {', '.join(quoted(name) for name, _ in codecs)}, none of them bytes"
         )
-    return order, little, steps
+    return filters, little, steps
 
 
-def _permutation(order: Any, axes: int) -> tuple[int, ...]:
-    if order == "C":
-        return tuple(range(axes))
-    if order == "F":
-        return tuple(reversed(range(axes)))
-    if not isinstance(order, list) or sorted(order, key=str) != [*map(int, sorted(map(str, range(axes))))]:
+def _check_order(order: Any, axes: int) -> None:
+    is_list = isinstance(order, list) and all(isinstance(axis, int) for axis in order)
+    if order not in ("C", "F") and not (is_list and sorted(order) == list(range(axes))):
         raise ImageError(f"transpose with order {quoted(order)}; allowed: each of {axes} axes once")
-    return tuple(order)
 
 
 def _endian(word: Any) -> bool:
@@ -243,19 +229,13 @@ def _endian(word: Any) -> bool:
     return bool(word != "big")
 
 
-def _place(word: Any) -> bool:
-    if word not in ("start", "end"):
-        raise ImageError(f"zarr with index_location {quoted(word)}; allowed: start and end")
-    return bool(word == "start")
-
-
 def _list(value: Any, name: str) -> list[Any]:
     if not isinstance(value, list) or not 0 < len(value) <= MOST_AXES:
         raise ImageError(f"damaged zarr: {name} is {literal(value)}; allowed: a list of 1 to {MOST_AXES}")
     return value
 
 
-def _codec(codec: Any, key: str = "name") -> tuple[str, Mapping[str, Any]]:
+def _codec(codec: Any, key: str = "name") -> Codec:
     """(name, configuration) of a codec; version 2 puts both into one mapping."""
     if isinstance(codec, str):
         return codec, {}
@@ -269,7 +249,7 @@ def _codec(codec: Any, key: str = "name") -> tuple[str, Mapping[str, Any]]:
     return codec["name"], settings
 
 
-def _named(value: Any, what: str, allowed: Sequence[str]) -> tuple[str, Mapping[str, Any]]:
+def _named(value: Any, what: str, allowed: Sequence[str]) -> Codec:
     """(name, configuration) where the name is one of a few."""
     name, settings = _codec(value) if value is not None else ("", {})
     if name not in allowed:
@@ -371,16 +351,10 @@ def _check(facts: ArrayFacts) -> None:
             raise ImageError(f"damaged zarr: {name} of {len(shape)} axes in an array of {axes}")
     if any(whole % each for whole, each in zip(facts.objects, facts.chunks, strict=True)):
         raise ImageError(f"damaged zarr: shards {facts.objects} are not multiples of chunks {facts.chunks}")
-    size = prod(facts.chunks) * facts.dtype.itemsize
-    if size > LARGEST_CHUNK:
-        raise ImageError(f"zarr with chunks {facts.chunks} of {size} bytes; allowed: {LARGEST_CHUNK}")
+    if facts.size > LARGEST_CHUNK:
+        raise ImageError(f"zarr with chunks {facts.chunks} of {facts.size} bytes; allowed: {LARGEST_CHUNK}")
     if prod(facts.per_shard) > LARGEST_INDEX:
         raise ImageError(f"zarr with {prod(facts.per_shard)} chunks a shard; allowed: {LARGEST_INDEX}")
-    facts.chain()
-    if facts.shards:
-        facts.index_chain()
-
-
-def object_numbers(grid: Sequence[int]) -> Any:
-    """The numbers of every object of a grid, the last axis fastest."""
-    return product(*(range(count) for count in grid))
+    steps_of(facts.codecs)
+    for name, settings in facts.filters:
+        numcodec(name.removeprefix(PREFIX), settings)

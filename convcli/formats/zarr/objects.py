@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Protocol
+from typing import Final
 
-from convcli.core.errors import ImageError, quoted
+from convcli.core.errors import ImageError, one_line, quoted
+from convcli.storage.folder import Folder, open_folder
+from convcli.storage.urls import is_url
 
-LARGEST_OBJECT = 2**31
-"""Bytes of the largest object that is read at once."""
+LARGEST_DOCUMENT: Final = 2**24
+"""Bytes of a metadata document, consolidated ones included."""
 
 
-class Objects(Protocol):
-    """What Zarr needs of a store; keys are relative, with ``/`` between their parts."""
+class Objects:
+    """The objects below a folder or URL; any thread may read them.
 
-    def read(self, key: str, first: int = 0, count: int | None = None) -> bytes | None:
-        """Bytes of an object from ``first`` on (from the end if negative), or None if there is none."""
+    Args:
+        place: a local path or a URL.
+    """
 
-    def write(self, key: str, data: bytes) -> None:
-        """Make or replace an object, whole or not at all."""
+    def __init__(self, place: str) -> None:
+        self.folder: Folder = open_folder(place)
+        self.real = None if is_url(self.folder.place) else os.path.realpath(self.folder.place)
 
-    def create(self, key: str, data: bytes) -> bool:
-        """Make an object unless there is one; whether it was made."""
+    def read(self, key: str, most: int) -> bytes | None:
+        """All bytes of an object; None where there is none.
 
-    def delete(self, key: str) -> None:
-        """Delete an object if there is one."""
+        Raises:
+            ImageError: there are more than ``most``, or it is a link that leaves the store.
+        """
+        data = self.part(key, 0, most + 1)
+        if data is not None and len(data) > most:
+            raise ImageError(f"{one_line(key)} has more than {most} bytes, which is all that it can need")
+        return data
 
-    def listed(self, prefix: str = "") -> Iterator[str]:
-        """The keys of all objects below a prefix, in no order."""
+    def part(self, key: str, first: int, count: int) -> bytes | None:
+        """``count`` bytes from ``first`` on, from the end if that is negative; None where there is no object.
+
+        Raises:
+            ImageError: it is a link that leaves the store.
+        """
+        if self.real is not None:
+            real = os.path.realpath(f"{self.folder.place}/{key}")
+            if not real.startswith(f"{self.real.rstrip('/')}/"):
+                raise ImageError(f"{quoted(key)} is a link that leaves the store")
+            if os.path.isdir(real):  # noqa: PTH112 - as in a store of objects, where there are no folders
+                return None
+        return self.folder.part(key, first, count)
 
 
 def checked_key(key: str) -> str:
@@ -39,77 +57,6 @@ def checked_key(key: str) -> str:
         ImageError: it is absolute, a URL, or leads out.
     """
     parts = key.split("/")
-    if (
-        not key
-        or key.startswith("/")
-        or ":" in key
-        or "\\" in key
-        or "\0" in key
-        or {"..", ".", ""} & {*parts}
-    ):
+    if not key or ":" in key or "\\" in key or "\0" in key or {"..", ".", ""} & {*parts}:
         raise ImageError(f"its metadata name {quoted(key)}, which is not a place within the store")
     return key
-
-
-class LocalObjects:
-    """Files below a folder."""
-
-    def __init__(self, folder: str) -> None:
-        self.folder = Path(folder)
-        self.real = os.path.realpath(folder)
-
-    def read(self, key: str, first: int = 0, count: int | None = None) -> bytes | None:
-        path = self._inside(key)
-        try:
-            with path.open("rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                begin = max(size + first, 0) if first < 0 else min(first, size)
-                due = min(size - begin, size if count is None else count)
-                if due > LARGEST_OBJECT:
-                    raise ImageError(f"{key} has {due} bytes; allowed: {LARGEST_OBJECT}")
-                file.seek(begin)
-                return file.read(due)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
-        except OSError as error:
-            raise ImageError(f"{key}: {error.strerror}") from error
-
-    def _inside(self, key: str) -> Path:
-        path = self.folder / key
-        real = os.path.realpath(path)
-        if os.path.commonpath([real, self.real]) != self.real:
-            raise ImageError(f"{quoted(key)} is a link that leaves the store")
-        return path
-
-    def write(self, key: str, data: bytes) -> None:
-        path = self.folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{os.getpid():x}.partial")
-        draft.write_bytes(data)
-        draft.replace(path)
-
-    def create(self, key: str, data: bytes) -> bool:
-        path = self.folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{os.getpid():x}.partial")
-        draft.write_bytes(data)
-        try:
-            os.link(draft, path)  # which, unlike a rename, refuses to replace
-        except FileExistsError:
-            return False
-        finally:
-            draft.unlink()
-        return True
-
-    def delete(self, key: str) -> None:
-        (self.folder / key).unlink(missing_ok=True)
-
-    def listed(self, prefix: str = "") -> Iterator[str]:
-        for root, _, names in os.walk(self.folder / prefix):
-            for name in names:
-                yield os.path.relpath(os.path.join(root, name), self.folder)  # noqa: PTH118
-
-
-def opened_objects(place: str) -> Objects:
-    """The objects below a local folder."""
-    return LocalObjects(place)

@@ -3,106 +3,196 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
-from math import prod
-from threading import Condition
-from typing import Final
+from threading import Lock
+from typing import Any, Final
 
 import numpy as np
 
 from convcli.core.dtypes import Array, DType
-from convcli.core.errors import ImageError
+from convcli.core.errors import ConvcliError, ImageError, StorageError, one_line, reason_of
 from convcli.formats.readers import Reader
 from convcli.formats.zarr.axes import ZarrAxes
-from convcli.formats.zarr.chunks import Chunks, Numbers
+from convcli.formats.zarr.facts import ArrayFacts
+from convcli.formats.zarr.library import path_key
 from convcli.geometry.padding import Pair
 
-KEPT: Final = 48 * 2**20
-"""Bytes of decoded chunks that are kept for the next rows, at least those of two rows of chunks."""
+_KEPT: Final = 2
+"""Bands of rows that are kept for the next rows."""
 
-Read = Callable[[Numbers], Array | None]
+_KEPT_BYTES: Final = 48 * 2**20
+"""Bytes of bands that are kept, if that is more."""
 
 
 class ZarrReader(Reader):
-    """The selected frames of an array.
+    """The selected frames of an array; any thread may read them.
 
     Args:
-        chunks: of the array.
+        array: of zarr.
+        path: of the array in its store.
+        facts: of the array.
         axes: what its axes stand for.
         dtype: of the pixels.
     """
 
-    def __init__(self, chunks: Chunks, axes: ZarrAxes, dtype: DType) -> None:
-        self.chunks, self.axes, self.dtype = chunks, axes, dtype
-        self.shapes = chunks.facts.chunks
-        self.each = prod(self.shapes) * chunks.facts.dtype.itemsize
-        self.kept = _Kept(chunks.read, self._most())
+    def __init__(self, array: Any, path: str, facts: ArrayFacts, axes: ZarrAxes, dtype: DType) -> None:
+        self.array, self.path, self.facts, self.axes, self.dtype = array, path, facts, axes, dtype
+        self.height = facts.chunks[axes.rows_at]
+        self.together = self._together()
+        self.bands: OrderedDict[tuple[int, ...], _Band] = OrderedDict()
+        self.changing = Lock()
 
+    def _together(self) -> int:
+        """Frames along the last axis of frames that are decoded at once, if they are kept together."""
+        if not self.axes.frames_at:
+            return 1
+        each = self.facts.chunks[self.axes.frames_at[-1]]
+        return each if each * self._band_bytes <= _KEPT_BYTES else 1
+
+    @property
+    def _band_bytes(self) -> int:
+        """Bytes of a band of a frame."""
+        return self.height * self.axes.columns * self.axes.channels * self.facts.dtype.itemsize
+
+    @property
     def _most(self) -> int:
-        """Chunks that are kept: two rows of them."""
-        axes = [axis for axis in (self.axes.columns_at, self.axes.channels_at) if axis is not None]
-        across = prod(-(-self.axes.sizes[axis] // self.shapes[axis]) for axis in axes)
-        return max(2 * across, KEPT // self.each)
+        """Bands that are kept."""
+        return max(_KEPT, _KEPT_BYTES // (self.together * self._band_bytes))
 
     @property
     def memory(self) -> int:
-        every = prod(-(-size // each) for size, each in zip(self.axes.sizes, self.shapes, strict=True))
-        return self.each * (min(self.kept.most, every) + 1)
+        bands = self.axes.frames // self.together * -(-self.axes.rows // self.height)
+        decoding = 2 * self.facts.size
+        return self.together * self._band_bytes * min(self._most, max(bands, 1)) + decoding
 
     @property
     def block(self) -> Pair:
-        return self.shapes[self.axes.rows_at], self.shapes[self.axes.columns_at]
+        return self.height, self.facts.chunks[self.axes.columns_at]
 
     def rows(self, frame: int, first: int, last: int) -> Array:
-        """Rows of a frame; the chunks that they lie in are kept for the next rows."""
-        return self._window(frame, (first, last), (0, self.axes.columns), self.kept)
+        """Rows of a frame; the rows of chunks that they lie in are kept for the next call."""
+        parts = []
+        begin = self.axes.picked[self.axes.rows_at][0]
+        for index in range((begin + first) // self.height, (begin + last - 1) // self.height + 1):
+            top = max(index * self.height - begin, 0)
+            bottom = min((index + 1) * self.height - begin, self.axes.rows)
+            band = self._band(frame, (top, bottom))
+            parts.append(band[max(first - top, 0) : last - top])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _band(self, frame: int, rows: Pair) -> Array:
+        """Rows of chunks of a frame, decoded by the first thread that needs them."""
+        group, number = self._frame_group(frame)
+        with self.changing:
+            band = self.bands.setdefault((group[0], rows[0]), _Band())
+            self.bands.move_to_end((group[0], rows[0]))
+            while len(self.bands) > self._most:
+                self.bands.popitem(last=False)
+        with band.lock:
+            if band.frames is None:
+                band.frames = self._frames(group, rows, (0, self.axes.columns))
+        pixels: Array = band.frames[number]
+        return pixels
+
+    def _frame_group(self, frame: int) -> tuple[Pair, int]:
+        """The frames that are read with one, and its place among them."""
+        if self.together == 1:
+            return (frame, frame + 1), 0
+        axis = self.axes.frames_at[-1]
+        (begin, end), index = self.axes.picked[axis], self.axes.indices(frame)[axis]
+        first = max(index // self.together * self.together, begin)
+        last = min((index // self.together + 1) * self.together, end)
+        start = frame - (index - first)
+        return (start, start + last - first), index - first
 
     def window(self, frame: int, rows: Pair, columns: Pair) -> Array:
         """A rectangle of a frame; every chunk that it touches is decoded once, and none is kept."""
-        return self._window(frame, rows, columns, None)
+        pixels: Array = self._frames((frame, frame + 1), rows, columns)[0]
+        return pixels
 
-    def _window(self, frame: int, rows: Pair, columns: Pair, kept: _Kept | None) -> Array:
-        spans = self._spans(frame, rows, columns)
-        numbers = list(
-            product(*(_numbers(span, each) for span, each in zip(spans, self.shapes, strict=True)))
-        )
-        into = np.empty([last - first for first, last in spans], self.chunks.dtype)
-        for number, values in kept.values(numbers) if kept else self._values(numbers):
-            self._paste(into, spans, number, values)
-        return self._pixels(into)
+    def _frames(self, frames: Pair, rows: Pair, columns: Pair) -> Array:
+        """Frames that follow each other along the last axis of frames, (frames, rows, columns, channels)."""
+        spans = self._spans(frames, rows, columns)
+        values = self._values(spans)
+        axes = self.axes
+        order = [*axes.frames_at, axes.rows_at, axes.columns_at]
+        order += [] if axes.channels_at is None else [axes.channels_at]
+        shape = frames[1] - frames[0], rows[1] - rows[0], columns[1] - columns[0], axes.channels
+        turned = np.ascontiguousarray(values.transpose(order).reshape(shape))
+        return _converted(turned, self.dtype)
 
-    def _values(self, numbers: Sequence[Numbers]) -> Iterator[tuple[Numbers, Array | None]]:
-        for number in numbers:
-            yield number, self.chunks.read(number)
-
-    def _spans(self, frame: int, rows: Pair, columns: Pair) -> list[Pair]:
+    def _spans(self, frames: Pair, rows: Pair, columns: Pair) -> list[Pair]:
         """What a window covers along each axis of the array."""
         spans = list(self.axes.picked)
-        for axis, index in self.axes.indices(frame).items():
+        for axis, index in self.axes.indices(frames[0]).items():
             spans[axis] = (index, index + 1)
+        if self.axes.frames_at:
+            axis = self.axes.frames_at[-1]
+            spans[axis] = (spans[axis][0], spans[axis][0] + frames[1] - frames[0])
         for axis, span in ((self.axes.rows_at, rows), (self.axes.columns_at, columns)):
             begin = self.axes.picked[axis][0]
             spans[axis] = (begin + span[0], begin + span[1])
         return spans
 
-    def _paste(self, into: Array, spans: Sequence[Pair], number: Numbers, values: Array | None) -> None:
-        """Put what a chunk shares with a window into the window."""
-        there, here = [], []
-        for (first, last), place, each in zip(spans, number, self.shapes, strict=True):
-            begin, end = max(first, place * each), min(last, (place + 1) * each)
-            there.append(slice(begin - first, end - first))
-            here.append(slice(begin - place * each, end - place * each))
-        into[tuple(there)] = self.chunks.facts.fill if values is None else values[tuple(here)]
+    def _values(self, spans: Sequence[Pair]) -> Array:
+        """The stored values of a window, along the axes of the array."""
+        try:
+            return self._stored(spans)
+        except StorageError:
+            raise
+        except Exception as error:  # of any kind
+            raise self._failure(spans, error) from error
 
-    def _pixels(self, values: Array) -> Array:
-        """(rows, columns, channels) of the pixels' type."""
-        axes = self.axes
-        order = [*axes.frames_at, axes.rows_at, axes.columns_at]
-        order += [] if axes.channels_at is None else [axes.channels_at]
-        shape = values.shape[axes.rows_at], values.shape[axes.columns_at], -1
-        turned = values.transpose(order).reshape(shape)
-        return _converted(np.ascontiguousarray(turned), self.dtype)
+    def _stored(self, spans: Sequence[Pair]) -> Array:
+        values: Array = self.array[tuple(slice(*span) for span in spans)]
+        return values
+
+    def _failure(self, spans: Sequence[Pair], error: Exception) -> ImageError:
+        """The error of the chunk that cannot be decoded, found by reading one after the other."""
+        for numbers, part in _chunks(spans, self.facts.chunks, self.facts.shape):
+            try:
+                self._stored(part)
+            except Exception as failure:  # of any kind
+                home = [number * each // whole for number, each, whole in self._homes(numbers)]
+                key = one_line(path_key(self.path, self.facts.keys.key(home)))
+                inner = f" (its chunk {', '.join(map(str, numbers))})" if self.facts.shards else ""
+                return ImageError(f"chunk {key}{inner}: {_reason(failure)}")
+        return ImageError(_reason(error))
+
+    def _homes(self, numbers: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+        return zip(numbers, self.facts.chunks, self.facts.objects, strict=True)
+
+
+class _Band:
+    """Rows of chunks that are being read, by the first that needs them."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.frames: Array | None = None
+
+
+def _chunks(
+    spans: Sequence[Pair], chunks: Sequence[int], shape: Sequence[int]
+) -> Iterator[tuple[tuple[int, ...], list[Pair]]]:
+    """The numbers of the chunks that a window touches, and what they cover."""
+    for numbers in product(
+        *(
+            range(first // each, (last - 1) // each + 1)
+            for (first, last), each in zip(spans, chunks, strict=True)
+        )
+    ):
+        sized = zip(numbers, chunks, shape, strict=True)
+        yield numbers, [(at * each, min((at + 1) * each, size)) for at, each, size in sized]
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a chunk."""
+    if isinstance(error, ConvcliError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory to decode it"
+    return f"damaged: {reason_of(error)}"
 
 
 def _converted(values: Array, dtype: DType) -> Array:
@@ -113,7 +203,7 @@ def _converted(values: Array, dtype: DType) -> Array:
     """
     if values.dtype.kind == "b":
         return np.where(values, np.uint8(255), np.uint8(0))
-    if values.dtype != dtype:
+    if values.dtype.kind in "iu" and values.dtype.itemsize > dtype.itemsize:
         low, high = int(values.min()), int(values.max())
         info = np.iinfo(dtype)
         if low < info.min or high > info.max:
@@ -122,63 +212,3 @@ def _converted(values: Array, dtype: DType) -> Array:
                 f"the {values.dtype} value {wrong} does not fit into {dtype}, as which it is read"
             )
     return values.astype(dtype, copy=False)
-
-
-def _numbers(span: Pair, each: int) -> range:
-    """The numbers of the chunks that a span touches along one axis."""
-    return range(span[0] // each, (span[1] - 1) // each + 1)
-
-
-class _Kept:
-    """Decoded chunks that are kept for a while; several threads share the work of decoding them."""
-
-    def __init__(self, read: Read, most: int) -> None:
-        self.read, self.most = read, most
-        self.known: OrderedDict[Numbers, Array | None] = OrderedDict()
-        self.claimed: set[Numbers] = set()
-        self.changed = Condition()
-
-    def values(self, numbers: Sequence[Numbers]) -> Iterator[tuple[Numbers, Array | None]]:
-        """Each chunk with its values: those that nobody decodes first, then those of other threads."""
-        waiting = []
-        for number in numbers:
-            if self._claim(number):
-                yield number, self._decode(number)
-            else:
-                waiting.append(number)
-        for number in waiting:
-            yield number, self._await(number)
-
-    def _claim(self, number: Numbers) -> bool:
-        """Whether this thread is to decode a chunk."""
-        with self.changed:
-            if number in self.known or number in self.claimed:
-                return False
-            self.claimed.add(number)
-            return True
-
-    def _decode(self, number: Numbers) -> Array | None:
-        try:
-            values = self.read(number)
-        except BaseException:
-            with self.changed:
-                self.claimed.discard(number)
-                self.changed.notify_all()
-            raise
-        with self.changed:
-            self.claimed.discard(number)
-            self.known[number] = values
-            while len(self.known) > self.most:
-                self.known.popitem(last=False)
-            self.changed.notify_all()
-        return values
-
-    def _await(self, number: Numbers) -> Array | None:
-        """The values of a chunk that another thread decodes; decoded here if that failed, or was dropped."""
-        with self.changed:
-            self.changed.wait_for(lambda: number not in self.claimed)
-            if number in self.known:
-                self.known.move_to_end(number)
-                return self.known[number]
-            self.claimed.add(number)
-        return self._decode(number)

@@ -9,26 +9,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, pairwise, product
+from itertools import groupby, pairwise
 from math import prod
-from threading import Lock
+from threading import Lock, local
 from typing import Any, Final, Self
 
 import numpy as np
 
 from convcli.core.dtypes import Array
-from convcli.core.errors import ImageError, OutputError, one_line
-from convcli.formats.zarr.chunks import Numbers
-from convcli.formats.zarr.documents import Node, key_in, node_at
-from convcli.formats.zarr.facts import object_numbers
-from convcli.formats.zarr.objects import Objects, opened_objects
+from convcli.core.errors import ConvcliError, ImageError, OutputError, one_line, reason_of
+from convcli.files.stores import MARKERS
+from convcli.formats.zarr.documents import Node, node_at
+from convcli.formats.zarr.library import opened_array, path_key
+from convcli.formats.zarr.objects import Objects
 from convcli.formats.zarr.spec import ArraySpec
 from convcli.geometry.padding import Pair
 
-_ABSENT: Final = 2**64 - 1
 _STATE: Final = "convcli"
 """The attribute that says whether an array is complete."""
-_PARTIAL: Final = ".partial"
+
+_AT_ONCE: Final = 2**26
+"""Bytes of values that are handed to zarr at once, which encodes and sends several objects side by side."""
+
+Numbers = tuple[int, ...]
+"""The number of an object along each axis."""
 
 
 class ZarrTarget:
@@ -40,12 +44,12 @@ class ZarrTarget:
 
     def __init__(self, place: str, spec: ArraySpec) -> None:
         self.place, self.spec = place, spec
-        self.objects: Objects = opened_objects(place)
+        self.objects = Objects(place)
         self.facts, self.axes = spec.facts(), spec.axes()
-        self.chain = self.facts.chain()
-        self.index_chain = self.facts.index_chain() if self.facts.shards else None
+        self.dtype = self.facts.dtype.newbyteorder("=")
         self.written = 0
         self.counting = Lock()
+        self.arrays = local()
 
     @classmethod
     def create(cls, place: str, spec: ArraySpec, force: bool = False) -> Self:
@@ -97,28 +101,29 @@ class ZarrTarget:
             else:
                 documents += [(".zgroup", {"zarr_format": 2}), (".zattrs", spec.group)]
         if spec.zarr_format == 3:
-            return [*documents, (key_in(spec.path, "zarr.json"), {**spec.array, "attributes": attributes})]
-        array = key_in(spec.path, ".zarray")
-        return [*documents, (array, spec.array), (key_in(spec.path, ".zattrs"), attributes)]
+            return [*documents, (path_key(spec.path, "zarr.json"), {**spec.array, "attributes": attributes})]
+        array = path_key(spec.path, ".zarray")
+        return [*documents, (array, spec.array), (path_key(spec.path, ".zattrs"), attributes)]
 
     def _make(self, attributes: Mapping[str, Any]) -> None:
         """Write all metadata; that of the root decides who made the array."""
         for first, (key, document) in enumerate(self._documents(attributes)):
             data = _json(document)
             if first == 0:
-                if not self.objects.create(key, data):
+                if not self.objects.folder.create(key, data):
                     raise OutputError(f"{one_line(self.place)}: exists already; replace it with --force")
             else:
-                self.objects.write(key, data)
+                self.objects.folder.write(key, data)
 
     def _clear(self) -> None:
         """Delete what is there, if it is Zarr."""
-        found = list(self.objects.listed())
-        markers = [key for key in found if key.rpartition("/")[2] in ("zarr.json", ".zarray", ".zgroup")]
-        if found and not markers:
-            raise OutputError(f"{one_line(self.place)}: not a Zarr, and not replaced; choose another place")
-        for key in [*(key for key in found if key not in markers), *markers]:
-            self.objects.delete(key)
+        folder = self.objects.folder
+        if any(folder.part(marker, 0, 1) is not None for marker in MARKERS):
+            folder.remove()
+        elif folder.exists:
+            raise OutputError(
+                f"{one_line(self.place)}: not Zarr, so that it is not replaced; choose another place"
+            )
 
     @property
     def shard(self) -> tuple[int, int, int]:
@@ -166,22 +171,64 @@ class ZarrTarget:
             OutputError: the region is not one of whole objects, or writing failed.
         """
         self._check_region(frames, rows, columns, pixels)
-        _, high, wide = self.shard
         written = 0
-        deep = (
-            self.axes.channels if self.axes.channels_at is None else self.facts.objects[self.axes.channels_at]
-        )
-        corners = list(product(range(*rows, high), range(*columns, wide), range(0, self.axes.channels, deep)))
-        for home, group in groupby(sorted(range(*frames), key=self._home), key=self._home):
-            planes = pixels[_selection([frame - frames[0] for frame in group])]
-            for top, left, channel in corners:
-                part = planes[:, top - rows[0] :, left - columns[0] :, channel : channel + deep][
-                    :, :high, :wide
-                ]
-                written += self._write_object(home, (top, left, channel), part)
+        for _, group in groupby(sorted(range(*frames), key=self._home), key=self._home):
+            chosen = list(group)
+            planes = pixels[_selection([frame - frames[0] for frame in chosen])]
+            for left in range(*columns, self._wide(len(chosen) * (rows[1] - rows[0]))):
+                span = left, min(left + self._wide(len(chosen) * (rows[1] - rows[0])), columns[1])
+                part = planes[:, :, span[0] - columns[0] : span[1] - columns[0]]
+                written += self._put(self._region(chosen, rows, span), part)
         with self.counting:
             self.written += written
         return written
+
+    def _wide(self, rows: int) -> int:
+        """Columns of whole objects that are written at once."""
+        wide = self.facts.objects[self.axes.columns_at]
+        each = rows * wide * self.axes.channels * self.dtype.itemsize
+        return wide * max(_AT_ONCE // each, 1)
+
+    def _region(self, frames: Sequence[int], rows: Pair, columns: Pair) -> list[Pair]:
+        """What frames of one block cover along each axis of the array."""
+        spans = list(self.axes.picked)
+        low, high = self.axes.indices(frames[0]), self.axes.indices(frames[-1])
+        for axis in self.axes.frames_at:
+            spans[axis] = low[axis], high[axis] + 1
+        spans[self.axes.rows_at], spans[self.axes.columns_at] = rows, columns
+        return spans
+
+    def _put(self, spans: Sequence[Pair], part: Array) -> int:
+        """Write a region of whole objects, and return their bytes.
+
+        Args:
+            spans: along each axis of the array.
+            part: (frames, rows, columns, channels).
+        """
+        axes = self.axes
+        order = [*axes.frames_at, axes.rows_at, axes.columns_at]
+        order += [] if axes.channels_at is None else [axes.channels_at]
+        sizes = [spans[axis][1] - spans[axis][0] for axis in order]
+        array, store = self._array()
+        before = store.written
+        try:
+            array[tuple(slice(*span) for span in spans)] = part.reshape(sizes).transpose(np.argsort(order))
+        except ConvcliError:
+            raise
+        except MemoryError:
+            raise
+        except Exception as error:  # of any kind
+            raise OutputError(f"{one_line(self.place)}: cannot be written: {reason_of(error)}") from error
+        return int(store.written - before)
+
+    def _array(self) -> tuple[Any, Any]:
+        """The array of zarr for the calling thread, and its store, which counts what it writes."""
+        if not hasattr(self.arrays, "opened"):
+            self.arrays.opened = opened_array(
+                self.objects, self.spec.path, self.spec.array, self.facts, writes=True
+            )
+        opened: tuple[Any, Any] = self.arrays.opened
+        return opened
 
     def _home(self, frame: int) -> Numbers:
         """The numbers of the object of a frame along the axes of frames."""
@@ -197,88 +244,20 @@ class ZarrTarget:
             and self.frame_block(frames[0])[0] == frames[0]
             and self.frame_block(frames[1] - 1)[1] == frames[1]
         )
-        if not whole or pixels.shape != shape or pixels.dtype != self.chain.dtype.newbyteorder("="):
+        if not whole or pixels.shape != shape or pixels.dtype != self.dtype:
             region = f"frames {frames}, rows {rows}, columns {columns} of {pixels.dtype} {pixels.shape}"
             raise OutputError(f"{one_line(self.place)}: {region} are not whole objects of {self.shard}")
-
-    def _write_object(self, home: Numbers, corner: tuple[int, int, int], part: Array) -> int:
-        """Encode and write one object; returns its bytes.
-
-        Args:
-            home: its numbers along the axes of frames.
-            corner: its first row, column and channel.
-            part: (frames, rows, columns, channels), less at the edges of the array.
-        """
-        axes, numbers = self.axes, [0] * len(self.axes.sizes)
-        for axis, number in zip(axes.frames_at, home, strict=True):
-            numbers[axis] = number
-        placed = [
-            axes.rows_at,
-            axes.columns_at,
-            *([axes.channels_at] if axes.channels_at is not None else []),
-        ]
-        for axis, first in zip(placed, corner, strict=False):
-            numbers[axis] = first // self.facts.objects[axis]
-        data = self.encoded(self._arranged(numbers, part))
-        key = key_in(self.spec.path, self.facts.keys.key(numbers))
-        self.objects.write(key, data)
-        return len(data)
-
-    def _arranged(self, numbers: Sequence[int], part: Array) -> Array:
-        """The part with the axes of the array."""
-        axes = self.axes
-        order = [*axes.frames_at, axes.rows_at, axes.columns_at]
-        order += [] if axes.channels_at is None else [axes.channels_at]
-        spans = [
-            min(each, size - number * each)
-            for number, each, size in zip(numbers, self.facts.objects, axes.sizes, strict=True)
-        ]
-        return part.reshape([spans[axis] for axis in order]).transpose(np.argsort(order))
-
-    def encoded(self, values: Array) -> bytes:
-        """The bytes of an object; less than its shape is filled up."""
-        if self.index_chain is None:
-            return self.chain.encode(self._padded(values))
-        return self._encoded_shard(values)
-
-    def _padded(self, values: Array) -> Array:
-        if values.shape == self.facts.chunks:
-            return values
-        padded = np.full(self.facts.chunks, self.facts.fill, values.dtype)
-        padded[tuple(slice(size) for size in values.shape)] = values
-        return padded
-
-    def _encoded_shard(self, values: Array) -> bytes:
-        """Chunks one after the other, then their index; chunks of fill values are left out."""
-        assert self.index_chain
-        facts = self.facts
-        index = np.full((*facts.per_shard, 2), _ABSENT, np.uint64)
-        parts: list[bytes] = []
-        offset = 0
-        for number in object_numbers(facts.per_shard):
-            part = values[
-                tuple(
-                    slice(at * each, (at + 1) * each) for at, each in zip(number, facts.chunks, strict=True)
-                )
-            ]
-            if not part.size or not (part != facts.fill).any():
-                continue
-            data = self.chain.encode(self._padded(part))
-            index[number] = offset, len(data)
-            parts.append(data)
-            offset += len(data)
-        return b"".join([*parts, self.index_chain.encode(index)])
 
     def missing(self) -> Iterator[str]:
         """The keys of the objects that are not there, in order."""
         there = np.zeros(self.facts.grid, np.bool_)
         keys, prefix = self.facts.keys, self.spec.path
-        for key in self.objects.listed(prefix):
+        for key in self.objects.folder.names(f"{prefix}/" if prefix else ""):
             numbers = self._numbers(key.removeprefix(f"{prefix}/") if prefix else key)
             if numbers is not None:
                 there[numbers] = True
         for place in np.argwhere(~there):
-            yield key_in(prefix, keys.key(place.tolist()))
+            yield path_key(prefix, keys.key(place.tolist()))
 
     def _numbers(self, key: str) -> Numbers | None:
         """The numbers of the object of a key, or None for another one."""
@@ -299,10 +278,7 @@ class ZarrTarget:
         Returns:
             How many objects were deleted.
         """
-        left = [key for key in self.objects.listed() if key.endswith(_PARTIAL)]
-        for key in left:
-            self.objects.delete(key)
-        return len(left)
+        return self.objects.folder.sweep()
 
     def complete(self, attributes: Mapping[str, Any] | None = None) -> None:
         """State that every object is there, after `missing` found none.
@@ -312,7 +288,7 @@ class ZarrTarget:
         """
         stated = {**self.spec.attributes, **(attributes or {}), _STATE: {"complete": True}}
         key, document = self._documents(stated)[-1]
-        self.objects.write(key, _json(document))
+        self.objects.folder.write(key, _json(document))
 
     @property
     def is_complete(self) -> bool:

@@ -18,9 +18,9 @@ from convcli.formats.base import Format, Run
 from convcli.formats.encoders import Encoder
 from convcli.formats.header import Header, Layout, Metadata
 from convcli.formats.zarr.axes import MOST_CHANNELS, ZarrAxes, parse_axes
-from convcli.formats.zarr.chunks import Chunks
 from convcli.formats.zarr.documents import Located, located
-from convcli.formats.zarr.objects import opened_objects
+from convcli.formats.zarr.library import opened_array
+from convcli.formats.zarr.objects import Objects
 from convcli.formats.zarr.reader import ZarrReader
 
 _TYPES: Final = (
@@ -37,6 +37,7 @@ _NARROW: Final[Mapping[str, DType]] = {
 class Zarr(Format):
     """A folder, or the objects below a URL; never a single file."""
 
+    extra = "zarr"
     suggested = False
     is_store = True
     any_channels = True
@@ -72,14 +73,16 @@ class OpenedZarr:
 
     def __init__(self, source: Input) -> None:
         assert source.store is not None
-        self.objects = opened_objects(source.store)
+        self.objects = Objects(source.store)
         self.located: Located = located(self.objects, source.level)
         facts = self.located.facts
         axes = ZarrAxes.of(facts.names, facts.shape)
         self.axes = axes.select(parse_axes(source.axes)) if source.axes else axes
         name = facts.dtype.name
         self.dtype = _NARROW.get(name, facts.dtype.newbyteorder("="))
-        self.reader = ZarrReader(Chunks(self.objects, self.located.array.path, facts), self.axes, self.dtype)
+        path = self.located.array.path
+        array, _ = opened_array(self.objects, path, self.located.array.document, facts)
+        self.reader = ZarrReader(array, path, facts, self.axes, self.dtype)
 
     @property
     def notes(self) -> tuple[str, ...]:

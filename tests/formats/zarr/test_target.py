@@ -114,7 +114,7 @@ def test_targets_are_created_once(tmp_path):
     assert len(list(again.missing())) == 1
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "notes.txt").write_text("mine")
-    with pytest.raises(OutputError, match="not a Zarr"):
+    with pytest.raises(OutputError, match="not Zarr"):
         ZarrTarget.create(str(tmp_path / "b"), spec, force=True)
     with pytest.raises(OutputError, match="another array"):
         ZarrTarget.open(place, spec_like(Layout(8, 9, 1, np.dtype("u1"))))

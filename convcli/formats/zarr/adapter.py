@@ -1,0 +1,117 @@
+"""Objects of a store as zarr reads and writes them. This module imports zarr."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable, Mapping
+from threading import Lock
+from typing import Any, Final
+
+import zarr.abc.store
+
+from convcli.formats.zarr.objects import Objects
+
+_INDEXES: Final = 64
+"""Indexes of shards that are kept, since every window reads those of its shards."""
+
+
+class ObjectStore(zarr.abc.store.Store):  # type: ignore[misc]
+    """A store of one array, whose metadata documents are given.
+
+    Args:
+        objects: of the store.
+        documents: that zarr sees, by key.
+        most: bytes of an object of chunks.
+        index_size: bytes of the index of a shard, or 0.
+        writes: whether chunks are only written; none is then read, so that a shard replaces what is there.
+    """
+
+    supports_writes = True
+    supports_deletes = False
+    supports_listing = False
+
+    def __init__(
+        self,
+        objects: Objects,
+        documents: Mapping[str, bytes],
+        most: int,
+        index_size: int = 0,
+        writes: bool = False,
+    ) -> None:
+        super().__init__(read_only=not writes)
+        self.objects, self.documents, self.most, self.index_size = objects, documents, most, index_size
+        self.writes, self.written = writes, 0
+        self.indexes: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self.changing = Lock()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def with_read_only(self, read_only: bool = False) -> ObjectStore:
+        return ObjectStore(self.objects, self.documents, self.most, self.index_size, not read_only)
+
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+        """Bytes of an object; None where there is none."""
+        data = self.documents.get(key)
+        if data is None and not (self.writes or key.rpartition("/")[2].startswith((".z", "zarr.json"))):
+            data = await asyncio.to_thread(self._read, key, byte_range)
+        return None if data is None else prototype.buffer.from_bytes(data)
+
+    def _read(self, key: str, wanted: Any) -> bytes | None:
+        match wanted:
+            case None:
+                return self.objects.read(key, self.most)
+            case zarr.abc.store.SuffixByteRequest(suffix=count):
+                return self._part(key, -count, count)
+            case zarr.abc.store.OffsetByteRequest(offset=first):
+                return self._part(key, first, self.most)
+            case _:
+                return self._part(key, wanted.start, wanted.end - wanted.start)
+
+    def _part(self, key: str, first: int, count: int) -> bytes | None:
+        """Part of an object, at most as much as a whole one can have; indexes are kept."""
+        is_index = count == self.index_size and first in (0, -count)
+        with self.changing:
+            if is_index and (key, first) in self.indexes:
+                self.indexes.move_to_end((key, first))
+                return self.indexes[key, first]
+        data = self.objects.part(key, first, min(count, self.most))
+        if is_index and data is not None:
+            with self.changing:
+                self.indexes[key, first] = data
+                while len(self.indexes) > _INDEXES:
+                    self.indexes.popitem(last=False)
+        return data
+
+    async def get_partial_values(self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]) -> list[Any]:
+        return [await self.get(key, prototype, wanted) for key, wanted in key_ranges]
+
+    async def exists(self, key: str) -> bool:
+        return key in self.documents
+
+    async def set(self, key: str, value: Any) -> None:
+        """Write an object, by one request."""
+        data = value.to_bytes()
+        await asyncio.to_thread(self.objects.folder.write, key, data)
+        with self.changing:
+            self.written += len(data)
+
+    async def delete(self, key: str) -> None:
+        raise NotImplementedError
+
+    async def list(self) -> AsyncIterator[str]:
+        for key in self.documents:
+            yield key
+
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+        for key in self.documents:
+            if key.startswith(prefix):
+                yield key
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        async for key in self.list_prefix(prefix):
+            yield key
