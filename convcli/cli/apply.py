@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from convcli.cli import options
-from convcli.cli.arguments import FilterOptions, NetworkOptions, OutputOptions, ReportOptions, parse
+from convcli.cli.arguments import (
+    FilterOptions,
+    NetworkOptions,
+    OutputOptions,
+    PieceOptions,
+    ReportOptions,
+    parse,
+)
 from convcli.cli.command import MAIN, Command, option
 from convcli.cli.console import tell
+from convcli.cli.pieces import PieceRun, are_pieces
 from convcli.cli.report_sink import ReportSink
 from convcli.cli.types import LoadedKernel, Value, files_of
 from convcli.core.errors import ArgumentError, ConvcliError, failure_message, one_line
@@ -63,6 +73,9 @@ if TYPE_CHECKING:
 @options.precision
 @options.threads
 @options.max_memory
+@options.axes
+@options.level
+@options.pieces
 @options.reports
 def apply(images: tuple[str, ...], kernels: tuple[LoadedKernel, ...], **parameters: Any) -> None:
     """Filter images with one or more kernels.
@@ -90,6 +103,7 @@ def apply(images: tuple[str, ...], kernels: tuple[LoadedKernel, ...], **paramete
         parse(FilterOptions, parameters),
         parse(OutputOptions, parameters),
         parse(ReportOptions, parameters),
+        parse(PieceOptions, parameters),
     )
     if _failures(run):
         click.get_current_context().exit(1)
@@ -105,6 +119,7 @@ class _Run:
     filtering: FilterOptions
     output: OutputOptions
     reports: ReportOptions
+    pieces: PieceOptions
 
 
 def _failures(run: _Run) -> int:
@@ -114,17 +129,18 @@ def _failures(run: _Run) -> int:
     files = [*masks, *files_of(*run.kernels, *run.filtering.then)]
     ledger = OutputLedger(run.images, [*files, *filter(None, [run.network.model])])
     sink = ReportSink(run.images, run.output, run.reports, ledger)
-    filtered = _filter(run, settings, ledger)
     failed = 0
-    for image in run.images:
-        try:
-            sink.add(filtered(image))
-        except (ConvcliError, MemoryError) as error:
-            message = failure_message(image, error)
-            if len(run.images) == 1:
-                raise ConvcliError(message) from error
-            tell(message)
-            failed += 1
+    with ExitStack() as stack:
+        filtered = _filter(run, settings, ledger, stack)
+        for image in run.images:
+            try:
+                sink.add(filtered(image))
+            except (ConvcliError, MemoryError) as error:
+                message = failure_message(image, error)
+                if len(run.images) == 1:
+                    raise ConvcliError(message) from error
+                tell(message)
+                failed += 1
     if failed:
         tell(f"{failed} of {len(run.images)} images failed")
     sink.close()
@@ -132,16 +148,36 @@ def _failures(run: _Run) -> int:
 
 
 def _filter(
-    run: _Run, settings: Sequence[Settings], ledger: OutputLedger
+    run: _Run, settings: Sequence[Settings], ledger: OutputLedger, stack: ExitStack
 ) -> Callable[[str], Sequence[Report]]:
-    """What is done with one image."""
+    """What is done with one image; ``stack`` ends what is begun here."""
     if run.output.draws:
         from convcli.cli.render import MapRenderer
 
         return MapRenderer.of(run.output, settings, ledger).apply
     from convcli.pipeline import job
 
-    return lambda image: job.apply(image, *settings, ledger=ledger)
+    in_pieces = _pieces(run, stack)
+
+    def filtered(image: str) -> Sequence[Report]:
+        if are_pieces(image, settings, run.pieces):
+            return in_pieces().apply(image, settings)
+        return job.apply(image, *settings, ledger=ledger)
+
+    return filtered
+
+
+def _pieces(run: _Run, stack: ExitStack) -> Callable[[], PieceRun]:
+    """What runs jobs, connected to its cluster on first use."""
+
+    @cache
+    def connected() -> PieceRun:
+        from convcli.cluster.registry import engine_of
+
+        engine = stack.enter_context(engine_of(run.pieces.cluster))
+        return PieceRun(run.pieces, run.filtering.force, run.filtering.threads, run.reports.quiet, engine)
+
+    return connected
 
 
 def _check_model(kernels: tuple[LoadedKernel, ...], network: NetworkOptions) -> None:

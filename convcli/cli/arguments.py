@@ -129,6 +129,36 @@ class OutputOptions:
 
 
 @frozen
+class PieceOptions:
+    """How a result is made in pieces.
+
+    Attributes:
+        cluster: its address; None for this process.
+        resume_job: whether an unfinished result is continued.
+        job_file: where the job is written, instead of running it.
+        piece_size, chunk, shard: one number for both, or (rows, columns).
+        worker_memory: bytes.
+        axes, level: the part of a Zarr array that is read.
+    """
+
+    cluster: str | None = None
+    resume_job: bool = False
+    job_file: str | None = None
+    piece_size: tuple[int, ...] | None = None
+    chunk: tuple[int, ...] | None = None
+    shard: tuple[int, ...] | None = None
+    worker_memory: int | None = None
+    axes: str | None = None
+    level: int = 0
+
+    @property
+    def requests_pieces(self) -> bool:
+        """Whether an option only makes sense for a result in pieces."""
+        sizes = self.piece_size, self.chunk, self.shard, self.worker_memory
+        return bool(self.cluster or self.resume_job or self.job_file) or any(sizes)
+
+
+@frozen
 class ReportOptions:
     """Which report goes where."""
 

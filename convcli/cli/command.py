@@ -19,9 +19,10 @@ VALUES: Final = "Values and colors"
 OUTPUT: Final = "Output"
 DRAWING: Final = "Drawing"
 COMPUTING: Final = "Computing"
+PIECES: Final = "Pieces and clusters"
 REPORTS: Final = "Reports"
 OTHER: Final = "Other"
-HEADINGS: Final = (MAIN, WINDOW, VALUES, INPUT, OUTPUT, DRAWING, COMPUTING, REPORTS, OTHER)
+HEADINGS: Final = (MAIN, WINDOW, VALUES, INPUT, OUTPUT, DRAWING, COMPUTING, PIECES, REPORTS, OTHER)
 """Headings of a help page, in order."""
 
 _FEW: Final = 8  # options that need no headings

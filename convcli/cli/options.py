@@ -11,6 +11,7 @@ from convcli.cli.command import (
     INPUT,
     MAIN,
     OUTPUT,
+    PIECES,
     REPORTS,
     VALUES,
     WINDOW,
@@ -25,8 +26,10 @@ from convcli.cli.types import (
     Value,
     integer,
     named_file,
+    parse_axes,
     parse_bytes,
     parse_channel,
+    parse_cluster,
     parse_count,
     parse_frames,
     parse_ignore,
@@ -317,7 +320,8 @@ format_name = option(
     "format_name",
     heading=OUTPUT,
     type=Value("NAME", vocabulary="format"),
-    help=", ".join(WORDS["format"]),
+    help="Format of results, such as png, tiff, npy or zarr",
+    details=f"One of {_listed('format')}.",
 )
 force = option("-f", "--force", heading=OUTPUT, is_flag=True, help="Replace existing files")
 stack = option(
@@ -433,6 +437,61 @@ max_memory = option(
     help="Memory limit, e.g. 2G (default: half of RAM)",
 )
 
+cluster = option(
+    "--cluster",
+    heading=PIECES,
+    type=Value("ADDRESS", parse_cluster),
+    help="Dask cluster: tcp://HOST:PORT, tls://…, local[:N], file:JSON, env",
+    details="`local:4` starts four worker processes on this machine, `file:` names a scheduler file, and "
+    "`env` takes DASK_SCHEDULER_ADDRESS. Without it, an image is filtered in pieces by this process.",
+)
+resume_job = option(
+    "--resume", "resume_job", heading=PIECES, is_flag=True, help="Go on with an unfinished result"
+)
+job_file = option(
+    "--job",
+    "job_file",
+    heading=PIECES,
+    type=Value("FILE", named_file, files=True),
+    help="Only write the job; `convcli piece FILE I/N` runs a share of it",
+)
+piece_size = option(
+    "--piece",
+    "piece_size",
+    heading=PIECES,
+    type=sizes("piece"),
+    help="Size of a piece (default: by the memory and number of workers)",
+)
+chunk = option(
+    "--chunk", heading=PIECES, type=sizes("chunk"),
+    help="Size of the chunks of a Zarr result (default: as the source, or 1024x1024)",
+)  # fmt: skip
+shard = option(
+    "--shard", heading=PIECES, type=sizes("shard"),
+    help="Size of an object of several chunks (default: as the source, or none)",
+)  # fmt: skip
+worker_memory = option(
+    "--memory",
+    "worker_memory",
+    heading=PIECES,
+    type=Value("BYTES", parse_bytes),
+    help="Memory of a worker for its piece, e.g. 1GiB (default: its limit)",
+)
+axes = option(
+    "--axes",
+    heading=INPUT,
+    type=Value("AXES", parse_axes),
+    help="Part of a Zarr array, such as c=0,z=3..9 (default: all)",
+)
+level = option(
+    "--level",
+    heading=INPUT,
+    type=integer(0, 63),
+    default=0,
+    show_default=True,
+    help="Level of an image pyramid; 0 is the full resolution",
+)
+
 report = option(
     "--report",
     heading=REPORTS,
@@ -494,3 +553,4 @@ colors = together(alpha, ignore, linear, normalize, depth)
 coding = together(quality, png)
 drawing = together(colormap, sheet, figure, value_range, tile)
 reports = together(report, report_file, verbose, quiet)
+pieces = together(cluster, resume_job, job_file, piece_size, chunk, shard, worker_memory)

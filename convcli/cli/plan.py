@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from convcli.cli import options
-from convcli.cli.arguments import FilterOptions, parse
-from convcli.cli.command import VALUES, Command, option
+from convcli.cli.arguments import FilterOptions, PieceOptions, parse
+from convcli.cli.command import PIECES, VALUES, Command, option
 from convcli.cli.console import say
 from convcli.cli.types import Choice, LoadedKernel, Value
 
@@ -37,30 +37,58 @@ from convcli.cli.types import Choice, LoadedKernel, Value
 @options.precision
 @options.threads
 @options.text_or_json
-def plan(size: str, kernel: LoadedKernel, depth: str | None, report: str, **parameters: Any) -> None:
+@option(
+    "-o",
+    "--output",
+    heading=PIECES,
+    type=Value("OUT", files=True),
+    help="Where the result of an IMAGE would go, if it is made in pieces",
+)
+@options.axes
+@options.level
+@options.cluster
+@options.piece_size
+@options.chunk
+@options.shard
+@options.worker_memory
+def plan(
+    size: str,
+    kernel: LoadedKernel,
+    depth: str | None,
+    report: str,
+    output: str | None,
+    **parameters: Any,
+) -> None:
     """Show how a feature map would be computed, and why.
 
     \b
       convcli plan 4000x6000 -k gaussian5
       convcli plan 4000x6000x3 -k box31 --depth 16
       convcli plan photo.png -k gaussian5
+      convcli plan in.zarr -k gaussian5 -o out.zarr --cluster local:4
 
     Every method is listed with its cost, or with the reason why it cannot be used. Only the header of an
-    IMAGE is read.
+    IMAGE is read. With -o or --cluster, the pieces of the result are described too.
     """
     import numpy as np
 
     from convcli.cli.headers import header_of
+    from convcli.cli.pieces import pieces_text
     from convcli.cli.settings import settings_of
     from convcli.core.frozen import replace
     from convcli.core.tables import to_json
+    from convcli.pipeline.naming import OutputSpec
     from convcli.pipeline.planning.convolution import convolution_of
     from convcli.pipeline.reports.json_form import plan_dict
 
+    pieces = parse(PieceOptions, parameters)
+    settings = settings_of(parse(FilterOptions, parameters), kernel.kernel, OutputSpec(output))
+    if pieces.cluster or output:
+        say(pieces_text(size, settings, pieces, report))
+        return
     header = header_of(size)
     if depth:
         dtype = {"8": np.uint8, "16": np.uint16, "float": np.float32}[depth]
         header = replace(header, dtype=np.dtype(dtype))
-    settings = settings_of(parse(FilterOptions, parameters), kernel.kernel)
     planned = convolution_of(header, settings).plan
     say(to_json(plan_dict(planned)) if report == "json" else str(planned))

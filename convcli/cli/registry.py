@@ -7,6 +7,7 @@ from typing import Final
 COMMANDS: Final = {
     "apply": "Filter images with one or more kernels.",
     "batch": "Filter many images; failures are reported and skipped.",
+    "piece": "Run a share of a job, as batch systems start many of them.",
     "explain": "Show how one pixel of a feature map is computed, step by step.",
     "explore": "Make an interactive web page: the kernel slides over an image.",
     "animate": "Make an animation: the kernel slides over an image or numbers.",

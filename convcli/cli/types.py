@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from convcli.layers.stages import Stage
 
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_BINARY_UNITS: Final = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
 def named_file(text: str) -> str:
@@ -352,11 +353,12 @@ def parse_count(text: str) -> int:
 
 
 def parse_bytes(text: str) -> int:
-    """``2G``, ``500M``, ``1e9``."""
+    """``2G``, ``500M``, ``1e9``, ``1GiB``."""
     word = text.strip().casefold().removesuffix("b")
-    unit = word[-1:] if word[-1:] in _UNITS and not word[-1:].isdigit() else ""
+    units = _BINARY_UNITS if word[-2:] in _BINARY_UNITS else _UNITS
+    unit = next((unit for unit in units if unit and word.endswith(unit)), "")
     try:
-        size = float(word.removesuffix(unit)) * _UNITS[unit]
+        size = float(word.removesuffix(unit)) * units.get(unit, 1)
     except ValueError:
         size = 0
     if not 1 <= size < 2**63:
@@ -384,6 +386,30 @@ def parse_channel(text: str) -> str | slice:
     if not word:
         _refuse("an empty name; give a channel such as red, 0 or 0:4")
     return word if re.search(r"[a-z]", word) and word != "all" else parse_frames(word)
+
+
+def parse_cluster(text: str) -> str:
+    """The address of a cluster, which is not connected yet."""
+    from convcli.cluster.addresses import parse
+
+    parse(text)
+    return text
+
+
+def parse_axes(text: str) -> str:
+    """``c=0,z=3..9``, as text."""
+    from convcli.formats.zarr.axes import parse_axes
+
+    parse_axes(text)
+    return text
+
+
+def parse_share(text: str) -> tuple[int, int]:
+    """``I/N``, from 0: the share I of N."""
+    match = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*", text)
+    if not match or not int(match[1]) < int(match[2]):
+        _refuse(f"{text!r} is not I/N, with I from 0 to N − 1")
+    return int(match[1]), int(match[2])
 
 
 def parse_place(text: str) -> tuple[int, int]:

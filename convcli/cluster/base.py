@@ -63,6 +63,8 @@ class Engine(ABC):
     """Workers, and how tasks get to them; close it, or use it as a context."""
 
     name: str
+    shares_process: bool = False
+    """Whether tasks run in this process, one at a time, so that each may use all processors."""
 
     @property
     @abstractmethod

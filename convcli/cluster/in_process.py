@@ -13,6 +13,7 @@ class InProcessEngine(Engine):
     """Runs each task in the thread that asks for its outcome; a task may use several threads itself."""
 
     name = "in process"
+    shares_process = True
 
     @property
     def workers(self) -> int:

@@ -36,6 +36,10 @@ class Contents(Protocol):
     def is_unchanged(self) -> bool:
         """Whether they are still those that were opened, and the name still leads to them."""
 
+    @property
+    def identity(self) -> str:
+        """A text that is the same wherever they are opened, and changes with them."""
+
     def part(self, offset: int, count: int) -> bytes:
         """``count`` bytes from ``offset`` on, fewer at the end."""
 
@@ -72,6 +76,11 @@ class _File:
             return self._matches(handle) and self._matches(self.name or handle)
         except OSError:
             return False
+
+    @property
+    def identity(self) -> str:
+        _, _, size, modified, *_ = self.stamp
+        return f"{size}-{modified}"
 
     def _matches(self, file: int | str) -> bool:
         """Whether this is the same file, unchanged. A hard link made or removed sets the ctime too."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import Any, Self
 
@@ -58,25 +58,33 @@ class Facts:
         return cls(**{**fields, "maps": maps, "checksums": tuple(fields["checksums"])})
 
 
-def merged(facts: Iterable[Facts], maps: int) -> tuple[list[RangeCounter], Facts]:
-    """The counters of each map over all pieces, and the sums of the other facts.
+class Totals:
+    """The facts of all pieces together, whatever their order; a piece counts once.
 
-    Args:
-        maps: number of feature maps.
+    Attributes:
+        done: the numbers of the pieces.
+        counters: of each feature map.
     """
-    counters = [RangeCounter() for _ in range(maps)]
-    nan_pixels = ignored_pixels = written = 0
-    for one in facts:
-        nan_pixels += one.nan_pixels
-        ignored_pixels += one.ignored_pixels
-        written += one.written
-        for counter, (low, high, *counts) in zip(counters, one.maps, strict=True):
+
+    def __init__(self, maps: int) -> None:
+        self.done: set[int] = set()
+        self.counters = [RangeCounter() for _ in range(maps)]
+        self.nan_pixels = self.ignored_pixels = self.written = 0
+
+    def add(self, facts: Facts) -> None:
+        """Add the facts of a piece, unless they are there already."""
+        if facts.piece in self.done:
+            return
+        self.done.add(facts.piece)
+        self.nan_pixels += facts.nan_pixels
+        self.ignored_pixels += facts.ignored_pixels
+        self.written += facts.written
+        for counter, (low, high, *counts) in zip(self.counters, facts.maps, strict=True):
             part = RangeCounter()
             part.low, part.high = low, high
             for name, count in zip(_COUNTS, counts, strict=True):
                 setattr(part, name, count)
             counter.merge(part)
-    return counters, Facts(-1, (), nan_pixels, ignored_pixels, (), written)
 
 
 def _sum_text(value: float) -> str:

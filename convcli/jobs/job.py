@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 
 from convcli.core.errors import ArgumentError, one_line
 from convcli.core.frozen import contents, frozen
+from convcli.formats.zarr.spec import ArraySpec
 from convcli.jobs.grid import Grid
 from convcli.jobs.settings_json import settings_of_json, settings_to_json
 from convcli.pipeline.fingerprint import fingerprint
@@ -102,6 +103,11 @@ class Job:
         if self.fingerprint != other.fingerprint:
             return "it was begun with another kernel or other settings"
         return "" if self.targets == other.targets else "its targets are others"
+
+
+def specs_of(job: Job) -> list[tuple[str, ArraySpec]]:
+    """The place of each target of a job, and what is written there."""
+    return [(target["place"], ArraySpec.of_json(target["spec"])) for target in job.targets]
 
 
 def job_fields(settings: Settings) -> dict[str, Any]:

@@ -69,19 +69,17 @@ class Journal:
                 "--force begins anew"
             )
 
-    def facts(self, phase: str) -> dict[int, Facts]:
-        """The facts of the pieces that are done in one pass, by number.
+    def facts(self, phase: str) -> Iterator[Facts]:
+        """The facts of the pieces that are done in one pass, some perhaps twice.
 
         Args:
             phase: `convcli.jobs.piece.RANGE` or `MAP`.
         """
-        found: dict[int, Facts] = {}
         for name in self.folder.names(f"{phase}."):
             for line in (self.folder.read(name) or b"").splitlines():
-                fact = _parsed(line)
-                if fact is not None:
-                    found[fact.piece] = fact
-        return found
+                facts = _parsed(line)
+                if facts is not None:
+                    yield facts
 
     def add(self, phase: str, facts: Facts) -> None:
         """Note a piece that is done; it is written soon, at the latest by `flush`."""

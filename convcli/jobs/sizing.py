@@ -88,6 +88,23 @@ class Sizing:
         self._check(grid, memory)
         return grid
 
+    def limit(self, workers: int, memory: int | None, requested: Pair | None) -> str:
+        """What decides the size of pieces, in words."""
+        if requested is not None:
+            return "--piece"
+        if not self.in_parts:
+            return "the source, which is decoded whole"
+        width, free = self._width(memory), self._width(None)
+        if width < free:
+            return "the memory of a worker"
+        height = self._height(width, workers)
+        if (height, width) == self.shape[1:]:
+            return "the image"
+        if height >= TALLEST:
+            return "what is done again after a failure"
+        is_least = height == self._height(width, 10**9)
+        return "what neighboring pieces both read" if is_least else "the number of workers"
+
     def memory(self, columns: int) -> int:
         """About how many bytes a piece of so many columns takes, with its process."""
         depth, rows, across = self.plan.axes

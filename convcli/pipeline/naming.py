@@ -108,7 +108,14 @@ class OutputSpec:
             return False
         if is_remote(spec):
             return spec.endswith("/") or is_bucket(spec)
-        return spec.endswith("/") or os.path.isdir(local(spec))  # noqa: PTH112 - False if the name is too long
+        is_there = os.path.isdir(local(spec))  # noqa: PTH112 - False if the name is too long
+        return spec.endswith("/") or (is_there and not self._names_store)
+
+    @property
+    def _names_store(self) -> bool:
+        """Whether the suffix is that of results which are folders themselves."""
+        by_suffix = format_of_suffix(Path(self.spec or "").suffix)
+        return by_suffix is not None and by_suffix.is_store
 
     @property
     def is_one_file(self) -> bool:

@@ -110,6 +110,11 @@ class RemoteFile:
         """Nothing stays open."""
 
     @property
+    def identity(self) -> str:
+        """The size, and what the store says of the version."""
+        return "-".join([str(self.size), *self.stamp])
+
+    @property
     def is_unchanged(self) -> bool:
         """Whether the object is still the one that was opened, as far as the store says."""
         with refusals(self.url, _READ):

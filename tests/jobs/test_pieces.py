@@ -12,7 +12,7 @@ import pytest
 from convcli.files.input import Input
 from convcli.formats import opening
 from convcli.geometry.padding import Padding
-from convcli.jobs.facts import Facts, merged
+from convcli.jobs.facts import Facts, Totals
 from convcli.jobs.grid import Grid
 from convcli.jobs.piece import PieceRunner
 from convcli.kernels.bank import combined
@@ -72,21 +72,25 @@ def in_pieces(task, shard, piece, group=None):
     outcome = runner.outcome
     ranges = None
     if task.mapping.needs_range:
-        counters, _ = merged([sent(runner.range(number)) for number in numbers], maps)
-        ranges = counters
+        ranges = totals(maps, map(runner.range, numbers)).counters
         mappings = [
             ranged(task.plan, outcome, task.color_handling, index, task.mapping, counter)
-            for index, counter in enumerate(counters)
+            for index, counter in enumerate(ranges)
         ]
-    counters, others = merged([sent(runner.map(number, mappings)) for number in numbers], maps)
+    done = totals(maps, (runner.map(number, mappings) for number in numbers))
     for target in targets:
         assert (target.times == 1).all()
-    return [target.images for target in targets], counters, ranges or counters, others
+    return [target.images for target in targets], done, ranges or done.counters
 
 
-def sent(facts):
-    """Facts as they arrive from a worker."""
-    return Facts.of_json(json.loads(json.dumps(facts.to_json())))
+def totals(maps, pieces):
+    """Facts as they arrive from workers, some of them twice."""
+    total = Totals(maps)
+    for facts in pieces:
+        sent = json.dumps(facts.to_json())
+        total.add(Facts.of_json(json.loads(sent)))
+        total.add(facts)
+    return total
 
 
 FILLS = ("zero", "edge", "reflect", "symmetric", "wrap", "ignore", "7", "-3.5")
@@ -98,17 +102,17 @@ KERNELS = ("box3", "gaussian:1.5", "sobel-x", "sobel", "laplacian8", "motion:9",
 def check(task, **pieces):
     """Pixels, ranges and counts of the pieces are those of the whole."""
     expected, maps = whole(task)
-    images, counters, ranges, others = in_pieces(task, **pieces)
+    images, done, ranges = in_pieces(task, **pieces)
     for image, own in zip(images, expected, strict=True):
         assert np.array_equal(image, own, equal_nan=image.dtype.kind == "f")
-    for index, (map_, counter, range_) in enumerate(zip(maps, counters, ranges, strict=True)):
+    for index, (map_, counter, range_) in enumerate(zip(maps, done.counters, ranges, strict=True)):
         outcome = colors_outcome(task.plan, task.color_handling)
         low, high = range_.values(outcome, index)
         assert str((map_.low, map_.high)) == str((low, high))
         assert (map_.below, map_.above) == (counter.below, counter.above)
         assert (map_.nan + map_.infinite) == range_.nan + range_.infinite
         assert map_.undefined == counter.undefined
-        assert (map_.nan_pixels, map_.ignored_pixels) == (others.nan_pixels, others.ignored_pixels)
+        assert (map_.nan_pixels, map_.ignored_pixels) == (done.nan_pixels, done.ignored_pixels)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,174 @@
+"""Results that are made in pieces: which ones are, how the job runs, and its progress."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from convcli.cli.arguments import PieceOptions
+from convcli.cli.console import tell
+from convcli.core.errors import one_line
+from convcli.core.frozen import frozen
+from convcli.core.numerals import counted
+
+if TYPE_CHECKING:
+    from convcli.cluster.base import Engine
+    from convcli.jobs.planning import JobOptions, PlannedJob
+    from convcli.pipeline.reports.report import Report
+    from convcli.pipeline.settings import Settings
+
+_EVERY: Final = 5.0  # seconds between lines of progress
+
+
+def are_pieces(image: str, settings: Sequence[Settings], options: PieceOptions) -> bool:
+    """Whether an image's results are made in pieces: those in Zarr, and those of options for pieces."""
+    if options.requests_pieces:
+        return True
+    from convcli.files.stores import is_store
+
+    output = settings[0].output
+    requested = output.requested_format
+    return requested == "zarr" or (not requested and not output.is_stream and is_store(image))
+
+
+@frozen(eq=False)
+class PieceRun:
+    """Runs the jobs of a command line.
+
+    Attributes:
+        force: whether results may be replaced.
+        threads: as `--threads` says.
+    """
+
+    options: PieceOptions
+    force: bool
+    threads: int | None
+    quiet: bool
+    engine: Engine
+
+    def apply(self, image: str, settings: Sequence[Settings]) -> list[Report]:
+        """Make the results of an image, one job for each kernel."""
+        from convcli.jobs.driver import run_job
+        from convcli.jobs.planning import plan_job
+        from convcli.jobs.shares import prepare_job
+
+        reports: list[Report] = []
+        for chosen in settings:
+            planned = plan_job(image, chosen, job_options(self.options, self.threads), self.engine)
+            if self.options.job_file:
+                with planned.source:
+                    prepare_job(planned, self.options.job_file, self.force)
+                tell(prepared_text(self.options.job_file, planned))
+                continue
+            with planned.source, JobProgress(planned.job.grid.shape, self.engine, self.quiet) as progress:
+                made = run_job(planned, self.engine, self.options.resume_job, self.force, progress.show)
+            if not made:
+                tell(f"{one_line(planned.job.targets[0]['place'])}: is complete; nothing to do")
+            reports += made
+        return reports
+
+
+def pieces_text(image: str, settings: Settings, options: PieceOptions, report: str) -> str:
+    """The plan of an image whose result is made in pieces, and the pieces.
+
+    Args:
+        report: ``text`` or ``json``.
+    """
+    from convcli.cluster.registry import engine_of
+    from convcli.core.tables import to_json
+    from convcli.jobs.description import job_facts, job_text
+    from convcli.jobs.planning import plan_job
+    from convcli.pipeline.reports.json_form import plan_dict
+
+    with engine_of(options.cluster) as engine:
+        planned = plan_job(image, settings, job_options(options, None), engine)
+        with planned.source:
+            facts = job_facts(planned, engine)
+    plan = planned.task.plan
+    return to_json({**plan_dict(plan), "job": facts}) if report == "json" else f"{plan}\n{job_text(facts)}"
+
+
+def prepared_text(file: str, planned: PlannedJob) -> str:
+    """What to do with a job that was written to a file."""
+    count, name = planned.job.grid.count, one_line(file)
+    return (
+        f"{name}: {counted(count, 'piece')}; run `convcli piece {name} I/N` for every I from 0 to N − 1, "
+        f"then `convcli piece {name} --finish`"
+    )
+
+
+def job_options(options: PieceOptions, threads: int | None) -> JobOptions:
+    """The options of a job."""
+    from convcli.geometry.axes import per_axis
+    from convcli.jobs.planning import JobOptions
+
+    def pair(name: str, size: tuple[int, ...] | None) -> tuple[int, int] | None:
+        if size is None:
+            return None
+        rows, columns = per_axis(name, size, 2)
+        return rows, columns
+
+    return JobOptions(
+        pair("piece", options.piece_size),
+        pair("chunk", options.chunk),
+        pair("shard", options.shard),
+        options.worker_memory,
+        options.axes or "",
+        options.level,
+        threads,
+    )
+
+
+class JobProgress:
+    """Lines about pieces that are done, with rate and time left."""
+
+    def __init__(self, shape: tuple[int, int, int], engine: Engine, quiet: bool) -> None:
+        self.pixels = shape[0] * shape[1] * shape[2]
+        self.quiet = quiet or sys.stderr is None
+        self.dashboard = engine.dashboard
+        self.phase, self.first = "", 0
+        self.started = self.shown = time.monotonic()
+        self.is_line = False
+
+    def __enter__(self) -> JobProgress:
+        if self.dashboard and not self.quiet:
+            tell(f"dashboard: {self.dashboard}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._clear()
+
+    def show(self, phase: str, done: int, total: int) -> None:
+        """Show how many pieces of a pass are done."""
+        now = time.monotonic()
+        if phase != self.phase:
+            self.phase, self.first, self.started = phase, done, now
+        is_terminal = not self.quiet and sys.stderr.isatty()
+        if self.quiet or done == self.first or (not is_terminal and now - self.shown < _EVERY):
+            return
+        self.shown = now
+        rate = (done - self.first) / max(now - self.started, 1e-3)
+        left = (total - done) / rate
+        what = "finding the range: " if phase == "range" else ""
+        pixels = rate * self.pixels / total / 1e6
+        text = f"{what}{done} of {total} pieces, {pixels:.3g} Mpx/s, {_duration(left)} left"
+        if is_terminal:
+            click.echo(f"\r\x1b[K{text}", err=True, nl=False)
+            self.is_line = True
+        else:
+            tell(text)
+
+    def _clear(self) -> None:
+        if self.is_line:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def _duration(seconds: float) -> str:
+    """``42 s``, ``3 min``, ``2.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

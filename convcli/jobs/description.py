@@ -1,0 +1,82 @@
+"""A job in words and numbers, before it runs: pieces, what they read and write, and the memory they take."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from convcli.cluster.base import Engine
+from convcli.core.numerals import counted
+from convcli.jobs.planning import PlannedJob
+from convcli.jobs.sizing import fetched
+
+
+def job_facts(planned: PlannedJob, engine: Engine) -> dict[str, Any]:
+    """The numbers of a job; sizes in bytes are those of decoded pixels."""
+    grid, sizing, header = planned.job.grid, planned.sizing, planned.sizing.header
+    amplification = fetched(grid, sizing)
+    source = header.rows * header.columns * header.channels * header.dtype.itemsize * _frames(planned)
+    block = sizing.block or (1, header.columns)
+    blocks = -(-header.rows // block[0]) * -(-header.columns // block[1]) * _frames(planned)
+    layout = sizing.layout
+    passes = 2 if planned.task.mapping.needs_range else 1
+    return {
+        "pieces": grid.count,
+        "piece": list(grid.piece),
+        "limited_by": sizing.limit(engine.workers, _memory(planned, engine), planned.options.piece),
+        "passes": passes,
+        "workers": engine.workers,
+        "threads": planned.threads(engine),
+        "read_blocks": round(blocks * amplification) * passes,
+        "block": list(block),
+        "read_bytes": round(source * amplification) * passes,
+        "amplification": round(amplification, 3),
+        "written_objects": grid.shards * sizing.maps,
+        "shard": list(grid.shard),
+        "written_bytes": prod(grid.shape) * layout.channels * layout.dtype.itemsize * sizing.maps,
+        "worker_memory": planned.job.memory,
+        "worker_limit": _memory(planned, engine),
+    }
+
+
+def job_text(facts: dict[str, Any]) -> str:
+    """The numbers of `job_facts` as lines."""
+    frames, rows, columns = facts["piece"]
+    deep, high, wide = facts["shard"]
+    size = f"{rows}×{columns} pixels" + (f" of {frames} frames" if frames > 1 else "")
+    passes = " in 2 passes, the first for the range of values" if facts["passes"] == 2 else ""
+    limit = facts["worker_limit"]
+    shard = f"{high}×{wide}" + (f" of {deep} frames" if deep > 1 else "")
+    workers = f"{counted(facts['workers'], 'worker')} with {counted(facts['threads'], 'thread')}"
+    return "\n".join(
+        [
+            f"  pieces   {facts['pieces']} of {size} on {workers} each{passes}",
+            f"           their size is limited by {facts['limited_by']}",
+            f"  reads    {_bytes(facts['read_bytes'])} in {facts['read_blocks']} blocks of "
+            f"{facts['block'][0]}×{facts['block'][1]}, {facts['amplification']:g} times the source",
+            f"  writes   {_bytes(facts['written_bytes'])} in {facts['written_objects']} objects of {shard}",
+            f"  memory   about {_bytes(facts['worker_memory'])} for each worker"
+            + (f", of {_bytes(limit)}" if limit else ""),
+            "           bytes are those of pixels, before compression",
+        ]
+    )
+
+
+def _frames(planned: PlannedJob) -> int:
+    """Frames of the source that are read."""
+    depth = planned.sizing.plan.axes[0]
+    groups = planned.sizing.frames // planned.sizing.group
+    return depth.size * groups if depth.size > 1 else planned.sizing.header.frames
+
+
+def _memory(planned: PlannedJob, engine: Engine) -> int | None:
+    return planned.options.memory if planned.options.memory is not None else engine.memory
+
+
+def _bytes(count: int) -> str:
+    """``1.2 TB``, ``34 MB``."""
+    size, units = float(count), ["bytes", "kB", "MB", "GB", "TB", "PB"]
+    while size >= 1000 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return f"{size:.3g} {units[0]}"

@@ -1,0 +1,230 @@
+"""Runs a job: hands its pieces to an engine, and puts together what they tell."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import islice
+from typing import Any, Final
+
+from convcli.cluster.base import Engine, Outcome
+from convcli.cluster.base import Task as WorkerTask
+from convcli.core.errors import ConvcliError, OutputError, one_line
+from convcli.core.frozen import replace
+from convcli.core.numerals import counted
+from convcli.formats.zarr.target import ZarrTarget
+from convcli.jobs.beginning import begun, continued
+from convcli.jobs.facts import Facts, Totals
+from convcli.jobs.job import Job, specs_of
+from convcli.jobs.journal import Journal
+from convcli.jobs.opened import request, work
+from convcli.jobs.piece import MAP, RANGE
+from convcli.jobs.planning import PlannedJob
+from convcli.jobs.settings_json import mapping_to_json
+from convcli.pipeline.mapping import Mapping
+from convcli.pipeline.maps.feature_map import FeatureMap
+from convcli.pipeline.maps.passes import colors_outcome
+from convcli.pipeline.maps.ranges import ranged
+from convcli.pipeline.planning.task import Task
+from convcli.pipeline.reports.report import Report
+from convcli.pipeline.reports.task_report import report_of
+from convcli.pipeline.settings import Settings
+
+MOST_FAILURES: Final = 5
+"""Pieces that may fail before no more are started: their cause is likely to be common to all."""
+
+Progress = Callable[[str, int, int], None]
+"""Told the pass, how many of its pieces are done, and how many there are."""
+
+
+def run_job(
+    planned: PlannedJob, engine: Engine, resume: bool, force: bool, progress: Progress
+) -> list[Report]:
+    """Make the result of a job.
+
+    Args:
+        resume: go on with an unfinished job that is the same.
+        force: replace targets, and an unfinished job.
+        progress: told whenever a piece is done.
+
+    Returns:
+        A report for each feature map; none if it was complete already.
+
+    Raises:
+        ConvcliError: a piece failed, the engine is lost, or a target may not be replaced. What was made
+            stays, and the journal with it, for another run to go on.
+    """
+    journal = Journal(planned.job.journal)
+    job = continued(planned.job, journal) if resume else begun(planned.job, journal, force)
+    if job is None:
+        return []
+    with journal.locked():
+        run = JobRun(planned.task, planned.settings, job, journal)
+        start = time.perf_counter()
+        run.run(engine, planned.threads(engine), progress)
+        reports = run.finish(time.perf_counter() - start, counted(engine.workers, "worker"))
+    journal.remove()
+    return reports
+
+
+class JobRun:
+    """The passes of one job.
+
+    Args:
+        task: the decisions for the whole image.
+    """
+
+    def __init__(self, task: Task, settings: Settings, job: Job, journal: Journal) -> None:
+        self.task, self.settings, self.job, self.journal = task, settings, job, journal
+
+    @property
+    def maps(self) -> int:
+        """Number of feature maps."""
+        return self.task.plan.outcome.maps
+
+    def run(self, engine: Engine, threads: int, progress: Progress) -> None:
+        """Run every piece that is not done, in one pass or two.
+
+        Args:
+            threads: that compute a piece.
+        """
+        mappings = self.mappings()
+        if mappings is None:
+            totals = self._pass(engine, RANGE, None, threads, progress)
+            mappings = self.set_mappings(totals)
+        self._pass(engine, MAP, [mapping_to_json(mapping) for mapping in mappings], threads, progress)
+
+    def mappings(self) -> list[Mapping] | None:
+        """The mapping of each map; None while its range is unknown."""
+        if not self.task.mapping.needs_range:
+            return [self.task.mapping] * self.maps
+        return self.journal.mappings()
+
+    def set_mappings(self, totals: Totals) -> list[Mapping]:
+        """Note the mappings with the ranges that a pass has found.
+
+        Raises:
+            ImageError: no value is finite.
+        """
+        task = self.task
+        outcome = colors_outcome(task.plan, task.color_handling)
+        mappings = [
+            ranged(task.plan, outcome, task.color_handling, index, task.mapping, counter)
+            for index, counter in enumerate(totals.counters)
+        ]
+        self.journal.set_mappings(mappings)
+        return mappings
+
+    def totals(self, phase: str) -> Totals:
+        """The facts of all pieces that are done in a pass."""
+        totals = Totals(self.maps)
+        for facts in self.journal.facts(phase):
+            totals.add(facts)
+        return totals
+
+    def _pass(
+        self, engine: Engine, phase: str, mappings: list[Any] | None, threads: int, progress: Progress
+    ) -> Totals:
+        totals, count = self.totals(phase), self.job.grid.count
+        progress(phase, len(totals.done), count)
+        tasks = self._tasks(set(totals.done), phase, mappings, threads)
+        failures = []
+        try:
+            with closing(engine.outcomes(work, tasks)) as outcomes:  # type: ignore[type-var]
+                for outcome in outcomes:
+                    if outcome.failure:
+                        failures.append(outcome)
+                        if len(failures) >= MOST_FAILURES:
+                            break
+                        continue
+                    facts = Facts.of_json(json.loads(outcome.facts))
+                    totals.add(facts)
+                    self.journal.add(phase, facts)
+                    progress(phase, len(totals.done), count)
+        finally:
+            self.journal.flush()
+        if failures:
+            raise ConvcliError(self._failed(failures, count - len(totals.done)))
+        return totals
+
+    def _tasks(
+        self, done: set[int], phase: str, mappings: list[Any] | None, threads: int
+    ) -> Iterator[WorkerTask]:
+        for number in range(self.job.grid.count):
+            if number not in done:
+                name = f"piece {number} ({self.job.grid.box(number)})"
+                payload = request(self.job, number, phase, mappings, threads)
+                yield WorkerTask(number, payload, name, self.job.memory)
+
+    def _failed(self, failures: list[Outcome], left: int) -> str:
+        others = f" ({len(failures)} pieces failed)" if len(failures) > 1 else ""
+        return f"{failures[0].failure}{others}; {counted(left, 'piece')} left, --resume goes on with them"
+
+    def finish(self, seconds: float, by: str) -> list[Report]:
+        """Check that everything is there, and say so in the targets.
+
+        Args:
+            seconds: for the report.
+            by: who made the pieces.
+
+        Raises:
+            OutputError: something is missing.
+        """
+        totals = self.totals(MAP)
+        self.check_all(totals)
+        reports = self._reports(totals, seconds, by)
+        for index, (place, spec) in enumerate(specs_of(self.job)):
+            target = ZarrTarget.open(place, spec)
+            target.sweep()
+            missing = list(islice(target.missing(), 3))
+            if missing:
+                raise OutputError(
+                    f"{one_line(place)}: shards are missing, such as {one_line(missing[0])}, although the "
+                    "workers wrote them; do all workers write to the same storage?"
+                )
+            target.complete({"fingerprint": self.job.fingerprint, "kernel": reports[index].name})
+        return reports
+
+    def check_all(self, totals: Totals) -> None:
+        """Refuse to complete a pass of which pieces are missing.
+
+        Raises:
+            OutputError: there are such.
+        """
+        count = self.job.grid.count
+        left = [number for number in range(count) if number not in totals.done]
+        if left:
+            raise OutputError(
+                f"{counted(len(left), 'piece')} of {count} not done yet, such as {left[0]} "
+                f"({self.job.grid.box(left[0])})"
+            )
+
+    def _reports(self, totals: Totals, seconds: float, by: str) -> list[Report]:
+        mappings = self.mappings()
+        assert mappings is not None
+        ranges = self.totals(RANGE).counters if self.task.mapping.needs_range else totals.counters
+        outcome = colors_outcome(self.task.plan, self.task.color_handling)
+        size = totals.written // len(self.job.targets)
+        note = f"computed in {counted(self.job.grid.count, 'piece')} by {by}"
+        reports = []
+        for index, (counter, range_, mapping) in enumerate(
+            zip(totals.counters, ranges, mappings, strict=True)
+        ):
+            low, high = range_.values(outcome, index)
+            map_ = FeatureMap(
+                low,
+                high,
+                counter.below,
+                counter.above,
+                mapping,
+                nan=range_.nan,
+                infinite=range_.infinite,
+                undefined=counter.undefined,
+                nan_pixels=totals.nan_pixels,
+                ignored_pixels=totals.ignored_pixels,
+            )
+            report = report_of(self.task, self.settings, index, map_, size, seconds / self.maps)
+            reports.append(replace(report, notes=(*report.notes, note)))
+        return reports

@@ -1,0 +1,113 @@
+"""A job that this process works on: its source is open, and everything about it is decided again."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any, Final
+
+from convcli.core.errors import ArgumentError, ImageError, failure_message, one_line
+from convcli.core.frozen import frozen
+from convcli.files.input import Input
+from convcli.formats import opening
+from convcli.formats.zarr.target import ZarrTarget
+from convcli.jobs.job import Job, specs_of
+from convcli.jobs.journal import Journal
+from convcli.jobs.piece import RANGE, PieceRunner
+from convcli.jobs.settings_json import mapping_of_json
+from convcli.jobs.source import check_identity, open_source
+from convcli.jobs.volumes import volume_runs
+from convcli.pipeline.planning.task import Task, prepare
+from convcli.pipeline.settings import Settings
+
+NO_LIMIT: Final = 2**62
+"""Pixels of an image that is read in parts."""
+
+
+@frozen(eq=False)
+class OpenedJob:
+    """A job with the means to run its pieces in this process.
+
+    Attributes:
+        source: stays open as long as this object.
+    """
+
+    job: Job
+    source: Input
+    runner: PieceRunner
+
+    @classmethod
+    def of(cls, job: Job, threads: int) -> OpenedJob:
+        """Open the source and the targets of a job.
+
+        Args:
+            threads: that compute a piece.
+
+        Raises:
+            ConvcliError: the source cannot be read or has changed, or a target is gone.
+        """
+        source = open_source(job.source, job.selection)
+        task = decided(job.source, source, job.settings_with(threads=threads))
+        check_identity(task.opened, job.identity)
+        targets = [ZarrTarget.open(place, spec) for place, spec in specs_of(job)]
+        runner = PieceRunner(task, task.opened.reader(), job.grid, targets, threads)
+        return cls(job, source, runner)
+
+
+def decided(name: str, source: Input, settings: Settings) -> Task:
+    """The decisions for the one result of a source.
+
+    Raises:
+        ArgumentError: there are several, which jobs do not make.
+        ConvcliError: the source is not an image, or cannot be filtered with these settings.
+    """
+    runs = volume_runs(opening.open_input(source, NO_LIMIT), settings)
+    results = prepare(name, runs, settings)
+    if len(results) > 1 or len(results[0]) > 1:
+        raise ArgumentError(
+            f"{one_line(name)}: has frames of several sizes or types; choose those of one with --frames"
+        )
+    return results[0][0]
+
+
+def request(job: Job, number: int, phase: str, mappings: list[Any] | None, threads: int) -> str:
+    """What a worker needs to run a piece, as JSON; it reads the job from its journal, once.
+
+    Args:
+        phase: `convcli.jobs.piece.RANGE` or `MAP`.
+        mappings: of each map, as `mapping_to_json` writes them; None while ranges are searched.
+    """
+    fields = {"journal": job.journal, "digest": job.digest, "threads": threads}
+    return json.dumps({**fields, "piece": number, "phase": phase, "mappings": mappings})
+
+
+def work(payload: str) -> str:
+    """Run the piece that a `request` asks for: the function that workers call.
+
+    Returns:
+        The piece's `Facts` as JSON.
+
+    Raises:
+        ConvcliError: naming what cannot be read or written.
+    """
+    asked = json.loads(payload)
+    opened = _opened(asked["journal"], asked["digest"], asked["threads"])
+    runner, number = opened.runner, asked["piece"]
+    try:
+        if asked["phase"] == RANGE:
+            facts = runner.range(number)
+        else:
+            facts = runner.map(number, [mapping_of_json(parts) for parts in asked["mappings"]])
+        opened.source.check_unchanged()
+    except ImageError as error:
+        raise ImageError(failure_message(opened.job.source, error)) from error
+    return json.dumps(facts.to_json())
+
+
+@lru_cache(2)
+def _opened(place: str, digest: str, threads: int) -> OpenedJob:
+    """The job of a journal, opened once in a process."""
+    job = Journal(place).job()
+    if job is None or job.digest != digest:
+        raise ArgumentError(f"{one_line(place)}: the job was replaced while it was running")
+    return OpenedJob.of(job, threads)

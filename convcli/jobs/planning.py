@@ -1,0 +1,179 @@
+"""From a source, settings and options to a job: everything that is decided before a piece runs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from convcli import __version__
+from convcli.cluster.base import Engine
+from convcli.core.errors import ArgumentError, OutputError, one_line
+from convcli.core.frozen import frozen, replace
+from convcli.core.system import processors
+from convcli.engine.plan import Plan
+from convcli.files.input import STREAM, Input
+from convcli.formats import opening
+from convcli.formats.zarr.reader import ZarrReader
+from convcli.formats.zarr.spec import ArraySpec, spec_like
+from convcli.geometry.padding import Pair
+from convcli.jobs.job import Job, job_fields
+from convcli.jobs.opened import NO_LIMIT, decided
+from convcli.jobs.sizing import Sizing
+from convcli.jobs.source import identity_of, open_source
+from convcli.jobs.volumes import depth_of
+from convcli.pipeline.planning.task import Task
+from convcli.pipeline.settings import Settings
+from convcli.storage.urls import canonical, is_url
+
+
+@frozen
+class JobOptions:
+    """How a result is divided.
+
+    Attributes:
+        piece, chunk, shard: (rows, columns); None for good sizes, and no shards.
+        memory: bytes that a worker may take; None for what the engine allows.
+        axes, level: which part of the source is read.
+        threads: that compute a piece; None for one with several workers, else one for each processor.
+    """
+
+    piece: Pair | None = None
+    chunk: Pair | None = None
+    shard: Pair | None = None
+    memory: int | None = None
+    axes: str = ""
+    level: int = 0
+    threads: int | None = None
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """What `open_source` takes."""
+        given = {"axes": self.axes, "level": self.level}
+        return {name: value for name, value in given.items() if value}
+
+
+@frozen(eq=False)
+class PlannedJob:
+    """A job, and what it was decided from.
+
+    Attributes:
+        source: is open, and to be closed.
+    """
+
+    job: Job
+    task: Task
+    settings: Settings
+    source: Input
+    sizing: Sizing
+    options: JobOptions
+
+    def threads(self, engine: Engine) -> int:
+        """Threads of a piece."""
+        return piece_threads(self.options, engine)
+
+
+def piece_threads(options: JobOptions, engine: Engine) -> int:
+    """Threads of a piece: as asked for, all processors of this process, or one of many workers."""
+    return options.threads or (processors() if engine.shares_process else 1)
+
+
+def plan_job(name: str, settings: Settings, options: JobOptions, engine: Engine) -> PlannedJob:
+    """The job that makes one result.
+
+    Args:
+        name: of the source, or its URL.
+
+    Raises:
+        ConvcliError: the source cannot be read or filtered in pieces, or its result not be written by them.
+    """
+    if name == STREAM:
+        raise ArgumentError("standard input is read by one process; give a file, a folder or a URL")
+    settings = replace(settings, steady=True)
+    absolute = name if is_url(name) else os.path.abspath(name)  # noqa: PTH100 - links stay as they are
+    fields = job_fields(settings)
+    source = open_source(absolute, options.selection)
+    try:
+        task = decided(absolute, source, replace(settings, max_memory=None, max_pixels=NO_LIMIT))
+        assert isinstance(task.plan, Plan)
+        specs = tuple(_spec(task, options) for _ in task.targets)
+        places = _places(task, absolute)
+        sizing = _sizing(task, source, specs[0], piece_threads(options, engine))
+        memory = options.memory if options.memory is not None else engine.memory
+        grid = sizing.grid(engine.workers, memory, options.piece)
+        job = Job(
+            source=absolute,
+            selection=options.selection,
+            identity=identity_of(task.opened),
+            targets=tuple(
+                {"place": place, "spec": spec.to_json()} for place, spec in zip(places, specs, strict=True)
+            ),
+            method=task.plan.method,
+            grid=grid,
+            program=__version__,
+            memory=sizing.memory(min(grid.piece[2], grid.shape[2])),
+            **fields,
+        )
+    except BaseException:
+        source.close()
+        raise
+    return PlannedJob(job, task, settings, source, sizing, options)
+
+
+def _spec(task: Task, options: JobOptions) -> ArraySpec:
+    """The array for one map."""
+    reader = task.opened.parts
+    facts, axes = (reader.chunks.facts, reader.axes) if isinstance(reader, ZarrReader) else (None, None)
+    alpha = task.layout.channels in (2, 4) and not task.layout.bands
+    return spec_like(task.layout, facts, axes, options.chunk, options.shard, alpha)
+
+
+def _places(task: Task, source: str) -> list[str]:
+    """Where the maps go.
+
+    Raises:
+        OutputError: not to Zarr, or over the source.
+    """
+    places = []
+    for target in task.targets:
+        if not target.format.is_store:
+            raise OutputError(
+                f"{target}: {target.format.name} is one file, which one process writes; pieces are written "
+                "to Zarr, as with -o out.zarr"
+            )
+        place = str(target.path)
+        place = place if is_url(place) else os.path.abspath(place)  # noqa: PTH100
+        own, other = canonical(place), canonical(source)
+        if own == other or own.startswith(f"{other}/") or other.startswith(f"{own}/"):
+            raise OutputError(f"{one_line(place)}: is the source, or a part of it")
+        places.append(place)
+    return places
+
+
+def _sizing(task: Task, source: Input, spec: ArraySpec, threads: int) -> Sizing:
+    assert isinstance(task.plan, Plan)
+    opened, layout = task.opened, task.layout
+    reader = opened.parts
+    whole = opening.open_input(source, NO_LIMIT)[0]
+    groups = whole.header.frames // depth_of(whole) if task.plan.axes[0].size > 1 else 1
+    group = layout.frames
+    if groups == 1 and isinstance(reader, ZarrReader) and layout.frames == reader.axes.frames:
+        group = reader.axes.frame_sizes[-1] if reader.axes.frame_sizes else 1
+    return Sizing(
+        task.plan,
+        opened.header,
+        layout,
+        len(task.targets),
+        reader.block if reader is not None else None,
+        reader is not None,
+        _shard(spec),
+        group,
+        layout.frames * groups,
+        threads,
+    )
+
+
+def _shard(spec: ArraySpec) -> tuple[int, int, int]:
+    """(frames, rows, columns) of an object."""
+    facts, axes = spec.facts(), spec.axes()
+    deep = facts.objects[axes.frames_at[-1]] if axes.frames_at else 1
+    return deep, facts.objects[axes.rows_at], facts.objects[axes.columns_at]

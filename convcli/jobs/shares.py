@@ -1,0 +1,112 @@
+"""Shares of a job, which batch systems run one by one on machines that know nothing of each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from convcli.core.errors import ArgumentError, ConvcliError, OutputError, one_line
+from convcli.core.numerals import counted
+from convcli.core.system import processors
+from convcli.files.atomic import write
+from convcli.jobs.beginning import begun
+from convcli.jobs.driver import JobRun
+from convcli.jobs.job import Job
+from convcli.jobs.journal import Journal
+from convcli.jobs.opened import OpenedJob
+from convcli.jobs.piece import MAP, RANGE
+from convcli.jobs.planning import PlannedJob
+
+
+def prepare_job(planned: PlannedJob, file: str, force: bool) -> None:
+    """Make the targets of a job without running a piece, and write the job to a file.
+
+    Raises:
+        OutputError: the file or a target is there and may not be replaced.
+    """
+    path = Path(file)
+    if path.exists() and not force:
+        raise OutputError(f"{one_line(file)}: already exists (--force replaces it)")
+    begun(planned.job, Journal(planned.job.journal), force)
+    write(path, planned.job.to_text().encode(), force)
+
+
+def run_share(file: str, index: int, count: int, threads: int | None) -> tuple[int, int]:
+    """Run every ``count``-th piece, from ``index`` on, that is not done.
+
+    Args:
+        file: the job's.
+
+    Returns:
+        How many pieces were done now, and how many before.
+
+    Raises:
+        ConvcliError: a piece failed; those before it are noted as done.
+    """
+    job, journal = _job(file)
+    opened = OpenedJob.of(job, threads or processors())
+    with opened.source:
+        run = JobRun(opened.runner.task, job.settings_with(), job, journal)
+        mappings = run.mappings()
+        phase = RANGE if mappings is None else MAP
+        done = run.totals(phase).done
+        mine = range(index, job.grid.count, count)
+        left = [number for number in mine if number not in done]
+        try:
+            for number in left:
+                name = f"{one_line(file)}: piece {number} ({job.grid.box(number)})"
+                try:
+                    runner = opened.runner
+                    facts = runner.range(number) if mappings is None else runner.map(number, mappings)
+                    opened.source.check_unchanged()
+                except ConvcliError as error:
+                    raise ConvcliError(f"{name}: {error}") from error
+                journal.add(phase, facts)
+        finally:
+            journal.flush()
+    return len(left), len(mine) - len(left)
+
+
+def finish_job(file: str) -> str:
+    """Complete a job, or its first pass.
+
+    Returns:
+        What was done, in words.
+
+    Raises:
+        OutputError: pieces are missing.
+    """
+    job, journal = _job(file)
+    opened = OpenedJob.of(job, 1)
+    with opened.source:
+        run = JobRun(opened.runner.task, job.settings_with(), job, journal)
+        if run.mappings() is None:
+            totals = run.totals(RANGE)
+            run.check_all(totals)
+            mappings = run.set_mappings(totals)
+            return f"range found: {mappings[0]}; now run all shares again, then --finish"
+        reports = run.finish(0.0, "shares of a job")
+    journal.remove()
+    names = ", ".join(report.target.name for report in reports)
+    return f"{names}: complete ({counted(job.grid.count, 'piece')})"
+
+
+def _job(file: str) -> tuple[Job, Journal]:
+    """The job of a file, and its journal.
+
+    Raises:
+        ArgumentError: the job was completed, or replaced by another one.
+    """
+    try:
+        text = Path(file).read_text()
+    except OSError as error:
+        raise ArgumentError(f"{one_line(file)}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ArgumentError(f"{one_line(file)}: not a job of convcli") from error
+    job = Job.of_text(text, file)
+    journal = Journal(job.journal)
+    begun_job = journal.job()
+    if begun_job is None:
+        raise ArgumentError(f"{one_line(file)}: this job is complete, or its journal was removed")
+    if begun_job.digest != job.digest:
+        raise ArgumentError(f"{one_line(file)}: another job has taken its place at {one_line(job.journal)}")
+    return job, journal

@@ -1,0 +1,49 @@
+"""The source of a job: which part of it is read, and how a change of it is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+from operator import itemgetter
+from typing import Any
+
+from convcli.core.errors import ImageError
+from convcli.core.frozen import contents
+from convcli.files.input import Input
+from convcli.formats import opening
+from convcli.formats.zarr.reader import ZarrReader
+
+
+def open_source(name: str, selection: dict[str, Any]) -> Input:
+    """Open the source of a job.
+
+    Args:
+        selection: ``axes`` and ``level``, as the options of these names have them.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    source = Input.open(name)
+    source.axes, source.level = selection.get("axes", ""), selection.get("level", 0)
+    return source
+
+
+def identity_of(opened: opening.Opened) -> str:
+    """A text that changes with the content of a source, as far as its size, time or metadata tell.
+
+    Of an array it is that of its metadata; the chunks are not looked at.
+    """
+    if isinstance(opened.parts, ZarrReader):
+        facts = repr(sorted(contents(opened.parts.chunks.facts).items(), key=itemgetter(0)))
+        return "zarr-" + hashlib.sha256(facts.encode()).hexdigest()[:16]
+    assert opened.source.contents
+    return f"file-{opened.source.contents.identity}"
+
+
+def check_identity(opened: opening.Opened, expected: str) -> None:
+    """Refuse a source that is not the one of the job any more.
+
+    Raises:
+        ImageError: its content has changed, as far as `identity_of` tells.
+    """
+    if identity_of(opened) != expected:
+        raise ImageError("has changed since the job was begun")
