@@ -460,15 +460,15 @@ piece_size = option(
     "piece_size",
     heading=PIECES,
     type=sizes("piece"),
-    help="Size of a piece (default: by the memory and number of workers)",
+    help="Size of a piece (default: by memory and number of workers)",
 )
 chunk = option(
     "--chunk", heading=PIECES, type=sizes("chunk"),
-    help="Size of the chunks of a Zarr result (default: as the source, or 1024x1024)",
+    help="Chunk size of a Zarr result (default: the source's, or 1024)",
 )  # fmt: skip
 shard = option(
     "--shard", heading=PIECES, type=sizes("shard"),
-    help="Size of an object of several chunks (default: as the source, or none)",
+    help="Shard size of a Zarr result (default: the source's, or no shards)",
 )  # fmt: skip
 worker_memory = option(
     "--memory",

@@ -8,7 +8,7 @@ from convcli.cli import options
 from convcli.cli.command import MAIN, Command, option
 from convcli.cli.console import say, tell
 from convcli.cli.types import Value, parse_share
-from convcli.core.numerals import counted
+
 
 
 @click.command(cls=Command)
@@ -34,6 +34,7 @@ def piece(job: str, share: tuple[int, int] | None, finish: bool, threads: int | 
     piece; those that are done are skipped. Where pixels depend on the range of all values, run all shares,
     --finish, and the same once more.
     """
+    from convcli.core.numerals import counted
     from convcli.jobs.shares import finish_job, run_share
 
     if finish == (share is not None):

@@ -13,7 +13,7 @@ from convcli.cli.arguments import PieceOptions
 from convcli.cli.console import tell
 from convcli.core.errors import one_line
 from convcli.core.frozen import frozen
-from convcli.core.numerals import counted
+
 
 if TYPE_CHECKING:
     from convcli.cluster.base import Engine
@@ -94,6 +94,8 @@ def pieces_text(image: str, settings: Settings, options: PieceOptions, report: s
 
 def prepared_text(file: str, planned: PlannedJob) -> str:
     """What to do with a job that was written to a file."""
+    from convcli.core.numerals import counted
+
     count, name = planned.job.grid.count, one_line(file)
     return (
         f"{name}: {counted(count, 'piece')}; run `convcli piece {name} I/N` for every I from 0 to N − 1, "
