@@ -10,7 +10,6 @@ from convcli.cli.console import say, tell
 from convcli.cli.types import Value, parse_share
 
 
-
 @click.command(cls=Command)
 @click.argument("job", metavar="JOB", type=Value("JOB", files=True))
 @click.argument("share", metavar="[I/N]", required=False, type=Value("I/N", parse_share))

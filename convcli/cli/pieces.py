@@ -14,7 +14,6 @@ from convcli.cli.console import tell
 from convcli.core.errors import one_line
 from convcli.core.frozen import frozen
 
-
 if TYPE_CHECKING:
     from convcli.cluster.base import Engine
     from convcli.jobs.planning import JobOptions, PlannedJob

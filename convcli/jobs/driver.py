@@ -61,6 +61,7 @@ def run_job(
     if job is None:
         return []
     with journal.locked():
+        engine.check_place(journal.place)
         run = JobRun(planned.task, planned.settings, job, journal)
         start = time.perf_counter()
         run.run(engine, planned.threads(engine), progress)

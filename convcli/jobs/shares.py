@@ -7,7 +7,7 @@ from pathlib import Path
 from convcli.core.errors import ArgumentError, ConvcliError, OutputError, one_line
 from convcli.core.numerals import counted
 from convcli.core.system import processors
-from convcli.files.atomic import write
+from convcli.files.outputs import write
 from convcli.jobs.beginning import begun
 from convcli.jobs.driver import JobRun
 from convcli.jobs.job import Job
