@@ -38,7 +38,8 @@ class Format(ABC):
         suggested: whether messages propose it for results that another format cannot hold.
         max_side: pixels of the longest side that can be written, or None.
         max_pixels: pixels of the largest image that can be written, or None.
-        max_channels: most channels; more than `MAX_IMAGE_CHANNELS` in formats of arrays.
+        max_channels: most channels.
+        is_array: whether files are arrays, which say nothing of what their channels are.
         any_channels: whether a second or fourth channel may be something else than alpha.
         mixed_frames: whether one file can hold frames of several sizes and types.
         max_colors: most colors per frame, or None for all.
@@ -61,6 +62,7 @@ class Format(ABC):
     max_side: int | None = None
     max_pixels: int | None = None
     max_channels: int = MAX_IMAGE_CHANNELS
+    is_array: bool = False
     any_channels: bool = False
     mixed_frames: bool = False
     max_colors: int | None = None

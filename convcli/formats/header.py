@@ -80,6 +80,8 @@ class Metadata:
         axes: what the frames stand for, and the size of a step along each axis.
         ground: the georeference, which ties pixels to places.
         nodata: the value of pixels without data, NaN included; None if no value means that.
+        extra: what the channels after gray or RGB are, of more than four, as tag 338 of TIFF states it; empty
+            where it is not known.
         signal: how a signal, which is an image of one row, is stored: `LINES` or `ROW`; empty for images.
         coding: chosen by the user, never read from a file.
     """
@@ -96,6 +98,7 @@ class Metadata:
     axes: Axes | None = None
     ground: Georeference | None = None
     nodata: float | None = None
+    extra: tuple[int, ...] = ()
     signal: str = ""
     coding: Coding = Coding()
 
@@ -107,14 +110,15 @@ class Header:
     Attributes:
         format: name of the format, as ``--format`` takes it.
         rows, columns: of each frame as stored.
-        channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha; more in formats of arrays.
+        channels: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha; more are all data.
         dtype: type of the decoded values.
         frames: of an animation, or consecutive pages.
         first: number of frames of the file before these.
         orientation: Exif orientation of the stored frames, 1 to 8 (tag 274). Formats decode frames as they
             are stored; `convcli.formats.opening` rotates them.
         notes: for the report, on how the file is read.
-        bands: whether no channel is alpha: the last of 2 or 4 is another one, such as infrared.
+        bands: whether no channel is alpha: the last of 2 or 4 is another one, such as infrared; always so for
+            more than 4.
     """
 
     format: str

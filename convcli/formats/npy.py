@@ -55,6 +55,7 @@ class Npy(StreamedFormat):
     """NumPy's file of one array (versions 1.0 and 2.0), either order of axes and of bytes; never a pickle."""
 
     max_channels = _MOST_CHANNELS
+    is_array = True
     any_channels = True
 
     def sniff(self, head: bytes) -> bool:

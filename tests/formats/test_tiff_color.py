@@ -348,7 +348,6 @@ def test_what_is_guessed_is_told(tags, note):
             {262: YCBCR, 277: 3, 258: [16] * 3},
             "tiff of YCbCr colors that is not supported; allowed: 3 samples of 8",
         ),
-        ({277: 5, 258: [8] * 5}, "tiff with 5 channels; allowed: 1 to 4"),
         ({258: 64}, "tiff of type uint64; allowed: bool, integers of 8 to 32 bits, or floats"),
         ({258: 64, 339: 6}, "tiff of type complex64; allowed"),
         ({258: 12, 339: 2}, "tiff of samples of 12 bits; allowed"),

@@ -11,6 +11,7 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
 from convcli.core.frozen import frozen
 from convcli.formats.decoding import CMYK_NOTE, cmyk_to_rgb, range_notes, to_full_range
+from convcli.formats.header import MAX_IMAGE_CHANNELS
 
 JPEG: Final = 7
 """Tag 259, compression."""
@@ -28,7 +29,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR = 0, 1, 2, 3, 5, 6
 _COLORS: Final = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3}
 _CAMERA: Final = {32803: "an undeveloped color mosaic", 34892: "undeveloped camera data"}
 _OLD_JPEG: Final = 6
-_UNSPECIFIED, _ASSOCIATED = 0, 1  # tag 338, extra samples
+_UNSPECIFIED, _ASSOCIATED, _UNASSOCIATED = 0, 1, 2  # tag 338, extra samples
 _INKS_OF_CMYK: Final = 1  # tag 332, ink set
 _LUMA: Final = (0.299, 0.587, 0.114)  # tag 529 where it is missing: ITU-R BT.601
 _REFERENCE: Final = (0, 255, 128, 255, 128, 255)  # tag 532 where it is missing: no headroom
@@ -42,15 +43,22 @@ _PALETTE_NOTES: Final = {
 _AS_STORED: Final = "WhiteIsZero is ignored for signed integers and floats: values are used as stored"
 _NO_KIND: Final = "the photometric interpretation is missing; samples are treated as gray (0 is black) or RGB"
 _NO_NAMES: Final = "its {} bands have no color names; they are treated as red, green and blue"
+_MANY_WITH_ALPHA: Final = "alpha is one of its {} channels and filtered like the others"
 
 
 @frozen
 class Color:
-    """What the pixels of a page are: channels, type, whether the last is a plain band, and notes."""
+    """What the pixels of a page are.
+
+    Attributes:
+        bands: whether the last channel is not alpha.
+        extra: what the channels after gray or RGB are, of more than four (tag 338).
+    """
 
     channels: int
     dtype: DType
     bands: bool
+    extra: tuple[int, ...]
     notes: tuple[str, ...]
 
 
@@ -67,23 +75,25 @@ def color(page: Any) -> Color:
     _check_samples(page, kind)
     extra = page.samplesperpixel - _COLORS[kind]
     channels = 3 + extra if kind in (_PALETTE, _CMYK) else page.samplesperpixel
-    if channels not in (1, 2, 3, 4):
-        raise ImageError(f"tiff with {channels} channels; allowed: 1 to 4")
     eight = kind == _PALETTE or page.dtype.kind == "b"
-    bands = channels in (2, 4) and tuple(page.extrasamples or ())[-1:] == (_UNSPECIFIED,)
-    return Color(channels, np.dtype(np.uint8) if eight else page.dtype, bands, _notes(page, kind, channels))
+    many, stated = channels > MAX_IMAGE_CHANNELS, tuple(map(int, page.extrasamples or ()))
+    bands = many or (channels in (2, 4) and stated[-1:] == (_UNSPECIFIED,))
+    known = stated[-extra:] if many and 0 < extra <= len(stated) else ()
+    dtype = np.dtype(np.uint8) if eight else page.dtype
+    return Color(channels, dtype, bands, known, _notes(page, kind, channels))
 
 
 def _notes(page: Any, kind: int, channels: int) -> tuple[str, ...]:
     """What a person should know of how the samples are read."""
-    bands = _COLORS[kind] == 1 and page.samplesperpixel > 2
+    many, stated = channels > MAX_IMAGE_CHANNELS, tuple(page.extrasamples or ())
     conditions = {
         _NO_KIND: 262 not in page.tags,
         _AS_STORED: kind == _WHITE_IS_ZERO and page.dtype.kind in "if",
         _UNMULTIPLIED: _is_associated(page),
         CMYK_NOTE: kind == _CMYK,
         "YCbCr was converted to RGB": kind == _YCBCR and page.compression != JPEG,
-        _NO_NAMES.format(channels): bands,
+        _NO_NAMES.format(channels): _COLORS[kind] == 1 and kind != _PALETTE and channels in (3, 4),
+        _MANY_WITH_ALPHA.format(channels): many and not {_ASSOCIATED, _UNASSOCIATED}.isdisjoint(stated),
     }
     palette = (_PALETTE_NOTES[_palette_bits(page)],) if kind == _PALETTE else range_notes(_most(page))
     return (*palette, *(note for note, holds in conditions.items() if holds))
@@ -265,11 +275,10 @@ def _full(page: Any, stored: Array) -> Array:
 
 
 def _is_associated(page: Any) -> bool:
-    """Whether colors are stored multiplied by alpha."""
-    extra = tuple(page.extrasamples or ())
-    return (
-        photometric(page) != _PALETTE and page.samplesperpixel in (2, 4, 5) and extra[-1:] == (_ASSOCIATED,)
-    )
+    """Whether colors are stored multiplied by alpha, which is the last of two or four channels."""
+    kind, extra = photometric(page), tuple(page.extrasamples or ())
+    counts = (5,) if kind == _CMYK else (2, 4)
+    return kind != _PALETTE and page.samplesperpixel in counts and extra[-1:] == (_ASSOCIATED,)
 
 
 def _divided(pixels: Array) -> Array:

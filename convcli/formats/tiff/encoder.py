@@ -11,18 +11,25 @@ from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.formats import deflate
 from convcli.formats.encoders import Encoder
-from convcli.formats.header import Layout
+from convcli.formats.header import MAX_IMAGE_CHANNELS, Layout
 
 _HORIZONTAL, _FLOATING = 2, 3  # tag 317, predictor
+_UNSPECIFIED, _UNASSOCIATED = 0, 2  # tag 338, extra samples
 _CLASSIC: Final = 2**32 - 2**25  # size limit of a file with 32-bit offsets, less its tags
 
 
 @frozen
 class TiffEncoder(Encoder):
-    """Writes integers and floats of any width; ``options`` are tifffile's, for the tags."""
+    """Writes integers and floats of any width.
+
+    Attributes:
+        extra: what the channels are that follow gray or RGB, of more than four, as tag 338 has it.
+        options: tifffile's, for the tags.
+    """
 
     layout: Layout
     height: int
+    extra: tuple[int, ...]
     options: dict[str, Any]
 
     def strip(self, first: int, pixels: Array) -> bytes:
@@ -48,9 +55,8 @@ class TiffEncoder(Encoder):
                 shape=shape if layout.frames == 1 else (layout.frames, *shape),
                 dtype=layout.dtype,
                 rowsperstrip=min(self.height, layout.rows),
-                photometric="rgb" if channels > 2 else "minisblack",
                 planarconfig="contig" if channels > 1 else None,
-                extrasamples=_extra(layout),
+                **_colors(layout, self.extra),
                 compression="deflate",
                 predictor=_FLOATING if layout.dtype.kind == "f" else _HORIZONTAL,
                 software="convcli",
@@ -59,11 +65,18 @@ class TiffEncoder(Encoder):
             )
 
 
-def _extra(layout: Layout) -> tuple[str, ...] | None:
-    """What the second or fourth channel is."""
-    if layout.channels not in (2, 4):
-        return None
-    return ("unspecified",) if layout.bands else ("unassalpha",)
+def _colors(layout: Layout, extra: tuple[int, ...]) -> dict[str, Any]:
+    """Options of tifffile for what the channels are: gray or RGB, and those after them."""
+    channels = layout.channels
+    if channels > MAX_IMAGE_CHANNELS:
+        is_rgb = channels - len(extra) == 3
+        known = is_rgb or channels - len(extra) == 1
+        extra = extra if known else (_UNSPECIFIED,) * (channels - 1)
+        return {"photometric": "rgb" if is_rgb else "minisblack", "extrasamples": extra}
+    colors = {"photometric": "rgb" if channels > 2 else "minisblack"}
+    if channels not in (2, 4):
+        return colors
+    return {**colors, "extrasamples": (_UNSPECIFIED if layout.bands else _UNASSOCIATED,)}
 
 
 def _differences(pixels: Array) -> Array:

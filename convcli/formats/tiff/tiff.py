@@ -68,6 +68,7 @@ class Tiff(StreamedFormat):
     """Tag Image File Format (6.0), BigTIFF included."""
 
     any_channels = True
+    max_channels = 65_535
     mixed_frames = True
     decoder_overhead = 8  # where a page cannot be read in parts
 
@@ -107,7 +108,9 @@ class Tiff(StreamedFormat):
             )
         facts = Header(self.name, rows, columns, seen.channels, seen.dtype, frames=frames, bands=seen.bands)
         facts = replace(facts, notes=(*seen.notes, *axes_notes, *_left_out(page)))
-        return with_metadata(facts, replace(_metadata(page), axes=axes), _value(page, 274, int))
+        return with_metadata(
+            facts, replace(_metadata(page), axes=axes, extra=seen.extra), _value(page, 274, int)
+        )
 
     def decode(self, data: bytes, header: Header) -> Array:
         return next(self.frames(data, header))
@@ -139,6 +142,7 @@ class Tiff(StreamedFormat):
         strips = TiffEncoder(
             layout,
             band,
+            metadata.extra,
             {
                 "iccprofile": metadata.icc,
                 "resolution": metadata.resolution and dots_per_inch(metadata.resolution),

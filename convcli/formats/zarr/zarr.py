@@ -42,6 +42,7 @@ class Zarr(Format):
     is_store = True
     any_channels = True
     max_channels = MOST_CHANNELS
+    is_array = True
 
     def sniff(self, head: bytes) -> bool:
         return False

@@ -29,11 +29,13 @@ def result_metadata(
 def _inherited(header: Header, files: OutputFiles, settings: Settings) -> Metadata:
     """The input's metadata without what the settings make untrue, and how pixels are to be encoded."""
     metadata = replace(header.metadata, nodata=None)
+    if files.layout.channels != header.channels:
+        metadata = replace(metadata, extra=())
     if files.layout.frames != header.frames:
         metadata = replace(metadata, timing=None)
     if settings.colormap != GRAY:  # its colors are sRGB
         metadata = replace(metadata, icc=None, gamma=None, srgb=None)
     if settings.strip:
-        kept = {name: getattr(metadata, name) for name in ("subsampling", "timing", "signal")}
+        kept = {name: getattr(metadata, name) for name in ("subsampling", "timing", "extra", "signal")}
         metadata = Metadata(**kept)
     return replace(metadata, coding=settings.coding)

@@ -89,9 +89,10 @@ def _about_quality(format_: Format, metadata: Metadata) -> list[str]:
 
 def _about_channels(task: Task, target: Target) -> list[str]:
     notes = []
-    if task.opened.header.bands and task.opened.original is None:
+    header = task.opened.header
+    if header.bands and header.channels <= MAX_IMAGE_CHANNELS and task.opened.original is None:
         notes.append("the last channel is not alpha; it is filtered like the others")
-    if _is_ambiguous(task.layout) and target.format.max_channels > MAX_IMAGE_CHANNELS:
+    if _is_ambiguous(task.layout) and target.format.is_array:
         notes.append("when this file is read as frames, its last channel is treated as alpha")
     if task.color_handling.alpha in _ALPHA:
         notes.append(_ALPHA[task.color_handling.alpha])
@@ -114,7 +115,7 @@ def _about_mapping(task: Task, target: Target, settings: Settings) -> list[str]:
         notes.append(describe(settings.normalize))
     if task.mapping.kind == "raw":
         return notes
-    is_array = target.format.max_channels > MAX_IMAGE_CHANNELS
+    is_array = target.format.is_array
     changes_range = task.mapping.kind in ("abs", "signed", "stretch")
     image = task.opened.original or task.opened.header
     if image.dtype != task.layout.dtype or (is_array and changes_range):
