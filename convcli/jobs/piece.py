@@ -93,7 +93,7 @@ class PieceRunner:
             images = self._painted(self._passes(cache, band), band, mappings, counters)
             for index, (target, pixels) in enumerate(zip(self.targets, images, strict=True)):
                 written += target.write(band.frames, band.rows, band.columns, pixels)
-                checksums[index] = zlib.crc32(np.ascontiguousarray(pixels).data, checksums[index])
+                checksums[index] = zlib.crc32(pixels.view(np.uint8).data, checksums[index])
         cache.count_rest()
         return Facts.of(
             number,

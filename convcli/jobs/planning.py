@@ -122,7 +122,7 @@ def plan_job(name: str, settings: Settings, options: JobOptions, engine: Engine)
 def _spec(task: Task, options: JobOptions) -> ArraySpec:
     """The array for one map."""
     reader = task.opened.parts
-    facts, axes = (reader.chunks.facts, reader.axes) if isinstance(reader, ZarrReader) else (None, None)
+    facts, axes = (reader.facts, reader.axes) if isinstance(reader, ZarrReader) else (None, None)
     alpha = task.layout.channels in (2, 4) and not task.layout.bands
     return spec_like(task.layout, facts, axes, options.chunk, options.shard, alpha)
 

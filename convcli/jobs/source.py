@@ -33,7 +33,7 @@ def identity_of(opened: opening.Opened) -> str:
     Of an array it is that of its metadata; the chunks are not looked at.
     """
     if isinstance(opened.parts, ZarrReader):
-        facts = repr(sorted(contents(opened.parts.chunks.facts).items(), key=itemgetter(0)))
+        facts = repr(sorted(contents(opened.parts.facts).items(), key=itemgetter(0)))
         return "zarr-" + hashlib.sha256(facts.encode()).hexdigest()[:16]
     assert opened.source.contents
     return f"file-{opened.source.contents.identity}"
