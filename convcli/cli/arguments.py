@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from convcli.core.rational import Number
     from convcli.pipeline import mapping, normalization
     from convcli.pipeline.ignore import Ignore
+    from convcli.pipeline.nodata import Nodata
 
 T = TypeVar("T")
 TERMINAL: Final = "term:"
@@ -68,6 +69,7 @@ class FilterOptions:
     mapping: mapping.Mapping | None = None
     alpha: str | None = None
     ignore: Ignore | None = None
+    nodata: Nodata | None = None
     linear: bool = False
     normalize: normalization.Normalization | None = None
     depth: str | None = None

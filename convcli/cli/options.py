@@ -34,6 +34,7 @@ from convcli.cli.types import (
     parse_frames,
     parse_ignore,
     parse_mapping,
+    parse_nodata,
     parse_normalization,
     parse_number,
     parse_output_padding,
@@ -264,6 +265,17 @@ ignore = option(
     "`,keep`, gaps stay. NaN is always left out. Gray levels of MASK are weights from 0 to 1. Kernels must "
     "not have negative weights. A window without valid pixels gives NaN in floats, VALUE with --map clip, "
     "otherwise 0.",
+)
+nodata = option(
+    "--nodata",
+    heading=VALUES,
+    type=Value("auto|N|none", parse_nodata),
+    help="Leave out pixels with the file's nodata value (default), with N, or none",
+    details="Results have the same value where the pixel at the center of the window has it; elsewhere the "
+    "weights of the other pixels are renormalized. Kernels with negative weights, or whose weights sum to 0, "
+    "give nodata wherever the window has any. Each channel is without data by itself, but an RGB pixel of "
+    "unsigned integers only if all three colors have the value. NaN is left out too. With `none`, the value "
+    "is filtered like any other.",
 )
 linear = option(
     "--linear",
@@ -549,7 +561,7 @@ show_channel = option(
 window = together(stride, padding, dilation, flip, like)
 transposing = together(transposed, output_padding)
 weights = together(layer, activation, combine, scale, bias)
-colors = together(alpha, ignore, linear, normalize, depth)
+colors = together(alpha, ignore, nodata, linear, normalize, depth)
 coding = together(quality, png)
 drawing = together(colormap, sheet, figure, value_range, tile)
 reports = together(report, report_file, verbose, quiet)

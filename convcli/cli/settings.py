@@ -21,6 +21,7 @@ from convcli.layers.activations import parse_activation
 from convcli.native.loader import extension
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
+from convcli.pipeline.nodata import Nodata
 from convcli.pipeline.settings import WHEEL, Settings
 
 
@@ -64,6 +65,7 @@ def settings_of(options: FilterOptions, kernel: Kernel, output: OutputSpec | Non
         max_memory=options.max_memory,
         alpha=options.alpha,
         ignore=options.ignore,
+        nodata=options.nodata or Nodata(),
         linear=options.linear,
         normalize=options.normalize,
         depth=options.depth,

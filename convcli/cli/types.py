@@ -312,6 +312,13 @@ def parse_ignore(text: str) -> Any:
     return Ignore.parse(text)
 
 
+def parse_nodata(text: str) -> Any:
+    """``auto``, ``none`` or a number as a `Nodata`."""
+    from convcli.pipeline.nodata import Nodata
+
+    return Nodata.parse(text)
+
+
 def parse_normalization(text: str) -> Any:
     """``0.5/0.5``, ``imagenet`` and the like as a `Normalization`."""
     from convcli.pipeline.normalization import Normalization

@@ -125,6 +125,33 @@ class WeightedReader(Reader):
         return weighted
 
 
+@frozen(eq=False)
+class FilledReader(Reader):
+    """A `Reader` of values in which missing ones are 0.
+
+    Attributes:
+        reader: of the values.
+        stored: of the pixels as stored.
+        colors: number of channels that are not alpha.
+        missing: from stored colors to where data is missing, (rows, columns, channels or 1).
+    """
+
+    reader: Reader
+    stored: Reader
+    colors: int
+    missing: Callable[[Array], Array]
+
+    def rows(self, frame: int, first: int, last: int) -> Array:
+        values = self.reader.rows(frame, first, last)
+        stored = values if self.stored is self.reader else self.stored.rows(frame, first, last)
+        missing = self.missing(stored[..., : self.colors])
+        if not missing.any():
+            return values
+        filled = np.array(values, order="C")
+        np.copyto(filled[..., : self.colors], 0, where=missing)
+        return filled
+
+
 def unpremultiplied(sums: Array) -> Array:
     """Colors divided by alpha, 0 where alpha is not above 0.
 

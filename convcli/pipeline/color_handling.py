@@ -16,10 +16,11 @@ from convcli.formats.header import Header
 from convcli.formats.readers import Reader
 from convcli.kernels.kernel import Kernel
 from convcli.layers.stages import ActivationStage, ConvolutionStage, PoolStage
-from convcli.pipeline.color import LinearReader, WeightedReader, product_dtype
+from convcli.pipeline.color import FilledReader, LinearReader, WeightedReader, product_dtype
 from convcli.pipeline.color import white as white_of
 from convcli.pipeline.ignore import Ignore
 from convcli.pipeline.mapping import Mapping
+from convcli.pipeline.nodata import ALL, ANY, AUTO, OWN, Missing, can_occur
 from convcli.pipeline.normalization import Normalized, NormalizedReader
 from convcli.pipeline.settings import Settings
 
@@ -38,6 +39,7 @@ class ColorHandling:
         weighted: whether pixels have weights, by which the results are divided.
         ignore: the pixels whose weight is not that of all others.
         normalized: how values are normalized first, if they are.
+        missing: which pixels are without data, if a value says so.
     """
 
     alpha: str
@@ -48,6 +50,7 @@ class ColorHandling:
     weighted: bool = False
     ignore: Ignore | None = None
     normalized: Normalized | None = None
+    missing: Missing | None = None
 
     def curved(self, mapping: Mapping, plan: Computation) -> bool:
         """Whether results are encoded as sRGB again: clipped ones, and raw averages."""
@@ -95,6 +98,8 @@ class ColorHandling:
         if self.normalized is not None:
             return NormalizedReader(reader, self.normalized)
         values = LinearReader(reader, self.alpha != "none") if self.linear else reader
+        if self.missing is not None:
+            return FilledReader(values, reader, self.colors, self.missing.found)
         if not self.extra_lanes:
             return values
         weights = partial(self._weights, reader) if self.weighted else None
@@ -123,7 +128,7 @@ def color_handling(header: Header, channels: str, settings: Settings) -> ColorHa
     requested = "drop" if settings.stack and settings.alpha is None else settings.alpha
     if settings.stack and requested != "drop":
         raise ArgumentError(f"--alpha {requested} cannot be used with --stack; use --alpha drop")
-    opaque = _without_alpha(header, settings)
+    opaque = _without_alpha(header, channels, settings)
     if not header.alpha:
         return opaque
     obstacle = _unfilterable(settings, channels, opaque)
@@ -133,10 +138,11 @@ def color_handling(header: Header, channels: str, settings: Settings) -> ColorHa
     return replace(opaque, alpha=alpha)
 
 
-def _without_alpha(header: Header, settings: Settings) -> ColorHandling:
+def _without_alpha(header: Header, channels: str, settings: Settings) -> ColorHandling:
     """The handling of an image's colors."""
     ignore, fill = settings.ignore, settings.padding.fill
-    is_weighted = ignore is not None or fill.mode == "ignore"
+    missing = _missing(header, channels, settings)
+    is_weighted = ignore is not None or (fill.mode == "ignore" and missing is None)
     if is_weighted:
         _check_weights(settings)
     if ignore is not None:
@@ -146,8 +152,58 @@ def _without_alpha(header: Header, settings: Settings) -> ColorHandling:
     if settings.normalize is not None:
         normalized = settings.normalize.of(header.dtype, colors, settings.double)
     return ColorHandling(
-        "none", settings.linear, header.dtype, fill.value, colors, is_weighted, ignore, normalized
+        "none", settings.linear, header.dtype, fill.value, colors, is_weighted, ignore, normalized, missing
     )
+
+
+def _missing(header: Header, channels: str, settings: Settings) -> Missing | None:
+    """Which pixels are without data, or None if none can be.
+
+    Raises:
+        ArgumentError: --nodata does not fit the other settings.
+    """
+    value = settings.nodata.of(header)
+    if settings.ignore is not None and settings.nodata.kind == "value":
+        raise ArgumentError(
+            f"--nodata {settings.nodata} and --ignore {settings.ignore} both say which pixels are left out; "
+            "use one of them"
+        )
+    if value is None or settings.ignore is not None or not can_occur(value, header.dtype):
+        return None
+    is_outside_left_out = settings.padding.fill.mode == "ignore"
+    if is_outside_left_out:
+        _check_weights(settings)
+    found = Missing(value, _together(header, channels), _is_strict(settings.kernel), not is_outside_left_out)
+    _check_nodata(found, settings)
+    return found
+
+
+def _together(header: Header, channels: str) -> str:
+    """Which channels of a pixel are without data together: those of colors, and those that are summed."""
+    if header.channels - header.alpha == 3 and header.dtype.kind == "u":
+        return ALL
+    return OWN if channels == "each" else ANY
+
+
+def _is_strict(kernel: Kernel) -> bool:
+    """Whether weights cannot be renormalized over a part of a window."""
+    return bool(unnormalizable(Filter.of(kernel, spatial=kernel.spatial)))
+
+
+def _check_nodata(missing: Missing, settings: Settings) -> None:
+    """Refuse what pixels without data cannot be left out of."""
+    others = {
+        "--then": settings.then,
+        "--transposed": settings.transposed,
+        "--normalize": settings.normalize,
+        "--model": settings.network,
+    }
+    for other in (name for name, value in others.items() if value):
+        whose = "its nodata value" if settings.nodata.kind == AUTO else "--nodata"
+        raise ArgumentError(
+            f"{whose} {missing} cannot be left out with {other}; filter in two steps, "
+            "or like any other value with --nodata none"
+        )
 
 
 def _check_weights(settings: Settings) -> None:
@@ -175,11 +231,14 @@ def _is_average(kernel: Kernel) -> bool:
 def _unfilterable(settings: Settings, channels: str, handling: ColorHandling) -> str:
     """Why alpha cannot be filtered with the colors; empty where it can."""
     kernel, values = settings.kernel, handling.values
-    if settings.transposed or handling.normalized is not None:
-        whole = "a transposed convolution adds a part of the weights only"
-        return whole if settings.transposed else "the colors are normalized"
-    if not _is_average(kernel):
-        return "the weights do not sum to 1"
+    before = {
+        "a transposed convolution adds a part of the weights only": settings.transposed,
+        "the colors are normalized": handling.normalized is not None,
+        "pixels without data are left out": handling.missing is not None,
+        "the weights do not sum to 1": not _is_average(kernel),
+    }
+    for obstacle in (words for words, is_there in before.items() if is_there):
+        return obstacle
     for stage in settings.then:
         if isinstance(stage, ConvolutionStage) and not _is_average(stage.kernel):
             return f"the weights of {stage.name} do not sum to 1"

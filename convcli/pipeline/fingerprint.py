@@ -163,6 +163,7 @@ FIELDS: Final[dict[str, tuple[Callable[[Settings], Any], str]]] = {
     "steady": (lambda settings: _flag(settings.steady), "no"),
     "alpha": (lambda settings: settings.alpha or "-", "-"),
     "ignore": (lambda settings: _ignore(settings.ignore), "-"),
+    "nodata": (lambda settings: str(settings.nodata), "auto"),
     "linear": (lambda settings: _flag(settings.linear), "no"),
     "normalize": (lambda settings: settings.normalize.text if settings.normalize else "-", "-"),
     "depth": (lambda settings: settings.depth or "-", "-"),

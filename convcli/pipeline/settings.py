@@ -12,6 +12,7 @@ from convcli.layers.stages import ConvolutionStage, Stage
 from convcli.pipeline.ignore import Ignore
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
+from convcli.pipeline.nodata import Nodata
 from convcli.pipeline.normalization import Normalization
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Settings:
         max_pixels, max_memory: limits in pixels and bytes; None for those of the readers, and for no limit.
         frames: those of an animation or a file of pages.
         ignore: pixels that are left out; None for none.
+        nodata: which value stands for pixels without data.
         stack: whether all maps go to one file, as pages of a TIFF or channels of an array.
         colormap: colors of maps of one channel.
         then: stages after the kernel.
@@ -71,6 +73,7 @@ class Settings:
     max_memory: int | None = None
     alpha: str | None = None
     ignore: Ignore | None = None
+    nodata: Nodata = Nodata()
     linear: bool = False
     normalize: Normalization | None = None
     depth: str | None = None

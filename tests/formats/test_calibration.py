@@ -295,11 +295,12 @@ def test_what_another_format_leaves_out(run, tmp_path, writer):
 
 
 def test_tags_that_are_not_handed_on_are_named(run, tmp_path):
-    """GDAL's missing data, which is filtered, its statistics, ImageJ's labels."""
-    extra = [(42113, 2, 0, "-9999", True), (42112, 2, 0, "<GDALMetadata/>", True)]
-    tifffile.imwrite(tmp_path / "in.tif", np.eye(20, dtype=np.int16), metadata=None, extratags=extra)
+    """GDAL's statistics, and its value of missing data where values are converted; ImageJ's labels."""
+    extra = [(42113, 2, 0, "9", True), (42112, 2, 0, "<GDALMetadata/>", True)]
+    white = {"photometric": "miniswhite", "metadata": None, "extratags": extra}
+    tifffile.imwrite(tmp_path / "in.tif", np.eye(20, dtype=np.uint8), **white)
     done = run("apply", tmp_path / "in.tif", "-k", "box3", "-o", tmp_path / "out.tif")
-    assert "left out of this tiff: GDAL metadata, the GDAL no-data value, which is filtered" in done.text
+    assert "left out of this tiff: GDAL metadata, the nodata value, because values are converted" in done.text
     labels = {"axes": "ZYX", "Labels": ["a", "b", "c"]}
     tifffile.imwrite(tmp_path / "j.tif", VOLUME[0, :, 0], imagej=True, metadata=labels)
     done = run("apply", tmp_path / "j.tif", "-k", "box3", "-o", tmp_path / "j2.tif")

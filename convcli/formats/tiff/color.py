@@ -126,6 +126,15 @@ def pixels(page: Any, stored: Array) -> Array:
     return np.concatenate((colors, extra), axis=-1) if extra.shape[-1] else colors
 
 
+def is_as_stored(page: Any) -> bool:
+    """Whether pixels have the values that are stored, such as that of missing data."""
+    kind, bits = photometric(page), page.bitspersample
+    is_inverted = kind == _WHITE_IS_ZERO and page.dtype.kind == "u"
+    is_converted = kind not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) or _is_associated(page)
+    is_spread = page.dtype.kind == "b" or (page.dtype.kind == "u" and bits not in (8, 16, 32))
+    return not (is_inverted or is_converted or is_spread)
+
+
 def subsampling(page: Any) -> tuple[int, int]:
     """Columns and rows that share their chroma in a page whose samples are not those of a JPEG."""
     if photometric(page) != _YCBCR or page.compression == JPEG:

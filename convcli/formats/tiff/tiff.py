@@ -24,7 +24,7 @@ from convcli.formats.metadata import (
 )
 from convcli.formats.readers import Reader
 from convcli.formats.tiff.axes import described_axes, description, ground, ground_tags, imagej_resolution
-from convcli.formats.tiff.color import color
+from convcli.formats.tiff.color import color, is_as_stored
 from convcli.formats.tiff.encoder import TiffEncoder
 from convcli.formats.tiff.pages import Plane, planes
 from convcli.formats.tiff.rows import TiffPages, TiffRows, sparse_notes
@@ -40,7 +40,6 @@ _UNREAD: Final = {
     "reduced versions in SubIFDs": (330,),
     "ImageJ labels, overlays and lookup tables": (50838, 50839),
     "GDAL metadata": (42112,),
-    "the GDAL no-data value, which is filtered like any other": (42113,),
     "rational polynomial coefficients": (50844,),
     "IPTC": (33723,),
     "Photoshop resources": (34377,),
@@ -177,6 +176,7 @@ def _metadata(page: Any) -> Metadata:
     meters = METERS_PER_UNIT.get(2 if unit is None else unit)
     known = meters and all((*across, *down))
     texts = [(keyword, _value(page, tag, str) or "") for keyword, tag in _TEXTS.items()]
+    value = _value(page, _NODATA, str) if is_as_stored(page) else None
     known = known and not page.is_imagej  # whose axes say it, in any unit
     return Metadata(
         icc=_value(page, 34675, bytes),
@@ -184,7 +184,7 @@ def _metadata(page: Any) -> Metadata:
         resolution=(across[0] / across[1] / meters, down[0] / down[1] / meters) if meters and known else None,
         texts=tuple((keyword, text) for keyword, text in texts if text and not text.startswith(_MACHINES)),
         ground=ground(page),
-        nodata=parse_nodata(_value(page, _NODATA, str) or ""),
+        nodata=parse_nodata(value or ""),
     )
 
 
@@ -192,6 +192,8 @@ def _left_out(page: Any) -> tuple[str, ...]:
     """A note on the tags that are not kept."""
     names = [name for name, tags in _UNREAD.items() if any(tag in page.tags for tag in tags)]
     text = page.description
+    if _NODATA in page.tags and not is_as_stored(page):
+        names.append("the nodata value, because values are converted")
     read = page.is_ome or page.is_imagej or page.is_shaped
     names += ["a machine-readable description"] if text.startswith(_MACHINES) and not read else []
     return (f"left out of this tiff: {', '.join(names)}",) if names else ()

@@ -29,6 +29,7 @@ class FeatureMap:
         nan, infinite: values before the mapping that are not finite.
         undefined: pixels whose window has no pixel that counts.
         nan_pixels, ignored_pixels: pixels of the input with NaN in any color, and those that are left out.
+        taken: pixels of the map that have the value of pixels without data, although their windows have data.
     """
 
     low: Number
@@ -41,6 +42,7 @@ class FeatureMap:
     undefined: int = 0
     nan_pixels: int = 0
     ignored_pixels: int = 0
+    taken: int = 0
 
 
 def feature_maps(
@@ -67,9 +69,7 @@ def feature_maps(
     mappings = mappings_with_ranges(passes, mapping, counters)
     painters = map_painters(passes, mappings, sinks, table)
     counts_range = not mapping.needs_range
-    passes.run(
-        counters, lambda own: PaintingConsumer(own, painters, passes.sum_colors, counts_range=counts_range)
-    )
+    passes.run(counters, lambda own: PaintingConsumer(own, painters, passes, counts_range=counts_range))
     return [
         _feature_map(passes, index, counter, used, count)
         for index, (counter, used) in enumerate(zip(counters, mappings, strict=True))
@@ -91,4 +91,5 @@ def _feature_map(
         undefined=counter.undefined,
         nan_pixels=count.nan,
         ignored_pixels=count.ignored,
+        taken=counter.taken,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from math import inf
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.colormaps import hues
 from convcli.pipeline.mapping import Mapping, black_and_white
 from convcli.pipeline.maps.centers import CenterAlpha
+from convcli.pipeline.maps.holes import MapHoles
 from convcli.pipeline.maps.passes import Passes, SumColors
 from convcli.pipeline.maps.ranges import RangeCounter
 from convcli.pipeline.maps.sinks import PixelSink
@@ -33,6 +35,8 @@ class MapPainter:
         alpha: from alpha to pixels: filtered alpha, or that of ``centers``.
         sum_colors: what the sums stand for.
         undefined: the pixel of integers where no pixel of the window counts.
+        quotients: as ``finish``, from the quotients of windows that lack some data.
+        empty: the pixel where data is missing; None where none can be.
         first: the map's first channel on the sink.
         is_last: whether no other map follows on the sink.
         table: (256, 3) colors for the pixels of a map of one channel; (hues, 256, 3) with directions.
@@ -48,21 +52,25 @@ class MapPainter:
     first: int = 0
     is_last: bool = True
     table: Array | None = None
+    quotients: Finish | None = None
+    empty: Any = None
 
-    def paint(self, frame: int, strip: Strip, sums: Array, colors: Array) -> tuple[int, int]:
+    def paint(
+        self, frame: int, strip: Strip, sums: Array, colors: Array, holes: MapHoles | None = None
+    ) -> tuple[int, int, int]:
         """Fill a strip.
 
         Args:
             sums: (rows, columns, lanes).
             colors: (rows, columns, colors), as `SumColors.colors` makes them; they may be overwritten.
+            holes: what missing data leaves of the windows; None for all.
 
         Returns:
-            How many values are below, and how many above, what a pixel holds.
+            How many values are below, and how many above, what a pixel holds; and how many of ``empty`` have
+            data.
         """
         pixels = self.sink.place(frame, strip)
-        if self.light is not None:
-            colors = light_to_srgb(colors * self.light.gain + self.light.offset)
-        cut = self._finished(sums, colors, pixels)
+        cut = self._finished(sums, colors, holes, pixels)
         if self.alpha is not None:
             alpha = self.sum_colors.alpha(sums) if self.centers is None else self.centers.alpha(frame, strip)
             self.alpha(np.ascontiguousarray(alpha), pixels[..., -1])
@@ -70,22 +78,64 @@ class MapPainter:
             self.sink.done(frame, strip)
         return cut
 
-    def _finished(self, sums: Array, colors: Array, pixels: Array) -> tuple[int, int]:
+    def _finished(
+        self, sums: Array, colors: Array, holes: MapHoles | None, pixels: Array
+    ) -> tuple[int, int, int]:
         """Write colors as pixels, through the table if there is one."""
         if self.table is None:
             own = pixels[..., self.first : self.first + colors.shape[2]]
-            holes = np.isnan(colors) if self.undefined else None
-            cut = self.finish(colors, own, count=True)
-            if holes is not None:
-                np.copyto(own, self.undefined, where=holes, casting="unsafe")
+            undefined = np.isnan(colors) if self.undefined else None
+            cut = self._shaded(colors, holes, own)
+            if undefined is not None:
+                np.copyto(own, self.undefined, where=undefined, casting="unsafe")
             return cut
         shades = np.empty(colors.shape, self.table.dtype)
-        cut = self.finish(colors, shades, count=True)
+        cut = self._shaded(colors, holes, shades)
         if self.table.ndim == 3:
             pixels[..., :3] = self.table[hues(sums[..., -1]), shades[..., 0]]
         else:
             pixels[..., :3] = self.table[shades[..., 0]]
         return cut
+
+    def _shaded(self, colors: Array, holes: MapHoles | None, out: Array) -> tuple[int, int, int]:
+        """Finish colors; windows that lack data by their quotients, or as ``empty``."""
+        if holes is None:
+            below, above = self.finish(self._encoded(colors), out, count=True)
+            return below, above, self._empty(out)
+        assert self.quotients is not None
+        below = above = 0
+        parts = (
+            (holes.full, self.finish, colors[holes.full]),
+            (
+                holes.partial,
+                self.quotients,
+                holes.estimated(colors),
+            ),
+        )
+        for where, finish, values in parts:
+            if not values.size:
+                continue
+            done = np.empty(values.shape, out.dtype)
+            cut = finish(self._encoded(values), done, count=True)
+            out[where] = done
+            below, above = below + cut[0], above + cut[1]
+        nothing = holes.empty
+        taken = self._empty(out, ~nothing)
+        out[nothing] = self.empty
+        return below, above, taken
+
+    def _encoded(self, colors: Array) -> Array:
+        """Colors as sRGB where they are linear light, else as they are."""
+        if self.light is None:
+            return colors
+        return light_to_srgb(colors * self.light.gain + self.light.offset)
+
+    def _empty(self, pixels: Array, where: Array | None = None) -> int:
+        """How many pixels have the value of those without data."""
+        if self.empty is None or np.isnan(self.empty):
+            return 0
+        same = pixels == self.empty
+        return int(np.count_nonzero(same if where is None else same & where))
 
 
 def map_painters(
@@ -104,7 +154,20 @@ def map_painters(
         is_last = not shared or index == len(sinks) - 1
         meaning, undefined = passes.sum_colors[index], undefined_pixel(handling, mapping, dtype)
         painters.append(
-            MapPainter(sink, finish, light, alpha, centers, meaning, undefined, first, is_last, table)
+            MapPainter(
+                sink,
+                finish,
+                light,
+                alpha,
+                centers,
+                meaning,
+                undefined,
+                first,
+                is_last,
+                table,
+                _quotient_finish(passes, index, mapping, dtype),
+                None if handling.missing is None else handling.missing.pixel(dtype),
+            )
         )
     return painters
 
@@ -118,6 +181,17 @@ def _color_finish(passes: Passes, index: int, mapping: Mapping, dtype: DType) ->
         return Finish(np.dtype(np.float64), -inf, inf, affine, dtype, False), value.as_floats()
     affine = mapping.affine(value, dtype, white_value)
     return Finish(outcome.dtype, *outcome.bounds[index], affine, dtype, outcome.exact), None
+
+
+def _quotient_finish(passes: Passes, index: int, mapping: Mapping, dtype: DType) -> Finish | None:
+    """From the quotients of windows that lack some data to pixels of a type."""
+    if passes.holes is None:
+        return None
+    finish, light = _color_finish(passes, index, mapping, dtype)
+    if light is not None:
+        return finish
+    affine = mapping.affine(passes.outcome.affines[index], dtype, passes.handling.white)
+    return Finish(np.dtype(np.float64), -inf, inf, affine, dtype, False)
 
 
 def _alpha_finish(passes: Passes, index: int, dtype: DType, raw: bool) -> Finish | None:
@@ -157,7 +231,7 @@ class PaintingConsumer:
 
     counters: list[RangeCounter]
     painters: list[MapPainter]
-    sum_colors: Sequence[SumColors]
+    passes: Passes
     counts_range: bool
 
     def destination(self, task: StripTask) -> None:
@@ -165,13 +239,17 @@ class PaintingConsumer:
 
     def take(self, task: StripTask, sums: Array) -> None:
         """Paint a strip of each map, (maps, rows, columns, lanes)."""
-        maps = zip(self.counters, sums, self.painters, self.sum_colors, strict=True)
-        for counter, values, painter, meaning in maps:
+        holes = self.passes.map_holes(task, sums)
+        maps = zip(self.counters, sums, self.painters, self.passes.sum_colors, holes, strict=True)
+        for counter, values, painter, meaning, own in maps:
             colors = meaning.colors(values)
             if self.counts_range:
-                counter.note(meaning.counted(values, colors))
+                counter.note(meaning.counted(values, colors, own))
+            if own is not None:
+                counter.undefined += int(np.count_nonzero(own.empty))
             if meaning.weighted:
                 counter.undefined += int(np.count_nonzero(meaning.undefined(values)))
-            below, above = painter.paint(task.batch + task.depth, task.strip, values, colors)
+            below, above, taken = painter.paint(task.batch + task.depth, task.strip, values, colors, own)
             counter.below += below
             counter.above += above
+            counter.taken += taken

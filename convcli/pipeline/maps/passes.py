@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from convcli.core.dtypes import Array
+from convcli.core.dtypes import Array, DType
 from convcli.core.frozen import frozen
 from convcli.engine.combine import POLAR
 from convcli.engine.computers import Computation
@@ -20,6 +20,7 @@ from convcli.formats.readers import Reader
 from convcli.pipeline.color import unpremultiplied, unpremultiplied_outcome
 from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.maps.centers import CenterGaps
+from convcli.pipeline.maps.holes import HoleFinder, MapHoles
 from convcli.pipeline.maps.image_source import ImageSource, volume_source
 
 
@@ -85,8 +86,10 @@ class SumColors:
         missing: Array = sums[..., -1] <= self.least
         return missing
 
-    def counted(self, sums: Array, colors: Array) -> Array:
-        """The colors of visible pixels."""
+    def counted(self, sums: Array, colors: Array, holes: MapHoles | None = None) -> Array:
+        """The colors of visible pixels that have a result."""
+        if holes is not None:
+            return np.concatenate((colors[holes.full], holes.estimated(colors)))
         if self.premultiplied:
             return colors[self.alpha(sums) > self.threshold]
         missing = self.undefined(sums) if self.weighted else None
@@ -124,6 +127,7 @@ class Passes:
         sum_colors: of each map.
         gaps: the pixels of the result that stay undefined, because the input's are left out.
         outcome: what the colors of the sums mean.
+        holes: finds windows over pixels without data, if there can be any.
     """
 
     plan: Computation
@@ -134,6 +138,7 @@ class Passes:
     sum_colors: tuple[SumColors, ...]
     outcome: Outcome
     gaps: CenterGaps | None = None
+    holes: HoleFinder | None = None
 
     @classmethod
     def over(cls, plan: Computation, reader: Reader, handling: ColorHandling) -> Passes:
@@ -141,12 +146,16 @@ class Passes:
         source: Source = ImageSource(handling.reader(reader), plan)
         holder: BatchHolder | None = reader
         gaps = CenterGaps(plan, reader, handling) if handling.ignore and handling.ignore.keep else None
+        holes = None
+        if handling.missing is not None:
+            assert isinstance(plan, Plan)
+            holes = HoleFinder(plan, reader, handling)
         if plan.problem.depth.size > 1:
             source, reader = volume_source(source, reader, plan.problem, handling.alpha == "keep")
             holder = None
         sum_colors = SumColors.of(plan, handling)
         outcome = colors_outcome(plan, handling)
-        return cls(plan, handling, source, reader, holder, sum_colors, outcome, gaps)
+        return cls(plan, handling, source, reader, holder, sum_colors, outcome, gaps, holes)
 
     def run(self, totals: Sequence[T], consumer: Callable[[list[T]], Consumer]) -> None:
         """One pass.
@@ -169,7 +178,19 @@ class Passes:
 
     def count(self, totals: Sequence[Accumulator]) -> None:
         """One pass that only counts."""
-        self.run(totals, lambda accumulators: _Counting(accumulators, self.sum_colors))
+        self.run(totals, lambda accumulators: _Counting(accumulators, self))
+
+    @property
+    def counted_dtype(self) -> DType:
+        """Type of the values that are counted: quotients are floats."""
+        return np.dtype(np.float64) if self.holes is not None else self.outcome.dtype
+
+    def map_holes(self, task: StripTask, sums: Array) -> Sequence[MapHoles | None]:
+        """For each map, what pixels without data leave of the windows of a strip."""
+        found = None
+        if self.holes is not None:
+            found = self.holes.found(task, 1 if self.sum_colors[0].polar else sums.shape[-1])
+        return [None] * len(sums) if found is None else found
 
 
 @frozen(eq=False)
@@ -193,11 +214,16 @@ class _Counting:
     """An engine's consumer that hands the values of each map to an accumulator."""
 
     accumulators: Sequence[Accumulator]
-    sum_colors: Sequence[SumColors]
+    passes: Passes
 
     def destination(self, task: StripTask) -> None:
         return None
 
     def take(self, task: StripTask, sums: Array) -> None:
-        for accumulator, values, meaning in zip(self.accumulators, sums, self.sum_colors, strict=True):
-            accumulator.note(meaning.counted(values, meaning.colors(values)))
+        holes = self.passes.map_holes(task, sums)
+        maps = zip(self.accumulators, sums, self.passes.sum_colors, holes, strict=True)
+        for accumulator, values, meaning, own in maps:
+            counted = meaning.counted(values, meaning.colors(values), own)
+            if self.passes.holes is not None:
+                counted = counted.astype(self.passes.counted_dtype, copy=False)
+            accumulator.note(counted)

@@ -21,7 +21,7 @@ class PixelCount:
 
     Attributes:
         nan: pixels with NaN in any color.
-        ignored: pixels that are left out.
+        ignored: pixels that are left out; values of channels that are so each by themselves.
     """
 
     def __init__(self, plan: Computation, handling: ColorHandling) -> None:
@@ -37,7 +37,8 @@ class PixelCount:
     @property
     def is_needed(self) -> bool:
         """Whether there can be pixels to count."""
-        return self.counts_nan or self.handling.ignore is not None
+        handling = self.handling
+        return self.counts_nan or handling.ignore is not None or handling.missing is not None
 
     def note(self, reader: Reader, frame: int, first: int, last: int) -> None:
         """Count the pixels of rows that are being read, as far as they are not counted yet."""
@@ -60,6 +61,8 @@ class PixelCount:
         nan = int(np.count_nonzero(missing(colors)[chosen])) if self.counts_nan else 0
         if ignore is not None:
             ignored = int(np.count_nonzero(ignore.weights(colors, first)[chosen] == 0))
+        if self.handling.missing is not None:
+            ignored = int(np.count_nonzero(self.handling.missing.found(colors)[chosen]))
         return nan, ignored
 
 

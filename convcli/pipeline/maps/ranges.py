@@ -28,11 +28,12 @@ class RangeCounter:
         below, above: values that were cut off.
         nan, infinite: sums that are not finite.
         undefined: pixels whose window has no pixel that counts; none of the above.
+        taken: results that are the value of pixels without data, by chance.
     """
 
     def __init__(self) -> None:
         self.low, self.high = inf, -inf
-        self.below = self.above = self.nan = self.infinite = self.undefined = 0
+        self.below = self.above = self.nan = self.infinite = self.undefined = self.taken = 0
 
     def empty(self) -> RangeCounter:
         """A counter for a worker to fill."""
@@ -58,15 +59,19 @@ class RangeCounter:
         self.nan += other.nan
         self.infinite += other.infinite
         self.undefined += other.undefined
+        self.taken += other.taken
 
     def values(self, outcome: Outcome, index: int) -> tuple[Number, Number]:
         """The lowest and highest value of map ``index``, NaN where none is finite."""
         if self.low > self.high:
             return nan, nan
-        affine = outcome.affines[index]
-        if outcome.exact:  # sums are integers, whatever type holds them
-            return affine.value(int(self.low)), affine.value(int(self.high))
-        return affine.value(self.low), affine.value(self.high)
+        return _value(outcome, index, self.low), _value(outcome, index, self.high)
+
+
+def _value(outcome: Outcome, index: int, x: float) -> Number:
+    """The value of a sum: exact ones are integers, whatever type holds them, but quotients need not be."""
+    whole = outcome.exact and float(x).is_integer()
+    return outcome.affines[index].value(int(x) if whole else x)
 
 
 def mappings_with_ranges(passes: Passes, mapping: Mapping, counters: list[RangeCounter]) -> list[Mapping]:
@@ -83,7 +88,7 @@ def mappings_with_ranges(passes: Passes, mapping: Mapping, counters: list[RangeC
     if not mapping.needs_range:
         return [mapping] * len(counters)
     passes.count(counters)
-    searches = [PercentileSearch(passes.outcome.dtype, mapping.searched_percents) for _ in counters]
+    searches = [PercentileSearch(passes.counted_dtype, mapping.searched_percents) for _ in counters]
     _run_searches(searches, passes)
     return [
         ranged(passes.plan, passes.outcome, passes.handling, index, mapping, counter, search)
@@ -145,9 +150,8 @@ def _ends(
     low, high = counter.values(outcome, index)
     if search is None or not mapping.searched_percents:
         return low, high
-    affine = outcome.affines[index]
     percentiles = {
-        percent: affine.value(int(value) if outcome.exact else value)
+        percent: _value(outcome, index, value)
         for percent, value in zip(mapping.searched_percents, search.values(), strict=True)
     }
     first, last = mapping.percents

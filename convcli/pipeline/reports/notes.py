@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from convcli.core.dtypes import DType
 from convcli.core.numerals import counted
 from convcli.formats.base import Format
 from convcli.formats.header import MAX_IMAGE_CHANNELS, Layout, Metadata, depth_text
+from convcli.formats.metadata import nodata_text
 from convcli.pipeline.maps.feature_map import FeatureMap
 from convcli.pipeline.maps.painting import undefined_pixel
 from convcli.pipeline.naming import Target
+from convcli.pipeline.nodata import OWN
 from convcli.pipeline.normalization import describe
 from convcli.pipeline.planning.task import Task
-from convcli.pipeline.settings import Settings
+from convcli.pipeline.settings import GRAY, Settings
 
 _ALPHA: Final = {
     "filter": "alpha is filtered too, and colors are weighted by alpha",
@@ -41,16 +43,35 @@ def _about_pixels(map_: FeatureMap, task: Task) -> list[str]:
     if handling.ignore is not None:
         pixels = counted(map_.ignored_pixels, "pixel")
         notes.append(f"{pixels} of the input ignored (--ignore {handling.ignore})")
+    missing = handling.missing
+    if missing is not None:
+        each = "value" if missing.channels == OWN and handling.colors > 1 else "pixel"
+        notes.append(f"nodata {missing}: {counted(map_.ignored_pixels, each)} of the input left out")
     if map_.nan_pixels:
         verb = "is" if map_.nan_pixels == 1 else "are"
         notes.append(f"{counted(map_.nan_pixels, 'pixel')} of the input {verb} NaN")
-    if map_.undefined:
+    if missing is not None and map_.undefined:
+        where = "a window that lacks data" if missing.strict else "no data at the center of the window"
+        value = missing.pixel(task.layout.dtype)
+        verb, each = "has" if map_.undefined == 1 else "have", counted(map_.undefined, "value")
+        notes.append(f"{each} of the map {verb} {where}: {_nodata_fate(task, value)}")
+    elif map_.undefined:
         pixels, verb = counted(map_.undefined, "pixel"), "has" if map_.undefined == 1 else "have"
         where = "at the center" if handling.ignore and handling.ignore.keep else "in the window"
         value = undefined_pixel(handling, map_.mapping, task.layout.dtype)
         fate = "NaN" if task.layout.dtype.kind == "f" else f"written as {value}"
         notes.append(f"{pixels} of the map {verb} no valid pixel {where}: {fate}")
+    if map_.taken:
+        values, verb = counted(map_.taken, "value"), "is" if map_.taken == 1 else "are"
+        notes.append(f"{values} with data {verb} the nodata value too; --map raw avoids most of them")
     return notes
+
+
+def _nodata_fate(task: Task, value: Any) -> str:
+    """What is written where data is missing."""
+    if task.colormap != GRAY:
+        return "colored as the lowest value"
+    return f"written as {nodata_text(float(value))}"
 
 
 def _about_values(map_: FeatureMap, dtype: DType) -> list[str]:

@@ -21,7 +21,9 @@ from convcli.core.numerals import as_float, formula_text
 from convcli.core.rational import Number
 from convcli.core.rounding import Affine
 from convcli.engine.combine import UNSCALED
+from convcli.engine.consumer import StripTask
 from convcli.engine.filter import Filter
+from convcli.engine.plan import Plan
 from convcli.files import input as files
 from convcli.formats import opening
 from convcli.formats.readers import Reader
@@ -31,7 +33,9 @@ from convcli.pipeline.color import light_to_srgb, white
 from convcli.pipeline.mapping import Mapping, black_and_white
 from convcli.pipeline.maps.centers import CenterGaps
 from convcli.pipeline.maps.feature_map import feature_maps
+from convcli.pipeline.maps.holes import HoleFinder
 from convcli.pipeline.maps.painting import undefined_pixel
+from convcli.pipeline.nodata import OWN
 from convcli.pipeline.planning.channels import LUMA, color_count, weighted
 from convcli.pipeline.planning.task import Task, prepare
 from convcli.pipeline.settings import Settings
@@ -167,6 +171,26 @@ def check_place(task: Task, at: Pair) -> None:
         )
 
 
+def _check_data(task: Task, frame: int, places: Sequence[Pair]) -> None:
+    """Refuse windows with pixels without data, whose steps are not shown.
+
+    Raises:
+        ArgumentError: with the first such place.
+    """
+    missing, plan = task.color_handling.missing, task.plan
+    if missing is None:
+        return
+    assert isinstance(plan, Plan)
+    finder = HoleFinder(plan, task.opened.reader(), task.color_handling)
+    for row, column in places:
+        strip = Strip((row, row + 1), (column, column + 1))
+        if finder.found(StripTask(frame, 0, strip), 1 if missing.channels != OWN else task.plan.lanes):
+            raise ArgumentError(
+                f"the window of {row},{column} reads pixels without data (nodata {missing}); choose a place "
+                "without them, or filter them like others with --nodata none"
+            )
+
+
 def explain_places(
     source: str,
     task: Task,
@@ -182,6 +206,7 @@ def explain_places(
         sinks: a `PixelRecorder` or `MapRecorder` for each map.
         maps: indices of the feature maps to explain; None for all.
     """
+    _check_data(task, frame, places)
     made = feature_maps(task.plan, task.opened.reader(), task.color_handling, task.mapping, sinks)
     mappings = tuple(map_.mapping for map_ in made)
     shown = tuple(range(len(sinks)) if maps is None else maps)
