@@ -9,7 +9,7 @@ from typing import Any, Self
 from convcli.core.frozen import frozen
 from convcli.pipeline.maps.ranges import RangeCounter
 
-_COUNTS = ("below", "above", "nan", "infinite", "undefined")
+_COUNTS = ("below", "above", "nan", "infinite", "undefined", "taken")
 
 
 @frozen

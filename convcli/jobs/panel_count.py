@@ -48,7 +48,8 @@ class PanelCount:
     @property
     def is_needed(self) -> bool:
         """Whether there can be pixels to count."""
-        return self.handling.stored.kind == "f" or self.handling.ignore is not None
+        handling = self.handling
+        return handling.stored.kind == "f" or handling.ignore is not None or handling.missing is not None
 
     def misses(self, frame: int, rows: Pair, columns: Pair) -> bool:
         """Whether a rectangle has pixels of the share and was not counted yet."""
@@ -70,9 +71,11 @@ class PanelCount:
         part = pixels[first - rows[0] : last - rows[0], left - columns[0] : right - columns[0]]
         colors = part[..., : self.handling.colors]
         nan = int(np.count_nonzero(missing(colors))) if colors.dtype.kind == "f" else 0
-        ignore, ignored = self.handling.ignore, 0
+        ignore, gone, ignored = self.handling.ignore, self.handling.missing, 0
         if ignore is not None:
             ignored = int(np.count_nonzero(ignore.weights(colors, first) == 0))
+        if gone is not None:
+            ignored = int(np.count_nonzero(gone.found(colors)))
         with self.lock:
             self.nan += nan
             self.ignored += ignored

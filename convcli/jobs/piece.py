@@ -119,7 +119,7 @@ class PieceRunner:
         counts_range = not self.task.mapping.needs_range
         passes.run(
             counters,
-            lambda own: PaintingConsumer(own, painters, passes.sum_colors, counts_range=counts_range),
+            lambda own: PaintingConsumer(own, painters, passes, counts_range=counts_range),
         )
         return [memory.images for memory in memories]
 

@@ -21,6 +21,7 @@ from convcli.kernels.kernel import Kernel
 from convcli.pipeline.ignore import Ignore
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
+from convcli.pipeline.nodata import Nodata
 from convcli.pipeline.normalization import Normalization
 from convcli.pipeline.settings import Settings
 
@@ -146,6 +147,7 @@ _CODECS: Final[dict[str, _Codec]] = {
     "mapping": (mapping_to_json, mapping_of_json),
     "output": (lambda value: [value.spec, value.format], lambda parts: OutputSpec(*parts)),
     "ignore": (lambda value: [number_to_json(value.value), value.keep], _ignore_of_json),
+    "nodata": (str, Nodata.parse),
     "normalize": (lambda value: value.text, Normalization.parse),
     "frames": (lambda value: [value.start, value.stop], lambda parts: slice(*parts)),
     "coding": (lambda value: [value.quality, value.small], lambda parts: Coding(*parts)),

@@ -23,6 +23,7 @@ from convcli.pipeline.maps.feature_map import feature_maps
 from convcli.pipeline.maps.passes import colors_outcome
 from convcli.pipeline.maps.ranges import ranged
 from convcli.pipeline.maps.sinks import MemorySink
+from convcli.pipeline.nodata import Nodata
 from convcli.pipeline.normalization import Normalization
 from convcli.pipeline.planning.task import prepare
 from convcli.pipeline.settings import Settings
@@ -111,7 +112,7 @@ def check(task, **pieces):
         assert str((map_.low, map_.high)) == str((low, high))
         assert (map_.below, map_.above) == (counter.below, counter.above)
         assert (map_.nan + map_.infinite) == range_.nan + range_.infinite
-        assert map_.undefined == counter.undefined
+        assert (map_.undefined, map_.taken) == (counter.undefined, counter.taken)
         assert (map_.nan_pixels, map_.ignored_pixels) == (done.nan_pixels, done.ignored_pixels)
 
 
@@ -176,6 +177,21 @@ OPTIONS = {
     "ignore NaN": ("holes", {"ignore": Ignore()}),
     "ignore NaN, kept": ("holes", {"ignore": Ignore(keep=True), "padding": Padding.parse("full:edge")}),
     "ignore a value": ("gray8", {"ignore": Ignore(Fraction(9)), "stride": (7, 9)}),
+    "nodata": ("gray8", {"nodata": Nodata.parse("9")}),
+    "nodata, full": ("gray8", {"nodata": Nodata.parse("9"), "padding": Padding.parse("full:wrap")}),
+    "nodata, stride": ("gray8", {"nodata": Nodata.parse("9"), "stride": (3, 2), "dilation": (2, 3)}),
+    "nodata, range": ("gray8", {"nodata": Nodata.parse("9"), "mapping": Mapping("stretch")}),
+    "nodata of floats": ("holes", {"nodata": Nodata.parse("nan"), "steady": True}),
+    "nodata of floats, range": (
+        "holes",
+        {"nodata": Nodata.parse("nan"), "steady": True, "mapping": Mapping("stretch")},
+    ),
+    "nodata of colors": ("rgb", {"nodata": Nodata.parse("9"), "channels": "sum"}),
+    "nodata, ignore outside": (
+        "gray8",
+        {"nodata": Nodata.parse("9"), "padding": Padding.parse("full:ignore")},
+    ),
+    "nodata, alpha kept": ("rgba", {"nodata": Nodata.parse("9"), "alpha": "keep"}),
     "ignore outside": ("rgba", {"padding": Padding.parse("full:ignore"), "alpha": "filter"}),
     "normalize": ("rgb", {"normalize": Normalization.parse("imagenet"), "padding": Padding.parse("same:4")}),
     "colors": ("gray8", {"colormap": "viridis"}),

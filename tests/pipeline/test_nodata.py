@@ -85,7 +85,7 @@ class Windows:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_every_geometry(tmp_path, seed):
-    """Any stride, dilation, padding, fill, direction and type: the loop's results; full windows as without."""
+    """Any stride, dilation, padding, direction and type: as the loop says; full windows as without it."""
     rng = np.random.default_rng(seed)
     dtype = np.dtype(rng.choice(["u1", "i2", "u2", "f4", "f8"]))
     strict = bool(rng.integers(2))

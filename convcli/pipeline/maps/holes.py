@@ -15,7 +15,6 @@ from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.engine.consumer import StripTask
 from convcli.engine.filter import Filter
-from convcli.engine.methods.registry import method_named
 from convcli.engine.normalized import whole_sums
 from convcli.engine.plan import Plan, Problem
 from convcli.engine.planner import choose
@@ -26,8 +25,6 @@ from convcli.geometry.axes import Axis
 from convcli.geometry.padding import Fill
 from convcli.geometry.region import Region, region
 from convcli.pipeline.color_handling import ColorHandling
-
-_STEADY = ("separable", "shift")  # methods whose float sums do not depend on where a strip begins
 
 
 @frozen(eq=False)
@@ -140,11 +137,7 @@ class HoleFinder:
         problem = Problem(
             (depth, rows, columns), filter_, np.dtype(np.uint8), self.fill, lanes=lanes, limits=(0, 1)
         )
-        plan = choose(problem, threads=1)
-        if plan.exact or not any(method_named(name).mixes for name in plan.methods):
-            return plan
-        others = [c.method for c in plan.candidates if c.cost is not None and c.method in _STEADY]
-        return choose(problem, others[0], threads=1) if others else plan
+        return choose(problem, threads=1, steady=True)  # the same sums wherever a strip begins
 
     def _sums(self, filter_: Filter, axes: tuple[Axis, ...], present: Array) -> Array:
         """The sums of the weights of pixels with data, (maps, rows, columns, lanes)."""
