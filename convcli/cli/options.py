@@ -270,7 +270,7 @@ nodata = option(
     "--nodata",
     heading=VALUES,
     type=Value("auto|N|none", parse_nodata),
-    help="Leave out pixels with the file's nodata value (default), with N, or none",
+    help="Leave out pixels with value N (default: the file's nodata value)",
     details="Results have the same value where the pixel at the center of the window has it; elsewhere the "
     "weights of the other pixels are renormalized. Kernels with negative weights, or whose weights sum to 0, "
     "give nodata wherever the window has any. Each channel is without data by itself, but an RGB pixel of "
