@@ -109,7 +109,11 @@ class Manifest:
         """Whether a run ended before the first line was complete."""
         if line.endswith(b"\n") or len(line) == records.LONGEST_LINE:
             return False
-        return encode(self._header({})).startswith(line) if self.form == "csv" else line[:1] in (b"", b"{")
+        return (
+            encode(header_line(self.form, {})).startswith(line)
+            if self.form == "csv"
+            else line[:1] in (b"", b"{")
+        )
 
     def begin(self, recipes: Mapping[str, Any], earlier: EarlierRuns | None = None) -> None:
         """Start the file.
@@ -125,7 +129,7 @@ class Manifest:
         used = {row.fingerprint: None for row in rows if row.fingerprint in old_recipes}
         self.recipes = {**{name: old_recipes[name] for name in used}, **recipes}
         if self.path is None:
-            write_stream(encode(self._header(self.recipes)))
+            write_stream(encode(header_line(self.form, self.recipes)))
             return
         with self._refusals():
             if self.handle < 0 and self.path.exists():
@@ -172,7 +176,7 @@ class Manifest:
         """Replace the file by the first line and these of its rows, in this order."""
         with AtomicFile(path, force=True) as draft:
             with draft.refusals():
-                draft.file.write(encode(self._header(self.recipes)))
+                draft.file.write(encode(header_line(self.form, self.recipes)))
                 if path.exists():
                     with path.open("rb") as file:
                         convert = line_converter(self.form, file)
@@ -180,13 +184,6 @@ class Manifest:
                             file.seek(row.offset)
                             draft.file.write(convert(file.readline(records.LONGEST_LINE + 1)))
             draft.commit()
-
-    def _header(self, recipes: Mapping[str, Any]) -> str:
-        """The first line."""
-        if self.form == "csv":
-            return csv_line(CSV_COLUMNS)
-        header = {"schema": SCHEMA, "manifest": {"version": __version__, "settings": dict(recipes)}}
-        return to_json(header) + "\n"
 
     def _lock(self) -> None:
         assert self.path is not None
@@ -210,6 +207,18 @@ class Manifest:
             yield
         except OSError as error:
             raise OutputError(f"{self.shown}: {error.strerror}") from error
+
+
+def header_line(form: str, recipes: Mapping[str, Any]) -> str:
+    """The first line of a manifest.
+
+    Args:
+        recipes: what rows have in common, by the fingerprint of their settings.
+    """
+    if form == "csv":
+        return csv_line(CSV_COLUMNS)
+    header = {"schema": SCHEMA, "manifest": {"version": __version__, "settings": dict(recipes)}}
+    return to_json(header) + "\n"
 
 
 def _resolved(path: Path) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -63,7 +64,11 @@ def remaining_work(batch: Batch, manifest: Manifest | None = None, lock: bool = 
     if manifest is None or not batch.resume:
         everything = tuple(range(len(batch.variants)))
         return RemainingWork(dict.fromkeys(range(len(batch.sources)), everything), {}, {}, EarlierRuns())
-    earlier = manifest.earlier(lock)
+    return compared(batch, manifest.earlier(lock))
+
+
+def compared(batch: Batch, earlier: EarlierRuns) -> RemainingWork:
+    """What a batch has to do after earlier runs."""
     todo, counts, comparison = dict[int, tuple[int, ...]](), Counter[str](), _Comparison(batch, earlier)
     for number, source in enumerate(batch.sources):
         reasons = comparison.reasons(source)
@@ -83,7 +88,7 @@ class _Comparison:
 
     def __init__(self, batch: Batch, earlier: EarlierRuns) -> None:
         self.batch, self.earlier = batch, earlier
-        self.fingerprints: dict[tuple[int, str], str] = {}
+        self.fingerprints: dict[tuple[int, str, bool], str] = {}
 
     def reasons(self, source: InputFile) -> list[str]:
         """Why the result of each variant has to be made; empty if it is up to date."""
@@ -113,17 +118,18 @@ class _Comparison:
         return absolute(str(path)) == absolute(row.output)
 
     def _has_settings(self, row: RecordedRow, variant: int) -> bool:
-        """Whether a row was made with these settings, or by another method whose result is the same."""
+        """Whether a row was made with these settings, or in another way whose result is the same."""
         if row.fingerprint == self.batch.fingerprints[variant]:
             return True
-        methods = ("auto", row.method) if row.is_exact else ()
-        return any(row.fingerprint == self._fingerprint(variant, method) for method in methods)
+        ways = product(("auto", row.method), (False, True)) if row.is_exact else ()
+        return any(row.fingerprint == self._fingerprint(variant, *way) for way in ways)
 
-    def _fingerprint(self, variant: int, method: str) -> str:
+    def _fingerprint(self, variant: int, method: str, steady: bool) -> str:
         """The fingerprint of a variant with another method."""
-        key = variant, method
+        key = variant, method, steady
         if key not in self.fingerprints:
-            self.fingerprints[key] = fingerprint(replace(self.batch.variants[variant], method=method))
+            settings = replace(self.batch.variants[variant], method=method, steady=steady)
+            self.fingerprints[key] = fingerprint(settings)
         return self.fingerprints[key]
 
 

@@ -68,14 +68,14 @@ def run(
                 if outcome.error and stop:
                     queue.clear()
     finally:
-        _sync_folders(batch)
+        sync_folders(batch)
         rows.flush()
         if manifest is not None:
-            order = _row_order(batch) if work.earlier.is_known else None
+            order = row_order(batch) if work.earlier.is_known else None
             manifest.close(order, {absolute(source.path) for source in skipped})
 
 
-def _row_order(batch: Batch) -> Callable[[RecordedRow], tuple[int, int, int]]:
+def row_order(batch: Batch) -> Callable[[RecordedRow], tuple[int, int, int]]:
     """The sort key of a row: those of other images first, then by image, settings and map."""
     images = {absolute(source.path): number for number, source in enumerate(batch.sources)}
     variants = {name: number for number, name in enumerate(batch.fingerprints)}
@@ -147,7 +147,7 @@ class _OrderedRows:
             self.manifest.add(self.waiting[number])
 
 
-def _sync_folders(batch: Batch) -> None:
+def sync_folders(batch: Batch) -> None:
     """Make the names of all results durable."""
     for folder in {os.path.dirname(path) for paths in batch.expected_outputs for path in paths}:  # noqa: PTH120
         sync(Path(folder))

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from convcli.core.errors import StorageError
 from convcli.storage.failures import NoPartsError, refusals
-from convcli.storage.stores import Store, check_writable, open_store
+from convcli.storage.stores import Store, check_writable, open_store, stamp_of
 
 WHOLE: Final = 2**21  # bytes of an object that is read by one request
 BLOCK: Final = 2**20  # bytes that a handle requests at least
@@ -18,8 +18,6 @@ _MOST_BLOCKS: Final = 2**5  # that a handle keeps
 _LARGEST_REQUEST: Final = 2**4  # blocks
 _READ, _WRITE = "cannot be read", "cannot be written"
 _CHANGED: Final = "changed while it was being read"
-_TIMES: Final = ("LastModified", "last_modified", "updated", "mtime", "created")
-_STAMPS: Final = ("ETag", "etag", "generation", *_TIMES)
 
 
 class RemoteFile:
@@ -39,7 +37,7 @@ class RemoteFile:
         self.url, self.largest = url, largest
         with refusals(url, _READ):
             info = _info(url)
-        self.stamp, size = _stamp(info), info.get("size")
+        self.stamp, size = stamp_of(info), info.get("size")
         self.has_parts = size is not None and info.get("partial") is not False
         self._data = None if self.has_parts else self._whole()
         self.size = int(size or 0) if self._data is None else len(self._data)
@@ -118,7 +116,7 @@ class RemoteFile:
     def is_unchanged(self) -> bool:
         """Whether the object is still the one that was opened, as far as the store says."""
         with refusals(self.url, _READ):
-            return _stamp(_info(self.url)) == self.stamp
+            return stamp_of(_info(self.url)) == self.stamp
 
 
 def _info(url: str) -> dict[str, Any]:
@@ -127,11 +125,6 @@ def _info(url: str) -> dict[str, Any]:
     if info.get("type") == "directory":
         raise StorageError(url, "is a folder; choose an image in it, or use convcli batch")
     return info
-
-
-def _stamp(info: dict[str, Any]) -> tuple[str, ...]:
-    """What tells one state of an object from another: its size, and its ETag or time."""
-    return str(info.get("size")), *(str(info[name]) for name in _STAMPS if info.get(name))
 
 
 class _Blocks(io.RawIOBase):

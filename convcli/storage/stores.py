@@ -22,6 +22,8 @@ _PART: Final = 2**24  # bytes of a part of an upload
 _PIECE: Final = 2**20  # bytes of a web page that are read in one call
 _PARTS_AT_ONCE: Final = 4
 _CONFLICTS: Final = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+_TIMES: Final = ("LastModified", "last_modified", "updated", "mtime", "created")
+_STAMPS: Final = ("ETag", "etag", "generation", *_TIMES)
 _TRIES: Final = 5  # to create an object that others create at the same time
 
 
@@ -93,8 +95,8 @@ class Store:
         """Whether the store itself refuses to replace an object on an exclusive write."""
         return True
 
-    def names(self, folder: str, prefix: str, recursive: bool) -> Iterator[tuple[str, int]]:
-        """The objects below a folder, sorted: their names in it, and their sizes.
+    def names(self, folder: str, prefix: str, recursive: bool) -> Iterator[tuple[str, str]]:
+        """The objects below a folder, sorted: their names in it, and their stamps.
 
         Args:
             prefix: that names begin with.
@@ -102,7 +104,7 @@ class Store:
         """
         yield from self._walk(folder, "", prefix, recursive)
 
-    def _walk(self, folder: str, below: str, prefix: str, recursive: bool) -> Iterator[tuple[str, int]]:
+    def _walk(self, folder: str, below: str, prefix: str, recursive: bool) -> Iterator[tuple[str, str]]:
         try:
             entries = self.files.ls(f"{folder}/{below}".rstrip("/"), detail=True)
         except FileNotFoundError:
@@ -111,10 +113,10 @@ class Store:
         for entry in entries:
             is_folder = entry["type"] == "directory"
             name = below + entry["name"].rstrip("/").rpartition("/")[2] + "/" * is_folder
-            listed.append((name, is_folder, int(entry.get("size") or 0)))
-        for name, is_folder, size in sorted(listed):
+            listed.append((name, is_folder, " ".join(stamp_of(entry))))
+        for name, is_folder, stamp in sorted(listed):
             if not is_folder and name.startswith(prefix):
-                yield name, size
+                yield name, stamp
             elif is_folder and recursive and (name.startswith(prefix) or prefix.startswith(name)):
                 yield from self._walk(folder, name, prefix, recursive)
 
@@ -187,7 +189,7 @@ class S3Store(Store):
                 self.files.rm_file(path)
         return False
 
-    def names(self, folder: str, prefix: str, recursive: bool) -> Iterator[tuple[str, int]]:
+    def names(self, folder: str, prefix: str, recursive: bool) -> Iterator[tuple[str, str]]:
         bucket, _, key = folder.partition("/")
         start = f"{key}/" if key else ""
         query = {"Bucket": bucket, "Prefix": start + prefix, **({} if recursive else {"Delimiter": "/"})}
@@ -195,7 +197,7 @@ class S3Store(Store):
             page = self.files.call_s3("list_objects_v2", **query)
             for entry in page.get("Contents", []):
                 if not entry["Key"].endswith("/"):  # how consoles mark an empty folder
-                    yield entry["Key"][len(start) :], int(entry["Size"])
+                    yield entry["Key"][len(start) :], " ".join(stamp_of({**entry, "size": entry["Size"]}))
             if not page.get("IsTruncated"):
                 return
             query["ContinuationToken"] = page["NextContinuationToken"]
@@ -292,6 +294,11 @@ def exists(url: str) -> bool:
             return str(store.info(path)["type"]) == "file"
     except MissingError:
         return False
+
+
+def stamp_of(info: dict[str, Any]) -> tuple[str, ...]:
+    """What tells one state of an object from another: its size, and its ETag or time."""
+    return str(info.get("size")), *(str(info[name]) for name in _STAMPS if info.get(name))
 
 
 def _mode(exclusive: bool) -> str:
