@@ -19,14 +19,20 @@ _MOST_PLANES: Final = 2**24
 
 @frozen(eq=False)
 class Plane:
-    """One image: a page whose pixels lie ``shift`` bytes after the offsets that it states."""
+    """One image.
+
+    Attributes:
+        shift: bytes by which its pixels lie after the offsets that the page states.
+        whole: the page of which this one is a smaller version, if it is one.
+    """
 
     page: Any
     shift: int = 0
+    whole: Any = None
 
 
-def planes(file: Any, tables: Tables) -> tuple[list[Plane], tuple[str, ...]]:
-    """The images of an open file, with notes on pages that are not images and planes that are missing.
+def pages_of(file: Any, tables: Tables) -> list[Any]:
+    """The pages of an open file.
 
     Raises:
         ImageError: it has no page, or ends before its last one.
@@ -36,7 +42,12 @@ def planes(file: Any, tables: Tables) -> tuple[list[Plane], tuple[str, ...]]:
     if not pages:
         raise ImageError("damaged tiff: it has no page")
     _check_chain(file, [page.offset for page in pages])
-    images = [page for page in pages if not _is_auxiliary(page)] or pages[:1]
+    return pages
+
+
+def planes(file: Any, pages: list[Any]) -> tuple[list[Plane], tuple[str, ...]]:
+    """The images of a file, with notes on pages that are not images and planes that are missing."""
+    images = [page for page in pages if not is_auxiliary(page)] or pages[:1]
     left = len(pages) - len(images)
     notes = (
         [f"{left} of {len(pages)} pages are left out: smaller versions or masks of others"] if left else []
@@ -47,9 +58,16 @@ def planes(file: Any, tables: Tables) -> tuple[list[Plane], tuple[str, ...]]:
     return stack, (*notes, *note)
 
 
-def _is_auxiliary(page: Any) -> bool:
+def is_auxiliary(page: Any) -> bool:
     """Whether a page is a smaller version or a mask of another one."""
     return bool(page.subfiletype & (_REDUCED | _TRANSPARENCY)) or photometric(page) == MASK
+
+
+def is_reduced(page: Any) -> bool:
+    """Whether a page is a smaller version of another one, and not of its mask."""
+    return bool(
+        page.subfiletype & _REDUCED and not page.subfiletype & _TRANSPARENCY and photometric(page) != MASK
+    )
 
 
 def _stacked(file: Any, page: Any) -> tuple[list[Plane], tuple[str, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import groupby
+from itertools import count, groupby
 from typing import Any, Final, TypeVar
 
 from convcli.core.dtypes import Array, DType
@@ -26,7 +26,8 @@ from convcli.formats.readers import Reader
 from convcli.formats.tiff.axes import described_axes, description, ground, ground_tags, imagej_resolution
 from convcli.formats.tiff.color import color, is_as_stored
 from convcli.formats.tiff.encoder import TiffEncoder
-from convcli.formats.tiff.pages import Plane, planes
+from convcli.formats.tiff.levels import at_level, of_level
+from convcli.formats.tiff.pages import Plane, pages_of, planes
 from convcli.formats.tiff.rows import TiffPages, TiffRows, sparse_notes
 from convcli.formats.tiff.tables import Tables
 
@@ -78,7 +79,7 @@ class Tiff(StreamedFormat):
         return self.open(Input(data=data))[0][0]
 
     def open(self, source: Input) -> list[tuple[Header, Reader | None]]:
-        images, notes = planes(*_opened(source))
+        images, notes = _images(source)
         runs = [list(run) for _, run in groupby(enumerate(images), lambda entry: _look(entry[1].page))]
         alone = len(runs) == 1
         opened = [self._run(source, run[0][0], [plane for _, plane in run], alone) for run in runs]
@@ -87,29 +88,29 @@ class Tiff(StreamedFormat):
 
     def _run(self, source: Input, first: int, run: list[Plane], alone: bool) -> tuple[Header, Reader | None]:
         """The header and the reader of planes that are alike, and all that the file has or not."""
-        header = replace(self._facts(run[0].page, len(run), alone), first=first)
+        header = replace(self._facts(run[0], len(run), alone), first=first)
         parts = [TiffRows(source, plane, header, len(run)) for plane in run]
         header = replace(header, notes=(*header.notes, *sparse_notes(parts)))
         return header, TiffPages(parts) if all(part.in_parts for part in parts) else None
 
-    def _facts(self, page: Any, frames: int, alone: bool) -> Header:
+    def _facts(self, plane: Plane, frames: int, alone: bool) -> Header:
+        page, whole = plane.page, plane.whole or plane.page
         if page.imagedepth != 1:
             raise ImageError(f"tiff of {page.imagedepth} layers in one page; allowed: 1, a volume as pages")
         rows, columns = int(page.imagelength), int(page.imagewidth)
         if rows < 1 or columns < 1:
             raise ImageError(f"damaged tiff: {columns}×{rows} pixels")
         seen = color(page)
-        axes, axes_notes = described_axes(page, page.samplesperpixel, frames)
+        axes, axes_notes = described_axes(whole, page.samplesperpixel, frames)
         if not alone and axes:
             axes, axes_notes = (
                 None,
                 (*axes_notes, f"axes and pixel sizes are left out: {axes} of pages that differ"),
             )
         facts = Header(self.name, rows, columns, seen.channels, seen.dtype, frames=frames, bands=seen.bands)
-        facts = replace(facts, notes=(*seen.notes, *axes_notes, *_left_out(page)))
-        return with_metadata(
-            facts, replace(_metadata(page), axes=axes, extra=seen.extra), _value(page, 274, int)
-        )
+        facts = replace(facts, notes=(*seen.notes, *axes_notes, *_left_out(whole)))
+        metadata = replace(_metadata(whole), axes=axes, extra=seen.extra)
+        return with_metadata(facts, of_level(metadata, plane), _value(whole, 274, int))
 
     def decode(self, data: bytes, header: Header) -> Array:
         return next(self.frames(data, header))
@@ -117,8 +118,7 @@ class Tiff(StreamedFormat):
     def frames(self, data: bytes, header: Header) -> Iterator[Array]:
         """The planes of a run."""
         source = Input(data=data)
-        images, _ = planes(*_opened(source))
-        for plane in images[header.first : header.first + header.frames]:
+        for plane in _planes_of(source, header):
             yield TiffRows(source, plane, header).rows(0, header.rows)
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
@@ -153,13 +153,30 @@ class Tiff(StreamedFormat):
         return BandEncoder(strips, layout, band)
 
 
-def _opened(source: Input) -> tuple[Any, Tables]:
-    """A file as tifffile sees it, and its long tables; tifffile prints nothing unless logging is set up."""
+def _images(source: Input) -> tuple[list[Plane], tuple[str, ...]]:
+    """The images of a file, at the level that is chosen, with notes; tifffile prints nothing."""
     from tifffile import TiffFile  # imported only for such files
 
     silence_logger("tifffile")
     tables = Tables(source)
-    return TiffFile(tables.file()), tables
+    file = TiffFile(tables.file())
+    pages = pages_of(file, tables)
+    if not source.level:
+        return planes(file, pages)
+    images = at_level(pages, source.level)
+    page, whole = images[0].page, images[0].whole
+    sizes = f"{page.imagewidth}×{page.imagelength} of {whole.imagewidth}×{whole.imagelength} pixels"
+    return images, (f"level {source.level}: {sizes}",)
+
+
+def _planes_of(source: Input, header: Header) -> list[Plane]:
+    """The planes of a run, at the level that has its size."""
+    for source.level in count():
+        images, _ = _images(source)
+        run = images[header.first : header.first + header.frames]
+        if (run[0].page.imagelength, run[0].page.imagewidth) == (header.rows, header.columns):
+            break
+    return run
 
 
 def _look(page: Any) -> tuple[Any, ...]:
