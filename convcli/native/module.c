@@ -35,8 +35,9 @@ static const Kernels *const all_kernels[] = {
 
 static Type type_of(const Py_buffer *view)
 {
+    const char own_order = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? '<' : '>';
     const char *format = view->format ? view->format : "B";
-    if (format[0] == '@' || format[0] == '=') format++;
+    if (format[0] == '@' || format[0] == '=' || format[0] == own_order) format++;
     if (format[0] == 0 || format[1] != 0) return UNKNOWN;
     if (format[0] == 'f' && view->itemsize == 4) return F32;
     if (format[0] == 'd' && view->itemsize == 8) return F64;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -49,6 +50,7 @@ LAYOUTS = {
     "read-only": lambda x: np.frombuffer(x.tobytes(), x.dtype).reshape(x.shape),
     "unaligned": lambda x: np.frombuffer(b"\0" + x.tobytes(), x.dtype, offset=1).reshape(x.shape),
     "byte-swapped": lambda x: x.astype(x.dtype.newbyteorder()),
+    "own order, stated": lambda x: x.view(x.dtype.newbyteorder("<" if sys.byteorder == "little" else ">")),
     "a field": lambda x: (
         np.rec.fromarrays([x, x[..., None].repeat(3, -1).view(f"V{3 * x.itemsize}")[..., 0]]).f0
     ),

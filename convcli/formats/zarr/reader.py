@@ -211,4 +211,4 @@ def _converted(values: Array, dtype: DType) -> Array:
             raise ImageError(
                 f"the {values.dtype} value {wrong} does not fit into {dtype}, as which it is read"
             )
-    return values.astype(dtype, copy=False)
+    return values.astype(dtype, copy=False).view(dtype)  # zarr marks the order of bytes even if it is our own
