@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any, Final
 
 from convcli.batch.inputs import InputFile
@@ -15,7 +16,7 @@ from convcli.pipeline.fingerprint import IGNORED, fingerprint
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.reports.json_form import settings_dict
 from convcli.pipeline.settings import Settings
-from convcli.storage.urls import Place
+from convcli.storage.urls import Place, is_remote
 
 _LARGEST_CACHE: Final = 2**26
 _CACHE_SHARE: Final = 16  # the cache is at most this fraction of a worker's memory
@@ -71,6 +72,12 @@ class Batch:
     def force(self) -> bool:
         """Whether existing outputs may be replaced."""
         return self.variants[0].force
+
+    @cached_property
+    def has_urls(self) -> bool:
+        """Whether anything is read from URLs or written to them."""
+        names = chain((source.path for source in self.sources), self.reads)
+        return is_remote(self.variants[0].output.spec or "") or any(map(is_remote, names))
 
     @cached_property
     def fingerprints(self) -> list[str]:

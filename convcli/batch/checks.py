@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 
 from convcli.batch.batch import Batch
 from convcli.batch.inputs import InputFile, path_resolver
-from convcli.core.errors import ArgumentError, one_line
+from convcli.core.errors import ArgumentError, shown
+from convcli.storage.urls import is_remote
 
 
 def check_outputs(batch: Batch, manifest: str | None = None) -> None:
@@ -31,14 +32,14 @@ def check_outputs(batch: Batch, manifest: str | None = None) -> None:
             resolved = resolve(path)
             if resolved in reads:
                 raise ArgumentError(
-                    f"{one_line(path)}: is read by this run (a kernel or list) and cannot be an output"
+                    f"{shown(path)}: is read by this run (a kernel or list) and cannot be an output"
                 )
             if resolved in inputs:
                 _check_replacing(batch, source, path, resolved == resolve(source.path), len(paths))
             outputs.setdefault(resolved, path)
     if manifest is not None and resolve(manifest) in inputs | outputs.keys() | reads:
         raise ArgumentError(
-            f"{one_line(manifest)}: is read by this run or one of its outputs, and cannot be its manifest"
+            f"{shown(manifest)}: is read by this run or one of its outputs, and cannot be its manifest"
         )
     if not (batch.resume or batch.force):
         _check_existing(outputs.values())
@@ -46,17 +47,26 @@ def check_outputs(batch: Batch, manifest: str | None = None) -> None:
 
 def _check_existing(outputs: Collection[str]) -> None:
     """Refuse outputs that exist already."""
-    existing = [path for path in outputs if os.path.lexists(path)]
+    existing = [path for path in outputs if not is_remote(path) and os.path.lexists(path)]
+    existing += _existing_objects([path for path in outputs if is_remote(path)])
     if existing:
         raise ArgumentError(
-            f"{len(existing)} of {len(outputs)} outputs already exist, such as {one_line(existing[0])} "
+            f"{len(existing)} of {len(outputs)} outputs already exist, such as {shown(existing[0])} "
             "(--resume continues from a manifest, --force replaces them)"
         )
 
 
+def _existing_objects(urls: Sequence[str]) -> Iterable[str]:
+    if not urls:
+        return []
+    from convcli.storage.listing import existing  # only for URLs
+
+    return existing(urls)
+
+
 def _check_replacing(batch: Batch, source: InputFile, path: str, is_own: bool, results: int) -> None:
     """Refuse an output that is an input, unless it is forced to replace its own as the only result."""
-    subject = f"{one_line(source.path)}: its output {one_line(path)}"
+    subject = f"{shown(source.path)}: its output {shown(path)}"
     if not is_own:
         raise ArgumentError(
             f"{subject} is an input of this run; if an earlier run wrote it, exclude it with a list or "

@@ -7,12 +7,13 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
-from pathlib import Path
+from itertools import chain
 from typing import BinaryIO, Final
 
-from convcli.core.errors import ArgumentError, one_line
+from convcli.core.errors import ArgumentError, one_line, shown
 from convcli.core.frozen import frozen, replace
 from convcli.pipeline.templates import mirrored
+from convcli.storage.urls import Url, canonical, is_remote, joined, local
 
 LARGEST_LIST: Final = 2**28
 """Bytes of a list of names."""
@@ -43,36 +44,58 @@ class SourceName:
     from_list: bool = False
 
 
-def find_images(
-    names: Iterable[SourceName], recursive: bool, suffixes: Collection[str], excluded: Path | None = None
-) -> list[InputFile]:
+@frozen
+class Selection:
+    """Which files in folders are wanted.
+
+    Attributes:
+        recursive: whether to include subfolders, whose tree is repeated below the destination.
+        suffixes: of the files that are images (``.png``); hidden files are left out.
+        excluded: a subfolder to leave out, by its canonical name: that of the results.
+        unread: suffixes of files to count in ``counts``: images of formats that are not supported.
+    """
+
+    recursive: bool
+    suffixes: Collection[str]
+    excluded: str | None = None
+    unread: Collection[str] = ()
+    counts: Counter[str] = Counter()  # noqa: RUF012 - replaced where there is anything to count
+
+    def takes(self, name: str) -> bool:
+        """Whether a file is an image; counts it where it is one that is not supported."""
+        last = name.rpartition("/")[2]
+        suffix = os.path.splitext(last)[1].casefold()  # noqa: PTH122
+        if last.startswith("."):
+            return False
+        if suffix in self.unread:
+            self.counts[suffix] += 1
+        return suffix in self.suffixes
+
+    @property
+    def unread_text(self) -> str:
+        """How many files were counted: ``.psd (2), .svg (1)``."""
+        return ", ".join(f"{suffix} ({count})" for suffix, count in sorted(self.counts.items()))
+
+
+def find_images(names: Iterable[SourceName], selection: Selection) -> list[InputFile]:
     """The images that some names stand for, each once.
 
     Args:
         names: of files, folders, and patterns such as ``*.png`` that no shell has expanded.
-        recursive: whether to include subfolders, whose tree is repeated below the destination.
-        suffixes: of the files in a folder that are images (``.png``); hidden files are left out.
-        excluded: a subfolder to leave out: that of the results.
 
     Raises:
-        ArgumentError: a pattern that matches no file, or a folder that cannot be read.
+        ConvcliError: a pattern that matches no file, or a folder that cannot be read.
     """
     images, resolve = dict[str, InputFile](), path_resolver()
-    excluded_path = os.path.realpath(excluded) if excluded is not None else None
-    for name in names:
-        for image in _images_of(name, recursive, suffixes, excluded_path):
-            images.setdefault(resolve(image.path), image)
+    for image in each_image(names, selection):
+        images.setdefault(resolve(image.path), image)
     return list(images.values())
 
 
-def count_by_suffix(
-    names: Iterable[SourceName], recursive: bool, suffixes: Collection[str], excluded: Path | None = None
-) -> str:
-    """How many files in the folders among some names have these suffixes: ``.psd (2), .svg (1)``."""
-    folders = [name for name in names if os.path.isdir(name.text)]  # noqa: PTH112
-    files = find_images(folders, recursive, suffixes, excluded)
-    counts = Counter(os.path.splitext(file.path)[1].casefold() for file in files)  # noqa: PTH122
-    return ", ".join(f"{suffix} ({count})" for suffix, count in sorted(counts.items()))
+def each_image(names: Iterable[SourceName], selection: Selection) -> Iterator[InputFile]:
+    """The images that some names stand for, as `find_images`, while they are found; not each once."""
+    for name in names:
+        yield from _images_of(name, selection)
 
 
 def path_resolver(follow: bool = False) -> Callable[[str], str]:
@@ -84,6 +107,9 @@ def path_resolver(follow: bool = False) -> Callable[[str], str]:
     resolve_folder = lru_cache(1024)(os.path.realpath)
 
     def resolve(path: str) -> str:
+        if is_remote(path):
+            return canonical(path)
+        path = local(path)
         folder, last = os.path.split(path)
         resolved = os.path.join(resolve_folder(folder), last)  # noqa: PTH118
         if last in ("", ".", "..") or (follow and os.path.islink(resolved)):  # noqa: PTH114
@@ -108,12 +134,12 @@ def read_list(file: BinaryIO, null: bool) -> list[SourceName]:
     return [SourceName(os.fsdecode(name), from_list=True) for name in names if name]
 
 
-def _images_of(
-    source: SourceName, recursive: bool, suffixes: Collection[str], excluded: str | None
-) -> Iterator[InputFile]:
-    name, mirror = source.text, mirrored(source.text) if source.from_list else ""
-    if os.path.isdir(name):  # noqa: PTH112 - unlike Path, it accepts a name with a NUL
-        for image in _images_below(name, recursive, suffixes, excluded):
+def _images_of(source: SourceName, selection: Selection) -> Iterator[InputFile]:
+    name, mirror = local(source.text), mirrored(source.text) if source.from_list else ""
+    if is_remote(name):
+        yield from _objects_of(name, mirror, source.from_list, selection)
+    elif os.path.isdir(name):  # noqa: PTH112 - unlike Path, it accepts a name with a NUL
+        for image in _images_below(name, selection):
             yield replace(image, folder=os.path.join(mirror, image.folder).rstrip(os.sep))  # noqa: PTH118
     elif source.from_list or os.path.lexists(name) or not glob.has_magic(name):
         yield InputFile(name, os.path.dirname(mirror))  # noqa: PTH120
@@ -124,21 +150,54 @@ def _images_of(
         yield from (InputFile(match) for match in matches if not os.path.isdir(match))  # noqa: PTH112
 
 
-def _images_below(
-    top: str, recursive: bool, suffixes: Collection[str], excluded: str | None
-) -> Iterator[InputFile]:
+def _objects_of(url: str, mirror: str, from_list: bool, selection: Selection) -> Iterator[InputFile]:
+    """The images that a URL stands for: one, those of a folder, or those that match a pattern."""
+    from convcli.storage.listing import has_magic, is_folder, matching  # only for URLs
+
+    is_image = from_list or Url(url).suffix.casefold() in selection.suffixes
+    if is_image and not url.endswith("/") and (from_list or not has_magic(url)):
+        yield InputFile(url, os.path.dirname(mirror))  # noqa: PTH120
+    elif has_magic(url) and not from_list:
+        found = (InputFile(match) for match in matching(url))
+        first = next(found, None)
+        if first is None:
+            raise ArgumentError(f"{shown(url)}: no object matches this pattern")
+        yield from chain([first], found)
+    elif is_folder(url):
+        yield from _objects_below(url, mirror, selection)
+    else:
+        yield InputFile(url)
+
+
+def _objects_below(url: str, mirror: str, selection: Selection) -> Iterator[InputFile]:
+    """The images of a folder, in the order of their names."""
+    from convcli.storage.listing import names_below
+
+    for name in names_below(url, selection.recursive):
+        folder = name.rpartition("/")[0]
+        place = joined(url, name)
+        hidden = f"/{folder}".find("/.") >= 0
+        if not hidden and not _is_inside(place, selection.excluded) and selection.takes(name):
+            yield InputFile(place, os.path.join(mirror, folder).rstrip("/"))  # noqa: PTH118
+
+
+def _is_inside(url: str, folder: str | None) -> bool:
+    return folder is not None and canonical(url).startswith(f"{folder}/")
+
+
+def _images_below(top: str, selection: Selection) -> Iterator[InputFile]:
     """The images of a folder. Links to folders are not followed, because they may lead in circles."""
     for folder, subfolders, files in os.walk(top, onerror=_refuse):
         relative = os.path.relpath(folder, top)
         for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].casefold() in suffixes:  # noqa: PTH122
+            if selection.takes(name):
                 yield InputFile(os.path.join(folder, name), "" if relative == "." else relative)  # noqa: PTH118
-        if not recursive:
+        if not selection.recursive:
             return
         subfolders[:] = sorted(
             name
             for name in subfolders
-            if not name.startswith(".") and os.path.realpath(os.path.join(folder, name)) != excluded  # noqa: PTH118
+            if not name.startswith(".") and os.path.realpath(os.path.join(folder, name)) != selection.excluded  # noqa: PTH118
         )
 
 

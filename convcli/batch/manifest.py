@@ -18,12 +18,13 @@ from convcli import __version__
 from convcli.batch import records
 from convcli.batch.records import EarlierRuns, RecordedRow, csv_cells, encode, line_converter, read_rows
 from convcli.batch.rows import CSV_COLUMNS, NAME_COLUMNS, ManifestRow, absolute, csv_line
-from convcli.core.errors import ArgumentError, OutputError, one_line
+from convcli.core.errors import ArgumentError, OutputError, shown
 from convcli.core.tables import to_json
 from convcli.files.atomic import AtomicFile
 from convcli.files.input import STREAM
 from convcli.files.ledger import OutputLedger
 from convcli.files.stdout import write_stream
+from convcli.storage.urls import is_remote, local
 
 FORMS: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 """Forms of a manifest by the suffix of its name."""
@@ -49,9 +50,14 @@ class Manifest:
     """
 
     def __init__(self, target: str, resume: bool = False, force: bool = False) -> None:
+        if is_remote(target):
+            raise ArgumentError(
+                f"{shown(target)}: a manifest grows by rows, which objects do not; choose a local file"
+            )
+        target = local(target)
         self.path = None if target == STREAM else _resolved(Path(target))
         self.form = "jsonl" if self.path is None else FORMS.get(Path(target).suffix.casefold(), "")
-        self.shown = one_line(target)
+        self.shown = shown(target)
         if not self.form:
             raise ArgumentError(f"{self.shown}: unknown manifest suffix; allowed: {', '.join(FORMS)}")
         if self.path is None and resume:

@@ -1,7 +1,8 @@
 """A pool of worker processes that compute one task at a time and are replaced when they die.
 
-Workers are forked, so that they start with everything imported. They finish a computed task in a thread
-beside the next computation, because finishing waits for the disk. A worker ends when its parent does.
+Workers are forked, so that they start with everything imported, unless URLs are in play. They finish a
+computed task in a thread beside the next computation, because finishing waits for the disk. A worker ends
+when its parent does.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import DupFd
 from queue import SimpleQueue
 from threading import Lock
 from types import FrameType
@@ -25,6 +28,7 @@ from convcli.core.errors import ConvcliError
 from convcli.core.native_stderr import fatal_line
 from convcli.core.processes import end_with, keep_memory
 from convcli.core.threads import Threads
+from convcli.storage.options import set_options, text_for_workers
 
 MOST_TASKS: Final = 2000
 """Tasks of one worker before it is replaced, which ends what libraries leak, such as a reference for each
@@ -121,13 +125,8 @@ class ProcessPool:
             return None
 
     def _start(self) -> _Worker:
-        gc.freeze()  # otherwise garbage collection in either process would copy the pages that they share
-        context = get_context("fork")
-        ours, theirs = context.Pipe()
-        others = [worker.pipe for worker in self.workers]
         log = _memory_file()
-        arguments = theirs, [ours, *others], self.work, os.getpid(), self.cache, log
-        process = context.Process(target=_serve, args=arguments)
+        ours, theirs, process = self._process(log)
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # until the worker can handle them
         try:
             process.start()
@@ -137,6 +136,15 @@ class ProcessPool:
         worker = _Worker(process, ours, log)
         self.workers.append(worker)
         return worker
+
+    def _process(self, log: int | None) -> tuple[Connection, Connection, BaseProcess]:
+        """Both ends of a worker's pipe, and the process, not yet started."""
+        gc.freeze()  # otherwise garbage collection in either process would copy the pages that they share
+        context = get_context("fork")
+        ours, theirs = context.Pipe()
+        others = [ours, *(worker.pipe for worker in self.workers)]
+        arguments = theirs, others, self.work, os.getpid(), self.cache, log
+        return ours, theirs, context.Process(target=_serve, args=arguments)
 
     def events(self, seconds: float) -> Iterator[TaskResult | TaskFailure]:
         pipes = {worker.pipe: worker for worker in self.workers}
@@ -172,6 +180,19 @@ class ProcessPool:
             del self.tasks[failed]
             reason = _reason(worker.process.exitcode)
             yield TaskFailure(failed, f"{reason}: {last_line}" if last_line else reason)
+
+
+class NewProcessPool(ProcessPool):
+    """A pool whose workers begin as new processes: none inherits connections to stores, or locks of their
+    libraries, from a process that has used URLs. The work is pickled for them.
+    """
+
+    def _process(self, log: int | None) -> tuple[Connection, Connection, BaseProcess]:
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        copy = None if log is None else DupFd(log)
+        arguments = theirs, self.work, os.getpid(), self.cache, copy, text_for_workers()
+        return ours, theirs, context.Process(target=_serve_anew, args=arguments)
 
 
 def _memory_file() -> int | None:
@@ -220,6 +241,14 @@ def _serve(
     except BaseException:
         os._exit(1)
     os._exit(0)
+
+
+def _serve_anew(
+    pipe: Connection, work: Work, parent: int, cache: int, log: Any, storage_options: str
+) -> None:
+    """`_serve` in a process that shares nothing with its parent."""
+    set_options(storage_options)
+    _serve(pipe, [], work, parent, cache, None if log is None else log.detach())
 
 
 def _handle_signals(parent: int) -> None:

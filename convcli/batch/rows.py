@@ -16,13 +16,14 @@ from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+from convcli.core.errors import MissingError, public_name
 from convcli.core.frozen import frozen
 from convcli.core.tables import tame, to_json
-from convcli.files.input import checksum
+from convcli.files.input import checksum, object_state
 from convcli.pipeline.reports.csv_form import COLUMNS, csv_row
 from convcli.pipeline.reports.json_form import manifest_row
 from convcli.pipeline.reports.report import Report
-from convcli.storage.urls import canonical, is_url
+from convcli.storage.urls import canonical, is_remote, is_url, local
 
 _SIDES: Final = ("input", "output")
 _STATE_KEYS: Final = ("bytes", "mtime_ns", "ctime_ns", "sha256")
@@ -37,7 +38,10 @@ CSV_COLUMNS: Final = (*COLUMNS, *_BATCH_COLUMNS, *NAME_COLUMNS, "exact")
 
 @frozen
 class FileState:
-    """A regular file as it was: its size, the times of its last changes in nanoseconds, and its SHA-256."""
+    """A regular file as it was: its size, the times of its last changes in nanoseconds, and its SHA-256.
+
+    An object at a URL has an ETag in place of the SHA-256, with ``etag:`` before it, and one time.
+    """
 
     bytes: int
     mtime_ns: int
@@ -50,12 +54,22 @@ class FileState:
 
         Raises:
             OSError: it cannot be read, or is not a regular file.
+            StorageError: an object cannot be read.
         """
-        digest, status = checksum(path)
+        if is_remote(path):
+            size, time, tag = object_state(path)
+            return cls(size, time, time, tag)
+        digest, status = checksum(local(path))
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest)
 
     def matches(self, path: str) -> bool:
         """Whether a file is still the same: by its size and both times, or else by its bytes."""
+        if is_remote(path):
+            with suppress(MissingError):
+                size, _, tag = object_state(path)
+                return bool(tag) and (size, tag) == (self.bytes, self.sha256)
+            return False
+        path = local(path)
         with suppress(OSError, ValueError):
             status = os.stat(path)  # noqa: PTH116 - names may be bytes that are not text
             if status.st_size == self.bytes:
@@ -106,13 +120,14 @@ class ManifestRow:
             "settings": fingerprint,
             "error": None,
         }
-        return cls(source, manifest_row(report), csv_row(report), facts, report.plan.exact)
+        return cls(public_name(source), manifest_row(report), csv_row(report), facts, report.plan.exact)
 
     @classmethod
     def for_failure(cls, source: str, error: str) -> ManifestRow:
         """The row of an input with missing results."""
         facts = {**dict.fromkeys(_BATCH_COLUMNS), "error": error}
-        return cls(source, {"input": {"name": source}}, {"input": source}, facts)
+        name = public_name(source)
+        return cls(name, {"input": {"name": name}}, {"input": name}, facts)
 
     def line(self, form: str) -> str:
         """The row as a line of ``jsonl`` or ``csv``."""
@@ -157,7 +172,7 @@ def decode_name(cell: str) -> str:
 def absolute(name: str) -> str:
     """An absolute path, or a canonical URL; the name itself if the working directory was deleted."""
     if is_url(name):
-        return canonical(name)
+        return canonical(public_name(name))
     with suppress(OSError):
         return os.path.abspath(name)  # noqa: PTH100
     return name

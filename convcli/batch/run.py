@@ -12,14 +12,15 @@ from convcli.batch.batch import Batch
 from convcli.batch.inputs import InputFile
 from convcli.batch.manifest import Manifest
 from convcli.batch.pool import StartPool, TaskFailure, TaskResult, WorkerPool
-from convcli.batch.processes import ProcessPool
+from convcli.batch.processes import NewProcessPool, ProcessPool
 from convcli.batch.records import RecordedRow
 from convcli.batch.resume import RemainingWork
 from convcli.batch.rows import ManifestRow, absolute
 from convcli.batch.worker import ImageOutcome, ImageTask, ImageWorker
-from convcli.core.errors import one_line
+from convcli.core.errors import shown
 from convcli.core.frozen import frozen, replace
 from convcli.files.atomic import sync
+from convcli.storage.urls import is_remote
 
 _TICK: Final = 0.2  # seconds between polls of the workers
 
@@ -38,7 +39,7 @@ def run(
     manifest: Manifest | None,
     work: RemainingWork,
     stop: bool = False,
-    start_pool: StartPool = ProcessPool,
+    start_pool: StartPool | None = None,
 ) -> Generator[ImageDone, None, None]:
     """Filter the images of a batch, and yield each when it is done.
 
@@ -46,7 +47,7 @@ def run(
         manifest: where rows go.
         work: what is left to do.
         stop: start no further images after a failure.
-        start_pool: makes the workers.
+        start_pool: makes the workers; by default processes.
 
     Raises:
         ConvcliError: the manifest cannot be written, or no worker can be started.
@@ -61,7 +62,8 @@ def run(
     try:
         worker = ImageWorker(batch, manifest is not None, work.stale)
         jobs = min(batch.limits.jobs, len(queue))
-        with start_pool(jobs, worker, _repetition, batch.limits.cache) as pool:
+        start = start_pool or (NewProcessPool if batch.has_urls else ProcessPool)
+        with start(jobs, worker, _repetition, batch.limits.cache) as pool:
             for number, outcome in _outcomes(batch, pool, queue, work.todo):
                 rows.add(number, outcome.rows)
                 yield ImageDone(batch.sources[number], outcome.error)
@@ -113,7 +115,7 @@ def _outcomes(
                     yield number, outcome
                 case TaskFailure(number, reason):
                     source = batch.sources[number]
-                    yield number, ImageOutcome.failed(source, f"{one_line(source.path)}: {reason}")
+                    yield number, ImageOutcome.failed(source, f"{shown(source.path)}: {reason}")
 
 
 def _repetition(task: ImageTask) -> ImageTask:
@@ -149,5 +151,6 @@ class _OrderedRows:
 
 def sync_folders(batch: Batch) -> None:
     """Make the names of all results durable."""
-    for folder in {os.path.dirname(path) for paths in batch.expected_outputs for path in paths}:  # noqa: PTH120
+    paths = (path for paths in batch.expected_outputs for path in paths if not is_remote(path))
+    for folder in {os.path.dirname(path) for path in paths}:  # noqa: PTH120
         sync(Path(folder))

@@ -13,7 +13,7 @@ from convcli.batch.batch import Batch
 from convcli.batch.claims import Claims
 from convcli.batch.inputs import InputFile
 from convcli.batch.rows import FileState, ManifestRow, absolute
-from convcli.core.errors import ArgumentError, OutputError, failure_message, one_line
+from convcli.core.errors import ArgumentError, OutputError, failure_message, shown
 from convcli.core.frozen import frozen
 from convcli.files.input import Input
 from convcli.files.ledger import OutputLedger
@@ -77,6 +77,9 @@ class ImageWorker:
         self.ledger = OutputLedger([source.path for source in batch.sources], batch.reads)
         self.claims = Claims(batch)
 
+    def __reduce__(self) -> tuple[type, tuple[Batch, bool, Mapping[str, str]]]:
+        return type(self), (self.batch, self.recording, self.stale)
+
     def __call__(self, task: ImageTask) -> Callable[[], ImageOutcome]:
         """Compute the feature maps of an image; what is returned puts them in place."""
         stack = ExitStack()
@@ -134,7 +137,7 @@ class ImageWorker:
         self.claims.check(source, paths)
         for path in paths:
             if isinstance(path, Path) and path.exists() and not (path.is_file() or path.is_dir()):
-                raise OutputError(f"{one_line(str(path))}: is not a regular file")
+                raise OutputError(f"{shown(str(path))}: is not a regular file")
 
     def _is_postponed(self, todo: Sequence[job.PlannedResult], alone: bool) -> bool:
         """Whether an image has to wait until no other is computed.

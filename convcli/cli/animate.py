@@ -107,6 +107,7 @@ class _AnimationOptions:
 @options.weights_order
 @options.frame
 @options.max_pixels
+@options.storage
 @option(
     "--numbers",
     heading=DRAWING,

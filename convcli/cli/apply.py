@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 @options.colors
 @options.frames
 @options.max_pixels
+@options.storage
 @options.format_name
 @options.force
 @options.stack

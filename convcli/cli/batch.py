@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -16,8 +17,10 @@ from convcli.cli.command import COMPUTING, INPUT, MAIN, OUTPUT, REPORTS, Command
 from convcli.cli.console import say, tell
 from convcli.cli.progress import Progress
 from convcli.cli.types import Choice, LoadedKernel, Value, files_of, integer, named_file, parse_bytes
-from convcli.core.errors import ArgumentError, OutputError, one_line
+from convcli.core.errors import ArgumentError, OutputError, shown
+from convcli.core.frozen import replace
 from convcli.files.input import STREAM
+from convcli.storage.urls import canonical, is_bucket, is_remote, is_writable, local, protocol_of
 
 if TYPE_CHECKING:
     from convcli.batch.batch import Batch
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
 )
 @options.frames
 @options.max_pixels
+@options.storage
 @options.format_name
 @options.force
 @options.stack
@@ -134,7 +138,7 @@ def batch(sources: tuple[str, ...], kernels: tuple[LoadedKernel, ...], **paramet
     check_outputs(work_list, options.report if manifest is not None and manifest.path is not None else None)
     remaining = remaining_work(work_list, manifest, lock=not options.dry_run)
     if str(remaining) and not options.quiet:
-        tell(f"{one_line(options.report or '')}: {remaining}")
+        tell(f"{shown(options.report or '')}: {remaining}")
     failed = (
         _preview(work_list, remaining) if options.dry_run else _run(work_list, manifest, remaining, options)
     )
@@ -159,16 +163,20 @@ def _batch(
 
     limits = Limits.detect(options.jobs, options.max_memory)
     names, spec = _destination(arguments, options)
-    files = _sources(names, options, None if "{" in spec else Path(spec))
+    files = _sources(names, options, None if "{" in spec else spec)
     output = OutputSpec(spec, options.format_name)
+    if any(is_remote(name) and protocol_of(name) == "memory" for name in [spec, *(f.path for f in files)]):
+        raise ArgumentError(
+            "memory:// is the memory of one process, which the workers of a batch do not share"
+        )
     if len(files) > 1 and output.is_one_input and len({file.folder for file in files}) == 1:
         raise ArgumentError(
-            f"{len(files)} images would all be written to {one_line(spec)}; use {{stem}} or a folder"
+            f"{len(files)} images would all be written to {shown(spec)}; use {{stem}} or a folder"
         )
     settings = settings_of_kernels(filtering, [kernel.kernel for kernel in kernels], output)
     if len(settings) > 1 and output.is_one_kernel:
         raise ArgumentError(
-            f"the maps of {len(settings)} kernels would all be written to {one_line(spec)}; "
+            f"the maps of {len(settings)} kernels would all be written to {shown(spec)}; "
             "use a folder, {kernel} or --stack"
         )
     lists = [options.from_file] if options.from_file else []
@@ -185,6 +193,7 @@ def _destination(arguments: tuple[str, ...], options: BatchOptions) -> tuple[lis
     if not destination or not (names or options.from_file):
         raise ArgumentError("batch needs a SOURCE and a DESTINATION, in this order")
     _check_destination(destination)
+    destination = local(destination)
     return names, destination if "{" in destination else f"{destination.rstrip('/') or '/'}/"
 
 
@@ -194,36 +203,41 @@ def _check_destination(text: str) -> None:
 
     if text == STREAM:
         raise ArgumentError("the DESTINATION of a batch must be a folder or a template, not standard output")
+    if is_remote(text) and not is_writable(text):
+        raise ArgumentError(f"{shown(text)}: web servers take no files; choose a folder or a bucket")
     if "{" in text or text.endswith("/") or Path(text).is_dir():
+        return
+    if is_remote(text) and is_bucket(text):
         return
     if Path(text).exists():
         raise ArgumentError(
-            f"{one_line(text)}: is a file; the DESTINATION (last argument, or -o) must be a folder or a "
-            "template"
+            f"{shown(text)}: is a file; the DESTINATION (last argument, or -o) must be a folder or a template"
         )
     if Path(text).suffix.casefold() in readable_suffixes():
         raise ArgumentError(
-            f"{one_line(text)}: the DESTINATION of a batch must be a folder or a template; for one image, "
-            f"use convcli apply -o {one_line(text)}; for a folder of that name, {one_line(text)}/"
+            f"{shown(text)}: the DESTINATION of a batch must be a folder or a template; for one image, "
+            f"use convcli apply -o {shown(text)}; for a folder of that name, {shown(text)}/"
         )
 
 
-def _sources(names: list[str], options: BatchOptions, destination: Path | None) -> list[InputFile]:
+def _sources(names: list[str], options: BatchOptions, destination: str | None) -> list[InputFile]:
     """The images of all sources, without those in the destination.
 
     Raises:
         ArgumentError: a list that cannot be read, or no image at all.
     """
-    from convcli.batch.inputs import count_by_suffix, find_images
+    from convcli.batch.inputs import Selection, each_image, find_images
     from convcli.formats.registry import UNREAD, folder_suffixes
 
     named = list(_named(names, options))
-    files = find_images(named, options.recursive, folder_suffixes(), destination)
-    unread = count_by_suffix(named, options.recursive, UNREAD, destination)
-    if unread and not options.quiet:
-        tell(f"skipped files of unsupported formats: {unread}")
+    excluded = canonical(destination) if destination is not None else None
+    selection = Selection(options.recursive, folder_suffixes(), excluded, UNREAD, Counter())
+    files = find_images(named, selection)
+    if selection.counts and not options.quiet:
+        tell(f"skipped files of unsupported formats: {selection.unread_text}")
     if not files and any(name != STREAM for name in names):
-        deeper = not options.recursive and find_images(named, True, folder_suffixes(), destination)
+        wider = replace(selection, recursive=True, unread=())
+        deeper = not options.recursive and next(each_image(named, wider), None) is not None
         hint = "; use -r to include subfolders" if deeper else ""
         raise ArgumentError(f"no images found in any SOURCE{hint}")
     return files
@@ -247,7 +261,7 @@ def _named(names: list[str], options: BatchOptions) -> Iterator[SourceName]:
             with Path(options.from_file).open("rb") as file:
                 yield from read_list(file, options.null)
         except OSError as error:
-            raise ArgumentError(f"{one_line(options.from_file)}: {error.strerror}") from error
+            raise ArgumentError(f"{shown(options.from_file)}: {error.strerror}") from error
 
 
 def _preview(batch: Batch, remaining: RemainingWork) -> int:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @options.colors
 @options.frame
 @options.max_pixels
+@options.storage
 @options.method
 @options.precision
 @options.text_or_json

@@ -32,6 +32,7 @@ from convcli.cli.types import LoadedKernel, Value, integer
 @options.weights_order
 @options.channels
 @options.max_pixels
+@options.storage
 @options.force
 @option(
     "--side",

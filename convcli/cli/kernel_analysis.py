@@ -86,6 +86,7 @@ def separate(
 @option("--no-round", heading=MAIN, is_flag=True, help="Keep the fitted weights; do not round to fractions")
 @_output
 @options.max_pixels
+@options.storage
 @options.force
 @options.text_or_json
 def fit(before: str, after: str, **parameters: Any) -> None:

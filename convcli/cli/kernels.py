@@ -262,6 +262,7 @@ def _plan(kernel: Kernel) -> str:
 )
 @options.kernel_path
 @options.max_pixels
+@options.storage
 @options.force
 @option(
     "--tile",

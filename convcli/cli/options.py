@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Final
+
+import click
 
 from convcli.cli.command import (
     COMPUTING,
@@ -59,6 +62,15 @@ _KERNEL_DETAILS: Final = (
 )
 kernel = option("-k", "--kernel", heading=MAIN, type=KernelName(), required=True, help=_KERNEL,
                 details=_KERNEL_DETAILS)  # fmt: skip
+
+
+def _use_storage_options(ctx: click.Context, param: click.Parameter, text: str | None) -> None:
+    """Use the options for every URL of this process; they are kept from everything that is printed."""
+    if ctx.resilient_parsing or (text is None and "convcli.storage.options" not in sys.modules):
+        return
+    from convcli.storage.options import set_options  # only for URLs
+
+    set_options(text)
 
 
 def _kernels(required: bool) -> Callable[[Any], Any]:
@@ -327,6 +339,16 @@ max_pixels = option(
     "ones.",
 )
 
+storage = option(
+    "--storage-options",
+    heading=INPUT,
+    type=Value("JSON"),
+    expose_value=False,
+    callback=_use_storage_options,
+    help="Options for URLs, as fsspec and s3fs take them",
+    details='An object such as `{"anon": true}`, or one for each protocol: `{"s3": {"anon": true}}`. '
+    "Credentials are found as by the tools of the provider: environment, profile or role.",
+)
 format_name = option(
     "--format",
     "format_name",

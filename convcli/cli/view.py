@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     help="Draw with half blocks or a terminal's protocol (default: detected)",
 )
 @options.max_pixels
+@options.storage
 def view(images: tuple[str, ...], protocol: str | None, max_pixels: int | None) -> None:
     """Show images in the terminal.
 

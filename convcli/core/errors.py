@@ -143,7 +143,12 @@ _QUERY: Final = pattern(rf"^(?!{_WITHOUT_QUERY})([a-z0-9+.-]+://[^?#]*)[?#].+", 
 
 def shown(name: str) -> str:
     """The name of a file or a URL on one line, without what may be secret: ``user:password@`` and a query."""
-    return one_line(_QUERY.sub(r"\1?…", _USER.sub("", name)))
+    return one_line(public_name(name))
+
+
+def public_name(name: str) -> str:
+    """The name of a file as it is, or a URL without what may be secret."""
+    return _QUERY.sub(r"\1?…", _USER.sub("", name)) if "://" in name else name
 
 
 def suggest(word: str, known: Iterable[str], count: int = 3) -> str:

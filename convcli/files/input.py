@@ -268,6 +268,17 @@ class Window:
         return self.piece[start - self.offset : stop - self.offset]
 
 
+def object_state(url: str) -> tuple[int, int, str]:
+    """The size of an object, the time of its last change in nanoseconds, and what tells it from others.
+
+    Raises:
+        StorageError: there is none, or it cannot be read.
+    """
+    from convcli.storage.remote import state_of  # only for URLs
+
+    return state_of(url)
+
+
 def checksum(path: str) -> tuple[str, os.stat_result]:
     """The SHA-256 of a regular file in hexadecimal, and its status. A pipe or device is refused at once.
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from convcli.core.errors import shown
 from convcli.files import pending
 from convcli.files.draft import Draft
-from convcli.files.input import PIECE, Input, checksum
+from convcli.files.input import PIECE, Input, object_state
 from convcli.storage.urls import Url
 
 _IN_MEMORY: Final = 2**24
@@ -27,7 +27,8 @@ class ObjectDraft(Draft):
         target: where it goes.
         force: replace an existing object.
         resume: accept an existing object that has the same bytes.
-        stale: SHA-256 of an existing object that may be replaced because an earlier run wrote it.
+        stale: the ETag, as `object_state` gives it, of an existing object that may be replaced because an
+            earlier run wrote it.
     """
 
     def __init__(self, target: Url, force: bool, resume: bool = False, stale: str = "") -> None:
@@ -52,7 +53,7 @@ class ObjectDraft(Draft):
                 self._send(size, exclusive=not self.force)
             except FileExistsError:
                 if not (self.resume and self._has_same_bytes(size)):
-                    if not self.stale or checksum(str(self.target))[0] != self.stale:
+                    if not self.stale or object_state(str(self.target))[2] != self.stale:
                         raise
                     self._send(size, exclusive=False)
         pending.record_result()

@@ -15,7 +15,8 @@ def open_draft(target: Place | None, force: bool, resume: bool = False, stale: s
         target: where it goes, or None for standard output.
         force: replace an existing file.
         resume: accept an existing file that has the same bytes.
-        stale: SHA-256 of an existing file that may be replaced because an earlier run wrote it.
+        stale: SHA-256, or of an object the ETag, of an existing file that may be replaced because an earlier
+            run wrote it.
     """
     if isinstance(target, Url):
         return ObjectDraft(target, force, resume, stale)

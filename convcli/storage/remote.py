@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, BinaryIO, Final, cast
 
 from convcli.core.errors import StorageError
@@ -125,6 +126,20 @@ def _info(url: str) -> dict[str, Any]:
     if info.get("type") == "directory":
         raise StorageError(url, "is a folder; choose an image in it, or use convcli batch")
     return info
+
+
+def state_of(url: str) -> tuple[int, int, str]:
+    """The size of an object, the time of its last change in nanoseconds (0 if unknown), and its ETag or time.
+
+    Raises:
+        StorageError: there is none, or it cannot be read.
+    """
+    with refusals(url, _READ):
+        info = _info(url)
+    changed = next((time for time in info.values() if isinstance(time, datetime)), None)
+    nanoseconds = round(changed.timestamp()) * 10**9 if changed is not None else 0
+    _, *stamps = stamp_of(info)
+    return int(info.get("size") or 0), nanoseconds, f"etag:{stamps[0]}" if stamps else ""
 
 
 class _Blocks(io.RawIOBase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from convcli.core.errors import public_name
 from convcli.files.input import STREAM
 from convcli.formats.header import depth_text, kind_text
 from convcli.formats.metadata import summarize
@@ -62,7 +63,7 @@ def report_of(
 
 
 def _source_file(task: Task) -> ImageFile:
-    name = "standard input" if task.source == STREAM else task.source
+    name = "standard input" if task.source == STREAM else public_name(task.source)
     opened = task.opened
     kind = (opened.original or opened.header).kind
     return ImageFile(name, opened.format.name, kind, opened.source.size)
