@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping
+from math import prod
 from threading import Lock
 from typing import Any, Final
 
+import numpy as np
 import zarr.abc.store
 
+from convcli.core.errors import ImageError
+from convcli.formats.zarr.facts import ArrayFacts
 from convcli.formats.zarr.objects import Objects
+
+_ABSENT: Final = np.uint64(2**64 - 1)
+"""The offset and the size of a chunk that a shard does not hold."""
 
 _INDEXES: Final = 64
 """Indexes of shards that are kept, since every window reads those of its shards."""
@@ -23,7 +30,7 @@ class ObjectStore(zarr.abc.store.Store):  # type: ignore[misc]
         objects: of the store.
         documents: that zarr sees, by key.
         most: bytes of an object of chunks.
-        index_size: bytes of the index of a shard, or 0.
+        facts: of the array.
         writes: whether chunks are only written; none is then read, so that a shard replaces what is there.
     """
 
@@ -36,11 +43,11 @@ class ObjectStore(zarr.abc.store.Store):  # type: ignore[misc]
         objects: Objects,
         documents: Mapping[str, bytes],
         most: int,
-        index_size: int = 0,
+        facts: ArrayFacts,
         writes: bool = False,
     ) -> None:
         super().__init__(read_only=not writes)
-        self.objects, self.documents, self.most, self.index_size = objects, documents, most, index_size
+        self.objects, self.documents, self.most, self.facts = objects, documents, most, facts
         self.writes, self.written = writes, 0
         self.indexes: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self.changing = Lock()
@@ -52,7 +59,7 @@ class ObjectStore(zarr.abc.store.Store):  # type: ignore[misc]
         return id(self)
 
     def with_read_only(self, read_only: bool = False) -> ObjectStore:
-        return ObjectStore(self.objects, self.documents, self.most, self.index_size, not read_only)
+        return ObjectStore(self.objects, self.documents, self.most, self.facts, not read_only)
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
         """Bytes of an object; None where there is none."""
@@ -64,7 +71,10 @@ class ObjectStore(zarr.abc.store.Store):  # type: ignore[misc]
     def _read(self, key: str, wanted: Any) -> bytes | None:
         match wanted:
             case None:
-                return self.objects.read(key, self.most)
+                data = self.objects.read(key, self.most)
+                if data is not None and self.facts.shards:
+                    check_index(data, self.facts)
+                return data
             case zarr.abc.store.SuffixByteRequest(suffix=count):
                 return self._part(key, -count, count)
             case zarr.abc.store.OffsetByteRequest(offset=first):
@@ -74,7 +84,7 @@ class ObjectStore(zarr.abc.store.Store):  # type: ignore[misc]
 
     def _part(self, key: str, first: int, count: int) -> bytes | None:
         """Part of an object, at most as much as a whole one can have; indexes are kept."""
-        is_index = count == self.index_size and first in (0, -count)
+        is_index = count == self.facts.index_size and first in (0, -count)
         with self.changing:
             if is_index and (key, first) in self.indexes:
                 self.indexes.move_to_end((key, first))
@@ -85,6 +95,8 @@ class ObjectStore(zarr.abc.store.Store):  # type: ignore[misc]
                 self.indexes[key, first] = data
                 while len(self.indexes) > _INDEXES:
                     self.indexes.popitem(last=False)
+        if data is not None and not is_index and len(data) < count:
+            raise ImageError(f"damaged: its index states {count} bytes at {first}, where {len(data)} are")
         return data
 
     async def get_partial_values(self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]) -> list[Any]:
@@ -115,3 +127,20 @@ class ObjectStore(zarr.abc.store.Store):  # type: ignore[misc]
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         async for key in self.list_prefix(prefix):
             yield key
+
+
+def check_index(shard: bytes, facts: ArrayFacts) -> None:
+    """Refuse a shard whose index leads out of it, where zarr would find fill values.
+
+    Raises:
+        ImageError: it does.
+    """
+    size, count = facts.index_size, prod(facts.per_shard)
+    if len(shard) < size:
+        raise ImageError(f"damaged: {len(shard)} bytes, but its index has {size}")
+    index = np.frombuffer(shard, "<u8", 2 * count, 0 if facts.index_first else len(shard) - size)
+    offsets, sizes = index[::2], index[1::2]
+    there = (offsets != _ABSENT) | (sizes != _ABSENT)
+    most = np.uint64(len(shard))
+    if bool((there & ((offsets > most) | (sizes > most - np.minimum(offsets, most)))).any()):
+        raise ImageError(f"damaged: its index states chunks beyond its {len(shard)} bytes")

@@ -21,7 +21,7 @@ Codec = tuple[str, Mapping[str, Any]]
 """The name of a codec, and its configuration."""
 
 _SLACK: Final = 2**16
-"""Bytes that a filter may add to the bytes of a chunk."""
+"""Bytes that a codec may add to the bytes of a chunk."""
 
 _FILTERED: Final = 8
 """How many times as many bytes a filter may make of a chunk."""
@@ -83,13 +83,18 @@ class Chain:
             ImageError: the bytes are not a chunk of this array.
         """
         for place in range(len(self.steps) - 1, -1, -1):
-            expanded = not self.is_exact or any(inner.expands for inner in self.steps[:place])
-            most = _FILTERED * self.size + _SLACK if expanded else self.size
-            data = _decoded(self.steps[place], data, most)
+            data = _decoded(self.steps[place], data, self._most(place))
         flat = np.frombuffer(data, np.uint8)
         if self.is_exact and flat.size != self.size:
             raise ImageError(f"{flat.size} bytes of values instead of {self.size}")
         return flat
+
+    def _most(self, place: int) -> int:
+        """The most bytes that one step may make."""
+        inner = self.steps[:place]
+        if not self.is_exact or any(step.expands for step in inner):
+            return _FILTERED * self.size + _SLACK
+        return self.size + (self.size // 16 + _SLACK if inner else 0)
 
 
 def _decoded(step: Step, data: Data, most: int) -> Data:

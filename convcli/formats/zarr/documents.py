@@ -26,16 +26,14 @@ class Node:
         zarr_format: 2 or 3.
         document: ``zarr.json``, ``.zarray`` or ``.zgroup``.
         attributes: of the node.
+        is_array: whether it is an array.
     """
 
     path: str
     zarr_format: int
     document: Mapping[str, Any]
     attributes: Mapping[str, Any]
-
-    @property
-    def is_array(self) -> bool:
-        return "shape" in self.document or self.document.get("node_type") == "array"
+    is_array: bool
 
     @property
     def multiscales(self) -> list[Any] | None:
@@ -86,14 +84,15 @@ def node_at(objects: Objects, path: str) -> Node | None:
     if document is not None:
         if document.get("zarr_format") != 3:
             raise ImageError(f"zarr with format {literal(document.get('zarr_format'))}; allowed: 2 and 3")
-        return Node(path, 3, document, _mapping(document.get("attributes")))
+        is_array = document.get("node_type") != "group"
+        return Node(path, 3, document, _mapping(document.get("attributes")), is_array)
     for name in (".zarray", ".zgroup"):
         document = document_at(objects, path_key(path, name))
         if document is not None:
             if document.get("zarr_format") != 2:
                 raise ImageError(f"zarr with format {literal(document.get('zarr_format'))}; allowed: 2 and 3")
             attributes = document_at(objects, path_key(path, ".zattrs"))
-            return Node(path, 2, document, attributes or {})
+            return Node(path, 2, document, attributes or {}, name == ".zarray")
     return None
 
 
@@ -173,7 +172,7 @@ def _level(objects: Objects, image: Node, level: int) -> Located:
     path = levels[level].get("path")
     if not isinstance(path, str):
         raise ImageError(f"damaged OME-Zarr: level {level} has the path {literal(path)}")
-    node = node_at(objects, path_key(image.path, checked_key(path.strip("/") if path != "/" else path)))
+    node = node_at(objects, path_key(image.path, checked_key(path.removesuffix("/"))))
     if node is None or not node.is_array:
         raise ImageError(f"damaged OME-Zarr: there is no array at {quoted(path)}, its level {level}")
     return _array(node, image, level)

@@ -71,6 +71,8 @@ class ArrayFacts:
         keys: of the objects.
         codecs: from bytes to bytes, in the order of encoding.
         filters: of version 3, from numbers to numbers.
+        index_size: bytes of the index of a shard, or 0.
+        index_first: whether the index is at the beginning of a shard.
         names: of the axes, empty where they have none.
         attributes: everything else that the array says.
     """
@@ -84,6 +86,8 @@ class ArrayFacts:
     keys: Keys
     codecs: tuple[Codec, ...]
     filters: tuple[Codec, ...] = ()
+    index_size: int = 0
+    index_first: bool = False
     names: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = {}
 
@@ -154,10 +158,11 @@ def _third(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> ArrayF
     dtype = _third_type(document.get("data_type"))
     codecs = [_codec(codec) for codec in _list(document.get("codecs"), "codecs")]
     chunks, shards = _sizes(grid, "chunk_shape"), None
+    checksums, index_first = 0, False
     if codecs[0][0] == SHARDING:
         inner = codecs[0][1]
         chunks, shards = _sizes(inner, "chunk_shape"), chunks
-        _check_sharding(codecs, inner)
+        checksums, index_first = _index(codecs, inner)
         codecs = [_codec(codec) for codec in _list(inner.get("codecs"), "codecs")]
     filters, little, steps = _split(codecs, len(shape))
     return ArrayFacts(
@@ -170,26 +175,37 @@ def _third(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> ArrayF
         Keys(separator, "c" if kind == "default" else ""),
         tuple(steps),
         tuple(filters),
+        _index_size(chunks, shards, checksums) if shards else 0,
+        index_first,
         _names(document.get("dimension_names"), len(shape)),
         attributes,
     )
 
 
-def _check_sharding(codecs: Sequence[Codec], inner: Mapping[str, Any]) -> None:
-    """Refuse what is done to whole shards, and indexes that are compressed."""
+def _index_size(chunks: Sequence[int], shards: Sequence[int], checksums: int) -> int:
+    """Bytes of the offsets and sizes of all chunks of a shard, and of checksums."""
+    return 16 * prod(whole // each for whole, each in zip(shards, chunks, strict=False)) + 4 * checksums
+
+
+def _index(codecs: Sequence[Codec], inner: Mapping[str, Any]) -> tuple[int, bool]:
+    """The checksums of the index of a shard, and whether it comes first.
+
+    Raises:
+        ImageError: whole shards are encoded once more, or indexes are compressed.
+    """
     if len(codecs) > 1:
         raise ImageError(f"codec {quoted(codecs[1][0])} after {SHARDING} is not supported")
     index = [_codec(codec) for codec in _list(inner.get("index_codecs"), "index_codecs")]
     names = [name for name, _ in index]
     if names[0] != "bytes" or set(names[1:]) - {"crc32c"}:
-        raise ImageError(
-            f"zarr with shards indexed by {', '.join(map(quoted, names))}; allowed: bytes, crc32c"
-        )
-    _endian(index[0][1].get("endian", "little"))
-    if inner.get("index_location", "end") not in ("start", "end"):
-        raise ImageError(
-            f"zarr with index_location {quoted(inner['index_location'])}; allowed: start and end"
-        )
+        stated = ", ".join(map(quoted, names))
+        raise ImageError(f"zarr with shards indexed by {stated}; allowed: bytes, crc32c")
+    if not _endian(index[0][1].get("endian", "little")):
+        raise ImageError("zarr with big-endian indexes of shards is not supported")
+    place = inner.get("index_location", "end")
+    if place not in ("start", "end"):
+        raise ImageError(f"zarr with index_location {quoted(place)}; allowed: start and end")
+    return len(index) - 1, bool(place == "start")
 
 
 SHARDING: Final = "sharding_indexed"

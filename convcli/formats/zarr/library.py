@@ -69,7 +69,7 @@ def opened_array(
     seen = document if writes else _bounded(document, facts)
     name = "zarr.json" if facts.zarr_format == 3 else ".zarray"
     data = json.dumps({key: value for key, value in seen.items() if key != "attributes"}).encode()
-    store = ObjectStore(objects, {path_key(path, name): data}, *_sizes(facts), writes)
+    store = ObjectStore(objects, {path_key(path, name): data}, _most_bytes(facts), facts, writes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about codecs outside the specification, which are read anyway
         try:
@@ -83,12 +83,9 @@ def opened_array(
             raise ImageError(f"zarr refuses its metadata: {reason_of(error)}") from error
 
 
-def _sizes(facts: ArrayFacts) -> tuple[int, int]:
-    """The most bytes of an object, and those of the index of a shard or 0."""
-    count = prod(facts.per_shard)
-    values = prod(facts.objects) * max(facts.dtype.itemsize, 1)
-    index = 16 * count + 4 if facts.shards else 0
-    return 2 * values + count * _SLACK + index, index
+def _most_bytes(facts: ArrayFacts) -> int:
+    """The most bytes of an object that holds chunks."""
+    return 2 * prod(facts.objects) * facts.dtype.itemsize + prod(facts.per_shard) * _SLACK + facts.index_size
 
 
 def _bounded(document: Mapping[str, Any], facts: ArrayFacts) -> dict[str, Any]:
