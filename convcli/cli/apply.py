@@ -29,6 +29,7 @@ from convcli.files.input import STREAM
 from convcli.files.ledger import OutputLedger
 
 if TYPE_CHECKING:
+    from convcli.cluster.base import Engine
     from convcli.pipeline.naming import OutputSpec
     from convcli.pipeline.reports.report import Report
     from convcli.pipeline.settings import Settings
@@ -158,25 +159,30 @@ def _filter(
         return MapRenderer.of(run.output, settings, ledger).apply
     from convcli.pipeline import job
 
-    in_pieces = _pieces(run, stack)
+    pieces = PieceRun(
+        run.pieces,
+        run.filtering.force,
+        run.filtering.threads,
+        run.reports.quiet,
+        _connection(run.pieces.cluster, stack),
+    )
 
     def filtered(image: str) -> Sequence[Report]:
         if are_pieces(image, settings, run.pieces):
-            return in_pieces().apply(image, settings)
+            return pieces.apply(image, settings)
         return job.apply(image, *settings, ledger=ledger)
 
     return filtered
 
 
-def _pieces(run: _Run, stack: ExitStack) -> Callable[[], PieceRun]:
-    """What runs jobs, connected to its cluster on first use."""
+def _connection(address: str | None, stack: ExitStack) -> Callable[[], Engine]:
+    """The engine at an address, connected on first use."""
 
     @cache
-    def connected() -> PieceRun:
+    def connected() -> Engine:
         from convcli.cluster.registry import engine_of
 
-        engine = stack.enter_context(engine_of(run.pieces.cluster))
-        return PieceRun(run.pieces, run.filtering.force, run.filtering.threads, run.reports.quiet, engine)
+        return stack.enter_context(engine_of(address))
 
     return connected
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from convcli.cli.arguments import PieceOptions
 from convcli.cli.console import tell
-from convcli.core.errors import one_line
+from convcli.core.errors import one_line, shown
 from convcli.core.frozen import frozen
 
 if TYPE_CHECKING:
     from convcli.cluster.base import Engine
-    from convcli.jobs.planning import JobOptions, PlannedJob
+    from convcli.jobs.job import Job
+    from convcli.jobs.planning import JobOptions
     from convcli.pipeline.reports.report import Report
     from convcli.pipeline.settings import Settings
 
@@ -47,7 +49,7 @@ class PieceRun:
     force: bool
     threads: int | None
     quiet: bool
-    engine: Engine
+    connect: Callable[[], Engine]
 
     def apply(self, image: str, settings: Sequence[Settings]) -> list[Report]:
         """Make the results of an image, one job for each kernel."""
@@ -57,17 +59,16 @@ class PieceRun:
 
         reports: list[Report] = []
         for chosen in settings:
-            planned = plan_job(image, chosen, job_options(self.options, self.threads), self.engine)
-            if self.options.job_file:
-                with planned.source:
-                    prepare_job(planned, self.options.job_file, self.force)
-                tell(prepared_text(self.options.job_file, planned))
-                continue
-            with planned.source, JobProgress(planned.job.grid.shape, self.engine, self.quiet) as progress:
-                made = run_job(planned, self.engine, self.options.resume_job, self.force, progress.show)
-            if not made:
-                tell(f"{one_line(planned.job.targets[0]['place'])}: is complete; nothing to do")
-            reports += made
+            with plan_job(image, chosen, job_options(self.options, self.threads)) as planned:
+                if self.options.job_file:
+                    count = prepare_job(planned, self.options.job_file, self.force)
+                    tell(prepared_text(self.options.job_file, count))
+                    continue
+                with JobProgress(self.quiet) as progress:
+                    made = run_job(planned, self.connect, self.options.resume_job, self.force, progress)
+                if not made:
+                    tell(f"{shown(planned.targets[0][0])}: is complete; nothing to do")
+                reports += made
         return reports
 
 
@@ -83,19 +84,18 @@ def pieces_text(image: str, settings: Settings, options: PieceOptions, report: s
     from convcli.jobs.planning import plan_job
     from convcli.pipeline.reports.json_form import plan_dict
 
-    with engine_of(options.cluster) as engine:
-        planned = plan_job(image, settings, job_options(options, None), engine)
-        with planned.source:
+    with plan_job(image, settings, job_options(options, None)) as planned:
+        with engine_of(options.cluster) as engine:
             facts = job_facts(planned, engine)
-    plan = planned.task.plan
+        plan = planned.task.plan
     return to_json({**plan_dict(plan), "job": facts}) if report == "json" else f"{plan}\n{job_text(facts)}"
 
 
-def prepared_text(file: str, planned: PlannedJob) -> str:
-    """What to do with a job that was written to a file."""
+def prepared_text(file: str, count: int) -> str:
+    """What to do with a job of so many pieces that was written to a file."""
     from convcli.core.numerals import counted
 
-    count, name = planned.job.grid.count, one_line(file)
+    name = one_line(file)
     return (
         f"{name}: {counted(count, 'piece')}; run `convcli piece {name} I/N` for every I from 0 to N − 1, "
         f"then `convcli piece {name} --finish`"
@@ -127,21 +127,24 @@ def job_options(options: PieceOptions, threads: int | None) -> JobOptions:
 class JobProgress:
     """Lines about pieces that are done, with rate and time left."""
 
-    def __init__(self, shape: tuple[int, int, int], engine: Engine, quiet: bool) -> None:
-        self.pixels = shape[0] * shape[1] * shape[2]
+    def __init__(self, quiet: bool) -> None:
         self.quiet = quiet or sys.stderr is None
-        self.dashboard = engine.dashboard
+        self.pixels = 0
         self.phase, self.first = "", 0
         self.started = self.shown = time.monotonic()
         self.is_line = False
 
     def __enter__(self) -> JobProgress:
-        if self.dashboard and not self.quiet:
-            tell(f"dashboard: {self.dashboard}")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._clear()
+
+    def begin(self, job: Job, engine: Engine) -> None:
+        """Say where the work can be watched."""
+        self.pixels = prod(job.grid.shape)
+        if engine.dashboard and not self.quiet:
+            tell(f"dashboard: {engine.dashboard}")
 
     def show(self, phase: str, done: int, total: int) -> None:
         """Show how many pieces of a pass are done."""

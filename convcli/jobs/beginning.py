@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import os
+from collections.abc import Iterable
 
-from convcli.core.errors import OutputError, one_line
+from convcli.core.errors import OutputError, one_line, shown
+from convcli.files.stores import is_store
 from convcli.formats.zarr.spec import ArraySpec
 from convcli.formats.zarr.target import ZarrTarget
 from convcli.jobs.job import Job, specs_of
 from convcli.jobs.journal import Journal
+from convcli.storage.urls import is_url
 
 
 def begun(job: Job, journal: Journal, force: bool) -> Job:
@@ -34,15 +37,15 @@ def begun(job: Job, journal: Journal, force: bool) -> Job:
     return job
 
 
-def continued(job: Job, journal: Journal) -> Job | None:
-    """The job to run: an unfinished one, ``job`` itself where none was begun, or None if all is done.
+def continued(job: Job, journal: Journal) -> Job:
+    """The job to run: an unfinished one, or ``job`` itself where none was begun.
 
     Raises:
         OutputError: the unfinished job is another one.
     """
     earlier = journal.job()
     if earlier is None:
-        return None if all(is_complete(job)) else begun(job, journal, False)
+        return begun(job, journal, False)
     difference = earlier.difference(job)
     if difference:
         raise OutputError(
@@ -54,15 +57,25 @@ def continued(job: Job, journal: Journal) -> Job | None:
     return earlier
 
 
-def is_complete(job: Job) -> list[bool]:
-    """Whether each target is there, and is complete."""
-    found = []
-    for place, spec in specs_of(job):
-        with suppress(OutputError):
-            found.append(ZarrTarget.open(place, spec).is_complete)
-            continue
-        found.append(False)
-    return found
+def is_complete(targets: Iterable[tuple[str, ArraySpec]]) -> bool:
+    """Whether all targets are there, and complete."""
+    try:
+        return all(ZarrTarget.open(place, spec).is_complete for place, spec in targets)
+    except OutputError:
+        return False
+
+
+def check_free(targets: Iterable[tuple[str, ArraySpec]], journal: Journal) -> None:
+    """Refuse to begin a job over another one, or over what is there, before anything is done.
+
+    Raises:
+        OutputError: there is an unfinished job, or a target.
+    """
+    if journal.job() is not None:
+        raise journal.unfinished()
+    for place, _ in targets:
+        if is_store(place) or (not is_url(place) and os.path.lexists(place)):
+            raise OutputError(f"{shown(place)}: already exists (--force replaces it)")
 
 
 def _is_there(place: str, spec: ArraySpec) -> bool:

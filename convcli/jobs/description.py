@@ -8,22 +8,23 @@ from typing import Any
 from convcli.cluster.base import Engine
 from convcli.core.numerals import counted
 from convcli.jobs.planning import PlannedJob
-from convcli.jobs.sizing import fetched
+from convcli.jobs.sizing import Sizing, fetched
 
 
 def job_facts(planned: PlannedJob, engine: Engine) -> dict[str, Any]:
     """The numbers of a job; sizes in bytes are those of decoded pixels."""
-    grid, sizing, header = planned.job.grid, planned.sizing, planned.sizing.header
+    job, sizing, memory = planned.job(engine), planned.sizing(engine), planned.memory(engine)
+    grid, header = job.grid, sizing.header
     amplification = fetched(grid, sizing)
-    source = header.rows * header.columns * header.channels * header.dtype.itemsize * _frames(planned)
+    source = header.rows * header.columns * header.channels * header.dtype.itemsize * _frames(sizing)
     block = sizing.block or (1, header.columns)
-    blocks = -(-header.rows // block[0]) * -(-header.columns // block[1]) * _frames(planned)
+    blocks = -(-header.rows // block[0]) * -(-header.columns // block[1]) * _frames(sizing)
     layout = sizing.layout
     passes = 2 if planned.task.mapping.needs_range else 1
     return {
         "pieces": grid.count,
         "piece": list(grid.piece),
-        "limited_by": sizing.limit(engine.workers, _memory(planned, engine), planned.options.piece),
+        "limited_by": sizing.limit(engine.workers, memory, planned.options.piece),
         "passes": passes,
         "workers": engine.workers,
         "threads": planned.threads(engine),
@@ -34,8 +35,8 @@ def job_facts(planned: PlannedJob, engine: Engine) -> dict[str, Any]:
         "written_objects": grid.shards * sizing.maps,
         "shard": list(grid.shard),
         "written_bytes": prod(grid.shape) * layout.channels * layout.dtype.itemsize * sizing.maps,
-        "worker_memory": planned.job.memory,
-        "worker_limit": _memory(planned, engine),
+        "worker_memory": job.memory,
+        "worker_limit": memory,
     }
 
 
@@ -62,15 +63,11 @@ def job_text(facts: dict[str, Any]) -> str:
     )
 
 
-def _frames(planned: PlannedJob) -> int:
+def _frames(sizing: Sizing) -> int:
     """Frames of the source that are read."""
-    depth = planned.sizing.plan.axes[0]
-    groups = planned.sizing.frames // planned.sizing.group
-    return depth.size * groups if depth.size > 1 else planned.sizing.header.frames
-
-
-def _memory(planned: PlannedJob, engine: Engine) -> int | None:
-    return planned.options.memory if planned.options.memory is not None else engine.memory
+    depth = sizing.plan.axes[0]
+    groups = sizing.frames // sizing.group
+    return depth.size * groups if depth.size > 1 else sizing.header.frames
 
 
 def _bytes(count: int) -> str:

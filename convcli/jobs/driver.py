@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from convcli.cluster.base import Engine, Outcome
 from convcli.cluster.base import Task as WorkerTask
@@ -15,7 +15,7 @@ from convcli.core.errors import ConvcliError, OutputError, one_line
 from convcli.core.frozen import replace
 from convcli.core.numerals import counted
 from convcli.formats.zarr.target import ZarrTarget
-from convcli.jobs.beginning import begun, continued
+from convcli.jobs.beginning import begun, check_free, continued, is_complete
 from convcli.jobs.facts import Facts, Totals
 from convcli.jobs.job import Job, specs_of
 from convcli.jobs.journal import Journal
@@ -35,19 +35,26 @@ from convcli.pipeline.settings import Settings
 MOST_FAILURES: Final = 5
 """Pieces that may fail before no more are started: their cause is likely to be common to all."""
 
-Progress = Callable[[str, int, int], None]
-"""Told the pass, how many of its pieces are done, and how many there are."""
+
+class Progress(Protocol):
+    """Told how a job is going."""
+
+    def begin(self, job: Job, engine: Engine) -> None:
+        """The pieces of a job are about to be run."""
+
+    def show(self, phase: str, done: int, total: int) -> None:
+        """So many pieces of a pass are done, of all."""
 
 
 def run_job(
-    planned: PlannedJob, engine: Engine, resume: bool, force: bool, progress: Progress
+    planned: PlannedJob, connect: Callable[[], Engine], resume: bool, force: bool, progress: Progress
 ) -> list[Report]:
     """Make the result of a job.
 
     Args:
+        connect: gives the engine, once it is known that there is something to do.
         resume: go on with an unfinished job that is the same.
         force: replace targets, and an unfinished job.
-        progress: told whenever a piece is done.
 
     Returns:
         A report for each feature map; none if it was complete already.
@@ -56,12 +63,18 @@ def run_job(
         ConvcliError: a piece failed, the engine is lost, or a target may not be replaced. What was made
             stays, and the journal with it, for another run to go on.
     """
-    journal = Journal(planned.job.journal)
-    job = continued(planned.job, journal) if resume else begun(planned.job, journal, force)
-    if job is None:
-        return []
+    journal = Journal(planned.journal)
+    if resume:
+        if journal.job() is None and is_complete(planned.targets):
+            return []
+    elif not force:
+        check_free(planned.targets, journal)
+    engine = connect()
+    job = planned.job(engine)
+    job = continued(job, journal) if resume else begun(job, journal, force)
     with journal.locked():
         engine.check_place(journal.place)
+        progress.begin(job, engine)
         run = JobRun(planned.task, planned.settings, job, journal)
         start = time.perf_counter()
         run.run(engine, planned.threads(engine), progress)
@@ -129,7 +142,7 @@ class JobRun:
         self, engine: Engine, phase: str, mappings: list[Any] | None, threads: int, progress: Progress
     ) -> Totals:
         totals, count = self.totals(phase), self.job.grid.count
-        progress(phase, len(totals.done), count)
+        progress.show(phase, len(totals.done), count)
         tasks = self._tasks(set(totals.done), phase, mappings, threads)
         failures = []
         try:
@@ -143,7 +156,7 @@ class JobRun:
                     facts = Facts.of_json(json.loads(outcome.facts))
                     totals.add(facts)
                     self.journal.add(phase, facts)
-                    progress(phase, len(totals.done), count)
+                    progress.show(phase, len(totals.done), count)
         finally:
             self.journal.flush()
         if failures:

@@ -51,7 +51,7 @@ class Job:
     @property
     def journal(self) -> str:
         """The folder with what is known of the job's progress, beside its first target."""
-        return str(self.targets[0]["place"]).rstrip("/") + ".convcli"
+        return journal_of(self.targets[0]["place"])
 
     def settings_with(self, **changes: Any) -> Settings:
         """The settings, whose method is the job's."""
@@ -103,6 +103,11 @@ class Job:
         if self.fingerprint != other.fingerprint:
             return "it was begun with another kernel or other settings"
         return "" if self.targets == other.targets else "its targets are others"
+
+
+def journal_of(place: str) -> str:
+    """The folder of the journal of a job whose first target is at a place."""
+    return place.rstrip("/") + ".convcli"
 
 
 def specs_of(job: Job) -> list[tuple[str, ArraySpec]]:

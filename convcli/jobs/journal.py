@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Any, Final
 
-from convcli.core.errors import ConvcliError, OutputError, one_line
+from convcli.core.errors import ConvcliError, OutputError, one_line, shown
 from convcli.jobs.facts import Facts
 from convcli.jobs.job import Job
 from convcli.jobs.settings_json import mapping_of_json, mapping_to_json
@@ -64,10 +64,13 @@ class Journal:
             OutputError: there is one already.
         """
         if not self.folder.create(_JOB, job.to_text().encode()):
-            raise OutputError(
-                f"{one_line(self.place)}: an unfinished job is there; --resume goes on with it, "
-                "--force begins anew"
-            )
+            raise self.unfinished()
+
+    def unfinished(self) -> OutputError:
+        """The error where a job is in the way."""
+        return OutputError(
+            f"{shown(self.place)}: an unfinished job is there; --resume goes on with it, --force begins anew"
+        )
 
     def facts(self, phase: str) -> Iterator[Facts]:
         """The facts of the pieces that are done in one pass, some perhaps twice.
@@ -136,7 +139,7 @@ class Journal:
         if holder is not None and not _is_dead(holder):
             age = time.time() - float(holder["time"])
             raise OutputError(
-                f"{one_line(self.place)}: process {holder['process']} on {one_line(str(holder['host']))} "
+                f"{shown(self.place)}: process {holder['process']} on {one_line(str(holder['host']))} "
                 f"works on this target (last seen {age:.0f} s ago); if it has died, try again in "
                 f"{max(PATIENCE - age, 1):.0f} s"
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Self
 
 from convcli import __version__
 from convcli.cluster.base import Engine
@@ -16,7 +16,7 @@ from convcli.formats import opening
 from convcli.formats.zarr.reader import ZarrReader
 from convcli.formats.zarr.spec import ArraySpec, spec_like
 from convcli.geometry.padding import Pair
-from convcli.jobs.job import Job, job_fields
+from convcli.jobs.job import Job, job_fields, journal_of
 from convcli.jobs.opened import NO_LIMIT, decided
 from convcli.jobs.sizing import Sizing
 from convcli.jobs.source import identity_of, open_source
@@ -54,31 +54,69 @@ class JobOptions:
 
 @frozen(eq=False)
 class PlannedJob:
-    """A job, and what it was decided from.
+    """Everything about a job that does not depend on who runs it.
 
     Attributes:
-        source: is open, and to be closed.
+        name: of the source; absolute.
+        fields: of the job, as `job_fields` makes them.
+        source: is open; use the job as a context to close it.
+        targets: the place and the array of each map.
     """
 
-    job: Job
+    name: str
+    fields: dict[str, Any]
     task: Task
     settings: Settings
     source: Input
-    sizing: Sizing
     options: JobOptions
+    targets: tuple[tuple[str, ArraySpec], ...]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.source.close()
+
+    @property
+    def journal(self) -> str:
+        """The place of the job's journal."""
+        return journal_of(self.targets[0][0])
 
     def threads(self, engine: Engine) -> int:
-        """Threads of a piece."""
-        return piece_threads(self.options, engine)
+        """Threads of a piece: as asked for, all processors of this process, or one of many workers."""
+        return self.options.threads or (processors() if engine.shares_process else 1)
+
+    def memory(self, engine: Engine) -> int | None:
+        """Bytes that a worker may take; None for no limit."""
+        return self.options.memory if self.options.memory is not None else engine.memory
+
+    def sizing(self, engine: Engine) -> Sizing:
+        """What the size of pieces depends on."""
+        return _sizing(self.task, self.source, self.targets[0][1], self.threads(engine))
+
+    def job(self, engine: Engine) -> Job:
+        """The job for an engine.
+
+        Raises:
+            ArgumentError: not even the smallest piece fits into the memory of a worker.
+        """
+        sizing = self.sizing(engine)
+        grid = sizing.grid(engine.workers, self.memory(engine), self.options.piece)
+        return Job(
+            source=self.name,
+            selection=self.options.selection,
+            identity=identity_of(self.task.opened),
+            targets=tuple({"place": place, "spec": spec.to_json()} for place, spec in self.targets),
+            method=self.task.plan.method,
+            grid=grid,
+            program=__version__,
+            memory=sizing.memory(min(grid.piece[2], grid.shape[2])),
+            **self.fields,
+        )
 
 
-def piece_threads(options: JobOptions, engine: Engine) -> int:
-    """Threads of a piece: as asked for, all processors of this process, or one of many workers."""
-    return options.threads or (processors() if engine.shares_process else 1)
-
-
-def plan_job(name: str, settings: Settings, options: JobOptions, engine: Engine) -> PlannedJob:
-    """The job that makes one result.
+def plan_job(name: str, settings: Settings, options: JobOptions) -> PlannedJob:
+    """The job that makes one result; nothing is written.
 
     Args:
         name: of the source, or its URL.
@@ -94,29 +132,12 @@ def plan_job(name: str, settings: Settings, options: JobOptions, engine: Engine)
     source = open_source(absolute, options.selection)
     try:
         task = decided(absolute, source, replace(settings, max_memory=None, max_pixels=NO_LIMIT))
-        assert isinstance(task.plan, Plan)
-        specs = tuple(_spec(task, options) for _ in task.targets)
         places = _places(task, absolute)
-        sizing = _sizing(task, source, specs[0], piece_threads(options, engine))
-        memory = options.memory if options.memory is not None else engine.memory
-        grid = sizing.grid(engine.workers, memory, options.piece)
-        job = Job(
-            source=absolute,
-            selection=options.selection,
-            identity=identity_of(task.opened),
-            targets=tuple(
-                {"place": place, "spec": spec.to_json()} for place, spec in zip(places, specs, strict=True)
-            ),
-            method=task.plan.method,
-            grid=grid,
-            program=__version__,
-            memory=sizing.memory(min(grid.piece[2], grid.shape[2])),
-            **fields,
-        )
+        targets = tuple((place, _spec(task, options)) for place in places)
     except BaseException:
         source.close()
         raise
-    return PlannedJob(job, task, settings, source, sizing, options)
+    return PlannedJob(absolute, fields, task, settings, source, options, targets)
 
 
 def _spec(task: Task, options: JobOptions) -> ArraySpec:

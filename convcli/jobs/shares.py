@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from convcli.cluster.in_process import InProcessEngine
 from convcli.core.errors import ArgumentError, ConvcliError, OutputError, one_line
 from convcli.core.numerals import counted
 from convcli.core.system import processors
 from convcli.files.outputs import write
-from convcli.jobs.beginning import begun
+from convcli.jobs.beginning import begun, check_free
 from convcli.jobs.driver import JobRun
 from convcli.jobs.job import Job
 from convcli.jobs.journal import Journal
@@ -17,8 +18,11 @@ from convcli.jobs.piece import MAP, RANGE
 from convcli.jobs.planning import PlannedJob
 
 
-def prepare_job(planned: PlannedJob, file: str, force: bool) -> None:
+def prepare_job(planned: PlannedJob, file: str, force: bool) -> int:
     """Make the targets of a job without running a piece, and write the job to a file.
+
+    Returns:
+        The number of pieces.
 
     Raises:
         OutputError: the file or a target is there and may not be replaced.
@@ -26,8 +30,12 @@ def prepare_job(planned: PlannedJob, file: str, force: bool) -> None:
     path = Path(file)
     if path.exists() and not force:
         raise OutputError(f"{one_line(file)}: already exists (--force replaces it)")
-    begun(planned.job, Journal(planned.job.journal), force)
-    write(path, planned.job.to_text().encode(), force)
+    journal = Journal(planned.journal)
+    if not force:
+        check_free(planned.targets, journal)
+    job = begun(planned.job(InProcessEngine()), journal, force)
+    write(path, job.to_text().encode(), force)
+    return job.grid.count
 
 
 def run_share(file: str, index: int, count: int, threads: int | None) -> tuple[int, int]:
