@@ -146,7 +146,7 @@ class _Blocks(io.RawIOBase):
     """An object as a file that keeps the latest blocks; reading on from block to block asks for more."""
 
     def __init__(self, source: RemoteFile) -> None:
-        self.source, self.offset, self.ahead, self.last = source, 0, 1, -1
+        self.source, self.offset, self.ahead, self.last = source, 0, 1, -2
         self.blocks: OrderedDict[int, bytes] = OrderedDict()
 
     def readable(self) -> bool:

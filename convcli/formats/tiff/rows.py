@@ -41,7 +41,7 @@ class TiffRows:
         self.each: int = header.columns * self.height * header.channels * header.dtype.itemsize
         self.most = max(KEPT // max(self.each, 1), 2) if self.alone else 2
         self.bands: OrderedDict[int, _Band] = OrderedDict()
-        self.tiles = Tiles(self._tile)
+        self.tiles = Tiles(self._tile, self.segments.prefetch, self.segments.at_once)
         self.changed = Condition()
         self.is_raw = self.each > _RAW and self.segments.is_raw
 
@@ -100,8 +100,11 @@ class TiffRows:
         keys = [(index, column) for index in down for column in across]
         out = np.empty((rows[1] - rows[0], columns[1] - columns[0], self.header.channels), self.header.dtype)
         if rows[0] == down[0] * height and rows[1] in (down.stop * height, self.header.rows):
-            for key in keys:
-                self._paste(key, None, rows, columns, out)
+            for start in range(0, len(keys), self.segments.at_once):
+                batch = keys[start : start + self.segments.at_once]
+                self.segments.prefetch(batch)
+                for key in batch:
+                    self._paste(key, None, rows, columns, out)
             return out
         kept = KEPT * self.alone // (height * width * self.header.channels * self.header.dtype.itemsize)
         tiles = self.tiles.get(keys, max(kept, (len(down) + 1) * len(across)))
@@ -135,13 +138,15 @@ class TiffRows:
                 while len(self.bands) > self.most:
                     self.bands.popitem(last=False)
             self.bands.move_to_end(index)
-        while (column := self._claim(band)) is not None:
+        while columns := self._claim(band):
             try:
-                self._decode(index, column, band.pixels)
+                self._prepare(index, columns)
+                for column in columns:
+                    self._decode(index, column, band.pixels)
             except BaseException as error:
-                self._settle(band, error)
+                self._settle(band, len(columns), error)
                 raise
-            self._settle(band, None)
+            self._settle(band, len(columns), None)
         with self.changed:
             self.changed.wait_for(lambda: band.failure is not None or band.settled == self.across)
         if band.failure is not None:
@@ -152,17 +157,23 @@ class TiffRows:
         rows = min(self.height, self.header.rows - index * self.height)
         return rows, self.header.columns, self.header.channels
 
-    def _claim(self, band: _Band) -> int | None:
-        """The next tile of a band that nobody decodes yet."""
+    def _claim(self, band: _Band) -> range:
+        """The next tiles of a band that nobody decodes yet: one, or as many as are requested together."""
         with self.changed:
-            if band.claimed == self.across or band.failure is not None:
-                return None
-            band.claimed += 1
-            return band.claimed - 1
+            first = self.across if band.failure is not None else band.claimed
+            last = min(first + self.segments.at_once, self.across)
+            band.claimed = last
+            return range(first, last)
 
-    def _settle(self, band: _Band, failure: BaseException | None) -> None:
+    def _prepare(self, index: int, columns: range) -> None:
+        if self.across == 1:
+            self.segments.read_ahead(index)
+        else:
+            self.segments.prefetch((index, column) for column in columns)
+
+    def _settle(self, band: _Band, count: int, failure: BaseException | None) -> None:
         with self.changed:
-            band.settled += 1
+            band.settled += count
             band.failure = failure or band.failure
             self.changed.notify_all()
 
@@ -175,6 +186,7 @@ class TiffRows:
         with self.changed:
             self.bands.clear()
         self.tiles.forget()
+        self.segments.ahead.clear()
 
 
 @frozen(eq=False)

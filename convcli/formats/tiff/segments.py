@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from convcli.files.input import Input
 from convcli.formats.decoding import decoder_errors
 from convcli.formats.header import Header
 from convcli.formats.tiff.color import CCITT, JPEG, SEPARATE, odd_samples, pixels, subsampling, unit_samples
+from convcli.formats.tiff.fetching import AT_ONCE, fetched
 from convcli.formats.tiff.pages import Plane
 from convcli.formats.tiff.tables import Table
 from convcli.geometry.padding import Pair
@@ -23,6 +25,7 @@ _LARGEST_RATIOS: Final = {_UNCOMPRESSED: 1, 5: 2560, 8: 1032, 32946: 1032, 32773
 
 _LEAST_FIRST: Final = 2  # tag 266, fill order
 _CONVERTED: Final = 2**18  # pixels converted at a time
+_MOST_AT_ONCE: Final = 256
 _SHORT_LINE: Final = 2**17  # bytes of a row that is read whole, even if some of its columns are wanted
 _ODD: Final = range(17, 32)  # bits that tifffile unpacks in one byte order only
 END_OF_JPEG: Final = b"\xff\xd9"
@@ -51,6 +54,8 @@ class Segments:
         self.down = int(-(-header.rows // self.height))
         self.apart = int(page.samplesperpixel) if page.planarconfig == SEPARATE else 1
         self.offsets, self.counts = page.dataoffsets, page.databytecounts
+        self.ahead: dict[int, bytes] = {}
+        self.fetching = Lock()
         due, there = self.count, len(self.offsets)
         sized = page.compression == _UNCOMPRESSED or len(self.counts) >= due
         if there < due or not sized:
@@ -119,13 +124,48 @@ class Segments:
             ImageError: the segment is damaged or missing, naming it.
         """
         rows, columns, _ = into.shape
-        places = [(plane * self.down + index) * self.across + column for plane in range(self.apart)]
+        places = self._places((index, column))
         with decoder_errors("tiff", self._name(places[0])):
             parts = [self._segment(place, rows) for place in places]
             there = min(len(part) for part in parts)
             if there < rows or min(part.shape[1] for part in parts) < columns:
                 raise ImageError(f"damaged tiff: {self._name(places[0])} has {there} of {rows} rows")
             self._convert([part[:rows, :columns] for part in parts], into)
+
+    def _places(self, key: Pair) -> list[int]:
+        """The numbers of the segments of a band and column."""
+        index, column = key
+        return [(plane * self.down + index) * self.across + column for plane in range(self.apart)]
+
+    @property
+    def at_once(self) -> int:
+        """How many segments of a remote file are requested together; 1 for a local file."""
+        if not self.source.is_remote:
+            return 1
+        size = self.source.size // self.count if self._is_long else sum(self.counts) // len(self.counts)
+        return min(max(AT_ONCE // max(size * self.apart, 1), 1), _MOST_AT_ONCE)
+
+    def prefetch(self, keys: Iterable[Pair]) -> None:
+        """Request the bytes of segments of a remote file, (band, column) each, that will be decoded next.
+
+        Raises:
+            ImageError: they cannot be read.
+        """
+        if self.source.is_remote:
+            self._fetch([place for key in keys for place in self._places(key)])
+
+    def read_ahead(self, index: int) -> None:
+        """Request the bytes of a strip of a remote file and of those after it, unless they are here."""
+        if self.source.is_remote and index not in self.ahead and not self._is_absent(index):
+            with self.fetching:
+                if index not in self.ahead:
+                    self.ahead.clear()
+                    self.prefetch((next_, 0) for next_ in range(index, min(index + self.at_once, self.down)))
+
+    def _fetch(self, places: Sequence[int]) -> None:
+        ranges = {place: self._range(place) for place in places if not self._is_absent(place)}
+        ranges = {place: span for place, span in ranges.items() if all(span) and place not in self.ahead}
+        self.ahead |= dict(zip(ranges, fetched(self.source, list(ranges.values())), strict=True))
 
     def _convert(self, parts: list[Array], into: Array) -> None:
         """Fill ``into`` with the pixels of stored samples, some rows at a time."""
@@ -174,7 +214,7 @@ class Segments:
             left, width = columns[0] * pixel, (columns[1] - columns[0]) * pixel
             ranges = [(start + row * line + left, width) for row in range(*rows)]
             columns, wide = (0, columns[1] - columns[0]), columns[1] - columns[0]
-        data = b"".join(self.source.part(*each) for each in ranges)
+        data = b"".join(self.source.parts(ranges))
         if len(data) < (rows[1] - rows[0]) * wide * pixel:
             raise ImageError(f"damaged tiff: {self._name(place)} is missing or truncated")
         block = np.frombuffer(data, dtype).reshape(rows[1] - rows[0], wide, self._samples)
@@ -200,7 +240,7 @@ class Segments:
         size = (self.height if page.is_tiled else rows, self.width)
         if self._is_absent(place):
             return np.full((*size, self._samples), self.fill, page.dtype)
-        data = self._data(place, rows)
+        data = self._data(place)
         if page.compression == JPEG and END_OF_JPEG not in data[-8:]:
             raise ImageError(f"damaged tiff: {self._name(place)} is missing or truncated")
         if shared != (1, 1):
@@ -217,23 +257,31 @@ class Segments:
         samples: Array = decoded[0]
         return samples
 
-    def _data(self, place: int, rows: int) -> bytes:
-        """The bytes of a strip or tile.
+    def _data(self, place: int) -> bytes:
+        """The bytes of a strip or tile."""
+        offset, count = self._range(place)
+        data = self.ahead.pop(place, None)
+        if data is None:
+            data = bytes(self.source.part(offset, count)) if offset and count else b""
+        if not count or len(data) < count:
+            raise ImageError(f"damaged tiff: {self._name(place)} is missing or truncated")
+        return data
 
-        Their number is known where nothing is compressed, and a single segment without one goes to the end of
+    def _range(self, place: int) -> Pair:
+        """The first byte of a strip or tile, 0 for none, and their number.
+
+        The number is known where nothing is compressed, and a single segment without one goes to the end of
         the file, as in libtiff; otherwise what the page states counts.
         """
         offset = self.offsets[place]
         if self.page.compression == _UNCOMPRESSED:
-            count = self._raw_count(place, rows)
+            band = place // self.across % self.down
+            count = self._raw_count(place, self.shape(band, 0)[0])
         else:
             count = self.counts[place]
             if self.count == 1 and not count:
                 count = max(self.source.size - offset, 0)
-        data = bytes(self.source.part(offset + self.shift, count)) if offset and count else b""
-        if not count or len(data) < count:
-            raise ImageError(f"damaged tiff: {self._name(place)} is missing or truncated")
-        return data
+        return offset and offset + self.shift, count
 
     def _raw_count(self, place: int, rows: int) -> int:
         """The bytes of an uncompressed strip or tile."""

@@ -19,10 +19,13 @@ class Tiles:
 
     Args:
         decode: makes a tile.
+        prepare: is told which tiles are made next, ``at_once`` at most.
     """
 
-    def __init__(self, decode: Callable[[Key], Array]) -> None:
-        self.decode = decode
+    def __init__(
+        self, decode: Callable[[Key], Array], prepare: Callable[[Sequence[Key]], None], at_once: int
+    ) -> None:
+        self.decode, self.prepare, self.at_once = decode, prepare, at_once
         self.kept: OrderedDict[Key, _Tile] = OrderedDict()
         self.changed = Condition()
 
@@ -39,9 +42,8 @@ class Tiles:
             tiles = [self._entry(key) for key in keys]
             while len(self.kept) > most:
                 self.kept.popitem(last=False)
-        for tile in tiles:
-            if self._claim(tile):
-                self._fill(tile)
+        for start in range(0, len(tiles), self.at_once):
+            self._fill([tile for tile in tiles[start : start + self.at_once] if self._claim(tile)])
         with self.changed:
             self.changed.wait_for(lambda: all(tile.state == _DONE for tile in tiles))
         return [tile.result() for tile in tiles]
@@ -65,16 +67,26 @@ class Tiles:
             tile.state = max(tile.state, _STARTED)
             return is_free
 
-    def _fill(self, tile: _Tile) -> None:
+    def _fill(self, tiles: Sequence[_Tile]) -> None:
+        """Decode tiles; one that is damaged does not keep the others from being decoded."""
+        end: BaseException | None = None
         try:
-            tile.pixels = self.decode(tile.key)
+            self.prepare([tile.key for tile in tiles])
         except BaseException as error:
-            tile.failure = error
-            raise
-        finally:
-            with self.changed:
-                tile.state = _DONE
-                self.changed.notify_all()
+            end = error
+        for tile in tiles:
+            try:
+                if end is not None:
+                    raise end
+                tile.pixels = self.decode(tile.key)
+            except Exception as error:
+                tile.failure = error
+            except BaseException as error:
+                tile.failure = end = error
+            finally:
+                with self.changed:
+                    tile.state = _DONE
+                    self.changed.notify_all()
 
 
 class _Tile:
