@@ -56,7 +56,7 @@ class Cluster:
         if not {"--host", "--protocol"} & set(options):
             words += ["--host", "127.0.0.1"]
         self.scheduler = self._start("scheduler", before, [*words, *options], {})
-        wait_until(lambda: self.scheduler.poll() is not None or file.exists(), "scheduler")
+        wait_until(lambda: bool(file.exists() and file.read_text().endswith("}")), "scheduler")
         self.address = json.loads(file.read_text())["address"]
 
     def start_worker(

@@ -6,14 +6,15 @@ import json
 import os
 import signal
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import dask
-from distributed import Client, LocalCluster
+import psutil
+from distributed import Client, Future, LocalCluster
 
 from convcli.cluster.addresses import Address, Environment, Local, Network, SchedulerFile
 from convcli.cluster.silence import SILENT, silence
@@ -30,10 +31,15 @@ _NO_CERTIFICATES: Final = (
 )
 
 
+class NoAnswerError(ConvcliError):
+    """The scheduler, or a worker that it asked, has not answered in time."""
+
+
 class Connection:
     """A client of a scheduler, and the cluster if it was started here.
 
     Args:
+        address: or a client, which is not closed.
         connect: seconds within which the scheduler must be reached.
         seconds: within which it must answer from then on.
 
@@ -41,23 +47,23 @@ class Connection:
         ConvcliError: the scheduler cannot be reached.
     """
 
-    def __init__(self, address: Address, connect: float, seconds: float) -> None:
+    def __init__(self, address: Address | Client, connect: float, seconds: float) -> None:
         self.seconds, self.ending = seconds, ExitStack()
-        self.ending.enter_context(silence())
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self.client: Client = self._connected(address, connect)
-            self.address = str(self.client.scheduler.address)
+            self.client: Client = (
+                _own(address) if isinstance(address, Client) else self._new(address, connect)
+            )
+            self.address, self.stream = str(self.client.scheduler.address), self.client.scheduler_comm
         except BaseException:
             self.ending.close()
             raise
 
-    def _connected(self, address: Address, seconds: float) -> Client:
+    def _new(self, address: Address, seconds: float) -> Client:
+        silence()
         match address:
             case Local(workers):
                 cluster = _local_cluster(workers or processors())
-                self.ending.callback(_close, cluster)
+                self.ending.callback(_end, cluster)
                 return self._client(cluster, "of the local workers", seconds)
             case SchedulerFile(path):
                 url = _address_in(path)
@@ -69,7 +75,9 @@ class Connection:
 
     def _client(self, target: Any, place: str, seconds: float) -> Client:
         try:
-            client = Client(target, timeout=seconds, set_as_default=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                client = Client(target, timeout=seconds, set_as_default=False)
         except Exception as error:
             raise ConvcliError(f"cannot reach the scheduler {place}: {_reason(error, place)}") from error
         self.ending.callback(_close, client)
@@ -78,7 +86,7 @@ class Connection:
     @property
     def is_lost(self) -> bool:
         """Whether there was no connection for a moment, after which the scheduler has forgotten all tasks."""
-        return bool(self.client.status != "running")
+        return bool(self.client.status != "running" or self.client.scheduler_comm is not self.stream)
 
     def call(self, make: Callable[..., Awaitable[T]], *values: Any, seconds: float | None = None) -> T:
         """The result of a coroutine that runs in the thread of the client.
@@ -97,16 +105,36 @@ class Connection:
             raise self.lost() from error
         return result
 
+    def map(self, call: Callable[..., T], *values: Sequence[Any], **options: Any) -> list[Future]:
+        """Send tasks: one for each value in the sequences. No two of them share a result.
+
+        Raises:
+            ConvcliError: the scheduler is gone.
+        """
+        try:
+            futures: list[Future] = self.client.map(call, *values, pure=False, **options)
+        except Exception as error:
+            if self.is_lost:
+                raise self.lost() from error
+            raise
+        return futures
+
     def lost(self) -> ConvcliError:
         """The error that the scheduler is gone."""
         return ConvcliError(f"the scheduler at {self.address} is gone; {_NEXT}")
 
-    def _mute(self, seconds: float) -> ConvcliError:
-        return ConvcliError(f"the scheduler at {self.address} has not answered for {seconds:g} s; {_NEXT}")
+    def _mute(self, seconds: float) -> NoAnswerError:
+        return NoAnswerError(f"the scheduler at {self.address} has not answered for {seconds:g} s; {_NEXT}")
 
     def close(self) -> None:
         """Disconnect, and end the cluster if it was started here."""
         self.ending.close()
+
+
+def _own(client: Client) -> Client:
+    if client.asynchronous:
+        raise ConvcliError("an asynchronous client cannot be used; leave out asynchronous=True")
+    return client
 
 
 def _configured_address() -> str:
@@ -134,10 +162,12 @@ def _address_in(path: str) -> str:
 def _local_cluster(workers: int) -> LocalCluster:
     """Worker processes with one thread each; other machines cannot reach them."""
     try:
-        with _without_interrupts():
+        with _without_interrupts(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
+                memory_limit=1 / workers,  # of the memory that this process may use
                 processes=True,
                 host="127.0.0.1",
                 dashboard_address="127.0.0.1:0",
@@ -168,6 +198,17 @@ def _start_tracker() -> None:
         del os.environ["PYTHONWARNINGS"]
         if before is not None:
             os.environ["PYTHONWARNINGS"] = before
+
+
+def _end(cluster: LocalCluster) -> None:
+    """End a local cluster, also workers that hang."""
+    children = psutil.Process().children(recursive=True)
+    pids = {worker.pid for worker in cluster.workers.values() if worker.pid is not None}
+    _close(cluster)
+    for child in children:
+        if child.pid in pids:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
 
 
 def _close(closable: Any) -> None:

@@ -11,8 +11,9 @@ from convcli.core.errors import ConvcliError
 from convcli.core.frozen import frozen
 from convcli.core.numerals import counted, size_text
 
-TASKS_EACH: Final = 2
-"""Tasks on their way for each thread of a worker: one that runs, and one that waits."""
+TASKS_EACH: Final = 4
+"""Tasks on their way for each thread of a worker: one runs, and the others wait. With half as many, threads
+run out of tasks between two refills."""
 
 USABLE: Final = Fraction(4, 5)
 """The part of a worker's limit that tasks may take; above it, Dask lets a worker begin no more tasks."""
@@ -24,11 +25,13 @@ class Member:
 
     Attributes:
         limit: bytes of memory, beyond which the worker is restarted; 0 if there is no limit.
+        is_paused: whether it begins no tasks, because it takes too much memory.
     """
 
     address: str
     threads: int
     limit: int
+    is_paused: bool = False
 
     @property
     def memory(self) -> int | None:
@@ -42,20 +45,43 @@ class Crew:
     def __init__(self) -> None:
         self.members: dict[str, Member] = {}
         self.heard: dict[str, tuple[float, float]] = {}
-        self.empty_since: float | None = time.monotonic()
+        self.idle_since: float | None = time.monotonic()
 
     def update(self, workers: Mapping[str, Mapping[str, Any]]) -> None:
         """Take what the scheduler says of each worker, by address (``identity`` of Dask)."""
         now = time.monotonic()
         self.members = {
-            address: Member(address, facts["nthreads"], facts["memory_limit"] or 0)
+            address: Member(
+                address, facts["nthreads"], facts["memory_limit"] or 0, facts["status"] == "paused"
+            )
             for address, facts in workers.items()
         }
         self.heard = {address: self._heard(address, workers[address], now) for address in workers}
+        if not all(member.is_paused for member in self.members.values()):
+            self.idle_since = None
+        elif self.idle_since is None:
+            self.idle_since = now
+
+    def check_presence(self, seconds: float, address: str) -> None:
+        """Give up if for so long there have been no workers, or none that begin tasks.
+
+        Args:
+            address: of the scheduler.
+
+        Raises:
+            ConvcliError: so it is.
+        """
+        if self.idle_since is None or time.monotonic() - self.idle_since <= seconds:
+            return
         if self.members:
-            self.empty_since = None
-        elif self.empty_since is None:
-            self.empty_since = now
+            raise ConvcliError(
+                f"all workers of {address} have been paused for {seconds:g} s, because they use "
+                f"{float(USABLE):.0%} of their memory: use smaller pieces, or workers with more memory"
+            )
+        raise ConvcliError(
+            f"the scheduler at {address} has had no workers for {seconds:g} s; "
+            f"start some with: dask worker {address}"
+        )
 
     def _heard(self, address: str, facts: Mapping[str, Any], now: float) -> tuple[float, float]:
         """When a worker gave its last sign of life, by the scheduler's clock, and when we saw it, by ours."""

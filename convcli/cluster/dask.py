@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from itertools import islice
 from typing import Any, Final
 
+from distributed import Client
+
 from convcli.cluster import probe, versions
 from convcli.cluster.addresses import Address
 from convcli.cluster.base import Engine, Outcome, Task, Work
-from convcli.cluster.connection import Connection
+from convcli.cluster.connection import Connection, NoAnswerError
 from convcli.cluster.crew import Crew
 from convcli.cluster.patience import Patience
 from convcli.cluster.plugin import SessionPlugin
@@ -29,11 +32,14 @@ _GOODBYE: Final = 0.5
 class DaskEngine(Engine):
     """Runs tasks on the workers of a Dask cluster.
 
+    Args:
+        address: or a client, which is not closed.
+
     Raises:
         ConvcliError: the scheduler cannot be reached, it has no workers, or they have other versions.
     """
 
-    def __init__(self, address: Address, patience: Patience | None = None) -> None:
+    def __init__(self, address: Address | Client, patience: Patience | None = None) -> None:
         self.patience, self.crew, self.looked = patience or Patience(), Crew(), -float("inf")
         self.session = Session(secrets.token_hex(4), versions.installed(), text_for_workers())
         self.is_set_up = False
@@ -54,22 +60,17 @@ class DaskEngine(Engine):
             time.sleep(_TICK)
             self._look()
 
-    def _look(self) -> None:
+    def _look(self, *, again: bool = False) -> None:
         """Learn of workers that have come or gone, unless this was done a moment ago.
 
         Raises:
-            ConvcliError: there have been no workers for too long.
+            ConvcliError: there have been none for too long.
         """
-        if self.crew.members and time.monotonic() - self.looked < self.patience.check:
+        if not again and self.crew.members and time.monotonic() - self.looked < self.patience.check:
             return
         self.crew.update(self.connection.call(self._identity)["workers"])
         self.looked = time.monotonic()
-        since = self.crew.empty_since
-        if since is not None and self.looked - since > self.patience.workers:
-            raise ConvcliError(
-                f"the scheduler at {self.connection.address} has had no workers for "
-                f"{self.patience.workers:g} s; start some with: dask worker {self.connection.address}"
-            )
+        self.crew.check_presence(self.patience.workers, self.connection.address)
 
     async def _identity(self) -> Any:
         return await self.connection.client.scheduler.identity(n_workers=-1)
@@ -79,22 +80,42 @@ class DaskEngine(Engine):
         if difference := versions.differences(self.session.versions, answers):
             raise ConvcliError(f"versions differ: {difference}; install the same versions on all workers")
 
-    def _ask(self, function: Any, *values: Any) -> dict[str, Any]:
-        """What a function returns on each worker, by address.
+    def _ask(self, function: Callable[..., Any], *values: Any) -> dict[str, Any]:
+        """What a function returns on each worker, by address; workers that end meanwhile have no answer.
 
         Raises:
-            ConvcliError: a worker does not answer, or cannot run it.
+            ConvcliError: a worker does not answer, or cannot run the function.
         """
+
+        async def ask(address: str) -> Any:
+            run = self.connection.client.run(function, *values, workers=[address], on_error="return")
+            with suppress(TimeoutError):
+                return (await asyncio.wait_for(run, self.patience.answer))[address]
+
+        async def ask_all() -> Any:
+            return await asyncio.gather(*map(ask, self.crew.members))
+
         addresses = list(self.crew.members)
+        answers = self.connection.call(ask_all, seconds=2 * self.patience.answer)
+        self._look(again=any(isinstance(answer, OSError) for answer in answers))
+        found = {
+            each: answer for each, answer in zip(addresses, answers, strict=True) if each in self.crew.members
+        }
+        for address, answer in found.items():
+            if fault := self._fault(answer):
+                raise ConvcliError(f"worker {address} {fault}")
+        return found
 
-        async def ask() -> Any:
-            return await self.connection.client.run(function, *values, workers=addresses, on_error="return")
-
-        answers: dict[str, Any] = self.connection.call(ask)
-        for address, answer in answers.items():
-            if isinstance(answer, Exception):
-                raise ConvcliError(f"worker {address} {_why_useless(answer)}")
-        return answers
+    def _fault(self, answer: Any) -> str:
+        """What is wrong with a worker that gave this answer, which Dask may have wrapped, or nothing."""
+        if answer is None:
+            return f"has not answered for {self.patience.answer:g} s: end it, or wait until it is ready"
+        if not isinstance(answer, Exception):
+            return ""
+        reason = one_line(repr(answer))
+        if "No module named" in reason or "attribute" in reason:
+            return f"has no convcli, or another version of it: {cut(reason)}"
+        return f"cannot be used: {cut(reason)}"
 
     @property
     def workers(self) -> int:
@@ -135,7 +156,8 @@ class DaskEngine(Engine):
             async def register() -> Any:
                 return await self.connection.client.register_plugin(plugin)
 
-            self.connection.call(register)
+            with suppress(NoAnswerError):  # a worker that hangs; all others were told at the same time
+                self.connection.call(register)
             self.ending.callback(self._say_goodbye, plugin.name)
             self.is_set_up = True
 
@@ -176,11 +198,3 @@ class DaskEngine(Engine):
 
     def close(self) -> None:
         self.ending.close()
-
-
-def _why_useless(error: Exception) -> str:
-    """What is wrong with a worker on which a function failed, perhaps wrapped by Dask."""
-    reason = one_line(repr(error))
-    if "No module named" in reason or "attribute" in reason:
-        return f"has no convcli, or another version of it: {cut(reason)}"
-    return f"cannot be used: {cut(reason)}"

@@ -13,7 +13,7 @@ class Patience:
         connect: for the scheduler, which may just be starting.
         answer: for a scheduler that has answered before, and for workers that are asked something.
         handover: for a worker to hand over what a task has returned.
-        workers: for workers, if there are none.
+        workers: for workers, if there are none, or none that may begin a task.
         silence: for a sign of life of a worker, before its tasks are sent to others as well.
         late: for the outcome of a task, at least, before it is sent to another worker as well.
         factor: the same, as a multiple of the median of all tasks.
@@ -21,7 +21,7 @@ class Patience:
     """
 
     connect: float = 15.0
-    answer: float = 20.0
+    answer: float = 60.0
     handover: float = 5.0
     workers: float = 60.0
     silence: float = 60.0

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from convcli.cluster.addresses import parse
+from typing import TYPE_CHECKING
+
+from convcli.cluster.addresses import Address, parse
 from convcli.cluster.base import Engine
 from convcli.cluster.in_process import InProcessEngine
 from convcli.core.errors import ConvcliError
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 _MISSING = "a cluster needs the package distributed; install it with: pip install 'convcli[cluster]'"
 
@@ -16,15 +21,25 @@ def engine_of(address: str | None) -> Engine:
     Raises:
         ArgumentError: the address has no known form.
         ConvcliError: distributed is not installed, the scheduler cannot be reached, there are no workers, or
-            they do not fit to this process.
+            they have other versions.
     """
-    if address is None:
-        return InProcessEngine()
-    parsed = parse(address)
+    return InProcessEngine() if address is None else _dask_engine(parse(address))
+
+
+def engine_on(client: Client) -> Engine:
+    """The engine that uses a client of Dask, and does not close it.
+
+    Raises:
+        ConvcliError: there are no workers, or they have other versions.
+    """
+    return _dask_engine(client)
+
+
+def _dask_engine(target: Address | Client) -> Engine:
     try:
         import distributed  # noqa: F401
     except ImportError as error:
         raise ConvcliError(_MISSING) from error
     from convcli.cluster.dask import DaskEngine
 
-    return DaskEngine(parsed)
+    return DaskEngine(target)

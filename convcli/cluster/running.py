@@ -97,9 +97,7 @@ class Running:
             trip.sent, trip.runs, trip.bound = time.monotonic(), trip.runs + 1, bool(workers)
         keys: list[_Key] = [(self.prefix, trip.task.number, trip.runs) for trip in trips]
         payloads, names = [trip.task.payload for trip in trips], [trip.task.name for trip in trips]
-        futures = self.connection.client.map(
-            self.call, payloads, names, key=keys, workers=workers or None, pure=False
-        )
+        futures = self.connection.map(self.call, payloads, names, key=keys, workers=workers or None)
         for trip, future in zip(trips, futures, strict=True):
             trip.futures.append(future)
             self.collector.expect(future)

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 SILENT: Final = logging.CRITICAL + 1
 _ROOTS: Final = ("distributed", "tornado", "asyncio", "bokeh")
 
 
-@contextmanager
-def silence() -> Iterator[None]:
-    """Silence the loggers of Dask, and restore their levels."""
-    before = {logger: logger.level for logger in _loggers()}
-    for logger in before:
+def silence() -> None:
+    """Silence the loggers of Dask in this process for good: some log when everything has been closed."""
+    for logger in _loggers():
         logger.setLevel(SILENT)
-    try:
-        yield
-    finally:
-        for logger, level in before.items():
-            logger.setLevel(level)
 
 
 def _loggers() -> list[logging.Logger]:

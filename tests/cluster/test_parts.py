@@ -71,9 +71,9 @@ def test_progress():
     assert (progress.done, progress.rate, progress.seconds_left) == (4, 0.5, 12)
 
 
-def seen(last, threads=1, limit=0):
+def seen(last, threads=1, limit=0, status="running"):
     """What a scheduler says of a worker."""
-    return {"nthreads": threads, "memory_limit": limit, "last_seen": last}
+    return {"nthreads": threads, "memory_limit": limit, "last_seen": last, "status": status}
 
 
 def test_which_workers_are_silent(monkeypatch):
@@ -92,12 +92,41 @@ def test_which_workers_are_silent(monkeypatch):
 def test_what_workers_have():
     """Threads, the window, and the memory of the smallest."""
     crew = Crew()
-    assert (crew.threads, crew.window, crew.smallest) == (0, 2, None)
+    assert (crew.threads, crew.window, crew.smallest) == (0, 4, None)
     crew.update({"a": seen(0, 4, 8000), "b": seen(0, 1, 3000), "c": seen(0, 2)})
-    assert (crew.threads, crew.window, crew.smallest.memory) == (7, 14, 1600)
+    assert (crew.threads, crew.window, crew.smallest.memory) == (7, 28, 1600)
     crew.check_memory("piece 1", 1600)
     with pytest.raises(ConvcliError, match="about 1601 bytes of memory; worker a has 1600 bytes"):
         crew.check_memory("piece 1", 1601)
+
+
+@pytest.mark.parametrize(
+    ("workers", "message"),
+    [
+        ({}, "the scheduler at x has had no workers for 5 s; start some with: dask worker x"),
+        (
+            {"a": seen(0, status="paused")},
+            "all workers of x have been paused for 5 s, because they use 80%",
+        ),
+        ({"a": seen(0, status="paused"), "b": seen(0)}, None),
+    ],
+)
+def test_when_nothing_can_run(monkeypatch, workers, message):
+    """After a while without workers, or with none that begin tasks, there is an error."""
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
+    crew = Crew()
+    crew.update({"a": seen(0)})
+    monkeypatch.setattr(time, "monotonic", lambda: 1.0)
+    crew.update(workers)
+    monkeypatch.setattr(time, "monotonic", lambda: 6.0)
+    crew.update(workers)
+    crew.check_presence(5, "x")
+    monkeypatch.setattr(time, "monotonic", lambda: 7.0)
+    if message is None:
+        crew.check_presence(5, "x")
+        return
+    with pytest.raises(ConvcliError, match=message):
+        crew.check_presence(5, "x")
 
 
 def test_a_probe_is_read_and_answered(tmp_path):
