@@ -25,6 +25,9 @@ LARGEST_SEGMENT: Final = 2**28
 _RAW: Final = 2**22
 """Bytes of an uncompressed strip above which its parts are read as needed."""
 
+_GOOD: Final = 256, 256
+"""(rows, columns) of a part of an uncompressed page of long rows, many of which are read at once."""
+
 _APART: Final = 8  # pages that workers may be apart
 
 KEPT: Final = 48 * 2**20
@@ -60,7 +63,9 @@ class TiffRows:
 
     @property
     def block(self) -> Pair | None:
-        """(rows, columns) of a tile; None where there is one across, or strips."""
+        """(rows, columns) of a tile, or good to read where any part can be; None for whole rows."""
+        if self.is_raw and self.segments.is_long:
+            return _GOOD
         return (self.height, self.segments.width) if self.across > 1 else None
 
     def rows(self, first: int, last: int) -> Array:

@@ -105,6 +105,11 @@ class Segments:
         whole = isinstance(bits, int) and bits == 8 * page.dtype.itemsize and page.dtype.kind in "iuf"
         return bool(plain and whole and not page.is_tiled and subsampling(page) == (1, 1) and not self.absent)
 
+    @property
+    def is_long(self) -> bool:
+        """Whether rows are so long that some of their columns are read alone."""
+        return int(self.width * self._samples * self._stored.itemsize) > _SHORT_LINE
+
     def shape(self, index: int, column: int) -> tuple[int, int, int]:
         """(rows, columns, channels) of the part of the image that a segment covers."""
         rows = min(self.height, self.header.rows - index * self.height)
@@ -207,7 +212,7 @@ class Segments:
         if self._raw_count(place, height) < rows[1] * line:
             raise ImageError(f"damaged tiff: {self._name(place)} is missing or truncated")
         start = self.offsets[place] + self.shift
-        if line <= _SHORT_LINE or columns == (0, self.width):
+        if not self.is_long or columns == (0, self.width):
             ranges = [(start + rows[0] * line, (rows[1] - rows[0]) * line)]
             wide = self.width
         else:

@@ -148,6 +148,7 @@ def test_uncompressed_strips_are_read_without_decoding(line, height, channels, p
     source = Counted(written(pixels, planar, rowsperstrip=height, byteorder=order))
     reader = open_input(source)[0].reader()
     assert reader.memory == 0
+    assert reader.block == (None if line else (256, 256))
     for rows, columns in WINDOWS:
         source.taken = 0
         window = reader.window(0, rows, columns)
