@@ -79,8 +79,8 @@ def _constructor(made: type, names: tuple[str, ...]) -> Any:
     parameters = ", ".join(
         f"{name}=default_{name}" if f"default_{name}" in defaults else name for name in names
     )
-    lines = [f"def __init__(self, {parameters}):", " fields = self.__dict__"]
-    lines += [f" fields[{name!r}] = {name}" for name in names]
+    lines = [f"def __init__(self, {parameters}):", " _values = self.__dict__"]
+    lines += [f" _values[{name!r}] = {name}" for name in names]
     if hasattr(made, "__post_init__"):
         lines.append(" self.__post_init__()")
     exec("\n".join(lines), defaults)
