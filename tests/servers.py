@@ -55,7 +55,7 @@ class Bucket:
     def get(self, key: str) -> bytes:
         return bytes(self._files().cat_file(f"{self.name}/{key}"))
 
-    def keys(self) -> list[str]:
+    def listed(self) -> list[str]:
         """All keys, sorted."""
         files = self._files()
         found = files.find(self.name) if files.exists(self.name) else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import suppress
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from convcli.core.errors import shown
 from convcli.files import pending
@@ -14,14 +14,14 @@ from convcli.files.input import PIECE, Input, object_state
 from convcli.storage.urls import Url
 
 _IN_MEMORY: Final = 2**24
-"""Bytes up to which a result waits in memory; a larger one waits in an unnamed temporary file."""
+"""Bytes of a result that is sent from memory; a larger one is sent in parts from its temporary file."""
 
 _OPEN_FILES: Final = "/dev/fd"
 """Where a file without a name can be opened again."""
 
 
 class ObjectDraft(Draft):
-    """An object that is sent to its store when it is complete.
+    """An object that is sent to its store when it is complete; until then it is an unnamed temporary file.
 
     Args:
         target: where it goes.
@@ -37,8 +37,9 @@ class ObjectDraft(Draft):
 
     def __enter__(self) -> Self:
         with self.refusals():
-            waiting: Any = tempfile.SpooledTemporaryFile(_IN_MEMORY)
-            self.file = waiting
+            with tempfile.TemporaryFile() as unnamed:
+                handle = os.dup(unnamed.fileno())
+            self.file = open(self.shown, "w+b", opener=lambda *_: handle)
         return self
 
     def __exit__(self, *_: object) -> None:

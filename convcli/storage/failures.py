@@ -36,6 +36,7 @@ EXTRAS: Final = {
 }
 """What installs the library of a protocol; the others come with the extra."""
 
+_LIBRARIES: Final = {"s3": "s3fs", "s3a": "s3fs", "http": "aiohttp", "https": "aiohttp"}
 EXTRA: Final = "pip install 'convcli[cloud]'"
 
 _CODES: Final = {
@@ -97,6 +98,7 @@ _KINDS: Final = {
     "ReadTimeoutError": TIMEOUT,
     "FSTimeoutError": TIMEOUT,
     "TimeoutError": TIMEOUT,
+    "ParamValidationError": "no bucket or object can have this name",
     "TooManyRedirects": "the server redirects without end",
     "ServerDisconnectedError": LOST,
     "ClientPayloadError": LOST,
@@ -195,8 +197,9 @@ def _missing_library(error: ImportError, place: str) -> str:
     protocol = place.partition("://")[0].lower()
     match = _MODULE.search(str(error))
     name = next(filter(None, match.groups()), "") if match else ""
-    needed = {"gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs"}
-    return f"needs {needed.get(protocol, name or 'fsspec')}; install it with: {EXTRAS.get(protocol, EXTRA)}"
+    needed = EXTRAS.get(protocol, EXTRA)
+    library = needed.removeprefix("pip install ") if protocol in EXTRAS else _LIBRARIES.get(protocol, name)
+    return f"needs {library or 'fsspec'}; install it with: {needed}"
 
 
 def _reason(errors: Sequence[BaseException]) -> str:

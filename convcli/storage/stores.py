@@ -13,10 +13,10 @@ from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from convcli.core.errors import MissingError, OutputError, shown
+from convcli.core.errors import OutputError, shown
 from convcli.storage.failures import NoPartsError, has_code, refusals
 from convcli.storage.options import options_for
-from convcli.storage.urls import is_writable, protocol_of
+from convcli.storage.urls import is_writable, lower_protocol, protocol_of
 
 _PART: Final = 2**24  # bytes of a part of an upload
 _PIECE: Final = 2**20  # bytes of a web page that are read in one call
@@ -70,6 +70,13 @@ class Store:
     def info(self, path: str) -> dict[str, Any]:
         """Size, type and stamps of an object, as fsspec gives them."""
         return dict(self.files.info(path))
+
+    def exists(self, path: str) -> bool:
+        """Whether there is an object."""
+        try:
+            return str(self.info(path)["type"]) == "file"
+        except FileNotFoundError:
+            return False
 
     def write(self, path: str, data: bytes, exclusive: bool) -> None:
         """Write an object, whole or not at all.
@@ -133,6 +140,26 @@ class S3Store(Store):
         kind = mimetypes.guess_type(path)[0]
         return {"ContentType": kind} if kind else {}
 
+    def exists(self, path: str) -> bool:
+        bucket, _, key = path.partition("/")
+        try:
+            self.files.call_s3("head_object", Bucket=bucket, Key=key)
+        except FileNotFoundError:
+            self._check_bucket(bucket)
+            return False
+        except PermissionError:
+            # Also the answer for what is not there, where listing is not allowed. Nothing is lost by going on
+            # if the store itself refuses to replace an object.
+            if self.honors_exclusive(path.rpartition("/")[0]):
+                return False
+            raise
+        return True
+
+    def _check_bucket(self, bucket: str) -> None:
+        """Raise the error of a bucket that does not exist, of which HEAD says as much as of an object."""
+        with suppress(PermissionError):  # of listing, which is not needed
+            self.files.call_s3("list_objects_v2", Bucket=bucket, MaxKeys=1)
+
     def write(self, path: str, data: bytes, exclusive: bool) -> None:
         self._create_or_replace(path, exclusive, lambda: Store.write(self, path, data, exclusive))
 
@@ -150,7 +177,7 @@ class S3Store(Store):
         self._create_or_replace(path, exclusive, put)
 
     def _create_or_replace(self, path: str, exclusive: bool, write: Any) -> None:
-        if exclusive and not self.honors_exclusive(path.rpartition("/")[0]) and self.files.exists(path):
+        if exclusive and not self.honors_exclusive(path.rpartition("/")[0]) and self.exists(path):
             raise FileExistsError(path)
         for left in reversed(range(_TRIES)):
             try:
@@ -264,8 +291,9 @@ def open_store(url: str) -> tuple[Store, str]:
     with refusals(url, "cannot be opened"):
         import fsspec
 
+        url = lower_protocol(url)
         options = {"use_listings_cache": False, **options_for(url)}
-        kind = fsspec.get_filesystem_class(url.split("://", 1)[0].lower())
+        kind = fsspec.get_filesystem_class(url.split("://", 1)[0])
         files = kind(**{**kind._get_kwargs_from_urls(url), **options})
         return _STORES[protocol](files), str(kind._strip_protocol(url))
 
@@ -289,11 +317,8 @@ def exists(url: str) -> bool:
         StorageError: that cannot be found out.
     """
     store, path = open_store(url)
-    try:
-        with refusals(url, "cannot be checked"):
-            return str(store.info(path)["type"]) == "file"
-    except MissingError:
-        return False
+    with refusals(url, "cannot be checked"):
+        return store.exists(path)
 
 
 def stamp_of(info: dict[str, Any]) -> tuple[str, ...]:

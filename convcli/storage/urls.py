@@ -58,6 +58,12 @@ def protocol_of(url: str) -> str:
     return protocol
 
 
+def lower_protocol(url: str) -> str:
+    """A URL as libraries take it, with its protocol in lower case."""
+    protocol, rest = url.split("://", 1)
+    return f"{protocol.lower()}://{rest}"
+
+
 def local(name: str) -> str:
     """A local path for a ``file:`` URL; any other name as it is.
 
@@ -113,7 +119,10 @@ def joined(place: str, *parts: str) -> str:
     """A place below another; ``parts`` are relative and use ``/``."""
     if not is_url(place):
         return os.path.join(place, *parts)  # noqa: PTH118
-    return "/".join([place.rstrip("/") if _has_name(place) else place, *(part.strip("/") for part in parts)])
+    below = "/".join(part.strip("/") for part in parts)
+    if not _has_name(place):
+        return f"{place}{below}"
+    return f"{place.rstrip('/')}/{below}" if parts else place.rstrip("/")
 
 
 def _has_name(url: str) -> bool:
