@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convcli import dask as dask
+    from convcli import regions as regions
     from convcli.api import conv as conv
     from convcli.api import conv2d as conv2d
     from convcli.api import shape as shape
@@ -31,7 +32,7 @@ _HOMES = {
     "Kernel": "kernels.kernel",
     "load_kernel": "kernels.library",
 }
-_MODULES = ("dask",)
+_MODULES = ("dask", "regions")
 __all__ = ["ArgumentError", "ConvcliError", "Kernel", "KernelError", "conv", "conv2d", "load_kernel", "shape"]
 
 
