@@ -12,7 +12,7 @@ from convcli.cluster.base import Engine
 from convcli.cluster.in_process import InProcessEngine
 from convcli.cluster.registry import engine_of
 from convcli.core.errors import ArgumentError, literal
-from convcli.geometry.padding import Pair, Padding
+from convcli.geometry.padding import Padding, Pair
 from convcli.jobs.driver import run_job
 from convcli.jobs.job import Job as Document
 from convcli.jobs.planning import JobOptions, PlannedJob, plan_job
@@ -39,7 +39,7 @@ class Job:
         self._planned = planned
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913 - the options of a command
         cls,
         source: str | os.PathLike[str],
         target: str | os.PathLike[str],
@@ -50,7 +50,7 @@ class Job:
         dilation: int | Sequence[int] = 1,
         flip: bool = False,
         channels: str | None = None,
-        map: str = "auto",  # noqa: A002 - the name of the option
+        map: str = "auto",
         depth: str | None = None,
         double: bool = False,
         piece: Pair | None = None,
