@@ -13,6 +13,8 @@ from convcli.formats.zarr.library import path_key
 from convcli.formats.zarr.objects import LARGEST_DOCUMENT, Objects, checked_key
 
 MOST_LEVELS: Final = 64
+STATE: Final = "convcli"
+"""The attribute that says whether an array is complete."""
 _MOST_NAMES: Final = 10
 _MOST_LISTED: Final = 1000
 
@@ -36,6 +38,16 @@ class Node:
     is_array: bool
 
     @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of the axes of an OME image; empty where it does not name them."""
+        first = (self.multiscales or [None])[0]
+        stated = first.get("axes") if isinstance(first, Mapping) else None
+        if not isinstance(stated, list):
+            return ()
+        names = [axis.get("name") if isinstance(axis, Mapping) else axis for axis in stated]
+        return tuple(name for name in names if isinstance(name, str))
+
+    @property
     def multiscales(self) -> list[Any] | None:
         """The images that OME-Zarr describes: 0.5 within ``ome``, older ones directly."""
         ome = self.attributes.get("ome")
@@ -49,7 +61,7 @@ class Located:
 
     Attributes:
         array: its node.
-        group: the node of the OME image that it is a level of, or None.
+        group: the node of the OME image that it is a level of, or of the group that holds nothing else.
         level: the number of the level.
         facts: of the array.
     """
@@ -58,6 +70,12 @@ class Located:
     group: Node | None
     level: int
     facts: ArrayFacts
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the axes, by the OME image or by the array."""
+        names = self.group.axes if self.group is not None else ()
+        return names if len(names) == len(self.facts.shape) else self.facts.names
 
 
 def document_at(objects: Objects, key: str) -> Mapping[str, Any] | None:
@@ -123,7 +141,7 @@ def located(objects: Objects, level: int | None = None) -> Located:
     if len(names) == 1:
         only = node_at(objects, names[0])
         if only is not None and only.is_array:
-            return _array(only, None, _first(level, "an array without levels"))
+            return _array(only, node, _first(level, "an array without levels"))
     raise ImageError(_choice(names))
 
 
@@ -196,3 +214,9 @@ def _choice(names: list[str]) -> str:
     shown = ", ".join(one_line(name) for name in names[:_MOST_NAMES])
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return f"a Zarr group; choose one of its members by adding its path: {shown}{more}"
+
+
+def is_complete(attributes: Mapping[str, Any]) -> bool:
+    """Whether the attributes of an array do not say that it is still being written."""
+    state = attributes.get(STATE)
+    return not isinstance(state, Mapping) or state.get("complete") is not False

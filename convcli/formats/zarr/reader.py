@@ -14,7 +14,7 @@ from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ConvcliError, ImageError, StorageError, one_line, reason_of
 from convcli.formats.readers import Reader
 from convcli.formats.zarr.axes import ZarrAxes
-from convcli.formats.zarr.facts import ArrayFacts
+from convcli.formats.zarr.documents import Located
 from convcli.formats.zarr.library import path_key
 from convcli.geometry.padding import Pair
 
@@ -30,15 +30,15 @@ class ZarrReader(Reader):
 
     Args:
         array: of zarr.
-        path: of the array in its store.
-        facts: of the array.
+        located: where it is, and what its metadata say.
         axes: what its axes stand for.
         dtype: of the pixels.
     """
 
-    def __init__(self, array: Any, path: str, facts: ArrayFacts, axes: ZarrAxes, dtype: DType) -> None:
-        self.array, self.path, self.facts, self.axes, self.dtype = array, path, facts, axes, dtype
-        self.height = facts.chunks[axes.rows_at]
+    def __init__(self, array: Any, located: Located, axes: ZarrAxes, dtype: DType) -> None:
+        self.array, self.located, self.axes, self.dtype = array, located, axes, dtype
+        self.facts = located.facts
+        self.height = self.facts.chunks[axes.rows_at]
         self.together = self._together()
         self.bands: OrderedDict[tuple[int, ...], _Band] = OrderedDict()
         self.changing = Lock()
@@ -155,7 +155,7 @@ class ZarrReader(Reader):
                 self._stored(part)
             except Exception as failure:  # of any kind
                 home = [number * each // whole for number, each, whole in self._homes(numbers)]
-                key = one_line(path_key(self.path, self.facts.keys.key(home)))
+                key = one_line(path_key(self.located.array.path, self.facts.keys.key(home)))
                 inner = f" (its chunk {', '.join(map(str, numbers))})" if self.facts.shards else ""
                 return ImageError(f"chunk {key}{inner}: {_reason(failure)}")
         return ImageError(_reason(error))

@@ -86,6 +86,8 @@ def spec_like(
     chunk: Pair | None = None,
     shard: Pair | None = None,
     alpha: bool = False,
+    *,
+    is_ome: bool = False,
 ) -> ArraySpec:
     """The array for a result: like its source where that is Zarr, else of version 3, with blosc.
 
@@ -97,12 +99,13 @@ def spec_like(
         shard: (rows, columns) of an object of several chunks; None for those of the source, or no shards
             where a chunk is given.
         alpha: whether the last channel is alpha.
+        is_ome: whether new axes are those of an OME image: time, channels, rows, columns.
 
     Raises:
         OutputError: sizes that do not fit each other, or chunks that are too large.
     """
     kept = axes if axes is not None and axes.frames == layout.frames else None
-    plan = _planned(layout, kept, alpha)
+    plan = _image_plan(layout) if is_ome else _planned(layout, kept, alpha)
     follows = source is not None and kept is not None
     chunks = _chunks(plan, source if follows else None, chunk)
     shards = _shards(plan, source if follows and chunk is None else None, chunks, shard)
@@ -131,7 +134,9 @@ def _planned(layout: Layout, kept: ZarrAxes | None, alpha: bool) -> _Plan:
     if kept is not None and (kept.channels_at is not None) == channels:
         sizes = [last - first for first, last in kept.picked]
         places = [(kept.rows_at, layout.rows), (kept.columns_at, layout.columns)]
-        for axis, size in places + ([(kept.channels_at, layout.channels)] if kept.channels_at else []):
+        for axis, size in places + (
+            [(kept.channels_at, layout.channels)] if kept.channels_at is not None else []
+        ):
             sizes[axis] = size
         return _Plan(kept.names, tuple(sizes), kept.rows_at, kept.columns_at, kept.channels_at, kept)
     frames = kept.frame_sizes if kept is not None else (layout.frames,) * (layout.frames > 1)
@@ -143,6 +148,16 @@ def _planned(layout: Layout, kept: ZarrAxes | None, alpha: bool) -> _Plan:
         raise OutputError(f"zarr with {len(sizes)} axes; allowed: {MOST_AXES}")
     place = len(frames)
     return _Plan(tuple(names), tuple(sizes), place, place + 1, place + 2 if channels else None, None)
+
+
+def _image_plan(layout: Layout) -> _Plan:
+    """The axes of an OME image: time, channels, rows and columns."""
+    many = [("t", layout.frames)] * (layout.frames > 1), [("c", layout.channels)] * (layout.channels > 1)
+    axes = [*many[0], *many[1], ("y", layout.rows), ("x", layout.columns)]
+    place = len(axes) - 2
+    channels_at = len(many[0]) if layout.channels > 1 else None
+    names, sizes = zip(*axes, strict=True)
+    return _Plan(names, sizes, place, place + 1, channels_at, None)
 
 
 def _chunks(plan: _Plan, source: ArrayFacts | None, chunk: Pair | None) -> tuple[int, ...]:
@@ -267,6 +282,8 @@ def _codecs(source: Codecs | None, version: int, dtype: DType) -> list[tuple[str
         plain = name.removeprefix("numcodecs.")
         if plain in _COMPRESSORS[version]:
             kept.append((plain, _blosc(version, dtype, settings) if plain == "blosc" else settings))
+    if not kept and source:
+        return [("blosc", _blosc(version, dtype, {}))]
     return kept if version == 3 else kept[-1:]
 
 

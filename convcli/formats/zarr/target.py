@@ -19,14 +19,11 @@ import numpy as np
 from convcli.core.dtypes import Array
 from convcli.core.errors import ConvcliError, ImageError, OutputError, one_line, reason_of
 from convcli.files.stores import MARKERS
-from convcli.formats.zarr.documents import Node, node_at
+from convcli.formats.zarr.documents import STATE, Node, is_complete, node_at
 from convcli.formats.zarr.library import opened_array, path_key
 from convcli.formats.zarr.objects import Objects
 from convcli.formats.zarr.spec import ArraySpec
 from convcli.geometry.padding import Pair
-
-_STATE: Final = "convcli"
-"""The attribute that says whether an array is complete."""
 
 _AT_ONCE: Final = 2**26
 """Bytes of values that are handed to zarr at once, which encodes and sends several objects side by side."""
@@ -66,7 +63,7 @@ class ZarrTarget:
         target = cls(place, spec)
         if force:
             target._clear()
-        target._make({**spec.attributes, _STATE: {"complete": False}})
+        target._make({**spec.attributes, STATE: {"complete": False}})
         return target
 
     @classmethod
@@ -286,7 +283,7 @@ class ZarrTarget:
         Args:
             attributes: further attributes of the array.
         """
-        stated = {**self.spec.attributes, **(attributes or {}), _STATE: {"complete": True}}
+        stated = {**self.spec.attributes, **(attributes or {}), STATE: {"complete": True}}
         key, document = self._documents(stated)[-1]
         self.objects.folder.write(key, _json(document))
 
@@ -295,12 +292,6 @@ class ZarrTarget:
         """Whether `complete` was called."""
         node = self._node()
         return node is not None and is_complete(node.attributes)
-
-
-def is_complete(attributes: Mapping[str, Any]) -> bool:
-    """Whether the attributes of an array do not say that it is still being written."""
-    state = attributes.get(_STATE)
-    return not isinstance(state, Mapping) or state.get("complete") is not False
 
 
 def _is_whole(span: Pair, each: int, size: int) -> bool:

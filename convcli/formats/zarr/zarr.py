@@ -18,7 +18,7 @@ from convcli.formats.base import Format, Run
 from convcli.formats.encoders import Encoder
 from convcli.formats.header import Header, Layout, Metadata
 from convcli.formats.zarr.axes import MOST_CHANNELS, ZarrAxes, parse_axes
-from convcli.formats.zarr.documents import Located, located
+from convcli.formats.zarr.documents import Located, is_complete, located
 from convcli.formats.zarr.library import opened_array
 from convcli.formats.zarr.objects import Objects
 from convcli.formats.zarr.reader import ZarrReader
@@ -77,21 +77,23 @@ class OpenedZarr:
         self.objects = Objects(source.store)
         self.located: Located = located(self.objects, source.level)
         facts = self.located.facts
-        axes = ZarrAxes.of(facts.names, facts.shape)
+        axes = ZarrAxes.of(self.located.names, facts.shape)
         self.axes = axes.select(parse_axes(source.axes)) if source.axes else axes
         name = facts.dtype.name
         self.dtype = _NARROW.get(name, facts.dtype.newbyteorder("="))
         path = self.located.array.path
         array, _ = opened_array(self.objects, path, self.located.array.document, facts)
-        self.reader = ZarrReader(array, path, facts, self.axes, self.dtype)
+        self.reader = ZarrReader(array, self.located, self.axes, self.dtype)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes on how values are read."""
-        name = self.located.facts.dtype.name
-        if name == "bool":
-            return ("its bool values are read as 0 and 255",)
-        return (f"its {name} values are read as {self.dtype}",) if name in _NARROW else ()
+        name, notes = self.located.facts.dtype.name, list[str]()
+        if name in _NARROW:
+            notes.append(f"its {name} values are read as {'0 and 255' if name == 'bool' else self.dtype}")
+        if not is_complete(self.located.array.attributes):
+            notes.append("it is incomplete: convcli did not finish writing it")
+        return tuple(notes)
 
 
 def opened_zarr(source: Input) -> OpenedZarr:

@@ -1,0 +1,131 @@
+"""The array for a result: its layout, codecs and attributes, and notes on what these leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from convcli.core.frozen import frozen, replace
+from convcli.formats.calibration import Axes, Sampling
+from convcli.formats.header import Layout
+from convcli.formats.zarr.carrying import Change, carried
+from convcli.formats.zarr.reader import ZarrReader
+from convcli.formats.zarr.spec import ArraySpec, spec_like
+from convcli.geometry.padding import Pair
+
+OME_SUFFIX: Final = ".ome.zarr"
+"""Of results that are OME-Zarr images whatever their source."""
+
+_VERSION: Final = "0.5"
+_LEVEL: Final = "0"
+_UNITS: Final = {
+    "pm": "picometer", "Å": "angstrom", "nm": "nanometer", "µm": "micrometer", "um": "micrometer",
+    "micron": "micrometer", "mm": "millimeter", "cm": "centimeter", "inch": "inch", "m": "meter",
+    "km": "kilometer", "ms": "millisecond", "s": "second", "sec": "second", "min": "minute", "h": "hour",
+}  # fmt: skip
+"""Names of units in OME-Zarr, by those in TIFF."""
+
+
+@frozen(eq=False)
+class ResultSpec:
+    """An array for a result, and notes on what is left out of it."""
+
+    spec: ArraySpec
+    notes: tuple[str, ...] = ()
+
+
+@frozen(eq=False)
+class Result:
+    """A result, apart from how it is divided.
+
+    Attributes:
+        layout: of its frames.
+        samplings: where its pixels lie in the source, along rows and columns, preceded by frames if the
+            kernel slides over them.
+        alpha: whether the last channel is alpha.
+        keeps_values: whether values have the meaning and the range of the source's.
+        pixel: its axes in another kind of file, with the sizes of its pixels.
+        is_ome: whether it is to be an OME-Zarr image although its source is none.
+    """
+
+    layout: Layout
+    samplings: tuple[Sampling, ...]
+    alpha: bool = False
+    keeps_values: bool = False
+    pixel: Axes | None = None
+    is_ome: bool = False
+
+
+def result_spec(
+    result: Result, source: ZarrReader | None = None, chunk: Pair | None = None, shard: Pair | None = None
+) -> ResultSpec:
+    """The array for a result.
+
+    Args:
+        result: what is written.
+        source: the reader of the source, if that is Zarr; chunks, codecs and attributes follow it.
+        chunk, shard: (rows, columns); None for those of the source, or good ones.
+
+    Raises:
+        OutputError: sizes that do not fit each other, or chunks that are too large.
+    """
+    layout = result.layout
+    is_image = source is not None and source.located.group is not None and source.located.group.multiscales
+    if result.is_ome and not is_image:
+        return ResultSpec(_new_image(spec_like(layout, None, None, chunk, shard, is_ome=True), result.pixel))
+    if source is None:
+        return ResultSpec(spec_like(layout, None, None, chunk, shard, result.alpha))
+    axes = source.axes
+    spec = spec_like(layout, source.facts, axes, chunk, shard, result.alpha)
+    own = spec.axes()
+    keeps_axes = (own.names, own.rows_at, own.columns_at, own.channels_at) == (
+        axes.names,
+        axes.rows_at,
+        axes.columns_at,
+        axes.channels_at,
+    )
+    keeps_axes = keeps_axes and layout.channels == axes.channels
+    change = Change(
+        (layout.rows, layout.columns), result.samplings, layout.dtype, keeps_axes, result.keeps_values
+    )
+    kept = carried(source.located, axes, change, spec.zarr_format)
+    attributes = {**kept.attributes, **spec.attributes}
+    made = replace(spec, attributes=attributes, path=kept.path, group=kept.group)
+    return ResultSpec(made, kept.notes)
+
+
+def _new_image(spec: ArraySpec, pixel: Axes | None) -> ArraySpec:
+    """The array as the only level of an OME image."""
+    axes = spec.axes()
+    kinds = [(name, _KINDS.get(name, "")) for name in axes.names]
+    stated = [_step(pixel, name.upper()) for name in axes.names]
+    scale = [size for size, _, _ in stated]
+    moved = [origin for _, _, origin in stated]
+    image: dict[str, Any] = {
+        "axes": [
+            {"name": name, **({"type": kind} if kind else {}), **({"unit": unit} if unit else {})}
+            for (name, kind), (_, unit, _) in zip(kinds, stated, strict=True)
+        ],
+        "datasets": [
+            {
+                "path": _LEVEL,
+                "coordinateTransformations": [
+                    {"type": "scale", "scale": scale},
+                    *([{"type": "translation", "translation": moved}] if any(moved) else []),
+                ],
+            }
+        ],
+    }
+    group: Mapping[str, Any] = {"ome": {"version": _VERSION, "multiscales": [image]}}
+    return replace(spec, path=_LEVEL, group=group)
+
+
+_KINDS: Final = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
+
+
+def _step(pixel: Axes | None, axis: str) -> tuple[float, str, float]:
+    """(size, unit, place of the first pixel) along an axis."""
+    step = pixel.step(axis) if pixel is not None else None
+    if pixel is None or step is None:
+        return 1.0, "", 0.0
+    return float(step[0]), _UNITS.get(step[1], ""), float(-pixel.origin(axis) * step[0])
