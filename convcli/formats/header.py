@@ -157,7 +157,12 @@ def depth_text(dtype: DType) -> str:
 
 @frozen
 class Layout:
-    """The size and type of frames to write; ``bands`` as in `Header`."""
+    """The size and type of frames to write.
+
+    Attributes:
+        bands: as in `Header`.
+        pages: how many such images follow each other in the file.
+    """
 
     rows: int
     columns: int
@@ -165,6 +170,7 @@ class Layout:
     dtype: DType
     frames: int = 1
     bands: bool = False
+    pages: int = 1
 
     @classmethod
     def of(cls, pixels: Array) -> Layout:

@@ -10,6 +10,7 @@ from math import inf
 
 from convcli.core.dtypes import Array
 from convcli.core.errors import ConvcliError, Halted, OutputError, reason_of
+from convcli.core.frozen import replace
 from convcli.core.threads import Threads
 from convcli.files.draft import Draft
 from convcli.formats.readers import Reader
@@ -44,7 +45,7 @@ def write_maps(task: Task, files: Sequence[Draft]) -> list[FeatureMap]:
 def _canvas(task: Task, target: Target) -> Canvas:
     """The canvas of one page; pages wait until those before them are written."""
     height = task.plan.height
-    encoder = target.format.encoder(task.layout, task.metadata)
+    encoder = target.format.encoder(replace(task.layout, pages=task.pages), task.metadata)
     return Canvas(task.layout, encoder, height, inf if task.pages > 1 else MOST_WAITING)
 
 

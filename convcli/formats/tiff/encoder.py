@@ -39,7 +39,7 @@ class TiffEncoder(Encoder):
     def write(self, file: BinaryIO, pieces: Iterable[bytes]) -> None:
         """The whole file, with 64-bit offsets where it might need them."""
         layout, channels = self.layout, self.layout.channels
-        values = layout.frames * layout.rows * layout.columns * channels
+        values = layout.pages * layout.frames * layout.rows * layout.columns * channels
         first = file.tell() == 0
         options: dict[str, Any] = (
             {"bigtiff": values * layout.dtype.itemsize > _CLASSIC} if first else {"append": True}

@@ -11,7 +11,7 @@ import tifffile
 import convcli
 from convcli.files.input import Input
 from convcli.formats.opening import open_input
-from tests.formats.tiff.pages import stored
+from tests.formats.tiff.pages import stored, written
 
 LAYOUTS = [
     {"tile": (32, 48)},
@@ -113,3 +113,19 @@ def test_frames_of_many_channels(run, tmp_path):
     assert np.array_equal(tifffile.imread(out), pixels)
     with Input.open(str(out)) as source:
         assert [run.header.frames for run in open_input(source)] == [3]
+
+
+@pytest.mark.parametrize(
+    ("options", "most"), [(["-k", "box3"], 60_000), (["-k", "sobel", "--stack"], 100_000)]
+)
+def test_large_results_have_64_bit_offsets(options, most, run, tmp_path, monkeypatch):
+    """Where all pages together might need them."""
+    path, out = tmp_path / "a.tif", tmp_path / "b.tif"
+    path.write_bytes(written(stored("uint16", 1)))
+    for limit, head in ((2**32, b"II*\0"), (most - 1, b"II+\0")):
+        monkeypatch.setattr("convcli.formats.tiff.encoder._CLASSIC", limit)
+        assert run("apply", path, *options, "-o", out, "--force").code == 0
+        assert out.read_bytes()[:4] == head
+        if limit == 2**32:
+            expected = tifffile.imread(out)
+    assert np.array_equal(tifffile.imread(out), expected)
