@@ -13,8 +13,10 @@ from convcli.core.system import processors
 from convcli.engine.plan import Plan
 from convcli.files.input import STREAM, Input
 from convcli.formats import opening
+from convcli.formats.calibration import Sampling
 from convcli.formats.zarr.reader import ZarrReader
-from convcli.formats.zarr.spec import ArraySpec, spec_like
+from convcli.formats.zarr.results import OME_SUFFIX, Result, ResultSpec, result_spec
+from convcli.formats.zarr.spec import ArraySpec
 from convcli.geometry.padding import Pair
 from convcli.jobs.job import Job, job_fields, journal_of
 from convcli.jobs.opened import NO_LIMIT, decided
@@ -133,19 +135,27 @@ def plan_job(name: str, settings: Settings, options: JobOptions) -> PlannedJob:
     try:
         task = decided(absolute, source, replace(settings, max_memory=None, max_pixels=NO_LIMIT))
         places = _places(task, absolute)
-        targets = tuple((place, _spec(task, options)) for place in places)
+        specs = [_spec(task, options, place) for place in places]
+        task = replace(task, metadata_notes=(*task.metadata_notes, *specs[0].notes))
+        targets = tuple((place, one.spec) for place, one in zip(places, specs, strict=True))
     except BaseException:
         source.close()
         raise
     return PlannedJob(absolute, fields, task, settings, source, options, targets)
 
 
-def _spec(task: Task, options: JobOptions) -> ArraySpec:
+def _spec(task: Task, options: JobOptions, place: str) -> ResultSpec:
     """The array for one map."""
     reader = task.opened.parts
-    facts, axes = (reader.facts, reader.axes) if isinstance(reader, ZarrReader) else (None, None)
-    alpha = task.layout.channels in (2, 4) and not task.layout.bands
-    return spec_like(task.layout, facts, axes, options.chunk, options.shard, alpha)
+    result = Result(
+        task.layout,
+        tuple(Sampling.of(axis) for axis in task.geometry.axes),
+        alpha=task.layout.channels in (2, 4) and not task.layout.bands,
+        pixel=task.metadata.axes,
+        is_ome=place.casefold().endswith(OME_SUFFIX),
+    )
+    source = reader if isinstance(reader, ZarrReader) else None
+    return result_spec(result, source, options.chunk, options.shard)
 
 
 def _places(task: Task, source: str) -> list[str]:

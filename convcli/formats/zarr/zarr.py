@@ -65,6 +65,9 @@ class Zarr(Format):
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
         return dtype.name in _TYPES
 
+    def metadata_limits(self, channels: int) -> Mapping[str, int]:
+        return {"axes": 0}
+
     def encoder(self, layout: Layout, metadata: Metadata) -> Encoder:
         raise ImageError("zarr is written by whole shards, not as one file")
 
