@@ -17,12 +17,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Any
 
 from convcli.batch.batch import Batch, Limits
 from convcli.batch.inputs import InputFile
 from convcli.batch.records import EarlierRuns, RecordedRow, encode, line_converter, read_rows
-from convcli.batch.resume import RemainingWork, compared
+from convcli.batch.resume import RemainingWork, compared, everything
 from convcli.batch.rows import ManifestRow, absolute
 from convcli.batch.run import row_order, sync_folders
 from convcli.batch.shards import earlier_runs
@@ -69,11 +70,11 @@ class ListOutcome:
         left: number of images that were not started.
     """
 
-    rows: bytes
-    made: int
-    skipped: int
-    errors: tuple[str, ...]
-    reasons: Mapping[str, int]
+    rows: bytes = b""
+    made: int = 0
+    skipped: int = 0
+    errors: tuple[str, ...] = ()
+    reasons: Mapping[str, int] = MappingProxyType({})
     left: int = 0
 
     def to_text(self) -> str:
@@ -128,7 +129,7 @@ def outcome_of(job: ListJob, images: Sequence[InputFile], earlier: bytes) -> Lis
     """
     batch = Batch(images, job.variants, job.limits, job.resume, job.reads)
     runs = earlier_runs(job.form, earlier)
-    work = compared(batch, runs) if runs.is_known else _everything(batch)
+    work = compared(batch, runs) if runs.is_known else everything(batch)
     rows, errors, done = list[ManifestRow](), list[str](), 0
     for outcome in _outcomes(batch, work, bool(job.form)):
         rows += outcome.rows
@@ -142,11 +143,6 @@ def outcome_of(job: ListJob, images: Sequence[InputFile], earlier: bytes) -> Lis
         text = _with_earlier(job.form, batch, work, earlier + text)
     skipped = len(batch.sources) - len(work.todo)
     return ListOutcome(text, done - len(errors), skipped, tuple(errors), work.reasons, len(work.todo) - done)
-
-
-def _everything(batch: Batch) -> RemainingWork:
-    every = tuple(range(len(batch.variants)))
-    return RemainingWork(dict.fromkeys(range(len(batch.sources)), every), {}, {}, EarlierRuns())
 
 
 def _outcomes(batch: Batch, work: RemainingWork, recording: bool) -> Iterator[ImageOutcome]:

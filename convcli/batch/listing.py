@@ -140,7 +140,7 @@ def _remote(
 ) -> Iterator[ListedImage]:
     url = source.text
     if source.from_list or os.path.splitext(url)[1].casefold() in suffixes:  # noqa: PTH122
-        mirror = mirrored(url.split("://", 1)[1]) if source.from_list else ""
+        mirror = mirrored(url) if source.from_list else ""
         yield ListedImage(InputFile(url, os.path.dirname(mirror)))  # noqa: PTH120
         return
     from convcli.storage.listing import listed_objects

@@ -62,9 +62,14 @@ def remaining_work(batch: Batch, manifest: Manifest | None = None, lock: bool = 
         ConvcliError: the manifest cannot be resumed.
     """
     if manifest is None or not batch.resume:
-        everything = tuple(range(len(batch.variants)))
-        return RemainingWork(dict.fromkeys(range(len(batch.sources)), everything), {}, {}, EarlierRuns())
+        return everything(batch)
     return compared(batch, manifest.earlier(lock))
+
+
+def everything(batch: Batch) -> RemainingWork:
+    """What a batch has to do without earlier runs."""
+    variants = tuple(range(len(batch.variants)))
+    return RemainingWork(dict.fromkeys(range(len(batch.sources)), variants), {}, {}, EarlierRuns())
 
 
 def compared(batch: Batch, earlier: EarlierRuns) -> RemainingWork:

@@ -178,6 +178,7 @@ class BatchOptions:
     Attributes:
         from_file: a list of names; ``null`` ends them with NUL instead of a line feed.
         report: the manifest.
+        cluster: the address of a cluster; None for worker processes of this machine.
         max_memory: bytes for all workers combined.
     """
 
@@ -191,6 +192,7 @@ class BatchOptions:
     resume: bool = False
     on_error: str = "continue"
     jobs: int | None = None
+    cluster: str | None = None
     max_memory: int | None = None
     quiet: bool = False
     force: bool = False

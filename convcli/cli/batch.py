@@ -16,7 +16,16 @@ from convcli.cli.arguments import BatchOptions, FilterOptions, parse
 from convcli.cli.command import COMPUTING, INPUT, MAIN, OUTPUT, REPORTS, Command, option
 from convcli.cli.console import say, tell
 from convcli.cli.progress import Progress
-from convcli.cli.types import Choice, LoadedKernel, Value, files_of, integer, named_file, parse_bytes
+from convcli.cli.types import (
+    Choice,
+    LoadedKernel,
+    Value,
+    files_of,
+    integer,
+    named_file,
+    parse_bytes,
+    parse_cluster,
+)
 from convcli.core.errors import ArgumentError, OutputError, shown
 from convcli.core.frozen import replace
 from convcli.files.input import STREAM
@@ -27,6 +36,8 @@ if TYPE_CHECKING:
     from convcli.batch.inputs import InputFile, SourceName
     from convcli.batch.manifest import Manifest
     from convcli.batch.resume import RemainingWork
+    from convcli.pipeline.naming import OutputSpec
+    from convcli.pipeline.settings import Settings
     from convcli.storage.urls import Place
 
 
@@ -85,6 +96,14 @@ if TYPE_CHECKING:
     help="Number of worker processes (default: one per CPU)",
 )
 @option(
+    "--cluster",
+    heading=COMPUTING,
+    type=Value("ADDRESS", parse_cluster),
+    help="Dask cluster: tcp://HOST:PORT, tls://…, local[:N], file:JSON, env",
+    details="For any number of images: some are filtered while others are being listed, and --report may be "
+    "a folder of numbered files, such as rows/.",
+)
+@option(
     "--max-memory",
     heading=COMPUTING,
     type=Value("BYTES", parse_bytes),
@@ -131,9 +150,13 @@ def batch(sources: tuple[str, ...], kernels: tuple[LoadedKernel, ...], **paramet
     from convcli.batch.resume import remaining_work
 
     options = parse(BatchOptions, parameters)
-    work_list = _batch(sources, kernels, parse(FilterOptions, parameters), options)
     if options.resume and not options.report:
         raise ArgumentError("--resume needs the manifest of the earlier run: --report FILE")
+    if options.cluster is not None:
+        if _on_cluster(sources, kernels, parse(FilterOptions, parameters), options):
+            click.get_current_context().exit(1)
+        return
+    work_list = _batch(sources, kernels, parse(FilterOptions, parameters), options)
     manifest = Manifest(options.report, options.resume, options.force) if options.report else None
     check_outputs(work_list, options.report if manifest is not None and manifest.path is not None else None)
     remaining = remaining_work(work_list, manifest, lock=not options.dry_run)
@@ -158,7 +181,6 @@ def _batch(
         ArgumentError: no source or destination, or one file for several results.
     """
     from convcli.batch.batch import Batch, Limits
-    from convcli.cli.settings import settings_of_kernels
     from convcli.pipeline.naming import OutputSpec
 
     limits = Limits.detect(options.jobs, options.max_memory)
@@ -173,16 +195,53 @@ def _batch(
         raise ArgumentError(
             f"{len(files)} images would all be written to {shown(spec)}; use {{stem}} or a folder"
         )
+    settings = _variants(kernels, filtering, output)
+    return Batch(files, settings, limits, options.resume, _reads(kernels, filtering, options))
+
+
+def _variants(
+    kernels: Sequence[LoadedKernel], filtering: FilterOptions, output: OutputSpec
+) -> list[Settings]:
+    """The settings of each kernel.
+
+    Raises:
+        ArgumentError: all would write the same file.
+    """
+    from convcli.cli.settings import settings_of_kernels
+
     settings = settings_of_kernels(filtering, [kernel.kernel for kernel in kernels], output)
     if len(settings) > 1 and output.is_one_kernel:
         raise ArgumentError(
-            f"the maps of {len(settings)} kernels would all be written to {shown(spec)}; "
+            f"the maps of {len(settings)} kernels would all be written to {shown(output.spec or '')}; "
             "use a folder, {kernel} or --stack"
         )
+    return settings
+
+
+def _reads(
+    kernels: Sequence[LoadedKernel], filtering: FilterOptions, options: BatchOptions
+) -> tuple[str, ...]:
+    """The files that the run reads besides the images."""
     lists = [options.from_file] if options.from_file else []
     masks = filtering.ignore.files if filtering.ignore else ()
-    reads = [*lists, *masks, *files_of(*kernels, *filtering.then)]
-    return Batch(files, settings, limits, options.resume, reads)
+    return (*lists, *masks, *files_of(*kernels, *filtering.then))
+
+
+def _on_cluster(
+    sources: tuple[str, ...],
+    kernels: Sequence[LoadedKernel],
+    filtering: FilterOptions,
+    options: BatchOptions,
+) -> int:
+    """Do the work on a cluster, or show what it would be; return how many images failed."""
+    from convcli.cli.cluster_batch import ClusterBatch, preview_lists, run_on_cluster
+    from convcli.pipeline.naming import OutputSpec
+
+    names, spec = _destination(sources, options)
+    settings = _variants(kernels, filtering, OutputSpec(spec, options.format_name))
+    reads = _reads(kernels, filtering, options)
+    batch = ClusterBatch(list(_named(names, options)), spec, tuple(settings), options, reads)
+    return preview_lists(batch, _preview) if options.dry_run else run_on_cluster(batch)
 
 
 def _destination(arguments: tuple[str, ...], options: BatchOptions) -> tuple[list[str], str]:

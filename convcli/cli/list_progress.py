@@ -1,0 +1,94 @@
+"""How far a batch on a cluster is, whose images may still be being listed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from convcli.cli.console import clear_line, tell
+
+if TYPE_CHECKING:
+    from convcli.batch.list_worker import ListOutcome
+    from convcli.batch.spool import Spool
+
+_EVERY: Final = 5.0  # seconds between progress lines without a terminal
+_EVERY_ON_TERMINAL: Final = 0.5
+
+
+class ListProgress:
+    """A line that is rewritten on a terminal, a line every few seconds elsewhere, and a summary at the end.
+
+    Args:
+        spool: the images, by number.
+    """
+
+    def __init__(self, spool: Spool, quiet: bool) -> None:
+        self.spool, self.quiet = spool, quiet
+        self.made = self.skipped = self.failed = 0
+        self.reasons: dict[str, int] = {}
+        self.started = self.shown = time.monotonic()
+        self.is_terminal = not quiet and sys.stderr is not None and sys.stderr.isatty()
+
+    def add(self, done: ListOutcome) -> None:
+        """Count a list; failures are reported immediately."""
+        if self.is_terminal:
+            clear_line()
+        for error in done.errors:
+            tell(error)
+        self.made += done.made
+        self.skipped += done.skipped
+        self.failed += len(done.errors)
+        for reason, count in done.reasons.items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + count
+        self._show()
+
+    def _show(self) -> None:
+        every = _EVERY_ON_TERMINAL if self.is_terminal else _EVERY
+        if self.quiet or time.monotonic() - self.shown < every:
+            return
+        self.shown = time.monotonic()
+        if self.is_terminal:
+            click.echo(f"\r{self._line()}", err=True, nl=False)
+        else:
+            tell(self._line())
+
+    def _line(self) -> str:
+        total = f"{self.spool.images}" if self.spool.is_complete else f"{self.spool.images} or more"
+        return f"{self._count} of {total} images, {self._rate()}{self._left()}"
+
+    @property
+    def _count(self) -> int:
+        return self.made + self.skipped + self.failed
+
+    def _rate(self) -> str:
+        rate = (self.made + self.failed) / max(time.monotonic() - self.started, 1e-3)
+        return f"{rate:.0f} images/s" if rate >= 10 else f"{rate:.1f} images/s"
+
+    def _left(self) -> str:
+        worked = self.made + self.failed
+        if not worked or not self.spool.is_complete:
+            return ""
+        seconds = (time.monotonic() - self.started) / worked * (self.spool.images - self._count)
+        return f", about {seconds:.0f} s left"
+
+    def end(self) -> None:
+        """Print the counts and the rate."""
+        if self.is_terminal:
+            clear_line()
+        if self.quiet:
+            return
+        if not self.spool.images and self.spool.is_complete:
+            tell("the list of names is empty; nothing to do")
+            return
+        seconds = time.monotonic() - self.started
+        left = self.spool.images - self._count
+        more = "" if self.spool.is_complete else " or more"
+        not_started = f", {left}{more} not started" if left or more else ""
+        rate = f" ({self._rate()})" if self.made + self.failed else ""
+        tell(
+            f"{self.made} done, {self.skipped} skipped, {self.failed} failed{not_started} "
+            f"in {seconds:.1f} s{rate}"
+        )
