@@ -138,7 +138,7 @@ def memory(folder: Path) -> None:
             str(target),
         ]
         with subprocess.Popen([*command, "--cluster", f"local:{WORKERS}"]) as process:
-            found = largest(process.pid, lambda process=process: process.poll() is not None)  # type: ignore[misc]
+            found = largest(process.pid, lambda process=process: process.poll() is not None)
         print(f"{rows}×{16 * CHUNK}")
         for role, size in sorted(found.items(), key=lambda item: -item[1]):
             print(f"  {role:<28} {size / 2**20:6.0f} MiB")
@@ -245,12 +245,11 @@ def terapixel(share: float) -> None:
     header = Header("zarr", TERAPIXEL, TERAPIXEL, 1, np.dtype(np.uint8))
     task = _task(reader, header, Input(data=b""))
     counting, sink = Counting(reader), Sink(reader)
-    sizing = Sizing(task.plan, header, task.layout, 1, reader.block, True, sink.shard, 1, 1)  # type: ignore[arg-type]
+    sizing = Sizing(task.plan, header, task.layout, 1, reader.block, True, sink.shard, 1, 1)
     grid = sizing.grid(100, None, None)
-    print(f"{grid.count} pieces of {grid.piece[1]}×{grid.piece[2]}, {grid.shards} shards, {task.plan.method}")
-    print(
-        f"reads {fetched(grid, sizing):.3f} times the source; about {sizing.memory(grid.piece[2]) / 2**20:.0f} MiB"
-    )
+    size, needed = f"{grid.piece[1]}×{grid.piece[2]}", sizing.memory(grid.piece[2]) / 2**20
+    print(f"{grid.count} pieces of {size}, {grid.shards} shards, {task.plan.method}")
+    print(f"reads {fetched(grid, sizing):.3f} times the source; about {needed:.0f} MiB")
     runner = PieceRunner(task, counting, grid, [sink], 1)
     chosen = np.random.default_rng(2).choice(
         grid.count, max(int(grid.count * share + 0.999), 1), replace=False
@@ -280,7 +279,7 @@ def reads(folder: Path) -> None:
         run = opening.open_input(opened, NO_LIMIT)[0]
         counting = Counting(run.reader())
         task = _task(counting, run.header, opened)
-        sizing = Sizing(task.plan, run.header, task.layout, 1, counting.block, True, (1, CHUNK, CHUNK), 1, 1)  # type: ignore[arg-type]
+        sizing = Sizing(task.plan, run.header, task.layout, 1, counting.block, True, (1, CHUNK, CHUNK), 1, 1)
         grid = sizing.grid(WORKERS, None, None)
         written = Counter[tuple[int, int]]()
 
@@ -298,9 +297,8 @@ def reads(folder: Path) -> None:
             runner.map(number, [task.mapping])
     blocks = sum(counting.blocks.values())
     print(f"{grid.count} pieces of {grid.piece[1]}×{grid.piece[2]}")
-    print(
-        f"{blocks} blocks decoded of {len(counting.blocks)}: {blocks / len(counting.blocks):.3f} times the source"
-    )
+    share = blocks / len(counting.blocks)
+    print(f"{blocks} blocks decoded of {len(counting.blocks)}: {share:.3f} times the source")
     print(f"{len(written)} objects, each written {max(written.values())} time(s)")
 
 
