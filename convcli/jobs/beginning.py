@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from convcli.core.errors import OutputError, one_line, shown
 from convcli.files.stores import is_store
@@ -18,27 +18,32 @@ def begun(job: Job, journal: Journal, force: bool) -> Job:
     """Begin a new job.
 
     Args:
+        journal: of the job, whose lock is held.
         force: replace targets, and an unfinished job.
 
     Raises:
         OutputError: there are such, and they may not be replaced.
     """
     if force:
-        with journal.locked():  # refused while somebody works on it
-            pass
-        journal.remove()
+        journal.clear()
     journal.begin(job)
+    made: list[ZarrTarget] = []
     try:
         for place, spec in specs_of(job):
-            ZarrTarget.create(place, spec, force)
+            made.append(ZarrTarget.create(place, spec, force))
     except BaseException:
-        journal.remove()
+        for target in made:
+            target.remove()
+        journal.clear()
         raise
     return job
 
 
 def continued(job: Job, journal: Journal) -> Job:
     """The job to run: an unfinished one, or ``job`` itself where none was begun.
+
+    Args:
+        journal: of the job, whose lock is held.
 
     Raises:
         OutputError: the unfinished job is another one.
@@ -52,17 +57,25 @@ def continued(job: Job, journal: Journal) -> Job:
             f"{one_line(journal.place)}: the unfinished job cannot go on: {difference}; --force begins anew"
         )
     for place, spec in specs_of(earlier):
-        if not _is_there(place, spec):
+        target = ZarrTarget.found(place, spec)
+        if target is None:
             ZarrTarget.create(place, spec)
+        elif target.is_complete:  # it is that of an earlier job, which this one was to replace
+            target.reopen()
     return earlier
 
 
-def is_complete(targets: Iterable[tuple[str, ArraySpec]]) -> bool:
-    """Whether all targets are there, and complete."""
-    try:
-        return all(ZarrTarget.open(place, spec).is_complete for place, spec in targets)
-    except OutputError:
-        return False
+def is_complete(targets: Iterable[tuple[str, ArraySpec]], made: Mapping[str, str]) -> bool:
+    """Whether all targets are there, and complete.
+
+    Args:
+        made: how, as `Job.made` tells; results of the same size may differ.
+    """
+    for place, spec in targets:
+        target = ZarrTarget.found(place, spec)
+        if target is None or not target.is_complete or not made.items() <= target.state.items():
+            return False
+    return True
 
 
 def check_free(targets: Iterable[tuple[str, ArraySpec]], journal: Journal) -> None:
@@ -76,11 +89,3 @@ def check_free(targets: Iterable[tuple[str, ArraySpec]], journal: Journal) -> No
     for place, _ in targets:
         if is_store(place) or (not is_url(place) and os.path.lexists(place)):
             raise OutputError(f"{shown(place)}: already exists (--force replaces it)")
-
-
-def _is_there(place: str, spec: ArraySpec) -> bool:
-    try:
-        ZarrTarget.open(place, spec)
-    except OutputError:
-        return False
-    return True

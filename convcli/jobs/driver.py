@@ -19,7 +19,7 @@ from convcli.jobs.beginning import begun, check_free, continued, is_complete
 from convcli.jobs.facts import Facts, Totals
 from convcli.jobs.job import Job, specs_of
 from convcli.jobs.journal import Journal
-from convcli.jobs.opened import request, work
+from convcli.jobs.opened import forget, request, work
 from convcli.jobs.piece import MAP, RANGE
 from convcli.jobs.planning import PlannedJob
 from convcli.jobs.settings_json import mapping_to_json
@@ -65,21 +65,24 @@ def run_job(
     """
     journal = Journal(planned.journal)
     if resume:
-        if journal.job() is None and is_complete(planned.targets):
+        if journal.job() is None and is_complete(planned.targets, planned.made):
             return []
     elif not force:
         check_free(planned.targets, journal)
     engine = connect()
     job = planned.job(engine)
-    job = continued(job, journal) if resume else begun(job, journal, force)
     with journal.locked():
+        job = continued(job, journal) if resume else begun(job, journal, force)
         engine.check_place(journal.place)
         progress.begin(job, engine)
         run = JobRun(planned.task, planned.settings, job, journal)
         start = time.perf_counter()
-        run.run(engine, planned.threads(engine), progress)
+        try:
+            run.run(engine, planned.threads(engine), progress)
+        finally:
+            forget()
         reports = run.finish(time.perf_counter() - start, counted(engine.workers, "worker"))
-    journal.remove()
+        journal.remove()
     return reports
 
 
@@ -198,7 +201,7 @@ class JobRun:
                     f"{one_line(place)}: shards are missing, such as {one_line(missing[0])}, although the "
                     "workers wrote them; do all workers write to the same storage?"
                 )
-            target.complete({"fingerprint": self.job.fingerprint, "kernel": reports[index].name})
+            target.complete({"kernel": reports[index].name, **self.job.made})
         return reports
 
     def check_all(self, totals: Totals) -> None:

@@ -53,6 +53,11 @@ class Job:
         """The folder with what is known of the job's progress, beside its first target."""
         return journal_of(self.targets[0]["place"])
 
+    @property
+    def made(self) -> dict[str, str]:
+        """What a complete target says about how it was made."""
+        return made_by(self.fingerprint, self.identity)
+
     def settings_with(self, **changes: Any) -> Settings:
         """The settings, whose method is the job's."""
         return settings_of_json(self.settings, **{"method": self.method, **changes})
@@ -108,6 +113,11 @@ class Job:
 def journal_of(place: str) -> str:
     """The folder of the journal of a job whose first target is at a place."""
     return place.rstrip("/") + ".convcli"
+
+
+def made_by(fingerprint: str, identity: str) -> dict[str, str]:
+    """What distinguishes the results of jobs that write arrays of the same size."""
+    return {"fingerprint": fingerprint, "source": identity}
 
 
 def specs_of(job: Job) -> list[tuple[str, ArraySpec]]:

@@ -110,6 +110,12 @@ class Journal:
         """Write the mappings."""
         self.folder.write(_MAPPINGS, json.dumps([*map(mapping_to_json, mappings)]).encode())
 
+    def clear(self) -> None:
+        """Remove everything but the lock."""
+        for name in [*self.folder.names()]:
+            if name != _LOCK:
+                self.folder.delete(name)
+
     def remove(self) -> None:
         """Remove the journal of a job that is complete."""
         self.folder.remove()
@@ -131,6 +137,8 @@ class Journal:
             ended.set()
             beat.join()
             self.folder.delete(_LOCK)
+            if not self.folder.exists:
+                self.folder.remove()
 
     def _take(self) -> None:
         if self.folder.create(_LOCK, _own_lock()):

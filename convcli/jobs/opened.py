@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from typing import Any, Final
+from weakref import finalize
 
 from convcli.core.errors import ArgumentError, ImageError, failure_message, one_line
 from convcli.core.frozen import frozen
@@ -47,9 +48,13 @@ class OpenedJob:
             ConvcliError: the source cannot be read or has changed, or a target is gone.
         """
         source = open_source(job.source, job.selection)
-        task = decided(job.source, source, job.settings_with(threads=threads))
-        check_identity(task.opened, job.identity)
-        targets = [ZarrTarget.open(place, spec) for place, spec in specs_of(job)]
+        try:
+            task = decided(job.source, source, job.settings_with(threads=threads))
+            check_identity(task.opened, job.identity)
+            targets = [ZarrTarget.open(place, spec) for place, spec in specs_of(job)]
+        except BaseException:
+            source.close()
+            raise
         runner = PieceRunner(task, task.opened.reader(), job.grid, targets, threads)
         return cls(job, source, runner)
 
@@ -110,4 +115,11 @@ def _opened(place: str, digest: str, threads: int) -> OpenedJob:
     job = Journal(place).job()
     if job is None or job.digest != digest:
         raise ArgumentError(f"{one_line(place)}: the job was replaced while it was running")
-    return OpenedJob.of(job, threads)
+    opened = OpenedJob.of(job, threads)
+    finalize(opened, opened.source.close)  # when no piece uses it any more
+    return opened
+
+
+def forget() -> None:
+    """Close the jobs that `work` has opened in this process."""
+    _opened.cache_clear()

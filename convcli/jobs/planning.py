@@ -18,7 +18,7 @@ from convcli.formats.zarr.reader import ZarrReader
 from convcli.formats.zarr.results import OME_SUFFIX, Result, ResultSpec, result_spec
 from convcli.formats.zarr.spec import ArraySpec
 from convcli.geometry.padding import Pair
-from convcli.jobs.job import Job, job_fields, journal_of
+from convcli.jobs.job import Job, job_fields, journal_of, made_by
 from convcli.jobs.opened import NO_LIMIT, decided
 from convcli.jobs.sizing import Sizing
 from convcli.jobs.source import identity_of, open_source
@@ -83,6 +83,11 @@ class PlannedJob:
     def journal(self) -> str:
         """The place of the job's journal."""
         return journal_of(self.targets[0][0])
+
+    @property
+    def made(self) -> dict[str, str]:
+        """As `Job.made`."""
+        return made_by(self.fields["fingerprint"], identity_of(self.task.opened))
 
     def threads(self, engine: Engine) -> int:
         """Threads of a piece: as asked for, all processors of this process, or one of many workers."""

@@ -33,7 +33,8 @@ def prepare_job(planned: PlannedJob, file: str, force: bool) -> int:
     journal = Journal(planned.journal)
     if not force:
         check_free(planned.targets, journal)
-    job = begun(planned.job(InProcessEngine()), journal, force)
+    with journal.locked():
+        job = begun(planned.job(InProcessEngine()), journal, force)
     write(path, job.to_text().encode(), force)
     return job.grid.count
 
@@ -85,7 +86,7 @@ def finish_job(file: str) -> str:
     """
     job, journal = _job(file)
     opened = OpenedJob.of(job, 1)
-    with opened.source:
+    with opened.source, journal.locked():
         run = JobRun(opened.runner.task, job.settings_with(), job, journal)
         if run.mappings() is None:
             totals = run.totals(RANGE)
@@ -93,7 +94,7 @@ def finish_job(file: str) -> str:
             mappings = run.set_mappings(totals)
             return f"range found: {mappings[0]}; now run all shares again, then --finish"
         reports = run.finish(0.0, "shares of a job")
-    journal.remove()
+        journal.remove()
     names = ", ".join(report.target.name for report in reports)
     return f"{names}: complete ({counted(job.grid.count, 'piece')})"
 

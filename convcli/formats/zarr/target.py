@@ -82,6 +82,18 @@ class ZarrTarget:
             raise OutputError(f"{one_line(place)}: another array than expected; it was replaced meanwhile")
         return target
 
+    @classmethod
+    def found(cls, place: str, spec: ArraySpec) -> Self | None:
+        """The array that `create` made, or None where nothing or another array is."""
+        try:
+            return cls.open(place, spec)
+        except OutputError:
+            return None
+
+    def remove(self) -> None:
+        """Delete the array, with the store that holds it."""
+        self.objects.folder.remove()
+
     def _node(self) -> Node | None:
         try:
             return node_at(self.objects, self.spec.path)
@@ -281,11 +293,24 @@ class ZarrTarget:
         """State that every object is there, after `missing` found none.
 
         Args:
-            attributes: further attributes of the array.
+            attributes: how it was made, which is stated beside it.
         """
-        stated = {**self.spec.attributes, **(attributes or {}), STATE: {"complete": True}}
-        key, document = self._documents(stated)[-1]
+        self._state({**(attributes or {}), "complete": True})
+
+    def reopen(self) -> None:
+        """State that objects may be missing or old, before `complete` is called again."""
+        self._state({"complete": False})
+
+    def _state(self, state: Mapping[str, Any]) -> None:
+        key, document = self._documents({**self.spec.attributes, STATE: state})[-1]
         self.objects.folder.write(key, _json(document))
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """What the array states about how it was made."""
+        node = self._node()
+        state = node.attributes.get(STATE) if node is not None else None
+        return state if isinstance(state, Mapping) else {}
 
     @property
     def is_complete(self) -> bool:
