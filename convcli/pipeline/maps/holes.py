@@ -8,6 +8,7 @@ the result that it has without this, and strips without such pixels cost one com
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from convcli.engine.run import run
 from convcli.engine.source import ArraySource
 from convcli.formats.readers import Reader
 from convcli.geometry.axes import Axis
-from convcli.geometry.padding import Fill
+from convcli.geometry.padding import Fill, Pair
 from convcli.geometry.region import Region, region
 from convcli.pipeline.color_handling import ColorHandling
 
@@ -46,15 +47,29 @@ class MapHoles:
         """Where there is no result."""
         return ~(self.full | self.partial)
 
-    def estimated(self, sums: Array) -> Array:
-        """The results of the windows that are partial, float64: each a quotient that is rounded once."""
-        values = sums[self.partial].astype(np.float64)
+    def values(self, sums: Array) -> Values:
+        """The results of a strip whose sums are (rows, columns, lanes), each quotient rounded once."""
+        quotients = sums[self.partial].astype(np.float64)
         if self.shares is not None:
             whole, weights = self.shares
             if whole != 1:
-                values *= whole
-            values /= weights
-        return values
+                quotients *= whole
+            quotients /= weights
+        return Values(self, sums[self.full], quotients)
+
+
+@frozen(eq=False)
+class Values:
+    """The results of a map in a strip.
+
+    Attributes:
+        full: of windows that have all their data, as the engine sums them.
+        quotients: of partial windows, float64.
+    """
+
+    holes: MapHoles
+    full: Array
+    quotients: Array
 
 
 class HoleFinder:
@@ -69,9 +84,11 @@ class HoleFinder:
         self.plan, self.reader, self.missing = plan, reader, handling.missing
         self.colors = handling.colors
         filter_ = plan.problem.filter
-        self.taps = _taps(filter_)
         self.weights = None if self.missing.strict else _summed(filter_)
+        is_exact = self.weights is not None and self.weights.exact
+        self.counts = self.weights if self.weights is not None and is_exact else _taps(filter_)
         self.fill = Fill(value=float(self.missing.outside))
+        self.regions: list[tuple[Pair, Region] | None] = [None] * 3
 
     def found(self, task: StripTask, lanes: int) -> list[MapHoles] | None:
         """What missing pixels leave of each map's windows; None where they leave all.
@@ -79,74 +96,76 @@ class HoleFinder:
         Args:
             lanes: of the results, without directions.
         """
-        depth, rows, columns = self.plan.problem.axes
-        fill = self.plan.problem.fill
         outputs = (task.depth, task.depth + 1), task.strip.rows, task.strip.columns
-        regions = [
-            region(axis, fill, pair) for axis, pair in zip((depth, rows, columns), outputs, strict=True)
-        ]
+        regions = [self._region(number, pair) for number, pair in enumerate(outputs)]
         present = self._present(task.batch, regions)
-        if present.all() and self.missing.outside:
+        if present is None:
             return None
         axes = tuple(one.axis for one in regions)
-        counts = self._sums(self.taps, axes, present)
-        whole = whole_sums(self.taps)
-        full = np.stack([counts[index] == most for index, most in enumerate(whole)])
-        full &= _centers(axes, present)
+        counts, wholes = self._sums(self.counts, axes, present)
+        centers = _centers(axes, present)
+        full = np.stack([counts[index] == whole for index, whole in enumerate(wholes)]) & centers
         if full.all():
             return None
-        return self._holes(axes, present, counts, full, lanes)
-
-    def _holes(
-        self, axes: tuple[Axis, ...], present: Array, counts: Array, full: Array, lanes: int
-    ) -> list[MapHoles]:
-        maps, shape = self.plan.outcome.maps, (*full.shape[1:3], lanes)
         if self.weights is None:
-            return [
-                MapHoles(broadcast, np.zeros(shape, bool), None)
-                for broadcast in (np.broadcast_to(full[index % len(full)], shape) for index in range(maps))
-            ]
-        partial = ~full & (counts > 0) & _centers(axes, present)
-        weights = self._sums(self.weights, axes, present)
-        by = self._plan(self.weights, axes, present.shape[-1])
+            return self._strict(full, lanes)
+        weights, wholes = (
+            (counts, wholes) if self.counts is self.weights else self._sums(self.weights, axes, present)
+        )
+        partial = ~full & (counts > 0) & centers
+        shape = (*full.shape[1:3], lanes)
         holes = []
-        for index, whole in enumerate(whole_sums(by.problem.filter)):
+        for index, whole in enumerate(wholes):
             chosen = np.broadcast_to(partial[index], shape)
             shares = np.broadcast_to(weights[index], shape)[chosen].astype(np.float64)
             holes.append(MapHoles(np.broadcast_to(full[index], shape), chosen, (float(whole), shares)))
         return holes
 
-    def _present(self, batch: int, regions: list[Region]) -> Array:
-        """Where there are data, (depth, rows, columns, lanes) of the regions' pixels."""
+    def _strict(self, full: Array, lanes: int) -> list[MapHoles]:
+        """Where only full windows have a result; maps that are combined share their windows."""
+        shape = (*full.shape[1:3], lanes)
+        nowhere = np.zeros(shape, bool)
+        maps = (full[index % len(full)] for index in range(self.plan.outcome.maps))
+        return [MapHoles(np.broadcast_to(own, shape), nowhere, None) for own in maps]
+
+    def _region(self, number: int, outputs: Pair) -> Region:
+        """What some outputs along an axis read; strips side by side share rows, and most have all columns."""
+        known = self.regions[number]
+        if known is None or known[0] != outputs:
+            axis, fill = self.plan.problem.axes[number], self.plan.problem.fill
+            known = self.regions[number] = outputs, region(axis, fill, outputs)
+        return known[1]
+
+    def _present(self, batch: int, regions: list[Region]) -> Array | None:
+        """Where there are data, (depth, rows, columns, lanes) of the regions' pixels; None for everywhere."""
         depth, rows, columns = regions
         frames = [batch + frame for first, last in depth.runs for frame in range(first, last)]
-        planes = np.stack([self._plane(frame, rows) for frame in frames])
-        whole: Array = rows.arranged(depth.arranged(planes, 0), 1)
+        found = [self._plane(frame, rows) for frame in frames]
+        if self.missing.outside and not any(plane.any() for plane in found):
+            return None
+        whole: Array = rows.arranged(depth.arranged(~np.stack(found), 0), 1)
         if not columns.is_plain or columns.axis.size != whole.shape[2]:
             whole = columns.arranged(_taken(whole, columns), 2)
         return whole
 
     def _plane(self, frame: int, rows: Region) -> Array:
-        """Where there are data in the rows that are read of a frame."""
+        """Where data is missing in the rows that are read of a frame."""
         parts = [self.reader.rows(frame, first, last)[..., : self.colors] for first, last in rows.runs]
-        found = [~self.missing.found(part) for part in parts]
+        found = [self.missing.found(part) for part in parts]
         return found[0] if len(found) == 1 else np.concatenate(found)
 
-    def _plan(self, filter_: Filter, axes: tuple[Axis, ...], lanes: int) -> Plan:
+    def _sums(self, filter_: Filter, axes: tuple[Axis, ...], present: Array) -> tuple[Array, tuple[Any, ...]]:
+        """The sums of the weights of pixels with data, (maps, rows, columns, lanes), and those of all."""
         depth, rows, columns = axes
+        lanes = present.shape[-1]
         problem = Problem(
             (depth, rows, columns), filter_, np.dtype(np.uint8), self.fill, lanes=lanes, limits=(0, 1)
         )
-        return choose(problem, threads=1, steady=True)  # the same sums wherever a strip begins
-
-    def _sums(self, filter_: Filter, axes: tuple[Axis, ...], present: Array) -> Array:
-        """The sums of the weights of pixels with data, (maps, rows, columns, lanes)."""
-        plan = self._plan(filter_, axes, present.shape[-1])
-        rows, columns = axes[1].output, axes[2].output
-        sums = np.empty((plan.outcome.maps, rows, columns, present.shape[-1]), plan.outcome.dtype)
+        plan = choose(problem, threads=1, steady=True)  # the same sums wherever a strip begins
+        sums = np.empty((plan.outcome.maps, rows.output, columns.output, lanes), plan.outcome.dtype)
         source = ArraySource(present.view(np.uint8)[None, ..., None, :])
         run(plan, source, lambda: _Keeping(sums))
-        return sums
+        return sums, whole_sums(plan.problem.filter)
 
 
 def _taps(filter_: Filter) -> Filter:
@@ -171,14 +190,17 @@ def _taken(whole: Array, columns: Region) -> Array:
 
 def _centers(axes: tuple[Axis, ...], present: Array) -> Array:
     """Whether there are data at the centers of windows, (rows, columns, lanes); padding has some."""
-    found = present
-    for along, axis in enumerate(axes):
-        places = np.arange(axis.output) * axis.stride + (axis.extent - 1) // 2 - axis.before
-        inside = (places >= 0) & (places < axis.size)
-        found = found.take(places.clip(0, axis.size - 1), axis=along)
-        found |= ~inside.reshape([-1 if place == along else 1 for place in range(4)])
-    centers: Array = found[0]
-    return centers
+    centers = np.ones((*(axis.output for axis in axes), present.shape[-1]), bool)
+    inner, read = [], []
+    for axis in axes:
+        start, step = (axis.extent - 1) // 2 - axis.before, axis.stride
+        first = min(max(-(start // step), 0), axis.output)  # the first at or after pixel 0
+        last = min(max((axis.size - 1 - start) // step + 1, first), axis.output)
+        inner.append(slice(first, last))
+        read.append(slice(start + first * step, start + last * step, step) if first < last else slice(0))
+    centers[tuple(inner)] = present[tuple(read)]
+    found: Array = centers[0]
+    return found
 
 
 @frozen(eq=False)

@@ -19,7 +19,7 @@ from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.colormaps import hues
 from convcli.pipeline.mapping import Mapping, black_and_white
 from convcli.pipeline.maps.centers import CenterAlpha
-from convcli.pipeline.maps.holes import MapHoles
+from convcli.pipeline.maps.holes import Values
 from convcli.pipeline.maps.passes import Passes, SumColors
 from convcli.pipeline.maps.ranges import RangeCounter
 from convcli.pipeline.maps.sinks import PixelSink
@@ -56,21 +56,21 @@ class MapPainter:
     empty: Any = None
 
     def paint(
-        self, frame: int, strip: Strip, sums: Array, colors: Array, holes: MapHoles | None = None
+        self, frame: int, strip: Strip, sums: Array, colors: Array, values: Values | None = None
     ) -> tuple[int, int, int]:
         """Fill a strip.
 
         Args:
             sums: (rows, columns, lanes).
             colors: (rows, columns, colors), as `SumColors.colors` makes them; they may be overwritten.
-            holes: what missing data leaves of the windows; None for all.
+            values: the colors where some windows lack data; else None.
 
         Returns:
             How many values are below, and how many above, what a pixel holds; and how many of ``empty`` have
             data.
         """
         pixels = self.sink.place(frame, strip)
-        cut = self._finished(sums, colors, holes, pixels)
+        cut = self._finished(sums, colors, values, pixels)
         if self.alpha is not None:
             alpha = self.sum_colors.alpha(sums) if self.centers is None else self.centers.alpha(frame, strip)
             self.alpha(np.ascontiguousarray(alpha), pixels[..., -1])
@@ -79,44 +79,37 @@ class MapPainter:
         return cut
 
     def _finished(
-        self, sums: Array, colors: Array, holes: MapHoles | None, pixels: Array
+        self, sums: Array, colors: Array, values: Values | None, pixels: Array
     ) -> tuple[int, int, int]:
         """Write colors as pixels, through the table if there is one."""
         if self.table is None:
             own = pixels[..., self.first : self.first + colors.shape[2]]
             undefined = np.isnan(colors) if self.undefined else None
-            cut = self._shaded(colors, holes, own)
+            cut = self._shaded(colors, values, own)
             if undefined is not None:
                 np.copyto(own, self.undefined, where=undefined, casting="unsafe")
             return cut
         shades = np.empty(colors.shape, self.table.dtype)
-        cut = self._shaded(colors, holes, shades)
+        cut = self._shaded(colors, values, shades)
         if self.table.ndim == 3:
             pixels[..., :3] = self.table[hues(sums[..., -1]), shades[..., 0]]
         else:
             pixels[..., :3] = self.table[shades[..., 0]]
         return cut
 
-    def _shaded(self, colors: Array, holes: MapHoles | None, out: Array) -> tuple[int, int, int]:
+    def _shaded(self, colors: Array, values: Values | None, out: Array) -> tuple[int, int, int]:
         """Finish colors; windows that lack data by their quotients, or as ``empty``."""
-        if holes is None:
+        if values is None:
             below, above = self.finish(self._encoded(colors), out, count=True)
             return below, above, self._empty(out)
         assert self.quotients is not None
-        below = above = 0
-        parts = (
-            (holes.full, self.finish, colors[holes.full]),
-            (
-                holes.partial,
-                self.quotients,
-                holes.estimated(colors),
-            ),
-        )
-        for where, finish, values in parts:
-            if not values.size:
+        below, above, holes = 0, 0, values.holes
+        full = holes.full, values.full, self.finish
+        for where, part, finish in (full, (holes.partial, values.quotients, self.quotients)):
+            if not part.size:
                 continue
-            done = np.empty(values.shape, out.dtype)
-            cut = finish(self._encoded(values), done, count=True)
+            done = np.empty(part.shape, out.dtype)
+            cut = finish(self._encoded(part), done, count=True)
             out[where] = done
             below, above = below + cut[0], above + cut[1]
         nothing = holes.empty
@@ -243,13 +236,15 @@ class PaintingConsumer:
         maps = zip(self.counters, sums, self.painters, self.passes.sum_colors, holes, strict=True)
         for counter, values, painter, meaning, own in maps:
             colors = meaning.colors(values)
+            parts = None if own is None else own.values(colors)
             if self.counts_range:
-                counter.note(meaning.counted(values, colors, own))
+                for counted in meaning.counted(values, colors, parts):
+                    counter.note(counted)
             if own is not None:
                 counter.undefined += int(np.count_nonzero(own.empty))
             if meaning.weighted:
                 counter.undefined += int(np.count_nonzero(meaning.undefined(values)))
-            below, above, taken = painter.paint(task.batch + task.depth, task.strip, values, colors, own)
+            below, above, taken = painter.paint(task.batch + task.depth, task.strip, values, colors, parts)
             counter.below += below
             counter.above += above
             counter.taken += taken

@@ -20,7 +20,7 @@ from convcli.formats.readers import Reader
 from convcli.pipeline.color import unpremultiplied, unpremultiplied_outcome
 from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.maps.centers import CenterGaps
-from convcli.pipeline.maps.holes import HoleFinder, MapHoles
+from convcli.pipeline.maps.holes import HoleFinder, MapHoles, Values
 from convcli.pipeline.maps.image_source import ImageSource, volume_source
 
 
@@ -86,14 +86,14 @@ class SumColors:
         missing: Array = sums[..., -1] <= self.least
         return missing
 
-    def counted(self, sums: Array, colors: Array, holes: MapHoles | None = None) -> Array:
-        """The colors of visible pixels that have a result."""
-        if holes is not None:
-            return np.concatenate((colors[holes.full], holes.estimated(colors)))
+    def counted(self, sums: Array, colors: Array, values: Values | None = None) -> tuple[Array, ...]:
+        """The colors of visible pixels that have a result, in one or two parts."""
+        if values is not None:
+            return values.full, values.quotients
         if self.premultiplied:
-            return colors[self.alpha(sums) > self.threshold]
+            return (colors[self.alpha(sums) > self.threshold],)
         missing = self.undefined(sums) if self.weighted else None
-        return colors if missing is None or not missing.any() else colors[~missing]
+        return (colors if missing is None or not missing.any() else colors[~missing],)
 
     @classmethod
     def of(cls, plan: Computation, handling: ColorHandling) -> tuple[SumColors, ...]:
@@ -223,7 +223,9 @@ class _Counting:
         holes = self.passes.map_holes(task, sums)
         maps = zip(self.accumulators, sums, self.passes.sum_colors, holes, strict=True)
         for accumulator, values, meaning, own in maps:
-            counted = meaning.counted(values, meaning.colors(values), own)
-            if self.passes.holes is not None:
-                counted = counted.astype(self.passes.counted_dtype, copy=False)
-            accumulator.note(counted)
+            colors = meaning.colors(values)
+            for counted in meaning.counted(values, colors, None if own is None else own.values(colors)):
+                if self.passes.holes is not None:
+                    accumulator.note(counted.astype(self.passes.counted_dtype, copy=False))
+                else:
+                    accumulator.note(counted)
