@@ -284,7 +284,7 @@ def test_masked_by_gdal(run, tmp_path):
     image = RNG.random(HOLES.shape).astype(np.float32)
     image[HOLES] = -9999
     profile = {"driver": "GTiff", "height": 23, "width": 31, "count": 1, "dtype": "float32", "nodata": -9999}
-    place = rasterio.Affine(1, 0, 0, 0, -1, 0)
+    place = rasterio.Affine(2, 0, 0, 0, -2, 0)
     with rasterio.open(tmp_path / "in.tif", "w", crs="EPSG:32633", transform=place, **profile) as file:
         file.write(image, 1)
     assert run("apply", tmp_path / "in.tif", "-k", "gaussian:1", "-o", tmp_path / "out.tif").code == 0
