@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,9 @@ PAGE, IMAGES = DOCS / "learn.md", DOCS / "images"
 SAMPLES: Final = ROOT / "samples"
 REST: Final = "…\n"
 """The last line of an output that is shown only in part."""
+
+_LIBRARIES: Final = {".zarr": "zarr", "--cluster": "distributed"}
+"""What a command that has such a word needs besides convcli itself."""
 
 _INSTALLING: Final = "pip install"
 _FROM_CLONE: Final = "&& .venv/bin/"
@@ -38,7 +42,9 @@ class Block:
 
     @property
     def runnable(self) -> str | None:
-        """The commands without setting up an environment; None if that is all they do."""
+        """The commands without setting up an environment; None if that is all, or a library is missing."""
+        if any(word in self.commands and not find_spec(name) for word, name in _LIBRARIES.items()):
+            return None
         if _INSTALLING not in self.commands:
             return self.commands
         command = self.commands.rpartition(_FROM_CLONE)[2]

@@ -138,7 +138,7 @@ def plan_job(name: str, settings: Settings, options: JobOptions) -> PlannedJob:
     fields = job_fields(settings)
     source = open_source(absolute, options.selection)
     try:
-        task = decided(absolute, source, replace(settings, max_memory=None, max_pixels=NO_LIMIT))
+        task = decided(name, source, replace(settings, max_memory=None, max_pixels=NO_LIMIT))
         places = _places(task, absolute)
         specs = [_spec(task, options, place) for place in places]
         task = replace(task, metadata_notes=(*task.metadata_notes, *specs[0].notes))
