@@ -89,10 +89,12 @@ def apply(images: tuple[str, ...], kernels: tuple[LoadedKernel, ...], **paramete
       convcli apply photo.png -k sobel-x --figure -o figure.svg
       convcli apply photo.png -k gaussian:2 --then laplacian8 --then relu
       convcli apply photo.png --model net.onnx --until conv1 --sheet -o maps.png
+      convcli apply s3://photos/a.png -k sobel-x -o s3://edges/
       cat a.png | convcli apply - -k gaussian5 -o - > b.png
 
     The feature map of each IMAGE (- is standard input) is written as an image, with a report on standard
-    output. The default name is {stem}.{kernel}{suffix} next to the input.
+    output. The default name is {stem}.{kernel}{suffix} next to the input. Both may be URLs: s3://, gs://,
+    az://; inputs also https://.
     """
     network = parse(NetworkOptions, parameters)
     _check_model(kernels, network)

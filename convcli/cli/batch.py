@@ -139,11 +139,12 @@ def batch(sources: tuple[str, ...], kernels: tuple[LoadedKernel, ...], **paramet
     \b
       convcli batch photos/ edges/ -k sobel-x
       convcli batch -r album/ out/ -k box3 -k sharpen --report out.jsonl
+      convcli batch s3://photos/2024/ s3://edges/ -r -k sobel-x
       find . -name '*.png' -print0 | convcli batch -0 - out/ -k gaussian5
 
     A SOURCE is an image, a folder, a pattern such as 'in/*.png', or - for a list of names on standard
     input. DESTINATION is a folder, which is created if needed, or a template such as out/{stem}{suffix}.
-    Names from a list keep their folder structure, as with -r.
+    Both may be URLs. Names from a list keep their folder structure, as with -r.
     """
     from convcli.batch.checks import check_outputs
     from convcli.batch.manifest import Manifest

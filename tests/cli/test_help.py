@@ -95,6 +95,7 @@ def test_every_option_is_read(words):
         name for kind in values if isinstance(kind, type) for name in getattr(kind, "__match_args__", ())
     }
     own = {*command.callback.__annotations__, "kernel_path", "weights_order"}  # which `KernelName` reads
+    own.add("storage_options")  # which a callback of its own sets for the process
     assert {parameter.name for parameter in command.params} <= fields | own
 
 

@@ -133,6 +133,22 @@ def test_what_start_up_imports(code, allowed):
     assert ran.stdout.splitlines()[-1] == str(allowed)
 
 
+FOR_URLS = ["fsspec", "s3fs", "aiohttp", "botocore", "asyncio"]
+OF_CLUSTERS = ["zarr", "distributed", "dask", "xarray", "msgpack"]
+
+
+def test_one_local_image_imports_nothing_for_urls_or_clusters(tmp_path):
+    """Nor does one that is read from standard input; what URLs need beside a library is one small module."""
+    for output in (tmp_path / "a.png", "-"):
+        call = f"main(['apply', 'samples/scene.png', '-k', 'box3', '-q', '-o', {str(output)!r}])"
+        names = [*FOR_URLS, *OF_CLUSTERS]
+        probe = f"from convcli.cli.main import main; code = {call}; import sys\n"
+        probe += "ours = [m for m in sys.modules if m.startswith('convcli.storage.')]\n"
+        probe += f"print(code, [m for m in {names} if m in sys.modules], ours, file=sys.stderr)"
+        ran = subprocess.run([sys.executable, "-c", probe], capture_output=True, check=True, cwd=ROOT)
+        assert ran.stderr.decode() == "0 [] ['convcli.storage.urls']\n"
+
+
 @pytest.mark.parametrize(
     "command",
     [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]],
