@@ -80,8 +80,8 @@ class Metadata:
         axes: what the frames stand for, and the size of a step along each axis.
         ground: the georeference, which ties pixels to places.
         nodata: the value of pixels without data, NaN included; None if no value means that.
-        extra: what the channels after gray or RGB are, of more than four, as tag 338 of TIFF states it; empty
-            where it is not known.
+        extra: what the channels after gray or RGB are, as tag 338 of TIFF states it, if there are more than
+            four, or more than one after gray; empty where it is not known.
         signal: how a signal, which is an image of one row, is stored: `LINES` or `ROW`; empty for images.
         coding: chosen by the user, never read from a file.
     """

@@ -180,7 +180,8 @@ def _missing(header: Header, channels: str, settings: Settings) -> Missing | Non
 
 def _together(header: Header, channels: str) -> str:
     """Which channels of a pixel are without data together: those of colors, and those that are summed."""
-    if header.channels - header.alpha == 3 and header.dtype.kind == "u":
+    are_colors = header.channels - header.alpha == 3 and not header.metadata.extra
+    if are_colors and header.dtype.kind == "u":
         return ALL
     return OWN if channels == "each" else ANY
 

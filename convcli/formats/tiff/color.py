@@ -52,7 +52,7 @@ class Color:
 
     Attributes:
         bands: whether the last channel is not alpha.
-        extra: what the channels after gray or RGB are, of more than four (tag 338).
+        extra: what the channels after gray or RGB are, of more than four, or of data (tag 338).
     """
 
     channels: int
@@ -78,7 +78,8 @@ def color(page: Any) -> Color:
     eight = kind == _PALETTE or page.dtype.kind == "b"
     many, stated = channels > MAX_IMAGE_CHANNELS, tuple(map(int, page.extrasamples or ()))
     bands = many or (channels in (2, 4) and stated[-1:] == (_UNSPECIFIED,))
-    known = stated[-extra:] if many and 0 < extra <= len(stated) else ()
+    are_data = channels in (3, 4) and len(stated) == channels - 1 and not any(stated)  # after a gray one
+    known = stated[-extra:] if (many or are_data) and 0 < extra <= len(stated) else ()
     dtype = np.dtype(np.uint8) if eight else page.dtype
     return Color(channels, dtype, bands, known, _notes(page, kind, channels))
 

@@ -23,7 +23,8 @@ class TiffEncoder(Encoder):
     """Writes integers and floats of any width.
 
     Attributes:
-        extra: what the channels are that follow gray or RGB, of more than four, as tag 338 has it.
+        extra: what the channels are that follow gray or RGB, of more than four or of data, as tag 338
+            has it.
         options: tifffile's, for the tags.
     """
 
@@ -68,7 +69,7 @@ class TiffEncoder(Encoder):
 def _colors(layout: Layout, extra: tuple[int, ...]) -> dict[str, Any]:
     """Options of tifffile for what the channels are: gray or RGB, and those after them."""
     channels = layout.channels
-    if channels > MAX_IMAGE_CHANNELS:
+    if channels > MAX_IMAGE_CHANNELS or 1 < len(extra) == channels - 1:
         is_rgb = channels - len(extra) == 3
         known = is_rgb or channels - len(extra) == 1
         extra = extra if known else (_UNSPECIFIED,) * (channels - 1)

@@ -157,3 +157,20 @@ def test_vertical_systems_and_long_texts(tmp_path):
             given = file.crs
         found = filtered(source, tmp_path / f"out{number}.tif", KERNEL)
         assert found[0] == given
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7])
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+def test_bands_are_no_colors(tmp_path, count, interleave):
+    """Bands of data stay gray and undefined, as GDAL names them; those of RGB stay red, green and blue."""
+    for kind in ("MINISBLACK", *(["RGB"] if count > 2 else [])):
+        options = {"photometric": kind, "interleave": interleave, "count": count, "dtype": "uint16"}
+        source, out = tmp_path / f"{kind}.tif", tmp_path / f"{kind}-out.tif"
+        profile = {"driver": "GTiff", "height": ROWS, "width": COLUMNS, "crs": "EPSG:3857"} | options
+        with rasterio.open(source, "w", transform=TRANSFORMS["north up"], **profile) as file:
+            file.write(np.stack([PIXELS] * count))
+        with rasterio.open(source) as file:
+            given = file.colorinterp
+        apply(str(source), Settings(KERNEL, output=OutputSpec(str(out))))
+        with rasterio.open(out) as file:
+            assert file.colorinterp == given
