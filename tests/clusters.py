@@ -31,7 +31,7 @@ from distributed.cli import dask_scheduler, dask_worker
 part = sys.argv.pop(1)
 {"scheduler": dask_scheduler, "worker": dask_worker}[part].main()
 """
-PATIENCE = Patience(answer=20, workers=20, silence=3, late=3, factor=5, check=0.5)
+PATIENCE = Patience(answer=20, handover=2, workers=20, silence=3, late=3, factor=5, check=0.5)
 """What hangs is found within seconds; hurried machines are given time."""
 
 
@@ -60,22 +60,37 @@ class Cluster:
         self.address = json.loads(file.read_text())["address"]
 
     def start_worker(
-        self, *options: str, nanny: bool = True, before: str = "", **environment: str
+        self,
+        *options: str,
+        nanny: bool = True,
+        before: str = "",
+        prefix: tuple[str, ...] = (),
+        **environment: str,
     ) -> subprocess.Popen[bytes]:
-        """Start a worker with one thread, with a nanny that restarts it or without one."""
+        """Start a worker with one thread, with a nanny that restarts it or without one.
+
+        Args:
+            before: Python code that the process runs first.
+            prefix: a command that runs the worker.
+        """
         words = [self.address, "--nthreads", "1", "--no-dashboard", "--local-directory", str(self.folder)]
         if not {"--host", "--protocol"} & set(options):
             words += ["--host", "127.0.0.1"]
         words += ["--nanny" if nanny else "--no-nanny", *options]
-        return self._start("worker", before, words, environment)
+        return self._start("worker", before, words, environment, prefix)
 
     def _start(
-        self, part: str, before: str, options: list[str], environment: dict[str, str]
+        self,
+        part: str,
+        before: str,
+        options: list[str],
+        environment: dict[str, str],
+        prefix: tuple[str, ...] = (),
     ) -> subprocess.Popen[bytes]:
         log = (self.folder / f"{len(self.processes)}-{part}.log").open("wb")
         paths = os.pathsep.join(filter(None, [environment.pop("PYTHONPATH", ""), str(ROOT)]))
         process = subprocess.Popen(
-            [sys.executable, "-c", _LAUNCHER, str(os.getpid()), before, part, *options],
+            [*prefix, sys.executable, "-c", _LAUNCHER, str(os.getpid()), before, part, *options],
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
