@@ -24,6 +24,9 @@ from convcli.core.system import processors
 
 T = TypeVar("T")
 
+_LOCAL: Final = {"distributed.worker.profile.enabled": False}
+"""Settings of local clusters: nobody looks at profiles of their workers, which take time and memory."""
+
 _CLOSING: Final = 2.0  # seconds
 _NEXT: Final = "what is finished is kept: go on with --resume"
 _NO_CERTIFICATES: Final = (
@@ -162,7 +165,7 @@ def _address_in(path: str) -> str:
 def _local_cluster(workers: int) -> LocalCluster:
     """Worker processes with one thread each; other machines cannot reach them."""
     try:
-        with _without_interrupts(), warnings.catch_warnings():
+        with _without_interrupts(), dask.config.set(_LOCAL), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return LocalCluster(
                 n_workers=workers,
