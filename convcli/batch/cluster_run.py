@@ -74,7 +74,7 @@ class ClusterRun:
 
     def _round(self, engine: Engine, lists: Iterable[WorkList]) -> Iterator[ListOutcome]:
         outcomes = engine.outcomes(run_list, map(self._task, lists))
-        with closing(outcomes):  # type: ignore[type-var]
+        with closing(outcomes):
             for outcome in outcomes:
                 yield from self._noted()
                 yield self._done(*self.running.pop(outcome.number), outcome)

@@ -16,7 +16,7 @@ What every engine promises:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Self
 
 from convcli.core.frozen import frozen
@@ -99,7 +99,7 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def outcomes(self, work: Work, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def outcomes(self, work: Work, tasks: Iterable[Task]) -> Generator[Outcome]:
         """Run every task.
 
         Raises:

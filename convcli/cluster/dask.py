@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from itertools import islice
 from typing import Any, Final
@@ -170,7 +170,7 @@ class DaskEngine(Engine):
         with suppress(Exception):
             self.connection.call(unregister, seconds=_GOODBYE)
 
-    def outcomes(self, work: Work, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def outcomes(self, work: Work, tasks: Iterable[Task]) -> Generator[Outcome]:
         self._set_up()
         running = Running(self.connection, self.crew, self.session.name, work, self.patience)
         waiting, rescued = iter(tasks), time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 from convcli.cluster.base import Engine, Outcome, Task, Work
 from convcli.core.errors import failure_message
@@ -19,7 +19,7 @@ class InProcessEngine(Engine):
     def workers(self) -> int:
         return 1
 
-    def outcomes(self, work: Work, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def outcomes(self, work: Work, tasks: Iterable[Task]) -> Generator[Outcome]:
         for task in tasks:
             start = time.perf_counter()
             try:

@@ -149,7 +149,7 @@ class JobRun:
         tasks = self._tasks(set(totals.done), phase, mappings, threads)
         failures = []
         try:
-            with closing(engine.outcomes(work, tasks)) as outcomes:  # type: ignore[type-var]
+            with closing(engine.outcomes(work, tasks)) as outcomes:
                 for outcome in outcomes:
                     if outcome.failure:
                         failures.append(outcome)
