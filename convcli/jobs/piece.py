@@ -148,7 +148,7 @@ class PieceRunner:
 
     def _share(self, box: Box) -> Share:
         depth, rows, columns = self.plan.axes
-        if depth.size == 1:
+        if depth.size == depth.kernel == 1:
             frames = frozenset(range(*box.frames))
         else:
             group, first = divmod(box.frames[0], depth.output)

@@ -12,17 +12,17 @@ from convcli.core.frozen import frozen, replace
 from convcli.core.system import processors
 from convcli.engine.plan import Plan
 from convcli.files.input import STREAM, Input
-from convcli.formats import opening
 from convcli.formats.calibration import Sampling
 from convcli.formats.zarr.reader import ZarrReader
 from convcli.formats.zarr.results import OME_SUFFIX, Result, ResultSpec, result_spec
 from convcli.formats.zarr.spec import ArraySpec
+from convcli.formats.zarr.target import ZarrTarget
 from convcli.geometry.padding import Pair
 from convcli.jobs.job import Job, job_fields, journal_of, made_by
 from convcli.jobs.opened import NO_LIMIT, decided
 from convcli.jobs.sizing import Sizing
 from convcli.jobs.source import identity_of, open_source
-from convcli.jobs.volumes import depth_of
+from convcli.jobs.volumes import volumes_of
 from convcli.pipeline.planning.task import Task
 from convcli.pipeline.settings import Settings
 from convcli.storage.urls import canonical, is_url
@@ -99,7 +99,8 @@ class PlannedJob:
 
     def sizing(self, engine: Engine) -> Sizing:
         """What the size of pieces depends on."""
-        return _sizing(self.task, self.source, self.targets[0][1], self.threads(engine))
+        volumes = volumes_of(self.task.opened, self.settings)
+        return _sizing(self.task, volumes, ZarrTarget(*self.targets[0]), self.threads(engine))
 
     def job(self, engine: Engine) -> Job:
         """The job for an engine.
@@ -140,8 +141,10 @@ def plan_job(name: str, settings: Settings, options: JobOptions) -> PlannedJob:
     try:
         task = decided(name, source, replace(settings, max_memory=None, max_pixels=NO_LIMIT))
         places = _places(task, absolute)
-        specs = [_spec(task, options, place) for place in places]
-        task = replace(task, metadata_notes=(*task.metadata_notes, *specs[0].notes))
+        volumes = volumes_of(task.opened, settings)
+        specs = [_spec(task, volumes, options, place) for place in places]
+        notes = [f"{volumes} volumes are filtered alike; sizes are those of one"] * (volumes > 1)
+        task = replace(task, metadata_notes=(*task.metadata_notes, *specs[0].notes, *notes))
         targets = tuple((place, one.spec) for place, one in zip(places, specs, strict=True))
     except BaseException:
         source.close()
@@ -149,12 +152,13 @@ def plan_job(name: str, settings: Settings, options: JobOptions) -> PlannedJob:
     return PlannedJob(absolute, fields, task, settings, source, options, targets)
 
 
-def _spec(task: Task, options: JobOptions, place: str) -> ResultSpec:
+def _spec(task: Task, volumes: int, options: JobOptions, place: str) -> ResultSpec:
     """The array for one map."""
     reader = task.opened.parts
     result = Result(
-        task.layout,
+        replace(task.layout, frames=task.layout.frames * volumes),
         tuple(Sampling.of(axis) for axis in task.geometry.axes),
+        depth=task.layout.frames if _is_deep(task) else None,
         alpha=task.layout.channels in (2, 4) and not task.layout.bands,
         pixel=task.metadata.axes,
         is_ome=place.casefold().endswith(OME_SUFFIX),
@@ -185,15 +189,10 @@ def _places(task: Task, source: str) -> list[str]:
     return places
 
 
-def _sizing(task: Task, source: Input, spec: ArraySpec, threads: int) -> Sizing:
+def _sizing(task: Task, volumes: int, target: ZarrTarget, threads: int) -> Sizing:
     assert isinstance(task.plan, Plan)
     opened, layout = task.opened, task.layout
     reader = opened.parts
-    whole = opening.open_input(source, NO_LIMIT)[0]
-    groups = whole.header.frames // depth_of(whole) if task.plan.axes[0].size > 1 else 1
-    group = layout.frames
-    if groups == 1 and isinstance(reader, ZarrReader) and layout.frames == reader.axes.frames:
-        group = reader.axes.frame_sizes[-1] if reader.axes.frame_sizes else 1
     return Sizing(
         task.plan,
         opened.header,
@@ -201,15 +200,13 @@ def _sizing(task: Task, source: Input, spec: ArraySpec, threads: int) -> Sizing:
         len(task.targets),
         reader.block if reader is not None else None,
         reader is not None,
-        _shard(spec),
-        group,
-        layout.frames * groups,
+        target.shard,
+        layout.frames if _is_deep(task) else target.group,
+        layout.frames * volumes,
         threads,
     )
 
 
-def _shard(spec: ArraySpec) -> tuple[int, int, int]:
-    """(frames, rows, columns) of an object."""
-    facts, axes = spec.facts(), spec.axes()
-    deep = facts.objects[axes.frames_at[-1]] if axes.frames_at else 1
-    return deep, facts.objects[axes.rows_at], facts.objects[axes.columns_at]
+def _is_deep(task: Task) -> bool:
+    """Whether the kernel slides over frames."""
+    return len(task.geometry.axes) == 3

@@ -31,7 +31,7 @@ from convcli.pipeline.templates import (
 )
 from convcli.storage.urls import Place, Url, is_bucket, is_remote, is_writable, local, place_of
 
-_ARRAYS, _PAGES = "npy", "tiff"  # formats of stacks
+_ARRAYS, _PAGES, _CHUNKED = "npy", "tiff", "zarr"  # formats of stacks
 _ANY_FRAME, _ANY_SUFFIX = "\x01", "\x02"  # stand for what only a header decides
 _DEFAULT: Final = "{stem}.{kernel}{suffix}"
 _DEFAULT_OF_BANK: Final = "{stem}.{kernel}.{index}{suffix}"
@@ -149,7 +149,7 @@ class OutputSpec:
         """Whether the requested format holds any number of maps."""
         suffix = "" if self.is_stream or self.is_folder else place_of(self.spec or "").suffix
         chosen = format_named(self.format) if self.format else format_of_suffix(suffix)
-        return chosen is not None and chosen.name in (_ARRAYS, _PAGES)
+        return chosen is not None and chosen.name in (_ARRAYS, _PAGES, _CHUNKED)
 
     @property
     def requested_format(self) -> str:
@@ -177,7 +177,7 @@ class OutputSpec:
         by_suffix = format_of_suffix(suffix)
         requested = self.format or (by_suffix.name if by_suffix else suffix if "{" not in suffix else "")
         chosen = format_named(requested).name if self.format else requested
-        if chosen not in ("", _ARRAYS, _PAGES):
+        if chosen not in ("", _ARRAYS, _PAGES, _CHUNKED):
             raise OutputError(
                 f"--stack writes an array of {counted(channels, 'channel')}, or pages, "
                 f"which {requested} cannot hold; use .npy or .tif"

@@ -161,6 +161,12 @@ class ZarrAxes:
             picked[axis] = (first, last + 1)
         return replace(self, picked=tuple(picked))
 
+    def with_depth(self, depth: int) -> ZarrAxes:
+        """The axes of a result with so many frames along the innermost axis of frames."""
+        axis, picked = self.frames_at[-1], list(self.picked)
+        picked[axis] = (picked[axis][0], picked[axis][0] + depth)
+        return replace(self, picked=tuple(picked))
+
     def _axis(self, name: str) -> int:
         if name in self.names:
             return self.names.index(name)

@@ -8,7 +8,9 @@ from typing import Any, Final
 from convcli.core.frozen import frozen, replace
 from convcli.formats.calibration import Axes, Sampling
 from convcli.formats.header import Layout
+from convcli.formats.zarr.axes import ZarrAxes
 from convcli.formats.zarr.carrying import Change, carried
+from convcli.formats.zarr.facts import ArrayFacts
 from convcli.formats.zarr.reader import ZarrReader
 from convcli.formats.zarr.spec import ArraySpec, spec_like
 from convcli.geometry.padding import Pair
@@ -46,6 +48,7 @@ class Result:
         keeps_values: whether values have the meaning and the range of the source's.
         pixel: its axes in another kind of file, with the sizes of its pixels.
         is_ome: whether it is to be an OME-Zarr image although its source is none.
+        depth: frames of each of its volumes, if the kernel slides over frames.
     """
 
     layout: Layout
@@ -54,6 +57,7 @@ class Result:
     keeps_values: bool = False
     pixel: Axes | None = None
     is_ome: bool = False
+    depth: int | None = None
 
 
 def result_spec(
@@ -75,8 +79,11 @@ def result_spec(
         return ResultSpec(_new_image(spec_like(layout, None, None, chunk, shard, is_ome=True), result.pixel))
     if source is None:
         return ResultSpec(spec_like(layout, None, None, chunk, shard, result.alpha))
-    axes = source.axes
-    spec = spec_like(layout, source.facts, axes, chunk, shard, result.alpha)
+    axes, facts = source.axes, source.facts
+    if result.depth is not None and axes.frames_at:
+        facts = _by_volume(facts, axes)
+        axes = axes.with_depth(result.depth)
+    spec = spec_like(layout, facts, axes, chunk, shard, result.alpha)
     own = spec.axes()
     keeps_axes = (own.names, own.rows_at, own.columns_at, own.channels_at) == (
         axes.names,
@@ -88,10 +95,19 @@ def result_spec(
     change = Change(
         (layout.rows, layout.columns), result.samplings, layout.dtype, keeps_axes, result.keeps_values
     )
-    kept = carried(source.located, axes, change, spec.zarr_format)
+    kept = carried(source.located, source.axes, change, spec.zarr_format)
     attributes = {**kept.attributes, **spec.attributes}
     made = replace(spec, attributes=attributes, path=kept.path, group=kept.group)
     return ResultSpec(made, kept.notes)
+
+
+def _by_volume(facts: ArrayFacts, axes: ZarrAxes) -> ArrayFacts:
+    """An array whose chunks and shards are those of one volume each."""
+
+    def cut(sizes: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(1 if axis in axes.frames_at[:-1] else size for axis, size in enumerate(sizes))
+
+    return replace(facts, chunks=cut(facts.chunks), shards=facts.shards and cut(facts.shards))
 
 
 def _new_image(spec: ArraySpec, pixel: Axes | None) -> ArraySpec:

@@ -107,7 +107,8 @@ def spec_like(
     kept = axes if axes is not None and axes.frames == layout.frames else None
     plan = _image_plan(layout) if is_ome else _planned(layout, kept, alpha)
     follows = source is not None and kept is not None
-    chunks = _chunks(plan, source if follows else None, chunk)
+    near = (source.chunks[axes.rows_at], source.chunks[axes.columns_at]) if source and axes else None
+    chunks = _chunks(plan, source if follows else None, chunk or near)
     shards = _shards(plan, source if follows and chunk is None else None, chunks, shard)
     if shards is None:
         chunks = tuple(min(each, size) for each, size in zip(chunks, plan.sizes, strict=True))
