@@ -185,6 +185,13 @@ def _are_numbers(values: Any, count: int) -> bool:
     )
 
 
+def sampled_transforms(changes: list[dict[str, Any]], places: Sequence[Sampling]) -> list[dict[str, Any]]:
+    """The transformations of an array that samples another one, given those of that."""
+    scale = changes[0]["scale"]
+    translation = changes[1]["translation"] if len(changes) > 1 else [0.0] * len(scale)
+    return _sampled(scale, translation, places)
+
+
 def _sampled(
     scale: Sequence[float], translation: Sequence[float], places: Sequence[Sampling]
 ) -> list[dict[str, Any]]:

@@ -289,6 +289,14 @@ class ZarrTarget:
         """
         return self.objects.folder.sweep()
 
+    def regroup(self, attributes: Mapping[str, Any]) -> None:
+        """Replace the attributes of the group."""
+        (key, document), *_ = self._documents(self.spec.attributes)
+        if self.spec.zarr_format == 3:
+            self.objects.folder.write(key, _json({**document, "attributes": attributes}))
+        else:
+            self.objects.folder.write(".zattrs", _json(attributes))
+
     def complete(self, attributes: Mapping[str, Any] | None = None) -> None:
         """State that every object is there, after `missing` found none.
 

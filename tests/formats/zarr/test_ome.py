@@ -8,9 +8,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from convcli.core.errors import OutputError
 from convcli.files.input import Input
 from convcli.formats.calibration import Axes, Sampling
 from convcli.formats.header import Layout
+from convcli.formats.zarr.pyramid import build_levels, halved, level_specs
 from convcli.formats.zarr.results import Result, result_spec
 from convcli.formats.zarr.spatial import sampled_spatial
 from convcli.formats.zarr.target import ZarrTarget
@@ -253,3 +255,41 @@ def test_attributes_of_values_and_other_arrays(tmp_path):
     assert spec.notes == (
         "attributes left out, because they are not true of the result: _FillValue, coordinates",
     )
+
+
+@pytest.mark.parametrize(("channels", "frames", "shard"), [(1, 1, None), (3, 2, None), (1, 1, (32, 32))])
+def test_pyramids(channels, frames, shard, tmp_path):
+    """Each level is the mean of 2 × 2 pixels of the one above, at its place; the validator takes them."""
+    place, layout = str(tmp_path / "a.ome.zarr"), Layout(101, 90, channels, np.dtype("u1"), frames)
+    spec = result_spec(Result(layout, (Sampling(), Sampling()), is_ome=True), None, (16, 16), shard).spec
+    pixels = np.random.default_rng(3).integers(0, 255, (frames, 101, 90, channels)).astype("u1")
+    target = ZarrTarget.create(place, spec)
+    target.write((0, frames), (0, 101), (0, 90), pixels)
+    target.complete({})
+    assert build_levels(place, spec, 30) == len(level_specs(spec, 30)) == 2
+    check_valid(place, "0.5")
+    expected = pixels
+    group = zarr.open_group(place, mode="r")
+    levels = group.attrs["ome"]["multiscales"][0]["datasets"]
+    for number in range(3):
+        found = zarr.open_array(place, path=str(number), mode="r")[:]
+        if channels > 1:
+            found = found.reshape(frames, channels, *found.shape[-2:]).transpose(0, 2, 3, 1)
+        assert np.array_equal(found.reshape(expected.shape), expected)
+        scale, *moved = levels[number]["coordinateTransformations"]
+        assert scale["scale"][-2:] == [2.0**number] * 2
+        assert [one["translation"][-2:] for one in moved] == [[(2**number - 1) / 2] * 2] * bool(number)
+        expected = np.stack([halved(plane) for plane in expected])
+
+
+def test_means_are_rounded_once():
+    """Ties go to even, signs and wide integers included; odd sides are filled up by their edge."""
+    for dtype, values in (("u1", (1, 2, 2, 1)), ("i2", (-1, -2, -2, -1)), ("u4", (2**32 - 1,) * 4)):
+        block = np.array(values, dtype).reshape(2, 2, 1)
+        mean = Fraction(sum(int(value) for value in values), 4)
+        assert halved(block).ravel().tolist() == [round(mean)]
+    odd = np.array([[1, 2, 9]], "u1")[..., np.newaxis]
+    assert halved(odd).ravel().tolist() == [2, 9]
+    assert halved(odd.astype("f4")).ravel().tolist() == [1.5, 9.0]
+    with pytest.raises(OutputError, match="OME-Zarr image"):
+        level_specs(result_spec(Result(Layout(9, 9, 1, np.dtype("u1")), (Sampling(), Sampling()))).spec)
