@@ -92,7 +92,7 @@ class ChunkedConvolution:
     def _part(self, axes: Axes, batch: int, taken: tuple[int, ...]) -> Prepared:
         """The convolution of what a chunk reads."""
         layout = self.prepared.layout
-        lanes = 1 if self.roles.channel is None else taken[1 if layout.first else -1]
+        lanes = 1 if self.roles.channel is None else taken[int(layout.is_batch) if layout.first else -1]
         *_, channels, all_lanes = layout.shape
         lanes = lanes if all_lanes > 1 else all_lanes
         key = axes, batch, lanes

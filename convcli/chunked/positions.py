@@ -7,7 +7,7 @@ from math import lcm
 
 import numpy as np
 
-from convcli.core.dtypes import Array
+from convcli.core.dtypes import Array, holds
 from convcli.core.frozen import frozen
 from convcli.geometry.axes import Axis
 
@@ -51,8 +51,8 @@ class Positions:
             values: numbers, times or differences of times, (size,).
 
         Returns:
-            Values of the same type, or float64 for integers where some are fractions; None where values of
-            this type, or a single one, cannot be interpolated.
+            Values of the same type; for integers, float64 where some are fractions, and int64 where some do
+            not fit. None where values of this type, or a single one, cannot be interpolated.
         """
         if (pixels := self.pixels) is not None:
             return values[pixels]
@@ -84,8 +84,9 @@ def _between(values: Array, before: Array, part: Array, whole: int) -> Array:
     if values.dtype.kind in "iu":
         numerators = (second.astype(np.int64) - first.astype(np.int64)) * part
         if not (numerators % whole).any():
-            whole_numbers: Array = first.astype(np.int64) + numerators // whole
-            return whole_numbers.astype(values.dtype)
+            exact: Array = first.astype(np.int64) + numerators // whole
+            fits = holds(values.dtype, int(exact.min()), int(exact.max()))
+            return exact.astype(values.dtype) if fits else exact
     wide = first.astype(np.float64)
     result: Array = wide + (second.astype(np.float64) - wide) * (part / whole)
     return result.astype(values.dtype) if values.dtype.kind == "f" else result

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from convcli.core.frozen import replace
 from convcli.engine.cutting import fitted_size, strip_size
+from convcli.engine.filter import Filter
 from convcli.engine.methods.base import Workload
 from convcli.engine.methods.registry import REFERENCE, method_named
 from convcli.engine.phases import has_gaps, phase_arithmetic, phase_problem, phases
@@ -75,11 +78,14 @@ def _taps(phase: Phase) -> tuple[tuple[int, int], ...]:
 def _phase_plan(like: Plan | None, whole: Plan, phase: Phase) -> Plan:
     """The plan of a phase of a part, before it is cut; like that of the whole's, where that has the phase.
 
-    Where no output of the part has a tap, its only phase reads nothing but zeros.
+    Where no output of the part has a tap, its only phase reads nothing but padding, and its sums are 0: not
+    −0, which a negative weight would make of the padding.
     """
     problem = phase_problem(whole.problem, phase)
     if like is None:
-        arithmetic = phase_arithmetic(whole.arithmetic, phase)
+        nothing = _without_weights(phase_arithmetic(whole.arithmetic, phase).filter)
+        arithmetic = replace(whole.arithmetic, filter=nothing)
+        problem = replace(problem, filter=nothing)
         return replace(whole, problem=problem, arithmetic=arithmetic, method=REFERENCE, gaps=False)
     return replace(
         whole,
@@ -89,3 +95,7 @@ def _phase_plan(like: Plan | None, whole: Plan, phase: Phase) -> Plan:
         candidates=like.candidates,
         gaps=False,
     )
+
+
+def _without_weights(filter_: Filter) -> Filter:
+    return Filter(np.zeros_like(filter_.weights), filter_.denominator, filter_.bias, filter_.combine)
