@@ -23,16 +23,17 @@ _OPEN_FILES: Final = "/dev/fd"
 class ObjectDraft(Draft):
     """An object that is sent to its store when it is complete; until then it is an unnamed temporary file.
 
+    An existing object that has the same bytes is accepted.
+
     Args:
         target: where it goes.
         force: replace an existing object.
-        resume: accept an existing object that has the same bytes.
         stale: the ETag, as `object_state` gives it, of an existing object that may be replaced because an
             earlier run wrote it.
     """
 
-    def __init__(self, target: Url, force: bool, resume: bool = False, stale: str = "") -> None:
-        self.target, self.force, self.resume, self.stale = target, force, resume, stale
+    def __init__(self, target: Url, force: bool, stale: str = "") -> None:
+        self.target, self.force, self.stale = target, force, stale
         self.shown = shown(str(target))
 
     def __enter__(self) -> Self:
@@ -52,8 +53,8 @@ class ObjectDraft(Draft):
             self.file.flush()
             try:
                 self._send(size, exclusive=not self.force)
-            except FileExistsError:
-                if not (self.resume and self._has_same_bytes(size)):
+            except FileExistsError:  # perhaps this object, if the answer to an earlier try was lost
+                if not self._has_same_bytes(size):
                     if not self.stale or object_state(str(self.target))[2] != self.stale:
                         raise
                     self._send(size, exclusive=False)

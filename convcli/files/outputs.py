@@ -19,7 +19,7 @@ def open_draft(target: Place | None, force: bool, resume: bool = False, stale: s
             run wrote it.
     """
     if isinstance(target, Url):
-        return ObjectDraft(target, force, resume, stale)
+        return ObjectDraft(target, force, stale)
     return AtomicFile(target, force, resume, stale)
 
 

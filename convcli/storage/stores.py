@@ -22,7 +22,7 @@ _PART: Final = 2**24  # bytes of a part of an upload
 _PIECE: Final = 2**20  # bytes of a web page that are read in one call
 _PARTS_AT_ONCE: Final = 4
 _CONFLICTS: Final = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
-_TIMES: Final = ("LastModified", "last_modified", "updated", "mtime", "created")
+_TIMES: Final = ("LastModified", "Last-Modified", "last_modified", "updated", "mtime", "created")
 _STAMPS: Final = ("ETag", "etag", "generation", *_TIMES)
 _TRIES: Final = 5  # to create an object that others create at the same time
 

@@ -84,6 +84,8 @@ def test_an_object_that_appears_meanwhile_is_not_replaced(run, s3, quirky_s3, pi
     assert (ran.code, ran.err) == (2, f"convcli: {put}: already exists (--force replaces it)\n")
     assert s3.get("b.png") == b"other"
     assert s3.listed() == ["a.png", "b.png"]
+    assert run("apply", url, "-k", "box3", "-o", f"{s3.url}/c.png", "-q").code == 0
+    assert run("apply", url, "-k", "box3", "-o", f"{s3.url}/c.png", "-q").code == 0  # the same bytes
 
 
 def test_a_tiled_image_is_read_by_ranges(run, web, tmp_path):
