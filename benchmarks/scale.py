@@ -11,7 +11,9 @@ read, and writes to a target that only counts.
 from __future__ import annotations
 
 import argparse
+import json
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -46,10 +48,9 @@ DASK_IMAGE = """
 import sys
 import dask.array as da
 from dask_image.ndfilters import uniform_filter
-from distributed import Client, LocalCluster
-if __name__ == "__main__":
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
-        da.to_zarr(uniform_filter(da.from_zarr(sys.argv[1]), 3, mode="mirror"), sys.argv[2])
+from distributed import Client
+with Client(sys.argv[3]):
+    da.to_zarr(uniform_filter(da.from_zarr(sys.argv[1]), 3, mode="mirror"), sys.argv[2])
 """
 
 
@@ -66,36 +67,86 @@ def make(place: Path, rows: int, columns: int) -> None:
         array[top : top + CHUNK] = (slope + noise)[: min(CHUNK, rows - top)]
 
 
-def seconds(command: list[str]) -> tuple[float, float]:
-    """The processor time of a command and all processes that it starts, and the time that it takes."""
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+class Cluster:
+    """A scheduler and workers as processes; a context."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "scheduler.json"
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Cluster:
+        file = ["--scheduler-file", str(self.file)]
+        self._start("scheduler", "--port", "0", "--no-dashboard", *file)
+        for _ in range(WORKERS):
+            self._start("worker", "--nthreads", "1", "--nworkers", "1", "--no-dashboard", *file)
+        while not self.file.exists():
+            time.sleep(0.1)
+        self.address = json.loads(self.file.read_text())["address"]
+        time.sleep(10)
+        return self
+
+    def _start(self, *words: str) -> None:
+        quiet = subprocess.DEVNULL
+        command = [sys.executable, "-m", "distributed.cli.dask_" + words[0], *words[1:]]
+        self.processes.append(subprocess.Popen(command, stdout=quiet, stderr=quiet))
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait()
+
+    def seconds(self) -> float:
+        """The processor time of the scheduler, the workers and their nannies until now."""
+        import psutil
+
+        total = 0.0
+        for process in self.processes:
+            family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            total += sum(member.cpu_times().user + member.cpu_times().system for member in family)
+        return total
+
+
+def seconds(command: list[str], cluster: Cluster) -> tuple[float, float]:
+    """The processor time that a command takes, that of the cluster included, and how long it takes."""
+    before, there = resource.getrusage(resource.RUSAGE_CHILDREN), cluster.seconds()
+    start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - start
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return own + cluster.seconds() - there, wall
 
 
 def engines(folder: Path, runs: int) -> None:
-    """Processor time of the same image in one process, on a cluster, and by dask-image."""
+    """Processor time of the same image in one process, on a cluster, and by dask-image on it."""
     source = folder / "in.zarr"
     make(source, 16 * CHUNK, 16 * CHUNK)
     program = [sys.executable, "-m", "convcli", "apply", str(source), "-k", "box3", "-q", "-o"]
-    ways = {
-        "one process": lambda target: [*program, target, "--threads", "1"],
-        "cluster": lambda target: [*program, target, "--cluster", f"local:{WORKERS}"],
-        "dask-image": lambda target: [sys.executable, "-c", DASK_IMAGE, str(source), target],
-    }
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    for run in range(runs):
-        for name, command in ways.items():
-            times[name].append(seconds(command(str(folder / f"{name}-{run}.zarr".replace(" ", "-")))))
-            subprocess.run(["rm", "-rf", folder / f"{name}-{run}.zarr".replace(" ", "-")], check=True)
-    for name, measured in times.items():
-        cpu, wall = (statistics.median(each) for each in zip(*measured, strict=True))
+    times: dict[str, list[tuple[float, float]]] = {}
+    with Cluster(folder) as cluster:
+        ways: dict[str, Callable[[str], list[str]]] = {
+            "one process": lambda target: [*program, target, "--threads", "1"],
+            "cluster": lambda target: [*program, target, "--cluster", cluster.address],
+            "dask-image": lambda target: [
+                *(sys.executable, "-c", DASK_IMAGE, str(source), target, cluster.address)
+            ],
+        }
+        for run in range(runs + 1):
+            for number, (name, command) in enumerate(ways.items()):
+                target = folder / f"{number}-{run}.zarr"
+                measured = seconds(command(str(target)), cluster)
+                shutil.rmtree(target)
+                if run:  # the first one imports modules on the workers
+                    times.setdefault(name, []).append(measured)
+    for name, several in times.items():
+        cpu, wall = (statistics.median(each) for each in zip(*several, strict=True))
         print(f"{name:<12} {cpu:6.2f} s of processor time, {wall:6.2f} s")
-    cluster, alone, other = (
-        statistics.median(cpu for cpu, _ in times[name]) for name in ("cluster", "one process", "dask-image")
+    alone, cluster_time, other = (
+        statistics.median(cpu for cpu, _ in times[name]) for name in ("one process", "cluster", "dask-image")
     )
-    print(f"cluster / one process {cluster / alone:.2f}, cluster / dask-image {cluster / other:.2f}")
+    print(
+        f"cluster / one process {cluster_time / alone:.2f}, cluster / dask-image {cluster_time / other:.2f}"
+    )
 
 
 def largest(process: int, until: Callable[[], bool]) -> dict[str, int]:
