@@ -162,6 +162,7 @@ def _spec(task: Task, volumes: int, options: JobOptions, place: str) -> ResultSp
         alpha=task.layout.channels in (2, 4) and not task.layout.bands,
         pixel=task.metadata.axes,
         is_ome=place.casefold().endswith(OME_SUFFIX),
+        nodata=task.metadata.nodata,
     )
     source = reader if isinstance(reader, ZarrReader) else None
     return result_spec(result, source, options.chunk, options.shard)

@@ -13,6 +13,7 @@ from convcli.core.frozen import frozen
 from convcli.formats.calibration import Sampling
 from convcli.formats.zarr.axes import ZarrAxes
 from convcli.formats.zarr.documents import Located
+from convcli.formats.zarr.nodata import FILL_VALUE
 from convcli.formats.zarr.spatial import sampled_spatial
 from convcli.geometry.padding import Pair
 
@@ -63,6 +64,7 @@ class Change:
         dtype: of its values.
         keeps_axes: whether its axes are those of the source.
         keeps_values: whether its values have the meaning and the range of the source's.
+        has_nodata: whether a value stands for missing data, as in the source.
     """
 
     sizes: Pair
@@ -70,6 +72,7 @@ class Change:
     dtype: DType
     keeps_axes: bool = True
     keeps_values: bool = False
+    has_nodata: bool = False
 
 
 def carried(source: Located, axes: ZarrAxes, change: Change, zarr_format: int) -> Carried:
@@ -97,8 +100,9 @@ def _kept(attributes: Mapping[str, Any], change: Change, notes: list[str]) -> di
     """The attributes that are not of OME-Zarr and stay true."""
     values = () if change.keeps_values else _OF_VALUES
     dropped = [name for name in attributes if name in values or name in _OF_OTHERS]
-    if dropped:
-        notes.append(f"attributes left out, because they are not true of the result: {', '.join(dropped)}")
+    told = [name for name in dropped if name != FILL_VALUE or not change.has_nodata]
+    if told:
+        notes.append(f"attributes left out, because they are not true of the result: {', '.join(told)}")
     kept = {name: value for name, value in attributes.items() if name not in (*dropped, *_OWN)}
     down, across = change.samplings[-2:]
     kept, lost = sampled_spatial(kept, change.sizes, down, across)

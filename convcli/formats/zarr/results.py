@@ -11,6 +11,7 @@ from convcli.formats.header import Layout
 from convcli.formats.zarr.axes import ZarrAxes
 from convcli.formats.zarr.carrying import Change, carried
 from convcli.formats.zarr.facts import ArrayFacts
+from convcli.formats.zarr.nodata import nodata_attributes
 from convcli.formats.zarr.reader import ZarrReader
 from convcli.formats.zarr.spec import ArraySpec, spec_like
 from convcli.geometry.padding import Pair
@@ -49,6 +50,7 @@ class Result:
         pixel: its axes in another kind of file, with the sizes of its pixels.
         is_ome: whether it is to be an OME-Zarr image although its source is none.
         depth: frames of each of its volumes, if the kernel slides over frames.
+        nodata: the value of its pixels without data.
     """
 
     layout: Layout
@@ -58,6 +60,7 @@ class Result:
     pixel: Axes | None = None
     is_ome: bool = False
     depth: int | None = None
+    nodata: float | None = None
 
 
 def result_spec(
@@ -73,6 +76,15 @@ def result_spec(
     Raises:
         OutputError: sizes that do not fit each other, or chunks that are too large.
     """
+    made = _result_spec(result, source, chunk, shard)
+    stated = nodata_attributes(result.nodata, result.layout.dtype)
+    return replace(made, spec=replace(made.spec, attributes={**made.spec.attributes, **stated}))
+
+
+def _result_spec(
+    result: Result, source: ZarrReader | None, chunk: Pair | None, shard: Pair | None
+) -> ResultSpec:
+    """The array for a result, without its value of missing data."""
     layout = result.layout
     is_image = source is not None and source.located.group is not None and source.located.group.multiscales
     if result.is_ome and not is_image:
@@ -93,7 +105,12 @@ def result_spec(
     )
     keeps_axes = keeps_axes and layout.channels == axes.channels
     change = Change(
-        (layout.rows, layout.columns), result.samplings, layout.dtype, keeps_axes, result.keeps_values
+        (layout.rows, layout.columns),
+        result.samplings,
+        layout.dtype,
+        keeps_axes,
+        result.keeps_values,
+        result.nodata is not None,
     )
     kept = carried(source.located, source.axes, change, spec.zarr_format)
     attributes = {**kept.attributes, **spec.attributes}

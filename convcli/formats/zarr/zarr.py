@@ -20,6 +20,7 @@ from convcli.formats.header import Header, Layout, Metadata
 from convcli.formats.zarr.axes import MOST_CHANNELS, ZarrAxes, parse_axes
 from convcli.formats.zarr.documents import Located, is_complete, located
 from convcli.formats.zarr.library import opened_array
+from convcli.formats.zarr.nodata import stated_nodata
 from convcli.formats.zarr.objects import Objects
 from convcli.formats.zarr.reader import ZarrReader
 
@@ -66,7 +67,7 @@ class Zarr(Format):
         return dtype.name in _TYPES
 
     def metadata_limits(self, channels: int) -> Mapping[str, int]:
-        return {"axes": 0}
+        return {"axes": 0, "nodata": 0}
 
     def encoder(self, layout: Layout, metadata: Metadata) -> Encoder:
         raise ImageError("zarr is written by whole shards, not as one file")
@@ -114,6 +115,7 @@ def header_of(name: str, found: OpenedZarr) -> Header:
         axes.channels,
         found.dtype,
         axes.frames,
+        metadata=Metadata(nodata=stated_nodata(found.located.array.attributes)),
         notes=found.notes,
         bands=axes.channels > 1 and not axes.alpha and axes.channels != 3,
     )
