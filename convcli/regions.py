@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from convcli.cluster.base import Engine
 from convcli.cluster.in_process import InProcessEngine
-from convcli.cluster.registry import engine_of
+from convcli.cluster.registry import engine_on
 from convcli.core.errors import ArgumentError, literal
 from convcli.geometry.padding import Padding, Pair
 from convcli.jobs.driver import run_job
@@ -126,7 +126,7 @@ class Job:
         """Run all pieces on the cluster of a Dask client; see `run`."""
         if client.scheduler is None:
             raise ArgumentError("the client is closed, or not connected to a scheduler")
-        with engine_of(client.scheduler.address) as engine:
+        with engine_on(client) as engine:
             return self._run(engine, resume, force)
 
     def _run(self, engine: Engine, resume: bool, force: bool) -> list[dict[str, Any]]:

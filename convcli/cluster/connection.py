@@ -8,6 +8,7 @@ import signal
 import warnings
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -90,6 +91,13 @@ class Connection:
     def is_lost(self) -> bool:
         """Whether there was no connection for a moment, after which the scheduler has forgotten all tasks."""
         return bool(self.client.status != "running" or self.client.scheduler_comm is not self.stream)
+
+    @property
+    def dashboard(self) -> str:
+        """The address of the scheduler's page; empty for a local cluster that cannot show one."""
+        if isinstance(self.client.cluster, LocalCluster) and find_spec("bokeh") is None:
+            return ""
+        return str(self.client.dashboard_link or "")
 
     def call(self, make: Callable[..., Awaitable[T]], *values: Any, seconds: float | None = None) -> T:
         """The result of a coroutine that runs in the thread of the client.

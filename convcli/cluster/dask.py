@@ -135,7 +135,7 @@ class DaskEngine(Engine):
 
     @property
     def dashboard(self) -> str:
-        return str(self.connection.client.dashboard_link or "")
+        return self.connection.dashboard
 
     def check_place(self, place: str) -> None:
         written = probe.begin(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -161,13 +162,20 @@ def test_a_scheduler_that_hangs(tmp_path):
 
 
 def test_a_client_of_the_caller(pair):
-    """It is used, and stays open."""
+    """It is used, and stays open; an asynchronous one is refused."""
     from distributed import Client
 
     with Client(pair.address, set_as_default=False) as client:
         with engine_on(client) as engine:
             assert [o.facts for o in engine.outcomes(tasks.double, [Task(0, "4")])] == ["8"]
         assert client.status == "running"
+
+    async def asynchronous():
+        async with Client(pair.address, set_as_default=False, asynchronous=True) as client:
+            engine_on(client)
+
+    with pytest.raises(ConvcliError, match="leave out asynchronous=True"):
+        asyncio.run(asynchronous())
 
 
 def test_workers_that_join_later_are_used(tmp_path):
