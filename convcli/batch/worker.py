@@ -74,7 +74,8 @@ class ImageWorker:
 
     def __init__(self, batch: Batch, recording: bool, stale: Mapping[str, str]) -> None:
         self.batch, self.recording, self.stale = batch, recording, stale
-        self.ledger = OutputLedger([source.path for source in batch.sources], batch.reads)
+        inputs = [source.path for source in batch.sources]
+        self.ledger = OutputLedger(inputs, batch.reads, looks=False)  # for objects that `check_outputs` saw
         self.claims = Claims(batch)
 
     def __reduce__(self) -> tuple[type, tuple[Batch, bool, Mapping[str, str]]]:

@@ -25,9 +25,12 @@ class OutputLedger:
     Args:
         inputs: names of all inputs of the run, including those that are read later.
         reads: other files that the run reads: kernels and lists of names.
+        looks: look for an object before any work, which takes a request. Otherwise its store refuses the
+            result when it is complete.
     """
 
-    def __init__(self, inputs: Iterable[str] = (), reads: Iterable[str] = ()) -> None:
+    def __init__(self, inputs: Iterable[str] = (), reads: Iterable[str] = (), looks: bool = True) -> None:
+        self.looks = looks
         self.inputs = [name for name in inputs if name != STREAM]
         self.reads = [name for name in reads if name != STREAM]
         self.outputs: set[str] = set()
@@ -90,15 +93,16 @@ class OutputLedger:
         entry = canonical(url)
         self._check_new(entry, named)
         self._check_not_read(target, named)
-        if target in self._input_files and (own is None or canonical(own) != entry):
-            raise OutputError(f"{named}: {_OTHER_INPUT}")
-        if not force:
-            try:
-                if exists(url):
-                    is_own = own is not None and canonical(own) == entry
-                    raise OutputError(f"{named}: {_OWN_INPUT if is_own else _EXISTS}")
-            except StorageError as error:
-                raise OutputError(str(error)) from error
+        if target in self._input_files:
+            if own is None or canonical(own) != entry:
+                raise OutputError(f"{named}: {_OTHER_INPUT}")
+            if not force:
+                raise OutputError(f"{named}: {_OWN_INPUT}")
+        try:
+            if self.looks and exists(url) and not force:
+                raise OutputError(f"{named}: {_EXISTS}")
+        except StorageError as error:
+            raise OutputError(str(error)) from error
         self.outputs.add(entry)
 
     def _check_not_read(self, target: Place, shown: str) -> None:
