@@ -16,6 +16,7 @@ from convcli.formats.header import Header
 from convcli.formats.tiff.color import CCITT, JPEG, SEPARATE, odd_samples, pixels, subsampling, unit_samples
 from convcli.formats.tiff.fetching import AT_ONCE, fetched
 from convcli.formats.tiff.pages import Plane
+from convcli.formats.tiff.stated_size import stated_pixels
 from convcli.formats.tiff.tables import Table
 from convcli.geometry.padding import Pair
 
@@ -25,6 +26,7 @@ _LARGEST_RATIOS: Final = {_UNCOMPRESSED: 1, 5: 2560, 8: 1032, 32946: 1032, 32773
 
 _LEAST_FIRST: Final = 2  # tag 266, fill order
 _CONVERTED: Final = 2**18  # pixels converted at a time
+_LARGEST_STATED: Final = 4  # pixels of a compressed image, for each of its segment
 _MOST_AT_ONCE: Final = 256
 _SHORT_LINE: Final = 2**17  # bytes of a row that is read whole, even if some of its columns are wanted
 _ODD: Final = range(17, 32)  # bits that tifffile unpacks in one byte order only
@@ -248,6 +250,7 @@ class Segments:
         data = self._data(place)
         if page.compression == JPEG and END_OF_JPEG not in data[-8:]:
             raise ImageError(f"damaged tiff: {self._name(place)} is missing or truncated")
+        self._check_stated(place, data)
         if shared != (1, 1):
             return unit_samples(_unpacked(page, data), size, shared)
         if page.dtype.kind == "u" and page.bitspersample in _ODD:
@@ -261,6 +264,12 @@ class Segments:
             raise ImageError(f"damaged tiff: the data of {self._name(place)} ends before the last pixel")
         samples: Array = decoded[0]
         return samples
+
+    def _check_stated(self, place: int, data: bytes) -> None:
+        """Refuse an image within a segment that is much larger than the segment."""
+        stated, due = stated_pixels(self.page.compression, data), self.height * self.width
+        if stated > _LARGEST_STATED * due:
+            raise ImageError(f"damaged tiff: {self._name(place)} states {stated} pixels instead of {due}")
 
     def _data(self, place: int) -> bytes:
         """The bytes of a strip or tile."""

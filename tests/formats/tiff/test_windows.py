@@ -171,3 +171,37 @@ def test_an_uncompressed_strip_that_ends_early_is_named(monkeypatch):
     assert np.array_equal(reader.window(0, (90, 120), (3, 9)), pixels[0, 90:120, 3:9])
     with pytest.raises(ImageError, match=r"strip 2 \(from row 100\) is missing or truncated"):
         reader.window(0, (90, 121), (3, 9))
+
+
+SPECIAL = {
+    "ycbcr": ({"photometric": "ycbcr", "compression": "jpeg", "subsampling": (2, 2)}, "uint8", 3),
+    "jpeg": ({"photometric": "minisblack", "compression": "jpeg"}, "uint8", 1),
+    "jpeg 2000": ({"photometric": "rgb", "compression": "jpeg2000"}, "uint8", 3),
+    "webp": (
+        {"photometric": "rgb", "compression": "webp", "compressionargs": {"lossless": True}},
+        "uint8",
+        3,
+    ),
+    "inverted": ({"photometric": "miniswhite", "compression": "lzma"}, "uint16", 1),
+    "inks": ({"photometric": "separated", "compression": "deflate"}, "uint8", 4),
+    "alpha": ({"photometric": "rgb", "extrasamples": ["assocalpha"]}, "uint16", 4),
+    "half": ({"photometric": "minisblack", "compression": "zstd"}, "float16", 1),
+    "palette": (
+        {"photometric": "palette", "colormap": np.arange(768, dtype=np.uint16).reshape(3, 256) * 85},
+        "uint8",
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("how", [{"tile": (32, 48)}, {"rowsperstrip": 16}], ids=["tiles", "strips"])
+@pytest.mark.parametrize("name", SPECIAL)
+def test_windows_of_converted_samples(name, how):
+    """What is not stored as it is read, whatever the window, is equal to the page decoded whole."""
+    options, dtype, channels = SPECIAL[name]
+    pixels, buffer = stored(dtype, channels)[0], io.BytesIO()
+    tifffile.imwrite(buffer, pixels if channels > 1 else pixels[..., 0], **options, **how)
+    opened = open_input(Input(data=buffer.getvalue()))[0]
+    whole, reader = opened.pixels(), opened.reader()
+    for rows, columns in WINDOWS:
+        assert np.array_equal(reader.window(0, rows, columns), whole[slice(*rows), slice(*columns)])
