@@ -33,6 +33,8 @@ from convcli.formats.tiff.tables import Tables
 
 T = TypeVar("T")
 
+_CLOUD_OPTIMIZED: Final = b"LAYOUT=IFDS_BEFORE_DATA"
+_GHOST: Final = 512  # bytes from the start of the file that GDAL's note of its layout is within
 _NODATA: Final = 42113  # GDAL: the value of pixels without data, as text
 
 _UNREAD: Final = {
@@ -211,9 +213,18 @@ def _left_out(page: Any) -> tuple[str, ...]:
     text = page.description
     if _NODATA in page.tags and not is_as_stored(page):
         names.append("the nodata value, because values are converted")
+    if _is_cloud_optimized(page):
+        names.append("the layout of a cloud-optimized GeoTIFF (gdal_translate -of COG makes one)")
     read = page.is_ome or page.is_imagej or page.is_shaped
     names += ["a machine-readable description"] if text.startswith(_MACHINES) and not read else []
     return (f"left out of this tiff: {', '.join(names)}",) if names else ()
+
+
+def _is_cloud_optimized(page: Any) -> bool:
+    """Whether GDAL has written that directories come before data, between the header and the first one."""
+    handle = page.parent.filehandle
+    handle.seek(0)
+    return _CLOUD_OPTIMIZED in handle.read(_GHOST)
 
 
 def _value(page: Any, tag: int, kind: type[T]) -> T | None:

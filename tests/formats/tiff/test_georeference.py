@@ -174,3 +174,12 @@ def test_bands_are_no_colors(tmp_path, count, interleave):
         apply(str(source), Settings(KERNEL, output=OutputSpec(str(out))))
         with rasterio.open(out) as file:
             assert file.colorinterp == given
+
+
+def test_cloud_optimized_files(tmp_path):
+    """A result has strips, which the report says of a file with tiles in a certain order."""
+    for layout in ("COG", "tiled"):
+        source = georeferenced(tmp_path / f"{layout}.tif", TRANSFORMS["degrees"], **LAYOUTS[layout])
+        *_, report = filtered(source, tmp_path / "out.tif", KERNEL)
+        said = any("layout of a cloud-optimized GeoTIFF" in note for note in report.notes)
+        assert said == (layout == "COG")
