@@ -84,6 +84,7 @@ def check_free(targets: Iterable[tuple[str, ArraySpec]], journal: Journal) -> No
     Raises:
         OutputError: there is an unfinished job, or a target.
     """
+    journal.check_unlocked()
     if journal.job() is not None:
         raise journal.unfinished()
     for place, _ in targets:

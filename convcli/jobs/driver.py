@@ -14,6 +14,7 @@ from convcli.cluster.base import Task as WorkerTask
 from convcli.core.errors import ConvcliError, OutputError, one_line
 from convcli.core.frozen import replace
 from convcli.core.numerals import counted
+from convcli.files.pending import record_result
 from convcli.formats.zarr.target import ZarrTarget
 from convcli.jobs.beginning import begun, check_free, continued, is_complete
 from convcli.jobs.facts import Facts, Totals
@@ -64,10 +65,10 @@ def run_job(
             stays, and the journal with it, for another run to go on.
     """
     journal = Journal(planned.journal)
-    if resume:
-        if journal.job() is None and is_complete(planned.targets, planned.made):
-            return []
-    elif not force:
+    is_new = not resume or journal.job() is None
+    if resume and is_new and is_complete(planned.targets, planned.made):
+        return []
+    if is_new and not force:
         check_free(planned.targets, journal)
     engine = connect()
     job = planned.job(engine)
@@ -138,7 +139,8 @@ class JobRun:
         """The facts of all pieces that are done in a pass."""
         totals = Totals(self.maps)
         for facts in self.journal.facts(phase):
-            totals.add(facts)
+            if facts.piece < self.job.grid.count and len(facts.maps) == self.maps:
+                totals.add(facts)
         return totals
 
     def _pass(
@@ -159,6 +161,7 @@ class JobRun:
                     facts = Facts.of_json(json.loads(outcome.facts))
                     totals.add(facts)
                     self.journal.add(phase, facts)
+                    record_result()
                     progress.show(phase, len(totals.done), count)
         finally:
             self.journal.flush()

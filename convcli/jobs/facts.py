@@ -53,8 +53,17 @@ class Facts:
 
     @classmethod
     def of_json(cls, fields: dict[str, Any]) -> Self:
-        """The facts of `to_json`."""
+        """The facts of `to_json`.
+
+        Raises:
+            ValueError, TypeError, KeyError: they are not.
+        """
         maps = tuple((*map(_sum_of, map_[:2]), *map_[2:]) for map_ in fields["maps"])
+        sizes = {len(map_) for map_ in maps} | {2 + len(_COUNTS)}
+        counts = [fields[name] for name in ("piece", "nan_pixels", "ignored_pixels", "written")]
+        counts += [count for map_ in maps for count in map_[2:]]
+        if len(sizes) > 1 or not all(isinstance(count, int) and count >= 0 for count in counts):
+            raise ValueError("not the facts of a piece")
         return cls(**{**fields, "maps": maps, "checksums": tuple(fields["checksums"])})
 
 

@@ -80,7 +80,7 @@ class Job:
         try:
             fields = json.loads(text)
             version = fields.pop("convcli job")
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             raise ArgumentError(f"{one_line(name)}: not a job of convcli") from error
         if version != VERSION:
             raise ArgumentError(

@@ -103,8 +103,10 @@ class Journal:
 
     def mappings(self) -> list[Mapping] | None:
         """The mapping of each map with the range that a first pass found, or None."""
-        data = self.folder.read(_MAPPINGS)
-        return None if data is None else [mapping_of_json(parts) for parts in json.loads(data)]
+        try:
+            return [mapping_of_json(parts) for parts in json.loads(self.folder.read(_MAPPINGS) or b"")]
+        except (ValueError, TypeError, RecursionError):  # none, or torn: the range is found again
+            return None
 
     def set_mappings(self, mappings: Sequence[Mapping]) -> None:
         """Write the mappings."""
@@ -140,9 +142,12 @@ class Journal:
             if not self.folder.exists:
                 self.folder.remove()
 
-    def _take(self) -> None:
-        if self.folder.create(_LOCK, _own_lock()):
-            return
+    def check_unlocked(self) -> None:
+        """Refuse to go on while somebody else holds the lock.
+
+        Raises:
+            OutputError: somebody does.
+        """
         holder = _lock_of(self.folder.read(_LOCK))
         if holder is not None and not _is_dead(holder):
             age = time.time() - float(holder["time"])
@@ -151,7 +156,11 @@ class Journal:
                 f"works on this target (last seen {age:.0f} s ago); if it has died, try again in "
                 f"{max(PATIENCE - age, 1):.0f} s"
             )
-        self.folder.write(_LOCK, _own_lock())
+
+    def _take(self) -> None:
+        if not self.folder.create(_LOCK, _own_lock()):
+            self.check_unlocked()
+            self.folder.write(_LOCK, _own_lock())
 
     def _renew(self, ended: Event) -> None:
         while not ended.wait(HEARTBEAT):
@@ -169,10 +178,10 @@ def _lock_of(data: bytes | None) -> dict[str, Any] | None:
     """What a lock says, or None for one that is damaged or gone."""
     try:
         holder = json.loads(data or b"")
-        float(holder["time"]), int(holder["process"]), holder["host"]
-    except (ValueError, KeyError, TypeError):
+        fields = {"time": float(holder["time"]), "process": int(holder["process"]), "host": holder["host"]}
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-    return dict(holder)
+    return fields
 
 
 def _is_dead(holder: dict[str, Any]) -> bool:
@@ -182,19 +191,19 @@ def _is_dead(holder: dict[str, Any]) -> bool:
     if holder["host"] != socket.gethostname():
         return False
     try:
-        os.kill(int(holder["process"]), 0)
-    except ProcessLookupError:
+        os.kill(holder["process"], 0)
+    except (ProcessLookupError, OverflowError):
         return True
     except OSError:
         return False
-    return int(holder["process"]) == os.getpid()
+    return bool(holder["process"] == os.getpid())
 
 
 def _parsed(line: bytes) -> Facts | None:
     """The facts of a line, or None if it is torn."""
     try:
         return Facts.of_json(json.loads(line))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 from weakref import finalize
 
-from convcli.core.errors import ArgumentError, ImageError, failure_message, one_line
+from convcli.core.errors import ArgumentError, one_line
 from convcli.core.frozen import frozen
 from convcli.files.input import Input
 from convcli.formats import opening
@@ -98,14 +98,11 @@ def work(payload: str) -> str:
     asked = json.loads(payload)
     opened = _opened(asked["journal"], asked["digest"], asked["threads"])
     runner, number = opened.runner, asked["piece"]
-    try:
-        if asked["phase"] == RANGE:
-            facts = runner.range(number)
-        else:
-            facts = runner.map(number, [mapping_of_json(parts) for parts in asked["mappings"]])
-        opened.source.check_unchanged()
-    except ImageError as error:
-        raise ImageError(failure_message(opened.job.source, error)) from error
+    if asked["phase"] == RANGE:
+        facts = runner.range(number)
+    else:
+        facts = runner.map(number, [mapping_of_json(parts) for parts in asked["mappings"]])
+    opened.source.check_unchanged()
     return json.dumps(facts.to_json())
 
 

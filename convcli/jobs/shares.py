@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from convcli.cluster.in_process import InProcessEngine
-from convcli.core.errors import ArgumentError, ConvcliError, OutputError, one_line
+from convcli.core.errors import ArgumentError, ConvcliError, OutputError, failure_message, one_line
 from convcli.core.numerals import counted
 from convcli.core.system import processors
 from convcli.files.outputs import write
@@ -68,7 +68,7 @@ def run_share(file: str, index: int, count: int, threads: int | None) -> tuple[i
                     facts = runner.range(number) if mappings is None else runner.map(number, mappings)
                     opened.source.check_unchanged()
                 except ConvcliError as error:
-                    raise ConvcliError(f"{name}: {error}") from error
+                    raise ConvcliError(f"{name}: {failure_message(job.source, error)}") from error
                 journal.add(phase, facts)
         finally:
             journal.flush()
