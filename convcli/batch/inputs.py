@@ -71,6 +71,15 @@ class Selection:
             self.counts[suffix] += 1
         return suffix in self.suffixes
 
+    def takes_object(self, url: str, name: str) -> bool:
+        """Whether an object is an image.
+
+        Args:
+            name: its name below the folder that is listed, whose parts must not be hidden.
+        """
+        is_hidden = "/." in f"/{name}"
+        return not is_hidden and not _is_inside(url, self.excluded) and self.takes(name)
+
     @property
     def unread_text(self) -> str:
         """How many files were counted: ``.psd (2), .svg (1)``."""
@@ -174,10 +183,8 @@ def _objects_below(url: str, mirror: str, selection: Selection) -> Iterator[Inpu
     from convcli.storage.listing import names_below
 
     for name in names_below(url, selection.recursive):
-        folder = name.rpartition("/")[0]
-        place = joined(url, name)
-        hidden = f"/{folder}".find("/.") >= 0
-        if not hidden and not _is_inside(place, selection.excluded) and selection.takes(name):
+        folder, place = name.rpartition("/")[0], joined(url, name)
+        if selection.takes_object(place, name):
             yield InputFile(place, os.path.join(mirror, folder).rstrip("/"))  # noqa: PTH118
 
 

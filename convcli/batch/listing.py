@@ -6,20 +6,19 @@ shows later runs that it has changed.
 
 from __future__ import annotations
 
-import glob
 import heapq
 import json
 import os
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from convcli.batch.inputs import InputFile, SourceName
+from convcli.batch.inputs import InputFile, Selection, SourceName, each_image
 from convcli.core.errors import ArgumentError, one_line
 from convcli.core.frozen import frozen
 from convcli.pipeline.templates import mirrored
-from convcli.storage.urls import canonical, is_remote, local
+from convcli.storage.urls import Url, is_remote, joined, local
 
 SORTED: Final = 2**15
 """Names of a folder that are sorted in memory; more are sorted in parts, which temporary files hold."""
@@ -33,68 +32,43 @@ class ListedImage:
     stamp: str = ""
 
 
-def listed_images(
-    names: Iterable[SourceName], recursive: bool, suffixes: Collection[str], excluded: str | None = None
-) -> Iterator[ListedImage]:
-    """The images that some names stand for, listed while they are taken.
-
-    Args:
-        names: of files, folders, patterns, and folders of buckets by their URLs, which end with ``/``.
-        recursive: whether to include subfolders, whose tree is repeated below the destination.
-        suffixes: of the files in a folder that are images (``.png``); hidden files are left out.
-        excluded: a subfolder to leave out: that of the results.
+def listed_images(names: Iterable[SourceName], selection: Selection) -> Iterator[ListedImage]:
+    """The images that some names stand for, listed while they are taken; not each once.
 
     Raises:
-        ArgumentError: a pattern that matches no file, or a folder that cannot be read.
-        StorageError: a bucket that cannot be listed.
+        ConvcliError: a pattern that matches no file, or a folder that cannot be read.
     """
-    left_out = None if excluded is None else canonical(excluded)
-    for name in names:
-        if is_remote(name.text):
-            yield from _remote(name, recursive, suffixes, left_out)
+    for source in names:
+        name = local(source.text)
+        mirror = mirrored(source.text) if source.from_list else ""
+        if is_remote(name):
+            yield from _remote(name, mirror, source, selection)
+        elif os.path.isdir(name):  # noqa: PTH112 - unlike Path, it accepts a name with a NUL
+            yield from _below(name, mirror, selection)
         else:
-            yield from _local(name, local(name.text), recursive, suffixes, left_out)
+            found = each_image([source], selection)
+            yield from (ListedImage(image, _stamp(image.path)) for image in found)
 
 
-def _local(
-    source: SourceName, name: str, recursive: bool, suffixes: Collection[str], excluded: str | None
-) -> Iterator[ListedImage]:
-    mirror = mirrored(name) if source.from_list else ""
-    if os.path.isdir(name):  # noqa: PTH112 - unlike Path, it accepts a name with a NUL
-        yield from _below(name, mirror, recursive, suffixes, excluded)
-    elif source.from_list or os.path.lexists(name) or not glob.has_magic(name):
-        yield ListedImage(InputFile(name, os.path.dirname(mirror)), _stamp(name))  # noqa: PTH120
-    else:
-        matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - names stay as they were written
-        if not matches:
-            raise ArgumentError(f"{one_line(name)}: no file matches this pattern")
-        found = (match for match in matches if not os.path.isdir(match))  # noqa: PTH112
-        yield from (ListedImage(InputFile(match), _stamp(match)) for match in found)
-
-
-def _below(
-    folder: str, place: str, recursive: bool, suffixes: Collection[str], excluded: str | None
-) -> Iterator[ListedImage]:
+def _below(folder: str, place: str, selection: Selection) -> Iterator[ListedImage]:
     """The images of a folder, then those of its subfolders. Links to folders are not followed."""
     subfolders = list[str]()
-    for name, stamp in sorted_names(_entries(folder, suffixes, subfolders)):
+    for name, stamp in sorted_names(_entries(folder, selection, subfolders)):
         yield ListedImage(InputFile(os.path.join(folder, name), place), stamp)  # noqa: PTH118
-    for name in sorted(subfolders) if recursive else ():
+    for name in sorted(subfolders) if selection.recursive else ():
         path = os.path.join(folder, name)  # noqa: PTH118
-        if os.path.realpath(path) != excluded:
-            yield from _below(path, os.path.join(place, name), recursive, suffixes, excluded)  # noqa: PTH118
+        if os.path.realpath(path) != selection.excluded:
+            yield from _below(path, os.path.join(place, name), selection)  # noqa: PTH118
 
 
-def _entries(folder: str, suffixes: Collection[str], subfolders: list[str]) -> Iterator[tuple[str, str]]:
+def _entries(folder: str, selection: Selection, subfolders: list[str]) -> Iterator[tuple[str, str]]:
     """Names and stamps of the images in a folder, in any order; names of subfolders are collected."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
-                    continue
                 if entry.is_dir():
-                    subfolders += [] if entry.is_symlink() else [entry.name]
-                elif os.path.splitext(entry.name)[1].casefold() in suffixes:  # noqa: PTH122
+                    subfolders += [] if entry.is_symlink() or entry.name.startswith(".") else [entry.name]
+                elif selection.takes(entry.name):
                     yield entry.name, _stamp(entry.path)
     except OSError as error:
         raise ArgumentError(f"{one_line(folder)}: {error.strerror}") from error
@@ -135,22 +109,22 @@ def _stamp(path: str) -> str:
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
-def _remote(
-    source: SourceName, recursive: bool, suffixes: Collection[str], excluded: str | None
-) -> Iterator[ListedImage]:
-    url = source.text
-    if source.from_list or os.path.splitext(url)[1].casefold() in suffixes:  # noqa: PTH122
-        mirror = mirrored(url) if source.from_list else ""
-        yield ListedImage(InputFile(url, os.path.dirname(mirror)))  # noqa: PTH120
-        return
-    from convcli.storage.listing import listed_objects
+def _remote(url: str, mirror: str, source: SourceName, selection: Selection) -> Iterator[ListedImage]:
+    from convcli.storage.listing import listed_objects  # only for URLs
 
-    top = url.rstrip("/") + "/"
-    below = None if excluded is None else f"{excluded.rstrip('/')}/"
-    for name, stamp in listed_objects(top, recursive):
-        folder, _, last = name.rpartition("/")
-        is_hidden = any(part.startswith(".") for part in name.split("/"))
-        if is_hidden or os.path.splitext(last)[1].casefold() not in suffixes:  # noqa: PTH122
-            continue
-        if below is None or not canonical(top + name).startswith(below):
-            yield ListedImage(InputFile(top + name, folder), stamp)
+    if not _is_folder(url, source, selection):
+        yield from map(ListedImage, each_image([source], selection))
+        return
+    for name, stamp in listed_objects(url, selection.recursive):
+        folder, place = name.rpartition("/")[0], joined(url, name)
+        if selection.takes_object(place, name):
+            yield ListedImage(InputFile(place, os.path.join(mirror, folder).rstrip("/")), stamp)  # noqa: PTH118
+
+
+def _is_folder(url: str, source: SourceName, selection: Selection) -> bool:
+    from convcli.storage.listing import has_magic, is_folder
+
+    if has_magic(url) and not source.from_list:
+        return False
+    is_image = source.from_list or Url(url).suffix.casefold() in selection.suffixes
+    return url.endswith("/") or (not is_image and is_folder(url))

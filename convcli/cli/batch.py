@@ -33,7 +33,7 @@ from convcli.storage.urls import canonical, is_bucket, is_remote, is_writable, l
 
 if TYPE_CHECKING:
     from convcli.batch.batch import Batch
-    from convcli.batch.inputs import InputFile, SourceName
+    from convcli.batch.inputs import InputFile, Selection, SourceName
     from convcli.batch.manifest import Manifest
     from convcli.batch.resume import RemainingWork
     from convcli.pipeline.naming import OutputSpec
@@ -186,7 +186,7 @@ def _batch(
 
     limits = Limits.detect(options.jobs, options.max_memory)
     names, spec = _destination(arguments, options)
-    files = _sources(names, options, None if "{" in spec else spec)
+    files = _sources(names, options, spec)
     output = OutputSpec(spec, options.format_name)
     if any(is_remote(name) and protocol_of(name) == "memory" for name in [spec, *(f.path for f in files)]):
         raise ArgumentError(
@@ -241,7 +241,8 @@ def _on_cluster(
     names, spec = _destination(sources, options)
     settings = _variants(kernels, filtering, OutputSpec(spec, options.format_name))
     reads = _reads(kernels, filtering, options)
-    batch = ClusterBatch(list(_named(names, options)), spec, tuple(settings), options, reads)
+    named, selection = list(_named(names, options)), _selection(options, spec)
+    batch = ClusterBatch(named, spec, tuple(settings), options, reads, selection)
     return preview_lists(batch, _preview) if options.dry_run else run_on_cluster(batch)
 
 
@@ -280,18 +281,16 @@ def _check_destination(text: str) -> None:
         )
 
 
-def _sources(names: list[str], options: BatchOptions, destination: str | None) -> list[InputFile]:
+def _sources(names: list[str], options: BatchOptions, destination: str) -> list[InputFile]:
     """The images of all sources, without those in the destination.
 
     Raises:
         ArgumentError: a list that cannot be read, or no image at all.
     """
-    from convcli.batch.inputs import Selection, each_image, find_images
-    from convcli.formats.registry import UNREAD, folder_suffixes
+    from convcli.batch.inputs import each_image, find_images
 
     named = list(_named(names, options))
-    excluded = canonical(destination) if destination is not None else None
-    selection = Selection(options.recursive, folder_suffixes(), excluded, UNREAD, Counter())
+    selection = _selection(options, destination)
     files = find_images(named, selection)
     if selection.counts and not options.quiet:
         tell(f"skipped files of unsupported formats: {selection.unread_text}")
@@ -301,6 +300,15 @@ def _sources(names: list[str], options: BatchOptions, destination: str | None) -
         hint = "; use -r to include subfolders" if deeper else ""
         raise ArgumentError(f"no images found in any SOURCE{hint}")
     return files
+
+
+def _selection(options: BatchOptions, destination: str) -> Selection:
+    """Which files in folders are wanted: images, but not those in the destination."""
+    from convcli.batch.inputs import Selection
+    from convcli.formats.registry import UNREAD, folder_suffixes
+
+    excluded = None if "{" in destination else canonical(destination)
+    return Selection(options.recursive, folder_suffixes(), excluded, UNREAD, Counter())
 
 
 def _named(names: list[str], options: BatchOptions) -> Iterator[SourceName]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from convcli.batch.batch import Batch, Limits
 from convcli.batch.cluster_manifest import ClusterManifest
 from convcli.batch.cluster_run import ClusterRun
-from convcli.batch.inputs import SourceName
+from convcli.batch.inputs import Selection, SourceName
 from convcli.batch.list_worker import ListJob
 from convcli.batch.listing import ListedImage, listed_images
 from convcli.batch.resume import RemainingWork, everything
@@ -22,7 +22,6 @@ from convcli.cluster.registry import engine_of
 from convcli.core.errors import ArgumentError, OutputError, one_line
 from convcli.core.frozen import frozen, replace
 from convcli.core.system import default_memory_limit
-from convcli.formats.registry import folder_suffixes
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
 from convcli.storage.urls import canonical, is_remote
@@ -44,6 +43,7 @@ class ClusterBatch:
         spec: the destination: a template, or a folder that ends with ``/``.
         variants: the settings to apply to each image.
         reads: other files that the run reads.
+        selection: which files in folders are wanted.
     """
 
     names: Sequence[SourceName]
@@ -51,6 +51,7 @@ class ClusterBatch:
     variants: tuple[Settings, ...]
     options: BatchOptions
     reads: tuple[str, ...]
+    selection: Selection
 
     def check(self) -> None:
         """Refuse what only a batch that knows all images can do.
@@ -91,8 +92,7 @@ class ClusterBatch:
 
     def images(self) -> Iterator[ListedImage]:
         """The images, as a stream."""
-        excluded = None if self._is_template else self.spec
-        return listed_images(self.names, self.options.recursive, folder_suffixes(), excluded)
+        return listed_images(self.names, self.selection)
 
     @property
     def is_remote(self) -> bool:
@@ -165,6 +165,8 @@ def _run(batch: ClusterBatch, manifest: ClusterManifest | None, engine: Engine, 
     finally:
         progress.end()
     _tell_reasons(options, progress)
+    if batch.selection.counts and not options.quiet:
+        tell(f"skipped files of unsupported formats: {batch.selection.unread_text}")
     if not spool.images and any(not name.from_list for name in batch.names):
         raise ArgumentError("no images found in any SOURCE" + _hint(batch))
     return progress.failed
