@@ -145,7 +145,8 @@ class DaskEngine(Engine):
         for address, fault in answers.items():
             if fault := fault or probe.answer_fault(written, numbers[address]):
                 raise ConvcliError(f"worker {address} {fault}")
-        self.session = replace(self.session, probes=(*self.session.probes, written))
+        earlier = [each for each in self.session.probes if not probe.fault(each)]  # others were deleted
+        self.session = replace(self.session, probes=(*earlier, written))
         self.is_set_up = False
 
     def _set_up(self) -> None:

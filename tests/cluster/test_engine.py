@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from convcli.cluster.base import Engine, Task
@@ -77,6 +79,14 @@ def test_a_shared_folder_passes_and_is_left_clean(any_engine, tmp_path):
     """Workers read and write the files of this process."""
     any_engine.check_place(str(tmp_path))
     assert [path.name for path in tmp_path.iterdir() if "-" in path.name.removeprefix("probe-")] == []
+
+
+def test_folders_may_be_deleted_when_their_work_is_done(any_engine, tmp_path):
+    """An engine goes on with work in others."""
+    for name in ("first", "second"):
+        any_engine.check_place(str(tmp_path / name))
+        assert [o.facts for o in any_engine.outcomes(tasks.double, [Task(0, "4")])] == ["8"]
+        shutil.rmtree(tmp_path / name, ignore_errors=True)
 
 
 def test_without_an_address_tasks_run_here():
