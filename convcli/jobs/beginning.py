@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterable, Mapping
 
 from convcli.core.errors import OutputError, one_line, shown
-from convcli.files.stores import is_store
 from convcli.formats.zarr.spec import ArraySpec
 from convcli.formats.zarr.target import ZarrTarget
 from convcli.jobs.job import Job, specs_of
 from convcli.jobs.journal import Journal
-from convcli.storage.urls import is_url
+from convcli.storage.folder import open_folder
+from convcli.storage.urls import is_remote, local
 
 
 def begun(job: Job, journal: Journal, force: bool) -> Job:
@@ -88,5 +88,5 @@ def check_free(targets: Iterable[tuple[str, ArraySpec]], journal: Journal) -> No
     if journal.job() is not None:
         raise journal.unfinished()
     for place, _ in targets:
-        if is_store(place) or (not is_url(place) and os.path.lexists(place)):
+        if open_folder(place).exists if is_remote(place) else os.path.lexists(local(place)):
             raise OutputError(f"{shown(place)}: already exists (--force replaces it)")

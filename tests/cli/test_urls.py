@@ -33,9 +33,10 @@ def test_every_format_at_urls(run, s3, picture, local_result, suffix, tmp_path):
     assert run("apply", url, "-k", "sobel-x", "-o", f"{s3.url}/out/a.{suffix}", "-q").code == 0
     assert s3.get(f"out/a.{suffix}") == wanted
     (tmp_path / f"in.{suffix}").write_bytes(wanted)
+    results = []
     for source in (tmp_path / f"in.{suffix}", f"{s3.url}/out/a.{suffix}"):
         run("apply", source, "-k", "box3", "-o", tmp_path / "twice.png", "-q", "--force")
-        results = [*locals().get("results", []), (tmp_path / "twice.png").read_bytes()]
+        results.append((tmp_path / "twice.png").read_bytes())
     assert results[0] == results[1]
 
 
@@ -140,6 +141,20 @@ def test_storage_options(run, s3, picture, monkeypatch):
         assert ran.code == 2 and ran.err.startswith("convcli: --storage-options ") and "secret" not in ran.err
     ran = run("apply", url, "-k", "box3", "-o", "-", "--storage-options", '{"no_such_option": "secret"}')
     assert ran.code == 2 and ran.err.count("\n") == 1 and "secret" not in ran.err
+
+
+def test_arrays_at_urls(run, s3, picture, tmp_path):
+    """From a local array to a bucket, and back to the bytes of local ones; what is there is not replaced."""
+    pytest.importorskip("zarr")
+    results = []
+    for place in (str(tmp_path / "a.zarr"), f"{s3.url}/a.zarr"):
+        ran = run("apply", picture, "-k", "sobel-x", "-o", place, "-q")
+        assert ran.code == 0, ran.err
+        ran = run("apply", picture, "-k", "sobel-x", "-o", place, "-q")
+        assert (ran.code, "already exists" in ran.err) == (2, True)
+        assert run("apply", place, "-k", "box3", "-o", tmp_path / "a.png", "-q", "--force").code == 0
+        results.append((tmp_path / "a.png").read_bytes())
+    assert results[0] == results[1]
 
 
 def test_commands_that_show_images_read_urls(run, s3, picture, tmp_path):
