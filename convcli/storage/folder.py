@@ -64,6 +64,10 @@ class Folder(ABC):
         """
 
     @abstractmethod
+    def folders(self) -> list[str]:
+        """The names of the folders directly in this one, sorted."""
+
+    @abstractmethod
     def delete(self, name: str) -> None:
         """Delete a file; none is not an error."""
 
@@ -175,6 +179,11 @@ class _LocalFolder(Folder):
             elif name.startswith(prefix) and not _is_draft(name):
                 yield name
 
+    def folders(self) -> list[str]:
+        with refusals(self.place, _LIST), suppress(FileNotFoundError), os.scandir(self.place) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir())
+        return []
+
     def delete(self, name: str) -> None:
         with refusals(self._at(name), _DELETE):
             Path(self._at(name)).unlink(missing_ok=True)
@@ -242,6 +251,11 @@ class _RemoteFolder(Folder):
             for name, _ in store.names(path.rstrip("/"), prefix, recursive=True):
                 if not _is_draft(name):
                     yield name
+
+    def folders(self) -> list[str]:
+        with refusals(self.place, _LIST):
+            store, path = open_store(self.place)
+            return store.folders(path.rstrip("/"))
 
     def delete(self, name: str) -> None:
         with refusals(self._at(name), _DELETE):

@@ -127,6 +127,14 @@ class Store:
             elif is_folder and recursive and (name.startswith(prefix) or prefix.startswith(name)):
                 yield from self._walk(folder, name, prefix, recursive)
 
+    def folders(self, folder: str) -> list[str]:
+        """The names of the folders directly in a folder, sorted."""
+        with suppress(FileNotFoundError):
+            entries = self.files.ls(folder, detail=True)
+            found = (entry["name"] for entry in entries if entry["type"] == "directory")
+            return sorted(name.rstrip("/").rpartition("/")[2] for name in found)
+        return []
+
     def delete(self, path: str) -> None:
         """Delete an object; none is not an error."""
         with suppress(FileNotFoundError):

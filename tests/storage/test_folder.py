@@ -119,3 +119,32 @@ def test_a_folder_where_a_file_is_refuses(tmp_path):
     reads: Callable[[], object] = lambda: open_folder(str(tmp_path / "file")).write("a", b"x")  # noqa: E731
     with pytest.raises(ConvcliError, match="file/a: cannot be written: "):
         reads()
+
+
+def test_parts_of_files_are_read(folder):
+    """From a place on or from the end, fewer where the file ends; None where there is no file."""
+    folder.write("a", bytes(range(100)))
+    assert folder.part("a", 10, 5) == bytes(range(10, 15))
+    assert folder.part("a", 95, 10) == bytes(range(95, 100))
+    assert folder.part("a", 0, 1000) == bytes(range(100))
+    assert folder.part("a", -8, 8) == bytes(range(92, 100))
+    assert folder.part("a", -8, 3) == bytes(range(92, 95))
+    assert folder.part("a", -200, 200) == bytes(range(100))
+    assert folder.part("none", 0, 5) is None and folder.part("none", -5, 5) is None
+
+
+def test_folders_are_listed(folder):
+    """The folders directly in a folder, and nothing of what is in them."""
+    assert folder.folders() == []
+    for name in ("b/1", "a/deep/2", "a/3", "file"):
+        folder.write(name, b"x")
+    assert folder.folders() == ["a", "b"]
+
+
+def test_unfinished_files_are_swept(tmp_path):
+    """What a killed process left in any subfolder is deleted, and nothing else."""
+    folder = open_folder(str(tmp_path))
+    folder.write("a/b", b"x")
+    (tmp_path / "a" / ".convcli-0123456789ab.tmp").write_bytes(b"half")
+    assert folder.sweep() == 1 and folder.sweep() == 0
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]

@@ -16,7 +16,6 @@ MOST_LEVELS: Final = 64
 STATE: Final = "convcli"
 """The attribute that says whether an array is complete."""
 _MOST_NAMES: Final = 10
-_MOST_LISTED: Final = 1000
 
 
 @frozen(eq=False)
@@ -137,12 +136,11 @@ def located(objects: Objects, level: int | None = None) -> Located:
     image = node if node.multiscales else _single_image(objects, node)
     if image is not None:
         return _level(objects, image, level or 0)
-    names = _members(objects, "")
-    if len(names) == 1:
-        only = node_at(objects, names[0])
-        if only is not None and only.is_array:
-            return _array(only, node, _first(level, "an array without levels"))
-    raise ImageError(_choice(names))
+    folders = objects.folder.folders()
+    members = [found for name in folders[:_MOST_NAMES] if (found := node_at(objects, name))]
+    if len(members) == 1 and members[0].is_array and len(folders) <= _MOST_NAMES:
+        return _array(members[0], node, _first(level, "an array without levels"))
+    raise ImageError(_choice([member.path for member in members], len(folders) > _MOST_NAMES))
 
 
 def _first(level: int | None, what: str) -> int:
@@ -196,24 +194,12 @@ def _level(objects: Objects, image: Node, level: int) -> Located:
     return _array(node, image, level)
 
 
-def _members(objects: Objects, path: str) -> list[str]:
-    """The names of the arrays and groups in a group, as far as a bounded listing finds them."""
-    names: dict[str, None] = {}
-    for count, key in enumerate(objects.folder.names()):
-        folder, _, last = key.rpartition("/")
-        if last in ("zarr.json", ".zarray", ".zgroup") and folder and "/" not in folder:
-            names[folder] = None
-        if count >= _MOST_LISTED:
-            break
-    return sorted(names)
-
-
-def _choice(names: list[str]) -> str:
+def _choice(names: list[str], are_more: bool) -> str:
+    """What to do with a group."""
     if not names:
-        return "an empty Zarr group"
-    shown = ", ".join(one_line(name) for name in names[:_MOST_NAMES])
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return f"a Zarr group; choose one of its members by adding its path: {shown}{more}"
+        return "a Zarr group without arrays"
+    shown = ", ".join(one_line(name) for name in names)
+    return f"a Zarr group; choose one of its members by adding its path: {shown}{' and others' * are_more}"
 
 
 def is_complete(attributes: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 import numpy as np
 
 from convcli.core.dtypes import Array, DType
-from convcli.core.errors import ImageError
+from convcli.core.errors import ImageError, OutputError
 from convcli.files.input import Input
 from convcli.formats.base import Format, Run
 from convcli.formats.encoders import Encoder
@@ -70,7 +70,7 @@ class Zarr(Format):
         return {"axes": 0, "nodata": 0}
 
     def encoder(self, layout: Layout, metadata: Metadata) -> Encoder:
-        raise ImageError("zarr is written by whole shards, not as one file")
+        raise OutputError("zarr is written in pieces, by convcli apply; choose another format here")
 
 
 class OpenedZarr:

@@ -375,6 +375,16 @@ def test_levels_axes_and_groups(tmp_path):
         zarr.create_array(group / name, shape=(8, 8, 9), dtype="u1", dimension_names=["c", "y", "x"])
     zarr.open_group(group, mode="a")
     assert "adding its path: one, two" in failure(group)
+    many = zarr.open_group(tmp_path / "m.zarr", mode="w")
+    for number in range(12):
+        many.create_array(f"a{number:02}", shape=(8, 8), dtype="u1")
+    assert "a00, a01, " in failure(tmp_path / "m.zarr") and "a09 and others" in failure(tmp_path / "m.zarr")
+    single = zarr.open_group(tmp_path / "s.zarr", mode="w").create_array(
+        "a", shape=(40, 40), chunks=(1, 1), dtype="u1"
+    )
+    single[:] = 3
+    (run,) = open_input(Input.open(str(tmp_path / "s.zarr")))
+    assert run.reader().rows(0, 0, 2).min() == 3
     assert "ends at 7" in failure(group / "one", axes="c=2..8")
     (tmp_path / "e.zarr").mkdir()
     assert "neither zarr.json" in failure(tmp_path / "e.zarr")
