@@ -64,7 +64,8 @@ class Segments:
             raise ImageError(
                 f"damaged tiff: {min(there, len(self.counts))} of its {due} strips or tiles are there"
             )
-        self.absent = 0 if self._is_long else sum(self._is_absent(place) for place in range(due))
+        is_whole = self._is_long or 0 not in self.offsets
+        self.absent = 0 if is_whole else sum(self._is_absent(place) for place in range(due))
         self._check_size()
         page.init_decode()
 
