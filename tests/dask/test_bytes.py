@@ -77,14 +77,14 @@ def _cut(size: int, length: int) -> list[int]:
 @st.composite
 def calls(draw):
     """An array, its chunks, weights and options of a call."""
-    shape = draw(st.integers(1, 14)), draw(st.integers(1, 14))
+    shape = draw(st.integers(1, 9)), draw(st.integers(1, 9))
     name, dtype = draw(st.sampled_from(sorted(KERNELS))), draw(st.sampled_from(TYPES))
     if dtype in ("int64", "uint64") and name in FLOATS:
         name = "box"
     amount = draw(
         st.one_of(
             st.sampled_from(["same", "same-lower", "full"]),
-            st.tuples(*[st.tuples(st.integers(0, 30), st.integers(0, 30))] * 2),
+            st.tuples(*[st.tuples(st.integers(0, 12), st.integers(0, 12))] * 2),
         )
     )
     fill = draw(st.sampled_from(FILLS[:-1] if name in OF_BOTH_SIGNS else FILLS))
@@ -108,7 +108,7 @@ def _fits(x, weights, options) -> bool:
     return True
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(calls())
 def test_bytes_do_not_depend_on_chunks(call):
     """For every type, fill, padding, stride, dilation and chunking, whatever the kernel."""
@@ -118,11 +118,11 @@ def test_bytes_do_not_depend_on_chunks(call):
 
 
 @pytest.mark.parametrize("fill", FILLS)
-@pytest.mark.parametrize("chunk", [1, 2, 5, 23])
+@pytest.mark.parametrize("chunk", [1, 2, 7])
 def test_chunks_smaller_than_the_kernel(fill, chunk):
-    """A window of 9 × 9 reads many chunks, and padding repeats the array several times."""
-    x = values_of("uint8", (11, 23), 3)
-    same(x, (chunk, chunk), np.ones((9, 9), int), padding=25, fill=fill)
+    """A window of 5 × 5 reads many chunks, and padding repeats the array twice."""
+    x = values_of("uint8", (4, 7), 3)
+    same(x, (chunk, chunk), np.ones((5, 5), int), padding=((8, 3), (0, 9)), fill=fill)
 
 
 @pytest.mark.parametrize("dtype", TYPES)
