@@ -74,7 +74,7 @@ def test_files_are_deleted_one_by_one_or_all(folder):
     assert not folder.exists
 
 
-def test_a_store_without_exclusive_writes_is_found_out(s3, quirky_s3, request):
+def test_a_store_without_exclusive_writes_is_found_out(quirky_s3):
     """A store that overwrites silently is known as such, and leaves no probe behind."""
     folder = open_folder(f"{quirky_s3.url}/journal")
     assert folder.create("a", b"x")
