@@ -129,6 +129,21 @@ class Axes:
 
 
 @frozen
+class Measure:
+    """What the values of a channel stand for: ``scale · value + offset`` in a unit."""
+
+    name: str = ""
+    unit: str = ""
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def weighted(self, total: float) -> Measure:
+        """That of sums with weights whose total is ``total``; only an average keeps the unit."""
+        unit = self.unit if total == 1 else ""
+        return replace(self, unit=unit, offset=self.offset * total)
+
+
+@frozen
 class Georeference:
     """The GeoTIFF tags that tie pixels to places.
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from convcli.core.dtypes import Array, DType
 from convcli.core.frozen import frozen
-from convcli.formats.calibration import Axes, Georeference
+from convcli.formats.calibration import Axes, Georeference, Measure
 
 MAX_IMAGE_CHANNELS: Final = 4
 """Most channels of an image; feature maps may have more."""
@@ -80,6 +80,7 @@ class Metadata:
         axes: what the frames stand for, and the size of a step along each axis.
         ground: the georeference, which ties pixels to places.
         nodata: the value of pixels without data, NaN included; None if no value means that.
+        measures: what the values of each channel stand for.
         extra: what the channels after gray or RGB are, as tag 338 of TIFF states it, if there are more than
             four, or more than one after gray; empty where it is not known.
         signal: how a signal, which is an image of one row, is stored: `LINES` or `ROW`; empty for images.
@@ -98,6 +99,7 @@ class Metadata:
     axes: Axes | None = None
     ground: Georeference | None = None
     nodata: float | None = None
+    measures: tuple[Measure, ...] | None = None
     extra: tuple[int, ...] = ()
     signal: str = ""
     coding: Coding = Coding()

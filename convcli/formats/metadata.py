@@ -41,6 +41,7 @@ _WORDS: Final = {
     "axes": "axes and pixel sizes",
     "ground": "georeference",
     "nodata": "nodata value",
+    "measures": "names, units and scales of bands",
 }
 COMMENT: Final = "Comment"
 """Keyword of the single text of a JPEG or GIF."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from convcli.formats.calibration import Axes, Georeference
+from convcli.formats.calibration import Axes, Georeference, Measure
 from convcli.formats.header import Metadata, Timing
 from convcli.formats.metadata import summarize
 from convcli.formats.registry import formats
@@ -66,7 +66,12 @@ def test_the_page_lists_every_format_and_all_metadata():
     page = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
     cells = [row.split("|") for row in page.splitlines() if row.startswith("| `")]
     rows = {cell[1].strip(): set(re.findall(r"`(\w+)`", cell[3])) for cell in cells}
-    placed = {"axes": Axes("ome", "Z", (2,)), "ground": Georeference(), "nodata": -9999.0}
+    placed = {
+        "axes": Axes("ome", "Z", (2,)),
+        "ground": Georeference(),
+        "nodata": -9999.0,
+        "measures": (Measure(),),
+    }
     texts = (("Title", "A"),)
     everything = Metadata(b"", b"", b"", (1.0, 1.0), 1.0, 0, texts, timing=Timing.steady(2), **placed)
     assert rows["`format`"] == {entry.name for entry in formats()}

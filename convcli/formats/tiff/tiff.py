@@ -11,6 +11,7 @@ from convcli.core.errors import ImageError
 from convcli.core.frozen import replace
 from convcli.files.input import Input
 from convcli.formats.base import StreamedFormat
+from convcli.formats.calibration import Measure
 from convcli.formats.decoding import silence_logger
 from convcli.formats.encoders import BandEncoder, band_rows
 from convcli.formats.header import Coding, Header, Layout, Metadata
@@ -23,6 +24,7 @@ from convcli.formats.metadata import (
     with_metadata,
 )
 from convcli.formats.readers import Reader
+from convcli.formats.tiff import measures
 from convcli.formats.tiff.axes import described_axes, description, ground, ground_tags, imagej_resolution
 from convcli.formats.tiff.color import color, is_as_stored
 from convcli.formats.tiff.encoder import TiffEncoder
@@ -42,7 +44,6 @@ _UNREAD: Final = {
     "GPS": (34853,),
     "reduced versions in SubIFDs": (330,),
     "ImageJ labels, overlays and lookup tables": (50838, 50839),
-    "GDAL metadata": (42112,),
     "rational polynomial coefficients": (50844,),
     "IPTC": (33723,),
     "Photoshop resources": (34377,),
@@ -127,7 +128,7 @@ class Tiff(StreamedFormat):
         return True
 
     def metadata_limits(self, channels: int) -> Mapping[str, int]:
-        known = dict.fromkeys(("resolution", "axes", "ground", "nodata"), 0)
+        known = dict.fromkeys(("resolution", "axes", "ground", "nodata", "measures"), 0)
         return {
             "icc": MAX_BLOCK_BYTES,
             "xmp": MAX_BLOCK_BYTES,
@@ -204,6 +205,7 @@ def _metadata(page: Any) -> Metadata:
         texts=tuple((keyword, text) for keyword, text in texts if text and not text.startswith(_MACHINES)),
         ground=ground(page),
         nodata=parse_nodata(value or ""),
+        measures=_measures(page)[0],
     )
 
 
@@ -213,11 +215,21 @@ def _left_out(page: Any) -> tuple[str, ...]:
     text = page.description
     if _NODATA in page.tags and not is_as_stored(page):
         names.append("the nodata value, because values are converted")
+    if _measures(page)[1]:
+        names.append("GDAL metadata other than names, units and scales of bands")
     if _is_cloud_optimized(page):
         names.append("the layout of a cloud-optimized GeoTIFF (gdal_translate -of COG makes one)")
     read = page.is_ome or page.is_imagej or page.is_shaped
     names += ["a machine-readable description"] if text.startswith(_MACHINES) and not read else []
     return (f"left out of this tiff: {', '.join(names)}",) if names else ()
+
+
+def _measures(page: Any) -> tuple[tuple[Measure, ...] | None, bool]:
+    """What the values of bands stand for, if pixels have them as stored; and whether there is more."""
+    text = _value(page, measures.TAG, str)
+    if not is_as_stored(page):
+        return None, text is not None
+    return measures.measures(text, page.samplesperpixel)
 
 
 def _is_cloud_optimized(page: Any) -> bool:
@@ -246,6 +258,9 @@ def _tags(metadata: Metadata, layout: Layout) -> list[tuple[int, int, int, Any, 
         tags.append((_TEXTS["Description"], 2, 0, description(metadata.axes, layout).encode(), True))
     if metadata.xmp:
         tags.append((700, 1, len(metadata.xmp), metadata.xmp, True))
+    if metadata.measures is not None:
+        text = measures.measures_text(metadata.measures)
+        tags.append((measures.TAG, 2, 0, text.encode(), True))
     if metadata.nodata is not None:
         tags.append((_NODATA, 2, 0, nodata_text(metadata.nodata).encode(), False))
     return tags + ground_tags(metadata.ground)

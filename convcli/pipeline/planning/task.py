@@ -109,7 +109,7 @@ def _task(source: str, opened: opening.Opened, selection: Selection, settings: S
     pixels = pixel_type(header, convolution, settings)
     files = output_files(source, opened, selection, convolution, pixels, settings)
     plan = cut_to_bands(convolution.plan, files.targets[0].format, files.layout, settings.coding)
-    adapted = result_metadata(header, sizes, handling, files, settings)
+    adapted = result_metadata(header, convolution, pixels.mapping, files, settings)
     memory = estimated_memory(opened, sizes, handling, plan, files)
     check_memory(memory, settings.max_memory)
     return Task(

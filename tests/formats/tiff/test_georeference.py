@@ -8,9 +8,12 @@ import random
 import numpy as np
 import pytest
 
+import convcli
 from convcli.geometry.padding import Padding
 from convcli.kernels.kernel import Kernel
+from convcli.kernels.library import load_kernel
 from convcli.pipeline.job import apply
+from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.settings import Settings
 
@@ -183,3 +186,29 @@ def test_cloud_optimized_files(tmp_path):
         *_, report = filtered(source, tmp_path / "out.tif", KERNEL)
         said = any("layout of a cloud-optimized GeoTIFF" in note for note in report.notes)
         assert said == (layout == "COG")
+
+
+@pytest.mark.parametrize(("kernel", "total"), [("box3", 1), ("sobel-x", 0), ("1 1; 1 1", 4)])
+def test_scales_of_bands(tmp_path, kernel, total):
+    """Scaled results are the results of scaled values, in bands of the same names."""
+    values = np.stack([PIXELS, PIXELS[::-1]]).astype(np.int16)
+    source, out = tmp_path / "in.tif", tmp_path / "out.tif"
+    profile = {"driver": "GTiff", "height": ROWS, "width": COLUMNS, "count": 2, "dtype": "int16"}
+    with rasterio.open(source, "w", crs="EPSG:3857", transform=TRANSFORMS["north up"], **profile) as file:
+        file.write(values)
+        file.scales, file.offsets, file.units = (0.5, 0.01), (-20.0, 0.0), ("m", "<K>")
+        file.descriptions = "height & more", "heat"
+    loaded = load_kernel(kernel)
+    (report,) = apply(str(source), Settings(loaded, mapping=Mapping("raw"), output=OutputSpec(str(out))))
+    with rasterio.open(out) as file:
+        found = file.read()
+        assert (file.scales, file.offsets) == ((0.5, 0.01), (-20.0 * total, 0.0))
+        assert file.units == (("m", "<K>") if total == 1 else (None, None))
+        assert file.descriptions == ("height & more", "heat")
+    scaled = convcli.conv2d(values[0] * 0.5 - 20, loaded, padding="same:reflect")
+    assert np.allclose(found[0] * 0.5 - 20 * total, scaled, atol=1e-3)
+    mapped = Settings(loaded, mapping=Mapping("stretch"), output=OutputSpec(str(out)), force=True)
+    (report,) = apply(str(source), mapped)
+    assert any("scales and offsets of bands are left out" in note for note in report.notes)
+    with rasterio.open(out) as file:
+        assert (file.scales, file.offsets) == ((1, 1), (0, 0))
