@@ -253,7 +253,7 @@ def adapt_metadata(
     spread = _spread(metadata.resolution, (down.step, across.step))
     if metadata.resolution and not spread:
         notes.append("the resolution is left out: after striding it is below 0.5 dpi")
-    axes, axes_notes = _placed(metadata.axes, samplings, frames)
+    axes, axes_notes = _placed(metadata.axes, samplings, frames, writes_ome=format_name == "tiff")
     notes += axes_notes
     ground = metadata.ground and metadata.ground.sampled(down, across)
     metadata = replace(metadata, resolution=spread, axes=axes, ground=ground)
@@ -273,8 +273,10 @@ def adapt_metadata(
     return ResultMetadata(replace(metadata, texts=texts, **nothing), tuple(notes))
 
 
-def _placed(axes: Axes | None, samplings: Sequence[Sampling], frames: int) -> tuple[Axes | None, list[str]]:
-    """The axes of a result, and notes on what they cannot express."""
+def _placed(
+    axes: Axes | None, samplings: Sequence[Sampling], frames: int, *, writes_ome: bool
+) -> tuple[Axes | None, list[str]]:
+    """The axes of a result, and notes on what they, or OME-XML if it is written, cannot express."""
     if axes is None:
         return None, []
     down, across = samplings[-2:]
@@ -283,7 +285,8 @@ def _placed(axes: Axes | None, samplings: Sequence[Sampling], frames: int) -> tu
         return None, [f"axes and pixel sizes are left out: the result's frames are not those of {axes}"]
     moved = [f"{float(one.start):g}" for one in (down, across)]
     notes = []
-    if axes.writer == "ome" and moved != ["0", "0"] and (axes.step("X") or axes.step("Y")):
+    is_ome = writes_ome and axes.writer == "ome"
+    if is_ome and moved != ["0", "0"] and (axes.step("X") or axes.step("Y")):
         notes.append(
             f"OME-XML cannot record that the first pixel is row {moved[0]}, column {moved[1]} of the input"
         )

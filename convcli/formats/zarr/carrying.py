@@ -118,14 +118,14 @@ def _image(
     attributes = source.group.attributes
     nested = attributes.get("ome")
     ome = nested if isinstance(nested, Mapping) else attributes
-    first = (source.group.multiscales or [None])[0]
-    if not change.keeps_axes or not isinstance(first, Mapping):
+    first = source.group.image
+    if not change.keeps_axes or first is None:
         notes.append("OME metadata are left out: the axes of the result are not those of the input")
         return {}
     version = str(ome.get("version", first.get("version", _OLDEST)))
     levels = first.get("datasets")
     count = len(levels) if isinstance(levels, list) else 1
-    transforms = _transforms(levels, source.level, len(axes.sizes))
+    transforms = level_transforms(source, len(axes.sizes))
     if transforms is None or (version < _OLDEST and zarr_format == 3):
         notes.append(f"OME metadata of version {one_line(version)} are left out: they state no pixel sizes")
         return {}
@@ -166,9 +166,12 @@ def _samplings(axes: ZarrAxes, change: Change) -> list[Sampling]:
     return places
 
 
-def _transforms(levels: Any, level: int, axes: int) -> tuple[list[float], list[float]] | None:
-    """The scale and the translation of a level; None where they are missing or damaged."""
-    stated = levels[level].get("coordinateTransformations") if isinstance(levels, list) else None
+def level_transforms(source: Located, axes: int) -> tuple[list[float], list[float]] | None:
+    """The scale and the translation of the level that is read; None where they are missing or damaged."""
+    image = source.group.image if source.group is not None else None
+    levels = image.get("datasets") if image is not None else None
+    level = levels[source.level] if isinstance(levels, list) and source.level < len(levels) else None
+    stated = level.get("coordinateTransformations") if isinstance(level, Mapping) else None
     if not isinstance(stated, list) or not 1 <= len(stated) <= 2:
         return None
     found = {

@@ -39,12 +39,17 @@ class Node:
     @property
     def axes(self) -> tuple[str, ...]:
         """The names of the axes of an OME image; empty where it does not name them."""
-        first = (self.multiscales or [None])[0]
-        stated = first.get("axes") if isinstance(first, Mapping) else None
+        stated = self.image.get("axes") if self.image is not None else None
         if not isinstance(stated, list):
             return ()
         names = [axis.get("name") if isinstance(axis, Mapping) else axis for axis in stated]
         return tuple(name for name in names if isinstance(name, str))
+
+    @property
+    def image(self) -> Mapping[str, Any] | None:
+        """The first image that OME-Zarr describes; None where there is none."""
+        first = (self.multiscales or [None])[0]
+        return first if isinstance(first, Mapping) else None
 
     @property
     def multiscales(self) -> list[Any] | None:

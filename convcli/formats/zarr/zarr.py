@@ -22,6 +22,7 @@ from convcli.formats.zarr.documents import Located, is_complete, located
 from convcli.formats.zarr.library import opened_array
 from convcli.formats.zarr.nodata import stated_nodata
 from convcli.formats.zarr.objects import Objects
+from convcli.formats.zarr.pixels import pixel_axes
 from convcli.formats.zarr.reader import ZarrReader
 
 _TYPES: Final = (
@@ -115,7 +116,9 @@ def header_of(name: str, found: OpenedZarr) -> Header:
         axes.channels,
         found.dtype,
         axes.frames,
-        metadata=Metadata(nodata=stated_nodata(found.located.array.attributes)),
+        metadata=Metadata(
+            axes=pixel_axes(found.located, axes), nodata=stated_nodata(found.located.array.attributes)
+        ),
         notes=found.notes,
         bands=axes.channels > 1 and not axes.alpha and axes.channels != 3,
     )

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import tifffile
 
 from convcli.core.errors import OutputError
 from convcli.files.input import Input
@@ -293,3 +294,21 @@ def test_means_are_rounded_once():
     assert halved(odd.astype("f4")).ravel().tolist() == [1.5, 9.0]
     with pytest.raises(OutputError, match="OME-Zarr image"):
         level_specs(result_spec(Result(Layout(9, 9, 1, np.dtype("u1")), (Sampling(), Sampling()))).spec)
+
+
+def test_pixel_sizes_for_other_formats(run, tmp_path):
+    """An OME-TIFF of an OME-Zarr image has its axes and pixel sizes, without unknown units."""
+    image(tmp_path / "in.zarr", "0.4")
+    ran = run("apply", tmp_path / "in.zarr", "-k", "box3", "--stride", "2", "-o", tmp_path / "a.ome.tif")
+    assert ran.code == 0, ran.err
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
+        assert (file.series[0].axes, file.series[0].shape) == ("TCZYX", (2, 3, 4, 30, 25))
+        text = file.ome_metadata
+    for words in (
+        'PhysicalSizeZ="0.5"',
+        'PhysicalSizeY="0.5"',
+        'PhysicalSizeX="0.4"',
+        'PhysicalSizeXUnit="µm"',
+    ):
+        assert words in text
+    assert "TimeIncrement" not in text

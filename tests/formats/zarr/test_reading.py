@@ -6,6 +6,7 @@ import gzip
 import itertools
 import json
 import threading
+import warnings
 import zlib
 
 import numpy as np
@@ -315,3 +316,25 @@ def test_rows_decode_each_chunk_once(tmp_path):
         thread.join()
     assert all(np.array_equal(part[..., 0], pixels[top : top + 9]) for top, part in found.items())
     assert sorted(counting.asked) == [(band, band + 1) for band in range(7)]
+
+
+@pytest.mark.parametrize(
+    ("filters", "codecs"),
+    [
+        ([], [{"name": "numcodecs.zlib", "configuration": {"level": 1}}]),
+        ([], [{"name": "numcodecs.lz4", "configuration": {"acceleration": 1}}]),
+        ([], [{"name": "numcodecs.bz2", "configuration": {"level": 1}}]),
+        ([], [{"name": "numcodecs.shuffle", "configuration": {"elementsize": 2}}, {"name": "zstd"}]),
+        ([{"name": "numcodecs.delta", "configuration": {"dtype": "<u2"}}], [{"name": "gzip"}]),
+    ],
+)
+def test_codecs_of_numcodecs_in_version_3(filters, codecs, tmp_path):
+    """Codecs outside the specification are read without a warning, filters of numbers included."""
+    pixels, place = values(), tmp_path / "a.zarr"
+    named = [{"configuration": {"level": 1}, **codec} for codec in codecs]
+    with warnings.catch_warnings(action="ignore"):
+        array = zarr.create_array(
+            place, shape=SHAPE, chunks=CHUNKS, dtype="u2", filters=filters or None, compressors=named
+        )
+        array[:] = pixels
+    check(place, pixels[..., np.newaxis])
