@@ -140,7 +140,7 @@ def test_failures_are_reported_and_skipped(run, s3, photos, tmp_path):
     """An object that is no image, one that is missing, and two inputs with one result."""
     s3.put("photos/z.png", b"not an image")
     names = [f"{photos}/z.png", f"{photos}/none.png", f"{photos}/a.png", f"{photos}/2024/b.png"]
-    ran = run("batch", *names, f"{s3.url}/out/{{kernel}}-{{stem}}.png", "-k", "box3", "-j2")
+    ran = run("batch", *names, f"{s3.url}/out/{{kernel}}-{{stem}}.png", "-k", "box3", "-j1")
     assert ran.code == 1
     assert f"{photos}/none.png: does not exist" in ran.err
     assert f"{photos}/z.png: " in ran.err
@@ -151,7 +151,8 @@ def test_storage_options_reach_the_workers(run, s3, photos, monkeypatch, tmp_pat
     """They are not in the environment, in arguments of processes or in the manifest."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     given = json.dumps({"endpoint_url": s3.endpoint, "secret": "test-secret", "key": "test-key"})
-    command = ["batch", f"{photos}/", f"{s3.url}/out/", "-k", "box3", "--storage-options", given]
+    command = ["batch", f"{photos}/", f"{s3.url}/out/", "-k", "box3", "-j1"]
+    command += ["--storage-options", given]
     ran = run(*command, "--report", tmp_path / "m.jsonl")
     assert ran.code == 0, ran.err
     assert "test-secret" not in ran.err + (tmp_path / "m.jsonl").read_text()
