@@ -26,6 +26,7 @@ from convcli.core.frozen import replace
 from convcli.storage.options import text_for_workers
 
 _TICK: Final = 0.25
+_TOGETHER: Final = 2000  # tasks that are sent at once; the scheduler does nothing else meanwhile
 _GOODBYE: Final = 0.5
 
 
@@ -145,12 +146,12 @@ class DaskEngine(Engine):
         for address, fault in answers.items():
             if fault := fault or probe.answer_fault(written, numbers[address]):
                 raise ConvcliError(f"worker {address} {fault}")
-        earlier = [each for each in self.session.probes if not probe.fault(each)]  # others were deleted
-        self.session = replace(self.session, probes=(*earlier, written))
+        self.session = replace(self.session, probes=(*self.session.probes, written))
         self.is_set_up = False
 
     def _set_up(self) -> None:
         """Prepare all workers, also those that come later, for the tasks of this engine."""
+        self._forget_deleted_probes()
         if not self.is_set_up:
             plugin = SessionPlugin(self.session)
 
@@ -161,6 +162,12 @@ class DaskEngine(Engine):
                 self.connection.call(register)
             self.ending.callback(self._say_goodbye, plugin.name)
             self.is_set_up = True
+
+    def _forget_deleted_probes(self) -> None:
+        """Expect nothing of folders that were deleted when their work was done."""
+        left = tuple(each for each in self.session.probes if not probe.fault(each))
+        if left != self.session.probes:
+            self.session, self.is_set_up = replace(self.session, probes=left), False
 
     def _say_goodbye(self, name: str) -> None:
         """Have the scheduler forget the session, whether or not all workers answer."""
@@ -192,7 +199,7 @@ class DaskEngine(Engine):
         """Send more tasks once half of the window is free."""
         window, count = self.crew.window, len(running.trips)
         if running.alone is None and count <= window // 2:
-            tasks = list(islice(waiting, window - count))
+            tasks = list(islice(waiting, min(window - count, _TOGETHER)))
             for task in tasks:
                 self.crew.check_memory(task.name, task.memory)
             running.send(tasks)

@@ -18,24 +18,26 @@ class Pace:
     """Times of tasks, in seconds.
 
     Args:
-        least: time after which a task may be late.
+        least: time of running after which a task may be late.
         factor: of the median, after which it is.
     """
 
     def __init__(self, least: float, factor: float) -> None:
         self.least, self.factor = least, factor
-        self.times: deque[float] = deque(maxlen=_REMEMBERED)
+        self.running = deque[float](maxlen=_REMEMBERED)
+        self.waiting = deque[float](maxlen=_REMEMBERED)
 
-    def add(self, seconds: float) -> None:
-        """Take account of a task that took so long, from when it was sent to its outcome."""
-        self.times.append(seconds)
+    def add(self, since_sent: float, running: float) -> None:
+        """Take account of a task: the time from when it was sent to its outcome, and how long it ran."""
+        self.running.append(running)
+        self.waiting.append(max(since_sent - running, 0.0))
 
     @property
     def limit(self) -> float | None:
-        """How long a task may take before it is late; None as long as too few have ended."""
-        if len(self.times) < _ENOUGH:
+        """How long after it was sent a task is late; None as long as too few have ended."""
+        if len(self.running) < _ENOUGH:
             return None
-        return max(self.least, self.factor * median(self.times))
+        return median(self.waiting) + max(self.least, self.factor * median(self.running))
 
 
 class Progress:

@@ -15,7 +15,7 @@ class Patience:
         handover: for a worker to hand over what a task has returned.
         workers: for workers, if there are none, or none that may begin a task.
         silence: for a sign of life of a worker, before its tasks are sent to others as well.
-        late: for the outcome of a task, at least, before it is sent to another worker as well.
+        late: for a task to run, at least, before it is sent to another worker as well.
         factor: the same, as a multiple of the median of all tasks.
         check: between two looks at the workers.
     """

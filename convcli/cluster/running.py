@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from typing import Any, Final
 
 from distributed import Future
@@ -30,7 +31,7 @@ from convcli.core.errors import ConvcliError, cut, one_line
 from convcli.core.numerals import size_text
 
 _Key = tuple[str, int, int]
-"""A name for all tasks, the number of a task, and how often it has been sent."""
+"""A name for all tasks, the number of a task, and a number that is never used again."""
 
 _MOST_RUNS: Final = 10  # of a task that others cancel
 
@@ -71,6 +72,7 @@ class Running:
         self.suspects = deque[Task]()
         self.alone: int | None = None
         self.avoided: set[str] = set()
+        self.numbers = count()
         self.collector = Collector(connection, patience.handover)
 
     def send(self, tasks: Sequence[Task]) -> None:
@@ -95,7 +97,7 @@ class Running:
             return
         for trip in trips:
             trip.sent, trip.runs, trip.bound = time.monotonic(), trip.runs + 1, bool(workers)
-        keys: list[_Key] = [(self.prefix, trip.task.number, trip.runs) for trip in trips]
+        keys: list[_Key] = [(self.prefix, trip.task.number, next(self.numbers)) for trip in trips]
         payloads, names = [trip.task.payload for trip in trips], [trip.task.name for trip in trips]
         futures = self.connection.map(self.call, payloads, names, key=keys, workers=workers or None)
         for trip, future in zip(trips, futures, strict=True):
@@ -129,7 +131,7 @@ class Running:
         if reply.refusal:
             raise ConvcliError(f"{reply.refusal}; workers must be set up like the machine that runs convcli")
         self.avoided.discard(reply.worker)
-        self.pace.add(time.monotonic() - trip.sent)
+        self.pace.add(time.monotonic() - trip.sent, reply.seconds)
         return self._ended(trip, reply.facts, reply.failure, reply.seconds)
 
     def _ended(self, trip: _Trip, facts: str, failure: str, seconds: float = 0.0) -> Outcome:

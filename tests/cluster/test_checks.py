@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from convcli.cluster.addresses import Environment, SchedulerFile
@@ -141,6 +143,19 @@ def test_a_worker_that_joins_later_must_see_the_folder(lone, tmp_path):
         lone.start_worker(nanny=False, before=elsewhere)
         with pytest.raises(ConvcliError, match=r"cannot read .*: use a shared disk or a URL"):
             list(outcomes)
+
+
+def test_a_worker_that_joins_later_need_not_see_deleted_folders(lone, tmp_path):
+    """What was deleted before a call is of no importance to it."""
+    lone.start_worker(nanny=False)
+    with DaskEngine(lone.network(), PATIENCE) as engine:
+        engine.check_place(str(tmp_path / "shared"))
+        assert [o.facts for o in engine.outcomes(tasks.double, [Task(0, "4")])] == ["8"]
+        shutil.rmtree(tmp_path / "shared")
+        lone.start_worker(nanny=False)
+        lone.wait_for(engine, 2)
+        given = (Task(n, "0.01") for n in range(40))
+        assert len({outcome.facts for outcome in engine.outcomes(tasks.where, given)}) == 2
 
 
 def test_a_scheduler_file(pair):

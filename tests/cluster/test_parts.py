@@ -52,12 +52,13 @@ def test_versions_of_this_process():
     ("times", "limit"),
     [([], None), ([9, 9], None), ([1, 1, 1], 60), ([20, 10, 30], 100), ([0] * 9 + [1000], 60)],
 )
-def test_when_a_task_is_late(times, limit):
+@pytest.mark.parametrize("waited", [0, 7])
+def test_when_a_task_is_late(times, limit, waited):
     """After a multiple of the median, but not before some seconds, nor as long as little is known."""
     pace = Pace(60, 5)
     for seconds in times:
-        pace.add(seconds)
-    assert pace.limit == limit
+        pace.add(waited + seconds, seconds)
+    assert pace.limit == (None if limit is None else waited + limit)
 
 
 def test_progress():
