@@ -20,7 +20,7 @@ from convcli.core.dtypes import Array
 from convcli.core.errors import ConvcliError, ImageError, OutputError, one_line, reason_of
 from convcli.files.stores import MARKERS
 from convcli.formats.zarr.documents import STATE, Node, is_complete, node_at
-from convcli.formats.zarr.library import opened_array, path_key
+from convcli.formats.zarr.library import check_installed, opened_array, path_key
 from convcli.formats.zarr.objects import Objects
 from convcli.formats.zarr.spec import ArraySpec
 from convcli.geometry.padding import Pair
@@ -60,6 +60,7 @@ class ZarrTarget:
         Raises:
             OutputError: something is there already, or it cannot be made.
         """
+        check_installed()
         target = cls(place, spec)
         if force:
             target._clear()

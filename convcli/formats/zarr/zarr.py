@@ -19,7 +19,7 @@ from convcli.formats.encoders import Encoder
 from convcli.formats.header import Header, Layout, Metadata
 from convcli.formats.zarr.axes import MOST_CHANNELS, ZarrAxes, parse_axes
 from convcli.formats.zarr.documents import Located, is_complete, located
-from convcli.formats.zarr.library import opened_array
+from convcli.formats.zarr.library import check_installed, opened_array
 from convcli.formats.zarr.nodata import stated_nodata
 from convcli.formats.zarr.objects import Objects
 from convcli.formats.zarr.pixels import pixel_axes
@@ -79,6 +79,7 @@ class OpenedZarr:
 
     def __init__(self, source: Input) -> None:
         assert source.store is not None
+        check_installed()
         self.objects = Objects(source.store)
         self.located: Located = located(self.objects, source.level)
         facts = self.located.facts
