@@ -93,8 +93,10 @@ class Job:
             output=OutputSpec(os.fspath(target)),
             depth=depth,
             double=double,
+            axes=axes,
+            level=level,
         )
-        options = JobOptions(piece, chunk, shard, memory, axes, level, threads)
+        options = JobOptions(piece, chunk, shard, memory, threads)
         planned = plan_job(os.fspath(source), settings, options)
         planned.source.close()
         return cls(planned)

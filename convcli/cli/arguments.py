@@ -80,6 +80,8 @@ class FilterOptions:
     png: str = "fast"
     strip: bool = False
     frames: slice = slice(None)
+    axes: str | None = None
+    level: int = 0
     force: bool = False
     precision: str = "single"
     method: str = "auto"
@@ -140,7 +142,6 @@ class PieceOptions:
         job_file: where the job is written, instead of running it.
         piece_size, chunk, shard: one number for both, or (rows, columns).
         worker_memory: bytes.
-        axes, level: the part of a Zarr array that is read.
     """
 
     cluster: str | None = None
@@ -150,8 +151,6 @@ class PieceOptions:
     chunk: tuple[int, ...] | None = None
     shard: tuple[int, ...] | None = None
     worker_memory: int | None = None
-    axes: str | None = None
-    level: int = 0
 
     @property
     def requests_pieces(self) -> bool:

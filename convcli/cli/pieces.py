@@ -118,8 +118,6 @@ def job_options(options: PieceOptions, threads: int | None) -> JobOptions:
         pair("chunk", options.chunk),
         pair("shard", options.shard),
         options.worker_memory,
-        options.axes or "",
-        options.level,
         threads,
     )
 

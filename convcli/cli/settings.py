@@ -71,6 +71,8 @@ def settings_of(options: FilterOptions, kernel: Kernel, output: OutputSpec | Non
         depth=options.depth,
         strip=options.strip,
         frames=options.frames,
+        axes=options.axes or "",
+        level=options.level,
         stack=options.stack or options.combine == "stack",
         colormap=options.colormap,
         coding=Coding(options.quality, options.png == "small"),

@@ -34,6 +34,7 @@ class Format(ABC):
     Attributes:
         extra: the optional dependency that it needs (``pip install convcli[EXTRA]``), or empty.
         writable: whether files can be written at all.
+        has_levels: whether files may hold smaller versions of an image, which ``--level`` chooses.
         is_store: whether it is many objects in a folder or below a URL rather than one file.
         suggested: whether messages propose it for results that another format cannot hold.
         max_side: pixels of the longest side that can be written, or None.
@@ -57,6 +58,7 @@ class Format(ABC):
 
     extra: str = ""
     writable: bool = True
+    has_levels: bool = False
     is_store: bool = False
     suggested: bool = True
     max_side: int | None = None

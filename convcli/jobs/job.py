@@ -26,7 +26,6 @@ class Job:
 
     Attributes:
         source: name or URL of the image; absolute.
-        selection: which part of the source is taken, as `--axes` and `--level` say.
         identity: of the source's content, which changes with it.
         targets: of each feature map, where it goes, and what is written there.
         settings: as JSON.
@@ -38,7 +37,6 @@ class Job:
     """
 
     source: str
-    selection: dict[str, Any]
     identity: str
     targets: tuple[dict[str, Any], ...]
     settings: dict[str, Any]
@@ -101,7 +99,7 @@ class Job:
         """Why an unfinished job cannot go on as ``other``, in words; empty if it can."""
         if self.program != other.program:
             return f"it was begun by convcli {self.program}, and this is {other.program}"
-        if self.source != other.source or self.selection != other.selection:
+        if self.source != other.source:
             return f"it was begun for another image, {one_line(self.source)}"
         if self.identity != other.identity:
             return "the image has changed since it was begun"

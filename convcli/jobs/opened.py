@@ -8,17 +8,17 @@ from typing import Any, Final
 from weakref import finalize
 
 from convcli.core.errors import ArgumentError, one_line
-from convcli.core.frozen import frozen
+from convcli.core.frozen import frozen, replace
 from convcli.files.input import Input
-from convcli.formats import opening
 from convcli.formats.zarr.target import ZarrTarget
 from convcli.jobs.job import Job, specs_of
 from convcli.jobs.journal import Journal
 from convcli.jobs.piece import RANGE, PieceRunner
 from convcli.jobs.settings_json import mapping_of_json
-from convcli.jobs.source import check_identity, open_source
+from convcli.jobs.source import check_identity
 from convcli.jobs.volumes import volume_runs
 from convcli.pipeline.planning.task import Task, prepare
+from convcli.pipeline.selecting import opened_images
 from convcli.pipeline.settings import Settings
 
 NO_LIMIT: Final = 2**62
@@ -47,7 +47,7 @@ class OpenedJob:
         Raises:
             ConvcliError: the source cannot be read or has changed, or a target is gone.
         """
-        source = open_source(job.source, job.selection)
+        source = Input.open(job.source)
         try:
             task = decided(job.source, source, job.settings_with(threads=threads))
             check_identity(task.opened, job.identity)
@@ -60,13 +60,14 @@ class OpenedJob:
 
 
 def decided(name: str, source: Input, settings: Settings) -> Task:
-    """The decisions for the one result of a source.
+    """The decisions for the one result of a source, whatever its size.
 
     Raises:
         ArgumentError: there are several, which jobs do not make.
         ConvcliError: the source is not an image, or cannot be filtered with these settings.
     """
-    runs = volume_runs(opening.open_input(source, NO_LIMIT), settings)
+    settings = replace(settings, max_memory=None, max_pixels=NO_LIMIT)
+    runs = volume_runs(opened_images(source, settings), settings)
     results = prepare(name, runs, settings)
     if len(results) > 1 or len(results[0]) > 1:
         raise ArgumentError(

@@ -19,9 +19,9 @@ from convcli.formats.zarr.spec import ArraySpec
 from convcli.formats.zarr.target import ZarrTarget
 from convcli.geometry.padding import Pair
 from convcli.jobs.job import Job, job_fields, journal_of, made_by
-from convcli.jobs.opened import NO_LIMIT, decided
+from convcli.jobs.opened import decided
 from convcli.jobs.sizing import Sizing
-from convcli.jobs.source import identity_of, open_source
+from convcli.jobs.source import identity_of
 from convcli.jobs.volumes import volumes_of
 from convcli.pipeline.planning.task import Task
 from convcli.pipeline.settings import Settings
@@ -35,7 +35,6 @@ class JobOptions:
     Attributes:
         piece, chunk, shard: (rows, columns); None for good sizes, and no shards.
         memory: bytes that a worker may take; None for what the engine allows.
-        axes, level: which part of the source is read.
         threads: that compute a piece; None for one with several workers, else one for each processor.
     """
 
@@ -43,15 +42,7 @@ class JobOptions:
     chunk: Pair | None = None
     shard: Pair | None = None
     memory: int | None = None
-    axes: str = ""
-    level: int = 0
     threads: int | None = None
-
-    @property
-    def selection(self) -> dict[str, Any]:
-        """What `open_source` takes."""
-        given = {"axes": self.axes, "level": self.level}
-        return {name: value for name, value in given.items() if value}
 
 
 @frozen(eq=False)
@@ -112,7 +103,6 @@ class PlannedJob:
         grid = sizing.grid(engine.workers, self.memory(engine), self.options.piece)
         return Job(
             source=self.name,
-            selection=self.options.selection,
             identity=identity_of(self.task.opened),
             targets=tuple({"place": place, "spec": spec.to_json()} for place, spec in self.targets),
             method=self.task.plan.method,
@@ -137,9 +127,9 @@ def plan_job(name: str, settings: Settings, options: JobOptions) -> PlannedJob:
     settings = replace(settings, steady=True)
     absolute = name if is_url(name) else os.path.abspath(name)  # noqa: PTH100 - links stay as they are
     fields = job_fields(settings)
-    source = open_source(absolute, options.selection)
+    source = Input.open(absolute)
     try:
-        task = decided(name, source, replace(settings, max_memory=None, max_pixels=NO_LIMIT))
+        task = decided(name, source, settings)
         places = _places(task, absolute)
         volumes = volumes_of(task.opened, settings)
         specs = [_spec(task, volumes, options, place) for place in places]

@@ -1,30 +1,14 @@
-"""The source of a job: which part of it is read, and how a change of it is noticed."""
+"""The source of a job, and how a change of it is noticed."""
 
 from __future__ import annotations
 
 import hashlib
 from operator import itemgetter
-from typing import Any
 
 from convcli.core.errors import ImageError
 from convcli.core.frozen import contents
-from convcli.files.input import Input
 from convcli.formats import opening
 from convcli.formats.zarr.reader import ZarrReader
-
-
-def open_source(name: str, selection: dict[str, Any]) -> Input:
-    """Open the source of a job.
-
-    Args:
-        selection: ``axes`` and ``level``, as the options of these names have them.
-
-    Raises:
-        ImageError: it cannot be read.
-    """
-    source = Input.open(name)
-    source.axes, source.level = selection.get("axes", ""), selection.get("level", 0)
-    return source
 
 
 def identity_of(opened: opening.Opened) -> str:

@@ -169,6 +169,8 @@ FIELDS: Final[dict[str, tuple[Callable[[Settings], Any], str]]] = {
     "depth": (lambda settings: settings.depth or "-", "-"),
     "strip": (lambda settings: _flag(settings.strip), "no"),
     "frames": (lambda settings: _frames(settings.frames), "-,-,-"),
+    "axes": (lambda settings: settings.axes or "-", "-"),
+    "level": (lambda settings: _number(settings.level), "0"),
     "stack": (lambda settings: _flag(settings.stack), "no"),
     "colormap": (lambda settings: settings.colormap, "gray"),
     "coding": (

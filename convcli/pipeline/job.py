@@ -14,11 +14,11 @@ from convcli.files.input import Input
 from convcli.files.ledger import OutputLedger
 from convcli.files.outputs import open_draft
 from convcli.files.stdout import check_stream
-from convcli.formats import opening
 from convcli.pipeline.maps.feature_map import FeatureMap
 from convcli.pipeline.planning.task import Task, prepare
 from convcli.pipeline.reports.report import Report
 from convcli.pipeline.reports.task_report import report_of
+from convcli.pipeline.selecting import opened_images
 from convcli.pipeline.settings import Settings
 from convcli.pipeline.writing import write_maps
 from convcli.storage.urls import Place
@@ -105,7 +105,7 @@ def planned_results(source: str, opened: Input, settings: Sequence[Settings]) ->
     Raises:
         ConvcliError: the input is not an image, or cannot be filtered with these settings.
     """
-    runs = opening.open_input(opened, settings[0].max_pixels)
+    runs = opened_images(opened, settings[0])
     return [(chosen, tasks) for chosen in settings for tasks in prepare(source, runs, chosen)]
 
 

@@ -44,6 +44,7 @@ class Settings:
         threads: None for one per CPU.
         max_pixels, max_memory: limits in pixels and bytes; None for those of the readers, and for no limit.
         frames: those of an animation or a file of pages.
+        axes, level: the part of an array in chunks, and the level of a pyramid, that are read.
         ignore: pixels that are left out; None for none.
         nodata: which value stands for pixels without data.
         stack: whether all maps go to one file, as pages of a TIFF or channels of an array.
@@ -79,6 +80,8 @@ class Settings:
     depth: str | None = None
     strip: bool = False
     frames: slice = slice(None)
+    axes: str = ""
+    level: int = 0
     stack: bool = False
     colormap: str = "gray"
     then: tuple[Stage, ...] = ()

@@ -31,6 +31,7 @@ from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.planning.task import Task, prepare
 from convcli.pipeline.reports.report import Report
 from convcli.pipeline.reports.task_report import report_of
+from convcli.pipeline.selecting import opened_images
 from convcli.pipeline.settings import GRAY, WHEEL, Settings
 from convcli.visualize.colorbar import ColorBar
 from convcli.visualize.display import (
@@ -166,7 +167,7 @@ def compute_maps(
         ConvcliError: the image cannot be read, a kernel does not fit it, or the maps cannot be displayed.
     """
     with Input.open(source) as opened:
-        runs = opening.open_input(opened, settings[0].max_pixels)
+        runs = opened_images(opened, settings[0])
         count = sum(run.header.frames for run in runs)
         frame = opening.selected(runs, slice(*_selected_frame(settings[0])))[0]
         check_displayable(frame.header.channels)

@@ -70,6 +70,7 @@ _MACHINES: Final = (
 class Tiff(StreamedFormat):
     """Tag Image File Format (6.0), BigTIFF included."""
 
+    has_levels = True
     any_channels = True
     max_channels = 65_535
     mixed_frames = True

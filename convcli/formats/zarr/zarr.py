@@ -41,6 +41,7 @@ class Zarr(Format):
 
     extra = "zarr"
     suggested = False
+    has_levels = True
     is_store = True
     any_channels = True
     max_channels = MOST_CHANNELS
