@@ -68,7 +68,7 @@ def test_the_page_has_exit_codes_and_environment():
     assert re.findall(r"\\fB([\d, ]+)\\fR\n", text) == ["0", "1", "2", "130, 143, 129"]
     code = "".join(path.read_text() for path in (ROOT / "convcli").rglob("*.py"))
     read = set(re.findall(r"""(?:environ(?:\.get)?|getenv)[\[(]"([A-Z]\w+)"(?!\] = )""", code))
-    read = read - {"PYTHONPATH"} | {
+    read = read - {"PYTHONPATH", "PYTHONWARNINGS"} | {
         library.PATH_VARIABLE,
         loader.SWITCH,
     }  # Python's own; those with names
