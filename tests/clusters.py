@@ -88,7 +88,8 @@ class Cluster:
         prefix: tuple[str, ...] = (),
     ) -> subprocess.Popen[bytes]:
         log = (self.folder / f"{len(self.processes)}-{part}.log").open("wb")
-        paths = os.pathsep.join(filter(None, [environment.pop("PYTHONPATH", ""), str(ROOT)]))
+        paths = [environment.pop("PYTHONPATH", ""), str(ROOT), os.environ.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         process = subprocess.Popen(
             [*prefix, sys.executable, "-c", _LAUNCHER, str(os.getpid()), before, part, *options],
             stdout=log,
@@ -96,7 +97,7 @@ class Cluster:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             cwd=self.folder,
-            env={**os.environ, **environment, "PYTHONPATH": paths, "AWS_EC2_METADATA_DISABLED": "true"},
+            env={**os.environ, **environment, "AWS_EC2_METADATA_DISABLED": "true"},
         )
         log.close()
         self.processes.append(process)

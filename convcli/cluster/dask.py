@@ -7,10 +7,11 @@ import secrets
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, suppress
+from inspect import signature
 from itertools import islice
 from typing import Any, Final
 
-from distributed import Client
+from distributed import Client, Scheduler
 
 from convcli.cluster import probe, versions
 from convcli.cluster.addresses import Address
@@ -24,6 +25,9 @@ from convcli.cluster.worker import Session, answer_probe
 from convcli.core.errors import ConvcliError, cut, one_line
 from convcli.core.frozen import replace
 from convcli.storage.options import text_for_workers
+
+_ALL: Final = {"n_workers": -1} if "n_workers" in signature(Scheduler.identity).parameters else {}
+"""Asks for facts of all workers; old versions of Dask always give them."""
 
 _TICK: Final = 0.25
 _TOGETHER: Final = 2000  # tasks that are sent at once; the scheduler does nothing else meanwhile
@@ -74,7 +78,7 @@ class DaskEngine(Engine):
         self.crew.check_presence(self.patience.workers, self.connection.address)
 
     async def _identity(self) -> Any:
-        return await self.connection.client.scheduler.identity(n_workers=-1)
+        return await self.connection.client.scheduler.identity(**_ALL)
 
     def _check_versions(self) -> None:
         answers = self._ask(versions.installed)

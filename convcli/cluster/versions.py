@@ -1,4 +1,4 @@
-"""Versions of the packages on which the bytes of results depend."""
+"""Versions of the packages on which the bytes of results depend, and of Dask, whose messages are pickled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 import convcli
 from convcli.core.errors import cut
 
-PACKAGES: Final = ("numpy", "imagecodecs", "zarr", "numcodecs", "fsspec")
+PACKAGES: Final = ("numpy", "imagecodecs", "zarr", "numcodecs", "fsspec", "distributed")
 _MISSING: Final = "missing"
 _MOST_NAMED: Final = 3  # workers in a message
 
