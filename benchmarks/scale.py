@@ -79,7 +79,7 @@ class Cluster:
         self._start("scheduler", "--port", "0", "--no-dashboard", *file)
         for _ in range(WORKERS):
             self._start("worker", "--nthreads", "1", "--nworkers", "1", "--no-dashboard", *file)
-        while not self.file.exists():
+        while not (self.file.exists() and self.file.read_text().rstrip().endswith("}")):
             time.sleep(0.1)
         self.address = json.loads(self.file.read_text())["address"]
         time.sleep(10)

@@ -16,6 +16,7 @@ from convcli.geometry.padding import Padding, Pair
 from convcli.jobs.driver import run_job
 from convcli.jobs.job import Job as Document
 from convcli.jobs.planning import JobOptions, PlannedJob, plan_job
+from convcli.jobs.progress import NoProgress
 from convcli.jobs.shares import finish_job, prepare_job, run_share
 from convcli.kernels.kernel import Kernel
 from convcli.kernels.library import load_kernel
@@ -59,6 +60,7 @@ class Job:
         memory: int | None = None,
         axes: str = "",
         level: int = 0,
+        pyramid: bool = False,
         threads: int | None = None,
     ) -> Self:
         """Plan a job; only the header of the source is read, and nothing is written.
@@ -77,6 +79,7 @@ class Job:
             piece, chunk, shard: (rows, columns); None for good sizes, and no shards.
             memory: bytes that a worker may take.
             axes, level: the part of a Zarr source, as ``--axes`` and ``--level`` take it.
+            pyramid: whether to add the levels of an OME-Zarr pyramid.
             threads: of a piece; None for one of each worker of a cluster, else one for each processor.
 
         Raises:
@@ -96,7 +99,7 @@ class Job:
             axes=axes,
             level=level,
         )
-        options = JobOptions(piece, chunk, shard, memory, threads)
+        options = JobOptions(piece, chunk, shard, memory, threads, pyramid)
         planned = plan_job(os.fspath(source), settings, options)
         planned.source.close()
         return cls(planned)
@@ -132,7 +135,7 @@ class Job:
             return self._run(engine, resume, force)
 
     def _run(self, engine: Engine, resume: bool, force: bool) -> list[dict[str, Any]]:
-        reports = run_job(self._planned, lambda: engine, resume, force, _Silent())
+        reports = run_job(self._planned, lambda: engine, resume, force, NoProgress())
         return [report_dict(report) for report in reports]
 
     def save(self, file: str | os.PathLike[str], *, force: bool = False) -> int:
@@ -170,16 +173,6 @@ def finish(file: str | os.PathLike[str]) -> str:
         OutputError: pieces are missing.
     """
     return finish_job(os.fspath(file))
-
-
-class _Silent:
-    """Progress that nobody wants to see."""
-
-    def begin(self, job: Document, engine: Engine) -> None:
-        return None
-
-    def show(self, phase: str, done: int, total: int) -> None:
-        return None
 
 
 class _Workers(InProcessEngine):

@@ -141,6 +141,7 @@ class PieceOptions:
         resume_job: whether an unfinished result is continued.
         job_file: where the job is written, instead of running it.
         piece_size, chunk, shard: one number for both, or (rows, columns).
+        pyramid: whether the levels of a pyramid are made as well.
         worker_memory: bytes.
     """
 
@@ -150,13 +151,14 @@ class PieceOptions:
     piece_size: tuple[int, ...] | None = None
     chunk: tuple[int, ...] | None = None
     shard: tuple[int, ...] | None = None
+    pyramid: bool = False
     worker_memory: int | None = None
 
     @property
     def requests_pieces(self) -> bool:
         """Whether an option only makes sense for a result in pieces."""
         sizes = self.piece_size, self.chunk, self.shard, self.worker_memory
-        return bool(self.cluster or self.resume_job or self.job_file) or any(sizes)
+        return bool(self.cluster or self.resume_job or self.job_file or self.pyramid) or any(sizes)
 
 
 @frozen

@@ -504,6 +504,9 @@ shard = option(
     "--shard", heading=PIECES, type=sizes("shard"),
     help="Shard size of a Zarr result (default: the source's, or no shards)",
 )  # fmt: skip
+pyramid = option(
+    "--pyramid", heading=PIECES, is_flag=True, help="Add smaller versions to an OME-Zarr result (.ome.zarr)"
+)
 worker_memory = option(
     "--memory",
     "worker_memory",
@@ -587,4 +590,4 @@ colors = together(alpha, ignore, nodata, linear, normalize, depth)
 coding = together(quality, png)
 drawing = together(colormap, sheet, figure, value_range, tile)
 reports = together(report, report_file, verbose, quiet)
-pieces = together(cluster, resume_job, job_file, piece_size, chunk, shard, worker_memory)
+pieces = together(cluster, resume_job, job_file, piece_size, chunk, shard, pyramid, worker_memory)

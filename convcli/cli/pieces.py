@@ -119,6 +119,7 @@ def job_options(options: PieceOptions, threads: int | None) -> JobOptions:
         pair("shard", options.shard),
         options.worker_memory,
         threads,
+        options.pyramid,
     )
 
 
@@ -155,7 +156,7 @@ class JobProgress:
         self.shown = now
         rate = (done - self.first) / max(now - self.started, 1e-3)
         left = (total - done) / rate
-        what = "finding the range: " if phase == "range" else ""
+        what = "finding the range: " if phase == "range" else "" if phase == "map" else f"{phase}: "
         pixels = rate * self.pixels / total / 1e6
         text = f"{what}{done} of {total} pieces, {pixels:.3g} Mpx/s, {_duration(left)} left"
         if is_terminal:

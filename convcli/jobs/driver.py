@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from convcli.cluster.base import Engine, Outcome
 from convcli.cluster.base import Task as WorkerTask
@@ -20,9 +20,11 @@ from convcli.jobs.beginning import begun, check_free, continued, is_complete
 from convcli.jobs.facts import Facts, Totals
 from convcli.jobs.job import Job, specs_of
 from convcli.jobs.journal import Journal
+from convcli.jobs.levels import make_levels
 from convcli.jobs.opened import forget, request, work
 from convcli.jobs.piece import MAP, RANGE
 from convcli.jobs.planning import PlannedJob
+from convcli.jobs.progress import Progress
 from convcli.jobs.settings_json import mapping_to_json
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.maps.feature_map import FeatureMap
@@ -35,16 +37,6 @@ from convcli.pipeline.settings import Settings
 
 MOST_FAILURES: Final = 5
 """Pieces that may fail before no more are started: their cause is likely to be common to all."""
-
-
-class Progress(Protocol):
-    """Told how a job is going."""
-
-    def begin(self, job: Job, engine: Engine) -> None:
-        """The pieces of a job are about to be run."""
-
-    def show(self, phase: str, done: int, total: int) -> None:
-        """So many pieces of a pass are done, of all."""
 
 
 def run_job(
@@ -83,6 +75,8 @@ def run_job(
         finally:
             forget()
         reports = run.finish(time.perf_counter() - start, counted(engine.workers, "worker"))
+        if job.pyramid:
+            make_levels(job, engine, progress)
         journal.remove()
     return reports
 

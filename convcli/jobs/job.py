@@ -34,6 +34,7 @@ class Job:
         fingerprint: of the settings.
         program: the version of convcli.
         memory: about how many bytes a piece takes with one thread.
+        pyramid: whether the levels of a pyramid are made as well.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Job:
     fingerprint: str
     program: str
     memory: int
+    pyramid: bool = False
 
     @property
     def journal(self) -> str:

@@ -13,6 +13,7 @@ from convcli.core.system import processors
 from convcli.engine.plan import Plan
 from convcli.files.input import STREAM, Input
 from convcli.formats.calibration import Sampling
+from convcli.formats.zarr.pyramid import level_specs
 from convcli.formats.zarr.reader import ZarrReader
 from convcli.formats.zarr.results import OME_SUFFIX, Result, ResultSpec, result_spec
 from convcli.formats.zarr.spec import ArraySpec
@@ -35,6 +36,7 @@ class JobOptions:
     Attributes:
         piece, chunk, shard: (rows, columns); None for good sizes, and no shards.
         memory: bytes that a worker may take; None for what the engine allows.
+        pyramid: whether the levels of a pyramid are made as well.
         threads: that compute a piece; None for one with several workers, else one for each processor.
     """
 
@@ -43,6 +45,7 @@ class JobOptions:
     shard: Pair | None = None
     memory: int | None = None
     threads: int | None = None
+    pyramid: bool = False
 
 
 @frozen(eq=False)
@@ -109,6 +112,7 @@ class PlannedJob:
             grid=grid,
             program=__version__,
             memory=sizing.memory(min(grid.piece[2], grid.shape[2])),
+            pyramid=self.options.pyramid,
             **self.fields,
         )
 
@@ -136,6 +140,8 @@ def plan_job(name: str, settings: Settings, options: JobOptions) -> PlannedJob:
         notes = [f"{volumes} volumes are filtered alike; sizes are those of one"] * (volumes > 1)
         task = replace(task, metadata_notes=(*task.metadata_notes, *specs[0].notes, *notes))
         targets = tuple((place, one.spec) for place, one in zip(places, specs, strict=True))
+        if options.pyramid:
+            level_specs(specs[0].spec)
     except BaseException:
         source.close()
         raise

@@ -13,9 +13,11 @@ from convcli.jobs.beginning import begun, check_free
 from convcli.jobs.driver import JobRun
 from convcli.jobs.job import Job
 from convcli.jobs.journal import Journal
+from convcli.jobs.levels import make_levels
 from convcli.jobs.opened import OpenedJob
 from convcli.jobs.piece import MAP, RANGE
 from convcli.jobs.planning import PlannedJob
+from convcli.jobs.progress import NoProgress
 
 
 def prepare_job(planned: PlannedJob, file: str, force: bool) -> int:
@@ -94,7 +96,9 @@ def finish_job(file: str) -> str:
             mappings = run.set_mappings(totals)
             return f"range found: {mappings[0]}; now run all shares again, then --finish"
         reports = run.finish(0.0, "shares of a job")
-        journal.remove()
+        if job.pyramid:
+            make_levels(job, InProcessEngine(), NoProgress())
+    journal.remove()
     names = ", ".join(report.target.name for report in reports)
     return f"{names}: complete ({counted(job.grid.count, 'piece')})"
 
