@@ -109,6 +109,7 @@ def apply(images: tuple[str, ...], kernels: tuple[LoadedKernel, ...], **paramete
         parse(ReportOptions, parameters),
         parse(PieceOptions, parameters),
     )
+    _check_pieces(run)
     if _failures(run):
         click.get_current_context().exit(1)
 
@@ -197,6 +198,24 @@ def _check_model(kernels: tuple[LoadedKernel, ...], network: NetworkOptions) -> 
         raise click.UsageError("--model is a whole network and cannot be combined with --kernel")
     if network.model is None and not kernels:
         raise click.UsageError("missing option -k/--kernel or --model")
+
+
+def _check_pieces(run: _Run) -> None:
+    """Refuse options that do not go with results in pieces, or with each other."""
+    pieces = run.pieces
+    if pieces.requests_pieces and run.output.draws:
+        raise click.UsageError("drawings (--sheet, --figure, -o term:) are not made in pieces")
+    if pieces.resume_job and run.filtering.force:
+        raise click.UsageError("--resume goes on with a job, and --force begins anew; give one of them")
+    if pieces.job_file is None:
+        return
+    if pieces.resume_job or pieces.cluster:
+        other = "--resume" if pieces.resume_job else "--cluster"
+        raise click.UsageError(f"--job only writes the job and cannot be combined with {other}")
+    if len(run.images) > 1 or len(run.kernels) > 1:
+        raise click.UsageError(
+            f"--job takes one image and one kernel (got {len(run.images)} and {len(run.kernels)})"
+        )
 
 
 def _check_lookups(parameters: dict[str, Any]) -> None:

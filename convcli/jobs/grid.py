@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
+from typing import Any, Final
 
 from convcli.core.frozen import frozen
 from convcli.geometry.padding import Pair
+
+LARGEST: Final = 2**62
+"""Frames, rows or columns of a result."""
 
 
 @frozen
@@ -49,6 +53,21 @@ class Grid:
     piece: tuple[int, int, int]
     group: int
 
+    def check(self) -> None:
+        """Refuse sizes of which no pieces can be made.
+
+        Raises:
+            ValueError: naming them.
+        """
+        for name in ("shape", "shard", "piece"):
+            sizes = getattr(self, name)
+            if type(sizes) is not tuple or len(sizes) != 3 or not all(map(_is_size, sizes)):
+                raise ValueError(f"{name} {sizes!r:.60} of the pieces is not three sizes")
+        if not _is_size(self.group) or self.shape[0] % self.group:
+            raise ValueError(f"groups of {self.group!r:.60} frames do not divide {self.shape[0]}")
+        if any(piece % shard for piece, shard in zip(self.piece, self.shard, strict=True)):
+            raise ValueError(f"pieces {self.piece} are not multiples of shards {self.shard}")
+
     @property
     def counts(self) -> tuple[int, int, int, int]:
         """(groups, pieces of a group's frames, of columns, of rows)."""
@@ -89,6 +108,10 @@ class Grid:
         frames, rows, columns = self.shape
         deep, high, wide = self.shard
         return frames // self.group * -(-self.group // deep) * -(-rows // high) * -(-columns // wide)
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 < value < LARGEST
 
 
 def _part(index: int, size: int, whole: int) -> Pair:

@@ -88,8 +88,10 @@ class Job:
             )
         try:
             grid = Grid(**{key: _tupled(value) for key, value in fields.pop("grid").items()})
-            return cls(**{**fields, "grid": grid, "targets": tuple(fields["targets"])})
-        except (TypeError, KeyError, AttributeError) as error:
+            job = cls(**{**fields, "grid": grid, "targets": tuple(fields["targets"])})
+            _check(job)
+            return job
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise ArgumentError(f"{one_line(name)}: a damaged job: {one_line(str(error))}") from error
 
     @property
@@ -132,6 +134,33 @@ def job_fields(settings: Settings) -> dict[str, Any]:
         ArgumentError: a setting that only one process can apply to a whole image.
     """
     return {"settings": settings_to_json(settings), "fingerprint": fingerprint(settings)}
+
+
+_TYPES: Final = {
+    "source": str,
+    "identity": str,
+    "settings": dict,
+    "method": str,
+    "fingerprint": str,
+    "program": str,
+    "memory": int,
+}
+
+
+def _check(job: Job) -> None:
+    """Refuse a document whose fields have other types or sizes than those of a job.
+
+    Raises:
+        ValueError: with the field.
+        TypeError, KeyError: a field is missing.
+    """
+    for name, kind in _TYPES.items():
+        if type(getattr(job, name)) is not kind:
+            raise ValueError(f"{name} is not of type {kind.__name__}")
+    if not job.targets or not all(type(target["place"]) is str for target in job.targets):
+        raise ValueError("targets without a place")
+    job.grid.check()
+    specs_of(job)
 
 
 def _tupled(value: Any) -> Any:

