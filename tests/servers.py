@@ -108,7 +108,7 @@ def quirky_s3(s3: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """A bucket of a store that ignores ``If-None-Match``, and so replaces what it should not."""
     import s3fs
 
-    with serving(_Proxy, upstream=s3.endpoint) as server:
+    with serving(Proxy, upstream=s3.endpoint) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.address)
         s3fs.S3FileSystem.clear_instance_cache()  # which the environment is not part of
         yield Bucket(s3.name, s3.endpoint)
@@ -221,7 +221,7 @@ class _Files(_Handler):
     do_HEAD = do_GET  # noqa: N815 - named by http.server
 
 
-class _Proxy(_Handler):
+class Proxy(_Handler):
     """Passes requests on to another server, without ``If-None-Match``."""
 
     def do_GET(self) -> None:
@@ -253,4 +253,4 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
         yield served
 
 
-__all__ = ["Bucket", "Served", "quirky_s3", "s3", "s3_server", "serving", "web"]
+__all__ = ["Bucket", "Proxy", "Served", "quirky_s3", "s3", "s3_server", "serving", "web"]
