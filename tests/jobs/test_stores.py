@@ -1,4 +1,4 @@
-"""Jobs on object stores that refuse, or are overloaded: one line without secrets, and the rest follows later."""
+"""Jobs on object stores that refuse, or are overloaded: one line without secrets; the rest follows later."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Refusing(Proxy):
 
     method, part, status, code, times = "", "", 0, "", 0
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - named by http.server
         kind = type(self)
         if self.command == kind.method and kind.part in self.path and kind.times:
             kind.times -= 1
