@@ -23,7 +23,7 @@ def job_facts(planned: PlannedJob, engine: Engine) -> dict[str, Any]:
     passes = 2 if planned.task.mapping.needs_range else 1
     return {
         "pieces": grid.count,
-        "piece": list(grid.piece),
+        "piece": [*map(min, grid.piece, (grid.group, *grid.shape[1:]))],
         "limited_by": sizing.limit(engine.workers, memory, planned.options.piece),
         "passes": passes,
         "workers": engine.workers,

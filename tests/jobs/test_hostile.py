@@ -44,6 +44,7 @@ REFUSED = {
     "-o term: --cluster tcp://127.0.0.1:1": "",
     "--sheet --cluster tcp://127.0.0.1:1": "--sheet",
     "--figure --cluster tcp://127.0.0.1:1": "--figure",
+    "--sheet -o {folder}/out.zarr": "zarr holds results, not drawings",
     "-o {folder}/in.zarr --force": "source",
     "-o {folder}/in.zarr/out.zarr": "source",
     "-o {folder}/in.zarr/c/0": "",
@@ -227,3 +228,15 @@ def test_ranges_that_are_damaged(run, tmp_path, source, text):
     ran = run(*words, "--resume")
     assert (ran.code, ran.err) == (0, "")
     assert np.array_equal(read(tmp_path / "out.zarr"), before)
+
+
+def test_plans(run, tmp_path, source):
+    """Pieces are described without writing anything, and are not larger than the image."""
+    before = sorted(tmp_path.rglob("*"))
+    words = ("plan", source, "-k", "box3", "-o", tmp_path / "out.zarr", "--report", "json")
+    facts = json.loads(run(*words).text)["job"]
+    assert (facts["pieces"], facts["piece"], facts["passes"]) == (1, [1, 70, 90], 1)
+    facts = json.loads(run(*words, "--piece", "32").text)["job"]
+    assert (facts["pieces"], facts["piece"], facts["shard"]) == (9, [1, 32, 32], [1, 32, 32])
+    assert (facts["written_objects"], facts["written_bytes"]) == (9, PIXELS.nbytes)
+    assert sorted(tmp_path.rglob("*")) == before

@@ -71,6 +71,9 @@ class Zarr(Format):
     def metadata_limits(self, channels: int) -> Mapping[str, int]:
         return {"axes": 0, "nodata": 0}
 
+    def encode(self, pixels: Array, metadata: Metadata) -> bytes:
+        raise ImageError("zarr holds results, not drawings; use .png, or another format")
+
     def encoder(self, layout: Layout, metadata: Metadata) -> Encoder:
         raise OutputError("zarr is written in pieces, by convcli apply; choose another format here")
 
