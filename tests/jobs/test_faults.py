@@ -290,3 +290,20 @@ def test_shares_that_are_missing(run, tmp_path, target):
     message = failure(run, "piece", job, "--finish")
     assert f"{left} pieces of {PIECES} not done yet, such as 0 (" in message
     resumed(run, source, target)
+
+
+def test_shares_in_two_passes(run, tmp_path, target):
+    """Where pixels depend on the range, shares are run twice, and --finish says so."""
+    source = zarr_array(tmp_path / "in.zarr", IMAGE[:150, :150], (64, 64))
+    words, job = ("-k", "sobel-x", "--map", "stretch", "-q"), tmp_path / "job.json"
+    assert run("apply", source, "-o", tmp_path / "whole.zarr", *words).code == 0
+    assert run("apply", source, "-o", target, "--job", job, "--piece", "64", *words).code == 0
+    for index in (1, 0):
+        assert run("piece", job, f"{index}/2").code == 0
+    assert "range found" in run("piece", job, "--finish").text
+    assert run("piece", job, "0/2").code == 0
+    assert "not done yet" in failure(run, "piece", job, "--finish")
+    ran = run("apply", source, "-o", target, "--resume", *words)
+    assert (ran.code, ran.err) == (0, "")
+    assert np.array_equal(read(target), read(tmp_path / "whole.zarr"))
+    assert is_clean(tmp_path)

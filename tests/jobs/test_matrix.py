@@ -209,3 +209,20 @@ def test_levels(whole, pieces, tmp_path):
     source = made(tmp_path, "ome-zarr", GRAY)
     small = np.ascontiguousarray(GRAY[::2, ::2])
     assert np.array_equal(pieces(source, "-k", "box3", "--level", "1"), whole(small, "-k", "box3"))
+
+
+def test_names(run, whole, tmp_path):
+    """Two kernels, several maps and default names: an array for each, beside the source or in a folder."""
+    source = zarr_array(tmp_path / "in.zarr", GRAY)
+    for words in ((), ("-o", f"{tmp_path}/o/"), ("-o", f"{tmp_path}/{{stem}}-{{kernel}}.zarr")):
+        ran = run("apply", source, "-k", "box3", "-k", "gaussian5", "-q", *words)
+        assert (ran.code, ran.err) == (0, "")
+    for name in ("in.{}.zarr", "o/in.{}.zarr", "in-{}.zarr"):
+        for kernel in ("box3", "gaussian5"):
+            assert np.array_equal(read(tmp_path / name.format(kernel)), whole(GRAY, "-k", kernel))
+    np.save(tmp_path / "plain.npy", GRAY)
+    assert run("apply", tmp_path / "plain.npy", "-k", "box3", "--format", "zarr", "-q").code == 0
+    assert np.array_equal(read(tmp_path / "plain.box3.zarr"), whole(GRAY, "-k", "box3"))
+    assert run("apply", source, "-k", "kirsch", "-o", f"{tmp_path}/bank/", "-q").code == 0
+    assert len(list((tmp_path / "bank").iterdir())) == 8
+    assert not list(tmp_path.rglob("*.convcli"))
