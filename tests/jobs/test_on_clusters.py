@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,6 +101,18 @@ def test_a_client_that_is_killed(run, pair, tmp_path, target):
         client.stop_within(target, 10)
     window = 2 * 8
     assert resumed(run, source, target, "--cluster", pair.address) <= MOST_REDONE + window
+
+
+def test_an_interrupt(run, pair, tmp_path, target):
+    """The client gives up its lock, takes its tasks back, and leaves the journal alone."""
+    source = big_source(tmp_path)
+    with Client("apply", source, "-o", target, "-q", *WORDS, "--cluster", pair.address) as client:
+        wait_until(lambda: client.ended or len(noted(target)) >= 10, "pieces")
+        client.send(signal.SIGINT)
+        assert client.end() == (130, "")
+    left = [path.name for path in Path(f"{target}.convcli").iterdir() if not path.name.startswith("map.")]
+    assert left == ["job.json"]
+    assert resumed(run, source, target) <= 2 * 8
 
 
 def test_a_worker_that_is_killed(pair, tmp_path, target):
