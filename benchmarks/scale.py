@@ -76,7 +76,7 @@ class Cluster:
 
     def __enter__(self) -> Cluster:
         file = ["--scheduler-file", str(self.file)]
-        self._start("scheduler", "--port", "0", "--no-dashboard", *file)
+        self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", *file)
         for _ in range(WORKERS):
             self._start("worker", "--nthreads", "1", "--nworkers", "1", "--no-dashboard", *file)
         while not (self.file.exists() and self.file.read_text().rstrip().endswith("}")):
@@ -111,7 +111,7 @@ def seconds(command: list[str], cluster: Cluster) -> tuple[float, float]:
     """The processor time that a command takes, that of the cluster included, and how long it takes."""
     before, there = resource.getrusage(resource.RUSAGE_CHILDREN), cluster.seconds()
     start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return own + cluster.seconds() - there, wall

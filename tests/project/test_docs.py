@@ -19,6 +19,7 @@ from tools import lesson, reference
 
 TEXTS = {str(page.relative_to(ROOT)): page.read_text("utf-8") for page in lesson.pages()}
 OTHER_PROGRAMS = {
+    "--scheduler-file",
     "--strict",
     "--hypothesis-profile",
     "--peers",
