@@ -53,9 +53,9 @@ def job_text(facts: dict[str, Any]) -> str:
         [
             f"  pieces   {facts['pieces']} of {size} on {workers} each{passes}",
             f"           their size is limited by {facts['limited_by']}",
-            f"  reads    {_bytes(facts['read_bytes'])} in {facts['read_blocks']} blocks of "
+            f"  reads    {_bytes(facts['read_bytes'])} in {counted(facts['read_blocks'], 'block')} of "
             f"{facts['block'][0]}×{facts['block'][1]}, {facts['amplification']:g} times the source",
-            f"  writes   {_bytes(facts['written_bytes'])} in {facts['written_objects']} objects of {shard}",
+            f"  writes   {_bytes(facts['written_bytes'])} in {counted(facts['written_objects'], 'object')} of {shard}",
             f"  memory   about {_bytes(facts['worker_memory'])} for each worker"
             + (f", of {_bytes(limit)}" if limit else ""),
             "           bytes are those of pixels, before compression",
