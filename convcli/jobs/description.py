@@ -46,7 +46,7 @@ def job_text(facts: dict[str, Any]) -> str:
     deep, high, wide = facts["shard"]
     size = f"{rows}×{columns} pixels" + (f" of {frames} frames" if frames > 1 else "")
     passes = " in 2 passes, the first for the range of values" if facts["passes"] == 2 else ""
-    limit = facts["worker_limit"]
+    limit, objects = facts["worker_limit"], counted(facts["written_objects"], "object")
     shard = f"{high}×{wide}" + (f" of {deep} frames" if deep > 1 else "")
     workers = f"{counted(facts['workers'], 'worker')} with {counted(facts['threads'], 'thread')}"
     return "\n".join(
@@ -55,7 +55,7 @@ def job_text(facts: dict[str, Any]) -> str:
             f"           their size is limited by {facts['limited_by']}",
             f"  reads    {_bytes(facts['read_bytes'])} in {counted(facts['read_blocks'], 'block')} of "
             f"{facts['block'][0]}×{facts['block'][1]}, {facts['amplification']:g} times the source",
-            f"  writes   {_bytes(facts['written_bytes'])} in {counted(facts['written_objects'], 'object')} of {shard}",
+            f"  writes   {_bytes(facts['written_bytes'])} in {objects} of {shard}",
             f"  memory   about {_bytes(facts['worker_memory'])} for each worker"
             + (f", of {_bytes(limit)}" if limit else ""),
             "           bytes are those of pixels, before compression",
