@@ -112,7 +112,8 @@ class JobRun:
         """The mapping of each map; None while its range is unknown."""
         if not self.task.mapping.needs_range:
             return [self.task.mapping] * self.maps
-        return self.journal.mappings()
+        found = self.journal.mappings()
+        return found if found is not None and len(found) == self.maps else None
 
     def set_mappings(self, totals: Totals) -> list[Mapping]:
         """Note the mappings with the ranges that a pass has found.

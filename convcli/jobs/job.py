@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any, Final, Self
 
-from convcli.core.errors import ArgumentError, one_line
+from convcli.core.errors import ArgumentError, ImageError, OutputError, one_line
 from convcli.core.frozen import contents, frozen
 from convcli.formats.zarr.spec import ArraySpec
 from convcli.jobs.grid import Grid
@@ -91,7 +91,7 @@ class Job:
             job = cls(**{**fields, "grid": grid, "targets": tuple(fields["targets"])})
             _check(job)
             return job
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
+        except (TypeError, KeyError, AttributeError, ValueError, ImageError, OutputError) as error:
             raise ArgumentError(f"{one_line(name)}: a damaged job: {one_line(str(error))}") from error
 
     @property

@@ -9,27 +9,20 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import Event, Thread
-from typing import Any, Final
+from typing import Final
 
-from convcli.core.errors import ConvcliError, OutputError, one_line, shown
+from convcli.core.errors import OutputError, shown
 from convcli.jobs.facts import Facts
 from convcli.jobs.job import Job
+from convcli.jobs.lock import Lock
 from convcli.jobs.settings_json import mapping_of_json, mapping_to_json
 from convcli.pipeline.mapping import Mapping
 from convcli.storage.folder import open_folder
 
-_JOB, _LOCK, _MAPPINGS = "job.json", "lock.json", "mappings.json"
-
-HEARTBEAT: Final = 20.0
-"""Seconds after which whoever holds a lock renews it."""
-
-PATIENCE: Final = 90.0
-"""Seconds without a renewal after which a lock is that of a dead process."""
+_JOB, _MAPPINGS = "job.json", "mappings.json"
 
 _SECONDS: Final = 1.0  # between two objects of facts, unless many wait
 _WAITING: Final = 16  # facts that wait for an object at most
@@ -44,6 +37,7 @@ class Journal:
 
     def __init__(self, place: str) -> None:
         self.place, self.folder = place, open_folder(place)
+        self.lock = Lock(self.folder)
         self.waiting: dict[str, list[Facts]] = {}
         self.written = time.monotonic()
         self.objects = 0
@@ -92,7 +86,12 @@ class Journal:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits.
+
+        Raises:
+            OutputError: it cannot be written, or another process has taken the lock.
+        """
+        self.lock.check_held()
         for phase, waiting in self.waiting.items():
             if waiting:
                 lines = "".join(json.dumps(facts.to_json()) + "\n" for facts in waiting)
@@ -105,7 +104,7 @@ class Journal:
         """The mapping of each map with the range that a first pass found, or None."""
         try:
             return [mapping_of_json(parts) for parts in json.loads(self.folder.read(_MAPPINGS) or b"")]
-        except (ValueError, TypeError, RecursionError):  # none, or torn: the range is found again
+        except (ValueError, TypeError, ArithmeticError, RecursionError):  # none, or torn: found again
             return None
 
     def set_mappings(self, mappings: Sequence[Mapping]) -> None:
@@ -114,13 +113,14 @@ class Journal:
 
     def clear(self) -> None:
         """Remove everything but the lock."""
-        for name in [*self.folder.names()]:
-            if name != _LOCK:
-                self.folder.delete(name)
+        for name in filter(_is_own, [*self.folder.names()]):
+            self.folder.delete(name)
 
     def remove(self) -> None:
-        """Remove the journal of a job that is complete."""
-        self.folder.remove()
+        """Remove the journal of a job that is complete; its folder goes when nothing else is there."""
+        self.clear()
+        if not self.folder.exists:
+            self.folder.remove()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -129,16 +129,10 @@ class Journal:
         Raises:
             OutputError: somebody else holds it.
         """
-        self._take()
-        ended = Event()
-        beat = Thread(target=self._renew, args=(ended,), daemon=True)
-        beat.start()
         try:
-            yield
+            with self.lock.held():
+                yield
         finally:
-            ended.set()
-            beat.join()
-            self.folder.delete(_LOCK)
             if not self.folder.exists:
                 self.folder.remove()
 
@@ -148,55 +142,12 @@ class Journal:
         Raises:
             OutputError: somebody does.
         """
-        holder = _lock_of(self.folder.read(_LOCK))
-        if holder is not None and not _is_dead(holder):
-            age = time.time() - float(holder["time"])
-            raise OutputError(
-                f"{shown(self.place)}: process {holder['process']} on {one_line(str(holder['host']))} "
-                f"works on this target (last seen {age:.0f} s ago); if it has died, try again in "
-                f"{max(PATIENCE - age, 1):.0f} s"
-            )
-
-    def _take(self) -> None:
-        if not self.folder.create(_LOCK, _own_lock()):
-            self.check_unlocked()
-            self.folder.write(_LOCK, _own_lock())
-
-    def _renew(self, ended: Event) -> None:
-        while not ended.wait(HEARTBEAT):
-            try:
-                self.folder.write(_LOCK, _own_lock())
-            except ConvcliError:  # the next renewal, or a piece, will meet the same failure
-                continue
+        self.lock.check_free()
 
 
-def _own_lock() -> bytes:
-    return json.dumps({"host": socket.gethostname(), "process": os.getpid(), "time": time.time()}).encode()
-
-
-def _lock_of(data: bytes | None) -> dict[str, Any] | None:
-    """What a lock says, or None for one that is damaged or gone."""
-    try:
-        holder = json.loads(data or b"")
-        fields = {"time": float(holder["time"]), "process": int(holder["process"]), "host": holder["host"]}
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None
-    return fields
-
-
-def _is_dead(holder: dict[str, Any]) -> bool:
-    """Whether whoever took a lock is known to have ended, or has not renewed it for long."""
-    if abs(time.time() - holder["time"]) > PATIENCE:
-        return True
-    if holder["host"] != socket.gethostname():
-        return False
-    try:
-        os.kill(holder["process"], 0)
-    except (ProcessLookupError, OverflowError):
-        return True
-    except OSError:
-        return False
-    return bool(holder["process"] == os.getpid())
+def _is_own(name: str) -> bool:
+    """Whether a file is one of a journal, rather than one that somebody else has put there."""
+    return name in (_JOB, _MAPPINGS) or (name.endswith(".jsonl") and "/" not in name)
 
 
 def _parsed(line: bytes) -> Facts | None:

@@ -92,7 +92,11 @@ def mapping_to_json(mapping: Mapping) -> list[Any]:
 
 
 def mapping_of_json(parts: Sequence[Any]) -> Mapping:
-    """The mapping of `mapping_to_json`."""
+    """The mapping of `mapping_to_json`.
+
+    Raises:
+        ValueError, TypeError, ZeroDivisionError: they are none.
+    """
     kind, low, high, percents = parts
     first, last = (Fraction(value) if value is not None else None for value in percents)
     return Mapping(kind, number_of_json(low), number_of_json(high), (first, last))

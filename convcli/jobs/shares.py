@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from convcli.cluster.in_process import InProcessEngine
 from convcli.core.errors import ArgumentError, ConvcliError, OutputError, failure_message, one_line
@@ -18,6 +19,8 @@ from convcli.jobs.opened import OpenedJob
 from convcli.jobs.piece import MAP, RANGE
 from convcli.jobs.planning import PlannedJob
 from convcli.jobs.progress import NoProgress
+
+_LARGEST_JOB: Final = 2**26  # bytes
 
 
 def prepare_job(planned: PlannedJob, file: str, force: bool) -> int:
@@ -98,7 +101,7 @@ def finish_job(file: str) -> str:
         reports = run.finish(0.0, "shares of a job")
         if job.pyramid:
             make_levels(job, InProcessEngine(), NoProgress())
-    journal.remove()
+        journal.remove()
     names = ", ".join(report.target.name for report in reports)
     return f"{names}: complete ({counted(job.grid.count, 'piece')})"
 
@@ -110,7 +113,13 @@ def _job(file: str) -> tuple[Job, Journal]:
         ArgumentError: the job was completed, or replaced by another one.
     """
     try:
-        text = Path(file).read_text()
+        with Path(file).open("rb") as opened:
+            data = opened.read(_LARGEST_JOB + 1)
+        if len(data) > _LARGEST_JOB:
+            raise ArgumentError(
+                f"{one_line(file)}: not a job of convcli, but of more than {_LARGEST_JOB} bytes"
+            )
+        text = data.decode()
     except OSError as error:
         raise ArgumentError(f"{one_line(file)}: {error.strerror}") from error
     except UnicodeDecodeError as error:

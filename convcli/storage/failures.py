@@ -100,6 +100,8 @@ _KINDS: Final = {
     "TimeoutError": TIMEOUT,
     "ParamValidationError": "no bucket or object can have this name",
     "TooManyRedirects": "the server redirects without end",
+    "NonHttpUrlRedirectClientError": "the server redirects to what is no web page",
+    "InvalidUrlRedirectClientError": "the server redirects to what is no web page",
     "ServerDisconnectedError": LOST,
     "ClientPayloadError": LOST,
     "ConnectionClosedError": LOST,
@@ -174,7 +176,9 @@ def codes_of(error: BaseException) -> Sequence[str]:
         codes.append(response.get("Error", {}).get("Code"))
         codes.append(response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
     codes.append(getattr(error, "error_code", None))
-    codes.append(next((getattr(error, name) for name in _STATUS if getattr(error, name, None)), None))
+    codes.append(
+        next((getattr(error, name) for name in _STATUS if getattr(error, name, None) is not None), None)
+    )
     return [str(code) for code in codes if code]
 
 

@@ -8,6 +8,9 @@ import shutil
 import numpy as np
 import pytest
 
+from convcli.core.errors import OutputError
+from convcli.jobs.journal import Journal
+from convcli.jobs.lock import NAME, PATIENCE
 from tests.jobs.runs import is_clean
 from tests.jobs.sources import read, zarr_array
 from tests.jobs.test_faults import failure, one_line
@@ -122,6 +125,70 @@ def test_small_images(run, tmp_path, shape):
     assert not (tmp_path / "n.zarr").exists(), message
 
 
+def test_files_of_others_beside_a_target(run, tmp_path, source):
+    """A folder that is called like a journal keeps what a journal does not have."""
+    folder = tmp_path / "out.zarr.convcli"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    for more in ((), ("--force",)):
+        assert run("apply", source, "-k", "box3", "-o", tmp_path / "out.zarr", "-q", *more).code == 0
+        assert [each.name for each in folder.iterdir()] == ["notes.txt"]
+
+
+def test_files_and_links_in_place_of_a_target(run, tmp_path, source):
+    """They stay, also with --force."""
+    (tmp_path / "file.zarr").write_text("mine")
+    (tmp_path / "lost.zarr").symlink_to("nowhere")
+    (tmp_path / "link.zarr").symlink_to(shutil.copytree(source, tmp_path / "real.zarr"))
+    for name in ("file", "lost", "link"):
+        words = ("apply", source, "-k", "box3", "-o", tmp_path / f"{name}.zarr", "-q")
+        assert "already exists" in failure(run, *words)
+        assert "a file or a link" in failure(run, *words, "--force")
+    assert (tmp_path / "file.zarr").read_text() == "mine"
+    assert np.array_equal(read(tmp_path / "real.zarr"), PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("array", -1),
+        ("rows_at", 5),
+        ("rows_at", []),
+        ("columns_at", 0),
+        ("channels_at", 1),
+        ("attributes", 3),
+        ("path", "../other"),
+        ("path", "/tmp/other"),
+        ("path", 5),
+        ("group", []),
+    ],
+)
+def test_targets_that_are_damaged(run, tmp_path, job, name, value):
+    """A job writes nothing outside its target, and its arrays are checked when it is read."""
+    document = json.loads(job.read_text())
+    document["targets"][0]["spec"][name] = value
+    for file in (job, tmp_path / "out.zarr.convcli" / "job.json"):
+        file.write_text(json.dumps(document))
+    before = sorted(tmp_path.rglob("*"))
+    for words in ("0/1", "--finish"):
+        assert "a damaged job" in failure(run, "piece", job, words)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_lock_that_was_lost(tmp_path):
+    """A process that was stopped for so long that another one has taken its lock ends without touching it."""
+    journal, other = Journal(str(tmp_path / "j")), Journal(str(tmp_path / "j"))
+    with pytest.raises(OutputError, match="another process works"), journal.locked():
+        lock = json.loads((tmp_path / "j" / NAME).read_text())
+        (tmp_path / "j" / NAME).write_text(json.dumps({**lock, "time": lock["time"] - 2 * PATIENCE}))
+        with other.locked():
+            assert json.loads((tmp_path / "j" / NAME).read_text())["token"] != lock["token"]
+            journal.flush()
+    with journal.locked():
+        journal.flush()
+    assert not (tmp_path / "j").exists()
+
+
 WRONG = (None, 5, "x", [], {}, [[]], {"a": 1}, -1, 10**30, True, 1.5)
 SIZES = (0, -1, 10**30, [], [0, 0, 0], [1, 1], [1, -4, 4], [1, 10**30, 1], ["1", 2, 3], [1, 5, 7], None)
 FIELDS = ("source", "selection", "identity", "targets", "settings", "method", "grid", "memory", "program")
@@ -202,7 +269,8 @@ def test_a_target_that_was_replaced(run, tmp_path, source, job):
 @pytest.mark.parametrize(
     "lock",
     [b"", b"{", b"[]", b"5", b'{"host": 5, "process": 99999999999999999999, "time": 1e400}', b"[" * 99_999,
-     b'{"host": "x", "process": "y", "time": 0}', b'{"host": null, "process": 1, "time": null}'],
+     b'{"host": "x", "process": "y", "time": 0}', b'{"host": "x", "process": 5, "time": NaN}',
+     b'{"host": "x", "process": -1, "time": 9e9}', b'{"host": null, "process": 1, "time": null}'],
 )  # fmt: skip
 def test_locks_that_are_damaged(run, tmp_path, source, lock):
     """They hold nothing."""
@@ -215,7 +283,18 @@ def test_locks_that_are_damaged(run, tmp_path, source, lock):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "5", "[[]]", '[["clip"]]', '[["signed", "x", "y", [null, null]]]', "null"]
+    "text",
+    [
+        "",
+        "{",
+        "5",
+        "[[]]",
+        '[["clip"]]',
+        '[["signed", "x", "y", [null, null]]]',
+        "null",
+        '[["signed", "1/0", null, [null, null]]]',
+        "[]",
+    ],
 )
 def test_ranges_that_are_damaged(run, tmp_path, source, text):
     """The range is found again."""

@@ -11,7 +11,7 @@ import pytest
 
 from convcli.core.errors import MissingError, StorageError
 from convcli.storage import failures
-from convcli.storage.failures import cause_of, refusals
+from convcli.storage.failures import cause_of, codes_of, refusals
 from convcli.storage.options import set_options
 from convcli.storage.remote import RemoteFile, write_object
 from convcli.storage.stores import exists
@@ -152,3 +152,16 @@ def test_a_missing_library_is_named_with_what_installs_it(tmp_path, url, module,
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 2
     assert ran.stderr == f"convcli: {url}: cannot be opened: {says}\n"
+
+
+def test_status_of_zero():
+    """The deprecated name of aiohttp is not asked, also where the status says nothing."""
+
+    class OfAiohttpError(Exception):
+        status = 0
+
+        @property
+        def code(self) -> int:
+            raise DeprecationWarning
+
+    assert list(codes_of(OfAiohttpError())) == []

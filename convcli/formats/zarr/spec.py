@@ -12,6 +12,7 @@ from convcli.core.frozen import contents, frozen
 from convcli.formats.header import Layout
 from convcli.formats.zarr.axes import ZarrAxes
 from convcli.formats.zarr.facts import MOST_AXES, TYPES, ArrayFacts, array_facts
+from convcli.formats.zarr.objects import checked_key
 from convcli.geometry.padding import Pair
 
 CHUNK: Final = 1024
@@ -53,8 +54,31 @@ class ArraySpec:
 
     @classmethod
     def of_json(cls, document: Mapping[str, Any]) -> Self:
-        """The value of which `to_json` made a document."""
-        return cls(**document)
+        """The value of which `to_json` made a document.
+
+        Raises:
+            ValueError, TypeError: it is none.
+            OutputError: no reader would take such an array.
+        """
+        spec = cls(**document)
+        spec._check()
+        return spec
+
+    def _check(self) -> None:
+        """Refuse what is no array, or lies outside its store.
+
+        Raises:
+            ValueError: with the field.
+        """
+        mappings = self.array, self.attributes, {} if self.group is None else self.group
+        if not all(isinstance(value, Mapping) for value in mappings) or not isinstance(self.path, str):
+            raise ValueError("a target whose documents are no objects")
+        if self.path:
+            checked_key(self.path)
+        axes = self.rows_at, self.columns_at, *(() if self.channels_at is None else (self.channels_at,))
+        count = len(self.facts().shape)
+        if len({*axes}) < len(axes) or not all(type(axis) is int and 0 <= axis < count for axis in axes):
+            raise ValueError(f"a target of {count} axes whose axes of pixels are {axes!r:.60}")
 
     @property
     def zarr_format(self) -> int:
@@ -278,28 +302,52 @@ def _codecs(source: Codecs | None, version: int, dtype: DType) -> list[tuple[str
     """The compressors of the source, set for another type; blosc where there is no source."""
     if source is None:
         return [("blosc", _blosc(version, dtype, {}))]
-    kept = []
+    kept: list[tuple[str, Mapping[str, Any]]] = []
     for name, settings in source:
         plain = name.removeprefix("numcodecs.")
         if plain in _COMPRESSORS[version]:
-            kept.append((plain, _blosc(version, dtype, settings) if plain == "blosc" else settings))
+            made = _blosc(version, dtype, settings) if plain == "blosc" else _levels(plain, settings)
+            kept.append((plain, made))
     if not kept and source:
         return [("blosc", _blosc(version, dtype, {}))]
     return kept if version == 3 else kept[-1:]
 
 
 _SHUFFLES: Final = ("noshuffle", "shuffle", "bitshuffle")
+_BLOSC_CODECS: Final = ("blosclz", "lz4", "lz4hc", "zlib", "zstd")
 
 
 def _blosc(version: int, dtype: DType, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of blosc, as the version writes them."""
-    shuffle = settings.get("shuffle", "bitshuffle")
-    if isinstance(shuffle, int):
-        shuffle = _SHUFFLES[shuffle] if 0 <= shuffle < len(_SHUFFLES) else "bitshuffle"
+    shuffle = settings.get("shuffle")
+    if isinstance(shuffle, int) and 0 <= shuffle < len(_SHUFFLES):
+        shuffle = _SHUFFLES[shuffle]
+    if shuffle not in _SHUFFLES:
+        shuffle = "bitshuffle"
+    cname = settings.get("cname")
     made = {
-        "cname": settings.get("cname", "lz4"),
-        "clevel": settings.get("clevel", 5),
+        "cname": cname if cname in _BLOSC_CODECS else "lz4",
+        "clevel": _within(settings.get("clevel"), 0, 9, 5),
         "shuffle": shuffle if version == 3 else _SHUFFLES.index(shuffle),
-        "blocksize": settings.get("blocksize", 0),
+        "blocksize": _within(settings.get("blocksize"), 0, LARGEST_WRITTEN, 0),
     }
     return {"typesize": dtype.itemsize, **made} if version == 3 else made
+
+
+def _levels(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a compressor other than blosc; those that it would refuse become its defaults."""
+    if name not in _LEVELS:
+        return {"acceleration": 1} if name == "lz4" else {}
+    made: dict[str, Any] = {"level": _within(settings.get("level"), *_LEVELS[name])}
+    if name == "zstd" and settings.get("checksum") is True:
+        made["checksum"] = True
+    return made
+
+
+_LEVELS: Final = {"zstd": (-(2**17), 22, 0), "gzip": (0, 9, 5), "zlib": (0, 9, 1)}
+"""The lowest, highest and usual level of compressors."""
+
+
+def _within(value: Any, low: int, high: int, otherwise: int) -> int:
+    """A whole number of a range, or another one."""
+    return value if type(value) is int and low <= value <= high else otherwise

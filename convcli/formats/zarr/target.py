@@ -8,6 +8,7 @@ are 0; so an object that is missing was not computed.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from math import prod
@@ -24,6 +25,7 @@ from convcli.formats.zarr.library import check_installed, opened_array, path_key
 from convcli.formats.zarr.objects import Objects
 from convcli.formats.zarr.spec import ArraySpec
 from convcli.geometry.padding import Pair
+from convcli.storage.urls import is_url
 
 _AT_ONCE: Final = 2**26
 """Bytes of values that are handed to zarr at once, which encodes and sends several objects side by side."""
@@ -128,6 +130,10 @@ class ZarrTarget:
     def _clear(self) -> None:
         """Delete what is there, if it is Zarr."""
         folder = self.objects.folder
+        if _is_other(folder.place):
+            raise OutputError(
+                f"{one_line(self.place)}: a file or a link, so that it is not replaced; choose another place"
+            )
         if any(folder.part(marker, 0, 1) is not None for marker in MARKERS):
             folder.remove()
         elif folder.exists:
@@ -326,6 +332,12 @@ class ZarrTarget:
         """Whether `complete` was called."""
         node = self._node()
         return node is not None and is_complete(node.attributes)
+
+
+def _is_other(place: str) -> bool:
+    """Whether a place has something that is no folder, such as a file or a link."""
+    is_folder = os.path.isdir(place) and not os.path.islink(place)  # noqa: PTH112, PTH114
+    return not is_url(place) and os.path.lexists(place) and not is_folder
 
 
 def _is_whole(span: Pair, each: int, size: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import pickle
 import resource
 import struct
@@ -404,3 +405,33 @@ def test_consolidated_metadata_is_not_believed(tmp_path):
     (group / "zarr.json").write_text(json.dumps(document))
     (run,) = open_input(Input.open(str(group)))
     assert run.pixels().shape == (8, 8, 1) and run.pixels().min() == 5
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize("key", ["zarr.json", "c/0/0"])
+def test_pipes_are_not_waited_for(key, tmp_path):
+    """A pipe that nobody writes to is refused, rather than opened for ever."""
+    place = store(tmp_path, THIRD, {"c/0/0": bytes(2048)})
+    (place / key).unlink()
+    os.mkfifo(place / key)
+    assert "not a regular file" in failure(place)
+
+
+@pytest.mark.parametrize(
+    "compressor",
+    [
+        {"id": "blosc", "cname": 5, "clevel": "x", "shuffle": 0.3, "blocksize": -1},
+        {"id": "blosc", "cname": "x", "clevel": 10**30, "shuffle": [], "blocksize": None},
+        {"id": "gzip", "level": 77},
+        {"id": "zlib", "level": None},
+        {"id": "zstd", "level": 10**9, "checksum": "x"},
+        {"id": "lz4", "acceleration": []},
+    ],
+)
+def test_settings_of_compressors_that_cannot_be_copied(run, compressor, tmp_path):
+    """A result has the compressor of its source, but with settings that work."""
+    place = store(tmp_path, {**SECOND, "compressor": compressor})
+    assert run("apply", place, "-k", "box3", "-o", tmp_path / "out.zarr", "-q").code == 0
+    made = zarr.open(tmp_path / "out.zarr", mode="r")
+    assert made.compressors[0].codec_id == compressor["id"]
+    assert not made[...].any()
