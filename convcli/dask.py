@@ -99,8 +99,8 @@ def conv(  # noqa: PLR0913 - the signature of a layer
         return cast(ArrayT, labels.convolved(array, weights, dims, channels, threads, asked))
     if not _is(x, "dask.array", "Array"):
         raise ArgumentError(
-            f"x is a {cut(type(x).__name__, 60)}; allowed: a Dask array, or a DataArray of xarray; "
-            "for others use convcli.conv, or dask.array.from_array(x, chunks=…)"
+            f"x is of type {cut(type(x).__name__, 60)} (allowed: a Dask array, or a DataArray of xarray); "
+            "use ds[NAME] for a Dataset, convcli.conv for arrays in memory"
         )
     if dims is not None:
         raise ArgumentError("dims names dimensions of a DataArray, but x is a Dask array; leave it out")

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from convcli.cluster.base import Engine
 from convcli.cluster.in_process import InProcessEngine
 from convcli.cluster.registry import engine_on
-from convcli.core.errors import ArgumentError, literal
+from convcli.core.errors import ArgumentError, ImageError, cut, failure_message, literal
 from convcli.geometry.padding import Padding, Pair
 from convcli.jobs.driver import run_job
 from convcli.jobs.job import Job as Document
@@ -85,6 +85,10 @@ class Job:
         Raises:
             ConvcliError: the source cannot be read or filtered in pieces, or its result not be written so.
         """
+        if not isinstance(axes, str):
+            raise ArgumentError(
+                f"axes is of type {cut(type(axes).__name__, 60)} (allowed: a text such as 'c=0,z=3..9')"
+            )
         settings = Settings(
             _kernel(kernel),
             stride=_steps(stride),
@@ -100,7 +104,10 @@ class Job:
             level=level,
         )
         options = JobOptions(piece, chunk, shard, memory, threads, pyramid)
-        planned = plan_job(os.fspath(source), settings, options)
+        try:
+            planned = plan_job(os.fspath(source), settings, options)
+        except ImageError as error:
+            raise ImageError(failure_message(os.fspath(source), error)) from error
         planned.source.close()
         return cls(planned)
 

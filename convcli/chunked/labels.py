@@ -104,7 +104,7 @@ def _roles(x: xr.DataArray, weights: Any, dims: Any, channels: Any) -> Roles:
         )
     if len(names) != count or len(set(names)) != count or not set(names) <= set(others):
         raise ArgumentError(
-            f"dims {literal(dims)} does not name {count} of {_names(others)}, as the weights have axes"
+            f"dims {literal(dims)} must name {count} of {_names(others)}, one for each axis of the weights"
         )
     spatial = tuple(x.dims.index(name) for name in names)
     batch = tuple(x.dims.index(dim) for dim in others if dim not in names)

@@ -206,7 +206,7 @@ def _check_pieces(run: _Run) -> None:
     if pieces.requests_pieces and run.output.draws:
         raise click.UsageError("drawings (--sheet, --figure, -o term:) are not made in pieces")
     if pieces.resume_job and run.filtering.force:
-        raise click.UsageError("--resume goes on with a job, and --force begins anew; give one of them")
+        raise click.UsageError("--resume continues a job, and --force starts over; give only one of them")
     if pieces.job_file is None:
         return
     if pieces.resume_job or pieces.cluster:

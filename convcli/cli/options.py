@@ -480,7 +480,7 @@ cluster = option(
     "`env` takes DASK_SCHEDULER_ADDRESS. Without it, an image is filtered in pieces by this process.",
 )
 resume_job = option(
-    "--resume", "resume_job", heading=PIECES, is_flag=True, help="Go on with an unfinished result"
+    "--resume", "resume_job", heading=PIECES, is_flag=True, help="Continue an unfinished result"
 )
 job_file = option(
     "--job",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from convcli.cli import signals
 from convcli.cli.arguments import PieceOptions
 from convcli.cli.console import tell
 from convcli.core.errors import one_line, shown
@@ -67,7 +68,7 @@ class PieceRun:
                 with JobProgress(self.quiet) as progress:
                     made = run_job(planned, self.connect, self.options.resume_job, self.force, progress)
                 if not made:
-                    tell(f"{shown(planned.targets[0][0])}: is complete; nothing to do")
+                    tell(f"{shown(planned.targets[0][0])}: already complete; nothing to do")
                 reports += made
         return reports
 
@@ -136,8 +137,10 @@ class JobProgress:
     def __enter__(self) -> JobProgress:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._clear()
+        if self.pixels and not self.quiet and kind in (KeyboardInterrupt, signals.Stopped):
+            tell("interrupted; --resume continues with the pieces that are not done")
 
     def begin(self, job: Job, engine: Engine) -> None:
         """Say where the work can be watched."""

@@ -60,7 +60,9 @@ def parse(text: str) -> Address:
         return SchedulerFile(text.removeprefix("file:"))
     if text == "env":
         return Environment()
-    raise ArgumentError(f"unknown cluster {quoted(text)} (allowed: {ALLOWED})")
+    meant = f"local:{text}" if text.isdecimal() else f"tcp://{text}"
+    hint = f"; did you mean {meant}?" if _LOCAL.fullmatch(meant) or _NETWORK.fullmatch(meant) else ""
+    raise ArgumentError(f"unknown cluster {quoted(text)} (allowed: {ALLOWED}){hint}")
 
 
 def _local_workers(digits: str | None) -> int:

@@ -119,7 +119,7 @@ class DaskEngine(Engine):
             return ""
         reason = one_line(repr(answer))
         if "No module named" in reason or "attribute" in reason:
-            return f"has no convcli, or another version of it: {cut(reason)}"
+            return f"has no convcli, or another version of it; install the same version there: {cut(reason)}"
         return f"cannot be used: {cut(reason)}"
 
     @property

@@ -54,7 +54,8 @@ def continued(job: Job, journal: Journal) -> Job:
     difference = earlier.difference(job)
     if difference:
         raise OutputError(
-            f"{one_line(journal.place)}: the unfinished job cannot go on: {difference}; --force begins anew"
+            f"{one_line(journal.place)}: the unfinished job cannot be resumed: {difference}; "
+            "--force starts over"
         )
     for place, spec in specs_of(earlier):
         target = ZarrTarget.found(place, spec)

@@ -54,7 +54,7 @@ def job_text(facts: dict[str, Any]) -> str:
             f"  pieces   {facts['pieces']} of {size} on {workers} each{passes}",
             f"           their size is limited by {facts['limited_by']}",
             f"  reads    {_bytes(facts['read_bytes'])} in {counted(facts['read_blocks'], 'block')} of "
-            f"{facts['block'][0]}×{facts['block'][1]}, {facts['amplification']:g} times the source",
+            f"{facts['block'][0]}×{facts['block'][1]}, {facts['amplification']:g}× the source",
             f"  writes   {_bytes(facts['written_bytes'])} in {objects} of {shard}",
             f"  memory   about {_bytes(facts['worker_memory'])} for each worker"
             + (f", of {_bytes(limit)}" if limit else ""),

@@ -175,7 +175,7 @@ class JobRun:
 
     def _failed(self, failures: list[Outcome], left: int) -> str:
         others = f" ({len(failures)} pieces failed)" if len(failures) > 1 else ""
-        return f"{failures[0].failure}{others}; {counted(left, 'piece')} left, --resume goes on with them"
+        return f"{failures[0].failure}{others}; {counted(left, 'piece')} left, --resume continues with them"
 
     def finish(self, seconds: float, by: str) -> list[Report]:
         """Check that everything is there, and say so in the targets.

@@ -102,14 +102,14 @@ class Job:
     def difference(self, other: Job) -> str:
         """Why an unfinished job cannot go on as ``other``, in words; empty if it can."""
         if self.program != other.program:
-            return f"it was begun by convcli {self.program}, and this is {other.program}"
+            return f"it was started by convcli {self.program}, and this is {other.program}"
         if self.source != other.source:
-            return f"it was begun for another image, {one_line(self.source)}"
+            return f"it was started for another image, {one_line(self.source)}"
         if self.identity != other.identity:
-            return "the image has changed since it was begun"
+            return "the image has changed since it was started"
         if self.fingerprint != other.fingerprint:
-            return "it was begun with another kernel or other settings"
-        return "" if self.targets == other.targets else "its targets are others"
+            return "it was started with another kernel or other settings"
+        return "" if self.targets == other.targets else "its targets differ"
 
 
 def journal_of(place: str) -> str:

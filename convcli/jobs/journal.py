@@ -63,7 +63,7 @@ class Journal:
     def unfinished(self) -> OutputError:
         """The error where a job is in the way."""
         return OutputError(
-            f"{shown(self.place)}: an unfinished job is there; --resume goes on with it, --force begins anew"
+            f"{shown(self.place)}: holds an unfinished job; --resume continues it, --force starts over"
         )
 
     def facts(self, phase: str) -> Iterator[Facts]:

@@ -30,4 +30,4 @@ def check_identity(opened: opening.Opened, expected: str) -> None:
         ImageError: its content has changed, as far as `identity_of` tells.
     """
     if identity_of(opened) != expected:
-        raise ImageError("the image has changed since the job was begun")
+        raise ImageError("the image has changed since the job was started")

@@ -86,7 +86,7 @@ def test_convcli_is_missing_elsewhere(tmp_path, part):
         made.start_worker(nanny=False, before=NO_CONVCLI if part == "worker" else "")
         if part == "worker":
             refused(
-                made, r"^worker tcp://127\.0\.0\.1:\d+ has no convcli, or another version of it: .*No module"
+                made, r"^worker tcp://127\.0\.0\.1:\d+ has no convcli, or another version of it; .*No module"
             )
             return
         with (

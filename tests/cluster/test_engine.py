@@ -92,7 +92,11 @@ def test_folders_may_be_deleted_when_their_work_is_done(any_engine, tmp_path):
 def test_without_an_address_tasks_run_here():
     """None is the engine of this process; other texts are addresses."""
     assert isinstance(engine_of(None), InProcessEngine)
-    with pytest.raises(ArgumentError, match="unknown cluster 'nowhere'"):
+    with pytest.raises(ArgumentError, match=r"unknown cluster '4' .*did you mean local:4"):
+        engine_of("4")
+    with pytest.raises(ArgumentError, match=r"unknown cluster 'a:8786' .*did you mean tcp://a:8786"):
+        engine_of("a:8786")
+    with pytest.raises(ArgumentError, match=r"unknown cluster 'nowhere' .*env\)$"):
         engine_of("nowhere")
 
 

@@ -131,7 +131,7 @@ UNKNOWN = da.from_array(np.arange(40.0), chunks=10)
 REFUSED = {
     "unknown sizes": (UNKNOWN[UNKNOWN > 5], [1, 2, 1], {}, r"compute_chunk_sizes\(\)"),
     "complex": (da.zeros((9, 9), dtype=complex), "box3", {}, "x has type complex128"),
-    "numpy": (np.zeros((9, 9)), "box3", {}, r"allowed: a Dask array.*use convcli\.conv"),
+    "numpy": (np.zeros((9, 9)), "box3", {}, r"allowed: a Dask array.*convcli\.conv for arrays in memory"),
     "dims": (zeros(), "box3", {"dims": ("y", "x")}, "dims names dimensions of a DataArray"),
     "weights": (zeros(), da.ones((3, 3)), {}, r"pass weights\.compute\(\)"),
     "bias": (zeros(), "box3", {"bias": da.ones(1)}, r"pass bias\.compute\(\)"),

@@ -218,11 +218,11 @@ def test_nothing_is_computed():
 
 REFUSED = {
     "no names": ({"dims": None}, r"'time', 'y', 'x', but weights have 2 axes; .*dims=\('y', 'x'\)"),
-    "unknown": ({"dims": ("y", "lon")}, r"dims \('y', 'lon'\) does not name 2 of 'time', 'y', 'x'"),
-    "twice": ({"dims": ("y", "y")}, "does not name 2"),
-    "too few": ({"dims": "y"}, "does not name 2"),
+    "unknown": ({"dims": ("y", "lon")}, r"dims \('y', 'lon'\) must name 2 of 'time', 'y', 'x'"),
+    "twice": ({"dims": ("y", "y")}, "must name 2"),
+    "too few": ({"dims": "y"}, "must name 2"),
     "channels": ({"channels": "band"}, "channels 'band' is not a dimension of x"),
-    "channels too": ({"dims": ("y", "x"), "channels": "x"}, "does not name 2 of 'time', 'y'"),
+    "channels too": ({"dims": ("y", "x"), "channels": "x"}, "must name 2 of 'time', 'y'"),
     "maps": ({"weights": np.ones((3, 3, 1, 4))}, "weights have 4 axes"),
 }
 

@@ -83,15 +83,16 @@ def test_a_client_that_is_killed(run, tmp_path, target):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_client_that_is_interrupted(run, tmp_path, target, number):
-    """It ends with the code of the signal, notes what is done, and gives up its lock."""
+    """It ends with the code of the signal, notes what is done, says how to continue, and gives up its lock."""
     source = big_source(tmp_path)
-    with Client("apply", source, "-o", target, "-q", *WORDS) as client:
+    with Client("apply", source, "-o", target, "--report", "none", *WORDS) as client:
         client.stop_within(target)
         client.send(number)
         client.send(signal.SIGCONT)
         code, err = client.end()
     assert code == 128 + number
     assert "Traceback" not in err
+    assert "interrupted; --resume continues" in err
     assert not (Path(f"{target}.convcli") / "lock.json").exists()
     assert resumed(run, source, target) <= 1
 
@@ -142,11 +143,11 @@ def test_another_job(run, tmp_path, target):
     other = zarr_array(tmp_path / "other.zarr", IMAGE, (128, 128))
     begun(source, target)
     message = failure(run, "apply", source, "-o", target, *WORDS)
-    assert message.endswith("an unfinished job is there; --resume goes on with it, --force begins anew")
+    assert message.endswith("holds an unfinished job; --resume continues it, --force starts over")
     differences = {
-        ("-k", "sobel-x"): "begun with another kernel or other settings",
-        ("--padding", "same:zero"): "begun with another kernel or other settings",
-        ("--chunk", "128"): "its targets are others",
+        ("-k", "sobel-x"): "started with another kernel or other settings",
+        ("--padding", "same:zero"): "started with another kernel or other settings",
+        ("--chunk", "128"): "its targets differ",
     }
     for words, reason in differences.items():
         others = [*words, *WORDS[2:]] if "-k" in words else [*WORDS, *words]
@@ -154,7 +155,7 @@ def test_another_job(run, tmp_path, target):
         assert reason in message
         assert "--force" in message
     message = failure(run, "apply", other, "-o", target, *WORDS, "--resume")
-    assert "begun for another image" in message
+    assert "started for another image" in message
     ran = run("apply", other, "-o", target, "-q", *WORDS, "--force")
     assert (ran.code, ran.err) == (0, "")
     assert np.array_equal(read(target), expected())
@@ -197,7 +198,7 @@ def test_a_source_that_changes_between_runs(run, tmp_path, target):
     begun(source, target)
     np.save(source, IMAGE[::-1])
     message = failure(run, "apply", source, "-o", target, *WORDS, "--resume")
-    assert "the image has changed since it was begun" in message
+    assert "the image has changed since it was started" in message
 
 
 def test_a_source_that_changes_during_a_run(run, tmp_path, target):
@@ -225,7 +226,7 @@ def test_a_damaged_chunk(run, tmp_path, target):
     assert message.count("in.zarr") == 1
     assert "chunk c/0/0" in message
     assert "4 pieces failed); 4 pieces left" in message
-    assert message.endswith("--resume goes on with them")
+    assert message.endswith("--resume continues with them")
     chunk.write_bytes(data)
     resumed(run, source, target)
 

@@ -185,7 +185,7 @@ def test_a_piece_that_kills_its_workers(run, tmp_path, target):
     assert "piece 7 (frame 0, rows 448 to 511, columns 0 to 63)" in message
     assert "4 workers died while they ran it" in message
     assert "memory" in message
-    assert message.endswith("1 piece left, --resume goes on with them")
+    assert message.endswith("1 piece left, --resume continues with them")
     assert len(noted(target)) == PIECES - 1
     assert resumed(run, source, target) == 0
 
