@@ -83,9 +83,10 @@ def test_a_client_that_is_killed(run, tmp_path, target):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_client_that_is_interrupted(run, tmp_path, target, number):
-    """It ends with the code of the signal, notes what is done, says how to continue, and gives up its lock."""
+    """It ends with the code of the signal, notes what is done, says how to go on, and gives up its lock."""
     source = big_source(tmp_path)
-    with Client("apply", source, "-o", target, "--report", "none", *WORDS) as client:
+    words = ("--report", "none", *WORDS)
+    with Client("apply", source, "-o", target, *words) as client:
         client.stop_within(target)
         client.send(number)
         client.send(signal.SIGCONT)
