@@ -68,7 +68,7 @@ def run_job(
         job = continued(job, journal) if resume else begun(job, journal, force)
         engine.check_place(journal.place)
         progress.begin(job, engine)
-        run = JobRun(planned.task, planned.settings, job, journal)
+        run = JobRun(planned.task, planned.settings, job, journal, planned.name)
         start = time.perf_counter()
         try:
             run.run(engine, planned.threads(engine), progress)
@@ -86,10 +86,14 @@ class JobRun:
 
     Args:
         task: the decisions for the whole image.
+        source: its full name; None for that of the job, which has no secrets.
     """
 
-    def __init__(self, task: Task, settings: Settings, job: Job, journal: Journal) -> None:
+    def __init__(
+        self, task: Task, settings: Settings, job: Job, journal: Journal, source: str | None = None
+    ) -> None:
         self.task, self.settings, self.job, self.journal = task, settings, job, journal
+        self.source = source or job.source
 
     @property
     def maps(self) -> int:
@@ -170,7 +174,7 @@ class JobRun:
         for number in range(self.job.grid.count):
             if number not in done:
                 name = f"piece {number} ({self.job.grid.box(number)})"
-                payload = request(self.job, number, phase, mappings, threads)
+                payload = request(self.job, self.source, number, phase, mappings, threads)
                 yield WorkerTask(number, payload, name, self.job.memory)
 
     def _failed(self, failures: list[Outcome], left: int) -> str:

@@ -25,7 +25,7 @@ class Job:
     """An image, what is computed of it, and how the result is cut into pieces.
 
     Attributes:
-        source: name or URL of the image; absolute.
+        source: name or URL of the image; absolute, without a password or a query.
         identity: of the source's content, which changes with it.
         targets: of each feature map, where it goes, and what is written there.
         settings: as JSON.

@@ -40,16 +40,17 @@ class OpenedJob:
     runner: PieceRunner
 
     @classmethod
-    def of(cls, job: Job, threads: int) -> OpenedJob:
+    def of(cls, job: Job, threads: int, source_name: str | None = None) -> OpenedJob:
         """Open the source and the targets of a job.
 
         Args:
             threads: that compute a piece.
+            source_name: of the source, where the job leaves out a part of it.
 
         Raises:
             ConvcliError: the source cannot be read or has changed, or a target is gone.
         """
-        source = Input.open(job.source)
+        source = Input.open(source_name or job.source)
         try:
             task = decided(job.source, source, _settings_of(job, threads))
             check_identity(task.opened, job.identity)
@@ -123,14 +124,15 @@ def decided(name: str, source: Input, settings: Settings) -> Task:
     return results[0][0]
 
 
-def request(job: Job, number: int, phase: str, mappings: list[Any] | None, threads: int) -> str:
+def request(job: Job, source: str, number: int, phase: str, mappings: list[Any] | None, threads: int) -> str:
     """What a worker needs to run a piece, as JSON; it reads the job from its journal, once.
 
     Args:
+        source: with what the job leaves out of its name: a password, or a query.
         phase: `convcli.jobs.piece.RANGE` or `MAP`.
         mappings: of each map, as `mapping_to_json` writes them; None while ranges are searched.
     """
-    fields = {"journal": job.journal, "digest": job.digest, "threads": threads}
+    fields = {"journal": job.journal, "digest": job.digest, "threads": threads, "source": source}
     return json.dumps({**fields, "piece": number, "phase": phase, "mappings": mappings})
 
 
@@ -144,7 +146,7 @@ def work(payload: str) -> str:
         ConvcliError: naming what cannot be read or written.
     """
     asked = json.loads(payload)
-    opened = _opened(asked["journal"], asked["digest"], asked["threads"])
+    opened = _opened(asked["journal"], asked["digest"], asked["threads"], asked["source"])
     runner, number = opened.runner, asked["piece"]
     if asked["phase"] == RANGE:
         facts = runner.range(number)
@@ -155,12 +157,12 @@ def work(payload: str) -> str:
 
 
 @lru_cache(2)
-def _opened(place: str, digest: str, threads: int) -> OpenedJob:
+def _opened(place: str, digest: str, threads: int, source: str) -> OpenedJob:
     """The job of a journal, opened once in a process."""
     job = Journal(place).job()
     if job is None or job.digest != digest:
         raise ArgumentError(f"{one_line(place)}: the job was replaced while it was running")
-    opened = OpenedJob.of(job, threads)
+    opened = OpenedJob.of(job, threads, source)
     finalize(opened, opened.source.close)  # when no piece uses it any more
     return opened
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from convcli import __version__
 from convcli.cluster.base import Engine
-from convcli.core.errors import ArgumentError, OutputError, one_line
+from convcli.core.errors import ArgumentError, OutputError, one_line, public_name
 from convcli.core.frozen import frozen, replace
 from convcli.core.system import processors
 from convcli.engine.plan import Plan
@@ -105,7 +105,7 @@ class PlannedJob:
         sizing = self.sizing(engine)
         grid = sizing.grid(engine.workers, self.memory(engine), self.options.piece)
         return Job(
-            source=self.name,
+            source=public_name(self.name),
             identity=identity_of(self.task.opened),
             targets=tuple({"place": place, "spec": spec.to_json()} for place, spec in self.targets),
             method=self.task.plan.method,
@@ -178,7 +178,7 @@ def _places(task: Task, source: str) -> list[str]:
                 "to Zarr, as with -o out.zarr"
             )
         place = str(target.path)
-        place = place if is_url(place) else os.path.abspath(place)  # noqa: PTH100
+        place = place.rstrip("/") if is_url(place) else os.path.abspath(place)  # noqa: PTH100
         own, other = canonical(place), canonical(source)
         if own == other or own.startswith(f"{other}/") or other.startswith(f"{own}/"):
             raise OutputError(f"{one_line(place)}: is the source, or a part of it")

@@ -6,13 +6,21 @@ from pathlib import Path
 from typing import Final
 
 from convcli.cluster.in_process import InProcessEngine
-from convcli.core.errors import ArgumentError, ConvcliError, OutputError, failure_message, one_line
+from convcli.core.errors import (
+    ArgumentError,
+    ConvcliError,
+    OutputError,
+    failure_message,
+    one_line,
+    public_name,
+    shown,
+)
 from convcli.core.numerals import counted
 from convcli.core.system import processors
 from convcli.files.outputs import write
-from convcli.jobs.beginning import begun, check_free
+from convcli.jobs.beginning import begun, check_free, is_complete
 from convcli.jobs.driver import JobRun
-from convcli.jobs.job import Job
+from convcli.jobs.job import Job, specs_of
 from convcli.jobs.journal import Journal
 from convcli.jobs.levels import make_levels
 from convcli.jobs.opened import OpenedJob
@@ -32,6 +40,10 @@ def prepare_job(planned: PlannedJob, file: str, force: bool) -> int:
     Raises:
         OutputError: the file or a target is there and may not be replaced.
     """
+    if public_name(planned.name) != planned.name:
+        raise ArgumentError(
+            "the URL has a password or a query, which jobs do not store; use --cluster, or a URL without"
+        )
     path = Path(file)
     if path.exists() and not force:
         raise OutputError(f"{one_line(file)}: already exists (--force replaces it)")
@@ -57,6 +69,8 @@ def run_share(file: str, index: int, count: int, threads: int | None) -> tuple[i
         ConvcliError: a piece failed; those before it are noted as done.
     """
     job, journal = _job(file)
+    if journal is None:
+        return 0, len(range(index, job.grid.count, count))
     opened = OpenedJob.of(job, threads or processors())
     with opened.source:
         run = JobRun(opened.runner.task, job.settings_with(), job, journal)
@@ -90,6 +104,9 @@ def finish_job(file: str) -> str:
         OutputError: pieces are missing.
     """
     job, journal = _job(file)
+    if journal is None:
+        names = ", ".join(shown(place) for place, _ in specs_of(job))
+        return f"{names}: is complete"
     opened = OpenedJob.of(job, 1)
     with opened.source, journal.locked():
         run = JobRun(opened.runner.task, job.settings_with(), job, journal)
@@ -106,11 +123,11 @@ def finish_job(file: str) -> str:
     return f"{names}: complete ({counted(job.grid.count, 'piece')})"
 
 
-def _job(file: str) -> tuple[Job, Journal]:
-    """The job of a file, and its journal.
+def _job(file: str) -> tuple[Job, Journal | None]:
+    """The job of a file, and its journal; None if all is done.
 
     Raises:
-        ArgumentError: the job was completed, or replaced by another one.
+        ArgumentError: the journal is gone, or that of another job.
     """
     try:
         with Path(file).open("rb") as opened:
@@ -128,7 +145,9 @@ def _job(file: str) -> tuple[Job, Journal]:
     journal = Journal(job.journal)
     begun_job = journal.job()
     if begun_job is None:
-        raise ArgumentError(f"{one_line(file)}: this job is complete, or its journal was removed")
+        if is_complete(specs_of(job), job.made):
+            return job, None
+        raise ArgumentError(f"{one_line(file)}: the journal of this job is gone: {one_line(job.journal)}")
     if begun_job.digest != job.digest:
         raise ArgumentError(f"{one_line(file)}: another job has taken its place at {one_line(job.journal)}")
     return job, journal

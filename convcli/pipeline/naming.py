@@ -106,10 +106,16 @@ class OutputSpec:
         spec = self.spec
         if spec is None or self.is_stream:
             return False
+        if self._names_store:
+            return False
         if is_remote(spec):
             return spec.endswith("/") or is_bucket(spec)
-        is_there = os.path.isdir(local(spec))  # noqa: PTH112 - False if the name is too long
-        return spec.endswith("/") or (is_there and not self._names_store)
+        return spec.endswith("/") or os.path.isdir(local(spec))  # noqa: PTH112 - False if the name is too long
+
+    @property
+    def _ends_in_folder(self) -> bool:
+        """Whether a slash at the end says that results go into a folder, which a store is not."""
+        return (self.spec or "").endswith("/") and not self._names_store
 
     @property
     def _names_store(self) -> bool:
@@ -125,13 +131,13 @@ class OutputSpec:
     @property
     def is_one_kernel(self) -> bool:
         """Whether the results of every kernel would go to the same place."""
-        in_folder = self.is_folder or (self.spec or "").endswith("/")
+        in_folder = self.is_folder or self._ends_in_folder
         return self.spec is not None and not in_folder and "kernel" not in self._fields
 
     @property
     def is_one_input(self) -> bool:
         """Whether the results of every input would go to the same place."""
-        differs = not self._fields.isdisjoint(("dir", "stem")) or (self.spec or "").endswith("/")
+        differs = not self._fields.isdisjoint(("dir", "stem")) or self._ends_in_folder
         return self.is_one_file or (self._is_template and not differs)
 
     @property
@@ -161,7 +167,7 @@ class OutputSpec:
         """The same one folder deeper, unless the template places outputs by {dir}."""
         if not folder or "dir" in self._fields:
             return self
-        if self._is_template and not (self.spec or "").endswith("/"):
+        if self._is_template and not self._ends_in_folder:
             place = place_of(self.spec or "")
             return replace(self, spec=str(place.parent / escaped(folder) / place.name))
         below = escaped(folder) if self._is_template else folder
@@ -275,7 +281,7 @@ class OutputSpec:
 
     def _check_index(self, kernel: str, maps: int) -> None:
         """Refuse a template that gives several maps one name."""
-        differs = "index" in self._fields or not self._is_template or (self.spec or "").endswith("/")
+        differs = "index" in self._fields or not self._is_template or self._ends_in_folder
         if maps > 1 and not differs:
             stacking = " or --stack" if self.can_stack else ""
             raise OutputError(f"{kernel} gives {maps} feature maps; the template needs {{index}}{stacking}")
