@@ -52,7 +52,7 @@ TYPICAL: Final = 1024
 """Rows and columns of the image for which the costs of steady methods are compared, whatever the size of the
 image at hand."""
 
-UNSTEADY: Final = "the rounding of its sums depends on their place, and they have to be steady"
+UNSTEADY: Final = "its rounding depends on position, which --steady and results in pieces rule out"
 
 _REMEMBERED: Final = 2**16
 """Bytes of weights, up to which a plan is kept."""

@@ -103,7 +103,7 @@ class Sizing:
         if height >= TALLEST:
             return "what is done again after a failure"
         is_least = height == self._height(width, 10**9)
-        return "what neighboring pieces both read" if is_least else "the number of workers"
+        return "the aim of reading little twice" if is_least else "the number of workers"
 
     def memory(self, columns: int) -> int:
         """About how many bytes a piece of so many columns takes, with its process."""

@@ -209,7 +209,7 @@ def test_named_methods(method):
         expected = convcli.conv(lazy.compute(), KERNELS["dense"], method=method)
         assert call().compute().tobytes() == expected.tobytes()
     else:
-        with pytest.raises(convcli.ArgumentError, match="depends on their place"):
+        with pytest.raises(convcli.ArgumentError, match="depends on position"):
             call()
 
 
