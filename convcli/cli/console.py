@@ -38,6 +38,11 @@ def send(data: str | bytes) -> None:
         sys.stdout.flush()
 
 
+def show_line(text: str) -> None:
+    """Write a line of progress to standard error, over the one before it."""
+    click.echo(f"\r\033[K{one_line(text)}", err=True, nl=False)
+
+
 def clear_line() -> None:
     """Clear the line of standard error that a progress bar fills."""
     click.echo("\r\033[K", err=True, nl=False)

@@ -6,9 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-import click
-
-from convcli.cli.console import clear_line, tell
+from convcli.cli.console import clear_line, show_line, tell
 
 if TYPE_CHECKING:
     from convcli.batch.list_worker import ListOutcome
@@ -51,7 +49,7 @@ class ListProgress:
             return
         self.shown = time.monotonic()
         if self.is_terminal:
-            click.echo(f"\r{self._line()}", err=True, nl=False)
+            show_line(self._line())
         else:
             tell(self._line())
 

@@ -8,11 +8,9 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Final
 
-import click
-
 from convcli.cli import signals
 from convcli.cli.arguments import PieceOptions
-from convcli.cli.console import tell
+from convcli.cli.console import clear_line, show_line, tell
 from convcli.core.errors import one_line, shown
 from convcli.core.frozen import frozen
 
@@ -163,14 +161,14 @@ class JobProgress:
         pixels = rate * self.pixels / total / 1e6
         text = f"{what}{done} of {total} pieces, {pixels:.3g} Mpx/s, {_duration(left)} left"
         if is_terminal:
-            click.echo(f"\r\x1b[K{text}", err=True, nl=False)
+            show_line(text)
             self.is_line = True
         else:
             tell(text)
 
     def _clear(self) -> None:
         if self.is_line:
-            click.echo("\r\x1b[K", err=True, nl=False)
+            clear_line()
 
 
 def _duration(seconds: float) -> str:

@@ -30,7 +30,7 @@ _OPTIONS: Final[dict[str, tuple[str, str]]] = {
     "overwrite yes y replace clobber allow-overwrite": ("--force", "--force"),
     "out outfile out-file output-file outdir out-dir output-dir output-folder dest destination to path "
     "target-directory d": ("--output", "-o OUT"),
-    "in-place inplace i mogrify": ("--output", "-o '{dir}/{stem}{suffix}' --force"),
+    "in-place inplace i mogrify": ("--force", "-o '{dir}/{stem}{suffix}' --force"),
     "normalize normalise auto-level autolevel contrast-stretch equalize": ("--map", "--map stretch"),
     "grayscale greyscale gray grey luma luminance mono monochrome": ("--channels", "--channels gray"),
     "bits bit-depth bitdepth dtype": ("--depth", "--depth 8, --depth 16 or --depth float"),

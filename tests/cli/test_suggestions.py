@@ -104,7 +104,7 @@ def test_advice_is_only_of_options_that_the_command_has(run):
         ("explain", "--recursive", ""),
         ("view", "--blur", ""),
         ("animate", "--delay", "; use --fps"),
-        ("plan", "--memory", ""),
+        ("plan", "--ram", ""),
         ("apply", "--csv", "; use --report csv"),
         ("plan", "--csv", ""),
         ("batch", "--report-file", "; use --report FILE"),
