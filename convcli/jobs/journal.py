@@ -24,6 +24,9 @@ from convcli.storage.folder import open_folder
 
 _JOB, _MAPPINGS = "job.json", "mappings.json"
 
+_PROBE: Final = "probe-"
+"""What the names of files begin with by which workers show that they see the journal."""
+
 _SECONDS: Final = 1.0  # between two objects of facts, unless many wait
 _WAITING: Final = 16  # facts that wait for an object at most
 
@@ -147,7 +150,8 @@ class Journal:
 
 def _is_own(name: str) -> bool:
     """Whether a file is one of a journal, rather than one that somebody else has put there."""
-    return name in (_JOB, _MAPPINGS) or (name.endswith(".jsonl") and "/" not in name)
+    is_known = name in (_JOB, _MAPPINGS) or name.startswith(_PROBE) or name.endswith(".jsonl")
+    return is_known and "/" not in name
 
 
 def _parsed(line: bytes) -> Facts | None:
