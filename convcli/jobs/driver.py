@@ -225,25 +225,13 @@ class JobRun:
         assert mappings is not None
         ranges = self.totals(RANGE).counters if self.task.mapping.needs_range else totals.counters
         outcome = colors_outcome(self.task.plan, self.task.color_handling)
-        size = totals.written // len(self.job.targets)
+        size, pixels = totals.written // len(self.job.targets), (totals.nan_pixels, totals.ignored_pixels)
         note = f"computed in {counted(self.job.grid.count, 'piece')} by {by}"
         reports = []
         for index, (counter, range_, mapping) in enumerate(
             zip(totals.counters, ranges, mappings, strict=True)
         ):
-            low, high = range_.values(outcome, index)
-            map_ = FeatureMap(
-                low,
-                high,
-                counter.below,
-                counter.above,
-                mapping,
-                nan=range_.nan,
-                infinite=range_.infinite,
-                undefined=counter.undefined,
-                nan_pixels=totals.nan_pixels,
-                ignored_pixels=totals.ignored_pixels,
-            )
+            map_ = FeatureMap.of(outcome, index, range_, counter, mapping, pixels)
             report = report_of(self.task, self.settings, index, map_, size, seconds / self.maps)
             reports.append(replace(report, notes=(*report.notes, note)))
         return reports

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import tifffile
@@ -66,3 +68,20 @@ def test_xarray_masks_results(run, tmp_path, missing):
     assert f"{HOLES.sum()} pixels of the input left out" in ran.text
     stated = stated_nodata(zarr.open(str(tmp_path / "out.zarr"), mode="r").attrs)
     assert stated == pytest.approx(value, nan_ok=True)
+
+
+def test_the_report_of_pieces_says_what_that_of_the_whole_says(run, tmp_path):
+    """Also how many results with data have the value of missing data, which every piece counts."""
+    pixels = RANDOM.integers(0, 9, HOLES.shape).astype("u1")
+    np.save(tmp_path / "in.npy", pixels)
+    words = ("apply", tmp_path / "in.npy", "-k", "box3", "--nodata", "5", "--report", "json", "-o")
+    reports = [
+        json.loads(run(*words, tmp_path / target, *options).out)
+        for target, options in (("whole.npy", ("--steady",)), ("pieces.zarr", SIZES))
+    ]
+    whole, pieces = (
+        [note for note in report["notes"] if "in 4 pieces" not in note and "left out, because" not in note]
+        for report in reports
+    )
+    assert whole == pieces
+    assert any("with data" in note for note in whole)

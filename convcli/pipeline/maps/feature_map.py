@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
 from convcli.core.rational import Number
 from convcli.engine.computers import Computation
+from convcli.engine.plan import Outcome
 from convcli.formats.readers import Reader
 from convcli.pipeline.color_handling import ColorHandling
 from convcli.pipeline.mapping import Mapping
@@ -44,6 +46,39 @@ class FeatureMap:
     ignored_pixels: int = 0
     taken: int = 0
 
+    @classmethod
+    def of(
+        cls,
+        outcome: Outcome,
+        index: int,
+        ranges: RangeCounter,
+        painted: RangeCounter,
+        mapping: Mapping,
+        pixels: tuple[int, int],
+    ) -> Self:
+        """What counters know of map ``index``.
+
+        Args:
+            outcome: what the colors of the sums mean.
+            ranges: has counted the values before the mapping.
+            painted: has counted the pixels.
+            mapping: with the range that it used.
+            pixels: ``nan_pixels`` and ``ignored_pixels``.
+        """
+        low, high = ranges.values(outcome, index)
+        return cls(
+            low,
+            high,
+            painted.below,
+            painted.above,
+            mapping,
+            ranges.nan,
+            ranges.infinite,
+            painted.undefined,
+            *pixels,
+            painted.taken,
+        )
+
 
 def feature_maps(
     plan: Computation,
@@ -71,25 +106,6 @@ def feature_maps(
     counts_range = not mapping.needs_range
     passes.run(counters, lambda own: PaintingConsumer(own, painters, passes, counts_range=counts_range))
     return [
-        _feature_map(passes, index, counter, used, count)
+        FeatureMap.of(passes.outcome, index, counter, counter, used, (count.nan, count.ignored))
         for index, (counter, used) in enumerate(zip(counters, mappings, strict=True))
     ]
-
-
-def _feature_map(
-    passes: Passes, index: int, counter: RangeCounter, mapping: Mapping, count: PixelCount
-) -> FeatureMap:
-    low, high = counter.values(passes.outcome, index)
-    return FeatureMap(
-        low,
-        high,
-        counter.below,
-        counter.above,
-        mapping,
-        nan=counter.nan,
-        infinite=counter.infinite,
-        undefined=counter.undefined,
-        nan_pixels=count.nan,
-        ignored_pixels=count.ignored,
-        taken=counter.taken,
-    )
