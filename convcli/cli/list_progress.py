@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from convcli.cli.console import clear_line, show_line, tell
+from convcli.cli.progress import rate_text, summary_text
 
 if TYPE_CHECKING:
     from convcli.batch.list_worker import ListOutcome
@@ -62,8 +63,7 @@ class ListProgress:
         return self.made + self.skipped + self.failed
 
     def _rate(self) -> str:
-        rate = (self.made + self.failed) / max(time.monotonic() - self.started, 1e-3)
-        return f"{rate:.0f} images/s" if rate >= 10 else f"{rate:.1f} images/s"
+        return rate_text(self.made + self.failed, time.monotonic() - self.started)
 
     def _left(self) -> str:
         worked = self.made + self.failed
@@ -81,12 +81,8 @@ class ListProgress:
         if not self.spool.images and self.spool.is_complete:
             tell("the list of names is empty; nothing to do")
             return
-        seconds = time.monotonic() - self.started
         left = self.spool.images - self._count
         more = "" if self.spool.is_complete else " or more"
-        not_started = f", {left}{more} not started" if left or more else ""
-        rate = f" ({self._rate()})" if self.made + self.failed else ""
-        tell(
-            f"{self.made} done, {self.skipped} skipped, {self.failed} failed{not_started} "
-            f"in {seconds:.1f} s{rate}"
-        )
+        not_started = f"{left}{more}" if left or more else ""
+        seconds = time.monotonic() - self.started
+        tell(summary_text(self.made, self.skipped, self.failed, not_started, seconds))

@@ -16,6 +16,23 @@ if TYPE_CHECKING:
 _EVERY: Final = 5.0  # seconds between progress lines without a terminal
 
 
+def rate_text(images: int, seconds: float) -> str:
+    """``12 images/s``, with a decimal below 10."""
+    rate = images / max(seconds, 1e-3)
+    return f"{rate:.0f} images/s" if rate >= 10 else f"{rate:.1f} images/s"
+
+
+def summary_text(made: int, skipped: int, failed: int, not_started: str, seconds: float) -> str:
+    """The counts of a batch that has ended, and its rate.
+
+    Args:
+        not_started: how many images, in words; empty for none.
+    """
+    left = f", {not_started} not started" if not_started else ""
+    rate = f" ({rate_text(made + failed, seconds)})" if made + failed else ""
+    return f"{made} done, {skipped} skipped, {failed} failed{left} in {seconds:.1f} s{rate}"
+
+
 class Progress:
     """A bar on a terminal, a line every few seconds elsewhere, and a summary at the end."""
 
@@ -52,8 +69,7 @@ class Progress:
         return self.made + self.skipped + self.failed
 
     def _rate(self) -> str:
-        rate = (self.made + self.failed) / max(time.monotonic() - self.started, 1e-3)
-        return f"{rate:.0f} images/s" if rate >= 10 else f"{rate:.1f} images/s"
+        return rate_text(self.made + self.failed, time.monotonic() - self.started)
 
     def _left(self) -> str:
         worked = self.made + self.failed
@@ -70,11 +86,6 @@ class Progress:
         if not self.total:
             tell("the list of names is empty; nothing to do")
             return
-        seconds = time.monotonic() - self.started
         left = self.total - self._count
-        not_started = f", {left} not started" if left else ""
-        rate = f" ({self._rate()})" if self.made + self.failed else ""
-        tell(
-            f"{self.made} done, {self.skipped} skipped, {self.failed} failed{not_started} "
-            f"in {seconds:.1f} s{rate}"
-        )
+        seconds = time.monotonic() - self.started
+        tell(summary_text(self.made, self.skipped, self.failed, str(left or ""), seconds))

@@ -94,6 +94,7 @@ class JobRun:
     ) -> None:
         self.task, self.settings, self.job, self.journal = task, settings, job, journal
         self.source = source or job.source
+        self.complete: dict[str, Totals] = {}
 
     @property
     def maps(self) -> int:
@@ -135,7 +136,9 @@ class JobRun:
         return mappings
 
     def totals(self, phase: str) -> Totals:
-        """The facts of all pieces that are done in a pass."""
+        """The facts of the pieces that are done in a pass, from the journal unless the pass is over."""
+        if phase in self.complete:
+            return self.complete[phase]
         totals = Totals(self.maps)
         for facts in self.journal.facts(phase):
             if facts.piece < self.job.grid.count and len(facts.maps) == self.maps:
@@ -166,6 +169,7 @@ class JobRun:
             self.journal.flush()
         if failures:
             raise ConvcliError(self._failed(failures, count - len(totals.done)))
+        self.complete[phase] = totals
         return totals
 
     def _tasks(
