@@ -52,7 +52,7 @@ def job_text(facts: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"  pieces   {facts['pieces']} of {size} on {workers} each{passes}",
-            f"           their size is limited by {facts['limited_by']}",
+            f"           size set by {facts['limited_by']}",
             f"  reads    {_bytes(facts['read_bytes'])} in {counted(facts['read_blocks'], 'block')} of "
             f"{facts['block'][0]}×{facts['block'][1]}, {facts['amplification']:g}× the source",
             f"  writes   {_bytes(facts['written_bytes'])} in {objects} of {shard}",

@@ -101,9 +101,11 @@ class Sizing:
         if (height, width) == self.shape[1:]:
             return "the image"
         if height >= TALLEST:
-            return "what is done again after a failure"
+            return "the work that a failure may undo"
         is_least = height == self._height(width, 10**9)
-        return "the aim of reading little twice" if is_least else "the number of workers"
+        return (
+            "the overlap, which smaller pieces would read more often" if is_least else "the number of workers"
+        )
 
     def memory(self, columns: int) -> int:
         """About how many bytes a piece of so many columns takes, with its process."""
