@@ -48,14 +48,14 @@ class Cluster:
     address: str = ""
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start_scheduler(self, *options: str, before: str = "", port: int = 0) -> None:
+    def start_scheduler(self, *options: str, before: str = "", port: int = 0, **environment: str) -> None:
         """Start the scheduler, and wait until it listens."""
         file = self.folder / "scheduler.json"
         file.unlink(missing_ok=True)
         words = ["--port", str(port), "--dashboard-address", "127.0.0.1:0", "--scheduler-file", str(file)]
         if not {"--host", "--protocol"} & set(options):
             words += ["--host", "127.0.0.1"]
-        self.scheduler = self._start("scheduler", before, [*words, *options], {})
+        self.scheduler = self._start("scheduler", before, [*words, *options], environment)
         wait_until(lambda: bool(file.exists() and file.read_text().endswith("}")), "scheduler")
         self.address = json.loads(file.read_text())["address"]
 
@@ -133,11 +133,11 @@ def kill_host(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def cluster(folder: Path, workers: int = 2, *, nanny: bool = True) -> Iterator[Cluster]:
-    """A cluster that may be damaged."""
+def cluster(folder: Path, workers: int = 2, *, nanny: bool = True, **environment: str) -> Iterator[Cluster]:
+    """A cluster that may be damaged; its scheduler has these variables in its environment."""
     made = Cluster(folder)
     try:
-        made.start_scheduler()
+        made.start_scheduler(**environment)
         for _ in range(workers):
             made.start_worker(nanny=nanny)
         yield made

@@ -22,7 +22,10 @@ from typing import Any
 
 import pytest
 
+PAGE = 50
+"""Names of objects in a page of a listing."""
 ENVIRONMENT = {
+    "MOTO_S3_DEFAULT_MAX_KEYS": str(PAGE),
     "AWS_ACCESS_KEY_ID": "test-key",
     "AWS_SECRET_ACCESS_KEY": "test-secret",
     "AWS_REGION": "us-east-1",

@@ -9,6 +9,7 @@ import pytest
 
 from convcli.core.errors import ConvcliError
 from convcli.storage.folder import Folder, open_folder
+from tests.servers import PAGE
 
 KINDS = ["local", "file", "memory", "s3", "quirky_s3"]
 
@@ -93,7 +94,7 @@ def test_a_store_with_exclusive_writes_is_found_out(s3):
 def test_many_names_come_in_pages(s3):
     """More names than one page has are listed in order, and the first before the last page is requested."""
     folder = open_folder(s3.url)
-    names = [f"part-{number:05}" for number in range(1005)]
+    names = [f"part-{number:05}" for number in range(2 * PAGE + 5)]
     for name in names:
         s3.put(name, b"")
     assert list(folder.names()) == names
