@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convcli.cli import options
-from convcli.cli.arguments import FilterOptions, parse
+from convcli.cli.arguments import parse
 from convcli.cli.command import DRAWING, MAIN, Command, option
 from convcli.cli.console import say, tell
-from convcli.cli.types import LoadedKernel, Value, integer, parse_number, parse_place, sizes
+from convcli.cli.types import Value, integer, parse_number, parse_place, sizes
 from convcli.core.frozen import frozen
+from convcli.layers.loaded import LoadedKernel
+from convcli.pipeline.options import FilterOptions
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -160,9 +162,9 @@ def animate(image: str, kernel: LoadedKernel, **parameters: Any) -> None:
     images are shown as they are, with the window drawn on top. Color images are converted to brightness,
     unless the kernel takes several channels: then up to four of them are shown side by side.
     """
-    from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, OutputError, failure_message
     from convcli.core.numerals import counted
+    from convcli.pipeline.resolving import settings_of
 
     settings = settings_of(parse(FilterOptions, parameters), kernel.kernel)
     try:

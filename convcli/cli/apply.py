@@ -10,23 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convcli.cli import options
-from convcli.cli.arguments import (
-    FilterOptions,
-    NetworkOptions,
-    OutputOptions,
-    PieceOptions,
-    ReportOptions,
-    parse,
-)
+from convcli.cli.arguments import OutputOptions, PieceOptions, ReportOptions, parse
 from convcli.cli.command import MAIN, Command, option
 from convcli.cli.console import tell
 from convcli.cli.pieces import PieceRun, are_pieces
 from convcli.cli.report_sink import ReportSink
-from convcli.cli.types import LoadedKernel, Value, files_of
+from convcli.cli.types import Value
 from convcli.core.errors import ArgumentError, ConvcliError, failure_message, one_line
 from convcli.core.frozen import frozen, replace
 from convcli.files.input import STREAM
 from convcli.files.ledger import OutputLedger
+from convcli.layers.loaded import LoadedKernel, files_of
+from convcli.pipeline.options import FilterOptions, NetworkOptions
 
 if TYPE_CHECKING:
     from convcli.cluster.base import Engine
@@ -233,15 +228,15 @@ def _settings(run: _Run) -> list[Settings]:
     Raises:
         ArgumentError: they contradict each other, or the number of images or kernels.
     """
-    from convcli.cli.settings import settings_of_kernels
     from convcli.core.system import default_memory_limit
     from convcli.pipeline.naming import OutputSpec
+    from convcli.pipeline.resolving import settings_of_kernels
 
     spec = None if run.output.terminal is not None else run.output.output
     output = OutputSpec(spec, None if run.output.draws else run.output.format_name)
     filtering = replace(run.filtering, max_memory=run.filtering.max_memory or default_memory_limit())
     if run.network.model is not None:
-        from convcli.cli.networks import settings_of_network
+        from convcli.pipeline.network_settings import settings_of_network
 
         settings = [settings_of_network(filtering, run.network, output)]
     else:

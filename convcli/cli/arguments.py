@@ -7,18 +7,11 @@ after it is typed. Options that a command does not have keep their defaults.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from convcli.core.frozen import frozen
-
-if TYPE_CHECKING:
-    from convcli.cli.types import LoadedStage
-    from convcli.core.rational import Number
-    from convcli.pipeline import mapping, normalization
-    from convcli.pipeline.ignore import Ignore
-    from convcli.pipeline.nodata import Nodata
 
 T = TypeVar("T")
 TERMINAL: Final = "term:"
@@ -40,63 +33,6 @@ def explicit_parameters() -> frozenset[str]:
     context = click.get_current_context()
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return frozenset(name for name, source in sources.items() if source and source.name != "DEFAULT")
-
-
-@frozen(eq=False)
-class FilterOptions:
-    """The options that say how images are filtered; with a kernel they become `Settings`.
-
-    Attributes:
-        explicit: names of the options on the command line; others have their defaults.
-        padding: text, which is read in this project's words or, with ``like``, in a library's.
-    """
-
-    explicit: frozenset[str] = frozenset()
-    like: str | None = None
-    stride: tuple[int, ...] = (1, 1)
-    padding: str = "same:reflect"
-    dilation: tuple[int, ...] = (1, 1)
-    flip: bool = False
-    transposed: bool = False
-    output_padding: tuple[int, ...] | None = None
-    layer: bool = False
-    activation: str = "layer"
-    combine: str | None = None
-    scale: str | Number = "none"
-    bias: Number | None = None
-    channels: str | None = None
-    groups: int = 1
-    mapping: mapping.Mapping | None = None
-    alpha: str | None = None
-    ignore: Ignore | None = None
-    nodata: Nodata | None = None
-    linear: bool = False
-    normalize: normalization.Normalization | None = None
-    depth: str | None = None
-    stack: bool = False
-    colormap: str = "gray"
-    then: tuple[LoadedStage, ...] = ()
-    quality: int | None = None
-    png: str = "fast"
-    strip: bool = False
-    frames: slice = slice(None)
-    axes: str | None = None
-    level: int = 0
-    force: bool = False
-    precision: str = "single"
-    method: str = "auto"
-    steady: bool = False
-    threads: int | None = None
-    max_pixels: int | None = None
-    max_memory: int | None = None
-
-
-@frozen
-class NetworkOptions:
-    """A network in place of kernels, and the node whose maps are wanted; None for its output."""
-
-    model: str | None = None
-    until: str | None = None
 
 
 @frozen

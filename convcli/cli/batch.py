@@ -12,23 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convcli.cli import options
-from convcli.cli.arguments import BatchOptions, FilterOptions, parse
+from convcli.cli.arguments import BatchOptions, parse
 from convcli.cli.command import COMPUTING, INPUT, MAIN, OUTPUT, REPORTS, Command, option
 from convcli.cli.console import say, tell
 from convcli.cli.progress import Progress
-from convcli.cli.types import (
-    Choice,
-    LoadedKernel,
-    Value,
-    files_of,
-    integer,
-    named_file,
-    parse_bytes,
-    parse_cluster,
-)
+from convcli.cli.types import Choice, Value, integer, named_file, parse_bytes, parse_cluster
 from convcli.core.errors import ArgumentError, OutputError, shown
 from convcli.core.frozen import replace
 from convcli.files.input import STREAM
+from convcli.layers.loaded import LoadedKernel, files_of
+from convcli.pipeline.options import FilterOptions
 from convcli.storage.urls import canonical, is_bucket, is_remote, is_writable, local, protocol_of
 
 if TYPE_CHECKING:
@@ -208,7 +201,7 @@ def _variants(
     Raises:
         ArgumentError: all would write the same file.
     """
-    from convcli.cli.settings import settings_of_kernels
+    from convcli.pipeline.resolving import settings_of_kernels
 
     settings = settings_of_kernels(filtering, [kernel.kernel for kernel in kernels], output)
     if len(settings) > 1 and output.is_one_kernel:

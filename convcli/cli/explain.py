@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convcli.cli import options
-from convcli.cli.arguments import FilterOptions, parse
+from convcli.cli.arguments import parse
 from convcli.cli.command import Command
 from convcli.cli.console import say
-from convcli.cli.types import LoadedKernel, Value
+from convcli.cli.types import Value
+from convcli.layers.loaded import LoadedKernel
+from convcli.pipeline.options import FilterOptions
 
 if TYPE_CHECKING:
     from convcli.pipeline.settings import Settings
@@ -62,10 +64,10 @@ def explain(
     many maps or channels are shown; --show-map and --show-channel choose which. With --then, the pixel is
     traced back through every stage to the image.
     """
-    from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, failure_message
     from convcli.core.tables import to_json
     from convcli.pipeline.naming import OutputSpec
+    from convcli.pipeline.resolving import settings_of
     from convcli.visualize.explain.view import Selection
 
     any_folder = OutputSpec("./")  # holds several maps

@@ -8,10 +8,12 @@ from typing import Any
 import click
 
 from convcli.cli import options
-from convcli.cli.arguments import FilterOptions, parse
+from convcli.cli.arguments import parse
 from convcli.cli.command import DRAWING, MAIN, Command, option
 from convcli.cli.console import say, send, tell
-from convcli.cli.types import LoadedKernel, Value, integer
+from convcli.cli.types import Value, integer
+from convcli.layers.loaded import LoadedKernel
+from convcli.pipeline.options import FilterOptions
 
 
 @click.command(cls=Command)
@@ -53,11 +55,11 @@ def explore(
     The page is a single file that opens in any browser, without a server. It shows every value with its
     patch, and every setting can be changed; the options set its initial state.
     """
-    from convcli.cli.settings import settings_of
     from convcli.core.errors import ConvcliError, failure_message
     from convcli.files.input import STREAM
     from convcli.files.ledger import OutputLedger
     from convcli.files.outputs import write
+    from convcli.pipeline.resolving import settings_of
     from convcli.visualize.explore.page import page
 
     settings = settings_of(parse(FilterOptions, parameters), kernel.kernel)

@@ -11,10 +11,11 @@ from convcli.cli import options
 from convcli.cli.arguments import parse
 from convcli.cli.command import MAIN, OUTPUT, Command, option
 from convcli.cli.console import say, tell
-from convcli.cli.types import KernelName, LoadedKernel, PaddingText, Value, integer, sizes
+from convcli.cli.types import KernelName, PaddingText, Value, integer, sizes
 from convcli.core.errors import ConvcliError, failure_message, one_line
 from convcli.core.frozen import frozen
 from convcli.files.input import STREAM
+from convcli.layers.loaded import LoadedKernel
 
 if TYPE_CHECKING:
     from convcli.core.dtypes import Array

@@ -14,11 +14,12 @@ from convcli.cli.arguments import parse
 from convcli.cli.command import DRAWING, MAIN, OTHER, OUTPUT, Command, Group, option
 from convcli.cli.console import say, send, tell
 from convcli.cli.kernel_analysis import fit, separate
-from convcli.cli.types import Choice, KernelName, LoadedKernel, Value, integer
+from convcli.cli.types import Choice, KernelName, Value, integer
 from convcli.cli.vocabulary import WORDS
 from convcli.core.errors import one_line, suggest
 from convcli.core.frozen import frozen
 from convcli.files.input import STREAM
+from convcli.layers.loaded import LoadedKernel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

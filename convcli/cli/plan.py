@@ -7,10 +7,12 @@ from typing import Any
 import click
 
 from convcli.cli import options
-from convcli.cli.arguments import FilterOptions, PieceOptions, parse
+from convcli.cli.arguments import PieceOptions, parse
 from convcli.cli.command import PIECES, VALUES, Command, option
 from convcli.cli.console import say
-from convcli.cli.types import Choice, LoadedKernel, Value
+from convcli.cli.types import Choice, Value
+from convcli.layers.loaded import LoadedKernel
+from convcli.pipeline.options import FilterOptions
 
 
 @click.command(cls=Command)
@@ -74,12 +76,12 @@ def plan(
 
     from convcli.cli.headers import header_of
     from convcli.cli.pieces import pieces_text
-    from convcli.cli.settings import settings_of
     from convcli.core.frozen import replace
     from convcli.core.tables import to_json
     from convcli.pipeline.naming import OutputSpec
     from convcli.pipeline.planning.convolution import convolution_of
     from convcli.pipeline.reports.json_form import plan_dict
+    from convcli.pipeline.resolving import settings_of
 
     pieces = parse(PieceOptions, parameters)
     settings = settings_of(parse(FilterOptions, parameters), kernel.kernel, OutputSpec(output))

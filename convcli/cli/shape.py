@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from convcli.cli import options
-from convcli.cli.arguments import FilterOptions, parse
+from convcli.cli.arguments import parse
 from convcli.cli.command import MAIN, Command, option
 from convcli.cli.console import say
 from convcli.cli.shape_of_axes import IMAGE_AXES, axes_of, check_only_kernel, shape_of_axes
 from convcli.cli.types import LayerText, Value, integer, load
 from convcli.core.frozen import frozen
+from convcli.pipeline.options import FilterOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -278,9 +279,9 @@ class _Typed:
 
     def _layers_of_file(self, text: str, options: FilterOptions) -> list[LayerSpec]:
         """The layer of a model file, and the activations that follow it there."""
-        from convcli.cli.settings import with_layer
         from convcli.core.frozen import replace
         from convcli.geometry.padding import Padding
+        from convcli.pipeline.resolving import with_layer
 
         if options.like:
             raise click.UsageError("--layer takes the padding of the file and cannot be combined with --like")

@@ -14,8 +14,8 @@ from convcli.core.numerals import axes_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convcli.cli.arguments import FilterOptions
     from convcli.layers.chain import Shape
+    from convcli.pipeline.options import FilterOptions
 
 _SIZES: Final = re.compile(r"-?\d+(\s*[,x×]\s*-?\d+)*")
 IMAGE_AXES: Final = 2

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from convcli.cli.vocabulary import FILLS, WORDS
-from convcli.core.frozen import frozen
+from convcli.layers.loaded import LoadedKernel, LoadedStage
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from convcli.kernels.kernel import Kernel
-    from convcli.layers.stages import Stage
 
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY_UNITS: Final = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
@@ -97,14 +96,6 @@ class PaddingText(Value):
         return {f"{amount}:{fill}": "" for fill in FILLS} if colon else super().words(incomplete)
 
 
-@frozen(eq=False)
-class LoadedKernel:
-    """A kernel with the names of the files that it was read from."""
-
-    kernel: Kernel
-    files: tuple[str, ...] = ()
-
-
 _UNORDERED: Final = ("", ".npy", ".npz", ".safetensors")
 """Suffixes of files that do not state the order of axes; those without one are recognized by content."""
 
@@ -134,19 +125,6 @@ def _is_stage(text: str) -> bool:
     """Whether a text starts as an activation or a pool does."""
     heads = {re.split(r"[:\d]", word)[0] for word in WORDS["stage"]}
     return re.split(r"[:,\d]", text.casefold())[0] in heads
-
-
-@frozen(eq=False)
-class LoadedStage:
-    """A stage with the names of the files that its kernel was read from."""
-
-    stage: Stage
-    files: tuple[str, ...] = ()
-
-
-def files_of(*parts: LoadedKernel | LoadedStage) -> list[str]:
-    """The files that kernels were read from."""
-    return [file for part in parts for file in part.files]
 
 
 class StageText(Value):

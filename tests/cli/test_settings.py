@@ -6,10 +6,11 @@ import click
 import pytest
 
 import convcli
-from convcli.cli.arguments import FilterOptions, OutputOptions, parse
-from convcli.cli.settings import resolve_padding, settings_of, settings_of_kernels
+from convcli.cli.arguments import OutputOptions, parse
 from convcli.core.errors import ArgumentError
 from convcli.kernels.kernel import Kernel, Layer
+from convcli.pipeline.options import FilterOptions
+from convcli.pipeline.resolving import resolve_padding, settings_of, settings_of_kernels
 from convcli.pipeline.settings import Settings
 
 

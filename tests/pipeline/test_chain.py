@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import convcli
-from convcli.cli.arguments import FilterOptions
-from convcli.cli.settings import settings_of
-from convcli.cli.types import LoadedStage
+from convcli.layers.loaded import LoadedStage
 from convcli.layers.stage_text import parse_stage
 from convcli.pipeline.fingerprint import fingerprint
+from convcli.pipeline.options import FilterOptions
+from convcli.pipeline.resolving import settings_of
 from tests.conftest import SAMPLES
 from tests.formats.test_frames import encoded, film, read
 

@@ -1,12 +1,10 @@
-"""Turns the options and kernels of a command line into the settings of a run."""
+"""Turns options and kernels into the settings of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, count
 
-from convcli.cli.arguments import FilterOptions
-from convcli.cli.types import LoadedStage
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import replace
 from convcli.formats.header import Coding
@@ -18,10 +16,12 @@ from convcli.kernels.bank import combined, joined
 from convcli.kernels.describe import layer_text
 from convcli.kernels.kernel import Kernel, Layer
 from convcli.layers.activations import parse_activation
+from convcli.layers.loaded import LoadedStage
 from convcli.native.loader import extension
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.naming import OutputSpec
 from convcli.pipeline.nodata import Nodata
+from convcli.pipeline.options import FilterOptions
 from convcli.pipeline.settings import WHEEL, Settings
 
 
