@@ -159,6 +159,7 @@ def _spec(task: Task, volumes: int, options: JobOptions, place: str) -> ResultSp
         pixel=task.metadata.axes,
         is_ome=place.casefold().endswith(OME_SUFFIX),
         nodata=task.metadata.nodata,
+        ground=task.metadata.ground,
     )
     source = reader if isinstance(reader, ZarrReader) else None
     return result_spec(result, source, options.chunk, options.shard)

@@ -81,6 +81,15 @@ class Located:
         names = self.group.axes if self.group is not None else ()
         return names if len(names) == len(self.facts.shape) else self.facts.names
 
+    @property
+    def placing_attributes(self) -> Mapping[str, Any]:
+        """The attributes of the array, with those of its group that it does not state itself.
+
+        Those of a group are about its largest array, so that smaller levels have only their own.
+        """
+        group = self.group.attributes if self.group is not None and self.level == 0 else {}
+        return {**group, **self.array.attributes}
+
 
 def document_at(objects: Objects, key: str) -> Mapping[str, Any] | None:
     """A JSON document, or None if there is none.

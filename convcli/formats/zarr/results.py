@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from convcli.core.frozen import frozen, replace
-from convcli.formats.calibration import Axes, Sampling
+from convcli.formats.calibration import Axes, Georeference, Sampling
 from convcli.formats.header import Layout
 from convcli.formats.zarr.axes import ZarrAxes
 from convcli.formats.zarr.carrying import Change, carried
 from convcli.formats.zarr.facts import ArrayFacts
+from convcli.formats.zarr.georeference import georeference_attributes
 from convcli.formats.zarr.nodata import nodata_attributes
 from convcli.formats.zarr.reader import ZarrReader
 from convcli.formats.zarr.spec import ArraySpec, spec_like
@@ -51,6 +52,7 @@ class Result:
         is_ome: whether it is to be an OME-Zarr image although its source is none.
         depth: frames of each of its volumes, if the kernel slides over frames.
         nodata: the value of its pixels without data.
+        ground: its georeference, which is not that of a Zarr source.
     """
 
     layout: Layout
@@ -61,6 +63,7 @@ class Result:
     is_ome: bool = False
     depth: int | None = None
     nodata: float | None = None
+    ground: Georeference | None = None
 
 
 def result_spec(
@@ -87,10 +90,16 @@ def _result_spec(
     """The array for a result, without its value of missing data."""
     layout = result.layout
     is_image = source is not None and source.located.group is not None and source.located.group.multiscales
-    if result.is_ome and not is_image:
-        return ResultSpec(_new_image(spec_like(layout, None, None, chunk, shard, is_ome=True), result.pixel))
+    if not is_image and (result.is_ome or (source is None and _is_calibrated(result.pixel))):
+        frame_axes, lost = _frame_axes(layout, result.pixel)
+        if result.is_ome or not lost:
+            spec = spec_like(layout, None, None, chunk, shard, frame_axes=frame_axes)
+            notes = [f"frames have one axis, t: {lost}"] if lost else []
+            return _placed(_new_image(spec, result.pixel), result, notes)
+        plain = spec_like(layout, None, None, chunk, shard, result.alpha)
+        return _placed(plain, result, [f"axes and pixel sizes are left out: {lost}"])
     if source is None:
-        return ResultSpec(spec_like(layout, None, None, chunk, shard, result.alpha))
+        return _placed(spec_like(layout, None, None, chunk, shard, result.alpha), result)
     axes, facts = source.axes, source.facts
     if result.depth is not None and axes.frames_at:
         facts = _by_volume(facts, axes)
@@ -116,6 +125,42 @@ def _result_spec(
     attributes = {**kept.attributes, **spec.attributes}
     made = replace(spec, attributes=attributes, path=kept.path, group=kept.group)
     return ResultSpec(made, kept.notes)
+
+
+def _is_calibrated(pixel: Axes | None) -> bool:
+    """Whether the size of pixels is known in a unit of OME-Zarr."""
+    steps = [pixel.step(axis) if pixel is not None else None for axis in "YX"]
+    return all(step is not None and step[1] in _UNITS for step in steps)
+
+
+def _frame_axes(layout: Layout, pixel: Axes | None) -> tuple[list[tuple[str, int]], str]:
+    """(name, size) of the axes of frames, and why OME-Zarr cannot have those of the source, if so."""
+    if layout.frames == 1:
+        return [], ""
+    known = [] if pixel is None else list(zip(pixel.names.lower(), pixel.sizes, strict=True))
+    found = [(name, size) for name, size in known if size > 1]
+    if pixel is None or pixel.frames != layout.frames:
+        return [("t", layout.frames)], ""
+    names = "".join(name for name, _ in found)
+    free = _ORDER if layout.channels == 1 else _ORDER.replace("c", "")
+    if names == "".join(name for name in free if name in names):
+        return found, ""
+    return [("t", layout.frames)], (
+        f"OME-Zarr orders axes as {', '.join(free)}; those of the input are {', '.join(names)}"
+    )
+
+
+_ORDER: Final = "tcz"
+"""Axes of frames in OME-Zarr, slowest first."""
+
+
+def _placed(spec: ArraySpec, result: Result, notes: Sequence[str] = ()) -> ResultSpec:
+    """An array whose source is not Zarr, with its georeference."""
+    axes, layout = spec.axes(), result.layout
+    names = axes.names[axes.rows_at], axes.names[axes.columns_at]
+    stated, lost = georeference_attributes(result.ground, names, (layout.rows, layout.columns))
+    placed = replace(spec, attributes={**spec.attributes, **stated})
+    return ResultSpec(placed, tuple(note for note in (*notes, lost) if note))
 
 
 def _by_volume(facts: ArrayFacts, axes: ZarrAxes) -> ArrayFacts:
@@ -161,4 +206,4 @@ def _step(pixel: Axes | None, axis: str) -> tuple[float, str, float]:
     step = pixel.step(axis) if pixel is not None else None
     if pixel is None or step is None:
         return 1.0, "", 0.0
-    return float(step[0]), _UNITS.get(step[1], ""), float(-pixel.origin(axis) * step[0])
+    return float(step[0]), _UNITS.get(step[1], ""), float(0.0 - pixel.origin(axis) * step[0])

@@ -14,8 +14,10 @@ from convcli.formats.calibration import Sampling
 from convcli.geometry.padding import Pair
 
 _PREFIX: Final = "spatial:"
-_TRANSFORM, _SHAPE, _BOX = "spatial:transform", "spatial:shape", "spatial:bbox"
-_KIND, _REGISTRATION = "spatial:transform_type", "spatial:registration"
+TRANSFORM: Final = "spatial:transform"
+DIMENSIONS: Final = "spatial:dimensions"
+REGISTRATION: Final = "spatial:registration"
+_SHAPE, _BOX, _KIND = "spatial:shape", "spatial:bbox", "spatial:transform_type"
 
 
 def sampled_spatial(
@@ -31,14 +33,12 @@ def sampled_spatial(
     made = dict(attributes)
     if not any(name.startswith(_PREFIX) for name in attributes):
         return made, ""
-    transform = attributes.get(_TRANSFORM)
-    is_plane = len(attributes.get("spatial:dimensions", "yx")) == 2
-    if not (is_plane and _is_affine(transform) and attributes.get(_KIND, "affine") == "affine"):
-        lost = [name for name in (_TRANSFORM, _SHAPE, _BOX) if made.pop(name, None) is not None]
+    transform = plain_transform(attributes)
+    if transform is None:
+        lost = [name for name in (TRANSFORM, _SHAPE, _BOX) if made.pop(name, None) is not None]
         return made, f"attributes left out, which cannot be adjusted: {', '.join(lost)}" if lost else ""
-    is_node = attributes.get(_REGISTRATION) == "node"
+    is_node = attributes.get(REGISTRATION) == "node"
     shifts = [float(one.start if is_node else one.edge) for one in (across, down)]
-    assert isinstance(transform, list)
     a, b, c, d, e, f = transform
     new = [
         float(a * across.step),
@@ -48,12 +48,20 @@ def sampled_spatial(
         float(e * down.step),
         float(f + d * shifts[0] + e * shifts[1]),
     ]
-    made[_TRANSFORM] = new
+    made[TRANSFORM] = new
     if _SHAPE in made:
         made[_SHAPE] = list(sizes)
     if _BOX in made:
         made[_BOX] = _box(new, (sizes[0] - is_node, sizes[1] - is_node))
     return made, ""
+
+
+def plain_transform(attributes: Mapping[str, Any]) -> list[float] | None:
+    """The affine transform of a plane, (a, b, c, d, e, f) by rows; None where there is none."""
+    transform, axes = attributes.get(TRANSFORM), attributes.get(DIMENSIONS, "yx")
+    is_plane = isinstance(axes, list | str) and len(axes) == 2
+    is_usual = attributes.get(_KIND, "affine") == "affine"
+    return transform if is_plane and is_usual and _is_affine(transform) else None
 
 
 def _is_affine(value: Any) -> bool:

@@ -24,6 +24,9 @@ LARGEST_WRITTEN: Final = 2**31 - 2**16
 _COMPRESSORS: Final = {3: ("blosc", "zstd", "gzip", "crc32c"), 2: ("blosc", "zstd", "gzip", "zlib", "lz4")}
 """Codecs of a source that its result has too; filters are not, since they may lose values of another type."""
 
+_COLORS: Final = "c"
+"""The axis of the channels of an OME image."""
+
 Codecs = Sequence[tuple[str, Mapping[str, Any]]]
 
 
@@ -111,7 +114,7 @@ def spec_like(
     shard: Pair | None = None,
     alpha: bool = False,
     *,
-    is_ome: bool = False,
+    frame_axes: Sequence[tuple[str, int]] | None = None,
 ) -> ArraySpec:
     """The array for a result: like its source where that is Zarr, else of version 3, with blosc.
 
@@ -123,13 +126,15 @@ def spec_like(
         shard: (rows, columns) of an object of several chunks; None for those of the source, or no shards
             where a chunk is given.
         alpha: whether the last channel is alpha.
-        is_ome: whether new axes are those of an OME image: time, channels, rows, columns.
+        frame_axes: (name, size) of the axes of frames of an OME image, of those called t, c and z in this
+            order; None for an array that is no such image.
 
     Raises:
         OutputError: sizes that do not fit each other, or chunks that are too large.
     """
     kept = axes if axes is not None and axes.frames == layout.frames else None
-    plan = _image_plan(layout) if is_ome else _planned(layout, kept, alpha)
+    is_image = frame_axes is not None
+    plan = _image_plan(layout, frame_axes or ()) if is_image else _planned(layout, kept, alpha)
     follows = source is not None and kept is not None
     near = (source.chunks[axes.rows_at], source.chunks[axes.columns_at]) if source and axes else None
     chunks = _chunks(plan, source if follows else None, chunk or near)
@@ -175,14 +180,15 @@ def _planned(layout: Layout, kept: ZarrAxes | None, alpha: bool) -> _Plan:
     return _Plan(tuple(names), tuple(sizes), place, place + 1, place + 2 if channels else None, None)
 
 
-def _image_plan(layout: Layout) -> _Plan:
-    """The axes of an OME image: time, channels, rows and columns."""
-    many = [("t", layout.frames)] * (layout.frames > 1), [("c", layout.channels)] * (layout.channels > 1)
-    axes = [*many[0], *many[1], ("y", layout.rows), ("x", layout.columns)]
+def _image_plan(layout: Layout, frame_axes: Sequence[tuple[str, int]]) -> _Plan:
+    """The axes of an OME image: time, channels, depth, rows and columns."""
+    colors = [(_COLORS, layout.channels)] * (layout.channels > 1)
+    first = [axis for axis in frame_axes if axis[0] == "t"]
+    last = [axis for axis in frame_axes if axis[0] != "t"]
+    axes = [*first, *colors, *last, ("y", layout.rows), ("x", layout.columns)]
     place = len(axes) - 2
-    channels_at = len(many[0]) if layout.channels > 1 else None
     names, sizes = zip(*axes, strict=True)
-    return _Plan(names, sizes, place, place + 1, channels_at, None)
+    return _Plan(names, sizes, place, place + 1, len(first) if colors else None, None)
 
 
 def _chunks(plan: _Plan, source: ArrayFacts | None, chunk: Pair | None) -> tuple[int, ...]:

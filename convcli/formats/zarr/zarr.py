@@ -19,6 +19,7 @@ from convcli.formats.encoders import Encoder
 from convcli.formats.header import Header, Layout, Metadata
 from convcli.formats.zarr.axes import MOST_CHANNELS, ZarrAxes, parse_axes
 from convcli.formats.zarr.documents import Located, is_complete, located
+from convcli.formats.zarr.georeference import stated_georeference
 from convcli.formats.zarr.library import check_installed, opened_array
 from convcli.formats.zarr.nodata import stated_nodata
 from convcli.formats.zarr.objects import Objects
@@ -69,7 +70,7 @@ class Zarr(Format):
         return dtype.name in _TYPES
 
     def metadata_limits(self, channels: int) -> Mapping[str, int]:
-        return {"axes": 0, "nodata": 0}
+        return {"axes": 0, "ground": 0, "nodata": 0}
 
     def encode(self, pixels: Array, metadata: Metadata) -> bytes:
         raise ImageError("zarr holds results, not drawings; use .png, or another format")
@@ -113,7 +114,8 @@ def opened_zarr(source: Input) -> OpenedZarr:
 
 def header_of(name: str, found: OpenedZarr) -> Header:
     """The header of the selected frames."""
-    axes = found.axes
+    axes, located = found.axes, found.located
+    ground, lost = stated_georeference(located.placing_attributes)
     return Header(
         name,
         axes.rows,
@@ -122,8 +124,10 @@ def header_of(name: str, found: OpenedZarr) -> Header:
         found.dtype,
         axes.frames,
         metadata=Metadata(
-            axes=pixel_axes(found.located, axes), nodata=stated_nodata(found.located.array.attributes)
+            axes=pixel_axes(located, axes),
+            ground=ground,
+            nodata=stated_nodata(located.array.attributes),
         ),
-        notes=found.notes,
+        notes=(*found.notes, *([lost] if lost else [])),
         bands=axes.channels > 1 and not axes.alpha and axes.channels != 3,
     )

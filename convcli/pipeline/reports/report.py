@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 
 @frozen
 class ImageFile:
-    """An image file: its name, format, kind (``RGB, 8-bit``), and size in bytes."""
+    """An image file: its name, format, kind (``RGB, 8-bit``), and size in bytes.
+
+    The size is None for a store that was read: only some of its objects were, and the others are not counted.
+    """
 
     name: str
     format: str
     kind: str
-    bytes: int
+    bytes: int | None
 
 
 @frozen(eq=False)

@@ -66,7 +66,8 @@ def _source_file(task: Task) -> ImageFile:
     name = "standard input" if task.source == STREAM else public_name(task.source)
     opened = task.opened
     kind = (opened.original or opened.header).kind
-    return ImageFile(name, opened.format.name, kind, opened.source.size)
+    size = None if opened.source.store is not None else opened.source.size
+    return ImageFile(name, opened.format.name, kind, size)
 
 
 def _target_file(task: Task, target: Target, size: int, stack: bool) -> ImageFile:

@@ -149,7 +149,7 @@ def _plan_rows(report: Report, verbose: bool) -> Rows:
 
 def _written_text(report: Report) -> str:
     target = report.target
-    return f"{one_line(target.name)}: {target.format}, {target.kind}, {size_text(target.bytes)}"
+    return f"{one_line(target.name)}: {target.format}, {target.kind}, {size_text(target.bytes or 0)}"
 
 
 def as_lines(reports: Sequence[Report]) -> str:
