@@ -48,6 +48,14 @@ class Reader(ABC):
         """(rows, columns) of what is decoded at once, such as a tile; None where it is whole rows."""
         return None
 
+    @property
+    def objects_read(self) -> Pair:
+        """(found, absent): how often an object that holds pixels was read, and how often there was none.
+
+        Only for images in many objects, whose absent ones consist of a fill value.
+        """
+        return 0, 0
+
     def hold(self, frame: int) -> None:  # noqa: B027 - most readers have nothing to keep
         """Keep a frame that is expensive to decode again, until it is released as often as it was held."""
 

@@ -13,8 +13,8 @@ from convcli.jobs.sizing import Sizing, fetched
 
 def job_facts(planned: PlannedJob, engine: Engine) -> dict[str, Any]:
     """The numbers of a job; sizes in bytes are those of decoded pixels."""
-    job, sizing, memory = planned.job(engine), planned.sizing(engine), planned.memory(engine)
-    grid, header = job.grid, sizing.header
+    (grid, needed), sizing, memory = planned.grid(engine), planned.sizing(engine), planned.memory(engine)
+    header = sizing.header
     amplification = fetched(grid, sizing)
     source = header.rows * header.columns * header.channels * header.dtype.itemsize * _frames(sizing)
     block = sizing.block or (1, header.columns)
@@ -35,7 +35,7 @@ def job_facts(planned: PlannedJob, engine: Engine) -> dict[str, Any]:
         "written_objects": grid.shards * sizing.maps,
         "shard": list(grid.shard),
         "written_bytes": prod(grid.shape) * layout.channels * layout.dtype.itemsize * sizing.maps,
-        "worker_memory": job.memory,
+        "worker_memory": needed,
         "worker_limit": memory,
     }
 

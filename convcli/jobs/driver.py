@@ -26,11 +26,13 @@ from convcli.jobs.piece import MAP, RANGE
 from convcli.jobs.planning import PlannedJob
 from convcli.jobs.progress import Progress
 from convcli.jobs.settings_json import mapping_to_json
+from convcli.jobs.source import check_objects
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.maps.feature_map import FeatureMap
 from convcli.pipeline.maps.passes import colors_outcome
 from convcli.pipeline.maps.ranges import ranged
 from convcli.pipeline.planning.task import Task
+from convcli.pipeline.reports.notes import about_objects
 from convcli.pipeline.reports.report import Report
 from convcli.pipeline.reports.task_report import report_of
 from convcli.pipeline.settings import Settings
@@ -194,9 +196,11 @@ class JobRun:
 
         Raises:
             OutputError: something is missing.
+            ImageError: the source has changed.
         """
         totals = self.totals(MAP)
         self.check_all(totals)
+        check_objects(self.task.opened, self.job.identity)
         reports = self._reports(totals, seconds, by)
         for index, (place, spec) in enumerate(specs_of(self.job)):
             target = ZarrTarget.open(place, spec)
@@ -237,5 +241,6 @@ class JobRun:
         ):
             map_ = FeatureMap.of(outcome, index, range_, counter, mapping, pixels)
             report = report_of(self.task, self.settings, index, map_, size, seconds / self.maps)
-            reports.append(replace(report, notes=(*report.notes, note)))
+            notes = *report.notes, *about_objects(totals.objects_read), note
+            reports.append(replace(report, notes=notes))
         return reports

@@ -22,6 +22,7 @@ class Facts:
         nan_pixels, ignored_pixels: pixels of the input that belong to this piece.
         checksums: CRC-32 of the pixels of each target, in the order in which they were written.
         written: bytes that the targets take.
+        found, absent: objects of the source that were read, and that were not there (`Reader.objects_read`).
     """
 
     piece: int
@@ -30,6 +31,8 @@ class Facts:
     ignored_pixels: int = 0
     checksums: tuple[int, ...] = ()
     written: int = 0
+    found: int = 0
+    absent: int = 0
 
     @classmethod
     def of(cls, piece: int, counters: Sequence[RangeCounter], **others: Any) -> Self:
@@ -49,6 +52,8 @@ class Facts:
             "ignored_pixels": self.ignored_pixels,
             "checksums": list(self.checksums),
             "written": self.written,
+            "found": self.found,
+            "absent": self.absent,
         }
 
     @classmethod
@@ -60,7 +65,9 @@ class Facts:
         """
         maps = tuple((*map(_sum_of, map_[:2]), *map_[2:]) for map_ in fields["maps"])
         sizes = {len(map_) for map_ in maps} | {2 + len(_COUNTS)}
-        counts = [fields[name] for name in ("piece", "nan_pixels", "ignored_pixels", "written")]
+        counts = [
+            fields[name] for name in ("piece", "nan_pixels", "ignored_pixels", "written", "found", "absent")
+        ]
         counts += [count for map_ in maps for count in map_[2:]]
         if len(sizes) > 1 or not all(isinstance(count, int) and count >= 0 for count in counts):
             raise ValueError("not the facts of a piece")
@@ -79,6 +86,7 @@ class Totals:
         self.done: set[int] = set()
         self.counters = [RangeCounter() for _ in range(maps)]
         self.nan_pixels = self.ignored_pixels = self.written = 0
+        self.objects_read = 0, 0
 
     def add(self, facts: Facts) -> None:
         """Add the facts of a piece, unless they are there already."""
@@ -88,6 +96,7 @@ class Totals:
         self.nan_pixels += facts.nan_pixels
         self.ignored_pixels += facts.ignored_pixels
         self.written += facts.written
+        self.objects_read = self.objects_read[0] + facts.found, self.objects_read[1] + facts.absent
         for counter, (low, high, *counts) in zip(self.counters, facts.maps, strict=True):
             part = RangeCounter()
             part.low, part.high = low, high

@@ -11,6 +11,7 @@ from convcli.core.frozen import contents, frozen
 from convcli.formats.zarr.spec import ArraySpec
 from convcli.jobs.grid import Grid
 from convcli.jobs.settings_json import settings_of_json, settings_to_json
+from convcli.jobs.source import is_same
 from convcli.pipeline.fingerprint import fingerprint
 from convcli.pipeline.settings import Settings
 
@@ -105,7 +106,7 @@ class Job:
             return f"it was started by convcli {self.program}, and this is {other.program}"
         if self.source != other.source:
             return f"it was started for another image, {one_line(self.source)}"
-        if self.identity != other.identity:
+        if not is_same(self.identity, other.identity):
             return "the image has changed since it was started"
         if self.fingerprint != other.fingerprint:
             return "it was started with another kernel or other settings"

@@ -16,7 +16,7 @@ from convcli.jobs.job import Job, specs_of
 from convcli.jobs.journal import Journal
 from convcli.jobs.piece import RANGE, PieceRunner
 from convcli.jobs.settings_json import mapping_of_json
-from convcli.jobs.source import check_identity
+from convcli.jobs.source import check_opened
 from convcli.jobs.volumes import volume_runs
 from convcli.pipeline.fingerprint import fingerprint
 from convcli.pipeline.planning.task import Task, prepare
@@ -53,7 +53,7 @@ class OpenedJob:
         source = Input.open(source_name or job.source)
         try:
             task = decided(job.source, source, _settings_of(job, threads))
-            check_identity(task.opened, job.identity)
+            check_opened(task.opened, job.identity)
             targets = [ZarrTarget.open(place, spec) for place, spec in specs_of(job)]
             _check_fit(job, task, targets)
         except BaseException:

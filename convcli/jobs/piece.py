@@ -88,16 +88,19 @@ class PieceRunner:
         count = PanelCount(self.task.color_handling, self._share(box))
         cache = self._cache(box, count if count.is_needed else None)
         checksums = [0] * len(self.targets)
-        written = 0
+        written, before = 0, self.reader.objects_read
         for band in self.grid.bands(box):
             images = self._painted(self._passes(cache, band), band, mappings, counters)
             for index, (target, pixels) in enumerate(zip(self.targets, images, strict=True)):
                 written += target.write(band.frames, band.rows, band.columns, pixels)
                 checksums[index] = zlib.crc32(pixels.view(np.uint8).data, checksums[index])
         cache.count_rest()
+        found, absent = (now - then for now, then in zip(self.reader.objects_read, before, strict=True))
         return Facts.of(
             number,
             counters,
+            found=found,
+            absent=absent,
             nan_pixels=count.nan,
             ignored_pixels=count.ignored,
             checksums=tuple(checksums),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import Any, Self
 
 from convcli import __version__
@@ -19,6 +20,7 @@ from convcli.formats.zarr.results import OME_SUFFIX, Result, ResultSpec, result_
 from convcli.formats.zarr.spec import ArraySpec
 from convcli.formats.zarr.target import ZarrTarget
 from convcli.geometry.padding import Pair
+from convcli.jobs.grid import Grid
 from convcli.jobs.job import Job, job_fields, journal_of, made_by
 from convcli.jobs.opened import decided
 from convcli.jobs.sizing import Sizing
@@ -81,7 +83,12 @@ class PlannedJob:
     @property
     def made(self) -> dict[str, str]:
         """As `Job.made`."""
-        return made_by(self.fields["fingerprint"], identity_of(self.task.opened))
+        return made_by(self.fields["fingerprint"], self.identity)
+
+    @cached_property
+    def identity(self) -> str:
+        """Of the source's content, for which the objects of an array are listed."""
+        return identity_of(self.task.opened)
 
     def threads(self, engine: Engine) -> int:
         """Threads of a piece: as asked for, all processors of this process, or one of many workers."""
@@ -96,22 +103,31 @@ class PlannedJob:
         volumes = volumes_of(self.task.opened, self.settings)
         return _sizing(self.task, volumes, ZarrTarget(*self.targets[0]), self.threads(engine))
 
-    def job(self, engine: Engine) -> Job:
-        """The job for an engine.
+    def grid(self, engine: Engine) -> tuple[Grid, int]:
+        """The pieces for an engine, and about how many bytes one takes with one thread.
 
         Raises:
             ArgumentError: not even the smallest piece fits into the memory of a worker.
         """
         sizing = self.sizing(engine)
         grid = sizing.grid(engine.workers, self.memory(engine), self.options.piece)
+        return grid, sizing.memory(min(grid.piece[2], grid.shape[2]))
+
+    def job(self, engine: Engine) -> Job:
+        """The job for an engine.
+
+        Raises:
+            ArgumentError: not even the smallest piece fits into the memory of a worker.
+        """
+        grid, memory = self.grid(engine)
         return Job(
             source=public_name(self.name),
-            identity=identity_of(self.task.opened),
+            identity=self.identity,
             targets=tuple({"place": place, "spec": spec.to_json()} for place, spec in self.targets),
             method=self.task.plan.method,
             grid=grid,
             program=__version__,
-            memory=sizing.memory(min(grid.piece[2], grid.shape[2])),
+            memory=memory,
             pyramid=self.options.pyramid,
             **self.fields,
         )

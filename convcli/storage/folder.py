@@ -67,6 +67,10 @@ class Folder(ABC):
         """
 
     @abstractmethod
+    def stamped_names(self, prefix: str = "") -> Iterator[tuple[str, str]]:
+        """What `names` yields, each with a text that changes when the file does."""
+
+    @abstractmethod
     def folders(self) -> list[str]:
         """The names of the folders directly in this one, sorted."""
 
@@ -166,6 +170,12 @@ class _LocalFolder(Folder):
     def names(self, prefix: str = "") -> Iterator[str]:
         yield from self._walk("", prefix)
 
+    def stamped_names(self, prefix: str = "") -> Iterator[tuple[str, str]]:
+        for name in self.names(prefix):
+            with refusals(self._at(name), _READ):
+                status = os.stat(self._at(name))  # noqa: PTH116
+            yield name, f"{status.st_size} {status.st_mtime_ns}"
+
     def _walk(self, below: str, prefix: str) -> Iterator[str]:
         with refusals(self._at(below), _LIST):
             try:
@@ -262,11 +272,14 @@ class _RemoteFolder(Folder):
         return True
 
     def names(self, prefix: str = "") -> Iterator[str]:
+        return (name for name, _ in self.stamped_names(prefix))
+
+    def stamped_names(self, prefix: str = "") -> Iterator[tuple[str, str]]:
         with refusals(self.place, _LIST):
             store, path = open_store(self.place)
-            for name, _ in store.names(path.rstrip("/"), prefix, recursive=True):
+            for name, stamp in store.names(path.rstrip("/"), prefix, recursive=True):
                 if not _is_draft(name):
-                    yield name
+                    yield name, stamp
 
     def folders(self) -> list[str]:
         with refusals(self.place, _LIST):

@@ -32,6 +32,10 @@ class ObjectStore(zarr.abc.store.Store):  # type: ignore[misc]
         most: bytes of an object of chunks.
         facts: of the array.
         writes: whether chunks are only written; none is then read, so that a shard replaces what is there.
+
+    Attributes:
+        written: bytes that were written.
+        found, absent: how often an object of chunks was read, and how often it was not there.
     """
 
     supports_writes = True
@@ -49,6 +53,7 @@ class ObjectStore(zarr.abc.store.Store):  # type: ignore[misc]
         super().__init__(read_only=not writes)
         self.objects, self.documents, self.most, self.facts = objects, documents, most, facts
         self.writes, self.written = writes, 0
+        self.found = self.absent = 0
         self.indexes: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self.changing = Lock()
 
@@ -66,6 +71,8 @@ class ObjectStore(zarr.abc.store.Store):  # type: ignore[misc]
         data = self.documents.get(key)
         if data is None and not (self.writes or key.rpartition("/")[2].startswith((".z", "zarr.json"))):
             data = await asyncio.to_thread(self._read, key, byte_range)
+            with self.changing:
+                self.found, self.absent = self.found + (data is not None), self.absent + (data is None)
         return None if data is None else prototype.buffer.from_bytes(data)
 
     def _read(self, key: str, wanted: Any) -> bytes | None:

@@ -30,12 +30,14 @@ class ZarrReader(Reader):
 
     Args:
         array: of zarr.
+        store: its `ObjectStore`.
         located: where it is, and what its metadata say.
         axes: what its axes stand for.
         dtype: of the pixels.
     """
 
-    def __init__(self, array: Any, located: Located, axes: ZarrAxes, dtype: DType) -> None:
+    def __init__(self, array: Any, store: Any, located: Located, axes: ZarrAxes, dtype: DType) -> None:
+        self.store = store
         self.array, self.located, self.axes, self.dtype = array, located, axes, dtype
         self.facts = located.facts
         self.height = self.facts.chunks[axes.rows_at]
@@ -65,6 +67,10 @@ class ZarrReader(Reader):
         bands = self.axes.frames // self.together * -(-self.axes.rows // self.height)
         decoding = 2 * self.facts.size
         return self.together * self._band_bytes * min(self._most, max(bands, 1)) + decoding
+
+    @property
+    def objects_read(self) -> Pair:
+        return self.store.found, self.store.absent
 
     @property
     def block(self) -> Pair:

@@ -93,8 +93,8 @@ class OpenedZarr:
         name = facts.dtype.name
         self.dtype = _NARROW.get(name, facts.dtype.newbyteorder("="))
         path = self.located.array.path
-        array, _ = opened_array(self.objects, path, self.located.array.document, facts)
-        self.reader = ZarrReader(array, self.located, self.axes, self.dtype)
+        array, store = opened_array(self.objects, path, self.located.array.document, facts)
+        self.reader = ZarrReader(array, store, self.located, self.axes, self.dtype)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from convcli.core.numerals import counted
 from convcli.formats.base import Format
 from convcli.formats.header import MAX_IMAGE_CHANNELS, Layout, Metadata, depth_text
 from convcli.formats.metadata import nodata_text
+from convcli.geometry.padding import Pair
 from convcli.pipeline.maps.feature_map import FeatureMap
 from convcli.pipeline.maps.painting import undefined_pixel
 from convcli.pipeline.naming import Target
@@ -93,10 +94,26 @@ def _about_files(task: Task, target: Target) -> list[str]:
     """What was left out on reading, and what the output's format changes."""
     notes = [target.note] if target.note else []
     notes += (*task.opened.header.notes, *task.metadata_notes)
+    notes += about_objects(task.opened.parts.objects_read if task.opened.parts is not None else (0, 0))
     notes += _about_quality(target.format, task.metadata)
     if target.path and (warning := target.format.suffix_note(target.path.suffix, task.layout.channels)):
         notes.append(warning)
     return notes
+
+
+def about_objects(read: Pair) -> list[str]:
+    """What it means that none of the objects of an image were there.
+
+    Args:
+        read: (found, absent), as `Reader.objects_read`.
+    """
+    found, absent = read
+    if found or not absent:
+        return []
+    return [
+        "no chunk of the input exists, so that all its pixels are the fill value; are its chunks at another "
+        "place, or not to be read?"
+    ]
 
 
 def _about_quality(format_: Format, metadata: Metadata) -> list[str]:
