@@ -18,6 +18,9 @@ from convcli.pipeline.settings import Settings
 VERSION: Final = 1
 """Of the document; a job of another version is refused."""
 
+SUFFIX: Final = ".convcli"
+"""Of the folder of a journal, after the name of the target."""
+
 _DIGITS: Final = 16
 
 
@@ -115,7 +118,7 @@ class Job:
 
 def journal_of(place: str) -> str:
     """The folder of the journal of a job whose first target is at a place."""
-    return place.rstrip("/") + ".convcli"
+    return place.rstrip("/") + SUFFIX
 
 
 def made_by(fingerprint: str, identity: str) -> dict[str, str]:

@@ -14,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from convcli.core.errors import OutputError, shown
+from convcli.core.errors import OutputError, one_line, shown
 from convcli.jobs.facts import Facts
-from convcli.jobs.job import Job
+from convcli.jobs.job import SUFFIX, Job
 from convcli.jobs.lock import Lock
 from convcli.jobs.settings_json import mapping_of_json, mapping_to_json
 from convcli.pipeline.mapping import Mapping
 from convcli.storage.folder import open_folder
+from convcli.storage.urls import name_of
 
 _JOB, _MAPPINGS = "job.json", "mappings.json"
 
@@ -40,7 +41,7 @@ class Journal:
 
     def __init__(self, place: str) -> None:
         self.place, self.folder = place, open_folder(place)
-        self.lock = Lock(self.folder)
+        self.lock = Lock(self.folder, place.removesuffix(SUFFIX))
         self.waiting: dict[str, list[Facts]] = {}
         self.written = time.monotonic()
         self.objects = 0
@@ -66,7 +67,8 @@ class Journal:
     def unfinished(self) -> OutputError:
         """The error where a job is in the way."""
         return OutputError(
-            f"{shown(self.place)}: holds an unfinished job; --resume continues it, --force starts over"
+            f"{shown(self.place.removesuffix(SUFFIX))}: {one_line(name_of(self.place))} beside it holds an "
+            "unfinished job; --resume continues it, --force starts over"
         )
 
     def facts(self, phase: str) -> Iterator[Facts]:

@@ -12,8 +12,9 @@ from math import isfinite
 from threading import Event, Thread
 from typing import Any, Final
 
-from convcli.core.errors import ConvcliError, OutputError, one_line, shown
+from convcli.core.errors import ConvcliError, OutputError, StorageError, one_line, shown
 from convcli.storage.folder import Folder
+from convcli.storage.urls import name_of
 
 NAME: Final = "lock.json"
 """Of the object."""
@@ -29,17 +30,18 @@ _SETTLING: Final = 0.5
 
 
 class Lock:
-    """The lock of a folder.
+    """The lock of a target.
 
     Args:
         folder: where it is.
+        target: for messages.
 
     Attributes:
         token: what distinguishes this lock from all others while it is held; empty while it is not.
     """
 
-    def __init__(self, folder: Folder) -> None:
-        self.folder, self.token = folder, ""
+    def __init__(self, folder: Folder, target: str) -> None:
+        self.folder, self.target, self.token = folder, target, ""
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -67,13 +69,14 @@ class Lock:
         Raises:
             OutputError: somebody does.
         """
-        holder = _parsed(self.folder.read(NAME))
+        with self._explained():
+            holder = _parsed(self.folder.read(NAME))
         if holder is not None and not _is_dead(holder):
             age = time.time() - float(holder["time"])
             raise OutputError(
-                f"{shown(self.folder.place)}: process {holder['process']} on {one_line(str(holder['host']))} "
-                f"works on this target (last seen {age:.0f} s ago); if it has died, try again in "
-                f"{max(PATIENCE - age, 1):.0f} s"
+                f"{shown(self.target)}: process {holder['process']} on {one_line(str(holder['host']))} "
+                f"works on this target (it holds {self._name}, last renewed {age:.0f} s ago); if it "
+                f"has died, try again in {max(PATIENCE - age, 1):.0f} s"
             )
 
     def check_held(self) -> None:
@@ -84,17 +87,33 @@ class Lock:
         """
         if self.token and not self._is_own():
             raise OutputError(
-                f"{shown(self.folder.place)}: another process works on this target now, since this one "
+                f"{shown(self.target)}: another process works on this target now, since this one "
                 "was not seen for too long; this one ends"
             )
 
     def _take(self) -> None:
         self.token = os.urandom(8).hex()
-        if not self.folder.create(NAME, self._document()):
+        with self._explained():
+            is_free = self.folder.create(NAME, self._document())
+        if not is_free:
             self.check_free()
             self.folder.write(NAME, self._document())
             time.sleep(_SETTLING)
             self.check_held()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Let errors name the target, and say what the lock is."""
+        try:
+            yield
+        except StorageError as error:
+            what = f"its lock {self._name}, which says what process works on it, {error.reason}"
+            raise StorageError(self.target, what) from error
+
+    @property
+    def _name(self) -> str:
+        """Of the object, below the folder of the target."""
+        return one_line(f"{name_of(self.folder.place)}/{NAME}")
 
     def _is_own(self) -> bool:
         """Whether the lock is that of this process, or nobody's."""

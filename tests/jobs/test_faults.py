@@ -106,10 +106,17 @@ def test_two_clients_for_one_target(run, tmp_path, target):
         for option in ("--resume", "--force"):
             message = failure(run, "apply", source, "-o", target, *WORDS, option)
             assert f"process {client.process.pid} on" in message
-            assert "works on this target" in message
+            assert f"{target}: process" in message and "works on this target" in message
         message = failure(run, "apply", source, "-o", target, *WORDS)
         assert f"process {client.process.pid} on" in message
     resumed(run, source, target)
+
+
+def test_a_lock_that_cannot_be_made(run, tmp_path):
+    """The error names the target, and says what the lock is."""
+    Path(tmp_path / "out.zarr.convcli").touch()
+    message = failure(run, "apply", big_source(tmp_path), "-o", tmp_path / "out.zarr", *WORDS)
+    assert message.startswith(f"{tmp_path / 'out.zarr'}: its lock out.zarr.convcli/lock.json, which")
 
 
 def test_a_target_that_was_never_made(run, tmp_path, target):
@@ -118,6 +125,9 @@ def test_a_target_that_was_never_made(run, tmp_path, target):
     assert run("apply", source, "-o", target, *WORDS, "--job", tmp_path / "job.json").code == 0
     shutil.rmtree(target)
     resumed(run, source, target)
+
+
+COUNTS = {"written": 0, "nan_pixels": 0, "ignored_pixels": 0, "found": 1, "absent": 0}
 
 
 def test_torn_lines_of_a_journal(run, tmp_path, target):
@@ -130,7 +140,7 @@ def test_torn_lines_of_a_journal(run, tmp_path, target):
     garbage = [b"", b"\xff\x00", b"[]", b"null", b"{}", b'{"piece": 0}', b"[" * 10_000, b'{"piece": 1e999}']
     (journal / "map.0-garbage.jsonl").write_bytes(b"\n".join(garbage) + b"\n")
     for facts in ({"piece": "0"}, {"piece": -1}, {"piece": 10**30}, {"maps": []}, {"maps": [[0] * 7] * 2}):
-        line = {"piece": 143, "maps": [["0", "1", 0, 0, 0, 0, 0]], "checksums": [0], "written": 0, **facts}
+        line = {"piece": 143, "maps": [["0", "1", 0, 0, 0, 0, 0]], "checksums": [0], **COUNTS, **facts}
         (journal / "map.0-other.jsonl").write_text(json.dumps(line) + "\n")
     ran = run("apply", source, "-o", target, "-q", *WORDS, "--resume")
     assert (ran.code, ran.err) == (0, "")
