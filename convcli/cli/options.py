@@ -369,7 +369,7 @@ quality = option(
     "--quality",
     heading=OUTPUT,
     type=integer(1, 100),
-    help="JPEG quality (default: 95); also makes WebP and AVIF lossy",
+    help="JPEG quality (default: 95); also makes WebP, AVIF and JPEG XL lossy",
 )
 png = option(
     "--png",

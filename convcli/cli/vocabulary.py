@@ -236,6 +236,7 @@ WORDS: Final = {
         "pfm": "",
         "npy": "",
         "avif": "",
+        "jxl": "",
         "mkv": "",
         "mp4": "",
         "csv": "",

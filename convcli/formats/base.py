@@ -131,6 +131,10 @@ class Format(ABC):
         """
         return {}
 
+    def takes_quality(self, dtype: DType) -> bool:
+        """Whether ``--quality`` has an effect on images of this type."""
+        return self.has_quality
+
     def suffix_note(self, suffix: str, channels: int) -> str:
         """A note where a suffix promises another kind of file than is written, or empty."""
         return ""

@@ -121,6 +121,7 @@ class Header:
         notes: for the report, on how the file is read.
         bands: whether no channel is alpha: the last of 2 or 4 is another one, such as infrared; always so for
             more than 4.
+        linear: whether the format says that values are linear light.
     """
 
     format: str
@@ -134,6 +135,7 @@ class Header:
     metadata: Metadata = Metadata()
     notes: tuple[str, ...] = ()
     bands: bool = False
+    linear: bool = False
 
     @property
     def alpha(self) -> bool:

@@ -59,6 +59,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("npy", "convcli.formats.npy:Npy", (".npy",), signature=rb"\x93NUMPY"),
     Entry("avif", "convcli.formats.avif:Avif", (".avif",), signature=_ISO_MEDIA),
     Entry("heif", "convcli.formats.heif:Heif", (".heic", ".heif", ".hif"), signature=_ISO_MEDIA),
+    Entry("jxl", "convcli.formats.jxl.jxl:Jxl", (".jxl",), signature=rb"\xff\x0a|\0\0\0\x0cJXL "),
     Entry("mkv", "convcli.formats.video:Matroska", (".mkv",), {".webm": "WebM"}, signature=rb"\x1a\x45"),
     Entry("mp4", "convcli.formats.video:Mp4", (".mp4", ".mov", ".m4v"), signature=_ISO_MEDIA),
     Entry(
@@ -74,7 +75,7 @@ TABLE: tuple[Entry, ...] = (
 
 UNREAD: Final = (
     ".svg", ".svgz", ".pdf", ".eps", ".ps", ".ai", ".psd", ".psb", ".xcf", ".kra", ".jp2", ".j2k", ".jpf",
-    ".jpx", ".jxl", ".jxr", ".exr", ".hdr", ".tga", ".ico", ".cur", ".icns", ".dds", ".qoi", ".pcx", ".xpm",
+    ".jpx", ".jxr", ".exr", ".hdr", ".tga", ".ico", ".cur", ".icns", ".dds", ".qoi", ".pcx", ".xpm",
     ".xbm", ".sgi", ".ras", ".flif", ".bpg", ".fits", ".fit", ".fts", ".dcm", ".nii", ".czi", ".lif", ".nd2",
     ".vsi", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw",
     ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv", ".3gp", ".vob",

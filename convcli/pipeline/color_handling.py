@@ -151,8 +151,9 @@ def _without_alpha(header: Header, channels: str, settings: Settings) -> ColorHa
     normalized = None
     if settings.normalize is not None:
         normalized = settings.normalize.of(header.dtype, colors, settings.double)
+    linear = settings.linear and not header.linear
     return ColorHandling(
-        "none", settings.linear, header.dtype, fill.value, colors, is_weighted, ignore, normalized, missing
+        "none", linear, header.dtype, fill.value, colors, is_weighted, ignore, normalized, missing
     )
 
 

@@ -206,6 +206,7 @@ def sample_files() -> dict[str, bytes]:
         "csv": "".join(f"{','.join(map(str, row))}\n" for row in (rgb[:11, :11, 0] / 8).tolist()).encode(),
         **{name: by_av(rgb, name) for name in ("mkv", "mp4") if VIDEO},
         "avif": imagecodecs.avif_encode(rgb, speed=10),
+        "jxl": imagecodecs.jpegxl_encode(rgb, effort=1, lossless=True),
         **({"heif": by_pillow_heif(rgb)} if HEIF else {}),
     }
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from convcli.core.dtypes import DType
 from convcli.core.numerals import counted
 from convcli.formats.base import Format
-from convcli.formats.header import MAX_IMAGE_CHANNELS, Layout, Metadata, depth_text
+from convcli.formats.header import MAX_IMAGE_CHANNELS, Layout, depth_text
 from convcli.formats.metadata import nodata_text
 from convcli.geometry.padding import Pair
 from convcli.pipeline.maps.feature_map import FeatureMap
@@ -95,7 +95,7 @@ def _about_files(task: Task, target: Target) -> list[str]:
     notes = [target.note] if target.note else []
     notes += (*task.opened.header.notes, *task.metadata_notes)
     notes += about_objects(task.opened.parts.objects_read if task.opened.parts is not None else (0, 0))
-    notes += _about_quality(target.format, task.metadata)
+    notes += _about_quality(target.format, task)
     if target.path and (warning := target.format.suffix_note(target.path.suffix, task.layout.channels)):
         notes.append(warning)
     return notes
@@ -116,12 +116,13 @@ def about_objects(read: Pair) -> list[str]:
     ]
 
 
-def _about_quality(format_: Format, metadata: Metadata) -> list[str]:
-    requested = metadata.coding.quality
-    if not format_.has_quality:
-        return [f"--quality has no effect on {format_.name}"] if requested else []
+def _about_quality(format_: Format, task: Task) -> list[str]:
+    requested = task.metadata.coding.quality
+    if not format_.takes_quality(task.layout.dtype):
+        kind = f" of {depth_text(task.layout.dtype)} values" if format_.has_quality else ""
+        return [f"--quality has no effect on {format_.name}{kind}"] if requested else []
     quality = requested or format_.default_quality
-    chroma = f", chroma {':'.join(metadata.subsampling)}" if format_.subsamples_chroma else ""
+    chroma = f", chroma {':'.join(task.metadata.subsampling)}" if format_.subsamples_chroma else ""
     return [f"{format_.name} is lossy: quality {quality}{chroma}"] if quality else []
 
 
@@ -145,6 +146,8 @@ def _is_ambiguous(layout: Layout) -> bool:
 def _about_mapping(task: Task, target: Target, settings: Settings) -> list[str]:
     """How values were changed on their way to pixels."""
     notes = []
+    if settings.linear and task.opened.header.linear:
+        notes.append("its values are linear light already, so --linear changes nothing")
     if task.color_handling.linear:
         encoded = task.color_handling.curved(task.mapping, task.plan)
         after = "re-encoded after" if encoded else "the result stays linear"
