@@ -28,8 +28,11 @@ OTHER_PROGRAMS = {
     "--blur",
     "--border",
     "--overwrite",
+    "--angle",
+    "--min-ampl",
+    "--times",
 }
-"""Options of mkdocs, pytest and the benchmarks, and words that convcli has suggestions for."""
+"""Options of mkdocs, pytest, libvips and the benchmarks, and words that convcli has suggestions for."""
 UPDATE = "run python -m tools.lesson"
 
 
