@@ -16,8 +16,9 @@ from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from convcli.core.errors import MissingError, public_name
+from convcli.core.errors import MissingError
 from convcli.core.frozen import frozen
+from convcli.core.redaction import public_name
 from convcli.core.tables import tame, to_json
 from convcli.files.input import checksum, object_state
 from convcli.pipeline.reports.csv_form import COLUMNS, csv_row

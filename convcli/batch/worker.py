@@ -94,7 +94,7 @@ class ImageWorker:
     def _compute(self, task: ImageTask, stack: ExitStack) -> Callable[[], ImageOutcome]:
         source = task.source
         settings = self.batch.settings_for(source, task.threads)
-        opened = stack.enter_context(Input.open(source.path, pipes=False))
+        opened = stack.enter_context(Input.open(source.path, pipes=False, largest=settings[0].max_memory))
         todo = job.planned_results(source.path, opened, [settings[number] for number in task.variants])
         self._check_outputs(source, todo)
         if self._is_postponed(todo, task.alone):

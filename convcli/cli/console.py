@@ -22,8 +22,8 @@ def say(text: str, *, end: str = "\n", file: TextIO | None = None) -> None:
 
 
 def escaped(text: str) -> str:
-    """``text`` without anything but printable characters and line feeds."""
-    return text if text.isprintable() else "\n".join(map(one_line, text.split("\n")))
+    """``text`` without anything but printable characters and line feeds, and without secrets in URLs."""
+    return "\n".join(map(one_line, text.split("\n")))
 
 
 def tell(message: object) -> None:

@@ -50,6 +50,7 @@ def parse(text: str) -> Address:
     Raises:
         ArgumentError: it has none of the forms in `ALLOWED`.
     """
+    check_public(text)
     if match := _NETWORK.fullmatch(text):
         if not 0 < int(match[3]) < 2**16:
             raise ArgumentError(f"cluster {quoted(text)}: port {match[3]} is out of range (1 to 65535)")
@@ -63,6 +64,19 @@ def parse(text: str) -> Address:
     meant = f"local:{text}" if text.isdecimal() else f"tcp://{text}"
     hint = f"; did you mean {meant}?" if _LOCAL.fullmatch(meant) or _NETWORK.fullmatch(meant) else ""
     raise ArgumentError(f"unknown cluster {quoted(text)} (allowed: {ALLOWED}){hint}")
+
+
+def check_public(url: str) -> None:
+    """Refuse the address of a scheduler with a user name or a password, which is not repeated.
+
+    Raises:
+        ArgumentError: it has one.
+    """
+    if "@" in url and not url.startswith("file:"):
+        raise ArgumentError(
+            "the address of a cluster has a user name or a password, which Dask does not take; "
+            "leave it out, and use tls:// with certificates"
+        )
 
 
 def _local_workers(digits: str | None) -> int:

@@ -17,7 +17,7 @@ import dask
 import psutil
 from distributed import Client, Future, LocalCluster
 
-from convcli.cluster.addresses import Address, Environment, Local, Network, SchedulerFile
+from convcli.cluster.addresses import Address, Environment, Local, Network, SchedulerFile, check_public
 from convcli.cluster.silence import SILENT, silence
 from convcli.core.errors import ConvcliError, cut, one_line
 from convcli.core.numerals import counted
@@ -75,6 +75,7 @@ class Connection:
                 pass
             case Environment():
                 url = _configured_address()
+        check_public(url)
         return self._client(url, f"at {one_line(url)}", seconds)
 
     def _client(self, target: Any, place: str, seconds: float) -> Client:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from fractions import Fraction
+from math import ceil, floor
 from typing import Any, Final
 
 from convcli.core.errors import ConvcliError
 from convcli.core.frozen import frozen
-from convcli.core.numerals import counted, size_text
+from convcli.core.numerals import counted, volume_text
 
 TASKS_EACH: Final = 4
 """Tasks on their way for each thread of a worker: one runs, and the others wait. With half as many, threads
@@ -119,7 +120,8 @@ class Crew:
         member = self.smallest
         if member is not None and member.memory is not None and needed > member.memory:
             raise ConvcliError(
-                f"{name} needs about {size_text(needed)} of memory; worker {member.address} has "
-                f"{size_text(member.memory)} for a task (its limit is {size_text(member.limit)}, for "
+                f"{name} needs about {volume_text(needed, ceil)} of memory; worker {member.address} has "
+                f"{volume_text(member.memory, floor)} for a task "
+                f"(its limit is {volume_text(member.limit)}, for "
                 f"{counted(member.threads, 'thread')}): use smaller pieces, or workers with more memory"
             )

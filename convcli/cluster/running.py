@@ -28,7 +28,7 @@ from convcli.cluster.pace import Pace
 from convcli.cluster.patience import Patience
 from convcli.cluster.worker import Reply, reference, run_task
 from convcli.core.errors import ConvcliError, cut, one_line
-from convcli.core.numerals import size_text
+from convcli.core.numerals import volume_text
 
 _Key = tuple[str, int, int]
 """A name for all tasks, the number of a task, and a number that is never used again."""
@@ -175,9 +175,9 @@ class Running:
             yield self._ended(trip, "", f"{trip.task.name}: {cut(one_line(repr(error)))}")
 
     def _deadly(self, task: Task, error: KilledWorker) -> str:
-        needed = f", {size_text(task.memory)} were expected" if task.memory else ""
+        needed = f", {volume_text(task.memory)} were expected" if task.memory else ""
         member = self.crew.smallest
-        limit = f"; the smallest worker has {size_text(member.limit)}" if member else ""
+        limit = f"; the smallest worker has {volume_text(member.limit)}" if member else ""
         return (
             f"{task.name}: {error.allowed_failures + 1} workers died while they ran it, the last at "
             f"{error.last_worker.address}; probably it takes too much memory{needed}{limit}"

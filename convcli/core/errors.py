@@ -4,12 +4,12 @@ A message is one line: the place if there is one, what is wrong, and what is all
 ``sharpen.csv:2: row has 2 numbers, row 1 has 3``. The command line prints it after ``convcli:``.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from convcli.core.patterns import pattern
+from convcli.core.redaction import public_name, public_text
 
 _LONGEST_WORD: Final = 64
 _SHORTEST_PART: Final = 3
@@ -130,25 +130,23 @@ def reason_of(error: BaseException, otherwise: str = "its contents are inconsist
 
 
 def one_line(text: str) -> str:
-    """``text`` on one line: control characters and lone surrogates are escaped."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text
-    )
+    """``text`` on one line, for people to read.
+
+    Control characters and lone surrogates are escaped, and URLs are without what may be secret.
+    """
+    text = public_text(text)
+    return text if text.isprintable() else "".join(map(_escaped, text))
 
 
-_USER: Final = pattern(r"(?<=://)[^/?#@]*:[^/?#@]*@")
-_WITHOUT_QUERY: Final = "s3|gs|gcs|az|abfs|memory|file"  # their names may have ? and #
-_QUERY: Final = pattern(rf"^(?!{_WITHOUT_QUERY})([a-z0-9+.-]+://[^?#]*)[?#].+", re.IGNORECASE | re.DOTALL)
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def shown(name: str) -> str:
-    """The name of a file or a URL on one line, without what may be secret: ``user:password@`` and a query."""
+    """The name of a file or a URL on one line, without what may be secret."""
     return one_line(public_name(name))
-
-
-def public_name(name: str) -> str:
-    """The name of a file as it is, or a URL without what may be secret."""
-    return _QUERY.sub(r"\1?…", _USER.sub("", name)) if "://" in name else name
 
 
 def suggest(word: str, known: Iterable[str], count: int = 3) -> str:

@@ -6,6 +6,7 @@ What people read has a minus sign (−); what programs read (files, code, comman
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from math import floor, inf, isfinite, log10
@@ -16,6 +17,8 @@ from convcli.core.rational import Number
 DIGITS: Final = 4  # of a rounded number beside an image
 PLAIN_DIGITS: Final = 7  # of the largest numbers there without an exponent
 _SMALLEST_POWER: Final = -3  # of ten, below which a number in a cell has an exponent
+_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
+_VOLUME_DIGITS: Final = 3  # of a number of bytes
 _LONGEST: Final = 20  # characters of a number in a name
 _LONGEST_FORMULA: Final = 9  # characters of a number in a formula that is written in full
 _LARGEST_POWER: Final = 4096  # of two, as the denominator of weights
@@ -54,6 +57,22 @@ def report_text(value: Number) -> str:
 def size_text(count: int) -> str:
     """A number of bytes: ``9000 bytes``, ``12 kB``."""
     return f"{count} bytes" if count < 10_000 else f"{grouped(round(count / 1000))} kB"
+
+
+def volume_text(count: int, rounded: Callable[[Fraction], int] = round) -> str:
+    """A number of bytes in the largest unit that fits, to three digits: ``800 bytes``, ``1.07 GB``.
+
+    Args:
+        rounded: how the third digit is found, such as `math.ceil` for what is needed at least.
+    """
+    power = min(max(len(str(count)) - 1, 0) // 3, len(_UNITS) - 1)
+    if not power:
+        return counted(count, "byte")
+    step = 10 ** max(len(str(count)) - _VOLUME_DIGITS, 0)
+    kept = rounded(Fraction(count, step)) * step
+    if kept >= 1000 ** (power + 1) and power < len(_UNITS) - 1:
+        power += 1
+    return f"{float(Fraction(kept, 1000**power)):g} {_UNITS[power]}"
 
 
 def counted(count: int, noun: str) -> str:

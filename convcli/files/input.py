@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol, Self
 
 from convcli.core.errors import ImageError, StorageError
+from convcli.core.system import default_memory_limit
 from convcli.files.stores import is_store
 from convcli.storage.urls import is_remote, local
 
@@ -133,11 +134,12 @@ class Input:
         self.axes, self.level = "", 0
 
     @classmethod
-    def open(cls, name: str, pipes: bool = True) -> Self:
+    def open(cls, name: str, pipes: bool = True, largest: int | None = None) -> Self:
         """A file, an object at a URL, or standard input for ``-``.
 
         Args:
             pipes: read a named pipe to its end; otherwise it is refused, as devices are.
+            largest: bytes that may be kept of an object that is read whole; None for half of the memory.
 
         Raises:
             ImageError: it cannot be read, is a folder or device, is a stream above `LARGEST_INPUT`, or a
@@ -151,7 +153,7 @@ class Input:
             if is_store(name):
                 return cls(data=b"", is_remote=is_remote(name), store=local(name))
             if is_remote(name):
-                return cls(_remote(name), is_remote=True)
+                return cls(_remote(name, largest), is_remote=True)
             name = local(name)
             kind = Path(name).stat().st_mode
             if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or (pipes and stat.S_ISFIFO(kind))):
@@ -245,10 +247,10 @@ class Input:
         return self.data
 
 
-def _remote(url: str) -> Contents:
+def _remote(url: str, largest: int | None) -> Contents:
     from convcli.storage.remote import RemoteFile  # only for URLs
 
-    return RemoteFile(url, LARGEST_INPUT)
+    return RemoteFile(url, min(LARGEST_INPUT, largest or default_memory_limit()))
 
 
 class Window:

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from convcli.cluster.base import Engine
-from convcli.core.numerals import counted
+from convcli.core.numerals import counted, volume_text
 from convcli.jobs.planning import PlannedJob
 from convcli.jobs.sizing import Sizing, fetched
 
@@ -53,11 +53,11 @@ def job_text(facts: dict[str, Any]) -> str:
         [
             f"  pieces   {facts['pieces']} of {size} on {workers} each{passes}",
             f"           size set by {facts['limited_by']}",
-            f"  reads    {_bytes(facts['read_bytes'])} in {counted(facts['read_blocks'], 'block')} of "
+            f"  reads    {volume_text(facts['read_bytes'])} in {counted(facts['read_blocks'], 'block')} of "
             f"{facts['block'][0]}×{facts['block'][1]}, {facts['amplification']:g}× the source",
-            f"  writes   {_bytes(facts['written_bytes'])} in {objects} of {shard}",
-            f"  memory   about {_bytes(facts['worker_memory'])} for each worker"
-            + (f", of {_bytes(limit)}" if limit else ""),
+            f"  writes   {volume_text(facts['written_bytes'])} in {objects} of {shard}",
+            f"  memory   about {volume_text(facts['worker_memory'])} for each worker"
+            + (f", of {volume_text(limit)}" if limit else ""),
             "           bytes are those of pixels, before compression",
         ]
     )
@@ -68,12 +68,3 @@ def _frames(sizing: Sizing) -> int:
     depth = sizing.plan.axes[0]
     groups = sizing.frames // sizing.group
     return depth.size * groups if depth.size > 1 else sizing.header.frames
-
-
-def _bytes(count: int) -> str:
-    """``1.2 TB``, ``34 MB``."""
-    size, units = float(count), ["bytes", "kB", "MB", "GB", "TB", "PB"]
-    while size >= 1000 and len(units) > 1:
-        size /= 1000
-        units.pop(0)
-    return f"{size:.3g} {units[0]}"

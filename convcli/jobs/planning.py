@@ -8,8 +8,9 @@ from typing import Any, Self
 
 from convcli import __version__
 from convcli.cluster.base import Engine
-from convcli.core.errors import ArgumentError, OutputError, one_line, public_name
+from convcli.core.errors import ArgumentError, OutputError, one_line
 from convcli.core.frozen import frozen, replace
+from convcli.core.redaction import public_name
 from convcli.core.system import processors
 from convcli.engine.plan import Plan
 from convcli.files.input import STREAM, Input

@@ -12,10 +12,10 @@ from convcli.core.errors import (
     OutputError,
     failure_message,
     one_line,
-    public_name,
     shown,
 )
 from convcli.core.numerals import counted
+from convcli.core.redaction import public_name
 from convcli.core.system import processors
 from convcli.files.outputs import write
 from convcli.jobs.beginning import begun, check_free, is_complete

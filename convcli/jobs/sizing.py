@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import ceil, floor, prod
 from typing import Final
 
 from convcli.core.errors import ArgumentError
 from convcli.core.frozen import frozen
-from convcli.core.numerals import counted
+from convcli.core.numerals import counted, volume_text
 from convcli.engine.computers import strip_memory
 from convcli.engine.part import part_plan
 from convcli.engine.plan import Plan
@@ -171,9 +171,9 @@ class Sizing:
         if memory is not None and needed > memory:
             shard = "×".join(map(str, self.shard[1:]))
             raise ArgumentError(
-                f"a piece of {grid.piece[1]}×{grid.piece[2]} pixels needs about {-(-needed // 2**20)} MiB "
-                f"with {counted(self.threads, 'thread')}; a worker may take {memory // 2**20} MiB; use "
-                f"smaller shards than {shard} (--shard), or workers with more memory"
+                f"a piece of {grid.piece[1]}×{grid.piece[2]} pixels needs about {volume_text(needed, ceil)} "
+                f"with {counted(self.threads, 'thread')}; a worker may take {volume_text(memory, floor)}; "
+                f"use smaller shards than {shard} (--shard), or workers with more memory"
             )
 
 

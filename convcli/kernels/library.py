@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from convcli.core.errors import KernelError, cut, literal, one_line, quoted, suggest
+from convcli.core.errors import KernelError, cut, literal, one_line, quoted, shown, suggest
 from convcli.core.frozen import frozen, replace
 from convcli.core.patterns import pattern
 from convcli.kernels import presets
@@ -21,6 +21,7 @@ from convcli.kernels.presets import plain
 from convcli.kernels.readers import registry, rows
 from convcli.kernels.readers.axis_order import ORDERS, UNKNOWN, WeightsOrder
 from convcli.kernels.transform import rotated
+from convcli.storage.urls import is_url
 
 if TYPE_CHECKING:
     from convcli.kernels.families.base import Family
@@ -130,6 +131,10 @@ class Library:
             raise KernelError(f"kernel {literal(text)} is not a name, a file or numbers as text")
         if not isinstance(text, str):
             return registry.read(Path(text), order=self.order)
+        if is_url(text):
+            raise KernelError(
+                f"{shown(text)}: kernels are read from local files; download it, and give the file"
+            )
         if OPERATORS.isdisjoint(text):
             return self._simple(text)
         from convcli.kernels import expressions

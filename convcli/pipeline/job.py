@@ -93,7 +93,7 @@ def apply(source: str, *settings: Settings, ledger: OutputLedger | None = None) 
     Raises:
         ConvcliError: of every kind; nothing is left half-written.
     """
-    with Input.open(source) as opened:
+    with Input.open(source, largest=settings[0].max_memory) as opened:
         planned = planned_results(source, opened, settings)
         results = compute_results(opened, planned, ledger or OutputLedger([source]))
         return [report for result in results for report in result.reports(result.commit())]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from convcli.core.errors import ConvcliError, MissingError, StorageError, one_line, reason_of, shown
+from convcli.core.errors import ConvcliError, MissingError, StorageError, one_line, reason_of
 from convcli.core.patterns import pattern
 from convcli.storage.options import without_secrets
 from convcli.storage.urls import is_remote
@@ -122,7 +122,6 @@ _STATUS: Final = ("status_code", "status", "code")
 """Where libraries keep the status; the first that there is, as aiohttp warns of ``code``."""
 
 _MODULE: Final = pattern(r"[Ii]nstall ([\w-]+)|No module named '([\w-]+)")
-_SECRET_URL: Final = pattern(r"https?://[^\s'\"<>)]+")
 
 
 class NoPartsError(Exception):
@@ -213,4 +212,4 @@ def _reason(errors: Sequence[BaseException]) -> str:
         text = one_line(error.strerror)
     else:
         text = reason_of(error, type(error).__name__)
-    return without_secrets(_SECRET_URL.sub(lambda match: shown(match[0]), text))
+    return without_secrets(text)

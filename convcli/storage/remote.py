@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from convcli.core.errors import StorageError
 from convcli.storage.failures import NoPartsError, refusals
-from convcli.storage.stores import Store, check_writable, open_store, stamp_of
+from convcli.storage.stores import Store, check_writable, open_store, stamp_of, too_large
 
 WHOLE: Final = 2**21  # bytes of an object that is read by one request
 BLOCK: Final = 2**20  # bytes that a handle requests at least
@@ -40,7 +40,7 @@ class RemoteFile:
             info = _info(url)
         self.stamp, size = stamp_of(info), info.get("size")
         self.has_parts = size is not None and info.get("partial") is not False
-        self._data = None if self.has_parts else self._whole()
+        self._data = None if self.has_parts else self._whole(size)
         self.size = int(size or 0) if self._data is None else len(self._data)
 
     def part(self, offset: int, count: int) -> bytes:
@@ -60,7 +60,7 @@ class RemoteFile:
         try:
             found = iter(self._requested(wanted) if wanted else [])
         except NoPartsError:
-            self.has_parts, self._data = False, self._whole()
+            self.has_parts, self._data = False, self._whole(self.size)
             return self.parts(ranges)
         return [next(found) if start < stop else b"" for start, stop in ends]
 
@@ -82,7 +82,7 @@ class RemoteFile:
         if self._data is not None:
             return self._data
         if self.size > self.largest:
-            raise StorageError(self.url, f"larger than {self.largest // 2**30} GiB")
+            raise StorageError(self.url, too_large(self.largest))
         whole = bytearray(self.size)
         starts = range(0, self.size, _REQUEST)
         for first in range(0, len(starts), _REQUESTS_AT_ONCE):
@@ -91,7 +91,14 @@ class RemoteFile:
                 whole[start : start + len(data)] = data
         return bytes(whole) if len(starts) > 1 else self._data or bytes(whole)
 
-    def _whole(self) -> bytes:
+    def _whole(self, size: int | None) -> bytes:
+        """All bytes, by one request.
+
+        Args:
+            size: as the server says; None if it does not.
+        """
+        if size is not None and size > self.largest:
+            raise StorageError(self.url, too_large(self.largest))
         with refusals(self.url, _READ):
             store, path = open_store(self.url)
             return store.read(path, self.largest)

@@ -8,12 +8,16 @@ from __future__ import annotations
 import errno
 import mimetypes
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from math import floor
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from convcli.core.errors import OutputError, shown
+from convcli.core.errors import OutputError, StorageError, shown
+from convcli.core.numerals import volume_text
+from convcli.core.redaction import public_name
 from convcli.storage.failures import NoPartsError, has_code, refusals
 from convcli.storage.options import options_for
 from convcli.storage.urls import is_writable, lower_protocol, protocol_of
@@ -21,6 +25,8 @@ from convcli.storage.urls import is_writable, lower_protocol, protocol_of
 _PART: Final = 2**24  # bytes of a part of an upload
 _PIECE: Final = 2**20  # bytes of a web page that are read in one call
 _PARTS_AT_ONCE: Final = 4
+_PATIENCE: Final = 30.0  # seconds with less than the slowest rate, after which reading a web page ends
+_SLOWEST: Final = 2000  # bytes in a second
 _CONFLICTS: Final = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 _TIMES: Final = ("LastModified", "Last-Modified", "last_modified", "updated", "mtime", "created")
 _STAMPS: Final = ("ETag", "etag", "generation", *_TIMES)
@@ -50,7 +56,7 @@ class Store:
                 return b""
             raise
         if len(data) > largest:
-            raise _too_large(largest)
+            raise OSError(errno.EFBIG, too_large(largest))
         return data
 
     def part(self, path: str, start: int, stop: int) -> bytes:
@@ -250,6 +256,28 @@ class GoogleStore(Store):
         return {"content_type": kind} if kind else {}
 
 
+class Flow:
+    """Watches how fast bytes come, so that a server cannot hold a run by sending a few now and then."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock, self.begun, self.count = clock, clock(), 0
+
+    def add(self, count: int) -> None:
+        """Count bytes that have come.
+
+        Raises:
+            OSError: there were too few for too long.
+        """
+        self.count += count
+        now = self.clock()
+        seconds = now - self.begun
+        if seconds < _PATIENCE:
+            return
+        if self.count < _SLOWEST * seconds:
+            raise OSError(errno.ETIMEDOUT, f"the server sends less than {_SLOWEST // 1000} kB/s")
+        self.begun, self.count = now, 0
+
+
 class PageStore(Store):
     """Files of web servers, which are only read."""
 
@@ -265,18 +293,20 @@ class PageStore(Store):
         return [*Store.parts(self, path, ranges[:-1]), last]
 
     def read(self, path: str, largest: int) -> bytes:
-        pieces, total = [], 0
+        pieces, total, flow = [], 0, Flow()
         with self.files.open(path, "rb", block_size=0) as stream:
             while piece := stream.read(_PIECE):
                 pieces.append(piece)
                 total += len(piece)
+                flow.add(len(piece))
                 if total > largest:
-                    raise _too_large(largest)
+                    raise OSError(errno.EFBIG, too_large(largest))
         return b"".join(pieces)
 
 
-def _too_large(largest: int) -> OSError:
-    return OSError(errno.EFBIG, f"larger than {largest // 2**30} GiB")
+def too_large(largest: int) -> str:
+    """Why an object is not read whole."""
+    return f"larger than {volume_text(largest, floor)}, the most that is kept of a file that is read whole"
 
 
 _STORES: Final[dict[str, type[Store]]] = {
@@ -296,6 +326,12 @@ def open_store(url: str) -> tuple[Store, str]:
         StorageError: the protocol is not supported, or its library is missing, or refuses the options.
     """
     protocol = protocol_of(url)
+    if is_writable(url) and public_name(url) != url:
+        raise StorageError(
+            url,
+            "credentials in the name of an object are not used; set them in the environment, "
+            "or with --storage-options",
+        )
     with refusals(url, "cannot be opened"):
         import fsspec
 

@@ -106,7 +106,7 @@ def test_too_little_memory(lone):
         assert engine.workers == 2
         with pytest.raises(ConvcliError) as caught:
             list(engine.outcomes(tasks.double, [Task(0, "4", "piece 0", 400_000_001)]))
-        assert "piece 0 needs about 400 000 kB of memory; worker tcp://127.0.0.1:" in str(caught.value)
+        assert "piece 0 needs about 400 MB of memory; worker tcp://127.0.0.1:" in str(caught.value)
         assert "has 400 000 kB for a task (its limit is 1 000 000 kB, for 2 threads)" in str(caught.value)
         assert [o.facts for o in engine.outcomes(tasks.double, [Task(0, "4", "", 400_000_000)])] == ["8"]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import ceil, floor
 
 import pytest
 
 from convcli.core import numerals
-from convcli.core.numerals import axis_text, cell_text
+from convcli.core.numerals import axis_text, cell_text, volume_text
 
 
 @pytest.mark.parametrize(
@@ -66,3 +67,28 @@ def test_numbers_are_short(value, text):
 def test_numbers_in_formulas(function, value, text):
     """Short decimals and fractions are exact, others have six digits, and huge ones are infinite."""
     assert getattr(numerals, function)(value) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1000, "1 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1 MB"),
+        (10**6, "1 MB"),
+        (2**30, "1.07 GB"),
+        (10**18, "1000 PB"),
+        (123 * 10**18, "123000 PB"),
+    ],
+)
+def test_volumes_have_three_digits(count, text):
+    """In the largest unit that fits, also where rounding leads to the next one; no size is shown as 0."""
+    assert volume_text(count) == text
+
+
+def test_volumes_are_rounded_as_asked():
+    """So that what is needed is never shown as less than it is, nor a limit as more."""
+    assert (volume_text(1_000_001, ceil), volume_text(1_999_999, floor)) == ("1.01 MB", "1.99 MB")

@@ -36,7 +36,7 @@ REFUSED = {
     "--chunk 32 --shard 48": "48",
     "--shard 7": "7",
     "--memory 0": "0",
-    "--memory 1MiB": "MiB",
+    "--memory 1MB": "a worker may take 1 MB",
     "--map stretch:1%,99%": "--map",
     "--then relu": "--then",
     "--transposed": "--transposed",

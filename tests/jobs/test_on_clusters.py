@@ -232,7 +232,7 @@ def test_a_worker_with_too_little_memory(run, tmp_path, target):
         made.start_worker("--memory-limit", "100MiB", nanny=False)
         message = failure(run, "apply", source, "-o", target, *WORDS, "-q", "--cluster", made.address)
     assert "a piece of 64×64 pixels needs about 1" in message
-    assert "a worker may take 80 MiB" in message
+    assert "a worker may take 83.8 MB" in message
     assert not target.exists()
     assert is_clean(tmp_path)
 

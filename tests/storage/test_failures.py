@@ -95,7 +95,7 @@ def test_unknown_errors_are_shown_without_secrets():
     assert str(caught.value) == "s3://b/a: cannot be read: odd …"
     with pytest.raises(StorageError) as caught, refusals("https://u:pw@h/a?sig=1", "cannot be read"):
         raise RuntimeError("see hidden-token, https://h/a?sig=1")
-    assert str(caught.value) == "https://h/a?…: cannot be read: see …, https://h/a?…"
+    assert str(caught.value) == "https://…@h/a?…: cannot be read: see …, https://h/a?…"
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410, 500])

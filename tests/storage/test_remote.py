@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
+from threading import Event
+
 import pytest
 
 from convcli.core.errors import StorageError
 from convcli.storage.remote import BLOCK, WHOLE, RemoteFile, upload, write_object
+from convcli.storage.stores import Flow
+from tests.servers import serving
 
 SMALL = bytes(range(256)) * 64
 LARGE = bytes(range(251)) * 40_000  # some 10 MB, ten blocks
@@ -103,8 +109,51 @@ def test_a_file_object_asks_for_more_when_it_is_read_on(web):
 def test_an_object_larger_than_the_limit_is_refused(place):
     """It may still be read in parts, but not be held whole."""
     url = place("large", LARGE)
-    with pytest.raises(StorageError, match="larger than 0 GiB"):
+    with pytest.raises(StorageError, match="larger than 1 kB"):
         RemoteFile(url, 1000).read()
+
+
+def endless(stop):
+    """A web server whose answers have no length and no end; it stops when ``stop`` is set."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            """Nothing is printed."""
+
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                while self.command == "GET" and not stop.is_set():
+                    self.wfile.write(bytes(2**16))
+                    stop.sent += 2**16
+
+        do_HEAD = do_GET  # noqa: N815 - named by http.server
+
+    return serving(Handler)
+
+
+def test_an_endless_answer_is_read_up_to_the_limit():
+    """Not much more is read than may be kept, and the message names the limit."""
+    pytest.importorskip("aiohttp")
+    stop = Event()
+    stop.sent = 0
+    with endless(stop) as web, pytest.raises(StorageError, match="larger than 3 MB, the most that is kept"):
+        try:
+            RemoteFile(f"{web.address}/a.png", 3 * 10**6)
+        finally:
+            stop.set()
+    assert stop.sent < 60 * 10**6  # what is buffered on the way
+
+
+def test_a_server_that_drips_is_given_up():
+    """After half a minute with less than the slowest rate; a pause before or after makes no difference."""
+    times = iter([0, 10, 29, 31, 60, 62, 93])
+    flow = Flow(lambda: next(times))
+    for count in (1, 1, 10**6, 1, 10**5):
+        flow.add(count)
+    with pytest.raises(OSError, match="less than 2 kB/s"):
+        flow.add(1)
 
 
 def test_a_change_is_noticed(s3):

@@ -94,9 +94,9 @@ def test_names_that_are_refused(name, says):
     [
         ("s3://b/a?b#c.png", "s3://b/a?b#c.png"),
         ("https://h/a.png?X-Amz-Signature=secret", "https://h/a.png?…"),
-        ("https://user:secret@h/a.png", "https://h/a.png"),
-        ("https://user:secret@h/a.png?sig=secret#secret", "https://h/a.png?…"),
-        ("sftp://user:secret@h/a?secret", "sftp://h/a?…"),
+        ("https://user:secret@h/a.png", "https://…@h/a.png"),
+        ("https://user:secret@h/a.png?sig=secret#secret", "https://…@h/a.png?…"),
+        ("sftp://user:secret@h/a?secret", "sftp://…@h/a?…"),
         ("abfss://container@account/a", "abfss://container@account/a"),
         ("a?b.png", "a?b.png"),
         ("a\nb", "a\\nb"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convcli.core.errors import public_name
+from convcli.core.redaction import public_name
 from convcli.files.input import STREAM
 from convcli.formats.header import depth_text, kind_text
 from convcli.formats.metadata import summarize
