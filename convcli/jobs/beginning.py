@@ -10,6 +10,7 @@ from convcli.formats.zarr.spec import ArraySpec
 from convcli.formats.zarr.target import ZarrTarget
 from convcli.jobs.job import Job, specs_of
 from convcli.jobs.journal import Journal
+from convcli.jobs.source import is_same
 from convcli.storage.folder import open_folder
 from convcli.storage.urls import is_remote, local
 
@@ -74,7 +75,10 @@ def is_complete(targets: Iterable[tuple[str, ArraySpec]], made: Mapping[str, str
     """
     for place, spec in targets:
         target = ZarrTarget.found(place, spec)
-        if target is None or not target.is_complete or not made.items() <= target.state.items():
+        if target is None or not target.is_complete:
+            return False
+        fingerprint, source = (str(target.state.get(name)) for name in ("fingerprint", "source"))
+        if fingerprint != made["fingerprint"] or not is_same(source, made["source"]):
             return False
     return True
 

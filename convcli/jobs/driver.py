@@ -11,22 +11,22 @@ from typing import Any, Final
 
 from convcli.cluster.base import Engine, Outcome
 from convcli.cluster.base import Task as WorkerTask
-from convcli.core.errors import ConvcliError, OutputError, one_line
+from convcli.core.errors import ConvcliError, ImageError, OutputError, one_line
 from convcli.core.frozen import replace
 from convcli.core.numerals import counted
+from convcli.engine.plan import Plan
 from convcli.files.pending import record_result
 from convcli.formats.zarr.target import ZarrTarget
 from convcli.jobs.beginning import begun, check_free, continued, is_complete
-from convcli.jobs.facts import Facts, Totals
-from convcli.jobs.job import Job, specs_of
+from convcli.jobs.facts import MAP, RANGE, Facts, Totals
+from convcli.jobs.job import Job, made_by, specs_of
 from convcli.jobs.journal import Journal
 from convcli.jobs.levels import make_levels
 from convcli.jobs.opened import forget, request, work
-from convcli.jobs.piece import MAP, RANGE
 from convcli.jobs.planning import PlannedJob
 from convcli.jobs.progress import Progress
 from convcli.jobs.settings_json import mapping_to_json
-from convcli.jobs.source import check_objects
+from convcli.jobs.source import stamps_of
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.maps.feature_map import FeatureMap
 from convcli.pipeline.maps.passes import colors_outcome
@@ -68,6 +68,7 @@ def run_job(
     job = planned.job(engine)
     with journal.locked():
         job = continued(job, journal) if resume else begun(job, journal, force)
+        journal.refresh(stamps_of(planned.task.opened, plan_of(planned.task), job.grid).pieces)
         engine.check_place(journal.place)
         progress.begin(job, engine)
         run = JobRun(planned.task, planned.settings, job, journal, planned.name)
@@ -81,6 +82,12 @@ def run_job(
             make_levels(job, engine, progress)
         journal.remove()
     return reports
+
+
+def plan_of(task: Task) -> Plan:
+    """The plan of a whole image."""
+    assert isinstance(task.plan, Plan)
+    return task.plan
 
 
 class JobRun:
@@ -187,20 +194,27 @@ class JobRun:
         others = f" ({len(failures)} pieces failed)" if len(failures) > 1 else ""
         return f"{failures[0].failure}{others}; {counted(left, 'piece')} left, --resume continues with them"
 
-    def finish(self, seconds: float, by: str) -> list[Report]:
+    def finish(self, seconds: float, by: str, retry: str = "--resume does so") -> list[Report]:
         """Check that everything is there, and say so in the targets.
 
         Args:
             seconds: for the report.
             by: who made the pieces.
+            retry: how to make pieces again.
 
         Raises:
             OutputError: something is missing.
             ImageError: the source has changed.
         """
+        stamps = stamps_of(self.task.opened, plan_of(self.task), self.job.grid)
+        again = self.journal.refresh(stamps.pieces)
+        if again:
+            raise ImageError(
+                f"{one_line(self.job.source)}: changed while it was being read, so that "
+                f"{counted(again, 'piece')} must be made again; {retry}"
+            )
         totals = self.totals(MAP)
         self.check_all(totals)
-        check_objects(self.task.opened, self.job.identity)
         reports = self._reports(totals, seconds, by)
         for index, (place, spec) in enumerate(specs_of(self.job)):
             target = ZarrTarget.open(place, spec)
@@ -211,7 +225,7 @@ class JobRun:
                     f"{one_line(place)}: shards are missing, such as {one_line(missing[0])}, although the "
                     "workers wrote them; do all workers write to the same storage?"
                 )
-            target.complete({"kernel": reports[index].name, **self.job.made})
+            target.complete({"kernel": reports[index].name, **made_by(self.job.fingerprint, stamps.identity)})
         return reports
 
     def check_all(self, totals: Totals) -> None:

@@ -9,6 +9,9 @@ from typing import Any, Self
 from convcli.core.frozen import frozen
 from convcli.pipeline.maps.ranges import RangeCounter
 
+RANGE, MAP = "range", "map"
+"""The passes over an image: one finds the range of its values, the other writes its pixels."""
+
 _COUNTS = ("below", "above", "nan", "infinite", "undefined", "taken")
 
 

@@ -59,7 +59,7 @@ class Job:
 
     @property
     def made(self) -> dict[str, str]:
-        """What a complete target says about how it was made."""
+        """What a complete target says about how it was made, as far as the job knows the source."""
         return made_by(self.fingerprint, self.identity)
 
     def settings_with(self, **changes: Any) -> Settings:

@@ -1,8 +1,8 @@
 """What is known of a job's progress: objects in a folder beside its target, which `--resume` goes on from.
 
 ``job.json`` is the job, ``lock.json`` says who works on it, ``mappings.json`` has the ranges that a first
-pass has found, and ``PASS.NAME.jsonl`` the facts of pieces, a line each. Objects appear whole, and are never
-changed but for the lock; a line that is torn nevertheless counts for nothing.
+pass has found, ``stamps.bin`` what pieces read when the latest run began (`Digests`), and ``PASS.NAME.jsonl``
+the facts of pieces, a line each. Objects appear whole; a line that is torn nevertheless counts for nothing.
 """
 
 from __future__ import annotations
@@ -14,16 +14,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+import numpy as np
+
 from convcli.core.errors import OutputError, one_line, shown
-from convcli.jobs.facts import Facts
+from convcli.jobs.facts import MAP, RANGE, Facts
 from convcli.jobs.job import SUFFIX, Job
 from convcli.jobs.lock import Lock
 from convcli.jobs.settings_json import mapping_of_json, mapping_to_json
+from convcli.jobs.source import Digests
 from convcli.pipeline.mapping import Mapping
 from convcli.storage.folder import open_folder
 from convcli.storage.urls import name_of
 
-_JOB, _MAPPINGS = "job.json", "mappings.json"
+_JOB, _MAPPINGS, _STAMPS = "job.json", "mappings.json", "stamps.bin"
 
 _PROBE: Final = "probe-"
 """What the names of files begin with by which workers show that they see the journal."""
@@ -75,7 +78,7 @@ class Journal:
         """The facts of the pieces that are done in one pass, some perhaps twice.
 
         Args:
-            phase: `convcli.jobs.piece.RANGE` or `MAP`.
+            phase: `convcli.jobs.facts.RANGE` or `MAP`.
         """
         for name in self.folder.names(f"{phase}."):
             for line in (self.folder.read(name) or b"").splitlines():
@@ -116,6 +119,43 @@ class Journal:
         """Write the mappings."""
         self.folder.write(_MAPPINGS, json.dumps([*map(mapping_to_json, mappings)]).encode())
 
+    def refresh(self, digests: Digests | None) -> int:
+        """Note what pieces read now, and forget those that were made of something else.
+
+        Args:
+            digests: of each piece; None where they are not known, so that nothing is forgotten.
+
+        Returns:
+            How many pieces are forgotten. If one of them counts for a range, this is searched again.
+        """
+        if digests is None:
+            return 0
+        before = np.frombuffer(self.folder.read(_STAMPS) or b"", "<u8")
+        forgotten = set[int]()
+        if len(before) == len(digests):
+            changed = {*np.flatnonzero(before != digests).tolist()}
+            forgotten = self._forget(RANGE, changed)
+            if forgotten:
+                self.folder.delete(_MAPPINGS)
+            forgotten |= self._forget(MAP, None if forgotten else changed)
+        self.folder.write(_STAMPS, digests.astype("<u8").tobytes())
+        return len(forgotten)
+
+    def _forget(self, phase: str, pieces: set[int] | None) -> set[int]:
+        """Remove the facts of pieces, or all, and return whose there were."""
+        if pieces is not None and not pieces:
+            return set()
+        names = [*self.folder.names(f"{phase}.")]
+        facts = {each.piece: each for each in self.facts(phase)}
+        gone = {piece for piece in facts if pieces is None or piece in pieces}
+        if gone:
+            for piece in facts.keys() - gone:
+                self.waiting.setdefault(phase, []).append(facts[piece])
+            self.flush()
+            for name in names:
+                self.folder.delete(name)
+        return gone
+
     def clear(self) -> None:
         """Remove everything but the lock."""
         for name in filter(_is_own, [*self.folder.names()]):
@@ -152,7 +192,7 @@ class Journal:
 
 def _is_own(name: str) -> bool:
     """Whether a file is one of a journal, rather than one that somebody else has put there."""
-    is_known = name in (_JOB, _MAPPINGS) or name.startswith(_PROBE) or name.endswith(".jsonl")
+    is_known = name in (_JOB, _MAPPINGS, _STAMPS) or name.startswith(_PROBE) or name.endswith(".jsonl")
     return is_known and "/" not in name
 
 

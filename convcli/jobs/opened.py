@@ -12,11 +12,12 @@ from convcli.core.errors import ArgumentError, ConvcliError, cut, one_line
 from convcli.core.frozen import frozen, replace
 from convcli.files.input import Input
 from convcli.formats.zarr.target import ZarrTarget
+from convcli.jobs.facts import RANGE
 from convcli.jobs.job import Job, specs_of
 from convcli.jobs.journal import Journal
-from convcli.jobs.piece import RANGE, PieceRunner
+from convcli.jobs.piece import PieceRunner
 from convcli.jobs.settings_json import mapping_of_json
-from convcli.jobs.source import check_opened
+from convcli.jobs.source import check_identity
 from convcli.jobs.volumes import volume_runs
 from convcli.pipeline.fingerprint import fingerprint
 from convcli.pipeline.planning.task import Task, prepare
@@ -53,7 +54,7 @@ class OpenedJob:
         source = Input.open(source_name or job.source)
         try:
             task = decided(job.source, source, _settings_of(job, threads))
-            check_opened(task.opened, job.identity)
+            check_identity(task.opened, job.identity)
             targets = [ZarrTarget.open(place, spec) for place, spec in specs_of(job)]
             _check_fit(job, task, targets)
         except BaseException:
@@ -129,7 +130,7 @@ def request(job: Job, source: str, number: int, phase: str, mappings: list[Any] 
 
     Args:
         source: with what the job leaves out of its name: a password, or a query.
-        phase: `convcli.jobs.piece.RANGE` or `MAP`.
+        phase: `convcli.jobs.facts.RANGE` or `MAP`.
         mappings: of each map, as `mapping_to_json` writes them; None while ranges are searched.
     """
     fields = {"journal": job.journal, "digest": job.digest, "threads": threads, "source": source}

@@ -31,9 +31,6 @@ from convcli.pipeline.maps.sinks import MemorySink, PixelSink
 from convcli.pipeline.planning.task import Task
 from convcli.pipeline.writing import colors_of
 
-RANGE, MAP = "range", "map"
-"""The passes over an image: one finds the range of its values, the other writes its pixels."""
-
 
 @frozen(eq=False)
 class PieceRunner:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
 from typing import Any, Self
 
 from convcli import __version__
@@ -25,7 +24,7 @@ from convcli.jobs.grid import Grid
 from convcli.jobs.job import Job, job_fields, journal_of, made_by
 from convcli.jobs.opened import decided
 from convcli.jobs.sizing import Sizing
-from convcli.jobs.source import identity_of
+from convcli.jobs.source import identity_of, stamps_of
 from convcli.jobs.volumes import volumes_of
 from convcli.pipeline.planning.task import Task
 from convcli.pipeline.settings import Settings
@@ -83,13 +82,8 @@ class PlannedJob:
 
     @property
     def made(self) -> dict[str, str]:
-        """As `Job.made`."""
-        return made_by(self.fields["fingerprint"], self.identity)
-
-    @cached_property
-    def identity(self) -> str:
-        """Of the source's content, for which the objects of an array are listed."""
-        return identity_of(self.task.opened)
+        """As `Job.made`, for which the objects of an array are listed."""
+        return made_by(self.fields["fingerprint"], stamps_of(self.task.opened).identity)
 
     def threads(self, engine: Engine) -> int:
         """Threads of a piece: as asked for, all processors of this process, or one of many workers."""
@@ -123,7 +117,7 @@ class PlannedJob:
         grid, memory = self.grid(engine)
         return Job(
             source=public_name(self.name),
-            identity=self.identity,
+            identity=identity_of(self.task.opened),
             targets=tuple({"place": place, "spec": spec.to_json()} for place, spec in self.targets),
             method=self.task.plan.method,
             grid=grid,

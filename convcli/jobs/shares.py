@@ -19,14 +19,15 @@ from convcli.core.redaction import public_name
 from convcli.core.system import processors
 from convcli.files.outputs import write
 from convcli.jobs.beginning import begun, check_free, is_complete
-from convcli.jobs.driver import JobRun
+from convcli.jobs.driver import JobRun, plan_of
+from convcli.jobs.facts import MAP, RANGE
 from convcli.jobs.job import Job, specs_of
 from convcli.jobs.journal import Journal
 from convcli.jobs.levels import make_levels
 from convcli.jobs.opened import OpenedJob
-from convcli.jobs.piece import MAP, RANGE
 from convcli.jobs.planning import PlannedJob
 from convcli.jobs.progress import NoProgress
+from convcli.jobs.source import stamps_of
 
 _LARGEST_JOB: Final = 2**26  # bytes
 
@@ -52,6 +53,7 @@ def prepare_job(planned: PlannedJob, file: str, force: bool) -> int:
         check_free(planned.targets, journal)
     with journal.locked():
         job = begun(planned.job(InProcessEngine()), journal, force)
+        journal.refresh(stamps_of(planned.task.opened, plan_of(planned.task), job.grid).pieces)
     write(path, job.to_text().encode(), force)
     return job.grid.count
 
@@ -115,7 +117,7 @@ def finish_job(file: str) -> str:
             run.check_all(totals)
             mappings = run.set_mappings(totals)
             return f"range found: {mappings[0]}; now run all shares again, then --finish"
-        reports = run.finish(0.0, "shares of a job")
+        reports = run.finish(0.0, "shares of a job", "run all shares again, then --finish")
         if job.pyramid:
             make_levels(job, InProcessEngine(), NoProgress())
         journal.remove()

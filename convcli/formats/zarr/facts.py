@@ -56,6 +56,22 @@ class Keys:
         words = ([self.prefix] if self.prefix else []) + [str(number) for number in numbers]
         return self.separator.join(words)
 
+    def numbers(self, key: str, grid: Sequence[int]) -> tuple[int, ...] | None:
+        """The numbers of the object of a key, or None for another one.
+
+        Args:
+            grid: objects along each axis.
+        """
+        words = key.split(self.separator)
+        if self.prefix and words[0] == self.prefix:
+            words = words[1:]
+        elif self.prefix:
+            return None
+        if len(words) != len(grid) or not all(word.isdecimal() and len(word) < 16 for word in words):
+            return None
+        numbers = tuple(int(word) for word in words)
+        return numbers if all(at < count for at, count in zip(numbers, grid, strict=True)) else None
+
 
 @frozen
 class ArrayFacts:

@@ -269,24 +269,11 @@ class ZarrTarget:
         there = np.zeros(self.facts.grid, np.bool_)
         keys, prefix = self.facts.keys, self.spec.path
         for key in self.objects.folder.names(f"{prefix}/" if prefix else ""):
-            numbers = self._numbers(key.removeprefix(f"{prefix}/") if prefix else key)
+            numbers = keys.numbers(key.removeprefix(f"{prefix}/") if prefix else key, self.facts.grid)
             if numbers is not None:
                 there[numbers] = True
         for place in np.argwhere(~there):
             yield path_key(prefix, keys.key(place.tolist()))
-
-    def _numbers(self, key: str) -> Numbers | None:
-        """The numbers of the object of a key, or None for another one."""
-        keys, grid = self.facts.keys, self.facts.grid
-        words = key.split(keys.separator)
-        if keys.prefix and words[0] == keys.prefix:
-            words = words[1:]
-        elif keys.prefix:
-            return None
-        if len(words) != len(grid) or not all(word.isdecimal() and len(word) < 16 for word in words):
-            return None
-        numbers = tuple(int(word) for word in words)
-        return numbers if all(at < count for at, count in zip(numbers, grid, strict=True)) else None
 
     def sweep(self) -> int:
         """Delete what killed writers left behind, while nobody writes.
