@@ -72,6 +72,7 @@ if TYPE_CHECKING:
 @options.max_memory
 @options.axes
 @options.level
+@options.hdu
 @options.pieces
 @options.reports
 def apply(images: tuple[str, ...], kernels: tuple[LoadedKernel, ...], **parameters: Any) -> None:

@@ -520,6 +520,12 @@ axes = option(
     type=Value("AXES", parse_axes),
     help="Part of a Zarr array, such as c=0,z=3..9 (default: all)",
 )
+hdu = option(
+    "--hdu",
+    heading=INPUT,
+    metavar="NAME",
+    help="HDU of a FITS file: number, EXTNAME or EXTNAME,EXTVER (default: the first image)",
+)
 level = option(
     "--level",
     heading=INPUT,

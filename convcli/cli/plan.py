@@ -48,6 +48,7 @@ from convcli.pipeline.options import FilterOptions
 )
 @options.axes
 @options.level
+@options.hdu
 @options.cluster
 @options.piece_size
 @options.chunk

@@ -120,7 +120,7 @@ class Input:
         data: all bytes: those of a stream, or those that `read` has cached.
         is_remote: whether each read is a request.
         store: the place of an array in many objects, which has no bytes of its own; None for a file.
-        axes, level: which part of a store is read, as ``--axes`` and ``--level`` say.
+        axes, level, hdu: which part of a store or file is read, as ``--axes``, ``--level`` and ``--hdu`` say.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Input:
         store: str | None = None,
     ) -> None:
         self.contents, self.data, self.is_remote, self.store = contents, data, is_remote, store
-        self.axes, self.level = "", 0
+        self.axes, self.level, self.hdu = "", 0, ""
 
     @classmethod
     def open(cls, name: str, pipes: bool = True, largest: int | None = None) -> Self:

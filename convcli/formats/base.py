@@ -35,6 +35,7 @@ class Format(ABC):
         extra: the optional dependency that it needs (``pip install convcli[EXTRA]``), or empty.
         writable: whether files can be written at all.
         has_levels: whether files may hold smaller versions of an image, which ``--level`` chooses.
+        has_hdus: whether files hold several arrays, of which ``--hdu`` chooses one.
         is_store: whether it is many objects in a folder or below a URL rather than one file.
         suggested: whether messages propose it for results that another format cannot hold.
         max_side: pixels of the longest side that can be written, or None.
@@ -59,6 +60,7 @@ class Format(ABC):
     extra: str = ""
     writable: bool = True
     has_levels: bool = False
+    has_hdus: bool = False
     is_store: bool = False
     suggested: bool = True
     max_side: int | None = None
@@ -82,7 +84,7 @@ class Format(ABC):
 
     @abstractmethod
     def sniff(self, head: bytes) -> bool:
-        """Whether a file that starts with ``head`` (its first 32 bytes) is of this format."""
+        """Whether a file that starts with ``head`` (its first 512 bytes) is of this format."""
 
     @abstractmethod
     def header(self, data: bytes) -> Header:

@@ -15,7 +15,7 @@ from convcli.formats.base import Format
 from convcli.formats.decoding import decoder_errors, strict_errors
 from convcli.formats.header import Header
 from convcli.formats.readers import InMemoryReader, OffsetReader, Reader, SequentialReader
-from convcli.formats.registry import names, recognized_format, store_format
+from convcli.formats.registry import HEAD, names, recognized_format, store_format
 
 MAX_PIXELS: Final = 10**9
 """Pixels of a file, all frames together, unless another limit is given or the file is dense enough."""
@@ -58,7 +58,7 @@ class Opened:
         Raises:
             ImageError: the file is damaged.
         """
-        if self.skipped or self.stored.first or self.format.is_store:
+        if self.skipped or self.stored.first or self.parts is not None:
             return np.array(self.reader().rows(0, 0, self.header.rows))
         with strict_errors(self.format.name):
             return self._upright(self.format.decode(self.source.read(), self.stored))
@@ -167,7 +167,7 @@ def _recognized(source: Input) -> Format:
     """The format of a file by its first bytes; a store was recognized when it was opened."""
     if source.store is not None:
         return store_format()
-    head = source.head(32)
+    head = source.head(HEAD)
     if not head:
         raise ImageError("the file is empty")
     matched = recognized_format(head)

@@ -40,6 +40,9 @@ class Entry(NamedTuple):
     only_named: bool = False
 
 
+HEAD: Final = 512
+"""First bytes by which formats are recognized."""
+
 _ISO_MEDIA: Final = rb"(?s).{4}ftyp"
 
 STORES: Final = "zarr"
@@ -63,6 +66,12 @@ TABLE: tuple[Entry, ...] = (
     Entry("mkv", "convcli.formats.video:Matroska", (".mkv",), {".webm": "WebM"}, signature=rb"\x1a\x45"),
     Entry("mp4", "convcli.formats.video:Mp4", (".mp4", ".mov", ".m4v"), signature=_ISO_MEDIA),
     Entry(
+        "fits",
+        "convcli.formats.fits.fits:Fits",
+        (".fits", ".fit", ".fts", ".fz"),
+        signature=rb"SIMPLE  =|\x1f\x8b",
+    ),
+    Entry(
         "csv",
         "convcli.formats.csv:Csv",
         (".csv", ".txt"),
@@ -76,7 +85,7 @@ TABLE: tuple[Entry, ...] = (
 UNREAD: Final = (
     ".svg", ".svgz", ".pdf", ".eps", ".ps", ".ai", ".psd", ".psb", ".xcf", ".kra", ".jp2", ".j2k", ".jpf",
     ".jpx", ".jxr", ".exr", ".hdr", ".tga", ".ico", ".cur", ".icns", ".dds", ".qoi", ".pcx", ".xpm",
-    ".xbm", ".sgi", ".ras", ".flif", ".bpg", ".fits", ".fit", ".fts", ".dcm", ".nii", ".czi", ".lif", ".nd2",
+    ".xbm", ".sgi", ".ras", ".flif", ".bpg", ".dcm", ".nii", ".czi", ".lif", ".nd2",
     ".vsi", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw",
     ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv", ".3gp", ".vob",
 )  # fmt: skip
@@ -96,7 +105,7 @@ def formats() -> Iterator[Format]:
 
 
 def recognized_format(head: bytes) -> Format | None:
-    """The format of a file that starts with ``head`` (its first 32 bytes), or None."""
+    """The format of a file that starts with ``head`` (its first `HEAD` bytes), or None."""
     for entry in TABLE:
         if re.match(entry.signature, head):
             loaded = _loaded(entry.name, entry.path, entry.suffixes)

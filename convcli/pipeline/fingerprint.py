@@ -171,6 +171,7 @@ FIELDS: Final[dict[str, tuple[Callable[[Settings], Any], str]]] = {
     "frames": (lambda settings: _frames(settings.frames), "-,-,-"),
     "axes": (lambda settings: settings.axes or "-", "-"),
     "level": (lambda settings: _number(settings.level), "0"),
+    "hdu": (lambda settings: settings.hdu or "-", "-"),
     "stack": (lambda settings: _flag(settings.stack), "no"),
     "colormap": (lambda settings: settings.colormap, "gray"),
     "coding": (

@@ -54,6 +54,7 @@ class FilterOptions:
     frames: slice = slice(None)
     axes: str | None = None
     level: int = 0
+    hdu: str | None = None
     force: bool = False
     precision: str = "single"
     method: str = "auto"

@@ -73,6 +73,7 @@ def settings_of(options: FilterOptions, kernel: Kernel, output: OutputSpec | Non
         frames=options.frames,
         axes=options.axes or "",
         level=options.level,
+        hdu=options.hdu or "",
         stack=options.stack or options.combine == "stack",
         colormap=options.colormap,
         coding=Coding(options.quality, options.png == "small"),

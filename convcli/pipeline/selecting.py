@@ -1,4 +1,4 @@
-"""The images of an input that settings select: a part of an array in chunks, a level of a pyramid."""
+"""The images of an input that settings select: a part of an array in chunks, a level, an HDU."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from convcli.pipeline.settings import Settings
 
 
 def opened_images(source: Input, settings: Settings) -> list[opening.Opened]:
-    """The headers and readers of what ``--axes`` and ``--level`` select of an open input.
+    """The headers and readers of what ``--axes``, ``--level`` and ``--hdu`` select of an open input.
 
     Raises:
-        ArgumentError: the input has no such axes or levels.
+        ArgumentError: the input has no such axes, levels or HDUs.
         ImageError: it is not an image, damaged, or has too many pixels.
     """
     if settings.axes and source.store is None:
         raise ArgumentError("--axes selects parts of Zarr arrays; --frames chooses frames or pages of a file")
-    source.axes, source.level = settings.axes, settings.level
+    source.axes, source.level, source.hdu = settings.axes, settings.level, settings.hdu
     runs = opening.open_input(source, settings.max_pixels)
     if settings.level and not runs[0].format.has_levels:
         raise ArgumentError(f"--level: {runs[0].format.name} has one level, 0; Zarr and TIFF may have more")
+    if settings.hdu and not runs[0].format.has_hdus:
+        raise ArgumentError(f"--hdu chooses an image of a FITS file; this is {runs[0].format.name}")
     return runs

@@ -45,6 +45,7 @@ class Settings:
         max_pixels, max_memory: limits in pixels and bytes; None for those of the readers, and for no limit.
         frames: those of an animation or a file of pages.
         axes, level: the part of an array in chunks, and the level of a pyramid, that are read.
+        hdu: number or name of the image of a FITS file that is read; empty for the first.
         ignore: pixels that are left out; None for none.
         nodata: which value stands for pixels without data.
         stack: whether all maps go to one file, as pages of a TIFF or channels of an array.
@@ -82,6 +83,7 @@ class Settings:
     frames: slice = slice(None)
     axes: str = ""
     level: int = 0
+    hdu: str = ""
     stack: bool = False
     colormap: str = "gray"
     then: tuple[Stage, ...] = ()

@@ -29,6 +29,7 @@ from tests.conftest import SAMPLES
 RNG = np.random.default_rng(9)
 LIMIT = 10**9
 HEIF = importlib.util.find_spec("pillow_heif") is not None
+FITS = importlib.util.find_spec("astropy") is not None
 VIDEO = importlib.util.find_spec("av") is not None
 
 
@@ -58,6 +59,15 @@ def by_pillow_heif(pixels: np.ndarray) -> bytes:
 
     buffer = io.BytesIO()
     pillow_heif.from_pillow(Image.fromarray(squeezed(pixels))).save(buffer, quality=80)
+    return buffer.getvalue()
+
+
+def by_astropy(gray: np.ndarray) -> bytes:
+    """A FITS file without padding at its end, if the pixels have a multiple of 2880 bytes."""
+    from astropy.io import fits
+
+    buffer = io.BytesIO()
+    fits.PrimaryHDU(gray).writeto(buffer)
     return buffer.getvalue()
 
 
@@ -205,13 +215,14 @@ def sample_files() -> dict[str, bytes]:
         "npy": by_numpy(rgb),
         "csv": "".join(f"{','.join(map(str, row))}\n" for row in (rgb[:11, :11, 0] / 8).tolist()).encode(),
         **{name: by_av(rgb, name) for name in ("mkv", "mp4") if VIDEO},
+        **({"fits": by_astropy(rgb[:, :45, 0])} if FITS else {}),
         "avif": imagecodecs.avif_encode(rgb, speed=10),
         "jxl": imagecodecs.jpegxl_encode(rgb, effort=1, lossless=True),
         **({"heif": by_pillow_heif(rgb)} if HEIF else {}),
     }
 
 
-MISSING = (*(() if HEIF else ("heif",)), *(() if VIDEO else ("mkv", "mp4")))
+MISSING = (*(() if HEIF else ("heif",)), *(() if FITS else ("fits",)), *(() if VIDEO else ("mkv", "mp4")))
 NAMES = [entry.name for entry in formats() if entry.name not in MISSING and not entry.is_store]
 
 

@@ -68,6 +68,7 @@ VALUES = {
     "notes": [("a", "b")],
     "axes": ["c=0,z=3..9"],
     "level": [2],
+    "hdu": ["SCI,2"],
     "nodata": [Nodata.parse(text) for text in ("none", "-9999", "nan", "1e20", "-3.4028235e38")],
 }
 """Values of each field that are not its default."""

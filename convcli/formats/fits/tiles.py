@@ -1,0 +1,142 @@
+"""Compressed images of FITS files, decoded by astropy a row of tiles at a time."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from itertools import product
+from math import prod
+from threading import Lock
+from typing import Any, Final
+
+import numpy as np
+
+from convcli.core.dtypes import Array
+from convcli.core.errors import ImageError
+from convcli.files.input import Input
+from convcli.formats.decoding import decoder_errors
+from convcli.formats.fits.library import astropy_fits
+from convcli.formats.fits.scaling import Scaling
+from convcli.formats.fits.units import BYTES, Unit
+from convcli.formats.header import Header
+from convcli.formats.readers import Reader
+
+_KEPT: Final = 4  # rows of tiles that are kept decoded
+_LARGEST: Final = 2**29
+"""Bytes of a row of tiles, which is decoded at once."""
+_COLUMNS: Final = ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA")
+_METHODS: Final = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "PLIO_1", "HCOMPRESS_1", "NOCOMPRESS")
+
+
+class TileReader(Reader):
+    """The frames of a compressed image; rows are turned upside down, because FITS starts at the bottom."""
+
+    def __init__(self, source: Input, unit: Unit, header: Header, scaling: Scaling) -> None:
+        self.source, self.unit, self.header, self.scaling = source, unit, header, scaling
+        self.sizes = unit.sizes[::-1]
+        self.tile = _tile_sizes(unit)[::-1]
+        self.height = self.tile[-2] if len(self.tile) > 1 else 1
+        self.decoding = Lock()
+        self.kept: dict[tuple[int, int], Array] = {}
+        self.opened: Any = None
+        if self.memory // _KEPT > _LARGEST:
+            raise ImageError(
+                f"fits whose tiles have {self.memory // _KEPT} bytes in a row; allowed: {_LARGEST} "
+                "(funpack decompresses the file)"
+            )
+
+    @property
+    def memory(self) -> int:
+        depth = prod(self.tile[:-2])
+        return _KEPT * depth * self.height * self.header.columns * BYTES[self.unit.bitpix]
+
+    @property
+    def block(self) -> tuple[int, int]:
+        return self.height, self.header.columns
+
+    def rows(self, frame: int, first: int, last: int) -> Array:
+        below, above = self.header.rows - last, self.header.rows - first
+        bands = range(below // self.height, -(-above // self.height))
+        with self.decoding:
+            parts = [self._band(frame, band) for band in bands]
+        begin = below - bands.start * self.height
+        stored = np.concatenate(parts)[begin : begin + last - first] if parts else parts
+        return self.scaling.pixels(np.asarray(stored)[::-1, :, None])
+
+    def _band(self, frame: int, band: int) -> Array:
+        """A row of tiles, (rows, columns) as stored."""
+        if (frame, band) not in self.kept:
+            with decoder_errors("fits", f"tiles of rows from {band * self.height} on"):
+                stored = self._decoded(frame, band)
+            while len(self.kept) >= _KEPT:
+                del self.kept[next(iter(self.kept))]
+            self.kept[frame, band] = stored
+        return self.kept[frame, band]
+
+    def _decoded(self, frame: int, band: int) -> Array:
+        if self.opened is None:
+            self.opened = self._open()
+        at = np.unravel_index(frame, self.sizes[:-2]) if len(self.sizes) > 2 else ()
+        first = band * self.height
+        last = min(first + self.height, self.header.rows)
+        for tile in self._tiles([int(index) for index in at], band):
+            self._check_tile(tile)
+        where = (*(int(index) for index in at), slice(first, last))
+        section = self.opened.section[where if len(self.sizes) > 1 else slice(None)]
+        return np.asarray(section).reshape(last - first, self.header.columns)
+
+    def _open(self) -> Any:
+        """The unit as astropy opens it."""
+        file = astropy_fits().open(self.source.handle(), memmap=False, do_not_scale_image_data=True)
+        unit = file[self.unit.number]
+        if unit.shape != self.sizes:
+            raise ImageError("damaged fits: the sizes of a compressed image contradict each other")
+        return unit
+
+    def _check_tile(self, tile: int) -> None:
+        """Refuse a tile that would inflate without end; the table's columns say where its bytes are."""
+        table, header = self.opened.compressed_data, self.unit.header
+        heap = header.get("THEAP", header["NAXIS1"] * header["NAXIS2"]) + self.unit.begin
+        for column in _COLUMNS:
+            if column in table.names:
+                length, offset = (int(number) for number in table[column][tile])
+                data = self.source.part(heap + offset, max(length, 0))
+                _check_inflated(bytes(data), prod(self.tile) * BYTES[self.unit.bitpix])
+
+    def _tiles(self, at: list[int], band: int) -> Iterator[int]:
+        """The numbers of the tiles of a row of them."""
+        counts = [-(-size // tile) for size, tile in zip(self.sizes, self.tile, strict=True)]
+        place = [[index // tile] for index, tile in zip(at, self.tile, strict=False)]
+        place += [[band]] if len(self.sizes) > 1 else []
+        for tile in product(*place, range(counts[-1])):
+            yield int(np.ravel_multi_index(tile, counts))
+
+
+def _tile_sizes(unit: Unit) -> tuple[int, ...]:
+    """Of the tiles, columns first; by default a tile is a row (section 10.1.2).
+
+    Raises:
+        ImageError: a size or a compression that is not read.
+    """
+    method = str(unit.header.get("ZCMPTYPE", "")).strip()
+    if method not in _METHODS:
+        raise ImageError(f"fits with compression {method!r}; allowed: {', '.join(_METHODS)}")
+    sizes = []
+    for axis, size in enumerate(unit.sizes):
+        tile = unit.header.get(f"ZTILE{axis + 1}", size if axis == 0 else 1)
+        if isinstance(tile, bool) or not isinstance(tile, int) or tile < 1:
+            raise ImageError(f"damaged fits: a tile of {tile!r} values")
+        sizes.append(min(tile, size))
+    return tuple(sizes)
+
+
+def _check_inflated(data: bytes, most: int) -> None:
+    """Refuse a tile compressed with gzip that is longer than its pixels, whatever type they are kept in."""
+    if not data.startswith(b"\x1f\x8b"):
+        return
+    stream, length = zlib.decompressobj(31), 0
+    while data and not stream.eof:
+        length += len(stream.decompress(data, 2**20))
+        data = stream.unconsumed_tail
+        if length > 2 * most + 64:  # lossy images keep a tile of integers as wide as it needs
+            raise ImageError(f"damaged fits: a tile decompresses to more than {most} bytes")
