@@ -524,7 +524,7 @@ hdu = option(
     "--hdu",
     heading=INPUT,
     metavar="NAME",
-    help="HDU of a FITS file: number, EXTNAME or EXTNAME,EXTVER (default: the first image)",
+    help="HDU of a FITS file, by number or name (default: first image)",
 )
 level = option(
     "--level",

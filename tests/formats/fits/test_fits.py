@@ -237,7 +237,7 @@ def test_the_option(run, tmp_path):
     assert done.code == 0
     assert run("plan", tmp_path / "in.fits", "-k", "box3", "--hdu", "3").code == 0
     done = run("apply", tmp_path / "o.npy", "-k", "identity", "--hdu", "ERR", "-o", tmp_path / "p.npy")
-    assert (done.code, "--hdu chooses an image of a FITS file" in done.err) == (1, True)
+    assert (done.code, "--hdu chooses an image of a FITS file" in done.err) == (2, True)
 
 
 def test_gzip(run, tmp_path):
