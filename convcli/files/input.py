@@ -10,12 +10,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, Self
 
 from convcli.core.errors import ImageError, StorageError
 from convcli.core.system import default_memory_limit
 from convcli.files.stores import is_store
 from convcli.storage.urls import is_remote, local
+
+if TYPE_CHECKING:
+    from convcli.files.pixels import Pixels
 
 LARGEST_INPUT: Final = 8 * 2**30  # bytes
 PIECE: Final = 2**24  # bytes read in one call
@@ -121,6 +124,8 @@ class Input:
         is_remote: whether each read is a request.
         store: the place of an array in many objects, which has no bytes of its own; None for a file.
         axes, level, hdu: which part of a store or file is read, as ``--axes``, ``--level`` and ``--hdu`` say.
+        pixels: decoded ones in memory, which have no bytes either; None for a file.
+        name: what it is called in reports and errors, if it was not opened by a name.
     """
 
     def __init__(
@@ -129,9 +134,12 @@ class Input:
         data: bytes | None = None,
         is_remote: bool = False,
         store: str | None = None,
+        pixels: Pixels | None = None,
+        name: str = "",
     ) -> None:
         self.contents, self.data, self.is_remote, self.store = contents, data, is_remote, store
         self.axes, self.level, self.hdu = "", 0, ""
+        self.pixels, self.name = pixels, name
 
     @classmethod
     def open(cls, name: str, pipes: bool = True, largest: int | None = None) -> Self:
@@ -196,6 +204,8 @@ class Input:
     @property
     def size(self) -> int:
         """Size in bytes."""
+        if self.pixels is not None:
+            return self.pixels.values.nbytes
         return self.contents.size if self.contents else len(self.data or b"")
 
     def part(self, offset: int, count: int) -> bytes | memoryview:
@@ -245,6 +255,20 @@ class Input:
             with _refusals():
                 self.data = self.contents.read()
         return self.data
+
+
+Source = str | Input
+"""An image: the name of a file, ``-`` for standard input, a URL, or an input that is open already."""
+
+
+def open_source(source: Source, largest: int | None = None) -> Input:
+    """The input of a source, as `Input.open` opens it; an open one is taken as it is."""
+    return source if isinstance(source, Input) else Input.open(source, largest=largest)
+
+
+def source_name(source: Source) -> str:
+    """What a source is called."""
+    return source.name if isinstance(source, Input) else source
 
 
 def _remote(url: str, largest: int | None) -> Contents:

@@ -14,6 +14,7 @@ from convcli.files.input import Input
 from convcli.formats.base import Format
 from convcli.formats.decoding import decoder_errors, strict_errors
 from convcli.formats.header import Header
+from convcli.formats.memory import NAME, Memory
 from convcli.formats.readers import InMemoryReader, OffsetReader, Reader, SequentialReader
 from convcli.formats.registry import HEAD, names, recognized_format, store_format
 
@@ -164,9 +165,11 @@ def open_input(source: Input, max_pixels: int | None = None) -> list[Opened]:
 
 
 def _recognized(source: Input) -> Format:
-    """The format of a file by its first bytes; a store was recognized when it was opened."""
+    """The format of a file by its first bytes; stores and arrays were recognized before."""
     if source.store is not None:
         return store_format()
+    if source.pixels is not None:
+        return Memory(NAME, ())
     head = source.head(HEAD)
     if not head:
         raise ImageError("the file is empty")

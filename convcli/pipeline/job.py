@@ -10,7 +10,7 @@ from typing import Self
 
 from convcli.core.frozen import frozen
 from convcli.files.draft import Draft
-from convcli.files.input import Input
+from convcli.files.input import Input, Source, open_source, source_name
 from convcli.files.ledger import OutputLedger
 from convcli.files.outputs import open_draft
 from convcli.files.stdout import check_stream
@@ -79,11 +79,11 @@ PlannedResult = tuple[Settings, list[Task]]
 """One result that is wanted of an input: its settings, and the tasks whose images it holds."""
 
 
-def apply(source: str, *settings: Settings, ledger: OutputLedger | None = None) -> list[Report]:
+def apply(source: Source, *settings: Settings, ledger: OutputLedger | None = None) -> list[Report]:
     """Convolve one image, or every frame of a file, and write the feature maps.
 
     Args:
-        source: a file, or ``-`` for standard input, which is decoded once.
+        source: a file, ``-`` for standard input, or an open input; it is decoded once.
         settings: what to do with it, one after the other.
         ledger: the files of the run, if there are several inputs.
 
@@ -93,9 +93,10 @@ def apply(source: str, *settings: Settings, ledger: OutputLedger | None = None) 
     Raises:
         ConvcliError: of every kind; nothing is left half-written.
     """
-    with Input.open(source, largest=settings[0].max_memory) as opened:
-        planned = planned_results(source, opened, settings)
-        results = compute_results(opened, planned, ledger or OutputLedger([source]))
+    name = source_name(source)
+    with open_source(source, settings[0].max_memory) as opened:
+        planned = planned_results(name, opened, settings)
+        results = compute_results(opened, planned, ledger or OutputLedger([name]))
         return [report for result in results for report in result.reports(result.commit())]
 
 

@@ -16,7 +16,7 @@ from convcli.core.dtypes import Array
 from convcli.core.errors import ArgumentError, one_line
 from convcli.core.frozen import frozen, replace
 from convcli.core.rational import Number
-from convcli.files.input import STREAM, Input
+from convcli.files.input import STREAM, Source, open_source, source_name
 from convcli.formats import opening
 from convcli.formats.header import Header
 from convcli.kernels.describe import map_name
@@ -153,12 +153,12 @@ class MapSet:
 
 
 def compute_maps(
-    source: str, settings: Sequence[Settings], common: bool = False, stages: bool = False
+    source: Source, settings: Sequence[Settings], common: bool = False, stages: bool = False
 ) -> MapSet:
     """The feature maps of one image, or of one of its frames.
 
     Args:
-        source: a file, or ``-`` for standard input.
+        source: a file, ``-`` for standard input, or an open input.
         settings: one for each kernel.
         common: whether all results share one range, and all maps after the same stage.
         stages: whether there are maps after every stage of a chain.
@@ -166,14 +166,15 @@ def compute_maps(
     Raises:
         ConvcliError: the image cannot be read, a kernel does not fit it, or the maps cannot be displayed.
     """
-    with Input.open(source) as opened:
+    name = source_name(source)
+    with open_source(source) as opened:
         runs = opened_images(opened, settings[0])
         count = sum(run.header.frames for run in runs)
         frame = opening.selected(runs, slice(*_selected_frame(settings[0])))[0]
         check_displayable(frame.header.channels)
         pixels = frame.reader().rows(0, 0, frame.header.rows)
         values = _few_values(pixels)
-        image = _Image(source, runs, display_range(_colors(pixels, frame.header)))
+        image = _Image(name, runs, display_range(_colors(pixels, frame.header)))
         displayed = [_for_display(each, count) for each in settings]
         prefixes = [image.prefixes(each) if stages else [each] for each in displayed]
         chains = [image.chain(chain) for chain in prefixes]
@@ -183,7 +184,7 @@ def compute_maps(
         opened.check_unchanged()
     range_ = image.range or (None if values is None else display_range(values, few=True))
     return MapSet(
-        name="standard input" if source == STREAM else one_line(Path(source).name),
+        name="standard input" if name == STREAM else one_line(Path(name).name),
         header=frame.header,
         image=to_display(pixels, frame.header.bands, range_),
         image_range=range_,

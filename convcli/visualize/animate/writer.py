@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen, replace
 from convcli.files import input as files
-from convcli.files.draft import Draft
 from convcli.files.ledger import OutputLedger
 from convcli.files.outputs import open_draft, write
 from convcli.files.stdout import check_stream, write_stream
 from convcli.formats import registry
+from convcli.formats.base import Format
 from convcli.formats.capacity import OutputKind
 from convcli.formats.encoders import Encoder
 from convcli.formats.header import Layout, Metadata, Timing
@@ -82,34 +83,85 @@ def write_animation(
 
     Args:
         source: a file, ``-`` for standard input, or a SHAPE such as ``4x4`` if no file has that name.
+        spec, format_name: as `write_frames` takes them.
+
+    Raises:
+        ConvcliError: the image cannot be read or shown, or the animation cannot be written.
+    """
+    stills_wanted(spec, format_name)  # a mistake is reported before any work
+    shape = None if _names_image(source) else parse_shape(source)
+    animation = animation_of(shape or source, settings, selection, playback)
+    ledger = ledger or OutputLedger([] if shape else [source])
+    return write_frames(animation, playback, spec, format_name, ledger)
+
+
+def animation_of(
+    source: files.Source | tuple[int, ...], settings: Settings, selection: Selection, playback: Playback
+) -> Animation:
+    """The frames of an animation.
+
+    Args:
+        source: an image, or the shape of numbers, (rows, columns[, channels]).
+
+    Raises:
+        ConvcliError: the image cannot be read or shown.
+    """
+    shape = source if isinstance(source, tuple) else None
+    title = (
+        shape_title(source, playback.seed) if isinstance(source, tuple) else _title(files.source_name(source))
+    )
+    with _opened(source, playback) as file:
+        view = _on_white(selection, shape, playback.seed)
+        made = stage_input(title, file, settings, view, playback.stage)
+        return build_animation(made.title, made.file, made.settings, made.selection, made.names)
+
+
+def _opened(source: files.Source | tuple[int, ...], playback: Playback) -> files.Input:
+    return number_image(source, playback.seed) if isinstance(source, tuple) else files.open_source(source)
+
+
+def stills_wanted(spec: str, format_name: str | None) -> bool:
+    """Whether every frame goes to a file of its own.
+
+    Raises:
+        OutputError: the suffix and the format contradict each other.
+    """
+    return wants_svg(spec, format_name) or OutputSpec(spec, format_name).is_one_frame
+
+
+def write_frames(
+    animation: Animation, playback: Playback, spec: str, format_name: str | None, ledger: OutputLedger
+) -> WrittenAnimation:
+    """Write an animation that was made.
+
+    Args:
         spec: a file, or ``-`` for standard output; a template with ``{frame}``, or a folder with the format
             ``svg``, for a still file of each frame.
         format_name: a format, ``svg`` included; None for the suffix's.
 
     Raises:
-        ConvcliError: the image cannot be read or shown, or the animation cannot be written.
+        OutputError: it cannot be written there, or in that format.
     """
-    stills = wants_svg(spec, format_name) or OutputSpec(spec, format_name).is_one_frame
-    shape = None if _names_image(source) else parse_shape(source)
-    with number_image(shape, playback.seed) if shape else files.Input.open(source) as file:
-        title = shape_title(shape, playback.seed) if shape else _title(source)
-        view = _on_white(selection, shape, playback.seed)
-        made = stage_input(title, file, settings, view, playback.stage)
-        animation = build_animation(made.title, made.file, made.settings, made.selection, made.names)
-    ledger = ledger or OutputLedger([] if shape else [source])
-    if stills:
+    if stills_wanted(spec, format_name):
         return _write_stills(animation, spec, format_name, ledger)
-    target = _target(OutputSpec(spec, format_name), animation)
+    target, force = _target(OutputSpec(spec, format_name), animation), animation.settings.force
     if target.path is None:
         check_stream()
     else:
-        ledger.claim(target.path, settings.force)
-    with open_draft(target.path, settings.force) as draft:
-        loops = target.format.repeats
-        _encode(draft, target, animation, timing(animation, playback.fps, loops))
+        ledger.claim(target.path, force)
+    with open_draft(target.path, force) as draft:
+        with encoding(target, draft):
+            _encode(draft.file, target.format, animation, playback)
         draft.commit()
     names = str(target) if target.path else ""
     return WrittenAnimation(names, len(animation.frames), frame_size(animation), target.note)
+
+
+def encoded_animation(animation: Animation, playback: Playback, format_name: str) -> bytes:
+    """The file of an animation in a format that holds frames."""
+    file = io.BytesIO()
+    _encode(file, registry.format_named(format_name), animation, playback)
+    return file.getvalue()
 
 
 def _on_white(selection: Selection, shape: tuple[int, ...] | None, seed: int | None) -> Selection:
@@ -164,17 +216,16 @@ def _write_stills(
     return WrittenAnimation(names, len(targets), frame_size(animation))
 
 
-def _encode(draft: Draft, target: Target, animation: Animation, timing: Timing) -> None:
+def _encode(file: BinaryIO, format_: Format, animation: Animation, playback: Playback) -> None:
     """Encode one frame after the other."""
     rows, columns = frame_size(animation)
     layout = Layout(rows, columns, 3, np.dtype(np.uint8), len(animation.frames))
-    metadata = Metadata(timing=timing if layout.frames > 1 else None)
-    encoder = target.format.encoder(layout, metadata)
+    times = timing(animation, playback.fps, format_.repeats) if layout.frames > 1 else None
+    encoder = format_.encoder(layout, Metadata(timing=times))
     frames = frame_pixels(animation)
-    if target.format.max_colors:
+    if format_.max_colors:
         frames = shared_colors(list(frames))
-    with encoding(target, draft):
-        encoder.write(draft.file, _pieces(encoder, frames))
+    encoder.write(file, _pieces(encoder, frames))
 
 
 def _pieces(encoder: Encoder, frames: Iterator[Array]) -> Iterator[Any]:

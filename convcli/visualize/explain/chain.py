@@ -141,12 +141,18 @@ def chain_stages(settings: Settings) -> tuple[Stage, ...]:
 
 
 def explain_chain(
-    source: str, settings: Settings, at: Pair, frame: int, selection: Selection, *, every: bool = False
+    source: files.Source,
+    settings: Settings,
+    at: Pair,
+    frame: int,
+    selection: Selection,
+    *,
+    every: bool = False,
 ) -> ChainExplanation:
     """Explain the pixel at (row, column) of the feature maps that `job.apply` would write.
 
     Args:
-        source: a file, or ``-`` for standard input.
+        source: a file, ``-`` for standard input, or an open input.
         settings: as `job.apply` takes them, with stages after the kernel.
         frame: index of the frame or page.
         selection: the maps and channels that are traced back; the first one if it leaves them open.
@@ -157,8 +163,9 @@ def explain_chain(
             filtered.
         ConvcliError: whatever `job.apply` raises before it writes.
     """
-    with files.Input.open(source) as file:
-        task, own = frame_task(source, file, settings, frame)
+    name = files.source_name(source)
+    with files.open_source(source) as file:
+        task, own = frame_task(name, file, settings, frame)
         check_place(task, at)
         if settings.linear:
             raise ArgumentError("stages (--then) cannot be explained in linear light; leave out --linear")
@@ -170,7 +177,7 @@ def explain_chain(
         chosen = tracer.chosen(selection, every)
         traces = tuple(tracer.trace(map_, lane) for map_, lane in chosen)
         left = [] if selection.maps or selection.channels else tracer.others(chosen)
-        return ChainExplanation(source, task, settings, at, traces, tuple(left))
+        return ChainExplanation(name, task, settings, at, traces, tuple(left))
 
 
 class _Tracer:

@@ -96,7 +96,7 @@ class Explanation:
 
 
 def explain(
-    source: str,
+    source: files.Source,
     settings: Settings,
     at: Pair,
     frame: int = 0,
@@ -107,7 +107,7 @@ def explain(
     """Explain the pixel at (row, column) of the feature map that `job.apply` would write.
 
     Args:
-        source: a file, or ``-`` for standard input.
+        source: a file, ``-`` for standard input, or an open input.
         settings: as `job.apply` takes them.
         frame: index of the frame or page.
         maps: indices of the feature maps to explain; None for all.
@@ -118,14 +118,15 @@ def explain(
             axes.
         ConvcliError: whatever `job.apply` raises before it writes.
     """
-    with files.Input.open(source) as file:
-        task, own = frame_task(source, file, settings, frame)
+    name = files.source_name(source)
+    with files.open_source(source) as file:
+        task, own = frame_task(name, file, settings, frame)
         check_place(task, at)
         recorders = [PixelRecorder(task.layout, own, [at]) for _ in range(task.plan.outcome.maps)]
         is_large = briefly and settings.kernel.weights.size > MOST_WEIGHTS and len(recorders) > 1
         if not is_large or task.color_handling.extra_lanes:
-            return explain_places(source, task, settings, own, [at], recorders, maps)[0]
-        found = explain_places(source, task, settings, own, [at], recorders, [0])[0]
+            return explain_places(name, task, settings, own, [at], recorders, maps)[0]
+        found = explain_places(name, task, settings, own, [at], recorders, [0])[0]
         return replace(found, others=tuple(_values(found, own, recorders)))
 
 

@@ -45,11 +45,11 @@ LARGEST_PRESET: Final = 15  # rows or columns
 SIDE: Final = 1024  # rows or columns of the image in the page
 
 
-def page(source: str, settings: Settings, side: int = SIDE) -> str:
+def page(source: files.Source, settings: Settings, side: int = SIDE) -> str:
     """The HTML page for one image.
 
     Args:
-        source: a file, or ``-`` for standard input; of several frames, the first one is shown.
+        source: a file, ``-`` for standard input, or an open input; of several frames, the first one is shown.
         settings: initial kernel, stride, padding, dilation, flip, channels and mapping.
         side: largest number of rows and columns; larger images are averaged in square boxes.
 
@@ -58,7 +58,8 @@ def page(source: str, settings: Settings, side: int = SIDE) -> str:
         ConvcliError: the image cannot be read.
     """
     _check(settings)
-    with files.Input.open(source) as file:
+    given = files.source_name(source)
+    with files.open_source(source) as file:
         opened = opening.open_input(file, settings.max_pixels)[0]
         header = opened.header
         if header.dtype.kind not in "iu" or header.dtype.itemsize > 2:
@@ -68,8 +69,8 @@ def page(source: str, settings: Settings, side: int = SIDE) -> str:
         pixels = opened.pixels()
     pixels = pixels[..., : header.channels - _has_extra_channel(header)]
     small, box = _fitted(pixels, side)
-    name = "standard input" if source == files.STREAM else Path(source).name
-    data = {**_picture(small, header), "source": source, "about": _about(header, box, small)}
+    name = "standard input" if given == files.STREAM else Path(given).name
+    data = {**_picture(small, header), "source": given, "about": _about(header, box, small)}
     data |= {"frames": header.frames, "box": box}
     data["state"] = {**_state(settings), "at": _place(small, settings)}
     data["presets"] = [_kernel(kernel) for kernel in _presets(settings.kernel)]
