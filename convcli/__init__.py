@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from convcli.core.errors import ArgumentError as ArgumentError
     from convcli.core.errors import ConvcliError as ConvcliError
     from convcli.core.errors import KernelError as KernelError
+    from convcli.images.animate import animate as animate
+    from convcli.images.apply import apply as apply
+    from convcli.images.drawings import figure as figure
+    from convcli.images.drawings import sheet as sheet
+    from convcli.images.explain import explain as explain
+    from convcli.images.explore import explore as explore
+    from convcli.images.plan import plan as plan
     from convcli.kernels.kernel import Kernel as Kernel
     from convcli.kernels.library import load_kernel as load_kernel
 
@@ -31,9 +38,19 @@ _HOMES = {
     "KernelError": "core.errors",
     "Kernel": "kernels.kernel",
     "load_kernel": "kernels.library",
+    "animate": "images.animate",
+    "apply": "images.apply",
+    "explain": "images.explain",
+    "explore": "images.explore",
+    "figure": "images.drawings",
+    "plan": "images.plan",
+    "sheet": "images.drawings",
 }
 _MODULES = ("dask", "regions")
-__all__ = ["ArgumentError", "ConvcliError", "Kernel", "KernelError", "conv", "conv2d", "load_kernel", "shape"]
+__all__ = [  # noqa: RUF022 - in groups
+    "ArgumentError", "ConvcliError", "Kernel", "KernelError", "conv", "conv2d", "load_kernel", "shape",
+    "animate", "apply", "explain", "explore", "figure", "plan", "sheet",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

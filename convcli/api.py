@@ -20,6 +20,7 @@ from convcli.arrays.arguments import (
 from convcli.arrays.computing import computed
 from convcli.arrays.layers import known_kernel
 from convcli.arrays.preparing import Request
+from convcli.arrays.shapes import Shape
 from convcli.core.dtypes import Array
 from convcli.core.errors import ArgumentError, quoted
 from convcli.core.numerals import axes_text
@@ -176,7 +177,7 @@ def shape(
     dilation: int | Sequence[int] = 1,
     transposed: bool = False,
     output_padding: int | Sequence[int] | None = None,
-) -> tuple[int, ...]:
+) -> Shape:
     """Return the spatial shape of a feature map: ``shape((512, 512), 3, stride=(2, 1))`` is ``(255, 510)``.
 
     Args:
@@ -190,7 +191,7 @@ def shape(
         output_padding: as for `conv`.
 
     Returns:
-        One number per spatial axis.
+        One number per spatial axis, as a tuple that notebooks show with the formula of each axis.
 
     Raises:
         ArgumentError: an argument that is not allowed, or a kernel larger than the padded image.
@@ -205,4 +206,5 @@ def shape(
     known = known_kernel(kernel)
     window = known.window if known else per_axis("kernel", kernel, len(sizes))  # type: ignore[arg-type]
     amount, as_transposed = as_padding(padding, "zero"), (truth("transposed", transposed), output_padding)
-    return geometry(sizes, window, stride, amount, dilation, False, *as_transposed).output
+    found = geometry(sizes, window, stride, amount, dilation, False, *as_transposed)
+    return Shape.of(found, str(amount))

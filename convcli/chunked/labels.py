@@ -70,7 +70,7 @@ def convolved(
         )
     }
     replaced = () if roles.channel is None or lanes > 1 else (x.dims[roles.channel],)
-    return _labeled(x, data, moves, replaced)
+    return labeled(x, data, moves, replaced)
 
 
 def _lazy(x: Any, request: Request, prepared: Prepared, roles: Roles) -> Any:
@@ -132,7 +132,7 @@ def _names(dims: Sequence[Hashable]) -> str:
     return ", ".join(map(literal, dims))
 
 
-def _labeled(
+def labeled(
     x: xr.DataArray, data: Any, moves: Mapping[Hashable, Positions], replaced: Sequence[Hashable]
 ) -> xr.DataArray:
     """A result with the labels of ``x``, as far as they are true of it.

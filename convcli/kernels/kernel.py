@@ -187,6 +187,11 @@ class Kernel:
             parts.append(f"combine={self.combine!r}")
         return f"Kernel({', '.join(parts)})"
 
+    def _repr_html_(self) -> str:
+        from convcli.kernels.markup import kernel_html  # only for notebooks
+
+        return kernel_html(self)
+
     @cached_property
     def weights(self) -> FloatArray:
         """The weights as float64, read-only, scale included."""

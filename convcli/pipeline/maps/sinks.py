@@ -27,12 +27,14 @@ class MemorySink:
     """Keeps all pixels.
 
     Attributes:
-        images: (frames, rows, columns, channels) of the layout's type.
+        images: (frames, rows, columns, channels) of the layout's type; new memory if none is given.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, images: Array | None = None) -> None:
         self.layout = layout
-        self.images: Array = np.empty((layout.frames, *layout.shape), layout.dtype)
+        self.images: Array = (
+            np.empty((layout.frames, *layout.shape), layout.dtype) if images is None else images
+        )
 
     def place(self, frame: int, strip: Strip) -> Array:
         """The strip's part of the images."""
