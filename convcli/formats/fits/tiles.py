@@ -1,4 +1,4 @@
-"""Compressed images of FITS files, decoded by astropy a row of tiles at a time."""
+"""Compressed images of FITS files, decoded by astropy some rows of tiles at a time."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from convcli.formats.fits.units import BYTES, Unit
 from convcli.formats.header import Header
 from convcli.formats.readers import Reader
 
-_KEPT: Final = 4  # rows of tiles that are kept decoded
+_KEPT: Final = 4  # bands of tiles that are kept decoded
+_BAND: Final = 2**20
+"""Bytes of tiles, above each other, that are decoded in one call, because each call takes a millisecond."""
 _LARGEST: Final = 2**29
 """Bytes of a row of tiles, which is decoded at once."""
-_COLUMNS: Final = ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA")
 _METHODS: Final = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "PLIO_1", "HCOMPRESS_1", "NOCOMPRESS")
 
 
@@ -35,10 +36,13 @@ class TileReader(Reader):
         self.source, self.unit, self.header, self.scaling = source, unit, header, scaling
         self.sizes = unit.sizes[::-1]
         self.tile = _tile_sizes(unit)[::-1]
-        self.height = self.tile[-2] if len(self.tile) > 1 else 1
+        self.high = self.tile[-2] if len(self.tile) > 1 else 1
+        least = _BAND // max(self.high * header.columns * prod(self.tile[:-2]) * BYTES[unit.bitpix], 1)
+        self.height = self.high * max(least, 1)
         self.decoding = Lock()
         self.kept: dict[tuple[int, int], Array] = {}
         self.opened: Any = None
+        self.inflated: list[tuple[Array, int]] = []
         if self.memory // _KEPT > _LARGEST:
             raise ImageError(
                 f"fits whose tiles have {self.memory // _KEPT} bytes in a row; allowed: {_LARGEST} "
@@ -47,7 +51,7 @@ class TileReader(Reader):
 
     @property
     def memory(self) -> int:
-        depth = prod(self.tile[:-2])
+        depth = prod(self.tile[:-2])  # astropy decodes whole tiles, also of one frame
         return _KEPT * depth * self.height * self.header.columns * BYTES[self.unit.bitpix]
 
     @property
@@ -64,7 +68,7 @@ class TileReader(Reader):
         return self.scaling.pixels(np.asarray(stored)[::-1, :, None])
 
     def _band(self, frame: int, band: int) -> Array:
-        """A row of tiles, (rows, columns) as stored."""
+        """Tiles above each other, (rows, columns) as stored."""
         if (frame, band) not in self.kept:
             with decoder_errors("fits", f"tiles of rows from {band * self.height} on"):
                 stored = self._decoded(frame, band)
@@ -76,11 +80,15 @@ class TileReader(Reader):
     def _decoded(self, frame: int, band: int) -> Array:
         if self.opened is None:
             self.opened = self._open()
+            self.inflated = self._inflated(self.opened)
         at = np.unravel_index(frame, self.sizes[:-2]) if len(self.sizes) > 2 else ()
         first = band * self.height
         last = min(first + self.height, self.header.rows)
-        for tile in self._tiles([int(index) for index in at], band):
-            self._check_tile(tile)
+        for column, heap in self.inflated:
+            for tile in self._tiles([int(index) for index in at], band):
+                length, offset = column[tile].tolist()
+                data = self.source.part(heap + offset, max(length, 0))
+                _check_inflated(bytes(data), prod(self.tile) * BYTES[self.unit.bitpix])
         where = (*(int(index) for index in at), slice(first, last))
         section = self.opened.section[where if len(self.sizes) > 1 else slice(None)]
         return np.asarray(section).reshape(last - first, self.header.columns)
@@ -93,21 +101,21 @@ class TileReader(Reader):
             raise ImageError("damaged fits: the sizes of a compressed image contradict each other")
         return unit
 
-    def _check_tile(self, tile: int) -> None:
-        """Refuse a tile that would inflate without end; the table's columns say where its bytes are."""
-        table, header = self.opened.compressed_data, self.unit.header
+    def _inflated(self, unit: Any) -> list[tuple[Array, int]]:
+        """Where tiles compressed with gzip lie: (length, place) of each, and what places count from."""
+        table, header = unit.compressed_data, self.unit.header
         heap = header.get("THEAP", header["NAXIS1"] * header["NAXIS2"]) + self.unit.begin
-        for column in _COLUMNS:
-            if column in table.names:
-                length, offset = (int(number) for number in table[column][tile])
-                data = self.source.part(heap + offset, max(length, 0))
-                _check_inflated(bytes(data), prod(self.tile) * BYTES[self.unit.bitpix])
+        is_gzip = str(header["ZCMPTYPE"]).startswith("GZIP")
+        columns = ("COMPRESSED_DATA",) * is_gzip + ("GZIP_COMPRESSED_DATA",)
+        return [(np.asarray(table[column]), heap) for column in columns if column in table.names]
 
     def _tiles(self, at: list[int], band: int) -> Iterator[int]:
-        """The numbers of the tiles of a row of them."""
+        """The numbers of the tiles of a band."""
         counts = [-(-size // tile) for size, tile in zip(self.sizes, self.tile, strict=True)]
         place = [[index // tile] for index, tile in zip(at, self.tile, strict=False)]
-        place += [[band]] if len(self.sizes) > 1 else []
+        if len(self.sizes) > 1:
+            first = band * self.height // self.high
+            place += [list(range(first, min(first + self.height // self.high, counts[-2])))]
         for tile in product(*place, range(counts[-1])):
             yield int(np.ravel_multi_index(tile, counts))
 
