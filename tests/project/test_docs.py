@@ -28,11 +28,12 @@ OTHER_PROGRAMS = {
     "--blur",
     "--border",
     "--overwrite",
+    "--all",
     "--angle",
     "--min-ampl",
     "--times",
 }
-"""Options of mkdocs, pytest, libvips and the benchmarks, and words that convcli has suggestions for."""
+"""Options of mkdocs, pytest, libvips, tools and benchmarks, and words that convcli has suggestions for."""
 UPDATE = "run python -m tools.lesson"
 
 
