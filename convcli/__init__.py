@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from convcli.api import conv as conv
     from convcli.api import conv2d as conv2d
     from convcli.api import shape as shape
+    from convcli.comparison.compare import compare as compare
     from convcli.core.errors import ArgumentError as ArgumentError
     from convcli.core.errors import ConvcliError as ConvcliError
     from convcli.core.errors import KernelError as KernelError
@@ -33,6 +34,7 @@ _HOMES = {
     "conv": "api",
     "conv2d": "api",
     "shape": "api",
+    "compare": "comparison.compare",
     "ArgumentError": "core.errors",
     "ConvcliError": "core.errors",
     "KernelError": "core.errors",
@@ -49,7 +51,7 @@ _HOMES = {
 _MODULES = ("dask", "regions")
 __all__ = [  # noqa: RUF022 - in groups
     "ArgumentError", "ConvcliError", "Kernel", "KernelError", "conv", "conv2d", "load_kernel", "shape",
-    "animate", "apply", "explain", "explore", "figure", "plan", "sheet",
+    "animate", "apply", "compare", "explain", "explore", "figure", "plan", "sheet",
 ]  # fmt: skip
 
 

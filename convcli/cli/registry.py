@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "explain": "Show how one pixel of a feature map is computed, step by step.",
     "explore": "Make an interactive web page: the kernel slides over an image.",
     "animate": "Make an animation: the kernel slides over an image or numbers.",
+    "compare": "Compare two images, or the images of two folders.",
     "view": "Show images in the terminal.",
     "shape": "Compute the shape of a feature map, without reading pixels.",
     "plan": "Show how a feature map would be computed, and why.",

@@ -314,6 +314,14 @@ def parse_number(text: str) -> Fraction:
         _refuse(str(error))
 
 
+def parse_length(text: str) -> float:
+    """A number from 0 on, as a float; ``inf`` for no limit."""
+    value = math.inf if text.strip().casefold() in ("inf", "infinity") else float(parse_number(text))
+    if value < 0:
+        _refuse(f"{text!r} is below 0")
+    return value
+
+
 def parse_scale(text: str) -> str | Fraction:
     """A number, or what weights are divided by: ``sum``, ``abs``, ``gain``."""
     word = text.casefold()

@@ -1,0 +1,1 @@
+"""Two images compared: their differences, PSNR, SSIM, difference images; folders of them."""

@@ -1,0 +1,177 @@
+"""The two images of a comparison: files or arrays, as runs of frames that are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import zip_longest
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from convcli.comparison.result import Side
+from convcli.comparison.settings import CompareSettings
+from convcli.core.dtypes import Array
+from convcli.core.errors import ArgumentError, ConvcliError, ImageError, failure_message
+from convcli.core.frozen import frozen
+from convcli.files.input import Input
+from convcli.formats.header import MAX_IMAGE_CHANNELS, Header
+from convcli.formats.opening import open_input, selected
+from convcli.formats.readers import InMemoryReader, Reader
+
+_AXES: Final = (
+    "(rows, columns), (rows, columns, channels), (frames, rows, columns) or (frames, rows, columns, channels)"
+)
+_DIGITS: Final = ("biuf", 8)  # kinds and most bytes of a value
+
+
+class Run(Protocol):
+    """Frames that are alike, as `convcli.formats.opening.Opened` gives them."""
+
+    @property
+    def header(self) -> Header:
+        """Of the frames."""
+
+    def reader(self) -> Reader:
+        """What reads them."""
+
+
+@frozen(eq=False)
+class Image:
+    """An open image.
+
+    Attributes:
+        runs: frames that are alike, in order.
+        source: the file, to be checked after reading; None for an array.
+    """
+
+    name: str
+    runs: Sequence[Run]
+    source: Input | None = None
+
+    def side(self, ignore_alpha: bool) -> Side:
+        """What the report says of the image."""
+        first = self.runs[0].header
+        notes = tuple(dict.fromkeys(note for run in self.runs for note in run.header.notes))
+        shapes = tuple(_shape(run.header, ignore_alpha) for run in self.runs)
+        return Side(self.name, first.format, shapes, first.dtype, first.bands, notes)
+
+    def frames(self) -> Iterator[tuple[Header, Reader, int]]:
+        """Each frame: its header, its reader, and its number there.
+
+        Raises:
+            ConvcliError: the file is damaged; the message names it.
+        """
+        for run in self.runs:
+            with named(self.name):
+                reader = run.reader()
+            for frame in range(run.header.frames):
+                yield run.header, reader, frame
+
+    def check_unchanged(self) -> None:
+        """Refuse a file that changed while it was being read.
+
+        Raises:
+            ConvcliError: naming the file.
+        """
+        if self.source is not None:
+            with named(self.name):
+                self.source.check_unchanged()
+
+
+@frozen(eq=False)
+class ArrayRun:
+    """Frames of an array, (frames, rows, columns, channels)."""
+
+    header: Header
+    values: Array
+
+    def reader(self) -> Reader:
+        return InMemoryReader(list(self.values))
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Name the file in errors about it."""
+    try:
+        yield
+    except (ConvcliError, MemoryError) as error:
+        raise ImageError(failure_message(name, error)) from error
+
+
+@contextmanager
+def opened(name: str, settings: CompareSettings) -> Iterator[Image]:
+    """An image file, its header read and checked against limits.
+
+    Raises:
+        ConvcliError: it cannot be read; the message names it.
+    """
+    with named(name):
+        source = Input.open(name)
+    with source:
+        with named(name):
+            source.axes, source.level = settings.axes, settings.level
+            runs = selected(open_input(source, settings.max_pixels), settings.frames)
+        yield Image(name, runs, source)
+
+
+def array_image(name: str, values: Any) -> Image:
+    """An array as an image; its axes are those of an .npy file.
+
+    Raises:
+        ArgumentError: a type or a number of axes that is not allowed.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in _DIGITS[0] or array.dtype.itemsize > _DIGITS[1]:
+        raise ArgumentError(
+            f"{name} has type {array.dtype}; allowed: bool, integers and floats of up to 64 bits"
+        )
+    if not 1 <= array.ndim <= 4:
+        raise ArgumentError(f"{name} has {array.ndim} axes; allowed: {_AXES}")
+    if array.dtype.kind == "b":
+        array = array.view(np.uint8)
+    is_pixels = array.ndim == 3 and 1 <= array.shape[-1] <= MAX_IMAGE_CHANNELS
+    bands = array.ndim == 4 and (array.shape[3] > MAX_IMAGE_CHANNELS or array.shape[0] == 1)
+    if array.ndim == 1:
+        array = array[None]
+    if array.ndim == 2 or is_pixels:
+        array = array[None]
+    frames, rows, columns, *rest = array.shape
+    array = array.reshape(frames, rows, columns, *(rest or (1,)))
+    header = Header("", rows, columns, array.shape[3], array.dtype, frames, bands=bands)
+    return Image(name, [ArrayRun(header, array)])
+
+
+def mismatch(a: Side, b: Side) -> str:
+    """Why the values of two images cannot be compared, in words; empty where they can."""
+    if a.frames != b.frames:
+        return f"different numbers of frames: {a.frames} and {b.frames}"
+    for number, (one, other) in enumerate(zip_longest(_sizes(a), _sizes(b))):
+        where = f" of frame {number}" if a.frames > 1 else ""
+        if one[:2] != other[:2]:
+            return f"different sizes{where}: {one[1]}×{one[0]} and {other[1]}×{other[0]} (columns × rows)"
+        if one[2] != other[2]:
+            hint = " (--ignore-alpha leaves alpha out)" if _differ_by_alpha(a, b, one[2], other[2]) else ""
+            return f"different channels{where}: {_channels(a, one[2])} and {_channels(b, other[2])}{hint}"
+    return ""
+
+
+def _sizes(side: Side) -> Iterator[tuple[int, ...]]:
+    for frames, *size in side.shapes:
+        for _ in range(frames):
+            yield tuple(size)
+
+
+def _differ_by_alpha(a: Side, b: Side, one: int, other: int) -> bool:
+    (fewer, _), (more, side) = sorted(((one, a), (other, b)), key=lambda pair: pair[0])
+    return more in (2, 4) and fewer == more - 1 and not side.bands
+
+
+def _channels(side: Side, channels: int) -> str:
+    kinds = {1: "gray", 3: "RGB"} if side.bands else {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
+    return kinds.get(channels, f"{channels} channels")
+
+
+def _shape(header: Header, ignore_alpha: bool) -> tuple[int, int, int, int]:
+    channels = header.channels - (ignore_alpha and header.alpha)
+    return header.frames, header.rows, header.columns, channels

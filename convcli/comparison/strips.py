@@ -1,0 +1,70 @@
+"""Two images side by side: the same rows of both, a strip at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from convcli.comparison.images import Image, named
+from convcli.comparison.result import Difference
+from convcli.core.dtypes import Array
+from convcli.core.frozen import frozen
+from convcli.formats.header import Header
+from convcli.formats.readers import Reader
+
+STRIP_VALUES: Final = 2**19
+"""Values of a strip, unless one has only a few rows."""
+
+_LEAST_ROWS: Final = 8  # windows of SSIM read rows of the strip above
+
+
+@frozen(eq=False)
+class StripPair:
+    """The same rows of both images.
+
+    Attributes:
+        frame: counted from 0 through all runs.
+        first: the first row.
+        a, b: (rows, columns, channels).
+    """
+
+    frame: int
+    first: int
+    a: Array
+    b: Array
+
+    def difference(self, index: int, difference: float) -> Difference:
+        """The values at a place of the strip, counted through rows, columns and channels."""
+        row, column, channel = (int(part) for part in np.unravel_index(index, self.a.shape))
+        a, b = (values[row, column, channel].item() for values in (self.a, self.b))
+        return Difference(self.frame, self.first + row, column, channel, a, b, difference)
+
+
+def strip_pairs(a: Image, b: Image, channels: int | None = None) -> Iterator[StripPair]:
+    """All strips of two images of one shape, frame by frame and from the top down.
+
+    Args:
+        channels: how many of the channels are wanted; None for all.
+
+    Raises:
+        ConvcliError: a file is damaged; the message names it.
+    """
+    sides = zip(a.frames(), b.frames(), strict=True)
+    for number, ((header, one, first), (_, other, second)) in enumerate(sides):
+        height = strip_height(header, (one, other))
+        for top in range(0, header.rows, height):
+            end = min(top + height, header.rows)
+            with named(a.name):
+                values = one.rows(first, top, end)[..., :channels]
+            with named(b.name):
+                others = other.rows(second, top, end)[..., :channels]
+            yield StripPair(number, top, values, others)
+
+
+def strip_height(header: Header, readers: Sequence[Reader] = ()) -> int:
+    """Rows of a strip: whole blocks, where a file is decoded by blocks."""
+    rows = max(STRIP_VALUES // max(header.columns * header.channels, 1), _LEAST_ROWS)
+    block = max((reader.block[0] for reader in readers if reader.block), default=1)
+    return max(rows // block, 1) * block
