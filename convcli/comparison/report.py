@@ -162,7 +162,8 @@ def _bar(each: Bin, most: int) -> str:
 
 def as_line(outcome: Outcome) -> str:
     """One line on a pair."""
-    name, comparison = shown(outcome.name), outcome.comparison
+    comparison = outcome.comparison
+    name = shown(outcome.name) or (comparison and f"{_name(comparison.a)} and {_name(comparison.b)}")
     if comparison is None:
         return f"{name}: {outcome.verdict}\n"
     if comparison.mismatch or comparison.identical:
