@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     type=Value("MAP", parse_mapping, "map"),
     default="signed",
     show_default=True,
-    help="Differences to pixels: signed, abs, stretch, clip or raw",
+    help="Differences to pixels: signed, abs, stretch or raw",
     details="With `signed`, 0 is the middle of the colormap, and the largest difference, or LIMIT of "
     "`signed:LIMIT`, is at its ends. `raw` keeps the differences, signed, for `.npy` and `.tif`.",
 )
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     metavar="NAME",
     default="diverging",
     show_default=True,
-    help="Colors of the difference image: diverging, viridis or gray",
+    help="Colors of OUT: diverging, viridis or gray",
     details="Of several channels, the one that differs most is shown at each pixel. Black: NaN or infinity "
     "beside another value.",
 )
