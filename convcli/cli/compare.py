@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     type=Value("MAP", parse_mapping, "map"),
     default="signed",
     show_default=True,
-    help="Differences to pixels: signed, abs, stretch or raw",
+    help="Difference to pixel: signed, abs, stretch, raw",
     details="With `signed`, 0 is the middle of the colormap, and the largest difference, or LIMIT of "
     "`signed:LIMIT`, is at its ends. `raw` keeps the differences, signed, for `.npy` and `.tif`.",
 )
