@@ -101,7 +101,7 @@ class Job:
     @property
     def digest(self) -> str:
         """Of the document."""
-        return hashlib.sha256(self.to_text().encode()).hexdigest()[:_DIGITS]
+        return digest_of(self.to_text().encode())
 
     def difference(self, other: Job) -> str:
         """Why an unfinished job cannot go on as ``other``, in words; empty if it can."""
@@ -114,6 +114,11 @@ class Job:
         if self.fingerprint != other.fingerprint:
             return "it was started with another kernel or other settings"
         return "" if self.targets == other.targets else "its targets differ"
+
+
+def digest_of(document: bytes) -> str:
+    """What distinguishes the document of a job from those of others."""
+    return hashlib.sha256(document).hexdigest()[:_DIGITS]
 
 
 def journal_of(place: str) -> str:

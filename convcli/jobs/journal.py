@@ -18,7 +18,7 @@ import numpy as np
 
 from convcli.core.errors import OutputError, one_line, shown
 from convcli.jobs.facts import MAP, RANGE, Facts
-from convcli.jobs.job import SUFFIX, Job
+from convcli.jobs.job import SUFFIX, Job, digest_of
 from convcli.jobs.lock import Lock
 from convcli.jobs.settings_json import mapping_of_json, mapping_to_json
 from convcli.jobs.source import Digests
@@ -48,6 +48,7 @@ class Journal:
         self.waiting: dict[str, list[Facts]] = {}
         self.written = time.monotonic()
         self.objects = 0
+        self.digest = ""
 
     def job(self) -> Job | None:
         """The job that was begun, or None.
@@ -66,6 +67,21 @@ class Journal:
         """
         if not self.folder.create(_JOB, job.to_text().encode()):
             raise self.unfinished()
+
+    def bind(self, job: Job) -> None:
+        """Write facts of this job only, which another one may replace at any time."""
+        self.digest = job.digest
+
+    def check_bound(self) -> None:
+        """Refuse to go on once the job has ended, or another one has taken its place; by one request.
+
+        Raises:
+            OutputError: so it is.
+        """
+        data = self.folder.read(_JOB) if self.digest else None
+        if self.digest and (data is None or digest_of(data) != self.digest):
+            reason = "this job has ended" if data is None else "another job has taken the place of this one"
+            raise OutputError(f"{shown(self.place)}: {reason}; nothing more is written")
 
     def unfinished(self) -> OutputError:
         """The error where a job is in the way."""
@@ -97,9 +113,11 @@ class Journal:
         """Write what waits.
 
         Raises:
-            OutputError: it cannot be written, or another process has taken the lock.
+            OutputError: it cannot be written, another process has taken the lock, or the job was replaced.
         """
         self.lock.check_held()
+        if any(self.waiting.values()):
+            self.check_bound()
         for phase, waiting in self.waiting.items():
             if waiting:
                 lines = "".join(json.dumps(facts.to_json()) + "\n" for facts in waiting)

@@ -60,7 +60,9 @@ class OpenedJob:
         except BaseException:
             source.close()
             raise
-        runner = PieceRunner(task, task.opened.reader(), job.grid, targets, threads)
+        journal = Journal(job.journal)
+        journal.bind(job)
+        runner = PieceRunner(task, task.opened.reader(), job.grid, targets, threads, journal.check_bound)
         return cls(job, source, runner)
 
 

@@ -7,7 +7,7 @@ convolution of its own, whose axes have padding only where the image ends.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -32,6 +32,10 @@ from convcli.pipeline.planning.task import Task
 from convcli.pipeline.writing import colors_of
 
 
+def unchecked() -> None:
+    """The check of a piece that nothing can replace."""
+
+
 @frozen(eq=False)
 class PieceRunner:
     """Runs pieces of one job in this process.
@@ -41,6 +45,7 @@ class PieceRunner:
         reader: of the whole image.
         targets: one for each map, or one for all.
         threads: that compute a piece.
+        check: called before anything is written; it raises a `ConvcliError` once the job was replaced.
     """
 
     task: Task
@@ -48,6 +53,7 @@ class PieceRunner:
     grid: Grid
     targets: Sequence[Target]
     threads: int
+    check: Callable[[], None] = unchecked
 
     @property
     def plan(self) -> Plan:
@@ -88,6 +94,7 @@ class PieceRunner:
         written, before = 0, self.reader.objects_read
         for band in self.grid.bands(box):
             images = self._painted(self._passes(cache, band), band, mappings, counters)
+            self.check()
             for index, (target, pixels) in enumerate(zip(self.targets, images, strict=True)):
                 written += target.write(band.frames, band.rows, band.columns, pixels)
                 checksums[index] = zlib.crc32(pixels.view(np.uint8).data, checksums[index])

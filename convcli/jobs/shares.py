@@ -152,4 +152,5 @@ def _job(file: str) -> tuple[Job, Journal | None]:
         raise ArgumentError(f"{one_line(file)}: the journal of this job is gone: {one_line(job.journal)}")
     if begun_job.digest != job.digest:
         raise ArgumentError(f"{one_line(file)}: another job has taken its place at {one_line(job.journal)}")
+    journal.bind(job)
     return job, journal
