@@ -98,6 +98,13 @@ class Engine(ABC):
             ConvcliError: a worker sees other files, or none.
         """
 
+    def check_functions(self) -> None:  # noqa: B027 - one process has one kind of processor
+        """Check that all workers, also those that come later, give powers and angles the same last bits.
+
+        Raises:
+            ConvcliError: they do not.
+        """
+
     @abstractmethod
     def outcomes(self, work: Work, tasks: Iterable[Task]) -> Generator[Outcome]:
         """Run every task.

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from distributed import Client, Scheduler
 
-from convcli.cluster import probe, versions
+from convcli.cluster import functions, probe, versions
 from convcli.cluster.addresses import Address
 from convcli.cluster.base import Engine, Outcome, Task, Work
 from convcli.cluster.connection import Connection, NoAnswerError
@@ -151,6 +151,13 @@ class DaskEngine(Engine):
             if fault := fault or probe.answer_fault(written, numbers[address]):
                 raise ConvcliError(f"worker {address} {fault}")
         self.session = replace(self.session, probes=(*self.session.probes, written))
+        self.is_set_up = False
+
+    def check_functions(self) -> None:
+        answers = self._ask(functions.results)
+        if different := functions.difference(answers):
+            raise ConvcliError(different)
+        self.session = replace(self.session, functions=next(iter(answers.values()), ""))
         self.is_set_up = False
 
     def _set_up(self) -> None:

@@ -15,7 +15,7 @@ from importlib import import_module
 from threading import Condition, Lock
 from typing import Any, Final
 
-from convcli.cluster import probe
+from convcli.cluster import functions, probe
 from convcli.cluster.probe import Probe
 from convcli.cluster.versions import differences, installed
 from convcli.core.errors import ConvcliError, failure_message
@@ -37,12 +37,14 @@ class Session:
         versions: of the client's packages.
         storage: options for URLs, as JSON; they may be secret.
         probes: files that a worker must be able to read.
+        functions: the `functions.results` that a worker must have; empty for any.
     """
 
     name: str
     versions: dict[str, str]
     storage: str = ""
     probes: tuple[Probe, ...] = ()
+    functions: str = ""
 
     def __repr__(self) -> str:
         """Without the storage options, because Dask logs arguments."""
@@ -82,7 +84,10 @@ class _Guest:
     def _fault(self) -> str:
         if difference := differences(self.session.versions, {self.address: installed()}):
             return f"versions differ: {difference}"
-        faults = (probe.fault(each) for each in self.session.probes)
+        faults = [
+            functions.fault(self.session.functions),
+            *(probe.fault(each) for each in self.session.probes),
+        ]
         return next((f"worker {self.address} {fault}" for fault in faults if fault), "")
 
 

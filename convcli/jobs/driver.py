@@ -70,6 +70,8 @@ def run_job(
         job = continued(job, journal) if resume else begun(job, journal, force)
         journal.refresh(stamps_of(planned.task.opened, plan_of(planned.task), job.grid).pieces)
         engine.check_place(journal.place)
+        if planned.uses_functions:
+            engine.check_functions()
         progress.begin(job, engine)
         run = JobRun(planned.task, planned.settings, job, journal, planned.name)
         start = time.perf_counter()

@@ -11,6 +11,7 @@ from convcli.core.errors import ArgumentError, OutputError, one_line
 from convcli.core.frozen import frozen, replace
 from convcli.core.redaction import public_name
 from convcli.core.system import processors
+from convcli.engine.combine import POLAR
 from convcli.engine.plan import Plan
 from convcli.files.input import STREAM, Input
 from convcli.formats.calibration import Sampling
@@ -84,6 +85,13 @@ class PlannedJob:
     def made(self) -> dict[str, str]:
         """As `Job.made`, for which the objects of an array are listed."""
         return made_by(self.fields["fingerprint"], stamps_of(self.task.opened).identity)
+
+    @property
+    def uses_functions(self) -> bool:
+        """Whether pixels depend on powers or angles, whose last bits depend on the processor."""
+        plan = self.task.plan
+        assert isinstance(plan, Plan)
+        return self.task.color_handling.linear or plan.problem.filter.combine in ("angle", POLAR)
 
     def threads(self, engine: Engine) -> int:
         """Threads of a piece: as asked for, all processors of this process, or one of many workers."""

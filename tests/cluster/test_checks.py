@@ -77,6 +77,28 @@ def test_versions_differ(lone, other_numpy):
     refused(lone, rf"^versions differ: numpy 1\.99\.0 on tcp://\S+ \(here {here}\); install the same")
 
 
+OTHER_FUNCTIONS = "import convcli.cluster.functions as functions\nfunctions.results = lambda: 'other'\n"
+"""Makes a process seem to run on another processor."""
+
+
+def test_processors_differ(lone):
+    """Work that needs powers and angles is refused, now and of workers that join later; other work is not."""
+    lone.start_worker(nanny=False)
+    with DaskEngine(lone.network(), PATIENCE) as engine:
+        engine.check_functions()
+        outcomes = engine.outcomes(tasks.where, (Task(n, "0.05") for n in range(10**6)))
+        next(outcomes)
+        lone.start_worker(nanny=False, before=OTHER_FUNCTIONS)
+        with pytest.raises(
+            ConvcliError, match=r"^worker tcp://\S+ computes powers and angles with other last"
+        ):
+            list(outcomes)
+    with DaskEngine(lone.network(), PATIENCE) as engine:
+        assert [o.facts for o in engine.outcomes(tasks.double, [Task(0, "4")])] == ["8"]
+        with pytest.raises(ConvcliError, match=r"^workers tcp://\S+ and tcp://\S+ compute powers and angles"):
+            engine.check_functions()
+
+
 @pytest.mark.parametrize("part", ["scheduler", "worker"])
 def test_convcli_is_missing_elsewhere(tmp_path, part):
     """On a worker or on the scheduler."""
@@ -106,8 +128,8 @@ def test_too_little_memory(lone):
         assert engine.workers == 2
         with pytest.raises(ConvcliError) as caught:
             list(engine.outcomes(tasks.double, [Task(0, "4", "piece 0", 400_000_001)]))
-        assert "piece 0 needs about 400 MB of memory; worker tcp://127.0.0.1:" in str(caught.value)
-        assert "has 400 000 kB for a task (its limit is 1 000 000 kB, for 2 threads)" in str(caught.value)
+        assert "piece 0 needs about 401 MB of memory; worker tcp://127.0.0.1:" in str(caught.value)
+        assert "has 400 MB for a task (its limit is 1 GB, for 2 threads)" in str(caught.value)
         assert [o.facts for o in engine.outcomes(tasks.double, [Task(0, "4", "", 400_000_000)])] == ["8"]
 
 
