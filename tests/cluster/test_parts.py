@@ -97,7 +97,7 @@ def test_what_workers_have():
     crew.update({"a": seen(0, 4, 8000), "b": seen(0, 1, 3000), "c": seen(0, 2)})
     assert (crew.threads, crew.window, crew.smallest.memory) == (7, 28, 1600)
     crew.check_memory("piece 1", 1600)
-    with pytest.raises(ConvcliError, match="about 1601 bytes of memory; worker a has 1600 bytes"):
+    with pytest.raises(ConvcliError, match=r"about 1\.61 kB of memory; worker a has 1\.6 kB"):
         crew.check_memory("piece 1", 1601)
 
 

@@ -11,11 +11,10 @@ from click.testing import CliRunner
 from convcli.cli.main import cli
 from convcli.core.errors import OutputError
 from convcli.jobs.driver import JobRun
-from convcli.jobs.facts import Facts
+from convcli.jobs.facts import MAP, Facts
 from convcli.jobs.job import Job
 from convcli.jobs.journal import Journal
 from convcli.jobs.opened import OpenedJob
-from convcli.jobs.piece import MAP
 from convcli.storage.folder import Folder
 
 pytest.importorskip("zarr")
