@@ -11,6 +11,7 @@ import numpy as np
 
 from convcli.core.dtypes import Array, DType, accumulator
 from convcli.core.errors import ArgumentError, cut, literal, quoted, suggest
+from convcli.core.foreign import in_memory
 from convcli.core.frozen import frozen
 from convcli.core.numerals import axes_text
 from convcli.core.rational import masked
@@ -184,7 +185,7 @@ def as_array(name: str, value: Any) -> Array:
     if reason := masked(value):
         raise ArgumentError(f"{name} {reason}")
     try:
-        return np.asarray(value)
+        return in_memory(value)
     except MemoryError:
         raise
     except Exception as error:  # any error that a foreign class raises

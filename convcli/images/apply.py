@@ -10,6 +10,7 @@ from convcli.core.errors import ArgumentError
 from convcli.images.calls import all_settings, is_several, network_settings
 from convcli.images.inputs import as_image
 from convcli.images.keywords import KernelLike, Options, with_options
+from convcli.images.lazy import LazyResult, is_lazy, lazy_result
 from convcli.images.results import Result, Results
 from convcli.kernels.kernel import Kernel
 
@@ -46,7 +47,7 @@ def apply(
     until: str | None = None,
     dims: Any = None,
     **options: Unpack[Options],
-) -> Result | Results:
+) -> Result | Results | LazyResult:
     """Return the feature maps of an image, as ``convcli apply`` computes them.
 
     Args:
@@ -62,13 +63,16 @@ def apply(
         options: the options of the command line; `Options` lists them.
 
     Returns:
-        A `Result`; for a list of kernels `Results`, which is a sequence of them.
+        A `Result`; for a list of kernels `Results`, which is a sequence of them. For a Dask array, or a
+        DataArray in chunks, a `LazyResult`, whose maps are computed by Dask.
 
     Raises:
         ArgumentError: an argument that is not allowed; the message names it.
         KernelError: an unknown kernel, or weights that cannot be used.
         ImageError: an image that cannot be read.
     """
+    if is_lazy(image) and model is None and until is None and not is_several(kernel):
+        return lazy_result(image, kernel, dims, options)
     taken = as_image(image, dims)
     if until is not None and model is None:
         raise ArgumentError("until goes with model, the file of a network")

@@ -140,7 +140,10 @@ def _array(image: Any) -> Array:
     if reason := masked(image):
         raise ArgumentError(f"image {reason}")
     try:
-        return in_memory(image)
+        values = in_memory(image)
+        if values.ndim:
+            return values
+        raise TypeError("not an array")
     except MemoryError:
         raise
     except Exception as error:  # any error that a foreign class raises

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 
 from convcli.arrays.arguments import PaddingLike, as_padding, group_count, truth
 from convcli.core.errors import ArgumentError, literal, suggest
-from convcli.core.foreign import in_memory
 from convcli.core.frozen import replace
 from convcli.core.rational import exact_number, parse_number
 from convcli.core.system import default_memory_limit
@@ -75,6 +74,7 @@ class Options(TypedDict, total=False):
         frames: index of a frame or page, or a slice of them.
         axes: the part of a Zarr array, such as ``"c=0"``.
         level: of an image pyramid.
+        hdu: number or name of an image of a FITS file.
         method: ``"auto"``, or the name of a method.
         steady: whether only methods are used whose rounding does not depend on position.
         precision: ``"single"`` or ``"double"``.
@@ -111,6 +111,7 @@ class Options(TypedDict, total=False):
     frames: int | slice | None
     axes: str | None
     level: int
+    hdu: int | str | None
     method: str
     steady: bool
     precision: Literal["single", "double"]
@@ -190,7 +191,7 @@ def kernel_of(
     if isinstance(value, Kernel):
         return value
     if not isinstance(value, (str, os.PathLike)):
-        return Kernel(value if isinstance(value, (list, tuple)) else in_memory(value))
+        return Kernel(value)
     folders, order = options.get("kernel_path", ()), options.get("weights_order")
     try:
         return load_kernel(value, kernel_path=folders, order=order)
@@ -328,6 +329,7 @@ _READERS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "colormap": _choice(*COLORMAPS),
     "frames": _frames,
     "level": _whole(0),
+    "hdu": lambda name, value: str(value),
     "precision": _choice("single", "double"),
 }
 """How the value of each option is read."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from convcli.core.errors import KernelError, cut, literal
 from convcli.core.factorization import float_factors, integer_factors
+from convcli.core.foreign import in_memory
 from convcli.core.frozen import frozen, replace
 from convcli.core.numerals import axes_text, counted, number_text
 from convcli.core.rational import FloatArray, Number, Rational, exact_number, fitting, masked, parse_number
@@ -407,7 +408,7 @@ def _as_array(weights: Any) -> np.ndarray[Any, Any]:
         raise KernelError(f"kernel {reason}")
     weights = with_numbers(weights)
     try:
-        array = np.asarray(weights)
+        array = in_memory(weights)
     except MemoryError:
         raise
     except Exception as error:  # any error that a foreign class raises
