@@ -93,20 +93,22 @@ def list_(
     _print_presets(presets)
     if families:
         say("\nWith parameters:" if presets else "With parameters:")
-    for family in families:
-        say(f"  {family.usage}: {family.description}")
+    for origin, family in families:
+        say(f"  {family.usage}: {family.description}{origin and f' [{origin}]'}")
     for line in known.places():
         say(line, file=sys.stderr)
 
 
-def _families(tag: str | None, words: Sequence[str]) -> list[Family]:
-    """The families with a tag and with all words."""
+def _families(tag: str | None, words: Sequence[str]) -> list[tuple[str, Family]]:
+    """The families with a tag and with all words, and the package of each; empty for those of convcli."""
+    from convcli.kernels.added import added_families
     from convcli.kernels.families.registry import FAMILIES
-    from convcli.kernels.library import has_words
+    from convcli.kernels.library import PACKAGE, has_words
 
+    added = [(f"{PACKAGE}{package}", family) for package, family in added_families()]
     return [
-        family
-        for family in FAMILIES.values()
+        (origin, family)
+        for origin, family in [*(("", family) for family in FAMILIES.values()), *added]
         if (tag is None or tag in family.tags)
         and has_words((family.name, family.usage, family.description, *family.tags), words)
     ]

@@ -1,43 +1,30 @@
 """The table of formats: their names and suffixes, and the modules that are imported when one is used.
 
 A new format is a module with a subclass of `convcli.formats.base.Format` and one line of `TABLE`. Formats are
-recognized by content when read, and by suffix or name when written.
+recognized by content when read, and by suffix or name when written. Formats of other installed packages
+(`convcli.formats.added`) come after those of the table.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from convcli.core.errors import ArgumentError, suggest
+from convcli.formats.added import (
+    added_entries,
+    added_named,
+    added_of_suffix,
+    added_problems,
+    added_recognized,
+)
+from convcli.formats.entry import Entry
 
 if TYPE_CHECKING:
     from convcli.formats.base import Format
-
-
-class Entry(NamedTuple):
-    """A line of `TABLE`.
-
-    Attributes:
-        name: as ``--format`` takes it, which also takes the first suffix without its dot.
-        path: ``module:class``.
-        suffixes: of files that are read and written, the preferred one first.
-        read_only: suffixes of related files that are read but not written, with what they are called.
-        only_named: whether such files in a folder are left out, because few of them are images; they are read
-            where they are named.
-        signature: a regular expression that the first bytes of every such file match; only then is the
-            module imported, and its `Format.sniff` decides.
-    """
-
-    name: str
-    path: str
-    suffixes: tuple[str, ...]
-    read_only: Mapping[str, str] = {}
-    signature: bytes = b""
-    only_named: bool = False
 
 
 HEAD: Final = 512
@@ -111,7 +98,7 @@ def recognized_format(head: bytes) -> Format | None:
             loaded = _loaded(entry.name, entry.path, entry.suffixes)
             if loaded.sniff(head):
                 return loaded
-    return None
+    return added_recognized(head)
 
 
 def store_format() -> Format:
@@ -130,8 +117,9 @@ def written_formats() -> list[Format]:
 
 
 def names() -> list[str]:
-    """The names of all formats."""
-    return [entry.name for entry in TABLE]
+    """The names of all formats, for messages, and what is wrong with those that cannot be loaded."""
+    added = [entry.name for entry in added_entries()]
+    return [*(entry.name for entry in TABLE), *added, *added_problems()]
 
 
 def readable_suffixes() -> dict[str, str]:
@@ -142,8 +130,11 @@ def readable_suffixes() -> dict[str, str]:
 
 def folder_suffixes() -> frozenset[str]:
     """The suffixes of files that are images where a folder is read."""
-    named = {suffix for entry in TABLE if entry.only_named for suffix in entry.suffixes}
-    return frozenset(readable_suffixes()) - named
+    added = tuple(added_entries())
+    named = {suffix for entry in (*added, *TABLE) if entry.only_named for suffix in entry.suffixes}
+    return (
+        frozenset([*readable_suffixes(), *(suffix for entry in added for suffix in entry.suffixes)]) - named
+    )
 
 
 def format_named(name: str) -> Format:
@@ -156,6 +147,8 @@ def format_named(name: str) -> Format:
     for entry in TABLE:
         if word in (entry.name, entry.suffixes[0].removeprefix(".")):
             return _loaded(entry.name, entry.path, entry.suffixes)
+    if (added := added_named(word)) is not None:
+        return added
     raise ArgumentError(f"format {name!r} is not one of {', '.join(names())}{suggest(word, names())}")
 
 
@@ -165,4 +158,4 @@ def format_of_suffix(suffix: str) -> Format | None:
         if suffix.casefold() in entry.suffixes:
             loaded = _loaded(entry.name, entry.path, entry.suffixes)
             return loaded if loaded.writable else None
-    return None
+    return added_of_suffix(suffix.casefold()) if suffix else None

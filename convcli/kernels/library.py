@@ -15,6 +15,7 @@ from convcli.core.errors import KernelError, cut, literal, one_line, quoted, sho
 from convcli.core.frozen import frozen, replace
 from convcli.core.patterns import pattern
 from convcli.kernels import presets
+from convcli.kernels.added import added_names, added_preset, added_presets
 from convcli.kernels.bank import COMBINE_CHOICES, KernelSet, bank, combined
 from convcli.kernels.kernel import TYPED, Kernel
 from convcli.kernels.presets import plain
@@ -26,6 +27,8 @@ from convcli.storage.urls import is_url
 if TYPE_CHECKING:
     from convcli.kernels.families.base import Family
 
+PACKAGE: Final = "package "
+"""What the origin of presets of other packages begins with."""
 PATH_VARIABLE: Final = "CONVCLI_KERNEL_PATH"
 PROJECT: Final = Path("kernels")
 """Where projects keep kernels of their own; only read if a run names it."""
@@ -88,7 +91,7 @@ class Entry:
 
     Attributes:
         kernel: None if its file cannot be read; ``problem`` then says why.
-        folder: of its file; empty for shipped presets.
+        folder: of its file, or the package that adds it; empty for shipped presets.
         hides: the folders of presets of the same name, which it takes precedence over.
     """
 
@@ -229,7 +232,7 @@ class Library:
         choice = arguments.casefold()
         values = "" if choice in COMBINE_CHOICES else arguments
         preset = _own(self.folders, plain(name)) or presets.shipped(name, values)
-        preset = preset or _own(self.configured, plain(name))
+        preset = preset or _own(self.configured, plain(name)) or added_preset(name, values)
         if preset is None and (advice := rows.size_hint(text)):
             raise KernelError(f"{quoted(text)}{advice}")
         if preset is None:
@@ -254,7 +257,7 @@ class Library:
         from convcli.kernels.families.registry import FAMILIES
 
         known = self._names()
-        near = suggest(name, dict.fromkeys([*known, *FAMILIES]))
+        near = suggest(name, dict.fromkeys([*known, *FAMILIES, *added_names()]))
         near = near or suggest(name, [*presets.aliases(), *presets.SHORT])
         near = near or suggest(text.partition(":")[0].strip(), known)  # sobl-x, with its hyphen
         return (near or "; `convcli kernels list` lists all names") + _elsewhere(text)
@@ -284,6 +287,9 @@ class Library:
         for folder in self.configured:
             for entry in self._folder_entries(folder):
                 _add(by_name, entry)
+        for name, package, found in added_presets():
+            kernel, problem = (None, found) if isinstance(found, str) else (found, "")
+            _add(by_name, Entry(name, kernel, f"{PACKAGE}{package}", problem))
         entries = sorted(by_name.values(), key=lambda entry: entry.name)
         return [entry for entry in entries if tag is None or entry.has_tag(tag)]
 
@@ -316,8 +322,10 @@ class Library:
         return lines
 
 
-def catalog(library_: Library, entries: Sequence[Entry], families: Sequence[Family]) -> dict[str, Any]:
-    """A list of presets and families, as JSON types."""
+def catalog(
+    library_: Library, entries: Sequence[Entry], families: Sequence[tuple[str, Family]]
+) -> dict[str, Any]:
+    """A list of presets and of families with their packages, as JSON types."""
     return {
         "kernels": [_facts(entry) for entry in entries],
         "families": [
@@ -326,8 +334,9 @@ def catalog(library_: Library, entries: Sequence[Entry], families: Sequence[Fami
                 "usage": family.usage,
                 "description": family.description,
                 "tags": list(family.tags),
+                "origin": origin or None,
             }
-            for family in families
+            for origin, family in families
         ],
         "folders": [str(folder) for folder in (*library_.folders, *library_.configured)],
     }

@@ -15,6 +15,7 @@ from convcli.core.errors import KernelError, one_line, reading
 from convcli.formats.registry import TABLE
 from convcli.kernels.bank import KernelSet
 from convcli.kernels.kernel import LARGEST_KERNEL, Kernel
+from convcli.kernels.readers.added import added_module, added_readers
 from convcli.kernels.readers.axis_order import ORDERS, UNKNOWN, WeightsOrder
 from convcli.kernels.readers.base import KernelFile, Reader, ReaderModule
 from convcli.kernels.readers.members import choose
@@ -90,6 +91,9 @@ def folder_suffixes() -> frozenset[str]:
     return frozenset(suffix for reader in READERS if reader.in_folders for suffix in reader.suffixes)
 
 
+_HAS_SUFFIX: Final = re.compile(r"(\.[a-zA-Z]\w*)(?=:|@|$)")
+"""Whether a text may name a file, unlike ``gaussian:1.5``."""
+
 _LEGACY: Final = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19"
 """What files of PyTorch before 1.6 begin with: a pickle of a long number."""
 
@@ -146,6 +150,10 @@ def split(text: str) -> tuple[Path, str | None] | None:
     if is_file_name and exists(text):
         return Path(text), None
     match = _with_member(known).fullmatch(text)
+    if match is None and not is_file_name and (named := _HAS_SUFFIX.search(text)):
+        known = tuple(suffix for reader in added_readers(named[1]) for suffix in reader.suffixes)
+        match = _with_member(known).fullmatch(text) if known else None
+        is_file_name = bool(known) and text.lower().endswith(known)
     if match:
         return Path(match["path"]), match["member"]
     return (Path(text), None) if is_file_name else None
@@ -206,6 +214,8 @@ def _opened(path: Path, order: WeightsOrder = UNKNOWN) -> tuple[KernelFile, list
     """The file, unread, and the readers that may take it."""
     suffix = path.suffix.lower()
     readers = [reader for reader in READERS if suffix in reader.suffixes]
+    if suffix and not readers:
+        readers = [reader for reader in added_readers(suffix) if suffix in reader.suffixes]
     if readers:
         return KernelFile(path, max(reader.largest for reader in readers), order=order), readers
     return KernelFile(path, pipes=True, order=order), [reader for reader in READERS if reader.by_content]
@@ -218,4 +228,6 @@ def _chosen(file: KernelFile, readers: list[Reader]) -> Reader:
 
 
 def _module(reader: Reader) -> ReaderModule:
-    return cast("ReaderModule", import_module(f"convcli.kernels.readers.{reader.name}"))
+    return added_module(reader) or cast(
+        "ReaderModule", import_module(f"convcli.kernels.readers.{reader.name}")
+    )
