@@ -18,9 +18,10 @@ _NAME: Final = re.compile(r"[\w\s.-]+")
 _ALLOWED: Final = "a Kernel, a Family, or a function without arguments that returns a Kernel"
 
 
-def added_names() -> list[str]:
-    """The names of all presets and families of other packages, which are not loaded."""
-    return [plugin.name for plugin in plugins(PRESETS)]
+def added_names(text: str) -> list[str]:
+    """The names of presets and families of other packages, which are not loaded; none for an expression."""
+    is_name = _NAME.fullmatch(text.partition(":")[0])
+    return [plugin.name for plugin in plugins(PRESETS)] if is_name else []
 
 
 def added_preset(name: str, arguments: str) -> Kernel | KernelSet | None:

@@ -257,7 +257,7 @@ class Library:
         from convcli.kernels.families.registry import FAMILIES
 
         known = self._names()
-        near = suggest(name, dict.fromkeys([*known, *FAMILIES, *added_names()]))
+        near = suggest(name, dict.fromkeys([*known, *FAMILIES, *added_names(text)]))
         near = near or suggest(name, [*presets.aliases(), *presets.SHORT])
         near = near or suggest(text.partition(":")[0].strip(), known)  # sobl-x, with its hyphen
         return (near or "; `convcli kernels list` lists all names") + _elsewhere(text)
