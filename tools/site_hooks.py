@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,10 @@ OUTSIDE: Final = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGEL
 EXPLORE: Final = ("explore", "samples/scene.png", "--kernel", "sobel-x", "-o", "-")
 EXPLORED: Final = "explore-scene.html"
 """The page that docs/explorer.md shows."""
+CODE: Final = re.compile(r"(?<!<span></span>)<code>[^<]*</code>|<div class=\"language-sh.*?</pre>", re.DOTALL)
+"""Code in running text, and blocks of commands; not their outputs."""
+OPTION: Final = re.compile(r"([ >\n])(--?[a-z][\w-]*)")
+COMMANDS: Final = "coming-from/"
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
@@ -36,3 +41,9 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     for name, source in OUTSIDE.items():
         markdown = markdown.replace(f"](../{source}", f"]({name}")
     return markdown
+
+
+def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Mark options, which browsers would break after their hyphens, and tables of commands."""
+    html = CODE.sub(lambda code: OPTION.sub(r'\1<span class="option">\2</span>', code[0]), html)
+    return f'<div class="commands">{html}</div>' if page.file.src_uri.startswith(COMMANDS) else html
