@@ -1,10 +1,11 @@
-"""Images in pieces: ``python benchmarks/scale.py engines``, ``memory``, ``reads`` or ``terapixel``.
+"""Images in pieces: ``python benchmarks/scale.py PART``, one of those below.
 
 ``engines`` filters 16,384² pixels of uint16 (Zarr, chunks of 1,024², box3) in one process, on a local Dask
 cluster of two workers with the same pieces, and with dask-image on the same cluster; the processor time of
 all processes is compared, in medians of interleaved runs. ``memory`` prints the largest memory of each
 process for two sizes of images. ``reads`` counts the blocks that pieces read of a source, and the objects
-that they write. ``terapixel`` runs some pieces of an image of 1,048,576² pixels that is made while it is
+that they write. ``requests`` times windows of a sharded array whose store waits 50 ms before each answer.
+``terapixel`` runs some pieces of an image of 1,048,576² pixels that is made while it is
 read, and writes to a target that only counts.
 """
 
@@ -353,9 +354,41 @@ def reads(folder: Path) -> None:
     print(f"{len(written)} objects, each written {max(written.values())} time(s)")
 
 
+def requests(delay: float, runs: int) -> None:
+    """How long windows of a sharded array take whose store answers after a while, and how many requests."""
+    import zarr
+
+    from convcli.storage.stores import Store
+
+    place, side = "memory://benchmark/shards.zarr", 8 * CHUNK // 4
+    array = zarr.create_array(place, shape=(side, side), chunks=(256, 256), shards=(2048, 2048), dtype="u2")
+    array[...] = np.random.default_rng(1).integers(0, 4000, (side, side))
+    plain, asked = Store.part, Counter[str]()
+
+    def part(self: Store, path: str, start: int, stop: int) -> bytes:
+        asked["requests"] += 1
+        time.sleep(delay)
+        return plain(self, path, start, stop)
+
+    Store.part = part  # type: ignore[method-assign]
+    for name, rows, columns in (
+        ("a row of 8 chunks", (0, 256), (0, side)),
+        ("4 rows of 4 chunks", (0, 1024), (0, 1024)),
+    ):
+        times = []
+        for _ in range(runs):
+            with Input.open(place) as opened:
+                reader = opening.open_input(opened, NO_LIMIT)[0].reader()
+                asked.clear()
+                start = time.perf_counter()
+                reader.window(0, rows, columns)
+                times.append(time.perf_counter() - start)
+        print(f"{name}: {statistics.median(times) * 1000:.0f} ms, {asked['requests']} parts and an index")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=["engines", "memory", "reads", "terapixel"])
+    parser.add_argument("part", choices=["engines", "memory", "reads", "requests", "terapixel"])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--share", type=float, default=0.01, help="of the pieces of the terapixel")
     arguments = parser.parse_args()
@@ -363,6 +396,8 @@ def main() -> None:
         folder = Path(name)
         if arguments.part == "terapixel":
             terapixel(arguments.share)
+        elif arguments.part == "requests":
+            requests(0.05, arguments.runs)
         elif arguments.part == "engines":
             engines(folder, arguments.runs)
         else:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from convcli.batch.batch import Batch
 from convcli.batch.inputs import InputFile, path_resolver
 from convcli.core.errors import ArgumentError, shown
+from convcli.formats.registry import STORES
 from convcli.storage.urls import is_remote
 
 
@@ -23,6 +24,7 @@ def check_outputs(batch: Batch, manifest: str | None = None) -> None:
     Raises:
         ArgumentError: for the first such output.
     """
+    _check_formats(batch)
     resolve = path_resolver(follow=True)
     inputs = {resolve(source.path) for source in batch.sources}
     reads = {resolve(name) for name in batch.reads}
@@ -43,6 +45,16 @@ def check_outputs(batch: Batch, manifest: str | None = None) -> None:
         )
     if not (batch.resume or batch.force):
         _check_existing(outputs.values())
+
+
+def _check_formats(batch: Batch) -> None:
+    """Refuse results in Zarr for images that are not."""
+    requested = batch.variants[0].output.requested_format
+    if requested == STORES:
+        raise ArgumentError(
+            f"--format {requested}: convcli batch writes files; choose another format, or use convcli apply, "
+            "which writes one Zarr in pieces"
+        )
 
 
 def _check_existing(outputs: Collection[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import heapq
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -12,6 +13,7 @@ from typing import BinaryIO, Final
 
 from convcli.core.errors import ArgumentError, one_line, shown
 from convcli.core.frozen import frozen, replace
+from convcli.files.stores import is_store, is_store_name
 from convcli.pipeline.templates import mirrored
 from convcli.storage.urls import Url, canonical, is_remote, joined, local
 
@@ -145,7 +147,9 @@ def read_list(file: BinaryIO, null: bool) -> list[SourceName]:
 
 def _images_of(source: SourceName, selection: Selection) -> Iterator[InputFile]:
     name, mirror = local(source.text), mirrored(source.text) if source.from_list else ""
-    if is_remote(name):
+    if is_store(name):
+        yield InputFile(name.rstrip("/"), os.path.dirname(mirror))  # noqa: PTH120
+    elif is_remote(name):
         yield from _objects_of(name, mirror, source.from_list, selection)
     elif os.path.isdir(name):  # noqa: PTH112 - unlike Path, it accepts a name with a NUL
         for image in _images_below(name, selection):
@@ -156,7 +160,7 @@ def _images_of(source: SourceName, selection: Selection) -> Iterator[InputFile]:
         matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - names stay as they were written
         if not matches:
             raise ArgumentError(f"{one_line(name)}: no file matches this pattern")
-        yield from (InputFile(match) for match in matches if not os.path.isdir(match))  # noqa: PTH112
+        yield from (InputFile(match) for match in matches if is_store(match) or not os.path.isdir(match))  # noqa: PTH112
 
 
 def _objects_of(url: str, mirror: str, from_list: bool, selection: Selection) -> Iterator[InputFile]:
@@ -182,10 +186,40 @@ def _objects_below(url: str, mirror: str, selection: Selection) -> Iterator[Inpu
     """The images of a folder, in the order of their names."""
     from convcli.storage.listing import names_below
 
-    for name in names_below(url, selection.recursive):
-        folder, place = name.rpartition("/")[0], joined(url, name)
-        if selection.takes_object(place, name):
-            yield InputFile(place, os.path.join(mirror, folder).rstrip("/"))  # noqa: PTH118
+    for name, _ in images_listed(
+        url, ((name, "") for name in names_below(url, selection.recursive)), selection
+    ):
+        folder = name.rpartition("/")[0]
+        yield InputFile(joined(url, name), os.path.join(mirror, folder).rstrip("/"))  # noqa: PTH118
+
+
+def images_listed(
+    url: str, listed: Iterable[tuple[str, str]], selection: Selection
+) -> Iterator[tuple[str, str]]:
+    """The names and stamps of the images of a folder; the objects of a store are one image.
+
+    Args:
+        listed: names and stamps of objects in order, those of subfolders too if these are searched.
+    """
+    from convcli.storage.folder import open_folder  # only for URLs
+
+    stores = [] if selection.recursive else [*filter(is_store_name, open_folder(url).folders())]
+    latest = ""
+    for name, stamp in heapq.merge(listed, [(f"{store}/", "") for store in stores]):
+        inside = _store_of(name)
+        if inside and inside != latest and not _is_inside(f"{joined(url, inside)}/", selection.excluded):
+            yield inside, ""
+        latest = inside or latest
+        if not inside and selection.takes_object(joined(url, name), name):
+            yield name, stamp
+
+
+def _store_of(name: str) -> str:
+    """The outermost store that an object is in, or an empty text."""
+    parts = name.split("/")[:-1]
+    depth = next((place + 1 for place, part in enumerate(parts) if is_store_name(part)), 0)
+    is_hidden = any(part.startswith(".") for part in parts[:depth])
+    return "" if is_hidden else "/".join(parts[:depth])
 
 
 def _is_inside(url: str, folder: str | None) -> bool:
@@ -196,8 +230,10 @@ def _images_below(top: str, selection: Selection) -> Iterator[InputFile]:
     """The images of a folder. Links to folders are not followed, because they may lead in circles."""
     for folder, subfolders, files in os.walk(top, onerror=_refuse):
         relative = os.path.relpath(folder, top)
-        for name in sorted(files):
-            if selection.takes(name):
+        stores = [name for name in subfolders if is_store_name(name) and not name.startswith(".")]
+        subfolders[:] = [name for name in subfolders if name not in stores]
+        for name in sorted([*files, *stores]):
+            if name in stores or selection.takes(name):
                 yield InputFile(os.path.join(folder, name), "" if relative == "." else relative)  # noqa: PTH118
         if not selection.recursive:
             return

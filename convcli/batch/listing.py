@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-from convcli.batch.inputs import InputFile, Selection, SourceName, each_image
+from convcli.batch.inputs import InputFile, Selection, SourceName, each_image, images_listed
 from convcli.core.errors import ArgumentError, one_line
 from convcli.core.frozen import frozen
+from convcli.files.stores import is_store, is_store_name
 from convcli.pipeline.templates import mirrored
 from convcli.storage.urls import Url, is_remote, joined, local
 
@@ -41,7 +42,9 @@ def listed_images(names: Iterable[SourceName], selection: Selection) -> Iterator
     for source in names:
         name = local(source.text)
         mirror = mirrored(source.text) if source.from_list else ""
-        if is_remote(name):
+        if is_store(name):
+            yield from (ListedImage(image) for image in each_image([source], selection))
+        elif is_remote(name):
             yield from _remote(name, mirror, source, selection)
         elif os.path.isdir(name):  # noqa: PTH112 - unlike Path, it accepts a name with a NUL
             yield from _below(name, mirror, selection)
@@ -66,7 +69,9 @@ def _entries(folder: str, selection: Selection, subfolders: list[str]) -> Iterat
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.is_dir():
+                if entry.is_dir() and is_store_name(entry.name) and not entry.name.startswith("."):
+                    yield entry.name, ""
+                elif entry.is_dir():
                     subfolders += [] if entry.is_symlink() or entry.name.startswith(".") else [entry.name]
                 elif selection.takes(entry.name):
                     yield entry.name, _stamp(entry.path)
@@ -115,10 +120,9 @@ def _remote(url: str, mirror: str, source: SourceName, selection: Selection) -> 
     if not _is_folder(url, source, selection):
         yield from map(ListedImage, each_image([source], selection))
         return
-    for name, stamp in listed_objects(url, selection.recursive):
-        folder, place = name.rpartition("/")[0], joined(url, name)
-        if selection.takes_object(place, name):
-            yield ListedImage(InputFile(place, os.path.join(mirror, folder).rstrip("/")), stamp)  # noqa: PTH118
+    for name, stamp in images_listed(url, listed_objects(url, selection.recursive), selection):
+        image = InputFile(joined(url, name), os.path.join(mirror, name.rpartition("/")[0]).rstrip("/"))  # noqa: PTH118
+        yield ListedImage(image, stamp)
 
 
 def _is_folder(url: str, source: SourceName, selection: Selection) -> bool:

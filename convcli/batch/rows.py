@@ -21,6 +21,7 @@ from convcli.core.frozen import frozen
 from convcli.core.redaction import public_name
 from convcli.core.tables import tame, to_json
 from convcli.files.input import checksum, object_state
+from convcli.files.stores import is_store
 from convcli.pipeline.reports.csv_form import COLUMNS, csv_row
 from convcli.pipeline.reports.json_form import manifest_row
 from convcli.pipeline.reports.report import Report
@@ -57,14 +58,36 @@ class FileState:
             OSError: it cannot be read, or is not a regular file.
             StorageError: an object cannot be read.
         """
+        if is_store(path):
+            return cls.of_store(path)
         if is_remote(path):
             size, time, tag = object_state(path)
             return cls(size, time, time, tag)
         digest, status = checksum(local(path))
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest)
 
+    @classmethod
+    def of_store(cls, path: str) -> FileState:
+        """The present state of all objects of a store, as a listing tells it; times are 0.
+
+        Raises:
+            StorageError: they cannot be listed.
+        """
+        import hashlib  # which loads OpenSSL
+
+        from convcli.storage.folder import open_folder
+
+        digest, size = hashlib.sha256(), 0
+        for name, stamp in open_folder(path).stamped_names():
+            digest.update(f"{name} {stamp}\n".encode(errors="surrogateescape"))
+            stated = stamp.split(maxsplit=1)[0]
+            size += int(stated) if stated.isdecimal() else 0
+        return cls(size, 0, 0, f"listing:{digest.hexdigest()}")
+
     def matches(self, path: str) -> bool:
         """Whether a file is still the same: by its size and both times, or else by its bytes."""
+        if is_store(path):
+            return self == FileState.of_store(path)
         if is_remote(path):
             with suppress(MissingError):
                 size, _, tag = object_state(path)

@@ -134,7 +134,13 @@ class ImageWorker:
         Raises:
             OutputError: for the first of them.
         """
-        paths = [target.path for _, tasks in todo for target in tasks[0].targets if target.path is not None]
+        targets = [target for _, tasks in todo for target in tasks[0].targets]
+        if any(target.format.is_store for target in targets):
+            raise OutputError(
+                f"{shown(source.path)}: its result would be Zarr, too; convcli batch writes files: choose "
+                "--format, as in --format tiff, or use convcli apply"
+            )
+        paths = [target.path for target in targets if target.path is not None]
         self.claims.check(source, paths)
         for path in paths:
             if isinstance(path, Path) and path.exists() and not (path.is_file() or path.is_dir()):

@@ -23,6 +23,11 @@ def is_store(name: str) -> bool:
     return is_named_store(name) or any((Path(name) / marker).is_file() for marker in MARKERS)
 
 
+def is_store_name(name: str) -> bool:
+    """Whether the last part of a path or URL is the name of a store."""
+    return name.rstrip("/").casefold().endswith(SUFFIX)
+
+
 def is_named_store(name: str) -> bool:
     """Whether a path or URL names a store, or a place within one."""
     return any(part.casefold().endswith(SUFFIX) for part in name.split("/"))

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from convcli.formats.zarr.georeference import georeference_attributes, stated_georeference
+from convcli.formats.zarr.georeference import (
+    _GEOGRAPHIC_CODES,
+    _PROJECTED_CODES,
+    georeference_attributes,
+    stated_georeference,
+)
 
 pytest.importorskip("zarr")
 PIXELS = np.random.default_rng(3).integers(0, 200, (40, 53)).astype(np.uint8)
@@ -62,7 +67,8 @@ PLACE = {"spatial:transform": [10.0, 0.0, 5.0, 0.0, -10.0, 9.0]}
         ({"proj:code": "EPSG:4647"}, 1, 4647),
         ({"proj:code": "EPSG:7844", "proj:wkt2": 'GEOGCRS["GDA2020"]'}, 2, 7844),
         ({"proj:projjson": {"type": "ProjectedCRS", "id": {"authority": "EPSG", "code": 9377}}}, 1, 9377),
-        ({"proj:code": "EPSG:7844"}, None, None),
+        ({"proj:code": "EPSG:6933"}, 1, 6933),
+        ({"proj:code": "EPSG:7372"}, None, None),
         ({"proj:code": "IAU_2015:30100"}, None, None),
         ({"proj:wkt2": 'PROJCRS["mine"]'}, None, None),
         ({"proj:code": 7, "proj:projjson": [], "geotiff": {"GeoKeyDirectoryTag": [-1]}}, None, None),
@@ -74,6 +80,14 @@ def test_coordinate_systems_of_others(attributes, kind, code):
     assert place.scale == (10.0, 10.0, 0.0) and place.ties == (0.0, 0.0, 0.0, 5.0, 9.0, 0.0)
     assert (code in place.keys and kind in place.keys) if code else place.keys == ()
     assert bool(note) == (code is None)
+
+
+def test_the_table_of_codes():
+    """PROJ says the same of the codes at the ends of every run of the table."""
+    crs = pytest.importorskip("rasterio.crs", reason="rasterio is not installed")
+    for runs, kind in ((_GEOGRAPHIC_CODES, "is_geographic"), (_PROJECTED_CODES, "is_projected")):
+        for code in {code for run in runs for code in run} - {4327, 4390, 4882, 20047, 32766}:
+            assert getattr(crs.CRS.from_epsg(code), kind), code
 
 
 def test_keys_of_another_system_do_not_count():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from math import prod
 from threading import Lock
 from typing import Any, Final
@@ -12,7 +14,8 @@ from typing import Any, Final
 import numpy as np
 import zarr.abc.store
 
-from convcli.core.errors import ImageError
+from convcli.core.dtypes import Array
+from convcli.core.errors import ConvcliError, ImageError
 from convcli.formats.zarr.facts import ArrayFacts
 from convcli.formats.zarr.objects import Objects
 
@@ -21,6 +24,13 @@ _ABSENT: Final = np.uint64(2**64 - 1)
 
 _INDEXES: Final = 64
 """Indexes of shards that are kept, since every window reads those of its shards."""
+
+
+_REQUESTS: Final = 8
+"""Requests for parts of shards at once."""
+
+_LARGEST_REQUEST: Final = 2**24
+"""Bytes of a request for chunks that follow each other."""
 
 
 class ObjectStore(zarr.abc.store.Store):  # type: ignore[misc]
@@ -55,6 +65,7 @@ class ObjectStore(zarr.abc.store.Store):  # type: ignore[misc]
         self.writes, self.written = writes, 0
         self.found = self.absent = 0
         self.indexes: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self.ahead: dict[tuple[str, int, int], bytes] = {}
         self.changing = Lock()
 
     def __eq__(self, other: object) -> bool:
@@ -96,6 +107,9 @@ class ObjectStore(zarr.abc.store.Store):  # type: ignore[misc]
             if is_index and (key, first) in self.indexes:
                 self.indexes.move_to_end((key, first))
                 return self.indexes[key, first]
+            ahead = self.ahead.get((key, first, count))
+        if ahead is not None:
+            return ahead
         data = self.objects.part(key, first, min(count, self.most))
         if is_index and data is not None:
             with self.changing:
@@ -105,6 +119,56 @@ class ObjectStore(zarr.abc.store.Store):  # type: ignore[misc]
         if data is not None and not is_index and len(data) < count:
             raise ImageError(f"damaged: its index states {count} bytes at {first}, where {len(data)} are")
         return data
+
+    @contextmanager
+    def prefetched(self, wanted: Mapping[str, Sequence[int]]) -> Iterator[None]:
+        """Request the chunks of shards that zarr is about to read one after the other, several at once.
+
+        Whatever goes wrong here happens again when zarr asks, and is reported then.
+
+        Args:
+            wanted: of each shard, by its key, the places of chunks in its index; fewer than all.
+        """
+        if sum(map(len, wanted.values())) < 2:
+            yield
+            return
+        ranges = list[tuple[str, int, int, list[tuple[int, int]]]]()
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            for key, found in zip(wanted, pool.map(self._index, wanted), strict=True):
+                ranges += [(key, *one) for one in _joined(found, wanted[key], self.most)]
+            kept = [place for places in pool.map(self._fetched, ranges) for place in places]
+        try:
+            yield
+        finally:
+            with self.changing:
+                for place in kept:
+                    self.ahead.pop(place, None)
+
+    def _index(self, key: str) -> Array | None:
+        """The offsets and sizes of the chunks of a shard, (chunks, 2); None where there is none."""
+        size, count = self.facts.index_size, prod(self.facts.per_shard)
+        try:
+            data = self._part(key, 0 if self.facts.index_first else -size, size)
+        except ConvcliError:
+            return None
+        is_whole = data is not None and len(data) == size
+        return np.frombuffer(data or b"", "<u8", 2 * count).reshape(-1, 2) if is_whole else None
+
+    def _fetched(self, range_: tuple[str, int, int, list[tuple[int, int]]]) -> list[tuple[str, int, int]]:
+        """Request neighboring chunks, keep them, and return their places."""
+        key, first, count, chunks = range_
+        try:
+            data = self.objects.part(key, first, count)
+        except ConvcliError:
+            data = None
+        if data is None or len(data) != count:
+            return []
+        places = [(key, start, size) for start, size in chunks]
+        with self.changing:
+            for place in places:
+                begin = place[1] - first
+                self.ahead[place] = data[begin : begin + place[2]]
+        return places
 
     async def get_partial_values(self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]) -> list[Any]:
         return [await self.get(key, prototype, wanted) for key, wanted in key_ranges]
@@ -134,6 +198,24 @@ class ObjectStore(zarr.abc.store.Store):  # type: ignore[misc]
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         async for key in self.list_prefix(prefix):
             yield key
+
+
+def _joined(
+    index: Array | None, wanted: Sequence[int], most: int
+) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
+    """(first byte, bytes, (first byte, bytes) of each chunk) of chunks of a shard that follow each other."""
+    if index is None:
+        return
+    places = sorted((int(start), int(size)) for start, size in index[list(wanted)] if 0 < size < most)
+    joined = list[tuple[int, int]]()
+    for start, size in places:
+        end = sum(joined[-1]) if joined else -1
+        if joined and (start != end or end + size - joined[0][0] > _LARGEST_REQUEST):
+            yield joined[0][0], end - joined[0][0], joined
+            joined = []
+        joined.append((start, size))
+    if joined:
+        yield joined[0][0], sum(joined[-1]) - joined[0][0], joined
 
 
 def check_index(shard: bytes, facts: ArrayFacts) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 from threading import Lock
 from typing import Any, Final
 
@@ -151,8 +152,21 @@ class ZarrReader(Reader):
             raise self._failure(spans, error) from error
 
     def _stored(self, spans: Sequence[Pair]) -> Array:
-        values: Array = self.array[tuple(slice(*span) for span in spans)]
+        with self.store.prefetched(self._wanted(spans)):
+            values: Array = self.array[tuple(slice(*span) for span in spans)]
         return values
+
+    def _wanted(self, spans: Sequence[Pair]) -> Mapping[str, Sequence[int]]:
+        """The chunks of remote shards that a window covers in part, by the key of the shard."""
+        facts, wanted = self.facts, dict[str, list[int]]()
+        if not facts.shards or self.store.objects.real is not None:
+            return wanted
+        for numbers, _ in _chunks(spans, facts.chunks, facts.shape):
+            home = [at // each for at, each in zip(numbers, facts.per_shard, strict=True)]
+            inner = [at % each for at, each in zip(numbers, facts.per_shard, strict=True)]
+            key = path_key(self.located.array.path, facts.keys.key(home))
+            wanted.setdefault(key, []).append(int(np.ravel_multi_index(inner, facts.per_shard)))
+        return {key: places for key, places in wanted.items() if len(places) < prod(facts.per_shard)}
 
     def _failure(self, spans: Sequence[Pair], error: Exception) -> ImageError:
         """The error of the chunk that cannot be decoded, found by reading one after the other."""

@@ -13,6 +13,7 @@ from convcli.formats.zarr.objects import Objects
 from convcli.formats.zarr.spec import spec_like
 from convcli.formats.zarr.target import ZarrTarget
 from convcli.formats.zarr.zarr import opened_zarr
+from convcli.storage.stores import Store
 
 zarr = pytest.importorskip("zarr")
 
@@ -92,3 +93,29 @@ def test_failures_are_named(s3):
         ZarrTarget.create(f"{s3.url}/a.zarr", spec)
     assert ZarrTarget.create(f"{s3.url}/a.zarr", spec, force=True).sweep() == 0
     assert Objects(f"{s3.url}/a.zarr").read("c/0/0", 10) is None
+
+
+@pytest.mark.parametrize("place", ["start", "end"])
+def test_chunks_of_shards_are_requested_together(monkeypatch, place):
+    """A window of several chunks takes one round of requests after the index, and gives the same pixels."""
+    url = f"memory://together/{place}.zarr"
+    codecs = {"shards": {"shape": (32, 64), "index_location": place}, "chunks": (16, 16), "compressors": None}
+    pixels = np.random.default_rng(4).integers(0, 999, (64, 64)).astype("u2")
+    array = zarr.create_array(url, shape=pixels.shape, dtype="u2", **codecs)
+    array[...] = pixels
+    asked, plain = [], Store.part
+
+    def part(self, path, start, stop):
+        asked.extend([stop - start] * ((stop - start) % 512 == 0))  # an index has another size
+        return plain(self, path, start, stop)
+
+    monkeypatch.setattr(Store, "part", part)
+    with Input.open(url) as source:
+        reader = opened_zarr(source).reader
+        asked.clear()
+        assert np.array_equal(reader.window(0, (0, 16), (0, 64))[..., 0], pixels[:16])
+        assert sum(asked) == 4 * 512 and len(asked) <= 4
+        assert not reader.store.ahead
+        asked.clear()
+        assert np.array_equal(reader.window(0, (20, 50), (3, 40))[..., 0], pixels[20:50, 3:40])
+        assert sum(asked) == 9 * 512 and len(asked) < 9
