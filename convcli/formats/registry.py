@@ -40,6 +40,12 @@ TABLE: tuple[Entry, ...] = (
     Entry(
         "jpeg", "convcli.formats.jpeg.jpeg:Jpeg", (".jpg", ".jpeg", ".jpe", ".jfif"), signature=rb"\xff\xd8"
     ),
+    Entry(
+        "dicom",
+        "convcli.formats.dicom.dicom:Dicom",
+        (".dcm", ".dicom"),
+        signature=rb"(?s).{128}DICM|[\x02\x08]\0",
+    ),
     Entry("tiff", "convcli.formats.tiff.tiff:Tiff", (".tif", ".tiff"), signature=b"II|MM"),
     Entry("webp", "convcli.formats.webp:WebP", (".webp",), signature=b"RIFF"),
     Entry("bmp", "convcli.formats.bmp:Bmp", (".bmp", ".dib"), signature=b"BM"),
@@ -72,7 +78,7 @@ TABLE: tuple[Entry, ...] = (
 UNREAD: Final = (
     ".svg", ".svgz", ".pdf", ".eps", ".ps", ".ai", ".psd", ".psb", ".xcf", ".kra", ".jp2", ".j2k", ".jpf",
     ".jpx", ".jxr", ".exr", ".hdr", ".tga", ".ico", ".cur", ".icns", ".dds", ".qoi", ".pcx", ".xpm",
-    ".xbm", ".sgi", ".ras", ".flif", ".bpg", ".dcm", ".nii", ".czi", ".lif", ".nd2",
+    ".xbm", ".sgi", ".ras", ".flif", ".bpg", ".nii", ".czi", ".lif", ".nd2",
     ".vsi", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw",
     ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv", ".3gp", ".vob",
 )  # fmt: skip

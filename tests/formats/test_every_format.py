@@ -29,7 +29,7 @@ HELD = [
     for channels in (1, 2, 3, 4)
     if entry.holds(np.dtype(dtype), channels) and entry.name != "jpeg"  # which is near, not exact
 ]
-ONLY_READ = {"heif", "fits"}
+ONLY_READ = {"heif", "fits", "dicom"}
 OPENCV = {("png", 1), ("png", 3), ("png", 4), ("pnm", 1), ("pnm", 3)}
 
 
@@ -219,6 +219,10 @@ def huge() -> dict[str, bytes]:
     if "fits" in samples:
         sides = "".join(f"NAXIS{axis}  = {10**9:>20}".ljust(80) for axis in (1, 2)).encode()
         files["fits"] = patched(samples["fits"], samples["fits"].index(b"NAXIS1"), sides)
+    if "dicom" in samples:
+        sides = (b"\x28\0\x10\0US\2\0\xff\xff", b"\x28\0\x11\0US\2\0\xff\xff")
+        place = samples["dicom"].index(sides[0][:8])
+        files["dicom"] = patched(samples["dicom"], place, b"".join(sides))
     if "heif" in samples:
         place = samples["heif"].index(b"ispe") + 8
         files["heif"] = patched(samples["heif"], place, b"\x7f\xff\xff\xff" * 2)

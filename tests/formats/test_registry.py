@@ -30,6 +30,7 @@ RNG = np.random.default_rng(9)
 LIMIT = 10**9
 HEIF = importlib.util.find_spec("pillow_heif") is not None
 FITS = importlib.util.find_spec("astropy") is not None
+DICOM = importlib.util.find_spec("pydicom") is not None
 VIDEO = importlib.util.find_spec("av") is not None
 
 
@@ -68,6 +69,24 @@ def by_astropy(gray: np.ndarray) -> bytes:
 
     buffer = io.BytesIO()
     fits.PrimaryHDU(gray).writeto(buffer)
+    return buffer.getvalue()
+
+
+def by_pydicom(rgb: np.ndarray) -> bytes:
+    """A DICOM file without compression."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+    made, made.file_meta = Dataset(), FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.file_meta.MediaStorageSOPClassUID, made.file_meta.MediaStorageSOPInstanceUID = CTImageStorage, "1.2"
+    made.Rows, made.Columns, made.SamplesPerPixel = rgb.shape
+    made.PhotometricInterpretation, made.PlanarConfiguration, made.PixelRepresentation = "RGB", 0, 0
+    made.BitsAllocated, made.BitsStored, made.HighBit = 8, 8, 7
+    made.PixelData = rgb.tobytes()
+    made["PixelData"].VR = "OB"
+    buffer = io.BytesIO()
+    made.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
 
 
@@ -215,6 +234,7 @@ def sample_files() -> dict[str, bytes]:
         "npy": by_numpy(rgb),
         "csv": "".join(f"{','.join(map(str, row))}\n" for row in (rgb[:11, :11, 0] / 8).tolist()).encode(),
         **{name: by_av(rgb, name) for name in ("mkv", "mp4") if VIDEO},
+        **({"dicom": by_pydicom(rgb)} if DICOM else {}),
         **({"fits": by_astropy(rgb[:, :45, 0])} if FITS else {}),
         "avif": imagecodecs.avif_encode(rgb, speed=10),
         "jxl": imagecodecs.jpegxl_encode(rgb, effort=1, lossless=True),
@@ -222,7 +242,12 @@ def sample_files() -> dict[str, bytes]:
     }
 
 
-MISSING = (*(() if HEIF else ("heif",)), *(() if FITS else ("fits",)), *(() if VIDEO else ("mkv", "mp4")))
+MISSING = (
+    *(() if HEIF else ("heif",)),
+    *(() if FITS else ("fits",)),
+    *(() if DICOM else ("dicom",)),
+    *(() if VIDEO else ("mkv", "mp4")),
+)
 NAMES = [entry.name for entry in formats() if entry.name not in MISSING and not entry.is_store]
 
 
