@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from convcli.cli.console import clear_line, show_line, tell
 from convcli.cli.progress import rate_text, summary_text
+from convcli.core.progress import Progress as Pace
 
 if TYPE_CHECKING:
     from convcli.batch.list_worker import ListOutcome
@@ -28,7 +29,7 @@ class ListProgress:
         self.spool, self.quiet = spool, quiet
         self.made = self.skipped = self.failed = 0
         self.reasons: dict[str, int] = {}
-        self.started = self.shown = time.monotonic()
+        self.pace, self.shown = Pace(), time.monotonic()
         self.is_terminal = not quiet and sys.stderr is not None and sys.stderr.isatty()
 
     def add(self, done: ListOutcome) -> None:
@@ -40,6 +41,7 @@ class ListProgress:
         self.made += done.made
         self.skipped += done.skipped
         self.failed += len(done.errors)
+        self.pace.add(done.made + len(done.errors))
         for reason, count in done.reasons.items():
             self.reasons[reason] = self.reasons.get(reason, 0) + count
         self._show()
@@ -56,21 +58,12 @@ class ListProgress:
 
     def _line(self) -> str:
         total = f"{self.spool.images}" if self.spool.is_complete else f"{self.spool.images} or more"
-        return f"{self._count} of {total} images, {self._rate()}{self._left()}"
+        left = self.pace.left_text(self.spool.images - self._count) if self.spool.is_complete else ""
+        return f"{self._count} of {total} images, {rate_text(self.pace.rate)}{left}"
 
     @property
     def _count(self) -> int:
         return self.made + self.skipped + self.failed
-
-    def _rate(self) -> str:
-        return rate_text(self.made + self.failed, time.monotonic() - self.started)
-
-    def _left(self) -> str:
-        worked = self.made + self.failed
-        if not worked or not self.spool.is_complete:
-            return ""
-        seconds = (time.monotonic() - self.started) / worked * (self.spool.images - self._count)
-        return f", about {seconds:.0f} s left"
 
     def end(self) -> None:
         """Print the counts and the rate."""
@@ -84,5 +77,4 @@ class ListProgress:
         left = self.spool.images - self._count
         more = "" if self.spool.is_complete else " or more"
         not_started = f"{left}{more}" if left or more else ""
-        seconds = time.monotonic() - self.started
-        tell(summary_text(self.made, self.skipped, self.failed, not_started, seconds))
+        tell(summary_text(self.made, self.skipped, self.failed, not_started, self.pace.seconds))

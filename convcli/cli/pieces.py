@@ -13,6 +13,7 @@ from convcli.cli.arguments import PieceOptions
 from convcli.cli.console import clear_line, show_line, tell
 from convcli.core.errors import one_line, shown
 from convcli.core.frozen import frozen
+from convcli.core.progress import Progress as Pace
 
 if TYPE_CHECKING:
     from convcli.cluster.base import Engine
@@ -128,8 +129,8 @@ class JobProgress:
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet or sys.stderr is None
         self.pixels = 0
-        self.phase, self.first = "", 0
-        self.started = self.shown = time.monotonic()
+        self.phase, self.done = "", 0
+        self.pace, self.shown = Pace(), time.monotonic()
         self.is_line = False
 
     def __enter__(self) -> JobProgress:
@@ -150,16 +151,17 @@ class JobProgress:
         """Show how many pieces of a pass are done."""
         now = time.monotonic()
         if phase != self.phase:
-            self.phase, self.first, self.started = phase, done, now
+            self.phase, self.done, self.pace = phase, done, Pace()
+        new, self.done = done - self.done, done
+        self.pace.add(new)
         is_terminal = not self.quiet and sys.stderr.isatty()
-        if self.quiet or done == self.first or (not is_terminal and now - self.shown < _EVERY):
+        if self.quiet or not new or (not is_terminal and now - self.shown < _EVERY):
             return
         self.shown = now
-        rate = (done - self.first) / max(now - self.started, 1e-3)
-        left = (total - done) / rate
         what = "finding the range: " if phase == "range" else "" if phase == "map" else f"{phase}: "
-        pixels = rate * self.pixels / total / 1e6
-        text = f"{what}{done} of {total} pieces, {pixels:.3g} Mpx/s, {_duration(left)} left"
+        pixels = self.pace.rate * self.pixels / total / 1e6
+        left = self.pace.left_text(total - done)
+        text = f"{what}{done} of {total} pieces, {pixels:.3g} Mpx/s{left}"
         if is_terminal:
             show_line(text)
             self.is_line = True
@@ -169,10 +171,3 @@ class JobProgress:
     def _clear(self) -> None:
         if self.is_line:
             clear_line()
-
-
-def _duration(seconds: float) -> str:
-    """``42 s``, ``3 min``, ``2.5 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

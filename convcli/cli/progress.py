@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from convcli.cli.console import clear_line, tell
+from convcli.core.progress import Progress as Pace
 
 if TYPE_CHECKING:
     from convcli.batch.run import ImageDone
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
 _EVERY: Final = 5.0  # seconds between progress lines without a terminal
 
 
-def rate_text(images: int, seconds: float) -> str:
+def rate_text(rate: float) -> str:
     """``12 images/s``, with a decimal below 10."""
-    rate = images / max(seconds, 1e-3)
     return f"{rate:.0f} images/s" if rate >= 10 else f"{rate:.1f} images/s"
 
 
@@ -29,7 +29,7 @@ def summary_text(made: int, skipped: int, failed: int, not_started: str, seconds
         not_started: how many images, in words; empty for none.
     """
     left = f", {not_started} not started" if not_started else ""
-    rate = f" ({rate_text(made + failed, seconds)})" if made + failed else ""
+    rate = f" ({rate_text((made + failed) / max(seconds, 1e-3))})" if made + failed else ""
     return f"{made} done, {skipped} skipped, {failed} failed{left} in {seconds:.1f} s{rate}"
 
 
@@ -39,7 +39,7 @@ class Progress:
     def __init__(self, total: int, quiet: bool) -> None:
         self.total, self.quiet = total, quiet
         self.made = self.skipped = self.failed = 0
-        self.started = self.shown = time.monotonic()
+        self.pace, self.shown = Pace(), time.monotonic()
         self.bar: Any = None
         if not quiet and sys.stderr is not None and sys.stderr.isatty():
             self.bar = click.progressbar(
@@ -58,24 +58,20 @@ class Progress:
             self.skipped += 1
         else:
             self.made += 1
+        self.pace.add(not done.skipped)
         if self.bar is not None:
             self.bar.update(1, done)
         elif not self.quiet and time.monotonic() - self.shown > _EVERY:
             self.shown = time.monotonic()
-            tell(f"{self._count} of {self.total} images, {self._rate()}{self._left()}")
+            left = self.pace.left_text(self.total - self._count)
+            tell(f"{self._count} of {self.total} images, {self._rate()}{left}")
 
     @property
     def _count(self) -> int:
         return self.made + self.skipped + self.failed
 
     def _rate(self) -> str:
-        return rate_text(self.made + self.failed, time.monotonic() - self.started)
-
-    def _left(self) -> str:
-        worked = self.made + self.failed
-        if not worked:
-            return ""
-        return f", about {(time.monotonic() - self.started) / worked * (self.total - self._count):.0f} s left"
+        return rate_text(self.pace.rate)
 
     def end(self) -> None:
         """Print the counts and the rate."""
@@ -87,5 +83,4 @@ class Progress:
             tell("the list of names is empty; nothing to do")
             return
         left = self.total - self._count
-        seconds = time.monotonic() - self.started
-        tell(summary_text(self.made, self.skipped, self.failed, str(left or ""), seconds))
+        tell(summary_text(self.made, self.skipped, self.failed, str(left or ""), self.pace.seconds))

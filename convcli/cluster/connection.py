@@ -232,4 +232,6 @@ def _close(closable: Any) -> None:
 def _reason(error: BaseException, place: str = "") -> str:
     if "ssl_context" in str(error) or ("tls://" in place and isinstance(error, TypeError)):
         return _NO_CERTIFICATES
+    if str(error).startswith("Timed out trying to connect"):
+        return "no answer in time; is it running, and is this its address?"
     return cut(one_line(str(error) or type(error).__name__))

@@ -11,7 +11,7 @@ import pytest
 from convcli.cluster import probe, worker
 from convcli.cluster.base import Task
 from convcli.cluster.crew import Crew
-from convcli.cluster.pace import Pace, Progress
+from convcli.cluster.pace import Pace
 from convcli.cluster.versions import differences, installed
 from convcli.cluster.worker import Session
 from convcli.core.errors import ConvcliError
@@ -59,17 +59,6 @@ def test_when_a_task_is_late(times, limit, waited):
     for seconds in times:
         pace.add(waited + seconds, seconds)
     assert pace.limit == (None if limit is None else waited + limit)
-
-
-def test_progress():
-    """The rate, and the time that is left at this rate."""
-    now = 100.0
-    progress = Progress(10, lambda: now)
-    assert (progress.rate, progress.seconds_left) == (0, None)
-    for _ in range(4):
-        now += 2
-        progress.add()
-    assert (progress.done, progress.rate, progress.seconds_left) == (4, 0.5, 12)
 
 
 def seen(last, threads=1, limit=0, status="running"):
