@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
+from math import inf
+from numbers import Real
 from typing import Any, Final
 
 from convcli.arrays.arguments import named as named_arguments
-from convcli.comparison.images import Image, array_image, mismatch, opened
+from convcli.comparison.images import Image, image_in_memory, mismatch, opened
 from convcli.comparison.result import Comparison, Side, Similarity
 from convcli.comparison.settings import SSIM, CompareSettings
 from convcli.comparison.strips import StripPair, strip_pairs
 from convcli.comparison.structure import Structure, window_fits, window_text
 from convcli.comparison.tally import Tally
 from convcli.core.dtypes import DType, span
-from convcli.core.errors import ArgumentError, quoted, suggest
+from convcli.core.errors import ArgumentError, literal, quoted, suggest
 from convcli.core.frozen import replace
 
 _STATED_BYTES: Final = 2  # integers of up to so many bytes use the whole range of their type
@@ -35,9 +36,9 @@ def compare(
     """Return how two images differ: largest, mean and RMS difference, PSNR, SSIM, and a histogram.
 
     Args:
-        a: an image: the name of a file, a URL, or an array of bool, integers or floats of up to 64 bits, with
-            the axes of an .npy file: (rows, columns), (rows, columns, channels) with up to 4 channels,
-            (frames, rows, columns) or (frames, rows, columns, channels).
+        a: an image: a path or URL, ``"-"`` for standard input, the bytes of a file, an open binary file, a
+            PIL image, a DataArray, or an array of any library: (columns), (rows, columns), (rows, columns,
+            channels) or (frames, rows, columns, channels) of bool, integers or floats of up to 64 bits.
         b: the other image. Differences are ``b − a``.
         ssim: windows of the structural similarity: ``"uniform"``, 7×7 with sample covariance, as in
             `skimage.metrics.structural_similarity` by default; ``"gaussian"``, σ = 1.5 and 11×11 with
@@ -61,8 +62,8 @@ def compare(
         raise ArgumentError(
             f"ssim {quoted(str(ssim))} is not one of {', '.join(SSIM)}{suggest(str(ssim), SSIM)}"
         )
-    if data_range is not None and not 0 < data_range < float("inf"):
-        raise ArgumentError(f"data_range is {data_range}; allowed: a finite number above 0")
+    if data_range is not None and not (isinstance(data_range, Real) and 0 < data_range < inf):
+        raise ArgumentError(f"data_range is {literal(data_range)}; allowed: a finite number above 0")
     settings = CompareSettings(ssim, data_range, ignore_alpha, threads=threads)
     with ExitStack() as stack:
         one, other = (_image(name, value, settings, stack) for name, value in (("a", a), ("b", b)))
@@ -70,9 +71,9 @@ def compare(
 
 
 def _image(name: str, value: Any, settings: CompareSettings, stack: ExitStack) -> Image:
-    if isinstance(value, (str, Path)):
-        return stack.enter_context(opened(os.fspath(value), settings))
-    return array_image(name, value)
+    if isinstance(value, (str, os.PathLike)):
+        return stack.enter_context(opened(os.fsdecode(value), settings))
+    return image_in_memory(name, value, settings)
 
 
 def compared(a: Image, b: Image, settings: CompareSettings) -> Comparison:

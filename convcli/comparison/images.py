@@ -12,17 +12,18 @@ import numpy as np
 from convcli.comparison.result import Side
 from convcli.comparison.settings import CompareSettings
 from convcli.core.dtypes import Array
-from convcli.core.errors import ArgumentError, ConvcliError, ImageError, failure_message
+from convcli.core.errors import ArgumentError, ConvcliError, ImageError, cut, failure_message
+from convcli.core.foreign import in_memory, library_of
 from convcli.core.frozen import frozen
+from convcli.core.numerals import axes_text
+from convcli.core.rational import masked
 from convcli.files.input import Input
 from convcli.formats.header import MAX_IMAGE_CHANNELS, Header
 from convcli.formats.opening import open_input, selected
 from convcli.formats.readers import InMemoryReader, Reader
 
-_AXES: Final = (
-    "(rows, columns), (rows, columns, channels), (frames, rows, columns) or (frames, rows, columns, channels)"
-)
-_DIGITS: Final = ("biuf", 8)  # kinds and most bytes of a value
+_AXES: Final = "(columns), (rows, columns), (rows, columns, channels) or (frames, rows, columns, channels)"
+_LARGEST_ITEM: Final = 8  # bytes of a value
 
 
 class Run(Protocol):
@@ -115,31 +116,48 @@ def opened(name: str, settings: CompareSettings) -> Iterator[Image]:
         yield Image(name, runs, source)
 
 
-def array_image(name: str, values: Any) -> Image:
-    """An array as an image; its axes are those of an .npy file.
+def image_in_memory(name: str, value: Any, settings: CompareSettings) -> Image:
+    """An image that is no file: an array of any library, a PIL image, a DataArray, or the bytes of a file.
+
+    Args:
+        name: of the argument, for messages.
 
     Raises:
-        ArgumentError: a type or a number of axes that is not allowed.
+        ConvcliError: a type or a number of axes that is not allowed, or damaged bytes.
     """
-    array = np.asarray(values)
-    if array.dtype.kind not in _DIGITS[0] or array.dtype.itemsize > _DIGITS[1]:
+    is_file = isinstance(value, (bytes, bytearray, memoryview)) or hasattr(value, "read")
+    if is_file or library_of(value) in ("PIL", "xarray"):
+        from convcli.images.inputs import as_image  # only for these
+
+        image = as_image(value)
+        with named(image.name):
+            return Image(image.name, open_input(image.source, settings.max_pixels))
+    if reason := masked(value):
+        raise ArgumentError(f"{name} {reason}")
+    return _array_image(name, in_memory(value))
+
+
+def _array_image(name: str, array: Array) -> Image:
+    """An array as an image; unlike in files, integers of 64 bits stay as they are, and it may be empty."""
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > _LARGEST_ITEM:
         raise ArgumentError(
-            f"{name} has type {array.dtype}; allowed: bool, integers and floats of up to 64 bits"
+            f"{name} has type {cut(str(array.dtype))}; allowed: bool, integers and floats of up to 64 bits"
         )
     if not 1 <= array.ndim <= 4:
-        raise ArgumentError(f"{name} has {array.ndim} axes; allowed: {_AXES}")
+        raise ArgumentError(f"{name} has {axes_text(array.ndim)}; allowed: {_AXES}")
     if array.dtype.kind == "b":
-        array = array.view(np.uint8)
-    is_pixels = array.ndim == 3 and 1 <= array.shape[-1] <= MAX_IMAGE_CHANNELS
-    bands = array.ndim == 4 and (array.shape[3] > MAX_IMAGE_CHANNELS or array.shape[0] == 1)
+        array = np.where(array, np.uint8(255), np.uint8(0))
     if array.ndim == 1:
         array = array[None]
-    if array.ndim == 2 or is_pixels:
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim == 3:
         array = array[None]
-    frames, rows, columns, *rest = array.shape
-    array = array.reshape(frames, rows, columns, *(rest or (1,)))
-    header = Header("", rows, columns, array.shape[3], array.dtype, frames, bands=bands)
-    return Image(name, [ArrayRun(header, array)])
+    frames, rows, columns, channels = array.shape
+    bands = channels > MAX_IMAGE_CHANNELS
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    header = Header("", rows, columns, channels, native.dtype, frames, bands=bands)
+    return Image("", [ArrayRun(header, native)])
 
 
 def mismatch(a: Side, b: Side) -> str:
