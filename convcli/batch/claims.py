@@ -11,14 +11,14 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from unicodedata import normalize
 
 from convcli.batch.batch import Batch
 from convcli.batch.inputs import InputFile, path_resolver
 from convcli.core.errors import ConvcliError, OutputError, shown
+from convcli.files.folding import folded, name_folding
 from convcli.files.input import Input
 from convcli.pipeline import job
-from convcli.storage.urls import Place, is_url
+from convcli.storage.urls import Place
 
 
 class Claims:
@@ -27,7 +27,7 @@ class Claims:
     def __init__(self, batch: Batch) -> None:
         self.batch, self.resolve, self.folding = batch, path_resolver(), lru_cache(name_folding)
         stems = [{self.resolve(stem) for stem in batch.output_stems(source)} for source in batch.sources]
-        self.rivals = connected_groups([{_folded(stem, True, True) for stem in some} for some in stems])
+        self.rivals = connected_groups([{folded(stem, True, True) for stem in some} for some in stems])
         self.numbers = {batch.sources[number].path: number for number in self.rivals}
         self.outputs: dict[int, set[str]] = {}
         for folder in {os.path.dirname(stem) for number in self.rivals for stem in stems[number]}:  # noqa: PTH120
@@ -70,7 +70,7 @@ class Claims:
     def _key(self, path: Place) -> str:
         """One text for all names of a file, also where the file system folds case or Unicode forms."""
         resolved = self.resolve(str(path))
-        return _folded(resolved, *self.folding(os.path.dirname(resolved)))  # noqa: PTH120
+        return folded(resolved, *self.folding(os.path.dirname(resolved)))  # noqa: PTH120
 
 
 def _clash(source: str, output: str, owner: str) -> str:
@@ -97,30 +97,3 @@ def connected_groups(sets: Sequence[set[str]]) -> dict[int, list[int]]:
                 for moved in group:
                     groups[moved] = joined
     return {number: sorted(group) for number, group in enumerate(groups) if len(group) > 1}
-
-
-def _folded(name: str, case: bool, form: bool) -> str:
-    name = normalize("NFC", name) if form else name
-    return name.casefold() if case else name
-
-
-def name_folding(folder: str) -> tuple[bool, bool]:
-    """Whether names in a folder that differ only in case, or only in Unicode form, are the same file.
-
-    Tested with a temporary file. A folder that does not exist yet is assumed to behave like its parent;
-    where no file can be made, the answer is no.
-    """
-    if is_url(folder):
-        return False, False
-    while not os.path.isdir(folder) and folder != os.path.dirname(folder):  # noqa: PTH112, PTH120
-        folder = os.path.dirname(folder)  # noqa: PTH120
-    name = os.path.join(folder, f".convcli-\u00e9{os.urandom(6).hex()}.tmp")  # noqa: PTH118
-    try:
-        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except OSError:
-        return False, False
-    try:
-        return os.path.lexists(name.replace(".convcli", ".CONVCLI")), os.path.lexists(normalize("NFD", name))
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)

@@ -19,6 +19,7 @@ from convcli.batch.rows import NAME_COLUMNS
 from convcli.batch.shards import Shard, Shards, divide
 from convcli.batch.work_lists import SIZE
 from convcli.core.errors import ArgumentError, OutputError, one_line
+from convcli.core.paths import ends_as_folder
 from convcli.files.input import STREAM, Input
 from convcli.files.outputs import open_draft
 from convcli.jobs.journal import Journal
@@ -47,7 +48,7 @@ class ClusterManifest:
                 "--report - cannot be used with --cluster; choose a file, or a folder such as rows/"
             )
         self.shown, self.resume, self.force = one_line(target), resume, force
-        is_folder = target.endswith("/") or (not is_remote(target) and Path(local(target)).is_dir())
+        is_folder = ends_as_folder(target) or (not is_remote(target) and Path(local(target)).is_dir())
         self.file = None if is_folder else target
         form = "jsonl" if is_folder else FORMS.get(Path(target).suffix.casefold(), "")
         if not form:

@@ -7,7 +7,6 @@ last row about a file is the one that counts; a resumed run sorts them when it e
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ from convcli.batch import records
 from convcli.batch.records import EarlierRuns, RecordedRow, csv_cells, encode, line_converter, read_rows
 from convcli.batch.rows import CSV_COLUMNS, NAME_COLUMNS, ManifestRow, absolute, csv_line
 from convcli.core.errors import ArgumentError, OutputError, shown
+from convcli.core.handles import APPEND, can_rename_open
+from convcli.core.locks import lock
 from convcli.core.tables import to_json
 from convcli.files.atomic import AtomicFile
 from convcli.files.input import STREAM
@@ -189,17 +190,17 @@ class Manifest:
                         for row in rows:
                             file.seek(row.offset)
                             draft.file.write(convert(file.readline(records.LONGEST_LINE + 1)))
+            if not can_rename_open():  # while anybody else has it open, the system refuses to replace it
+                self._unlock()
             draft.commit()
 
     def _lock(self) -> None:
         assert self.path is not None
-        self.handle = os.open(self.path, os.O_RDWR | os.O_APPEND)
+        self.handle = os.open(self.path, APPEND)
         try:
-            fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self.handle)
         except BlockingIOError as error:
             raise OutputError(f"{self.shown}: another run is writing to it") from error
-        except OSError:  # a file system without locks
-            return
 
     def _unlock(self) -> None:
         if self.handle >= 0:

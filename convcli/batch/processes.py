@@ -1,6 +1,7 @@
 """A pool of worker processes that compute one task at a time and are replaced when they die.
 
-Workers are forked, so that they start with everything imported, unless URLs are in play. They finish a
+Workers are forked, so that they start with everything imported, unless URLs are in play or the system cannot
+fork. They finish a
 computed task in a thread beside the next computation, because finishing waits for the disk. A worker ends
 when its parent does.
 """
@@ -17,16 +18,16 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from multiprocessing.reduction import DupFd
 from queue import SimpleQueue
 from threading import Lock
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from convcli.batch.pool import TaskFailure, TaskResult, Work
 from convcli.core.errors import ConvcliError
 from convcli.core.native_stderr import fatal_line
-from convcli.core.processes import end_with, keep_memory
+from convcli.core.processes import can_fork, end_with, keep_memory, memory_file
+from convcli.core.signals import ENDING, blocked, ignore, unblock
 from convcli.core.threads import Threads
 from convcli.storage.options import set_options, text_for_workers
 
@@ -37,7 +38,6 @@ damaged image."""
 MOST_FINISHING: Final = 2
 """Tasks of one worker that may be waiting for the disk before it gets no more to compute."""
 
-_ENDING: Final = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _PATIENCE: Final = 0.7  # seconds that workers have to end after SIGTERM
 _ERROR: Final = 2  # the descriptor of standard error
 _LOG_TAIL: Final = 2**13  # bytes read from the output of a worker's libraries
@@ -125,13 +125,10 @@ class ProcessPool:
             return None
 
     def _start(self) -> _Worker:
-        log = _memory_file()
+        log = memory_file()
         ours, theirs, process = self._process(log)
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # until the worker can handle them
-        try:
+        with blocked():  # until the worker can handle signals
             process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         theirs.close()
         worker = _Worker(process, ours, log)
         self.workers.append(worker)
@@ -149,10 +146,9 @@ class ProcessPool:
     def events(self, seconds: float) -> Iterator[TaskResult | TaskFailure]:
         pipes = {worker.pipe: worker for worker in self.workers}
         for pipe in wait(list(pipes), seconds):
-            assert isinstance(pipe, Connection)
-            worker = pipes[pipe]
+            worker = pipes[cast(Connection, pipe)]  # Windows has another class for it
             try:
-                event, number, value = pipe.recv()
+                event, number, value = worker.pipe.recv()
             except (EOFError, OSError):
                 yield from self._bury(worker)
                 continue
@@ -190,17 +186,25 @@ class NewProcessPool(ProcessPool):
     def _process(self, log: int | None) -> tuple[Connection, Connection, BaseProcess]:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        copy = None if log is None else DupFd(log)
+        copy = None if log is None else _for_child(log)
         arguments = theirs, self.work, os.getpid(), self.cache, copy, text_for_workers()
         return ours, theirs, context.Process(target=_serve_anew, args=arguments)
 
 
-def _memory_file() -> int | None:
-    """A new file in memory; None where the system has none, or none left."""
-    try:
-        return os.memfd_create("convcli")
-    except (OSError, AttributeError):
-        return None
+def process_pool(shares: bool = True) -> type[ProcessPool]:
+    """The class of a pool for this system.
+
+    Args:
+        shares: whether workers may share what their parent has opened, as forked ones do.
+    """
+    return ProcessPool if shares and can_fork() else NewProcessPool
+
+
+def _for_child(handle: int) -> Any:
+    """An open file for a process that is going to be started."""
+    from multiprocessing.reduction import DupFd  # which Windows does not have, nor files in memory
+
+    return DupFd(handle)
 
 
 def _read_log(log: int | None) -> str:
@@ -253,10 +257,9 @@ def _serve_anew(
 
 def _handle_signals(parent: int) -> None:
     """End on SIGTERM, which the parent's death sends too, and leave the keyboard's signals to the parent."""
-    for number in _ENDING - {signal.SIGTERM}:
-        signal.signal(number, signal.SIG_IGN)
+    ignore([number for number in ENDING if number != signal.SIGTERM])
     signal.signal(signal.SIGTERM, _end)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    unblock()
     end_with(parent, signal.SIGTERM)
 
 

@@ -12,14 +12,14 @@ from convcli.batch.batch import Batch
 from convcli.batch.inputs import InputFile
 from convcli.batch.manifest import Manifest
 from convcli.batch.pool import StartPool, TaskFailure, TaskResult, WorkerPool
-from convcli.batch.processes import NewProcessPool, ProcessPool
+from convcli.batch.processes import process_pool
 from convcli.batch.records import RecordedRow
 from convcli.batch.resume import RemainingWork
 from convcli.batch.rows import ManifestRow, absolute
 from convcli.batch.worker import ImageOutcome, ImageTask, ImageWorker
 from convcli.core.errors import shown
 from convcli.core.frozen import frozen, replace
-from convcli.files.atomic import sync
+from convcli.core.handles import sync
 from convcli.storage.urls import is_remote
 
 _TICK: Final = 0.2  # seconds between polls of the workers
@@ -62,7 +62,7 @@ def run(
     try:
         worker = ImageWorker(batch, manifest is not None, work.stale)
         jobs = min(batch.limits.jobs, len(queue))
-        start = start_pool or (NewProcessPool if batch.has_urls else ProcessPool)
+        start = start_pool or process_pool(shares=not batch.has_urls)
         with start(jobs, worker, _repetition, batch.limits.cache) as pool:
             for number, outcome in _outcomes(batch, pool, queue, work.todo):
                 rows.add(number, outcome.rows)

@@ -19,6 +19,7 @@ from convcli.cli.progress import Progress
 from convcli.cli.types import Choice, Value, integer, named_file, parse_bytes, parse_cluster
 from convcli.core.errors import ArgumentError, OutputError, shown
 from convcli.core.frozen import replace
+from convcli.core.paths import ends_as_folder
 from convcli.files.input import STREAM
 from convcli.layers.loaded import LoadedKernel, files_of
 from convcli.pipeline.options import FilterOptions
@@ -259,7 +260,7 @@ def _check_destination(text: str) -> None:
         raise ArgumentError("the DESTINATION of a batch must be a folder or a template, not standard output")
     if is_remote(text) and not is_writable(text):
         raise ArgumentError(f"{shown(text)}: web servers take no files; choose a folder or a bucket")
-    if "{" in text or text.endswith("/") or Path(text).is_dir():
+    if "{" in text or ends_as_folder(text) or Path(text).is_dir():
         return
     if is_remote(text) and is_bucket(text):
         return

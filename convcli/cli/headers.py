@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import numpy as np
 
 from convcli.core.errors import ArgumentError, ConvcliError, failure_message, quoted
+from convcli.core.paths import has_folder
 from convcli.files.input import STREAM, Input
 from convcli.formats import opening
 from convcli.formats.header import Header
@@ -37,4 +37,4 @@ def header_of(size: str) -> Header:
 
 
 def _names_file(text: str) -> bool:
-    return os.sep in text or bool(Path(text).suffix) or exists(text)
+    return has_folder(text) or bool(Path(text).suffix) or exists(text)

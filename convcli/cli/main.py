@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import signal
 import sys
@@ -18,13 +17,16 @@ from convcli import __version__
 from convcli.cli import signals
 from convcli.cli.command import Group
 from convcli.cli.console import tell
+from convcli.cli.encodings import accept_any_text
 from convcli.cli.registry import COMMANDS
 from convcli.core import native_stderr
 from convcli.core.errors import ConvcliError
 from convcli.files import pending
 
 _LAST_STREAM: Final = 2  # the number of standard error
-_WRITE_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+_WRITE_ERRORS: Final = tuple(
+    getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EBADF") if hasattr(errno, name)
+)
 
 
 class Commands(Group):
@@ -97,8 +99,8 @@ def _prepare_process() -> None:
     """Handle signals, let output show any name, and reserve the numbers of closed standard streams."""
     signals.handle()
     native_stderr.arm()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without × shows ?
+    for stream in (sys.stdout, sys.stderr):
+        accept_any_text(stream)
     while None in (sys.stdin, sys.stdout, sys.stderr) and os.open(os.devnull, os.O_RDWR) < _LAST_STREAM:
         pass
 

@@ -15,9 +15,9 @@ from types import FrameType
 from typing import Final
 
 from convcli.core import native_stderr
+from convcli.core.signals import ENDING
 from convcli.files import pending
 
-_ENDING: Final = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _PATIENCE: Final = 0.7  # seconds for the handler
 _STACK: Final = 2**18  # bytes
 
@@ -32,7 +32,7 @@ class Stopped(BaseException):
 
 def handle() -> None:
     """Turn signals that end the program into `Stopped`, except those that are ignored (as by nohup)."""
-    for number in _ENDING:
+    for number in ENDING:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stop)
 
@@ -40,7 +40,8 @@ def handle() -> None:
 def watch() -> None:
     """End the process even if the handler does not get to run, if the system has a thread for it."""
     reads, writes = os.pipe()
-    os.set_blocking(writes, False)
+    if hasattr(os, "set_blocking"):  # Windows does not need it, and has it from Python 3.12 on
+        os.set_blocking(writes, False)
     signal.set_wakeup_fd(writes, warn_on_full_buffer=False)
     usual = _thread.stack_size(_STACK)
     with suppress(RuntimeError):
@@ -49,7 +50,7 @@ def watch() -> None:
 
 
 def _watch(reads: int) -> None:
-    while (number := os.read(reads, 1)[0]) not in _ENDING:
+    while (number := os.read(reads, 1)[0]) not in ENDING:
         pass
     time.sleep(_PATIENCE)
     pending.remove_all()
@@ -63,7 +64,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     """
     if _is_importing(frame):
         native_stderr.end_process(128 + number)
-    for ending in _ENDING:
+    for ending in ENDING:
         signal.signal(ending, _nothing)  # a signal that arrived and is then ignored would print a message
     raise Stopped(number)
 

@@ -21,6 +21,7 @@ from convcli.cluster.addresses import Address, Environment, Local, Network, Sche
 from convcli.cluster.silence import SILENT, silence
 from convcli.core.errors import ConvcliError, cut, one_line
 from convcli.core.numerals import counted
+from convcli.core.signals import blocked
 from convcli.core.system import processors
 
 T = TypeVar("T")
@@ -162,7 +163,7 @@ def _configured_address() -> str:
 
 def _address_in(path: str) -> str:
     try:
-        return str(json.loads(Path(path).read_text())["address"])
+        return str(json.loads(Path(path).read_text("utf-8"))["address"])
     except OSError as error:
         raise ConvcliError(f"{one_line(path)}: {error.strerror}") from error
     except (ValueError, LookupError, TypeError) as error:
@@ -193,15 +194,14 @@ def _local_cluster(workers: int) -> LocalCluster:
 def _without_interrupts() -> Iterator[None]:
     """Block SIGINT in threads and processes that are started: of the group, only this one answers Ctrl-C."""
     _start_tracker()  # otherwise it is started below, which ends the blocking
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    with blocked({signal.SIGINT}):
         yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_tracker() -> None:
     """Start the process that removes the semaphores of killed processes, so that it does this silently."""
+    if os.name != "posix":  # which has no such process
+        return
     before = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = "ignore"
     try:

@@ -4,20 +4,24 @@ A library that gives up prints a line and calls exit() or abort(), out of Python
 leads to a monitor, a process forked before anything large is loaded, while our own messages go to the real
 standard error. A process that ends regularly tells the monitor, which discards what was printed; otherwise
 the monitor prints one line with the reason. However the process ends, its failure has a message.
+
+Where processes cannot be forked, as on Windows, there is no monitor, and what libraries print is shown.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from contextlib import suppress
 from typing import Final, NoReturn
+
+from convcli.core.signals import QUITTING, ignore
 
 _ARMED, _DONE = b"\1", b"\0"
 _KEPT: Final = 2**13  # bytes of the last words
 _LONGEST: Final = 300  # characters of the line
 _ERROR: Final = 2  # the descriptor of standard error
+_MOST_HANDLES: Final = 2**20  # that are closed one by one, where the system sets no limit
 _UNKNOWN: Final = "killed, or out of memory"
 
 
@@ -27,7 +31,7 @@ _children: Final[list[int]] = []
 
 def capture() -> None:
     """Start the monitor of this process; if the system cannot fork, nothing changes."""
-    if sys.stderr is None:
+    if sys.stderr is None or not hasattr(os, "fork"):
         return
     opened: list[int] = []
     try:
@@ -68,8 +72,7 @@ def end_process(code: int) -> NoReturn:
 def _watch(reads: int, real: int) -> NoReturn:
     """The monitor: wait until the process that it was forked from ends."""
     with suppress(BaseException):
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-            signal.signal(number, signal.SIG_IGN)  # they are meant for the other process
+        ignore(QUITTING)  # they are meant for the other process
         _close_others(reads, real)
         words = b""
         while (piece := os.read(reads, _KEPT)) and not piece.endswith(_DONE):
@@ -86,7 +89,7 @@ def _close_others(*kept: int) -> None:
     for handle in sorted(kept):
         os.closerange(first, handle)
         first = handle + 1
-    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+    os.closerange(first, min(os.sysconf("SC_OPEN_MAX"), _MOST_HANDLES))
 
 
 def fatal_line(printed: bytes) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import os
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import product
@@ -16,6 +15,7 @@ from typing import Final
 
 import numpy as np
 
+from convcli.core.processes import in_children
 from convcli.core.threads import WhileInside
 
 _OPENBLAS: Final = [
@@ -106,4 +106,4 @@ class _OneThread(WhileInside):
 ONE_THREAD: Final = _OneThread()
 """Limits BLAS to one thread while any thread is inside."""
 
-os.register_at_fork(after_in_child=ONE_THREAD.leave)
+in_children(ONE_THREAD.leave)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 import re
 import stat
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
 from convcli.core.errors import one_line
+from convcli.core.handles import (
+    READ_ITSELF,
+    can_rename_open,
+    link_unnamed,
+    open_unnamed,
+    rename_new,
+    set_mode,
+    sync,
+)
+from convcli.core.locks import lock
 from convcli.files import pending
 from convcli.files.draft import Draft
 from convcli.files.input import PIECE, checksum
@@ -20,14 +29,11 @@ from convcli.files.stdout import write_stream
 _TEMPORARY: Final = re.compile(r"\.convcli-([0-9a-f]+)-[0-9a-f]{12}\.tmp")
 """Name of an unfinished file. It contains the file's own inode, which nobody else's file does."""
 
-OPEN_FILES = "/proc/self/fd"
-"""Where Linux lists the open files of this process, if /proc is mounted."""
-
 
 class AtomicFile(Draft):
     """A file that has no name until it is complete.
 
-    Where the system cannot create unnamed files (``O_TMPFILE``), it has a hidden name beside its target and
+    Where the system cannot create unnamed files (`open_unnamed`), it has a hidden name beside its target and
     is locked while it is being written. A symlink or hard link at the target is replaced, never written
     through. A replaced file's permissions are kept; a new file's follow the umask. Data for a pipe, a device
     or standard output (None) is buffered until complete. Leaving the context without `commit` discards
@@ -54,19 +60,25 @@ class AtomicFile(Draft):
             mode = _mode(self.target)
             self.target.parent.mkdir(parents=True, exist_ok=True)
             self._open(self.target.parent)
-            os.fchmod(self.file.fileno(), mode)
+            set_mode(self.file.fileno(), mode)
         return self
 
     def _open(self, folder: Path) -> None:
         """Open the file for writing and reading."""
-        handle = _open_unnamed(folder)
+        handle = open_unnamed(folder)
         if handle is not None:
             self.file = open(self.shown, "w+b", opener=lambda *_: handle)  # noqa: SIM115 - by handle
             return
         self.temporary = folder / f".convcli-{os.urandom(6).hex()}.tmp"
         self.file = self.temporary.open("x+b")
-        _lock(self.file.fileno())
-        self.temporary = self.temporary.rename(_temporary_name(folder, self.file.fileno()))
+        name = _temporary_name(folder, self.file.fileno())
+        if not can_rename_open():
+            self.file.close()
+            self.temporary = self.temporary.rename(name)
+            self.file = self.temporary.open("r+b")
+        lock(self.file.fileno())
+        if self.temporary != name:
+            self.temporary = self.temporary.rename(name)
 
     def __exit__(self, *_: object) -> None:
         with suppress(OSError):  # buffered data cannot be written
@@ -90,6 +102,8 @@ class AtomicFile(Draft):
             size = self.file.seek(0, os.SEEK_END)
             self.file.flush()
             os.fsync(self.file.fileno())
+            if not can_rename_open():
+                self.file.close()
             self._place(self.target)
         pending.record_result()
         if sync_folder:
@@ -101,7 +115,7 @@ class AtomicFile(Draft):
             self._replace(target)
             return
         try:
-            self._link(target)  # unlike a rename, it fails if the target has appeared in the meantime
+            self._give_name(target)  # unlike a rename, it fails if the target has appeared in the meantime
         except FileExistsError:
             if self.resume and self._has_same_bytes(target):
                 return
@@ -111,33 +125,35 @@ class AtomicFile(Draft):
 
     def _replace(self, target: Path) -> None:
         if self.temporary is None:
-            self.temporary = _temporary_name(target.parent, self.file.fileno())
-            _lock(self.file.fileno())
-            self._link(self.temporary)
+            name = _temporary_name(target.parent, self.file.fileno())
+            lock(self.file.fileno())
+            link_unnamed(self.file.fileno(), name)
+            self.temporary = name
         os.replace(self.temporary, target)
         self.temporary = None
 
-    def _link(self, name: Path) -> None:
-        """Give the file a name, which must not exist."""
-        if self.temporary is None or name == self.temporary:
-            _link_open_file(self.file.fileno(), name)
-            return
-        try:
-            os.link(self.temporary, name)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without hard links
-            if os.path.lexists(name):
-                raise FileExistsError from None
-            self.temporary.rename(name)
+    def _give_name(self, name: Path) -> None:
+        """Give the file its name, which must not exist."""
+        if self.temporary is None:
+            link_unnamed(self.file.fileno(), name)
+        else:
+            rename_new(self.temporary, name)
+            self.temporary = None
 
     def _has_same_bytes(self, target: Path) -> bool:
-        self.file.seek(0)
-        with target.open("rb") as existing:
-            while (piece := self.file.read(PIECE)) == existing.read(PIECE):
+        with self._written() as written, target.open("rb") as existing:
+            while (piece := written.read(PIECE)) == existing.read(PIECE):
                 if not piece:
                     return True
         return False
+
+    def _written(self) -> AbstractContextManager[BinaryIO]:
+        """What was written, from its beginning."""
+        if self.file.closed:
+            assert self.temporary
+            return self.temporary.open("rb")
+        self.file.seek(0)
+        return nullcontext(self.file)
 
     def _send(self, data: bytes) -> None:
         if self.target is None:
@@ -145,16 +161,6 @@ class AtomicFile(Draft):
             return
         with self.refusals(), suppress(BrokenPipeError), self.target.open("wb") as device:
             device.write(data)
-
-
-def sync(folder: Path) -> None:
-    """Make the names in a folder durable, where the system can sync a folder."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def sweep(folder: Path) -> None:
@@ -167,14 +173,17 @@ def sweep(folder: Path) -> None:
 
 def _remove_abandoned(path: str, inode: int) -> None:
     with suppress(OSError):
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        handle = os.open(path, READ_ITSELF)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             status = os.fstat(handle)
-            if stat.S_ISREG(status.st_mode) and status.st_ino == inode:
+            is_ours = stat.S_ISREG(status.st_mode) and status.st_ino == inode
+            is_abandoned = is_ours and lock(handle)
+            if is_abandoned and can_rename_open():
                 os.unlink(path)
         finally:
             os.close(handle)
+        if is_abandoned and not can_rename_open():
+            os.unlink(path)  # which is refused while somebody has it open
 
 
 def is_device(target: Path) -> bool:
@@ -186,40 +195,9 @@ def is_device(target: Path) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
 
 
-def _open_unnamed(folder: Path) -> int | None:
-    """A new unnamed file that can be linked later; None where the system cannot do that."""
-    try:
-        handle = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600)
-    except (OSError, AttributeError):
-        return None
-    if os.path.lexists(_open_file_path(handle)):
-        return handle
-    os.close(handle)
-    return None
-
-
-def _open_file_path(handle: int) -> str:
-    """The path by which an unnamed file is linked."""
-    return f"{OPEN_FILES}/{handle}"
-
-
-def _link_open_file(handle: int, name: Path) -> None:
-    folder = os.open(name.parent, os.O_RDONLY)  # given a folder, link() follows the symlink in /proc
-    try:
-        os.link(_open_file_path(handle), name, src_dir_fd=folder, follow_symlinks=True)
-    finally:
-        os.close(folder)
-
-
 def _temporary_name(folder: Path, handle: int) -> Path:
     """The hidden name of an open file; `_TEMPORARY` matches it."""
     return folder / f".convcli-{os.fstat(handle).st_ino:x}-{os.urandom(6).hex()}.tmp"
-
-
-def _lock(handle: int) -> None:
-    """Lock a file that is being written, so that `sweep` skips it; some file systems have no locks."""
-    with suppress(OSError):
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _mode(target: Path) -> int:

@@ -32,7 +32,7 @@ class Draft(ABC):
         """Put the complete result in its place.
 
         Args:
-            sync_folder: also make its name durable at once; else call `atomic.sync` later.
+            sync_folder: also make its name durable at once; else call `handles.sync` later.
 
         Returns:
             The size in bytes.

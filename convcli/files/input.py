@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, Self
 
 from convcli.core.errors import ImageError, StorageError
+from convcli.core.handles import READ, PartReader
 from convcli.core.system import default_memory_limit
 from convcli.files.stores import is_store
 from convcli.storage.urls import is_remote, local
@@ -66,8 +67,9 @@ class Contents(Protocol):
 class _File:
     """An open regular file."""
 
-    def __init__(self, file: BinaryIO, name: str | None) -> None:
+    def __init__(self, file: BinaryIO, name: str) -> None:
         self.file, self.name, self.stamp = file, name, _stamp(file.fileno())
+        self.parts_of = PartReader(file.fileno(), name)
 
     @property
     def size(self) -> int:
@@ -77,7 +79,7 @@ class _File:
     def is_unchanged(self) -> bool:
         handle = self.file.fileno()
         try:
-            return self._matches(handle) and self._matches(self.name or handle)
+            return self._matches(handle) and self._matches(self.name)
         except OSError:
             return False
 
@@ -93,7 +95,7 @@ class _File:
 
     def part(self, offset: int, count: int) -> bytes:
         parts = []
-        while count and (part := os.pread(self.file.fileno(), count, offset)):  # up to 2 GB per call
+        while count and (part := self.parts_of.read(count, offset)):  # up to 2 GB per call
             parts.append(part)
             offset, count = offset + len(part), count - len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -112,6 +114,7 @@ class _File:
         """Nothing is kept."""
 
     def close(self) -> None:
+        self.parts_of.close()
         self.file.close()
 
 
@@ -314,7 +317,7 @@ def checksum(path: str) -> tuple[str, os.stat_result]:
     import hashlib  # which loads OpenSSL
 
     digest = hashlib.sha256()
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as file:  # noqa: PTH123
+    with open(os.open(path, READ), "rb", buffering=0) as file:  # noqa: PTH123
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file")

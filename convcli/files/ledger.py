@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from convcli.core.errors import OutputError, StorageError, cut, one_line, shown
+from convcli.core.paths import reserved
 from convcli.files.atomic import is_device, sweep
+from convcli.files.folding import folded, name_folding
 from convcli.files.input import STREAM
-from convcli.storage.urls import Place, Url, canonical, is_remote, local
+from convcli.storage.urls import Place, Url, canonical, is_remote, is_url, local
 
 _EXISTS: Final = "already exists (--force replaces it)"
 _OTHER_INPUT: Final = "is an input of this run; it can only be replaced by its own single result"
@@ -34,6 +36,7 @@ class OutputLedger:
         self.inputs = [name for name in inputs if name != STREAM]
         self.reads = [name for name in reads if name != STREAM]
         self.outputs: set[str] = set()
+        self.rivals: dict[str, list[str]] = {}
         self.swept: set[Path] = set()
 
     @cached_property
@@ -61,6 +64,8 @@ class OutputLedger:
             self._claim_url(target, force, own)
             return
         shown = one_line(str(target))
+        if os.name == "nt" and (why := reserved(target.name)):
+            raise OutputError(f"{shown}: Windows takes no such name ({why}); choose another")
         try:
             _check_folder(target, shown, make_folder)
             if target.is_dir():
@@ -74,16 +79,28 @@ class OutputLedger:
         except (OSError, ValueError) as error:  # a name too long, or with a NUL
             reason = getattr(error, "strerror", None) or error
             raise OutputError(f"{cut(shown)}: {reason}") from error
-        self.outputs.add(entry)
+        self._record(entry)
         if target.parent not in self.swept:
             self.swept.add(target.parent)
             sweep(target.parent)
 
     def _check_new(self, entry: str, shown: str) -> None:
-        if entry in self.outputs:
+        if entry in self.outputs or self._is_folded(entry):
             raise OutputError(
                 f"{shown}: is another output of this run; use another name, or {{dir}} and {{stem}} in -o"
             )
+
+    def _is_folded(self, entry: str) -> bool:
+        """Whether an output has a name that the file system takes for this one."""
+        rivals = self.rivals.get(folded(entry, True, True), ())
+        if not rivals or is_url(entry):
+            return False
+        folding = name_folding(os.path.dirname(entry))  # noqa: PTH120
+        return any(folded(rival, *folding) == folded(entry, *folding) for rival in rivals)
+
+    def _record(self, entry: str) -> None:
+        self.outputs.add(entry)
+        self.rivals.setdefault(folded(entry, True, True), []).append(entry)
 
     def _claim_url(self, target: Url, force: bool, own: str | None) -> None:
         from convcli.storage.stores import check_writable, exists  # only for URLs

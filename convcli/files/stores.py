@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from convcli.core.paths import slashes
 from convcli.storage.urls import is_remote, local
 
 SUFFIX: Final = ".zarr"
@@ -30,4 +31,4 @@ def is_store_name(name: str) -> bool:
 
 def is_named_store(name: str) -> bool:
     """Whether a path or URL names a store, or a place within one."""
-    return any(part.casefold().endswith(SUFFIX) for part in name.split("/"))
+    return any(part.casefold().endswith(SUFFIX) for part in slashes(name).split("/"))

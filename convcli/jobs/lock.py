@@ -13,6 +13,7 @@ from threading import Event, Thread
 from typing import Any, Final
 
 from convcli.core.errors import ConvcliError, OutputError, StorageError, one_line, shown
+from convcli.core.processes import is_running
 from convcli.storage.folder import Folder
 from convcli.storage.urls import name_of
 
@@ -151,10 +152,4 @@ def _is_dead(holder: dict[str, Any]) -> bool:
         return True
     if holder["host"] != socket.gethostname():
         return False
-    try:
-        os.kill(holder["process"], 0)
-    except (ProcessLookupError, OverflowError):
-        return True
-    except OSError:
-        return False
-    return bool(holder["process"] == os.getpid())
+    return bool(holder["process"] == os.getpid()) or not is_running(holder["process"])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convcli.core.errors import KernelError, cut, literal, one_line, quoted, shown, suggest
 from convcli.core.frozen import frozen, replace
+from convcli.core.paths import has_folder
 from convcli.core.patterns import pattern
 from convcli.kernels import presets
 from convcli.kernels.added import added_names, added_preset, added_presets
@@ -166,7 +167,7 @@ class Library:
     def _known(self, name: str) -> Kernel | None:
         """The kernel of a name or an existing file; None for other texts."""
         path_and_member = registry.split(name)
-        path = path_and_member[0] if path_and_member else Path(name) if os.sep in name else None
+        path = path_and_member[0] if path_and_member else Path(name) if has_folder(name) else None
         if path is not None:
             return self._one(self._simple(name)) if registry.exists(str(path)) else None
         if rows.is_table(name) or "*" in name or "+" in name:
@@ -193,7 +194,7 @@ class Library:
         registry.check_foreign(text)
         if path_and_member := registry.split(text):
             return registry.read(*path_and_member, self.order)
-        return registry.read(Path(text), order=self.order) if os.sep in text else self._named(text, hint)
+        return registry.read(Path(text), order=self.order) if has_folder(text) else self._named(text, hint)
 
     def _rotated(self, name: str, angles: list[str], text: str) -> Kernel:
         """The kernel ``NAME`` of ``NAME@45@90``, rotated by each angle."""
@@ -214,7 +215,7 @@ class Library:
         match = _ROTATED.fullmatch(name)
         base, rotations = (match[1], match[2]) if match else (name, "")
         path_and_member = None if rows.is_table(base) else registry.split(base)
-        if path_and_member is not None or os.sep in base:
+        if path_and_member is not None or has_folder(base):
             path, _ = path_and_member or (Path(base), None)
             if not path_and_member or not _lies_in(kernel_set.folder, path):
                 raise KernelError(

@@ -12,6 +12,7 @@ import numpy as np
 from convcli.core.errors import ArgumentError, OutputError, shown
 from convcli.core.frozen import frozen, replace
 from convcli.core.numerals import counted
+from convcli.core.paths import ends_as_folder
 from convcli.files.input import STREAM
 from convcli.formats.base import Format
 from convcli.formats.capacity import OutputKind, check, holds, loss, sized, suffix_error, takes
@@ -110,12 +111,12 @@ class OutputSpec:
             return False
         if is_remote(spec):
             return spec.endswith("/") or is_bucket(spec)
-        return spec.endswith("/") or os.path.isdir(local(spec))  # noqa: PTH112 - False if the name is too long
+        return ends_as_folder(spec) or os.path.isdir(local(spec))  # noqa: PTH112 - False if the name is too long
 
     @property
     def _ends_in_folder(self) -> bool:
         """Whether a slash at the end says that results go into a folder, which a store is not."""
-        return (self.spec or "").endswith("/") and not self._names_store
+        return ends_as_folder(self.spec or "") and not self._names_store
 
     @property
     def _names_store(self) -> bool:
@@ -230,7 +231,7 @@ class OutputSpec:
         name = (template or _DEFAULT).format_map(values)
         if self._is_template:
             place = place_of(name)
-            return place / _DEFAULT.format_map(values) if name.endswith("/") else place
+            return place / _DEFAULT.format_map(values) if ends_as_folder(name) else place
         return (place_of(self.spec) if self.spec else _beside(origin)) / name
 
     def targets(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from convcli.core.errors import ArgumentError, quoted
+from convcli.core.paths import SEPARATORS, slashes, without_anchor
 from convcli.storage.urls import is_remote, local, path_in
 
 FIELDS: Final = ("dir", "stem", "kernel", "index", "frame", "suffix")
@@ -47,7 +48,7 @@ def check_template(text: str) -> None:
     for (_, field, spec, conversion), (following, *_) in zip_longest(parts, parts[1:], fillvalue=("",) * 4):
         if field is not None:
             _check_field(text, field, spec, conversion)
-            if field == "dir" and not following.startswith(os.sep):
+            if field == "dir" and not following.startswith(SEPARATORS):
                 raise ArgumentError(f"output template {quoted(text)}: {{dir}} is a folder; put / after it")
 
 
@@ -65,12 +66,11 @@ def _check_field(text: str, field: str, spec: str | None, conversion: str | None
 def mirrored(path: str) -> str:
     """A path as it is repeated below another folder.
 
-    As with ``tar`` and ``rsync -R``, a leading ``/`` and every ``..`` are dropped, and ``/./`` marks where
-    the repeated part begins. That of a URL begins with its host or bucket.
+    As with ``tar`` and ``rsync -R``, a drive, a leading ``/`` and every ``..`` are dropped, and ``/./`` marks
+    where the repeated part begins. That of a URL begins with its host or bucket.
     """
-    path = path_in(path) if is_remote(path) else local(path).rpartition("/./")[2]
-    parts = Path(os.path.normpath(path)).parts
-    repeated = [part for part in parts if part not in (os.sep, "//", os.pardir)]
+    path = path_in(path) if is_remote(path) else slashes(local(path)).rpartition("/./")[2]
+    repeated = without_anchor(Path(os.path.normpath(path)))
     return str(Path(*repeated)) if repeated else ""
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from convcli.core.errors import MissingError
+from convcli.core.handles import READ, rename_new
 from convcli.storage.failures import refusals
 from convcli.storage.remote import write_object
 from convcli.storage.stores import open_store
@@ -141,13 +142,9 @@ class _LocalFolder(Folder):
         with refusals(self._at(name), _WRITE):
             draft = self._draft(name, data)
             try:
-                os.link(draft, self._at(name))
+                rename_new(draft, Path(self._at(name)))
             except FileExistsError:
                 return False
-            except OSError:  # a file system without hard links
-                if os.path.lexists(self._at(name)):
-                    return False
-                draft.rename(self._at(name))
             finally:
                 draft.unlink(missing_ok=True)
         return True
@@ -221,7 +218,7 @@ def _opened(path: str) -> io.FileIO:
     Raises:
         OSError: there is no such file.
     """
-    file = io.FileIO(path, opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
+    file = io.FileIO(path, opener=lambda name, flags: os.open(name, flags | READ))
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "not a regular file")

@@ -13,6 +13,7 @@ from typing import Final
 
 from convcli.core.errors import StorageError
 from convcli.core.frozen import frozen
+from convcli.core.paths import SEPARATORS
 from convcli.core.patterns import pattern
 
 PROTOCOLS: Final = {
@@ -31,6 +32,8 @@ PROTOCOLS: Final = {
 """The protocols of URLs, each with its usual name."""
 
 _URL: Final = pattern(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_DRIVE: Final = pattern(r"[A-Za-z]:")
+_ENDS: Final = "".join(SEPARATORS)
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -75,7 +78,7 @@ def local(name: str) -> str:
     host, slash, path = name.split("://", 1)[1].partition("/")
     if host not in ("", "localhost"):
         raise StorageError(name, f"names a file of the machine {host}; write file:///PATH")
-    return _unquoted(slash + path)
+    return _unquoted(path if os.name == "nt" and _DRIVE.match(path) else slash + path)
 
 
 def canonical(name: str) -> str:
@@ -133,7 +136,7 @@ def parent_of(place: str) -> str:
     """The folder that a place is in, without a slash at its end; the place itself at the top."""
     place = _without_query(place)
     if not is_url(place):
-        return os.path.dirname(place.rstrip("/")) or ("/" if place.startswith("/") else "")  # noqa: PTH120
+        return os.path.dirname(place.rstrip(_ENDS)) or ("/" if place.startswith("/") else "")  # noqa: PTH120
     start, rest = place.split("://", 1)
     folder, slash, _ = rest.rstrip("/").rpartition("/")
     return f"{start}://{folder}" if slash else place.rstrip("/")
@@ -143,7 +146,7 @@ def name_of(place: str) -> str:
     """The last part of a place's name, without the query of a URL."""
     place = _without_query(place)
     if not is_url(place):
-        return os.path.basename(place.rstrip("/"))  # noqa: PTH119
+        return os.path.basename(place.rstrip(_ENDS))  # noqa: PTH119
     name = place.split("://", 1)[1].rstrip("/").rpartition("/")[2]
     if protocol_of(place) in _PORTS:
         return _unquoted(name).replace("/", "_").replace("\0", "_")

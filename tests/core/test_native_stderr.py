@@ -115,7 +115,7 @@ def test_a_signal_ends_a_long_call_of_a_library(number, tmp_path):
     process = command(
         "open(sys.argv[2] + '.begun', 'w'); libc.sleep(600)",
         *("apply", tmp_path / "in.png", "-o", tmp_path / "out.png", "-k", "box3"),
-        before="from convcli.files import atomic; atomic.OPEN_FILES = '/nowhere'",
+        before="from convcli.core import handles; handles.OPEN_FILES = '/nowhere'",
     )
     assert until((tmp_path / "in.png.begun").exists)
     assert any(path.name.startswith(".convcli-") for path in tmp_path.iterdir())

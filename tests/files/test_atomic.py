@@ -11,20 +11,24 @@ from pathlib import Path
 
 import pytest
 
+from convcli.core import handles
 from convcli.core.errors import OutputError
-from convcli.files import atomic
 from convcli.files.atomic import AtomicFile, sweep
 from convcli.files.ledger import OutputLedger
 from convcli.files.outputs import write
 
 
-@pytest.fixture(params=["without a name", "without /proc", "with a hidden name", "without links"])
+@pytest.fixture(
+    params=["without a name", "without /proc", "with a hidden name", "without links", "as Windows"]
+)
 def system(request, monkeypatch, tmp_path):
     """A file system that makes files without names, a system that cannot name them, others that have none."""
     if request.param == "without /proc":
-        monkeypatch.setattr(atomic, "OPEN_FILES", str(tmp_path / "proc/self/fd"))
+        monkeypatch.setattr(handles, "OPEN_FILES", str(tmp_path / "proc/self/fd"))
     elif request.param != "without a name":
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    if request.param == "as Windows":
+        monkeypatch.setattr(handles, "IS_POSIX", False)
     if request.param == "without links":
 
         def refuse(*_: object, **__: object) -> None:

@@ -176,4 +176,4 @@ def test_the_samples_are_what_the_script_draws():
 def test_tests_mirror_the_packages():
     """Every folder of tests/ is named after a package, apart from those below."""
     folders = {path.name for path in (ROOT / "tests").iterdir() if (path / "__init__.py").exists()}
-    assert folders - {"contracts", "project"} <= set(packages())
+    assert folders - {"contracts", "platforms", "project"} <= set(packages())

@@ -8,14 +8,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from convcli.core.errors import KernelError, one_line, reading
-from convcli.core.processes import end_after, end_with
+from convcli.core.processes import end_after, end_with, limit_memory
 from convcli.kernels.readers.models.base import LayerAttributes
 
 TIMEOUT: Final = 60.0  # seconds
@@ -87,14 +86,9 @@ def _output(code: str, arguments: list[str], place: str, timeout: float) -> byte
 
 def limit(parent: int, timeout: float) -> None:
     """In the other process: end with the parent, in time, and within a limit of memory."""
-    import resource
-
     end_with(parent)
     end_after(timeout + _GRACE)
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    if soft == resource.RLIM_INFINITY or soft > MOST_MEMORY:  # keep a lower limit
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, hard))
+    limit_memory(MOST_MEMORY)
 
 
 def answer(extract: Callable[[Path, str | None], Weights]) -> None:

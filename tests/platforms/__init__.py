@@ -1,0 +1,1 @@
+"""The command on systems that lack what Linux has."""
