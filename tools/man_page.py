@@ -31,6 +31,7 @@ ENVIRONMENT: Final = {
     "TERM": "The type of the terminal; a dumb one shows no images.",
     "TERM_PROGRAM": "The terminal program; iTerm2, WezTerm and Ghostty have image protocols of their own.",
     "LC_TERMINAL": "Identifies iTerm2, also through ssh.",
+    "KONSOLE_VERSION": "If 220400 or more, the terminal shows images in sixel.",
     "KITTY_WINDOW_ID": "If set, the terminal is kitty.",
     "TMUX": "If set, images are drawn with half blocks, because tmux passes nothing else on.",
     "NO_COLOR": "If set, nothing is colored.",

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     "--as",
     "protocol",
     heading=DRAWING,
-    type=Choice(["blocks", "kitty", "iterm2"]),
-    help="Draw with half blocks or a terminal's protocol (default: detected)",
+    type=Choice(["blocks", "kitty", "iterm2", "sixel"]),
+    help="Half blocks, or a terminal's protocol (default: detected)",
 )
 @options.max_pixels
 @options.storage

@@ -1,4 +1,4 @@
-"""Images in a terminal: half blocks of two pixels each, or the protocols of kitty and iTerm2.
+"""Images in a terminal: half blocks of two pixels each, the protocols of kitty and iTerm2, or sixel.
 
 - Kitty: "Terminal graphics protocol" (kitty's documentation), PNG as base64 in chunks of 4096 characters.
 - iTerm2: "Images" (iTerm2's documentation), ``OSC 1337 ; File``.
@@ -24,11 +24,15 @@ from convcli.formats.registry import format_named
 from convcli.kernels.describe import MOST_SHOWN
 from convcli.kernels.kernel import Kernel
 from convcli.visualize.display import Scale
+from convcli.visualize.sixel import sixel_text
 
-PROTOCOLS: Final = ("blocks", "kitty", "iterm2")
+PROTOCOLS: Final = ("blocks", "kitty", "iterm2", "sixel")
 _CHUNK: Final = 4096
 _LEAST: Final = 64  # size to which small images are enlarged, in pixels
 _CHARACTER: Final = 8, 16  # assumed width and height of a character, in pixels
+_SIXEL_TERMS: Final = ("sixel", "mlterm", "foot", "contour", "yaft")
+"""Parts of TERM of terminals that know sixel."""
+_KONSOLE: Final = 220400  # the version 22.04
 _STEPS: Final = np.array([0, 95, 135, 175, 215, 255])
 _ESC: Final = "\033"
 
@@ -87,7 +91,15 @@ def _protocol() -> str:
         return "kitty"
     if program in ("iTerm.app", "WezTerm") or os.environ.get("LC_TERMINAL") == "iTerm2":
         return "iterm2"
+    if any(name in term for name in _SIXEL_TERMS) or program == "mintty" or _is_konsole():
+        return "sixel"
     return "blocks"
+
+
+def _is_konsole() -> bool:
+    """Whether the terminal is a Konsole that knows sixel."""
+    version = os.environ.get("KONSOLE_VERSION", "")
+    return version.isdecimal() and int(version) >= _KONSOLE
 
 
 def terminal_text(pixels: Array, terminal: Terminal) -> str:
@@ -95,6 +107,8 @@ def terminal_text(pixels: Array, terminal: Terminal) -> str:
     fitting = _fitted(pixels if pixels.ndim == 3 else pixels[..., None], terminal)
     if terminal.protocol == "blocks":
         return "".join(f"{line}{_ESC}[0m\n" for line in _blocks(fitting, terminal.true_color))
+    if terminal.protocol == "sixel":
+        return sixel_text(fitting) + "\n"
     data = format_named("png").encode(fitting, Metadata())
     if terminal.protocol == "kitty":
         return "".join(_kitty(base64.b64encode(data).decode("ascii"))) + "\n"

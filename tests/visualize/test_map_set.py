@@ -376,7 +376,7 @@ def test_several_kernels_combine_as_a_bank(run, tmp_path):
             ("-k", "box3", "--figure", "-o", "x.svg", "--format", "bmp"),
             "x.svg: the suffix .svg says svg, --format says bmp",
         ),
-        (("-o", "term:sixel"), "unknown terminal protocol 'sixel'; allowed: blocks, kitty, iterm2"),
+        (("-o", "term:tek"), "unknown terminal protocol 'tek'; allowed: blocks, kitty, iterm2, sixel"),
     ],
 )
 def test_mistakes(run, tmp_path, monkeypatch, options, words):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
+import shutil
+import subprocess
 import sys
 
 import imagecodecs
@@ -14,7 +16,17 @@ from convcli.visualize.display import Scale
 from convcli.visualize.terminal import Terminal, detect_terminal, nearest_xterm, terminal_text
 from tests.conftest import SAMPLES, decoded
 
-NAMES = ("TERM", "TERM_PROGRAM", "LC_TERMINAL", "KITTY_WINDOW_ID", "TMUX", "COLORTERM", "COLUMNS", "LINES")
+NAMES = (
+    "TERM",
+    "TERM_PROGRAM",
+    "LC_TERMINAL",
+    "KITTY_WINDOW_ID",
+    "KONSOLE_VERSION",
+    "TMUX",
+    "COLORTERM",
+    "COLUMNS",
+    "LINES",
+)
 
 
 def pixels_of(shown: str) -> np.ndarray:
@@ -91,6 +103,59 @@ def test_protocols_carry_the_image():
         assert np.array_equal(drawn[::4, ::4], pixels)
 
 
+def of_sixel(text: str) -> np.ndarray:
+    """The pixels of a sixel image in percent, decoded character by character; −1 where nothing is drawn."""
+    body = re.fullmatch(r"\033P0;1q(.*)\033\\\n", text, re.DOTALL)[1]
+    columns, rows = map(int, re.match(r'"1;1;(\d+);(\d+)', body).groups())
+    pixels, palette, row, column, color = np.full((rows, columns, 3), -1), {}, 0, 0, None
+    for token in re.findall(r"#[\d;]+|!\d+.|[-$]|[?-~]", body[body.index("#") :]):
+        if token[0] == "#":
+            index, *shade = map(int, token[1:].split(";"))
+            if shade:
+                palette[index] = shade[1:]
+            color = palette[index]
+        elif token in "-$":
+            row, column = row + 6 * (token == "-"), 0
+        else:
+            count = int(token[1:-1] or 1) if token[0] == "!" else 1
+            for bit in range(6):
+                if ord(token[-1]) - 63 >> bit & 1:
+                    pixels[row + bit, column : column + count] = color
+            column += count
+    return pixels
+
+
+@pytest.mark.parametrize("shape", [(90, 80, 3), (89, 70, 1)])
+def test_sixel_carries_few_colors_exactly(shape):
+    """An image of up to 256 colors is the same in percent, rows that are no multiple of six included."""
+    pixels = np.random.default_rng(7).integers(0, 6, shape).astype(np.uint8) * 51
+    drawn = of_sixel(terminal_text(pixels, Terminal("sixel", True, 80, 24)))
+    due = np.broadcast_to(pixels, (*shape[:2], 3)) / 2.55
+    zoom = len(drawn) // shape[0]
+    assert np.array_equal(drawn[::zoom, ::zoom], due.round())
+
+
+def test_sixel_reduces_many_colors():
+    """Photographs have 256 colors, near the original on average; every pixel is drawn."""
+    pixels = decoded((SAMPLES / "color.png").read_bytes())[40:100, 40:140]
+    drawn = of_sixel(terminal_text(pixels, Terminal("sixel", True, 200, 60)))
+    assert drawn.min() >= 0
+    assert len(np.unique(drawn.reshape(-1, 3), axis=0)) <= 256
+    zoom = len(drawn) // len(pixels)
+    assert np.abs(drawn[::zoom, ::zoom] * 2.55 - pixels).mean() < 8
+
+
+@pytest.mark.skipif(shutil.which("sixel2png") is None, reason="libsixel-bin decodes sixel")
+def test_sixel_as_libsixel_reads_it(tmp_path):
+    """Another decoder sees the same pixels."""
+    pixels = np.random.default_rng(7).integers(0, 6, (90, 80, 3)).astype(np.uint8) * 51
+    text = terminal_text(pixels, Terminal("sixel", True, 10, 7))
+    (tmp_path / "a.six").write_text(text)
+    subprocess.run(["sixel2png", "-i", tmp_path / "a.six", "-o", tmp_path / "a.png"], check=True)
+    theirs = decoded((tmp_path / "a.png").read_bytes())[..., :3]
+    assert np.abs(theirs - of_sixel(text) * 2.55).max() <= 1.5
+
+
 @pytest.fixture
 def terminal(monkeypatch):
     """Standard output is a terminal of 80 columns without further information."""
@@ -116,6 +181,12 @@ def terminal(monkeypatch):
         ({"TERM_PROGRAM": "iTerm.app"}, "iterm2", False),
         ({"TERM_PROGRAM": "WezTerm"}, "iterm2", False),
         ({"LC_TERMINAL": "iTerm2"}, "iterm2", False),
+        ({"TERM": "foot"}, "sixel", False),
+        ({"TERM": "xterm-sixel"}, "sixel", False),
+        ({"TERM_PROGRAM": "mintty"}, "sixel", False),
+        ({"KONSOLE_VERSION": "230401"}, "sixel", False),
+        ({"KONSOLE_VERSION": "210401"}, "blocks", False),
+        ({"TERM": "foot", "TMUX": "/tmp/x"}, "blocks", False),
         ({"TERM_PROGRAM": "iTerm.app", "TMUX": "/tmp/x"}, "blocks", False),
         ({"KITTY_WINDOW_ID": "1", "TERM": "screen-256color"}, "blocks", False),
     ],
