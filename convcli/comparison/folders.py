@@ -13,7 +13,7 @@ from convcli.core.frozen import frozen
 from convcli.files.input import STREAM
 from convcli.files.stores import is_store
 from convcli.formats.registry import UNREAD, folder_suffixes
-from convcli.storage.urls import canonical, is_remote, local
+from convcli.storage.urls import Url, canonical, is_bucket, is_remote, local
 
 _Key = tuple[tuple[int, str], ...]
 _END: Final[_Key] = ((2, ""),)  # after every name
@@ -35,7 +35,8 @@ def is_folder(name: str) -> bool:
     if is_remote(name):
         from convcli.storage import listing  # only for URLs
 
-        return listing.is_folder(name)
+        is_image = Url(name).suffix.casefold() in folder_suffixes() and not is_bucket(name)
+        return name.endswith("/") or (not is_image and listing.is_folder(name))
     return os.path.isdir(local(name))  # noqa: PTH112 - False for a name that no file can have
 
 

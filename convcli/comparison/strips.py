@@ -53,18 +53,29 @@ def strip_pairs(a: Image, b: Image, channels: int | None = None) -> Iterator[Str
     """
     sides = zip(a.frames(), b.frames(), strict=True)
     for number, ((header, one, first), (_, other, second)) in enumerate(sides):
-        height = strip_height(header, (one, other))
-        for top in range(0, header.rows, height):
-            end = min(top + height, header.rows)
+        height = _strip_height(header)
+        for top, end in _parts(0, header.rows, _read_height(height, (one, other))):
             with named(a.name):
                 values = one.rows(first, top, end)[..., :channels]
             with named(b.name):
                 others = other.rows(second, top, end)[..., :channels]
-            yield StripPair(number, top, values, others)
+            for row, last in _parts(top, end, height):
+                part = slice(row - top, last - top)
+                yield StripPair(number, row, values[part], others[part])
 
 
-def strip_height(header: Header, readers: Sequence[Reader] = ()) -> int:
-    """Rows of a strip: whole blocks, where a file is decoded by blocks."""
-    rows = max(STRIP_VALUES // max(header.columns * header.channels, 1), _LEAST_ROWS)
+def _parts(first: int, end: int, height: int) -> Iterator[tuple[int, int]]:
+    """Rows ``first`` to ``end`` in parts of ``height``."""
+    for top in range(first, end, height):
+        yield top, min(top + height, end)
+
+
+def _strip_height(header: Header) -> int:
+    """Rows of a strip."""
+    return max(STRIP_VALUES // max(header.columns * header.channels, 1), _LEAST_ROWS)
+
+
+def _read_height(height: int, readers: Sequence[Reader]) -> int:
+    """Rows that are read at once: whole blocks, where a file is decoded by blocks."""
     block = max((reader.block[0] for reader in readers if reader.block), default=1)
-    return max(rows // block, 1) * block
+    return max(height // block, 1) * block

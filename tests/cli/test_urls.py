@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -171,3 +172,27 @@ def test_one_image_at_a_url_prints_nothing_but_its_report(s3, picture):
     command = [sys.executable, "-m", "convcli", "apply", url, "-k", "box3", "-o", f"{s3.url}/b.png", "-q"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def test_compare_reads_urls(run, s3, web, picture, tmp_path):
+    """Objects and folders of them on either side, and difference images in a bucket."""
+    data = picture.read_bytes()
+    changed = imagecodecs.png_encode(255 - imagecodecs.png_decode(data))
+    folder = tmp_path / "local"
+    (folder / "s").mkdir(parents=True)
+    for name in ("a.png", "z.png", "s/b.png"):
+        (folder / name).write_bytes(data)
+    url = s3.put("in/a.png", data)
+    s3.put("in/s/b.png", data)
+    s3.put("in/z.png", changed)
+    web.files = {"/a.png": data}
+    assert run("compare", url, f"{web.address}/a.png").code == 0
+    ran = run("compare", folder, f"{s3.url}/in/", "-r", "--fail-above", "inf")
+    assert [line.partition(":")[0] for line in ran.text.splitlines()] == [
+        "a.png",
+        "z.png",
+        "s/b.png",
+        "3 images",
+    ]
+    assert run("compare", folder, f"{s3.url}/in/", "-r", "-o", f"{s3.url}/d/", "-q").code == 1
+    assert [name for name in s3.listed() if name.startswith("d/")] == ["d/z.diff.png"]
