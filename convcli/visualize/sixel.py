@@ -1,7 +1,7 @@
 """Sixel: images in the escape sequences of DEC's VT340, at most 256 colors.
 
-The format is that of the VT330/VT340 Programmer Reference Manual, volume 2, chapter 14: a character stands for
-six pixels below each other of one color, and a band of six rows is drawn once for each of its colors.
+The format is that of the VT330/VT340 Programmer Reference Manual, volume 2, chapter 14: a character stands
+for six pixels below each other of one color, and a band of six rows is drawn once for each of its colors.
 """
 
 from __future__ import annotations
@@ -57,10 +57,12 @@ def _quantized(pixels: Array) -> tuple[Array, Array]:
 
 def _lines(band: Array) -> Iterator[str]:
     """A band in each of its colors."""
-    weights = 1 << np.arange(len(band), dtype=np.uint8)[:, None]
-    for index in np.unique(band).tolist():
-        sixels = ((band == index) * weights).sum(0, dtype=np.uint8)
-        yield f"#{index}{_repeated(sixels)}"
+    columns = np.arange(band.shape[1])
+    sixels = np.zeros((_COLORS, band.shape[1]), np.uint8)
+    for row, indices in enumerate(band):
+        sixels[indices, columns] |= np.uint8(1 << row)
+    for index in np.flatnonzero(sixels.any(1)).tolist():
+        yield f"#{index}{_repeated(sixels[index])}"
 
 
 def _repeated(sixels: Array) -> str:
