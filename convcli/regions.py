@@ -74,7 +74,7 @@ class Job:
             flip: whether the kernel is rotated by 180°.
             channels: ``each``, ``gray`` or ``sum``; None lets the kernel decide.
             map: how values become pixels, as ``--map`` takes it.
-            depth: ``8``, ``16`` or ``float``; None for that of the source.
+            depth: ``8``, ``16``, ``half`` or ``float``; None for that of the source.
             double: whether sums that are not exact are computed in float64.
             piece, chunk, shard: (rows, columns); None for good sizes, and no shards.
             memory: bytes that a worker may take.

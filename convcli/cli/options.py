@@ -308,9 +308,10 @@ normalize = option(
 depth = option(
     "--depth",
     heading=VALUES,
-    type=Choice(["8", "16", "float"]),
-    help="Write 8 or 16 bits, or floats (default: as the input)",
-    details="In floats, white is 1.",
+    type=Choice(["8", "16", "half", "float"]),
+    help="Write 8 or 16 bits, or floats of 16 or 32 (default: as the input)",
+    details="In floats, white is 1. By default, averages of half floats are half floats; other results may "
+    "exceed their range and are single floats.",
 )
 
 frames = option(
@@ -518,7 +519,7 @@ axes = option(
     "--axes",
     heading=INPUT,
     type=Value("AXES", parse_axes),
-    help="Part of a Zarr array, such as c=0,z=3..9 (default: all)",
+    help="Part of a Zarr array, such as c=0,z=3..9, or channels of an OpenEXR file, such as c=diffuse",
 )
 hdu = option(
     "--hdu",

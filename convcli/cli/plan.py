@@ -31,7 +31,7 @@ from convcli.pipeline.options import FilterOptions
 @option(
     "--depth",
     heading=VALUES,
-    type=Choice(["8", "16", "float"]),
+    type=Choice(["8", "16", "half", "float"]),
     help="Assume 8 or 16 bits, or floats (default: as the file, or 8)",
 )
 @options.method
@@ -91,7 +91,7 @@ def plan(
         return
     header = header_of(size)
     if depth:
-        dtype = {"8": np.uint8, "16": np.uint16, "float": np.float32}[depth]
+        dtype = {"8": np.uint8, "16": np.uint16, "half": np.float16, "float": np.float32}[depth]
         header = replace(header, dtype=np.dtype(dtype))
     planned = convolution_of(header, settings).plan
     say(to_json(plan_dict(planned)) if report == "json" else str(planned))

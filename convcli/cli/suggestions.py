@@ -192,6 +192,7 @@ _VALUES: Final = {
     "coolwarm": "diverging",
     "seismic": "diverging",
     "bwr": "diverging",
+    "float16": "half",
     "float32": "float",
     "32": "float",
     "uint8": "8",

@@ -390,10 +390,13 @@ def parse_cluster(text: str) -> str:
 
 
 def parse_axes(text: str) -> str:
-    """``c=0,z=3..9``, as text."""
+    """``c=0,z=3..9`` or ``c=diffuse.R``, as text."""
     from convcli.formats.zarr.axes import parse_axes
 
-    parse_axes(text)
+    name, _, value = text.partition("=")
+    is_channel = name.strip().casefold() == "c" and value.strip() and "," not in value
+    if not is_channel:
+        parse_axes(text)
     return text
 
 

@@ -237,6 +237,7 @@ WORDS: Final = {
         "npy": "",
         "avif": "",
         "jxl": "",
+        "exr": "",
         "mkv": "",
         "mp4": "",
         "csv": "",

@@ -144,6 +144,33 @@ class Measure:
 
 
 @frozen
+class Screen:
+    """Where pixels lie on a screen, as OpenEXR states it, and what else such a file says.
+
+    Attributes:
+        origin: column and row of the first pixel.
+        display: first column and row, last column and row of the screen; None if pixels fill it.
+        aspect: the width of a pixel, in heights.
+        attributes: (name, type, value as stored) of other attributes.
+    """
+
+    origin: tuple[int, ...] = (0, 0)
+    display: tuple[int, int, int, int] | None = None
+    aspect: float = 1.0
+    attributes: tuple[tuple[str, str, bytes], ...] = ()
+
+    def sampled(self, down: Sampling, across: Sampling) -> Screen:
+        """That of a result; without a screen of another size if its pixels are not some of that screen's."""
+        aspect = self.aspect * float(across.step / Fraction(down.step))
+        moved = replace(self, aspect=aspect)
+        starts = across.start, down.start
+        if (across.step, down.step) != (1, 1) or any(start.denominator != 1 for start in starts):
+            return replace(moved, origin=(0, 0), display=None)
+        left, top = (place + int(start) for place, start in zip(self.origin, starts, strict=True))
+        return replace(moved, origin=(left, top))
+
+
+@frozen
 class Georeference:
     """The GeoTIFF tags that tie pixels to places.
 

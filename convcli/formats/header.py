@@ -8,7 +8,7 @@ from typing import Final
 
 from convcli.core.dtypes import Array, DType
 from convcli.core.frozen import frozen
-from convcli.formats.calibration import Axes, Georeference, Measure
+from convcli.formats.calibration import Axes, Georeference, Measure, Screen
 
 MAX_IMAGE_CHANNELS: Final = 4
 """Most channels of an image; feature maps may have more."""
@@ -83,6 +83,7 @@ class Metadata:
         measures: what the values of each channel stand for.
         extra: what the channels after gray or RGB are, as tag 338 of TIFF states it, if there are more than
             four, or more than one after gray; empty where it is not known.
+        screen: where pixels lie on a screen, and attributes of OpenEXR.
         signal: how a signal, which is an image of one row, is stored: `LINES` or `ROW`; empty for images.
         coding: chosen by the user, never read from a file.
     """
@@ -101,6 +102,7 @@ class Metadata:
     nodata: float | None = None
     measures: tuple[Measure, ...] | None = None
     extra: tuple[int, ...] = ()
+    screen: Screen | None = None
     signal: str = ""
     coding: Coding = Coding()
 

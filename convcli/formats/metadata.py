@@ -42,6 +42,7 @@ _WORDS: Final = {
     "ground": "georeference",
     "nodata": "nodata value",
     "measures": "names, units and scales of bands",
+    "screen": "windows and attributes of OpenEXR",
 }
 COMMENT: Final = "Comment"
 """Keyword of the single text of a JPEG or GIF."""
@@ -256,7 +257,10 @@ def adapt_metadata(
     axes, axes_notes = _placed(metadata.axes, samplings, frames, writes_ome=format_name == "tiff")
     notes += axes_notes
     ground = metadata.ground and metadata.ground.sampled(down, across)
-    metadata = replace(metadata, resolution=spread, axes=axes, ground=ground)
+    screen = metadata.screen and metadata.screen.sampled(down, across)
+    if metadata.screen and screen and metadata.screen.display and not screen.display:
+        notes.append("the display window is left out: the result's pixels are not those of the screen")
+    metadata = replace(metadata, resolution=spread, axes=axes, ground=ground, screen=screen)
     space, wanted = (metadata.icc or b"")[16:20], b"RGB " if channels > 2 else b"GRAY"
     if metadata.icc and space != wanted:
         names = [one_line(name.decode("latin-1").strip()) for name in (space, wanted)]

@@ -48,7 +48,7 @@ class Pfm(StreamedFormat):
         return [(header, RawRows(source, begin, header, _stored(scale), _plain, upwards=True))]
 
     def holds(self, dtype: DType, channels: int, frames: int = 1) -> bool:
-        return frames == 1 and dtype == np.float32 and channels in (1, 3)
+        return frames == 1 and dtype in (np.float16, np.float32) and channels in (1, 3)
 
     def encoder(self, layout: Layout, metadata: Metadata) -> RawEncoder:
         head = f"P{'f' if layout.channels == 1 else 'F'}\n{layout.columns} {layout.rows}\n-1.0\n"

@@ -214,7 +214,7 @@ def _for_display(settings: Settings, count: int) -> Settings:
     """The settings for maps of 8 bits in memory, of one of ``count`` frames."""
     if settings.mapping.kind == "raw":
         raise ArgumentError(RAW_REFUSED)
-    if settings.depth in ("16", "float"):
+    if settings.depth in ("16", "half", "float"):
         raise ArgumentError(
             f"--depth {settings.depth} cannot be used here: sheets, figures and terminals show 8 bits"
         )

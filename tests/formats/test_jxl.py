@@ -80,6 +80,17 @@ def test_djxl_agrees(channels, dtype, tmp_path):
     assert np.array_equal(found, pixels)
 
 
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs FFmpeg")
+def test_ffmpeg_agrees_about_floats(tmp_path):
+    """NaN, infinity and both signs, decoded by another program."""
+    pixels = picture(1, "float32")
+    pixels[0, :3, 0] = np.nan, np.inf, -np.inf
+    (tmp_path / "a.jxl").write_bytes(JXL.encode(pixels, Metadata()))
+    command = ["ffmpeg", "-v", "error", "-i", "a.jxl", "-f", "rawvideo", "-pix_fmt", "grayf32le", "-"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
+    assert found == pixels.tobytes()
+
+
 def test_quality():
     """A quality makes 8 bits lossy; other types have none."""
     smooth = np.add.outer(np.arange(64), np.arange(80)).astype(np.uint8)[..., None].repeat(3, 2)

@@ -32,6 +32,7 @@ HEIF = importlib.util.find_spec("pillow_heif") is not None
 FITS = importlib.util.find_spec("astropy") is not None
 DICOM = importlib.util.find_spec("pydicom") is not None
 VIDEO = importlib.util.find_spec("av") is not None
+EXR = importlib.util.find_spec("OpenEXR") is not None
 
 
 def picture(channels: int, dtype: str) -> np.ndarray:
@@ -87,6 +88,17 @@ def by_pydicom(rgb: np.ndarray) -> bytes:
     made["PixelData"].VR = "OB"
     buffer = io.BytesIO()
     made.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def by_openexr(pixels: np.ndarray) -> bytes:
+    import OpenEXR
+
+    buffer = io.BytesIO()
+    planes = {name: np.ascontiguousarray(pixels[..., place], "f2") for place, name in enumerate("RGB")}
+    OpenEXR.File({"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}, planes).write(
+        buffer
+    )
     return buffer.getvalue()
 
 
@@ -239,6 +251,7 @@ def sample_files() -> dict[str, bytes]:
         "avif": imagecodecs.avif_encode(rgb, speed=10),
         "jxl": imagecodecs.jpegxl_encode(rgb, effort=1, lossless=True),
         **({"heif": by_pillow_heif(rgb)} if HEIF else {}),
+        **({"exr": by_openexr(rgb)} if EXR else {}),
     }
 
 
@@ -246,6 +259,7 @@ MISSING = (
     *(() if HEIF else ("heif",)),
     *(() if FITS else ("fits",)),
     *(() if DICOM else ("dicom",)),
+    *(() if EXR else ("exr",)),
     *(() if VIDEO else ("mkv", "mp4")),
 )
 NAMES = [entry.name for entry in formats() if entry.name not in MISSING and not entry.is_store]

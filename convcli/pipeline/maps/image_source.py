@@ -27,14 +27,16 @@ class ImageSource:
     def rows(self, batch: int, first: int, last: int) -> Array:
         """Rows of a frame, (1, rows, columns, channels, lanes), without alpha that is not filtered.
 
-        Channels that are summed share the weights of their pixels, the last channel of the reader.
+        Channels that are summed share the weights of their pixels, the last channel of the reader. Half
+        floats become single floats, the narrowest that the engine reads.
         """
-        problem = self.plan.problem
+        problem, values = self.plan.problem, self.reader.rows(batch, first, last)
+        if values.dtype == np.float16:
+            values = values.astype(problem.dtype)
         if problem.channels > 1 and problem.lanes > 1:
-            values = self.reader.rows(batch, first, last)
             weights = np.broadcast_to(values[..., -1:], values[..., :-1].shape)
             return np.stack([values[..., :-1], weights], -1)[None]
-        colors = self.reader.rows(batch, first, last)[..., : problem.channels * problem.lanes]
+        colors = values[..., : problem.channels * problem.lanes]
         shaped: Array = colors.reshape(1, *colors.shape[:2], problem.channels, problem.lanes)
         return shaped
 

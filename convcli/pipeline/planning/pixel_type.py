@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Final
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from convcli.formats.header import Header
 from convcli.pipeline.mapping import Mapping
 from convcli.pipeline.planning.convolution import Convolution
 from convcli.pipeline.settings import GRAY, WHEEL, Settings
+
+FLOATS: Final = ("half", "float")
+"""The words of --depth for floats."""
 
 
 @frozen(eq=False)
@@ -32,7 +36,7 @@ def pixel_type(header: Header, convolution: Convolution, settings: Settings) -> 
         ArgumentError: these options cannot be combined, or do not fit the image.
     """
     is_data = header.dtype.kind == "f" or bool(header.metadata.signal)
-    keeps_floats = is_data and settings.depth in (None, "float")
+    keeps_floats = is_data and settings.depth in (None, *FLOATS)
     kind = convolution.plan.kind
     if settings.normalize is not None and kind.name == "pixels":
         kind = OTHER  # averages of normalized values are no pixels
@@ -40,6 +44,9 @@ def pixel_type(header: Header, convolution: Convolution, settings: Settings) -> 
     depth = _depth(convolution, settings)
     exact = header.metadata.signal and header.dtype.kind != "f"
     source = np.dtype(np.float64) if exact else header.dtype
+    is_unmapped = settings.mapping.kind == "auto" and mapping.kind == "raw"
+    if depth is None and source == np.float16 and kind.name == "pixels" and is_unmapped:
+        depth = "half"  # averages stay in its range
     return PixelType(mapping, _dtype(mapping, source, convolution.plan, depth))
 
 
@@ -89,7 +96,7 @@ def _depth(convolution: Convolution, settings: Settings) -> str | None:
             f"--colormap {settings.colormap} colors one channel, the feature map has {colors}; "
             "use --channels gray or sum"
         )
-    if settings.depth in ("16", "float"):
+    if settings.depth in ("16", *FLOATS):
         raise ArgumentError(
             f"--colormap {settings.colormap} writes 8 bits and cannot be combined "
             f"with --depth {settings.depth}"
@@ -104,7 +111,9 @@ def _dtype(mapping: Mapping, source: DType, plan: Computation, depth: str | None
             f"--map raw writes floats and cannot be combined with --depth {depth}; "
             "use clip, signed or stretch"
         )
-    if mapping.kind == "raw" or depth == "float":
+    if depth == "half":
+        return np.dtype(np.float16)
+    if mapping.kind == "raw" or depth in FLOATS:
         double = plan.problem.double or source == np.float64
         return np.dtype(np.float64 if double else np.float32)
     if depth is not None:

@@ -103,7 +103,8 @@ def _inherited(header: Header, files: OutputFiles, settings: Settings) -> Metada
     if files.layout.frames != header.frames:
         metadata = replace(metadata, timing=None)
     if settings.colormap != GRAY:  # its colors are sRGB
-        metadata = replace(metadata, icc=None, gamma=None, srgb=None)
+        screen = metadata.screen and replace(metadata.screen, attributes=())
+        metadata = replace(metadata, icc=None, gamma=None, srgb=None, screen=screen)
     if settings.strip:
         kept = {name: getattr(metadata, name) for name in ("subsampling", "timing", "extra", "signal")}
         metadata = Metadata(**kept)

@@ -132,7 +132,7 @@ def _other_depths(
     for depth, dtype in (("16", np.uint16), ("8", np.uint8)):
         if kind.dtype != dtype:
             yield f"{mapping}--depth {depth}", replace(kind, dtype=np.dtype(dtype))
-    if kind.dtype.kind != "f":
+    if kind.dtype.kind != "f" or kind.dtype == np.float16:
         double = header.dtype == np.float64 or settings.double
         yield "--depth float", replace(kind, dtype=np.dtype(np.float64 if double else np.float32))
 

@@ -130,7 +130,7 @@ def _about_channels(task: Task, target: Target) -> list[str]:
     notes = []
     header = task.opened.header
     if header.bands and header.channels <= MAX_IMAGE_CHANNELS and task.opened.original is None:
-        notes.append("the last channel is not alpha; it is filtered like the others")
+        notes.append("the last channel is not treated as alpha; it is filtered like the others")
     if _is_ambiguous(task.layout) and target.format.is_array:
         notes.append("when this file is read as frames, its last channel is treated as alpha")
     if task.color_handling.alpha in _ALPHA:
