@@ -9,6 +9,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 HERE = Path(__file__).resolve().parent
 ARGUMENTS = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
@@ -34,11 +35,16 @@ def extension() -> Extension:
 
 
 class BuildExtension(build_ext):
-    """Builds the extension, and leaves none of an earlier build where that fails."""
+    """Builds the extension, and leaves none of an earlier build where that fails.
+
+    It is written in vectors of GCC and Clang, which Microsoft's compiler does not have.
+    """
 
     def build_extension(self, ext: Extension) -> None:
         built = Path(self.get_ext_fullpath(ext.name))
         try:
+            if self.compiler.compiler_type == "msvc":
+                raise CompileError("Microsoft's compiler cannot build it; NumPy does the work")
             super().build_extension(ext)
         except Exception:
             built.unlink(missing_ok=True)
