@@ -79,6 +79,14 @@ _OF_COMMANDS: Final[dict[str, dict[str, str]]] = {
         "model until": "the page shows one kernel; for a layer of a network, use -k FILE:NODE --layer",
     },
     "explain": {"model until": "for a layer of a network, use -k FILE:NODE --layer"},
+    "compare": {
+        "tolerance tol atol threshold fuzz limit max-difference max-diff": "--fail-above",
+        "metric metrics psnr mse rmse mae": "the report has all of them",
+        "win-size window-size window gaussian-weights": "--ssim uniform or --ssim gaussian",
+        "recurse": "--recursive",
+        "alpha no-alpha drop-alpha": "--ignore-alpha",
+        "normalize normalise auto-level gray grayscale": "",
+    },
     "list": {
         "blur smooth": "--tag blur",
         "edge edges": "--tag edge",
@@ -148,6 +156,7 @@ _COMMANDS: Final = {
     "gif animation video movie slide": ("animate", "convcli animate"),
     "html page web interactive": ("explore", "convcli explore"),
     "why trace debug pixel": ("explain", "convcli explain"),
+    "diff cmp difference psnr ssim": ("compare", "convcli compare A B"),
     "cost bench benchmark methods": ("plan", "convcli plan"),
     "help man usage": ("", "convcli --help"),
     "version": ("", "convcli --version"),

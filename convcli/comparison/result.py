@@ -172,6 +172,14 @@ class Comparison:
     notes: tuple[str, ...] = ()
     output: str | None = None
 
+    def __str__(self) -> str:
+        """One line: what differs, and by how much."""
+        if self.mismatch or self.identical:
+            return self.mismatch or f"identical: {self.values} values"
+        numbers = {"largest": self.largest, "RMS": self.rms, "PSNR": self.psnr, "SSIM": self.ssim}
+        parts = [f"{name} {value:.6g}" for name, value in numbers.items() if value is not None]
+        return f"{self.differing} of {self.values} values differ: {', '.join(parts)}"
+
     @property
     def identical(self) -> bool:
         """Whether shape and values are the same; the types may differ."""

@@ -186,6 +186,18 @@ def test_mismatches(a, b, words):
     assert result.exceeds(1e300)
 
 
+def test_results_are_printed_in_one_line():
+    """What differs, and by how much."""
+    a = np.zeros((20, 30), np.uint8)
+    b = a.copy()
+    assert str(convcli.compare(a, b)) == "identical: 600 values"
+    b[4, 7] = 3
+    assert str(convcli.compare(a, b)).startswith(
+        "1 of 600 values differ: largest 3, RMS 0.122474, PSNR 66.36"
+    )
+    assert str(convcli.compare(a, b[1:])).startswith("different sizes")
+
+
 def test_small_empty_and_constant_arrays():
     """No pixels, fewer than a window, one axis, bool, values without a range: numbers or None."""
     empty = convcli.compare(np.zeros((0, 5)), np.zeros((0, 5)))
