@@ -12,6 +12,17 @@ from convcli.geometry.axes import Axis
 
 _POINT: Final = 2  # of key 1025, raster type: coordinates are those of the centers of pixels
 _RASTER_TYPE: Final = 1025
+METERS: Final = {
+    "m": Fraction(1),
+    "cm": Fraction(1, 10**2),
+    "mm": Fraction(1, 10**3),
+    "µm": Fraction(1, 10**6),
+    "nm": Fraction(1, 10**9),
+    "pm": Fraction(1, 10**12),
+    "Å": Fraction(1, 10**10),
+    "in": Fraction(254, 10**4),
+}
+"""Meters per unit of length of OME."""
 UNNAMED: Final = "Q"
 """The name of an unnamed axis."""
 
@@ -52,6 +63,8 @@ class Axes:
         origins: (axis, pixel) where coordinates are 0, if that is not pixel 0.
         channels: attributes of each channel.
         words: other names and values that remain valid for a result.
+        planes: attributes of each frame's Plane in OME-XML, such as its stage position and exposure time;
+            empty where there are none. Positions are those of the first pixel, in units of length.
     """
 
     writer: str
@@ -61,6 +74,7 @@ class Axes:
     origins: tuple[tuple[str, float], ...] = ()
     channels: tuple[tuple[tuple[str, str], ...], ...] = ()
     words: tuple[tuple[str, str], ...] = ()
+    planes: tuple[tuple[tuple[str, str], ...], ...] = ()
 
     @property
     def frames(self) -> int:
@@ -83,7 +97,7 @@ class Axes:
             if first % inner == count % inner == 0 and first // block == (last - 1) // block:
                 sizes = ((1,) * place, (count // inner,), self.sizes[place + 1 :])
                 chosen = self._chosen(place, first % block // inner, count // inner)
-                return replace(chosen, sizes=sum(sizes, ()))
+                return replace(chosen, sizes=sum(sizes, ()), planes=self.planes[first:last])
             block = inner
         return None
 
@@ -96,7 +110,30 @@ class Axes:
 
     def sampled(self, down: Sampling, across: Sampling) -> Axes:
         """The axes of a result that samples rows and columns."""
-        return self._shifted("Y", down)._shifted("X", across)
+        placed = self._placed("Y", down)._placed("X", across)
+        return placed._shifted("Y", down)._shifted("X", across)
+
+    @property
+    def has_places(self) -> bool:
+        """Whether every frame has a stage position in both directions."""
+        keys = {"PositionX", "PositionY"}
+        return bool(self.planes) and all(keys <= dict(plane).keys() for plane in self.planes)
+
+    def _placed(self, name: str, along: Sampling) -> Axes:
+        """The axes with stage positions moved to the center of the first window."""
+        step, key = self.step(name), f"Position{name}"
+        if step is None or not along.start:
+            return self
+        shift = float(along.start) * step[0]
+
+        def moved(plane: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+            values = dict(plane)
+            if key in values:
+                ratio = METERS[step[1]] / METERS[values[f"{key}Unit"]]
+                values[key] = repr(float(values[key]) + shift * float(ratio))
+            return tuple(values.items())
+
+        return replace(self, planes=tuple(map(moved, self.planes)))
 
     def deepened(self, frames: int, along: Sampling) -> Axes | None:
         """The axes of a result whose kernel slides over frames, or None if the frames have several axes."""
@@ -107,7 +144,7 @@ class Axes:
             return self if frames == 1 else None
         place = long[0]
         sizes = (*self.sizes[:place], frames, *self.sizes[place + 1 :])
-        return replace(self._shifted(self.names[place], along), sizes=sizes)
+        return replace(self._shifted(self.names[place], along), sizes=sizes, planes=())
 
     def _shifted(self, name: str, along: Sampling) -> Axes:
         steps = tuple(

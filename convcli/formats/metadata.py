@@ -290,7 +290,9 @@ def _placed(
     moved = [f"{float(one.start):g}" for one in (down, across)]
     notes = []
     is_ome = writes_ome and axes.writer == "ome"
-    if is_ome and moved != ["0", "0"] and (axes.step("X") or axes.step("Y")):
+    if axes.planes and not result.planes:
+        notes.append("stage positions and times of planes are left out: the kernel slides over frames")
+    if is_ome and not result.has_places and moved != ["0", "0"] and (axes.step("X") or axes.step("Y")):
         notes.append(
             f"OME-XML cannot record that the first pixel is row {moved[0]}, column {moved[1]} of the input"
         )

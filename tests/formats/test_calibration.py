@@ -228,6 +228,81 @@ def test_imagej_coordinates_stay_where_they_are(run, tmp_path, stride, padding, 
     assert kept == {"unit": "micron", "spacing": 0.5, "finterval": 2.5, "mode": "composite", "images": 12}
 
 
+def ramps(writer: str, path: Path, axis: str) -> Path:
+    """Two slices whose values are the coordinates of their pixels, as the file states them."""
+    along = (
+        np.broadcast_to(np.arange(COLUMNS), (ROWS, COLUMNS)) if axis == "X" else np.mgrid[:ROWS, :COLUMNS][0]
+    )
+    size, first = {"X": (0.5, 1200.0), "Y": (0.25, -3.0)}[axis]
+    if writer == "imagej":
+        said = {"axes": "ZYX", "unit": "um", "spacing": 2.0, "xorigin": 4.0, "yorigin": -2.0}
+        pixels = np.stack([(along - said[f"{axis.lower()}origin"]) * size] * 2).astype(np.float32)
+        tifffile.imwrite(path, pixels, imagej=True, metadata=said, resolution=(2, 4))
+        return path
+    pixels = np.stack([first + along * size, first + 100 + along * size])
+    units = {"PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm"}
+    places = {"X": ([1200.0, 1300.0], "µm"), "Y": ([-0.003, 0.097], "mm")}
+    plane = {f"Position{key}": values for key, (values, _) in places.items()}
+    plane |= {f"Position{key}Unit": [unit] * 2 for key, (_, unit) in places.items()}
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.25}
+    said = {"axes": "ZYX", **sizes, **units, "Plane": {**plane, "ExposureTime": [0.1, 0.2]}}
+    tifffile.imwrite(path, pixels, ome=True, metadata=said)
+    return path
+
+
+def stated(writer: str, path: Path, axis: str) -> list[tuple[float, float]]:
+    """The coordinate of the first pixel of each slice, and the size of a pixel, in micrometers."""
+    with tifffile.TiffFile(path) as file:
+        if writer == "imagej":
+            top, bottom = file.pages.first.tags.valueof(282 if axis == "X" else 283)
+            at = file.imagej_metadata.get(f"{axis.lower()}origin", 0)
+            assert file.imagej_metadata["spacing"] == 2
+            return [(-at * bottom / top, bottom / top)] * 2
+        found = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Pixels"]
+    assert [plane["ExposureTime"] for plane in found["Plane"]] == [0.1, 0.2]
+    assert [plane["TheZ"] for plane in found["Plane"]] == [0, 1]
+    unit = {"µm": 1, "mm": 1000}
+    return [
+        (plane[f"Position{axis}"] * unit[plane[f"Position{axis}Unit"]], found[f"PhysicalSize{axis}"])
+        for plane in found["Plane"]
+    ]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("writer", ["ome", "imagej"])
+@pytest.mark.parametrize("axis", ["X", "Y"])
+def test_coordinates_of_windows(run, tmp_path, axis, writer, settings):
+    """The mean of coordinates under a window is where the result says that its pixel lies, in every slice."""
+    kernel, stride, dilation, padding = settings
+    source, out = ramps(writer, tmp_path / "in.tif", axis), tmp_path / "out.tif"
+    options = ("--stride", stride, "--dilation", dilation, "--padding", padding, "--report", "json")
+    done = run("apply", source, "-k", kernel, *options, "--precision", "double", "-o", out)
+    assert "cannot record" not in done.text
+    found = tifffile.imread(out)
+    inside = windows_inside(json.loads(done.text), found.shape[1:])
+    place = np.mgrid[: found.shape[1], : found.shape[2]][int(axis == "X")]
+    for plane, (first, size) in zip(found, stated(writer, out, axis), strict=True):
+        assert np.allclose(plane[inside], (first + place * size)[inside], rtol=0, atol=1e-3)
+
+
+def test_stage_positions_that_are_left_out(run, tmp_path):
+    """Positions without a unit of length, and those of frames that a kernel combines, are told."""
+    plane = {"PositionX": [1.0, 2.0], "PositionXUnit": ["reference frame"] * 2}
+    pixels = np.zeros((2, 9, 9), np.uint8)
+    tifffile.imwrite(tmp_path / "in.tif", pixels, ome=True, metadata={"axes": "ZYX", "Plane": plane})
+    done = run("apply", tmp_path / "in.tif", "-k", "box3", "-o", tmp_path / "out.tif")
+    assert "stage positions that, or whose pixels, have no unit of length" in done.text
+    source = ramps("ome", tmp_path / "ramps.tif", "X")
+    done = run(
+        "apply", source, "-k", "box:2x3x3", "--padding", "valid", "-o", tmp_path / "out.tif", "--force"
+    )
+    assert "stage positions and times of planes are left out" in done.text
+    done = run("apply", source, "-k", "box3", "--frames", "1", "-o", tmp_path / "out.tif", "--force")
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        (found,) = [tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Pixels"]["Plane"]]
+    assert (found["TheZ"], found["PositionX"]) == (0, 1300)
+
+
 @pytest.mark.parametrize("writer", ["ome", "imagej"])
 def test_axes_of_colors(run, tmp_path, writer):
     """The samples of RGB are not separate channels, even if they become gray."""

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 from xml.sax.saxutils import quoteattr
 
-from convcli.formats.calibration import UNNAMED, Axes, Georeference
+from convcli.formats.calibration import METERS, UNNAMED, Axes, Georeference
 from convcli.formats.header import Layout
 from convcli.formats.metadata import MAX_BLOCK_BYTES
 
@@ -21,8 +21,11 @@ _KEPT: Final = ("mode", "loop", "tunit", "yunit", "zunit", "fps", "order")
 _STATED: Final = ("ImageJ", "SCIFIO", "images", "hyperstack", "unit", "spacing", "finterval", "min", "max")
 _OME_TYPES: Final = {"float32": "float", "float64": "double"}
 _OME: Final = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
-_OME_READ: Final = ("OME", "Image", "Pixels", "Channel", "TiffData", "UUID", "LightPath")
+_OME_READ: Final = ("OME", "Image", "Pixels", "Channel", "TiffData", "UUID", "LightPath", "Plane")
 _CHANNEL_IDS: Final = ("ID", "SamplesPerPixel")
+
+_PLANE: Final = ("PositionX", "PositionY", "PositionZ", "DeltaT", "ExposureTime")
+"""Attributes of Plane that remain valid for a result, with their units."""
 
 Found = tuple[Axes | None, tuple[str, ...]]
 """The axes, with notes on what is left out."""
@@ -76,16 +79,24 @@ def _from_ome(text: str, samples: int) -> Found:
         return None, (*notes, "its OME-XML is left out: its planes are in another order, or in other files")
     image = next(element for element in root.iter() if _name(element) == "Image")
     channels = [element for element in pixels if _name(element) == "Channel"]
+    steps = _ome_steps(pixels)
+    planes, are_lengths = _ome_planes(pixels, names, sizes, samples, {axis: unit for axis, _, unit in steps})
+    if not are_lengths:
+        notes = (
+            *notes,
+            "left out of its OME-XML: stage positions that, or whose pixels, have no unit of length",
+        )
     return Axes(
         "ome",
         names,
         lengths,
-        _ome_steps(pixels),
+        steps,
         channels=tuple(
             tuple((key, value) for key, value in channel.items() if key not in _CHANNEL_IDS)
             for channel in channels
         ),
         words=(("Name", image.get("Name", "")),) if image.get("Name") else (),
+        planes=planes,
     ), notes
 
 
@@ -102,6 +113,29 @@ def _ome_steps(pixels: Any) -> tuple[tuple[str, float, str], ...]:
         for axis, key in keys.items()
     )
     return tuple((axis, float(size), unit) for axis, size, unit in steps if size and float(size) > 0)
+
+
+def _ome_planes(
+    pixels: Any, names: str, sizes: Mapping[str, int], samples: int, units: Mapping[str, str]
+) -> tuple[tuple[tuple[tuple[str, str], ...], ...], bool]:
+    """The attributes of each frame's Plane; and whether its positions are lengths, as pixel sizes are."""
+    found: dict[int, tuple[tuple[str, str], ...]] = {}
+    are_lengths = True
+    for plane in (element for element in pixels if _name(element) == "Plane"):
+        place = 0
+        for name in names:
+            place = place * sizes[name] + int(plane.get(f"The{name}", 0)) // (samples if name == "C" else 1)
+        kept = {key: plane.get(key) for key in _PLANE if plane.get(key) is not None}
+        for axis in "XY":
+            known = {units.get(axis), plane.get(f"Position{axis}Unit")} <= METERS.keys()
+            if f"Position{axis}" in kept and not known:
+                del kept[f"Position{axis}"]
+                are_lengths = False
+        stated = {key: str(float(value)) for key, value in kept.items()}
+        stated |= {f"{key}Unit": plane.get(f"{key}Unit") for key in kept if plane.get(f"{key}Unit")}
+        found[place] = tuple(stated.items())
+    count = sizes["T"] * sizes["Z"] * sizes["C"]
+    return tuple(found.get(place, ()) for place in range(count)) if any(found.values()) else (), are_lengths
 
 
 def _is_in_order(pixels: Any, names: str, sizes: Mapping[str, int], samples: int) -> bool:
@@ -207,8 +241,25 @@ def _to_ome(axes: Axes, layout: Layout) -> str:
             f'<Channel ID="Channel:0:{index}" SamplesPerPixel="{layout.channels}"{_attributes(dict(pairs))}/>'
             for index, pairs in enumerate(channels)
         )
-        + f'<TiffData IFD="0" PlaneCount="{axes.frames}"/></Pixels></Image></OME>'
+        + f'<TiffData IFD="0" PlaneCount="{axes.frames}"/>{_ome_plane_texts(axes)}</Pixels></Image></OME>'
     )
+
+
+def _ome_plane_texts(axes: Axes) -> str:
+    """The Plane elements of the frames that have one."""
+    return "".join(
+        f"<Plane{_attributes({**_indices(axes, frame), **dict(plane)})}/>"
+        for frame, plane in enumerate(axes.planes)
+        if plane
+    )
+
+
+def _indices(axes: Axes, frame: int) -> dict[str, int]:
+    """TheT, TheZ and TheC of a frame."""
+    found = {}
+    for name, size in zip(reversed(axes.names), reversed(axes.sizes), strict=True):
+        frame, found[f"The{name}"] = divmod(frame, size)
+    return found
 
 
 def _attributes(values: Mapping[str, Any]) -> str:
