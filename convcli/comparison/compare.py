@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import ExitStack
 from math import inf
 from numbers import Real
@@ -13,7 +12,7 @@ from convcli.arrays.arguments import named as named_arguments
 from convcli.comparison.images import Image, image_in_memory, mismatch, opened
 from convcli.comparison.result import Comparison, Side, Similarity
 from convcli.comparison.settings import SSIM, CompareSettings
-from convcli.comparison.strips import StripPair, strip_pairs
+from convcli.comparison.strips import strip_pairs
 from convcli.comparison.structure import Structure, window_fits, window_text
 from convcli.comparison.tally import Tally
 from convcli.core.dtypes import DType, span
@@ -82,20 +81,20 @@ def compared(a: Image, b: Image, settings: CompareSettings) -> Comparison:
     Raises:
         ConvcliError: one of them is damaged, or changed while it was being read.
     """
-    sides = a.side(settings.ignore_alpha), b.side(settings.ignore_alpha)
+    sides = a.side(), b.side()
     result = Comparison(*sides, mismatch(*sides), notes=_notes(*sides))
     if result.mismatch:
         return result
     stated = settings.data_range or stated_range(sides[0].dtype, sides[1].dtype)
     structure, tally = _structure(sides[0], settings, stated), Tally(spans=stated is None)
-    for strip in strips(a, b, sides[0]):
+    for strip in strip_pairs(a, b):
         tally.add(strip)
         if structure is not None:
             structure.add(strip)
     data_range = stated or tally.data_range()
     if stated is None and data_range is not None and tally.differing:
         structure = _structure(sides[0], settings, data_range)
-        for strip in strips(a, b, sides[0]) if structure is not None else ():
+        for strip in strip_pairs(a, b) if structure is not None else ():
             structure.add(strip)  # type: ignore[union-attr]
     for image in (a, b):
         image.check_unchanged()
@@ -108,11 +107,6 @@ def compared(a: Image, b: Image, settings: CompareSettings) -> Comparison:
         data_range=data_range,
     )
     return replace(result, similarity=_similarity(result, structure, settings.ssim))
-
-
-def strips(a: Image, b: Image, side: Side) -> Iterator[StripPair]:
-    """The strips of two images of one shape."""
-    return strip_pairs(a, b, side.shapes[0][3])
 
 
 def stated_range(a: DType, b: DType) -> float | None:

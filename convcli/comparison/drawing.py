@@ -7,11 +7,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from convcli.comparison.compare import strips
 from convcli.comparison.differences import difference_type, differences
 from convcli.comparison.images import Image
 from convcli.comparison.result import Comparison, Side
-from convcli.comparison.strips import StripPair
+from convcli.comparison.strips import StripPair, strip_pairs
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ArgumentError, OutputError
 from convcli.core.frozen import frozen, replace
@@ -109,7 +108,7 @@ class DrawingTask:
         painter = self._painter(result)
         with open_draft(self.target.path, force) as draft:
             with encoding(self.target, draft):
-                encoder.write(draft.file, self._pieces(encoder, painter, a, b, result.a))
+                encoder.write(draft.file, self._pieces(encoder, painter, a, b))
             draft.commit()
 
     def _painter(self, result: Comparison) -> Painter:
@@ -125,8 +124,8 @@ class DrawingTask:
         finish = Finish(np.dtype(np.float64), -largest, largest, affine, _PIXEL, exact=False)
         return Painter(finish, self.colors)
 
-    def _pieces(self, encoder: Encoder, painter: Painter, a: Image, b: Image, side: Side) -> Iterator[object]:
-        for strip in strips(a, b, side):
+    def _pieces(self, encoder: Encoder, painter: Painter, a: Image, b: Image) -> Iterator[object]:
+        for strip in strip_pairs(a, b):
             end = strip.first + len(strip.a)
             pixels = encoder.destination(strip.frame, strip.first, end)
             if pixels is None:

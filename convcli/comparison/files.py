@@ -27,7 +27,7 @@ def compare_files(
     if a == b == STREAM:
         raise ArgumentError("standard input (-) is given twice")
     with opened(a, settings) as one, opened(b, settings) as other:
-        sides = one.side(settings.ignore_alpha), other.side(settings.ignore_alpha)
+        sides = one.side(), other.side()
         task = None if drawing is None or mismatch(*sides) else drawing.prepared(*sides)
         result = compared(one, other, settings)
         if drawing is None or not (always or result.differing or result.mismatch):

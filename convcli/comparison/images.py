@@ -38,27 +38,56 @@ class Run(Protocol):
 
 
 @frozen(eq=False)
+class Frame:
+    """One frame of an open image.
+
+    Attributes:
+        name: of the image.
+        number: counted by its reader.
+        channels: how many are compared.
+    """
+
+    name: str
+    header: Header
+    reader: Reader
+    number: int
+    channels: int
+
+    def rows(self, first: int, last: int) -> Array:
+        """Rows ``first`` to ``last``, (rows, columns, channels).
+
+        Raises:
+            ConvcliError: the file is damaged; the message names it.
+        """
+        with named(self.name):
+            part: Array = self.reader.rows(self.number, first, last)[..., : self.channels]
+        return part
+
+
+@frozen(eq=False)
 class Image:
     """An open image.
 
     Attributes:
         runs: frames that are alike, in order.
         source: the file, to be checked after reading; None for an array.
+        ignore_alpha: whether alpha is left out.
     """
 
     name: str
     runs: Sequence[Run]
     source: Input | None = None
+    ignore_alpha: bool = False
 
-    def side(self, ignore_alpha: bool) -> Side:
+    def side(self) -> Side:
         """What the report says of the image."""
         first = self.runs[0].header
         notes = tuple(dict.fromkeys(note for run in self.runs for note in run.header.notes))
-        shapes = tuple(_shape(run.header, ignore_alpha) for run in self.runs)
+        shapes = tuple(_shape(run.header, self.ignore_alpha) for run in self.runs)
         return Side(self.name, first.format, shapes, first.dtype, first.bands, notes)
 
-    def frames(self) -> Iterator[tuple[Header, Reader, int]]:
-        """Each frame: its header, its reader, and its number there.
+    def frames(self) -> Iterator[Frame]:
+        """Each frame.
 
         Raises:
             ConvcliError: the file is damaged; the message names it.
@@ -66,8 +95,9 @@ class Image:
         for run in self.runs:
             with named(self.name):
                 reader = run.reader()
-            for frame in range(run.header.frames):
-                yield run.header, reader, frame
+            channels = _channel_count(run.header, self.ignore_alpha)
+            for number in range(run.header.frames):
+                yield Frame(self.name, run.header, reader, number, channels)
 
     def check_unchanged(self) -> None:
         """Refuse a file that changed while it was being read.
@@ -113,7 +143,7 @@ def opened(name: str, settings: CompareSettings) -> Iterator[Image]:
         with named(name):
             source.axes, source.level = settings.axes, settings.level
             runs = selected(open_input(source, settings.max_pixels), settings.frames)
-        yield Image(name, runs, source)
+        yield Image(name, runs, source, settings.ignore_alpha)
 
 
 def image_in_memory(name: str, value: Any, settings: CompareSettings) -> Image:
@@ -131,13 +161,14 @@ def image_in_memory(name: str, value: Any, settings: CompareSettings) -> Image:
 
         image = as_image(value)
         with named(image.name):
-            return Image(image.name, open_input(image.source, settings.max_pixels))
+            runs = open_input(image.source, settings.max_pixels)
+            return Image(image.name, runs, ignore_alpha=settings.ignore_alpha)
     if reason := masked(value):
         raise ArgumentError(f"{name} {reason}")
-    return _array_image(name, in_memory(value))
+    return _array_image(name, in_memory(value), settings.ignore_alpha)
 
 
-def _array_image(name: str, array: Array) -> Image:
+def _array_image(name: str, array: Array, ignore_alpha: bool) -> Image:
     """An array as an image; unlike in files, integers of 64 bits stay as they are, and it may be empty."""
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > _LARGEST_ITEM:
         raise ArgumentError(
@@ -157,7 +188,7 @@ def _array_image(name: str, array: Array) -> Image:
     bands = channels > MAX_IMAGE_CHANNELS
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     header = Header("", rows, columns, channels, native.dtype, frames, bands=bands)
-    return Image("", [ArrayRun(header, native)])
+    return Image("", [ArrayRun(header, native)], ignore_alpha=ignore_alpha)
 
 
 def mismatch(a: Side, b: Side) -> str:
@@ -191,5 +222,8 @@ def _channels(side: Side, channels: int) -> str:
 
 
 def _shape(header: Header, ignore_alpha: bool) -> tuple[int, int, int, int]:
-    channels = header.channels - (ignore_alpha and header.alpha)
-    return header.frames, header.rows, header.columns, channels
+    return header.frames, header.rows, header.columns, _channel_count(header, ignore_alpha)
+
+
+def _channel_count(header: Header, ignore_alpha: bool) -> int:
+    return header.channels - (ignore_alpha and header.alpha)

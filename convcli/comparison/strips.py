@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from convcli.comparison.images import Image, named
+from convcli.comparison.images import Image
 from convcli.comparison.result import Difference
 from convcli.core.dtypes import Array
 from convcli.core.frozen import frozen
@@ -42,23 +42,16 @@ class StripPair:
         return Difference(self.frame, self.first + row, column, channel, a, b, difference)
 
 
-def strip_pairs(a: Image, b: Image, channels: int | None = None) -> Iterator[StripPair]:
+def strip_pairs(a: Image, b: Image) -> Iterator[StripPair]:
     """All strips of two images of one shape, frame by frame and from the top down.
-
-    Args:
-        channels: how many of the channels are wanted; None for all.
 
     Raises:
         ConvcliError: a file is damaged; the message names it.
     """
-    sides = zip(a.frames(), b.frames(), strict=True)
-    for number, ((header, one, first), (_, other, second)) in enumerate(sides):
-        height = _strip_height(header)
-        for top, end in _parts(0, header.rows, _read_height(height, (one, other))):
-            with named(a.name):
-                values = one.rows(first, top, end)[..., :channels]
-            with named(b.name):
-                others = other.rows(second, top, end)[..., :channels]
+    for number, (one, other) in enumerate(zip(a.frames(), b.frames(), strict=True)):
+        height = _strip_height(one.header)
+        for top, end in _parts(0, one.header.rows, _read_height(height, (one.reader, other.reader))):
+            values, others = one.rows(top, end), other.rows(top, end)
             for row, last in _parts(top, end, height):
                 part = slice(row - top, last - top)
                 yield StripPair(number, row, values[part], others[part])

@@ -8,6 +8,7 @@ from math import inf, isclose
 
 import numpy as np
 import pytest
+import tifffile
 
 import convcli
 from convcli.comparison import structure
@@ -235,3 +236,23 @@ def test_wrong_arguments(value, options, words):
     with pytest.raises(convcli.ConvcliError) as caught:
         convcli.compare(value, np.zeros((2, 2)), **options)
     assert words in str(caught.value)
+
+
+def test_frames_of_several_kinds(tmp_path):
+    """Gray and RGBA pages of one file: every frame has its own channels, with and without alpha."""
+    rng = np.random.default_rng(1)
+    pages = [rng.integers(0, 256, (9, 8), np.uint8), rng.integers(0, 256, (12, 10, 4), np.uint8)]
+    for name, red, alpha in (("a", 0, 0), ("b", 9, 0), ("c", 0, 9)):
+        page = pages[1].copy()
+        page[5, 6] ^= np.array([0, 0, red, alpha], np.uint8)
+        with tifffile.TiffWriter(tmp_path / f"{name}.tif") as file:
+            file.write(pages[0], photometric="minisblack")
+            file.write(page, photometric="rgb", extrasamples=["unassalpha"])
+    a, b, c = (tmp_path / f"{name}.tif" for name in "abc")
+    result = convcli.compare(a, b)
+    assert (result.values, result.differing) == (9 * 8 + 12 * 10 * 4, 1)
+    largest = result.statistics.largest
+    assert (largest.frame, largest.row, largest.column, largest.channel) == (1, 5, 6, 2)
+    assert convcli.compare(a, c).differing == 1
+    without = convcli.compare(a, c, ignore_alpha=True)
+    assert (without.identical, without.values) == (True, 9 * 8 + 12 * 10 * 3)
