@@ -96,7 +96,8 @@ def _paragraph(text: str) -> str:
     if not text.startswith("\b"):
         return f"{_prose(text)}\n"
     lines = inspect.cleandoc(text.removeprefix("\b\n"))
-    return f"```text\n{lines}\n```\n"
+    kind = "shell" if all("convcli" in line for line in lines.splitlines()) else "text"
+    return f"```{kind}\n{lines}\n```\n"
 
 
 def _groups(context: click.Context) -> Iterator[tuple[str, list[tuple[str, str]]]]:

@@ -56,7 +56,7 @@ def _listed(vocabulary: str, last: str = "or") -> str:
 
 _KERNEL: Final = "Preset, file, or numbers such as '1 2; 0 1'"
 _KERNEL_DETAILS: Final = (
-    "`convcli kernels list` shows the presets; NAME`@45` rotates one by 45°. FILE`:`NAME selects one kernel "
+    "`convcli kernels list` shows the presets; `NAME@45` rotates one by 45°. `FILE:NAME` selects one kernel "
     "of a file with several, such as a layer of a model. Kernels can be computed from others: `box3*box3` "
     "(one after the other), `gaussian:1-gaussian:2`, `A+B`, `2*sobel-x`, `1/16*[1 2 1; 2 4 2; 1 2 1]`."
 )
@@ -251,7 +251,7 @@ weights_order = option(
     is_eager=True,
     help="Axes of weights in .npy, .npz and .safetensors files",
     details="`hwio` is (rows, columns, in, out), as in Keras; `oihw` is (out, in, rows, columns), as in "
-    "PyTorch. By default the shape tells, or the channels of the image; FILE`:oihw` is for one file.",
+    "PyTorch. By default the shape tells, or the channels of the image; `FILE:oihw` is for one file.",
 )
 
 channels = option(

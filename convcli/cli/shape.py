@@ -76,8 +76,8 @@ _KERNEL_OPTIONS: Final = {
     details="A layer is ROWSxCOLUMNSxMAPS, transposed3x3x16, depthwise3x3, pool2x2 (maximum) or avgpool2x2, "
     "with stride=, padding=, dilation=, groups=, output-padding=, bias=no and ceil=yes after commas; a "
     "kernel such as laplacian8,stride=2; or an activation such as relu. Without a text, at the end of the "
-    "line, --layer gives the kernel the stride, padding, dilation, groups and bias of its model file: `-k` "
-    "FILE`:`NAME `--layer`.",
+    "line, --layer gives the kernel the stride, padding, dilation, groups and bias of its model file: "
+    "`-k FILE:NAME --layer`.",
 )
 @options.model
 @options.window
