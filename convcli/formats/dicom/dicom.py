@@ -27,7 +27,7 @@ class Dicom(Format):
 
     extra = "dicom"
     writable = False
-    decoder_overhead = 16
+    decoder_overhead = 8
 
     def sniff(self, head: bytes) -> bool:
         return pattern(SIGNATURE).match(head) is not None
@@ -57,7 +57,7 @@ class Dicom(Format):
         values = values_of(facts)
         for samples in samples_of(facts):
             try:
-                yield values.pixels(samples)
+                yield values.frame(samples)
             except (ValueError, AttributeError, TypeError, IndexError) as error:
                 raise ImageError("damaged dicom: its palette cannot be read") from error
 

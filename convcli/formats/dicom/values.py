@@ -14,6 +14,7 @@ from convcli.formats.dicom.facts import Facts
 from convcli.formats.dicom.frames import is_converted
 
 _NARROW: Final = ("uint8", "int8", "uint16", "int16", "uint32", "int32")
+_CONVERTED: Final = 2**16  # pixels converted at a time, in numbers of up to 64 bits
 _LARGEST_TABLE: Final = 2**17  # bytes of a palette's color
 
 
@@ -36,8 +37,17 @@ class Values:
     nodata: float | None
     notes: tuple[str, ...]
 
+    def frame(self, samples: Array) -> Array:
+        """The pixels of a frame, (rows, columns, channels), some rows at a time."""
+        rows, columns = samples.shape[:2]
+        pixels: Array = np.empty((rows, columns, self.channels), self.dtype)
+        height = max(_CONVERTED // columns, 1)
+        for top in range(0, rows, height):
+            pixels[top : top + height] = self.pixels(samples[top : top + height])
+        return pixels
+
     def pixels(self, samples: Array) -> Array:
-        """The pixels of a frame, (rows, columns, channels)."""
+        """The pixels of some rows, (rows, columns, channels)."""
         facts = self.facts
         if samples.dtype.kind == "f":
             return samples.astype(self.dtype)
