@@ -238,6 +238,7 @@ WORDS: Final = {
         "avif": "",
         "jxl": "",
         "exr": "",
+        "hdr": "",
         "mkv": "",
         "mp4": "",
         "csv": "",

@@ -38,6 +38,7 @@ class Format(ABC):
         has_hdus: whether files hold several arrays, of which ``--hdu`` chooses one.
         is_store: whether it is many objects in a folder or below a URL rather than one file.
         has_named_channels: whether ``--axes`` chooses channels of a file by their names.
+        takes_light: whether its readers take values for linear light.
         suggested: whether messages propose it for results that another format cannot hold.
         max_side: pixels of the longest side that can be written, or None.
         max_pixels: pixels of the largest image that can be written, or None.
@@ -64,6 +65,7 @@ class Format(ABC):
     has_hdus: bool = False
     is_store: bool = False
     has_named_channels: bool = False
+    takes_light: bool = False
     suggested: bool = True
     max_side: int | None = None
     max_pixels: int | None = None

@@ -57,6 +57,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("heif", "convcli.formats.heif:Heif", (".heic", ".heif", ".hif"), signature=_ISO_MEDIA),
     Entry("jxl", "convcli.formats.jxl.jxl:Jxl", (".jxl",), signature=rb"\xff\x0a|\0\0\0\x0cJXL "),
     Entry("exr", "convcli.formats.exr.exr:Exr", (".exr",), signature=rb"\x76\x2f\x31\x01"),
+    Entry("hdr", "convcli.formats.hdr:Hdr", (".hdr", ".pic", ".rgbe"), signature=rb"#\?R"),
     Entry("mkv", "convcli.formats.video:Matroska", (".mkv",), {".webm": "WebM"}, signature=rb"\x1a\x45"),
     Entry("mp4", "convcli.formats.video:Mp4", (".mp4", ".mov", ".m4v"), signature=_ISO_MEDIA),
     Entry(
@@ -78,7 +79,7 @@ TABLE: tuple[Entry, ...] = (
 
 UNREAD: Final = (
     ".svg", ".svgz", ".pdf", ".eps", ".ps", ".ai", ".psd", ".psb", ".xcf", ".kra", ".jp2", ".j2k", ".jpf",
-    ".jpx", ".jxr", ".hdr", ".tga", ".ico", ".cur", ".icns", ".dds", ".qoi", ".pcx", ".xpm",
+    ".jpx", ".jxr", ".tga", ".ico", ".cur", ".icns", ".dds", ".qoi", ".pcx", ".xpm",
     ".xbm", ".sgi", ".ras", ".flif", ".bpg", ".nii", ".czi", ".lif", ".nd2",
     ".vsi", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw",
     ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv", ".3gp", ".vob",

@@ -249,6 +249,7 @@ def sample_files() -> dict[str, bytes]:
         **({"dicom": by_pydicom(rgb)} if DICOM else {}),
         **({"fits": by_astropy(rgb[:, :45, 0])} if FITS else {}),
         "avif": imagecodecs.avif_encode(rgb, speed=10),
+        "hdr": imagecodecs.rgbe_encode(rgb.astype("f4") / 255),
         "jxl": imagecodecs.jpegxl_encode(rgb, effort=1, lossless=True),
         **({"heif": by_pillow_heif(rgb)} if HEIF else {}),
         **({"exr": by_openexr(rgb)} if EXR else {}),

@@ -36,6 +36,7 @@ class Exr(StreamedFormat):
     any_channels = True
     max_channels = 1024
     has_named_channels = True
+    takes_light = True
 
     def sniff(self, head: bytes) -> bool:
         return head.startswith(MAGIC)

@@ -96,6 +96,7 @@ def _about_files(task: Task, target: Target) -> list[str]:
     notes += (*task.opened.header.notes, *task.metadata_notes)
     notes += about_objects(task.opened.parts.objects_read if task.opened.parts is not None else (0, 0))
     notes += _about_quality(target.format, task)
+    notes += _about_light(target.format, task)
     if target.path and (warning := target.format.suffix_note(target.path.suffix, task.layout.channels)):
         notes.append(warning)
     return notes
@@ -124,6 +125,15 @@ def _about_quality(format_: Format, task: Task) -> list[str]:
     quality = requested or format_.default_quality
     chroma = f", chroma {':'.join(task.metadata.subsampling)}" if format_.subsamples_chroma else ""
     return [f"{format_.name} is lossy: quality {quality}{chroma}"] if quality else []
+
+
+def _about_light(format_: Format, task: Task) -> list[str]:
+    """A note on values of another scale than the format is for."""
+    handling, header = task.color_handling, task.opened.header
+    is_light = header.linear or (handling.linear and not handling.curved(task.mapping, task.plan))
+    if not format_.takes_light or is_light or header.dtype.kind == "f":
+        return []
+    return [f"values are not linear light, for which readers of {format_.name} take them"]
 
 
 def _about_channels(task: Task, target: Target) -> list[str]:
