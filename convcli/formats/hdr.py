@@ -32,8 +32,6 @@ _LONGEST_TEXT: Final = 2048
 _LOSS: Final = (
     "hdr keeps 8 bits of each color, relative to the brightest of its pixel; values below 0 and NaN become 0"
 )
-    "hdr keeps 8 bits of each color, relative to the brightest of its pixel; values below 0 and NaN become 0"
-)
 
 
 @frozen
