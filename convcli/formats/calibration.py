@@ -65,6 +65,8 @@ class Axes:
         words: other names and values that remain valid for a result.
         planes: attributes of each frame's Plane in OME-XML, such as its stage position and exposure time;
             empty where there are none. Positions are those of the first pixel, in units of length.
+        labels: texts of each frame; empty where there are none.
+        tables: lookup tables of each channel, 256 bytes of red, of green and of blue; empty without.
     """
 
     writer: str
@@ -75,6 +77,8 @@ class Axes:
     channels: tuple[tuple[tuple[str, str], ...], ...] = ()
     words: tuple[tuple[str, str], ...] = ()
     planes: tuple[tuple[tuple[str, str], ...], ...] = ()
+    labels: tuple[str, ...] = ()
+    tables: tuple[bytes, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -97,7 +101,8 @@ class Axes:
             if first % inner == count % inner == 0 and first // block == (last - 1) // block:
                 sizes = ((1,) * place, (count // inner,), self.sizes[place + 1 :])
                 chosen = self._chosen(place, first % block // inner, count // inner)
-                return replace(chosen, sizes=sum(sizes, ()), planes=self.planes[first:last])
+                planes, labels = self.planes[first:last], self.labels[first:last]
+                return replace(chosen, sizes=sum(sizes, ()), planes=planes, labels=labels)
             block = inner
         return None
 
@@ -105,7 +110,8 @@ class Axes:
         """The axes with the channels and the origin that ``count`` steps of one axis leave."""
         name = self.names[place]
         if name == "C":
-            return replace(self, channels=self.channels[first : first + count])
+            channels, tables = (of[first : first + count] for of in (self.channels, self.tables))
+            return replace(self, channels=channels, tables=tables)
         return self._shifted(name, Sampling(1, Fraction(first)))
 
     def sampled(self, down: Sampling, across: Sampling) -> Axes:
@@ -144,7 +150,7 @@ class Axes:
             return self if frames == 1 else None
         place = long[0]
         sizes = (*self.sizes[:place], frames, *self.sizes[place + 1 :])
-        return replace(self._shifted(self.names[place], along), sizes=sizes, planes=())
+        return replace(self._shifted(self.names[place], along), sizes=sizes, planes=(), labels=())
 
     def _shifted(self, name: str, along: Sampling) -> Axes:
         steps = tuple(

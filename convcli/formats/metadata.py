@@ -290,8 +290,16 @@ def _placed(
     moved = [f"{float(one.start):g}" for one in (down, across)]
     notes = []
     is_ome = writes_ome and axes.writer == "ome"
-    if axes.planes and not result.planes:
-        notes.append("stage positions and times of planes are left out: the kernel slides over frames")
+    lost = [
+        words
+        for words, before, after in (
+            ("stage positions and times of planes", axes.planes, result.planes),
+            ("labels of slices", axes.labels, result.labels),
+        )
+        if before and not after
+    ]
+    if lost:
+        notes.append(f"{' and '.join(lost)} are left out: the kernel slides over frames")
     if is_ome and not result.has_places and moved != ["0", "0"] and (axes.step("X") or axes.step("Y")):
         notes.append(
             f"OME-XML cannot record that the first pixel is row {moved[0]}, column {moved[1]} of the input"

@@ -268,6 +268,29 @@ def stated(writer: str, path: Path, axis: str) -> list[tuple[float, float]]:
     ]
 
 
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize(("frames", "first", "last"), [("all", 0, 12), ("6:12", 6, 12), ("7", 7, 8)])
+def test_labels_and_lookup_tables_of_imagej(run, tmp_path, frames, first, last, byteorder):
+    """The labels of the selected slices and the tables of their channels, as tifffile reads them."""
+    ramp = np.arange(256, dtype=np.uint8)
+    tables = [np.stack([ramp, ramp * 0, ramp]), np.stack([ramp * 0, ramp, ramp[::-1]])]
+    said = IMAGEJ | {"Labels": [f"slice µ{number}" for number in range(12)], "LUTs": tables}
+    source, out = tmp_path / "in.tif", tmp_path / "out.tif"
+    tifffile.imwrite(source, VOLUME, imagej=True, metadata=said, byteorder=byteorder)
+    done = run("apply", source, "-k", "box3", "--frames", frames, "-o", out)
+    assert "left out" not in done.text
+    with tifffile.TiffFile(out) as file:
+        found = file.imagej_metadata
+    named = found["Labels"]
+    assert ([named] if isinstance(named, str) else list(named)) == said["Labels"][first:last]
+    wanted = tables if last - first > 1 else tables[1:]
+    assert np.array_equal(np.reshape(found["LUTs"], (-1, 3, 256)), wanted)
+    again = run("apply", out, "-k", "box3", "-o", tmp_path / "again.tif")
+    with tifffile.TiffFile(tmp_path / "again.tif") as file:
+        assert np.array_equal(np.reshape(file.imagej_metadata["LUTs"], (-1, 3, 256)), wanted)
+    assert "left out" not in again.text
+
+
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("writer", ["ome", "imagej"])
 @pytest.mark.parametrize("axis", ["X", "Y"])
@@ -376,10 +399,10 @@ def test_tags_that_are_not_handed_on_are_named(run, tmp_path):
     tifffile.imwrite(tmp_path / "in.tif", np.eye(20, dtype=np.uint8), **white)
     done = run("apply", tmp_path / "in.tif", "-k", "box3", "-o", tmp_path / "out.tif")
     assert "the nodata value, because values are converted, GDAL metadata other than names" in done.text
-    labels = {"axes": "ZYX", "Labels": ["a", "b", "c"]}
+    labels = {"axes": "ZYX", "Info": "a microscope"}
     tifffile.imwrite(tmp_path / "j.tif", VOLUME[0, :, 0], imagej=True, metadata=labels)
     done = run("apply", tmp_path / "j.tif", "-k", "box3", "-o", tmp_path / "j2.tif")
-    assert "ImageJ labels, overlays and lookup tables" in done.text
+    assert "left out of this tiff: ImageJ metadata: Info" in done.text
 
 
 def ome_file(path: Path, change: tuple[str, str]) -> Path:

@@ -11,6 +11,7 @@ from xml.sax.saxutils import quoteattr
 from convcli.formats.calibration import METERS, UNNAMED, Axes, Georeference
 from convcli.formats.header import Layout
 from convcli.formats.metadata import MAX_BLOCK_BYTES
+from convcli.formats.tiff import imagej
 
 _SCALE, _TIES, _MATRIX, _KEYS, _NUMBERS, _TEXT = 33550, 33922, 34264, 34735, 34736, 34737
 _SHORT, _DOUBLE, _ASCII = 3, 12, 2  # types of tags
@@ -176,6 +177,8 @@ def _from_imagej(page: Any, samples: int, frames: int) -> Found:
         tuple(steps),
         tuple((axis, float(fields[key])) for axis, key in _ORIGINS.items() if fields.get(key)),
         words=tuple((key, str(fields[key]).lower()) for key in _KEPT if key in fields and key != "order"),
+        labels=imagej.labels(page, frames),
+        tables=imagej.tables(page, sizes["C"]),
     ), notes
 
 

@@ -24,7 +24,7 @@ from convcli.formats.metadata import (
     with_metadata,
 )
 from convcli.formats.readers import Reader
-from convcli.formats.tiff import measures
+from convcli.formats.tiff import imagej, measures
 from convcli.formats.tiff.axes import described_axes, description, ground, ground_tags, imagej_resolution
 from convcli.formats.tiff.color import color, is_as_stored
 from convcli.formats.tiff.encoder import TiffEncoder
@@ -43,7 +43,6 @@ _UNREAD: Final = {
     "Exif": (34665,),
     "GPS": (34853,),
     "reduced versions in SubIFDs": (330,),
-    "ImageJ labels, overlays and lookup tables": (50838, 50839),
     "rational polynomial coefficients": (50844,),
     "IPTC": (33723,),
     "Photoshop resources": (34377,),
@@ -214,6 +213,7 @@ def _left_out(page: Any) -> tuple[str, ...]:
     """A note on the tags that are not kept."""
     names = [name for name, tags in _UNREAD.items() if any(tag in page.tags for tag in tags)]
     text = page.description
+    names += imagej.left_out(page)
     if _NODATA in page.tags and not is_as_stored(page):
         names.append("the nodata value, because values are converted")
     if _measures(page)[1]:
@@ -264,4 +264,4 @@ def _tags(metadata: Metadata, layout: Layout) -> list[tuple[int, int, int, Any, 
         tags.append((measures.TAG, 2, 0, text.encode(), True))
     if metadata.nodata is not None:
         tags.append((_NODATA, 2, 0, nodata_text(metadata.nodata).encode(), False))
-    return tags + ground_tags(metadata.ground)
+    return tags + ground_tags(metadata.ground) + imagej.tags(metadata.axes)
