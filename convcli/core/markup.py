@@ -10,6 +10,10 @@ from typing import Final
 from convcli.core.errors import one_line
 
 _LINE: Final = "border-bottom:1px solid rgba(128,128,128,.35)"
+_BLOCK: Final = (
+    "font-family:ui-monospace,Menlo,Consolas,monospace;line-height:1.3;"
+    "background:transparent;color:inherit;margin:0"
+)
 _TITLE: Final = "caption-side:top;text-align:left;color:inherit"
 _CELL: Final = "padding:.15em .7em;vertical-align:top;background:transparent;color:inherit"
 
@@ -22,7 +26,7 @@ def escaped(text: str) -> str:
 def block(text: str) -> str:
     """Text of several lines in a font of one width."""
     lines = "\n".join(map(escaped, text.rstrip("\n").split("\n")))
-    return f'<pre style="line-height:1.3;background:transparent;color:inherit;margin:0">{lines}</pre>'
+    return f'<pre style="{_BLOCK}">{lines}</pre>'
 
 
 def table(rows: Iterable[Sequence[str]], head: Sequence[str] = (), title: str = "") -> str:

@@ -202,8 +202,8 @@ def kernel_of(
 
 
 def _stages(given: Any, options: Mapping[str, Any]) -> tuple[LoadedStage, ...]:
-    single = isinstance(given, (str, Kernel))
-    return tuple(_stage(one, options) for one in ((given,) if single else given))
+    several = isinstance(given, Sequence) and not isinstance(given, str)
+    return tuple(_stage(one, options) for one in (given if several else (given,)))
 
 
 def _stage(given: Any, options: Mapping[str, Any]) -> LoadedStage:

@@ -62,17 +62,17 @@ class Result:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """What the axes of `maps` and `pixels` are: ``("map", "row", "column")``.
+        """What the axes of `maps` are: ``("map", "row", "column")``.
 
         ``"frame"`` comes after ``"map"`` if several frames were filtered, and ``"channel"`` is last if maps
-        have several channels.
+        have several channels. Those of `pixels` are the same, apart from the channels of a color map.
         """
-        return self._planned.axes
+        return self._raw.axes
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of `maps`."""
-        return self._planned.shape
+        return self._raw.shape
 
     @cached_property
     def maps(self) -> Array:
@@ -81,24 +81,23 @@ class Result:
         They are those that ``--map raw`` writes: float32, or float64 for images of float64 and with
         ``precision="double"``. Integer pixels and rational weights give the exact value, rounded once.
         """
+        if self._raw is self._planned:
+            return self.pixels
         with self._image.errors():
-            planned = self._raw
-            if planned is None:
-                return self.pixels
-            return planned.arranged(planned.computed()[0])
+            return self._raw.arranged(self._raw.computed()[0])
 
-    @property
-    def _raw(self) -> PlannedMaps | None:
-        """The maps without a mapping; None if the pixels are the values."""
+    @cached_property
+    def _raw(self) -> PlannedMaps:
+        """The maps without a mapping."""
         settings = self._settings
         if settings.mapping.kind == "raw":
-            return None
+            return self._planned
         plain = replace(settings, mapping=Mapping("raw"), depth=None, colormap=GRAY)
         return planned_maps(self._image, plain)
 
     @property
     def pixels(self) -> Array:
-        """The pixels that ``apply`` writes, with the axes that `axes` names."""
+        """The pixels that ``apply`` writes, with the axes of `maps`; a color map adds one of RGB."""
         return self._made[0]
 
     @property
@@ -217,9 +216,10 @@ class Result:
     def _first_frames(self) -> Iterator[Array]:
         """(rows, columns, channels) of each map."""
         pixels = self.pixels
-        if "channel" not in self.axes:
+        axes = self._planned.axes
+        if "channel" not in axes:
             pixels = pixels[..., None]
-        return iter(pixels[:, 0] if "frame" in self.axes else pixels)
+        return iter(pixels[:, 0] if "frame" in axes else pixels)
 
     def _preview(self, pixels: Array) -> tuple[bytes, tuple[int, int]]:
         """A small PNG of a map, and its rows and columns."""
@@ -231,13 +231,17 @@ class Result:
         reduced = Scale.of(max(shown.shape[:2]), PREVIEW).reduced(shown)
         return png_bytes(reduced), (reduced.shape[0], reduced.shape[1])
 
-    def _repr_png_(self) -> bytes:
-        """The first map as an image."""
-        return self._preview(next(self._first_frames()))[0]
+    def _repr_png_(self) -> bytes | None:
+        """The first map as an image; None if it has too many channels for one."""
+        try:
+            return self._preview(next(self._first_frames()))[0]
+        except ArgumentError:
+            return None
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """All forms in which a notebook can show the result."""
-        return {"text/plain": repr(self), "text/html": self._repr_html_(), "image/png": self._repr_png_()}
+        forms = {"text/plain": repr(self), "text/html": self._repr_html_(), "image/png": self._repr_png_()}
+        return {kind: form for kind, form in forms.items() if form is not None}
 
 
 class Results(Sequence[Result]):
