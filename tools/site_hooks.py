@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -33,7 +34,21 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         [sys.executable, "-m", "convcli", *EXPLORE], cwd=ROOT, check=True, capture_output=True
     )
     files.append(File.generated(config, EXPLORED, content=page.stdout))
+    files.append(File.generated(config, "notebook.md", content=notebook_page()))
     return files
+
+
+def notebook_page() -> str:
+    """The cells of docs/notebook.ipynb as a page, with a link to the file; the notebook has no outputs."""
+    cells = json.loads((ROOT / "docs" / "notebook.ipynb").read_text("utf-8"))["cells"]
+    parts = []
+    for cell in cells:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```py\n{text}\n```")
+    parts.insert(
+        1, "[Download the notebook](notebook.ipynb), and run it in Jupyter to see what each cell shows."
+    )
+    return "\n\n".join(parts) + "\n"
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
