@@ -370,7 +370,7 @@ quality = option(
     "--quality",
     heading=OUTPUT,
     type=integer(1, 100),
-    help="JPEG quality (default: 95); also makes WebP, AVIF and JPEG XL lossy",
+    help="JPEG quality (default: 95); also makes WebP, AVIF, HEIC and JPEG XL lossy",
 )
 png = option(
     "--png",

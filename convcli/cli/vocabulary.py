@@ -236,6 +236,7 @@ WORDS: Final = {
         "pfm": "",
         "npy": "",
         "avif": "",
+        "heif": "",
         "jxl": "",
         "exr": "",
         "hdr": "",

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convcli.core.errors import ImageError
-from convcli.formats.header import Metadata
+from convcli.core.errors import ImageError, OutputError
+from convcli.formats.header import Coding, Layout, Metadata
 from convcli.formats.opening import open_bytes
 from convcli.formats.registry import format_named
 from tests.formats.test_metadata import exif_block
@@ -121,9 +121,35 @@ def test_heic(mode):
     assert bool(opened.header.notes) == deep
 
 
-def test_heic_is_not_written():
-    """HEIC cannot be written, so another format takes its place."""
-    assert not format_named("heic").holds(np.dtype(np.uint8), 3)
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_heic_is_written_exactly(channels):
+    """Noise survives, colors under full transparency included; gray with alpha becomes RGBA."""
+    pytest.importorskip("pillow_heif")
+    pixels = RNG.integers(0, 256, (13, 19, channels), np.uint8)
+    pixels[0, :, -1] = 0
+    opened = open_bytes(format_named("heif").encode(pixels, Metadata()), LIMIT)
+    expected = pixels[..., [0, 0, 0, 1]] if channels == 2 else pixels
+    assert np.array_equal(opened.pixels(), expected)
+
+
+def test_heic_with_a_quality():
+    """A quality makes it lossy and much smaller."""
+    pytest.importorskip("pillow_heif")
+    smooth = np.add.outer(np.arange(64), np.arange(80)).astype(np.uint8)[..., None].repeat(3, 2)
+    heif = format_named("heif")
+    noisy = smooth + RNG.integers(0, 9, smooth.shape, np.uint8)
+    exact, lossy = (heif.encode(noisy, Metadata(coding=Coding(quality=q))) for q in (None, 50))
+    found = open_bytes(lossy, LIMIT).pixels()
+    assert len(lossy) < len(exact) / 3
+    assert 0 < np.abs(found.astype(int) - noisy).mean() < 6
+
+
+def test_heic_without_an_encoder(monkeypatch):
+    """Builds of pillow-heif that only read refuse to write, before anything is computed."""
+    library = pytest.importorskip("pillow_heif")
+    monkeypatch.setattr(library, "libheif_info", lambda: {"HEIF": ""})
+    with pytest.raises(OutputError, match="no HEVC encoder"):
+        format_named("heif").encoder(Layout(4, 4, 3, np.dtype(np.uint8)), Metadata())
 
 
 def test_heic_without_its_package(monkeypatch):

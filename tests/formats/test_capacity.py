@@ -143,12 +143,12 @@ def test_drawings_keep_to_the_limits(run, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["-o", "out.heic"], "out.heic: convcli reads heif but does not write it; allowed: .png"),
+        (["-o", "out.dcm"], "out.dcm: convcli reads dicom but does not write it; allowed: .png"),
         (["-o", "out.webm"], "out.webm: convcli reads WebM but does not write it; allowed: .png"),
-        (["-o", "out.heic", "--format", "heif"], "convcli reads heif but does not write it; choose .png"),
+        (["-o", "out.dcm", "--format", "dicom"], "convcli reads dicom but does not write it; choose .png"),
         (
-            ["-o", "-", "--format", "heif"],
-            "standard output: convcli reads heif but does not write it; choose .png",
+            ["-o", "-", "--format", "dicom"],
+            "standard output: convcli reads dicom but does not write it; choose .png",
         ),
         (["-o", "out.xyz"], "out.xyz: unknown suffix; allowed: .png"),
     ],

@@ -30,7 +30,7 @@ HELD = [
     if entry.holds(np.dtype(dtype), channels)
     and entry.name not in ("jpeg", "hdr")  # which are near, not exact
 ]
-ONLY_READ = {"heif", "fits", "dicom"}
+ONLY_READ = {"fits", "dicom"}
 OPENCV = {("png", 1), ("png", 3), ("png", 4), ("pnm", 1), ("pnm", 3)}
 
 

@@ -57,7 +57,7 @@ def test_from_a_template_to_paths(spec, format_name, source, maps, paths):
         ("out/", None, "jpeg", RGBA, "png", "written as png: jpeg cannot hold RGBA, 8-bit"),
         ("out/", None, "gif", RGBA, "png", "written as png: gif cannot hold RGBA, 8-bit without loss"),
         ("out/", None, "png", FLOATS, "tiff", "written as tiff: png cannot hold gray, float32"),
-        ("out/", None, "heif", RGBA, "png", "written as png: heif cannot hold RGBA, 8-bit"),
+        ("out/", None, "dicom", RGBA, "png", "written as png: dicom cannot hold RGBA, 8-bit"),
         ("out/", "npy", "png", BYTES, "npy", ""),
         ("x.tif", None, "png", BYTES, "tiff", ""),
         ("{stem}.npy", None, "png", FLOATS, "npy", ""),
@@ -78,7 +78,7 @@ def test_the_format_of_a_result(spec, format_name, input_format, kind, chosen, n
     [
         ("", None, 1, "-o is empty; use FILE, FOLDER/, a template or -"),
         ("x", None, 1, "x: unknown suffix; allowed: .png, .*, or --format; for a folder, use x/"),
-        ("x.heic", None, 1, "x.heic: convcli reads heif but does not write it; allowed: .png, .*"),
+        ("x.dcm", None, 1, "x.dcm: convcli reads dicom but does not write it; allowed: .png, .*"),
         ("x.png", "tiff", 1, "x.png: the suffix .png means png, but --format is tiff"),
         ("x.png", "pgn", 1, "format 'pgn' is not one of png.*"),
         ("x.png", None, 3, "k gives 3 feature maps, which do not fit in one file; use a folder, .*"),

@@ -33,6 +33,7 @@ class Exr(StreamedFormat):
     """OpenEXR; half floats, floats and 32-bit integers, compressed without loss (ZIP)."""
 
     extra = "exr"
+    suggested = False
     any_channels = True
     max_channels = 1024
     has_named_channels = True
