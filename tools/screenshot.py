@@ -1,4 +1,4 @@
-"""Photographs the page of ``convcli explore`` and a terminal for the documentation: ``python -m tools.screenshot``.
+"""Photographs the page of ``convcli explore``, and a terminal, for docs/: ``python -m tools.screenshot``.
 
 It needs Chromium. No test compares the images, because browsers draw text differently.
 """

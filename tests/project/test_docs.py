@@ -32,8 +32,11 @@ OTHER_PROGRAMS = {
     "--angle",
     "--min-ampl",
     "--times",
+    "--no-index",
+    "--find-links",
+    "--recipe",
 }
-"""Options of mkdocs, pytest, libvips, tools and benchmarks, and words that convcli has suggestions for."""
+"""Options of pip, mkdocs, pytest, libvips, tools and benchmarks, and words that convcli has suggestions for."""
 UPDATE = "run python -m tools.lesson"
 
 
