@@ -36,7 +36,7 @@ OTHER_PROGRAMS = {
     "--find-links",
     "--recipe",
 }
-"""Options of pip, mkdocs, pytest, libvips, tools and benchmarks, and words that convcli has suggestions for."""
+"""Options of other programs, of tools and benchmarks, and words that convcli has suggestions for."""
 UPDATE = "run python -m tools.lesson"
 
 
