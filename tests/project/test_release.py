@@ -88,7 +88,7 @@ def test_the_page_on_installing_lists_every_extra():
     """Those for users, with the libraries that they install."""
     page = (ROOT / "docs" / "install.md").read_text("utf-8")
     listed = dict(re.findall(r"(?m)^\| `(\w+)` \| [^|]+ \| (.+) \|$", page))
-    assert listed.keys() == EXTRAS.keys() - {"test", "browser", "servers", "docs", "peers"}
+    assert listed.keys() == EXTRAS.keys() - {"test", "browser", "servers", "notebook", "docs", "peers"}
     for name, libraries in listed.items():
         assert re.findall(r"`([^`]+)`", libraries) == [line.split(">=")[0] for line in EXTRAS[name]]
 
