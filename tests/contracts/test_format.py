@@ -21,7 +21,7 @@ from convcli.formats.capacity import OutputKind, suffixes_for
 from convcli.formats.header import MAX_IMAGE_CHANNELS, Coding, Layout, Metadata
 from convcli.formats.metadata import COMMENT, TEXTS
 from convcli.formats.opening import open_bytes
-from convcli.formats.registry import TABLE, Entry, format_named, format_of_suffix, formats, recognized_format
+from convcli.formats.registry import HEAD, TABLE, Entry, format_named, format_of_suffix, formats, recognized_format
 from convcli.formats.tiff.tiff import _TEXTS as TIFF_TEXTS
 from tests.conftest import ROOT
 from tests.contracts.dummy_format import MAGIC
@@ -81,11 +81,11 @@ def test_losses(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_is_recognized_by_its_first_bytes(name):
-    """The first format of the table that recognizes 32 bytes is theirs, and fewer bytes are no error."""
+    """The first format of the table that recognizes its head is theirs, and fewer bytes are no error."""
     data = sample_files()[name]
-    assert next(entry.name for entry in formats() if entry.sniff(data[:32])) == name
-    assert recognized_format(data[:32]) is format_named(name)  # whose signature is no stricter
-    for length in range(32):
+    assert next(entry.name for entry in formats() if entry.sniff(data[:HEAD])) == name
+    assert recognized_format(data[:HEAD]) is format_named(name)  # whose signature is no stricter
+    for length in range(HEAD):
         assert format_named(name).sniff(data[:length]) in (True, False)
     assert not format_named(name).sniff(b"")
 
