@@ -114,12 +114,12 @@ def test_channels_gray_and_sum(run, tmp_path):
         (
             "depth16.png",
             ["-k", "box3", "-o", "x.jpg"],
-            "at most 8 bits; these can: .png, .tif, .pnm, .npy; or use --depth 8",
+            "at most 8 bits; these can: .png, .tif, .pnm, .npy, .jxl; or use --depth 8",
         ),
         (
             "transparent.png",
             ["-k", "box3", "-o", "x.jpg"],
-            "no alpha; these can: .png, .tif, .webp, .pnm, .npy, .avif; or use --alpha drop",
+            "no alpha; these can: .png, .tif, .webp, .pnm, .npy, .avif, .jxl; or use --alpha drop",
         ),
     ],
 )

@@ -21,7 +21,15 @@ from convcli.formats.capacity import OutputKind, suffixes_for
 from convcli.formats.header import MAX_IMAGE_CHANNELS, Coding, Layout, Metadata
 from convcli.formats.metadata import COMMENT, TEXTS
 from convcli.formats.opening import open_bytes
-from convcli.formats.registry import HEAD, TABLE, Entry, format_named, format_of_suffix, formats, recognized_format
+from convcli.formats.registry import (
+    HEAD,
+    TABLE,
+    Entry,
+    format_named,
+    format_of_suffix,
+    formats,
+    recognized_format,
+)
 from convcli.formats.tiff.tiff import _TEXTS as TIFF_TEXTS
 from tests.conftest import ROOT
 from tests.contracts.dummy_format import MAGIC
