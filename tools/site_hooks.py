@@ -23,6 +23,7 @@ CODE: Final = re.compile(r"(?<!<span></span>)<code>[^<]*</code>|<div class=\"lan
 """Code in running text, and blocks of commands; not their outputs."""
 OPTION: Final = re.compile(r"([ >\n])(--?[a-z][\w-]*)")
 COMMANDS: Final = "coming-from/"
+NOTEBOOK: Final = "notebook.md"
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
@@ -34,7 +35,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         [sys.executable, "-m", "convcli", *EXPLORE], cwd=ROOT, check=True, capture_output=True
     )
     files.append(File.generated(config, EXPLORED, content=page.stdout))
-    files.append(File.generated(config, "notebook.md", content=notebook_page()))
+    files.append(File.generated(config, NOTEBOOK, content=notebook_page()))
     return files
 
 
@@ -52,10 +53,12 @@ def notebook_page() -> str:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Point links to the files of OUTSIDE to their pages."""
+    """Point links to the files of OUTSIDE, and to the notebook, to their pages."""
     for name, source in OUTSIDE.items():
         markdown = markdown.replace(f"](../{source}", f"]({name}")
-    return markdown
+    return (
+        markdown if page.file.src_uri == NOTEBOOK else markdown.replace("](notebook.ipynb)", f"]({NOTEBOOK})")
+    )
 
 
 def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:

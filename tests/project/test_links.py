@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tools.site_hooks import EXPLORED
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 BUILT = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 """Pages of the site whose files are at the top of the repository."""
+EXPLORED = "explore-scene.html"
+"""The page that the site makes with ``convcli explore``."""
 
 
 def prose(page: Path) -> str:
