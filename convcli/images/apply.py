@@ -8,9 +8,9 @@ from typing import Any, Unpack, overload
 
 from convcli.core.errors import ArgumentError
 from convcli.images.calls import all_settings, is_several, network_settings
-from convcli.images.inputs import as_image
+from convcli.images.inputs import as_image, is_lazy
 from convcli.images.keywords import KernelLike, Options, with_options
-from convcli.images.lazy import LazyResult, is_lazy, lazy_result
+from convcli.images.lazy import LazyResult, lazy_result
 from convcli.images.results import Result, Results
 from convcli.kernels.kernel import Kernel
 
@@ -71,7 +71,7 @@ def apply(
         KernelError: an unknown kernel, or weights that cannot be used.
         ImageError: an image that cannot be read.
     """
-    if is_lazy(image) and model is None and until is None and not is_several(kernel):
+    if is_lazy(image) and model is None and not is_several(kernel):
         return lazy_result(image, kernel, dims, options)
     taken = as_image(image, dims)
     if until is not None and model is None:

@@ -79,6 +79,14 @@ class Image:
             raise ImageError(failure_message(self.name or "bytes", error)) from error
 
 
+def is_lazy(image: Any) -> bool:
+    """Whether an image is a Dask array, or a DataArray in chunks."""
+    library = library_of(image)
+    if library == "xarray":
+        return getattr(image, "chunks", None) is not None and hasattr(image, "dims")
+    return library == "dask" and hasattr(image, "chunks") and hasattr(image, "dask")
+
+
 def as_image(image: Any, dims: Any = None) -> Image:
     """Any accepted image.
 
@@ -96,6 +104,11 @@ def as_image(image: Any, dims: Any = None) -> Image:
     """
     if isinstance(image, Image):
         return image
+    if is_lazy(image):
+        raise ArgumentError(
+            "the image is an array in chunks, which apply filters with one kernel, lazily; "
+            "use image.compute() for everything else"
+        )
     if library_of(image) == "xarray":
         return _of_labeled(image, dims)
     if dims is not None:

@@ -55,14 +55,6 @@ class LazyResult:
         return html
 
 
-def is_lazy(image: Any) -> bool:
-    """Whether an image is a Dask array, or a DataArray in chunks."""
-    library = library_of(image)
-    if library == "xarray":
-        return getattr(image, "chunks", None) is not None and hasattr(image, "dims")
-    return library == "dask" and hasattr(image, "chunks") and hasattr(image, "dask")
-
-
 def lazy_result(image: Any, kernel: Any, dims: Any, options: Mapping[str, Any]) -> LazyResult:
     """The maps of an array in chunks.
 

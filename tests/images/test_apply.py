@@ -268,5 +268,11 @@ def test_arrays_in_chunks_stay_lazy():
     assert np.array_equal(lazy.compute(), convcli.apply(values, "gaussian:1", stride=2).maps[0])
     with pytest.raises(convcli.ArgumentError, match="map cannot be used with an array in chunks"):
         convcli.apply(da.from_array(values), "box3", map="abs")
+    for use in (
+        lambda: convcli.apply(lazy.maps, ["box3", "box5"]),
+        lambda: convcli.figure(lazy.maps, "box3"),
+    ):
+        with pytest.raises(convcli.ArgumentError, match="is an array in chunks"):
+            use()
     with pytest.raises(convcli.ArgumentError, match="has no pixels"):
         lazy.pixels  # noqa: B018

@@ -14,20 +14,27 @@ import convcli
 from convcli.kernels.kernel import Kernel
 from tests.conftest import SAMPLES
 
-SCENE = SAMPLES / "scene.png"
 GRID = np.array([[1, 2, 0, 3], [4, 1, 2, 1], [0, 3, 1, 2], [2, 1, 4, 0]], np.uint8)
 
 
-def test_texts_are_those_of_the_command_line(run):
+@pytest.fixture
+def scene(tmp_path):
+    """A part of a sample."""
+    path = tmp_path / "scene.png"
+    Image.open(SAMPLES / "scene.png").crop((200, 200, 264, 248)).save(path)
+    return path
+
+
+def test_texts_are_those_of_the_command_line(run, scene):
     """Explanations of a pixel and of a chain, and plans by size and by image; also as JSON types."""
     cases = (
-        (("explain", SCENE, "-k", "kirsch", "--at", "10,20", "--show-map", "2:4"),
-         convcli.explain(SCENE, "kirsch", at=(10, 20), show_map=slice(2, 4))),
-        (("explain", SCENE, "-k", "gaussian3", "--then", "laplacian8", "--at", "10,20"),
-         convcli.explain(SCENE, "gaussian3", then="laplacian8", at=(10, 20))),
+        (("explain", scene, "-k", "kirsch", "--at", "10,20", "--show-map", "2:4"),
+         convcli.explain(scene, "kirsch", at=(10, 20), show_map=slice(2, 4))),
+        (("explain", scene, "-k", "gaussian3", "--then", "laplacian8", "--at", "10,20"),
+         convcli.explain(scene, "gaussian3", then="laplacian8", at=(10, 20))),
         (("plan", "400x600x3", "-k", "box31", "--depth", "16"),
          convcli.plan((400, 600, 3), "box31", depth=16)),
-        (("plan", SCENE, "-k", "gaussian5"), convcli.plan(SCENE, "gaussian5")),
+        (("plan", scene, "-k", "gaussian5"), convcli.plan(scene, "gaussian5")),
     )  # fmt: skip
     for command, made in cases:
         assert str(made).rstrip("\n") == run(*command).text.rstrip("\n")
@@ -35,16 +42,16 @@ def test_texts_are_those_of_the_command_line(run):
         assert len(repr(made)) < 100 > repr(made).count("\n") == 0
 
 
-def test_drawings_and_pages_are_those_of_the_command_line(run, tmp_path):
+def test_drawings_and_pages_are_those_of_the_command_line(run, tmp_path, scene):
     """The bytes of figures, sheets, animations and the page for a file."""
     made = {
-        "figure.svg": (convcli.figure(SCENE, "sobel-x", tile=64), ("apply", "--figure", "--tile", "64")),
-        "sheet.png": (convcli.sheet(SCENE, "sobel-x", tile=64), ("apply", "--sheet", "--tile", "64")),
+        "figure.svg": (convcli.figure(scene, "sobel-x", tile=64), ("apply", "--figure", "--tile", "64")),
+        "sheet.png": (convcli.sheet(scene, "sobel-x", tile=64), ("apply", "--sheet", "--tile", "64")),
         "slide.gif": (convcli.animate("4x4", "sobel-x", most=4), ("animate", "--most", "4")),
-        "page.html": (convcli.explore(SCENE, "sobel-x", side=32), ("explore", "--side", "32")),
+        "page.html": (convcli.explore(scene, "sobel-x", side=32), ("explore", "--side", "32")),
     }
     for name, (drawn, (command, *options)) in made.items():
-        source = "4x4" if command == "animate" else SCENE
+        source = "4x4" if command == "animate" else scene
         assert run(command, source, "-k", "sobel-x", *options, "-o", tmp_path / name).code == 0
         own = drawn.save(tmp_path / f"own-{name}")
         assert (tmp_path / name).read_bytes() == (tmp_path / f"own-{name}").read_bytes(), own
@@ -125,11 +132,11 @@ def test_shapes_are_tuples():
 
 
 @pytest.mark.parametrize("name", ["plan", "explain", "animate", "figure", "sheet", "explore"])
-def test_all_take_the_same_images(name):
+def test_all_take_the_same_images(name, scene):
     """Arrays, lists, bytes and PIL images; a wrong image gets the message of `apply`."""
     function = getattr(convcli, name)
     options = {"at": (0, 0)} if name == "explain" else {}
-    for image in (GRID, Image.fromarray(GRID), SCENE.read_bytes() if name == "plan" else GRID[..., None]):
+    for image in (GRID, Image.fromarray(GRID), scene.read_bytes() if name == "plan" else GRID[..., None]):
         function(image, "1 2; 0 1", **options)
     with pytest.raises(convcli.ConvcliError, match="allowed: a path, URL, bytes, binary file"):
         function(None, "box3", **options)
