@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Unpack
 
 from convcli.core import markup
-from convcli.core.errors import ArgumentError, literal, one_line
+from convcli.core.errors import ArgumentError, literal
 from convcli.geometry.axes import whole_numbers
 from convcli.geometry.padding import Pair
 from convcli.images.calls import single_settings
@@ -37,7 +37,7 @@ class Explanation:
 
     def __repr__(self) -> str:
         row, column = self.at
-        return f"<{type(self).__name__} of {one_line(self._name)} at row {row}, column {column}>"
+        return f"<{type(self).__name__} of {self._name} at row {row}, column {column}>"
 
     def _repr_html_(self) -> str:
         return markup.block(self._text)
@@ -88,7 +88,7 @@ def _of_pixel(image: Image, settings: Settings, at: Pair, frame: int, selection:
         return pixel.explain(image.source, settings, at, frame, maps, briefly=briefly)
 
     text = output.as_text(made(not selection.maps), selection)
-    return Explanation(image.name, at, text, lambda: output.as_dict(made(False), selection))
+    return Explanation(image.title, at, text, lambda: output.as_dict(made(False), selection))
 
 
 def _of_chain(image: Image, settings: Settings, at: Pair, frame: int, selection: Selection) -> Explanation:
@@ -96,7 +96,7 @@ def _of_chain(image: Image, settings: Settings, at: Pair, frame: int, selection:
         return chain.explain_chain(image.source, settings, at, frame, selection, every=every)
 
     text = chain_output.chain_text(made(False))
-    return Explanation(image.name, at, text, lambda: chain_output.chain_dict(made(True)))
+    return Explanation(image.title, at, text, lambda: chain_output.chain_dict(made(True)))
 
 
 def _maps(chosen: Chosen) -> tuple[slice, ...]:

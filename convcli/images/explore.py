@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Unpack
 
 from convcli.core import markup
-from convcli.core.errors import ArgumentError, one_line
+from convcli.core.errors import ArgumentError
 from convcli.files.ledger import OutputLedger
 from convcli.files.outputs import write
 from convcli.images.calls import single_settings
@@ -42,7 +42,7 @@ class Page:
         return str(target)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} to explore {one_line(self._name)}, {len(self.html)} characters>"
+        return f"<{type(self).__name__} to explore {self._name}, {len(self.html)} characters>"
 
     def _repr_html_(self) -> str:
         return markup.framed(self.html, f"explore {self._name}", _HEIGHT)
@@ -69,4 +69,4 @@ def explore(
     taken = as_image(image, dims)
     settings = single_settings(taken, kernel, dict(options))
     with taken.errors():
-        return Page(page(taken.source, settings, side), taken.name, taken.files)
+        return Page(page(taken.source, settings, side), taken.title, taken.files)

@@ -10,7 +10,15 @@ from typing import Any, Final
 import numpy as np
 
 from convcli.core.dtypes import Array, holds
-from convcli.core.errors import ArgumentError, ConvcliError, ImageError, cut, failure_message, literal
+from convcli.core.errors import (
+    ArgumentError,
+    ConvcliError,
+    ImageError,
+    cut,
+    failure_message,
+    literal,
+    one_line,
+)
 from convcli.core.foreign import in_memory, library_of
 from convcli.core.frozen import frozen
 from convcli.core.rational import masked
@@ -64,6 +72,11 @@ class Image:
     def name(self) -> str:
         """What it is called."""
         return self.source.name
+
+    @property
+    def title(self) -> str:
+        """The last part of its name, on one line."""
+        return one_line(os.path.basename(self.name) or self.name)  # noqa: PTH119 - also of URLs
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -183,7 +183,7 @@ class Result:
 
     def __repr__(self) -> str:
         sizes = " × ".join(map(str, self.shape))
-        return f"<{type(self).__name__} of {one_line(self.name)} on {one_line(self._image.name)}: {sizes}>"
+        return f"<{type(self).__name__} of {one_line(self.name)} on {self._image.title}: {sizes}>"
 
     def _repr_html_(self) -> str:
         """The maps with their facts; pixels that cannot be shown are described only."""
