@@ -86,7 +86,7 @@ def written(command: str, executable: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("page", "name", "sign"), [("imagemagick", "convert", "ImageMagick"), ("libvips", "vips", "vips-8")]
+    ("page", "name", "sign"), [("imagemagick", "convert", "ImageMagick 6"), ("libvips", "vips", "vips-8")]
 )
 def test_other_programs_give_the_pixels_of_the_page(page, name, sign, folder, run):
     """ImageMagick's and libvips' commands, and what convcli is said to give for each."""
