@@ -370,7 +370,8 @@ quality = option(
     "--quality",
     heading=OUTPUT,
     type=integer(1, 100),
-    help="JPEG quality (default: 95); also makes WebP, AVIF, HEIC and JPEG XL lossy",
+    help="JPEG quality (default: 95); also makes other formats lossy",
+    details="WebP, AVIF, HEIC and JPEG XL are lossless without it.",
 )
 png = option(
     "--png",
@@ -519,7 +520,7 @@ axes = option(
     "--axes",
     heading=INPUT,
     type=Value("AXES", parse_axes),
-    help="Part of a Zarr array, such as c=0,z=3..9, or channels of an OpenEXR file, such as c=diffuse",
+    help="Part of a Zarr array (c=0,z=3..9) or of an EXR image (c=diffuse)",
 )
 hdu = option(
     "--hdu",
