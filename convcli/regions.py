@@ -69,16 +69,20 @@ class Job:
             source: a file, a folder or a URL: of Zarr, or of any image format.
             target: of the result, whose name ends with ``.zarr``.
             kernel: a `Kernel`, its weights, or a name as `load_kernel` takes it.
-            stride, dilation: one integer, or one for each axis.
+            stride: one integer, or one for each axis.
             padding: ``AMOUNT[:FILL]``, as ``--padding`` takes it.
+            dilation: like ``stride``.
             flip: whether the kernel is rotated by 180°.
             channels: ``each``, ``gray`` or ``sum``; None lets the kernel decide.
             map: how values become pixels, as ``--map`` takes it.
             depth: ``8``, ``16``, ``half`` or ``float``; None for that of the source.
             double: whether sums that are not exact are computed in float64.
-            piece, chunk, shard: (rows, columns); None for good sizes, and no shards.
+            piece: (rows, columns); None for a good size.
+            chunk: (rows, columns) of the result's chunks; None for a good size.
+            shard: (rows, columns) of its shards; None for none.
             memory: bytes that a worker may take.
-            axes, level: the part of a Zarr source, as ``--axes`` and ``--level`` take it.
+            axes: the part of a Zarr source, as ``--axes`` takes it.
+            level: of a pyramid, as ``--level`` takes it.
             pyramid: whether to add the levels of an OME-Zarr pyramid.
             threads: of a piece; None for one of each worker of a cluster, else one for each processor.
 
