@@ -69,14 +69,23 @@ def _entries(folder: str, selection: Selection, subfolders: list[str]) -> Iterat
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.is_dir() and is_store_name(entry.name) and not entry.name.startswith("."):
+                is_folder = _is_folder_entry(entry)
+                if is_folder and is_store_name(entry.name) and not entry.name.startswith("."):
                     yield entry.name, ""
-                elif entry.is_dir():
+                elif is_folder:
                     subfolders += [] if entry.is_symlink() or entry.name.startswith(".") else [entry.name]
                 elif selection.takes(entry.name):
                     yield entry.name, _stamp(entry.path)
     except OSError as error:
         raise ArgumentError(f"{one_line(folder)}: {error.strerror}") from error
+
+
+def _is_folder_entry(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder; a link that leads nowhere is not, as that of a loop, and is told in turn."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def sorted_names(entries: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -9,14 +9,14 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from convcli.arrays.arguments import as_array
 from convcli.comparison.result import Side
 from convcli.comparison.settings import CompareSettings
 from convcli.core.dtypes import Array
 from convcli.core.errors import ArgumentError, ConvcliError, ImageError, cut, failure_message
-from convcli.core.foreign import in_memory, library_of
+from convcli.core.foreign import library_of
 from convcli.core.frozen import frozen
 from convcli.core.numerals import axes_text
-from convcli.core.rational import masked
 from convcli.files.input import Input
 from convcli.formats.header import MAX_IMAGE_CHANNELS, Header
 from convcli.formats.opening import open_input, selected
@@ -163,9 +163,7 @@ def image_in_memory(name: str, value: Any, settings: CompareSettings) -> Image:
         with named(image.name):
             runs = open_input(image.source, settings.max_pixels)
             return Image(image.name, runs, ignore_alpha=settings.ignore_alpha)
-    if reason := masked(value):
-        raise ArgumentError(f"{name} {reason}")
-    return _array_image(name, in_memory(value), settings.ignore_alpha)
+    return _array_image(name, as_array(name, value), settings.ignore_alpha)
 
 
 def _array_image(name: str, array: Array, ignore_alpha: bool) -> Image:

@@ -23,7 +23,7 @@ def in_memory(value: Any) -> Array:
         Exception: of any kind, from a class that cannot be converted.
     """
     if isinstance(value, np.ndarray):
-        return value
+        return np.asarray(value)  # without the rules of a subclass, as that of matrices to keep two axes
     library = library_of(value)
     if library == "torch" and hasattr(value, "detach"):
         return _of_torch(value)

@@ -21,6 +21,7 @@ from convcli.core.errors import (
 )
 from convcli.core.foreign import in_memory, library_of
 from convcli.core.frozen import frozen
+from convcli.core.numerals import axes_text
 from convcli.core.rational import masked
 from convcli.files.input import LARGEST_INPUT, STREAM, Input
 from convcli.files.pixels import Pixels
@@ -224,7 +225,9 @@ def _of_pillow(image: Any) -> Pixels:
     if not isinstance(image, Pillow.Image):
         raise ArgumentError(f"image is of type {cut(type(image).__name__, 60)}; pass a PIL.Image.Image")
     try:
-        if image.mode in ("P", "PA", "La", "RGBa"):
+        if image.mode == "La":
+            image = image.convert("LA")
+        elif image.mode in ("P", "PA", "RGBa"):
             has_alpha = image.mode != "P" or "transparency" in image.info
             image = image.convert("RGBA" if has_alpha else "RGB")
         elif image.mode not in ("1", "L", "LA", "RGB", "RGBA", "F", "I") and image.mode[:2] != "I;":
@@ -261,6 +264,8 @@ def labels_of(array: Any, dims: Any) -> Labels:
             f"image is of type {cut(type(array).__name__, 60)} of xarray; pass a DataArray, such as ds[NAME]"
         )
     names = list(array.dims)
+    if len(names) < 2:
+        raise ArgumentError(f"the image has {axes_text(len(names))}; allowed: rows and columns, and channels")
     rows, columns = _named_dimensions(names) if dims is None else _chosen_dimensions(names, dims)
     others = [name for name in names if name not in (rows, columns)]
     if len(others) > 1:

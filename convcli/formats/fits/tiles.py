@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from itertools import product
 from math import prod
@@ -13,10 +12,13 @@ import numpy as np
 
 from convcli.core.dtypes import Array
 from convcli.core.errors import ImageError
+from convcli.core.frozen import frozen
+from convcli.core.patterns import pattern
 from convcli.files.input import Input
 from convcli.formats.decoding import decoder_errors
 from convcli.formats.fits.library import astropy_fits
 from convcli.formats.fits.scaling import Scaling
+from convcli.formats.fits.tile_data import ITEMS, check_tile
 from convcli.formats.fits.units import BYTES, Unit
 from convcli.formats.header import Header
 from convcli.formats.readers import Reader
@@ -27,6 +29,24 @@ _BAND: Final = 2**20
 _LARGEST: Final = 2**29
 """Bytes of a row of tiles, which is decoded at once."""
 _METHODS: Final = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "PLIO_1", "HCOMPRESS_1", "NOCOMPRESS")
+
+
+_DESCRIPTOR: Final = r"\d*[PQ]([A-Z])"
+
+
+@frozen(eq=False)
+class _Column:
+    """A column of tiles.
+
+    Attributes:
+        method: of the compression; empty if there is none.
+        letter: of the type of its elements.
+        places: (number of elements, place in the heap) of each tile.
+    """
+
+    method: str
+    letter: str
+    places: Array
 
 
 class TileReader(Reader):
@@ -42,7 +62,7 @@ class TileReader(Reader):
         self.decoding = Lock()
         self.kept: dict[tuple[int, int], Array] = {}
         self.opened: Any = None
-        self.inflated: list[tuple[Array, int]] = []
+        self.columns: list[_Column] = []
         if self.memory // _KEPT > _LARGEST:
             raise ImageError(
                 f"fits whose tiles have {self.memory // _KEPT} bytes in a row; allowed: {_LARGEST} "
@@ -80,15 +100,13 @@ class TileReader(Reader):
     def _decoded(self, frame: int, band: int) -> Array:
         if self.opened is None:
             self.opened = self._open()
-            self.inflated = self._inflated(self.opened)
+            self.columns = self._columns(self.opened)
         at = np.unravel_index(frame, self.sizes[:-2]) if len(self.sizes) > 2 else ()
         first = band * self.height
         last = min(first + self.height, self.header.rows)
-        for column, heap in self.inflated:
-            for tile in self._tiles([int(index) for index in at], band):
-                length, offset = column[tile].tolist()
-                data = self.source.part(heap + offset, max(length, 0))
-                _check_inflated(bytes(data), prod(self.tile) * BYTES[self.unit.bitpix])
+        for tile in self._tiles([int(index) for index in at], band):
+            for column in self.columns:
+                self._check(column, tile)
         where = (*(int(index) for index in at), slice(first, last))
         section = self.opened.section[where if len(self.sizes) > 1 else slice(None)]
         return np.asarray(section).reshape(last - first, self.header.columns)
@@ -101,13 +119,36 @@ class TileReader(Reader):
             raise ImageError("damaged fits: the sizes of a compressed image contradict each other")
         return unit
 
-    def _inflated(self, unit: Any) -> list[tuple[Array, int]]:
-        """Where tiles compressed with gzip lie: (length, place) of each, and what places count from."""
-        table, header = unit.compressed_data, self.unit.header
-        heap = header.get("THEAP", header["NAXIS1"] * header["NAXIS2"]) + self.unit.begin
-        is_gzip = str(header["ZCMPTYPE"]).startswith("GZIP")
-        columns = ("COMPRESSED_DATA",) * is_gzip + ("GZIP_COMPRESSED_DATA",)
-        return [(np.asarray(table[column]), heap) for column in columns if column in table.names]
+    def _columns(self, unit: Any) -> list[_Column]:
+        """The columns that hold compressed tiles."""
+        table, method = unit.compressed_data, str(self.unit.header["ZCMPTYPE"]).strip()
+        methods = {"COMPRESSED_DATA": method, "GZIP_COMPRESSED_DATA": "GZIP_1", "UNCOMPRESSED_DATA": ""}
+        found = []
+        for name in methods.keys() & set(table.names):
+            letter = pattern(_DESCRIPTOR).match(str(table.columns[name].format))
+            if letter is None or letter[1] not in ITEMS:
+                raise ImageError(f"damaged fits: the column {name} holds no tiles")
+            found.append(_Column(methods[name], letter[1], np.asarray(table[name])))
+        return found
+
+    def _check(self, column: _Column, tile: int) -> None:
+        """Refuse a tile outside the unit's data, and data that a decoder must not see."""
+        header = self.unit.header
+        length, offset = (int(number) for number in column.places[tile])
+        size = length * ITEMS[column.letter]
+        begin = int(header.get("THEAP", header["NAXIS1"] * header["NAXIS2"])) + offset
+        if min(length, offset, begin) < 0 or (size and begin + size > self.unit.size):
+            raise ImageError(f"damaged fits: tile {tile} lies outside the data of its HDU")
+        data = bytes(self.source.part(self.unit.begin + begin, size))
+        pixels = prod(self._tile_shape(tile))
+        check_tile(column.method, column.letter, data, pixels, BYTES[self.unit.bitpix])
+
+    def _tile_shape(self, tile: int) -> list[int]:
+        """The sizes of a tile; those at the end of an axis are smaller."""
+        counts = [-(-size // most) for size, most in zip(self.sizes, self.tile, strict=True)]
+        place = np.unravel_index(tile, counts)
+        axes = zip(self.sizes, self.tile, place, strict=True)
+        return [min(most, size - int(index) * most) for size, most, index in axes]
 
     def _tiles(self, at: list[int], band: int) -> Iterator[int]:
         """The numbers of the tiles of a band."""
@@ -136,15 +177,3 @@ def _tile_sizes(unit: Unit) -> tuple[int, ...]:
             raise ImageError(f"damaged fits: a tile of {tile!r} values")
         sizes.append(min(tile, size))
     return tuple(sizes)
-
-
-def _check_inflated(data: bytes, most: int) -> None:
-    """Refuse a tile compressed with gzip that is longer than its pixels, whatever type they are kept in."""
-    if not data.startswith(b"\x1f\x8b"):
-        return
-    stream, length = zlib.decompressobj(31), 0
-    while data and not stream.eof:
-        length += len(stream.decompress(data, 2**20))
-        data = stream.unconsumed_tail
-        if length > 2 * most + 64:  # lossy images keep a tile of integers as wide as it needs
-            raise ImageError(f"damaged fits: a tile decompresses to more than {most} bytes")

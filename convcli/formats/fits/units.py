@@ -21,6 +21,7 @@ _MOST_BLOCKS: Final = 2000
 """Blocks of a header, 72,000 cards; real ones have fewer than a hundred."""
 _MOST_UNITS: Final = 10_000
 _MOST_AXES: Final = 999  # section 4.4.1.1
+_MOST_FIELDS: Final = 999  # section 7.3.1; astropy does some work for each, whether it is there or not
 _SHOWN: Final = 8  # units that a note or an error lists
 
 BYTES: Final = {8: 1, 16: 2, 32: 4, 64: 8, -32: 4, -64: 8}
@@ -98,6 +99,7 @@ def _walk(source: Input) -> Iterator[Unit]:
     data, place, number = source.window(), 0, 0
     while place < source.size:
         header, begin = _header(data, place, source.size)
+        _check_fields(header)
         size = _data_size(header)
         name = one_line(str(header.get("EXTNAME", "")).strip())
         version = header.get("EXTVER", 1)
@@ -114,6 +116,13 @@ def _header(data: bytes | Window, place: int, size: int) -> tuple[Any, int]:
         if any(block[card : card + _CARD] == _END for card in range(0, _BLOCK, _CARD)):
             return astropy_fits().Header.fromstring(blocks), begin + _BLOCK
     raise ImageError("damaged fits: a header has no end")
+
+
+def _check_fields(header: Any) -> None:
+    """Refuse a table of more columns than there can be."""
+    fields = _integer(header, "TFIELDS") if "TFIELDS" in header else 0
+    if not 0 <= fields <= _MOST_FIELDS:
+        raise ImageError(f"damaged fits: a table of {fields} columns; allowed: up to {_MOST_FIELDS}")
 
 
 def _data_size(header: Any) -> int:

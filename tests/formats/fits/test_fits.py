@@ -283,13 +283,36 @@ def test_headers_are_bounded(key, value, words):
         ("ZTILE1", 0, "a tile of 0"),
         ("ZCMPTYPE", "'LZW     '", "compression 'LZW'"),
         ("ZNAXIS1", 12, "damaged"),
+        ("TFIELDS", 10**9, "a table of 1000000000 columns"),
+        ("PCOUNT", 16, "outside the data"),
+        ("THEAP", -(10**9), "outside the data"),
     ],
 )
 def test_headers_of_tiles_are_bounded(key, value, words):
     """Tiles and methods that are not read, and sizes that contradict the data."""
     data = file_of(fits.PrimaryHDU(), fits.CompImageHDU(values("u2")))
+    data = data if f"{key:8}=".encode() in data else data.replace(b"EXTNAME = ", f"{key:8}= ".encode())
     with pytest.raises(ImageError, match=words):
         read(edited(data, key, value))
+
+
+@pytest.mark.parametrize(
+    ("method", "place", "word", "words"),
+    [
+        ("HCOMPRESS_1", 2, b"\0\0\x7f\xff", "states 11×32767 pixels instead of 77"),
+        ("HCOMPRESS_1", 0, b"\0\0", "no HCOMPRESS data"),
+        ("PLIO_1", 6, b"\x7f\xff", "states a list of 32767"),
+        ("PLIO_1", 2, b"\x7f\xff", "states a list of"),
+    ],
+)
+def test_sizes_in_tiles_are_bounded(method, place, word, words):
+    """Sizes that a tile's own data state, and that would lead its decoder outside of it, are refused."""
+    image = fits.CompImageHDU(values("i2") & 255, compression_type=method, tile_shape=(7, 11))
+    data = file_of(fits.PrimaryHDU(), image)
+    with fits.open(io.BytesIO(data), disable_image_compression=True) as opened:
+        heap = opened[1]._data_offset + opened[1].header["NAXIS1"]
+    with pytest.raises(ImageError, match=words):
+        read(data[: heap + place] + word + data[heap + place + len(word) :])
 
 
 def test_a_tile_that_is_a_bomb():
