@@ -81,7 +81,7 @@ def _entries(folder: str, selection: Selection, subfolders: list[str]) -> Iterat
 
 
 def _is_folder_entry(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder; a link that leads nowhere is not, as that of a loop, and is told in turn."""
+    """Whether an entry is a folder; a link to itself is not, and is refused when it is its turn."""
     try:
         return entry.is_dir()
     except OSError:

@@ -200,6 +200,15 @@ def test_folders(run, folders):
     assert run("compare", "A", "A", "-r").code == 0
 
 
+def test_links_that_lead_nowhere(run, folders):
+    """A link to itself is an image that cannot be read; the others are compared."""
+    for folder in "AB":
+        Path(folder, "loop.png").symlink_to("loop.png")
+    lines = run("compare", "A", "B").text.splitlines()
+    assert any(line.startswith("loop.png: failed") for line in lines)
+    assert any(line.startswith("a.png: identical") for line in lines)
+
+
 def test_folders_as_tables_and_files(run, folders):
     """A row for each pair in CSV, and a report file that appears complete."""
     ran = run("compare", "A", "B", "-r", "--report-file", "r.csv")

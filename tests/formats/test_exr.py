@@ -260,6 +260,22 @@ def test_what_is_refused():
             open_bytes(file).pixels()
 
 
+def test_damaged_pixels(run, tmp_path):
+    """One line says so; what the library prints to standard output does not get between the results."""
+    data = written({"R": np.zeros((16, 64), np.float16)})
+    (tmp_path / "damaged.exr").write_bytes(data[:-8] + bytes(8))
+    ran = run("apply", tmp_path / "damaged.exr", "-k", "box3", "-o", tmp_path / "out.exr")
+    assert (ran.code, ran.text) == (2, "")
+    assert "damaged exr: pixels that cannot be decompressed" in ran.err
+
+
+def test_tiles_larger_than_the_image():
+    """Memory is taken for the pixels of an image, not for the tiles that it states."""
+    data = written(image("RGB", rows=20, columns=10), **tiles())
+    stated = patched(data, b"tiles\0tiledesc\0", struct.pack("<II", 2**28, 2**28))
+    assert open_bytes(stated).pixels().tobytes() == open_bytes(data).pixels().tobytes()
+
+
 def test_halves_stay_halves(run, tmp_path):
     """Identity and averages of halves are halves, other results floats, unless --depth says otherwise."""
     planes = {name: RNG.random((ROWS, COLUMNS)).astype(np.float16) for name in "RGB"}

@@ -121,7 +121,8 @@ def _head(part: Part, top: int, bottom: int) -> bytes:
     ]
     flags = LONG_NAMES
     if part.tile is not None:
-        width, height, _ = struct.unpack("<IIB", part.attributes["tiles"][1])
-        fields.append(attribute("tiles", "tiledesc", struct.pack("<IIB", width, height, 0)))
+        height, width = part.block  # no larger than the image, since the library allocates whole tiles
+        tiles = struct.pack("<IIB", min(width, part.columns), height, 0)
+        fields.append(attribute("tiles", "tiledesc", tiles))
         flags |= TILED
     return MAGIC + struct.pack("<I", 2 | flags) + b"".join(fields) + b"\0"
