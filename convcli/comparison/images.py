@@ -196,7 +196,7 @@ def mismatch(a: Side, b: Side) -> str:
     for number, (one, other) in enumerate(zip_longest(_sizes(a), _sizes(b))):
         where = f" of frame {number}" if a.frames > 1 else ""
         if one[:2] != other[:2]:
-            return f"different sizes{where}: {one[1]}×{one[0]} and {other[1]}×{other[0]} (columns × rows)"
+            return f"different sizes{where}: {one[0]} × {one[1]} and {other[0]} × {other[1]} (rows × columns)"
         if one[2] != other[2]:
             hint = " (--ignore-alpha leaves alpha out)" if _differ_by_alpha(a, b, one[2], other[2]) else ""
             return f"different channels{where}: {_channels(a, one[2])} and {_channels(b, other[2])}{hint}"

@@ -7,6 +7,7 @@ from typing import Final
 
 from convcli.comparison.histogram import Bin
 from convcli.core.dtypes import DType
+from convcli.core.errors import shown
 from convcli.core.frozen import frozen
 from convcli.formats.header import kind_text
 
@@ -45,10 +46,10 @@ class Side:
 
     @property
     def size_text(self) -> str:
-        """``300×200``, or ``5 frames of 300×200``; the first size of several."""
+        """``200 × 300`` (rows × columns), or ``5 frames of 200 × 300``; the first size of several."""
         _, rows, columns, _ = self.shapes[0]
         several = f"{self.frames} frames of " if self.frames > 1 else ""
-        return f"{several}{columns}×{rows}{' and other sizes' * (len(self.shapes) > 1)}"
+        return f"{several}{rows} × {columns}{' and other sizes' * (len(self.shapes) > 1)}"
 
     def channel_name(self, channel: int) -> str:
         """``red``, ``alpha``, or ``channel 5``."""
@@ -171,6 +172,10 @@ class Comparison:
     similarity: Similarity | None = None
     notes: tuple[str, ...] = ()
     output: str | None = None
+
+    def __repr__(self) -> str:
+        names = " and ".join(shown(side.name) or "array" for side in (self.a, self.b))
+        return f"<Comparison of {names}: {self}>"
 
     def __str__(self) -> str:
         """One line: what differs, and by how much."""

@@ -14,7 +14,7 @@ MAX_IMAGE_CHANNELS: Final = 4
 """Most channels of an image; feature maps may have more."""
 
 _NAMES: Final = {1: "gray", 2: "gray with alpha", 3: "RGB", 4: "RGBA"}
-_NAMES_OF_BANDS: Final = {**_NAMES, 2: "gray with an extra channel", 4: "RGB with an extra channel"}
+_NAMES_OF_BANDS: Final = {1: "gray", 3: "RGB"}
 
 
 LINES: Final = "lines"
@@ -150,7 +150,7 @@ class Header:
 
 
 def kind_text(channels: int, dtype: DType, bands: bool = False) -> str:
-    """``gray with alpha, 16-bit``; ``RGB with an extra channel, 16-bit``; ``8 channels, float32``."""
+    """``gray with alpha, 16-bit``; ``4 channels, 16-bit`` without alpha; ``8 channels, float32``."""
     name = (_NAMES_OF_BANDS if bands else _NAMES).get(channels, f"{channels} channels")
     return f"{name}, {depth_text(dtype)}"
 

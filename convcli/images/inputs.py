@@ -135,7 +135,25 @@ def as_image(image: Any, dims: Any = None) -> Image:
         return _of_open_file(image)
     if library_of(image) == "PIL":
         return Image(Input(pixels=_of_pillow(image), name=_name_of_pillow(image)))
+    if library_of(image) == "torch":
+        _refuse_channels_first(image)
     return Image(Input(pixels=pixels_of(_array(image)), name="array"))
+
+
+def _refuse_channels_first(tensor: Any) -> None:
+    """Refuse a tensor that looks like PyTorch's (channels, rows, columns), whose channels would be rows."""
+    shape = tuple(getattr(tensor, "shape", ()))
+    if len(shape) not in (3, 4) or shape[-3] not in (1, 3, 4) or shape[-1] <= MAX_IMAGE_CHANNELS:
+        return
+    looks, order = (
+        ("channels, rows, columns", "1, 2, 0")
+        if len(shape) == 3
+        else ("frames, channels, rows, columns", "0, 2, 3, 1")
+    )
+    raise ArgumentError(
+        f"image is a tensor of shape {shape}, which looks like ({looks}); channels come last here: "
+        f"use image.permute({order}), or image.numpy() if they do"
+    )
 
 
 def _of_file(name: str | bytes) -> Image:

@@ -124,6 +124,7 @@ class Options(TypedDict, total=False):
 
 F = TypeVar("F", bound=Callable[..., Any])
 _LOOKUPS: Final = ("kernel_path", "weights_order")
+_SAVING: Final = ("output", "out", "path", "filename", "force", "format", "quality")
 _FOREIGN_NAMES: Final = {
     "strides": "stride",
     "pad": "padding",
@@ -152,6 +153,7 @@ def with_options(function: F) -> F:
         for name in options.keys() - known:
             meant = _FOREIGN_NAMES.get(name)
             hint = f" (did you mean {meant}?)" if meant in known else suggest(name, sorted(known))
+            hint = "; save(NAME) of what is returned writes a file" if name in _SAVING else hint
             raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}{hint}")
         return function(*arguments, **options)
 

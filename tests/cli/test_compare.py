@@ -60,7 +60,7 @@ def files(tmp_path, monkeypatch) -> Path:
         ("nan.npy half.npy --fail-above 99", 1, "none: no window has only finite values"),
         ("rgba.png rgb.png", 1, "different channels: RGBA and RGB (--ignore-alpha leaves alpha out)"),
         ("rgba.png rgb.png --ignore-alpha", 0, "identical"),
-        ("rgb.png short.png", 1, "different sizes: 40×30 and 40×20"),
+        ("rgb.png short.png", 1, "different sizes: 30 × 40 and 20 × 40"),
         ("rgb.png short.png --fail-above 300", 1, "different sizes"),
         ("gray.png palette.png", 1, "B: its palette was applied"),
         ("frames.tif changed.tif", 1, "at frame 1, row 7, column 9"),

@@ -171,11 +171,11 @@ def test_nan_and_infinity():
 @pytest.mark.parametrize(
     ("a", "b", "words"),
     [
-        (np.zeros((4, 5)), np.zeros((4, 6)), "different sizes: 5×4 and 6×4"),
+        (np.zeros((4, 5)), np.zeros((4, 6)), "different sizes: 4 × 5 and 4 × 6"),
         (np.zeros((4, 5)), np.zeros((4, 5, 3)), "different channels: gray and RGB"),
         (np.zeros((4, 5, 4)), np.zeros((4, 5, 3)), "RGBA and RGB (--ignore-alpha leaves alpha out)"),
         (np.zeros((2, 4, 5, 3)), np.zeros((3, 4, 5, 3)), "different numbers of frames: 2 and 3"),
-        (np.zeros((0, 5)), np.zeros((0, 6)), "different sizes: 5×0 and 6×0"),
+        (np.zeros((0, 5)), np.zeros((0, 6)), "different sizes: 0 × 5 and 0 × 6"),
     ],
 )
 def test_mismatches(a, b, words):

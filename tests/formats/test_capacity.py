@@ -58,6 +58,7 @@ def test_every_refusal_says_why_and_its_advice_works(run, tmp_path, monkeypatch,
         ),
         (np.int16, ".jpg", "gray, signed 16-bit: no negative values, at most 8 bits; these can"),
         (np.uint32, ".png", "gray, 32-bit: at most 16 bits; these can: .tif, .npy; or use --depth 16"),
+        (np.float32, ".png", "; or use --map stretch --depth 16\n"),
         (np.float64, ".pfm", "gray, float64: at most 32 bits; these can: .tif, .npy\n"),
     ],
 )

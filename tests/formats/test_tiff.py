@@ -256,12 +256,9 @@ def test_every_band_is_filtered_alike(run, tmp_path, channels, suffix):
     """RGB and infrared are means of their own, and infrared is no weight of colors; the report says so."""
     source, pixels = infrared(tmp_path, channels)
     ran = run("apply", source, "-k", "box3", "-o", tmp_path / f"out{suffix}", "--report", "json")
-    report = json.loads(ran.text)
-    assert (
-        "with an extra channel" in report["input"]["kind"]
-        and "with an extra channel" in report["output"]["kind"]
-    )
-    assert any("not alpha" in note for note in report["notes"])
+    report, kind = json.loads(ran.text), f"{channels} channels"
+    assert kind in report["input"]["kind"] and kind in report["output"]["kind"]
+    assert any("not treated as alpha" in note for note in report["notes"])
     out = tmp_path / f"out{suffix}"
     found = np.load(out) if suffix == ".npy" else tifffile.imread(out)
     padded = np.pad(pixels.astype(int), ((1, 1), (1, 1), (0, 0)), "reflect")
@@ -277,25 +274,25 @@ def test_every_band_is_filtered_alike(run, tmp_path, channels, suffix):
         (
             ["-o", "out.png"],
             2,
-            "png cannot hold RGB with an extra channel, 8-bit: no extra",
+            "png cannot hold 4 channels, 8-bit: no extra",
         ),
         (["-o", "out.png"], 2, "these can: .tif, .npy; or use --alpha drop (without the last channel)\n"),
         (["-o", "out.jpg"], 2, ".npy; or use --alpha drop (without the last channel)\n"),
-        (["-o", "out.gif"], 2, "gif cannot hold RGB with an extra channel, 8-bit: no extra"),
-        (["-o", "-"], 0, "not alpha"),
-        (["-o", "-", "--format", "png"], 2, "png cannot hold RGB with an extra channel"),
-        (["-o", "-", "--format", "tiff"], 0, "not alpha"),
+        (["-o", "out.gif"], 2, "gif cannot hold 4 channels, 8-bit: no extra"),
+        (["-o", "-"], 0, "not treated as alpha"),
+        (["-o", "-", "--format", "png"], 2, "png cannot hold 4 channels"),
+        (["-o", "-", "--format", "tiff"], 0, "not treated as alpha"),
         (["-o", "out.tif", "--channels", "gray"], 2, "use --channels each or sum"),
         (
             ["-o", "out.tif", "--colormap", "viridis"],
             2,
             "needs a gray or RGB image; this one",
         ),
-        (["-o", "out.tif", "--channels", "sum"], 0, "not alpha"),
+        (["-o", "out.tif", "--channels", "sum"], 0, "not treated as alpha"),
         (["-o", "out.png", "--alpha", "keep"], 0, "alpha is the input's"),
         (["-o", "out.png", "--alpha", "drop"], 0, "alpha is dropped"),
-        (["-o", "maps.npy", "--stack"], 0, "not alpha"),
-        (["-o", "figure.png", "--figure"], 0, "not alpha"),
+        (["-o", "maps.npy", "--stack"], 0, "not treated as alpha"),
+        (["-o", "figure.png", "--figure"], 0, "not treated as alpha"),
     ],
 )
 def test_a_band_becomes_alpha_only_on_demand(run, tmp_path, monkeypatch, options, code, words):

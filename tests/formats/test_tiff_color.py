@@ -270,7 +270,7 @@ def test_a_palette_of_bytes():
 def test_the_band_behind_an_index():
     """It is alpha or a band, as the file says, never left out."""
     samples = samples_of(2, UNSIGNED, 8)
-    for extra, kind in ((ALPHA, "RGBA"), (BAND, "RGB with an extra channel")):
+    for extra, kind in ((ALPHA, "RGBA"), (BAND, "4 channels")):
         header = open_bytes(file_of(samples, PALETTE, extra, UNSIGNED, 8, 1, "<")).header
         assert (header.channels, header.alpha, header.kind) == (4, extra == ALPHA, f"{kind}, 8-bit")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -121,13 +122,16 @@ def test_every_kind_of_image_gives_the_same_maps(color, tmp_path):
 
 
 def test_tensors_of_pytorch(color):
-    """Tensors with a gradient, and bfloat16, which NumPy does not have."""
+    """Tensors with a gradient, channels that come first, and bfloat16, which NumPy does not have."""
     torch = pytest.importorskip("torch")
     values = torch.tensor(color[..., 0])
     expected = convcli.conv2d(color[..., 0].astype(np.float32), "sobel-x")
     graph = (values.float().requires_grad_() * 1)[None]
     assert np.array_equal(convcli.apply(graph[0], "sobel-x", padding="valid").maps[0], expected)
     assert np.array_equal(convcli.conv(graph, "sobel-x", channels="first")[0], expected)
+    for tensor, order in ((graph, "1, 2, 0"), (graph[None], "0, 2, 3, 1")):
+        with pytest.raises(convcli.ArgumentError, match=re.escape(f"use image.permute({order})")):
+            convcli.apply(tensor, "box3")
     small = values // 2
     assert np.array_equal(convcli.conv2d(small.bfloat16(), "identity"), (color[..., 0] // 2)[1:-1, 1:-1])
 

@@ -123,10 +123,10 @@ def _alternatives(
 def _other_depths(
     kind: OutputKind, pixels: PixelType, header: Header, settings: Settings
 ) -> Iterator[tuple[str, OutputKind]]:
-    """Options for another number type; negative values and those of --map raw need another mapping too."""
+    """Options for another number type; negative values and those that are kept need another mapping too."""
     if settings.colormap != GRAY:
         return
-    mapping = "" if settings.mapping.kind != "raw" else "--map stretch "
+    mapping = "" if pixels.mapping.kind != "raw" else "--map stretch "
     if header.dtype.kind == "i" and pixels.mapping.kind in ("clip", "abs"):
         mapping = "--map signed "
     for depth, dtype in (("16", np.uint16), ("8", np.uint8)):
