@@ -48,7 +48,9 @@ class Plugin:
         """
         try:
             return self.entry.load()
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also of a module that exits
             raise self.failure(f"cannot be loaded ({_reason(error)})") from error
 
     def failure(self, what: str) -> PluginError:
@@ -100,6 +102,6 @@ def _package(point: EntryPoint) -> str:
     return one_line(f"{point.dist.name} {point.dist.version}") if point.dist else "of unknown name"
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     text = one_line(cut(str(error).strip().split("\n", maxsplit=1)[0]))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

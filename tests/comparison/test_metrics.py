@@ -9,11 +9,13 @@ from math import inf, isclose
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 import convcli
 from convcli.comparison import structure
 from convcli.comparison.strips import StripPair
 from convcli.comparison.tally import Tally
+from convcli.core.errors import ArgumentError
 
 TYPES = ("uint8", "int8", "uint16", "int16", "float16", "float32", "float64")
 CHANNELS: tuple[tuple[int, ...], ...] = ((), (1,), (3,), (4,))
@@ -256,3 +258,19 @@ def test_frames_of_several_kinds(tmp_path):
     assert convcli.compare(a, c).differing == 1
     without = convcli.compare(a, c, ignore_alpha=True)
     assert (without.identical, without.values) == (True, 9 * 8 + 12 * 10 * 3)
+
+
+@pytest.mark.parametrize("value", [[[1], [2, 3]], object(), np.zeros((1, 1, 1, 1, 1))])
+def test_what_is_no_image_is_an_argument_error(value):
+    """Whatever cannot be converted is refused by one line, not with the error of another library."""
+    with pytest.raises(ArgumentError, match=r"^b "):
+        convcli.compare(np.zeros((2, 2)), value)
+
+
+def test_matrices_and_rare_modes_of_pillow():
+    """A subclass with rules of its own, and colors multiplied by alpha, are images like any other."""
+    with pytest.warns(PendingDeprecationWarning):
+        matrix = np.matrix([[1, 2], [3, 4]])
+    assert convcli.compare(matrix, np.asarray(matrix)).identical
+    assert convcli.apply(matrix, "box3").maps.shape == convcli.apply(np.asarray(matrix), "box3").maps.shape
+    assert convcli.compare(Image.new("La", (9, 8)), np.zeros((8, 9, 2), np.uint8)).identical

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import convcli
-from convcli.core.plugins import PluginError
+from convcli.core.plugins import Plugin, PluginError
 
 BROKEN = (
     r"^package convcli-demo 1\.2: its {} cannot be loaded \(ModuleNotFoundError: .*\); update or uninstall"
@@ -77,6 +77,17 @@ def test_what_is_broken_names_the_package(package, tmp_path, run):
     assert "cannot be read: package convcli-demo 1.2" in run("kernels", "list").text
     with pytest.raises(convcli.ConvcliError, match=r"not an image in a known format .*demo.*format gone"):
         convcli.apply(b"\0nothing", "box3")
+
+
+def test_a_module_that_exits():
+    """An entry point whose module ends the process, or raises what is no `Exception`, is one line."""
+
+    class Exits:
+        def load(self) -> None:
+            raise SystemExit("bye")
+
+    with pytest.raises(PluginError, match=r"its preset x cannot be loaded \(SystemExit: bye\)"):
+        Plugin("x", "convcli.presets", "demo 1", Exits()).load()
 
 
 def test_known_names_read_no_metadata():

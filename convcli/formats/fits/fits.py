@@ -21,6 +21,10 @@ _START: Final = b"SIMPLE  ="
 _GZIP: Final = b"\x1f\x8b"
 _UNPACKED: Final = 2**30
 """Bytes of a gzip file that is unpacked in memory."""
+_ANY: Final = 2**28
+"""Bytes that a gzip file of any size may unpack to."""
+_PLAUSIBLE: Final = 200
+"""Bytes that a byte of a larger one may stand for; images, even of few values, have far fewer."""
 _COORDINATES: Final = ("CTYPE1", "CRVAL1", "CD1_1", "CDELT1", "PC1_1")
 
 UPWARDS: Final = "rows are read from the bottom up, as viewers of FITS show them: row 0 is the file's last"
@@ -99,13 +103,16 @@ def _unpacked(data: bytes) -> bytes:
     Raises:
         ImageError: there are more than is unpacked in memory, or the file is truncated.
     """
-    stream = zlib.decompressobj(31)
-    plain = stream.decompress(data, _UNPACKED + 1)
-    if len(plain) > _UNPACKED:
-        raise ImageError(f"fits of more than {_UNPACKED >> 30} GiB in gzip; unpack it first (gunzip)")
+    most = min(_UNPACKED, max(_ANY, _PLAUSIBLE * len(data)))
+    stream, rest, size = zlib.decompressobj(31), data, 0
+    while rest and not stream.eof:
+        size += len(stream.decompress(rest, 2**20))
+        rest = stream.unconsumed_tail
+        if size > most:
+            raise ImageError(f"fits of more than {most >> 20} MiB in gzip; unpack it first (gunzip)")
     if not stream.eof:
         raise ImageError("damaged fits: it is truncated")
-    return plain
+    return zlib.decompressobj(31).decompress(data, size + 1)
 
 
 def _left_out(unit: Unit) -> tuple[str, ...]:

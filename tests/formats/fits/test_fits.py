@@ -255,6 +255,14 @@ def test_gzip(run, tmp_path):
         open_bytes(gzip.compress(b"other"))
 
 
+def test_a_gzip_file_that_is_a_bomb(monkeypatch):
+    """A small file that unpacks to far more than images do is refused before it is held in memory."""
+    monkeypatch.setattr("convcli.formats.fits.fits._ANY", 2**20)
+    packed = gzip.compress(plain(values("u1")) + bytes(2**21))
+    with pytest.raises(ImageError, match="more than 1 MiB in gzip"):
+        open_bytes(packed)
+
+
 def edited(data: bytes, key: str, value: object) -> bytes:
     """The file with another value of a keyword."""
     place = data.index(f"{key:8}=".encode())
