@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +17,7 @@ from convcli.cli.console import tell
 from convcli.cli.pieces import PieceRun, are_pieces
 from convcli.cli.report_sink import ReportSink
 from convcli.cli.types import Value
-from convcli.core.errors import ArgumentError, ConvcliError, failure_message, one_line
+from convcli.core.errors import ArgumentError, ConvcliError, failure_message, one_line, shown
 from convcli.core.frozen import frozen, replace
 from convcli.files.input import STREAM
 from convcli.files.ledger import OutputLedger
@@ -140,12 +141,18 @@ def _failures(run: _Run) -> int:
                 message = failure_message(image, error)
                 if len(run.images) == 1:
                     raise ConvcliError(message) from error
-                tell(message)
+                tell(message + _naming_hint(run, image))
                 failed += 1
     if failed:
         tell(f"{failed} of {len(run.images)} images failed")
     sink.close()
     return failed
+
+
+def _naming_hint(run: _Run, image: str) -> str:
+    """What was meant by a last name that is no file: in other tools, that of the result."""
+    is_result = image == run.images[-1] and run.output.output is None and "//" not in image
+    return f"; to name the result, use -o {shown(image)}" if is_result and not Path(image).exists() else ""
 
 
 def _filter(

@@ -264,3 +264,13 @@ def test_locale_and_home_do_not_matter(tmp_path):
         env={"LC_ALL": "C", "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
     )
     assert "floor((512" in ran.stdout.decode()
+
+
+def test_a_last_name_that_is_no_file_is_answered_with_the_option_for_results(run, tmp_path):
+    """As in `convert in.png out.png`; before other images, or with -o, a missing file is just missing."""
+    first = tmp_path / "a.png"
+    first.write_bytes((SAMPLES / "scene.png").read_bytes())
+    last, hint = tmp_path / "out.png", "; to name the result, use -o "
+    assert f"{hint}{last}\n" in run("apply", first, last, "-k", "box3").err
+    assert hint not in run("apply", last, first, "-k", "box3", "--force").err
+    assert hint not in run("apply", first, last, "-k", "box3", "-o", f"{tmp_path}/results/").err

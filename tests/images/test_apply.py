@@ -132,6 +132,8 @@ def test_tensors_of_pytorch(color):
     for tensor, order in ((graph, "1, 2, 0"), (graph[None], "0, 2, 3, 1")):
         with pytest.raises(convcli.ArgumentError, match=re.escape(f"use image.permute({order})")):
             convcli.apply(tensor, "box3")
+    with pytest.raises(TypeError, match=r"'output'; save\(NAME\) of what is returned"):
+        convcli.apply(values, "box3", output="a.png")
     small = values // 2
     assert np.array_equal(convcli.conv2d(small.bfloat16(), "identity"), (color[..., 0] // 2)[1:-1, 1:-1])
 
