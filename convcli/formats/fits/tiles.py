@@ -31,6 +31,7 @@ _LARGEST: Final = 2**29
 _METHODS: Final = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "PLIO_1", "HCOMPRESS_1", "NOCOMPRESS")
 
 
+_PARAMETERS: Final = {"BLOCKSIZE": (16, 32), "BYTEPIX": (1, 2, 4, 8)}
 _DESCRIPTOR: Final = r"\d*[PQ]([A-Z])"
 
 
@@ -170,6 +171,7 @@ def _tile_sizes(unit: Unit) -> tuple[int, ...]:
     method = str(unit.header.get("ZCMPTYPE", "")).strip()
     if method not in _METHODS:
         raise ImageError(f"fits with compression {method!r}; allowed: {', '.join(_METHODS)}")
+    _check_parameters(unit)
     sizes = []
     for axis, size in enumerate(unit.sizes):
         tile = unit.header.get(f"ZTILE{axis + 1}", size if axis == 0 else 1)
@@ -177,3 +179,14 @@ def _tile_sizes(unit: Unit) -> tuple[int, ...]:
             raise ImageError(f"damaged fits: a tile of {tile!r} values")
         sizes.append(min(tile, size))
     return tuple(sizes)
+
+
+def _check_parameters(unit: Unit) -> None:
+    """Refuse sizes of blocks and values that the decoder of RICE does not survive (section 10.4.1)."""
+    number = 1
+    while (name := unit.header.get(f"ZNAME{number}")) is not None:
+        value = unit.header.get(f"ZVAL{number}")
+        allowed = _PARAMETERS.get(str(name).strip().upper())
+        if allowed is not None and (isinstance(value, bool) or value not in allowed):
+            raise ImageError(f"damaged fits: {name} is {value}; allowed: {', '.join(map(str, allowed))}")
+        number += 1

@@ -294,6 +294,8 @@ def test_headers_are_bounded(key, value, words):
         ("TFIELDS", 10**9, "a table of 1000000000 columns"),
         ("PCOUNT", 16, "outside the data"),
         ("THEAP", -(10**9), "outside the data"),
+        ("ZVAL1", -64, "BLOCKSIZE is -64"),
+        ("ZVAL2", -64, "BYTEPIX is -64"),
     ],
 )
 def test_headers_of_tiles_are_bounded(key, value, words):
