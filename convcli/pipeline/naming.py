@@ -304,7 +304,7 @@ class OutputSpec:
 
     def _suffix_error(self, path: Place, kind: OutputKind) -> str:
         is_name = path.suffix or self._is_template
-        folder = "" if is_name else f"; for a folder, use {shown(str(path))}/"
+        folder = "" if is_name or str(path).endswith("-") else f"; for a folder, use {shown(str(path))}/"
         return f"{suffix_error(path, kind)}, or --format{folder}"
 
     def _path(

@@ -155,3 +155,10 @@ def test_files_of_pytorch_are_named(tmp_path, name, legacy):
     ) as caught:
         convcli.load_kernel(f"{tmp_path}/{name}")
     assert "\n" not in str(caught.value)
+
+
+def test_a_kernel_of_other_channels_names_the_option_for_the_order(run, tmp_path):
+    """Windows of 5×3 tell no order; read as (out, in, rows, columns), the weights fit a color image."""
+    np.save(tmp_path / "bank.npy", np.ones((4, 3, 5, 3)))
+    ran = run("apply", SAMPLES / "color.png", "-k", tmp_path / "bank.npy", "-o", tmp_path / "a.png")
+    assert "; --weights-order oihw reads weights of a file as (out, in, rows, columns)\n" in ran.err

@@ -73,7 +73,7 @@ def selected(parts: Sequence[Part], axes: str) -> list[tuple[Part, Selection]]:
         known = [*layers, *names]
         raise ArgumentError(
             f"--axes c={wanted}: there is no such channel or layer{suggest(wanted, known)}; "
-            f"allowed: {', '.join(known[:_LISTED])}{', …' * (len(known) > _LISTED)}"
+            f"allowed: {', '.join(known[:_LISTED])}{', …' * (len(known) > _LISTED)}, or FIRST..LAST by number"
         )
     return [(part, _selection(channels)) for part, channels in found]
 

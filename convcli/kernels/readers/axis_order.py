@@ -65,7 +65,7 @@ def order_of(
     windows = {"hwio": shape[:2], "oihw": shape[2:]}
     fitting = [order for order in ORDERS if _like_a_window(windows[order])]
     if not fitting:
-        return default, (_note(shape, default, "the default", place),)
+        return default, ()
     if len(fitting) == 2 and maps is not None and shape[0] != shape[3]:
         fitting = [order for order in ORDERS if {"hwio": shape[3], "oihw": shape[0]}[order] == maps]
     why = "the only order whose rows and columns look like a window"

@@ -84,10 +84,14 @@ def _check_groups(requested: str | None, header: Header, settings: Settings) -> 
 def _refuse_inputs(header: Header, settings: Settings) -> None:
     kernel = settings.kernel
     inputs = kernel.tensor_shape[-2]
+    colors = color_count(header)
+    swapped = kernel.tensor_shape[1] == colors > 1 and not kernel.about.notes
+    order = "; --weights-order oihw reads weights of a file as (out, in, rows, columns)" if swapped else ""
     raise ArgumentError(
         f"kernel {kernel.name} takes {inputs} input channels: it needs --channels sum "
-        f"and an image with {inputs} color channels; this one has {color_count(header)}"
+        f"and an image with {inputs} color channels; this one has {colors}"
         + "".join(f" ({note})" for note in kernel.about.notes)
+        + order
     )
 
 
