@@ -150,8 +150,8 @@ def _failures(run: _Run) -> int:
 
 
 def _naming_hint(run: _Run, image: str) -> str:
-    """What was meant by a last name that is no file: in other tools, that of the result."""
-    is_result = image == run.images[-1] and run.output.output is None and "//" not in image
+    """What was meant by a second name that is no file: in other tools, that of the result."""
+    is_result = run.images[1:] == (image,) and run.output.output is None and "//" not in image
     return f"; to name the result, use -o {shown(image)}" if is_result and not Path(image).exists() else ""
 
 
