@@ -9,7 +9,7 @@ import pytest
 from tests.clusters import PATIENCE, Cluster, cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A scheduler and two workers, which are restarted if they die."""
     pytest.importorskip("distributed")
@@ -17,7 +17,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def engine(pair: Cluster):
     """An engine on two workers."""
     from convcli.cluster.dask import DaskEngine

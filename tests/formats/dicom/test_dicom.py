@@ -212,6 +212,8 @@ TOLERANCE = {"JPGExtended.dcm": 1}
 @pytest.mark.parametrize("name", COMPRESSED + NATIVE)
 def test_files_of_other_programs(name):
     """Every transfer syntax and color, as pydicom and GDCM read it, times slope plus intercept."""
+    if name in TOLERANCE:
+        pytest.importorskip("libjpeg", reason="needs pylibjpeg-libjpeg, which decodes lossy 12-bit JPEG")
     theirs, made = reference(FILES / name)
     found = read((FILES / name).read_bytes())
     slope, intercept = float(made.get("RescaleSlope", 1)), float(made.get("RescaleIntercept", 0))
