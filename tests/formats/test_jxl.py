@@ -80,6 +80,15 @@ def test_djxl_agrees(channels, dtype, tmp_path):
     assert np.array_equal(found, pixels)
 
 
+@pytest.mark.skipif(shutil.which("djxl") is None, reason="needs djxl of libjxl-tools")
+def test_djxl_agrees_about_floats(tmp_path):
+    """Colors of any size and sign, as PFM."""
+    pixels = picture(3, "float32")
+    (tmp_path / "a.jxl").write_bytes(JXL.encode(pixels, Metadata()))
+    subprocess.run(["djxl", "a.jxl", "a.pfm"], cwd=tmp_path, check=True, capture_output=True)
+    assert open_bytes((tmp_path / "a.pfm").read_bytes()).pixels().tobytes() == pixels.tobytes()
+
+
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs FFmpeg")
 def test_ffmpeg_agrees_about_floats(tmp_path):
     """NaN, infinity and both signs, decoded by another program."""

@@ -24,7 +24,9 @@ from convcli.formats.png import png
 
 LIMIT = 10**9
 RGB = np.random.default_rng(4).integers(0, 256, (6, 9, 3), dtype=np.uint8)
-ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+ICC = _SRGB[:24] + struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + _SRGB[36:]
+"""A profile whose date does not depend on when the tests are collected."""
 GRAY_ICC = ICC[:16] + b"GRAY" + ICC[20:]
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF>\xc3\xa9</rdf:RDF></x:xmpmeta>'
 DPI = (300, 150)
@@ -251,6 +253,7 @@ def test_stride_halves_the_resolution(run, tmp_path):
         (GRAY_ICC, [], ".tif", False),
         (ICC[:16] + b"CMYK" + ICC[20:], [], ".jpg", False),
     ],
+    ids=lambda value: value[16:20].decode() if isinstance(value, bytes) else None,
 )
 def test_a_profile_fits_the_result(run, tmp_path, profile, options, suffix, kept):
     """A profile of another color space than the result's pixels is left out, with a note."""
