@@ -67,7 +67,7 @@ class Segments:
         is_whole = self._is_long or 0 not in self.offsets
         self.absent = 0 if is_whole else sum(self._is_absent(place) for place in range(due))
         self._check_size()
-        page.init_decode()
+        self.segment_of = page.decode  # tifffile makes it on first use, which threads must not do at once
 
     @property
     def count(self) -> int:
@@ -256,11 +256,11 @@ class Segments:
             return unit_samples(_unpacked(page, data), size, shared)
         if page.dtype.kind == "u" and page.bitspersample in _ODD:
             return odd_samples(page, _unpacked(page, data), (*size, self._samples))
-        decoded = page.decode(data, place, jpegtables=page.jpegtables)[0]
+        decoded = self.segment_of(data, place, jpegtables=page.jpegtables)[0]
         if decoded is None:
             raise ImageError(f"damaged tiff: {self._name(place)} is missing")
         if page.compression in CCITT and any(
-            not np.array_equal(page.decode(data + more, place)[0], decoded) for more in _MORE_FAX
+            not np.array_equal(self.segment_of(data + more, place)[0], decoded) for more in _MORE_FAX
         ):
             raise ImageError(f"damaged tiff: the data of {self._name(place)} ends before the last pixel")
         samples: Array = decoded[0]
