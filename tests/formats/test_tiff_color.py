@@ -192,6 +192,8 @@ def test_pillow_judges_most_of_what_it_can():
 @pytest.mark.parametrize("compression", [2, 3, 4])
 def test_fax(compression):
     """CCITT codes of either interpretation and bit order, as Pillow reads them; cut off, they are refused."""
+    if compression not in tifffile.TIFF.DECOMPRESSORS:
+        pytest.skip("newer versions of tifffile and imagecodecs decode CCITT")
     name = {2: "tiff_ccitt", 3: "group3", 4: "group4"}[compression]
     bits = RNG.integers(0, 2, (40, 61), np.uint8) | (np.arange(61) % 9 < 4)
     buffer = io.BytesIO()
