@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from math import prod
-from typing import Final
+from typing import Final, NoReturn
 
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError
@@ -175,6 +175,36 @@ class Format(ABC):
     def band_height(self, layout: Layout, coding: Coding) -> int:
         """Rows of a band that is encoded separately; strips that are multiples of it are encoded faster."""
         return 1
+
+
+class FilelessFormat(Format):
+    """A format whose pixels do not come from the bytes of one file, so that only `open` finds them.
+
+    Attributes:
+        why_no_file: the message where bytes are decoded all the same.
+    """
+
+    why_no_file: str
+
+    def sniff(self, head: bytes) -> bool:
+        """No file starts like it."""
+        return False
+
+    def header(self, data: bytes) -> Header:
+        """Refuse."""
+        self.refuse_bytes()
+
+    def decode(self, data: bytes, header: Header) -> Array:
+        """Refuse."""
+        self.refuse_bytes()
+
+    def refuse_bytes(self) -> NoReturn:
+        """Say that there is no file to decode.
+
+        Raises:
+            ImageError: always.
+        """
+        raise ImageError(self.why_no_file)
 
 
 class StreamedFormat(Format):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from typing import Final
 
-from convcli.core.dtypes import Array, DType
-from convcli.core.errors import ImageError
+from convcli.core.dtypes import DType
 from convcli.files.input import Input
-from convcli.formats.base import Format, Run
+from convcli.formats.base import FilelessFormat, Run
 from convcli.formats.header import Header
 from convcli.formats.readers import InMemoryReader
 
@@ -15,25 +14,14 @@ NAME: Final = "array"
 """What the format is called in reports."""
 
 
-class Memory(Format):
+class Memory(FilelessFormat):
     """An array that a Python function was given; it has no file, no name and no suffix."""
 
+    why_no_file = "an array in memory has no bytes to decode"
     writable = False
     suggested = False
     is_array = True
     any_channels = True
-
-    def sniff(self, head: bytes) -> bool:
-        return False
-
-    def header(self, data: bytes) -> Header:
-        self._refuse()
-
-    def decode(self, data: bytes, header: Header) -> Array:
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise ImageError("an array in memory has no bytes to decode")
 
     def open(self, source: Input) -> list[Run]:
         pixels = source.pixels

@@ -7,14 +7,14 @@ of all is that of channels if it is called so; every other axis is one of frames
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NoReturn
+from typing import Final
 
 import numpy as np
 
 from convcli.core.dtypes import Array, DType
 from convcli.core.errors import ImageError, OutputError
 from convcli.files.input import Input
-from convcli.formats.base import Format, Run
+from convcli.formats.base import FilelessFormat, Run
 from convcli.formats.encoders import Encoder
 from convcli.formats.header import Header, Layout, Metadata
 from convcli.formats.zarr.axes import MOST_CHANNELS, ZarrAxes, parse_axes
@@ -37,9 +37,10 @@ _NARROW: Final[Mapping[str, DType]] = {
 """Types that pixels do not have, and those as which they are read."""
 
 
-class Zarr(Format):
+class Zarr(FilelessFormat):
     """A folder, or the objects below a URL; never a single file."""
 
+    why_no_file = "zarr is a folder or a URL, not a file"
     extra = "zarr"
     suggested = False
     has_levels = True
@@ -48,21 +49,9 @@ class Zarr(Format):
     max_channels = MOST_CHANNELS
     is_array = True
 
-    def sniff(self, head: bytes) -> bool:
-        return False
-
-    def header(self, data: bytes) -> Header:
-        self._refuse()
-
-    def decode(self, data: bytes, header: Header) -> Array:
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise ImageError("zarr is a folder or a URL, not a file")
-
     def open(self, source: Input) -> list[Run]:
         if source.store is None:
-            self._refuse()
+            self.refuse_bytes()
         found = opened_zarr(source)
         return [(header_of(self.name, found), found.reader)]
 
